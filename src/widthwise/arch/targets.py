@@ -1,0 +1,201 @@
+"""From what a user asks for (a ratio, a share, a budget) to a whole number of neurons."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from ..errors import TargetError
+from .counts import counts_at
+from .glu import Architecture
+
+Kind = Literal["to", "remove", "width", "params", "size"]
+
+_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
+_SCALES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_BYTES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "": 1}
+ALIGNMENTS = (128, 64, 32, 16, 8)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A width as it was asked for: `Target("to", "2.4x")`, `Target("remove", "40%")`,
+    `Target("width", "4864")`, `Target("params", "900M")` or `Target("size", "1.7GB")`.
+
+    `amount` is the exact number behind the text: neurons per hidden unit, the fraction of neurons
+    removed, neurons, parameters or bytes.
+
+    Raises:
+        TargetError: The text is not such an amount.
+    """
+
+    kind: Kind
+    text: str
+
+    @property
+    def amount(self) -> Fraction:
+        return _PARSERS[self.kind](self.text.strip())
+
+    def __post_init__(self) -> None:
+        if self.amount < 0 or (self.amount == 0 and self.kind != "remove"):
+            raise TargetError(f"{self} must be above 0")
+
+    def __str__(self) -> str:
+        return f"--{self.kind} {self.text}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Width:
+    """A width as it was got.
+
+    Attributes:
+        asked: The request in the user's words (`"--to 2.4x"`).
+        unaligned: The largest whole width that satisfies the request.
+        width: The width to cut to: `unaligned` rounded down to a multiple of `alignment`.
+        alignment: 1 where none was wanted.
+    """
+
+    asked: str
+    unaligned: int
+    width: int
+    alignment: int
+
+
+def default_alignment(intermediate_size: int) -> int:
+    """Largest of 128, 64, 32, 16, 8 that is at most I/64, so that rounding costs under 1.6 % of I.
+
+    Matrix units want sizes that are multiples of these. 1 where I is below 512.
+
+    >>> default_alignment(8192), default_alignment(1536), default_alignment(500)
+    (128, 16, 1)
+    """
+    return next((a for a in ALIGNMENTS if 64 * a <= intermediate_size), 1)
+
+
+def paper_width(intermediate_size: int, percent: float) -> int:
+    """Width left by the rule of arXiv 2512.22671: I - int(percent / 100 * I).
+
+    Floating point on purpose, as there: 29 % of 100 removes 28. At least one neuron stays.
+
+    >>> [paper_width(8192, p) for p in (10, 20, 30, 40, 50, 60)]
+    [7373, 6554, 5735, 4916, 4096, 3277]
+    """
+    removed = int(percent / 100 * intermediate_size)
+    return intermediate_size - min(removed, intermediate_size - 1)
+
+
+def resolve(
+    architecture: Architecture,
+    target: Target,
+    *,
+    align: int | None = None,
+    paper_widths: bool = False,
+    dtype: str | None = None,
+) -> Width:
+    """Largest width within the target, rounded down to the alignment; integer arithmetic.
+
+    Args:
+        architecture: The model that is to be cut.
+        target: What was asked.
+        align: Multiple to round down to; None takes `default_alignment`, 1 rounds nothing.
+        paper_widths: Use the paper's rule instead (for `remove` only; rounds nothing).
+        dtype: Stored dtype that a `size` is meant in (safetensors name); None keeps the parent's.
+
+    Raises:
+        TargetError: The width would not be between 1 and I - 1, or a budget is out of reach.
+    """
+    size = architecture.intermediate_size
+    if align is not None and align < 1:
+        raise TargetError(f"--align must be at least 1; got {align}")
+    if paper_widths:
+        if target.kind != "remove":
+            raise TargetError(f"--paper-widths goes with --remove; got {target}")
+        return _checked(target, paper_width(size, float(target.amount * 100)), 1, size)
+    if target.kind in ("params", "size"):
+        unaligned = _within_budget(architecture, target, dtype)
+    elif target.kind == "to":
+        unaligned = int(target.amount * architecture.hidden_size)
+    elif target.kind == "remove":
+        unaligned = int((1 - target.amount) * size)
+    else:
+        unaligned = int(target.amount)
+    return _checked(target, unaligned, default_alignment(size) if align is None else align, size)
+
+
+def _checked(target: Target, unaligned: int, alignment: int, size: int) -> Width:
+    if not 1 <= unaligned < size:
+        raise TargetError(
+            f"width must be in [1, {size - 1}] (the model has {size}); "
+            f"{target} asks for {unaligned}"
+        )
+    width = unaligned // alignment * alignment
+    if width < 1:
+        raise TargetError(
+            f"{target} asks for {unaligned} neurons, which is below the alignment {alignment}; "
+            "pass --exact or a smaller --align"
+        )
+    return Width(asked=str(target), unaligned=unaligned, width=width, alignment=alignment)
+
+
+def _within_budget(architecture: Architecture, target: Target, dtype: str | None) -> int:
+    """Largest width whose parameters or bytes stay within the budget; both are linear in width."""
+
+    def cost(width: int) -> int:
+        counts = counts_at(architecture, width, dtype=dtype)
+        return counts.parameters if target.kind == "params" else counts.weight_bytes
+
+    unit = "parameters" if target.kind == "params" else "bytes of weights"
+    fixed, one = cost(0), cost(1)
+    budget = int(target.amount)
+    if budget < one:
+        raise TargetError(
+            f"{target} cannot be met: with one neuron a layer the model has {one:,} {unit}"
+        )
+    dense = cost(architecture.intermediate_size)
+    if budget >= dense:
+        raise TargetError(f"{target} must be below the model's own {dense:,} {unit}")
+    return (budget - fixed) // (one - fixed)
+
+
+def _match(pattern: str, text: str, kind: str, example: str) -> re.Match[str]:
+    match = re.fullmatch(pattern, text, re.IGNORECASE)
+    if match is None:
+        raise TargetError(f"--{kind} must look like {example}; got {text!r}")
+    return match
+
+
+def _ratio(text: str) -> Fraction:
+    return Fraction(_match(_NUMBER + "x?", text, "to", "2.4x")[1])
+
+
+def _removed(text: str) -> Fraction:
+    fraction = Fraction(_match(_NUMBER + "%", text, "remove", "40%")[1]) / 100
+    if fraction >= 1:
+        raise TargetError(f"--remove must be below 100%; got {text!r}")
+    return fraction
+
+
+def _width(text: str) -> Fraction:
+    return Fraction(_match(r"([+-]?\d+)", text, "width", "4864")[1])
+
+
+def _parameters(text: str) -> Fraction:
+    match = _match(_NUMBER + r"\s*([kmbgt]?)", text, "params", "900M")
+    return Fraction(match[1]) * _SCALES[match[2].lower()]
+
+
+def _size(text: str) -> Fraction:
+    match = _match(_NUMBER + r"\s*((?:[kmgt]i?)?b)", text, "size", "1.7GB or 1.6GiB")
+    return Fraction(match[1]) * _BYTES[match[2].lower()]
+
+
+_PARSERS = {
+    "to": _ratio,
+    "remove": _removed,
+    "width": _width,
+    "params": _parameters,
+    "size": _size,
+}

@@ -1,0 +1,39 @@
+"""`widthwise inspect`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from ..arch import counts_at, default_alignment
+from ..prune import Checkpoint, locate
+
+
+@click.command(epilog="Example: widthwise inspect smollm2 --context 2048")
+@click.argument("model")
+@click.option("--width", "widths", type=int, multiple=True, help="Count at this width as well.")
+@click.option("--context", default=1024, show_default=True, help="Tokens of prompt or cache.")
+def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
+    """Print MODEL's GLU blocks and exact costs as JSON; reads no weights.
+
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
+    """
+    path, name = locate(model)
+    with Checkpoint(path, name) as checkpoint:
+        architecture = checkpoint.architecture
+        summary = {
+            "model": name,
+            "model_type": architecture.model_type,
+            "layers": architecture.layers,
+            "hidden_size": architecture.hidden_size,
+            "intermediate_size": architecture.intermediate_size,
+            "fused_gate_up": architecture.fused,
+            "default_alignment": default_alignment(architecture.intermediate_size),
+            "counts": [
+                asdict(counts_at(architecture, width, context=context))
+                for width in (architecture.intermediate_size, *widths)
+            ],
+        }
+    click.echo(json.dumps(summary, indent=2))

@@ -1,0 +1,65 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..prune import CRITERIA, Plan, make_plan
+
+Command = Callable[..., Any]
+_TARGETS = ("to", "remove", "width", "params", "size")
+
+
+def plan_options(command: Command) -> Command:
+    """How a width is asked for and how neurons are chosen; `planned` turns them into a plan."""
+    for option in reversed(
+        (
+            click.option("--to", metavar="RATIO", help="Expansion ratio to cut to: 2.4x."),
+            click.option("--remove", metavar="PERCENT", help="Share of neurons to remove: 40%."),
+            click.option("--width", type=int, help="Neurons to keep in each block: 4864."),
+            click.option("--params", metavar="N", help="Most parameters: 900M."),
+            click.option("--size", metavar="BYTES", help="Most bytes of weights: 1.7GB."),
+            click.option(
+                "--criterion",
+                default="ppm",
+                show_default=True,
+                help=f"How neurons are scored: {', '.join(CRITERIA)}.",
+            ),
+            click.option("--seed", default=0, show_default=True, help="Of the random criterion."),
+            click.option("--align", type=int, help="Round the width down to a multiple of this."),
+            click.option("--exact", is_flag=True, help="Round to no multiple."),
+            click.option("--paper-widths", is_flag=True, help="Width by the paper's rule."),
+            click.option(
+                "--calibration",
+                type=click.Path(path_type=Path, dir_okay=False, exists=True),
+                help="Text file for ppm_activation; loads the model.",
+            ),
+            click.option("--dtype", help="Store as float32, float16 or bfloat16."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def targets_given(options: dict[str, Any]) -> list[str]:
+    """Which of the five ways to ask for a width the user took."""
+    return [kind for kind in _TARGETS if options[kind] is not None]
+
+
+def planned(model: str, options: dict[str, Any]) -> Plan:
+    """The plan that the options of `plan_options` describe."""
+    given = targets_given(options)
+    if len(given) != 1:
+        names = ", ".join(f"--{kind}" for kind in _TARGETS)
+        got = " and ".join(f"--{kind}" for kind in given) or "none"
+        raise click.UsageError(f"Ask for a width with exactly one of {names}; got {got}.")
+    if options["exact"] and options["align"] is not None:
+        raise click.UsageError("--exact and --align contradict each other.")
+    names = (*_TARGETS, "criterion", "seed", "paper_widths", "calibration", "dtype")
+    return make_plan(
+        model, align=1 if options["exact"] else options["align"], **{n: options[n] for n in names}
+    )

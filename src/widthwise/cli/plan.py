@@ -1,0 +1,32 @@
+"""`widthwise plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import OutputError
+from .options import plan_options, planned
+
+
+@click.command(epilog="Example: widthwise plan smollm2 --to 2.4x")
+@click.argument("model")
+@plan_options
+@click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan here."
+)
+@click.option("--force", is_flag=True, help="Replace the file of -o.")
+def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: Any) -> None:
+    """Show which width MODEL would be cut to, and choose the neurons. Writes nothing else.
+
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
+    """
+    if out is not None and out.exists() and not force:
+        raise OutputError(f"{out} already exists; pass --force to replace it")
+    result = planned(model, options)
+    if out is not None:
+        result.save(out)
+    click.echo(result.to_json() if as_json else result)

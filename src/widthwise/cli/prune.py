@@ -1,0 +1,50 @@
+"""`widthwise prune`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..prune import Plan, prune_checkpoint
+from .options import plan_options, planned, targets_given
+
+
+@click.command(epilog="Example: widthwise prune smollm2 --to 2.4x -o smollm2-2.4x")
+@click.argument("model")
+@plan_options
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Apply a saved plan.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
+)
+@click.option("--max-shard-size", default="5GB", show_default=True, help="Largest weight file.")
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+def prune(
+    model: str,
+    plan_file: Path | None,
+    out: Path,
+    max_shard_size: str,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Cut MODEL to a width and write a plain checkpoint, without loading the model.
+
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
+    """
+    if plan_file is not None and targets_given(options):
+        raise click.UsageError("--plan already holds a width; drop the other request.")
+    plan = Plan.load(plan_file) if plan_file else planned(model, options)
+    click.echo(plan, err=True)
+    folder = prune_checkpoint(
+        model,
+        out,
+        plan,
+        dtype=options["dtype"],
+        max_shard_size=max_shard_size,
+        force=force,
+        command=shlex.join(["widthwise", *sys.argv[1:]]),
+    )
+    click.echo(folder)

@@ -1,0 +1,134 @@
+"""The two calls that most users make: `make_plan` and `prune_checkpoint`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..arch import Target
+from ..errors import PlanError, TargetError
+from .calibration import norms_of_text
+from .checkpoint import Checkpoint, Output, Progress, locate, stored_dtype, write_pruned
+from .plan import Plan
+from .scoring import ModelWeights, Selection, select
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def target_of(**asked: str | float | None) -> Target:
+    """The one target among `to`, `remove`, `width`, `params` and `size` that is not None.
+
+    >>> target_of(to="2.4x", width=None)
+    Target(kind='to', text='2.4x')
+    """
+    given = [(kind, value) for kind, value in asked.items() if value is not None]
+    if len(given) != 1:
+        names = ", ".join(f"--{kind}" for kind in asked)
+        raise TargetError(f"a width must be asked for in exactly one way: {names}")
+    kind, value = given[0]
+    return Target(kind, str(value))  # type: ignore[arg-type]
+
+
+def make_plan(
+    model: str | Path | nn.Module,
+    *,
+    to: str | float | None = None,
+    remove: str | None = None,
+    width: int | None = None,
+    params: str | int | None = None,
+    size: str | int | None = None,
+    criterion: str = "ppm",
+    seed: int = 0,
+    align: int | None = None,
+    paper_widths: bool = False,
+    dtype: str | None = None,
+    calibration: Path | None = None,
+    activation_norms: Mapping[int, Tensor] | None = None,
+) -> Plan:
+    """Choose the neurons that every GLU block keeps. Reads weights, changes nothing.
+
+    Args:
+        model: A `transformers` model, a checkpoint folder, a `.gguf` file, a hub id, or
+            `"smollm2"` for the embedded model. From disk the weights are streamed.
+        to: Expansion ratio to cut to (`"2.4x"`, I/H).
+        remove: Share of neurons to remove (`"40%"`).
+        width: Neurons to keep in each block.
+        params: Most parameters the result may have (`"900M"`).
+        size: Most bytes of weights it may have (`"1.7GB"`).
+        criterion: `ppm`, `max_abs`, `vow`, `pon`, `l2`, `random` or `ppm_activation`.
+        seed: Of `random`.
+        align: Round the width down to a multiple of this; None for the default of the model
+            (`default_alignment`), 1 for the exact width.
+        paper_widths: Width by the rule of arXiv 2512.22671 (goes with `remove`).
+        dtype: The dtype that `size` is meant in, where the result will be stored in another.
+        calibration: Text file for `ppm_activation`; loads the model to run it.
+        activation_norms: Instead of `calibration`: the result of `activation_norms`.
+
+    Raises:
+        TargetError, PlanError, CheckpointError, UnsupportedModelError: as their messages say.
+    """
+    selection = Selection(
+        target=target_of(to=to, remove=remove, width=width, params=params, size=size),
+        criterion=criterion,
+        seed=seed,
+        align=align,
+        paper_widths=paper_widths,
+        stored_dtype=stored_dtype(dtype),
+    )
+    if not isinstance(model, str | Path):
+        return select(ModelWeights(model), selection, activation_norms)
+    if calibration is not None and criterion != "ppm_activation":
+        raise PlanError(f"criterion {criterion} looks at weights only; drop the calibration text")
+    path, name = locate(str(model))
+    with Checkpoint(path, name) as checkpoint:
+        if calibration is not None:
+            activation_norms = norms_of_text(path, calibration)
+        return select(checkpoint, selection, activation_norms)
+
+
+def prune_checkpoint(
+    model: str | Path,
+    out: str | Path,
+    plan: Plan,
+    *,
+    dtype: str | None = None,
+    max_shard_size: str = "5GB",
+    force: bool = False,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the checkpoint that `plan` describes to the folder `out`, without loading the model.
+
+    Args:
+        model: The plan's parent: a checkpoint folder, a `.gguf` file, a hub id or `"smollm2"`.
+        out: Folder to make. It is whole or absent, whenever the process is killed.
+        plan: From `make_plan`, or loaded with `Plan.load`.
+        dtype: `"float32"`, `"float16"` or `"bfloat16"` for the result; None keeps the parent's.
+        max_shard_size: Largest weight file (`"5GB"`, `"500MB"`).
+        force: Replace `out` if it exists.
+        command: Command line to quote in the model card.
+        progress: Called with the bytes read since the last call.
+
+    Returns:
+        The absolute path of `out`, for `AutoModelForCausalLM.from_pretrained`.
+
+    Raises:
+        PlanError, CheckpointError, OutputError, TargetError: as their messages say.
+    """
+    shard_bytes = int(Target("size", max_shard_size).amount)
+    path, name = locate(str(model))
+    with Checkpoint(path, name) as checkpoint:
+        return write_pruned(
+            checkpoint,
+            plan,
+            Path(out),
+            Output(
+                dtype=stored_dtype(dtype),
+                max_shard_bytes=shard_bytes,
+                force=force,
+                command=command,
+            ),
+            progress,
+        )

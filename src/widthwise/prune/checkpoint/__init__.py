@@ -1,0 +1,16 @@
+"""Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
+
+from .locate import locate
+from .output import new_folder
+from .read import Checkpoint
+from .write import Output, Progress, stored_dtype, write_pruned
+
+__all__ = [
+    "Checkpoint",
+    "Output",
+    "Progress",
+    "locate",
+    "new_folder",
+    "stored_dtype",
+    "write_pruned",
+]

@@ -1,0 +1,97 @@
+"""The model card of a pruned checkpoint: what was done, to what, and how to load it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ...arch import counts_at
+from ..plan import Plan
+
+if TYPE_CHECKING:
+    from .read import Checkpoint
+
+_CARD = """\
+---
+{license}base_model: {parent_yaml}
+library_name: transformers
+tags:
+- widthwise
+- width-pruning
+---
+# {parent}, cut to {got:.3f}x
+
+The GLU-MLP blocks of this model were cut from {dense_width} to {width} neurons a layer
+with widthwise. It was not trained after that.
+
+| | parent | this model |
+|---|---|---|
+| intermediate size | {dense_width} | {width} |
+| expansion ratio | {dense_ratio:.3f}x | {got:.3f}x |
+| parameters | {dense_parameters:,} | {parameters:,} |
+| bytes of weights | {dense_bytes:,} | {weight_bytes:,} |
+
+- asked: `{asked}`; got: width {width}
+- criterion: `{criterion}`{seed}
+- command: `{command}`
+- plan: sha256 `{plan_hash}` (`widthwise_plan.json`)
+- parent: `{parent}`, weights sha256 `{parent_hash}`
+- licence of the parent: {license_words}
+
+```python
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+```
+"""
+
+
+def model_card(
+    checkpoint: Checkpoint,
+    plan: Plan,
+    parent_hash: str,
+    *,
+    dtype: str | None,
+    command: str | None,
+) -> str:
+    """Markdown with a YAML head.
+
+    Args:
+        checkpoint: The parent.
+        plan: What was kept.
+        parent_hash: sha256 over the data of the parent's tensors, in the order of the result.
+        dtype: safetensors name of the dtype of the result, or None for the parent's.
+        command: The command line, or None for a call from Python.
+    """
+    dense = counts_at(checkpoint.architecture)
+    pruned = counts_at(checkpoint.architecture, plan.width, dtype=dtype)
+    lines = license_lines(checkpoint)
+    return _CARD.format(
+        license="".join(f"{line}\n" for line in lines),
+        license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
+        parent=checkpoint.name,
+        parent_yaml=re.sub(r"[^\w./-]", "-", checkpoint.name),
+        got=plan.expansion_ratio,
+        dense_width=plan.intermediate_size,
+        dense_ratio=dense.expansion_ratio,
+        width=plan.width,
+        dense_parameters=dense.parameters,
+        parameters=pruned.parameters,
+        dense_bytes=dense.weight_bytes,
+        weight_bytes=pruned.weight_bytes,
+        asked=plan.asked,
+        criterion=plan.criterion,
+        seed="" if plan.seed is None else f", seed {plan.seed}",
+        command=command or "widthwise.prune_checkpoint(...) in Python",
+        plan_hash=plan.digest,
+        parent_hash=parent_hash,
+    )
+
+
+def license_lines(checkpoint: Checkpoint) -> list[str]:
+    """The `license:` lines of the parent's own model card, as they stand there."""
+    card = checkpoint.path / "README.md"
+    if not card.exists():
+        return []
+    head = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf8", errors="replace"), re.S)
+    lines = head[1].splitlines() if head else []
+    return [line for line in lines if re.match(r"license(_name|_link)?:\s*\S", line)]

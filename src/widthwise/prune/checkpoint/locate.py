@@ -1,0 +1,70 @@
+"""From the MODEL a user names to a checkpoint folder on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from ...assets import cache_dir, convert_gguf, embedded_model
+from ...errors import CheckpointError
+
+EMBEDDED = "smollm2"
+_HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
+_HUB_FILES += ["*.model", "*.md", "LICENSE*", "NOTICE*"]
+
+
+def locate(model: str) -> tuple[Path, str]:
+    """Folder and name of a model.
+
+    Args:
+        model: A checkpoint folder, a `.gguf` file (converted once to bfloat16 safetensors in the
+            cache), `"smollm2"` for the embedded model, or a hub id (`"org/name"`,
+            `"org/name@revision"`; downloaded once by huggingface_hub).
+
+    Raises:
+        CheckpointError: There is no such model, or it cannot be fetched.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path, model
+    if path.is_file():
+        return _converted(path), path.name
+    if model == EMBEDDED:
+        return embedded_model(), "SmolLM2-135M-Instruct"
+    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", model):
+        return _from_hub(model), model
+    raise CheckpointError(
+        f"{model}: no such folder or file, nor a hub id (org/name); "
+        f"{EMBEDDED!r} is the embedded model"
+    )
+
+
+def _converted(path: Path) -> Path:
+    if path.suffix != ".gguf":
+        raise CheckpointError(
+            f"{path}: a model is a checkpoint folder or a .gguf file; "
+            "for a single safetensors file name its folder"
+        )
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**22):
+            digest.update(block)
+    folder = cache_dir() / "gguf" / f"{path.stem}-{digest.hexdigest()[:16]}"
+    if not folder.exists():
+        convert_gguf(path, folder, "bfloat16")
+    return folder
+
+
+def _from_hub(model: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    name, _, revision = model.partition("@")
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=_HUB_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{model}: no such folder, and the hub did not give it: {cause}"
+        ) from error

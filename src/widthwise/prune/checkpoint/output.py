@@ -1,0 +1,109 @@
+"""A result folder that is whole or absent, whenever the process is killed.
+
+Everything is written into a hidden folder beside the result, flushed to disk, and renamed. The
+hidden folder is locked by the process that writes it: one that is found unlocked belongs to a run
+that died, and is swept by the next run for the same result.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...errors import OutputError
+
+
+@contextmanager
+def new_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
+    """Yield an empty folder to fill; when the block ends well, it becomes `out`.
+
+    Args:
+        out: The result, which must not exist.
+        force: Replace an `out` that exists, once the new one is whole.
+
+    Raises:
+        OutputError: `out` exists, cannot be written, or is being written by another process.
+    """
+    out = Path(os.path.abspath(out))
+    if out.exists() or out.is_symlink():
+        if not force:
+            raise OutputError(f"{out} already exists; pass --force to replace it")
+        if out.is_symlink() or not out.is_dir():
+            raise OutputError(f"{out} is not a folder; it is never replaced")
+    partial = out.with_name(f".{out.name}.partial")
+    lock = _claim(partial, out)
+    try:
+        yield partial
+        _flush(partial)
+        _put_in_place(partial, out)
+    except OSError as error:
+        raise OutputError(f"{out} was not written: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # nothing is there after a rename
+        os.close(lock)
+        _lock_path(partial).unlink(missing_ok=True)
+
+
+def _lock_path(partial: Path) -> Path:
+    return partial.with_name(partial.name + ".lock")
+
+
+def _claim(partial: Path, out: Path) -> int:
+    """Make the hidden folder and its lock (the handle returned); sweep what a dead run left."""
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(_lock_path(partial), os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if partial.exists():
+            shutil.rmtree(partial)
+        _restore(out)
+        partial.mkdir()
+    except BlockingIOError as error:
+        os.close(lock)
+        raise OutputError(f"{out} is being written by another process") from error
+    except OSError as error:
+        os.close(lock)
+        raise OutputError(f"{out} cannot be written: {error}") from error
+    return lock
+
+
+def _aside(out: Path) -> Path:
+    return out.with_name(f".{out.name}.replaced")
+
+
+def _restore(out: Path) -> None:
+    """Undo or finish a replacement that a kill cut between its two renames."""
+    if _aside(out).exists():
+        if out.exists():
+            shutil.rmtree(_aside(out))
+        else:
+            _aside(out).rename(out)
+
+
+def _put_in_place(partial: Path, out: Path) -> None:
+    if out.exists():
+        out.rename(_aside(out))
+    partial.rename(out)
+    _flush_entry(out.parent)
+    shutil.rmtree(_aside(out), ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    for path in folder.iterdir():
+        _flush_entry(path)
+    _flush_entry(folder)
+
+
+def _flush_entry(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,202 @@
+"""Reading a checkpoint folder without loading it: headers first, then rows on demand.
+
+The safetensors layout is 8 bytes of header length (little endian), the header (JSON: name ->
+dtype, shape, data_offsets relative to the end of the header), then the data without gaps.
+Tensors are read with plain reads instead of a memory map, so that what was read does not stay
+resident: peak memory is the size of the rows asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ...arch import Architecture, TensorSpec, read_architecture
+from ...arch.glu import DTYPE_BYTES
+from ...errors import CheckpointError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where a tensor's bytes lie: [start, start + spec.nbytes) of `file`."""
+
+    file: Path
+    start: int
+    spec: TensorSpec
+
+
+class Checkpoint:
+    """A checkpoint folder, opened: config, tensor index and architecture, no weights in memory.
+
+    Attributes:
+        path: The folder.
+        name: What to call it in plans and model cards.
+        config: The parsed config.json.
+        tensors: Name to place of every tensor, in the order of the files.
+        architecture: Its GLU blocks, checked.
+
+    Raises:
+        CheckpointError: Files are missing, truncated or contradictory.
+        UnsupportedModelError: The weights cannot be cut (mixture of experts, quantized, ...).
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self.path = path
+        self.name = name or str(path)
+        self.config = _read_config(path)
+        self.tensors = _read_tensors(path)
+        specs = {name: stored.spec for name, stored in self.tensors.items()}
+        self.architecture: Architecture = read_architecture(self.config, specs)
+        self._files: dict[Path, BinaryIO] = {}
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows [start, stop) of a tensor along its first axis, as stored; of a vector, elements."""
+        import torch
+
+        stored = self.tensors[name]
+        row = stored.spec.shape[1:]
+        row_bytes = math.prod(row) * DTYPE_BYTES[stored.spec.dtype]
+        data = self.read_bytes(name, start * row_bytes, stop * row_bytes)
+        dtype = getattr(torch, TORCH_DTYPES[stored.spec.dtype])
+        if not data:
+            return torch.empty((stop - start, *row), dtype=dtype)
+        return torch.frombuffer(data, dtype=dtype).reshape(stop - start, *row)
+
+    def read_bytes(self, name: str, start: int, stop: int) -> bytearray:
+        """Bytes [start, stop) of a tensor's data."""
+        stored = self.tensors[name]
+        if stored.file not in self._files:
+            self._files[stored.file] = open(stored.file, "rb", buffering=0)
+        file = self._files[stored.file]
+        data = bytearray(stop - start)
+        view, done = memoryview(data), 0
+        file.seek(stored.start + start)
+        while done < len(data):
+            count = file.readinto(view[done:])  # type: ignore[attr-defined]
+            if not count:
+                raise CheckpointError(f"{stored.file.name}: truncated while reading tensor {name}")
+            done += count
+        return data
+
+
+TORCH_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+TORCH_DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"}
+TORCH_DTYPES |= {"U16": "uint16", "U32": "uint32", "U64": "uint64", "BOOL": "bool"}
+TORCH_DTYPES |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path}: must hold a JSON object; got {type(data).__name__}")
+    return data
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if (path / "adapter_config.json").exists() and not (path / SINGLE).exists():
+        raise UnsupportedModelError(
+            f"{path / 'adapter_config.json'}: this is an adapter (PEFT); "
+            "merge it into its base model first"
+        )
+    if not (path / "config.json").exists():
+        raise CheckpointError(f"{path}: no config.json; this is not a checkpoint folder")
+    return _read_json(path / "config.json")
+
+
+def _read_tensors(path: Path) -> dict[str, StoredTensor]:
+    if (path / INDEX).exists():
+        return _read_sharded(path)
+    if (path / SINGLE).exists():
+        return read_header(path / SINGLE)
+    pickle = next((name for name in _PICKLES if (path / name).exists()), None)
+    if pickle:
+        raise UnsupportedModelError(
+            f"{path / pickle}: weights must be safetensors; load them once with transformers and "
+            "save_pretrained() them"
+        )
+    raise CheckpointError(f"{path}: neither {SINGLE} nor {INDEX} is there")
+
+
+def _read_sharded(path: Path) -> dict[str, StoredTensor]:
+    weight_map = _read_json(path / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{path / INDEX}: weight_map must name the file of each tensor")
+    tensors: dict[str, StoredTensor] = {}
+    for file in dict.fromkeys(weight_map.values()):
+        if not isinstance(file, str) or Path(file).name != file:
+            raise CheckpointError(f"{path / INDEX}: {file!r} is not the name of a file beside it")
+        if not (path / file).exists():
+            count = list(weight_map.values()).count(file)
+            raise CheckpointError(f"{path}: shard {file} is missing ({count} tensors are in it)")
+        tensors |= read_header(path / file)
+    for name, file in weight_map.items():
+        if name not in tensors or tensors[name].file.name != file:
+            raise CheckpointError(f"{path / file}: tensor {name} is missing, by {INDEX}")
+    return tensors
+
+
+def read_header(file: Path) -> dict[str, StoredTensor]:
+    """Tensors of one safetensors file by its header, checked against the size of the file."""
+    try:
+        size = file.stat().st_size
+        with open(file, "rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+            if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
+                raise CheckpointError(f"{file}: truncated, or not a safetensors file")
+            header = json.loads(handle.read(length))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{file}: cannot read its safetensors header: {error}") from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{file}: its safetensors header must be a JSON object")
+    header.pop("__metadata__", None)
+    data_start = 8 + length
+    tensors = {name: _stored(file, name, entry, data_start) for name, entry in header.items()}
+    end = max((t.start + t.spec.nbytes for t in tensors.values()), default=data_start)
+    if end != size:
+        raise CheckpointError(
+            f"{file}: truncated or overlong: its header states {end} bytes, it has {size}"
+        )
+    return dict(sorted(tensors.items(), key=lambda item: item[1].start))
+
+
+def _stored(file: Path, name: str, entry: Mapping[str, Any], data_start: int) -> StoredTensor:
+    try:
+        begin, end = entry["data_offsets"]
+        spec = TensorSpec(tuple(int(n) for n in entry["shape"]), str(entry["dtype"]))
+        if spec.nbytes != end - begin or begin < 0:
+            raise CheckpointError(f"{file}: tensor {name} does not fill its place in the file")
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{file}: tensor {name} is described wrongly ({error!r})") from error
+    return StoredTensor(file, data_start + begin, spec)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that an ordinary user may still write on the file system of `path`."""
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize

@@ -1,0 +1,90 @@
+"""The tensors of a pruned checkpoint, a few megabytes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ...errors import CheckpointError
+from ..plan import Plan
+from ..scoring import CHUNK_BYTES, check_finite
+from ..surgery import cut_tensor
+from .read import TORCH_DTYPES, Checkpoint
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Stream:
+    """Reads the parent's tensors once, cuts, checks and hashes them on the way.
+
+    Args:
+        checkpoint: The parent, opened.
+        plan: Which neurons stay.
+        digest: Called with all bytes of the parent's tensors, in the order in which they are read.
+        progress: Called with the bytes read since the last call.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        plan: Plan,
+        digest: Callable[[memoryview], None],
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._plan = plan
+        self._digest = digest
+        self._progress = progress
+
+    def chunks(self, name: str, dtype: str) -> Iterator[Tensor]:
+        """The data of one tensor of the result, in order.
+
+        Args:
+            name: The tensor.
+            dtype: safetensors name of the dtype to store.
+
+        Raises:
+            CheckpointError: It holds NaN or Inf, or a value too large for `dtype`.
+        """
+        import torch
+
+        checkpoint, width = self._checkpoint, self._plan.intermediate_size
+        source, cut = checkpoint.tensors[name].spec, checkpoint.architecture.cuts.get(name)
+        keep = torch.tensor(self._plan.keep[cut.layer]) if cut else None
+        if cut and keep is not None and cut.axis == 0:
+            kept_rows = torch.cat([keep + part * width for part in range(cut.parts)])
+        rows = source.shape[0] if source.shape else 1
+        step = max(1, CHUNK_BYTES * rows // max(1, source.nbytes))
+        for start in range(0, rows, step):
+            stop = min(start + step, rows)
+            chunk = checkpoint.rows(name, start, stop)
+            check_finite(chunk, name)
+            self._digest(memory(chunk))
+            if self._progress:
+                self._progress(chunk.nbytes)
+            if cut and keep is not None and cut.axis == 0:
+                first, last = torch.searchsorted(kept_rows, torch.tensor([start, stop])).tolist()
+                chunk = chunk.index_select(0, kept_rows[first:last] - start)
+            elif cut and keep is not None:
+                chunk = cut_tensor(chunk, cut, keep, width)
+            yield _converted(chunk, dtype, name)
+
+
+def memory(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor on the CPU, without a copy where it is contiguous."""
+    import torch
+
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def _converted(chunk: Tensor, dtype: str, name: str) -> Tensor:
+    import torch
+
+    wanted = getattr(torch, TORCH_DTYPES[dtype])
+    if chunk.dtype == wanted:
+        return chunk
+    converted = chunk.to(wanted)
+    if not torch.isfinite(converted).all():
+        raise CheckpointError(f"tensor {name} has values too large for {TORCH_DTYPES[dtype]}")
+    return converted

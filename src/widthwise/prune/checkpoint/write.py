@@ -1,0 +1,191 @@
+"""Cutting a checkpoint as a stream: a few megabytes of it are in memory at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...arch import TensorSpec
+from ...arch.glu import DTYPE_BYTES
+from ...errors import OutputError, TargetError
+from ..plan import Plan
+from ..scoring import check_plan
+from .card import model_card
+from .output import new_folder
+from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_bytes
+from .stream import Stream, memory
+
+DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+PLAN_FILE = "widthwise_plan.json"
+_NOT_COPIED = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".npz")
+
+Progress = Callable[[int], None]
+
+
+def stored_dtype(dtype: str | None) -> str | None:
+    """safetensors name of `"float32"`, `"float16"` or `"bfloat16"`; None stays None."""
+    if dtype is not None and dtype not in DTYPES:
+        raise TargetError(f"--dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    return DTYPES[dtype] if dtype else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How a result is written.
+
+    Attributes:
+        dtype: safetensors name of the dtype for all floating tensors; None keeps theirs.
+        max_shard_bytes: Most bytes of tensors in a file; a larger tensor has a file of its own.
+        force: Replace a folder that exists.
+        command: Command line to quote in the model card.
+    """
+
+    dtype: str | None = None
+    max_shard_bytes: int = 5 * 10**9
+    force: bool = False
+    command: str | None = None
+
+
+def write_pruned(
+    checkpoint: Checkpoint,
+    plan: Plan,
+    out: Path,
+    output: Output | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the pruned checkpoint to `out`, a plain folder for `from_pretrained`.
+
+    Args:
+        checkpoint: The dense parent, opened.
+        plan: Which neurons stay.
+        out: Folder to make; it is whole or absent whenever the process is killed.
+        output: How to write it.
+        progress: Called with the bytes read since the last call.
+
+    Returns:
+        The absolute path of `out`.
+
+    Raises:
+        PlanError: The plan was made for other weights.
+        CheckpointError: A tensor holds NaN or Inf, or does not fit into the dtype.
+        OutputError: `out` exists, lies inside the parent, or cannot be written.
+
+    Cost: each byte of the parent is read once; memory does not grow with layers or width.
+    """
+    output = output or Output()
+    check_plan(plan, checkpoint)
+    _refuse_overlap(checkpoint.path, out)
+    shards = _shards(_specs(checkpoint, plan, output.dtype), output.max_shard_bytes)
+    with new_folder(out, force=output.force) as folder:
+        _refuse_full_disk(folder, out, shards)
+        parent = hashlib.sha256()
+        stream = Stream(checkpoint, plan, parent.update, progress)
+        for file, specs in shards.items():
+            _write_shard(folder / file, specs, stream)
+        if len(shards) > 1:
+            _write_json(folder / INDEX, _index(shards))
+        _copy_companions(checkpoint.path, folder)
+        _write_json(folder / "config.json", _config(checkpoint.config, plan, output.dtype))
+        (folder / PLAN_FILE).write_text(plan.to_json() + "\n", encoding="utf8")
+        card = model_card(
+            checkpoint, plan, parent.hexdigest(), dtype=output.dtype, command=output.command
+        )
+        (folder / "README.md").write_text(card, encoding="utf8")
+    return out.absolute()
+
+
+def _refuse_overlap(parent: Path, out: Path) -> None:
+    source, target = parent.resolve(), out.resolve()
+    if source == target or source in target.parents or target in source.parents:
+        raise OutputError(f"{out} and the parent {parent} must not lie in one another")
+
+
+def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> None:
+    needed = sum(spec.nbytes for specs in shards.values() for spec in specs.values())
+    free = free_bytes(folder)
+    if needed > free:
+        raise OutputError(
+            f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"
+        )
+
+
+def _specs(checkpoint: Checkpoint, plan: Plan, dtype: str | None) -> dict[str, TensorSpec]:
+    """Shape and dtype of every tensor of the result, wider dtypes first so that all are aligned."""
+    specs = {}
+    for name in checkpoint.tensors:
+        spec = checkpoint.architecture.spec_at(name, plan.width)
+        specs[name] = TensorSpec(spec.shape, dtype) if dtype and spec.is_float else spec
+    return dict(sorted(specs.items(), key=lambda item: -DTYPE_BYTES[item[1].dtype]))
+
+
+def _shards(
+    specs: Mapping[str, TensorSpec], max_shard_bytes: int
+) -> dict[str, dict[str, TensorSpec]]:
+    """File name to the tensors in it; the names are those that transformers looks for."""
+    groups: list[dict[str, TensorSpec]] = [{}]
+    filled = 0
+    for name, spec in specs.items():
+        if groups[-1] and filled + spec.nbytes > max_shard_bytes:
+            groups.append({})
+            filled = 0
+        groups[-1][name] = spec
+        filled += spec.nbytes
+    if len(groups) == 1:
+        return {SINGLE: groups[0]}
+    total = len(groups)
+    return {f"model-{i:05}-of-{total:05}.safetensors": g for i, g in enumerate(groups, 1)}
+
+
+def _index(shards: Mapping[str, Mapping[str, TensorSpec]]) -> dict[str, Any]:
+    size = sum(spec.nbytes for specs in shards.values() for spec in specs.values())
+    weight_map = {name: file for file, specs in shards.items() for name in specs}
+    return {"metadata": {"total_size": size}, "weight_map": weight_map}
+
+
+def _write_shard(path: Path, specs: Mapping[str, TensorSpec], stream: Stream) -> None:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name, spec in specs.items():
+        place = [offset, offset + spec.nbytes]
+        header[name] = {"dtype": spec.dtype, "shape": list(spec.shape), "data_offsets": place}
+        offset += spec.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # data starts at a multiple of 8
+    with open(path, "wb", buffering=0) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name, spec in specs.items():
+            for chunk in stream.chunks(name, spec.dtype):
+                view = memory(chunk)
+                while view:
+                    view = view[file.write(view) :]
+
+
+def _config(config: Mapping[str, Any], plan: Plan, stored: str | None) -> dict[str, Any]:
+    """The parent's config with the new width (and dtype, where it was changed)."""
+    dtype = TORCH_DTYPES[stored] if stored else None
+    result = json.loads(json.dumps(config))
+    text = result["text_config"] if isinstance(result.get("text_config"), dict) else result
+    text["intermediate_size"] = plan.width
+    if dtype:
+        for part in (result, text):
+            part.pop("torch_dtype", None)
+            part["dtype"] = dtype
+    return dict(result)
+
+
+def _copy_companions(parent: Path, folder: Path) -> None:
+    """Tokenizer, chat template, generation config, licence: every small file beside the weights."""
+    for path in sorted(parent.iterdir()):
+        skipped = path.suffix in _NOT_COPIED or path.name.endswith(".index.json")
+        skipped |= path.name in ("config.json", "README.md", PLAN_FILE) or path.name.startswith(".")
+        if path.is_file() and not skipped:
+            shutil.copyfile(path, folder / path.name)
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf8")

@@ -1,0 +1,167 @@
+"""A plan: which neurons each layer keeps. Made once, printed, saved, loaded, applied anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError, PlanError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Neurons to keep in every GLU block of one checkpoint.
+
+    Attributes:
+        parent: Name of the checkpoint that the plan was made for.
+        fingerprint: Of that checkpoint's GLU weights; a plan is refused for any other.
+        model_type: Family (`"llama"`).
+        hidden_size: H of the parent.
+        intermediate_size: I of the parent.
+        asked: The width as it was asked for (`"--to 2.4x"`).
+        unaligned: Width before rounding to the alignment.
+        alignment: Multiple that the width was rounded down to; 1 for none.
+        criterion: How neurons were scored.
+        seed: Of the `random` criterion, else None.
+        keep: For each layer the indices kept, ascending; the same number in every layer.
+        format: Version of this layout.
+
+    Raises:
+        PlanError: An index is out of range, double or out of order, or layers differ in width.
+    """
+
+    parent: str
+    fingerprint: str
+    model_type: str
+    hidden_size: int
+    intermediate_size: int
+    asked: str
+    unaligned: int
+    alignment: int
+    criterion: str
+    seed: int | None
+    keep: tuple[tuple[int, ...], ...]
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise PlanError(f"plan format must be {FORMAT}; got {self.format!r}")
+        if not self.keep:
+            raise PlanError("a plan must hold at least one layer")
+        for layer, keep in enumerate(self.keep):
+            self._check_layer(layer, keep)
+
+    def _check_layer(self, layer: int, keep: tuple[int, ...]) -> None:
+        if len(keep) != len(self.keep[0]) or not keep:
+            raise PlanError(
+                f"layer {layer} must keep as many neurons as layer 0 "
+                f"({len(self.keep[0])}), and at least one; got {len(keep)}"
+            )
+        if any(type(i) is not int for i in keep):
+            raise PlanError(f"indices in layer {layer} must be whole numbers")
+        if keep[0] < 0 or max(keep) >= self.intermediate_size:
+            odd = next(i for i in keep if not 0 <= i < self.intermediate_size)
+            raise PlanError(
+                f"indices must be in [0, {self.intermediate_size - 1}]; got {odd} in layer {layer}"
+            )
+        if any(a >= b for a, b in pairwise(keep)):
+            raise PlanError(f"indices must ascend without duplicates; layer {layer} does not")
+
+    @property
+    def width(self) -> int:
+        """Neurons left in each block."""
+        return len(self.keep[0])
+
+    @property
+    def expansion_ratio(self) -> float:
+        """Width / hidden_size, as got."""
+        return self.width / self.hidden_size
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the plan's JSON, the name of this very choice of neurons."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def __str__(self) -> str:
+        removed = 1 - self.width / self.intermediate_size
+        seed = "" if self.seed is None else f" (seed {self.seed})"
+        rounded = f", {self.unaligned} rounded down to a multiple of {self.alignment}"
+        return (
+            f"{self.parent}: {self.model_type}, {len(self.keep)} layers, "
+            f"hidden size {self.hidden_size}\n"
+            f"  asked  {self.asked}, criterion {self.criterion}{seed}\n"
+            f"  got    width {self.width} of {self.intermediate_size}, "
+            f"{self.expansion_ratio:.3f}x of {self.intermediate_size / self.hidden_size:.3f}x, "
+            f"{removed:.1%} removed{rounded if self.unaligned != self.width else ''}\n"
+            f"  plan   sha256 {self.digest[:16]}"
+        )
+
+    def to_json(self) -> str:
+        """The plan as JSON; `Plan.from_json` is the inverse."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read a plan.
+
+        Raises:
+            PlanError: Not JSON, unknown or missing fields, wrong types, or invalid indices.
+        """
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise PlanError(f"a plan must be JSON: {error}") from error
+        known = {f.name for f in fields(cls)}
+        if not isinstance(data, dict) or set(data) != known:
+            odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
+            raise PlanError(f"a plan has exactly the fields of its format; odd here: {odd}")
+        _check_types(data)
+        return cls(**{**data, "keep": tuple(tuple(layer) for layer in data["keep"])})
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan to a file, whole or not at all; an existing file is replaced.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        try:
+            partial.write_text(self.to_json() + "\n", encoding="utf8")
+            partial.replace(path)
+        except OSError as error:
+            raise OutputError(f"{path} was not written: {error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan from a file; errors name the file."""
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"{path}: cannot read the plan: {error}") from error
+        except PlanError as error:
+            raise PlanError(f"{path}: {error}") from error
+
+
+def _check_types(data: Mapping[str, Any]) -> None:
+    for name in ("parent", "fingerprint", "model_type", "asked", "criterion"):
+        if not isinstance(data[name], str):
+            raise PlanError(f"{name} must be text; got {data[name]!r}")
+    for name in ("hidden_size", "intermediate_size", "unaligned", "alignment"):
+        if type(data[name]) is not int or data[name] < 1:
+            raise PlanError(f"{name} must be a whole number above 0; got {data[name]!r}")
+    if data["seed"] is not None and type(data["seed"]) is not int:
+        raise PlanError(f"seed must be a whole number or null; got {data['seed']!r}")
+    keep = data["keep"]
+    if not isinstance(keep, Sequence) or not all(isinstance(layer, list) for layer in keep):
+        raise PlanError("keep must be a list of lists of indices")

@@ -1,0 +1,220 @@
+"""From weights to a plan, for a model in memory and a checkpoint on disk alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..arch import Architecture, Target, read_architecture, resolve
+from ..arch.glu import TensorSpec
+from ..errors import CheckpointError, PlanError
+from .importance import CRITERIA, ROW_CRITERIA, keep_highest, ppm_activation, random
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CHUNK_BYTES = 16 * 2**20  # of weights read at a time: small beside torch itself, large for a disk
+FINGERPRINT_ROWS = 32  # of each tensor
+
+
+class Weights(Protocol):
+    """Named tensors of one model, readable by rows."""
+
+    name: str
+    architecture: Architecture
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows [start, stop) of a tensor; of a vector, its elements."""
+
+
+class ModelWeights:
+    """The weights of a `transformers` model in memory, by the names of its parameters."""
+
+    def __init__(self, model: nn.Module) -> None:
+        parameters = dict(model.named_parameters())
+        config: Any = model.config
+        specs = {name: TensorSpec(tuple(p.shape), _dtype_name(p)) for name, p in parameters.items()}
+        self.architecture = read_architecture(config.to_dict(), specs)
+        self.name = str(getattr(config, "_name_or_path", "") or type(model).__name__)
+        self._parameters = parameters
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        return self._parameters[name].detach()[start:stop]
+
+
+def _dtype_name(tensor: Tensor) -> str:
+    names = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return names.get(dtype, "U8" if dtype not in ("int64", "int32") else dtype.upper())
+
+
+def check_finite(tensor: Tensor, name: str) -> None:
+    """Raise CheckpointError when a tensor holds NaN or Inf."""
+    import torch
+
+    if tensor.is_floating_point() and tensor.numel():
+        low, high = torch.aminmax(tensor)  # one pass, no copy; NaN spreads to both
+        if not (torch.isfinite(low) and torch.isfinite(high)):
+            raise CheckpointError(f"tensor {name} holds NaN or Inf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is asked of a plan.
+
+    Attributes:
+        target: The width asked for.
+        criterion: One of `CRITERIA`.
+        seed: Of the `random` criterion.
+        align: Multiple to round the width down to; None for the default of the model, 1 for none.
+        paper_widths: Use the paper's rule for the width.
+        stored_dtype: safetensors name of the dtype that a `size` target is meant in.
+
+    Raises:
+        PlanError: Unknown criterion.
+    """
+
+    target: Target
+    criterion: str = "ppm"
+    seed: int = 0
+    align: int | None = None
+    paper_widths: bool = False
+    stored_dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.criterion not in CRITERIA:
+            known = ", ".join(CRITERIA)
+            raise PlanError(f"criterion must be one of {known}; got {self.criterion!r}")
+
+
+def select(
+    weights: Weights,
+    selection: Selection,
+    activation_norms: Mapping[int, Tensor] | None = None,
+) -> Plan:
+    """Score every layer and keep the highest.
+
+    Args:
+        weights: `ModelWeights` or an opened checkpoint.
+        selection: The width, and how to choose.
+        activation_norms: For `ppm_activation`: layer to norms of shape (neurons,).
+
+    Raises:
+        TargetError: The width is out of range.
+        PlanError: Activation norms are missing.
+        CheckpointError: A weight is NaN or Inf.
+
+    Cost: reads gate and up once; memory is a few chunks of rows.
+    """
+    architecture, target = weights.architecture, selection.target
+    width = resolve(
+        architecture,
+        target,
+        align=selection.align,
+        paper_widths=selection.paper_widths,
+        dtype=selection.stored_dtype,
+    )
+    keep = []
+    for layer in range(architecture.layers):
+        scores = score_layer(weights, layer, selection.criterion, selection.seed, activation_norms)
+        keep.append(tuple(keep_highest(scores, width.width)))
+    return Plan(
+        parent=weights.name,
+        fingerprint=fingerprint(weights),
+        model_type=architecture.model_type,
+        hidden_size=architecture.hidden_size,
+        intermediate_size=architecture.intermediate_size,
+        asked=width.asked,
+        unaligned=width.unaligned,
+        alignment=width.alignment,
+        criterion=selection.criterion,
+        seed=selection.seed if selection.criterion == "random" else None,
+        keep=tuple(keep),
+    )
+
+
+def score_layer(
+    weights: Weights,
+    layer: int,
+    criterion: str,
+    seed: int = 0,
+    activation_norms: Mapping[int, Tensor] | None = None,
+) -> Tensor:
+    """Scores of one layer's neurons, float32, shape (intermediate_size,)."""
+    import torch
+
+    width = weights.architecture.intermediate_size
+    if criterion == "random":
+        # Layers draw from streams of their own, so a layer's choice does not hang on its place.
+        return random(width, torch.Generator().manual_seed(seed * 1_000_003 + layer))
+    if criterion == "ppm_activation":
+        if activation_norms is None:
+            raise PlanError("criterion ppm_activation needs activation norms of calibration text")
+        gate, up = _gate_and_up(weights, layer, 0, width)
+        down_name = f"{weights.architecture.block(layer)}.down_proj.weight"
+        down = weights.rows(down_name, 0, weights.architecture.hidden_size).float()
+        return ppm_activation(gate, up, down, activation_norms[layer])
+    row_bytes = 2 * weights.architecture.hidden_size * 4
+    step = max(1, CHUNK_BYTES // row_bytes)
+    parts = [
+        ROW_CRITERIA[criterion](*_gate_and_up(weights, layer, start, min(start + step, width)))
+        for start in range(0, width, step)
+    ]
+    return torch.cat(parts)
+
+
+def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """Rows [start, stop) of gate and of up in float32, checked to be finite."""
+    block, width = weights.architecture.block(layer), weights.architecture.intermediate_size
+    if weights.architecture.fused:
+        places = [(f"{block}.gate_up_proj.weight", 0), (f"{block}.gate_up_proj.weight", width)]
+    else:
+        places = [(f"{block}.gate_proj.weight", 0), (f"{block}.up_proj.weight", 0)]
+    found = []
+    for name, offset in places:
+        rows = weights.rows(name, offset + start, offset + stop)
+        check_finite(rows, name)
+        found.append(rows.float())
+    return found[0], found[1]
+
+
+def fingerprint(weights: Weights) -> str:
+    """sha256 over shapes and a fixed sample of rows of every GLU weight, as float32.
+
+    The same for a checkpoint on disk and the model loaded from it, also in a wider dtype. It covers
+    what a plan depends on, the GLU blocks; embeddings and attention do not enter.
+    """
+    architecture = weights.architecture
+    shape = (architecture.layers, architecture.hidden_size, architecture.intermediate_size)
+    digest = hashlib.sha256(repr((shape, architecture.fused)).encode())
+    for name in sorted(architecture.cuts, key=lambda n: (architecture.cuts[n].layer, n)):
+        size = architecture.tensors[name].shape[0]
+        if len(architecture.tensors[name].shape) == 1:
+            digest.update(weights.rows(name, 0, size).float().cpu().numpy().tobytes())
+            continue
+        for index in range(0, size, max(1, size // FINGERPRINT_ROWS)):
+            digest.update(weights.rows(name, index, index + 1).float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_plan(plan: Plan, weights: Weights) -> None:
+    """Raise PlanError unless the plan was made for these weights."""
+    architecture = weights.architecture
+    for what, planned, found in (
+        ("layers", len(plan.keep), architecture.layers),
+        ("hidden_size", plan.hidden_size, architecture.hidden_size),
+        ("intermediate_size", plan.intermediate_size, architecture.intermediate_size),
+    ):
+        if planned != found:
+            raise PlanError(
+                f"the plan was made for {plan.parent} with {what} {planned}; "
+                f"{weights.name} has {found}"
+            )
+    if plan.fingerprint != fingerprint(weights):
+        raise PlanError(
+            f"the plan was made for {plan.parent}, whose GLU weights are not those of "
+            f"{weights.name}"
+        )

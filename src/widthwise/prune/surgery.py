@@ -1,0 +1,96 @@
+"""Cutting a model in memory."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..arch import Cut
+from .plan import Plan
+from .scoring import ModelWeights, check_plan
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Model = TypeVar("Model", bound=nn.Module)
+
+
+def cut_tensor(tensor: Tensor, cut: Cut, keep: Tensor, width: int) -> Tensor:
+    """The kept part of one tensor of a GLU block, as a new tensor.
+
+    Args:
+        tensor: One tensor of the block, its `cut.axis` of size `cut.parts * width`.
+        cut: How it depends on the width.
+        keep: Indices of the kept neurons, ascending, shape (new width,).
+        width: Neurons before the cut.
+    """
+    import torch
+
+    index = torch.cat([keep + part * width for part in range(cut.parts)])
+    return tensor.index_select(cut.axis, index.to(tensor.device))
+
+
+def apply(model: Model, plan: Plan) -> Model:
+    """A new model with the planned neurons only; the one passed is unchanged.
+
+    The removed weights are never copied: memory is that of the result, not of a second parent.
+
+    Raises:
+        PlanError: The plan was made for other weights.
+        UnsupportedModelError: The model has no plain GLU blocks.
+    """
+    import torch
+
+    weights = ModelWeights(model)
+    check_plan(plan, weights)
+    parameters = dict(model.named_parameters())
+    memo: dict[int, Any] = {}
+    for name, cut in weights.architecture.cuts.items():
+        old = parameters[name]
+        keep = torch.tensor(plan.keep[cut.layer])
+        new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
+        memo[id(old)] = torch.nn.Parameter(new, requires_grad=old.requires_grad)
+    result = copy.deepcopy(model, memo)
+    _set_sizes(result, plan)
+    return result
+
+
+def apply_(model: Model, plan: Plan) -> Model:
+    """Cut `model` itself, and return it. All layers are checked before the first is touched.
+
+    Raises: as `apply`.
+    """
+    import torch
+
+    weights = ModelWeights(model)
+    check_plan(plan, weights)
+    for name, cut in weights.architecture.cuts.items():
+        owner, _, attribute = name.rpartition(".")
+        module = model.get_submodule(owner)
+        old = getattr(module, attribute)
+        keep = torch.tensor(plan.keep[cut.layer])
+        new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
+        setattr(module, attribute, torch.nn.Parameter(new, requires_grad=old.requires_grad))
+    _set_sizes(model, plan)
+    return model
+
+
+def _set_sizes(model: nn.Module, plan: Plan) -> None:
+    """Every place that states the width: the config, the blocks and their linear layers."""
+    config: Any = model.config
+    text = config.get_text_config()
+    text.intermediate_size = plan.width
+    for module in model.modules():  # a part may hold a copy of the config
+        own: Any = getattr(module, "config", None)
+        own = own.get_text_config() if hasattr(own, "get_text_config") else None
+        if own is not None and own.model_type == text.model_type:
+            own.intermediate_size = plan.width
+    stem = ModelWeights(model).architecture.stem
+    for layer in range(len(plan.keep)):
+        block: Any = model.get_submodule(f"{stem}.{layer}.mlp")
+        if hasattr(block, "intermediate_size"):
+            block.intermediate_size = plan.width
+        for linear in block.children():
+            weight = getattr(linear, "weight", None)
+            if weight is not None and hasattr(linear, "out_features"):
+                linear.out_features, linear.in_features = weight.shape

@@ -1,0 +1,20 @@
+"""Uncertainty: means with errors, paired differences, Holm's adjustment and one rule for verdicts.
+
+Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
+"""
+
+from .estimates import Estimate, mean_with_error, ratio_with_error
+from .paired import Difference, paired_difference
+from .verdicts import Verdict, beats_floor, holm, verdict
+
+__all__ = [
+    "Difference",
+    "Estimate",
+    "Verdict",
+    "beats_floor",
+    "holm",
+    "mean_with_error",
+    "paired_difference",
+    "ratio_with_error",
+    "verdict",
+]

@@ -1,0 +1,77 @@
+"""A number with its standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from ..errors import RunError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A measured number.
+
+    Attributes:
+        value: The number.
+        standard_error: Its standard error, same unit; None where it is unknown (a single value).
+        n: How many values stand behind it.
+    """
+
+    value: float
+    standard_error: float | None
+    n: int
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Normal interval, value ± z · standard error; the whole line if the error is unknown.
+
+        Example:
+            >>> low, high = Estimate(value=0.5, standard_error=0.1, n=25).interval()
+            >>> round(low, 3), round(high, 3)
+            (0.304, 0.696)
+        """
+        if self.standard_error is None:
+            return float("-inf"), float("inf")
+        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.standard_error
+        return self.value - half, self.value + half
+
+
+def mean_with_error(values: Sequence[float]) -> Estimate:
+    """Mean of independent values with the standard error s / √n, s with n − 1 degrees of freedom.
+
+    Raises:
+        RunError: No values.
+
+    Example:
+        >>> mean_with_error([1.0, 3.0])
+        Estimate(value=2.0, standard_error=1.0, n=2)
+    """
+    import numpy as np
+
+    n = len(values)
+    if n == 0:
+        raise RunError("a mean needs at least one value; got none")
+    data = np.asarray(values, dtype=np.float64)
+    error = float(data.std(ddof=1)) / n**0.5 if n > 1 else None
+    return Estimate(value=float(data.mean()), standard_error=error, n=n)
+
+
+def ratio_with_error(numerator: Estimate, denominator: Estimate) -> Estimate:
+    """Ratio of two independent estimates; relative errors add in squares (first-order delta method).
+
+    Returns:
+        The ratio, with n the smaller of the two; its error is unknown if either one is.
+
+    Raises:
+        RunError: The denominator is zero.
+    """
+    if denominator.value == 0:
+        raise RunError("a ratio to zero has no value; its denominator must not be 0")
+    ratio = numerator.value / denominator.value
+    error = None
+    if numerator.standard_error is not None and denominator.standard_error is not None:
+        own = numerator.standard_error / denominator.value
+        carried = ratio * denominator.standard_error / denominator.value
+        error = (own**2 + carried**2) ** 0.5
+    return Estimate(value=ratio, standard_error=error, n=min(numerator.n, denominator.n))

@@ -1,0 +1,114 @@
+"""Records: what a study measured, one JSON line a cell, appended and never rewritten."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One measured number: one network at one width, and one quantity.
+
+    Attributes:
+        cell: Content address of what was measured; two records with the same cell are the same work.
+        model: Name of the dense parent.
+        criterion: How neurons were chosen; None for the dense model.
+        asked: The width as asked for (`"2.4x"`), `"dense"` for the parent.
+        width: Intermediate size that was got, neurons a layer.
+        expansion_ratio: width / hidden_size, as got.
+        quantity: What was measured: `"prose"`, `"mmlu"`, `"prefill"`, `"parameters"` ...
+        unit: Unit of `value`: `"accuracy"`, `"bits_per_byte"`, `"tokens_per_sec"`, `"bytes"` ...
+        value: The number, or None with a `reason`.
+        standard_error: Of `value`, same unit; None where repeats make no sense (exact counts).
+        n: Items, bytes or repeats behind `value`.
+        floor: What a trivial answerer gets on the same items; None where there is none.
+        floor_kind: Which trivial answerer that is.
+        higher_is_better: Direction in which `value` improves; None for plain facts.
+        items: Value of each item, in an order shared by all widths, so that widths can be paired.
+        reason: Why `value` is missing; None when it is there.
+        duration_sec: Time this cell took.
+        settings: Everything else that fixes the number (seed, dtype, device, threads, versions, time).
+    """
+
+    cell: str
+    model: str
+    criterion: str | None
+    asked: str
+    width: int
+    expansion_ratio: float
+    quantity: str
+    unit: str
+    value: float | None
+    standard_error: float | None = None
+    n: int
+    floor: float | None = None
+    floor_kind: str | None = None
+    higher_is_better: bool | None = None
+    items: tuple[float, ...] = ()
+    reason: str | None = None
+    duration_sec: float = 0.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.value is None) != (self.reason is not None):
+            raise RunError(f"record {self.cell}: value is missing exactly when a reason is given")
+
+    def to_json(self) -> str:
+        """One line of JSON, keys in the order of the fields; NaN and Infinity are refused."""
+        try:
+            return json.dumps(asdict(self), allow_nan=False)
+        except ValueError as error:
+            raise RunError(f"record {self.cell} ({self.quantity}) is not finite") from error
+
+    @classmethod
+    def from_json(cls, line: str) -> Record:
+        """Inverse of `to_json`; unknown or missing fields are an error."""
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise RunError(f"a record is not JSON: {error}") from error
+        known = {f.name for f in fields(cls)}
+        if not isinstance(data, dict) or set(data) != known:
+            odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
+            raise RunError(f"a record has unknown or missing fields: {odd}")
+        return cls(**{**data, "items": tuple(data["items"])})
+
+
+def append(path: Path, records: Iterable[Record]) -> None:
+    """Append records to a JSON-lines file and force them to disk before returning."""
+    with open(path, "ab") as file:
+        file.write("".join(record.to_json() + "\n" for record in records).encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load(path: Path) -> list[Record]:
+    """Read all whole records of a JSON-lines file; an absent file holds none.
+
+    A last line without its newline was cut off by an interruption: it is dropped from the file, so
+    that the next `append` starts on a line of its own.
+
+    Raises:
+        RunError: A line that is whole but not a record, with its number.
+    """
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) != len(data):
+        with open(path, "r+b") as file:
+            file.truncate(len(whole))
+    records = []
+    for number, line in enumerate(whole.decode("utf8").splitlines(), 1):
+        try:
+            records.append(Record.from_json(line))
+        except RunError as error:
+            raise RunError(f"{path}:{number}: {error}") from error
+    return records

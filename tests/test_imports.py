@@ -1,0 +1,70 @@
+"""Imports go one way: a room may import only the rooms above it in ORDER."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
+ORDER = ["errors", "stats", "arch", "assets", "tinynet", "limits", "prune", "evaluate", "measure"]
+ORDER += ["study", "report", "cli"]
+
+
+def imported_modules(path: Path) -> list[str]:
+    """Absolute names of everything that the file imports, relative imports resolved."""
+    package = ["widthwise", *path.relative_to(PACKAGE).parent.parts]
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            names += [f"{prefix}.{alias.name}" for alias in node.names]
+    return names
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_imports_go_one_way() -> None:
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        room = room_of(path)
+        if room == "__init__":
+            continue  # the façade re-exports every room
+        for name in imported_modules(path):
+            parts = name.split(".")
+            if parts[0] != "widthwise" or len(parts) < 2 or parts[1] == room:
+                continue
+            if parts[1] not in ORDER or ORDER.index(parts[1]) > ORDER.index(room):
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    assert not wrong, wrong
+
+
+def test_every_room_is_in_the_order() -> None:
+    rooms = {room_of(p) for p in PACKAGE.rglob("*.py")} - {"__init__", "__main__"}
+    assert rooms <= set(ORDER), rooms - set(ORDER)
+
+
+def test_files_and_functions_stay_short() -> None:
+    """House rule: 400 lines a file, 40 a function without its docstring."""
+    long = []
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf8")
+        if text.count("\n") > 400:
+            long.append(path.name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                docstring = ast.get_docstring(node, clean=False)
+                lines = node.end_lineno - node.lineno - (docstring or "").count("\n")
+                if lines > 45:  # 40 and the signature
+                    long.append(f"{path.name}:{node.name} {lines}")
+    assert not long, long
+
+
+def test_importing_the_package_is_light() -> None:
+    """`import widthwise` and `widthwise --help` must not pull in torch."""
+    code = "import sys, widthwise, widthwise.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

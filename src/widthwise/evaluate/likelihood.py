@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-_BATCH_TOKENS = 4096  # padded tokens a forward pass: keeps the cores busy, and memory small
+_BATCH_TOKENS = 2048  # padded tokens a forward pass: keeps the cores busy, and memory small
 _BATCH_SCORED = 1024  # scored tokens a forward pass: 1024 x 50 k words x 4 bytes = 200 MB of logits
 _WORTH_SHARING = 32  # tokens: a shorter shared beginning costs more to copy than to read again
 

@@ -38,7 +38,7 @@ class Estimate:
 
 
 def mean_with_error(values: Sequence[float]) -> Estimate:
-    """Mean of independent values with the standard error s / √n, s with n − 1 degrees of freedom.
+    """Mean of independent values with the standard error s / √n, s with n - 1 degrees of freedom.
 
     Raises:
         RunError: No values.
@@ -58,7 +58,7 @@ def mean_with_error(values: Sequence[float]) -> Estimate:
 
 
 def ratio_with_error(numerator: Estimate, denominator: Estimate) -> Estimate:
-    """Ratio of two independent estimates; relative errors add in squares (first-order delta method).
+    """Ratio of two independent estimates; relative errors add in squares (delta method).
 
     Returns:
         The ratio, with n the smaller of the two; its error is unknown if either one is.

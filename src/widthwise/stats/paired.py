@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Mean of a − b over the items that both were measured on.
+    """Mean of a - b over the items that both were measured on.
 
     Attributes:
         value: Mean of the differences, in the unit of the items.
@@ -41,15 +41,15 @@ def paired_difference(
     seed: int = 0,
     resamples: int = 10_000,
 ) -> Difference:
-    """Mean of a − b over paired items, with a bootstrap interval over items and a sign-flip p-value.
+    """Mean of a - b over paired items, with a bootstrap interval and a sign-flip p-value.
 
-    The interval is the *expanded percentile* bootstrap: quantiles of the resampled means, moved
-    outwards so that for normal data they equal Student's t interval (plain percentiles are too
-    narrow by √((n−1)/n) and use z for t). Percentile rather than BCa because the differences of
-    0/1 items are −1, 0 or 1: many resampled means tie with the observed one, which makes BCa's bias
-    correction arbitrary, and it is undefined when all differences are equal. The interval of one
-    item is the whole line; when all n > 1 differences are equal it is that point, and only
-    the p-value tells how little that may mean.
+    The interval is the *expanded percentile* bootstrap over items: quantiles of the resampled
+    means, moved outwards so that for normal data they equal Student's t interval (plain
+    percentiles are too narrow by √((n-1)/n) and use z for t). Percentile rather than BCa because
+    the differences of 0/1 items are -1, 0 or 1: many resampled means tie with the observed one,
+    which makes BCa's bias correction arbitrary, and equal differences leave it undefined.
+    The interval of one item is the whole line; when all of n > 1 differences are equal it is that
+    point, and only the p-value tells how little that may mean.
 
     For 0/1 items the sign-flip test is McNemar's exact test and is computed as such; otherwise it
     is drawn with `resamples` flips and is at least 1 / (resamples + 1).

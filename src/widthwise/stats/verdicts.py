@@ -15,7 +15,7 @@ Verdict = Literal["improves", "degrades", "no change shown", "at the floor"]
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Adjusted p-values of one family of tests, in the order given; no p-values, no result.
 
-    The chance of even one false claim among those with an adjusted p ≤ α is at most α,
+    The chance of even one false claim among those with an adjusted p <= alpha is at most alpha,
     however the tests depend on each other.
 
     Raises:
@@ -68,7 +68,7 @@ def verdict(
     1. `at the floor`: the score does not beat its floor (`beats_floor`), so a trivial answerer
        does as well; whatever moved, nothing was gained.
     2. `no change shown`: there is no pairing, or the interval of the difference contains 0, or
-       the p-value is above 1 − confidence.
+       the p-value is above 1 - confidence.
     3. `improves` or `degrades`: by the sign of the difference and the better direction.
 
     Args:

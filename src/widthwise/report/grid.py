@@ -1,0 +1,127 @@
+"""Records in rows and columns: a network a row, a quantity a column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import RunError
+from ..stats import Estimate
+from ..study.records import Record
+
+CONTROL = "random"
+COST_UNITS = ("count", "bytes", "tokens_per_sec")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The dense model (criterion None), or what is left of it at one width."""
+
+    criterion: str | None
+    asked: str
+    width: int
+    expansion_ratio: float
+
+    @property
+    def label(self) -> str:
+        """`"dense"`, or the criterion and the ratio as got: `"ppm 2.39x"`."""
+        return "dense" if self.criterion is None else f"{self.criterion} {self.ratio}"
+
+    @property
+    def ratio(self) -> str:
+        return f"{self.expansion_ratio:.2f}x"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """All records of one model.
+
+    Attributes:
+        model: Name of the dense parent.
+        networks: Dense first, then by criterion (the control last), widest first.
+        quantities: In the order in which records first name them.
+        cells: Not every network needs every quantity.
+    """
+
+    model: str
+    networks: tuple[Network, ...]
+    quantities: tuple[str, ...]
+    cells: Mapping[tuple[Network, str], Record]
+
+    @property
+    def dense(self) -> Network | None:
+        return next((n for n in self.networks if n.criterion is None), None)
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(n.criterion for n in self.networks if n.criterion is not None))
+
+    @property
+    def quality(self) -> tuple[str, ...]:
+        """Quantities that say what a network knows."""
+        return tuple(q for q in self.quantities if self.column(q)[0].unit not in COST_UNITS)
+
+    @property
+    def speeds(self) -> tuple[str, ...]:
+        return tuple(q for q in self.quantities if self.column(q)[0].unit == "tokens_per_sec")
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        return tuple(q for q in self.quantities if self.column(q)[0].unit in ("count", "bytes"))
+
+    def column(self, quantity: str) -> tuple[Record, ...]:
+        found = (self.cells.get((network, quantity)) for network in self.networks)
+        return tuple(record for record in found if record is not None)
+
+    def cut_by(self, criterion: str) -> tuple[Network, ...]:
+        """The networks of one criterion, widest first."""
+        return tuple(n for n in self.networks if n.criterion == criterion)
+
+
+def network_of(record: Record) -> Network:
+    return Network(
+        criterion=record.criterion,
+        asked=record.asked,
+        width=record.width,
+        expansion_ratio=record.expansion_ratio,
+    )
+
+
+def estimate_of(record: Record) -> Estimate | None:
+    """The record's value with its error; None where it is missing."""
+    if record.value is None:
+        return None
+    return Estimate(value=record.value, standard_error=record.standard_error, n=record.n)
+
+
+def arrange(records: Sequence[Record]) -> Grid:
+    """Rows and columns of the records; a cell that was measured again replaces its first record.
+
+    Raises:
+        RunError: No records, records of two models, or two different cells in one place.
+    """
+    if not records:
+        raise RunError("a report needs at least one record; got none, so run the study first")
+    models = list(dict.fromkeys(record.model for record in records))
+    if len(models) > 1:
+        raise RunError(f"a report shows one model; got records of {', '.join(models)}")
+    cells: dict[tuple[Network, str], Record] = {}
+    for record in records:
+        place = network_of(record), record.quantity
+        if place in cells and cells[place].cell != record.cell:
+            raise RunError(
+                f"two different cells measured {record.quantity} of {place[0].label}: "
+                f"{cells[place].cell} and {record.cell}; report one study at a time"
+            )
+        cells[place] = record
+    return Grid(
+        model=models[0],
+        networks=tuple(sorted({network for network, _ in cells}, key=_reading_order)),
+        quantities=tuple(dict.fromkeys(record.quantity for record in records)),
+        cells=cells,
+    )
+
+
+def _reading_order(network: Network) -> tuple[bool, bool, str, int, str]:
+    name = network.criterion or ""
+    return bool(name), name == CONTROL, name, -network.width, network.asked

@@ -1,0 +1,161 @@
+"""The answer in a few sentences, each one said by the intervals and by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..study.records import Record
+from .grid import CONTROL, Grid, Network, arrange
+from .judge import Judgements, beats_its_floor, beside_control, beside_dense
+from .table import number, speed_ratio
+
+
+def answer(records: Sequence[Record]) -> list[str]:
+    """What dense knows, what each cut does to it, and whether the criterion beats the control.
+
+    Raises:
+        RunError: As `arrange`.
+    """
+    grid = arrange(records)
+    return sentences(grid, beside_dense(grid))
+
+
+def sentences(grid: Grid, judged: Judgements) -> list[str]:
+    """The answer from records that are arranged and judged already; it always says something."""
+    said = [_of_dense(grid)]
+    for criterion in grid.criteria:
+        if criterion != CONTROL or len(grid.criteria) == 1:
+            said.append(_of_cuts(grid, judged, criterion))
+    if CONTROL in grid.criteria:
+        said += [_of_control(grid, criterion) for criterion in grid.criteria if criterion != CONTROL]
+    return [sentence for sentence in said if sentence]
+
+
+def cost_sentence(grid: Grid) -> str:
+    """Size and speed at the narrowest width that was timed, beside dense; "" if none was."""
+    timed = [
+        network
+        for network in grid.networks
+        for quantity in grid.speeds
+        if (network, quantity) in grid.cells and speed_ratio(grid, grid.cells[network, quantity])
+    ]
+    if not timed:
+        return ""
+    narrowest = min(timed, key=lambda network: network.width)
+    parts = []
+    for quantity in grid.speeds:
+        record = grid.cells.get((narrowest, quantity))
+        ratio = speed_ratio(grid, record) if record else None
+        if ratio is not None and ratio.standard_error is not None:
+            low, high = ratio.interval()
+            parts.append(
+                f"{quantity} runs at {ratio.value:.2f} times the dense speed "
+                f"(95 % interval {low:.2f} to {high:.2f})"
+            )
+    return f"At {narrowest.ratio}, {_join(parts)}." if parts else ""
+
+
+def _of_dense(grid: Grid) -> str:
+    dense = {q: grid.cells.get((grid.dense, q)) if grid.dense else None for q in grid.quality}
+    known = [q for q, record in dense.items() if beats_its_floor(record)]
+    at_floor = [
+        q
+        for q, record in dense.items()
+        if record and record.value is not None and record.floor is not None and q not in known
+    ]
+    if not known and not at_floor:
+        return f"No score of dense {grid.model} has a floor to stand on, so no loss can be judged."
+    if not known:
+        return f"Dense {grid.model} is at the floor on {_join(at_floor)}: nothing there can be lost."
+    said = f"Dense {grid.model} beats the floor on {_join(known)}"
+    if at_floor:
+        many = len(at_floor) > 1
+        said += f"; on {_join(at_floor)} it does not, so {'these' if many else 'this'} cannot show"
+        said += " what a cut costs"
+    return said + "."
+
+
+def _of_cuts(grid: Grid, judged: Judgements, criterion: str) -> str:
+    networks = grid.cut_by(criterion)
+    counted = [
+        q
+        for q in grid.quality
+        if any((n, q) in judged for n in networks)
+        and (grid.dense is None or beats_its_floor(grid.cells.get((grid.dense, q))))
+    ]
+    if not counted:
+        return ""
+    first = {word: _first(judged, networks, counted, word) for word in ("degrades", "at the floor")}
+    clauses = []
+    if first["degrades"]:
+        clauses.append(f"{_by_width(first['degrades'], 'first shown to degrade at')}")
+    if first["at the floor"]:
+        clauses.append(f"{_by_width(first['at the floor'], 'first at the floor at')}")
+    for quantity, network in _first(judged, networks, grid.quality, "improves").items():
+        clauses.append(f"{quantity} is first shown to improve at {network.ratio}")
+    still = [q for q in counted if q not in first["degrades"] and q not in first["at the floor"]]
+    if still:
+        clauses.append(f"no loss is shown on {_join(still)} at any width")
+    clauses += _ranges(grid, judged, networks[-1])
+    return f"Cut by {criterion}, {'; '.join(clauses)}."
+
+
+def _ranges(grid: Grid, judged: Judgements, narrowest: Network) -> Iterable[str]:
+    """How far the scores without an upper bound (bits per byte) have gone at the last width."""
+    for quantity in grid.quality:
+        dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+        last = grid.cells.get((narrowest, quantity))
+        if not dense or not last or dense.value is None or last.value is None:
+            continue
+        lost = judged[narrowest, quantity].word in ("degrades", "at the floor")
+        if dense.higher_is_better is False and lost:
+            unit = dense.unit.replace("_", " ")
+            yield (
+                f"{quantity} goes from {number(dense.value, dense.unit)} to "
+                f"{number(last.value, last.unit)} {unit} at {narrowest.ratio}"
+            )
+
+
+def _of_control(grid: Grid, criterion: str) -> str:
+    judged = beside_control(grid, criterion, CONTROL)
+    better, worse, same = [], [], []
+    for quantity in grid.quality:
+        words = [found.word for (_, q), found in judged.items() if q == quantity]
+        for word, place in (("improves", better), ("degrades", worse)):
+            if word in words:
+                place.append(f"{quantity} at {words.count(word)} of {len(words)}")
+        if words and "improves" not in words and "degrades" not in words:
+            same.append(quantity)
+    if not judged:
+        return ""
+    clauses = [f"better on {_join(better)}" if better else "shown to be better on nothing"]
+    if worse:
+        clauses.append(f"worse on {_join(worse)}")
+    said = f"Of the widths it shares with the {CONTROL} control, {criterion} is {'; '.join(clauses)}"
+    return said + (f"; no difference is shown on {_join(same)}." if same else ".")
+
+
+def _first(
+    judged: Judgements, networks: Sequence[Network], quantities: Iterable[str], word: str
+) -> dict[str, Network]:
+    """For each quantity the widest network that has the word."""
+    found: dict[str, Network] = {}
+    for quantity in quantities:
+        for network in networks:
+            if (network, quantity) in judged and judged[network, quantity].word == word:
+                found.setdefault(quantity, network)
+    return found
+
+
+def _by_width(first: Mapping[str, Network], phrase: str) -> str:
+    """`prose and piqa are first at the floor at 1.60x, mmlu at 1.33x`."""
+    groups: dict[str, list[str]] = {}
+    for quantity, network in sorted(first.items(), key=lambda item: -item[1].width):
+        groups.setdefault(network.ratio, []).append(quantity)
+    (ratio, names), *rest = groups.items()
+    said = f"{_join(names)} {'are' if len(names) > 1 else 'is'} {phrase} {ratio}"
+    return ", ".join([said, *(f"{_join(names)} at {ratio}" for ratio, names in rest)])
+
+
+def _join(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -1,0 +1,110 @@
+"""A result on disk is whole or absent: killed at every step, full disk, read-only, two at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from widthwise import make_plan, prune_checkpoint
+from widthwise.errors import OutputError
+from widthwise.prune.checkpoint import new_folder
+
+
+@pytest.mark.parametrize("mode", ["fresh", "replace"])
+def test_killed_at_any_step_the_result_is_whole_or_absent(
+    mode: str, saved: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    script = Path(__file__).parent / "kill_points.py"
+    run = subprocess.run(
+        [sys.executable, script, saved, place, mode], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) > 50  # 30 tensors, their files, the companions, the renames
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_an_existing_result_is_kept_without_force(saved: Path, tmp_path: Path) -> None:
+    plan = make_plan(saved, width=9)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine").write_text("precious")
+    with pytest.raises(OutputError, match="already exists; pass --force to replace it"):
+        prune_checkpoint(saved, out, plan)
+    assert (out / "mine").read_text() == "precious"
+    prune_checkpoint(saved, out, plan, force=True)
+    assert "mine" not in names(out)
+    assert names(tmp_path) == ["out", "parent"]
+
+
+def test_a_file_is_never_replaced_by_a_folder(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="is not a folder"):
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9), force=True)
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fail_half_way() -> None:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "half").write_text("x")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_half_way()
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_is_told_before_and_while_writing(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(saved, width=9)
+    monkeypatch.setattr("widthwise.prune.checkpoint.write.free_bytes", lambda _: 1000)
+    with pytest.raises(OutputError, match=r"the disk is full: [\d,]+ bytes are needed, 1,000"):
+        prune_checkpoint(saved, tmp_path / "out", plan)
+    assert names(tmp_path) == ["parent"]
+    monkeypatch.undo()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("widthwise.prune.checkpoint.write._copy_companions", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        prune_checkpoint(saved, tmp_path / "out", plan)
+    assert names(tmp_path) == ["parent"]
+
+
+def test_a_place_that_cannot_be_written_is_named(saved: Path, tmp_path: Path) -> None:
+    plan = make_plan(saved, width=9)
+    with pytest.raises(OutputError, match=r"/proc/out cannot be written"):
+        prune_checkpoint(saved, "/proc/out", plan)  # read-only for root as well
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot be written: .*Not a directory"):
+        prune_checkpoint(saved, tmp_path / "file" / "out", plan)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_named(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "sealed").mkdir(mode=0o555)
+    with pytest.raises(OutputError, match="Permission denied"):
+        prune_checkpoint(saved, tmp_path / "sealed" / "out", make_plan(saved, width=9))
+
+
+def test_two_writers_of_one_result_do_not_mix(saved: Path, tmp_path: Path) -> None:
+    lock = os.open(tmp_path / ".out.partial.lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as a run that is still writing holds it
+    with pytest.raises(OutputError, match="is being written by another process"):
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9))
+    os.close(lock)
+    prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9))
+    assert names(tmp_path) == ["out", "parent"]

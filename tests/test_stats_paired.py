@@ -1,0 +1,148 @@
+"""Paired differences: coverage, symmetry, McNemar by hand, and the edges."""
+
+from math import comb, inf
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from widthwise.errors import RunError
+from widthwise.stats import mean_with_error, paired_difference, ratio_with_error
+from widthwise.stats.estimates import Estimate
+from widthwise.stats.paired import _sign_flips
+
+
+def answers(wins: int, losses: int, ties: int) -> tuple[list[float], list[float]]:
+    """0/1 items of two networks: the first alone right, the second alone right, both right."""
+    return [1.0] * wins + [0.0] * losses + [1.0] * ties, [0.0] * wins + [1.0] * (losses + ties)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    p_win, p_loss, hits, studies = 0.25, 0.10, 0, 400
+    for _ in range(studies):
+        differences = rng.choice([1.0, -1.0, 0.0], 100, p=[p_win, p_loss, 1 - p_win - p_loss])
+        found = paired_difference(differences == 1, differences == -1, resamples=1000)
+        hits += found.low <= p_win - p_loss <= found.high
+    # 400 studies at 95 % have a standard error of 1.1 points: 3.5 of them, and one more point
+    # below for the lattice of 1/100 that the means live on.
+    assert 0.95 - 0.048 < hits / studies < 0.95 + 0.038
+
+
+def test_interval_of_a_few_normal_items_covers_too() -> None:
+    rng = np.random.default_rng(2)
+    hits, studies = 0, 400
+    for _ in range(studies):
+        found = paired_difference(rng.normal(0.5, 1, 8), np.zeros(8), resamples=300)
+        hits += found.low <= 0.5 <= found.high
+    # The plain percentile interval covers 88 % at n = 8; the expanded one is near 95 %.
+    assert hits / studies > 0.95 - 0.038
+
+
+def test_interval_matches_student_for_normal_items() -> None:
+    items = np.random.default_rng(3).normal(0.3, 1, 60)
+    found = paired_difference(items, np.zeros(60))
+    low, high = ttest_rel(items, np.zeros(60)).confidence_interval()
+    # Quantiles of 10 000 draws are good to about 2 % of the width, skew of 60 items to as much.
+    assert found.low == pytest.approx(low, abs=0.04 * (high - low))
+    assert found.high == pytest.approx(high, abs=0.04 * (high - low))
+
+
+def test_difference_is_antisymmetric() -> None:
+    a, b = answers(23, 11, 66)
+    there, back = paired_difference(a, b), paired_difference(b, a)
+    assert there.value == -back.value == 0.12
+    # The same law is drawn with other numbers; means of 100 items lie on a lattice of 1/100.
+    assert there.low == pytest.approx(-back.high, abs=0.0101)
+    assert there.high == pytest.approx(-back.low, abs=0.0101)
+    assert there.p_value == back.p_value
+
+
+def test_difference_is_reproducible_and_seeded() -> None:
+    a, b = np.random.default_rng(4).normal(size=(2, 50))
+    assert paired_difference(a, b) == paired_difference(a, b)
+    assert paired_difference(a, b).low != paired_difference(a, b, seed=1).low
+
+
+def test_interval_narrows_with_less_confidence() -> None:
+    a, b = answers(23, 11, 66)
+    wide, narrow = paired_difference(a, b), paired_difference(a, b, confidence=0.5)
+    assert wide.low < narrow.low <= narrow.high < wide.high
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (1, 0), (0, 5), (3, 9), (12, 12)])
+def test_p_value_is_the_binomial_by_hand(wins: int, losses: int) -> None:
+    discordant, fewer = wins + losses, min(wins, losses)
+    tail = sum(comb(discordant, k) for k in range(fewer + 1)) / 2**discordant
+    found = paired_difference(*answers(wins, losses, 10)).p_value
+    assert found == pytest.approx(min(1, 2 * tail), rel=1e-12)  # the same sum in another order
+
+
+def test_sign_flips_of_binary_items_agree_with_mcnemar() -> None:
+    a, b = answers(9, 3, 5)
+    rng = np.random.default_rng(5)
+    drawn = _sign_flips(np.array(a) - np.array(b), rng, 10_000)
+    # p = 0.146 of 10 000 draws has a standard error of 0.0035; four of them.
+    assert drawn == pytest.approx(paired_difference(a, b).p_value, abs=0.014)
+
+
+def test_two_equal_differences_are_never_significant() -> None:
+    found = paired_difference([1.5, 1.5], [1.0, 1.0])
+    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
+    assert found.p_value > 0.4  # 1/2 by enumeration
+
+
+def test_one_item_says_nothing() -> None:
+    found = paired_difference([1.0], [0.0])
+    assert (found.low, found.high, found.p_value, found.n) == (-inf, inf, 1.0, 1)
+
+
+def test_equal_networks_differ_by_zero() -> None:
+    found = paired_difference([0.0, 1.0, 1.0], [0.0, 1.0, 1.0])
+    assert (found.value, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        ([], [], "at least one item; got none"),
+        ([1.0], [1.0, 0.0], "equal lengths; got 1 and 2"),
+        ([float("nan"), 1.0], [1.0, 0.0], "must be finite"),
+    ],
+)
+def test_bad_pairs_are_refused(a: list[float], b: list[float], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        paired_difference(a, b)
+
+
+def test_mean_of_one_value_has_no_error() -> None:
+    found = mean_with_error([0.5])
+    assert found == Estimate(value=0.5, standard_error=None, n=1)
+    assert found.interval() == (-inf, inf)
+
+
+def test_mean_of_equal_values_has_zero_error() -> None:
+    assert mean_with_error([0.25] * 4) == Estimate(value=0.25, standard_error=0.0, n=4)
+
+
+def test_mean_of_nothing_is_refused() -> None:
+    with pytest.raises(RunError, match="at least one value; got none"):
+        mean_with_error([])
+
+
+def test_ratio_error_matches_simulation() -> None:
+    rng = np.random.default_rng(6)
+    found = ratio_with_error(
+        Estimate(value=30.0, standard_error=0.6, n=5), Estimate(value=20.0, standard_error=0.3, n=4)
+    )
+    drawn = rng.normal(30, 0.6, 100_000) / rng.normal(20, 0.3, 100_000)
+    assert (found.value, found.n) == (1.5, 4)
+    # A standard deviation of 1e5 draws is good to 0.2 %; the second order is (0.3/20)² = 0.02 %.
+    assert found.standard_error == pytest.approx(drawn.std(), rel=0.01)
+
+
+def test_ratio_edges() -> None:
+    alone, zero = mean_with_error([2.0]), Estimate(value=0.0, standard_error=0.1, n=9)
+    assert ratio_with_error(alone, alone) == Estimate(value=1.0, standard_error=None, n=1)
+    with pytest.raises(RunError, match="denominator must not be 0"):
+        ratio_with_error(alone, zero)

@@ -12,7 +12,7 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-from families import tiny  # noqa: E402  (after the environment is set)
+from families import tiny
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import optipfair
@@ -75,7 +76,7 @@ def test_scores_do_not_depend_on_how_rows_are_chunked(
 @pytest.mark.parametrize("criterion", [c for c in CRITERIA if c != "ppm_activation"])
 def test_keep_sets_nest_across_widths(criterion: str, llama: Any) -> None:
     plans = [make_plan(llama, width=w, criterion=criterion) for w in (1, 13, 29, WIDTH - 1)]
-    for narrow, wide in zip(plans, plans[1:], strict=False):
+    for narrow, wide in pairwise(plans):
         for small, large in zip(narrow.keep, wide.keep, strict=True):
             assert set(small) <= set(large)
 

@@ -144,7 +144,7 @@ def test_a_plan_for_other_weights_is_refused_before_anything_changes(llama: Any)
     with pytest.raises(PlanError, match="whose GLU weights are not those of"):
         apply_(other, make_plan(llama, width=KEPT))
     assert all(torch.equal(v, before[n]) for n, v in other.state_dict().items())
-    with pytest.raises(PlanError, match="layers 3; .* has 2"):
+    with pytest.raises(PlanError, match=r"layers 3; .* has 2"):
         apply(tiny("llama", num_hidden_layers=2), make_plan(llama, width=KEPT))
 
 

@@ -11,7 +11,10 @@ from ..arch import counts_at, default_alignment
 from ..prune import Checkpoint, locate
 
 
-@click.command(epilog="Example: widthwise inspect smollm2 --context 2048")
+@click.command(
+    short_help="Print exact costs; reads no weights.",
+    epilog="Example: widthwise inspect smollm2 --context 2048",
+)
 @click.argument("model")
 @click.option("--width", "widths", type=int, multiple=True, help="Count at this width as well.")
 @click.option("--context", default=1024, show_default=True, help="Tokens of prompt or cache.")

@@ -8,6 +8,7 @@ import click
 
 from .. import __version__
 from ..errors import WidthwiseError
+from .demo import demo
 from .inspect import inspect
 from .plan import plan
 from .prune import prune
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for _command in (inspect, plan, prune):
+for _command in (demo, inspect, plan, prune):
     main.add_command(_command)

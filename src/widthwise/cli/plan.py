@@ -11,7 +11,10 @@ from ..errors import OutputError
 from .options import plan_options, planned
 
 
-@click.command(epilog="Example: widthwise plan smollm2 --to 2.4x")
+@click.command(
+    short_help="Show the width and choose the neurons.",
+    epilog="Example: widthwise plan smollm2 --to 2.4x",
+)
 @click.argument("model")
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")

@@ -13,7 +13,10 @@ from ..prune import Plan, prune_checkpoint
 from .options import plan_options, planned, targets_given
 
 
-@click.command(epilog="Example: widthwise prune smollm2 --to 2.4x -o smollm2-2.4x")
+@click.command(
+    short_help="Write MODEL cut to a width.",
+    epilog="Example: widthwise prune smollm2 --to 2.4x -o smollm2-2.4x",
+)
 @click.argument("model")
 @plan_options
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Apply a saved plan.")

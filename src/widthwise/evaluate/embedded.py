@@ -1,16 +1,16 @@
 """The demo's tasks: seeded samples of the embedded benchmarks, in the prompts of lm-eval.
 
-The text that a model sees is, byte for byte, what lm-eval 0.4.9 to 0.4.13 builds for the tasks `mmlu`
-(five shots), `arc_easy`, `hellaswag`, `piqa` and `boolq`. The items are fewer, and come from the split
-that the embedded data has; each task says in `source` what differs.
+The text that a model sees is, byte for byte, what lm-eval 0.4.9 to 0.4.13 builds for the tasks
+`mmlu` (five shots), `arc_easy`, `hellaswag`, `piqa` and `boolq`. The items are fewer, and come from
+the split that the embedded data has; each task says in `source` what differs.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from ..assets import benchmark_rows, mmlu_subjects
 from .tasks import Item, Task
@@ -22,7 +22,7 @@ _SUBJECT_ITEMS = 10  # MMLU questions a subject: enough to pay for reading its f
 def embedded_suite(items: int, seed: int) -> tuple[Task, ...]:
     """MMLU, ARC-Easy, HellaSwag, PIQA and BoolQ, at most `items` of each, drawn by `seed`.
 
-    The same arguments give the same items in the same order on any machine.
+    The same arguments give the same items in the same order on any machine. `items` is at least 2.
 
     Raises:
         AssetError: The benchmark data cannot be had.
@@ -38,7 +38,7 @@ def embedded_suite(items: int, seed: int) -> tuple[Task, ...]:
             _boolq_item,
             items,
             seed,
-            "the questions of lm-eval's SuperGLUE copy, whose passages begin with the title and ' -- '",
+            "lm-eval takes the same questions from SuperGLUE, whose passages begin 'title -- '",
         ),
     )
 
@@ -60,7 +60,14 @@ def _draw(population: Sequence[Any], size: int, name: str, seed: int) -> list[An
     return random.Random(f"{name}/{seed}").sample(population, min(size, len(population)))
 
 
-def _sampled(name, metric, build, items, seed, remark) -> Task:
+def _sampled(
+    name: str,
+    metric: Literal["acc", "acc_norm"],
+    build: Callable[[str, dict[str, Any]], Item],
+    items: int,
+    seed: int,
+    remark: str,
+) -> Task:
     rows = benchmark_rows(name, "validation")
     chosen = sorted(_draw(range(len(rows)), items, name, seed))
     return Task(

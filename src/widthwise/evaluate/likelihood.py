@@ -1,10 +1,10 @@
 """Log-likelihoods of token runs under a causal language model, in few and full batches.
 
-Three savings, none of which changes the number: rows are padded on the right, where causal attention
-never looks, so that no mask is needed; a beginning that many rows share is read once and its key-value
-cache is copied; and the vocabulary projection, the widest product of a small model, is done only at
-the positions that are scored, and in float32, because bfloat16 logits are so coarse (1/8 at 16) that
-options would tie.
+Three savings, none of which changes the number: rows are padded on the right, where causal
+attention never looks, so that no mask is needed; a beginning that many rows share is read once and
+its key-value cache is copied; and the vocabulary projection, the widest product of a small model,
+is done only at the positions that are scored, and in float32, because bfloat16 logits are so coarse
+(1/8 at 16) that options would tie.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ def _batch(model: _Head, runs: Sequence[Run], shared: int, cache: Any) -> list[f
     where, inverse = torch.unique(torch.tensor(positions), return_inverse=True)
     logits = model.logits(ids, where, cache)
     inverse, targets = inverse.to(logits.device), targets.to(logits.device)
-    total = torch.cat([part.logsumexp(-1) for part in logits.split(256)])  # no second copy of all
+    total = torch.cat(
+        [part.logsumexp(-1) for part in torch.split(logits, 256)]
+    )  # small temporaries
     chosen = logits[inverse, targets].double() - total[inverse].double()
     sums = torch.zeros(len(runs), dtype=torch.float64)
     values: list[float] = sums.index_add(0, owners, chosen.cpu()).tolist()
@@ -132,8 +134,8 @@ def _batch(model: _Head, runs: Sequence[Run], shared: int, cache: Any) -> list[f
 class _Head:
     """A model whose vocabulary projection is done only where asked, and in float32.
 
-    The model's own `forward` runs, so whatever a family does to its logits (cohere and granite scale
-    them, gemma2 caps them) is done. Only the projection's input is narrowed, on the way in.
+    The model's own `forward` runs, so whatever a family does to its logits (cohere and granite
+    scale them, gemma2 caps them) is done. Only the projection's input is narrowed, on the way in.
     """
 
     def __init__(self, model: Any) -> None:
@@ -142,8 +144,9 @@ class _Head:
         self.model = model
         self.device = next(model.parameters()).device
         head = model.get_output_embeddings()
-        self.head = head if type(head) is torch.nn.Linear else None
+        self.head: Any = head if type(head) is torch.nn.Linear else None
         if self.head is not None:
+            self.exact = self.head.weight.dtype == torch.bfloat16
             self.weight = self.head.weight.float()
             self.bias = None if self.head.bias is None else self.head.bias.float()
 
@@ -159,29 +162,46 @@ class _Head:
         """float32 logits `(n, vocabulary)` of `ids` `(rows, width)` at `n` flat positions."""
         kept: dict[str, Any] = {"use_cache": False}
         if cache is not None:
-            cache = copy.deepcopy(cache)
-            cache.batch_repeat_interleave(len(ids))
-            kept = {"use_cache": True, "past_key_values": cache}
+            kept = {"use_cache": True, "past_key_values": _repeated(cache, len(ids))}
         where = where.to(self.device)
         with self._only(where):
-            logits = self.model(ids.to(self.device), **kept).logits.flatten(0, 1)
+            logits: torch.Tensor = self.model(ids.to(self.device), **kept).logits.flatten(0, 1)
         return (logits if len(logits) == len(where) else logits[where]).float()
 
     @contextmanager
     def _only(self, where: torch.Tensor) -> Iterator[None]:
         """While open, the projection sees only the positions `where`, as one row."""
-        from torch.nn.functional import linear
-
         if self.head is None:
             yield
             return
-        self.head.forward = lambda hidden: linear(
-            hidden.flatten(0, 1)[where][None].float(), self.weight, self.bias
-        )
+        self.head.forward = lambda hidden: self._project(hidden.flatten(0, 1)[where][None])
         try:
             yield
         finally:
             del self.head.forward  # the method of the class again
+
+    def _project(self, hidden: torch.Tensor) -> torch.Tensor:
+        """float32 logits; of bfloat16 factors, whose products are exact, on the bfloat16 units."""
+        import torch
+
+        exact = hidden.dtype == torch.bfloat16 and self.exact
+        settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set at run time
+        before = settings.fp32_precision
+        settings.fp32_precision = "bf16" if exact else before
+        try:
+            return torch.nn.functional.linear(hidden.float(), self.weight, self.bias)
+        finally:
+            settings.fp32_precision = before
+
+
+def _repeated(cache: Any, rows: int) -> Any:
+    """The cache of one row seen as that of many, without a copy: updates make new tensors."""
+    cache = copy.copy(cache)
+    cache.layers = [copy.copy(layer) for layer in cache.layers]
+    for layer in cache.layers:
+        layer.keys = layer.keys.expand(rows, -1, -1, -1)
+        layer.values = layer.values.expand(rows, -1, -1, -1)
+    return cache
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import RunError
@@ -38,7 +39,7 @@ def score_task(
         sums = log_likelihoods(
             model,
             [item_runs(tokenizer, item, length) for item in items],
-            on_groups=None if on_item is None else lambda n, b=before: on_item(b + n),
+            on_groups=None if on_item is None else partial(_add, on_item, before),
         )
         for item, values in zip(items, sums, strict=True):
             likelihoods[item.id] = values
@@ -47,7 +48,7 @@ def score_task(
         values = likelihoods[item.id]
         _require_finite(values, f"task {task.name}, item {item.id}")
         if task.metric == "acc_norm":
-            values = [v / len(o.strip()) for v, o in zip(values, item.options, strict=True)]
+            values = [v / _length(o) for v, o in zip(values, item.options, strict=True)]
         correct.append(float(values.index(max(values)) == item.answer))
     floor, kind = accuracy_floor(task)
     return _score(task.name, "accuracy", correct, floor, kind, higher_is_better=True)
@@ -67,24 +68,25 @@ def score_prose(
     where there is none), as lm-eval's rolling log-likelihood does; texts longer than the model's
     context are read in windows, each as long as the context.
 
-    The value R = total bits / total bytes is a ratio of two sums over texts, so the value of one text
-    is its linearized share, R + (bits - R bytes) / mean bytes. The shares have the mean R, and their
-    standard deviation / sqrt(n) is the ratio estimator's standard error (Cochran, Sampling Techniques,
-    3rd ed., eq. 6.13); differences of two models' shares pair in the same way.
+    The value R = total bits / total bytes is a ratio of two sums over texts, so the value of one
+    text is its linearized share, R + (bits - R bytes) / mean bytes. The shares have the mean R, and
+    their standard deviation / sqrt(n) is the ratio estimator's standard error (Cochran, Sampling
+    Techniques, 3rd ed., eq. 6.13); differences of two models' shares pair in the same way.
 
     The floor is the best code that knows only how often each byte occurs in these very texts.
 
     Raises:
-        RunError: No text, an empty one, or a model whose output is not finite, with the text's number.
+        RunError: No text, an empty one, or a model whose output is not finite, with the text's
+            number.
     """
     length = context_length(model, tokenizer)
-    bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    start = _start_token(tokenizer)
     if len(texts) < 2 or not all(texts):
         raise RunError(f"{name}: at least two texts are needed, none of them empty")
     groups = []
     for text in texts:
         tokens = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        groups.append(list(_windows([bos, *tokens], length)))
+        groups.append(list(_windows([start, *tokens], length)))
     sums = log_likelihoods(model, groups, on_groups=on_text)
     for number, values in enumerate(sums):
         _require_finite(values, f"{name}, text {number}")
@@ -106,8 +108,25 @@ def item_runs(tokenizer: Any, item: Item, length: int) -> list[Run]:
     runs = []
     for whole in wholes:
         scored = max(1, len(whole) - len(first))
+        if scored == len(whole):  # nothing before the option: lm-eval conditions on this token
+            whole = [_start_token(tokenizer), *whole]
         runs.append(Run(tuple(whole[-(max(length, scored) + 1) :]), scored))
     return runs
+
+
+def _add(report: Callable[[int], None], before: int, done: int) -> None:
+    report(before + done)
+
+
+def _length(option: str) -> int:
+    """Characters of an option without the space that sets it off, as lm-eval's acc_norm counts."""
+    return max(1, len(option.removeprefix(" ")))
+
+
+def _start_token(tokenizer: Any) -> int:
+    """Beginning-of-text, else end-of-text."""
+    begin = tokenizer.bos_token_id
+    return int(begin if begin is not None else tokenizer.eos_token_id)
 
 
 def _windows(tokens: Sequence[int], length: int) -> Iterator[Run]:

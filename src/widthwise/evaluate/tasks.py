@@ -17,8 +17,8 @@ class Item:
         context: The question, up to where the answer begins.
         options: Answers to choose from, each with its leading space.
         answer: Index of the right option.
-        preamble: Text before the context that items share (instructions and solved examples); computed
-            once for all of them.
+        preamble: Text before the context that items share (instructions and solved examples);
+            computed once for all of them.
     """
 
     id: str
@@ -42,8 +42,8 @@ class Task:
 
     Attributes:
         name: `"mmlu"`, `"hellaswag"` ...
-        metric: `"acc"`: the option of the highest log-likelihood is taken; `"acc_norm"`: of the highest
-            log-likelihood a character of the option, its leading space not counted.
+        metric: `"acc"`: the option of the highest log-likelihood is taken; `"acc_norm"`: of the
+            highest log-likelihood a character of the option, its leading space not counted.
         shots: Solved examples in each preamble.
         items: The questions, in a fixed order.
         source: Where the items come from and how they were drawn.
@@ -56,8 +56,11 @@ class Task:
     source: str
 
     def __post_init__(self) -> None:
-        if len({item.id for item in self.items}) != len(self.items) or not self.items:
-            raise RunError(f"task {self.name}: items must be there and have distinct names")
+        if len({item.id for item in self.items}) != len(self.items) or len(self.items) < 2:
+            raise RunError(
+                f"task {self.name}: at least two items are needed, with distinct names; "
+                f"got {len(self.items)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +76,8 @@ class Score:
         floor: The value of the best trivial answerer.
         floor_kind: Which answerer that is, in words.
         higher_is_better: Direction in which `value` improves.
-        items: Value of each item, in the order of the task whatever the model, so that two models can
-            be compared item by item.
+        items: Value of each item, in the order of the task whatever the model, so that two models
+            can be compared item by item.
     """
 
     task: str
@@ -91,9 +94,9 @@ class Score:
 def accuracy_floor(task: Task) -> tuple[float, str]:
     """Accuracy, and a name, of the better of two answerers that read nothing.
 
-    One guesses evenly; the other always gives the same option, the one most often right on these very
-    items. The second is chosen after the fact and so is a little better than any fixed rule could
-    hope to be: a model must beat it all the same.
+    One guesses evenly; the other always gives the same option, the one most often right on these
+    very items. The second is chosen after the fact and so is a little better than any fixed rule
+    could hope to be: a model must beat it all the same.
     """
     chance = sum(1 / len(item.options) for item in task.items) / len(task.items)
     width = max(len(item.options) for item in task.items)
@@ -102,7 +105,6 @@ def accuracy_floor(task: Task) -> tuple[float, str]:
     if constant <= chance:
         return chance, "chance"
     index = counts.index(max(counts))
-    names = {item.options[index] for item in task.items if index < len(item.options)}
-    return constant, f"always {names.pop().strip()!r}" if len(
-        names
-    ) == 1 else f"always option {index + 1}"
+    names = {item.options[index].strip() for item in task.items if index < len(item.options)}
+    name = repr(names.pop()) if len(names) == 1 else f"option {index + 1}"
+    return constant, f"always {name}"

@@ -5,7 +5,7 @@ from .calibration import activation_norms
 from .checkpoint import Checkpoint, locate, write_pruned
 from .importance import CRITERIA
 from .plan import Plan
-from .scoring import ModelWeights, Selection, select
+from .scoring import ModelWeights, Selection, fingerprint, select
 from .surgery import apply, apply_
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "activation_norms",
     "apply",
     "apply_",
+    "fingerprint",
     "locate",
     "make_plan",
     "prune_checkpoint",

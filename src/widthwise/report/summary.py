@@ -27,7 +27,9 @@ def sentences(grid: Grid, judged: Judgements) -> list[str]:
         if criterion != CONTROL or len(grid.criteria) == 1:
             said.append(_of_cuts(grid, judged, criterion))
     if CONTROL in grid.criteria:
-        said += [_of_control(grid, criterion) for criterion in grid.criteria if criterion != CONTROL]
+        said += [
+            _of_control(grid, criterion) for criterion in grid.criteria if criterion != CONTROL
+        ]
     return [sentence for sentence in said if sentence]
 
 
@@ -56,7 +58,9 @@ def cost_sentence(grid: Grid) -> str:
 
 
 def _of_dense(grid: Grid) -> str:
-    dense = {q: grid.cells.get((grid.dense, q)) if grid.dense else None for q in grid.quality}
+    if grid.dense is None:
+        return f"Dense {grid.model} was not measured, so nothing here says what a cut costs."
+    dense = {q: grid.cells.get((grid.dense, q)) for q in grid.quality}
     known = [q for q, record in dense.items() if beats_its_floor(record)]
     at_floor = [
         q
@@ -66,7 +70,9 @@ def _of_dense(grid: Grid) -> str:
     if not known and not at_floor:
         return f"No score of dense {grid.model} has a floor to stand on, so no loss can be judged."
     if not known:
-        return f"Dense {grid.model} is at the floor on {_join(at_floor)}: nothing there can be lost."
+        return (
+            f"Dense {grid.model} is at the floor on {_join(at_floor)}: nothing there can be lost."
+        )
     said = f"Dense {grid.model} beats the floor on {_join(known)}"
     if at_floor:
         many = len(at_floor) > 1
@@ -77,27 +83,30 @@ def _of_dense(grid: Grid) -> str:
 
 def _of_cuts(grid: Grid, judged: Judgements, criterion: str) -> str:
     networks = grid.cut_by(criterion)
-    counted = [
-        q
-        for q in grid.quality
-        if any((n, q) in judged for n in networks)
-        and (grid.dense is None or beats_its_floor(grid.cells.get((grid.dense, q))))
-    ]
+    measured = [q for q in grid.quality if any((n, q) in judged for n in networks)]
+    counted = [q for q in measured if grid.dense and _can_lose(grid.cells.get((grid.dense, q)))]
     if not counted:
         return ""
     first = {word: _first(judged, networks, counted, word) for word in ("degrades", "at the floor")}
     clauses = []
     if first["degrades"]:
-        clauses.append(f"{_by_width(first['degrades'], 'first shown to degrade at')}")
+        clauses.append(_by_width(first["degrades"], "first shown to degrade at"))
     if first["at the floor"]:
-        clauses.append(f"{_by_width(first['at the floor'], 'first at the floor at')}")
+        clauses.append(_by_width(first["at the floor"], "first at the floor at"))
     for quantity, network in _first(judged, networks, grid.quality, "improves").items():
         clauses.append(f"{quantity} is first shown to improve at {network.ratio}")
     still = [q for q in counted if q not in first["degrades"] and q not in first["at the floor"]]
     if still:
-        clauses.append(f"no loss is shown on {_join(still)} at any width")
+        clauses.append(f"no loss is shown on {_join(still)} at any width measured")
     clauses += _ranges(grid, judged, networks[-1])
     return f"Cut by {criterion}, {'; '.join(clauses)}."
+
+
+def _can_lose(dense: Record | None) -> bool:
+    """Whether the dense score is above a floor, or has none."""
+    if dense is None or dense.value is None:
+        return False
+    return dense.floor is None or beats_its_floor(dense)
 
 
 def _ranges(grid: Grid, judged: Judgements, narrowest: Network) -> Iterable[str]:
@@ -107,8 +116,8 @@ def _ranges(grid: Grid, judged: Judgements, narrowest: Network) -> Iterable[str]
         last = grid.cells.get((narrowest, quantity))
         if not dense or not last or dense.value is None or last.value is None:
             continue
-        lost = judged[narrowest, quantity].word in ("degrades", "at the floor")
-        if dense.higher_is_better is False and lost:
+        found = judged.get((narrowest, quantity))
+        if dense.higher_is_better is False and found and found.word == "degrades":
             unit = dense.unit.replace("_", " ")
             yield (
                 f"{quantity} goes from {number(dense.value, dense.unit)} to "
@@ -117,22 +126,26 @@ def _ranges(grid: Grid, judged: Judgements, narrowest: Network) -> Iterable[str]
 
 
 def _of_control(grid: Grid, criterion: str) -> str:
-    judged = beside_control(grid, criterion, CONTROL)
-    better, worse, same = [], [], []
-    for quantity in grid.quality:
-        words = [found.word for (_, q), found in judged.items() if q == quantity]
-        for word, place in (("improves", better), ("degrades", worse)):
-            if word in words:
-                place.append(f"{quantity} at {words.count(word)} of {len(words)}")
-        if words and "improves" not in words and "degrades" not in words:
-            same.append(quantity)
-    if not judged:
+    ahead = beside_control(grid, criterion, CONTROL)
+    behind = beside_control(grid, CONTROL, criterion)
+    if not ahead:
         return ""
-    clauses = [f"better on {_join(better)}" if better else "shown to be better on nothing"]
-    if worse:
-        clauses.append(f"worse on {_join(worse)}")
-    said = f"Of the widths it shares with the {CONTROL} control, {criterion} is {'; '.join(clauses)}"
-    return said + (f"; no difference is shown on {_join(same)}." if same else ".")
+    wins: list[str] = []
+    losses: list[str] = []
+    level: list[str] = []
+    for quantity in grid.quality:
+        words = [found.word for (_, q), found in ahead.items() if q == quantity]
+        reverse = [found.word for (_, q), found in behind.items() if q == quantity]
+        for found, place in ((words, wins), (reverse, losses)):
+            if "improves" in found:
+                place.append(f"{quantity} at {found.count('improves')} of {len(found)} widths")
+        if words and "improves" not in words + reverse:
+            level.append(quantity)
+    clauses = [f"is better on {_join(wins)}"] if wins else []
+    clauses += [f"is worse on {_join(losses)}"] if losses else []
+    clauses = clauses or ["is not shown to be better on anything"]
+    said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
+    return said + (f"; on {_join(level)} neither is shown to be better." if level else ".")
 
 
 def _first(

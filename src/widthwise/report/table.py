@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..stats import Estimate, ratio_with_error
 from ..study.records import Record
 from .grid import Grid, Network, arrange, estimate_of
-from .judge import Judgements, beats_its_floor, beside_dense
+from .judge import CONFIDENCE, Judgements, beats_its_floor, beside_dense
 
 NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it
 
@@ -16,8 +16,8 @@ def table_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: dense, then each criterion from wide to narrow, then the floors.
 
     A score reads `0.412 ± 0.049`, and on a second line of its cell the word it may be called beside
-    dense; a speed has its ratio to dense with a 95 % interval there. A missing value reads
-    `missing [1]`, and `missing_notes` says why; `–` is a quantity that the study did not ask for.
+    dense; a speed has its ratio to dense there with a 95 % interval: `1.72 [1.66, 1.77]`. A missing
+    value reads `missing [1]`, and `missing_notes` says why; a dash: the study did not ask for it.
 
     Raises:
         RunError: As `arrange`: no records, or records that do not belong together.
@@ -27,7 +27,7 @@ def table_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
 
 
 def missing_notes(records: Sequence[Record]) -> list[str]:
-    """One line for each reason why a value of the table is missing: `[1] prefill of ppm 1.60x: ...`.
+    """A line for each reason why a value of the table is missing: `[1] decode of ppm 1.60x: ...`.
 
     Raises:
         RunError: As `arrange`.
@@ -39,7 +39,9 @@ def missing_notes(records: Sequence[Record]) -> list[str]:
         for (network, quantity), record in _in_order(grid):
             if record.reason == reason:
                 where.setdefault(quantity, []).append(network.label)
-        places = "; ".join(f"{quantity} of {', '.join(labels)}" for quantity, labels in where.items())
+        places = "; ".join(
+            f"{quantity} of {', '.join(labels)}" for quantity, labels in where.items()
+        )
         notes.append(f"[{number}] {places}: {reason}")
     return notes
 
@@ -99,7 +101,7 @@ def _cell(grid: Grid, network: Network, record: Record, judged: Judgements) -> s
     assert score is not None  # only records without a reason come here
     text = number(score.value, record.unit)
     if score.standard_error is not None:
-        text += f" ± {number(score.standard_error, record.unit)}"
+        text += f" ± {_error(score.standard_error, text, record.unit)}"
     if record.quantity in grid.speeds:
         ratio = speed_ratio(grid, record)
         return text if ratio is None else f"{text}\n{_with_interval(ratio)}"
@@ -110,11 +112,18 @@ def _cell(grid: Grid, network: Network, record: Record, judged: Judgements) -> s
     return text
 
 
+def _error(error: float, value: str, unit: str) -> str:
+    """A standard error with as many decimals as the printed value has."""
+    if unit != "tokens_per_sec":
+        return number(error, unit)
+    return f"{error:.{len(value.partition('.')[2])}f}"
+
+
 def _with_interval(ratio: Estimate) -> str:
     if ratio.standard_error is None:
-        return f"{ratio.value:.2f} of dense"
-    low, high = ratio.interval()
-    return f"{ratio.value:.2f} of dense [{low:.2f}, {high:.2f}]"
+        return f"{ratio.value:.2f}"
+    low, high = ratio.interval(CONFIDENCE)
+    return f"{ratio.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _floor(grid: Grid, quantity: str) -> str:

@@ -17,7 +17,7 @@ class Record:
     """One measured number: one network at one width, and one quantity.
 
     Attributes:
-        cell: Content address of what was measured; two records with the same cell are the same work.
+        cell: Content address of what was measured; records of the same cell are the same work.
         model: Name of the dense parent.
         criterion: How neurons were chosen; None for the dense model.
         asked: The width as asked for (`"2.4x"`), `"dense"` for the parent.
@@ -34,7 +34,7 @@ class Record:
         items: Value of each item, in an order shared by all widths, so that widths can be paired.
         reason: Why `value` is missing; None when it is there.
         duration_sec: Time this cell took.
-        settings: Everything else that fixes the number (seed, dtype, device, threads, versions, time).
+        settings: What else fixes the number: seed, dtype, device, threads, versions, time.
     """
 
     cell: str

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ...errors import CheckpointError
@@ -69,6 +72,31 @@ class Stream:
             elif cut and keep is not None:
                 chunk = cut_tensor(chunk, cut, keep, width)
             yield _converted(chunk, dtype, name)
+
+
+class Digest:
+    """sha256 of a stream of blocks, computed in a thread beside the one that reads and writes."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._worker = ThreadPoolExecutor(max_workers=1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Digest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.shutdown()
+
+    def update(self, block: memoryview) -> None:
+        """Add a block, which must not change afterwards; at most two wait at a time."""
+        self._waiting.append(self._worker.submit(self._hash.update, block))
+        if len(self._waiting) > 2:
+            self._waiting.popleft().result()
+
+    def hexdigest(self) -> str:
+        """The digest of all blocks; call it after the `with` block."""
+        return self._hash.hexdigest()
 
 
 def memory(tensor: Tensor) -> memoryview:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from ..scoring import check_plan
 from .card import model_card
 from .output import new_folder
 from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_bytes
-from .stream import Stream, memory
+from .stream import Digest, Stream, memory
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 PLAN_FILE = "widthwise_plan.json"
@@ -83,10 +82,10 @@ def write_pruned(
     shards = _shards(_specs(checkpoint, plan, output.dtype), output.max_shard_bytes)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
-        parent = hashlib.sha256()
-        stream = Stream(checkpoint, plan, parent.update, progress)
-        for file, specs in shards.items():
-            _write_shard(folder / file, specs, stream)
+        with Digest() as parent:
+            stream = Stream(checkpoint, plan, parent.update, progress)
+            for file, specs in shards.items():
+                _write_shard(folder / file, specs, stream)
         if len(shards) > 1:
             _write_json(folder / INDEX, _index(shards))
         _copy_companions(checkpoint.path, folder)

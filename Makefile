@@ -1,0 +1,34 @@
+# make demo: the main job. make test: the tests. Both set up what they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+demo: .venv/core
+	$(BIN)/widthwise demo
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/prune.py
+
+docs: .venv/dev
+	$(BIN)/python docs/cli_reference.py
+
+.venv/pip:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/core: .venv/pip pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: .venv/core
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.PHONY: demo test check bench docs

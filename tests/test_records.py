@@ -1,0 +1,99 @@
+"""Records: a line each, appended, torn lines dropped, nothing unknown read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from widthwise.errors import RunError
+from widthwise.study import Record, append, load
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    value = draw(st.none() | FINITE)
+    return Record(
+        cell=draw(st.text(min_size=1, max_size=8)),
+        model=draw(st.text(max_size=8)),
+        criterion=draw(st.none() | st.text(max_size=4)),
+        asked="2.4x",
+        width=draw(st.integers(1, 10**6)),
+        expansion_ratio=draw(FINITE),
+        quantity="prose",
+        unit="bits_per_byte",
+        value=value,
+        reason=None if value is not None else "out of memory",
+        n=draw(st.integers(0, 100)),
+        items=tuple(draw(st.lists(FINITE, max_size=4))),
+        settings={"seed": draw(st.integers()), "text": draw(st.text())},
+    )
+
+
+def example(**changes: Any) -> Record:
+    fields: dict[str, Any] = {
+        "cell": "c",
+        "model": "m",
+        "criterion": None,
+        "asked": "dense",
+        "width": 7,
+        "expansion_ratio": 1.75,
+        "quantity": "prose",
+        "unit": "bits_per_byte",
+        "value": 1.0,
+        "n": 3,
+    }
+    return Record(**{**fields, **changes})
+
+
+@given(records())
+def test_json_round_trip(record: Record) -> None:
+    line = record.to_json()
+    assert "\n" not in line
+    assert Record.from_json(line) == record
+
+
+def test_append_and_load_keep_order(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    assert load(path) == []
+    append(path, [example(cell="a"), example(cell="b")])
+    append(path, [example(cell="c")])
+    assert [r.cell for r in load(path)] == ["a", "b", "c"]
+
+
+def test_a_torn_last_line_is_dropped_and_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append(path, [example(cell="a"), example(cell="b")])
+    whole = path.read_bytes()
+    for cut in range(1, len(example(cell="b").to_json()) + 1):
+        path.write_bytes(whole[:-cut])
+        assert [r.cell for r in load(path)] == ["a"]
+        append(path, [example(cell="c")])
+        assert [r.cell for r in load(path)] == ["a", "c"]
+
+
+def test_a_bad_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(example().to_json() + "\n" + '{"cell": 1}\n')
+    with pytest.raises(RunError, match=r"records\.jsonl:2: .*unknown or missing fields"):
+        load(path)
+    path.write_text("x\n")
+    with pytest.raises(RunError, match=r":1: a record is not JSON"):
+        load(path)
+
+
+def test_a_value_is_missing_exactly_with_a_reason() -> None:
+    with pytest.raises(RunError, match="missing exactly when a reason is given"):
+        example(value=None)
+    with pytest.raises(RunError, match="missing exactly when a reason is given"):
+        example(reason="why?")
+
+
+def test_numbers_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(RunError, match="not finite"):
+        example(value=float("nan")).to_json()

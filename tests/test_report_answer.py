@@ -1,0 +1,153 @@
+"""Table and sentences: the words are those that the intervals carry."""
+
+from dataclasses import replace
+
+import pytest
+from report_records import make_records, record, score
+
+from widthwise.errors import RunError
+from widthwise.report import answer, missing_notes, table_rows
+from widthwise.study.records import Record
+
+DENSE, WIDE, NARROW = (None, "dense", 1536), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
+RANDOM = ("random", "1.6x", 912)
+
+
+def right(n: int, of: int = 200) -> list[float]:
+    return [1.0] * n + [0.0] * (of - n)
+
+
+def cell(records: list[Record], row: int, column: str) -> str:
+    header, rows = table_rows(records)
+    return rows[row][header.index(column)]
+
+
+def test_table_has_a_row_a_network_and_the_floors() -> None:
+    header, rows = table_rows(make_records())
+    assert header[:6] == ["criterion", "asked", "width", "I/H", "parameters", "bytes"]
+    assert [row[0] for row in rows] == ["dense", *["ppm"] * 6, *["random"] * 6, "floor"]
+    assert {len(row) for row in rows} == {len(header)}
+    assert rows[1][1:6] == ["2.4x", "1376", "2.39x", "126.2 M", "252.4 MB"]
+    assert rows[-1][header.index("boolq")] == "0.622\nalways 'yes'"
+    assert rows[-2][header.index("decode")] == "–"  # noqa: RUF001  the random control is not timed
+
+
+@pytest.mark.parametrize(
+    ("dense", "cut", "word"),
+    [
+        (120, 80, "degrades"),
+        (80, 120, "improves"),
+        (120, 118, "no change shown"),
+        (120, 55, "at the floor"),
+        (20, 55, "at the floor"),  # twice as good as dense, and still no better than chance
+    ],
+)
+def test_table_says_the_verdict(dense: int, cut: int, word: str) -> None:
+    records = [score(DENSE, "piqa", right(dense)), score(NARROW, "piqa", right(cut))]
+    assert cell(records, 1, "piqa").endswith(f"\n{word}")
+
+
+def test_verdict_is_adjusted_for_the_number_of_widths() -> None:
+    cut = right(120)
+    cut[113:120] = [0.0] * 7  # 7 items lost, none won: p = 2/2^7 = 0.016 alone, 0.063 of four
+    records = [score(DENSE, "piqa", right(120)), score(WIDE, "piqa", cut)]
+    assert cell(records, 1, "piqa").endswith("degrades")
+    records += [score(("ppm", f"{w}", w), "piqa", right(120)) for w in (1000, 900, 800)]
+    assert cell(records, 1, "piqa").endswith("no change shown")
+
+
+def test_unpaired_score_shows_no_change() -> None:
+    records = [
+        score(DENSE, "piqa", right(150)),
+        replace(score(NARROW, "piqa", right(80)), items=()),
+    ]
+    assert cell(records, 1, "piqa").endswith("no change shown")
+
+
+def test_speed_stands_with_its_ratio() -> None:
+    speeds = [
+        record(at, "decode", "tokens_per_sec", value, standard_error=0.1, n=5)
+        for at, value in ((DENSE, 10.0), (NARROW, 15.0))
+    ]
+    # 1.5 * sqrt((.1/15)^2 + (.1/10)^2) = 0.018; times 1.96 is 0.035
+    assert cell(speeds, 1, "decode") == "15 ± 0\n1.50 [1.46, 1.54]"
+
+
+def test_missing_reasons_are_numbered_once() -> None:
+    gone = [
+        record(at, quantity, "accuracy", None, reason=reason, higher_is_better=True)
+        for at, quantity, reason in (
+            (NARROW, "mmlu", "killed"),
+            (RANDOM, "mmlu", "killed"),
+            (NARROW, "piqa", "no network"),
+        )
+    ]
+    assert missing_notes(gone) == [
+        "[1] mmlu of ppm 1.58x, random 1.58x: killed",
+        "[2] piqa of ppm 1.58x: no network",
+    ]
+    assert cell(gone, 0, "piqa") == "missing [2]"
+
+
+def test_answer_follows_the_records() -> None:
+    records = [
+        *(score(DENSE, q, right(n)) for q, n in (("piqa", 120), ("mmlu", 52))),
+        *(score(WIDE, q, right(n)) for q, n in (("piqa", 90), ("mmlu", 50))),
+        *(score(NARROW, q, right(n)) for q, n in (("piqa", 55), ("mmlu", 56))),
+    ]
+    assert answer(records) == [
+        "Dense SmolLM2-135M-Instruct beats the floor on piqa; on mmlu it does not, "
+        "so this cannot show what a cut costs.",
+        "Cut by ppm, piqa is first shown to degrade at 2.39x; piqa is first at the floor at 1.58x.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ppm", "control", "said"),
+    [
+        (100, 60, "ppm is better on piqa at 1 of 1 widths."),
+        (60, 100, "ppm is worse on piqa at 1 of 1 widths."),
+        (40, 100, "ppm is worse on piqa at 1 of 1 widths."),
+        (58, 52, "ppm is not shown to be better on anything; on piqa neither is"),
+        (52, 20, "ppm is not shown to be better on anything; on piqa neither is"),
+    ],
+)
+def test_answer_compares_with_the_control(ppm: int, control: int, said: str) -> None:
+    records = [
+        score(DENSE, "piqa", right(120)),
+        score(NARROW, "piqa", right(ppm)),
+        score(RANDOM, "piqa", right(control)),
+    ]
+    assert said in answer(records)[-1]
+
+
+def test_answer_without_dense_judges_nothing() -> None:
+    said = answer([score(NARROW, "piqa", right(100))])
+    assert said == [
+        "Dense SmolLM2-135M-Instruct was not measured, so nothing here says what a cut costs."
+    ]
+
+
+def test_a_cell_measured_again_replaces_the_first() -> None:
+    first = record(DENSE, "piqa", "accuracy", None, reason="killed", higher_is_better=True)
+    again = replace(score(DENSE, "piqa", right(120)), cell=first.cell)
+    assert cell([first, again], 0, "piqa").startswith("0.600")
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([], "at least one record; got none"),
+        ([replace(r, model=name) for r in make_records()[:1] for name in "ab"], "records of a, b"),
+        ([replace(r, cell=c) for r in make_records()[:1] for c in "ab"], "two different cells"),
+        (
+            [score(DENSE, "piqa", right(120)), score(NARROW, "piqa", right(80, 150))],
+            "equal lengths; got 150 and 200",
+        ),
+    ],
+)
+def test_records_that_do_not_belong_together_are_refused(
+    records: list[Record], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        table_rows(records)

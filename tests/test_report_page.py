@@ -1,0 +1,192 @@
+"""The page: self-contained, escaped, atomic, deterministic, and honest about what is missing."""
+
+import base64
+import csv
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from report_records import make_records, record
+
+from widthwise.errors import OutputError, RunError
+from widthwise.report import write_page
+from widthwise.report.provenance import setting_rows
+from widthwise.study.records import Record
+
+MADE = make_records()
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+REASON = "the process ran out of memory"
+
+
+class Page(HTMLParser):
+    """Opens and closes every element, and keeps references, identifiers and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        names = ("src", "href", "xlink:href", "srcset", "data", "poster", "action")
+        self.references += [value or "" for name, value in attrs if name in names]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if data.strip() else " "
+
+
+def write(path: Path, records: list[Record], title: str = "A study") -> str:
+    write_page(records, path, title=title, settings={"seed": 0, "versions": {"torch": "2.13.0"}})
+    return path.read_text(encoding="utf8")
+
+
+def some(*quantities: str) -> list[Record]:
+    return [r for r in make_records() if r.quantity in quantities]
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write(tmp_path_factory.mktemp("page") / "report.html", make_records())
+
+
+def test_page_is_well_formed_with_unique_identifiers(html: str) -> None:
+    page = Page(html)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.count("svg") == 9  # six qualities, the size, two speeds
+    assert page.tags.count("title") == 1 + 9
+
+
+def test_page_refers_to_nothing_outside_itself(html: str) -> None:
+    page = Page(html)
+    identifiers = {f"#{name}" for name in page.ids}
+    assert all(r in identifiers or r.startswith("data:text/csv;") for r in page.references)
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert "@import" not in html
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+
+
+def test_page_says_how_it_was_measured(html: str) -> None:
+    text = Page(html).text
+    for said in ("torch 2.13.0", "bfloat16", "frequencies of single bytes", "always 'yes'"):
+        assert said in text
+    assert "5 (mmlu)" in text  # a setting that differs between quantities
+
+
+def test_setting_left_open_is_what_the_records_say() -> None:
+    many = [
+        replace(r, settings={"dtype": "bfloat16", "rounds": [i] * 30}) for i, r in enumerate(MADE)
+    ]
+    rows = dict(setting_rows(many, {"dtype": None, "limit": None, "items_asked": 100}))
+    assert rows == {
+        "dtype": "bfloat16",
+        "limit": "not set",
+        "items asked": "100",
+        "rounds": f"{len(MADE)} values, in the records",
+    }
+
+
+def test_page_carries_all_records(html: str) -> None:
+    link = next(r for r in Page(html).references if r.startswith("data:"))
+    text = base64.b64decode(link.partition("base64,")[2]).decode()
+    rows = list(csv.DictReader(StringIO(text)))
+    records = make_records()
+    assert [row["cell"] for row in rows] == [r.cell for r in records]
+    assert [float(row["value"]) for row in rows] == [r.value for r in records]
+    assert tuple(map(float, rows[0]["items"].split())) == records[0].items
+
+
+def test_page_escapes_what_users_named(tmp_path: Path) -> None:
+    name = "<script>alert('x')</script>"
+    made = some("piqa", "bytes", "decode")
+    records = [replace(r, model=name, quantity=r.quantity + "<b>") for r in made]
+    text = write(tmp_path / "page.html", records, title=name + " & co")
+    page = Page(text)
+    assert not {"script", "b"} & set(page.tags[:20])
+    assert "script" not in page.tags
+    assert name in page.text
+
+
+def test_page_is_the_same_for_the_same_records(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.html", some("piqa", "bytes", "decode"))
+    assert write(tmp_path / "b.html", some("piqa", "bytes", "decode")) == first
+
+
+@pytest.mark.parametrize("quantity", ["piqa", "prose", "decode", "parameters"])
+def test_missing_values_are_shown_with_their_reason(tmp_path: Path, quantity: str) -> None:
+    gone = {"value": None, "standard_error": None, "items": (), "reason": REASON}
+    records = [
+        replace(r, **gone)
+        if (r.quantity, r.asked) in ((quantity, "1.6x"), ("mmlu", "dense"))
+        else r
+        for r in some(quantity, "mmlu")
+    ]
+    text = Page(write(tmp_path / "page.html", records)).text
+    assert "missing [1]" in text
+    assert re.search(rf"\[1\].*{quantity} of ppm 1\.58x.*: {REASON}", text)
+
+
+def test_everything_missing_still_makes_a_page(tmp_path: Path) -> None:
+    gone = {"value": None, "standard_error": None, "items": (), "reason": REASON}
+    text = Page(write(tmp_path / "page.html", [replace(r, **gone) for r in make_records()])).text
+    assert REASON in text
+    assert "no loss can be judged" in text
+
+
+@pytest.mark.parametrize(
+    "only",
+    [
+        record((None, "dense", 1536), "parameters", "count", 134.5e6, n=1),
+        record(("ppm", "2.4x", 1376), "decode", "tokens_per_sec", 17.0, n=5),
+        record(("ppm", "2.4x", 1376), "mmlu", "accuracy", 0.25, n=1, higher_is_better=True),
+    ],
+    ids=lambda r: r.quantity,
+)
+def test_one_record_makes_a_page_that_says_so(tmp_path: Path, only: Record) -> None:
+    page = Page(write(tmp_path / "page.html", [only]))
+    assert "1 record" in page.text
+    assert page.open == []
+
+
+def test_no_records_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="at least one record; got none"):
+        write(tmp_path / "page.html", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_place_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"nowhere/page\.html: No such file"):
+        write(tmp_path / "nowhere" / "page.html", make_records()[:1])
+
+
+def test_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "page.html"
+    old = write(path, make_records()[:1])
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OutputError, match="No space left"):
+        write(path, make_records()[:2])
+    assert path.read_text(encoding="utf8") == old
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]

@@ -195,6 +195,12 @@ def test_a_dense_first_layer_does_not_hide_the_experts_behind_it(llama: Any) -> 
         read_architecture(llama.config.to_dict(), stored)
 
 
+def test_layers_beyond_the_config_are_refused(llama: Any) -> None:
+    config = {**llama.config.to_dict(), "num_hidden_layers": 2}
+    with pytest.raises(UnsupportedModelError, match=r"layers\.2 is beyond the 2 layers"):
+        read_architecture(config, specs(llama))
+
+
 REFUSED_TENSORS = {
     "gptq": ("model.layers.1.mlp.up_proj.qweight", "quantized weights"),
     "bitsandbytes": ("model.layers.1.mlp.up_proj.SCB", "quantized weights"),

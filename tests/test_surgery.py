@@ -154,6 +154,13 @@ def test_the_fingerprint_outlives_a_wider_dtype(llama: Any) -> None:
     assert fingerprint(ModelWeights(narrow.to(torch.float32))) == before
 
 
+def test_a_model_without_data_is_refused() -> None:
+    with torch.device("meta"):
+        model = tiny("llama")
+    with pytest.raises(UnsupportedModelError, match="holds no data"):
+        make_plan(model, width=5)
+
+
 def test_a_model_without_glu_is_refused() -> None:
     import transformers as hf
 

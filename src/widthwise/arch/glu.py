@@ -128,6 +128,11 @@ def read_architecture(config: Mapping[str, Any], tensors: Mapping[str, TensorSpe
     grouped = _tensors_by_layer(tensors)
     stem, blocks = _blocks(grouped)
     layers = int(text.get("num_hidden_layers", len(blocks)))
+    if blocks and max(blocks) >= layers:
+        raise UnsupportedModelError(
+            f"{stem}.{max(blocks)} is beyond the {layers} layers of the config; "
+            "widthwise does not know how to cut it"
+        )
     hidden_size, width = _sizes(text)
     cuts: dict[str, Cut] = {}
     fused = any("mlp.gate_up_proj.weight" in block for block in blocks.values())

@@ -31,7 +31,12 @@ def _lock(work: Path) -> int:
     import fcntl
 
     while True:
-        work.mkdir(parents=True, exist_ok=True)
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:  # also where a folder was removed while pathlib looked at it
+            if work.exists() and not work.is_dir():
+                raise
+            continue
         try:
             descriptor = os.open(work, os.O_RDONLY)
         except FileNotFoundError:

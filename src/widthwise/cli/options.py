@@ -59,7 +59,6 @@ def planned(model: str, options: dict[str, Any]) -> Plan:
         raise click.UsageError(f"Ask for a width with exactly one of {names}; got {got}.")
     if options["exact"] and options["align"] is not None:
         raise click.UsageError("--exact and --align contradict each other.")
-    names = (*_TARGETS, "criterion", "seed", "paper_widths", "calibration", "dtype")
-    return make_plan(
-        model, align=1 if options["exact"] else options["align"], **{n: options[n] for n in names}
-    )
+    passed = (*_TARGETS, "criterion", "seed", "paper_widths", "calibration", "dtype")
+    align = 1 if options["exact"] else options["align"]
+    return make_plan(model, align=align, **{name: options[name] for name in passed})

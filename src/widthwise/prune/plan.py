@@ -29,6 +29,10 @@ class Plan:
         asked: The width as it was asked for (`"--to 2.4x"`).
         unaligned: Width before rounding to the alignment.
         alignment: Multiple that the width was rounded down to; 1 for none.
+        parent_parameters: Parameters of the parent.
+        parameters: Parameters of the result.
+        parent_bytes: Bytes of the parent's weights.
+        weight_bytes: Bytes of the result's weights, in the dtype that the width was asked for in.
         criterion: How neurons were scored.
         seed: Of the `random` criterion, else None.
         keep: For each layer the indices kept, ascending; the same number in every layer.
@@ -46,6 +50,10 @@ class Plan:
     asked: str
     unaligned: int
     alignment: int
+    parent_parameters: int
+    parameters: int
+    parent_bytes: int
+    weight_bytes: int
     criterion: str
     seed: int | None
     keep: tuple[tuple[int, ...], ...]
@@ -101,6 +109,8 @@ class Plan:
             f"  got    width {self.width} of {self.intermediate_size}, "
             f"{self.expansion_ratio:.3f}x of {self.intermediate_size / self.hidden_size:.3f}x, "
             f"{removed:.1%} removed{rounded if self.unaligned != self.width else ''}\n"
+            f"         {self.parameters:,} parameters of {self.parent_parameters:,}, "
+            f"{self.weight_bytes:,} bytes of {self.parent_bytes:,}\n"
             f"  plan   sha256 {self.digest[:16]}"
         )
 
@@ -157,7 +167,8 @@ def _check_types(data: Mapping[str, Any]) -> None:
     for name in ("parent", "fingerprint", "model_type", "asked", "criterion"):
         if not isinstance(data[name], str):
             raise PlanError(f"{name} must be text; got {data[name]!r}")
-    for name in ("hidden_size", "intermediate_size", "unaligned", "alignment"):
+    whole = ("hidden_size", "intermediate_size", "unaligned", "alignment", "parent_parameters")
+    for name in (*whole, "parameters", "parent_bytes", "weight_bytes"):
         if type(data[name]) is not int or data[name] < 1:
             raise PlanError(f"{name} must be a whole number above 0; got {data[name]!r}")
     if data["seed"] is not None and type(data["seed"]) is not int:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..arch import Architecture, Target, read_architecture, resolve
+from ..arch import Architecture, Target, counts_at, read_architecture, resolve
 from ..arch.glu import TensorSpec
-from ..errors import CheckpointError, PlanError
+from ..errors import CheckpointError, PlanError, UnsupportedModelError
 from .importance import CRITERIA, ROW_CRITERIA, keep_highest, ppm_activation, random
 from .plan import Plan
 
@@ -44,7 +44,13 @@ class ModelWeights:
         self._parameters = parameters
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
-        return self._parameters[name].detach()[start:stop]
+        parameter = self._parameters[name]
+        if parameter.is_meta:
+            raise UnsupportedModelError(
+                f"{name} holds no data (meta device, or offloaded); load the model whole, or prune "
+                "its checkpoint on disk"
+            )
+        return parameter.detach()[start:stop]
 
 
 def _dtype_name(tensor: Tensor) -> str:
@@ -123,6 +129,8 @@ def select(
     for layer in range(architecture.layers):
         scores = score_layer(weights, layer, selection.criterion, selection.seed, activation_norms)
         keep.append(tuple(keep_highest(scores, width.width)))
+    dense = counts_at(architecture)
+    pruned = counts_at(architecture, width.width, dtype=selection.stored_dtype)
     return Plan(
         parent=weights.name,
         fingerprint=fingerprint(weights),
@@ -132,6 +140,10 @@ def select(
         asked=width.asked,
         unaligned=width.unaligned,
         alignment=width.alignment,
+        parent_parameters=dense.parameters,
+        parameters=pruned.parameters,
+        parent_bytes=dense.weight_bytes,
+        weight_bytes=pruned.weight_bytes,
         criterion=selection.criterion,
         seed=selection.seed if selection.criterion == "random" else None,
         keep=tuple(keep),

@@ -165,6 +165,7 @@ class Demo:
             self._spent = begun + cost * done / total
             self._on_progress(self._share, label)
 
+        settings: dict[str, Any]
         start = time.perf_counter()
         report(0, 1)
         if quantity == "prose":
@@ -293,9 +294,8 @@ class Demo:
     def _dense(self) -> Any:
         from transformers import AutoModelForCausalLM
 
-        return AutoModelForCausalLM.from_pretrained(
-            self.checkpoint.path, dtype=self.settings.dtype
-        ).eval()
+        loader: Any = AutoModelForCausalLM
+        return loader.from_pretrained(self.checkpoint.path, dtype=self.settings.dtype).eval()
 
     @cached_property
     def _tokenizer(self) -> Any:

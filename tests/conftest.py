@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from families import tiny

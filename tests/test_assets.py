@@ -49,7 +49,7 @@ def finished(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights")
     marker = {"source": embedded._MODEL_GGUF_SHA256, "sizes": {"model.safetensors": 7}}
-    (folder / "complete.json").write_text(json.dumps(marker))
+    (folder / ".complete.json").write_text(json.dumps(marker))
     return folder
 
 

@@ -13,6 +13,7 @@ from families import FAMILIES, WIDTH, tiny, tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from tiny_gguf import write_gguf
 
 from widthwise import Plan, apply, make_plan, prune_checkpoint
 from widthwise.errors import CheckpointError, OutputError, PlanError, UnsupportedModelError
@@ -258,6 +259,20 @@ def test_the_parent_is_never_written_into(saved: Path) -> None:
     for out in (saved, saved / "inside", saved.parent):
         with pytest.raises(OutputError, match="must not lie in one another"):
             prune_checkpoint(saved, out, plan, force=True)
+
+
+def test_a_gguf_file_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
+    model = tiny("llama")
+    write_gguf(model, tmp_path / "tiny.gguf")
+    plan = make_plan(tmp_path / "tiny.gguf", width=KEPT)
+    assert plan.parent == "tiny.gguf"
+    assert plan.keep == make_plan(model.to(torch.bfloat16), width=KEPT).keep
+    out = prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out", plan)
+    assert load(out).config.intermediate_size == KEPT
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF, but not really")
+    with pytest.raises(CheckpointError, match=r"bad\.gguf"):
+        make_plan(tmp_path / "bad.gguf", width=KEPT)
 
 
 def test_models_are_found_in_the_local_hub_cache(

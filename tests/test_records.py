@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.errors import RunError
+from widthwise.errors import OutputError, RunError
 from widthwise.study import Record, append, load
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -75,6 +75,21 @@ def test_a_torn_last_line_is_dropped_and_does_not_spoil_the_next(tmp_path: Path)
         assert [r.cell for r in load(path)] == ["a"]
         append(path, [example(cell="c")])
         assert [r.cell for r in load(path)] == ["a", "c"]
+
+
+def test_reading_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b'{"cell": "half a li')
+    assert load(path) == []
+    assert path.read_bytes() == b'{"cell": "half a li'
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    (tmp_path / "records.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"records\.jsonl was not written"):
+        append(tmp_path / "records.jsonl", [example()])
 
 
 def test_a_bad_line_is_named(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ library_name: transformers
 HuggingFaceTB/{_MODEL_NAME}, dequantized to bfloat16 from `{_MODEL_GGUF}` of the Python package
 `{_MODEL_WHEEL.package}=={_MODEL_WHEEL.version}`: its weights carry the rounding of 4-bit storage.
 """
-_MARKER = "complete.json"  # names and sizes of the files of a finished conversion, written last
+# Names and sizes of the files of a finished conversion, written last. Hidden, so that it is not
+# taken for a part of the checkpoint.
+_MARKER = ".complete.json"
 
 _MMLU = "hails/mmlu_no_train"
 _DATA_FOLDERS = {

@@ -32,25 +32,25 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
 
     Cost: the dequantized model is held in memory.
     """
-    _check_gguf(path)
+    licence = _checked_licence(path)
     try:
         with locked_work(out.parent / f".{out.name}.partial") as work:
             if out.exists():
                 raise OutputError(f"{out} already exists; choose another folder")
             built = work / out.name
             _convert(path, built, dtype)
+            if licence:
+                (built / "README.md").write_text(f"---\nlicense: {licence}\n---\n", encoding="utf8")
             for file in sorted(built.iterdir()):
-                file.chmod(
-                    0o644
-                )  # safetensors writes 0600, which others on the machine cannot read
+                file.chmod(0o644)  # safetensors writes 0600, which nobody else could read
             sync(built)
             os.replace(built, out)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error}") from error
 
 
-def _check_gguf(path: Path) -> None:
-    """Raise unless the file is a whole, single GGUF file of a known architecture."""
+def _checked_licence(path: Path) -> str | None:
+    """The file's own word on its licence; raises unless it is whole, single and readable."""
     import gguf
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
@@ -73,6 +73,8 @@ def _check_gguf(path: Path) -> None:
         raise UnsupportedModelError(
             f"{path} holds the architecture {architecture!r}, which transformers cannot read"
         )
+    licence = reader.get_field("general.license")
+    return None if licence is None else " ".join(str(licence.contents()).split())
 
 
 def _convert(path: Path, out: Path, dtype: str | torch.dtype) -> None:

@@ -13,6 +13,9 @@ import click
 if TYPE_CHECKING:
     from ..study import Demo, Record
 
+WIDE = 200  # columns of a terminal on which the whole table fits; a narrower one gets it in two
+COSTS = ("parameters", "bytes", "prefill", "decode")
+
 
 @click.command(short_help="Measure MODEL at seven widths.", epilog="Example: widthwise demo")
 @click.argument("model", default="smollm2")
@@ -25,10 +28,10 @@ if TYPE_CHECKING:
     help="Folder of records, report and checkpoint; an interrupted demo goes on there.",
 )
 @click.option(
-    "--items", type=click.IntRange(2), default=100, show_default=True, help="Questions a task."
+    "--items", type=click.IntRange(2), default=80, show_default=True, help="Questions a task."
 )
 @click.option(
-    "--passages", type=click.IntRange(2), default=80, show_default=True, help="Prose passages."
+    "--passages", type=click.IntRange(2), default=60, show_default=True, help="Prose passages."
 )
 @click.option("--seed", default=0, show_default=True, help="Of samples, control and order.")
 @click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
@@ -38,9 +41,13 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
     id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
     """
+    from transformers.utils import logging
+
     from ..report import write_page
     from ..study import DemoSettings
 
+    quiet: Any = logging.disable_progress_bar  # ours is the one to look at
+    quiet()
     study, records = _run(out, DemoSettings(model=model, **settings))
     _print_table(records)
     title = f"How wide should {study.checkpoint.name} be?"
@@ -84,7 +91,12 @@ def _run(out: Path, settings: Any) -> tuple[Demo, list[Record]]:
             on_record=lambda record: console.print(_line(record), highlight=False, markup=False),
             on_progress=lambda share, label: bar.update(task, completed=share, description=label),
         )
-        return study, study.run()
+        try:
+            return study, study.run()
+        except KeyboardInterrupt:
+            raise click.ClickException(
+                "interrupted; the same command goes on where it was"
+            ) from None
 
 
 def _line(record: Record) -> str:
@@ -103,17 +115,21 @@ def _print_table(records: list[Record]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ..report import missing_notes, table_rows
+    from ..report import answer, missing_notes, table_rows
 
     header, rows = table_rows(records)
-    table = Table(show_lines=True)
-    for name in header:
-        table.add_column(escape(name))
-    for row in rows:
-        table.add_row(*map(escape, row))
     console = Console()
     if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no edge to wrap at
-    console.print(table)
-    for note in missing_notes(records):
-        console.print(note, markup=False)
+        console.width = WIDE  # a file or a pipe has no edge to wrap at
+    names, costs = [0, 1], [2, 3, *(i for i, h in enumerate(header) if h in COSTS)]
+    scores = [i for i in range(len(header)) if i not in names + costs]
+    whole = [[*names, *costs[:4], *scores, *costs[4:]]]
+    for columns in whole if console.width >= WIDE else [[*names, *scores], [*names, *costs]]:
+        table = Table(show_lines=True)
+        for column in columns:
+            table.add_column(escape(header[column]))
+        for row in rows:
+            table.add_row(*(escape(row[column]) for column in columns))
+        console.print(table)
+    for sentence in [*missing_notes(records), *answer(records)]:
+        console.print(sentence, markup=False, highlight=False)

@@ -39,15 +39,23 @@ def prune(
     """
     if plan_file is not None and targets_given(options):
         raise click.UsageError("--plan already holds a width; drop the other request.")
-    plan = Plan.load(plan_file) if plan_file else planned(model, options)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with console.status("choosing neurons"):
+        plan = Plan.load(plan_file) if plan_file else planned(model, options)
     click.echo(plan, err=True)
-    folder = prune_checkpoint(
-        model,
-        out,
-        plan,
-        dtype=options["dtype"],
-        max_shard_size=max_shard_size,
-        force=force,
-        command=shlex.join(["widthwise", *sys.argv[1:]]),
-    )
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("writing", total=plan.parent_bytes)
+        folder = prune_checkpoint(
+            model,
+            out,
+            plan,
+            dtype=options["dtype"],
+            max_shard_size=max_shard_size,
+            force=force,
+            command=shlex.join(["widthwise", *sys.argv[1:]]),
+            progress=lambda count: bar.advance(task, count),
+        )
     click.echo(folder)

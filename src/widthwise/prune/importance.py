@@ -1,9 +1,10 @@
 """Criteria: how much a neuron of a GLU block matters, from its weights (and activations).
 
 G and U are the rows of gate and up, shape (neurons, hidden_size); D holds the columns of down,
-shape (hidden_size, neurons). A score is higher for a neuron that should be kept. Every formula
-works in float32 and adds up in float64 before rounding to float32, so that the order in which a
-device adds does not decide which neuron goes.
+shape (hidden_size, neurons), all in the dtype in which they are stored. A score is float32, and
+higher for a neuron that should be kept. Largest and smallest values are exact in any dtype; sums
+are made in float64 and rounded to float32, so that the order in which a device adds does not
+decide which neuron goes.
 
 Sources: optipfair 0.4.2 for `ppm`, `vow`, `pon`, `l2` and `ppm_activation`, the library behind
 arXiv 2512.22671. The paper words its criterion as max|w| (here `max_abs`), its code computes `ppm`.
@@ -21,8 +22,8 @@ RowCriterion = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
 def _peak_to_peak(rows: Tensor) -> Tensor:
-    low, high = rows.aminmax(dim=1)
-    return high + low.abs()
+    # Two reductions: aminmax over a dimension is four times slower than both (torch 2.13, CPU).
+    return rows.amax(dim=1).float() + rows.amin(dim=1).float().abs()
 
 
 def ppm(gate: Tensor, up: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ def ppm(gate: Tensor, up: Tensor) -> Tensor:
 
 def max_abs(gate: Tensor, up: Tensor) -> Tensor:
     """Maximum absolute weight, as the paper words it: max_j |G_ij| + max_j |U_ij|."""
-    return gate.abs().amax(dim=1) + up.abs().amax(dim=1)
+    return gate.abs().amax(dim=1).float() + up.abs().amax(dim=1).float()
 
 
 def vow(gate: Tensor, up: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ def ppm_activation(gate: Tensor, up: Tensor, down: Tensor, activation_norms: Ten
     """
     g, u, d = (_peak_to_peak(rows) for rows in (gate, up, down.T))
     share = g / (g.max() + 1e-8) + u / (u.max() + 1e-8) + d / (d.max() + 1e-8)
-    return share * activation_norms.to(gate)
+    return share * activation_norms.to(share)
 
 
 ROW_CRITERIA: dict[str, RowCriterion] = {

@@ -16,9 +16,7 @@ from .plan import Plan
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Of weights read at a time. Blocks of this size are reused by the allocator; from 16 MB on each is
-# mapped and faulted in anew, which made reading and writing half as fast (LOG, 2026-11-22).
-CHUNK_BYTES = 4 * 2**20
+CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small beside torch itself
 FINGERPRINT_ROWS = 32  # of each tensor
 
 
@@ -169,7 +167,7 @@ def score_layer(
             raise PlanError("criterion ppm_activation needs activation norms of calibration text")
         gate, up = _gate_and_up(weights, layer, 0, width)
         down_name = f"{weights.architecture.block(layer)}.down_proj.weight"
-        down = weights.rows(down_name, 0, weights.architecture.hidden_size).float()
+        down = weights.rows(down_name, 0, weights.architecture.hidden_size)
         return ppm_activation(gate, up, down, activation_norms[layer])
     row_bytes = 2 * weights.architecture.hidden_size * 4
     step = max(1, CHUNK_BYTES // row_bytes)
@@ -181,7 +179,7 @@ def score_layer(
 
 
 def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """Rows [start, stop) of gate and of up in float32, checked to be finite."""
+    """Rows [start, stop) of gate and of up, checked to be finite."""
     block, width = weights.architecture.block(layer), weights.architecture.intermediate_size
     if weights.architecture.fused:
         places = [(f"{block}.gate_up_proj.weight", 0), (f"{block}.gate_up_proj.weight", width)]
@@ -191,7 +189,7 @@ def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> tuple[T
     for name, offset in places:
         rows = weights.rows(name, offset + start, offset + stop)
         check_finite(rows, name)
-        found.append(rows.float())
+        found.append(rows)
     return found[0], found[1]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -41,8 +42,8 @@ class DemoSettings:
     """
 
     model: str = "smollm2"
-    items: int = 100
-    passages: int = 80
+    items: int = 80
+    passages: int = 60
     seed: int = 0
     dtype: str | None = None
     prompt_tokens: int = 256
@@ -199,6 +200,12 @@ class Demo:
         if all(self._has(network, quantity) for network in timed for quantity in SPEED):
             return
         plans = {network.label: self.plan(network) for network in timed}
+        if (lack := self._lack_of_memory(plans.values())) is not None:
+            for network, plan in zip(timed, plans.values(), strict=True):
+                for quantity in SPEED:
+                    missing = {"unit": "tokens_per_sec", "value": None, "reason": lack, "n": 0}
+                    self._store(network, self._width(plan), quantity, **missing)
+            return
         models = {name: apply(self._dense, p) if p else self._dense for name, p in plans.items()}
         start, begun = time.perf_counter(), self._share
         steps = len(models) * (self.settings.repeats + 1)
@@ -215,11 +222,9 @@ class Demo:
         spent = (time.perf_counter() - start) / len(speeds)
         for speed in speeds:
             network = next(n for n in timed if n.label == speed.model)
-            plan = plans[speed.model]
-            width = plan.width if plan else self.checkpoint.architecture.intermediate_size
             self._store(
                 network,
-                width,
+                self._width(plans[speed.model]),
                 speed.quantity,
                 unit=speed.unit,
                 value=speed.value,
@@ -230,6 +235,22 @@ class Demo:
                 items=tuple(speed.tokens / seconds for seconds in speed.seconds),
                 settings={"tokens": speed.tokens, "repeats": speed.n},
             )
+
+    def _width(self, plan: Plan | None) -> int:
+        return plan.width if plan else self.checkpoint.architecture.intermediate_size
+
+    def _lack_of_memory(self, plans: Iterable[Plan | None]) -> str | None:
+        """Why all widths cannot be held at once for timing in turn; None when they can."""
+        import psutil
+
+        free = psutil.virtual_memory().available
+        architecture = self.checkpoint.architecture
+        dtype = {"bfloat16": "BF16", "float32": "F32"}[str(self.settings.dtype)]
+        widths = [plan.width for plan in plans if plan]
+        needed = sum(counts_at(architecture, w, dtype=dtype).weight_bytes for w in widths)
+        if needed < free:
+            return None
+        return f"to time all widths in turn takes {needed:,} bytes of memory; {free:,} are free"
 
     def _store(self, network: Network, width: int, quantity: str, **fields: Any) -> None:
         settings = {**self._provenance, **fields.pop("settings", {})}
@@ -314,6 +335,7 @@ class Demo:
             "device": "cpu",
             "processor": platform.processor() or platform.machine(),
             "threads": torch.get_num_threads(),
+            "openmp_spin": os.environ.get("GOMP_SPINCOUNT"),
             "widthwise": __version__,
             "torch": torch.__version__,
             "transformers": transformers.__version__,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError
+from ..errors import OutputError, RunError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,33 +82,41 @@ class Record:
 
 
 def append(path: Path, records: Iterable[Record]) -> None:
-    """Append records to a JSON-lines file and force them to disk before returning."""
-    with open(path, "ab") as file:
-        file.write("".join(record.to_json() + "\n" for record in records).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    """Append records to a JSON-lines file and force them to disk before returning.
+
+    A last line without its newline was cut off by an interruption: it is taken away first.
+
+    Raises:
+        OutputError: The file cannot be written; what it held is still there.
+    """
+    lines = "".join(record.to_json() + "\n" for record in records).encode()
+    try:
+        with open(path, "ab+") as file:
+            file.seek(0)
+            file.truncate(len(_whole_lines(file.read())))
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"{path} was not written: {error}") from error
 
 
 def load(path: Path) -> list[Record]:
-    """Read all whole records of a JSON-lines file; an absent file holds none.
-
-    A last line without its newline was cut off by an interruption: it is dropped from the file, so
-    that the next `append` starts on a line of its own.
+    """Read all whole records of a JSON-lines file; an absent file holds none, a torn line is none.
 
     Raises:
         RunError: A line that is whole but not a record, with its number.
     """
     if not path.exists():
         return []
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) != len(data):
-        with open(path, "r+b") as file:
-            file.truncate(len(whole))
     records = []
-    for number, line in enumerate(whole.decode("utf8").splitlines(), 1):
+    for number, line in enumerate(_whole_lines(path.read_bytes()).decode("utf8").splitlines(), 1):
         try:
             records.append(Record.from_json(line))
         except RunError as error:
             raise RunError(f"{path}:{number}: {error}") from error
     return records
+
+
+def _whole_lines(data: bytes) -> bytes:
+    return data[: data.rfind(b"\n") + 1]

@@ -77,27 +77,24 @@ class Checkpoint:
         stored = self.tensors[name]
         row = stored.spec.shape[1:]
         row_bytes = math.prod(row) * DTYPE_BYTES[stored.spec.dtype]
-        data = self.read_bytes(name, start * row_bytes, stop * row_bytes)
-        dtype = getattr(torch, TORCH_DTYPES[stored.spec.dtype])
-        if not data:
-            return torch.empty((stop - start, *row), dtype=dtype)
-        return torch.frombuffer(data, dtype=dtype).reshape(stop - start, *row)
+        result = torch.empty(
+            (stop - start, *row), dtype=getattr(torch, TORCH_DTYPES[stored.spec.dtype])
+        )
+        self._fill(result.reshape(-1).view(torch.uint8).numpy().data, name, start * row_bytes)
+        return result
 
-    def read_bytes(self, name: str, start: int, stop: int) -> bytearray:
-        """Bytes [start, stop) of a tensor's data."""
+    def _fill(self, view: memoryview, name: str, start: int) -> None:
+        """Read a tensor's bytes from `start` on until `view` is full."""
         stored = self.tensors[name]
         if stored.file not in self._files:
             self._files[stored.file] = open(stored.file, "rb", buffering=0)
         file = self._files[stored.file]
-        data = bytearray(stop - start)
-        view, done = memoryview(data), 0
         file.seek(stored.start + start)
-        while done < len(data):
-            count = file.readinto(view[done:])  # type: ignore[attr-defined]
+        while view:
+            count = file.readinto(view)  # type: ignore[attr-defined]
             if not count:
                 raise CheckpointError(f"{stored.file.name}: truncated while reading tensor {name}")
-            done += count
-        return data
+            view = view[count:]
 
 
 TORCH_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}

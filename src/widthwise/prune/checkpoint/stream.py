@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -74,29 +73,32 @@ class Stream:
             yield _converted(chunk, dtype, name)
 
 
-class Digest:
-    """sha256 of a stream of blocks, computed in a thread beside the one that reads and writes."""
+class Background:
+    """Calls a function on one block after the other in a thread of its own.
 
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+    Hashing and writing run so beside reading and cutting. At most two blocks wait; they must not
+    change until they are done, which they are when the `with` block has ended.
+    """
+
+    def __init__(self, function: Callable[[memoryview], object]) -> None:
+        self._function = function
         self._worker = ThreadPoolExecutor(max_workers=1)
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[Future[object]] = deque()
 
-    def __enter__(self) -> Digest:
+    def __enter__(self) -> Background:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._worker.shutdown()
+        if kind is None:
+            for future in self._waiting:
+                future.result()
 
-    def update(self, block: memoryview) -> None:
-        """Add a block, which must not change afterwards; at most two wait at a time."""
-        self._waiting.append(self._worker.submit(self._hash.update, block))
+    def __call__(self, block: memoryview) -> None:
+        """Add a block; raises what the function raised on an earlier one."""
+        self._waiting.append(self._worker.submit(self._function, block))
         if len(self._waiting) > 2:
             self._waiting.popleft().result()
-
-    def hexdigest(self) -> str:
-        """The digest of all blocks; call it after the `with` block."""
-        return self._hash.hexdigest()
 
 
 def memory(tensor: Tensor) -> memoryview:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from ..scoring import check_plan
 from .card import model_card
 from .output import new_folder
 from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_bytes
-from .stream import Digest, Stream, memory
+from .stream import Background, Stream, memory
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 PLAN_FILE = "widthwise_plan.json"
@@ -82,8 +85,9 @@ def write_pruned(
     shards = _shards(_specs(checkpoint, plan, output.dtype), output.max_shard_bytes)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
-        with Digest() as parent:
-            stream = Stream(checkpoint, plan, parent.update, progress)
+        parent = hashlib.sha256()
+        with Background(parent.update) as hashed:
+            stream = Stream(checkpoint, plan, hashed, progress)
             for file, specs in shards.items():
                 _write_shard(folder / file, specs, stream)
         if len(shards) > 1:
@@ -155,13 +159,16 @@ def _write_shard(path: Path, specs: Mapping[str, TensorSpec], stream: Stream) ->
         offset += spec.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # data starts at a multiple of 8
-    with open(path, "wb", buffering=0) as file:
-        file.write(len(text).to_bytes(8, "little") + text)
+    with open(path, "wb", buffering=0) as file, Background(partial(_write_all, file)) as write:
+        write(memoryview(len(text).to_bytes(8, "little") + text))
         for name, spec in specs.items():
             for chunk in stream.chunks(name, spec.dtype):
-                view = memory(chunk)
-                while view:
-                    view = view[file.write(view) :]
+                write(memory(chunk))
+
+
+def _write_all(file: FileIO, block: memoryview) -> None:
+    while block:
+        block = block[file.write(block) :]
 
 
 def _config(config: Mapping[str, Any], plan: Plan, stored: str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,19 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
     assert path.read_bytes() == b'{"cell": "half a li'
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
-    (tmp_path / "records.jsonl").symlink_to("/dev/full")
-    with pytest.raises(OutputError, match=r"records\.jsonl was not written"):
-        append(tmp_path / "records.jsonl", [example()])
+def test_a_file_that_cannot_grow_keeps_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append(path, [example(cell="a")])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"records\.jsonl was not written"):
+            append(path, [example(cell="b")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [r.cell for r in load(path)] == ["a"]
+    append(path, [example(cell="c")])
+    assert [r.cell for r in load(path)] == ["a", "c"]
 
 
 def test_a_bad_line_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ bench: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/python docs/cli_reference.py
+	$(BIN)/python docs/figure.py
 
 .venv/pip:
 	$(PYTHON) -m venv .venv

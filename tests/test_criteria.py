@@ -104,6 +104,16 @@ def test_an_unknown_criterion_is_refused(llama: Any) -> None:
         make_plan(llama, width=5, criterion="maw")
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("criterion", [c for c in CRITERIA if c != "ppm_activation"])
+def test_cuda_selects_what_the_cpu_selects(criterion: str) -> None:
+    model = tiny("llama", hidden_size=256, intermediate_size=1024).to(torch.bfloat16)
+    on_cpu = make_plan(model, remove="40%", criterion=criterion)
+    on_cuda = make_plan(model.to("cuda"), remove="40%", criterion=criterion)
+    assert on_cuda == on_cpu
+
+
 REFERENCE = {"ppm": "PPM", "vow": "VOW", "pon": "PON", "l2": "L2"}
 REFERENCE_FAMILIES = ["llama", "qwen3", "gemma2", "olmo2", "cohere", "granite", "stablelm"]
 

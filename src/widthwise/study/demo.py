@@ -94,19 +94,25 @@ class Demo:
     def run(self) -> list[Record]:
         """Measure what is missing and return all records."""
         with locked(self.folder):
-            self._done = {r.cell: r for r in load(self.folder / RECORDS)}
             begun = agreed_settings(self.folder, asdict(self.settings))
             if begun["dtype"] is None:
                 begun["dtype"] = measure.faster_dtype().name
             self.settings = replace(self.settings, **begun)
             write_settings(self.folder, asdict(self.settings))
+            self._done = self._measured_before()
             for record in self._done.values():
                 self._on_record(record)
             for network in self.networks:
                 self._measure_quality(network)
             self._measure_speed()
             self._on_progress(1.0, "done")
-        return load(self.folder / RECORDS)
+        return list(self._done.values())
+
+    def _measured_before(self) -> dict[str, Record]:
+        """Records of this demo's cells; those of another version of the code are left out."""
+        quantities = ("parameters", "bytes", *self._costs, *SPEED)
+        mine = {self._key(network, q) for network in self.networks for q in quantities}
+        return {r.cell: r for r in load(self.folder / RECORDS) if r.cell in mine}
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -151,7 +157,7 @@ class Demo:
     def keep_checkpoint(self, command: str) -> Path:
         """The mildest cut by the first criterion as a checkpoint in the folder, written once."""
         network = next(n for n in self.networks if n.criterion == CRITERIA[0])
-        out = self.folder / f"{self.checkpoint.name.split('/')[-1]}-{network.asked}"
+        out = self.folder / f"{Path(self.checkpoint.name).name}-{network.asked}"
         if not out.exists():
             plan = make_plan(self.settings.model, to=network.asked, criterion=CRITERIA[0])
             prune_checkpoint(self.settings.model, out, plan, command=command)

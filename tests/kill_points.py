@@ -77,7 +77,9 @@ def main(parent: Path, place: Path, replace: bool) -> int:
             break
         kills += 1
         if replace and not out.exists():
-            assert contents(place / ".out.replaced") == before, f"step {step} lost the old result"
+            assert contents(place / ".out.widthwise-replaced") == before, (
+                f"step {step} lost the old result"
+            )
         prune_checkpoint(parent, out, plan, force=True)  # the next run sweeps and succeeds
         assert contents(out) == wanted
         assert sorted(p.name for p in place.iterdir()) == ["new", "old", "out"], f"step {step}"

@@ -75,7 +75,7 @@ def test_llama32_has_the_published_counts_at_all_widths(name: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "phi3", "cohere"])
-def test_decode_flops_equal_what_torch_counts(family: str) -> None:
+def test_decode_flops_per_token_equal_what_torch_counts(family: str) -> None:
     context = 9
     model = tiny(family, attn_implementation="eager")
     ids = torch.randint(3, 100, (1, context + 1))
@@ -83,10 +83,10 @@ def test_decode_flops_equal_what_torch_counts(family: str) -> None:
         cache = model(ids[:, :context]).past_key_values
         with FlopCounterMode(display=False) as counter:
             model(ids[:, context:], past_key_values=cache)
-    assert counter.get_total_flops() == counts_at(of(model), context=context).decode_flops
+    assert counter.get_total_flops() == counts_at(of(model), context=context).decode_flops_per_token
 
 
-def test_prefill_flops_are_the_causal_part_of_what_torch_counts() -> None:
+def test_prefill_flops_per_token_are_the_causal_part_of_what_torch_counts() -> None:
     context = 9
     model = tiny("llama", attn_implementation="eager")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -94,7 +94,7 @@ def test_prefill_flops_are_the_causal_part_of_what_torch_counts() -> None:
     # Eager attention computes the whole square; a token attends to itself and those before it.
     square, triangle = context * context, context * (context + 1) // 2
     above = 4 * 4 * 8 * LAYERS * (square - triangle)
-    prefill = counts_at(of(model), context=context).prefill_flops
+    prefill = counts_at(of(model), context=context).prefill_flops_per_token
     assert counter.get_total_flops() - above == pytest.approx(context * prefill, rel=1e-12)
 
 
@@ -103,11 +103,15 @@ def test_a_sliding_window_bounds_what_a_token_attends_to() -> None:
     sliding = of(tiny("mistral", sliding_window=4))
     per_token = 4 * 4 * 8 * LAYERS
     difference = (
-        counts_at(full, context=20).decode_flops - counts_at(sliding, context=20).decode_flops
+        counts_at(full, context=20).decode_flops_per_token
+        - counts_at(sliding, context=20).decode_flops_per_token
     )
     assert difference == per_token * (21 - 4)
     # A prompt of 20: tokens 1 to 4 see 1 to 4 tokens, the other 16 see 4.
-    mean = counts_at(full, context=20).prefill_flops - counts_at(sliding, context=20).prefill_flops
+    mean = (
+        counts_at(full, context=20).prefill_flops_per_token
+        - counts_at(sliding, context=20).prefill_flops_per_token
+    )
     assert mean == pytest.approx(per_token * (210 - (10 + 16 * 4)) / 20)
 
 

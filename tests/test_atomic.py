@@ -41,7 +41,10 @@ def test_an_existing_result_is_kept_without_force(saved: Path, tmp_path: Path) -
     (out / "mine").write_text("precious")
     with pytest.raises(OutputError, match="already exists; pass --force to replace it"):
         prune_checkpoint(saved, out, plan)
+    with pytest.raises(OutputError, match="holds other files and no checkpoint"):
+        prune_checkpoint(saved, out, plan, force=True)
     assert (out / "mine").read_text() == "precious"
+    (out / "config.json").write_text("{}")
     prune_checkpoint(saved, out, plan, force=True)
     assert "mine" not in names(out)
     assert names(tmp_path) == ["out", "parent"]
@@ -100,8 +103,27 @@ def test_a_read_only_folder_is_named(saved: Path, tmp_path: Path) -> None:
         prune_checkpoint(saved, tmp_path / "sealed" / "out", make_plan(saved, width=9))
 
 
+def test_a_folder_that_appears_meanwhile_is_not_lost(saved: Path, tmp_path: Path) -> None:
+    def appear(_: int) -> None:
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / "mine").write_text("precious")
+
+    with pytest.raises(OutputError, match="already exists"):
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9), progress=appear)
+    assert (tmp_path / "out" / "mine").read_text() == "precious"
+    assert names(tmp_path) == ["out", "parent"]
+
+
+def test_what_a_killed_replacement_set_aside_still_needs_force(saved: Path, tmp_path: Path) -> None:
+    old = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=31))
+    old.rename(tmp_path / ".out.widthwise-replaced")  # as a kill between two renames leaves it
+    with pytest.raises(OutputError, match="already exists; pass --force"):
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9))
+    assert names(tmp_path) == ["out", "parent"]
+
+
 def test_two_writers_of_one_result_do_not_mix(saved: Path, tmp_path: Path) -> None:
-    lock = os.open(tmp_path / ".out.partial.lock", os.O_CREAT | os.O_RDWR)
+    lock = os.open(tmp_path / ".out.widthwise-partial.lock", os.O_CREAT | os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)  # as a run that is still writing holds it
     with pytest.raises(OutputError, match="is being written by another process"):
         prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9))

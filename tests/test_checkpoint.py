@@ -103,10 +103,13 @@ def test_dtype_converts_every_float_and_the_config(dtype: str, saved: Path, tmp_
 
 
 def test_companions_config_card_and_plan_are_written(saved: Path, tmp_path: Path) -> None:
+    (saved / "additional_chat_templates").mkdir()
+    (saved / "additional_chat_templates" / "rag.jinja").write_text("{{ documents }}")
     plan = make_plan(saved, to="0.9x")
     command = "widthwise prune parent --to 0.9x -o out"
     out = prune_checkpoint(saved, tmp_path / "out", plan, command=command)
-    for name in ("tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
+    companions = ["tokenizer_config.json", "chat_template.jinja", "generation_config.json"]
+    for name in [*companions, "additional_chat_templates/rag.jinja"]:
         assert (out / name).read_bytes() == (saved / name).read_bytes()
     before, after = (json.loads((p / "config.json").read_text()) for p in (saved, out))
     assert after == {**before, "intermediate_size": 28}

@@ -80,6 +80,7 @@ EXPECTED_ERRORS = [
     (["--width", "9", "--criterion", "maw"], "criterion must be one of ppm"),
     (["--width", "9", "--dtype", "int3"], "--dtype must be one of float32"),
     (["--width", "9", "--align", "16"], "below the alignment 16"),
+    (["--width", "9", "--seed", "99999999999"], "seed must be a whole number in"),
 ]
 
 
@@ -101,6 +102,7 @@ USAGE_ERRORS = [
     ([], "got none"),
     (["--to", "1x", "--width", "9"], "got --to and --width"),
     (["--width", "9", "--exact", "--align", "8"], "contradict each other"),
+    (["--remove", "9%", "--paper-widths", "--align", "8"], "rounds to no multiple"),
     (["--width", "nine"], "not a valid integer"),
     (["--wide", "9"], "No such option"),
 ]
@@ -120,7 +122,7 @@ def test_prune_needs_a_place(saved: Path) -> None:
 def test_a_plan_file_and_a_width_contradict(saved: Path, tmp_path: Path) -> None:
     result = run("prune", saved, "--width", "9", "--plan", "p.json", "-o", tmp_path / "out")
     assert result.exit_code == 2
-    assert "--plan already holds a width" in result.stderr
+    assert "--plan already holds every choice; drop --width" in result.stderr
 
 
 @pytest.mark.parametrize("model", ["absent", "/absent/folder", "a b/c"])

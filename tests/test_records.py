@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,13 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_text(example().to_json() + "\n" + '{"cell": 1}\n')
     with pytest.raises(RunError, match=r"records\.jsonl:2: .*unknown or missing fields"):
+        load(path)
+    for change in ({"items": None}, {"value": "x"}, {"width": 1.5}, {"settings": None}):
+        path.write_text(json.dumps({**json.loads(example().to_json()), **change}) + "\n")
+        with pytest.raises(RunError, match=rf":1: a record has {next(iter(change))}"):
+            load(path)
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(RunError, match="cannot be read"):
         load(path)
     path.write_text("x\n")
     with pytest.raises(RunError, match=r":1: a record is not JSON"):

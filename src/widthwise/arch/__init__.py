@@ -1,7 +1,7 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
 from .counts import Counts, counts_at
-from .glu import Architecture, Cut, TensorSpec, read_architecture
+from .glu import Architecture, Cut, TensorSpec, read_architecture, text_config
 from .targets import Target, Width, default_alignment, paper_width, resolve
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "paper_width",
     "read_architecture",
     "resolve",
+    "text_config",
 ]

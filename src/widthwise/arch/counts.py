@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..errors import TargetError
 from .glu import DTYPE_BYTES, Architecture, text_config
 
+MAX_CONTEXT = 10**9
 _BUFFERS = re.compile(r"(rotary_emb\.inv_freq|masked_bias|\.attention\.bias)$")
 
 
@@ -19,8 +21,8 @@ class Counts:
         expansion_ratio: width / hidden_size.
         parameters: Trainable numbers, tied ones once; equals `sum(p.numel())` of the built model.
         weight_bytes: Bytes of the stored tensors, as dtypes stand (file headers not included).
-        prefill_flops: Mean FLOPs per prompt token; logits are computed for the last token only.
-        decode_flops: FLOPs of the token that follows `context` tokens held in a cache.
+        prefill_flops_per_token: Mean over the prompt; logits are computed for its last token only.
+        decode_flops_per_token: FLOPs of the token that follows `context` tokens held in a cache.
         context: Tokens in the prompt, respectively in the cache.
 
     A multiply-add is 2 FLOPs. Matrix products are counted and nothing else (norms, activations,
@@ -32,8 +34,8 @@ class Counts:
     expansion_ratio: float
     parameters: int
     weight_bytes: int
-    prefill_flops: float
-    decode_flops: float
+    prefill_flops_per_token: float
+    decode_flops_per_token: float
     context: int
 
 
@@ -51,13 +53,21 @@ def counts_at(
         width: Neurons per block, at least 0; None means as it is.
         context: Tokens of prompt (prefill) or of cache (decode), at least 1.
         dtype: safetensors name of the dtype that floating tensors are stored in; None keeps theirs.
+
+    Raises:
+        TargetError: The width or the context is out of range.
     """
     width = architecture.intermediate_size if width is None else width
+    if not 0 <= width <= architecture.intermediate_size or not 1 <= context <= MAX_CONTEXT:
+        raise TargetError(
+            f"width must be in [0, {architecture.intermediate_size}] and context in "
+            f"[1, {MAX_CONTEXT}]; got {width} and {context}"
+        )
     specs = {name: architecture.spec_at(name, width) for name in architecture.tensors}
     parameters = sum(
         spec.numel
         for name, spec in specs.items()
-        if name not in architecture.tied and not _BUFFERS.search(name)
+        if spec.is_float and name not in architecture.tied and not _BUFFERS.search(name)
     )
     weight_bytes = sum(
         spec.numel * DTYPE_BYTES[dtype] if dtype and spec.is_float else spec.nbytes
@@ -73,8 +83,8 @@ def counts_at(
         expansion_ratio=width / architecture.hidden_size,
         parameters=parameters,
         weight_bytes=weight_bytes,
-        prefill_flops=per_token + prefill + head / context,
-        decode_flops=per_token + decode + head,
+        prefill_flops_per_token=per_token + prefill + head / context,
+        decode_flops_per_token=per_token + decode + head,
         context=context,
     )
 
@@ -122,8 +132,9 @@ def _window(architecture: Architecture, layer: int) -> int | None:
     if not isinstance(window, int) or config.get("use_sliding_window") is False:
         return None
     kinds = config.get("layer_types")
-    if kinds:
+    if isinstance(kinds, list) and layer < len(kinds):
         return window if kinds[layer] == "sliding_attention" else None
     pattern = {"gemma2": 2, "gemma3_text": config.get("sliding_window_pattern", 6)}
     every = pattern.get(architecture.model_type)
-    return None if every and (layer + 1) % every == 0 else window
+    full = isinstance(every, int) and every > 0 and (layer + 1) % every == 0
+    return None if full else window

@@ -19,6 +19,8 @@ DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16
 DTYPE_BYTES |= {"U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 
+_TIED_BY_DEFAULT = ("gemma", "gemma2", "gemma3", "gemma3_text", "cohere")  # in transformers
+
 _LAYER = re.compile(
     r"^(?P<stem>(?:.*\.)?(?:layers|h|blocks|block|layer))\.(?P<layer>\d+)\.(?P<rest>.+)$"
 )
@@ -127,7 +129,9 @@ def read_architecture(config: Mapping[str, Any], tensors: Mapping[str, TensorSpe
     text = text_config(config)
     grouped = _tensors_by_layer(tensors)
     stem, blocks = _blocks(grouped)
-    layers = int(text.get("num_hidden_layers", len(blocks)))
+    layers = text.get("num_hidden_layers", len(blocks))
+    if type(layers) is not int or layers < 1:
+        raise CheckpointError(f"config.json: num_hidden_layers must be above 0; got {layers!r}")
     if blocks and max(blocks) >= layers:
         raise UnsupportedModelError(
             f"{stem}.{max(blocks)} is beyond the {layers} layers of the config; "
@@ -139,9 +143,11 @@ def read_architecture(config: Mapping[str, Any], tensors: Mapping[str, TensorSpe
     for layer in range(layers):
         names = blocks.get(layer, {})
         cuts |= _check_block(f"{stem}.{layer}", layer, names, tensors, hidden_size, width, fused)
-    tied = {"lm_head.weight"} & set(tensors) if text.get("tie_word_embeddings") else set()
+    family = str(text.get("model_type", config.get("model_type", "unknown")))
+    by_default = config.get("tie_word_embeddings", family in _TIED_BY_DEFAULT)
+    tied = text.get("tie_word_embeddings", by_default)
     return Architecture(
-        model_type=str(text.get("model_type", config.get("model_type", "unknown"))),
+        model_type=family,
         hidden_size=hidden_size,
         intermediate_size=width,
         layers=layers,
@@ -149,7 +155,7 @@ def read_architecture(config: Mapping[str, Any], tensors: Mapping[str, TensorSpe
         fused=fused,
         tensors=dict(tensors),
         cuts=cuts,
-        tied=frozenset(tied),
+        tied=frozenset({"lm_head.weight"} & set(tensors) if tied else ()),
         config=dict(config),
     )
 

@@ -113,7 +113,9 @@ def resolve(
     if paper_widths:
         if target.kind != "remove":
             raise TargetError(f"--paper-widths goes with --remove; got {target}")
-        return _checked(target, paper_width(size, float(target.amount * 100)), 1, size)
+        return _checked(
+            f"{target} --paper-widths", paper_width(size, float(target.amount * 100)), 1, size
+        )
     if target.kind in ("params", "size"):
         unaligned = _within_budget(architecture, target, dtype)
     elif target.kind == "to":
@@ -122,13 +124,14 @@ def resolve(
         unaligned = int((1 - target.amount) * size)
     else:
         unaligned = int(target.amount)
-    return _checked(target, unaligned, default_alignment(size) if align is None else align, size)
+    alignment = default_alignment(size) if align is None else align
+    return _checked(str(target), unaligned, alignment, size)
 
 
-def _checked(target: Target, unaligned: int, alignment: int, size: int) -> Width:
+def _checked(target: str, unaligned: int, alignment: int, size: int) -> Width:
     if not 1 <= unaligned < size:
         raise TargetError(
-            f"width must be in [1, {size - 1}] (the model has {size}); "
+            f"width must be in [1, {size - 1}], as the model has {size}; "
             f"{target} asks for {unaligned}"
         )
     width = unaligned // alignment * alignment
@@ -137,7 +140,7 @@ def _checked(target: Target, unaligned: int, alignment: int, size: int) -> Width
             f"{target} asks for {unaligned} neurons, which is below the alignment {alignment}; "
             "pass --exact or a smaller --align"
         )
-    return Width(asked=str(target), unaligned=unaligned, width=width, alignment=alignment)
+    return Width(asked=target, unaligned=unaligned, width=width, alignment=alignment)
 
 
 def _within_budget(architecture: Architecture, target: Target, dtype: str | None) -> int:
@@ -161,9 +164,9 @@ def _within_budget(architecture: Architecture, target: Target, dtype: str | None
 
 
 def _match(pattern: str, text: str, kind: str, example: str) -> re.Match[str]:
-    match = re.fullmatch(pattern, text, re.IGNORECASE)
+    match = re.fullmatch(pattern, text, re.IGNORECASE) if len(text) <= 32 else None
     if match is None:
-        raise TargetError(f"--{kind} must look like {example}; got {text!r}")
+        raise TargetError(f"--{kind} must look like {example}; got {text[:40]!r}")
     return match
 
 
@@ -188,7 +191,7 @@ def _parameters(text: str) -> Fraction:
 
 
 def _size(text: str) -> Fraction:
-    match = _match(_NUMBER + r"\s*((?:[kmgt]i?)?b)", text, "size", "1.7GB or 1.6GiB")
+    match = _match(_NUMBER + r"\s*((?:[kmgt]i?)?b|)", text, "size", "1.7GB or 1.6GiB")
     return Fraction(match[1]) * _BYTES[match[2].lower()]
 
 

@@ -60,6 +60,8 @@ def _checked_licence(path: Path) -> str | None:
         if magic != b"GGUF":
             raise CheckpointError(f"{path} is not a GGUF file: it begins with {magic!r}")
         reader = gguf.GGUFReader(path)
+    except CheckpointError:
+        raise
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, IndexError, KeyError, OverflowError) as error:

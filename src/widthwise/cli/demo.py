@@ -28,12 +28,18 @@ COSTS = ("parameters", "bytes", "prefill", "decode")
     help="Folder of records, report and checkpoint; an interrupted demo goes on there.",
 )
 @click.option(
-    "--items", type=click.IntRange(2), default=80, show_default=True, help="Questions a task."
+    "--items", type=click.IntRange(2, 1000), default=80, show_default=True, help="Questions a task."
 )
 @click.option(
     "--passages", type=click.IntRange(2), default=60, show_default=True, help="Prose passages."
 )
-@click.option("--seed", default=0, show_default=True, help="Of samples, control and order.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Of samples, control and order.",
+)
 @click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
 def demo(model: str, out: Path, **settings: Any) -> None:
     """Show what MODEL knows and costs at seven widths, by criterion ppm and by chance.

@@ -24,6 +24,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except WidthwiseError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except (OSError, UnicodeError) as error:  # a path or a stream, whoever opened it
+            raise click.ClickException(f"{type(error).__name__}: {error}") from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -45,20 +45,26 @@ def plan_options(command: Command) -> Command:
     return command
 
 
-def targets_given(options: dict[str, Any]) -> list[str]:
-    """Which of the five ways to ask for a width the user took."""
-    return [kind for kind in _TARGETS if options[kind] is not None]
+def planning_options_given() -> list[str]:
+    """The options of `plan_options`, but --dtype, that stand on the command line."""
+    context = click.get_current_context()
+    names = (*_TARGETS, "criterion", "seed", "align", "exact", "paper_widths", "calibration")
+    source = click.core.ParameterSource.COMMANDLINE
+    given = [name for name in names if context.get_parameter_source(name) == source]
+    return [f"--{name.replace('_', '-')}" for name in given]
 
 
 def planned(model: str, options: dict[str, Any]) -> Plan:
     """The plan that the options of `plan_options` describe."""
-    given = targets_given(options)
+    given = [kind for kind in _TARGETS if options[kind] is not None]
     if len(given) != 1:
         names = ", ".join(f"--{kind}" for kind in _TARGETS)
         got = " and ".join(f"--{kind}" for kind in given) or "none"
         raise click.UsageError(f"Ask for a width with exactly one of {names}; got {got}.")
     if options["exact"] and options["align"] is not None:
         raise click.UsageError("--exact and --align contradict each other.")
+    if options["paper_widths"] and (options["exact"] or options["align"] is not None):
+        raise click.UsageError("--paper-widths rounds to no multiple; drop --exact or --align.")
     passed = (*_TARGETS, "criterion", "seed", "paper_widths", "calibration", "dtype")
     align = 1 if options["exact"] else options["align"]
     return make_plan(model, align=align, **{name: options[name] for name in passed})

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..prune import Plan, prune_checkpoint
-from .options import plan_options, planned, targets_given
+from ..prune import Plan, check_free, prune_checkpoint, shard_limit, stored_dtype
+from .options import plan_options, planned, planning_options_given
 
 
 @click.command(
@@ -37,8 +37,11 @@ def prune(
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
-    if plan_file is not None and targets_given(options):
-        raise click.UsageError("--plan already holds a width; drop the other request.")
+    if plan_file is not None and (given := planning_options_given()):
+        raise click.UsageError(f"--plan already holds every choice; drop {' and '.join(given)}.")
+    shard_limit(max_shard_size)  # what is cheap to refuse is refused before neurons are chosen
+    stored_dtype(options["dtype"])
+    check_free(out, force=force)
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,8 +1,8 @@
 """Cutting GLU blocks: score, plan, apply."""
 
-from .api import make_plan, prune_checkpoint, target_of
+from .api import make_plan, prune_checkpoint, shard_limit, target_of
 from .calibration import activation_norms
-from .checkpoint import Checkpoint, locate, write_pruned
+from .checkpoint import Checkpoint, check_free, locate, stored_dtype, write_pruned
 from .importance import CRITERIA
 from .plan import Plan
 from .scoring import ModelWeights, Selection, fingerprint, select
@@ -17,11 +17,14 @@ __all__ = [
     "activation_norms",
     "apply",
     "apply_",
+    "check_free",
     "fingerprint",
     "locate",
     "make_plan",
     "prune_checkpoint",
     "select",
+    "shard_limit",
+    "stored_dtype",
     "target_of",
     "write_pruned",
 ]

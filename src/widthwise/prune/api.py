@@ -88,13 +88,25 @@ def make_plan(
         return select(checkpoint, selection, activation_norms)
 
 
+def shard_limit(text: str | int) -> int:
+    """Bytes of `"5GB"`, `"500MB"` or a plain number.
+
+    Raises:
+        TargetError: It is no such size.
+    """
+    try:
+        return int(Target("size", str(text)).amount)
+    except TargetError as error:
+        raise TargetError(str(error).replace("--size", "--max-shard-size")) from error
+
+
 def prune_checkpoint(
     model: str | Path,
     out: str | Path,
     plan: Plan,
     *,
     dtype: str | None = None,
-    max_shard_size: str = "5GB",
+    max_shard_size: str | int = "5GB",
     force: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
@@ -106,7 +118,7 @@ def prune_checkpoint(
         out: Folder to make. It is whole or absent, whenever the process is killed.
         plan: From `make_plan`, or loaded with `Plan.load`.
         dtype: `"float32"`, `"float16"` or `"bfloat16"` for the result; None keeps the parent's.
-        max_shard_size: Largest weight file (`"5GB"`, `"500MB"`).
+        max_shard_size: Largest weight file (`"5GB"`, `"500MB"`, or bytes).
         force: Replace `out` if it exists.
         command: Command line to quote in the model card.
         progress: Called with the bytes read since the last call.
@@ -117,7 +129,7 @@ def prune_checkpoint(
     Raises:
         PlanError, CheckpointError, OutputError, TargetError: as their messages say.
     """
-    shard_bytes = int(Target("size", max_shard_size).amount)
+    shard_bytes = shard_limit(max_shard_size)
     path, name = locate(str(model))
     with Checkpoint(path, name) as checkpoint:
         return write_pruned(

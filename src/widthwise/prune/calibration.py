@@ -39,6 +39,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     architecture = ModelWeights(model).architecture
     sums: dict[int, Tensor] = {}
     mask: list[Tensor | None] = [None]
+    tokens = [0]
 
     def recorder(layer: int) -> Callable[..., None]:
         def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -46,6 +47,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
             kept = mask[0]
             if kept is not None:
                 rows = rows[kept.reshape(-1).to(rows.device).bool()]
+            tokens[0] += len(rows)
             total = rows.double().square().sum(dim=0).cpu()
             sums[layer] = sums[layer] + total if layer in sums else total
 
@@ -67,7 +69,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
         for handle in handles:
             handle.remove()
         model.train(training)
-    if not sums:
+    if not sums or not tokens[0]:
         raise RunError("calibration needs at least one batch of tokens")
     for layer, total in sums.items():
         if not torch.isfinite(total).all():
@@ -90,8 +92,12 @@ def norms_of_text(path: Path, text_file: Path) -> dict[int, Tensor]:
         text = text_file.read_text(encoding="utf8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{text_file}: cannot be read as text: {error}") from error
-    tokenizer: Any = AutoTokenizer.from_pretrained(path)
-    model: Any = AutoModelForCausalLM.from_pretrained(path)
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        model: Any = AutoModelForCausalLM.from_pretrained(path)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        cause = str(error).strip().split("\n")[0]
+        raise RunError(f"{path}: transformers cannot load it: {cause}") from error
     ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][0, :MAX_TOKENS]
     if not len(ids):
         raise RunError(f"{text_file}: holds no token to calibrate on")

@@ -95,8 +95,8 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """sha256 of the plan's JSON, the name of this very choice of neurons."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """sha256 over the parent's fingerprint and the neurons kept, however they were asked."""
+        return hashlib.sha256(json.dumps([self.fingerprint, self.keep]).encode()).hexdigest()
 
     def __str__(self) -> str:
         removed = 1 - self.width / self.intermediate_size
@@ -127,7 +127,7 @@ class Plan:
         """
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise PlanError(f"a plan must be JSON: {error}") from error
         known = {f.name for f in fields(cls)}
         if not isinstance(data, dict) or set(data) != known:
@@ -169,8 +169,8 @@ def _check_types(data: Mapping[str, Any]) -> None:
             raise PlanError(f"{name} must be text; got {data[name]!r}")
     whole = ("hidden_size", "intermediate_size", "unaligned", "alignment", "parent_parameters")
     for name in (*whole, "parameters", "parent_bytes", "weight_bytes"):
-        if type(data[name]) is not int or data[name] < 1:
-            raise PlanError(f"{name} must be a whole number above 0; got {data[name]!r}")
+        if type(data[name]) is not int or not 0 < data[name] < 2**63:
+            raise PlanError(f"{name} must be a whole number above 0 and below 2^63")
     if data["seed"] is not None and type(data["seed"]) is not int:
         raise PlanError(f"seed must be a whole number or null; got {data['seed']!r}")
     keep = data["keep"]

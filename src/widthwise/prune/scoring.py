@@ -34,8 +34,13 @@ class ModelWeights:
     """The weights of a `transformers` model in memory, by the names of its parameters."""
 
     def __init__(self, model: nn.Module) -> None:
+        config: Any = getattr(model, "config", None)
+        if not hasattr(config, "to_dict"):
+            raise UnsupportedModelError(
+                f"a model must be a transformers model (of a wrapper pass what is inside); "
+                f"got {type(model).__name__}"
+            )
         parameters = dict(model.named_parameters())
-        config: Any = model.config
         specs = {name: TensorSpec(tuple(p.shape), _dtype_name(p)) for name, p in parameters.items()}
         self.architecture = read_architecture(config.to_dict(), specs)
         self.name = str(getattr(config, "_name_or_path", "") or type(model).__name__)
@@ -62,6 +67,7 @@ def check_finite(tensor: Tensor, name: str) -> None:
     import torch
 
     if tensor.is_floating_point() and tensor.numel():
+        tensor = tensor.float() if tensor.dtype.itemsize == 1 else tensor  # float8 has no aminmax
         low, high = torch.aminmax(tensor)  # one pass, no copy; NaN spreads to both
         if not (torch.isfinite(low) and torch.isfinite(high)):
             raise CheckpointError(f"tensor {name} holds NaN or Inf")
@@ -94,6 +100,8 @@ class Selection:
         if self.criterion not in CRITERIA:
             known = ", ".join(CRITERIA)
             raise PlanError(f"criterion must be one of {known}; got {self.criterion!r}")
+        if type(self.seed) is not int or not 0 <= self.seed < 2**31:
+            raise PlanError(f"seed must be a whole number in [0, 2^31); got {self.seed!r}")
 
 
 def select(
@@ -164,7 +172,9 @@ def score_layer(
         return random(width, torch.Generator().manual_seed(seed * 1_000_003 + layer))
     if criterion == "ppm_activation":
         if activation_norms is None:
-            raise PlanError("criterion ppm_activation needs activation norms of calibration text")
+            raise PlanError(
+                "criterion ppm_activation needs activation norms; pass --calibration FILE (text)"
+            )
         gate, up = _gate_and_up(weights, layer, 0, width)
         down_name = f"{weights.architecture.block(layer)}.down_proj.weight"
         down = weights.rows(down_name, 0, weights.architecture.hidden_size)
@@ -214,8 +224,11 @@ def fingerprint(weights: Weights) -> str:
 
 def check_plan(plan: Plan, weights: Weights) -> None:
     """Raise PlanError unless the plan was made for these weights."""
+    if not isinstance(plan, Plan):
+        raise PlanError(f"a plan must be a Plan (Plan.load reads a file); got {plan!r}")
     architecture = weights.architecture
     for what, planned, found in (
+        ("model_type", plan.model_type, architecture.model_type),
         ("layers", len(plan.keep), architecture.layers),
         ("hidden_size", plan.hidden_size, architecture.hidden_size),
         ("intermediate_size", plan.intermediate_size, architecture.intermediate_size),

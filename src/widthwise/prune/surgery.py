@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..arch import Cut
 from .plan import Plan
-from .scoring import ModelWeights, check_plan
+from .scoring import ModelWeights, check_finite, check_plan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +47,7 @@ def apply(model: Model, plan: Plan) -> Model:
     weights = ModelWeights(model)
     check_plan(plan, weights)
     parameters = dict(model.named_parameters())
+    _check_finite(parameters, weights)
     memo: dict[int, Any] = {}
     for name, cut in weights.architecture.cuts.items():
         old = parameters[name]
@@ -66,6 +68,7 @@ def apply_(model: Model, plan: Plan) -> Model:
 
     weights = ModelWeights(model)
     check_plan(plan, weights)
+    _check_finite(dict(model.named_parameters()), weights)
     for name, cut in weights.architecture.cuts.items():
         owner, _, attribute = name.rpartition(".")
         module = model.get_submodule(owner)
@@ -75,6 +78,11 @@ def apply_(model: Model, plan: Plan) -> Model:
         setattr(module, attribute, torch.nn.Parameter(new, requires_grad=old.requires_grad))
     _set_sizes(model, plan)
     return model
+
+
+def _check_finite(parameters: Mapping[str, Tensor], weights: ModelWeights) -> None:
+    for name in weights.architecture.cuts:
+        check_finite(parameters[name].detach(), name)
 
 
 def _set_sizes(model: nn.Module, plan: Plan) -> None:

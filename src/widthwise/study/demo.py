@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, evaluate, measure
-from ..arch import counts_at
+from ..arch import counts_at, text_config
+from ..errors import RunError
 from ..prune import Checkpoint, Plan, apply, fingerprint, locate, make_plan, prune_checkpoint
 from .folder import RECORDS, agreed_settings, locked, write_settings
 from .records import Record, append, load
@@ -94,11 +95,15 @@ class Demo:
     def run(self) -> list[Record]:
         """Measure what is missing and return all records."""
         with locked(self.folder):
-            begun = agreed_settings(self.folder, asdict(self.settings))
+            self._on_progress(0.0, "finding the model, fetched at first use")
+            identity = {"weights": self._fingerprint, "widthwise": __version__}
+            begun = agreed_settings(self.folder, {**asdict(self.settings), **identity})
             if begun["dtype"] is None:
                 begun["dtype"] = measure.faster_dtype().name
-            self.settings = replace(self.settings, **begun)
-            write_settings(self.folder, asdict(self.settings))
+            self.settings = replace(self.settings, dtype=begun["dtype"])
+            self._on_progress(0.0, "finding the data, fetched at first use")
+            self._check_model()
+            write_settings(self.folder, begun)
             self._done = self._measured_before()
             for record in self._done.values():
                 self._on_record(record)
@@ -107,6 +112,18 @@ class Demo:
             self._measure_speed()
             self._on_progress(1.0, "done")
         return list(self._done.values())
+
+    def _check_model(self) -> None:
+        """Raise RunError before anything is written when the model cannot be run on the data."""
+        if not self._passages:
+            raise RunError("no prose is left that no item shows; ask for fewer --items")
+        words = len(self._tokenizer)
+        vocabulary = text_config(self.checkpoint.config).get("vocab_size")
+        if isinstance(vocabulary, int) and words > vocabulary:
+            raise RunError(
+                f"{self.checkpoint.path}: the tokenizer has {words} words, "
+                f"the model's vocabulary {vocabulary}"
+            )
 
     def _measured_before(self) -> dict[str, Record]:
         """Records of this demo's cells; those of another version of the code are left out."""
@@ -287,9 +304,9 @@ class Demo:
 
     @property
     def _share(self) -> float:
-        """Share of the demo's work that is done; timing comes last and counts as a tenth."""
+        """Share of the demo's work that is done; timing comes last and counts as a fifth."""
         total = sum(self._costs.values()) * len(self.networks)
-        return 0.9 * self._spent / total
+        return 0.8 * self._spent / total
 
     @cached_property
     def _costs(self) -> dict[str, float]:
@@ -322,13 +339,22 @@ class Demo:
         from transformers import AutoModelForCausalLM
 
         loader: Any = AutoModelForCausalLM
-        return loader.from_pretrained(self.checkpoint.path, dtype=self.settings.dtype).eval()
+        dtype = self.settings.dtype
+        return self._loaded(lambda path: loader.from_pretrained(path, dtype=dtype).eval())
 
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self.checkpoint.path)
+        return self._loaded(AutoTokenizer.from_pretrained)
+
+    def _loaded(self, load: Callable[[Path], Any]) -> Any:
+        path = self.checkpoint.path
+        try:
+            return load(path)
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            cause = str(error).strip().split("\n")[0]
+            raise RunError(f"{path}: transformers cannot load it: {cause}") from error
 
     @cached_property
     def _provenance(self) -> dict[str, Any]:

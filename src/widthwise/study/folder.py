@@ -22,7 +22,12 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         OutputError: It cannot be written, or another process is running a study in it.
+        RunError: It holds other files and no study; nothing is written into it then.
     """
+    if folder.is_dir() and not (folder / SETTINGS).exists():
+        foreign = sorted(p.name for p in folder.iterdir() if p.name != ".lock")
+        if foreign:
+            raise RunError(f"{folder} holds other files ({foreign[0]}) and no study; name another")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
@@ -43,19 +48,17 @@ def agreed_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]
     Keys that `settings` holds as None were left open by the user: the folder's own value is taken.
 
     Raises:
-        RunError: The folder's study has other settings, or is no study.
+        RunError: The folder's study has other settings, or its settings cannot be read.
     """
     path = folder / SETTINGS
     if not path.exists():
-        foreign = [p.name for p in folder.iterdir() if p.name != ".lock"]
-        if foreign:
-            raise RunError(f"{folder} holds other files ({foreign[0]}) and no study; name another")
         return dict(settings)
     try:
         begun = json.loads(path.read_text(encoding="utf8"))
         merged = {k: begun[k] if v is None else v for k, v in settings.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: not the settings of a study: {error!r}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        cause = type(error).__name__
+        raise RunError(f"{path}: not the settings of a study ({cause}); remove it") from error
     for key, value in merged.items():
         if json.loads(json.dumps(value)) != begun.get(key):
             raise RunError(

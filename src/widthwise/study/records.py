@@ -72,13 +72,30 @@ class Record:
         """Inverse of `to_json`; unknown or missing fields are an error."""
         try:
             data = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"a record is not JSON: {error}") from error
         known = {f.name for f in fields(cls)}
         if not isinstance(data, dict) or set(data) != known:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
             raise RunError(f"a record has unknown or missing fields: {odd}")
+        for name, kinds in _KINDS.items():
+            if not isinstance(data[name], kinds) or isinstance(data[name], bool):
+                raise RunError(f"a record has {name} {data[name]!r}")
+        if not all(isinstance(item, int | float) for item in data["items"]):
+            raise RunError("a record has items that are no numbers")
         return cls(**{**data, "items": tuple(data["items"])})
+
+
+_NUMBER, _MAYBE = (int, float), (int, float, type(None))
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("cell", "model", "asked", "quantity", "unit"), str),
+    **dict.fromkeys(("criterion", "floor_kind", "reason"), (str, type(None))),
+    **dict.fromkeys(("width", "n"), int),
+    **dict.fromkeys(("value", "standard_error", "floor"), _MAYBE),
+    **dict.fromkeys(("expansion_ratio", "duration_sec"), _NUMBER),
+    "items": list,
+    "settings": dict,
+}
 
 
 def append(path: Path, records: Iterable[Record]) -> None:
@@ -110,7 +127,11 @@ def load(path: Path) -> list[Record]:
     if not path.exists():
         return []
     records = []
-    for number, line in enumerate(_whole_lines(path.read_bytes()).decode("utf8").splitlines(), 1):
+    try:
+        lines = _whole_lines(path.read_bytes()).decode("utf8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
         try:
             records.append(Record.from_json(line))
         except RunError as error:

@@ -1,7 +1,7 @@
 """Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
 
 from .locate import locate
-from .output import new_folder
+from .output import check_free, new_folder
 from .read import Checkpoint
 from .write import Output, Progress, stored_dtype, write_pruned
 
@@ -9,6 +9,7 @@ __all__ = [
     "Checkpoint",
     "Output",
     "Progress",
+    "check_free",
     "locate",
     "new_folder",
     "stored_dtype",

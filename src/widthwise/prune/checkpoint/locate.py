@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def locate(model: str) -> tuple[Path, str]:
     Raises:
         CheckpointError: There is no such model, or it cannot be fetched.
     """
-    path = Path(model).expanduser()
+    if not model:
+        raise CheckpointError("a model must be named; got an empty name")
+    path = Path(os.path.expanduser(model))
     if path.is_dir():
         return path, model
     if path.is_file():
@@ -41,7 +44,7 @@ def locate(model: str) -> tuple[Path, str]:
 
 
 def _converted(path: Path) -> Path:
-    if path.suffix != ".gguf":
+    if path.suffix.lower() != ".gguf":
         raise CheckpointError(
             f"{path}: a model is a checkpoint folder or a .gguf file; "
             "for a single safetensors file name its folder"
@@ -58,12 +61,12 @@ def _converted(path: Path) -> Path:
 
 def _from_hub(model: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     name, _, revision = model.partition("@")
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=_HUB_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{model}: no such folder, and the hub did not give it: {cause}"

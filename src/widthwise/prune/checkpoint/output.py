@@ -29,23 +29,32 @@ def new_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
         OutputError: `out` exists, cannot be written, or is being written by another process.
     """
     out = Path(os.path.abspath(out))
-    if out.exists() or out.is_symlink():
-        if not force:
-            raise OutputError(f"{out} already exists; pass --force to replace it")
-        if out.is_symlink() or not out.is_dir():
-            raise OutputError(f"{out} is not a folder; it is never replaced")
-    partial = out.with_name(f".{out.name}.partial")
+    partial = out.with_name(f".{out.name}.widthwise-partial")
     lock = _claim(partial, out)
     try:
+        check_free(out, force=force)
+        partial.mkdir()
         yield partial
         _flush(partial)
-        _put_in_place(partial, out)
+        _put_in_place(partial, out, force)
     except OSError as error:
         raise OutputError(f"{out} was not written: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # nothing is there after a rename
-        os.close(lock)
         _lock_path(partial).unlink(missing_ok=True)
+        os.close(lock)
+
+
+def check_free(out: Path, *, force: bool) -> None:
+    """Raise OutputError unless `out` is absent or, with `force`, a checkpoint folder."""
+    if not (out.exists() or out.is_symlink()):
+        return
+    if not force:
+        raise OutputError(f"{out} already exists; pass --force to replace it")
+    if out.is_symlink() or not out.is_dir():
+        raise OutputError(f"{out} is not a folder; it is never replaced")
+    if any(out.iterdir()) and not (out / "config.json").exists():
+        raise OutputError(f"{out} holds other files and no checkpoint; it is never replaced")
 
 
 def _lock_path(partial: Path) -> Path:
@@ -64,18 +73,18 @@ def _claim(partial: Path, out: Path) -> int:
         if partial.exists():
             shutil.rmtree(partial)
         _restore(out)
-        partial.mkdir()
     except BlockingIOError as error:
         os.close(lock)
         raise OutputError(f"{out} is being written by another process") from error
     except OSError as error:
+        _lock_path(partial).unlink(missing_ok=True)
         os.close(lock)
         raise OutputError(f"{out} cannot be written: {error}") from error
     return lock
 
 
 def _aside(out: Path) -> Path:
-    return out.with_name(f".{out.name}.replaced")
+    return out.with_name(f".{out.name}.widthwise-replaced")
 
 
 def _restore(out: Path) -> None:
@@ -87,7 +96,8 @@ def _restore(out: Path) -> None:
             _aside(out).rename(out)
 
 
-def _put_in_place(partial: Path, out: Path) -> None:
+def _put_in_place(partial: Path, out: Path, force: bool) -> None:
+    check_free(out, force=force)  # it may have appeared while the result was written
     if out.exists():
         out.rename(_aside(out))
     partial.rename(out)
@@ -96,7 +106,7 @@ def _put_in_place(partial: Path, out: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         _flush_entry(path)
     _flush_entry(folder)
 

@@ -106,7 +106,7 @@ TORCH_DTYPES |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: must hold a JSON object; got {type(data).__name__}")
@@ -143,8 +143,8 @@ def _read_sharded(path: Path) -> dict[str, StoredTensor]:
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{path / INDEX}: weight_map must name the file of each tensor")
     tensors: dict[str, StoredTensor] = {}
-    for file in dict.fromkeys(weight_map.values()):
-        if not isinstance(file, str) or Path(file).name != file:
+    for file in dict.fromkeys(map(str, weight_map.values())):
+        if Path(file).name != file or len(file) > 255:
             raise CheckpointError(f"{path / INDEX}: {file!r} is not the name of a file beside it")
         if not (path / file).exists():
             count = list(weight_map.values()).count(file)
@@ -165,7 +165,9 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
             if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
                 raise CheckpointError(f"{file}: truncated, or not a safetensors file")
             header = json.loads(handle.read(length))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: cannot read its safetensors header: {error}") from error
     if not isinstance(header, dict):
         raise CheckpointError(f"{file}: its safetensors header must be a JSON object")
@@ -183,11 +185,16 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
 def _stored(file: Path, name: str, entry: Mapping[str, Any], data_start: int) -> StoredTensor:
     try:
         begin, end = entry["data_offsets"]
-        spec = TensorSpec(tuple(int(n) for n in entry["shape"]), str(entry["dtype"]))
+        shape, dtype = tuple(entry["shape"]), str(entry["dtype"])
+        if any(type(n) is not int or n < 0 for n in (begin, end, *shape)):
+            raise CheckpointError(f"{file}: tensor {name} has a size that is no whole number")
+        if dtype not in DTYPE_BYTES:
+            raise UnsupportedModelError(f"{file}: tensor {name} is stored as {dtype}")
+        spec = TensorSpec(shape, dtype)
         if spec.nbytes != end - begin or begin < 0:
             raise CheckpointError(f"{file}: tensor {name} does not fill its place in the file")
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, CheckpointError):
+        if isinstance(error, CheckpointError | UnsupportedModelError):
             raise
         raise CheckpointError(f"{file}: tensor {name} is described wrongly ({error!r})") from error
     return StoredTensor(file, data_start + begin, spec)

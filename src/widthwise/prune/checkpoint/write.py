@@ -80,6 +80,7 @@ def write_pruned(
     Cost: each byte of the parent is read once; memory does not grow with layers or width.
     """
     output = output or Output()
+    result = out.absolute()
     check_plan(plan, checkpoint)
     _refuse_overlap(checkpoint.path, out)
     shards = _shards(_specs(checkpoint, plan, output.dtype), output.max_shard_bytes)
@@ -99,7 +100,7 @@ def write_pruned(
             checkpoint, plan, parent.hexdigest(), dtype=output.dtype, command=output.command
         )
         (folder / "README.md").write_text(card, encoding="utf8")
-    return out.absolute()
+    return result
 
 
 def _refuse_overlap(parent: Path, out: Path) -> None:
@@ -191,6 +192,9 @@ def _copy_companions(parent: Path, folder: Path) -> None:
         skipped |= path.name in ("config.json", "README.md", PLAN_FILE) or path.name.startswith(".")
         if path.is_file() and not skipped:
             shutil.copyfile(path, folder / path.name)
+    templates = parent / "additional_chat_templates"
+    if templates.is_dir():
+        shutil.copytree(templates, folder / templates.name)
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -22,6 +22,8 @@ def draw() -> Figure:
     for quantity, part in zip(SHOWN, figure.subfigures(1, len(SHOWN)), strict=True):
         axes = part.add_axes((0.105, 0.165, 0.71, 0.645))
         plot_quality([r for r in records if r.quantity == quantity], axes)
+        axes.margins(y=0.1)
+        axes.autoscale(axis="y")
     for criterion, y in (("ppm", 0.6), ("random", 0.53)):
         style = CRITERION_STYLE[criterion]
         figure.text(0.045, y, f"{style.glyph} {criterion}", color=style.color, size=11)

@@ -98,7 +98,8 @@ def test_answer_follows_the_records() -> None:
     assert answer(records) == [
         "Dense SmolLM2-135M-Instruct beats the floor on piqa; on mmlu it does not, "
         "so this cannot show what a cut costs.",
-        "Cut by ppm, piqa is first shown to degrade at 2.39x; piqa is first at the floor at 1.58x.",
+        "Cut by ppm, piqa is first shown to degrade at 2.39x; "
+        "piqa is no longer shown above the floor from 1.58x.",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,6 @@ def _run(out: Path, settings: Any) -> tuple[Demo, list[Record]]:
         Progress,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
 
     from ..study import Demo
@@ -86,16 +86,22 @@ def _run(out: Path, settings: Any) -> tuple[Demo, list[Record]]:
         BarColumn(),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
     )
+    left = _TimeLeft()
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("preparing model and data", total=1.0)
+        task = bar.add_task("preparing", total=1.0, left="")
+
+        def on_progress(share: float, label: str) -> None:
+            if not console.is_terminal and share == 0:
+                console.print(label)
+            bar.update(task, completed=share, description=label, left=left(share))
+
         study = Demo(
             out,
             settings,
             on_record=lambda record: console.print(_line(record), highlight=False, markup=False),
-            on_progress=lambda share, label: bar.update(task, completed=share, description=label),
+            on_progress=on_progress,
         )
         try:
             return study, study.run()
@@ -103,6 +109,24 @@ def _run(out: Path, settings: Any) -> tuple[Demo, list[Record]]:
             raise click.ClickException(
                 "interrupted; the same command goes on where it was"
             ) from None
+
+
+class _TimeLeft:
+    """Time left in words, from the pace since the first measurement of this very run."""
+
+    def __init__(self) -> None:
+        self._begun: tuple[float, float] | None = None
+
+    def __call__(self, share: float) -> str:
+        now = time.monotonic()
+        if self._begun is None or not share:
+            self._begun = (now, share) if share else None
+            return ""
+        begun, before = self._begun
+        if share - before < 0.005:
+            return ""
+        seconds = (now - begun) * (1 - share) / (share - before)
+        return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"
 
 
 def _line(record: Record) -> str:
@@ -137,5 +161,6 @@ def _print_table(records: list[Record]) -> None:
         for row in rows:
             table.add_row(*(escape(row[column]) for column in columns))
         console.print(table)
+    console.print("Scores and speeds ± one standard error; ratios with 95 % intervals.")
     for sentence in [*missing_notes(records), *answer(records)]:
         console.print(sentence, markup=False, highlight=False)

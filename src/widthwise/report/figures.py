@@ -117,9 +117,12 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
         if any(ratios.values()):
             _draw(ax, {**one, **ratios}, style_of(criterion), criterion, 0.0)
     _draw(ax, one, DENSE_STYLE, "dense", 0.0)
+    beside = grid.cells[grid.dense, quantity].items
     for record in grid.column(quantity):
+        if record.criterion is None or len(record.items) != len(beside):
+            continue
         x = [record.expansion_ratio] * len(record.items)
-        y = [item / dense.value for item in record.items]
+        y = [item / other for item, other in zip(record.items, beside, strict=True)]
         color = style_of(record.criterion).color
         ax.plot(x, y, ".", color=color, ms=4, alpha=0.35, zorder=1.5, label="_repeats")
     _level(ax, 1.0, "dense\n1.00", "dense-level")

@@ -92,7 +92,7 @@ def _of_cuts(grid: Grid, judged: Judgements, criterion: str) -> str:
     if first["degrades"]:
         clauses.append(_by_width(first["degrades"], "first shown to degrade at"))
     if first["at the floor"]:
-        clauses.append(_by_width(first["at the floor"], "first at the floor at"))
+        clauses.append(_by_width(first["at the floor"], "no longer shown above the floor from"))
     for quantity, network in _first(judged, networks, grid.quality, "improves").items():
         clauses.append(f"{quantity} is first shown to improve at {network.ratio}")
     still = [q for q in counted if q not in first["degrades"] and q not in first["at the floor"]]
@@ -145,7 +145,8 @@ def _of_control(grid: Grid, criterion: str) -> str:
     clauses += [f"is worse on {_join(losses)}"] if losses else []
     clauses = clauses or ["is not shown to be better on anything"]
     said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
-    return said + (f"; on {_join(level)} neither is shown to be better." if level else ".")
+    said += f"; on {_join(level)} neither is shown to be better." if level else "."
+    return said + " The control is a single draw."
 
 
 def _first(
@@ -161,7 +162,7 @@ def _first(
 
 
 def _by_width(first: Mapping[str, Network], phrase: str) -> str:
-    """`prose and piqa are first at the floor at 1.60x, mmlu at 1.33x`."""
+    """`prose and piqa are first shown to degrade at 1.60x, mmlu at 1.33x`."""
     groups: dict[str, list[str]] = {}
     for quantity, network in sorted(first.items(), key=lambda item: -item[1].width):
         groups.setdefault(network.ratio, []).append(quantity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..stats import Estimate, ratio_with_error
+from ..stats import Estimate, paired_ratio, ratio_with_error
 from ..study.records import Record
 from .grid import Grid, Network, arrange, estimate_of
 from .judge import CONFIDENCE, Judgements, beats_its_floor, beside_dense
@@ -88,11 +88,16 @@ def number(value: float, unit: str) -> str:
 
 
 def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
-    """Speed over the dense speed; None for dense itself or where either is missing."""
+    """Speed over the dense speed; None for dense itself or where either is missing.
+
+    Rounds are paired where both records hold them; else the two errors are taken as independent.
+    """
     dense = grid.cells.get((grid.dense, record.quantity)) if grid.dense else None
     own, other = estimate_of(record), estimate_of(dense) if dense else None
     if record is dense or own is None or other is None or other.value == 0:
         return None
+    if dense is not None and record.items and len(record.items) == len(dense.items):
+        return paired_ratio(record.items, dense.items)
     return ratio_with_error(own, other)
 
 

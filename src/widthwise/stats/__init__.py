@@ -3,7 +3,7 @@
 Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
 
-from .estimates import Estimate, mean_with_error, ratio_with_error
+from .estimates import Estimate, mean_with_error, paired_ratio, ratio_with_error
 from .paired import Difference, paired_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
 
@@ -15,6 +15,7 @@ __all__ = [
     "holm",
     "mean_with_error",
     "paired_difference",
+    "paired_ratio",
     "ratio_with_error",
     "verdict",
 ]

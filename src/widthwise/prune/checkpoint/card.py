@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 _CARD = """\
 ---
-{license}base_model: {parent_yaml}
-library_name: transformers
+{license}{base_model}library_name: transformers
 tags:
 - widthwise
 - width-pruning
@@ -22,7 +21,8 @@ tags:
 # {parent}, cut to {got:.3f}x
 
 The GLU-MLP blocks of this model were cut from {dense_width} to {width} neurons a layer
-with widthwise. It was not trained after that.
+with widthwise. It was not trained after that: expect it to have lost much of what the parent
+knows, and measure it before you use it.
 
 | | parent | this model |
 |---|---|---|
@@ -39,8 +39,9 @@ with widthwise. It was not trained after that.
 - licence of the parent: {license_words}
 
 ```python
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 ```
 """
 
@@ -65,11 +66,12 @@ def model_card(
     dense = counts_at(checkpoint.architecture)
     pruned = counts_at(checkpoint.architecture, plan.width, dtype=dtype)
     lines = license_lines(checkpoint)
+    hub_id = re.fullmatch(r"([\w.-]+/[\w.-]+)(@.*)?", checkpoint.name)
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
         license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
         parent=checkpoint.name,
-        parent_yaml=re.sub(r"[^\w./-]", "-", checkpoint.name),
+        base_model=f"base_model: {hub_id[1]}\n" if hub_id else "",
         got=plan.expansion_ratio,
         dense_width=plan.intermediate_size,
         dense_ratio=dense.expansion_ratio,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import optipfair
@@ -161,6 +162,11 @@ def test_the_hybrid_selects_what_optipfair_selects() -> None:
     )
     for (name, a), (_, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
         assert torch.equal(a, b), name
+
+
+def test_calibration_text_is_for_a_model_on_disk(llama: Any) -> None:
+    with pytest.raises(PlanError, match="pass activation_norms"):
+        make_plan(llama, width=5, criterion="ppm_activation", calibration=Path("text"))
 
 
 def test_the_hybrid_needs_activation_norms(llama: Any) -> None:

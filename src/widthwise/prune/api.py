@@ -78,6 +78,8 @@ def make_plan(
         stored_dtype=stored_dtype(dtype),
     )
     if not isinstance(model, str | Path):
+        if calibration is not None:
+            raise PlanError("calibration text is for a model on disk; pass activation_norms")
         return select(ModelWeights(model), selection, activation_norms)
     if calibration is not None and criterion != "ppm_activation":
         raise PlanError(f"criterion {criterion} looks at weights only; drop the calibration text")

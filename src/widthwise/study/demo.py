@@ -175,7 +175,7 @@ class Demo:
         """The mildest cut by the first criterion as a checkpoint in the folder, written once."""
         network = next(n for n in self.networks if n.criterion == CRITERIA[0])
         out = self.folder / f"{Path(self.checkpoint.name).name}-{network.asked}"
-        if not out.exists():
+        if not (out / "config.json").exists():
             plan = make_plan(self.settings.model, to=network.asked, criterion=CRITERIA[0])
             prune_checkpoint(self.settings.model, out, plan, command=command)
         return out

@@ -20,21 +20,21 @@ def locate(model: str) -> tuple[Path, str]:
 
     Args:
         model: A checkpoint folder, a `.gguf` file (converted once to bfloat16 safetensors in the
-            cache), `"smollm2"` for the embedded model, or a hub id (`"org/name"`,
-            `"org/name@revision"`; downloaded once by huggingface_hub).
+            cache), `"smollm2"` for the embedded model (a folder of that name is `"./smollm2"`), or
+            a hub id (`"org/name"`, `"org/name@revision"`; downloaded once by huggingface_hub).
 
     Raises:
         CheckpointError: There is no such model, or it cannot be fetched.
     """
     if not model:
         raise CheckpointError("a model must be named; got an empty name")
+    if model == EMBEDDED:
+        return embedded_model(), "SmolLM2-135M-Instruct"
     path = Path(os.path.expanduser(model))
     if path.is_dir():
         return path, model
     if path.is_file():
         return _converted(path), path.name
-    if model == EMBEDDED:
-        return embedded_model(), "SmolLM2-135M-Instruct"
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", model):
         return _from_hub(model), model
     raise CheckpointError(

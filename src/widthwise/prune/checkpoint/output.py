@@ -70,6 +70,8 @@ def _claim(partial: Path, out: Path) -> int:
         raise OutputError(f"{out} cannot be written: {error}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_file(lock, _lock_path(partial)):  # its last holder removed it meanwhile
+            raise BlockingIOError
         if partial.exists():
             shutil.rmtree(partial)
         _restore(out)
@@ -81,6 +83,14 @@ def _claim(partial: Path, out: Path) -> int:
         os.close(lock)
         raise OutputError(f"{out} cannot be written: {error}") from error
     return lock
+
+
+def _is_file(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _aside(out: Path) -> Path:

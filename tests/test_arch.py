@@ -136,47 +136,25 @@ def test_the_text_part_of_a_multimodal_model_is_found(llama: Any) -> None:
     assert found.block(2) == "model.language_model.layers.2.mlp"
 
 
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "vocab_size": 50,
+}
+OPT = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 REFUSED_MODELS = {
     "gpt2": (hf.GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50), "GLU block"),
-    "opt": (
-        hf.OPTConfig(
-            hidden_size=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=2, vocab_size=50
-        ),
-        "intermediate_size|GLU block",
-    ),
-    "starcoder2": (
-        hf.Starcoder2Config(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            vocab_size=50,
-        ),
-        r"found model\.layers\.0\.mlp\.c_fc",
-    ),
+    "opt": (hf.OPTConfig(**OPT, vocab_size=50), "intermediate_size|GLU block"),
+    "starcoder2": (hf.Starcoder2Config(**SMALL), r"found model\.layers\.0\.mlp\.c_fc"),
     "mixtral": (
-        hf.MixtralConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            vocab_size=50,
-        ),
+        hf.MixtralConfig(**SMALL),
         r"layer 0 is a mixture of experts \(model\.layers\.0\.mlp\.experts",
     ),
     "qwen3_moe": (
-        hf.Qwen3MoeConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            moe_intermediate_size=16,
-            num_experts=4,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            vocab_size=50,
-        ),
+        hf.Qwen3MoeConfig(**SMALL, moe_intermediate_size=16, num_experts=4),
         "mixture of experts",
     ),
 }

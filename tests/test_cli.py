@@ -70,6 +70,10 @@ def test_prune_reads_calibration_only_for_its_criterion(saved: Path, tmp_path: P
     result = run("plan", saved, "--width", "9", "--criterion", "ppm_activation")
     assert result.exit_code == 1
     assert "needs activation norms" in result.stderr
+    options = ["--width", "9", "--criterion", "ppm_activation", "--calibration", text]
+    result = run("plan", saved, *options)  # its tokenizer files are not those of a tokenizer
+    assert result.exit_code == 1
+    assert "transformers cannot load it" in result.stderr
 
 
 EXPECTED_ERRORS = [

@@ -51,8 +51,8 @@ def _lock(work: Path) -> int:
 
 
 def sync(folder: Path) -> None:
-    """Force a folder and its files to disk, so that the rename after it cannot come first."""
-    for path in [*folder.iterdir(), folder]:
+    """Force a folder and all in it to disk, so that the rename after it cannot come first."""
+    for path in [*folder.rglob("*"), folder]:
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)

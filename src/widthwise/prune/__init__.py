@@ -2,7 +2,7 @@
 
 from .api import make_plan, prune_checkpoint, shard_limit, target_of
 from .calibration import activation_norms
-from .checkpoint import Checkpoint, check_free, locate, stored_dtype, write_pruned
+from .checkpoint import Checkpoint, check_free, loaded, locate, stored_dtype, write_pruned
 from .importance import CRITERIA
 from .plan import Plan
 from .scoring import ModelWeights, Selection, fingerprint, select
@@ -19,6 +19,7 @@ __all__ = [
     "apply_",
     "check_free",
     "fingerprint",
+    "loaded",
     "locate",
     "make_plan",
     "prune_checkpoint",

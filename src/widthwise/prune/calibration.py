@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from .checkpoint import loaded
 from .scoring import ModelWeights
 
 if TYPE_CHECKING:
@@ -92,12 +93,8 @@ def norms_of_text(path: Path, text_file: Path) -> dict[int, Tensor]:
         text = text_file.read_text(encoding="utf8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{text_file}: cannot be read as text: {error}") from error
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(path)
-        model: Any = AutoModelForCausalLM.from_pretrained(path)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        cause = str(error).strip().split("\n")[0]
-        raise RunError(f"{path}: transformers cannot load it: {cause}") from error
+    tokenizer = loaded(path, AutoTokenizer.from_pretrained)
+    model = loaded(path, AutoModelForCausalLM.from_pretrained)
     ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][0, :MAX_TOKENS]
     if not len(ids):
         raise RunError(f"{text_file}: holds no token to calibrate on")

@@ -17,7 +17,16 @@ from typing import Any
 from .. import __version__, evaluate, measure
 from ..arch import counts_at, text_config
 from ..errors import RunError
-from ..prune import Checkpoint, Plan, apply, fingerprint, locate, make_plan, prune_checkpoint
+from ..prune import (
+    Checkpoint,
+    Plan,
+    apply,
+    fingerprint,
+    loaded,
+    locate,
+    make_plan,
+    prune_checkpoint,
+)
 from .folder import RECORDS, agreed_settings, locked, write_settings
 from .records import Record, append, load
 
@@ -340,21 +349,15 @@ class Demo:
 
         loader: Any = AutoModelForCausalLM
         dtype = self.settings.dtype
-        return self._loaded(lambda path: loader.from_pretrained(path, dtype=dtype).eval())
+        return loaded(
+            self.checkpoint.path, lambda path: loader.from_pretrained(path, dtype=dtype).eval()
+        )
 
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return self._loaded(AutoTokenizer.from_pretrained)
-
-    def _loaded(self, load: Callable[[Path], Any]) -> Any:
-        path = self.checkpoint.path
-        try:
-            return load(path)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            cause = str(error).strip().split("\n")[0]
-            raise RunError(f"{path}: transformers cannot load it: {cause}") from error
+        return loaded(self.checkpoint.path, AutoTokenizer.from_pretrained)
 
     @cached_property
     def _provenance(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
 
-from .locate import locate
+from .locate import loaded, locate
 from .output import check_free, new_folder
 from .read import Checkpoint
 from .write import Output, Progress, stored_dtype, write_pruned
@@ -10,6 +10,7 @@ __all__ = [
     "Output",
     "Progress",
     "check_free",
+    "loaded",
     "locate",
     "new_folder",
     "stored_dtype",

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...assets.workspace import sync
 from ...errors import OutputError
 
 
@@ -35,7 +36,7 @@ def new_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
         check_free(out, force=force)
         partial.mkdir()
         yield partial
-        _flush(partial)
+        sync(partial)
         _put_in_place(partial, out, force)
     except OSError as error:
         raise OutputError(f"{out} was not written: {error}") from error
@@ -113,12 +114,6 @@ def _put_in_place(partial: Path, out: Path, force: bool) -> None:
     partial.rename(out)
     _flush_entry(out.parent)
     shutil.rmtree(_aside(out), ignore_errors=True)
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _flush_entry(path)
-    _flush_entry(folder)
 
 
 def _flush_entry(path: Path) -> None:

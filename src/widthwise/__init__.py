@@ -2,11 +2,12 @@
 
 from .arch import Architecture, Counts, Target, counts_at, read_architecture
 from .errors import WidthwiseError
-from .prune import Plan, activation_norms, apply, apply_, make_plan, prune_checkpoint
+from .prune import Nested, Plan, activation_norms, apply, apply_, make_plan, prune_checkpoint
 
 __all__ = [
     "Architecture",
     "Counts",
+    "Nested",
     "Plan",
     "Target",
     "WidthwiseError",

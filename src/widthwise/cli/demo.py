@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from ..study import Demo, Record
-
-WIDE = 200  # columns of a terminal on which the whole table fits; a narrower one gets it in two
-COSTS = ("parameters", "bytes", "prefill", "decode")
 
 
 @click.command(short_help="Measure MODEL at seven widths.", epilog="Example: widthwise demo")
@@ -30,9 +24,6 @@ COSTS = ("parameters", "bytes", "prefill", "decode")
 )
 @click.option(
     "--items", type=click.IntRange(2, 1000), default=80, show_default=True, help="Questions a task."
-)
-@click.option(
-    "--passages", type=click.IntRange(2), default=60, show_default=True, help="Prose passages."
 )
 @click.option(
     "--seed",
@@ -51,13 +42,14 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     from transformers.utils import logging
 
     from ..report import write_page
-    from ..study import DemoSettings
+    from ..study import Demo, DemoSettings
+    from .show import print_table, run
 
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
-    study, records = _run(out, DemoSettings(model=model, **settings))
-    _print_table(records)
-    title = f"How wide should {study.checkpoint.name} be?"
+    study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
+    print_table(records)
+    title = f"How wide should {study.model_name} be?"
     write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
     folder = study.keep_checkpoint(command=shlex.join(["widthwise", *sys.argv[1:]]))
     click.echo(f"report: {out / 'report.html'}")
@@ -66,101 +58,3 @@ def demo(model: str, out: Path, **settings: Any) -> None:
         f"load the {folder.name} checkpoint: "
         f'transformers.AutoModelForCausalLM.from_pretrained("{folder}")'
     )
-
-
-def _run(out: Path, settings: Any) -> tuple[Demo, list[Record]]:
-    """Run the study under a progress bar with the time that is left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    from ..study import Demo
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:32}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
-    left = _TimeLeft()
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("preparing", total=1.0, left="")
-
-        def on_progress(share: float, label: str) -> None:
-            if not console.is_terminal and share == 0:
-                console.print(label)
-            bar.update(task, completed=share, description=label, left=left(share))
-
-        study = Demo(
-            out,
-            settings,
-            on_record=lambda record: console.print(_line(record), highlight=False, markup=False),
-            on_progress=on_progress,
-        )
-        try:
-            return study, study.run()
-        except KeyboardInterrupt:
-            raise click.ClickException(
-                "interrupted; the same command goes on where it was"
-            ) from None
-
-
-class _TimeLeft:
-    """Time left in words, from the pace since the first measurement of this very run."""
-
-    def __init__(self) -> None:
-        self._begun: tuple[float, float] | None = None
-
-    def __call__(self, share: float) -> str:
-        now = time.monotonic()
-        if self._begun is None or not share:
-            self._begun = (now, share) if share else None
-            return ""
-        begun, before = self._begun
-        if share - before < 0.005:
-            return ""
-        seconds = (now - begun) * (1 - share) / (share - before)
-        return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"
-
-
-def _line(record: Record) -> str:
-    """A record as one line, so that the first numbers are seen at once."""
-    name = f"{record.criterion} {record.asked}" if record.criterion else "dense"
-    if record.value is None:
-        return f"{name:14} {record.quantity:10} missing: {record.reason}"
-    value = f"{record.value:,.3f}" if record.value < 1000 else f"{record.value:,.0f}"
-    error = "" if record.standard_error is None else f" ± {record.standard_error:.3f}"
-    floor = "" if record.floor is None else f"  (floor {record.floor:.3f})"
-    return f"{name:14} {record.quantity:10} {value}{error} {record.unit}{floor}"
-
-
-def _print_table(records: list[Record]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ..report import answer, missing_notes, table_rows
-
-    header, rows = table_rows(records)
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDE  # a file or a pipe has no edge to wrap at
-    names, costs = [0, 1], [2, 3, *(i for i, h in enumerate(header) if h in COSTS)]
-    scores = [i for i in range(len(header)) if i not in names + costs]
-    whole = [[*names, *costs[:4], *scores, *costs[4:]]]
-    for columns in whole if console.width >= WIDE else [[*names, *scores], [*names, *costs]]:
-        table = Table(show_lines=True)
-        for column in columns:
-            table.add_column(escape(header[column]))
-        for row in rows:
-            table.add_row(*(escape(row[column]) for column in columns))
-        console.print(table)
-    console.print("Scores and speeds ± one standard error; ratios with 95 % intervals.")
-    for sentence in [*missing_notes(records), *answer(records)]:
-        console.print(sentence, markup=False, highlight=False)

@@ -11,6 +11,7 @@ import click
 from .. import __version__
 from ..errors import WidthwiseError
 from .demo import demo
+from .evaluate import evaluate
 from .inspect import inspect
 from .plan import plan
 from .prune import prune
@@ -62,5 +63,5 @@ def _keep_freed_memory() -> None:
         mallopt(mmap_threshold, 2**28)
 
 
-for _command in (demo, inspect, plan, prune):
+for _command in (demo, evaluate, inspect, plan, prune):
     main.add_command(_command)

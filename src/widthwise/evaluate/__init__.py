@@ -1,10 +1,17 @@
-"""What a model knows: multiple-choice tasks and prose, each score beside its floor."""
+"""What a model knows and how it follows instructions: tasks of lm-eval, each beside its floor."""
 
-from .embedded import embedded_suite as embedded_suite
-from .embedded import held_out_passages as held_out_passages
-from .score import score_prose as score_prose
-from .score import score_task as score_task
-from .tasks import Item as Item
-from .tasks import Score as Score
-from .tasks import Task as Task
-from .tasks import accuracy_floor as accuracy_floor
+from .backends import BACKENDS as BACKENDS
+from .backends import language_model as language_model
+from .floors import Floor as Floor
+from .floors import floor_of as floor_of
+from .harness import Chat as Chat
+from .harness import Task as Task
+from .harness import chat_of as chat_of
+from .harness import load_tasks as load_tasks
+from .score import Answer as Answer
+from .score import Score as Score
+from .score import answer_task as answer_task
+from .score import score_answers as score_answers
+from .score import unit_of as unit_of
+from .steps import Steps as Steps
+from .suites import SUITES as SUITES

@@ -1,26 +1,28 @@
 """Log-likelihoods of token runs under a causal language model, in few and full batches.
 
-Three savings, none of which changes the number: rows are padded on the right, where causal
-attention never looks, so that no mask is needed; a beginning that many rows share is read once and
-its key-value cache is copied; and the vocabulary projection, the widest product of a small model,
-is done only at the positions that are scored, and in float32, because bfloat16 logits are so coarse
-(1/8 at 16) that options would tie.
+Four savings, none of which changes the number: what runs share at their beginning is read once and
+its key-value cache is taken up again (`prefixes`); rows are padded on the right, where causal
+attention never looks, and whatever is taken up has one length in a batch, so that no mask is
+needed; and the vocabulary projection, the widest product of a small model, is done only at the
+positions that are scored, and in float32, because bfloat16 logits are so coarse (1/8 at 16) that
+options would tie.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import RunError
+from .head import Budget, Head, evaluating, out_of_memory, padded
+from .packing import Packed, apart, longest_in_trees, mask_of, pack
+from .prefixes import find_stems
 
 if TYPE_CHECKING:
     import torch
 
-_BATCH_TOKENS = 2048  # padded tokens a forward pass: keeps the cores busy, and memory small
-_BATCH_SCORED = 1024  # scored tokens a forward pass: 1024 x 50 k words x 4 bytes = 200 MB of logits
-_WORTH_SHARING = 32  # tokens: a shorter shared beginning costs more to copy than to read again
+_SCORED = 1024  # scored tokens a forward pass: 1024 x 50 k words x 4 bytes = 200 MB of logits
 
 
 @dataclass(frozen=True)
@@ -31,37 +33,50 @@ class Run:
     scored: int
 
 
+class Scored(NamedTuple):
+    """What the model makes of a run.
+
+    Attributes:
+        log_likelihood: Sum of the log-probabilities of the scored tokens, nats.
+        greedy: Whether each scored token is the one that the model holds most probable.
+    """
+
+    log_likelihood: float
+    greedy: bool
+
+
 def log_likelihoods(
     model: Any,
-    groups: Sequence[Sequence[Run]],
+    runs: Sequence[Run],
     *,
-    on_groups: Callable[[int], None] | None = None,
-) -> list[list[float]]:
-    """Sum of log-probabilities (nats) of the scored tokens of each run.
+    budget: Budget | None = None,
+    on_runs: Callable[[int], None] = lambda _: None,
+) -> list[Scored]:
+    """Score each run; what runs share at their beginning is read once.
 
     Args:
         model: Any `AutoModelForCausalLM`; left as it was.
-        groups: Runs that belong together (the options of an item); a group is never split over two
-            batches, and the beginning that all runs of all groups share is read once.
-        on_groups: Called after each batch with the number of groups done so far.
+        runs: In any order.
+        budget: Of a forward pass; by default what suits the model's device.
+        on_runs: Called after each batch with the number of runs done so far.
+
+    Raises:
+        RunError: Not even one row fits into memory.
     """
     import torch
 
-    shared = _shared_beginning([run for group in groups for run in group])
-    results: list[list[float]] = [[] for _ in groups]
-    done = 0
-    with _evaluating(model), torch.inference_mode():
-        head = _Head(model)
-        cache = head.cache(groups[0][0].tokens[:shared]) if shared else None
-        for batch in _batches(groups, shared):
-            runs = [run for index in batch for run in groups[index]]
-            values = iter(_batch(head, runs, shared, cache))
-            for index in batch:
-                results[index] = [next(values) for _ in groups[index]]
-            done += len(batch)
-            if on_groups is not None:
-                on_groups(done)
-    return results
+    work = _Work(model, runs, budget or Budget.of(model), on_runs)
+    with evaluating(model), torch.inference_mode():
+        longest = longest_in_trees(model)
+        for stem in find_stems(work.rows, work.free):
+            beginning = work.rows[stem.rows[0]][: stem.length]
+            cache = work.head.cache(beginning) if stem.length else None
+            rests = [(row, work.rows[row][stem.length :]) for row in stem.rows]
+            short = [rest for rest in rests if stem.length + len(rest[1]) <= longest]
+            long = [rest for rest in rests if stem.length + len(rest[1]) > longest]
+            work.score(pack(short), stem.length, cache)
+            work.score(apart(long), stem.length, cache)
+    return work.results
 
 
 def context_length(model: Any, tokenizer: Any) -> int:
@@ -71,145 +86,100 @@ def context_length(model: Any, tokenizer: Any) -> int:
     return int(length or min(tokenizer.model_max_length, 1 << 20))
 
 
-def _shared_beginning(runs: Sequence[Run]) -> int:
-    """Number of tokens with which every run begins, all of them before the first that is scored.
+class _Work:
+    """Distinct rows of input tokens, the runs that need them, and what came out so far."""
 
-    The input that predicts the first scored token stays out, since its output is needed.
+    def __init__(
+        self, model: Any, runs: Sequence[Run], budget: Budget, on_runs: Callable[[int], None]
+    ) -> None:
+        self.head = Head(model)
+        self.budget = budget
+        self.runs = runs
+        self.on_runs = on_runs
+        self.results: list[Any] = [None] * len(runs)
+        self.done = 0
+        owners: dict[tuple[int, ...], list[int]] = {}
+        for index, run in enumerate(runs):
+            owners.setdefault(run.tokens[:-1], []).append(index)
+        self.rows = list(owners)
+        self.owners = list(owners.values())
+        # The outputs from the last token before the scored ones on are needed: it is not shared.
+        self.needed = [max(runs[index].scored for index in of_row) for of_row in self.owners]
+        self.free = [len(row) - n for row, n in zip(self.rows, self.needed, strict=True)]
+
+    def score(self, packed: Sequence[Packed], stem: int, cache: Any) -> None:
+        """Score all runs of these rows, whose first `stem` tokens are in the cache."""
+        start = 0
+        while start < len(packed):
+            width, stop, scored = len(packed[start].tokens), start, 0
+            while stop < len(packed) and (stop + 1 - start) * width <= self.budget.tokens:
+                scored += sum(self.needed[row] for row in packed[stop].paths)
+                if stop > start and scored > _SCORED:
+                    break
+                stop += 1
+            stop = max(stop, start + 1)
+            try:
+                self._batch(packed[start:stop], stem, cache)
+                start = stop
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                if stop - start == 1:
+                    raise RunError(f"a row of {width} tokens does not fit into memory") from error
+                self.budget.halve()
+
+    def _batch(self, batch: Sequence[Packed], stem: int, cache: Any) -> None:
+        """One forward pass over packed rows, right-padded."""
+        import torch
+
+        width = len(batch[0].tokens)
+        positions: list[int] = []
+        targets: list[int] = []
+        owners: list[int] = []
+        indices: list[int] = []
+        for number, packed in enumerate(batch):
+            for row, path in packed.paths.items():
+                for index in self.owners[row]:
+                    scored = self.runs[index].scored
+                    positions += [number * width + place for place in path[-scored:]]
+                    targets += self.runs[index].tokens[-scored:]
+                    owners += [len(indices)] * scored
+                    indices.append(index)
+        where, inverse = torch.unique(torch.tensor(positions), return_inverse=True)
+        layout = {}
+        if not all(packed.is_plain for packed in batch):
+            depths = padded([packed.depths for packed in batch])
+            layout = {
+                "position_ids": depths + stem,
+                "attention_mask": mask_of(batch, stem, self.head.model.dtype),
+            }
+        logits = self.head.logits([p.tokens for p in batch], where, cache, **layout)
+        chosen, best = _gathered(logits, inverse, torch.tensor(targets))
+        place = torch.tensor(owners)
+        sums = torch.zeros(len(indices), dtype=torch.float64).index_add(0, place, chosen)
+        misses = torch.zeros(len(indices), dtype=torch.long).index_add(0, place, (~best).long())
+        for index, value, missed in zip(indices, sums.tolist(), misses.tolist(), strict=True):
+            self.results[index] = Scored(value, missed == 0)
+        self.done += len(indices)
+        self.on_runs(self.done)
+
+
+def _gathered(
+    logits: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of each target, and whether it is the most probable; both on the CPU.
+
+    Args:
+        logits: float32, shape (positions, vocabulary).
+        rows: Position of each target.
+        targets: Token ids.
     """
-    first, last = min(run.tokens for run in runs), max(run.tokens for run in runs)
-    limit = min(len(run.tokens) - run.scored - 1 for run in runs)
-    same = 0
-    while same < limit and first[same] == last[same]:
-        same += 1
-    return same if len(runs) > 1 and same >= _WORTH_SHARING else 0
-
-
-def _batches(groups: Sequence[Sequence[Run]], shared: int) -> Iterator[list[int]]:
-    """Indices of groups, longest first, in batches bounded in padded and in scored tokens."""
-    longest = [max(len(run.tokens) for run in group) - shared for group in groups]
-    batch: list[int] = []
-    rows = scored = width = 0
-    for index in sorted(range(len(groups)), key=lambda index: -longest[index]):
-        more_rows = len({run.tokens[:-1] for run in groups[index]})
-        more_scored = sum(run.scored for run in groups[index])
-        wide = (rows + more_rows) * width > _BATCH_TOKENS
-        if batch and (wide or scored + more_scored > _BATCH_SCORED):
-            yield batch
-            batch, rows, scored = [], 0, 0
-        width = width if batch else longest[index]
-        batch.append(index)
-        rows, scored = rows + more_rows, scored + more_scored
-    if batch:
-        yield batch
-
-
-def _batch(model: _Head, runs: Sequence[Run], shared: int, cache: Any) -> list[float]:
-    """One forward pass; runs that differ in nothing but their last token share a row."""
     import torch
 
-    inputs = list(dict.fromkeys(run.tokens[shared:-1] for run in runs))
-    row_of = {tokens: row for row, tokens in enumerate(inputs)}
-    width = max(len(tokens) for tokens in inputs)
-    ids = torch.zeros(len(inputs), width, dtype=torch.long)
-    for row, tokens in enumerate(inputs):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-    positions: list[int] = []
-    for run in runs:
-        end = row_of[run.tokens[shared:-1]] * width + len(run.tokens) - 1 - shared
-        positions += range(end - run.scored, end)
-    targets = torch.tensor([token for run in runs for token in run.tokens[-run.scored :]])
-    owners = torch.tensor([owner for owner, run in enumerate(runs) for _ in range(run.scored)])
-    where, inverse = torch.unique(torch.tensor(positions), return_inverse=True)
-    logits = model.logits(ids, where, cache)
-    inverse, targets = inverse.to(logits.device), targets.to(logits.device)
-    total = torch.cat(
-        [part.logsumexp(-1) for part in torch.split(logits, 256)]
-    )  # small temporaries
-    chosen = logits[inverse, targets].double() - total[inverse].double()
-    sums = torch.zeros(len(runs), dtype=torch.float64)
-    values: list[float] = sums.index_add(0, owners, chosen.cpu()).tolist()
-    return values
-
-
-class _Head:
-    """A model whose vocabulary projection is done only where asked, and in float32.
-
-    The model's own `forward` runs, so whatever a family does to its logits (cohere and granite
-    scale them, gemma2 caps them) is done. Only the projection's input is narrowed, on the way in.
-    """
-
-    def __init__(self, model: Any) -> None:
-        import torch
-
-        self.model = model
-        self.device = next(model.parameters()).device
-        head = model.get_output_embeddings()
-        self.head: Any = head if type(head) is torch.nn.Linear else None
-        if self.head is not None:
-            self.exact = self.head.weight.dtype == torch.bfloat16
-            self.weight = self.head.weight.float()
-            self.bias = None if self.head.bias is None else self.head.bias.float()
-
-    def cache(self, tokens: Sequence[int]) -> Any:
-        """Key-value cache of one row of tokens."""
-        import torch
-
-        with self._only(torch.zeros(1, dtype=torch.long, device=self.device)):
-            ids = torch.tensor([list(tokens)], device=self.device)
-            return self.model(ids, use_cache=True).past_key_values
-
-    def logits(self, ids: torch.Tensor, where: torch.Tensor, cache: Any) -> torch.Tensor:
-        """float32 logits `(n, vocabulary)` of `ids` `(rows, width)` at `n` flat positions."""
-        kept: dict[str, Any] = {"use_cache": False}
-        if cache is not None:
-            kept = {"use_cache": True, "past_key_values": _repeated(cache, len(ids))}
-        where = where.to(self.device)
-        with self._only(where):
-            logits: torch.Tensor = self.model(ids.to(self.device), **kept).logits.flatten(0, 1)
-        return (logits if len(logits) == len(where) else logits[where]).float()
-
-    @contextmanager
-    def _only(self, where: torch.Tensor) -> Iterator[None]:
-        """While open, the projection sees only the positions `where`, as one row."""
-        if self.head is None:
-            yield
-            return
-        self.head.forward = lambda hidden: self._project(hidden.flatten(0, 1)[where][None])
-        try:
-            yield
-        finally:
-            del self.head.forward  # the method of the class again
-
-    def _project(self, hidden: torch.Tensor) -> torch.Tensor:
-        """float32 logits; of bfloat16 factors, whose products are exact, on the bfloat16 units."""
-        import torch
-
-        exact = hidden.dtype == torch.bfloat16 and self.exact
-        settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set at run time
-        before = settings.fp32_precision
-        settings.fp32_precision = "bf16" if exact else before
-        try:
-            return torch.nn.functional.linear(hidden.float(), self.weight, self.bias)
-        finally:
-            settings.fp32_precision = before
-
-
-def _repeated(cache: Any, rows: int) -> Any:
-    """The cache of one row seen as that of many, without a copy: updates make new tensors."""
-    cache = copy.copy(cache)
-    cache.layers = [copy.copy(layer) for layer in cache.layers]
-    for layer in cache.layers:
-        layer.keys = layer.keys.expand(rows, -1, -1, -1)
-        layer.values = layer.values.expand(rows, -1, -1, -1)
-    return cache
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """No dropout while open."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
+    parts = torch.split(logits, 256)  # small temporaries
+    total = torch.cat([part.logsumexp(-1) for part in parts])
+    highest = torch.cat([part.amax(-1) for part in parts])
+    rows, targets = rows.to(logits.device), targets.to(logits.device)
+    chosen = logits[rows, targets]
+    values = chosen.double() - total[rows].double()
+    return values.cpu(), (chosen == highest[rows]).cpu()

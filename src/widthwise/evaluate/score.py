@@ -1,176 +1,241 @@
-"""Scores of a model on a task, and on prose."""
+"""The score of a model on a task: its answers through the harness's filters and metrics."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from .likelihood import Run, context_length, log_likelihoods
-from .tasks import Item, Score, Task, accuracy_floor
+from .floors import Floor, same_languages
+from .loading import harness_seeds, quiet
+
+if TYPE_CHECKING:
+    from .harness import Task
+
+_JACKKNIFE = 2000  # items at most, where a metric must be computed anew without each of them
+_PER_WEIGHT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 
 
-def score_task(
-    model: Any, tokenizer: Any, task: Task, *, on_item: Callable[[int], None] | None = None
-) -> Score:
-    """Accuracy of a causal language model on a multiple-choice task.
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a model answered to one item, and what it is worth.
 
-    An item is worth 1 when its right option has the highest log-likelihood under `task.metric`, the
-    first of equals winning, else 0; this is lm-eval's `acc` and `acc_norm`. Context and option are
-    encoded together and split where the context alone would end; a prompt longer than the model's
-    context loses its beginning.
+    Attributes:
+        id: Of the item: part and index in the harness's set.
+        responses: As the model gave them: a text, a log-likelihood, or one with its being greedy
+            for each option.
+        metrics: `"metric,filter"` to the harness's value for this item.
+        tokens: New tokens of a text that was written; None for other answers, as the next two.
+        capped: Whether the text was cut off at its limit.
+        loops: Whether it ends in one piece of text said over and over.
+    """
+
+    id: str
+    responses: tuple[Any, ...]
+    metrics: Mapping[str, Any]
+    tokens: int | None = None
+    capped: bool | None = None
+    loops: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What a model got on a task, beside what trivial answerers get on the same items.
+
+    Attributes:
+        task: Name of the task.
+        metric: The harness's name of the headline metric.
+        value: The harness's aggregate of that metric over all items.
+        standard_error: Of `value` over items: standard deviation of `items` / sqrt(n). None where
+            it is unknown.
+        unit: `"accuracy"`, or the name of the metric.
+        n: Number of items.
+        floor: Of the task.
+        higher_is_better: Direction in which `value` improves.
+        items: Share of each item in `value`, whose mean `value` is, in the order of the task
+            whatever the model, so that two models can be compared item by item. Empty where the
+            metric cannot be shared out.
+        metrics: Every metric of the harness, `"metric,filter"` to its aggregate.
+        answers: What the model said to each item, in the same order.
+    """
+
+    task: str
+    metric: str
+    value: float
+    standard_error: float | None
+    unit: str
+    n: int
+    floor: Floor
+    higher_is_better: bool
+    items: tuple[float, ...]
+    metrics: Mapping[str, float]
+    answers: tuple[Answer, ...] = field(repr=False)
+
+    @property
+    def chance_corrected(self) -> float | None:
+        """(value - chance) / (1 - chance): 0 for an even guess, 1 for all right."""
+        chance = self.floor.chance
+        return None if chance is None or chance >= 1 else (self.value - chance) / (1 - chance)
+
+    @property
+    def capped(self) -> float | None:
+        """Share of the written texts that were cut off at their limit; None if none was written."""
+        return _share([answer.capped for answer in self.answers])
+
+    @property
+    def loops(self) -> float | None:
+        """Share of the written texts that end in a loop; None if none was written."""
+        return _share([answer.loops for answer in self.answers])
+
+
+def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
+    """A model's answers to all items of a task, with the harness's metrics of each.
 
     Args:
-        model: Any `AutoModelForCausalLM`, on its device.
-        tokenizer: Its tokenizer.
-        on_item: Called with the number of items done so far.
+        lm: Any language model of lm-eval's kind: `SharedPrefixLM`, lm-eval's own `HFLM` ...
+        task: From `load_tasks`.
 
     Raises:
-        RunError: The model's output is not finite; names the task and the item.
+        RunError: The model's output is not finite, with the task and the item.
     """
-    length = context_length(model, tokenizer)
-    likelihoods: dict[str, list[float]] = {}
-    for preamble in dict.fromkeys(item.preamble for item in task.items):
-        items = [item for item in task.items if item.preamble == preamble]
-        before = len(likelihoods)
-        sums = log_likelihoods(
-            model,
-            [item_runs(tokenizer, item, length) for item in items],
-            on_groups=None if on_item is None else partial(_add, on_item, before),
-        )
-        for item, values in zip(items, sums, strict=True):
-            likelihoods[item.id] = values
-    correct = []
-    for item in task.items:
-        values = likelihoods[item.id]
-        _require_finite(values, f"task {task.name}, item {item.id}")
-        if task.metric == "acc_norm":
-            values = [v / _length(o) for v, o in zip(values, item.options, strict=True)]
-        correct.append(float(values.index(max(values)) == item.answer))
-    floor, kind = accuracy_floor(task)
-    return _score(task.name, "accuracy", correct, floor, kind, higher_is_better=True)
+    documents = list(task.documents())
+    requests = [instance for document in documents for instance in document.instances]
+    kinds = {str(instance.request_type) for instance in requests}
+    if len(kinds) != 1 or any((instance.repeats or 1) > 1 for instance in requests):
+        raise RunError(f"task {task.name} asks in several ways or several times: not supported")
+    kind = kinds.pop()
+    with quiet():
+        responses = iter(getattr(lm, kind)(requests))
+    written = iter(getattr(lm, "generated", ()) if kind == "generate_until" else ())
+    for document in documents:
+        for instance in document.instances:
+            response = next(responses)
+            if not _is_finite(response):
+                raise _not_finite(task, document.id)
+            instance.resps, instance.filtered_resps = [response], {}
+    with quiet(), harness_seeds(), same_languages():
+        for part in task.parts:
+            part.harness.apply_filters()
+        found = []
+        for part in task.parts:
+            for document in part.documents():
+                text = next(written, None)
+                if text is not None and not text.is_finite:
+                    raise _not_finite(task, document.id)
+                found.append(_answer(part.harness, document, text))
+    return tuple(found)
 
 
-def score_prose(
-    model: Any,
-    tokenizer: Any,
-    texts: Sequence[str],
-    *,
-    name: str = "prose",
-    on_text: Callable[[int], None] | None = None,
-) -> Score:
-    """Bits that a causal language model needs for a byte of text (UTF-8), over all texts.
-
-    Every token of a text is predicted, the first one from the beginning-of-text token (end-of-text
-    where there is none), as lm-eval's rolling log-likelihood does; texts longer than the model's
-    context are read in windows, each as long as the context.
-
-    The value R = total bits / total bytes is a ratio of two sums over texts, so the value of one
-    text is its linearized share, R + (bits - R bytes) / mean bytes. The shares have the mean R, and
-    their standard deviation / sqrt(n) is the ratio estimator's standard error (Cochran, Sampling
-    Techniques, 3rd ed., eq. 6.13); differences of two models' shares pair in the same way.
-
-    The floor is the best code that knows only how often each byte occurs in these very texts.
-
-    Raises:
-        RunError: No text, an empty one, or a model whose output is not finite, with the text's
-            number.
-    """
-    length = context_length(model, tokenizer)
-    start = _start_token(tokenizer)
-    if len(texts) < 2 or not all(texts):
-        raise RunError(f"{name}: at least two texts are needed, none of them empty")
-    groups = []
-    for text in texts:
-        tokens = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        groups.append(list(_windows([start, *tokens], length)))
-    sums = log_likelihoods(model, groups, on_groups=on_text)
-    for number, values in enumerate(sums):
-        _require_finite(values, f"{name}, text {number}")
-    bits = [-math.fsum(values) / math.log(2) for values in sums]
-    sizes = [len(text.encode()) for text in texts]
-    ratio = math.fsum(bits) / sum(sizes)
-    mean = sum(sizes) / len(sizes)
-    shares = [ratio + (b - ratio * size) / mean for b, size in zip(bits, sizes, strict=True)]
-    kind = "frequencies of single bytes in these texts"
-    return _score(name, "bits_per_byte", shares, _entropy(texts), kind, higher_is_better=False)
-
-
-def item_runs(tokenizer: Any, item: Item, length: int) -> list[Run]:
-    """The tokens of an item, one run an option, split as lm-eval splits them."""
-    context = item.preamble + item.context
-    stripped = context.rstrip()
-    texts = [stripped, *(context + option for option in item.options)]
-    first, *wholes = tokenizer(texts, verbose=False)["input_ids"]
-    runs = []
-    for whole in wholes:
-        scored = max(1, len(whole) - len(first))
-        if scored == len(whole):  # nothing before the option: lm-eval conditions on this token
-            whole = [_start_token(tokenizer), *whole]
-        runs.append(Run(tuple(whole[-(max(length, scored) + 1) :]), scored))
-    return runs
-
-
-def _add(report: Callable[[int], None], before: int, done: int) -> None:
-    report(before + done)
-
-
-def _length(option: str) -> int:
-    """Characters of an option without the space that sets it off, as lm-eval's acc_norm counts."""
-    return max(1, len(option.removeprefix(" ")))
-
-
-def _start_token(tokenizer: Any) -> int:
-    """Beginning-of-text, else end-of-text."""
-    begin = tokenizer.bos_token_id
-    return int(begin if begin is not None else tokenizer.eos_token_id)
-
-
-def _windows(tokens: Sequence[int], length: int) -> Iterator[Run]:
-    """Runs of at most `length` inputs that together predict every token but the first, once."""
-    end = min(length + 1, len(tokens))
-    yield Run(tuple(tokens[:end]), end - 1)
-    while end < len(tokens):
-        scored = min(length, len(tokens) - end)
-        end += scored
-        yield Run(tuple(tokens[end - length - 1 : end]), scored)
-
-
-def _entropy(texts: Sequence[str]) -> float:
-    """Bits a byte of the order-0 code that fits these texts best."""
-    counts = Counter(byte for text in texts for byte in text.encode())
-    total = sum(counts.values())
-    return -math.fsum(c / total * math.log2(c / total) for c in counts.values())
-
-
-def _require_finite(values: Sequence[float], where: str) -> None:
-    if not all(map(math.isfinite, values)):
-        raise RunError(f"{where}: the model's output is not finite; its weights may be damaged")
-
-
-def _score(
-    task: str,
-    unit: str,
-    items: Sequence[float],
-    floor: float,
-    floor_kind: str,
-    *,
-    higher_is_better: bool,
-) -> Score:
-    n = len(items)
-    value = math.fsum(items) / n
-    variance = math.fsum((item - value) ** 2 for item in items) / (n - 1)
+def score_answers(task: Task, answers: Sequence[Answer], floor: Floor) -> Score:
+    """The score of the answers to the first items of a task, or to all of them."""
+    aggregation = task.parts[0].harness.aggregation()
+    values = item_values(task, answers)
+    value = float(aggregation[task.metric](values))
+    if not math.isfinite(value):
+        raise RunError(f"task {task.name}: {task.metric} is {value}; the model may be damaged")
+    shares = _shares(task.metric, values, value, aggregation[task.metric])
+    n = len(values)
     return Score(
-        task=task,
+        task=task.name,
+        metric=task.metric,
         value=value,
-        standard_error=math.sqrt(variance / n),
-        unit=unit,
+        standard_error=_standard_error(shares),
+        unit=unit_of(task.metric),
         n=n,
         floor=floor,
-        floor_kind=floor_kind,
-        higher_is_better=higher_is_better,
-        items=tuple(items),
+        higher_is_better=task.higher_is_better,
+        items=tuple(shares),
+        metrics={
+            name: float(aggregation[name.partition(",")[0]]([a.metrics[name] for a in answers]))
+            for name in answers[0].metrics
+            if name.partition(",")[0] in aggregation
+        },
+        answers=tuple(answers),
+    )
+
+
+def item_values(task: Task, answers: Sequence[Answer]) -> list[Any]:
+    """The headline metric of each answer, as the harness has it before aggregation."""
+    headline = f"{task.metric},{task.filter}"
+    return [answer.metrics[headline] for answer in answers]
+
+
+def unit_of(metric: str) -> str:
+    """Unit of a metric of the harness: shares of right answers are all `"accuracy"`.
+
+    Example:
+        >>> unit_of("acc_norm"), unit_of("prompt_level_strict_acc"), unit_of("word_perplexity")
+        ('accuracy', 'accuracy', 'word_perplexity')
+    """
+    right = metric in ("acc", "acc_norm", "acc_bytes", "exact_match") or metric.endswith("_acc")
+    return "accuracy" if right else metric
+
+
+def _answer(harness: Any, document: Any, text: Any) -> Answer:
+    metrics = {}
+    for name in document.instances[0].filtered_resps:
+        filtered = [instance.filtered_resps[name] for instance in document.instances]
+        values = harness.process_results(document.doc, filtered)
+        metrics.update({f"{metric},{name}": value for metric, value in values.items()})
+    return Answer(
+        id=document.id,
+        responses=tuple(instance.resps[0] for instance in document.instances),
+        metrics=metrics,
+        tokens=None if text is None else len(text.tokens),
+        capped=None if text is None else text.capped,
+        loops=None if text is None else text.loops,
+    )
+
+
+def _shares(
+    metric: str, values: Sequence[Any], value: float, aggregate: Callable[[Sequence[Any]], float]
+) -> list[float]:
+    """Each item's share in the aggregate; their mean is the aggregate, or close to it.
+
+    A mean is shared out as it is. Perplexities and bits a byte are functions of ratios of two sums
+    over items, R = sum a / sum w, and the share is the linearized one, f(R) + f'(R) (a - R w) /
+    mean w (delta method; for the ratio itself Cochran, Sampling Techniques, 3rd ed., eq. 6.13).
+    Any other aggregate of few items is shared out by the jackknife, n f - (n - 1) f without it.
+    """
+    n = len(values)
+    if metric in _PER_WEIGHT or metric == "perplexity":
+        pairs = [value if isinstance(value, tuple) else (value, 1) for value in values]
+        weight = math.fsum(w for _, w in pairs) / n
+        ratio = -math.fsum(ll for ll, _ in pairs) / (weight * n)
+        slope = 1 / math.log(2) if metric == "bits_per_byte" else value
+        return [value + slope * (-ll - ratio * w) / weight for ll, w in pairs]
+    if all(isinstance(item, int | float) for item in values):
+        mean = math.fsum(values) / n
+        if math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12):
+            return [float(item) for item in values]
+    if not 2 < n <= _JACKKNIFE:
+        return []
+    without = (float(aggregate([*values[:i], *values[i + 1 :]])) for i in range(n))
+    return [n * value - (n - 1) * other for other in without]
+
+
+def _standard_error(shares: Sequence[float]) -> float | None:
+    n = len(shares)
+    if n < 2:
+        return None
+    mean = math.fsum(shares) / n
+    return math.sqrt(math.fsum((share - mean) ** 2 for share in shares) / (n - 1) / n)
+
+
+def _share(flags: Sequence[bool | None]) -> float | None:
+    known = [flag for flag in flags if flag is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _is_finite(response: Any) -> bool:
+    number = response[0] if isinstance(response, tuple) else response
+    return not isinstance(number, float) or math.isfinite(number)
+
+
+def _not_finite(task: Task, item: str) -> RunError:
+    return RunError(
+        f"task {task.name}, item {item}: the model's output is not finite; "
+        "its weights may be damaged"
     )

@@ -4,6 +4,7 @@ from .api import make_plan, prune_checkpoint, shard_limit, target_of
 from .calibration import activation_norms
 from .checkpoint import Checkpoint, check_free, loaded, locate, stored_dtype, write_pruned
 from .importance import CRITERIA
+from .nested import Nested
 from .plan import Plan
 from .scoring import ModelWeights, Selection, fingerprint, select
 from .surgery import apply, apply_
@@ -12,6 +13,7 @@ __all__ = [
     "CRITERIA",
     "Checkpoint",
     "ModelWeights",
+    "Nested",
     "Plan",
     "Selection",
     "activation_norms",

@@ -5,13 +5,17 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 
 from .estimates import Estimate, mean_with_error, paired_ratio, ratio_with_error
 from .paired import Difference, paired_difference
+from .sequential import Interval, confidence_sequence, first_narrow
 from .verdicts import Verdict, beats_floor, holm, verdict
 
 __all__ = [
     "Difference",
     "Estimate",
+    "Interval",
     "Verdict",
     "beats_floor",
+    "confidence_sequence",
+    "first_narrow",
     "holm",
     "mean_with_error",
     "paired_difference",

@@ -1,6 +1,17 @@
 """Studies: cells that are measured once, and the records they leave."""
 
 from .demo import Demo, DemoSettings
+from .parent import Network
 from .records import Record, append, load
+from .sweep import Sweep, SweepSettings
 
-__all__ = ["Demo", "DemoSettings", "Record", "append", "load"]
+__all__ = [
+    "Demo",
+    "DemoSettings",
+    "Network",
+    "Record",
+    "Sweep",
+    "SweepSettings",
+    "append",
+    "load",
+]

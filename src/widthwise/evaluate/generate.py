@@ -1,0 +1,136 @@
+"""Greedy continuation of many prompts at once: a row that ends makes room for the next prompt.
+
+The rows of a batch are padded on the left, so that all write their next token at the same place. A
+batch that waits for its longest row computes the others in vain; here ended rows are taken out and
+waiting prompts put in. The key-value cache is written in place, not joined anew for every token.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import RunError
+from .batch import Row, Table
+from .head import Budget, evaluating, out_of_memory
+
+_LOOK_EVERY = 4  # tokens between two searches for stop strings; what comes after one is cut off
+_LOOP_TOKENS, _LOOP_TIMES, _LOOP_PERIOD = 24, 3, 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What to continue.
+
+    Attributes:
+        tokens: At least one.
+        limit: New tokens at most.
+        is_over: Whether these new tokens hold a stop string.
+    """
+
+    tokens: tuple[int, ...]
+    limit: int
+    is_over: Callable[[Sequence[int]], bool] = lambda _: False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """A continuation.
+
+    Attributes:
+        tokens: New tokens, the end-of-text token left out.
+        capped: Whether it was cut off at the limit.
+        loops: Whether it ends in one piece of text said over and over (`ends_in_loop`).
+        is_finite: Whether the model's output was finite all along.
+    """
+
+    tokens: tuple[int, ...]
+    capped: bool
+    loops: bool
+    is_finite: bool
+
+
+def ends_in_loop(tokens: Sequence[int]) -> bool:
+    """Whether the last tokens are one piece repeated: three times at least, and 24 tokens or more.
+
+    A piece is at most 64 tokens long.
+
+    Example:
+        >>> ends_in_loop([9] + [1, 2, 3] * 8), ends_in_loop(range(100))
+        (True, False)
+    """
+    tokens = list(tokens)
+    for period in range(1, _LOOP_PERIOD + 1):
+        size = max(_LOOP_TIMES * period, _LOOP_TOKENS)
+        tail = tokens[-size:]
+        if len(tail) == size and tail[period:] == tail[:-period]:
+            return True
+    return False
+
+
+def generate(
+    model: Any,
+    prompts: Sequence[Prompt],
+    ends: frozenset[int],
+    *,
+    rows: int | None = None,
+    budget: Budget | None = None,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> list[Generated]:
+    """Continue each prompt with the most probable token, again and again.
+
+    Args:
+        model: Any `AutoModelForCausalLM`; left as it was.
+        prompts: In any order.
+        ends: Token ids that end a text.
+        rows: Prompts that are continued at the same time; by default what suits the device.
+        budget: Tokens of prompts read in one pass.
+        on_done: Called with the number of prompts done so far.
+
+    Raises:
+        RunError: Not even one prompt fits into memory.
+    """
+    import torch
+
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    table = Table(model, rows or (64 if on_cpu else 256), budget or Budget.of(model))
+    results: list[Any] = [None] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index].tokens))
+    waiting = deque(Row(index, prompts[index].tokens, prompts[index].limit) for index in order)
+    done = 0
+    with evaluating(model), torch.inference_mode():
+        while waiting or not table.is_empty:
+            try:
+                table.step()
+                table.admit(waiting)
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                if table.size == 1:
+                    raise RunError("a single prompt does not fit into memory") from error
+                waiting.extendleft(table.give_back())
+            for row in table.take_out(lambda row: _is_over(row, prompts[row.index], ends)):
+                results[row.index] = _generated(row, prompts[row.index], ends)
+                done += 1
+                on_done(done)
+    return results
+
+
+def _is_over(row: Row, prompt: Prompt, ends: frozenset[int]) -> bool:
+    """Whether a row has come to its end, as far as it is time to look."""
+    if row.new[-1] in ends or len(row.new) >= row.limit or not row.is_finite:
+        return True
+    return len(row.new) % _LOOK_EVERY == 0 and prompt.is_over(row.new)
+
+
+def _generated(row: Row, prompt: Prompt, ends: frozenset[int]) -> Generated:
+    ended = row.new[-1] in ends
+    tokens = tuple(row.new[:-1] if ended else row.new)
+    return Generated(
+        tokens=tokens,
+        capped=not ended and not prompt.is_over(tokens),
+        loops=ends_in_loop(tokens),
+        is_finite=row.is_finite,
+    )

@@ -1,0 +1,243 @@
+"""A model of lm-eval's kind that reads shared beginnings once. Imports lm-eval.
+
+Texts become tokens by the rules of lm-eval's `hf` model, and answers mean what they mean there.
+Only the way to them differs. Tokens are remembered: the widths of a sweep encode a text once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from lm_eval.api.model import TemplateLM
+from lm_eval.models.utils import (
+    handle_stop_sequences,
+    has_bos_prefix,
+    normalize_gen_kwargs,
+    postprocess_generated_text,
+    resolve_max_length,
+)
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+from ..errors import RunError
+from .generate import Generated, Prompt, generate
+from .head import Budget
+from .likelihood import Run, log_likelihoods
+
+_GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}
+_PLAIN = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
+
+
+class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no types
+    """lm-eval's interface to a causal language model, for `lm_eval.simple_evaluate` or our sweeps.
+
+    Args:
+        model: Any `AutoModelForCausalLM`, on its device. It may be changed between two calls, as
+            long as its tokenizer fits.
+        tokenizer: Its tokenizer.
+        most_new_tokens: No text is continued further than this, whatever the task allows; None for
+            the task's own limit.
+
+    Attributes:
+        generated: What the last `generate_until` wrote, in the order of its requests.
+        on_done: Called with the number of requests done so far; a request may be more than one run.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, most_new_tokens: int | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.most_new_tokens = most_new_tokens
+        self.budget = Budget.of(model)
+        self.generated: list[Generated] = []
+        self.on_done: Callable[[int], None] = lambda _: None
+        self._device = next(model.parameters()).device
+        self._known: dict[tuple[str, bool], tuple[int, ...]] = {}
+
+    @property
+    def eot_token_id(self) -> int:
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def prefix_token_id(self) -> int:
+        begin = self.tokenizer.bos_token_id
+        return self.eot_token_id if begin is None else int(begin)
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that the model reads at most."""
+        return int(resolve_max_length(self.model.config, self.tokenizer))
+
+    @property
+    def max_gen_toks(self) -> int:
+        return 256
+
+    @property
+    def tokenizer_name(self) -> str:
+        return str(self.tokenizer.name_or_path).replace("/", "__")
+
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(
+                chat_history,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=not add_generation_prompt,
+            )
+        )
+
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, **_: Any
+    ) -> list[int]:
+        self._encode([(string, add_special_tokens)])
+        return list(self._known[string, self._specials(string, add_special_tokens)])
+
+    def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[Any]:
+        """Log-likelihood of each continuation, and whether it is the greedy one."""
+        pairs = [_moved(*request.args) for request in requests]
+        wholes = [(c + o, None if c else False) for c, o in pairs]
+        self._encode([*wholes, *((c, None) for c, _ in pairs if c)])
+        found = []
+        for (context, option), (whole, special) in zip(pairs, wholes, strict=True):
+            tokens = self._tokens(whole, special)
+            if context:
+                begin = self._tokens(context, None)
+                found.append(((context, option), begin, tokens[len(begin) :]))
+            elif tokens[:1] == (self.prefix_token_id,):
+                found.append(((context, option), tokens[:1], tokens[1:]))
+            else:
+                found.append(((context, option), (self.prefix_token_id,), tokens))
+        return self._loglikelihood_tokens(found)
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[Any, Sequence[int], Sequence[int]]], **_: Any
+    ) -> list[Any]:
+        runs = []
+        for (_, text), context, continuation in requests:
+            if not continuation or len(continuation) > self.max_length:
+                raise RunError(
+                    f"a continuation must have 1 to {self.max_length} tokens; "
+                    f"{text[:40]!r} has {len(continuation)}"
+                )
+            tokens = (*context, *continuation)[-(self.max_length + 1) :]
+            runs.append(Run(tokens, len(continuation)))
+        scored = log_likelihoods(self.model, runs, budget=self.budget, on_runs=self.on_done)
+        return [tuple(answer) for answer in scored]
+
+    def loglikelihood_rolling(
+        self, requests: Sequence[Any], disable_tqdm: bool = False
+    ) -> list[float]:
+        """Log-likelihood of each text, read in windows of the model's context length."""
+        runs, owners = [], []
+        self._encode([(request.args[0], None) for request in requests])
+        for number, request in enumerate(requests):
+            windows = get_rolling_token_windows(
+                token_list=list(self._tokens(request.args[0], None)),
+                prefix_token=self.prefix_token_id,
+                max_seq_len=self.max_length,
+                context_len=1,
+            )
+            for context, continuation in map(make_disjoint_window, windows):
+                runs.append(Run((*context, *continuation), len(continuation)))
+                owners.append(number)
+        report = self.on_done
+        scored = log_likelihoods(
+            self.model, runs, budget=self.budget, on_runs=lambda n: report(owners[n - 1] + 1)
+        )
+        sums = [0.0] * len(requests)
+        for number, (value, _) in zip(owners, scored, strict=True):
+            sums[number] += value
+        return sums
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """The greedy continuation of each prompt, cut off before the first stop string."""
+        stops, prompts = [], []
+        self._encode([(request.args[0], None) for request in requests])
+        end = self.tokenizer.decode(self.eot_token_id, skip_special_tokens=False)
+        for request in requests:
+            context, settings = request.args
+            settings = _checked_settings(normalize_gen_kwargs(settings, self.max_gen_toks))
+            limit = int(settings["max_gen_toks"])
+            room = self.max_length - limit
+            if room < 1:
+                raise RunError(
+                    f"the model reads {self.max_length} tokens, too few to write {limit}: "
+                    "ask for fewer with --max-new-tokens"
+                )
+            stop = handle_stop_sequences(settings.get("until"), eos=end)
+            stops.append(stop)
+            prompts.append(
+                Prompt(
+                    tokens=self._tokens(context, None)[-room:],
+                    limit=min(limit, self.most_new_tokens or limit),
+                    is_over=partial(_holds, self.tokenizer, [s for s in stop if s and s != end]),
+                )
+            )
+        self.generated = generate(
+            self.model, prompts, self._ends(), budget=self.budget, on_done=self.on_done
+        )
+        texts = (self._text(written.tokens) for written in self.generated)
+        return [postprocess_generated_text(t, s, None) for t, s in zip(texts, stops, strict=True)]
+
+    def _ends(self) -> frozenset[int]:
+        """Tokens that end a text: the tokenizer's, and those of the model's generation settings."""
+        settings = self.model.generation_config
+        for name, plain in _PLAIN.items():
+            value = getattr(settings, name, None)
+            if value is not None and value != plain:
+                raise RunError(
+                    f"the model's generation settings ask for {name} {value}, which is not greedy "
+                    "decoding; pass --backend hf"
+                )
+        named = settings.eos_token_id
+        own = [] if named is None else named if isinstance(named, list) else [named]
+        return frozenset([self.eot_token_id, *own])
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def _tokens(self, text: str, add_special_tokens: bool | None) -> tuple[int, ...]:
+        return self._known[text, self._specials(text, add_special_tokens)]
+
+    def _specials(self, text: str, add_special_tokens: bool | None) -> bool:
+        """Whether special tokens are added: not where the text begins with one already."""
+        if add_special_tokens is not None:
+            return add_special_tokens
+        return not has_bos_prefix(text, self.tokenizer.decode(self.prefix_token_id))
+
+    def _encode(self, texts: Sequence[tuple[str, bool | None]]) -> None:
+        """Remember the tokens of all texts that are new, encoded together."""
+        keys = dict.fromkeys((text, self._specials(text, special)) for text, special in texts)
+        for special in (True, False):
+            new = [text for text, own in keys if own == special and (text, own) not in self._known]
+            if new:
+                encoded = self.tokenizer(new, add_special_tokens=special, verbose=False)[
+                    "input_ids"
+                ]
+                for text, tokens in zip(new, encoded, strict=True):
+                    self._known[text, special] = tuple(tokens)
+
+
+def _moved(context: str, continuation: str) -> tuple[str, str]:
+    """Spaces at the end of the context belong to the continuation's first word."""
+    bare = context.rstrip()
+    return bare, context[len(bare) :] + continuation
+
+
+def _holds(tokenizer: Any, stops: Sequence[str], tokens: Sequence[int]) -> bool:
+    if not stops:
+        return False
+    text = tokenizer.decode(list(tokens), skip_special_tokens=True)
+    return any(stop in text for stop in stops)
+
+
+def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, if they mean greedy decoding."""
+    other = sorted(name for name in set(settings) - _GREEDY if settings[name] is not None)
+    if settings.get("do_sample") or settings.get("temperature") or other:
+        what = ", ".join(other) or "sampling"
+        raise RunError(f"the task asks for {what}, and this is greedy decoding; pass --backend hf")
+    return settings

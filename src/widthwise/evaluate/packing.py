@@ -1,0 +1,170 @@
+"""Many short token rows laid into few wide ones, what they share laid once.
+
+Rows that begin alike form a tree: a question, and its options as branches. Laid into one row, a
+token may look at its own ancestors in the tree and at nothing else, and its position is its depth.
+The model then computes for each token what it would in the token's own row; no token that two rows
+share is read twice, and hardly any is padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .prefixes import shared_length
+
+if TYPE_CHECKING:
+    import torch
+
+WIDTH = 256  # tokens a packed row: wider ones spend more on attention, narrower ones pad more
+_TRIAL = 16  # tokens of the rows with which a model is tried
+_WORTH = 4  # shared tokens from which on two neighbours are kept in one tree
+
+
+@dataclass
+class Packed:
+    """A row of tokens that holds one tree or several.
+
+    Attributes:
+        tokens: Token ids.
+        depths: Of each token, how many ancestors it has.
+        spans: Chains of tokens `(start, stop, ancestors)`, each token seeing those before it in
+            its chain and the ancestors, which are places in this row.
+        paths: Row index to the places of its tokens.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int, list[int]]] = field(default_factory=list)
+    paths: dict[int, list[int]] = field(default_factory=dict)
+
+    def add(self, index: int, row: Sequence[int], previous: int | None) -> None:
+        """Lay a row; what it shares with row `previous`, laid before, is taken from there."""
+        ancestors: list[int] = []
+        if previous is not None:
+            laid = self.paths[previous]
+            ancestors = laid[: shared_length([self.tokens[p] for p in laid], list(row))]
+        start, depth = len(self.tokens), len(ancestors)
+        self.tokens += row[depth:]
+        stop = len(self.tokens)
+        self.depths += range(depth, len(row))
+        if stop > start:
+            self.spans.append((start, stop, ancestors))
+        self.paths[index] = [*ancestors, *range(start, stop)]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is one row as it was."""
+        return len(self.paths) == 1
+
+
+Rows = Sequence[tuple[int, Sequence[int]]]
+
+
+def pack(rows: Rows, width: int = WIDTH) -> list[Packed]:
+    """Lay rows, given as (index, tokens) in lexicographic order, into few rows, widest first.
+
+    Best fit, largest tree first. A tree that is wider than `width` gets a row of its own.
+    """
+    open_rows: list[list[Packed]] = [[] for _ in range(width + 1)]  # by the tokens still free
+    packed = []
+    for size, tree in sorted(_trees(rows, width), key=lambda found: -found[0]):
+        fitting = (free for free in range(size, width + 1) if open_rows[free])
+        free = next(fitting, None)
+        if free is None:
+            row, free = Packed(), width
+            packed.append(row)
+        else:
+            row = open_rows[free].pop()
+        previous = None
+        for index, tokens in tree:
+            row.add(index, tokens, previous)
+            previous = index
+        if size < free:
+            open_rows[free - size].append(row)
+    return sorted(packed, key=lambda row: -len(row.tokens))
+
+
+def apart(rows: Rows) -> list[Packed]:
+    """Each row in a row of its own, widest first."""
+    alone = [Packed() for _ in rows]
+    for packed, (index, tokens) in zip(alone, rows, strict=True):
+        packed.add(index, tokens, None)
+    return sorted(alone, key=lambda row: -len(row.tokens))
+
+
+def mask_of(batch: Sequence[Packed], stem: int, dtype: torch.dtype) -> torch.Tensor:
+    """What may look at what: 0 where it may, the lowest number where not, added to the scores.
+
+    Returns: Shape (rows, 1, width, stem + width); a stem is seen by all, and so is padding's share.
+    """
+    import torch
+
+    width = max(len(row.tokens) for row in batch)
+    mask = torch.full((len(batch), width, stem + width), torch.finfo(dtype).min, dtype=dtype)
+    mask[:, :, :stem] = 0
+    longest = max(stop - start for row in batch for start, stop, _ in row.spans)
+    chain = torch.full((longest, longest), torch.finfo(dtype).min, dtype=dtype).triu(1)
+    for number, row in enumerate(batch):
+        for start, stop, ancestors in row.spans:
+            if ancestors:
+                mask[number, start:stop, [stem + place for place in ancestors]] = 0
+            mask[number, start:stop, stem + start : stem + stop] = chain[
+                : stop - start, : stop - start
+            ]
+    return mask[:, None]
+
+
+def _trees(rows: Rows, width: int) -> list[tuple[int, Rows]]:
+    """Neighbours that share enough, cut where a tree would become too wide; each with its size."""
+    found: list[tuple[int, list[tuple[int, Sequence[int]]]]] = []
+    size = 0
+    for index, tokens in rows:
+        shared = shared_length(found[-1][1][-1][1], tokens) if found else 0
+        grown = size + len(tokens) - shared
+        if shared >= _WORTH and grown <= max(width, 2 * shared):
+            size = grown
+            found[-1][1].append((index, tokens))
+            found[-1] = (size, found[-1][1])
+        else:
+            size = len(tokens)
+            found.append((size, [(index, tokens)]))
+    return [(size, tree) for size, tree in found]
+
+
+def longest_in_trees(model: Any) -> int:
+    """Rows up to this many tokens may be packed; 0 where the model does not honour the layout.
+
+    A layer that looks back a limited way would need a layout of its own beyond that way. Whether a
+    model honours mask and positions is tried: a small tree must give what its rows give alone.
+    """
+    config = model.config.get_text_config()
+    ways = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    limit = min((int(way) for way in ways if way), default=1 << 30)
+    return limit if limit > _TRIAL and _honours_layout(model) else 0
+
+
+def _honours_layout(model: Any) -> bool:
+    """Whether a packed row gives the logits of its rows, as far as the model's dtype can tell."""
+    import torch
+
+    rows = [tuple(range(1, _TRIAL)), (*range(1, _TRIAL // 2), *range(_TRIAL // 2 - 1, 0, -1))]
+    packed = Packed()
+    packed.add(0, rows[0], None)
+    packed.add(1, rows[1], 0)
+    device = next(model.parameters()).device
+    together = model(
+        torch.tensor([packed.tokens], device=device),
+        position_ids=torch.tensor([packed.depths], device=device),
+        attention_mask=mask_of([packed], 0, model.dtype).to(device),
+        use_cache=False,
+    ).logits[0]
+    tolerance = (
+        64 * torch.finfo(model.dtype).eps
+    )  # of the largest logit; a wrong layout is off by 1
+    for index, row in enumerate(rows):
+        alone = model(torch.tensor([row], device=device), use_cache=False).logits[0]
+        if (together[packed.paths[index]] - alone).abs().max() > tolerance * alone.abs().max():
+            return False
+    return True

@@ -1,0 +1,113 @@
+"""Beginnings that many token rows share, found from the tokens alone.
+
+A *stem* (the few-shot preamble of a subject) is read once, and its key-value cache serves all rows
+that begin with it. Which stems those are is the choice that reads the fewest tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+_STEM_COST = 256  # tokens' worth of work to begin a stem: its own pass, and batches left half full
+
+
+@dataclass(frozen=True)
+class Stem:
+    """Rows (by index, in lexicographic order) that share their first `length` tokens."""
+
+    length: int
+    rows: tuple[int, ...]
+
+
+@dataclass
+class _Node:
+    """A beginning shared by the rows at places `first` to `last` of the sorted order."""
+
+    depth: int
+    first: int
+    last: int = -1
+    children: list[_Node] = field(default_factory=list)
+    gain: int = 0  # tokens saved at best by stems within this node
+    is_stem: bool = False
+
+
+def find_stems(rows: Sequence[Sequence[int]], free: Sequence[int]) -> list[Stem]:
+    """Stems that together hold every row once and read the fewest tokens; the last may be empty.
+
+    Args:
+        rows: Token rows.
+        free: Of each row, how many of its first tokens may be read ahead of the rest.
+
+    Cost: sorting the rows, and time in proportion to their number.
+    """
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    if not order:
+        return []
+    beginnings = [tuple(rows[index][: free[index]]) for index in order]
+    stems = []
+    apart: list[int] = []
+    place = 0
+    for node in _chosen(_tree(beginnings)):
+        apart += order[place : node.first]
+        stems.append(Stem(node.depth, tuple(order[node.first : node.last + 1])))
+        place = node.last + 1
+    apart += order[place:]
+    return [*stems, Stem(0, tuple(apart))] if apart else stems
+
+
+def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two rows have in common at their start, by bisection.
+
+    Example:
+        >>> shared_length((1, 2, 3), (1, 2, 4, 5))
+        2
+    """
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _tree(beginnings: Sequence[tuple[int, ...]]) -> _Node:
+    """The tree of all beginnings that neighbours share; its root shares nothing."""
+    path = [_Node(0, 0)]
+    for place in range(1, len(beginnings)):
+        shared = shared_length(beginnings[place - 1], beginnings[place])
+        first, child = place - 1, None
+        while path[-1].depth > shared:
+            child = path.pop()
+            child.last, first = place - 1, child.first
+            if path[-1].depth >= shared:
+                path[-1].children.append(child)
+                child = None
+        if path[-1].depth < shared:
+            path.append(_Node(shared, first, children=[child] if child else []))
+    while True:
+        node = path.pop()
+        node.last = len(beginnings) - 1
+        if not path:
+            return node
+        path[-1].children.append(node)
+
+
+def _chosen(root: _Node) -> Iterator[_Node]:
+    """The nodes to make stems of, in the order of their places."""
+    nodes = [root]
+    for node in nodes:
+        nodes.extend(node.children)
+    for node in reversed(nodes):  # children first
+        own = node.depth * (node.last - node.first) - _STEM_COST
+        apart = sum(child.gain for child in node.children)
+        node.gain, node.is_stem = max(0, own, apart), own > max(0, apart)
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.is_stem:
+            yield node
+        else:
+            waiting.extend(reversed(node.children))

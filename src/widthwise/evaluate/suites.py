@@ -1,0 +1,98 @@
+"""Which tasks are asked for: suites, headline metrics and where lm-eval keeps them, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import RunError
+
+CHAT = "@chat"  # ends the name of a task that is asked with the chat template
+
+_PAPER = {
+    "wikitext": 0,
+    "lambada_openai": 0,
+    "mmlu": 5,
+    "gsm8k": 5,
+    "arc_challenge": 0,
+    "hellaswag": 0,
+    "winogrande": 0,
+    "piqa": 0,
+    "boolq": 0,
+    "truthfulqa_mc1": 0,
+    "truthfulqa_mc2": 0,
+    "ifeval": 0,
+    "leaderboard_musr": 0,
+}
+_INSTRUCT = ["ifeval", "leaderboard_musr", "truthfulqa_mc1", "truthfulqa_mc2", "lambada_openai"]
+_INSTRUCT += ["mmlu", "gsm8k"]
+_EMBEDDED = ["hellaswag", "arc_easy", "arc_challenge", "piqa", "winogrande", "boolq", "sciq"]
+_EMBEDDED += ["openbookqa", "prose", "ifbench"]
+
+# Suite -> name of a task -> its solved examples ("shots").
+SUITES: dict[str, dict[str, int]] = {
+    "paper": _PAPER,
+    "paper-instruct": {name + end: _PAPER[name] for name in _INSTRUCT for end in ("", CHAT)},
+    "embedded": {"mmlu": 5, **dict.fromkeys(_EMBEDDED, 0)},
+}
+
+# The metric of a task where it is not the first that lm-eval lists, and the filter likewise.
+METRICS = {
+    "arc_challenge": "acc_norm",
+    "arc_easy": "acc_norm",
+    "hellaswag": "acc_norm",
+    "openbookqa": "acc_norm",
+    "piqa": "acc_norm",
+}
+FILTERS = {"gsm8k": "flexible-extract"}
+
+# The folders of lm-eval's tasks that the suites use: to read these few takes 0.03 s, to read all
+# of lm-eval's 14,000 tasks 5 s.
+FOLDERS = ["arc", "gsm8k", "hellaswag", "ifeval", "lambada", "leaderboard/musr", "mmlu/default"]
+FOLDERS += ["openbookqa", "piqa", "sciq", "super_glue", "truthfulqa", "wikitext", "winogrande"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One name that was asked for.
+
+    Attributes:
+        task: lm-eval's name of a task, group or tag, or the path of a task YAML.
+        shots: Solved examples in the prompt; None for as many as lm-eval's own task has.
+        chat: Whether the chat template is applied.
+        embedded: Whether the documents are those of the embedded data.
+    """
+
+    task: str
+    shots: int | None = None
+    chat: bool = False
+    embedded: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the task is given as the path of a YAML file."""
+        return self.task.endswith((".yaml", ".yml"))
+
+
+def wanted_tasks(names: Sequence[str]) -> tuple[Wanted, ...]:
+    """What the names ask for, suites taken apart, in order, each once.
+
+    Raises:
+        RunError: A suite has no such task (`SUITE:TASK`).
+    """
+    wanted: list[Wanted] = []
+    for name in names:
+        suite, _, one = name.partition(":")
+        asked: dict[str, int | None] = {name: None}
+        if suite in SUITES and not one:
+            asked = {**SUITES[suite]}
+        elif suite in SUITES and one in SUITES[suite]:
+            asked = {one: SUITES[suite][one]}
+        elif suite in SUITES:
+            raise RunError(f"suite {suite} has no task {one!r}; it has {', '.join(SUITES[suite])}")
+        for task, shots in asked.items():
+            base = task.removesuffix(CHAT)
+            wanted.append(
+                Wanted(task=base, shots=shots, chat=base != task, embedded=suite == "embedded")
+            )
+    return tuple(dict.fromkeys(wanted))

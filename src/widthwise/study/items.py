@@ -1,0 +1,74 @@
+"""Item-level results: a Parquet file a cell, a row an item."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from ..evaluate import Answer
+
+FOLDER = "items"
+
+
+def write_items(
+    folder: Path, cell: str, answers: Sequence[Answer], shares: Sequence[float]
+) -> None:
+    """Write what a model said to each item, whole or not at all, to `folder/items/CELL.parquet`.
+
+    Columns: `item`; `share` in the score; `metrics`, JSON; `text` that was written, with its
+    `tokens`, whether it was `capped` and whether it `loops`; `log_likelihoods` (nats) and `greedy`
+    of the options. A column that does not apply holds nulls.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    path = folder / FOLDER / f"{cell}.parquet"
+    partial = path.with_suffix(".partial")
+    rows = [_row(answer) for answer in answers]
+    for number, row in enumerate(rows):
+        row["share"] = shares[number] if shares else None
+    try:
+        path.parent.mkdir(exist_ok=True)
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema()), partial)
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(f"{path} was not written: {error}") from error
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("item", pa.string()),
+            ("share", pa.float64()),
+            ("metrics", pa.string()),
+            ("text", pa.string()),
+            ("tokens", pa.int32()),
+            ("capped", pa.bool_()),
+            ("loops", pa.bool_()),
+            ("log_likelihoods", pa.list_(pa.float64())),
+            ("greedy", pa.list_(pa.bool_())),
+        ]
+    )
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    row: dict[str, Any] = {"item": answer.id, "metrics": json.dumps(answer.metrics, default=float)}
+    first = answer.responses[0]
+    if isinstance(first, str):
+        row |= {"text": first, "tokens": answer.tokens}
+        row |= {"capped": answer.capped, "loops": answer.loops}
+    elif isinstance(first, tuple):
+        row["log_likelihoods"] = [float(value) for value, _ in answer.responses]
+        row["greedy"] = [bool(greedy) for _, greedy in answer.responses]
+    else:
+        row["log_likelihoods"] = [float(value) for value in answer.responses]
+    return row

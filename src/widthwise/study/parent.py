@@ -1,0 +1,161 @@
+"""The dense model of a study, loaded once, at whatever width is asked for."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .. import __version__
+from ..arch import Target, resolve, text_config
+from ..errors import RunError
+from ..prune import Checkpoint, Nested, Plan, fingerprint, loaded, locate, make_plan
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model at one width; the dense one has no criterion.
+
+    Attributes:
+        criterion: How its neurons are chosen; None for the dense model.
+        asked: The width as asked for: an expansion ratio (`"2.4x"`) or a share of neurons to
+            remove (`"40%"`); `"dense"`.
+    """
+
+    criterion: str | None
+    asked: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.criterion} {self.asked}" if self.criterion else "dense"
+
+    @property
+    def target(self) -> Target:
+        return Target("remove" if self.asked.endswith("%") else "to", self.asked)
+
+
+class Parent:
+    """A checkpoint, its tokenizer, and its model in memory, which can be narrowed and widened.
+
+    Args:
+        model: As `locate` takes it.
+        dtype: `"bfloat16"`, `"float32"` or `"float16"`; may be set later, before the model loads.
+        device: `"cpu"`, `"cuda"` ...
+        seed: Of the random criterion.
+    """
+
+    def __init__(self, model: str, *, dtype: str | None, device: str, seed: int) -> None:
+        self.model = model
+        self.dtype = dtype
+        self.device = device
+        self.seed = seed
+        self._nested: Nested[Any] | None = None
+        self._sorted: str | None = None
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(*locate(self.model))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        with self.checkpoint as weights:
+            return fingerprint(weights)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return loaded(self.checkpoint.path, AutoTokenizer.from_pretrained)
+
+    @cached_property
+    def dense(self) -> Any:
+        """The model in memory; it stands sorted once `at` has been used."""
+        from transformers import AutoModelForCausalLM
+
+        loader: Any = AutoModelForCausalLM
+        dense: Any = loaded(
+            self.checkpoint.path, lambda path: loader.from_pretrained(path, dtype=self.dtype).eval()
+        )
+        return dense.to(self.device)
+
+    def plan(self, network: Network) -> Plan | None:
+        """Which neurons of the model in memory a network keeps; None for the dense one."""
+        if network.criterion is None:
+            return None
+        self._widen()
+        return make_plan(self.dense, **self._asked(network))
+
+    def stored_plan(self, network: Network) -> Plan:
+        """Which neurons of the checkpoint on disk a network keeps; not of the dense one."""
+        return make_plan(self.model, **self._asked(network))
+
+    def _asked(self, network: Network) -> dict[str, Any]:
+        asked: dict[str, Any] = {network.target.kind: network.asked}
+        return {**asked, "criterion": network.criterion, "seed": self.seed}
+
+    def _widen(self) -> None:
+        """Put the neurons of the model back into their order."""
+        if self._nested is not None:
+            self._nested.close()
+            self._nested, self._sorted = None, None
+
+    def width(self, network: Network) -> int:
+        """Neurons of each block of a network."""
+        architecture = self.checkpoint.architecture
+        if network.criterion is None:
+            return architecture.intermediate_size
+        return resolve(architecture, network.target).width
+
+    @contextmanager
+    def at(self, network: Network) -> Iterator[Any]:
+        """The model, as narrow as the network; the same object each time."""
+        if network.criterion is None and self._nested is None:
+            yield self.dense
+            return
+        if self._nested is None:
+            self._nested = Nested(self.dense)
+        if network.criterion is not None and network.criterion != self._sorted:
+            self._nested.sort(network.criterion, seed=self.seed)
+            self._sorted = network.criterion
+        with self._nested.at(self.width(network)) as model:
+            yield model
+
+    def check_vocabulary(self) -> None:
+        """Raise RunError when the tokenizer knows words that the model does not."""
+        words = len(self.tokenizer)
+        vocabulary = text_config(self.checkpoint.config).get("vocab_size")
+        if isinstance(vocabulary, int) and words > vocabulary:
+            raise RunError(
+                f"{self.checkpoint.path}: the tokenizer has {words} words, "
+                f"the model's vocabulary {vocabulary}"
+            )
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What else fixes a number measured here."""
+        import torch
+        import transformers
+
+        return {
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "device": self.device,
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "openmp_spin": os.environ.get("GOMP_SPINCOUNT"),
+            "widthwise": __version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "python": platform.python_version(),
+        }
+
+
+def default_device() -> str:
+    """CUDA where there is one, else the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

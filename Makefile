@@ -15,6 +15,7 @@ check: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/prune.py
+	$(BIN)/python benchmarks/evaluate.py
 
 docs: .venv/dev
 	$(BIN)/python docs/cli_reference.py
@@ -25,7 +26,7 @@ docs: .venv/dev
 	touch $@
 
 .venv/core: .venv/pip pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[eval]'
 	touch $@
 
 .venv/dev: .venv/core

@@ -10,15 +10,13 @@ remembers anything. HFLM gets the batch size that is its best on a part of the s
     python benchmarks/evaluate.py --parity -o parity  # no timing: are the numbers the same?
 
 Items are runs of neighbours from all over a task: neighbours may share a text (MUSR asks up to
-four questions about one story), as they do in the whole task. MMLU is timed on whole subjects of
-typical length: a small sample of all 57 would share no solved examples.
+four questions about one story), as they do in the whole task. MMLU is timed on one whole
+subject of typical length: a small sample of all 57 subjects would share no solved examples.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from parity import run_parity
 from sides import (
     GENERATION,
     Result,
@@ -35,9 +34,10 @@ from sides import (
     compared,
     fitting,
     load_model,
-    number,
     ours,
+    provenance,
     theirs,
+    write,
 )
 
 from widthwise.cli.main import _bound_busy_waiting, _keep_freed_memory
@@ -46,9 +46,10 @@ from widthwise.evaluate.harness import Document, Task, load_tasks
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "benchmarks"
 RUN = 4  # neighbours that are sampled together
 PARITY_ITEMS = 200
-# Items of each task: what HFLM answers in about 10 s. MMLU: at least so many, in whole subjects.
+# Items of each task: about 18,000 tokens to read for HFLM; more for MMLU, to keep a subject whole.
 LIMITS = {"mmlu": 100, "gsm8k": 16, "ifeval": 32, "wikitext": 4, "leaderboard_musr": 12}
-LIMITS |= {"truthfulqa_mc1": 24, "truthfulqa_mc2": 16, "hellaswag": 48, "ifbench": 32}
+LIMITS |= {"truthfulqa_mc1": 20, "truthfulqa_mc2": 16, "hellaswag": 56, "arc_challenge": 140}
+LIMITS |= {"winogrande": 400, "piqa": 256, "boolq": 112, "lambada_openai": 200, "ifbench": 32}
 OTHER_LIMIT = 100
 GOALS = {"mmlu": 6.0, "truthfulqa_mc1": 5.0, "truthfulqa_mc2": 5.0, "leaderboard_musr": 3.0}
 GOALS |= {"hellaswag": 2.0, "arc_challenge": 2.0, "arc_easy": 2.0}
@@ -58,32 +59,34 @@ OTHER_GOAL, MEAN_GOAL, WHOLE_GOAL = 1.2, 2.2, 4.0
 def work_of(task: Task, limit: int | None) -> Work:
     """Documents of a task to time: `limit`, or by default as many as LIMITS says."""
     total = sum(part.total for part in task.parts)
+    wanted = limit or LIMITS.get(task.name, OTHER_LIMIT)
     if task.name == "mmlu":
-        chosen = whole_subjects(task)[:limit]
+        chosen = whole_subjects(task, wanted)[:limit]
     else:
         runs = [
             documents[start : start + RUN]
             for documents in (list(part.documents()) for part in task.parts)
             for start in range(0, len(documents), RUN)
         ]
-        wanted = limit or LIMITS.get(task.name, OTHER_LIMIT)
         count = min(len(runs), -(-wanted // RUN))
-        places = (number * len(runs) // count for number in range(count))
+        places = ((2 * number + 1) * len(runs) // (2 * count) for number in range(count))
         chosen = [document for place in places for document in runs[place]][:wanted]
     return Work(name=task.name, documents=tuple(chosen), total=total)
 
 
-def whole_subjects(task: Task) -> list[Document]:
-    """All documents of the fewest subjects with enough of them, the most typical lengths first."""
+def whole_subjects(task: Task, wanted: int) -> list[Document]:
+    """All documents of as few subjects as make `wanted`: small ones, typical lengths first."""
     subjects = [list(part.documents()) for part in task.parts]
 
     def length(documents: list[Document]) -> float:
         return statistics.fmean(len(d.instances[0].args[0]) for d in documents)
 
     typical = length([document for documents in subjects for document in documents])
+    small = [documents for documents in subjects if len(documents) <= 1.5 * LIMITS["mmlu"]]
+    small.sort(key=lambda documents: abs(length(documents) - typical))
     chosen: list[Document] = []
-    for documents in sorted(subjects, key=lambda documents: abs(length(documents) - typical)):
-        if len(chosen) < LIMITS["mmlu"]:
+    for documents in small:
+        if len(chosen) < wanted:
             chosen += documents
     return chosen
 
@@ -184,99 +187,6 @@ def verdicts(results: Sequence[Result], sums: Result) -> list[str]:
     ]
 
 
-def parity(work: Work, model: Any, tokenizer: Any) -> Result:
-    """How far both sides are apart, and which is right about the item where they are farthest."""
-    size = fitting([1, 4], work, model, tokenizer)[-1]
-    _, own, _ = answered(partial(ours, model, tokenizer), work)
-    _, hf, _ = answered(partial(theirs, model, tokenizer, size), work)
-    items = [(d, instance) for d in work.documents for instance in d.instances]
-    pairs = [(number(a), number(b)) for a, b in zip(own, hf, strict=True)]
-    worst = max(range(len(pairs)), key=lambda index: abs(pairs[index][0] - pairs[index][1]))
-    document, instance = items[worst]
-    one = replace(work, documents=(replace(document, instances=(instance,)),))
-    _, (exact,), _ = answered(partial(theirs, float64(model), tokenizer, 1), one)
-    return {
-        "task": work.name,
-        "items": len(work.documents),
-        "requests": len(items),
-        **compared(work, own, hf),
-        "worst": {
-            "item": document.id,
-            "option": instance.idx,
-            "ours_nats": pairs[worst][0],
-            "hf_nats": pairs[worst][1],
-            "float64_nats": number(exact),
-        },
-    }
-
-
-def float64(model: Any) -> Any:
-    """A copy in float64, its norms too: transformers computes those in float32 whatever comes.
-
-    Only norms of Llama's kind are mended. Rotations stay as all of the models have them.
-    """
-    import copy
-
-    import torch
-
-    def norm(module: Any, hidden: torch.Tensor) -> torch.Tensor:
-        power = hidden.square().mean(-1, keepdim=True)
-        return module.weight * hidden * torch.rsqrt(power + module.variance_epsilon)
-
-    exact = copy.deepcopy(model).double()
-    for module in exact.modules():
-        if hasattr(module, "variance_epsilon"):
-            module.forward = partial(norm, module)
-    return exact
-
-
-def settings_of(model: str, suite: str, dtype: str, **more: Any) -> Result:
-    import lm_eval
-    import torch
-    import transformers
-
-    return {
-        "model": model,
-        "suite": suite,
-        "dtype": dtype,
-        **more,
-        "threads": torch.get_num_threads(),
-        "processor": platform.processor() or platform.machine(),
-        "lm_eval": lm_eval.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
-
-
-def write(path: Path, content: Any) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f"{path.name}.partial")
-    partial_path.write_text(json.dumps(content, indent=2) + "\n")
-    partial_path.replace(path)
-
-
-def run_parity(tasks: Sequence[Task], model: Any, tokenizer: Any, folder: Path, settings: Result) -> None:
-    """Every log-likelihood task; one that the folder holds with these settings is not run again."""
-    for task in tasks:
-        work = Work(name=task.name, documents=tuple(task.documents()), total=0)
-        if work.kind == GENERATION:
-            continue
-        path = folder / f"{task.name}.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        if known.get("settings") != settings:
-            known = {"settings": settings, "source": task.source, **parity(work, model, tokenizer)}
-            write(path, known)
-        worst = known["worst"]
-        off = {s: worst[f"{s}_nats"] - worst["float64_nats"] for s in ("ours", "hf")}
-        click.echo(
-            f"{task.name:17} {known['items']:4} items, {known['requests']} log-likelihoods: largest "
-            f"difference {known['largest_difference_nats']:.3g} nats, {len(known['differing'])} "
-            f"documents answered differently; worst {worst['item']} option {worst['option']}: "
-            f"float64 {worst['float64_nats']:.6f}, ours {off['ours']:+.2g}, hf {off['hf']:+.2g}"
-        )
-
-
 def run_timing(
     tasks: Sequence[Task], limit: int | None, out: Path | None, settings: Result, **how: Any
 ) -> None:
@@ -300,25 +210,64 @@ def run_timing(
 
 
 def numbers(_context: Any, _parameter: Any, text: str) -> list[int]:
-    try:
-        return sorted({int(part) for part in text.split(",") if int(part) > 0})
-    except ValueError as error:
-        raise click.BadParameter(f"must be numbers with commas between; got {text!r}") from error
+    sizes = sorted({int(part) for part in text.split(",") if part.strip().isdecimal()})
+    if not sizes or sizes[0] < 1:
+        raise click.BadParameter(f"must be numbers from 1 on with commas between; got {text!r}")
+    return sizes
 
 
-@click.command(help=__doc__.replace("\n\n", "\n\n\b\n"))
+@click.command()
 @click.argument("model", default="smollm2")
-@click.option("--tasks", "names", help="Some of the suite's tasks, commas between.  [default: all]")
-@click.option("--limit", type=click.IntRange(min=RUN), help="Items a task.  [default: by task]")
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), default="bfloat16")
+@click.option("--tasks", "names", help="Some of the suite's tasks, with commas between.")
+@click.option("--limit", type=click.IntRange(min=RUN), help="Items a task; else by task.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=DATA if DATA.is_dir() else None,
+    help="Folder of documents for the paper's suite; without one, the embedded suite.",
+)
+@click.option(
+    "--dtype", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True
+)
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--batch-sizes", "sizes", default="1,4,16,32", callback=numbers, show_default=True)
 @click.option("--new-tokens", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option("--parity", "is_parity", is_flag=True, help="Compare in float32, without timing.")
-@click.option("-o", "out", type=click.Path(path_type=Path), help="JSON file; a folder for parity.")
-def main() -> None:
-    pass
+@click.option("--parity", "is_parity", is_flag=True, help="In float32 and without timing.")
+@click.option("-o", "out", type=click.Path(path_type=Path), help="JSON; with --parity a folder.")
+def main(
+    model: str,
+    names: str | None,
+    limit: int | None,
+    data: Path | None,
+    dtype: str,
+    repeats: int,
+    sizes: list[int],
+    new_tokens: int,
+    is_parity: bool,
+    out: Path | None,
+) -> None:
+    """Time SharedPrefixLM beside lm-eval's HFLM on MODEL, or compare their numbers (--parity)."""
+    if is_parity and out is None:
+        raise click.UsageError("--parity needs a folder for its results: add -o FOLDER")
+    _bound_busy_waiting()
+    _keep_freed_memory()
+    suite = "paper" if data else "embedded"
+    limit = (limit or PARITY_ITEMS) if is_parity else limit
+    tasks = load_tasks([suite], data=data, limit=limit if is_parity else None)
+    wanted = names.split(",") if names else [task.name for task in tasks]
+    if unknown := set(wanted) - {task.name for task in tasks}:
+        raise click.UsageError(f"the suite {suite} has no task {', '.join(sorted(unknown))}")
+    tasks = tuple(task for task in tasks if task.name in wanted)
+    dtype = "float32" if is_parity else dtype
+    network, tokenizer = load_model(model, dtype)
+    settings = provenance(model=model, suite=suite, dtype=dtype, limit=limit)
+    click.echo(", ".join(f"{name} {value}" for name, value in settings.items()))
+    if is_parity and out is not None:
+        run_parity(tasks, network, tokenizer, out, settings)
+        return
+    settings["load_average_before"] = os.getloadavg()[0]
+    how = {"sizes": sizes, "repeats": repeats, "new_tokens": new_tokens}
+    run_timing(tasks, limit, out, settings, model=network, tokenizer=tokenizer, **how)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
+import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from widthwise.evaluate.harness import Document
@@ -35,8 +38,8 @@ class Work:
 
     @property
     def part(self) -> Work:
-        """A quarter of the documents from all over, at least 8: to find a batch size on."""
-        count = min(len(self.documents), max(8, len(self.documents) // 4))
+        """A quarter of the documents from all over, at least 4: to find a batch size on."""
+        count = min(len(self.documents), max(4, len(self.documents) // 4))
         places = (number * len(self.documents) // count for number in range(count))
         return replace(self, documents=tuple(self.documents[place] for place in places))
 
@@ -136,3 +139,25 @@ def chosen(document: Document, answers: Sequence[Any]) -> tuple[Any, ...]:
     return values.index(max(values)), by_length.index(max(by_length))
 
 
+def provenance(**settings: Any) -> Result:
+    """What fixes the numbers of a run, beside the machine."""
+    import lm_eval
+    import torch
+    import transformers
+
+    return {
+        **settings,
+        "threads": torch.get_num_threads(),
+        "processor": platform.processor() or platform.machine(),
+        "lm_eval": lm_eval.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def write(path: Path, content: Any) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_path = path.with_name(f"{path.name}.partial")
+    partial_path.write_text(json.dumps(content, indent=2) + "\n")
+    partial_path.replace(path)

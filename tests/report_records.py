@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,60 @@ def score(
         duration_sec=4.2,
         settings={**SETTINGS, "shots": 5 if quantity == "mmlu" else 0},
     )
+
+
+def sweep_records(items: int = 200) -> list[Record]:
+    """What `widthwise evaluate` stores of 13 tasks: perplexities, written texts, no floor, gaps."""
+    rng = np.random.default_rng(1)
+    at = [(None, "dense", DENSE)]
+    at += [(c, asked, w) for c in ("ppm", "random") for asked, w in ASKED.items()]
+    records = [found for place in at for found in costs(place, rng) if found.quantity != "decode"]
+    names = ("mmlu", "arc", "hellaswag", "piqa", "boolq", "winogrande", "mc1", "mc2", "musr")
+    for number, name in enumerate((*names, "gsm8k", "ifeval")):
+        difficulty = rng.uniform(size=items)
+        for index, place in enumerate(at):
+            right = (difficulty < 0.7 * 0.93**index).astype(float)
+            made = score(place, name, right, floor=0.25, floor_kind=f"always option {number % 4}")
+            written = {"capped": 0.125, "loops": 0.5} if name in ("gsm8k", "ifeval") else {}
+            settings = described(f"{name}-metric,none", chance_corrected=None, **written)
+            if not written:
+                settings["chance_corrected"] = (made.value - 0.25) / 0.75
+            records.append(replace(made, settings={**made.settings, **settings}))
+    for name, floor in (("wikitext", 412.0), ("lambada_openai", None)):
+        for index, place in enumerate(at):
+            values = 20.0 * 4.0**index * (1 + rng.normal(0, 0.3, items))
+            made = score(place, name, values, unit="word_perplexity", higher_is_better=False)
+            no_floor = None if floor else "no trivial answerer is known"
+            settings = described("word_perplexity,none", no_floor=no_floor, chance_corrected=None)
+            settings |= {"floors": {"word frequencies of these texts": floor} if floor else {}}
+            kind = "word frequencies of these texts" if floor else None
+            made = replace(made, floor=floor, floor_kind=kind)
+            records.append(replace(made, settings={**made.settings, **settings}))
+    gone = {"value": None, "standard_error": None, "items": (), "reason": "no memory", "n": 0}
+    bare = {"floor": None, "floor_kind": None, "higher_is_better": None, "settings": SETTINGS}
+    lost = (("mmlu", None), ("piqa", "random"))
+    return [
+        replace(r, **gone, **bare)
+        if (r.quantity, r.criterion) in lost and r.asked in ("dense", "1.6x")
+        else r
+        for r in records
+    ]
+
+
+def described(metric: str, **changes: Any) -> dict[str, Any]:
+    """The settings in which a record says what its score is."""
+    return {
+        "metric": metric,
+        "shots": 0,
+        "source": "200 of 1,319 items, seed 0",
+        "floors": {"chance": 0.25, "always 'A'": 0.2},
+        "no_floor": None,
+        "chance_corrected": 0.1,
+        "metrics": {metric: 0.4},
+        "capped": None,
+        "loops": None,
+        **changes,
+    }
 
 
 def costs(at: tuple[str | None, str, int], rng: np.random.Generator) -> list[Record]:

@@ -14,34 +14,15 @@ from typing import Any
 import pytest
 import transformers as hf
 from click.testing import CliRunner
-from families import SHAPE
 
-from widthwise.assets import embedded_model
 from widthwise.cli import main
-from widthwise.errors import AssetError, OutputError, RunError
+from widthwise.errors import OutputError, RunError
 from widthwise.study import Demo, DemoSettings, Record, load
 from widthwise.study.folder import locked
 
 QUANTITIES = 8  # parameters, bytes, prose and five tasks
 CELLS = 13 * QUANTITIES + 7 * 2  # of 13 networks; speed of dense and six widths
-SMALL = ["--items", "2", "--passages", "2", "--dtype", "float32"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: Any) -> Path:
-    """A tiny random Llama with the embedded model's tokenizer."""
-    try:
-        embedded = embedded_model()
-    except AssetError as error:
-        pytest.skip(f"the embedded model cannot be had: {error}")
-    folder = tmp_path_factory.mktemp("demo") / "tiny"
-    config = hf.LlamaConfig(**{**SHAPE, "vocab_size": 49152, "max_position_embeddings": 2048})
-    import torch
-
-    torch.manual_seed(0)
-    hf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    hf.AutoTokenizer.from_pretrained(embedded).save_pretrained(folder)
-    return folder
+SMALL = ["--items", "2", "--dtype", "float32"]
 
 
 def numbers(records: list[Record]) -> dict[str, Any]:
@@ -54,9 +35,11 @@ def numbers(records: list[Record]) -> dict[str, Any]:
 
 
 @pytest.mark.demo
-def test_a_demo_prints_reports_and_keeps_a_checkpoint(model: Path, tmp_path: Path) -> None:
+def test_a_demo_prints_reports_and_keeps_a_checkpoint(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    result = CliRunner().invoke(main, ["demo", str(model), "-o", str(out), *SMALL])
+    result = CliRunner().invoke(main, ["demo", str(tiny_checkpoint), "-o", str(out), *SMALL])
     assert result.exit_code == 0, result.output
     records = load(out / "records.jsonl")
     assert len(records) == len({r.cell for r in records}) == CELLS
@@ -69,19 +52,21 @@ def test_a_demo_prints_reports_and_keeps_a_checkpoint(model: Path, tmp_path: Pat
     assert hf.AutoModelForCausalLM.from_pretrained(folder).config.intermediate_size == 47
 
     before = (out / "records.jsonl").read_bytes()
-    again = CliRunner().invoke(main, ["demo", str(model), "-o", str(out), *SMALL])
+    again = CliRunner().invoke(main, ["demo", str(tiny_checkpoint), "-o", str(out), *SMALL])
     assert again.exit_code == 0
     assert (out / "records.jsonl").read_bytes() == before
     assert again.stdout == result.stdout
 
 
 @pytest.mark.demo
-def test_killed_demos_go_on_and_end_with_the_same_records(model: Path, tmp_path: Path) -> None:
-    whole = Demo(tmp_path / "whole", _settings(model)).run()
+def test_killed_demos_go_on_and_end_with_the_same_records(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    whole = Demo(tmp_path / "whole", _settings(tiny_checkpoint)).run()
     out = tmp_path / "killed"
     for records_before_kill in (3, 40, 90):
         child = subprocess.Popen(
-            [sys.executable, "-m", "widthwise", "demo", model, "-o", out, *SMALL],
+            [sys.executable, "-m", "widthwise", "demo", tiny_checkpoint, "-o", out, *SMALL],
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -93,19 +78,19 @@ def test_killed_demos_go_on_and_end_with_the_same_records(model: Path, tmp_path:
         child.wait()
         with open(file, "ab") as torn:
             torn.write(b'{"cell": "half a li')
-    resumed = Demo(out, _settings(model)).run()
+    resumed = Demo(out, _settings(tiny_checkpoint)).run()
     assert len(resumed) == CELLS
     assert numbers(resumed) == numbers(whole)
 
 
 def _settings(model: Path, **changes: Any) -> DemoSettings:
-    small = {"items": 2, "passages": 2, "dtype": "float32"}
+    small = {"items": 2, "dtype": "float32"}
     return DemoSettings(model=str(model), **{**small, **changes})
 
 
 @pytest.mark.demo
-def test_the_same_items_meet_every_width(model: Path, tmp_path: Path) -> None:
-    records = Demo(tmp_path / "out", _settings(model)).run()
+def test_the_same_items_meet_every_width(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    records = Demo(tmp_path / "out", _settings(tiny_checkpoint)).run()
     for quantity in ("prose", "mmlu", "hellaswag"):
         column = [r for r in records if r.quantity == quantity]
         assert len({(r.n, r.floor, len(r.items)) for r in column}) == 1

@@ -68,6 +68,13 @@ def test_append_and_load_keep_order(tmp_path: Path) -> None:
     assert [r.cell for r in load(path)] == ["a", "b", "c"]
 
 
+def test_a_cell_measured_again_is_its_last_record_in_the_place_of_its_first(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    missing = example(cell="a", value=None, reason="killed")
+    append(path, [missing, example(cell="b"), example(cell="a", value=2.0)])
+    assert [(r.cell, r.value) for r in load(path)] == [("a", 2.0), ("b", 1.0)]
+
+
 def test_a_torn_last_line_is_dropped_and_does_not_spoil_the_next(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     append(path, [example(cell="a"), example(cell="b")])

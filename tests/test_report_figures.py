@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
-from report_records import TASKS, make_records
+from report_records import TASKS, make_records, sweep_records
 
 from widthwise.errors import RunError
 from widthwise.prune.importance import CRITERIA
@@ -68,6 +68,61 @@ def test_quality_without_floor_draws_none() -> None:
     records = [replace(r, floor=None, floor_kind=None) for r in of("piqa")]
     ax = plot_quality(records, panel()[1])
     assert [artist for artist in ax.lines if artist.get_gid() == "floor"] == []
+
+
+def sweep(quantity: str) -> list[Record]:
+    return [r for r in sweep_records() if r.quantity == quantity]
+
+
+def test_a_perplexity_that_spans_tenfold_is_drawn_on_a_log_scale() -> None:
+    ax = plot_quality(sweep("wikitext"), panel()[1])
+    assert ax.get_yscale() == "log"
+    low, high = ax.get_ylim()
+    values = [r.value for r in sweep("wikitext") if r.value]
+    assert 0 < low < min(values) < max(values) < high < 10 * max(values)
+    assert any("log scale" in text.get_text() for text in ax.texts)
+    assert line(ax, "floor") == [412.0, 412.0]
+    near = [replace(r, value=20.0 + r.width / 1000, floor=190.0) for r in sweep("wikitext")]
+    assert plot_quality(near, panel()[1]).get_yscale() == "linear"
+    assert plot_quality(of("prose"), panel()[1]).get_yscale() == "linear"
+    assert plot_quality(of("piqa"), panel()[1]).get_yscale() == "linear"
+
+
+def test_an_interval_down_to_0_leaves_a_log_scale_its_range() -> None:
+    values = [r.value for r in sweep("wikitext") if r.value]
+    for share in (0.51021, 2.0):  # of the value: an interval that ends just above 0, and below
+        wide = [replace(r, standard_error=share * r.value) for r in sweep("wikitext") if r.value]
+        low, _ = plot_quality(wide, panel()[1]).get_ylim()
+        assert low > min(values) / 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("chance", ["chance"]),
+        ("always option 2", ["always", "option 2"]),
+        ("the prompt echoed 10 times", ["the prompt", "echoed 10", "times"]),
+        ("always 'a very long answer that is right more often'", None),
+    ],
+)
+def test_floor_is_named_after_its_answerer(kind: str, lines: list[str] | None) -> None:
+    records = [replace(r, floor=0.5, floor_kind=kind) for r in of("piqa")]
+    (text,) = (
+        t.get_text() for t in plot_quality(records, panel()[1]).texts if "0.500" in t.get_text()
+    )
+    said = text.split("\n")
+    assert said[-1] == "0.500"
+    assert max(map(len, said)) <= 13
+    if lines is not None:
+        assert said[:-1] == lines
+    else:
+        assert len(said) == 5
+        assert said[3].endswith("…")
+
+
+def test_a_missing_dense_score_leaves_the_floor() -> None:
+    ax = plot_quality(sweep("mmlu"), panel()[1])
+    assert line(ax, "floor") == [0.25, 0.25]
 
 
 def test_speed_is_a_ratio_to_dense_with_intervals_and_repeats() -> None:

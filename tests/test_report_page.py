@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from report_records import make_records, record
+from report_records import make_records, record, sweep_records
 
 from widthwise.errors import OutputError, RunError
 from widthwise.report import write_page
@@ -89,7 +89,12 @@ def test_page_says_how_it_was_measured(html: str) -> None:
     text = Page(html).text
     for said in ("torch 2.13.0", "bfloat16", "frequencies of single bytes", "always 'yes'"):
         assert said in text
-    assert "5 (mmlu)" in text  # a setting that differs between quantities
+    assert "accuracy, 5 shots, n = 100" in text
+
+
+def test_setting_that_differs_is_said_of_each_quantity() -> None:
+    halved = [replace(r, settings={"budget": len(r.quantity)}) for r in some("mmlu", "boolq")]
+    assert dict(setting_rows(halved, {})) == {"budget": "4 (mmlu); 5 (boolq)"}
 
 
 def test_setting_left_open_is_what_the_records_say() -> None:
@@ -113,6 +118,29 @@ def test_page_carries_all_records(html: str) -> None:
     assert [row["cell"] for row in rows] == [r.cell for r in records]
     assert [float(row["value"]) for row in rows] == [r.value for r in records]
     assert tuple(map(float, rows[0]["items"].split())) == records[0].items
+
+
+def test_page_of_a_sweep_shows_every_task(tmp_path: Path) -> None:
+    page = Page(write(tmp_path / "page.html", sweep_records()))
+    assert page.open == []
+    assert page.tags.count("svg") == 13 + 2  # the size and prefill
+    assert page.tags.count("details") == 13
+    for said in (
+        "n = 200; no floor: no trivial answerer is known",
+        "Sample: 200 of 1,319 items, seed 0.",
+        "chance: 0.250; always 'A': 0.200.",
+        "log scale",
+        "Capped is the share",
+    ):
+        assert said in page.text
+    settings = page.text[page.text.index("How this was measured") :]
+    assert "chance corrected" not in settings  # the table of scores has it
+
+
+def test_page_says_that_intervals_are_anytime_valid(tmp_path: Path) -> None:
+    made = [replace(r, settings={"until": 0.05}) for r in some("piqa")]
+    assert "confidence sequence by betting" in Page(write(tmp_path / "a.html", made)).text
+    assert "by betting" not in Page(write(tmp_path / "b.html", some("piqa"))).text
 
 
 def test_page_escapes_what_users_named(tmp_path: Path) -> None:

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from widthwise.errors import RunError
-from widthwise.stats import Interval, confidence_sequence, first_narrow, paired_difference
+from widthwise.stats import (
+    Interval,
+    confidence_sequence,
+    first_narrow,
+    paired_difference,
+    sequential_difference,
+)
 from widthwise.stats.sequential import ODDS_EXPONENTS, PRECISION, _ends
 
 SLACK = 10 * PRECISION  # ends are found to PRECISION of a range of 2, on either side
@@ -219,3 +225,77 @@ def test_what_cannot_be_is_refused(
 def test_a_half_width_that_is_not_above_0_is_refused(half_width: float) -> None:
     with pytest.raises(RunError, match="a half width must be above 0; got"):
         first_narrow([0.0], half_width)
+
+
+@pytest.mark.parametrize(("differ", "mean"), [(0.1, -0.05), (0.3, 0.1), (0.1, 0.01), (0.02, 0.02)])
+def test_p_value_is_the_smallest_alpha_whose_sequence_excludes_0(
+    differ: float, mean: float
+) -> None:
+    values = answers(np.random.default_rng(10), 400, differ=differ, mean=mean)
+    p_value = sequential_difference(values == 1, values == -1).p_value
+
+    def excludes_0(alpha: float) -> bool:
+        found = confidence_sequence(values, confidence=1 - alpha)
+        return not found.low <= 0 <= found.high
+
+    low, high = 1e-12, 1.0 - 1e-9
+    if not excludes_0(high):
+        assert p_value == 1.0
+        return
+    while high / low > 1.001:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if excludes_0(middle) else (middle, high)
+    # The bisection ends within a factor of 1.001; the ends are moved by 1e-10 of the range.
+    assert p_value == pytest.approx(high, rel=2e-3)
+
+
+def test_p_value_is_rarely_small_at_any_stop_if_nothing_differs() -> None:
+    rng = np.random.default_rng(11)
+    runs, small = 300, 0
+    for _ in range(runs):
+        values = answers(rng, 500, differ=0.1, mean=0.0)
+        # Who stops at the smallest p has this one: the p-value never rises.
+        small += sequential_difference(values == 1, values == -1).p_value <= 0.2
+    # Were the chance as large as it may be, so many would come once in a thousand.
+    assert small <= binom.ppf(0.999, runs, 0.2)
+
+
+def test_sequential_difference_takes_the_items_that_both_have() -> None:
+    rng = np.random.default_rng(12)
+    a, b = rng.integers(0, 2, 301), rng.integers(0, 2, 500)
+    found = sequential_difference(a, b)
+    assert found == sequential_difference(a, b[:301])
+    assert found.n == 301
+    assert found.value == pytest.approx(np.mean(a - b[:301]), abs=1e-15)  # rounding of one mean
+    interval = confidence_sequence(a - b[:301])
+    assert (found.low, found.high) == (interval.low, interval.high)
+    mirrored = sequential_difference(b, a)
+    assert mirrored.p_value == pytest.approx(found.p_value, rel=1e-9)  # rounding of sums of logs
+    assert mirrored.value == -found.value
+
+
+def test_its_value_is_never_outside_its_interval() -> None:
+    drift = [1.0] * 60 + [0.0] * 24  # prefixes exclude the mean of all
+    found = sequential_difference(drift, [0.0] * 84)
+    assert found.low == found.value > np.mean(drift)
+
+
+def test_equal_answers_differ_by_nothing() -> None:
+    found = sequential_difference([1.0, 0.0] * 100, [1.0, 0.0] * 100)
+    assert (found.value, found.p_value) == (0.0, 1.0)
+    assert found.low < 0 < found.high
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        ([], [1.0], "needs an item that both have; got none"),
+        ([2.0], [1.0], "must be in [0.0, 1.0]; got 2.0"),
+        ([0.0, 1.0], [0.0, float("nan")], "must be in [0.0, 1.0]; got nan"),
+    ],
+)
+def test_a_sequential_difference_refuses_what_is_no_share(
+    a: list[float], b: list[float], message: str
+) -> None:
+    with pytest.raises(RunError, match=re.escape(message)):
+        sequential_difference(a, b)

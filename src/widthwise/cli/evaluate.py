@@ -11,31 +11,50 @@ from typing import Any
 
 import click
 
+from ..arch import Target
 from ..evaluate import BACKENDS, SUITES
 from ..prune import CRITERIA
 
 
-class _List(click.ParamType):
-    """Names with commas between them."""
-
-    name = "list"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+def _names(value: str) -> tuple[str, ...]:
+    """Names with commas between them, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
-class _Points(click.ParamType):
+def _some_names(value: str) -> tuple[str, ...]:
+    """At least one name."""
+    if not (names := _names(value)):
+        raise click.BadParameter(f"{value!r} names nothing; leave the option out for its default.")
+    return names
+
+
+def _widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:
+    """All widths, each one read as what it was given as: `--to 40%` is none."""
+    return (
+        *(Target("to", text).text for text in to),
+        *(Target("remove", text).text for text in remove),
+    )
+
+
+def _items(value: str) -> dict[str, int]:
+    """`200` for all tasks (under the empty name), `mmlu=400` for one; with commas between them."""
+    limits: dict[str, int] = {}
+    for part in _names(value):
+        found = re.fullmatch(r"(?:([^=]+)=)?([0-9]{1,9})", part)
+        if found is None or int(found[2]) < 2:
+            raise click.BadParameter(f"{part!r} is not a number of items, at least 2, or TASK=N.")
+        task = (found[1] or "").strip()
+        if limits.setdefault(task, int(found[2])) != int(found[2]):
+            raise click.BadParameter(f"{value!r} has two limits for {task or 'all tasks'}.")
+    return limits
+
+
+def _points(value: str) -> float:
     """A half width in percentage points (`2pp`), as a fraction."""
-
-    name = "points"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)pp", str(value).strip())
-        if found is None or not 0 < float(found[1]) < 100:
-            self.fail(f"{value!r} is not a number of percentage points such as 2pp", param, ctx)
-        return float(found[1]) / 100
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)pp", value.strip())
+    if found is None or not 0 < float(found[1]) < 100:
+        raise click.BadParameter(f"{value!r} is not a number of percentage points such as 2pp.")
+    return float(found[1]) / 100
 
 
 @click.command(
@@ -46,25 +65,44 @@ class _Points(click.ParamType):
 @click.option(
     "--suite",
     "tasks",
-    type=_List(),
+    type=_some_names,
+    metavar="LIST",
     default="embedded",
     show_default=True,
     help=f"Suites ({', '.join(SUITES)}), one task of a suite (paper:mmlu), tasks of lm-eval, or "
     "task YAML files; with commas between them.",
 )
-@click.option("--to", type=_List(), default="", help="Expansion ratios to cut to: 2.4x,1.6x.")
-@click.option("--remove", type=_List(), default="", help="Shares of neurons to remove: 10%,40%.")
+@click.option(
+    "--to",
+    type=_names,
+    metavar="LIST",
+    default="",
+    help="Expansion ratios to cut to: 2.4x,1.6x.",
+)
+@click.option(
+    "--remove",
+    type=_names,
+    metavar="LIST",
+    default="",
+    help="Shares of neurons to remove: 10%,40%.",
+)
 @click.option(
     "--criterion",
     "criteria",
-    type=_List(),
+    type=_some_names,
+    metavar="LIST",
     default="ppm",
     show_default=True,
     help=f"How neurons are scored: {', '.join(c for c in CRITERIA if c != 'ppm_activation')}. "
     "random is always measured beside them.",
 )
 @click.option(
-    "--limit", type=click.IntRange(2), help="Items a task: a sample, the same at all widths."
+    "--limit",
+    "limits",
+    type=_items,
+    metavar="ITEMS",
+    default="",
+    help="Items a task: a sample, the same at all widths. 200, or 200,ifeval=50,wikitext=8.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
@@ -75,7 +113,8 @@ class _Points(click.ParamType):
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written.")
 @click.option(
     "--until",
-    type=_Points(),
+    type=_points,
+    metavar="POINTS",
     help="End a task for a width when its difference from dense is known to this: 2pp.",
 )
 @click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
@@ -102,10 +141,12 @@ def evaluate(
     from ..study import Sweep, SweepSettings
     from .show import print_table, run
 
-    data = options.pop("data")
+    data, limits = options.pop("data"), options.pop("limits")
     settings = SweepSettings(
         model=model,
-        widths=(*to, *remove),
+        widths=_widths(to, remove),
+        limit=limits.pop("", None),
+        limits=limits,
         data=None if data is None else str(data.resolve()),
         **options,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..study import Record
 
     class _Runs(Protocol):
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 
     Study = TypeVar("Study", bound=_Runs)
 
-WIDE = 200  # columns of a terminal on which the whole table fits; a narrower one gets it in two
-COSTS = ("parameters", "bytes", "prefill", "decode")
+WIDE = 200  # columns of what is no terminal: more than any table takes
+_GAP = 2  # spaces between two columns
+_KEY = "Scores and speeds ± one standard error; differences and ratios with 95 % intervals."
 
 
 def run(make: Callable[..., Study]) -> tuple[Study, list[Record]]:
@@ -83,36 +86,61 @@ class _TimeLeft:
 
 def _line(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
+    from ..report import number
+
     name = f"{record.criterion} {record.asked}" if record.criterion else "dense"
     if record.value is None:
         return f"{name:14} {record.quantity:10} missing: {record.reason}"
-    value = f"{record.value:,.3f}" if record.value < 1000 else f"{record.value:,.0f}"
-    error = "" if record.standard_error is None else f" ± {record.standard_error:.3f}"
-    floor = "" if record.floor is None else f"  (floor {record.floor:.3f})"
-    return f"{name:14} {record.quantity:10} {value}{error} {record.unit}{floor}"
+    value = f"{record.value:,.0f}"
+    if record.unit not in ("count", "bytes"):
+        value = number(record.value, record.unit)
+    error = record.standard_error
+    error_text = "" if error is None else f" ± {number(error, record.unit)}"
+    floor = "" if record.floor is None else f"  (floor {number(record.floor, record.unit)})"
+    return f"{name:14} {record.quantity:10} {value}{error_text} {record.unit}{floor}"
 
 
 def print_table(records: list[Record]) -> None:
+    """The networks and their costs, the scores task by task, what is missing, and the answer."""
     from rich.console import Console
+
+    from ..report import COLUMNS, answer, filled, missing_notes, network_rows, score_tables
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE  # a file or a pipe has no edge to wrap at
+    header, networks = network_rows(records)
+    _print_rows(console, header, networks, [0] * len(header))
+    tables = score_tables(records)
+    rows = [row for task in tables for row in (COLUMNS, *task.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for task in tables:
+        _say(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
+        shown = filled([task])
+        cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]
+        _print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
+    notes = [f"\n{_KEY}", *missing_notes(records), "", *answer(records)]
+    for sentence in notes:
+        _say(console, sentence)
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
+
+
+def _print_rows(
+    console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
+) -> None:
+    """A table without rules; columns are at least so wide, where all of them fit."""
     from rich.markup import escape
     from rich.table import Table
 
-    from ..report import answer, missing_notes, table_rows
-
-    header, rows = table_rows(records)
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDE  # a file or a pipe has no edge to wrap at
-    names, costs = [0, 1], [2, 3, *(i for i, h in enumerate(header) if h in COSTS)]
-    scores = [i for i in range(len(header)) if i not in names + costs]
-    whole = [[*names, *costs[:4], *scores, *costs[4:]]]
-    for columns in whole if console.width >= WIDE else [[*names, *scores], [*names, *costs]]:
-        table = Table(show_lines=True)
-        for column in columns:
-            table.add_column(escape(header[column]))
-        for row in rows:
-            table.add_row(*(escape(row[column]) for column in columns))
-        console.print(table)
-    console.print("Scores and speeds ± one standard error; ratios with 95 % intervals.")
-    for sentence in [*missing_notes(records), *answer(records)]:
-        console.print(sentence, markup=False, highlight=False)
+    fits = (
+        sum(widths) + _GAP * len(widths) <= console.width
+    )  # else rich would cut the last ones off
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    for name, width in zip(header, widths, strict=True):
+        table.add_column(escape(name), min_width=width if fits else None, vertical="top")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)

@@ -1,7 +1,7 @@
 """What a model knows and how it follows instructions: tasks of lm-eval, each beside its floor."""
 
 from .backends import BACKENDS as BACKENDS
-from .backends import language_model as language_model
+from .backends import language_model_of as language_model_of
 from .floors import Floor as Floor
 from .floors import floor_of as floor_of
 from .harness import Chat as Chat

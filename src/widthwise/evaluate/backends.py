@@ -8,7 +8,7 @@ BACKENDS = ("widthwise", "hf")
 _HF_BATCH = 16  # rows a pass of lm-eval's own model
 
 
-def language_model(backend: str, model: Any, tokenizer: Any) -> Any:
+def language_model_of(backend: str, model: Any, tokenizer: Any) -> Any:
     """A language model of lm-eval's kind around a model in memory.
 
     Args:

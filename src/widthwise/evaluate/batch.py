@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .head import Budget, padded
@@ -18,11 +19,15 @@ _REFILL = 0.25  # share of the places that must be free before rows are moved an
 
 @dataclass
 class Row:
-    """A text: prompt `index`, its tokens, at most `limit` new ones, and those written so far."""
+    """A text: the prompt's tokens and those written so far.
 
-    index: int
+    Attributes:
+        ends: Whether it is over, asked after each new token.
+        is_finite: Whether the model's output was finite all along; a text is over where it is not.
+    """
+
     prompt: tuple[int, ...]
-    limit: int
+    ends: Callable[[Sequence[int]], bool]
     new: list[int] = field(default_factory=list)
     is_over: bool = False
     is_finite: bool = True
@@ -55,42 +60,14 @@ class Table:
     def is_empty(self) -> bool:
         return not self._rows
 
-    def admit(self, waiting: deque[Row]) -> None:
-        """Take waiting rows in where places are free, and write a first new token of each."""
+    def step(self, waiting: deque[Row]) -> None:
+        """Write one more token of every row, then take waiting ones in where places are free."""
+        if self._kept is not None:
+            self._continue(self._kept)
+        self._make_room()
         while waiting and len(self._rows) < self.size and (self._joins or not self._rows):
-            free = self.size - len(self._rows)
-            taken = [waiting[0]]
-            for row in list(waiting)[1:free]:
-                longest = max(len(taken[0].tokens), len(row.tokens))
-                if longest * (len(taken) + 1) > self._budget.tokens:
-                    break
-                taken.append(row)
-            self._read(taken)
-            for _ in taken:
-                waiting.popleft()
-
-    def step(self) -> None:
-        """Write one more token of every row."""
-        import torch
-
-        if self._kept is None:
-            return
-        last = torch.tensor([[row.new[-1]] for row in self._rows], device=self._device)
-        seen = self._kept.seen
-        self._kept.seen = torch.cat([seen, seen.new_ones(len(self._rows), 1)], dim=1)
-        self._write(self._rows, last, self._kept)
-
-    def take_out(self, is_over: Callable[[Row], bool]) -> list[Row]:
-        """Rows that have just come to their end."""
-        ended = [row for row in self._rows if not row.is_over and is_over(row)]
-        for row in ended:
-            row.is_over = True
-        places = [place for place, row in enumerate(self._rows) if not row.is_over]
-        gone = len(self._rows) - len(places)
-        if gone >= self.size * _REFILL or not places:
-            self._rows = [self._rows[place] for place in places]
-            self._kept = self._kept.chosen(places) if self._kept and places else None
-        return ended
+            self._admit(waiting)
+            self._make_room()
 
     def give_back(self) -> list[Row]:
         """Empty the table and halve its size: its rows, to be read again with what is written."""
@@ -100,8 +77,40 @@ class Table:
         self._budget.halve()
         return rows
 
-    def _read(self, rows: list[Row]) -> None:
-        """Read whole rows, and join them to those that are there."""
+    def _continue(self, kept: Kept) -> None:
+        """One more token of every row; one that is over stays as long as it is."""
+        import torch
+
+        last = torch.tensor([[row.new[-1]] for row in self._rows], device=self._device)
+        seen = [[int(not row.is_over)] for row in self._rows]
+        kept.seen = torch.cat([kept.seen, torch.tensor(seen, device=self._device)], dim=1)
+        self._write(self._rows, last, kept)
+
+    def _make_room(self) -> None:
+        """Take rows that are over out, once they are enough."""
+        places = [place for place, row in enumerate(self._rows) if not row.is_over]
+        gone = len(self._rows) - len(places)
+        if gone >= self.size * _REFILL or not places:
+            self._kept = self._kept.chosen(places) if self._kept and places else None
+            self._rows = [self._rows[place] for place in places]
+
+    def _admit(self, waiting: deque[Row]) -> None:
+        """Take as many waiting rows in as may be read together, and write a first token of each."""
+        count, longest = 0, 0
+        for row in islice(waiting, self.size - len(self._rows)):
+            longest = max(longest, len(row.tokens))
+            if count and longest * (count + 1) > self._budget.tokens:
+                break
+            count += 1
+        rows = list(islice(waiting, count))
+        read = self._read(rows)
+        self._rows = [*self._rows, *rows]  # before they are joined, so that they can be given back
+        for _ in rows:
+            waiting.popleft()
+        self._kept = read if self._kept is None else self._kept.joined(read)
+
+    def _read(self, rows: list[Row]) -> Kept:
+        """Read whole rows."""
         import torch
 
         length = max(len(row.tokens) for row in rows)
@@ -110,8 +119,7 @@ class Table:
         ids = padded([(*[0] * (length - len(row.tokens)), *row.tokens) for row in rows])
         kept = Kept.empty(self._model, seen, growing=self._joins)
         self._write(rows, ids.to(self._device), kept)
-        self._kept = kept if self._kept is None else self._kept.joined(kept)
-        self._rows = [*self._rows, *rows]
+        return kept
 
     def _write(self, rows: Sequence[Row], ids: torch.Tensor, kept: Kept) -> None:
         """One forward pass, and the most probable next token of each row."""
@@ -125,8 +133,9 @@ class Table:
             logits_to_keep=1,
         ).logits[:, -1]
         highest, token = logits.float().max(-1)
-        for row, value, finite in zip(
-            rows, token.tolist(), highest.isfinite().tolist(), strict=True
-        ):
-            row.new.append(value)
-            row.is_finite = row.is_finite and finite
+        finite = highest.isfinite().tolist()
+        for row, value, is_finite in zip(rows, token.tolist(), finite, strict=True):
+            if not row.is_over:
+                row.new.append(value)
+                row.is_finite = is_finite
+                row.is_over = not is_finite or row.ends(row.new)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import RunError
 from .batch import Row, Table
-from .head import Budget, evaluating, out_of_memory
+from .head import Budget, evaluating, out_of_memory, rope_turn
 
 _LOOK_EVERY = 4  # tokens between two searches for stop strings; what comes after one is cut off
 _LOOP_TOKENS, _LOOP_TIMES, _LOOP_PERIOD = 24, 3, 64
@@ -90,39 +91,50 @@ def generate(
         on_done: Called with the number of prompts done so far.
 
     Raises:
-        RunError: Not even one prompt fits into memory.
+        RunError: Not even one prompt fits into memory, or a text may grow past the length where a
+            longrope model turns to its other frequencies.
     """
     import torch
 
+    _check_turn(model, prompts)
+    texts = [Row(prompt.tokens, partial(_is_over, prompt, ends)) for prompt in prompts]
+    waiting = deque(sorted(texts, key=lambda row: -len(row.prompt)))
     on_cpu = next(model.parameters()).device.type == "cpu"
     table = Table(model, rows or (64 if on_cpu else 256), budget or Budget.of(model))
-    results: list[Any] = [None] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index].tokens))
-    waiting = deque(Row(index, prompts[index].tokens, prompts[index].limit) for index in order)
     done = 0
     with evaluating(model), torch.inference_mode():
         while waiting or not table.is_empty:
             try:
-                table.step()
-                table.admit(waiting)
+                table.step(waiting)
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
                 if table.size == 1:
                     raise RunError("a single prompt does not fit into memory") from error
-                waiting.extendleft(table.give_back())
-            for row in table.take_out(lambda row: _is_over(row, prompts[row.index], ends)):
-                results[row.index] = _generated(row, prompts[row.index], ends)
-                done += 1
+                waiting.extendleft(reversed(table.give_back()))
+            over = sum(row.is_over for row in texts)
+            if over > done:
+                done = over
                 on_done(done)
-    return results
+    return [_generated(row, prompt, ends) for row, prompt in zip(texts, prompts, strict=True)]
 
 
-def _is_over(row: Row, prompt: Prompt, ends: frozenset[int]) -> bool:
-    """Whether a row has come to its end, as far as it is time to look."""
-    if row.new[-1] in ends or len(row.new) >= row.limit or not row.is_finite:
+def _check_turn(model: Any, prompts: Sequence[Prompt]) -> None:
+    """A text must not grow past the length from which on all its positions turn otherwise."""
+    turn = rope_turn(model)
+    longest = max((len(prompt.tokens) + prompt.limit for prompt in prompts), default=0)
+    if longest > turn:
+        raise RunError(
+            f"the model reads a text of more than {turn} tokens in another way, and a prompt and "
+            f"its continuation may have {longest}: ask for fewer new tokens, or pass --backend hf"
+        )
+
+
+def _is_over(prompt: Prompt, ends: frozenset[int], new: Sequence[int]) -> bool:
+    """Whether a text has come to its end, as far as it is time to look."""
+    if new[-1] in ends or len(new) >= prompt.limit:
         return True
-    return len(row.new) % _LOOK_EVERY == 0 and prompt.is_over(row.new)
+    return len(new) % _LOOK_EVERY == 0 and prompt.is_over(new)
 
 
 def _generated(row: Row, prompt: Prompt, ends: frozenset[int]) -> Generated:
@@ -130,7 +142,7 @@ def _generated(row: Row, prompt: Prompt, ends: frozenset[int]) -> Generated:
     tokens = tuple(row.new[:-1] if ended else row.new)
     return Generated(
         tokens=tokens,
-        capped=not ended and not prompt.is_over(tokens),
+        capped=len(row.new) >= prompt.limit and not ended and not prompt.is_over(tokens),
         loops=ends_in_loop(tokens),
         is_finite=row.is_finite,
     )

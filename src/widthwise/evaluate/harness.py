@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,7 @@ def load_tasks(
     *,
     data: Path | None = None,
     limit: int | None = None,
+    limits: Mapping[str, int] | None = None,
     seed: int = 0,
     chat: Chat | None = None,
     max_new_tokens: int | None = None,
@@ -146,7 +147,8 @@ def load_tasks(
             `leaderboard_musr/SPLIT`, `truthfulqa_mc/SPLIT`; `nltk_data` in it is used. None for
             the hub. Nothing is written there. The suite `embedded` and YAML files bring their own.
         limit: Documents of each task at most; a sample that is stratified over its parts and
-            depends only on its name, its sizes, `limit` and `seed`.
+            depends only on its name, its sizes, its limit and `seed`.
+        limits: Of single tasks, by name, in place of `limit`.
         seed: Of the sample.
         chat: How to apply the chat template; None when the tokenizer has none.
         max_new_tokens: Cap on what a task has written; None for the task's own alone.
@@ -157,8 +159,10 @@ def load_tasks(
             positive.
     """
     require_harness()
-    if limit is not None and limit < 1:
-        raise RunError(f"limit must be at least 1; got {limit}")
+    limits = dict(limits or {})
+    for number in (limit, *limits.values()):
+        if number is not None and number < 1:
+            raise RunError(f"limit must be at least 1; got {number}")
     wanted = wanted_tasks(names)
     for item in wanted:
         if item.chat and chat is None:
@@ -176,7 +180,10 @@ def load_tasks(
             for unit in load_units(manager, item, data)
         ]
         _check_distinct([unit.name + CHAT * (chat is not None) for unit, chat in units])
-        tasks = tuple(_built(unit, limit, seed, chat) for unit, chat in units)
+        _check_limits(limits, [unit.name for unit, _ in units])
+        tasks = tuple(
+            _built(unit, limits.get(unit.name, limit), seed, chat) for unit, chat in units
+        )
     if max_new_tokens is not None:
         for request in (request for task in tasks for request in task.requests):
             _cap(request, max_new_tokens)
@@ -224,7 +231,9 @@ def _cap(request: Any, most: int) -> None:
     """Lower the limit of a request that has something written."""
     context, settings = request.args[0], request.args[-1]
     if isinstance(settings, dict):
-        limit = min(most, int(settings.get("max_gen_toks", _WRITTEN)))
+        from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
+
+        limit = min(most, int(normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]))
         request.arguments = (context, {**settings, "max_gen_toks": limit})
 
 
@@ -240,6 +249,12 @@ def _with_documents(part: Part, numbers: Sequence[int]) -> Part:
             harness._instances.append(renumbered)
     doc_ids = tuple(part.doc_ids[number] for number in numbers)
     return replace(part, harness=harness, doc_ids=doc_ids)
+
+
+def _check_limits(limits: Mapping[str, int], names: Sequence[str]) -> None:
+    for name in sorted(set(limits) - set(names)):
+        known = ", ".join(dict.fromkeys(names))
+        raise RunError(f"a limit is set for {name!r}, which is none of the tasks: {known}")
 
 
 def _check_distinct(names: Sequence[str]) -> None:

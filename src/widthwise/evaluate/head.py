@@ -35,7 +35,7 @@ class Budget:
 
 
 class Head:
-    """A model whose vocabulary projection is done only where asked, and in float32.
+    """A model whose vocabulary projection is done only where asked, and in float32 at least.
 
     The model's own `forward` runs, so whatever a family does to its logits (cohere and granite
     scale them, gemma2 caps them) is done. Only the projection's input is narrowed, on the way in.
@@ -50,8 +50,9 @@ class Head:
         self.head: Any = head if type(head) is torch.nn.Linear else None
         if self.head is not None:
             self.exact = self.head.weight.dtype == torch.bfloat16
-            self.weight = self.head.weight.float()
-            self.bias = None if self.head.bias is None else self.head.bias.float()
+            dtype = torch.promote_types(self.head.weight.dtype, torch.float32)
+            self.weight = self.head.weight.to(dtype)
+            self.bias = None if self.head.bias is None else self.head.bias.to(dtype)
 
     def cache(self, tokens: Sequence[int]) -> Any:
         """Key-value cache of one row of tokens."""
@@ -68,7 +69,7 @@ class Head:
         cache: Any = None,
         **layout: torch.Tensor,
     ) -> torch.Tensor:
-        """float32 logits `(n, vocabulary)` at `n` flat positions of right-padded rows.
+        """Logits `(n, vocabulary)`, float32 at least, at `n` flat positions of right-padded rows.
 
         Args:
             rows: Token ids; those after what the cache holds.
@@ -76,6 +77,7 @@ class Head:
             cache: Of one row that goes before all of these, left as it is; or None.
             layout: `attention_mask` and `position_ids` where rows are more than plain text.
         """
+        import torch
 
         kept: dict[str, Any] = {name: part.to(self.device) for name, part in layout.items()}
         if cache is not None:
@@ -84,7 +86,8 @@ class Head:
         with self._only(where):
             output = self.model(padded(rows).to(self.device), use_cache=cache is not None, **kept)
         logits: torch.Tensor = output.logits.flatten(0, 1)
-        return (logits if len(logits) == len(where) else logits[where]).float()
+        logits = logits if len(logits) == len(where) else logits[where]
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     @contextmanager
     def _only(self, where: torch.Tensor) -> Iterator[None]:
@@ -99,7 +102,7 @@ class Head:
             del self.head.forward  # the method of the class again
 
     def _project(self, hidden: torch.Tensor) -> torch.Tensor:
-        """float32 logits; of bfloat16 factors, whose products are exact, on the bfloat16 units."""
+        """The logits; of bfloat16 factors, whose products are exact, on the bfloat16 units."""
         import torch
 
         exact = hidden.dtype == torch.bfloat16 and self.exact
@@ -107,7 +110,7 @@ class Head:
         before = settings.fp32_precision
         settings.fp32_precision = "bf16" if exact else before
         try:
-            return torch.nn.functional.linear(hidden.float(), self.weight, self.bias)
+            return torch.nn.functional.linear(hidden.to(self.weight), self.weight, self.bias)
         finally:
             settings.fp32_precision = before
 
@@ -130,6 +133,19 @@ def evaluating(model: Any) -> Iterator[None]:
         yield
     finally:
         model.train(training)
+
+
+def rope_turn(model: Any) -> int:
+    """Tokens beyond which a model turns all positions of a row otherwise than in a shorter row.
+
+    Longrope (Phi-3 and later) has two sets of frequencies, and the longest row of a batch chooses
+    for all of them. Other models: more than any row has.
+    """
+    config = model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") != "longrope":
+        return 1 << 30
+    return int(rope["original_max_position_embeddings"])
 
 
 def padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:

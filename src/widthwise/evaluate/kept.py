@@ -61,14 +61,18 @@ class Kept:
 
 
 def can_join(model: Any) -> bool:
-    """Whether every layer keeps all it has read, so that rows of different age can stand together.
+    """Whether every layer may keep all it has read, so that rows of different age stand together.
 
-    A layer with a sliding window keeps its last tokens only, and counts them for all rows alike.
+    A layer with a sliding window needs its last tokens only, but its mask hides the others too. A
+    layer that attends in chunks, or keeps something else than keys and values, cannot.
     """
     from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
+    if getattr(model.config.get_text_config(), "attention_chunk_size", None):
+        return False
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
+    return kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
 
 
 def _hold(layer: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
@@ -90,30 +94,28 @@ def _growing_layer() -> Any:
     """The class of a cache layer with room for more; made here since transformers loads late."""
     from transformers.cache_utils import DynamicLayer
 
-    class GrowingLayer(DynamicLayer):
+    class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         """As `DynamicLayer`, which copies all it holds for each new token; this one writes."""
 
-        room: tuple[Any, Any] | None = None
+        room: tuple[torch.Tensor, torch.Tensor] | None = None
 
-        def update(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self.is_initialized:
-                super().update(key, value)
-            else:
-                self._write(key, value)
-            return self.keys, self.values
-
-        def hold(self, keys: Any, values: Any) -> None:
-            """Hold these instead."""
-            self.keys, self.values, self.room = keys, values, None
-
-        def _write(self, key: Any, value: Any) -> None:
-            start = self.keys.shape[-2]
-            stop = start + key.shape[-2]
+        def update(
+            self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            if self.keys is None or self.values is None:
+                return super().update(key_states, value_states)
+            start, stop = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
             if self.room is None or stop > self.room[0].shape[-2]:
                 self.room = (_roomy(self.keys, stop), _roomy(self.values, stop))
-            for room, new in zip(self.room, (key, value), strict=True):
+            for room, new in zip(self.room, (key_states, value_states), strict=True):
                 room[:, :, start:stop] = new
-            self.keys, self.values = (room[:, :, :stop] for room in self.room)
+            keys, values = (room[:, :, :stop] for room in self.room)
+            self.keys, self.values = keys, values
+            return keys, values
+
+        def hold(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+            """Hold these instead."""
+            self.keys, self.values, self.room = keys, values, None
 
     return GrowingLayer
 

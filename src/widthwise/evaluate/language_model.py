@@ -26,7 +26,19 @@ from .head import Budget
 from .likelihood import Run, log_likelihoods
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}
-_PLAIN = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
+_PLAIN = {  # generation settings that change a greedy continuation, and where they do not
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "num_beams": 1,
+    "min_length": 0,
+    "min_new_tokens": 0,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "forced_eos_token_id": None,
+    "exponential_decay_length_penalty": None,
+}
 
 
 class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no types
@@ -119,9 +131,11 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         for (_, text), context, continuation in requests:
             if not continuation or len(continuation) > self.max_length:
                 raise RunError(
-                    f"a continuation must have 1 to {self.max_length} tokens; "
+                    f"a continuation must have 1 to {self.max_length} tokens of its own; "
                     f"{text[:40]!r} has {len(continuation)}"
                 )
+            if not context:
+                raise RunError(f"the context before {text[:40]!r} has no tokens")
             tokens = (*context, *continuation)[-(self.max_length + 1) :]
             runs.append(Run(tokens, len(continuation)))
         scored = log_likelihoods(self.model, runs, budget=self.budget, on_runs=self.on_done)
@@ -160,7 +174,8 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         for request in requests:
             context, settings = request.args
             settings = _checked_settings(normalize_gen_kwargs(settings, self.max_gen_toks))
-            limit = int(settings["max_gen_toks"])
+            asked = int(settings["max_gen_toks"])
+            limit = min(asked, self.most_new_tokens or asked)
             room = self.max_length - limit
             if room < 1:
                 raise RunError(
@@ -172,15 +187,18 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
             prompts.append(
                 Prompt(
                     tokens=self._tokens(context, None)[-room:],
-                    limit=min(limit, self.most_new_tokens or limit),
+                    limit=limit,
                     is_over=partial(_holds, self.tokenizer, [s for s in stop if s and s != end]),
                 )
             )
         self.generated = generate(
             self.model, prompts, self._ends(), budget=self.budget, on_done=self.on_done
         )
-        texts = (self._text(written.tokens) for written in self.generated)
-        return [postprocess_generated_text(t, s, None) for t, s in zip(texts, stops, strict=True)]
+        texts = []
+        for written, prompt, stop in zip(self.generated, prompts, stops, strict=True):
+            text = self._text(_to_stop(written.tokens, prompt.is_over))
+            texts.append(postprocess_generated_text(text, stop, None))
+        return texts
 
     def _ends(self) -> frozenset[int]:
         """Tokens that end a text: the tokenizer's, and those of the model's generation settings."""
@@ -228,10 +246,18 @@ def _moved(context: str, continuation: str) -> tuple[str, str]:
 
 
 def _holds(tokenizer: Any, stops: Sequence[str], tokens: Sequence[int]) -> bool:
+    """Whether the text, special tokens spelled out, holds a stop string."""
     if not stops:
         return False
-    text = tokenizer.decode(list(tokens), skip_special_tokens=True)
+    text = tokenizer.decode(list(tokens), skip_special_tokens=False)
     return any(stop in text for stop in stops)
+
+
+def _to_stop(tokens: Sequence[int], is_over: Callable[[Sequence[int]], bool]) -> Sequence[int]:
+    """Without the tokens that were written before a stop string was looked for."""
+    while tokens and is_over(tokens[:-1]):
+        tokens = tokens[:-1]
+    return tokens
 
 
 def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:

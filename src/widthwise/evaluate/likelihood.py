@@ -1,11 +1,11 @@
 """Log-likelihoods of token runs under a causal language model, in few and full batches.
 
-Four savings, none of which changes the number: what runs share at their beginning is read once and
+Five savings, none of which changes the number: what runs share at their beginning is read once and
 its key-value cache is taken up again (`prefixes`); rows are padded on the right, where causal
 attention never looks, and whatever is taken up has one length in a batch, so that no mask is
-needed; and the vocabulary projection, the widest product of a small model, is done only at the
-positions that are scored, and in float32, because bfloat16 logits are so coarse (1/8 at 16) that
-options would tie.
+needed; short rows are laid into few wide ones (`packing`); and the vocabulary projection, the
+widest product of a small model, is done only at the positions that are scored, and in float32,
+because bfloat16 logits are so coarse (1/8 at 16) that options would tie.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import RunError
-from .head import Budget, Head, evaluating, out_of_memory, padded
+from .head import Budget, Head, evaluating, out_of_memory, padded, rope_turn
 from .packing import Packed, apart, longest_in_trees, mask_of, pack
-from .prefixes import find_stems
+from .prefixes import Stem, find_stems
 
 if TYPE_CHECKING:
     import torch
 
 _SCORED = 1024  # scored tokens a forward pass: 1024 x 50 k words x 4 bytes = 200 MB of logits
+_KEPT = 16  # keys and values a forward pass, of the budget: each row keeps the stem's as its own
+_TOO_LONG = "a row of {} tokens does not fit into memory; take a smaller model or shorter prompts"
 
 
 @dataclass(frozen=True)
 class Run:
-    """Tokens of which the last `scored` are scored, given those before them (at least one)."""
+    """Tokens of which the last `scored` are scored, given those before; at least one of each."""
 
     tokens: tuple[int, ...]
     scored: int
@@ -67,23 +69,16 @@ def log_likelihoods(
 
     work = _Work(model, runs, budget or Budget.of(model), on_runs)
     with evaluating(model), torch.inference_mode():
-        longest = longest_in_trees(model)
+        longest = min(longest_in_trees(model), work.turn)
         for stem in find_stems(work.rows, work.free):
-            beginning = work.rows[stem.rows[0]][: stem.length]
-            cache = work.head.cache(beginning) if stem.length else None
+            cache = work.read(stem)
             rests = [(row, work.rows[row][stem.length :]) for row in stem.rows]
             short = [rest for rest in rests if stem.length + len(rest[1]) <= longest]
             long = [rest for rest in rests if stem.length + len(rest[1]) > longest]
             work.score(pack(short), stem.length, cache)
             work.score(apart(long), stem.length, cache)
+            del cache  # before the next is read
     return work.results
-
-
-def context_length(model: Any, tokenizer: Any) -> int:
-    """Longest run of tokens that the model reads: of its config, else of its tokenizer."""
-    config = model.config.get_text_config()
-    length = getattr(config, "max_position_embeddings", None)
-    return int(length or min(tokenizer.model_max_length, 1 << 20))
 
 
 class _Work:
@@ -105,19 +100,29 @@ class _Work:
         self.owners = list(owners.values())
         # The outputs from the last token before the scored ones on are needed: it is not shared.
         self.needed = [max(runs[index].scored for index in of_row) for of_row in self.owners]
-        self.free = [len(row) - n for row, n in zip(self.rows, self.needed, strict=True)]
+        # And a row beyond the turn is read in one go: the start of it alone would turn otherwise.
+        self.turn = rope_turn(model)
+        self.free = [
+            len(row) - needed if len(row) <= self.turn else 0
+            for row, needed in zip(self.rows, self.needed, strict=True)
+        ]
+
+    def read(self, stem: Stem) -> Any:
+        """Key-value cache of a stem, None of an empty one."""
+        if not stem.length:
+            return None
+        try:
+            return self.head.cache(self.rows[stem.rows[0]][: stem.length])
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise RunError(_TOO_LONG.format(stem.length)) from error
 
     def score(self, packed: Sequence[Packed], stem: int, cache: Any) -> None:
         """Score all runs of these rows, whose first `stem` tokens are in the cache."""
         start = 0
         while start < len(packed):
-            width, stop, scored = len(packed[start].tokens), start, 0
-            while stop < len(packed) and (stop + 1 - start) * width <= self.budget.tokens:
-                scored += sum(self.needed[row] for row in packed[stop].paths)
-                if stop > start and scored > _SCORED:
-                    break
-                stop += 1
-            stop = max(stop, start + 1)
+            stop = self._stop(packed, start, stem)
             try:
                 self._batch(packed[start:stop], stem, cache)
                 start = stop
@@ -125,8 +130,24 @@ class _Work:
                 if not out_of_memory(error):
                     raise
                 if stop - start == 1:
-                    raise RunError(f"a row of {width} tokens does not fit into memory") from error
+                    size = stem + len(packed[start].tokens)
+                    raise RunError(_TOO_LONG.format(size)) from error
                 self.budget.halve()
+
+    def _stop(self, packed: Sequence[Packed], start: int, stem: int) -> int:
+        """End of the batch that begins at `start`: as much as one forward pass should hold."""
+        width = len(packed[start].tokens)
+        turned = stem + width > self.turn
+        scored = 0
+        for stop in range(start, len(packed)):
+            rows = stop + 1 - start
+            scored += sum(self.needed[row] for row in packed[stop].paths)
+            full = rows * width > self.budget.tokens or scored > _SCORED
+            full = full or rows * (stem + width) > _KEPT * self.budget.tokens
+            full = full or (turned and stem + len(packed[stop].tokens) <= self.turn)
+            if full and rows > 1:
+                return stop
+        return len(packed)
 
     def _batch(self, batch: Sequence[Packed], stem: int, cache: Any) -> None:
         """One forward pass over packed rows, right-padded."""
@@ -170,7 +191,7 @@ def _gathered(
     """Log-probability of each target, and whether it is the most probable; both on the CPU.
 
     Args:
-        logits: float32, shape (positions, vocabulary).
+        logits: Shape (positions, vocabulary).
         rows: Position of each target.
         targets: Token ids.
     """

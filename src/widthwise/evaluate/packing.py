@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 256  # tokens a packed row: wider ones spend more on attention, narrower ones pad more
 _TRIAL = 16  # tokens of the rows with which a model is tried
+_ROUNDING = 64  # steps of the dtype, at the largest logit, by which the order of additions may tell
 _WORTH = 4  # shared tokens from which on two neighbours are kept in one tree
 
 
@@ -97,22 +98,23 @@ def apart(rows: Rows) -> list[Packed]:
 def mask_of(batch: Sequence[Packed], stem: int, dtype: torch.dtype) -> torch.Tensor:
     """What may look at what: 0 where it may, the lowest number where not, added to the scores.
 
-    Returns: Shape (rows, 1, width, stem + width); a stem is seen by all, and so is padding's share.
+    Returns: Shape (rows, 1, width, stem + width); a stem is seen by all. Padding sees itself too:
+        a token that sees nothing may become NaN, which its weight of 0 elsewhere would not undo.
     """
     import torch
 
     width = max(len(row.tokens) for row in batch)
     mask = torch.full((len(batch), width, stem + width), torch.finfo(dtype).min, dtype=dtype)
     mask[:, :, :stem] = 0
+    mask[:, range(width), range(stem, stem + width)] = 0
     longest = max(stop - start for row in batch for start, stop, _ in row.spans)
     chain = torch.full((longest, longest), torch.finfo(dtype).min, dtype=dtype).triu(1)
     for number, row in enumerate(batch):
         for start, stop, ancestors in row.spans:
             if ancestors:
                 mask[number, start:stop, [stem + place for place in ancestors]] = 0
-            mask[number, start:stop, stem + start : stem + stop] = chain[
-                : stop - start, : stop - start
-            ]
+            size = stop - start
+            mask[number, start:stop, stem + start : stem + stop] = chain[:size, :size]
     return mask[:, None]
 
 
@@ -137,34 +139,62 @@ def longest_in_trees(model: Any) -> int:
     """Rows up to this many tokens may be packed; 0 where the model does not honour the layout.
 
     A layer that looks back a limited way would need a layout of its own beyond that way. Whether a
-    model honours mask and positions is tried: a small tree must give what its rows give alone.
+    model honours mask and positions is tried with a small tree.
     """
     config = model.config.get_text_config()
     ways = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
     limit = min((int(way) for way in ways if way), default=1 << 30)
-    return limit if limit > _TRIAL and _honours_layout(model) else 0
+    if limit <= _TRIAL:
+        return 0
+    try:
+        return limit if _honours_layout(model) else 0
+    except (TypeError, ValueError, RuntimeError):  # it takes no such mask or no positions
+        return 0
 
 
 def _honours_layout(model: Any) -> bool:
-    """Whether a packed row gives the logits of its rows, as far as the model's dtype can tell."""
+    """Whether a packed row gives the logits of its rows.
+
+    Four things are asked, of the part of a row that it does not share with the one laid before. The
+    other row's part changes nothing, not even a bit; the shared part does; positions do; and the
+    logits are those of the rows alone, as far as the model's dtype can tell: in bfloat16, not far.
+    Token ids are spread over the vocabulary: the first are special ones, seldom or never trained,
+    whose outputs are so extreme that rounding alone changes logits by tens in bfloat16.
+    """
     import torch
 
-    rows = [tuple(range(1, _TRIAL)), (*range(1, _TRIAL // 2), *range(_TRIAL // 2 - 1, 0, -1))]
+    spread = [place * model.config.get_text_config().vocab_size // 17 for place in range(17)]
+    rows = [spread[1:_TRIAL], [*spread[1:8], *spread[7:0:-1]]]
     packed = Packed()
     packed.add(0, rows[0], None)
     packed.add(1, rows[1], 0)
     device = next(model.parameters()).device
-    together = model(
-        torch.tensor([packed.tokens], device=device),
-        position_ids=torch.tensor([packed.depths], device=device),
-        attention_mask=mask_of([packed], 0, model.dtype).to(device),
-        use_cache=False,
-    ).logits[0]
-    tolerance = (
-        64 * torch.finfo(model.dtype).eps
-    )  # of the largest logit; a wrong layout is off by 1
+    mask = mask_of([packed], 0, model.dtype).to(device)
+    size, own = len(packed.tokens), slice(_TRIAL - 1, None)
+
+    def read(tokens: Sequence[int], **layout: Any) -> torch.Tensor:
+        ids = torch.tensor([[*tokens, *[0] * (size - len(tokens))]], device=device)
+        logits: torch.Tensor = model(ids, use_cache=False, **layout).logits[0]
+        return logits
+
+    def laid(tokens: Sequence[int], depths: Sequence[int]) -> torch.Tensor:
+        positions = torch.tensor([list(depths)], device=device)
+        return read(tokens, attention_mask=mask, position_ids=positions)
+
+    together = laid(packed.tokens, packed.depths)
+
+    def tells(places: range, depths: Sequence[int]) -> bool:
+        tokens = [spread[16] if p in places else packed.tokens[p] for p in range(size)]
+        return not torch.equal(laid(tokens, depths)[own], together[own])
+
+    if tells(range(7, 15), packed.depths) or not tells(range(7), packed.depths):
+        return False
+    if not tells(range(0), range(size)):
+        return False
+    # In float64 too, some layers (softmax of gemma2) compute in float32.
+    tolerance = _ROUNDING * max(torch.finfo(dtype).eps for dtype in (model.dtype, torch.float32))
     for index, row in enumerate(rows):
-        alone = model(torch.tensor([row], device=device), use_cache=False).logits[0]
+        alone = read(row)[: len(row)]
         if (together[packed.paths[index]] - alone).abs().max() > tolerance * alone.abs().max():
             return False
     return True

@@ -1,7 +1,7 @@
 """Beginnings that many token rows share, found from the tokens alone.
 
 A *stem* (the few-shot preamble of a subject) is read once, and its key-value cache serves all rows
-that begin with it. Which stems those are is the choice that reads the fewest tokens.
+that begin with it. Stems are chosen so that the fewest tokens are read; none is within another.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ class _Node:
     is_stem: bool = False
 
 
-def find_stems(rows: Sequence[Sequence[int]], free: Sequence[int]) -> list[Stem]:
-    """Stems that together hold every row once and read the fewest tokens; the last may be empty.
+def find_stems(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[Stem]:
+    """Stems that together hold every row once; the last may be empty, of rows that share nothing.
+
+    Of all ways to choose stems of which none is the beginning of another, this reads the fewest
+    tokens, a stem's own cost counted.
 
     Args:
         rows: Token rows.
@@ -41,18 +44,19 @@ def find_stems(rows: Sequence[Sequence[int]], free: Sequence[int]) -> list[Stem]
 
     Cost: sorting the rows, and time in proportion to their number.
     """
-    order = sorted(range(len(rows)), key=rows.__getitem__)
-    if not order:
+    if not rows:
         return []
-    beginnings = [tuple(rows[index][: free[index]]) for index in order]
+    beginnings = [row[:ahead] for row, ahead in zip(rows, free, strict=True)]
+    order = sorted(range(len(rows)), key=beginnings.__getitem__)
     stems = []
     apart: list[int] = []
     place = 0
-    for node in _chosen(_tree(beginnings)):
+    for node in _chosen(_tree([beginnings[index] for index in order])):
         apart += order[place : node.first]
-        stems.append(Stem(node.depth, tuple(order[node.first : node.last + 1])))
+        shared = sorted(order[node.first : node.last + 1], key=rows.__getitem__)
+        stems.append(Stem(node.depth, tuple(shared)))
         place = node.last + 1
-    apart += order[place:]
+    apart = sorted([*apart, *order[place:]], key=rows.__getitem__)
     return [*stems, Stem(0, tuple(apart))] if apart else stems
 
 

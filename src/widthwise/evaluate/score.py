@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from ..errors import RunError
 from .floors import Floor, same_languages
@@ -57,7 +57,7 @@ class Score:
         items: Share of each item in `value`, whose mean `value` is, in the order of the task
             whatever the model, so that two models can be compared item by item. Empty where the
             metric cannot be shared out.
-        metrics: Every metric of the harness, `"metric,filter"` to its aggregate.
+        metrics: Every metric of the harness, `"metric,filter"` to its aggregate, where finite.
         answers: What the model said to each item, in the same order.
     """
 
@@ -129,10 +129,14 @@ def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
 
 
 def score_answers(task: Task, answers: Sequence[Answer], floor: Floor) -> Score:
-    """The score of the answers to the first items of a task, or to all of them."""
+    """The score of the answers to the first items of a task, or to all of them.
+
+    Raises:
+        RunError: The headline metric is not finite.
+    """
     aggregation = task.parts[0].harness.aggregation()
     values = item_values(task, answers)
-    value = float(aggregation[task.metric](values))
+    value = _aggregate(aggregation[task.metric], values)
     if not math.isfinite(value):
         raise RunError(f"task {task.name}: {task.metric} is {value}; the model may be damaged")
     shares = _shares(task.metric, values, value, aggregation[task.metric])
@@ -147,11 +151,7 @@ def score_answers(task: Task, answers: Sequence[Answer], floor: Floor) -> Score:
         floor=floor,
         higher_is_better=task.higher_is_better,
         items=tuple(shares),
-        metrics={
-            name: float(aggregation[name.partition(",")[0]]([a.metrics[name] for a in answers]))
-            for name in answers[0].metrics
-            if name.partition(",")[0] in aggregation
-        },
+        metrics=_aggregates(aggregation, answers),
         answers=tuple(answers),
     )
 
@@ -189,6 +189,30 @@ def _answer(harness: Any, document: Any, text: Any) -> Answer:
     )
 
 
+def _aggregates(
+    aggregation: Mapping[str, Callable[[Sequence[Any]], float]], answers: Sequence[Answer]
+) -> dict[str, float]:
+    """Every metric over the items that have it; one that is not finite is left out."""
+    names = dict.fromkeys(name for answer in answers for name in answer.metrics)
+    found = {
+        name: _aggregate(
+            aggregation[name.partition(",")[0]],
+            [answer.metrics[name] for answer in answers if name in answer.metrics],
+        )
+        for name in names
+        if name.partition(",")[0] in aggregation
+    }
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _aggregate(aggregate: Callable[[Sequence[Any]], float], values: Sequence[Any]) -> float:
+    """The harness's aggregate; infinite where its exponential is too large for a number."""
+    try:
+        return float(aggregate(values))
+    except OverflowError:
+        return math.inf
+
+
 def _shares(
     metric: str, values: Sequence[Any], value: float, aggregate: Callable[[Sequence[Any]], float]
 ) -> list[float]:
@@ -206,8 +230,8 @@ def _shares(
         ratio = -math.fsum(ll for ll, _ in pairs) / (weight * n)
         slope = 1 / math.log(2) if metric == "bits_per_byte" else value
         return [value + slope * (-ll - ratio * w) / weight for ll, w in pairs]
-    if all(isinstance(item, int | float) for item in values):
-        mean = math.fsum(values) / n
+    if all(isinstance(item, SupportsFloat) for item in values):
+        mean = math.fsum(map(float, values)) / n
         if math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12):
             return [float(item) for item in values]
     if not 2 < n <= _JACKKNIFE:
@@ -221,7 +245,8 @@ def _standard_error(shares: Sequence[float]) -> float | None:
     if n < 2:
         return None
     mean = math.fsum(shares) / n
-    return math.sqrt(math.fsum((share - mean) ** 2 for share in shares) / (n - 1) / n)
+    spread = math.hypot(*(share - mean for share in shares))  # no square that is too large
+    return spread / math.sqrt((n - 1) * n)
 
 
 def _share(flags: Sequence[bool | None]) -> float | None:

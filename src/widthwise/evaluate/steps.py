@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, SupportsFloat, TypeVar
 
 from ..stats import first_narrow
 from .harness import Task, chosen_items
-from .score import Answer, item_values
+from .score import Answer, item_values, unit_of
 
 _STEP = 64  # items between two looks
 
@@ -19,10 +19,11 @@ class Steps(Generic[Network]):
     """Iterates over (network, part of the task) until every network is measured well enough.
 
     Items come in an order drawn by `seed`, the same for all networks. The first network is the one
-    that all others are compared with, and goes on as long as any of them. A network stops when the
-    anytime-valid confidence interval of its paired difference (`stats.confidence_sequence`) reaches
-    `half_width` to either side; so it may be looked at after every step. A metric that is not a
-    share of right answers has no bounds, and is measured on all items.
+    that all others are compared with, and goes on until all of them are certain, so to the last
+    item where there is none or one was given up. A network stops when the anytime-valid confidence
+    interval of its paired difference (`stats.confidence_sequence`) reaches `half_width` to either
+    side; so it may be looked at after every step. A metric that is not a share of right answers
+    has no bounds, and is measured on all items, in one step.
 
     Attributes:
         answers: Of each network so far, in the order of the draw.
@@ -35,19 +36,21 @@ class Steps(Generic[Network]):
         self._task = task
         self._half_width = half_width
         self._reference = networks[0]
-        self._going = list(networks[1:])
+        self._others = tuple(networks[1:])
+        self._certain: set[Network] = set()
         self._order = list(range(len(task.item_ids)))
         random.Random(f"{task.name}/{seed}/order").shuffle(self._order)
 
     def __iter__(self) -> Iterator[tuple[Network, Task]]:
-        for start in range(0, len(self._order), _STEP):
-            part = chosen_items(self._task, self._order[start : start + _STEP])
-            yield self._reference, part
-            for network in list(self._going):
-                yield network, part
-                if network in self._going and self._is_enough(network):
-                    self._going.remove(network)
-            if not self._going:
+        step = _STEP if unit_of(self._task.metric) == "accuracy" else len(self._order)
+        for start in range(0, len(self._order), step):
+            part = chosen_items(self._task, self._order[start : start + step])
+            for network in (self._reference, *self._others):
+                if network in self.answers and network not in self._certain:
+                    yield network, part
+                    if network != self._reference and self._is_enough(network):
+                        self._certain.add(network)
+            if self._others and self._certain.issuperset(self._others):
                 return
 
     def add(self, network: Network, answers: Sequence[Answer]) -> None:
@@ -59,19 +62,15 @@ class Steps(Generic[Network]):
     def drop(self, network: Network) -> None:
         """Give up a network that cannot be measured."""
         self.answers.pop(network, None)
-        if network in self._going:
-            self._going.remove(network)
 
     def _is_enough(self, network: Network) -> bool:
-        reference = self.answers.get(self._reference)
-        if reference is None:
+        if not {network, self._reference} <= set(self.answers):
             return False
-        pairs = zip(
-            item_values(self._task, self.answers[network]),
-            item_values(self._task, reference),
-            strict=True,
-        )
-        differences = [own - other for own, other in pairs]
-        if not all(-1 <= difference <= 1 for difference in differences):
+        if unit_of(self._task.metric) != "accuracy":
             return False
+        own = item_values(self._task, self.answers[network])
+        other = item_values(self._task, self.answers[self._reference])
+        if not all(isinstance(value, SupportsFloat) for value in (*own, *other)):
+            return False  # several right or wrong in one item
+        differences = [float(a) - float(b) for a, b in zip(own, other, strict=True)]
         return first_narrow(differences, self._half_width) is not None

@@ -46,12 +46,17 @@ CRITERION_STYLE = {
 DENSE_STYLE = Style(color=INK, marker="D", glyph="◆")
 OTHER_STYLE = Style(color=MUTED, marker="h", glyph="⬢")
 
+_MARGIN = 13  # characters that fit to the right of the axes
+_DECADE = 10.0  # a wider range is drawn on a log scale
 _PANEL_INCHES = (374 / 72, 268 / 72)  # 374 points wide: three to a page, about one point a pixel
 _PAGE_COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)"}
 
 
 def plot_quality(records: Sequence[Record], ax: Axes) -> Axes:
     """Draw one score against I/H, dense on the left: points, 95 % intervals, the floor dashed.
+
+    A score without an upper bound (lower is better) that spans more than tenfold, its floor
+    included, is drawn on a log scale; an interval that reaches 0 then ends at the lower edge.
 
     Args:
         records: Of one quantity; missing values leave a gap.
@@ -61,6 +66,7 @@ def plot_quality(records: Sequence[Record], ax: Axes) -> Axes:
         RunError: As `arrange`, or records of more than one quantity.
     """
     grid, quantity = _only(records)
+    log = _wants_log(grid.column(quantity))
     for index, criterion in enumerate(grid.criteria):
         places = (*([grid.dense] if grid.dense else []), *grid.cut_by(criterion))
         scores = {n: _score(grid, n, quantity) for n in places}
@@ -68,13 +74,15 @@ def plot_quality(records: Sequence[Record], ax: Axes) -> Axes:
         _draw(ax, scores, style_of(criterion), criterion, shift)
     if grid.dense:
         _draw(ax, {grid.dense: _score(grid, grid.dense, quantity)}, DENSE_STYLE, "dense", 0.0)
-    sample = grid.column(quantity)[0]
+    sample = grid.sample(quantity)
     if sample.floor is not None:
-        kind = textwrap.wrap(sample.floor_kind or "floor", 11)
-        name = "\n".join(kind) if len(kind) <= 2 else "floor"
-        _level(ax, sample.floor, f"{name}\n{number(sample.floor, sample.unit)}", "floor")
+        kind = _balanced(sample.floor_kind or "floor")
+        _level(ax, sample.floor, f"{kind}\n{number(sample.floor, sample.unit)}", "floor")
     better = {True: "higher is better", False: "lower is better", None: ""}[sample.higher_is_better]
-    _dress(ax, grid, quantity, ", ".join(filter(None, [sample.unit.replace("_", " "), better])))
+    said = [sample.unit.replace("_", " "), better, "log scale" if log else ""]
+    _dress(ax, grid, quantity, ", ".join(filter(None, said)))
+    if log:
+        _scale_by_log(ax, grid.column(quantity))
     return ax
 
 
@@ -247,6 +255,40 @@ def _level(ax: Axes, y: float, text: str, gid: str) -> None:
         va="center",
         linespacing=1.1,
     )
+
+
+def _wants_log(column: Sequence[Record]) -> bool:
+    """Whether a score of which lower is better spans more than `_DECADE`, its floor included."""
+    if any(r.higher_is_better is not False for r in column if r.value is not None):
+        return False
+    drawn = [v for r in column for v in (r.value, r.floor) if v is not None]
+    return bool(drawn) and min(drawn) > 0 and max(drawn) > _DECADE * min(drawn)
+
+
+def _scale_by_log(ax: Axes, column: Sequence[Record]) -> None:
+    """The log scale, around all that is drawn and above 0."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    drawn = [r.floor for r in column if r.floor is not None]
+    for score in filter(None, map(estimate_of, column)):
+        drawn += [score.value, score.value - _half(score), score.value + _half(score)]
+    points = [r.value for r in column if r.value is not None]
+    low = max(min(v for v in drawn if v > 0), min(points) / _DECADE)
+    high = max(drawn)
+    pad = (high / low) ** 0.06
+    ax.set_yscale("log", nonpositive="clip")
+    ax.set_ylim(low / pad, high * pad)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high < 1000 * low else (1.0,)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}" if y < 1e5 else f"{y:.0e}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _balanced(text: str) -> str:
+    """The text in as few lines as the margin allows, and those as even as can be; four at most."""
+    lines = textwrap.wrap(text, _MARGIN, max_lines=4, placeholder=" …")
+    widths = range(max(map(len, text.split())), _MARGIN)
+    even = (textwrap.wrap(text, width) for width in widths)
+    return "\n".join(next((found for found in even if len(found) == len(lines)), lines))
 
 
 def _span(grid: Grid) -> float:

@@ -73,6 +73,11 @@ class Grid:
         found = (self.cells.get((network, quantity)) for network in self.networks)
         return tuple(record for record in found if record is not None)
 
+    def sample(self, quantity: str) -> Record:
+        """What all records of a quantity share is read from this one: the first with a value."""
+        column = self.column(quantity)
+        return next((record for record in column if record.value is not None), column[0])
+
     def cut_by(self, criterion: str) -> tuple[Network, ...]:
         """The networks of one criterion, widest first."""
         return tuple(n for n in self.networks if n.criterion == criterion)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..stats import Difference, Verdict, beats_floor, holm, paired_difference, verdict
+from ..stats import (
+    Difference,
+    Verdict,
+    beats_floor,
+    holm,
+    paired_difference,
+    sequential_difference,
+    verdict,
+)
 from ..study.records import Record
 from .grid import Grid, Network, estimate_of
 
@@ -20,11 +28,13 @@ class Judged:
         word: By the rule of `stats.verdict`.
         difference: The score minus the other, over their items; None where they share none.
         p_value: Of the difference, adjusted by Holm's method over its family.
+        anytime: Whether interval and p-value hold wherever the measurement was stopped.
     """
 
     word: Verdict
     difference: Difference | None
     p_value: float | None
+    anytime: bool = False
 
 
 Judgements = Mapping[tuple[Network, str], Judged]
@@ -34,7 +44,8 @@ def beside_dense(grid: Grid) -> Judgements:
     """Every pruned score beside the dense one; all of one quantity are one family of tests.
 
     Raises:
-        RunError: Two networks were measured on different numbers of items.
+        RunError: Two networks were measured on different numbers of items, and not because they
+            were stopped early.
     """
     judged: dict[tuple[Network, str], Judged] = {}
     for quantity in grid.quality:
@@ -80,7 +91,7 @@ def _judge_family(
     tested = {network: d.p_value for network, d in differences.items() if d is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     judged = {}
-    for network, own, _ in family:
+    for network, own, other in family:
         score, p_value = estimate_of(own), adjusted.get(network)
         if score is None or own.higher_is_better is None:
             continue
@@ -93,7 +104,10 @@ def _judge_family(
             confidence=CONFIDENCE,
         )
         judged[network, quantity] = Judged(
-            word=word, difference=differences[network], p_value=p_value
+            word=word,
+            difference=differences[network],
+            p_value=p_value,
+            anytime=differences[network] is not None and _stops_early(own, other),
         )
     return judged
 
@@ -101,4 +115,18 @@ def _judge_family(
 def _difference(own: Record, other: Record | None) -> Difference | None:
     if other is None or not own.items or not other.items:
         return None
-    return paired_difference(own.items, other.items, confidence=CONFIDENCE)
+    compare = sequential_difference if _stops_early(own, other) else paired_difference
+    return compare(own.items, other.items, confidence=CONFIDENCE)
+
+
+def _stops_early(own: Record, other: Record | None) -> bool:
+    """Whether both were measured until certain enough, so that they may differ in length.
+
+    Only shares of right answers are: other metrics have no bounds and take all items. The items of
+    both come in the same random order, drawn for the task.
+    """
+    if other is None or None in (own.settings.get("until"), other.settings.get("until")):
+        return False
+    if own.unit != "accuracy":
+        return False
+    return all(0 <= item <= 1 for item in (*own.items, *other.items))

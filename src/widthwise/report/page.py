@@ -16,11 +16,12 @@ from typing import Any
 from ..errors import OutputError
 from ..study.records import Record
 from . import figures
-from .grid import CONTROL, Grid, arrange, network_of
+from .grid import CONTROL, Grid, arrange, estimate_of, network_of
 from .judge import Judgements, beside_dense
 from .provenance import counted, measured_rows, setting_rows
+from .scores import COLUMNS, filled, scores_of
 from .summary import cost_sentence, sentences
-from .table import missing_notes, number, rows_of
+from .table import NOT_MEASURED, floor_text, missing_notes, rows_of, with_error
 
 
 def write_page(
@@ -42,7 +43,9 @@ def write_page(
     """
     grid = arrange(records)
     judged = beside_dense(grid)
-    header, rows = rows_of(grid, judged)
+    header, rows = rows_of(grid)
+    scores = scores_of(grid, judged)
+    shown = filled(scores)
     page = _template().render(
         title=title,
         model=grid.model,
@@ -52,8 +55,15 @@ def write_page(
         legend=figures.legend(grid),
         quality=_quality_figures(grid, judged),
         costs=_cost_figures(grid),
+        columns=COLUMNS,
+        shown=shown,
+        scores=scores,
+        corrected=COLUMNS.index("chance-corrected") in shown,
+        written=COLUMNS.index("capped") in shown,
+        anytime=any(task.anytime for task in scores),
         header=header,
         rows=rows,
+        dashes=any(NOT_MEASURED in row for row in rows),
         notes=missing_notes(records),
         has_control=CONTROL in grid.criteria,
         measured=measured_rows(grid),
@@ -87,7 +97,7 @@ def _quality_figures(grid: Grid, judged: Judgements) -> list[dict[str, str]]:
         column = grid.column(quantity)
         figure, ax = figures.panel()
         figures.plot_quality(column, ax)
-        if column[0].unit == "accuracy":
+        if grid.sample(quantity).unit == "accuracy":
             axes.append(ax)
         drawn.append((figure, quantity, column, f"quality-{index}"))
     figures.share_limits(axes)
@@ -99,7 +109,7 @@ def _quality_figures(grid: Grid, judged: Judgements) -> list[dict[str, str]]:
                 title=f"{quantity} against expansion ratio",
                 description=_in_words(grid, quantity, judged),
             ),
-            "caption": _caption(column),
+            "caption": _caption(column, grid.sample(quantity)),
             "csv": data_link(column),
             "file": f"{_slug(quantity)}.csv",
         }
@@ -126,19 +136,16 @@ def _cost_figures(grid: Grid) -> list[dict[str, str]]:
             title=f"{name} against expansion ratio, times dense",
             description=words,
         )
-        caption = "Exact counts." if name == "size" else _caption(column)
+        caption = "Exact counts." if name == "size" else _caption(column, None)
         drawn.append(
             {"svg": svg, "caption": caption, "csv": data_link(column), "file": f"{_slug(name)}.csv"}
         )
     return drawn
 
 
-def _caption(column: Sequence[Record]) -> str:
-    """Items, floor and gaps of one figure."""
-    said = [f"n = {counted(column)}"]
-    first = column[0]
-    if first.floor is not None:
-        said.append(f"floor {number(first.floor, first.unit)}: {first.floor_kind}")
+def _caption(column: Sequence[Record], scored: Record | None) -> str:
+    """Items, floor of what is `scored`, and gaps of one figure."""
+    said = [f"n = {counted(column)}", *([floor_text(scored)] if scored else [])]
     gaps = [network_of(r).label for r in column if r.value is None]
     if gaps:
         said.append(f"missing: {', '.join(gaps)} (reasons under the table)")
@@ -152,12 +159,11 @@ def _in_words(grid: Grid, quantity: str, judged: Judgements) -> str:
         record = grid.cells.get((network, quantity))
         if record is None:
             continue
-        if record.value is None:
+        score = estimate_of(record)
+        if score is None:
             said.append(f"{network.label} missing")
             continue
-        text = f"{network.label} {number(record.value, record.unit)}"
-        if record.standard_error is not None:
-            text += f" ± {number(record.standard_error, record.unit)}"
+        text = f"{network.label} {with_error(score, record.unit)}"
         found = judged.get((network, quantity))
         said.append(f"{text}, {found.word}" if found else text)
     return f"{quantity}: {'; '.join(said)}."

@@ -7,23 +7,27 @@ from typing import Any
 
 from ..study.records import Record
 from .grid import Grid
-from .table import NOT_MEASURED, number
+from .table import floor_text
 
 _FEW = 6  # distinct values that are still listed one by one
 _SHORT = 40  # characters of a value that is still shown as the first or last of many
+# Settings that the table of scores shows, beside the scores.
+_IN_SCORES = {"metric", "shots", "source", "floors", "no_floor", "chance_corrected", "metrics"}
+_IN_SCORES |= {"capped", "loops"}
 
 
 def measured_rows(grid: Grid) -> list[tuple[str, str, str, str, str]]:
-    """For each quantity: its name, unit, n, floor, and the time that all its cells took."""
+    """For each quantity: its name, unit, n, floor, and the time that all its cells took.
+
+    A quantity that is no score has no floor.
+    """
     rows = []
     for quantity in grid.quantities:
         column = grid.column(quantity)
-        first = column[0]
-        floor = NOT_MEASURED
-        if first.floor is not None:
-            floor = f"{number(first.floor, first.unit)} ({first.floor_kind})"
+        sample = grid.sample(quantity)
+        floor = floor_text(sample).removeprefix("floor ") if quantity in grid.quality else ""
         spent = f"{sum(record.duration_sec for record in column):.1f} s"
-        rows.append((quantity, first.unit.replace("_", " "), counted(column), floor, spent))
+        rows.append((quantity, sample.unit.replace("_", " "), counted(column), floor, spent))
     return rows
 
 
@@ -36,12 +40,16 @@ def counted(column: Sequence[Record]) -> str:
 def setting_rows(records: Sequence[Record], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of every setting: those of the run, then those that only the records know.
 
+    What the table of scores says of each task is left out.
+
     A setting that the run left open (None) is what the records say it became.
     """
     rows = {name: _plain(value) for name, value in settings.items() if value is not None}
     found: dict[str, dict[str, list[str]]] = {}
     for record in records:
         for name, value in record.settings.items():
+            if name in _IN_SCORES:
+                continue
             places = found.setdefault(name, {}).setdefault(_plain(value), [])
             if record.quantity not in places:
                 places.append(record.quantity)

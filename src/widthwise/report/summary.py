@@ -9,6 +9,8 @@ from .grid import CONTROL, Grid, Network, arrange
 from .judge import Judgements, beats_its_floor, beside_control, beside_dense
 from .table import number, speed_ratio
 
+_NAMED = 6  # names in a row that a sentence still bears; the table has them all
+
 
 def answer(records: Sequence[Record]) -> list[str]:
     """What dense knows, what each cut does to it, and whether the criterion beats the control.
@@ -62,6 +64,7 @@ def _of_dense(grid: Grid) -> str:
         return f"Dense {grid.model} was not measured, so nothing here says what a cut costs."
     dense = {q: grid.cells.get((grid.dense, q)) for q in grid.quality}
     known = [q for q, record in dense.items() if beats_its_floor(record)]
+    bare = [q for q, r in dense.items() if r and r.value is not None and r.floor is None]
     at_floor = [
         q
         for q, record in dense.items()
@@ -72,13 +75,20 @@ def _of_dense(grid: Grid) -> str:
     if not known:
         return (
             f"Dense {grid.model} is at the floor on {_join(at_floor)}: nothing there can be lost."
+            + _without_floor(bare)
         )
     said = f"Dense {grid.model} beats the floor on {_join(known)}"
     if at_floor:
         many = len(at_floor) > 1
         said += f"; on {_join(at_floor)} it does not, so {'these' if many else 'this'} cannot show"
         said += " what a cut costs"
-    return said + "."
+    return said + "." + _without_floor(bare)
+
+
+def _without_floor(quantities: Sequence[str]) -> str:
+    if not quantities:
+        return ""
+    return f" There is no floor on {_join(quantities)}, so what such a score is worth is not known."
 
 
 def _of_cuts(grid: Grid, judged: Judgements, criterion: str) -> str:
@@ -130,19 +140,20 @@ def _of_control(grid: Grid, criterion: str) -> str:
     behind = beside_control(grid, CONTROL, criterion)
     if not ahead:
         return ""
-    wins: list[str] = []
-    losses: list[str] = []
+    wins: dict[str, list[str]] = {}
+    losses: dict[str, list[str]] = {}
     level: list[str] = []
     for quantity in grid.quality:
         words = [found.word for (_, q), found in ahead.items() if q == quantity]
         reverse = [found.word for (_, q), found in behind.items() if q == quantity]
         for found, place in ((words, wins), (reverse, losses)):
             if "improves" in found:
-                place.append(f"{quantity} at {found.count('improves')} of {len(found)} widths")
+                where = f"{found.count('improves')} of {len(found)} widths"
+                place.setdefault(where, []).append(quantity)
         if words and "improves" not in words + reverse:
             level.append(quantity)
-    clauses = [f"is better on {_join(wins)}"] if wins else []
-    clauses += [f"is worse on {_join(losses)}"] if losses else []
+    clauses = [f"is better on {_by_count(wins)}"] if wins else []
+    clauses += [f"is worse on {_by_count(losses)}"] if losses else []
     clauses = clauses or ["is not shown to be better on anything"]
     said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
     said += f"; on {_join(level)} neither is shown to be better." if level else "."
@@ -171,5 +182,14 @@ def _by_width(first: Mapping[str, Network], phrase: str) -> str:
     return ", ".join([said, *(f"{_join(names)} at {ratio}" for ratio, names in rest)])
 
 
+def _by_count(groups: Mapping[str, Sequence[str]]) -> str:
+    """`prose and mmlu at 4 of 6 widths, piqa at 1 of 6 widths`."""
+    return ", ".join(f"{_join(names)} at {where}" for where, names in groups.items())
+
+
 def _join(words: Sequence[str]) -> str:
+    """`a, b and c`; of more than `_NAMED` the first few, and how many more there are."""
+    if len(words) > _NAMED:
+        few = words[: _NAMED - 2]
+        return f"{', '.join(few)} and {len(words) - len(few)} more"
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -1,4 +1,4 @@
-"""The full table: a network a row, as text that a terminal and a page both print."""
+"""Numbers as text, and the table of the networks: what was cut, and what each costs."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Mapping, Sequence
 from ..stats import Estimate, paired_ratio, ratio_with_error
 from ..study.records import Record
 from .grid import Grid, Network, arrange, estimate_of
-from .judge import CONFIDENCE, Judgements, beats_its_floor, beside_dense
+from .judge import CONFIDENCE
 
 NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it
 
 
-def table_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: dense, then each criterion from wide to narrow, then the floors.
+def network_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, a network a row: dense, then each criterion from wide to narrow.
 
-    A score reads `0.412 ± 0.049`, and on a second line of its cell the word it may be called beside
-    dense; a speed has its ratio to dense there with a 95 % interval: `1.72 [1.66, 1.77]`. A missing
-    value reads `missing [1]`, and `missing_notes` says why; a dash: the study did not ask for it.
+    Columns are what was asked for and what was got, then sizes and speeds as far as records have
+    them. A speed has its ratio to dense on a second line of its cell, with a 95 % interval:
+    `1.72 [1.66, 1.77]`. A missing value reads `missing [1]`, and `missing_notes` says why; a dash:
+    the study did not ask for it.
 
     Raises:
         RunError: As `arrange`: no records, or records that do not belong together.
     """
-    grid = arrange(records)
-    return rows_of(grid, beside_dense(grid))
+    return rows_of(arrange(records))
 
 
 def missing_notes(records: Sequence[Record]) -> list[str]:
-    """A line for each reason why a value of the table is missing: `[1] decode of ppm 1.60x: ...`.
+    """A line for each reason why a value is missing: `[1] decode of ppm 1.60x: ...`.
 
     Raises:
         RunError: As `arrange`.
     """
     grid = arrange(records)
     notes = []
-    for reason, number in _reasons(grid).items():
+    for reason, index in reasons_of(grid).items():
         where: dict[str, list[str]] = {}
         for (network, quantity), record in _in_order(grid):
             if record.reason == reason:
@@ -42,15 +42,14 @@ def missing_notes(records: Sequence[Record]) -> list[str]:
         places = "; ".join(
             f"{quantity} of {', '.join(labels)}" for quantity, labels in where.items()
         )
-        notes.append(f"[{number}] {places}: {reason}")
+        notes.append(f"[{index}] {places}: {reason}")
     return notes
 
 
-def rows_of(grid: Grid, judged: Judgements) -> tuple[list[str], list[list[str]]]:
-    """The table of records that are arranged and judged already."""
-    columns = (*grid.sizes, *grid.quality, *grid.speeds)
-    header = ["criterion", "asked", "width", "I/H", *columns]
-    reasons = _reasons(grid)
+def rows_of(grid: Grid) -> tuple[list[str], list[list[str]]]:
+    """The table of records that are arranged already."""
+    columns = (*grid.sizes, *grid.speeds)
+    reasons = reasons_of(grid)
     rows = []
     for network in grid.networks:
         row = [network.criterion or "dense", network.asked, str(network.width), network.ratio]
@@ -61,20 +60,28 @@ def rows_of(grid: Grid, judged: Judgements) -> tuple[list[str], list[list[str]]]
             elif record.reason is not None:
                 row.append(f"missing [{reasons[record.reason]}]")
             else:
-                row.append(_cell(grid, network, record, judged))
+                row.append(_cell(grid, record))
         rows.append(row)
-    floors = [_floor(grid, quantity) for quantity in columns]
-    if any(floor != NOT_MEASURED for floor in floors):
-        rows.append(["floor", "", "", "", *floors])
-    return header, rows
+    return ["criterion", "asked", "width", "I/H", *columns], rows
+
+
+def reasons_of(grid: Grid) -> Mapping[str, int]:
+    """Each distinct reason for a missing value and the number of its note."""
+    found = dict.fromkeys(record.reason for _, record in _in_order(grid) if record.reason)
+    return {reason: index for index, reason in enumerate(found, 1)}
 
 
 def number(value: float, unit: str) -> str:
-    """A value as the page prints it: three decimals of a score, three to four digits otherwise.
+    """A value as all tables print it: three decimals of a score, three to five digits otherwise.
+
+    From 100,000 on, and below 0.0005, a value without a prefix of its unit has two digits and an
+    exponent. Only what is 0, up to the rounding of sums, reads `0`.
 
     Example:
         >>> number(0.41249, "accuracy"), number(134515008, "count"), number(269e6, "bytes")
         ('0.412', '134.5 M', '269.0 MB')
+        >>> number(2941.3, "perplexity"), number(3.14e7, "perplexity"), number(0.0, "accuracy")
+        ('2,941', '3.1e+07', '0')
     """
     if unit in ("count", "bytes"):
         sign = "B" if unit == "bytes" else ""
@@ -84,7 +91,36 @@ def number(value: float, unit: str) -> str:
         return f"{value:g} {sign}".strip()
     if unit == "tokens_per_sec":
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{value:.3f}"
+    if abs(value) < 1e-12:
+        return "0"
+    if abs(value) >= 1e5 or (abs(value) < 5e-4 and unit not in ("accuracy", "bits_per_byte")):
+        return f"{value:.1e}"
+    decimals = sum(abs(value) < bound for bound in (10, 100, 1000))
+    return f"{value:,.{decimals}f}"
+
+
+def with_error(score: Estimate, unit: str) -> str:
+    """`0.412 ± 0.049`: a value and its standard error, to the same decimal; no error, no `±`."""
+    text = number(score.value, unit)
+    if score.standard_error is None:
+        return text
+    error = number(score.standard_error, unit)
+    if unit == "tokens_per_sec":
+        error = f"{score.standard_error:.{_decimals(text)}f}"
+    elif "e" in text:
+        error = f"{score.standard_error:.1e}"
+    elif "e" not in error and "0" not in (text, error):
+        error = f"{score.standard_error:,.{min(_decimals(text), _decimals(error))}f}"
+    return f"{text} ± {error}"
+
+
+def floor_text(record: Record) -> str:
+    """`floor 0.375: always 'C'`, or why there is none."""
+    if record.floor is not None:
+        kind = f": {record.floor_kind}" if record.floor_kind else ""
+        return f"floor {number(record.floor, record.unit)}{kind}"
+    reason = record.settings.get("no_floor")
+    return f"no floor: {reason}" if reason else "no floor"
 
 
 def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
@@ -101,27 +137,16 @@ def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
     return ratio_with_error(own, other)
 
 
-def _cell(grid: Grid, network: Network, record: Record, judged: Judgements) -> str:
-    score = estimate_of(record)
-    assert score is not None  # only records without a reason come here
-    text = number(score.value, record.unit)
-    if score.standard_error is not None:
-        text += f" ± {_error(score.standard_error, text, record.unit)}"
-    if record.quantity in grid.speeds:
-        ratio = speed_ratio(grid, record)
-        return text if ratio is None else f"{text}\n{_with_interval(ratio)}"
-    if (network, record.quantity) in judged:
-        return f"{text}\n{judged[network, record.quantity].word}"
-    if network.criterion is None and record.floor is not None:
-        return f"{text}\n{'beats the floor' if beats_its_floor(record) else 'at the floor'}"
-    return text
+def _cell(grid: Grid, record: Record) -> str:
+    measured = estimate_of(record)
+    assert measured is not None  # only records without a reason come here
+    text = with_error(measured, record.unit)
+    ratio = speed_ratio(grid, record) if record.quantity in grid.speeds else None
+    return text if ratio is None else f"{text}\n{_with_interval(ratio)}"
 
 
-def _error(error: float, value: str, unit: str) -> str:
-    """A standard error with as many decimals as the printed value has."""
-    if unit != "tokens_per_sec":
-        return number(error, unit)
-    return f"{error:.{len(value.partition('.')[2])}f}"
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
 
 
 def _with_interval(ratio: Estimate) -> str:
@@ -131,19 +156,6 @@ def _with_interval(ratio: Estimate) -> str:
     return f"{ratio.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _floor(grid: Grid, quantity: str) -> str:
-    for record in grid.column(quantity):
-        if record.floor is not None:
-            return f"{number(record.floor, record.unit)}\n{record.floor_kind or ''}".strip()
-    return NOT_MEASURED
-
-
 def _in_order(grid: Grid) -> list[tuple[tuple[Network, str], Record]]:
     places = [(n, q) for n in grid.networks for q in grid.quantities if (n, q) in grid.cells]
     return [(place, grid.cells[place]) for place in places]
-
-
-def _reasons(grid: Grid) -> Mapping[str, int]:
-    """Each distinct reason and the number of its note."""
-    found = dict.fromkeys(record.reason for _, record in _in_order(grid) if record.reason)
-    return {reason: index for index, reason in enumerate(found, 1)}

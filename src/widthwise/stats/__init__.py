@@ -5,7 +5,7 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 
 from .estimates import Estimate, mean_with_error, paired_ratio, ratio_with_error
 from .paired import Difference, paired_difference
-from .sequential import Interval, confidence_sequence, first_narrow
+from .sequential import Interval, confidence_sequence, first_narrow, sequential_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "paired_difference",
     "paired_ratio",
     "ratio_with_error",
+    "sequential_difference",
     "verdict",
 ]

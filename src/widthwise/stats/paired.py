@@ -23,7 +23,8 @@ class Difference:
         low: Lower end of the interval.
         high: Upper end of the interval.
         n: Items.
-        p_value: Two-sided, for "the sign of each difference is a coin flip".
+        p_value: Two-sided, for "the sign of each difference is a coin flip"; from
+            `sequential_difference` for "the mean of the differences is 0".
     """
 
     value: float

@@ -19,12 +19,13 @@ Source: Waudby-Smith and Ramdas 2023, "Estimating means of bounded random variab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from .paired import Difference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,6 +149,52 @@ def first_narrow(
     return enough
 
 
+def sequential_difference(
+    a: Sequence[float], b: Sequence[float], *, confidence: float = 0.95
+) -> Difference:
+    """Mean of a - b over the items that both have, valid wherever either of them was stopped.
+
+    Both have seen the same items in the same random order, and the longer one saw more of them:
+    the first min(len(a), len(b)) are compared. The interval is their `confidence_sequence`. The
+    value is the mean of the differences, moved to the nearer end where the interval, which is
+    what those of all prefixes share, no longer holds it.
+
+    The p-value is the smallest 1 - confidence at which the interval of any prefix excludes 0: twice
+    1 / money, at the most money that either end's gamblers ever had against a mean of 0. However
+    one decides when to stop, it is at most p with a chance of at most p.
+
+    Args:
+        a: One value an item, in [0, 1], in the order seen.
+        b: The same items in the same order, in [0, 1].
+        confidence: Of the interval, in (0, 1).
+
+    Raises:
+        RunError: No item that both have, values outside [0, 1], or such a confidence.
+
+    Example:
+        >>> found = sequential_difference([0, 1, 0] * 50, [1, 1, 0] * 60)
+        >>> round(found.value, 3), round(found.low, 3), round(found.high, 3), found.n
+        (-0.333, -0.457, -0.22, 150)
+    """
+    import numpy as np
+
+    n = min(len(a), len(b))
+    if n == 0:
+        raise RunError("a sequential difference needs an item that both have; got none")
+    first, second = (_shares(values[:n], 0.0, 1.0, confidence) for values in (a, b))
+    differences = first - second
+    found = confidence_sequence(differences.tolist(), confidence=confidence)
+    shares = (differences + 1) / 2
+    money = max(_log_money(shares)(0.5), _log_money(1 - shares)(0.5))
+    return Difference(
+        value=float(np.clip(differences.mean(), found.low, found.high)),
+        low=found.low,
+        high=found.high,
+        n=n,
+        p_value=min(1.0, 2 * exp(-money)),
+    )
+
+
 def _shares(
     values: Sequence[float], low: float, high: float, confidence: float
 ) -> NDArray[np.float64]:
@@ -178,26 +225,37 @@ def _ends(shares: NDArray[np.float64], confidence: float, *, since: int = 0) -> 
 
 def _lower_end(shares: NDArray[np.float64], money: float, since: int) -> float:
     """The largest mean against which the log of the gamblers' money ever was `money`."""
-    import numpy as np
     from scipy.optimize import brentq
 
     if not shares.any():
         return 0.0
+    log_money = _log_money(shares, since)
+
+    def surplus(mean: float) -> float:
+        return log_money(mean) - money
+
+    if surplus(PRECISION) < 0:
+        return 0.0
+    return max(0.0, float(brentq(surplus, PRECISION, 1.0, xtol=PRECISION)) - PRECISION)
+
+
+def _log_money(shares: NDArray[np.float64], since: int = 0) -> Callable[[float], float]:
+    """Candidate mean to the log of the most money that the gamblers had after `since` values."""
+    import numpy as np
+
     exponents = np.array(ODDS_EXPONENTS, dtype=np.float64)
     risked = 1 / (1 + 2.0**-exponents)[:, None]
     weights = 1 / (2 + (exponents + 2) ** 2)
     log_weights = np.log(weights / weights.sum())[:, None]
     distinct, which = np.unique(shares, return_inverse=True)
 
-    def surplus(mean: float) -> float:
+    def log_money(mean: float) -> float:
         factors = np.log1p(risked * (distinct / mean - 1))
         logs = np.cumsum(factors[:, which], axis=1)[:, since:] + log_weights
         richest = logs.max(axis=0)
         # The sum is at most all gamblers times the richest: elsewhere in time it cannot be largest.
         close = richest >= richest.max() - log(len(exponents))
         sums = np.exp(logs[:, close] - richest[close]).sum(axis=0)
-        return float((richest[close] + np.log(sums)).max()) - money
+        return float((richest[close] + np.log(sums)).max())
 
-    if surplus(PRECISION) < 0:
-        return 0.0
-    return max(0.0, float(brentq(surplus, PRECISION, 1.0, xtol=PRECISION)) - PRECISION)
+    return log_money

@@ -3,7 +3,8 @@
 from .demo import Demo, DemoSettings
 from .parent import Network
 from .records import Record, append, load
-from .sweep import Sweep, SweepSettings
+from .settings import SweepSettings
+from .sweep import Sweep
 
 __all__ = [
     "Demo",

@@ -12,7 +12,8 @@ from ..arch import counts_at
 from ..prune import Plan, apply, prune_checkpoint
 from .parent import Network
 from .records import Record
-from .sweep import Progress, Sweep, SweepSettings
+from .settings import SweepSettings
+from .sweep import Progress, Sweep
 
 REMOVED = ("10%", "20%", "30%", "40%", "50%", "60%")  # the paper's design
 TASKS = ("prose", "mmlu", "arc_easy", "hellaswag", "piqa", "boolq")

@@ -14,6 +14,7 @@ from ..errors import OutputError, RunError
 
 SETTINGS = "study.json"
 RECORDS = "records.jsonl"
+_OPEN = ("dtype", "device")  # settings that a user may leave to this machine
 
 
 @contextmanager
@@ -45,7 +46,8 @@ def locked(folder: Path) -> Iterator[None]:
 def agreed_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the folder's study was begun with; writes them where it is new.
 
-    Keys that `settings` holds as None were left open by the user: the folder's own value is taken.
+    A dtype or device that `settings` holds as None was left open by the user: the folder's own is
+    taken. None of anything else is a setting too (no limit), and must be the folder's.
 
     Raises:
         RunError: The folder's study has other settings, or its settings cannot be read.
@@ -55,14 +57,16 @@ def agreed_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]
         return dict(settings)
     try:
         begun = json.loads(path.read_text(encoding="utf8"))
-        merged = {k: begun[k] if v is None else v for k, v in settings.items()}
+        left_open = [key for key in _OPEN if key in settings and settings[key] is None]
+        merged = {**settings, **{key: begun[key] for key in left_open}}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         cause = type(error).__name__
         raise RunError(f"{path}: not the settings of a study ({cause}); remove it") from error
     for key, value in merged.items():
-        if json.loads(json.dumps(value)) != begun.get(key):
+        asked = json.loads(json.dumps(value))
+        if asked != begun.get(key):
             raise RunError(
-                f"the study in {folder} was begun with {key} {begun.get(key)!r}, not {value!r}; "
+                f"the study in {folder} was begun with {key} {begun.get(key)!r}, not {asked!r}; "
                 "name another folder with -o"
             )
     return merged

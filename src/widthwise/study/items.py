@@ -36,7 +36,10 @@ def write_items(
         row["share"] = shares[number] if shares else None
     try:
         path.parent.mkdir(exist_ok=True)
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema()), partial)
+        with open(partial, "wb") as file:
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema()), file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         raise OutputError(f"{path} was not written: {error}") from error
@@ -60,8 +63,13 @@ def _schema() -> Any:
     )
 
 
+def _plain(value: Any) -> Any:
+    """A number or array of numpy, which JSON does not know, as Python has it."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
 def _row(answer: Answer) -> dict[str, Any]:
-    row: dict[str, Any] = {"item": answer.id, "metrics": json.dumps(answer.metrics, default=float)}
+    row: dict[str, Any] = {"item": answer.id, "metrics": json.dumps(answer.metrics, default=_plain)}
     first = answer.responses[0]
     if isinstance(first, str):
         row |= {"text": first, "tokens": answer.tokens}

@@ -119,6 +119,7 @@ class Parent:
         if self._nested is None:
             self._nested = Nested(self.dense)
         if network.criterion is not None and network.criterion != self._sorted:
+            self._sorted = None
             self._nested.sort(network.criterion, seed=self.seed)
             self._sorted = network.criterion
         with self._nested.at(self.width(network)) as model:
@@ -152,6 +153,22 @@ class Parent:
             "transformers": transformers.__version__,
             "python": platform.python_version(),
         }
+
+
+def checked_device(name: str) -> str:
+    """The name, if numbers can be computed there.
+
+    Raises:
+        RunError: There is no such device, in the first line of PyTorch's words.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, ImportError, ValueError) as error:
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RunError(f"device {name} cannot be used here: {cause}; pass --device cpu") from error
+    return name
 
 
 def default_device() -> str:

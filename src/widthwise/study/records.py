@@ -119,24 +119,27 @@ def append(path: Path, records: Iterable[Record]) -> None:
 
 
 def load(path: Path) -> list[Record]:
-    """Read all whole records of a JSON-lines file; an absent file holds none, a torn line is none.
+    """Read the whole records of a JSON-lines file; an absent file holds none, a torn line is none.
+
+    A cell that was measured again is returned once: its last record, in the place of its first.
 
     Raises:
         RunError: A line that is whole but not a record, with its number.
     """
     if not path.exists():
         return []
-    records = []
+    records: dict[str, Record] = {}
     try:
         lines = _whole_lines(path.read_bytes()).decode("utf8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
         try:
-            records.append(Record.from_json(line))
+            record = Record.from_json(line)
         except RunError as error:
             raise RunError(f"{path}:{number}: {error}") from error
-    return records
+        records[record.cell] = record
+    return list(records.values())
 
 
 def _whole_lines(data: bytes) -> bytes:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from .. import __version__, measure
 from ..arch import counts_at
 from ..errors import RunError
 from ..evaluate import (
+    Answer,
     Floor,
     Score,
     Steps,
@@ -24,54 +25,19 @@ from ..evaluate import (
     answer_task,
     chat_of,
     floor_of,
-    language_model,
+    language_model_of,
     load_tasks,
     score_answers,
     unit_of,
 )
 from .folder import RECORDS, agreed_settings, locked, write_settings
 from .items import write_items
-from .parent import Network, Parent, default_device
+from .parent import Network, Parent, checked_device, default_device
 from .records import Record, append, load
+from .settings import CONTROL, SweepSettings
 
-CONTROL = "random"
 Progress = Callable[[float, str], None]
 _WRITING = 4.0  # time to write a token, in characters read: both go on many at a time
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepSettings:
-    """What fixes the numbers of a sweep; the same settings give the same cells.
-
-    Attributes:
-        model: As `locate` takes it.
-        tasks: Suites and tasks, as `load_tasks` takes them.
-        widths: Expansion ratios (`"2.4x"`) or shares to remove (`"40%"`); the dense model is
-            always measured.
-        criteria: How neurons are chosen; `random`, the control, is always among them.
-        limit: Items of each task at most.
-        seed: Of the samples of items and of the random criterion.
-        dtype: None for the faster of bfloat16 and float32 on this machine.
-        device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
-        data: Folder of documents; None for the hub.
-        max_new_tokens: Cap on what a task has written; None for the task's own.
-        until: Stop a task early when the interval of the difference from dense is this narrow to
-            either side; None for all items.
-        backend: `"widthwise"`, or lm-eval's own `"hf"`.
-    """
-
-    model: str = "smollm2"
-    tasks: tuple[str, ...] = ("embedded",)
-    widths: tuple[str, ...] = ()
-    criteria: tuple[str, ...] = ("ppm",)
-    limit: int | None = None
-    seed: int = 0
-    dtype: str | None = None
-    device: str | None = None
-    data: str | None = None
-    max_new_tokens: int | None = None
-    until: float | None = None
-    backend: str = "widthwise"
 
 
 class Sweep:
@@ -86,7 +52,7 @@ class Sweep:
         also_measured: Quantities that the caller stores in the same folder.
 
     Raises:
-        RunError, OutputError: The folder holds something else, or is in use.
+        RunError, OutputError: The folder holds something else, or is in use; no such device.
     """
 
     def __init__(
@@ -104,7 +70,7 @@ class Sweep:
         self.parent = Parent(
             settings.model,
             dtype=settings.dtype,
-            device=settings.device or default_device(),
+            device=checked_device(settings.device or default_device()),
             seed=settings.seed,
         )
         self.records: dict[str, Record] = {}
@@ -129,13 +95,13 @@ class Sweep:
             self.on_progress(0.0, "finding the model, fetched at first use")
             self.networks  # noqa: B018  a width out of range is said before anything is loaded
             asked = {**asdict(self.settings), **self._also}
-            identity = {"weights": self.parent.fingerprint, "widthwise": __version__}
-            begun = agreed_settings(self.folder, {**asked, **identity})
+            weights = {"weights": self.parent.fingerprint}
+            begun = agreed_settings(self.folder, {"widthwise": __version__, **asked, **weights})
             if begun["dtype"] is None:
                 begun["dtype"] = self._faster_dtype()
             if begun["device"] is None:
                 begun["device"] = self.parent.device
-            self.parent.dtype, self.parent.device = begun["dtype"], begun["device"]
+            self.parent.dtype, self.parent.device = begun["dtype"], checked_device(begun["device"])
             self.parent.check_vocabulary()
             self.on_progress(0.0, "finding the data, fetched at first use")
             self.tasks  # noqa: B018  missing data is said before anything is measured
@@ -153,6 +119,7 @@ class Sweep:
             self.settings.tasks,
             data=Path(data) if data else None,
             limit=self.settings.limit,
+            limits=self.settings.limits,
             seed=self.settings.seed,
             chat=chat_of(self.parent.tokenizer),
             max_new_tokens=self.settings.max_new_tokens,
@@ -172,16 +139,21 @@ class Sweep:
             self._count(network)
         for task in self.tasks:
             missing = [network for network in self.networks if not self.has(network, task.name)]
-            self._spent += self._costs[task.name] * (len(self.networks) - len(missing))
-            if not missing:
-                continue
-            self.on_progress(self.share, f"{task.name}: floor")
-            floor = floor_of(task)
-            if self.settings.until is None:
-                for network in missing:
-                    self._score(network, task, floor)
-            else:
-                self._score_until(self.settings.until, task, floor)
+            after = self._spent + self._costs[task.name] * len(self.networks)
+            if missing:
+                self._spent = after - self._costs[task.name] * len(missing)
+                self._evaluate(task, missing)
+            self._spent = after
+
+    def _evaluate(self, task: Task, missing: Sequence[Network]) -> None:
+        """Measure one task at the widths where it is missing."""
+        self.on_progress(self.share, f"{task.name}: floor")
+        floor = floor_of(task)
+        if self.settings.until is None:
+            for network in missing:
+                self._score(network, task, floor)
+        else:
+            self._score_until(self.settings.until, task, missing, floor)
 
     def has(self, network: Network, quantity: str) -> bool:
         """Whether this cell is measured; one whose value is missing is tried again."""
@@ -191,7 +163,7 @@ class Sweep:
     @property
     def share(self) -> float:
         """Share of the work of all tasks that is done."""
-        return self._spent / (sum(self._costs.values()) * len(self.networks))
+        return min(1.0, self._spent / (sum(self._costs.values()) * len(self.networks)))
 
     def store(self, network: Network, quantity: str, **fields: Any) -> None:
         """Append the record of a cell; `fields` are those of `Record` that the cell decides."""
@@ -225,7 +197,8 @@ class Sweep:
 
     def _key(self, network: Network, quantity: str) -> str:
         """Content address of a cell: everything that fixes what is measured."""
-        settings = {**asdict(self.settings), **self._also, "dtype": self.parent.dtype}
+        place = {"dtype": self.parent.dtype, "device": self.parent.device}
+        settings = {**asdict(self.settings), **self._also, **place}
         parts = (self.parent.fingerprint, settings, network.criterion, network.asked, quantity)
         text = json.dumps([*parts, self._item_digests.get(quantity), __version__])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -246,36 +219,55 @@ class Sweep:
         start = time.perf_counter()
         try:
             with self._asked(network, task) as lm:
-                score = score_answers(task, answer_task(lm, task), floor)
+                answers = answer_task(lm, task)
         except RunError as error:
             self._miss(network, task, error)
         else:
-            self._keep(network, task, score, time.perf_counter() - start)
+            self._keep(network, task, answers, floor, time.perf_counter() - start)
 
-    def _score_until(self, half_width: float, task: Task, floor: Floor) -> None:
-        """One task at all widths in turn, a few items at a time, until each is certain enough."""
+    def _score_until(
+        self, half_width: float, task: Task, missing: Sequence[Network], floor: Floor
+    ) -> None:
+        """One task at all widths in turn, a few items at a time, until each is certain enough.
+
+        What is measured already is asked again only to compare with it, and not stored again: the
+        dense model for every other, and all others to know where the dense model stops.
+        """
         start = time.perf_counter()
-        steps = Steps(task, self.networks, half_width, seed=self.settings.seed)
+        dense = self.networks[0]
+        asked = self.networks if dense in missing else (dense, *missing)
+        steps = Steps(task, asked, half_width, seed=self.settings.seed)
         for network, part in steps:
             try:
                 with self._asked(network, part) as lm:
                     steps.add(network, answer_task(lm, part))
             except RunError as error:
                 steps.drop(network)
-                self._miss(network, task, error)
-        spent = (time.perf_counter() - start) / len(self.networks)
+                if network in missing:
+                    self._miss(network, task, error)
+        spent = (time.perf_counter() - start) / len(asked)
         for network, answers in steps.answers.items():
-            score = score_answers(task, answers, floor)
-            self._keep(network, task, score, spent, until=half_width)
+            if network in missing:
+                self._keep(network, task, answers, floor, spent, until=half_width)
 
     def _miss(self, network: Network, task: Task, error: RunError) -> None:
         reason = f"{network.label}: {error}"
         self.store(network, task.name, unit=unit_of(task.metric), value=None, n=0, reason=reason)
 
     def _keep(
-        self, network: Network, task: Task, score: Score, seconds: float, **settings: Any
+        self,
+        network: Network,
+        task: Task,
+        answers: Sequence[Answer],
+        floor: Floor,
+        seconds: float,
+        **settings: Any,
     ) -> None:
         """Items first, then the record that says that they are there."""
+        try:
+            score = score_answers(task, answers, floor)
+        except RunError as error:
+            return self._miss(network, task, error)
         key = self._key(network, task.name)
         write_items(self.folder, key, score.answers, score.items)
         self.store(
@@ -313,7 +305,7 @@ class Sweep:
     def _language_model(self, model: Any) -> Any:
         """One for all networks, which are one object; so texts are encoded once."""
         if self._lm is None:
-            self._lm = language_model(self.settings.backend, model, self.parent.tokenizer)
+            self._lm = language_model_of(self.settings.backend, model, self.parent.tokenizer)
         return self._lm
 
     @property
@@ -322,7 +314,9 @@ class Sweep:
         import lm_eval
 
         halved = getattr(getattr(self._lm, "budget", None), "halved", 0)
+        cap = self.settings.max_new_tokens
         return {
+            **({} if cap is None else {"max_new_tokens": cap}),
             "backend": self.settings.backend,
             "lm_eval": lm_eval.__version__,
             "budget_halved": halved,

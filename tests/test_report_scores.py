@@ -1,0 +1,221 @@
+"""Scores: a block a task, the words of its intervals, and what a record says of its task."""
+
+from dataclasses import replace
+
+import pytest
+from report_records import described, make_records, record, score, sweep_records
+
+from widthwise.errors import RunError
+from widthwise.report import COLUMNS, TaskScores, filled, number, score_tables
+from widthwise.report.table import with_error
+from widthwise.stats import Estimate, paired_difference, sequential_difference
+from widthwise.study.records import Record
+
+DENSE, WIDE, NARROW = (None, "dense", 1536), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
+RANDOM = ("random", "1.6x", 912)
+
+
+def right(n: int, of: int = 200) -> list[float]:
+    return [1.0] * n + [0.0] * (of - n)
+
+
+def cell(records: list[Record], row: int, column: str) -> str:
+    (table,) = score_tables(records)
+    return table.rows[row][COLUMNS.index(column)]
+
+
+def stopped(found: Record) -> Record:
+    return replace(found, settings={**found.settings, "until": 0.05})
+
+
+def test_a_block_a_task_and_a_row_a_network() -> None:
+    tables = score_tables(make_records())
+    assert [t.task for t in tables] == ["mmlu", "arc_easy", "hellaswag", "piqa", "boolq", "prose"]
+    networks = [row[0] for row in tables[0].rows]
+    assert networks[:3] == ["dense", "ppm 2.39x", "ppm 2.11x"]
+    assert networks[-1] == "random 1.06x"
+    assert len(networks) == 13
+    assert {len(row) for table in tables for row in table.rows} == {len(COLUMNS)}
+    assert tables[0].about == "accuracy, 5 shots, n = 100"
+    assert tables[4].floor == "floor 0.622: always 'yes'"
+    assert "lower is better" in tables[5].about
+
+
+@pytest.mark.parametrize("dense", [20, 120])
+def test_dense_is_beside_its_floor(dense: int) -> None:
+    word = "beats the floor" if dense == 120 else "at the floor"
+    assert cell([score(DENSE, "piqa", right(dense))], 0, "verdict") == word
+
+
+@pytest.mark.parametrize(
+    ("dense", "cut", "word"),
+    [
+        (120, 80, "degrades"),
+        (80, 120, "improves"),
+        (120, 118, "no change shown"),
+        (120, 55, "at the floor"),
+        (20, 55, "at the floor"),  # twice as good as dense, and still no better than chance
+    ],
+)
+def test_table_says_the_verdict(dense: int, cut: int, word: str) -> None:
+    records = [score(DENSE, "piqa", right(dense)), score(NARROW, "piqa", right(cut))]
+    assert cell(records, 1, "verdict") == word
+
+
+def test_verdict_is_adjusted_for_the_number_of_widths() -> None:
+    cut = right(120)
+    cut[113:120] = [0.0] * 7  # 7 items lost, none won: p = 2/2^7 = 0.016 alone, 0.063 of four
+    records = [score(DENSE, "piqa", right(120)), score(WIDE, "piqa", cut)]
+    assert cell(records, 1, "verdict") == "degrades"
+    records += [score(("ppm", f"{w}", w), "piqa", right(120)) for w in (1000, 900, 800)]
+    assert cell(records, 1, "verdict") == "no change shown"
+
+
+def test_unpaired_score_shows_no_change() -> None:
+    records = [
+        score(DENSE, "piqa", right(150)),
+        replace(score(NARROW, "piqa", right(80)), items=()),
+    ]
+    assert cell(records, 1, "verdict") == "no change shown"
+
+
+def test_difference_and_p_value_are_those_of_the_paired_items() -> None:
+    records = [score(DENSE, "piqa", right(120)), score(NARROW, "piqa", right(100))]
+    found = paired_difference(right(100), right(120))
+    assert cell(records, 1, "minus dense [95 %]") == (f"-0.100 [{found.low:.3f}, {found.high:.3f}]")
+    assert cell(records, 1, "p (Holm)") == "<0.001"  # 20 lost, none won: 2 / 2^20
+    assert cell(records, 0, "minus dense [95 %]") == ""
+
+
+def test_items_of_networks_that_stopped_early_are_paired_as_far_as_both_go() -> None:
+    turned = [0.0, 1.0, 1.0, 1.0] * 100
+    cut = [0.0, 0.0, 1.0, 1.0] * 50
+    records = [stopped(score(DENSE, "piqa", turned)), stopped(score(NARROW, "piqa", cut))]
+    found = sequential_difference(cut, turned)
+    assert found.n == 200
+    assert cell(records, 1, "minus dense [95 %]") == (f"-0.250 [{found.low:.3f}, {found.high:.3f}]")
+    assert [cell(records, i, "n") for i in (0, 1)] == ["400", "200"]
+    (table,) = score_tables(records)
+    assert table.anytime
+    assert table.about.endswith("n = 200 to 400, until known to ±0.050: anytime-valid intervals")
+
+
+def test_a_metric_without_bounds_is_measured_to_the_end_and_paired_as_ever() -> None:
+    made = [score(at, "prose", [0.5, 0.9, 0.2], unit="bits_per_byte") for at in (DENSE, NARROW)]
+    (table,) = score_tables([stopped(r) for r in made])
+    assert not table.anytime
+    assert "anytime" not in table.about
+
+
+@pytest.mark.parametrize("until", [False, True])
+def test_different_lengths_are_refused_where_nothing_was_stopped(until: bool) -> None:
+    records = [score(DENSE, "piqa", right(120)), score(NARROW, "piqa", right(80, 150))]
+    if until:  # of dense alone
+        records[0] = stopped(records[0])
+    with pytest.raises(RunError, match="equal lengths; got 150 and 200"):
+        score_tables(records)
+
+
+def test_a_record_says_what_its_score_is() -> None:
+    settings = described(
+        "exact_match,flexible-extract",
+        shots=1,
+        chance_corrected=-1e-17,  # 0 up to rounding
+        capped=0.875,
+        loops=0.0,
+        metrics={"exact_match,strict-match": 0.0, "exact_match,flexible-extract": 0.25},
+    )
+    records = [replace(score(DENSE, "gsm8k", right(50)), settings=settings)]
+    (table,) = score_tables(records)
+    assert table.about == "exact_match (flexible-extract), 1 shot, n = 200"
+    assert table.source == "200 of 1,319 items, seed 0"
+    assert table.floors == (("chance", "0.250"), ("always 'A'", "0.200"))
+    assert table.metrics == ("exact_match (strict-match)", "exact_match (flexible-extract)")
+    assert table.metric_rows == (("dense", "0", "0.250"),)
+    assert [cell(records, 0, c) for c in ("chance-corrected", "capped", "loops")] == [
+        "0",
+        "88 %",
+        "0 %",
+    ]
+    assert [COLUMNS[i] for i in filled([table])] == [
+        "network",
+        "score ± s.e.",
+        "verdict",
+        "chance-corrected",
+        "capped",
+        "loops",
+    ]
+
+
+def of_sweep(task: str) -> TaskScores:
+    return next(table for table in score_tables(sweep_records()) if table.task == task)
+
+
+def test_no_floor_says_why() -> None:
+    table = of_sweep("lambada_openai")
+    assert table.floor == "no floor: no trivial answerer is known"
+    assert table.rows[0][COLUMNS.index("verdict")] == "no floor"
+    assert table.rows[1][COLUMNS.index("verdict")] == "degrades"
+
+
+def test_a_missing_dense_score_leaves_its_task_described() -> None:
+    table = of_sweep("mmlu")
+    assert table.about == "mmlu-metric, 0 shots, n = 200"
+    assert table.floor == "floor 0.250: always option 0"
+    assert table.rows[0][:2] == ("dense", "missing [1]")
+    assert set(table.rows[0][2:]) == {""}
+    assert table.rows[1][2] == "not paired"
+
+
+def test_13_tasks_fit_120_columns() -> None:
+    for table in score_tables(sweep_records()):
+        shown = filled([table])
+        rows = [[row[i] for i in shown] for row in (COLUMNS, *table.rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        assert sum(widths) + 2 * len(widths) <= 120, table.task
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.41249, "accuracy", "0.412"),
+        (0.0001, "accuracy", "0.000"),
+        (0.0, "accuracy", "0"),
+        (0.0001, "brier_score", "1.0e-04"),
+        (4.51689, "bits_per_byte", "4.517"),
+        (20.694, "perplexity", "20.69"),
+        (294.149, "word_perplexity", "294.1"),
+        (2941.4, "word_perplexity", "2,941"),
+        (-97_123.4, "word_perplexity", "-97,123"),
+        (3.14e7, "word_perplexity", "3.1e+07"),
+        (2.5e30, "perplexity", "2.5e+30"),
+        (float("inf"), "perplexity", "inf"),
+        (950.0, "bytes", "950 B"),
+    ],
+)
+def test_numbers_are_short_at_every_size(value: float, unit: str, text: str) -> None:
+    assert number(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "unit", "text"),
+    [
+        (0.4125, 0.0492, "accuracy", "0.412 ± 0.049"),
+        (0.0, 0.0, "accuracy", "0 ± 0"),
+        (2941.4, 312.4, "perplexity", "2,941 ± 312"),
+        (20.694, 0.1234, "perplexity", "20.69 ± 0.12"),
+        (20.694, 2e6, "perplexity", "20.69 ± 2.0e+06"),
+        (3.14e7, 6787.0, "perplexity", "3.1e+07 ± 6.8e+03"),
+        (402.3, 1.26, "tokens_per_sec", "402 ± 1"),
+        (402.3, None, "tokens_per_sec", "402"),
+    ],
+)
+def test_an_error_has_the_decimals_of_its_value(
+    value: float, error: float | None, unit: str, text: str
+) -> None:
+    assert with_error(Estimate(value=value, standard_error=error, n=9), unit) == text
+
+
+def test_missing_scores_are_numbered_with_all_else() -> None:
+    gone = record(NARROW, "piqa", "accuracy", None, reason="killed")
+    assert cell([score(DENSE, "piqa", right(120)), gone], 1, "score ± s.e.") == "missing [1]"

@@ -1,0 +1,57 @@
+"""The terminal: a table that fits, in a pipe without a wrap, and a line a record."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from report_records import make_records, sweep_records
+
+from widthwise.cli.show import _line, print_table
+from widthwise.report import answer, missing_notes, score_tables
+
+
+def test_a_pipe_gets_every_row_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    records = sweep_records()
+    print_table(records)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    for sentence in [*missing_notes(records), *answer(records)]:
+        assert sentence in lines
+    headings = [line for line in lines if "; floor 0.250: always option" in line]
+    assert len(headings) == 11
+    rows = [line for line in lines if line.startswith(("dense", "ppm ", "random "))]
+    assert len([row for row in rows if " ± " in row or "missing" in row]) >= 13 * 13
+    assert max(map(len, rows)) <= 120
+
+
+def test_columns_of_all_tasks_stand_below_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(sweep_records())
+    heads = [line for line in capsys.readouterr().out.splitlines() if "minus dense" in line]
+    assert len(heads) == 13
+    assert len({head.index("minus dense") for head in heads}) == 1
+    assert len({head.index("verdict") for head in heads if "p (Holm)" in head}) == 1
+
+
+def test_a_narrow_terminal_wraps_within_its_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    print_table(sweep_records())
+    printed = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out)
+    assert max(map(len, printed.splitlines())) <= 80
+    verdicts = [row[4] for task in score_tables(sweep_records()) for row in task.rows]
+    assert printed.count("degrades") == verdicts.count("degrades")  # none is cut off
+
+
+def test_a_record_is_one_short_line() -> None:
+    made = {r.quantity: r for r in make_records() if r.criterion is None}
+    assert _line(made["parameters"]).split() == ["dense", "parameters", "134,479,872", "count"]
+    big = replace(
+        made["prose"], value=3.14e7, standard_error=1.2e6, unit="perplexity", floor=2941.0
+    )
+    said = "3.1e+07 ± 1.2e+06 perplexity  (floor 2,941)"
+    assert _line(big) == f"{'dense':14} {'prose':10} {said}"
+    gone = replace(big, value=None, reason="killed")
+    assert _line(gone).endswith("missing: killed")

@@ -1,17 +1,8 @@
-"""The sweep: a width in it is the checkpoint of that width, and a stop anywhere changes nothing."""
+"""The sweep: a width in it is the checkpoint of that width, and items are the same for all."""
 
 from __future__ import annotations
 
 import json
-import math
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +13,16 @@ import transformers as hf
 from harness_answers import one_task
 from harness_data import PIQA, write_rows
 from jinja2.exceptions import TemplateError
+from sweep_runs import NAMES, TASKS, WIDTHS, answers, run, settings_of
 
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
-from widthwise.evaluate import chat_of, load_tasks, steps
-from widthwise.evaluate.language_model import SharedPrefixLM
+from widthwise.evaluate import chat_of, load_tasks
 from widthwise.prune import prune_checkpoint
-from widthwise.study import Network, Record, Sweep, SweepSettings, load, parent, sweep
-from widthwise.study.folder import agreed_settings
+from widthwise.study import Network, Record, Sweep, parent, sweep
 from widthwise.study.items import write_items
 
-TASKS = ("embedded:piqa", "embedded:prose", "embedded:ifbench")
-NAMES = ("piqa", "prose", "ifbench")
-WIDTHS = ("1.4x", "40%")  # 44 and 31 of 53 neurons
+pytestmark = pytest.mark.demo
+
 QUANTITIES = ("parameters", "bytes", *NAMES)
 NETWORKS = [
     (None, "dense"),
@@ -43,36 +32,6 @@ COLUMNS = "item share metrics text tokens capped loops log_likelihoods greedy".s
 # Two ways through one float32 model round at 2^-24 = 6e-8 in other orders; 3 layers with sums of
 # up to 53 terms leave some hundred roundings, and logits of large weights lose a digit more.
 CLOSE = 2e-5
-
-pytestmark = pytest.mark.demo
-
-
-def settings_of(model: Path, **changes: Any) -> SweepSettings:
-    small: dict[str, Any] = {"tasks": TASKS, "widths": WIDTHS, "limit": 4, "max_new_tokens": 6}
-    return SweepSettings(model=str(model), **{**small, "dtype": "float32", **changes})
-
-
-def run(folder: Path, settings: SweepSettings, **more: Any) -> dict[tuple[Any, ...], Record]:
-    records = Sweep(folder, settings, **more).run()
-    return {(r.criterion, r.asked, r.quantity): r for r in records}
-
-
-def answers(folder: Path, record: Record) -> pd.DataFrame:
-    return pd.read_parquet(folder / "items" / f"{record.cell}.parquet")
-
-
-def numbers(records: dict[tuple[Any, ...], Record]) -> dict[tuple[Any, ...], Any]:
-    """What must not depend on how a run went: all but clocks."""
-    return {
-        key: (r.cell, r.width, r.value, r.standard_error, r.n, r.floor, r.items, r.reason)
-        for key, r in records.items()
-    }
-
-
-@pytest.fixture
-def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks after every 16 items: of 16 equal ones the interval is +-0.35, of 32 +-0.20."""
-    monkeypatch.setattr(steps, "_STEP", 16)
 
 
 @pytest.fixture(scope="module")
@@ -220,213 +179,6 @@ def test_items_are_on_disk_before_their_record(
     assert len(seen) == 3
 
 
-def test_a_finished_sweep_computes_nothing(
-    whole: Any, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, records = whole
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("something was measured again")
-
-    for name in ("answer_task", "floor_of", "append"):
-        monkeypatch.setattr(sweep, name, refuse)
-    monkeypatch.setattr(sweep.Parent, "dense", property(refuse))
-    shares: list[float] = []
-    again = Sweep(
-        folder, settings_of(tiny_checkpoint), on_progress=lambda share, _: shares.append(share)
-    ).run()
-    assert [record.cell for record in again] == [record.cell for record in records.values()]
-    assert again == list(records.values())
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    assert shares[-1] == 1
-
-
-def test_what_was_left_open_may_be_said_and_left_open_again(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    one = {"tasks": ("embedded:piqa",), "widths": (), "limit": 2}
-    first = run(tmp_path, settings_of(tiny_checkpoint, device=None, **one))
-    said = run(tmp_path, settings_of(tiny_checkpoint, device="cpu", **one))
-    opened = run(tmp_path, settings_of(tiny_checkpoint, dtype=None, **one))
-    assert numbers(first) == numbers(said) == numbers(opened)
-    assert len(load(tmp_path / "records.jsonl")) == 3
-    with pytest.raises(RunError, match="begun with dtype 'float32', not 'bfloat16'"):
-        run(tmp_path, settings_of(tiny_checkpoint, dtype="bfloat16", **one))
-
-
-@pytest.mark.parametrize(
-    ("other", "words"),
-    [
-        ({"limit": 5}, "limit 4, not 5"),
-        ({"limit": None}, "limit 4, not None"),
-        ({"limits": {"piqa": 2}}, r"limits {}, not {'piqa': 2}"),
-        ({"seed": 1}, "seed 0, not 1"),
-        ({"tasks": TASKS[:2]}, r"tasks \['embedded:piqa', .*\], not \['embedded:piqa', .*\]"),
-        ({"widths": ("1x",)}, r"widths \['1.4x', '40%'\], not \['1x'\]"),
-        ({"criteria": ("l2",)}, r"criteria \['ppm'\], not \['l2'\]"),
-        ({"until": 0.1}, "until None, not 0.1"),
-        ({"max_new_tokens": None}, "max_new_tokens 6, not None"),
-        ({"backend": "hf"}, "backend 'widthwise', not 'hf'"),
-    ],
-)
-def test_another_sweep_is_not_mixed_into_a_folder(
-    other: dict[str, Any], words: str, whole: Any, tiny_checkpoint: Path
-) -> None:
-    folder, _ = whole
-    before = (folder / "records.jsonl").read_bytes(), (folder / "study.json").read_bytes()
-    with pytest.raises(RunError, match=rf"begun with {words}; name another folder with -o"):
-        run(folder, settings_of(tiny_checkpoint, **other))
-    assert ((folder / "records.jsonl").read_bytes(), (folder / "study.json").read_bytes()) == before
-
-
-def test_other_weights_are_another_study(tmp_path: Path) -> None:
-    begun = {"widthwise": "0", "weights": "abc", "device": "cpu"}
-    (tmp_path / "study.json").write_text(json.dumps(begun))
-    assert agreed_settings(tmp_path, {**begun, "device": None}) == begun
-    with pytest.raises(RunError, match="begun with weights 'abc', not 'def'"):
-        agreed_settings(tmp_path, {**begun, "weights": "def"})
-
-
-def test_a_second_run_in_a_folder_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    first = Sweep(tmp_path, settings_of(tiny_checkpoint))
-    with first.opened():
-        with pytest.raises(OutputError, match="another process is running a study in"):
-            Sweep(tmp_path, settings_of(tiny_checkpoint)).run()
-        assert not (tmp_path / "records.jsonl").exists()
-
-
-KILLS = (2, 11, 19)  # records of 25: while counting or loading, among piqa and among prose
-
-
-def test_killed_sweeps_go_on_and_end_with_the_same_records(
-    whole: Any, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    _, records = whole
-    words = ["--suite", ",".join(TASKS), "--to", "1.4x", "--remove", "40%", "--limit", "4"]
-    words += ["--max-new-tokens", "6", "--dtype", "float32", "-o", str(tmp_path / "out")]
-    file = tmp_path / "out" / "records.jsonl"
-    for wanted in KILLS:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "widthwise", "evaluate", tiny_checkpoint, *words],
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        while not file.exists() or file.read_bytes().count(b"\n") < wanted:
-            assert child.poll() is None, "the sweep ended before it could be killed"
-            time.sleep(0.005)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        with open(file, "ab") as torn:
-            torn.write(b'{"cell": "half a li')
-    resumed = run(tmp_path / "out", settings_of(tiny_checkpoint))
-    assert numbers(resumed) == numbers(records)
-    lines = Counter(record.cell for record in load(file))
-    assert set(lines.values()) == {1}
-    assert len(lines) == 25
-    for key, record in resumed.items():
-        if key[2] in NAMES:
-            assert len(answers(tmp_path / "out", record)) == 4
-
-
-@contextmanager
-def damaged_at(width: int | None) -> Iterator[None]:
-    """The model's log-likelihoods are not numbers while it is that wide."""
-    original = SharedPrefixLM._loglikelihood_tokens
-
-    def answer(self: Any, requests: Any, **rest: Any) -> Any:
-        found = original(self, requests, **rest)
-        if self.model.config.intermediate_size == width:
-            found[2] = (math.nan, False)  # the first option of the second item
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SharedPrefixLM, "_loglikelihood_tokens", answer)
-        yield
-
-
-@pytest.mark.usefixtures("short_steps")
-@pytest.mark.parametrize("until", [None, 0.5])
-def test_a_width_that_gives_nan_is_missing_and_tried_again(
-    until: float | None, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    few = {"limit": 20, "limits": {"prose": 2}}
-    settings = settings_of(tiny_checkpoint, tasks=TASKS[:2], until=until, **few)
-    with damaged_at(44):
-        broken = run(tmp_path / "broken", settings)
-    for key, record in broken.items():
-        missing = key[1] == "1.4x" and key[2] == "piqa"
-        assert (record.value is None) == missing
-        if missing:
-            words = rf"{key[0]} 1.4x: task piqa, item piqa/\d+: the model's output is not finite"
-            assert pd.Series([record.reason]).str.match(words).all()
-            assert (record.n, record.standard_error) == (0, None)
-    mended = run(tmp_path / "broken", settings)
-    undisturbed = run(tmp_path / "fine", settings)
-    if until is not None:  # dense goes on to the end when a width is given up
-        key = None, "dense", "piqa"
-        assert (mended.pop(key).n, undisturbed.pop(key).n) == (20, 16)
-    assert numbers(mended) == numbers(undisturbed)
-    lines = Counter(record.cell for record in load(tmp_path / "broken" / "records.jsonl"))
-    assert sorted(lines.values()) == [1] * (len(lines) - 2) + [2, 2]
-
-
-@pytest.mark.usefixtures("short_steps")
-def test_dense_that_gives_nan_is_asked_once_and_the_others_are_measured(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], until=0.9, limit=33)
-    with damaged_at(53):
-        broken = run(tmp_path, settings)
-    assert broken[None, "dense", "piqa"].value is None
-    assert {record.n for key, record in broken.items() if key[2] == "piqa"} == {0, 33}
-    before = (tmp_path / "records.jsonl").read_bytes()
-    assert before.count(b"not finite") == 1
-    mended = run(tmp_path, settings)
-    assert mended[None, "dense", "piqa"].n == 16  # where all others would have stopped
-    assert (tmp_path / "records.jsonl").read_bytes().startswith(before)
-    assert len(load(tmp_path / "records.jsonl")) == 5 * 3 + 1
-
-
-@pytest.mark.usefixtures("short_steps")
-def test_until_stops_early_on_the_same_items(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    shares: list[float] = []
-    limits = {"limit": 40, "limits": {"prose": 17}}
-    settings = settings_of(tiny_checkpoint, tasks=TASKS[:2], until=0.5, **limits)
-    records = run(tmp_path, settings, on_progress=lambda share, _: shares.append(share))
-    pairs = {key: answers(tmp_path, r) for key, r in records.items() if key[2] in NAMES}
-    for key, table in pairs.items():
-        record = records[key]
-        dense = pairs[None, "dense", key[2]]
-        assert list(table["item"]) == list(dense["item"])[: record.n]
-        assert record.settings["until"] == 0.5
-        assert record.n == len(record.items) == len(table)
-        assert record.n in ((17,) if key[2] == "prose" else (16, 32))
-    assert shares == sorted(shares)
-    assert max(shares) == 1
-
-
-@pytest.mark.usefixtures("short_steps")
-def test_until_killed_between_two_records_stores_nothing_twice(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], until=0.5, limit=40)
-    undisturbed = run(tmp_path / "whole", settings)
-    original = sweep.append
-
-    def stops(path: Path, records: list[Record]) -> None:
-        if path.exists() and path.read_bytes().count(b"\n") == 12:
-            raise KeyboardInterrupt
-        original(path, records)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sweep, "append", stops)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "cut", settings)
-    assert numbers(run(tmp_path / "cut", settings)) == numbers(undisturbed)
-    assert len(load(tmp_path / "cut" / "records.jsonl")) == 5 * 3
-
-
 def test_settings_are_looked_at_before_anything_is_written(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -444,14 +196,6 @@ def test_settings_are_looked_at_before_anything_is_written(
         with pytest.raises(kind, match=words):
             Sweep(out, settings_of(tiny_checkpoint, **changes)).run()
     assert not out.exists()
-
-
-def test_a_device_that_is_gone_is_said(whole: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    folder, _ = whole
-    begun = json.loads((folder / "study.json").read_text())
-    (tmp_path / "study.json").write_text(json.dumps({**begun, "device": "banana"}))
-    with pytest.raises(RunError, match="device banana cannot be used here"):
-        run(tmp_path, settings_of(tiny_checkpoint))
 
 
 def test_max_new_tokens_lowers_limits_and_is_told(whole: Any, tmp_path: Path) -> None:

@@ -104,7 +104,13 @@ def _points(value: str) -> float:
     default="",
     help="Items a task: a sample, the same at all widths. 200, or 200,ifeval=50,wikitext=8.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Of samples and control.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -117,7 +123,13 @@ def _points(value: str) -> float:
     metavar="POINTS",
     help="End a task for a width when its difference from dense is known to this: 2pp.",
 )
-@click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default=BACKENDS[0],
+    show_default=True,
+    help="What scores: our own, or lm-eval's hf or vllm, untouched.",
+)
 @click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
 @click.option("--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one.")
 @click.option(

@@ -2,6 +2,8 @@
 
 from .backends import BACKENDS as BACKENDS
 from .backends import language_model_of as language_model_of
+from .backends import require_vllm as require_vllm
+from .backends import vllm_model_of as vllm_model_of
 from .floors import Floor as Floor
 from .floors import floor_of as floor_of
 from .harness import Chat as Chat

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
-BACKENDS = ("widthwise", "hf")
+from ..errors import RunError
+
+BACKENDS = ("widthwise", "hf", "vllm")
 _HF_BATCH = 16  # rows a pass of lm-eval's own model
 
 
@@ -23,3 +27,21 @@ def language_model_of(backend: str, model: Any, tokenizer: Any) -> Any:
     from .language_model import SharedPrefixLM
 
     return SharedPrefixLM(model, tokenizer)
+
+
+def vllm_model_of(folder: Path, dtype: str) -> Any:
+    """lm-eval's own `VLLM` of a checkpoint folder; vLLM reads no model in memory.
+
+    Raises:
+        RunError: vLLM is not installed.
+    """
+    require_vllm()
+    from lm_eval.models.vllm_causallms import VLLM
+
+    return VLLM(pretrained=str(folder), dtype=dtype, batch_size="auto")
+
+
+def require_vllm() -> None:
+    """Raise RunError unless vLLM is installed."""
+    if importlib.util.find_spec("vllm") is None:
+        raise RunError("backend vllm needs vLLM and a GPU that it supports: pip install vllm")

@@ -33,7 +33,7 @@ class SweepSettings:
         max_new_tokens: Cap on what a task has written; None for the task's own.
         until: Stop a task early when the interval of the difference from dense is this narrow to
             either side; None for all items.
-        backend: `"widthwise"`, or lm-eval's own `"hf"`.
+        backend: `"widthwise"`, or lm-eval's own `"hf"` or `"vllm"`.
 
     Raises:
         RunError: No task, or an unknown backend.

@@ -27,9 +27,12 @@ from ..evaluate import (
     floor_of,
     language_model_of,
     load_tasks,
+    require_vllm,
     score_answers,
     unit_of,
+    vllm_model_of,
 )
+from ..prune import prune_checkpoint
 from .folder import RECORDS, agreed_settings, locked, write_settings
 from .items import write_items
 from .parent import Network, Parent, checked_device, default_device
@@ -103,6 +106,8 @@ class Sweep:
                 begun["device"] = self.parent.device
             self.parent.dtype, self.parent.device = begun["dtype"], checked_device(begun["device"])
             self.parent.check_vocabulary()
+            if self.settings.backend == "vllm":
+                require_vllm()
             self.on_progress(0.0, "finding the data, fetched at first use")
             self.tasks  # noqa: B018  missing data is said before anything is measured
             write_settings(self.folder, begun)
@@ -296,11 +301,24 @@ class Sweep:
             self.on_progress(self.share, f"{network.label}: {task.name}")
 
         report(0)
-        with self.parent.at(network) as model:
-            lm = self._language_model(model)
-            lm.on_done = report
-            yield lm
+        if self.settings.backend == "vllm":
+            yield vllm_model_of(self._written(network), str(self.parent.dtype))
+        else:
+            with self.parent.at(network) as model:
+                lm = self._language_model(model)
+                lm.on_done = report
+                yield lm
         self._spent = begun + share
+
+    def _written(self, network: Network) -> Path:
+        """The checkpoint folder of a network, written into the sweep's folder where it is cut."""
+        if network.criterion is None:
+            return self.parent.checkpoint.path
+        out = self.folder / "checkpoints" / network.label.replace(" ", "-")
+        if not (out / "config.json").exists():
+            out.parent.mkdir(exist_ok=True)
+            prune_checkpoint(self.settings.model, out, self.parent.stored_plan(network))
+        return out
 
     def _language_model(self, model: Any) -> Any:
         """One for all networks, which are one object; so texts are encoded once."""

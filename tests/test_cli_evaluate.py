@@ -61,7 +61,7 @@ USAGE = [
     (["--until", "nanpp"], "'nanpp' is not a number of percentage points"),
     (["--seed", "-1"], "-1 is not in the range"),
     (["--max-new-tokens", "0"], "0 is not in the range"),
-    (["--backend", "vllm"], "'vllm' is not one of"),
+    (["--backend", "jax"], "'jax' is not one of"),
     (["--dtype", "int8"], "'int8' is not one of"),
     (["--data", "/no/such/folder"], "'/no/such/folder' does not exist"),
 ]

@@ -185,7 +185,7 @@ def test_settings_are_looked_at_before_anything_is_written(
     out = tmp_path / "out"
     for changes, kind, words in (
         ({"tasks": ()}, RunError, "at least one task or suite"),
-        ({"backend": "vllm"}, RunError, "backend must be one of widthwise, hf; got 'vllm'"),
+        ({"backend": "jax"}, RunError, "backend must be one of widthwise, hf, vllm; got 'jax'"),
         ({"criteria": ("best",)}, PlanError, "criterion must be one of ppm, .* got 'best'"),
         ({"criteria": ("ppm_activation",)}, PlanError, "ppm_activation needs calibration text"),
         ({"widths": ("wide",)}, TargetError, "--to must look like 2.4x; got 'wide'"),

@@ -39,14 +39,10 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
     id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
     """
-    from transformers.utils import logging
-
     from ..report import write_page
     from ..study import Demo, DemoSettings
     from .show import print_table, run
 
-    quiet: Any = logging.disable_progress_bar  # ours is the one to look at
-    quiet()
     study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
     print_table(records)
     title = f"How wide should {study.model_name} be?"

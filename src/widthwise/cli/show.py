@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -36,7 +36,10 @@ def run(make: Callable[..., Study]) -> tuple[Study, list[Record]]:
         TextColumn,
         TimeElapsedColumn,
     )
+    from transformers.utils import logging
 
+    quiet: Any = logging.disable_progress_bar  # ours is the one to look at
+    quiet()
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:32}"),

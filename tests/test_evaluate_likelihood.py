@@ -12,9 +12,9 @@ from families import FAMILIES, VOCAB
 from sharp import sharp
 
 from widthwise.errors import RunError
-from widthwise.evaluate import likelihood, prefixes
-from widthwise.evaluate.head import Budget, Head, rope_turn
-from widthwise.evaluate.likelihood import Run, Scored, log_likelihoods
+from widthwise.evaluate.engine import likelihood, prefixes
+from widthwise.evaluate.engine.head import Budget, Head, rope_turn
+from widthwise.evaluate.engine.likelihood import Run, Scored, log_likelihoods
 
 # Sums of up to 29 float32 log-probabilities of size 6: 29 x 6 x 6e-8 = 1e-5, and as much again for
 # the other order of additions inside each of three layers. A wrong layout is off by 0.01 and more.

@@ -12,10 +12,10 @@ from families import FAMILIES, HIDDEN, VOCAB
 from sharp import sharp
 
 from widthwise.errors import RunError
-from widthwise.evaluate import batch
-from widthwise.evaluate.generate import Generated, Prompt, ends_in_loop, generate
-from widthwise.evaluate.head import Budget
-from widthwise.evaluate.kept import Kept, can_join
+from widthwise.evaluate.engine import batch
+from widthwise.evaluate.engine.generate import Generated, Prompt, ends_in_loop, generate
+from widthwise.evaluate.engine.head import Budget
+from widthwise.evaluate.engine.kept import Kept, can_join
 
 LIMIT = 20
 LENGTHS = (3, 9, 1, 14, 6, 2, 11)

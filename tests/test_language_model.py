@@ -19,7 +19,7 @@ from lm_eval.models.huggingface import HFLM
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from widthwise.evaluate.generate import Prompt
+from widthwise.evaluate.engine.generate import Prompt
 from widthwise.evaluate.language_model import SharedPrefixLM
 
 VOCAB = 340

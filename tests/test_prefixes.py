@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widthwise.evaluate import prefixes
-from widthwise.evaluate.prefixes import Stem, find_stems, shared_length
+from widthwise.evaluate.engine import prefixes
+from widthwise.evaluate.engine.prefixes import Stem, find_stems, shared_length
 
 Row = tuple[int, ...]
 ROWS = st.lists(

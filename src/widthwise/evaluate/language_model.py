@@ -21,9 +21,7 @@ from lm_eval.models.utils import (
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ..errors import RunError
-from .generate import Generated, Prompt, generate
-from .head import Budget
-from .likelihood import Run, log_likelihoods
+from .engine import Budget, Generated, Prompt, Run, generate, log_likelihoods
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}
 _PLAIN = {  # generation settings that change a greedy continuation, and where they do not

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import RunError
+from ...errors import RunError
 from .head import Budget, Head, evaluating, out_of_memory, padded, rope_turn
 from .packing import Packed, apart, longest_in_trees, mask_of, pack
 from .prefixes import Stem, find_stems

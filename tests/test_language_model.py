@@ -277,9 +277,9 @@ def test_several_tokens_may_end_a_text(model: Any, words: Any) -> None:
 
 
 def test_a_text_is_continued_no_further_than_asked(model: Any, words: Any) -> None:
-    ours = SharedPrefixLM(model, words, most_new_tokens=5)
-    requests = asked("generate_until", *((p, {"until": [], "max_gen_toks": 500}) for p in PROMPTS))
-    ours.generate_until(requests)  # 500 would not fit into 64
+    ours = SharedPrefixLM(model, words)
+    requests = asked("generate_until", *((p, {"until": [], "max_gen_toks": 5}) for p in PROMPTS))
+    ours.generate_until(requests)
     assert {len(text.tokens) for text in ours.generated} == {5}
     assert all(text.capped for text in ours.generated)
 

@@ -16,9 +16,9 @@ from .wheels import (
     cache_dir,
     cached_wheel,
     check_sha256,
-    check_sha256_once,
     installed,
     locked_cache,
+    wheel_root,
 )
 from .workspace import sync
 
@@ -140,16 +140,7 @@ def _model_gguf(work: Path) -> Path:
 
 def _data_root() -> Path:
     """The checked data wheel, or the folder in which it is installed."""
-    cached = cache_dir() / _DATA_WHEEL.file
-    root = None if cached.is_file() else installed(_DATA_WHEEL)
-    if root is not None:
-        return root
-    if not cached.is_file():
-        with locked_cache() as work:
-            return cached_wheel(_DATA_WHEEL, work)
-    stat = cached.stat()
-    check_sha256_once(cached, _DATA_WHEEL.sha256, stat.st_size, stat.st_mtime_ns)
-    return cached
+    return wheel_root(_DATA_WHEEL)
 
 
 def _data_members() -> frozenset[str]:

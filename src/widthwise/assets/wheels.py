@@ -65,6 +65,24 @@ def cached_wheel(wheel: Wheel, work: Path) -> Path:
     return path
 
 
+def wheel_root(wheel: Wheel) -> Path:
+    """The checked wheel in the cache, or the folder in which it is installed.
+
+    Raises:
+        AssetError: It cannot be had, or is not the expected one.
+    """
+    cached = cache_dir() / wheel.file
+    root = None if cached.is_file() else installed(wheel)
+    if root is not None:
+        return root
+    if not cached.is_file():
+        with locked_cache() as work:
+            return cached_wheel(wheel, work)
+    stat = cached.stat()
+    check_sha256_once(cached, wheel.sha256, stat.st_size, stat.st_mtime_ns)
+    return cached
+
+
 def _download(wheel: Wheel, work: Path) -> None:
     requirement = f"{wheel.package}=={wheel.version}"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]

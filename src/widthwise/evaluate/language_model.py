@@ -22,6 +22,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ..errors import RunError
 from .engine import Budget, Generated, Prompt, Run, generate, log_likelihoods
+from .harness import chat_of
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}
 _PLAIN = {  # generation settings that change a greedy continuation, and where they do not
@@ -46,19 +47,16 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         model: Any `AutoModelForCausalLM`, on its device. It may be changed between two calls, as
             long as its tokenizer fits.
         tokenizer: Its tokenizer.
-        most_new_tokens: No text is continued further than this, whatever the task allows; None for
-            the task's own limit.
 
     Attributes:
         generated: What the last `generate_until` wrote, in the order of its requests.
         on_done: Called with the number of requests done so far; a request may be more than one run.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, most_new_tokens: int | None = None) -> None:
+    def __init__(self, model: Any, tokenizer: Any) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
-        self.most_new_tokens = most_new_tokens
         self.budget = Budget.of(model)
         self.generated: list[Generated] = []
         self.on_done: Callable[[int], None] = lambda _: None
@@ -90,14 +88,10 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(
-                chat_history,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-                continue_final_message=not add_generation_prompt,
-            )
-        )
+        chat = chat_of(self.tokenizer)
+        if chat is None:
+            raise RunError(f"the tokenizer {self.tokenizer.name_or_path} has no chat template")
+        return chat.apply(chat_history, add_generation_prompt=add_generation_prompt)
 
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **_: Any
@@ -172,8 +166,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         for request in requests:
             context, settings = request.args
             settings = _checked_settings(normalize_gen_kwargs(settings, self.max_gen_toks))
-            asked = int(settings["max_gen_toks"])
-            limit = min(asked, self.most_new_tokens or asked)
+            limit = int(settings["max_gen_toks"])
             room = self.max_length - limit
             if room < 1:
                 raise RunError(

@@ -8,11 +8,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ..arch import Cut, Target, counts_at, resolve
+from ..arch import Cut, Target, resolve
 from ..errors import PlanError
 from .plan import Plan
-from .scoring import ModelWeights, Selection, check_finite, fingerprint, score_layer
-from .surgery import _set_sizes, cut_tensor
+from .scoring import ModelWeights, Selection, check_finite, fingerprint, plan_of, score_layer
+from .surgery import cut_tensor, set_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -125,24 +125,8 @@ class Nested(Generic[Model]):
             raise PlanError("neurons must be sorted before a width is taken; call sort(criterion)")
         architecture, selection = self._weights.architecture, self._selection
         got = resolve(architecture, Target("width", str(width)), align=1)
-        dense, pruned = counts_at(architecture), counts_at(architecture, got.width)
-        return Plan(
-            parent=self._weights.name,
-            fingerprint=self._fingerprint,
-            model_type=architecture.model_type,
-            hidden_size=architecture.hidden_size,
-            intermediate_size=architecture.intermediate_size,
-            asked=got.asked,
-            unaligned=got.unaligned,
-            alignment=got.alignment,
-            parent_parameters=dense.parameters,
-            parameters=pruned.parameters,
-            parent_bytes=dense.weight_bytes,
-            weight_bytes=pruned.weight_bytes,
-            criterion=selection.criterion,
-            seed=selection.seed if selection.criterion == "random" else None,
-            keep=tuple(tuple(sorted(order[: got.width].tolist())) for order in self._orders),
-        )
+        keep = tuple(tuple(sorted(order[: got.width].tolist())) for order in self._orders)
+        return plan_of(self._weights, got, selection, keep, self._fingerprint)
 
     @contextmanager
     def at(self, width: int) -> Iterator[Model]:
@@ -236,7 +220,7 @@ class Nested(Generic[Model]):
             self._whole[name] = whole
             view = whole.detach().narrow(cut.axis, 0, cut.parts * plan.width)
             setattr(module, attribute, torch.nn.Parameter(view, requires_grad=whole.requires_grad))
-        _set_sizes(self._model, plan)
+        set_sizes(self._model, plan)
 
     def _widen(self, plan: Plan) -> None:
         """Undo `_narrow`, also one that stopped half-way."""
@@ -246,7 +230,7 @@ class Nested(Generic[Model]):
             setattr(*self._place(name), whole)
             _bring_up(whole.detach(), architecture.cuts[name], plan, back=True)
         every = tuple(range(architecture.intermediate_size))
-        _set_sizes(self._model, replace(plan, keep=(every,) * architecture.layers))
+        set_sizes(self._model, replace(plan, keep=(every,) * architecture.layers))
 
 
 def _bring_up(tensor: Tensor, cut: Cut, plan: Plan, *, back: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..arch import Architecture, Target, counts_at, read_architecture, resolve
+from ..arch import Architecture, Target, Width, counts_at, read_architecture, resolve
 from ..arch.glu import TensorSpec
 from ..errors import CheckpointError, PlanError, UnsupportedModelError
 from .importance import CRITERIA, ROW_CRITERIA, keep_highest, ppm_activation, random
@@ -135,11 +135,23 @@ def select(
     for layer in range(architecture.layers):
         scores = score_layer(weights, layer, selection.criterion, selection.seed, activation_norms)
         keep.append(tuple(keep_highest(scores, width.width)))
+    return plan_of(weights, width, selection, tuple(keep), fingerprint(weights))
+
+
+def plan_of(
+    weights: Weights,
+    width: Width,
+    selection: Selection,
+    keep: tuple[tuple[int, ...], ...],
+    identity: str,
+) -> Plan:
+    """The plan to keep these neurons of weights whose fingerprint is `identity`."""
+    architecture = weights.architecture
     dense = counts_at(architecture)
     pruned = counts_at(architecture, width.width, dtype=selection.stored_dtype)
     return Plan(
         parent=weights.name,
-        fingerprint=fingerprint(weights),
+        fingerprint=identity,
         model_type=architecture.model_type,
         hidden_size=architecture.hidden_size,
         intermediate_size=architecture.intermediate_size,
@@ -152,7 +164,7 @@ def select(
         weight_bytes=pruned.weight_bytes,
         criterion=selection.criterion,
         seed=selection.seed if selection.criterion == "random" else None,
-        keep=tuple(keep),
+        keep=keep,
     )
 
 

@@ -55,7 +55,7 @@ def apply(model: Model, plan: Plan) -> Model:
         new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
         memo[id(old)] = torch.nn.Parameter(new, requires_grad=old.requires_grad)
     result = copy.deepcopy(model, memo)
-    _set_sizes(result, plan)
+    set_sizes(result, plan)
     return result
 
 
@@ -76,7 +76,7 @@ def apply_(model: Model, plan: Plan) -> Model:
         keep = torch.tensor(plan.keep[cut.layer])
         new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
         setattr(module, attribute, torch.nn.Parameter(new, requires_grad=old.requires_grad))
-    _set_sizes(model, plan)
+    set_sizes(model, plan)
     return model
 
 
@@ -85,7 +85,7 @@ def _check_finite(parameters: Mapping[str, Tensor], weights: ModelWeights) -> No
         check_finite(parameters[name].detach(), name)
 
 
-def _set_sizes(model: nn.Module, plan: Plan) -> None:
+def set_sizes(model: nn.Module, plan: Plan) -> None:
     """Every place that states the width: the config, the blocks and their linear layers."""
     config: Any = model.config
     text = config.get_text_config()

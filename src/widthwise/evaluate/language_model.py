@@ -21,7 +21,16 @@ from lm_eval.models.utils import (
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ..errors import RunError
-from .engine import Budget, Generated, Prompt, Run, generate, log_likelihoods
+from .engine import (
+    Budget,
+    Generated,
+    Prompt,
+    Run,
+    Scored,
+    generate,
+    log_likelihoods,
+    longest_in_trees,
+)
 from .harness import chat_of
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}
@@ -44,8 +53,8 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
     """lm-eval's interface to a causal language model, for `lm_eval.simple_evaluate` or our sweeps.
 
     Args:
-        model: Any `AutoModelForCausalLM`, on its device. It may be changed between two calls, as
-            long as its tokenizer fits.
+        model: Any `AutoModelForCausalLM`, on its device. Its weights and widths may be changed
+            between two calls.
         tokenizer: Its tokenizer.
 
     Attributes:
@@ -61,6 +70,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         self.generated: list[Generated] = []
         self.on_done: Callable[[int], None] = lambda _: None
         self._device = next(model.parameters()).device
+        self._longest = longest_in_trees(model)
         self._known: dict[tuple[str, bool], tuple[int, ...]] = {}
 
     @property
@@ -130,8 +140,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 raise RunError(f"the context before {text[:40]!r} has no tokens")
             tokens = (*context, *continuation)[-(self.max_length + 1) :]
             runs.append(Run(tokens, len(continuation)))
-        scored = log_likelihoods(self.model, runs, budget=self.budget, on_runs=self.on_done)
-        return [tuple(answer) for answer in scored]
+        return [tuple(answer) for answer in self._scored(runs, self.on_done)]
 
     def loglikelihood_rolling(
         self, requests: Sequence[Any], disable_tqdm: bool = False
@@ -150,13 +159,16 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 runs.append(Run((*context, *continuation), len(continuation)))
                 owners.append(number)
         report = self.on_done
-        scored = log_likelihoods(
-            self.model, runs, budget=self.budget, on_runs=lambda n: report(owners[n - 1] + 1)
-        )
+        scored = self._scored(runs, lambda n: report(owners[n - 1] + 1))
         sums = [0.0] * len(requests)
         for number, (value, _) in zip(owners, scored, strict=True):
             sums[number] += value
         return sums
+
+    def _scored(self, runs: Sequence[Run], on_runs: Callable[[int], None]) -> list[Scored]:
+        return log_likelihoods(
+            self.model, runs, budget=self.budget, longest=self._longest, on_runs=on_runs
+        )
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """The greedy continuation of each prompt, cut off before the first stop string."""

@@ -8,3 +8,4 @@ from .head import rope_turn as rope_turn
 from .likelihood import Run as Run
 from .likelihood import Scored as Scored
 from .likelihood import log_likelihoods as log_likelihoods
+from .packing import longest_in_trees as longest_in_trees

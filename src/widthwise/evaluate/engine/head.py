@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+
+_BLOCK = 1024  # positions, and
+_PIECE = 2048  # of the vocabulary, whose logits (8 MB) are made at once: they stay in the cache
 
 
 @dataclass
@@ -27,7 +30,7 @@ class Budget:
     @classmethod
     def of(cls, model: Any) -> Budget:
         """What keeps a processor of this kind busy: cores read less at once than a GPU."""
-        return cls(2048 if next(model.parameters()).device.type == "cpu" else 32_768)
+        return cls(4096 if next(model.parameters()).device.type == "cpu" else 32_768)
 
     def halve(self) -> None:
         self.tokens = max(1, self.tokens // 2)
@@ -39,6 +42,11 @@ class Head:
 
     The model's own `forward` runs, so whatever a family does to its logits (cohere and granite
     scale them, gemma2 caps them) is done. Only the projection's input is narrowed, on the way in.
+    Where logits are the projection and no more, they are made a piece of the vocabulary at a time
+    and summed up while they are in the processor's cache: those of a long text would be gigabytes.
+
+    Attributes:
+        is_bare: Whether the model gives what its projection gives.
     """
 
     def __init__(self, model: Any) -> None:
@@ -48,6 +56,7 @@ class Head:
         self.device = next(model.parameters()).device
         head = model.get_output_embeddings()
         self.head: Any = head if type(head) is torch.nn.Linear else None
+        self.is_bare = self.head is not None and self._gives_projection()
         if self.head is not None:
             self.exact = self.head.weight.dtype == torch.bfloat16
             dtype = torch.promote_types(self.head.weight.dtype, torch.float32)
@@ -59,21 +68,23 @@ class Head:
         import torch
 
         ids = torch.tensor([list(tokens)], device=self.device)
-        with self._only(torch.zeros(1, dtype=torch.long, device=self.device)):
+        with self._replaced(lambda hidden: self._projected(hidden[:, :1])):
             return self.model(ids, use_cache=True).past_key_values
 
-    def logits(
+    def log_probabilities(
         self,
         rows: Sequence[Sequence[int]],
         where: torch.Tensor,
+        targets: tuple[torch.Tensor, torch.Tensor],
         cache: Any = None,
         **layout: torch.Tensor,
-    ) -> torch.Tensor:
-        """Logits `(n, vocabulary)`, float32 at least, at `n` flat positions of right-padded rows.
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probability of each target, float64, and whether it is the likeliest; on the CPU.
 
         Args:
-            rows: Token ids; those after what the cache holds.
+            rows: Token ids, right-padded here; those after what the cache holds.
             where: Flat positions, row times the longest row's length plus the place in the row.
+            targets: Of each target the index into `where`, and the token id.
             cache: Of one row that goes before all of these, left as it is; or None.
             layout: `attention_mask` and `position_ids` where rows are more than plain text.
         """
@@ -83,36 +94,98 @@ class Head:
         if cache is not None:
             kept["past_key_values"] = _repeated(cache, len(rows))
         where = where.to(self.device)
-        with self._only(where):
-            output = self.model(padded(rows).to(self.device), use_cache=cache is not None, **kept)
-        logits: torch.Tensor = output.logits.flatten(0, 1)
-        logits = logits if len(logits) == len(where) else logits[where]
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        ids = padded(rows).to(self.device)
+        taken: list[torch.Tensor] = []
+
+        def take(hidden: torch.Tensor) -> torch.Tensor:
+            taken.append(hidden.flatten(0, 1)[where])
+            return hidden[:, :1] if self.is_bare else self._projected(taken[0])[None]
+
+        with self._replaced(take):
+            logits = self.model(ids, use_cache=cache is not None, **kept).logits.flatten(0, 1)
+        blocks: Iterable[Iterable[torch.Tensor]]
+        if self.is_bare:
+            blocks = map(self._pieces, torch.split(taken[0], _BLOCK))
+        else:
+            logits = logits if taken else logits[where]
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            blocks = ([block] for block in torch.split(logits, _BLOCK))
+        return _summed(blocks, targets[0].to(self.device), targets[1].to(self.device))
+
+    def _gives_projection(self) -> bool:
+        """Whether a pass of one token gives the very tensor of its projection, unchanged."""
+        import torch
+
+        mark = torch.linspace(-1, 1, self.head.out_features, device=self.device)[None, None]
+        given = mark.clone()
+        token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+        with self._replaced(lambda _: given), torch.inference_mode():
+            logits = self.model(token, use_cache=False).logits
+        return logits is given and torch.equal(given, mark)
 
     @contextmanager
-    def _only(self, where: torch.Tensor) -> Iterator[None]:
-        """While open, the projection sees only the positions `where`, as one row."""
+    def _replaced(self, forward: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+        """While open, this is done in place of the projection."""
         if self.head is None:
             yield
             return
-        self.head.forward = lambda hidden: self._project(hidden.flatten(0, 1)[where][None])
+        self.head.forward = forward
         try:
             yield
         finally:
             del self.head.forward  # the method of the class again
 
-    def _project(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The logits; of bfloat16 factors, whose products are exact, on the bfloat16 units."""
+    def _pieces(self, hidden: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Logits of these positions, a piece of the vocabulary after another."""
+        size = _PIECE if self.device.type == "cpu" else 8 * _PIECE
+        for start in range(0, len(self.weight), size):
+            yield self._projected(hidden, slice(start, start + size))
+
+    def _projected(self, hidden: torch.Tensor, part: slice = slice(None)) -> torch.Tensor:
+        """Logits; of bfloat16 factors, whose products are exact, on the bfloat16 units."""
         import torch
 
         exact = hidden.dtype == torch.bfloat16 and self.exact
+        bias = None if self.bias is None else self.bias[part]
         settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set at run time
         before = settings.fp32_precision
         settings.fp32_precision = "bf16" if exact else before
         try:
-            return torch.nn.functional.linear(hidden.to(self.weight), self.weight, self.bias)
+            return torch.nn.functional.linear(hidden.to(self.weight), self.weight[part], bias)
         finally:
             settings.fp32_precision = before
+
+
+def _summed(
+    blocks: Iterable[Iterable[torch.Tensor]], place: torch.Tensor, token: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities and likeliest of `Head`, from the logits.
+
+    Args:
+        blocks: Logits of up to `_BLOCK` positions at a time, in pieces of the vocabulary.
+        place: Position of each target.
+        token: Token id of each target.
+    """
+    import torch
+
+    values = torch.empty(len(token), dtype=torch.float64, device=token.device)
+    likeliest = torch.empty(len(token), dtype=torch.bool, device=token.device)
+    for number, pieces in enumerate(blocks):
+        mine = (place // _BLOCK == number).nonzero()[:, 0]
+        row, target = place[mine] - number * _BLOCK, token[mine]
+        chosen = torch.empty(len(mine), dtype=torch.float64, device=token.device)
+        totals, highs, first = [], [], 0
+        for piece in pieces:
+            inside = ((target >= first) & (target < first + piece.shape[1])).nonzero()[:, 0]
+            chosen[inside] = piece[row[inside], target[inside] - first].double()
+            first += piece.shape[1]
+            highs.append(piece.amax(-1))
+            base = highs[-1].masked_fill(highs[-1] == -torch.inf, 0)[:, None]
+            totals.append((piece - base).exp_().sum(-1).log_() + base[:, 0])
+        total, highest = torch.stack(totals).logsumexp(0), torch.stack(highs).amax(0)
+        values[mine] = chosen - total[row].double()
+        likeliest[mine] = chosen == highest[row].double()
+    return values.cpu(), likeliest.cpu()
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...errors import RunError
 from .head import Budget, Head, evaluating, out_of_memory, padded, rope_turn
 from .packing import Packed, apart, longest_in_trees, mask_of, pack
 from .prefixes import Stem, find_stems
 
-if TYPE_CHECKING:
-    import torch
-
-_SCORED = 1024  # scored tokens a forward pass: 1024 x 50 k words x 4 bytes = 200 MB of logits
+_SCORED = 1024  # tokens a forward pass whose logits are kept: x 50 k words x 4 bytes = 200 MB
 _KEPT = 16  # keys and values a forward pass, of the budget: each row keeps the stem's as its own
 _TOO_LONG = "a row of {} tokens does not fit into memory; take a smaller model or shorter prompts"
 
@@ -52,6 +49,7 @@ def log_likelihoods(
     runs: Sequence[Run],
     *,
     budget: Budget | None = None,
+    longest: int | None = None,
     on_runs: Callable[[int], None] = lambda _: None,
 ) -> list[Scored]:
     """Score each run; what runs share at their beginning is read once.
@@ -60,6 +58,8 @@ def log_likelihoods(
         model: Any `AutoModelForCausalLM`; left as it was.
         runs: In any order.
         budget: Of a forward pass; by default what suits the model's device.
+        longest: Tokens of the rows that may be packed, as `longest_in_trees` found them; by
+            default the model is tried here, which takes seven short passes.
         on_runs: Called after each batch with the number of runs done so far.
 
     Raises:
@@ -67,9 +67,9 @@ def log_likelihoods(
     """
     import torch
 
-    work = _Work(model, runs, budget or Budget.of(model), on_runs)
     with evaluating(model), torch.inference_mode():
-        longest = min(longest_in_trees(model), work.turn)
+        work = _Work(model, runs, budget or Budget.of(model), on_runs)
+        longest = min(longest_in_trees(model) if longest is None else longest, work.turn)
         for stem in find_stems(work.rows, work.free):
             cache = work.read(stem)
             rests = [(row, work.rows[row][stem.length :]) for row in stem.rows]
@@ -142,7 +142,8 @@ class _Work:
         for stop in range(start, len(packed)):
             rows = stop + 1 - start
             scored += sum(self.needed[row] for row in packed[stop].paths)
-            full = rows * width > self.budget.tokens or scored > _SCORED
+            full = rows * width > self.budget.tokens
+            full = full or (scored > _SCORED and not self.head.is_bare)
             full = full or rows * (stem + width) > _KEPT * self.budget.tokens
             full = full or (turned and stem + len(packed[stop].tokens) <= self.turn)
             if full and rows > 1:
@@ -174,8 +175,9 @@ class _Work:
                 "position_ids": depths + stem,
                 "attention_mask": mask_of(batch, stem, self.head.model.dtype),
             }
-        logits = self.head.logits([p.tokens for p in batch], where, cache, **layout)
-        chosen, best = _gathered(logits, inverse, torch.tensor(targets))
+        aims = inverse, torch.tensor(targets)
+        tokens = [packed.tokens for packed in batch]
+        chosen, best = self.head.log_probabilities(tokens, where, aims, cache, **layout)
         place = torch.tensor(owners)
         sums = torch.zeros(len(indices), dtype=torch.float64).index_add(0, place, chosen)
         misses = torch.zeros(len(indices), dtype=torch.long).index_add(0, place, (~best).long())
@@ -183,24 +185,3 @@ class _Work:
             self.results[index] = Scored(value, missed == 0)
         self.done += len(indices)
         self.on_runs(self.done)
-
-
-def _gathered(
-    logits: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of each target, and whether it is the most probable; both on the CPU.
-
-    Args:
-        logits: Shape (positions, vocabulary).
-        rows: Position of each target.
-        targets: Token ids.
-    """
-    import torch
-
-    parts = torch.split(logits, 256)  # small temporaries
-    total = torch.cat([part.logsumexp(-1) for part in parts])
-    highest = torch.cat([part.amax(-1) for part in parts])
-    rows, targets = rows.to(logits.device), targets.to(logits.device)
-    chosen = logits[rows, targets]
-    values = chosen.double() - total[rows].double()
-    return values.cpu(), (chosen == highest[rows]).cpu()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .head import evaluating
 from .prefixes import shared_length
 
 if TYPE_CHECKING:
@@ -146,8 +147,11 @@ def longest_in_trees(model: Any) -> int:
     limit = min((int(way) for way in ways if way), default=1 << 30)
     if limit <= _TRIAL:
         return 0
+    import torch
+
     try:
-        return limit if _honours_layout(model) else 0
+        with evaluating(model), torch.inference_mode():
+            return limit if _honours_layout(model) else 0
     except (TypeError, ValueError, RuntimeError):  # it takes no such mask or no positions
         return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 1024  # positions, and
 _PIECE = 2048  # of the vocabulary, whose logits (8 MB) are made at once: they stay in the cache
+
+_GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # transformers reads it at every attention
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Head:
         import torch
 
         ids = torch.tensor([list(tokens)], device=self.device)
-        with self._replaced(lambda hidden: self._projected(hidden[:, :1])):
+        with self._replaced(lambda hidden: self._projected(hidden[0, :1])[None]):
             return self.model(ids, use_cache=True).past_key_values
 
     def log_probabilities(
@@ -199,13 +202,21 @@ def out_of_memory(error: Exception) -> bool:
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """No dropout while open."""
-    training = model.training
+    """No dropout while open; and on a CPU, keys and values are not copied for each query head.
+
+    transformers spares that copy where there is no mask, since some kernels of a GPU cannot do
+    both. That of a CPU can.
+    """
+    training, asked = model.training, os.environ.get(_GROUPED)
     model.eval()
+    if next(model.parameters()).device.type == "cpu":
+        os.environ.setdefault(_GROUPED, "1")
     try:
         yield
     finally:
         model.train(training)
+        if asked is None:
+            os.environ.pop(_GROUPED, None)
 
 
 def rope_turn(model: Any) -> int:

@@ -1,6 +1,6 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
-from .counts import Counts, counts_at
+from .counts import Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .glu import Architecture, Cut, TensorSpec, read_architecture, text_config
 from .targets import Target, Width, default_alignment, paper_width, resolve
 
@@ -10,10 +10,13 @@ __all__ = [
     "Cut",
     "Target",
     "TensorSpec",
+    "Traffic",
     "Width",
     "counts_at",
+    "decode_traffic",
     "default_alignment",
     "paper_width",
+    "prefill_traffic",
     "read_architecture",
     "resolve",
     "text_config",

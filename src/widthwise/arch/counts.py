@@ -1,12 +1,16 @@
-"""Exact parameters, bytes and FLOPs per token of a language model at any width."""
+"""Exact parameters, bytes and FLOPs of a language model at any width.
+
+`counts_at` tells what a token costs; `prefill_traffic` and `decode_traffic` what a pass over a
+whole batch computes and at least moves, which is what a roofline is made of.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from ..errors import TargetError
-from .glu import DTYPE_BYTES, Architecture, text_config
+from ..errors import TargetError, UnsupportedModelError
+from .glu import DTYPE_BYTES, FLOAT_DTYPES, Architecture, TensorSpec, text_config
 
 MAX_CONTEXT = 10**9
 _BUFFERS = re.compile(r"(rotary_emb\.inv_freq|masked_bias|\.attention\.bias)$")
@@ -69,10 +73,7 @@ def counts_at(
         for name, spec in specs.items()
         if spec.is_float and name not in architecture.tied and not _BUFFERS.search(name)
     )
-    weight_bytes = sum(
-        spec.numel * DTYPE_BYTES[dtype] if dtype and spec.is_float else spec.nbytes
-        for spec in specs.values()
-    )
+    weight_bytes = sum(_stored_bytes(spec, dtype) for spec in specs.values())
     per_token, head = _matmul_flops(architecture, width)
     lengths = _attended(architecture, context)
     attention = _attention_width(architecture)
@@ -89,6 +90,197 @@ def counts_at(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What passes over a batch compute, and the least that they move to and from memory.
+
+    Attributes:
+        flops: Counted as in `Counts`.
+        weight_bytes: Weights read, once a pass however large the batch is: the layers, the norm
+            behind them, the head, and the rows looked up in an embedding table that is not the
+            head as well. Every look-up counts, but never more rows than there are.
+        cache_read_bytes: Keys and values of earlier tokens.
+        cache_written_bytes: Keys and values of new tokens.
+
+    Activations are left out, as if they never left the processor's caches; that and the cutting of
+    the cache to what a sliding window can still see make the bytes a lower bound.
+    """
+
+    flops: int
+    weight_bytes: int
+    cache_read_bytes: int
+    cache_written_bytes: int
+
+    @property
+    def num_bytes(self) -> int:
+        """All bytes, read and written."""
+        return self.weight_bytes + self.cache_read_bytes + self.cache_written_bytes
+
+
+def prefill_traffic(
+    architecture: Architecture,
+    width: int | None = None,
+    *,
+    batch: int,
+    prompt_tokens: int,
+    dtype: str | None = None,
+) -> Traffic:
+    """Traffic of the pass that reads `batch` prompts and gives logits for the last token of each.
+
+    With P tokens a prompt: FLOPs are `batch * P * counts_at(context=P).prefill_flops_per_token`;
+    a layer with c bytes of keys and values a token writes `batch * P * c` bytes, and one with a
+    sliding window w `batch * min(P, w - 1) * c`, as later tokens see no more.
+
+    Args:
+        architecture: The model.
+        width: Neurons per block, at least 0; None means as it is.
+        batch: Prompts, at least 1.
+        prompt_tokens: Length of each, padding included, at least 1.
+        dtype: safetensors name of the dtype of weights and cache; None means as weights are stored.
+
+    Raises:
+        TargetError: A number or the dtype is out of range.
+        UnsupportedModelError: A layer has attention, but not the projections of keys and values
+            that tell how much it caches.
+    """
+    width = _checked(architecture, width, dtype, batch=batch, prompt_tokens=prompt_tokens)
+    per_token, head = _matmul_flops(architecture, width)
+    attention = _attention_flops(architecture, 0, prompt_tokens)
+    written = sum(
+        nbytes * (prompt_tokens if window is None else min(prompt_tokens, window - 1))
+        for nbytes, window in _caches(architecture, dtype)
+    )
+    return Traffic(
+        flops=batch * (prompt_tokens * per_token + attention + head),
+        weight_bytes=_weights_read(architecture, width, dtype, batch * prompt_tokens),
+        cache_read_bytes=0,
+        cache_written_bytes=batch * written,
+    )
+
+
+def decode_traffic(
+    architecture: Architecture,
+    width: int | None = None,
+    *,
+    batch: int,
+    context: int,
+    steps: int = 1,
+    dtype: str | None = None,
+) -> Traffic:
+    """Traffic of `steps` passes, each over one new token of each of `batch` texts.
+
+    The first step finds `context` tokens in the cache, each later one finds one more. A step that
+    finds n: FLOPs are `batch * counts_at(context=n).decode_flops_per_token`; a layer with c bytes
+    of keys and values a token reads `batch * n * c` bytes, and one with a sliding window w
+    `batch * min(n, w - 1) * c`, as the new token sees itself too; each writes `batch * c`.
+
+    Args:
+        architecture: The model.
+        width: Neurons per block, at least 0; None means as it is.
+        batch: Texts, at least 1.
+        context: Tokens of each text in the cache at the first step, padding included, at least 1.
+        steps: New tokens of each text, at least 1.
+        dtype: safetensors name of the dtype of weights and cache; None means as weights are stored.
+
+    Raises:
+        TargetError: A number or the dtype is out of range.
+        UnsupportedModelError: As for `prefill_traffic`.
+    """
+    width = _checked(architecture, width, dtype, batch=batch, context=context, steps=steps)
+    per_token, head = _matmul_flops(architecture, width)
+    attention = _attention_flops(architecture, context, steps)
+    read = written = 0
+    for nbytes, window in _caches(architecture, dtype):
+        seen = None if window is None else window - 1
+        read += nbytes * _attended_sum(context - 1, steps, seen)
+        written += nbytes * steps
+    return Traffic(
+        flops=batch * (steps * (per_token + head) + attention),
+        weight_bytes=steps * _weights_read(architecture, width, dtype, batch),
+        cache_read_bytes=batch * read,
+        cache_written_bytes=batch * written,
+    )
+
+
+def _checked(
+    architecture: Architecture, width: int | None, dtype: str | None, **numbers: int
+) -> int:
+    """The width, after all settings were found in range."""
+    widest = architecture.intermediate_size
+    width = widest if width is None else width
+    if not 0 <= width <= widest:
+        raise TargetError(f"width must be in [0, {widest}]; got {width}")
+    if dtype is not None and dtype not in FLOAT_DTYPES:
+        raise TargetError(f"dtype must be one of {', '.join(FLOAT_DTYPES)}; got {dtype}")
+    for name, number in numbers.items():
+        if not 1 <= number <= MAX_CONTEXT:
+            raise TargetError(f"{name} must be in [1, {MAX_CONTEXT}]; got {number}")
+    return width
+
+
+def _stored_bytes(spec: TensorSpec, dtype: str | None) -> int:
+    return spec.numel * DTYPE_BYTES[dtype] if dtype and spec.is_float else spec.nbytes
+
+
+def _weights_read(architecture: Architecture, width: int, dtype: str | None, lookups: int) -> int:
+    """Bytes of weights that one pass reads which looks up `lookups` tokens.
+
+    What a language model holds beside its layers stands right next to them (`model.norm.weight`
+    by `model.layers`); towers for images and sound lie deeper, and text does not pass them.
+    """
+    stem, head = architecture.stem + ".", _head(architecture)
+    root = architecture.stem[: architecture.stem.rfind(".") + 1]
+    total = 0
+    for name in architecture.tensors:
+        spec = architecture.spec_at(name, width)
+        is_beside = name.startswith(root) and name.count(".") == root.count(".") + 1
+        if name in (head, head.removesuffix("weight") + "bias"):
+            total += _stored_bytes(spec, dtype)
+        elif is_beside and name.endswith("embed_tokens.weight"):
+            row = _stored_bytes(spec, dtype) // spec.shape[0]
+            total += 0 if head in architecture.tied else row * min(lookups, spec.shape[0])
+        elif is_beside or (name.startswith(stem) and not _BUFFERS.search(name)):
+            total += _stored_bytes(spec, dtype)
+    return total
+
+
+def _caches(architecture: Architecture, dtype: str | None) -> list[tuple[int, int | None]]:
+    """Of each layer with attention: bytes of keys and values a token, and its sliding window."""
+    result = []
+    for layer, size in _attention_width(architecture).items():
+        where = f"{architecture.stem}.{layer}.self_attn"
+        names = [f"{where}.{part}_proj.weight" for part in ("k", "v", "qkv")]
+        key, value, fused = map(architecture.tensors.get, names)
+        if key is not None and value is not None:
+            rows, stored = key.shape[0] + value.shape[0], key.dtype
+        elif fused is not None:
+            rows, stored = fused.shape[0] - size, fused.dtype  # as many queries as outputs
+        else:
+            raise UnsupportedModelError(
+                f"{where} must hold k_proj and v_proj, or qkv_proj, to tell how much it caches"
+            )
+        result.append((rows * DTYPE_BYTES[dtype or stored], _window(architecture, layer)))
+    return result
+
+
+def _attention_flops(architecture: Architecture, cached: int, tokens: int) -> int:
+    """FLOPs of all layers' attention, of `tokens` tokens of one text after `cached` ones."""
+    return sum(
+        4 * size * _attended_sum(cached, tokens, _window(architecture, layer))
+        for layer, size in _attention_width(architecture).items()
+    )
+
+
+def _attended_sum(before: int, tokens: int, window: int | None) -> int:
+    """Sum of `min(n, window)` over n = before + 1, ..., before + tokens."""
+
+    def up_to(count: int) -> int:
+        full = count if window is None else min(count, window)  # those that see all before them
+        return full * (full + 1) // 2 + (count - full) * (window or 0)
+
+    return up_to(before + tokens) - up_to(before)
+
+
 def _matmul_flops(architecture: Architecture, width: int) -> tuple[int, int]:
     """FLOPs per token of the layers' matrices, and of the LM head."""
     inside = sum(
@@ -96,10 +288,15 @@ def _matmul_flops(architecture: Architecture, width: int) -> tuple[int, int]:
         for name, spec in architecture.tensors.items()
         if name.startswith(architecture.stem + ".") and len(spec.shape) == 2
     )
+    name = _head(architecture)
+    return inside, 2 * architecture.tensors[name].numel if name else 0
+
+
+def _head(architecture: Architecture) -> str:
+    """Name of the LM head, which is the embedding table where none is stored; "" without both."""
     heads = [n for n in architecture.tensors if n.endswith("lm_head.weight")]
     tables = [n for n in architecture.tensors if n.endswith("embed_tokens.weight")]
-    head = sum(2 * architecture.tensors[name].numel for name in (heads or tables)[:1])
-    return inside, head
+    return next(iter(heads or tables), "")
 
 
 def _attention_width(architecture: Architecture) -> dict[int, int]:
@@ -118,10 +315,9 @@ def _attended(architecture: Architecture, context: int) -> dict[int, tuple[int, 
     """
     result = {}
     for layer in _attention_width(architecture):
-        window = _window(architecture, layer) or context + 1
-        full = min(context, window)  # prompt tokens that still see everything before them
-        triangle = full * (full + 1) // 2 + (context - full) * window
-        result[layer] = (min(context + 1, window), triangle / context)
+        window = _window(architecture, layer)
+        now = _attended_sum(context, 1, window)
+        result[layer] = (now, _attended_sum(0, context, window) / context)
     return result
 
 
@@ -129,7 +325,7 @@ def _window(architecture: Architecture, layer: int) -> int | None:
     """Sliding window of a layer in tokens, or None for full attention."""
     config = text_config(architecture.config)
     window = config.get("sliding_window")
-    if not isinstance(window, int) or config.get("use_sliding_window") is False:
+    if not isinstance(window, int) or window < 1 or config.get("use_sliding_window") is False:
         return None
     kinds = config.get("layer_types")
     if isinstance(kinds, list) and layer < len(kinds):

@@ -11,35 +11,22 @@ from typing import Any
 
 import click
 
-from ..arch import Target
 from ..evaluate import BACKENDS, SUITES
 from ..prune import CRITERIA
-
-
-def _names(value: str) -> tuple[str, ...]:
-    """Names with commas between them, each once."""
-    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+from .options import asked_widths, names
 
 
 def _some_names(value: str) -> tuple[str, ...]:
     """At least one name."""
-    if not (names := _names(value)):
+    if not (found := names(value)):
         raise click.BadParameter(f"{value!r} names nothing; leave the option out for its default.")
-    return names
-
-
-def _widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:
-    """All widths, each one read as what it was given as: `--to 40%` is none."""
-    return (
-        *(Target("to", text).text for text in to),
-        *(Target("remove", text).text for text in remove),
-    )
+    return found
 
 
 def _items(value: str) -> dict[str, int]:
     """`200` for all tasks (under the empty name), `mmlu=400` for one; with commas between them."""
     limits: dict[str, int] = {}
-    for part in _names(value):
+    for part in names(value):
         found = re.fullmatch(r"(?:([^=]+)=)?([0-9]{1,9})", part)
         if found is None or int(found[2]) < 2:
             raise click.BadParameter(f"{part!r} is not a number of items, at least 2, or TASK=N.")
@@ -74,14 +61,14 @@ def _points(value: str) -> float:
 )
 @click.option(
     "--to",
-    type=_names,
+    type=names,
     metavar="LIST",
     default="",
     help="Expansion ratios to cut to: 2.4x,1.6x.",
 )
 @click.option(
     "--remove",
-    type=_names,
+    type=names,
     metavar="LIST",
     default="",
     help="Shares of neurons to remove: 10%,40%.",
@@ -156,7 +143,7 @@ def evaluate(
     data, limits = options.pop("data"), options.pop("limits")
     settings = SweepSettings(
         model=model,
-        widths=_widths(to, remove),
+        widths=asked_widths(to, remove),
         limit=limits.pop("", None),
         limits=limits,
         data=None if data is None else str(data.resolve()),

@@ -13,6 +13,7 @@ from ..errors import WidthwiseError
 from .demo import demo
 from .evaluate import evaluate
 from .inspect import inspect
+from .measure import measure
 from .plan import plan
 from .prune import prune
 
@@ -63,5 +64,5 @@ def _keep_freed_memory() -> None:
         mallopt(mmap_threshold, 2**28)
 
 
-for _command in (demo, evaluate, inspect, plan, prune):
+for _command in (demo, evaluate, inspect, measure, plan, prune):
     main.add_command(_command)

@@ -8,10 +8,24 @@ from typing import Any
 
 import click
 
+from ..arch import Target
 from ..prune import CRITERIA, Plan, make_plan
 
 Command = Callable[..., Any]
 _TARGETS = ("to", "remove", "width", "params", "size")
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Names with commas between them, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+
+def asked_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:
+    """All widths, each one read as what it was given as: `--to 40%` is none."""
+    return (
+        *(Target("to", text).text for text in to),
+        *(Target("remove", text).text for text in remove),
+    )
 
 
 def plan_options(command: Command) -> Command:

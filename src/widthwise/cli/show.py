@@ -22,12 +22,22 @@ WIDE = 200  # columns of what is no terminal: more than any table takes
 _GAP = 2  # spaces between two columns
 _KEY = "Scores and speeds ± one standard error; differences and ratios with 95 % intervals."
 
+_COST_KEY = (
+    "Medians over rounds ± one standard error; ratios within rounds, with 95 % intervals. At the "
+    "limit: the least time that the device's best product and copy allow, over the measured one; "
+    "bound by compute, memory, or the host (neither explains the time). Working memory: the most "
+    "beyond the weights."
+)
 
-def run(make: Callable[..., Study]) -> tuple[Study, list[Record]]:
+
+def run(
+    make: Callable[..., Study], is_shown: Callable[[Record], bool] = lambda _: True
+) -> tuple[Study, list[Record]]:
     """Run a study under a progress bar with the time that is left.
 
     Args:
         make: Makes the study from the keywords `on_record` and `on_progress`.
+        is_shown: Which records get a line as they come.
     """
     from rich.console import Console
     from rich.progress import (
@@ -57,10 +67,11 @@ def run(make: Callable[..., Study]) -> tuple[Study, list[Record]]:
                 console.print(label)
             bar.update(task, completed=share, description=label, left=left(share))
 
-        study = make(
-            on_record=lambda record: console.print(_line(record), highlight=False, markup=False),
-            on_progress=on_progress,
-        )
+        def on_record(record: Record) -> None:
+            if is_shown(record):
+                console.print(_line(record), highlight=False, markup=False)
+
+        study = make(on_record=on_record, on_progress=on_progress)
         try:
             return study, study.run()
         except KeyboardInterrupt:
@@ -125,6 +136,31 @@ def print_table(records: list[Record]) -> None:
     notes = [f"\n{_KEY}", *missing_notes(records), "", *answer(records)]
     for sentence in notes:
         _say(console, sentence)
+
+
+def print_costs(records: list[Record]) -> None:
+    """The costs workload by workload, and why anything is missing."""
+    from rich.console import Console
+
+    from ..report import COST_COLUMNS, cost_tables
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    for table in cost_tables(records):
+        _say(console, f"\n{table.workload}: {table.about}", style="bold")
+        shown = [
+            i
+            for i in range(len(COST_COLUMNS))
+            if any(row[i] not in ("", "-") for row in table.rows)
+        ]
+        header = [COST_COLUMNS[i] for i in shown]
+        _print_rows(
+            console, header, [[row[i] for i in shown] for row in table.rows], [0] * len(shown)
+        )
+        for note in table.notes:
+            _say(console, note)
+    _say(console, f"\n{_COST_KEY}")
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

@@ -1,5 +1,6 @@
 """One self-contained page, figures, table and sentences, drawn from records and nothing else."""
 
+from .costs import COST_COLUMNS, CostTable, cost_tables
 from .figures import CRITERION_STYLE, Style, plot_quality, plot_size, plot_speed
 from .page import write_page
 from .scores import COLUMNS, TaskScores, filled, score_tables
@@ -8,10 +9,13 @@ from .table import missing_notes, network_rows, number
 
 __all__ = [
     "COLUMNS",
+    "COST_COLUMNS",
     "CRITERION_STYLE",
+    "CostTable",
     "Style",
     "TaskScores",
     "answer",
+    "cost_tables",
     "filled",
     "missing_notes",
     "network_rows",

@@ -3,7 +3,13 @@
 Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
 
-from .estimates import Estimate, mean_with_error, paired_ratio, ratio_with_error
+from .estimates import (
+    Estimate,
+    mean_with_error,
+    median_with_error,
+    paired_ratio,
+    ratio_with_error,
+)
 from .paired import Difference, paired_difference
 from .sequential import Interval, confidence_sequence, first_narrow, sequential_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
@@ -18,6 +24,7 @@ __all__ = [
     "first_narrow",
     "holm",
     "mean_with_error",
+    "median_with_error",
     "paired_difference",
     "paired_ratio",
     "ratio_with_error",

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 from ..errors import RunError
 
-RATIO_RESAMPLES = 2000  # the error's own error is then 1 / sqrt(2 x 2000) = 1.6 % of it
+RESAMPLES = 2000  # the error's own error is then 1 / sqrt(2 x 2000) = 1.6 % of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,27 @@ def mean_with_error(values: Sequence[float]) -> Estimate:
     return Estimate(value=float(data.mean()), standard_error=error, n=n)
 
 
+def median_with_error(values: Sequence[float], *, seed: int = 0) -> Estimate:
+    """Median, with the standard deviation of its bootstrap as its error (Efron 1979).
+
+    Raises:
+        RunError: No values.
+
+    Example:
+        >>> median_with_error([2.0, 2.0, 2.0])
+        Estimate(value=2.0, standard_error=0.0, n=3)
+    """
+    import numpy as np
+
+    n = len(values)
+    if n == 0:
+        raise RunError("a median needs at least one value; got none")
+    data = np.asarray(values, dtype=np.float64)
+    drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    error = float(np.median(data[drawn], axis=1).std()) if n > 1 else None
+    return Estimate(value=float(np.median(data)), standard_error=error, n=n)
+
+
 def ratio_with_error(numerator: Estimate, denominator: Estimate) -> Estimate:
     """Ratio of two independent estimates; relative errors add in squares (delta method).
 
@@ -103,7 +124,4 @@ def paired_ratio(
             f"got {len(numerator)} and {len(denominator)}"
         )
     ratios = np.asarray(numerator, dtype=np.float64) / np.asarray(denominator, dtype=np.float64)
-    n = len(ratios)
-    drawn = np.random.default_rng(seed).integers(n, size=(RATIO_RESAMPLES, n))
-    error = float(np.median(ratios[drawn], axis=1).std()) if n > 1 else None
-    return Estimate(value=float(np.median(ratios)), standard_error=error, n=n)
+    return median_with_error(ratios.tolist(), seed=seed)

@@ -1,5 +1,6 @@
 """Studies: cells that are measured once, and the records they leave."""
 
+from .costs import CostSettings, CostStudy, around
 from .demo import Demo, DemoSettings
 from .parent import Network
 from .records import Record, append, load
@@ -7,6 +8,8 @@ from .settings import SweepSettings
 from .sweep import Sweep
 
 __all__ = [
+    "CostSettings",
+    "CostStudy",
     "Demo",
     "DemoSettings",
     "Network",
@@ -14,5 +17,6 @@ __all__ = [
     "Sweep",
     "SweepSettings",
     "append",
+    "around",
     "load",
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from .. import measure
 from ..arch import counts_at
 from ..prune import Plan, apply, prune_checkpoint
+from ..stats import median_with_error
 from .parent import Network
 from .records import Record
 from .settings import SweepSettings
@@ -31,18 +32,16 @@ class DemoSettings:
         items: Questions of each task, at most.
         seed: Of the samples of items, the `random` criterion and the order of timing.
         dtype: `"bfloat16"` or `"float32"`; None for the faster of the two on this machine.
-        prompt_tokens: Of the prompt whose prefill is timed.
-        new_tokens: Decoded one by one while timed.
-        repeats: Rounds of timing.
+        workload: What is timed, as `measure.workload` reads it: one prompt and the tokens after it.
+        rounds: Of timing.
     """
 
     model: str = "smollm2"
     items: int = 80
     seed: int = 0
     dtype: str | None = None
-    prompt_tokens: int = 256
-    new_tokens: int = 32
-    repeats: int = 7
+    workload: str = "256x32"
+    rounds: int = 7
 
 
 class Demo:
@@ -70,7 +69,7 @@ class Demo:
         self.settings = settings
         self._on_progress = on_progress
         asked = {name: asdict(settings)[name] for name in ("model", "seed", "dtype")}
-        timing = {n: asdict(settings)[n] for n in ("prompt_tokens", "new_tokens", "repeats")}
+        timing = {n: asdict(settings)[n] for n in ("workload", "rounds")}
         self.sweep = Sweep(
             folder,
             SweepSettings(
@@ -128,36 +127,43 @@ class Demo:
             return
         models = {name: apply(parent.dense, p) if p else parent.dense for name, p in plans.items()}
         start = time.perf_counter()
-        steps = len(models) * (self.settings.repeats + 1)
-        speeds = measure.measure_speed(
+        steps = len(models) * (self.settings.rounds + 1)
+        costs = measure.measure_costs(
             models,
-            prompt_tokens=self.settings.prompt_tokens,
-            new_tokens=self.settings.new_tokens,
-            repeats=self.settings.repeats,
+            [measure.workload(self.settings.workload)],
+            rounds=self.settings.rounds,
             seed=self.settings.seed,
             on_step=lambda done: self._on_progress(
                 _QUALITY + (1 - _QUALITY) * done / steps, "speed of every width in turn"
             ),
         )
-        self._store(timed, speeds, (time.perf_counter() - start) / len(speeds))
+        self._store(timed, costs, (time.perf_counter() - start) / (len(costs) * len(SPEED)))
 
     def _store(
-        self, timed: Iterable[Network], speeds: Iterable[measure.Speed], seconds: float
+        self, timed: Iterable[Network], costs: Iterable[measure.Cost], seconds: float
     ) -> None:
-        named = {network.label: network for network in timed}
-        for speed in speeds:
-            self.sweep.store(
-                named[speed.model],
-                speed.quantity,
-                unit=speed.unit,
-                value=speed.value,
-                standard_error=speed.standard_error,
-                n=speed.n,
-                higher_is_better=True,
-                duration_sec=seconds,
-                items=tuple(speed.tokens / seconds for seconds in speed.seconds),
-                settings={"tokens": speed.tokens, "repeats": speed.n},
-            )
+        """Tokens a second: of the prompt, and of those after the first new one."""
+        for network, cost in zip(timed, costs, strict=True):
+            prompt = cost.workload.prompt_tokens[0]
+            for quantity in SPEED:
+                is_prefill = quantity == "prefill"
+                seconds_each = (r.first_sec if is_prefill else r.next_sec for r in cost.rounds)
+                tokens = prompt if is_prefill else 1
+                rates = tuple(tokens / sec for sec in seconds_each if sec is not None)
+                speed = median_with_error(rates, seed=self.settings.seed) if rates else None
+                self.sweep.store(
+                    network,
+                    quantity,
+                    unit="tokens_per_sec",
+                    value=speed.value if speed else None,
+                    standard_error=speed.standard_error if speed else None,
+                    n=len(rates),
+                    reason=cost.reason,
+                    higher_is_better=True,
+                    duration_sec=seconds,
+                    items=rates,
+                    settings={"workload": cost.workload.name},
+                )
 
     def _lack_of_memory(self, plans: Iterable[Plan | None]) -> str | None:
         """Why all widths cannot be held at once for timing in turn; None when they can."""

@@ -22,8 +22,8 @@ class Network:
 
     Attributes:
         criterion: How its neurons are chosen; None for the dense model.
-        asked: The width as asked for: an expansion ratio (`"2.4x"`) or a share of neurons to
-            remove (`"40%"`); `"dense"`.
+        asked: The width as asked for: an expansion ratio (`"2.4x"`), a share of neurons to
+            remove (`"40%"`), or that very number of neurons (`"7373"`); `"dense"`.
     """
 
     criterion: str | None
@@ -35,7 +35,14 @@ class Network:
 
     @property
     def target(self) -> Target:
+        if self.asked.isdecimal():
+            return Target("width", self.asked)
         return Target("remove" if self.asked.endswith("%") else "to", self.asked)
+
+    @property
+    def align(self) -> int | None:
+        """The multiple that its width is rounded down to; None for what hardware likes."""
+        return 1 if self.asked.isdecimal() else None
 
 
 class Parent:
@@ -94,8 +101,16 @@ class Parent:
         return make_plan(self.model, **self._asked(network))
 
     def _asked(self, network: Network) -> dict[str, Any]:
-        asked: dict[str, Any] = {network.target.kind: network.asked}
-        return {**asked, "criterion": network.criterion, "seed": self.seed}
+        exact = network.target.kind == "width"
+        asked: dict[str, Any] = {
+            network.target.kind: int(network.asked) if exact else network.asked
+        }
+        return {
+            **asked,
+            "criterion": network.criterion,
+            "seed": self.seed,
+            "align": network.align,
+        }
 
     def _widen(self) -> None:
         """Put the neurons of the model back into their order."""
@@ -108,7 +123,7 @@ class Parent:
         architecture = self.checkpoint.architecture
         if network.criterion is None:
             return architecture.intermediate_size
-        return resolve(architecture, network.target).width
+        return resolve(architecture, network.target, align=network.align).width
 
     @contextmanager
     def at(self, network: Network) -> Iterator[Any]:

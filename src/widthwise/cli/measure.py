@@ -1,0 +1,103 @@
+"""`widthwise measure`."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import asked_widths, names
+
+
+@click.command(
+    short_help="Measure what MODELS cost to run, side by side.",
+    epilog="Example: widthwise measure smollm2 --to 2.4x,1.6x --workload 512x32,128x32x8",
+)
+@click.argument("models", nargs=-1, required=True)
+@click.option(
+    "--to",
+    type=names,
+    metavar="LIST",
+    default="",
+    help="Expansion ratios to cut each model to as well: 2.4x,1.6x.",
+)
+@click.option(
+    "--remove", type=names, metavar="LIST", default="", help="Shares of neurons to remove: 40%."
+)
+@click.option(
+    "--around",
+    type=click.IntRange(1),
+    metavar="WIDTH",
+    help="This width and its neighbours, multiples of 4 to 128: what alignment is worth.",
+)
+@click.option(
+    "--workload",
+    "workloads",
+    type=names,
+    metavar="LIST",
+    default="512x32",
+    show_default=True,
+    help="PROMPTxNEWxBATCH tokens (512x32x8), grid (27 of them), paper, or one of the paper's six "
+    "(hellaswag-b1); with commas between them.",
+)
+@click.option("--rounds", type=click.IntRange(5), default=5, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Of prompts and of the order of models.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder with documents for the paper's workloads; by default they come from the hub.",
+)
+@click.option(
+    "--energy/--no-energy",
+    default=True,
+    show_default=True,
+    help="Joules, where there is a meter; each round then takes 6 s.",
+)
+@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
+@click.option("--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("widthwise-measure"),
+    show_default=True,
+    help="Folder of records; an interrupted run goes on there.",
+)
+def measure(
+    models: tuple[str, ...],
+    out: Path,
+    to: tuple[str, ...],
+    remove: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Measure what MODELS cost to run: time to the first and the next tokens, memory and energy.
+
+    A MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). All are
+    visited in a new random order in every round; ratios are to the first, within a round. How many
+    tokens are written is fixed. Prints a table a workload; writes records.jsonl.
+    """
+    from ..study import CostSettings, CostStudy
+    from .show import print_costs, run
+
+    data = options.pop("data")
+    settings = CostSettings(
+        models=models,
+        widths=asked_widths(to, remove),
+        data=None if data is None else str(data.resolve()),
+        **options,
+    )
+    _, records = run(partial(CostStudy, out, settings), lambda record: record.unit == "sec")
+    print_costs(records)
+    click.echo(f"records: {out / 'records.jsonl'}")
+    if all(record.value is None for record in records if record.unit == "sec"):
+        click.echo("nothing could be measured; the notes above say why", err=True)
+        sys.exit(1)

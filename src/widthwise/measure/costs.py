@@ -1,0 +1,206 @@
+"""What each model costs on each workload: time, memory and energy, side by side.
+
+Models are visited in a new random order in every round, so that a machine that warms up, or is
+busy for a while, does not favour one of them. A cell that cannot be measured has a reason, and the
+others go on.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import RunError
+from ..evaluate.engine import out_of_memory
+from .energy import JoulesPerToken, Meter, Unavailable, per_token
+from .machine import Conditions, Peak, conditions, peak_of
+from .passes import Pass, run_pass
+from .workloads import Workload
+
+LEAST_ROUNDS = 5
+ENERGY_SEC = 6.0  # of a window: what NVML needs to see enough updates of its counter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One visit of a model: one pass, or as many as fill a window of energy.
+
+    Attributes:
+        passes: In order.
+        tokens: New tokens of all of them.
+        energy: Joules per new token; None without a meter.
+        conditions: Of the machine, just before.
+    """
+
+    passes: tuple[Pass, ...]
+    tokens: int
+    energy: JoulesPerToken | None
+    conditions: Conditions
+
+    @property
+    def first_sec(self) -> float:
+        return sum(p.first_sec for p in self.passes) / len(self.passes)
+
+    @property
+    def next_sec(self) -> float | None:
+        seconds = [p.next_sec for p in self.passes if p.next_sec is not None]
+        return sum(seconds) / len(seconds) if seconds else None
+
+    @property
+    def tokens_per_sec(self) -> float:
+        return self.tokens / sum(p.all_sec for p in self.passes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One model on one workload.
+
+    Attributes:
+        model: Its name in the call.
+        workload: What it did.
+        device: As torch names it.
+        dtype: Of the weights.
+        weight_bytes: Of parameters and buffers, as they are in memory.
+        rounds: All that counted; () where there is a reason.
+        working: Memory beyond the weights, at its highest in the round that did not count.
+        reason: Why there is no number; None otherwise.
+    """
+
+    model: str
+    workload: Workload
+    device: str
+    dtype: str
+    weight_bytes: int
+    rounds: tuple[Round, ...]
+    working: Peak
+    reason: str | None
+
+
+@dataclass
+class _Cell:
+    """A model and a workload, while it is measured."""
+
+    name: str
+    model: Any
+    work: Workload
+    rounds: list[Round] = field(default_factory=list)
+    working: Peak = field(default_factory=Peak)
+    reason: str | None = None
+
+    def cost(self) -> Cost:
+        parameter = next(self.model.parameters())
+        return Cost(
+            model=self.name,
+            workload=self.work,
+            device=str(parameter.device),
+            dtype=str(parameter.dtype).removeprefix("torch."),
+            weight_bytes=_weight_bytes(self.model),
+            rounds=() if self.reason else tuple(self.rounds),
+            working=self.working,
+            reason=self.reason,
+        )
+
+
+def measure_costs(
+    models: Mapping[str, Any],
+    workloads: Sequence[Workload],
+    *,
+    rounds: int = LEAST_ROUNDS,
+    seed: int = 0,
+    meter: Meter | Unavailable | None = None,
+    on_step: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[Cost]:
+    """Every model on every workload; all workloads of the first model come first in the result.
+
+    Args:
+        models: Causal language models by name, on one device; all are held at once.
+        workloads: What they do, each in turn.
+        rounds: That count, at least 5; one more goes before them to warm up and to measure memory.
+        seed: Of prompts and of the order of models.
+        meter: Of energy: then each visit repeats its pass until a window of 6 s is full.
+        on_step: Called after each visit with the number of visits done, out of
+            `len(models) * len(workloads) * (rounds + 1)`.
+        clock: Seconds.
+
+    Raises:
+        RunError: Too few rounds, no model, no workload, or two workloads of one name.
+    """
+    names = [work.name for work in workloads]
+    if rounds < LEAST_ROUNDS or not models or not names or len(set(names)) < len(names):
+        raise RunError(
+            f"to measure costs takes at least {LEAST_ROUNDS} rounds, a model, and workloads of "
+            f"different names; got {rounds}, {len(models)} models, {', '.join(names) or 'none'}"
+        )
+    cells = {
+        (name, work.name): _Cell(name, model, work)
+        for name, model in models.items()
+        for work in workloads
+    }
+    order, chance, done = list(models), random.Random(seed), 0
+    for work in workloads:
+        for number in range(rounds + 1):
+            chance.shuffle(order)
+            for name in order:
+                cell = cells[name, work.name]
+                _visit(cell, number == 0, seed, meter, clock)
+                done += 1
+                on_step(done)
+    return [cell.cost() for cell in cells.values()]
+
+
+def _visit(
+    cell: _Cell,
+    is_warm_up: bool,
+    seed: int,
+    meter: Meter | Unavailable | None,
+    clock: Callable[[], float],
+) -> None:
+    """One round of a cell; one that failed is left alone."""
+    cell.reason = cell.reason or _too_long(cell.model, cell.work)
+    if cell.reason is not None:
+        return
+    device = next(cell.model.parameters()).device
+    try:
+        if is_warm_up:
+            with peak_of(device) as cell.working:
+                run_pass(cell.model, cell.work, seed=seed, clock=clock)
+        else:
+            cell.rounds.append(_round(cell, seed, meter, clock))
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        cell.reason = f"{cell.name} does not fit into memory on {cell.work.name}"
+
+
+def _round(
+    cell: _Cell, seed: int, meter: Meter | Unavailable | None, clock: Callable[[], float]
+) -> Round:
+    state = conditions(next(cell.model.parameters()).device)
+    if not isinstance(meter, Meter):
+        passes = [run_pass(cell.model, cell.work, seed=seed, clock=clock)]
+        return Round(passes=tuple(passes), tokens=cell.work.tokens, energy=None, conditions=state)
+    passes, start = [], clock()
+    with meter.window() as window:
+        while clock() - start < ENERGY_SEC:
+            passes.append(run_pass(cell.model, cell.work, seed=seed, clock=clock))
+    tokens = cell.work.tokens * len(passes)
+    joules = per_token(window.energy, tokens)
+    return Round(passes=tuple(passes), tokens=tokens, energy=joules, conditions=state)
+
+
+def _too_long(model: Any, work: Workload) -> str | None:
+    """Why a model cannot read so much, or None."""
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if not isinstance(context, int) or work.longest <= context:
+        return None
+    return f"{work.name} needs a context of {work.longest} tokens; the model's is {context}"
+
+
+def _weight_bytes(model: Any) -> int:
+    """Bytes of parameters and buffers; tied ones count once, and a narrow view as what it shows."""
+    tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

@@ -1,0 +1,135 @@
+"""What a measurement takes from the machine: waiting for the device, memory, clocks, heat, load."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"  # Linux Documentation/filesystems/proc: resets VmHWM
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What may explain a slow round.
+
+    Attributes:
+        clock_mhz: Of the GPU's processors, or of the CPU; None where nobody tells.
+        temperature_c: Likewise.
+        load: Processes that want a core, mean of the last minute; None where it is not kept.
+        cores: Of this machine.
+    """
+
+    clock_mhz: float | None
+    temperature_c: float | None
+    load: float | None
+    cores: int
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether more processes want a core than there are."""
+        return self.load is not None and self.load > self.cores
+
+
+@dataclass
+class Peak:
+    """Working memory of a piece of work: the highest, less what was there before.
+
+    Attributes:
+        allocated_bytes: By torch on the device; None on a CPU, where torch keeps no count.
+        resident_bytes: Of the process on the host; None where the system does not tell.
+    """
+
+    allocated_bytes: int | None = None
+    resident_bytes: int | None = None
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, which on CUDA works behind the clock's back."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def peak_of(device: torch.device) -> Iterator[Peak]:
+    """Measure the working memory of what is done inside; known once the context has ended.
+
+    Freed memory is given back to the system first, or the peak would be that of earlier work.
+    """
+    import torch
+
+    peak = Peak()
+    gc.collect()
+    _trim()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        allocated = torch.cuda.memory_allocated(device)
+    resident = _reset_resident()
+    yield peak
+    if device.type == "cuda":
+        peak.allocated_bytes = torch.cuda.max_memory_allocated(device) - allocated
+    if resident is not None:
+        highest = _status("VmHWM")
+        peak.resident_bytes = None if highest is None else max(0, highest - resident)
+
+
+def conditions(device: torch.device) -> Conditions:
+    """Clock, heat and load now."""
+    clock, heat = _gpu(device) if device.type == "cuda" else _cpu()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return Conditions(clock_mhz=clock, temperature_c=heat, load=load, cores=os.cpu_count() or 1)
+
+
+def _gpu(device: torch.device) -> tuple[float | None, float | None]:
+    """Torch asks NVML; without its bindings or its rights there is no answer."""
+    import torch
+
+    try:
+        return float(torch.cuda.clock_rate(device)), float(torch.cuda.temperature(device))
+    except Exception:  # of NVML's own kinds, which its bindings alone know: nothing to report
+        return None, None
+
+
+def _cpu() -> tuple[float | None, float | None]:
+    import psutil
+
+    frequency = psutil.cpu_freq()
+    sensors: Any = getattr(psutil, "sensors_temperatures", dict)()  # Linux only
+    heats = [reading.current for readings in sensors.values() for reading in readings]
+    return frequency.current if frequency else None, max(heats, default=None)
+
+
+def _trim() -> None:
+    """Have the C library give freed memory back, where it can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+
+
+def _reset_resident() -> int | None:
+    """Bytes resident now, from which on the peak is counted anew; None where that cannot be."""
+    try:
+        _CLEAR.write_text(_RESET_PEAK)
+    except OSError:  # no Linux, or no right to: then there is no number
+        return None
+    return _status("VmRSS")
+
+
+def _status(field: str) -> int | None:
+    """A size from the process's status, in bytes."""
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    return None

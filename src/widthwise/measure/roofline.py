@@ -1,0 +1,292 @@
+"""How far from the limit of the device a measured time is, and what keeps it there.
+
+A device computes no faster than its best matrix product, and moves bytes no faster than its best
+copy. Work of so many FLOPs and bytes (`widthwise.arch` counts them) therefore takes at least
+
+    least_sec = max(flops / flops_per_sec, num_bytes / bytes_per_sec)
+
+Both ceilings are measured, as those on a data sheet are out of reach. They hold for the dtype, the
+number of threads and torch's settings (such as TF32) that they were measured with.
+
+Source:
+    Williams, Waterman, Patterson: Roofline (CACM 2009). There the axes are FLOPs a second and FLOPs
+    a byte; here it is time, which is the same divided into the work.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import RunError
+from ..evaluate.engine.head import out_of_memory
+from .energy import synchronize
+
+if TYPE_CHECKING:
+    import torch
+
+LEAST_REPEATS = 5
+LEAST_ROUND_SEC = 0.05  # a clock read 1 us early or late, or one launch of 10 us, is then nothing
+# If moving bytes and computing never overlap, they take the sum of both times, which is at most
+# twice the longer: beyond, neither ceiling explains the time, nor do both of them together.
+DEVICE_FACTOR = 2.0
+_MOST_CALLS = 2**18  # in a round: torch takes about 1 us for the least of calls
+_DTYPES = ("bfloat16", "float16", "float32", "float64")
+_SHARE = 0.5  # of free memory; the rest is left to libraries' workspaces and other processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceilings:
+    """The most that a device was seen to do.
+
+    Attributes:
+        flops_per_sec: Of the best of several square matrix products; a multiply-add is 2 FLOPs.
+        bytes_per_sec: Of the best copy of a large buffer, bytes read and bytes written both
+            counted. What a processor reads only because it is about to overwrite it is not, so
+            that work which mostly reads may come out a little faster.
+        device: As asked for.
+        dtype: Of the matrices, as torch names it (`"bfloat16"`).
+        name: Of the processor; on a CPU with the number of threads.
+    """
+
+    flops_per_sec: float
+    bytes_per_sec: float
+    device: str
+    dtype: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a measured time stands under the ceilings.
+
+    Attributes:
+        least_sec: No less time would do.
+        of_limit: `least_sec` / the measured time. Never clipped: it passes 1 where the work had
+            less to move than was counted on, as when weights stay in the processor's caches.
+        bound: What the time is due to; see `place`.
+    """
+
+    least_sec: float
+    of_limit: float
+    bound: Literal["compute", "memory", "host"]
+
+
+def free_bytes(device: str) -> int:
+    """Memory that can be had on a device now."""
+    if device == "cpu":
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How ceilings are measured; tests put their own in its place.
+
+    Attributes:
+        matmul_sizes: Rows of the square matrices, ascending. Those that do not fit are left out,
+            and those after the first whose product alone fills a round: they gain nothing.
+        copy_bytes: The buffer that is copied; less where memory is short, never below
+            `least_copy_bytes`. It should be far beyond the caches, which reach hundreds of MB on a
+            server.
+        least_copy_bytes: Several times the caches of a small computer.
+        repeats: Rounds that count, of each size and of the copy; at least 5.
+        clock: Seconds that only go up.
+        synchronize: Waits for a device, given its name.
+        free_bytes: Of a device, given its name.
+    """
+
+    matmul_sizes: tuple[int, ...] = (512, 1024, 2048, 4096, 8192, 16384)
+    copy_bytes: int = 2**30
+    least_copy_bytes: int = 2**26
+    repeats: int = LEAST_REPEATS
+    clock: Callable[[], float] = time.perf_counter
+    synchronize: Callable[[str], None] = synchronize
+    free_bytes: Callable[[str], int] = free_bytes
+
+
+def measure_ceilings(
+    device: str = "cpu", dtype: str = "float32", *, trial: Trial | None = None
+) -> Ceilings:
+    """The best matrix product and the best copy of a device; takes some seconds.
+
+    Each is repeated until it fills a round of `LEAST_ROUND_SEC`, which also warms up; then the
+    shortest of at least five rounds counts, as whatever else goes on can only make one longer.
+
+    Args:
+        device: `"cpu"`, `"cuda"` (the current one) or `"cuda:n"`.
+        dtype: That the models to be placed compute in, as torch names it.
+        trial: Sizes and clock.
+
+    Raises:
+        RunError: A device that is not there, a dtype that is not floating-point, too little free
+            memory, or too few repeats.
+    """
+    import torch
+
+    trial = trial or Trial()
+    if dtype not in _DTYPES:
+        raise RunError(f"dtype must be one of {', '.join(_DTYPES)}; got {dtype}")
+    if not _is_there(device):
+        raise RunError(f"device must be cpu, or cuda or cuda:n of this machine; got {device}")
+    if trial.repeats < LEAST_REPEATS:
+        raise RunError(f"repeats must be at least {LEAST_REPEATS}; got {trial.repeats}")
+    kind: torch.dtype = getattr(torch, dtype)
+    try:
+        return Ceilings(
+            flops_per_sec=_best_matmul(device, kind, trial),
+            bytes_per_sec=_best_copy(device, kind, trial),
+            device=device,
+            dtype=dtype,
+            name=_name(device),
+        )
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RunError) or not out_of_memory(error):
+            raise
+        raise RunError(f"{device} ran out of memory while its ceilings were measured") from error
+
+
+def place(flops: float, num_bytes: float, seconds: float, ceilings: Ceilings) -> Place:
+    """Where `seconds` stand that work of so many FLOPs and bytes took.
+
+    The rule of `bound`: where the time is at most `DEVICE_FACTOR` times `least_sec`, it is the
+    ceiling that asks for more of it, `"compute"` if both ask for the same. Else it is `"host"`:
+    neither ceiling explains the time, which is lost on launches, the interpreter, kernels that are
+    too small or of an ill shape for the device, or other work on a busy machine.
+
+    Args:
+        flops: Of the work, as in `widthwise.arch`.
+        num_bytes: That it moves at least, read and written.
+        seconds: That it took; of a GPU, until it was done and not only asked.
+        ceilings: Of the device and the dtype that it ran with.
+
+    Raises:
+        RunError: A negative or infinite number, or a time or a ceiling of 0.
+
+    Example:
+        >>> ceilings = Ceilings(
+        ...     flops_per_sec=100e9, bytes_per_sec=10e9, device="cpu", dtype="float32", name="x"
+        ... )
+        >>> place(10e9, 2e9, 0.25, ceilings)  # 0.1 s to compute, 0.2 s to move
+        Place(least_sec=0.2, of_limit=0.8, bound='memory')
+    """
+    rates = {name: getattr(ceilings, name) for name in ("flops_per_sec", "bytes_per_sec")}
+    divisors = {"seconds": seconds, **rates}
+    for name, number in {"flops": flops, "num_bytes": num_bytes, **divisors}.items():
+        least = "above 0" if name in divisors else "at least 0"
+        if not 0 <= number < math.inf or (number == 0 and name in divisors):
+            raise RunError(f"{name} must be finite and {least}; got {number:g}")
+    compute_sec = flops / ceilings.flops_per_sec
+    memory_sec = num_bytes / ceilings.bytes_per_sec
+    least_sec = max(compute_sec, memory_sec)
+    bound: Literal["compute", "memory", "host"] = "host"
+    if seconds <= DEVICE_FACTOR * least_sec:
+        bound = "compute" if compute_sec >= memory_sec else "memory"
+    return Place(least_sec=least_sec, of_limit=least_sec / seconds, bound=bound)
+
+
+def _best_matmul(device: str, dtype: torch.dtype, trial: Trial) -> float:
+    """FLOPs a second of the size that does best."""
+    import torch
+
+    best = 0.0
+    generator = torch.Generator(device).manual_seed(0)
+    for size in trial.matmul_sizes:
+        if not _fits(3 * size * size * dtype.itemsize, device, trial):
+            break
+        # Random numbers: a GPU takes less power, and may run faster, on equal ones.
+        factors = torch.randn(2, size, size, generator=generator, device=device, dtype=dtype)
+        a, b = factors
+        product = torch.empty_like(a)
+        call_sec = _call_sec(partial(torch.mm, a, b, out=product), device, trial)
+        best = max(best, 2 * size**3 / call_sec)
+        if call_sec >= LEAST_ROUND_SEC:
+            break
+    if best == 0.0:
+        smallest = min(trial.matmul_sizes)
+        raise _too_little(f"three matrices of {smallest} x {smallest}", device, trial)
+    return best
+
+
+def _best_copy(device: str, dtype: torch.dtype, trial: Trial) -> float:
+    """Bytes a second, read and written."""
+    import torch
+
+    numbers = trial.copy_bytes // dtype.itemsize
+    while not _fits(2 * numbers * dtype.itemsize, device, trial):
+        numbers //= 2
+        if numbers * dtype.itemsize < trial.least_copy_bytes:
+            raise _too_little(f"two buffers of {trial.least_copy_bytes:,} bytes", device, trial)
+    # Written to, so that it lies in memory: pages of zeros are all one page, and stay in the cache.
+    source = torch.ones(numbers, device=device, dtype=dtype)
+    target = torch.empty_like(source)
+    call_sec = _call_sec(lambda: target.copy_(source), device, trial)
+    return 2 * numbers * dtype.itemsize / call_sec
+
+
+def _call_sec(call: Callable[[], object], device: str, trial: Trial) -> float:
+    """Seconds of one call, in the shortest of all rounds."""
+
+    def round_sec() -> float:
+        trial.synchronize(device)
+        start_sec = trial.clock()
+        for _ in range(calls):
+            call()
+        trial.synchronize(device)
+        return trial.clock() - start_sec
+
+    calls = 1
+    call()  # the first one loads libraries and touches memory
+    while round_sec() < LEAST_ROUND_SEC:
+        calls *= 2
+        if calls > _MOST_CALLS:
+            raise RunError(f"the clock must go up; it stood still for {calls // 2:,} calls")
+    best_sec = min(round_sec() for _ in range(trial.repeats))
+    if best_sec <= 0:
+        raise RunError("the clock must go up; it stood still for a round")
+    return best_sec / calls
+
+
+def _fits(nbytes: int, device: str, trial: Trial) -> bool:
+    return nbytes <= _SHARE * trial.free_bytes(device)
+
+
+def _too_little(what: str, device: str, trial: Trial) -> RunError:
+    free = trial.free_bytes(device)
+    return RunError(f"{what} must fit into half of {device}'s free memory; got {free:,} bytes free")
+
+
+def _is_there(device: str) -> bool:
+    import torch
+
+    cuda = re.fullmatch(r"cuda(?::(\d+))?", device)
+    return device == "cpu" or (cuda is not None and int(cuda[1] or 0) < torch.cuda.device_count())
+
+
+def _name(device: str) -> str:
+    """Name of the processor behind a device."""
+    import torch
+
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{_cpu_model()}, {threads} {'thread' if threads == 1 else 'threads'}"
+
+
+def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What Linux calls it; elsewhere, what Python does."""
+    import platform
+
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(found), "") or platform.processor() or platform.machine()

@@ -1,0 +1,156 @@
+"""The table of costs: a block a workload, a row a network, ratios to the first row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..stats import Estimate, median_with_error, paired_ratio
+from ..study.records import Record
+from .judge import CONFIDENCE
+
+COST_COLUMNS = (
+    "network",
+    "width",
+    "weights",
+    "first token",
+    "of first row",
+    "at the limit",
+    "next token",
+    "of first row",
+    "at the limit",
+    "tokens/s",
+    "of first row",
+    "J/token",
+    "net J/token",
+    "working memory",
+)
+_TIMES = ("ttft", "tpot")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostTable:
+    """All networks on one workload.
+
+    Attributes:
+        workload: Its name.
+        about: What is read and written, on what device, in how many rounds.
+        rows: A network a row, with the columns `COST_COLUMNS`. What could not be measured reads
+            `-`, and the notes say why.
+        notes: Each reason once, and what else a reader must know.
+    """
+
+    workload: str
+    about: str
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def cost_tables(records: Sequence[Record]) -> tuple[CostTable, ...]:
+    """The costs on every workload, in the order in which records first name them.
+
+    Times are medians over rounds. A ratio is the median of the ratios within a round, with its 95 %
+    interval: what slows the machine for a round slows both.
+    """
+    blocks: dict[str, list[Record]] = {}
+    for record in records:
+        blocks.setdefault(str(record.settings["workload"]), []).append(record)
+    return tuple(_table(name, block) for name, block in blocks.items())
+
+
+def _table(name: str, records: Sequence[Record]) -> CostTable:
+    networks: dict[tuple[str, str | None, str], dict[str, Record]] = {}
+    for record in records:
+        place = record.model, record.criterion, record.asked
+        networks.setdefault(place, {})[record.quantity.rpartition(" ")[2]] = record
+    one_model = len({model for model, _, _ in networks}) == 1
+    first = next(iter(networks.values()))
+    rows = tuple(
+        (_label(*place, one_model), *_cells(cells, first)) for place, cells in networks.items()
+    )
+    return CostTable(
+        workload=name, about=_about(first["ttft"]), rows=rows, notes=tuple(_notes(records))
+    )
+
+
+def _label(model: str, criterion: str | None, asked: str, one_model: bool) -> str:
+    own = f"{criterion} {asked}" if criterion else "dense"
+    return own if one_model else f"{model}, {own}"
+
+
+def _cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
+    """All columns but the first."""
+    ttft = cells["ttft"]
+    row = [f"{ttft.width:,}", _megabytes(float(ttft.settings["weight_bytes"]))]
+    for quantity in _TIMES:
+        row += [_milliseconds(cells[quantity]), _ratio(cells[quantity], first[quantity])]
+        row.append(_limit(cells[quantity]))
+    throughput = cells["throughput"]
+    row += [_plain(throughput, "{:,.1f}"), _ratio(throughput, first["throughput"])]
+    row += [_plain(cells["joules"], "{:.4g}"), _plain(cells["net_joules"], "{:.4g}")]
+    working = cells["allocated"] if cells["allocated"].value is not None else cells["resident"]
+    return [*row, "-" if working.value is None else _megabytes(working.value)]
+
+
+def _milliseconds(record: Record) -> str:
+    if record.value is None:
+        return "-"
+    error = f" ± {1000 * record.standard_error:.2g}" if record.standard_error is not None else ""
+    return f"{1000 * record.value:.4g}{error} ms"
+
+
+def _plain(record: Record, form: str) -> str:
+    return "-" if record.value is None else form.format(record.value)
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def _limit(record: Record) -> str:
+    share, bound = record.settings.get("of_limit"), record.settings.get("bound")
+    return "-" if share is None else f"{share:.0%}, {bound}"
+
+
+def _ratio(own: Record, first: Record) -> str:
+    """Of this network to the first row's, within rounds; nothing for the first row itself."""
+    if own is first or own.value is None or first.value is None:
+        return ""
+    ratio = _paired(own, first)
+    low, high = ratio.interval(CONFIDENCE)
+    return f"{ratio.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _paired(own: Record, first: Record) -> Estimate:
+    if len(own.items) == len(first.items):
+        return paired_ratio(own.items, first.items)
+    return median_with_error([value / (first.value or 1.0) for value in own.items])
+
+
+def _about(record: Record) -> str:
+    told = record.settings
+    low, high = told["prompt_tokens"]
+    length = f"{low}" if low == high else f"{low} to {high}"
+    prompts = "1 prompt" if told["prompts"] == 1 else f"{told['prompts']} prompts"
+    new = "1 new token" if told["new_tokens"] == 1 else f"{told['new_tokens']} new tokens"
+    return (
+        f"{prompts} of {length} tokens, {new} each, batch {told['batch']}; "
+        f"{told['ceilings']['name']}, {told['dtype']}, {record.n} rounds"
+    )
+
+
+def _notes(records: Sequence[Record]) -> list[str]:
+    """Reasons, each once with the quantities it takes away, and a warning of a busy machine."""
+    lacking: dict[str, list[str]] = {}
+    for record in records:
+        if record.reason is not None:
+            names = lacking.setdefault(record.reason, [])
+            names += [record.quantity] if record.quantity not in names else []
+    notes = [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
+    loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
+    if loads:
+        notes.append(
+            f"the machine was busy: up to {max(loads):.1f} processes wanted a core; "
+            "measure again on an idle one before trusting these times"
+        )
+    return notes

@@ -1,0 +1,193 @@
+"""Costs: what is timed, in which order, and what becomes of a cell that cannot be measured."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from families import tiny
+from power_fakes import Bench, Load, gpu_meter
+
+from widthwise.errors import RunError
+from widthwise.measure import Workload, measure_costs, run_pass, workload
+
+
+@pytest.fixture
+def models() -> dict[str, Any]:
+    return {"wide": tiny("llama"), "narrow": tiny("llama", intermediate_size=16)}
+
+
+@pytest.fixture
+def shapes(models: dict[str, Any]) -> Iterator[list[tuple[int, ...]]]:
+    """Rows and tokens of every pass of the wide model."""
+    seen: list[tuple[int, ...]] = []
+    hook = (
+        models["wide"]
+        .get_input_embeddings()
+        .register_forward_hook(lambda module, inputs, output: seen.append(tuple(inputs[0].shape)))
+    )
+    yield seen
+    hook.remove()
+
+
+def ticking(step: float = 1.0) -> Any:
+    """A clock that goes on by a step at every look."""
+    ticks = itertools.count()
+    return lambda: step * next(ticks)
+
+
+def test_every_prompt_is_read_and_a_fixed_number_of_tokens_written(
+    models: dict[str, Any], shapes: list[tuple[int, ...]]
+) -> None:
+    """Even when every token is end-of-text."""
+    model = models["wide"]
+    with torch.no_grad():
+        model.lm_head.weight.zero_()  # all logits equal: argmax is token 0
+    model.config.eos_token_id = model.generation_config.eos_token_id = 0
+    work = Workload(name="three", prompt_tokens=(7, 5, 4), new_tokens=3, batch=2)
+    run_pass(model, work)
+    assert shapes == [(2, 7), (2, 1), (2, 1), (1, 4), (1, 1), (1, 1)]
+    assert work.tokens == 9
+
+
+def test_the_first_token_comes_with_the_prompt(models: dict[str, Any]) -> None:
+    """Three looks at the clock a batch: before, at the first token, at the last."""
+    got = run_pass(models["wide"], workload("4x1x2"), clock=ticking())
+    assert (got.first_sec, got.next_sec, got.all_sec) == (1, None, 2)
+    got = run_pass(models["wide"], workload("4x5"), clock=ticking(2.0))
+    assert (got.first_sec, got.next_sec, got.all_sec) == (2, 2 / 4, 4)
+
+
+def test_cells_come_by_model_and_rounds_without_the_warm_up(models: dict[str, Any]) -> None:
+    steps: list[int] = []
+    works = [workload("3x2"), workload("5x2x2")]
+    costs = measure_costs(models, works, rounds=5, on_step=steps.append)
+    assert [(cost.model, cost.workload.name) for cost in costs] == [
+        ("wide", "3x2x1"),
+        ("wide", "5x2x2"),
+        ("narrow", "3x2x1"),
+        ("narrow", "5x2x2"),
+    ]
+    assert steps == list(range(1, 2 * 2 * 6 + 1))
+    for cost in costs:
+        assert (cost.device, cost.dtype, cost.reason) == ("cpu", "float32", None)
+        assert len(cost.rounds) == 5
+        assert all(r.tokens == cost.workload.tokens for r in cost.rounds)
+        assert all(r.energy is None and r.conditions.cores >= 1 for r in cost.rounds)
+    parameters = sum(p.numel() for p in models["narrow"].parameters())
+    buffers = sum(b.numel() for b in models["narrow"].buffers())
+    assert costs[-1].weight_bytes == 4 * (parameters + buffers)
+
+
+def test_repeated_cells_agree_on_a_steady_clock(models: dict[str, Any]) -> None:
+    for _ in range(2):
+        cost = measure_costs(models, [workload("3x5")], clock=ticking())[0]
+        assert {(r.first_sec, r.next_sec, r.tokens_per_sec) for r in cost.rounds} == {
+            (1, 1 / 4, 5 / 2)
+        }
+
+
+def test_the_warm_up_is_not_counted(models: dict[str, Any]) -> None:
+    """A clock that slows down: the first round would be the longest."""
+    ticks = itertools.accumulate(1000.0 / number for number in range(1, 10**6))
+    costs = measure_costs(models, [workload("2x1")], clock=lambda: next(ticks))
+    # each visit reads the clock three times, so the second round begins with the seventh reading
+    assert all(r.first_sec <= 1000.0 / 8 for cost in costs for r in cost.rounds)
+
+
+def test_order_is_shuffled_by_the_seed() -> None:
+    visits: list[str] = []
+    models = {name: tiny("llama", num_hidden_layers=1) for name in "abcd"}
+    for name, model in models.items():
+        model.get_input_embeddings().register_forward_hook(
+            lambda module, inputs, output, name=name: visits.append(name)
+        )
+    for seed in (0, 0, 1):
+        measure_costs(models, [workload("2x1")], seed=seed)
+    rounds = [tuple(visits[i : i + 4]) for i in range(0, len(visits), 4)]
+    assert all(sorted(visit) == list("abcd") for visit in rounds)
+    assert rounds[:6] == rounds[6:12] != rounds[12:]
+    assert len(set(rounds[:6])) > 1
+
+
+def test_a_prompt_beyond_the_context_is_a_reason(models: dict[str, Any]) -> None:
+    context = models["wide"].config.max_position_embeddings
+    works = [workload(f"{context}x1"), workload(f"{context - 1}x1"), workload("2x1")]
+    reasons = [cost.reason for cost in measure_costs(models, works)]
+    too_long = f"{context}x1x1 needs a context of {context + 1} tokens; the model's is {context}"
+    assert reasons == [too_long, None, None] * 2
+
+
+def test_a_batch_that_does_not_fit_leaves_the_others(models: dict[str, Any]) -> None:
+    plain = models["wide"].forward
+
+    def forward(ids: torch.Tensor, **kwargs: Any) -> Any:
+        if len(ids) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+        return plain(ids, **kwargs)
+
+    models["wide"].forward = forward
+    costs = measure_costs(models, [workload("2x1x3"), workload("2x1x2")])
+    assert [(cost.reason, len(cost.rounds)) for cost in costs] == [
+        ("wide does not fit into memory on 2x1x3", 0),
+        (None, 5),
+        (None, 5),
+        (None, 5),
+    ]
+
+
+def test_other_errors_are_not_taken_for_memory(models: dict[str, Any]) -> None:
+    def forward(ids: torch.Tensor, **kwargs: Any) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    models["wide"].forward = forward
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        measure_costs(models, [workload("2x1")])
+
+
+def test_joules_are_of_the_tokens_of_the_window(models: dict[str, Any]) -> None:
+    """120 W and two tokens each half second: 30 J a token, however many passes fill the window."""
+    bench = Bench()
+    plain = models["wide"].forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        bench.run(0.25)
+        return plain(*args, **kwargs)
+
+    models["wide"].forward = forward
+    meter = gpu_meter(bench, Load(120.0))
+    meter.idle(10)
+    costs = measure_costs(
+        {"wide": models["wide"]}, [workload("3x2")], meter=meter, clock=bench.clock
+    )
+    for visit in costs[0].rounds:
+        assert visit.energy is not None
+        assert visit.energy.reason is None
+        assert visit.tokens == visit.energy.tokens == 2 * len(visit.passes) == 24
+        # the fake counter is up to 0.1 s old at either end of the 6 s
+        assert visit.energy.gross == pytest.approx(30, rel=0.1 / 6)
+        assert visit.energy.net == pytest.approx(0, abs=2 * 30 * 0.1 / 6)
+
+
+@pytest.mark.parametrize("case", ["rounds", "models", "workloads", "names"])
+def test_a_comparison_that_makes_no_sense_is_refused(case: str, models: dict[str, Any]) -> None:
+    works = {"workloads": [], "names": [workload("2x1"), workload("2x1x1")]}
+    with pytest.raises(RunError, match="at least 5 rounds, a model, and workloads of different"):
+        measure_costs(
+            {} if case == "models" else models,
+            works.get(case, [workload("2x1")]),
+            rounds=4 if case == "rounds" else 5,
+        )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_costs_on_cuda(models: dict[str, Any]) -> None:
+    on_device = {name: model.cuda() for name, model in models.items()}
+    for cost in measure_costs(on_device, [workload("7x3x2")]):
+        assert cost.device.startswith("cuda")
+        assert cost.working.allocated_bytes is not None
+        assert cost.working.allocated_bytes > 0

@@ -1,0 +1,225 @@
+"""`widthwise measure`: one comparison of models and widths, its records, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from widthwise import measure
+from widthwise.arch import counts_at
+from widthwise.cli import main
+from widthwise.errors import OutputError, RunError, TargetError
+from widthwise.report import COST_COLUMNS, cost_tables
+from widthwise.study import CostSettings, CostStudy, Record, around, load
+from widthwise.study.costs import QUANTITIES
+from widthwise.study.folder import locked
+
+CEILINGS = measure.Ceilings(
+    flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
+)
+WORKS = ("3x4", "5x1x2")
+
+
+@pytest.fixture(autouse=True)
+def _quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring them takes seconds; they have tests of their own."""
+    monkeypatch.setattr(measure, "measure_ceilings", lambda device, dtype: CEILINGS)
+
+
+def settings_of(*models: Path, **changes: Any) -> CostSettings:
+    small: dict[str, Any] = {"widths": ("40%", "50"), "workloads": WORKS, "dtype": "float32"}
+    return CostSettings(models=tuple(map(str, models)), **{**small, "device": "cpu", **changes})
+
+
+def by_place(records: list[Record]) -> dict[tuple[Any, ...], Record]:
+    return {(r.criterion, r.asked, r.quantity): r for r in records}
+
+
+def test_every_quantity_of_every_workload_has_a_record(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    study = CostStudy(tmp_path / "out", settings_of(tiny_checkpoint))
+    records = by_place(study.run())
+    assert len(records) == 3 * 2 * len(QUANTITIES)
+    assert records == by_place(load(tmp_path / "out" / "records.jsonl"))
+    # 53 neurons: the exact number is not rounded to a multiple, the share is
+    assert [records[place].width for place in [(None, "dense", "3x4x1 ttft")]] == [53]
+    assert records["ppm", "50", "3x4x1 ttft"].width == 50
+    for work in ("3x4x1", "5x1x2"):
+        for quantity, unit in QUANTITIES.items():
+            record = records["ppm", "40%", f"{work} {quantity}"]
+            assert record.unit == unit
+            assert (record.value is None) == (record.reason is not None)
+    ttft = records[None, "dense", "3x4x1 ttft"]
+    assert ttft.n == len(ttft.items) == 5
+    assert ttft.value == sorted(ttft.items)[2]
+    assert records[None, "dense", "5x1x2 tpot"].reason == "a single new token has no next one"
+    assert records[None, "dense", "3x4x1 allocated"].reason == "cpu keeps no count"
+
+
+def test_records_say_how_far_from_the_limit(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    study = CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=()))
+    records = by_place(study.run())
+    architecture = study.parents[0].checkpoint.architecture
+    for place, flops in (
+        ("3x4x1 ttft", 3 * counts_at(architecture, context=3).prefill_flops_per_token),
+        (
+            "3x4x1 tpot",
+            sum(counts_at(architecture, context=c).decode_flops_per_token for c in (3, 4, 5)) / 3,
+        ),
+    ):
+        told, record = records[None, "dense", place].settings, records[None, "dense", place]
+        assert math.isclose(told["flops"], flops)
+        assert told["least_sec"] == max(told["flops"], told["moved_bytes"]) / 1e9
+        assert record.value is not None
+        assert math.isclose(told["of_limit"], told["least_sec"] / record.value)
+        assert told["bound"] in ("compute", "memory", "host")
+    assert "bound" not in records[None, "dense", "3x4x1 throughput"].settings
+
+
+def test_a_finished_comparison_measures_nothing_again(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that was interrupted between two workloads goes on with the second."""
+    done: list[str] = []
+    plain: Callable[..., Any] = measure.measure_costs
+
+    def counted(models: Any, works: Any, **how: Any) -> Any:
+        if len(done) == 1 and works[0].name == "5x1x2":
+            done.append("cut off")
+            raise KeyboardInterrupt
+        done.extend(work.name for work in works)
+        return plain(models, works, **how)
+
+    monkeypatch.setattr(measure, "measure_costs", counted)
+    settings = settings_of(tiny_checkpoint, widths=())
+    with pytest.raises(KeyboardInterrupt):
+        CostStudy(tmp_path / "out", settings).run()
+    first = load(tmp_path / "out" / "records.jsonl")
+    assert len(first) == len(QUANTITIES)
+    seen: list[Record] = []
+    records = CostStudy(tmp_path / "out", settings, on_record=seen.append).run()
+    assert records[: len(first)] == first
+    assert seen == records
+    assert CostStudy(tmp_path / "out", settings).run() == records
+    assert done == ["3x4x1", "cut off", "5x1x2"]
+
+
+def test_two_models_stand_side_by_side(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Of one name: then by what was asked for."""
+    other = tmp_path / "elsewhere" / tiny_checkpoint.name
+    shutil.copytree(tiny_checkpoint, other)
+    study = CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, other, widths=("40%",)))
+    (table, _) = cost_tables(study.run())
+    assert [row[0] for row in table.rows] == [
+        f"{tiny_checkpoint}, dense",
+        f"{tiny_checkpoint}, ppm 40%",
+        f"{other}, dense",
+        f"{other}, ppm 40%",
+    ]
+    ratio = COST_COLUMNS.index("of first row")
+    assert table.rows[0][ratio] == ""
+    assert all("[" in row[ratio] for row in table.rows[1:])
+
+
+def test_a_model_of_a_shorter_context_has_a_reason(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    config = json.loads((tiny_checkpoint / "config.json").read_text())
+    context = config["max_position_embeddings"]
+    settings = settings_of(tiny_checkpoint, widths=(), workloads=(f"{context}x1", "2x1"))
+    long, short = cost_tables(CostStudy(tmp_path / "out", settings).run())
+    assert set(long.rows[0][3:]) <= {"-", ""}
+    assert any("needs a context of" in note for note in long.notes)
+    assert short.rows[0][3].endswith(" ms")
+
+
+def test_neighbours_of_a_width_are_those_that_kernels_care_for() -> None:
+    assert around(7373) == (7296, 7360, 7368, 7372, 7373, 7376, 7424)
+    assert around(128) == (128,)
+    assert around(1) == (1, 4, 8, 16, 64, 128)
+
+
+def test_widths_beyond_the_model_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="54"):
+        CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=("54",))).run()
+
+
+def test_what_memory_cannot_hold_is_said_before_it_is_loaded(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "free_bytes", lambda device: 1000)
+    with pytest.raises(RunError, match=r"takes [\d,]+ bytes of memory; 1,000 are free on cpu"):
+        CostStudy(tmp_path / "out", settings_of(tiny_checkpoint)).run()
+
+
+def test_other_settings_or_another_process_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(tiny_checkpoint, widths=())
+    CostStudy(tmp_path / "out", settings).run()
+    with pytest.raises(RunError, match="was begun with rounds 5, not 6"):
+        CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=(), rounds=6)).run()
+    with locked(tmp_path / "out"), pytest.raises(OutputError, match="another process"):
+        CostStudy(tmp_path / "out", settings).run()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"models": ()}, "one model or more, each once; got none"),
+        ({"models": ("a", "a")}, "each once; got a, a"),
+        ({"rounds": 4}, "at least 5 rounds and one workload; got 4 and 2"),
+        ({"workloads": ()}, "got 5 and 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(RunError, match=words):
+        CostSettings(**{"models": ("a",), "workloads": WORKS, **changes})
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(main, ["measure", *(str(word) for word in words)])
+
+
+def test_the_command_prints_a_table_a_workload(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run(
+        tiny_checkpoint, "--around", 30, "--workload", "3x4,2x1x2", "--device", "cpu", "-o", out
+    )
+    assert result.exit_code == 0, result.output
+    assert "3x4x1: 1 prompt of 3 tokens, 4 new tokens each, batch 1" in result.stdout
+    assert "2x1x2: 2 prompts of 2 tokens, 1 new token each, batch 2" in result.stdout
+    assert result.stdout.count("ppm 28") == 2
+    widths = {
+        json.loads(line)["width"] for line in (out / "records.jsonl").read_text().splitlines()
+    }
+    assert widths == {16, 24, 28, 30, 32, 53}  # 64 and 128 are beyond the model
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--workload", "9y9"], 1, "a workload must be PROMPTxNEW"),
+        (["--workload", ""], 1, "one workload"),
+        (["--rounds", "4"], 2, "4 is not in the range x>=5"),
+        (["--device", "gpu"], 1, "device gpu cannot be used here"),
+        (["--to", "9x"], 1, "9"),
+        (["--around", "0"], 2, "0 is not in the range"),
+        (["none/such"], 1, "none/such"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    tiny_checkpoint: Path, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    result = run(tiny_checkpoint, "-o", tmp_path / "out", *words)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert said in last

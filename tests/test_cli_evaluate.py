@@ -46,6 +46,7 @@ USAGE = [
     (["--suite", ""], "'' names nothing"),
     (["--suite", " , "], "names nothing"),
     (["--criterion", ","], "names nothing"),
+    (["--criterion", "l2"], "add --to or --remove"),
     (["--limit", "1"], "'1' is not a number of items, at least 2, or TASK=N"),
     (["--limit", "many"], "'many' is not a number of items"),
     (["--limit", "piqa"], "'piqa' is not a number of items"),

@@ -163,3 +163,13 @@ def test_a_package_that_a_task_imports_is_named(
     monkeypatch.setattr("widthwise.evaluate.loading.local_source", lambda folder: absent)
     with pytest.raises(RunError, match=r"task piqa needs a Python package .* 'sacremoses'"):
         load_tasks(["piqa"], data=tmp_path)
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_label_that_names_no_option_is_refused(tmp_path: Path, label: int) -> None:
+    """lm-eval counts such an item as wrong, whatever a model says."""
+    rows = [{**PIQA, "goal": f"cut {number}", "label": 0} for number in range(3)]
+    rows[2]["label"] = label
+    write_rows(tmp_path / "piqa" / "validation.jsonl", rows)
+    with pytest.raises(RunError, match=rf"piqa, item 2: the label {label} names none of its 2"):
+        load_tasks(["piqa"], data=tmp_path)

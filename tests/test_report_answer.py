@@ -7,6 +7,7 @@ from report_records import make_records, record, score, sweep_records
 
 from widthwise.errors import RunError
 from widthwise.report import answer, missing_notes, network_rows
+from widthwise.stats import paired_difference
 from widthwise.study.records import Record
 
 DENSE, WIDE, NARROW = (None, "dense", 1536), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
@@ -130,3 +131,23 @@ def test_sentences_of_13_tasks_stay_short() -> None:
         in (said[-1])
     )
     assert max(map(len, said)) < 300  # three lines of a page
+
+
+def test_no_loss_is_said_with_how_large_one_may_be() -> None:
+    records = [score(DENSE, "piqa", right(120)), score(NARROW, "piqa", right(118))]
+    low = paired_difference(right(118), right(120)).low
+    said = f"no loss is shown at any width measured on piqa (intervals reach {low:.3f})"
+    assert any(said in sentence for sentence in answer(records))
+
+
+def test_too_few_items_are_no_proof_that_nothing_is_lost() -> None:
+    """Six items, all worse: of one test p is at least 2 / 2^6, of two twice that."""
+    dense = score(DENSE, "prose", [1.0, 1.1, 0.9, 1.0, 1.2, 1.0])
+    worse = [score(NARROW, "prose", [3.3, 3.1, 2.9, 3.4, 3.2, 3.0])]
+    worse.append(score(RANDOM, "prose", [3.5, 3.1, 2.9, 3.4, 3.2, 3.0]))
+    records = [
+        replace(r, unit="bits_per_byte", floor=5.0, higher_is_better=False) for r in (dense, *worse)
+    ]
+    said = " ".join(answer(records))
+    assert "Cut by ppm, prose has too few items to show a loss" in said
+    assert "no loss is shown" not in said

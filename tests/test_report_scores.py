@@ -6,7 +6,7 @@ import pytest
 from report_records import described, make_records, record, score, sweep_records
 
 from widthwise.errors import RunError
-from widthwise.report import COLUMNS, TaskScores, filled, number, score_tables
+from widthwise.report import BESIDE_CONTROL, COLUMNS, TaskScores, filled, number, score_tables
 from widthwise.report.table import with_error
 from widthwise.stats import Estimate, paired_difference, sequential_difference
 from widthwise.study.records import Record
@@ -76,7 +76,7 @@ def test_unpaired_score_shows_no_change() -> None:
         score(DENSE, "piqa", right(150)),
         replace(score(NARROW, "piqa", right(80)), items=()),
     ]
-    assert cell(records, 1, "verdict") == "no change shown"
+    assert cell(records, 1, "verdict") == "too few items"
 
 
 def test_difference_and_p_value_are_those_of_the_paired_items() -> None:
@@ -169,7 +169,8 @@ def test_a_missing_dense_score_leaves_its_task_described() -> None:
 
 def test_13_tasks_fit_120_columns() -> None:
     for table in score_tables(sweep_records()):
-        shown = filled([table])
+        # a terminal leaves the column beside the control out where it does not fit
+        shown = [i for i in filled([table]) if COLUMNS[i] != BESIDE_CONTROL]
         rows = [[row[i] for i in shown] for row in (COLUMNS, *table.rows)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         assert sum(widths) + 2 * len(widths) <= 120, table.task
@@ -219,3 +220,11 @@ def test_an_error_has_the_decimals_of_its_value(
 def test_missing_scores_are_numbered_with_all_else() -> None:
     gone = record(NARROW, "piqa", "accuracy", None, reason="killed")
     assert cell([score(DENSE, "piqa", right(120)), gone], 1, "score ± s.e.") == "missing [1]"
+
+
+def test_a_criterion_stands_beside_the_control_of_its_width() -> None:
+    records = [score(DENSE, "piqa", right(120)), score(NARROW, "piqa", right(100))]
+    records.append(score(RANDOM, "piqa", right(90)))
+    found = paired_difference(right(100), right(90))
+    said = f"+0.050 [+{found.low:.3f}, +{found.high:.3f}]"
+    assert [cell(records, row, BESIDE_CONTROL) for row in range(3)] == ["", said, ""]

@@ -146,3 +146,11 @@ def test_ratio_edges() -> None:
     assert ratio_with_error(alone, alone) == Estimate(value=1.0, standard_error=None, n=1)
     with pytest.raises(RunError, match="denominator must not be 0"):
         ratio_with_error(alone, zero)
+
+
+def test_few_values_have_the_exact_p_of_their_flips() -> None:
+    """Six gains of any size: two of the 64 ways to flip their signs are as far from 0."""
+    gains = [2.3, 1.9, 2.8, 0.4, 1.1, 3.0]
+    assert paired_difference(gains, [0.5] * 6).p_value == 4 * 0.5**6  # the loss of 0.1 may flip too
+    assert paired_difference(gains, [0.0] * 6).p_value == 2 * 0.5**6
+    assert paired_difference([1.5] * 12, [0.25] * 12).p_value == 2 * 0.5**12

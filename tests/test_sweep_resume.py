@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from harness_data import PIQA, write_rows
 from sweep_runs import NAMES, TASKS, answers, numbers, run, settings_of
 
 from widthwise.errors import OutputError, RunError
@@ -259,3 +261,47 @@ def test_a_device_that_is_gone_is_said(whole: Any, tiny_checkpoint: Path, tmp_pa
     (tmp_path / "study.json").write_text(json.dumps({**begun, "device": "banana"}))
     with pytest.raises(RunError, match="device banana cannot be used here"):
         run(tmp_path, settings_of(tiny_checkpoint))
+
+
+def test_other_documents_under_the_same_names_are_other_cells(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """A run that goes on after its data changed must not set old answers beside new ones."""
+    data = tmp_path / "data"
+    rows = [{**PIQA, "goal": f"cut {number}"} for number in range(3)]
+    write_rows(data / "piqa" / "validation.jsonl", rows)
+    settings = settings_of(tiny_checkpoint, tasks=("piqa",), data=str(data), limit=None)
+    first = run(tmp_path / "out", settings)
+    write_rows(data / "piqa" / "validation.jsonl", [{**row, "label": 1} for row in rows])
+    again = run(tmp_path / "out", settings)
+    place = (None, "dense", "piqa")
+    assert first[place].cell != again[place].cell
+    assert first[place].value == 1 - (again[place].value or 0)
+    assert first[None, "dense", "bytes"].cell == again[None, "dense", "bytes"].cell
+
+
+def test_other_weights_or_words_under_the_same_name_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Whatever changed: a tensor outside the blocks, or the tokenizer."""
+    model = tmp_path / "model"
+    for name in ("model.safetensors", "tokenizer.json"):
+        shutil.rmtree(model, ignore_errors=True)
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        shutil.copytree(tiny_checkpoint, model)
+        settings = settings_of(model, tasks=("embedded:piqa",), widths=())
+        run(tmp_path / "out", settings)
+        stored = bytearray((model / name).read_bytes())
+        if name == "tokenizer.json":
+            stored += b" "
+        else:
+            stored[-1] ^= 1
+        (model / name).write_bytes(stored)
+        with pytest.raises(RunError, match="was begun with weights"):
+            run(tmp_path / "out", settings)
+
+
+def test_a_width_of_two_names_is_measured_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny_checkpoint, widths=("40%", "40.0%", "1.4x"))
+    labels = [network.label for network in Sweep(tmp_path / "out", settings).networks]
+    assert labels == ["dense", "ppm 1.4x", "ppm 40%", "random 1.4x", "random 40%"]

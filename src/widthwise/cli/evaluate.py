@@ -149,10 +149,13 @@ def evaluate(
         data=None if data is None else str(data.resolve()),
         **options,
     )
+    named = click.get_current_context().get_parameter_source("criteria")
+    if named == click.core.ParameterSource.COMMANDLINE and not (to or remove):
+        raise click.UsageError("--criterion chooses neurons of a width: add --to or --remove.")
     study, records = run(partial(Sweep, out, settings))
-    print_table(records)
     title = f"What {study.parent.checkpoint.name} knows"
     write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
+    print_table(records)
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")
     missing = [record for record in records if record.value is None]

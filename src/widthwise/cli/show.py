@@ -118,7 +118,15 @@ def print_table(records: list[Record]) -> None:
     """The networks and their costs, the scores task by task, what is missing, and the answer."""
     from rich.console import Console
 
-    from ..report import COLUMNS, answer, filled, missing_notes, network_rows, score_tables
+    from ..report import (
+        BESIDE_CONTROL,
+        COLUMNS,
+        answer,
+        filled,
+        missing_notes,
+        network_rows,
+        score_tables,
+    )
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -131,6 +139,8 @@ def print_table(records: list[Record]) -> None:
     for task in tables:
         _say(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
         shown = filled([task])
+        if sum(widths[i] + _GAP for i in shown) > console.width:
+            shown = [i for i in shown if COLUMNS[i] != BESIDE_CONTROL]  # the page has it
         cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]
         _print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
     notes = [f"\n{_KEY}", *missing_notes(records), "", *answer(records)]

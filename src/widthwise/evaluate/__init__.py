@@ -9,6 +9,7 @@ from .floors import floor_of as floor_of
 from .harness import Chat as Chat
 from .harness import Task as Task
 from .harness import chat_of as chat_of
+from .harness import chosen_items as chosen_items
 from .harness import load_tasks as load_tasks
 from .score import Answer as Answer
 from .score import Score as Score

@@ -7,6 +7,7 @@ Prompts, filters, metrics and versions are lm-eval's own: the requests are those
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -114,6 +115,15 @@ class Task:
         """The documents of all parts, in order."""
         for part in self.parts:
             yield from part.documents()
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the documents chosen and all that is asked about them."""
+        digest = hashlib.sha256()
+        for document in self.documents():
+            asked = [instance.args for instance in document.instances]
+            digest.update(repr((document.id, document.doc, asked)).encode("utf8", "surrogatepass"))
+        return digest.hexdigest()
 
     @property
     def requests(self) -> list[Any]:
@@ -302,6 +312,9 @@ def _build_requests(harness: Any, doc_ids: list[int], total: int, chat: Chat | N
                 chat_template=chat.apply if chat else None,
                 tokenizer_name=chat.tokenizer_name if chat else "",
             )
+        _check_labels(harness, doc_ids)
+    except RunError:
+        raise
     except Exception as error:
         what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         blame = f", or the chat template of {chat.tokenizer_name} cannot be applied" if chat else ""
@@ -309,6 +322,23 @@ def _build_requests(harness: Any, doc_ids: list[int], total: int, chat: Chat | N
             f"the prompts of task {harness.task_name} cannot be built: a document does not fit "
             f"it{blame} ({what})"
         ) from error
+
+
+def _check_labels(harness: Any, doc_ids: Sequence[int]) -> None:
+    """Raise RunError for a label that names no option: lm-eval would count the item as wrong."""
+    if harness.OUTPUT_TYPE != "multiple_choice":
+        return
+    for number in doc_ids:
+        doc = harness.task_docs[number]
+        options = harness.doc_to_choice(doc)
+        label = harness.doc_to_text(doc) if harness.multiple_input else harness.doc_to_target(doc)
+        for one in label if isinstance(label, list) else [label]:
+            is_known = 0 <= one < len(options) if isinstance(one, int) else one in options
+            if not is_known:
+                raise RunError(
+                    f"task {harness.task_name}, item {number}: the label {one!r} names none of "
+                    f"its {len(options)} options"
+                )
 
 
 def _source(parts: Sequence[Part], sizes: dict[str, int], seed: int, remark: str) -> str:

@@ -64,6 +64,8 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         super().__init__()
+        if tokenizer.eos_token_id is None:
+            raise RunError(f"the tokenizer {tokenizer.name_or_path} has no end-of-text token")
         self.model = model
         self.tokenizer = tokenizer
         self.budget = Budget.of(model)

@@ -255,7 +255,7 @@ def _documents_from(
             last["place"] = last["place"] or _HUB
             original(task, dataset_kwargs, **rest)
             if left_out := (task.config.metadata or {}).get("left_out"):
-                names = ", ".join(left_out)
+                names = ", ".join(f"{name} ({count})" for name, count in left_out.items())
                 remarks[task.config.task] = f"without prompts that cannot be checked here: {names}"
         elif task.config.task is None:
             raise RunError(f"task {wanted.task} is a program that reads only from the hub")
@@ -313,8 +313,9 @@ def _sentence(error: Exception, task: str, place: str) -> RunError:
     if place not in ("", _HUB):
         return RunError(f"task {task} cannot be loaded with the documents of {place} ({reason})")
     if place == _HUB and isinstance(error, OSError):
+        offline = f"; embedded:{task} needs no hub" if task in SUITES["embedded"] else ""
         return RunError(
             f"the documents of task {task} cannot be had from the hub ({reason}): connect to a "
-            "network, or put them into a folder and name it with --data"
+            f"network, or put them into a folder and name it with --data{offline}"
         )
     return RunError(f"lm-eval cannot load task {task} ({reason})")

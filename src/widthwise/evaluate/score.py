@@ -177,7 +177,11 @@ def _answer(harness: Any, document: Any, text: Any) -> Answer:
     metrics = {}
     for name in document.instances[0].filtered_resps:
         filtered = [instance.filtered_resps[name] for instance in document.instances]
-        values = harness.process_results(document.doc, filtered)
+        try:
+            values = harness.process_results(document.doc, filtered)
+        except Exception as error:  # of any kind: lm-eval's metrics trust the documents
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            raise RunError(f"lm-eval cannot score item {document.id} ({reason})") from error
         metrics.update({f"{metric},{name}": value for metric, value in values.items()})
     return Answer(
         id=document.id,

@@ -86,8 +86,8 @@ def wanted_tasks(names: Sequence[str]) -> tuple[Wanted, ...]:
         asked: dict[str, int | None] = {name: None}
         if suite in SUITES and not one:
             asked = {**SUITES[suite]}
-        elif suite in SUITES and one in SUITES[suite]:
-            asked = {one: SUITES[suite][one]}
+        elif suite in SUITES and one.removesuffix(CHAT) in SUITES[suite]:
+            asked = {one: SUITES[suite][one.removesuffix(CHAT)]}
         elif suite in SUITES:
             raise RunError(f"suite {suite} has no task {one!r}; it has {', '.join(SUITES[suite])}")
         for task, shots in asked.items():

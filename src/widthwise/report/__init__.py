@@ -3,11 +3,12 @@
 from .costs import COST_COLUMNS, CostTable, cost_tables
 from .figures import CRITERION_STYLE, Style, plot_quality, plot_size, plot_speed
 from .page import write_page
-from .scores import COLUMNS, TaskScores, filled, score_tables
+from .scores import BESIDE_CONTROL, COLUMNS, TaskScores, filled, score_tables
 from .summary import answer
 from .table import missing_notes, network_rows, number
 
 __all__ = [
+    "BESIDE_CONTROL",
     "COLUMNS",
     "COST_COLUMNS",
     "CRITERION_STYLE",

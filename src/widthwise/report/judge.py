@@ -28,12 +28,15 @@ class Judged:
         word: By the rule of `stats.verdict`.
         difference: The score minus the other, over their items; None where they share none.
         p_value: Of the difference, adjusted by Holm's method over its family.
+        could_tell: Whether there are items enough: if all of them had changed in one direction, p
+            would be small enough. Otherwise `no change shown` says nothing.
         anytime: Whether interval and p-value hold wherever the measurement was stopped.
     """
 
     word: Verdict
     difference: Difference | None
     p_value: float | None
+    could_tell: bool = True
     anytime: bool = False
 
 
@@ -103,13 +106,21 @@ def _judge_family(
             p_value=p_value,
             confidence=CONFIDENCE,
         )
+        difference = differences[network]
+        anytime = difference is not None and _stops_early(own, other)
         judged[network, quantity] = Judged(
             word=word,
-            difference=differences[network],
+            difference=difference,
             p_value=p_value,
-            anytime=differences[network] is not None and _stops_early(own, other),
+            could_tell=anytime or _could_tell(difference, len(tested)),
+            anytime=anytime,
         )
     return judged
+
+
+def _could_tell(difference: Difference | None, family: int) -> bool:
+    """Whether the smallest p-value that so many items can give would be small enough."""
+    return difference is not None and family * 2.0 ** (1 - difference.n) <= 1 - CONFIDENCE
 
 
 def _difference(own: Record, other: Record | None) -> Difference | None:

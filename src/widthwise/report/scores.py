@@ -7,17 +7,19 @@ from dataclasses import dataclass
 
 from ..stats import Difference
 from ..study.records import Record
-from .grid import Grid, Network, arrange, estimate_of
-from .judge import Judged, Judgements, beats_its_floor, beside_dense
+from .grid import CONTROL, Grid, Network, arrange, estimate_of
+from .judge import Judged, Judgements, beats_its_floor, beside_control, beside_dense
 from .provenance import counted
 from .table import floor_text, number, reasons_of, with_error
 
+BESIDE_CONTROL = f"minus {CONTROL} [95 %]"
 COLUMNS = (
     "network",
     "score ± s.e.",
     "minus dense [95 %]",
     "p (Holm)",
     "verdict",
+    BESIDE_CONTROL,
     "chance-corrected",
     "capped",
     "loops",
@@ -70,7 +72,11 @@ def score_tables(records: Sequence[Record]) -> tuple[TaskScores, ...]:
 
 def scores_of(grid: Grid, judged: Judgements) -> tuple[TaskScores, ...]:
     """The tables of records that are arranged and judged already."""
-    return tuple(_scores(grid, judged, quantity) for quantity in grid.quality)
+    controlled: dict[tuple[Network, str], Judged] = {}
+    for criterion in grid.criteria:
+        if criterion != CONTROL:
+            controlled |= beside_control(grid, criterion, CONTROL)
+    return tuple(_scores(grid, judged, controlled, quantity) for quantity in grid.quality)
 
 
 def filled(tables: Sequence[TaskScores]) -> list[int]:
@@ -79,7 +85,7 @@ def filled(tables: Sequence[TaskScores]) -> list[int]:
     return [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
 
 
-def _scores(grid: Grid, judged: Judgements, quantity: str) -> TaskScores:
+def _scores(grid: Grid, judged: Judgements, controlled: Judgements, quantity: str) -> TaskScores:
     sample = grid.sample(quantity)
     places = [(n, grid.cells[n, quantity]) for n in grid.networks if (n, quantity) in grid.cells]
     anytime = any(judged[n, quantity].anytime for n, _ in places if (n, quantity) in judged)
@@ -91,7 +97,8 @@ def _scores(grid: Grid, judged: Judgements, quantity: str) -> TaskScores:
             missing = f"missing [{reasons[record.reason]}]"
             rows.append((network.label, missing, *[""] * (len(COLUMNS) - 2)))
             continue
-        row = _row(network, record, judged.get((network, quantity)))
+        place = network, quantity
+        row = _row(network, record, judged.get(place), controlled.get(place))
         rows.append((*row, "" if one_n else f"{record.n:,}"))
     metrics = tuple(sample.settings.get("metrics") or {})
     floors: dict[str, float] = dict(sample.settings.get("floors") or {})
@@ -108,13 +115,17 @@ def _scores(grid: Grid, judged: Judgements, quantity: str) -> TaskScores:
     )
 
 
-def _row(network: Network, record: Record, judged: Judged | None) -> tuple[str, ...]:
+def _row(
+    network: Network, record: Record, judged: Judged | None, controlled: Judged | None
+) -> tuple[str, ...]:
     """A network's cells but for the last, n."""
     score = estimate_of(record)
     assert score is not None  # records without a value have a row of their own kind
     difference, p_value, word = "", "", ""
     if judged is not None:
         word = judged.word
+        if word == "no change shown" and not judged.could_tell:
+            word = "too few items"
         difference = "not paired"
         if judged.difference is not None and judged.p_value is not None:
             difference = difference_text(judged.difference, record.unit)
@@ -123,6 +134,7 @@ def _row(network: Network, record: Record, judged: Judged | None) -> tuple[str, 
         word = "no floor"
         if record.floor is not None:
             word = "beats the floor" if beats_its_floor(record) else "at the floor"
+    beside = controlled.difference if controlled else None
     corrected = record.settings.get("chance_corrected")
     return (
         network.label,
@@ -130,6 +142,7 @@ def _row(network: Network, record: Record, judged: Judged | None) -> tuple[str, 
         difference,
         p_value,
         word,
+        "" if beside is None else difference_text(beside, record.unit),
         "" if corrected is None else number(corrected, record.unit),
         *(_percent(record.settings.get(name)) for name in ("capped", "loops")),
     )

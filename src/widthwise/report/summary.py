@@ -74,8 +74,8 @@ def _of_dense(grid: Grid) -> str:
         return f"No score of dense {grid.model} has a floor to stand on, so no loss can be judged."
     if not known:
         return (
-            f"Dense {grid.model} is at the floor on {_join(at_floor)}: nothing there can be lost."
-            + _without_floor(bare)
+            f"Dense {grid.model} is not shown above the floor on {_join(at_floor)}, so no loss "
+            "can be shown." + _without_floor(bare)
         )
     said = f"Dense {grid.model} beats the floor on {_join(known)}"
     if at_floor:
@@ -106,10 +106,29 @@ def _of_cuts(grid: Grid, judged: Judgements, criterion: str) -> str:
     for quantity, network in _first(judged, networks, grid.quality, "improves").items():
         clauses.append(f"{quantity} is first shown to improve at {network.ratio}")
     still = [q for q in counted if q not in first["degrades"] and q not in first["at the floor"]]
-    if still:
-        clauses.append(f"no loss is shown on {_join(still)} at any width measured")
+    clauses += _unshown(grid, judged, networks, still)
     clauses += _ranges(grid, judged, networks[-1])
     return f"Cut by {criterion}, {'; '.join(clauses)}."
+
+
+def _unshown(
+    grid: Grid, judged: Judgements, networks: Sequence[Network], quantities: Sequence[str]
+) -> Iterable[str]:
+    """On what no loss is shown, how large one may still be, and where none could be shown."""
+    blind, open_ = [], []
+    for quantity in quantities:
+        found = [judged[n, quantity] for n in networks if (n, quantity) in judged]
+        ends = [f.difference for f in found if f.difference is not None]
+        if not ends or not any(f.could_tell for f in found):
+            blind.append(quantity)
+            continue
+        sample = grid.sample(quantity)
+        worst = min(d.low for d in ends) if sample.higher_is_better else max(d.high for d in ends)
+        open_.append(f"{quantity} (intervals reach {number(worst, sample.unit)})")
+    if open_:
+        yield f"no loss is shown at any width measured on {_join(open_)}"
+    if blind:
+        yield f"{_join(blind)} {'have' if len(blind) > 1 else 'has'} too few items to show a loss"
 
 
 def _can_lose(dense: Record | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from ..errors import RunError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+_ALL_FLIPS = 12  # items: 4,096 ways to flip their signs are fewer than would be drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +56,9 @@ def paired_difference(
     The interval of one item is the whole line; when all of n > 1 differences are equal it is that
     point, and only the p-value tells how little that may mean.
 
-    For 0/1 items the sign-flip test is McNemar's exact test and is computed as such; otherwise it
-    is drawn with `resamples` flips and is at least 1 / (resamples + 1).
+    For 0/1 items the sign-flip test is McNemar's exact test and is computed as such. Of other
+    values, all flips of up to 12 items are looked at; of more, `resamples` are drawn, and the
+    p-value is at least 1 / (resamples + 1).
 
     Args:
         a: One value an item, finite.
@@ -121,6 +126,9 @@ def _sign_flips(
 
     total = differences.sum()
     bound = abs(total) * (1 - 1e-12)  # a flip of no sign may round differently than the sum
+    if len(differences) <= _ALL_FLIPS:
+        signs = np.array(list(product((-1.0, 1.0), repeat=len(differences))))
+        return float((abs(signs @ differences) >= bound).mean())
     hits = 0
     for _ in range(resamples):
         flipped = differences[rng.integers(0, 2, len(differences), dtype=np.int8) == 1]

@@ -169,7 +169,7 @@ class CostStudy:
     def _begin(self) -> None:
         """Agree with the folder on the settings, and take its records up."""
         self.entries, self.workloads  # noqa: B018  what is out of range is said before any work
-        prints = [parent.fingerprint for parent in self.parents]
+        prints = [parent.digest for parent in self.parents]
         asked = {"widthwise": __version__, **asdict(self.settings), "weights": prints}
         begun = agreed_settings(self.folder, json.loads(json.dumps(asked)))
         device = begun["device"] or self.parents[0].device
@@ -271,7 +271,7 @@ class CostStudy:
 
     def _key(self, parent: Parent, network: Network, work: measure.Workload, quantity: str) -> str:
         """Content address of a cell: everything that fixes what is measured."""
-        place = (parent.fingerprint, parent.model, network.criterion, network.asked)
+        place = (parent.digest, parent.model, network.criterion, network.asked)
         settings = {**asdict(self.settings), "dtype": parent.dtype, "device": parent.device}
         text = json.dumps([*place, settings, asdict(work), quantity, __version__])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..arch import Target, resolve, text_config
 from ..errors import RunError
-from ..prune import Checkpoint, Nested, Plan, fingerprint, loaded, locate, make_plan
+from ..prune import Checkpoint, Nested, Plan, loaded, locate, make_plan
+
+_DECIDING = (".safetensors", ".json", ".jinja", ".txt", ".model")  # names of files that decide
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,14 @@ class Network:
         return 1 if self.asked.isdecimal() else None
 
 
+def _file_digest(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.digest()
+
+
 class Parent:
     """A checkpoint, its tokenizer, and its model in memory, which can be narrowed and widened.
 
@@ -68,9 +80,15 @@ class Parent:
         return Checkpoint(*locate(self.model))
 
     @cached_property
-    def fingerprint(self) -> str:
-        with self.checkpoint as weights:
-            return fingerprint(weights)
+    def digest(self) -> str:
+        """sha256 over every file of the checkpoint that a number may depend on: whole weights,
+        config, tokenizer, chat template. Takes a second a gigabyte."""
+        digest = hashlib.sha256()
+        for file in sorted(self.checkpoint.path.iterdir()):
+            if file.suffix in _DECIDING:
+                digest.update(file.name.encode())
+                digest.update(_file_digest(file))
+        return digest.hexdigest()
 
     @cached_property
     def tokenizer(self) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import __version__, measure
 from ..arch import counts_at
-from ..errors import RunError
+from ..errors import WidthwiseError
 from ..evaluate import (
     Answer,
     Floor,
@@ -24,6 +24,7 @@ from ..evaluate import (
     Task,
     answer_task,
     chat_of,
+    chosen_items,
     floor_of,
     language_model_of,
     load_tasks,
@@ -98,7 +99,7 @@ class Sweep:
             self.on_progress(0.0, "finding the model, fetched at first use")
             self.networks  # noqa: B018  a width out of range is said before anything is loaded
             asked = {**asdict(self.settings), **self._also}
-            weights = {"weights": self.parent.fingerprint}
+            weights = {"weights": self.parent.digest}
             begun = agreed_settings(self.folder, {"widthwise": __version__, **asked, **weights})
             if begun["dtype"] is None:
                 begun["dtype"] = self._faster_dtype()
@@ -132,11 +133,17 @@ class Sweep:
 
     @cached_property
     def networks(self) -> tuple[Network, ...]:
-        """Dense first, then from wide to narrow by each criterion, the control last."""
+        """Dense first, then from wide to narrow by each criterion, the control last.
+
+        Widths that are asked for in two ways come once, as first asked for.
+        """
         criteria = list(dict.fromkeys([*self.settings.criteria, CONTROL]))
-        cut = [Network(c, asked) for c in criteria for asked in self.settings.widths]
-        cut.sort(key=lambda n: (criteria.index(str(n.criterion)), -self.parent.width(n)))
-        return (Network(None, "dense"), *cut)
+        cut: dict[tuple[int, int], Network] = {}
+        for rank, criterion in enumerate(criteria):
+            for asked in self.settings.widths:
+                network = Network(criterion, asked)
+                cut.setdefault((rank, -self.parent.width(network)), network)
+        return (Network(None, "dense"), *(cut[place] for place in sorted(cut)))
 
     def evaluate(self) -> None:
         """Measure every task at every width, as far as it is missing."""
@@ -168,7 +175,8 @@ class Sweep:
     @property
     def share(self) -> float:
         """Share of the work of all tasks that is done."""
-        return min(1.0, self._spent / (sum(self._costs.values()) * len(self.networks)))
+        whole = sum(self._costs.values()) * len(self.networks)
+        return min(1.0, self._spent / whole) if whole else 0.0
 
     def store(self, network: Network, quantity: str, **fields: Any) -> None:
         """Append the record of a cell; `fields` are those of `Record` that the cell decides."""
@@ -204,7 +212,7 @@ class Sweep:
         """Content address of a cell: everything that fixes what is measured."""
         place = {"dtype": self.parent.dtype, "device": self.parent.device}
         settings = {**asdict(self.settings), **self._also, **place}
-        parts = (self.parent.fingerprint, settings, network.criterion, network.asked, quantity)
+        parts = (self.parent.digest, settings, network.criterion, network.asked, quantity)
         text = json.dumps([*parts, self._item_digests.get(quantity), __version__])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -225,7 +233,7 @@ class Sweep:
         try:
             with self._asked(network, task) as lm:
                 answers = answer_task(lm, task)
-        except RunError as error:
+        except WidthwiseError as error:
             self._miss(network, task, error)
         else:
             self._keep(network, task, answers, floor, time.perf_counter() - start)
@@ -246,7 +254,7 @@ class Sweep:
             try:
                 with self._asked(network, part) as lm:
                     steps.add(network, answer_task(lm, part))
-            except RunError as error:
+            except WidthwiseError as error:
                 steps.drop(network)
                 if network in missing:
                     self._miss(network, task, error)
@@ -255,7 +263,7 @@ class Sweep:
             if network in missing:
                 self._keep(network, task, answers, floor, spent, until=half_width)
 
-    def _miss(self, network: Network, task: Task, error: RunError) -> None:
+    def _miss(self, network: Network, task: Task, error: WidthwiseError) -> None:
         reason = f"{network.label}: {error}"
         self.store(network, task.name, unit=unit_of(task.metric), value=None, n=0, reason=reason)
 
@@ -270,8 +278,10 @@ class Sweep:
     ) -> None:
         """Items first, then the record that says that they are there."""
         try:
+            if len(answers) < len(task.item_ids):  # it stopped early: the floor of these items
+                floor = floor_of(_answered(task, answers))
             score = score_answers(task, answers, floor)
-        except RunError as error:
+        except WidthwiseError as error:
             return self._miss(network, task, error)
         key = self._key(network, task.name)
         write_items(self.folder, key, score.answers, score.items)
@@ -342,7 +352,8 @@ class Sweep:
 
     @cached_property
     def _item_digests(self) -> dict[str, str]:
-        return {t.name: hashlib.sha256(repr(t.item_ids).encode()).hexdigest() for t in self.tasks}
+        """Task to a digest of its documents and of what is asked about them."""
+        return {task.name: task.digest for task in self.tasks}
 
     @cached_property
     def _sizes(self) -> dict[str, int]:
@@ -352,6 +363,12 @@ class Sweep:
     def _costs(self) -> dict[str, float]:
         """Task to the characters that a model reads or, at their price, writes for it."""
         return {task.name: sum(map(_cost, task.requests)) for task in self.tasks}
+
+
+def _answered(task: Task, answers: Sequence[Answer]) -> Task:
+    """The task with the items that were answered alone."""
+    ids = {answer.id for answer in answers}
+    return chosen_items(task, [place for place, id_ in enumerate(task.item_ids) if id_ in ids])
 
 
 def _cost(request: Any) -> float:

@@ -37,7 +37,7 @@ def locate(model: str) -> tuple[Path, str]:
         return path, model
     if path.is_file():
         return _converted(path), path.name
-    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", model):
+    if re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", model):
         return _from_hub(model), model
     raise CheckpointError(
         f"{model}: no such folder or file, nor a hub id (org/name); "

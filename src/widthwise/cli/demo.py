@@ -11,28 +11,19 @@ from typing import Any
 
 import click
 
+from .options import dtype_option, out_option, seed_option
+
 
 @click.command(short_help="Measure MODEL at seven widths.", epilog="Example: widthwise demo")
 @click.argument("model", default="smollm2")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("widthwise-demo"),
-    show_default=True,
-    help="Folder of records, report and checkpoint; an interrupted demo goes on there.",
+@out_option(
+    "widthwise-demo", "Folder of records, report and checkpoint; an interrupted demo goes on there."
 )
 @click.option(
     "--items", type=click.IntRange(2, 1000), default=80, show_default=True, help="Questions a task."
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    default=0,
-    show_default=True,
-    help="Of samples, control and order.",
-)
-@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
+@seed_option("Of samples, control and order.")
+@dtype_option
 def demo(model: str, out: Path, **settings: Any) -> None:
     """Show what MODEL knows and costs at seven widths, by criterion ppm and by chance.
 

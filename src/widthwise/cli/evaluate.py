@@ -13,7 +13,15 @@ import click
 
 from ..evaluate import BACKENDS, SUITES
 from ..prune import CRITERIA
-from .options import asked_widths, names
+from .options import (
+    asked_widths,
+    data_option,
+    device_option,
+    dtype_option,
+    names,
+    out_option,
+    seed_option,
+)
 
 
 def _some_names(value: str) -> tuple[str, ...]:
@@ -91,18 +99,8 @@ def _points(value: str) -> float:
     default="",
     help="Items a task: a sample, the same at all widths. 200, or 200,ifeval=50,wikitext=8.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    default=0,
-    show_default=True,
-    help="Of samples and control.",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder with the tasks' documents; by default they come from the hub.",
-)
+@seed_option("Of samples and control.")
+@data_option("the tasks' documents")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written.")
 @click.option(
     "--until",
@@ -117,15 +115,10 @@ def _points(value: str) -> float:
     show_default=True,
     help="What scores: our own, or lm-eval's hf or vllm, untouched.",
 )
-@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
-@click.option("--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("widthwise-evaluate"),
-    show_default=True,
-    help="Folder of records, items and report; an interrupted run goes on there.",
+@dtype_option
+@device_option
+@out_option(
+    "widthwise-evaluate", "Folder of records, items and report; an interrupted run goes on there."
 )
 def evaluate(
     model: str, out: Path, to: tuple[str, ...], remove: tuple[str, ...], **options: Any

@@ -9,7 +9,15 @@ from typing import Any
 
 import click
 
-from .options import asked_widths, names
+from .options import (
+    asked_widths,
+    data_option,
+    device_option,
+    dtype_option,
+    names,
+    out_option,
+    seed_option,
+)
 
 
 @click.command(
@@ -44,34 +52,17 @@ from .options import asked_widths, names
     "(hellaswag-b1); with commas between them.",
 )
 @click.option("--rounds", type=click.IntRange(5), default=5, show_default=True)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    default=0,
-    show_default=True,
-    help="Of prompts and of the order of models.",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder with documents for the paper's workloads; by default they come from the hub.",
-)
+@seed_option("Of prompts and of the order of models.")
+@data_option("documents for the paper's workloads")
 @click.option(
     "--energy/--no-energy",
     default=True,
     show_default=True,
     help="Joules, where there is a meter; each round then takes 6 s.",
 )
-@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster.")
-@click.option("--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("widthwise-measure"),
-    show_default=True,
-    help="Folder of records; an interrupted run goes on there.",
-)
+@dtype_option
+@device_option
+@out_option("widthwise-measure", "Folder of records; an interrupted run goes on there.")
 def measure(
     models: tuple[str, ...],
     out: Path,

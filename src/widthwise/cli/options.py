@@ -14,6 +14,41 @@ from ..prune import CRITERIA, Plan, make_plan
 Command = Callable[..., Any]
 _TARGETS = ("to", "remove", "width", "params", "size")
 
+dtype_option = click.option(
+    "--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster."
+)
+device_option = click.option(
+    "--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one."
+)
+
+
+def seed_option(what: str) -> Callable[[Command], Command]:
+    """`--seed`, of what is drawn by it."""
+    return click.option(
+        "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help=what
+    )
+
+
+def data_option(what: str) -> Callable[[Command], Command]:
+    """`--data`, a folder of documents."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        help=f"Folder with {what}; by default they come from the hub.",
+    )
+
+
+def out_option(default: str, what: str) -> Callable[[Command], Command]:
+    """`-o`, the folder of a study."""
+    return click.option(
+        "-o",
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(default),
+        show_default=True,
+        help=what,
+    )
+
 
 def names(value: str) -> tuple[str, ...]:
     """Names with commas between them, each once."""

@@ -30,6 +30,14 @@ def _global_state() -> Iterator[None]:
 
 
 @pytest.fixture
+def bench() -> Any:
+    """A clock that tests move by hand, and meters that go by it."""
+    from power_fakes import Bench
+
+    return Bench()
+
+
+@pytest.fixture
 def llama() -> Any:
     return tiny("llama")
 

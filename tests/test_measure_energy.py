@@ -34,11 +34,6 @@ from widthwise.measure.energy import (
 UPDATE_SEC = 0.1  # of the fake counter: each end of a window may miss so much
 
 
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
 def test_counter_gives_the_integral_of_power(bench: Bench) -> None:
     load = Load(100.0, slope_watts_per_sec=11.0)
     meter = gpu_meter(bench, load)

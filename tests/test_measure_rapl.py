@@ -26,11 +26,6 @@ from widthwise.measure.energy import (
 UPDATE_SEC = 0.1  # of the fake counter: each end of a window may miss so much
 
 
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
 def test_packages_and_dram_are_counted_once(bench: Bench, tmp_path: Path) -> None:
     meter = cpu_meter(bench, tmp_path, HOST)
     energy = work(meter, bench, 9.0)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from widthwise.errors import RunError
+from widthwise.measure.machine import free_bytes
 from widthwise.measure.roofline import (
     DEVICE_FACTOR,
     LEAST_ROUND_SEC,
     Ceilings,
     Trial,
     _cpu_model,
-    free_bytes,
     measure_ceilings,
     place,
 )

@@ -15,11 +15,11 @@ from .energy import find_meter as find_meter
 from .energy import per_token as per_token
 from .machine import Conditions as Conditions
 from .machine import Peak as Peak
+from .machine import free_bytes as free_bytes
 from .passes import Pass as Pass
 from .passes import run_pass as run_pass
 from .roofline import Ceilings as Ceilings
 from .roofline import Place as Place
-from .roofline import free_bytes as free_bytes
 from .roofline import measure_ceilings as measure_ceilings
 from .roofline import place as place
 from .workloads import NAMED as NAMED

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..errors import RunError
+from .machine import synchronize
 from .nvml import cuda_uuid, load_nvml, open_nvml
 from .rapl import open_rapl
 
@@ -77,14 +78,6 @@ def in_thread(sample: Callable[[], None], interval_sec: float) -> Callable[[], N
         thread.join()
 
     return end
-
-
-def synchronize(device: str) -> None:
-    """Wait until a CUDA device has done all that it was given."""
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.synchronize(device)
 
 
 @dataclass(frozen=True, kw_only=True)

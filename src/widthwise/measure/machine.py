@@ -53,12 +53,23 @@ class Peak:
     resident_bytes: int | None = None
 
 
-def synchronize(device: torch.device) -> None:
+def synchronize(device: torch.device | str) -> None:
     """Wait for the device, which on CUDA works behind the clock's back."""
     import torch
 
-    if device.type == "cuda":
+    if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def free_bytes(device: str) -> int:
+    """Memory that can be had on a device now."""
+    if device == "cpu":
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 @contextmanager

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import RunError
-from ..evaluate.engine.head import out_of_memory
-from .energy import synchronize
+from ..evaluate.engine import out_of_memory
+from .machine import free_bytes, synchronize
 
 if TYPE_CHECKING:
     import torch
@@ -76,17 +76,6 @@ class Place:
     least_sec: float
     of_limit: float
     bound: Literal["compute", "memory", "host"]
-
-
-def free_bytes(device: str) -> int:
-    """Memory that can be had on a device now."""
-    if device == "cpu":
-        import psutil
-
-        return int(psutil.virtual_memory().available)
-    import torch
-
-    return int(torch.cuda.mem_get_info(device)[0])
 
 
 @dataclass(frozen=True, kw_only=True)

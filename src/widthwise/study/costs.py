@@ -8,21 +8,19 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, measure
-from ..arch import counts_at, decode_traffic, prefill_traffic
+from ..arch import decode_traffic, prefill_traffic
 from ..errors import RunError
 from ..prune import apply
 from ..stats import median_with_error
 from .folder import RECORDS, agreed_settings, locked, write_settings
-from .parent import Network, Parent, checked_device, default_device
+from .parent import Network, Parent, checked_device, default_device, default_dtype
 from .records import Record, append, load
 
-_STORED = {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}
 _STEPS = (4, 8, 16, 64, 128)  # multiples that kernels and their tiles care for
 QUANTITIES = {  # of every workload, and their units
     "ttft": "sec",
@@ -173,9 +171,7 @@ class CostStudy:
         asked = {"widthwise": __version__, **asdict(self.settings), "weights": prints}
         begun = agreed_settings(self.folder, json.loads(json.dumps(asked)))
         device = begun["device"] or self.parents[0].device
-        on_cpu = device == "cpu"
-        faster = measure.faster_dtype().name if on_cpu else "bfloat16"
-        begun |= {"device": device, "dtype": begun["dtype"] or faster}
+        begun |= {"device": device, "dtype": begun["dtype"] or default_dtype(device)}
         for parent in self.parents:
             parent.device, parent.dtype = checked_device(device), begun["dtype"]
         write_settings(self.folder, begun)
@@ -235,18 +231,14 @@ class CostStudy:
         seconds: float,
     ) -> None:
         """All quantities of a cell, in one write."""
-        width = parent.width(network)
         records = []
         for quantity, unit in QUANTITIES.items():
             values, reason = _values(cost, quantity, meter)
             median = median_with_error(values, seed=self.settings.seed) if values else None
-            record = Record(
+            record = parent.record(
+                network,
                 cell=self._key(parent, network, cost.workload, quantity),
                 model=self._name(parent),
-                criterion=network.criterion,
-                asked=network.asked,
-                width=width,
-                expansion_ratio=width / parent.checkpoint.architecture.hidden_size,
                 quantity=f"{cost.workload.name} {quantity}",
                 unit=unit,
                 value=median.value if median else None,
@@ -257,10 +249,8 @@ class CostStudy:
                 reason=reason,
                 duration_sec=seconds,
                 settings={
-                    **parent.provenance,
                     **_described(cost, ceilings, meter),
-                    **_placed(parent, width, cost, quantity, values, ceilings),
-                    "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                    **_placed(parent, network, cost, quantity, values, ceilings),
                 },
             )
             records.append(record)
@@ -279,14 +269,7 @@ class CostStudy:
     def _check_memory(self) -> None:
         """Raise RunError when all models and widths cannot be held at once."""
         device = self.parents[0].device
-        needed = sum(
-            counts_at(
-                parent.checkpoint.architecture,
-                parent.width(network),
-                dtype=_STORED[str(parent.dtype)],
-            ).weight_bytes
-            for parent, network in self.entries
-        )
+        needed = sum(parent.weight_bytes(network) for parent, network in self.entries)
         if needed >= (free := measure.free_bytes(device)):
             raise RunError(
                 f"to visit all models in turn takes {needed:,} bytes of memory; {free:,} are free "
@@ -319,7 +302,7 @@ def _values(
 
 def _placed(
     parent: Parent,
-    width: int,
+    network: Network,
     cost: measure.Cost,
     quantity: str,
     values: Sequence[float],
@@ -328,7 +311,8 @@ def _placed(
     """Where a time stands under the roofline; nothing for what is no time."""
     if quantity not in ("ttft", "tpot") or not values:
         return {}
-    architecture, dtype = parent.checkpoint.architecture, _STORED[cost.dtype]
+    architecture, width = parent.checkpoint.architecture, parent.width(network)
+    dtype = parent.stored_dtype
     new, flops, moved = cost.workload.new_tokens, 0, 0
     for rows, length in cost.workload.batches:
         if quantity == "ttft":

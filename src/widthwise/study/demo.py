@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .. import measure
-from ..arch import counts_at
-from ..prune import Plan, apply, prune_checkpoint
+from ..prune import apply, prune_checkpoint
 from ..stats import median_with_error
 from .parent import Network
 from .records import Record
@@ -118,13 +117,13 @@ class Demo:
         if all(self.sweep.has(network, quantity) for network in timed for quantity in SPEED):
             return
         parent = self.sweep.parent
-        plans = {network.label: parent.plan(network) for network in timed}
-        if (lack := self._lack_of_memory(plans.values())) is not None:
+        if (lack := self._lack_of_memory(timed)) is not None:
             for network in timed:
                 for quantity in SPEED:
                     missing = {"unit": "tokens_per_sec", "value": None, "reason": lack, "n": 0}
                     self.sweep.store(network, quantity, **missing)
             return
+        plans = {network.label: parent.plan(network) for network in timed}
         models = {name: apply(parent.dense, p) if p else parent.dense for name, p in plans.items()}
         start = time.perf_counter()
         steps = len(models) * (self.settings.rounds + 1)
@@ -165,16 +164,11 @@ class Demo:
                     settings={"workload": cost.workload.name},
                 )
 
-    def _lack_of_memory(self, plans: Iterable[Plan | None]) -> str | None:
+    def _lack_of_memory(self, timed: Iterable[Network]) -> str | None:
         """Why all widths cannot be held at once for timing in turn; None when they can."""
-        import psutil
-
-        free = psutil.virtual_memory().available
-        parent = self.sweep.parent
-        dtype = {"bfloat16": "BF16", "float32": "F32"}[str(parent.dtype)]
-        architecture = parent.checkpoint.architecture
-        widths = [plan.width for plan in plans if plan]
-        needed = sum(counts_at(architecture, w, dtype=dtype).weight_bytes for w in widths)
+        cut = (network for network in timed if network.criterion is not None)
+        needed = sum(map(self.sweep.parent.weight_bytes, cut))
+        free = measure.free_bytes("cpu")
         if needed < free:
             return None
         return f"to time all widths in turn takes {needed:,} bytes of memory; {free:,} are free"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..arch import Target, resolve, text_config
+from ..arch import Target, counts_at, resolve, text_config
 from ..errors import RunError
+from ..measure import faster_dtype
 from ..prune import Checkpoint, Nested, Plan, loaded, locate, make_plan
+from .records import Record
 
 _DECIDING = (".safetensors", ".json", ".jinja", ".txt", ".model")  # names of files that decide
 
@@ -143,6 +146,29 @@ class Parent:
             return architecture.intermediate_size
         return resolve(architecture, network.target, align=network.align).width
 
+    def weight_bytes(self, network: Network) -> int:
+        """Bytes of the network's weights in the study's dtype."""
+        architecture = self.checkpoint.architecture
+        return counts_at(architecture, self.width(network), dtype=self.stored_dtype).weight_bytes
+
+    @property
+    def stored_dtype(self) -> str:
+        """The dtype as safetensors names it."""
+        return {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}[str(self.dtype)]
+
+    def record(self, network: Network, *, settings: Mapping[str, Any], **fields: Any) -> Record:
+        """A record of a network, made now; `fields` are those that its cell decides."""
+        width = self.width(network)
+        told = {
+            "model": self.checkpoint.name,
+            "criterion": network.criterion,
+            "asked": network.asked,
+            "width": width,
+            "expansion_ratio": width / self.checkpoint.architecture.hidden_size,
+        }
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return Record(settings={**self.provenance, **settings, "time": now}, **{**told, **fields})
+
     @contextmanager
     def at(self, network: Network) -> Iterator[Any]:
         """The model, as narrow as the network; the same object each time."""
@@ -202,6 +228,11 @@ def checked_device(name: str) -> str:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(f"device {name} cannot be used here: {cause}; pass --device cpu") from error
     return name
+
+
+def default_dtype(device: str) -> str:
+    """bfloat16, but on a CPU that is faster in float32."""
+    return faster_dtype().name if device == "cpu" else "bfloat16"
 
 
 def default_device() -> str:

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, measure
+from .. import __version__
 from ..arch import counts_at
 from ..errors import WidthwiseError
 from ..evaluate import (
@@ -36,7 +35,7 @@ from ..evaluate import (
 from ..prune import prune_checkpoint
 from .folder import RECORDS, agreed_settings, locked, write_settings
 from .items import write_items
-from .parent import Network, Parent, checked_device, default_device
+from .parent import Network, Parent, checked_device, default_device, default_dtype
 from .records import Record, append, load
 from .settings import CONTROL, SweepSettings
 
@@ -102,7 +101,7 @@ class Sweep:
             weights = {"weights": self.parent.digest}
             begun = agreed_settings(self.folder, {"widthwise": __version__, **asked, **weights})
             if begun["dtype"] is None:
-                begun["dtype"] = self._faster_dtype()
+                begun["dtype"] = default_dtype(self.parent.device)
             if begun["device"] is None:
                 begun["device"] = self.parent.device
             self.parent.dtype, self.parent.device = begun["dtype"], checked_device(begun["device"])
@@ -114,9 +113,6 @@ class Sweep:
             write_settings(self.folder, begun)
             self._take_up()
             yield
-
-    def _faster_dtype(self) -> str:
-        return measure.faster_dtype().name if self.parent.device == "cpu" else "bfloat16"
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -180,20 +176,8 @@ class Sweep:
 
     def store(self, network: Network, quantity: str, **fields: Any) -> None:
         """Append the record of a cell; `fields` are those of `Record` that the cell decides."""
-        settings = {**self.parent.provenance, **fields.pop("settings", {})}
-        settings["time"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        width = self.parent.width(network)
-        record = Record(
-            cell=self._key(network, quantity),
-            model=self.parent.checkpoint.name,
-            criterion=network.criterion,
-            asked=network.asked,
-            width=width,
-            expansion_ratio=width / self.parent.checkpoint.architecture.hidden_size,
-            quantity=quantity,
-            settings=settings,
-            **fields,
-        )
+        told = {"settings": {}, **fields, "quantity": quantity}
+        record = self.parent.record(network, cell=self._key(network, quantity), **told)
         append(self.folder / RECORDS, [record])
         self.records[record.cell] = record
         self._on_record(record)

@@ -18,8 +18,8 @@ from widthwise.cli import main
 from widthwise.errors import OutputError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
 from widthwise.study import CostSettings, CostStudy, Record, around, load
-from widthwise.study.costs import QUANTITIES
 from widthwise.study.folder import locked
+from widthwise.study.quantities import QUANTITIES
 
 CEILINGS = measure.Ceilings(
     flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"

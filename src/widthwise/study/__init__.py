@@ -1,6 +1,7 @@
 """Studies: cells that are measured once, and the records they leave."""
 
-from .costs import CostSettings, CostStudy, around
+from .cost_settings import CostSettings, around
+from .costs import CostStudy
 from .demo import Demo, DemoSettings
 from .parent import Network
 from .records import Record, append, load

@@ -4,91 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from .. import __version__, measure
-from ..arch import decode_traffic, prefill_traffic
 from ..errors import RunError
 from ..prune import apply
 from ..stats import median_with_error
+from .cost_settings import CostSettings, around
 from .folder import RECORDS, agreed_settings, locked, write_settings
 from .parent import Network, Parent, checked_device, default_device, default_dtype
+from .quantities import QUANTITIES, described, placed, values_of
 from .records import Record, append, load
 
-_STEPS = (4, 8, 16, 64, 128)  # multiples that kernels and their tiles care for
-QUANTITIES = {  # of every workload, and their units
-    "ttft": "sec",
-    "tpot": "sec",
-    "throughput": "tokens_per_sec",
-    "joules": "joules_per_token",
-    "net_joules": "joules_per_token",
-    "allocated": "bytes",
-    "resident": "bytes",
-}
-
 Progress = Callable[[float, str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CostSettings:
-    """What fixes the numbers of a comparison.
-
-    Attributes:
-        models: As `locate` takes them; ratios are to the first.
-        widths: Expansion ratios (`"2.4x"`), shares to remove (`"40%"`) or neurons (`"7373"`) that
-            each model is cut to as well, by `ppm`.
-        around: This width and its neighbours, as far as each model is wider; None for none.
-        workloads: As `measure.workloads_of` takes them.
-        rounds: Of each workload, at least 5.
-        seed: Of prompts and of the order of models.
-        data: Folder of the documents of the paper's workloads; None for the hub.
-        energy: Whether joules are measured where there is a meter, 6 s for each round.
-        dtype: None for the faster of bfloat16 and float32 on this machine.
-        device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
-
-    Raises:
-        RunError: No model, a model twice, no workload, or too few rounds.
-        TargetError: A width cannot be read.
-    """
-
-    models: tuple[str, ...]
-    widths: tuple[str, ...] = ()
-    around: int | None = None
-    workloads: tuple[str, ...] = ("512x32",)
-    rounds: int = measure.LEAST_ROUNDS
-    seed: int = 0
-    data: str | None = None
-    energy: bool = True
-    dtype: str | None = None
-    device: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.models or len(set(self.models)) < len(self.models):
-            given = ", ".join(self.models) or "none"
-            raise RunError(f"costs are compared of one model or more, each once; got {given}")
-        if self.rounds < measure.LEAST_ROUNDS or not self.workloads:
-            raise RunError(
-                f"costs take at least {measure.LEAST_ROUNDS} rounds and one workload; "
-                f"got {self.rounds} and {len(self.workloads)}"
-            )
-        for asked in self.widths:
-            Network("ppm", asked).target  # noqa: B018  read, so that it is looked at
-
-
-def around(width: int) -> tuple[int, ...]:
-    """A width and its neighbours: the multiples of 4, 8, 16, 64 and 128 just below and above.
-
-    >>> around(7373)
-    (7296, 7360, 7368, 7372, 7373, 7376, 7424)
-    """
-    near = {width // step * step for step in _STEPS} | {-(-width // step) * step for step in _STEPS}
-    return tuple(sorted(w for w in near | {width} if w > 0))
 
 
 class CostStudy:
@@ -233,7 +165,7 @@ class CostStudy:
         """All quantities of a cell, in one write."""
         records = []
         for quantity, unit in QUANTITIES.items():
-            values, reason = _values(cost, quantity, meter)
+            values, reason = values_of(cost, quantity, meter)
             median = median_with_error(values, seed=self.settings.seed) if values else None
             record = parent.record(
                 network,
@@ -249,8 +181,8 @@ class CostStudy:
                 reason=reason,
                 duration_sec=seconds,
                 settings={
-                    **_described(cost, ceilings, meter),
-                    **_placed(parent, network, cost, quantity, values, ceilings),
+                    **described(cost, ceilings, meter),
+                    **placed(parent, network, cost, quantity, values, ceilings),
                 },
             )
             records.append(record)
@@ -275,83 +207,3 @@ class CostStudy:
                 f"to visit all models in turn takes {needed:,} bytes of memory; {free:,} are free "
                 f"on {device}: compare fewer at once"
             )
-
-
-def _values(
-    cost: measure.Cost, quantity: str, meter: measure.Meter | measure.Unavailable | None
-) -> tuple[tuple[float, ...], str | None]:
-    """Value of each round, or none and the reason."""
-    if cost.reason is not None:
-        return (), cost.reason
-    if quantity in ("allocated", "resident"):
-        size = getattr(cost.working, f"{quantity}_bytes")
-        return ((float(size),), None) if size is not None else ((), f"{cost.device} keeps no count")
-    if quantity in ("joules", "net_joules"):
-        if not isinstance(meter, measure.Meter):
-            return (), meter.reason if meter else "energy was not asked for"
-        name = "gross" if quantity == "joules" else "net"
-        found = [(getattr(r.energy, name), r.energy and r.energy.reason) for r in cost.rounds]
-        lacking = next((reason for value, reason in found if value is None), None)
-        return ((), lacking) if lacking else (tuple(value for value, _ in found), None)
-    name = {"ttft": "first_sec", "tpot": "next_sec", "throughput": "tokens_per_sec"}[quantity]
-    values = [getattr(r, name) for r in cost.rounds]
-    if None in values:
-        return (), "a single new token has no next one"
-    return tuple(values), None
-
-
-def _placed(
-    parent: Parent,
-    network: Network,
-    cost: measure.Cost,
-    quantity: str,
-    values: Sequence[float],
-    ceilings: measure.Ceilings,
-) -> dict[str, Any]:
-    """Where a time stands under the roofline; nothing for what is no time."""
-    if quantity not in ("ttft", "tpot") or not values:
-        return {}
-    architecture, width = parent.checkpoint.architecture, parent.width(network)
-    dtype = parent.stored_dtype
-    new, flops, moved = cost.workload.new_tokens, 0, 0
-    for rows, length in cost.workload.batches:
-        if quantity == "ttft":
-            part = prefill_traffic(
-                architecture, width, batch=rows, prompt_tokens=length, dtype=dtype
-            )
-        else:
-            part = decode_traffic(
-                architecture, width, batch=rows, context=length, steps=new - 1, dtype=dtype
-            )
-        flops += part.flops
-        moved += part.num_bytes
-    times = len(cost.workload.batches) * (1 if quantity == "ttft" else new - 1)
-    middle = statistics.median(values)
-    place = measure.place(flops / times, moved / times, middle, ceilings)
-    return {"flops": flops / times, "moved_bytes": moved / times, **asdict(place)}
-
-
-def _described(
-    cost: measure.Cost,
-    ceilings: measure.Ceilings,
-    meter: measure.Meter | measure.Unavailable | None,
-) -> dict[str, Any]:
-    """What else a record says of how it was measured."""
-    work, states = cost.workload, [r.conditions for r in cost.rounds]
-    clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
-    heats = [state.temperature_c for state in states if state.temperature_c is not None]
-    loads = [state.load for state in states if state.load is not None]
-    return {
-        "workload": work.name,
-        "prompts": len(work.prompt_tokens),
-        "prompt_tokens": [min(work.prompt_tokens), max(work.prompt_tokens)],
-        "new_tokens": work.new_tokens,
-        "batch": work.batch,
-        "weight_bytes": cost.weight_bytes,
-        "clock_mhz": statistics.median(clocks) if clocks else None,
-        "temperature_c": max(heats, default=None),
-        "load": max(loads, default=None),
-        "is_busy": any(state.is_busy for state in states),
-        "ceilings": asdict(ceilings),
-        "meter": None if not isinstance(meter, measure.Meter) else [meter.source, meter.scope],
-    }

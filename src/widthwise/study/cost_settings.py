@@ -1,0 +1,67 @@
+"""What a comparison of costs is asked to measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import measure
+from ..errors import RunError
+from .parent import Network
+
+_STEPS = (4, 8, 16, 64, 128)  # multiples that kernels and their tiles care for
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostSettings:
+    """What fixes the numbers of a comparison.
+
+    Attributes:
+        models: As `locate` takes them; ratios are to the first.
+        widths: Expansion ratios (`"2.4x"`), shares to remove (`"40%"`) or neurons (`"7373"`) that
+            each model is cut to as well, by `ppm`.
+        around: This width and its neighbours, as far as each model is wider; None for none.
+        workloads: As `measure.workloads_of` takes them.
+        rounds: Of each workload, at least 5.
+        seed: Of prompts and of the order of models.
+        data: Folder of the documents of the paper's workloads; None for the hub.
+        energy: Whether joules are measured where there is a meter, 6 s for each round.
+        dtype: None for the faster of bfloat16 and float32 on this machine.
+        device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
+
+    Raises:
+        RunError: No model, a model twice, no workload, or too few rounds.
+        TargetError: A width cannot be read.
+    """
+
+    models: tuple[str, ...]
+    widths: tuple[str, ...] = ()
+    around: int | None = None
+    workloads: tuple[str, ...] = ("512x32",)
+    rounds: int = measure.LEAST_ROUNDS
+    seed: int = 0
+    data: str | None = None
+    energy: bool = True
+    dtype: str | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.models or len(set(self.models)) < len(self.models):
+            given = ", ".join(self.models) or "none"
+            raise RunError(f"costs are compared of one model or more, each once; got {given}")
+        if self.rounds < measure.LEAST_ROUNDS or not self.workloads:
+            raise RunError(
+                f"costs take at least {measure.LEAST_ROUNDS} rounds and one workload; "
+                f"got {self.rounds} and {len(self.workloads)}"
+            )
+        for asked in self.widths:
+            Network("ppm", asked).target  # noqa: B018  read, so that it is looked at
+
+
+def around(width: int) -> tuple[int, ...]:
+    """A width and its neighbours: the multiples of 4, 8, 16, 64 and 128 just below and above.
+
+    >>> around(7373)
+    (7296, 7360, 7368, 7372, 7373, 7376, 7424)
+    """
+    near = {width // step * step for step in _STEPS} | {-(-width // step) * step for step in _STEPS}
+    return tuple(sorted(w for w in near | {width} if w > 0))

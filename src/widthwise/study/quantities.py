@@ -1,0 +1,102 @@
+"""What a measured cost says: a value each round for every quantity, and how it was measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from .. import measure
+from ..arch import decode_traffic, prefill_traffic
+from .parent import Network, Parent
+
+QUANTITIES = {  # of every workload, and their units
+    "ttft": "sec",
+    "tpot": "sec",
+    "throughput": "tokens_per_sec",
+    "joules": "joules_per_token",
+    "net_joules": "joules_per_token",
+    "allocated": "bytes",
+    "resident": "bytes",
+}
+
+
+def values_of(
+    cost: measure.Cost, quantity: str, meter: measure.Meter | measure.Unavailable | None
+) -> tuple[tuple[float, ...], str | None]:
+    """Value of each round, or none and the reason."""
+    if cost.reason is not None:
+        return (), cost.reason
+    if quantity in ("allocated", "resident"):
+        size = getattr(cost.working, f"{quantity}_bytes")
+        return ((float(size),), None) if size is not None else ((), f"{cost.device} keeps no count")
+    if quantity in ("joules", "net_joules"):
+        if not isinstance(meter, measure.Meter):
+            return (), meter.reason if meter else "energy was not asked for"
+        name = "gross" if quantity == "joules" else "net"
+        found = [(getattr(r.energy, name), r.energy and r.energy.reason) for r in cost.rounds]
+        lacking = next((reason for value, reason in found if value is None), None)
+        return ((), lacking) if lacking else (tuple(value for value, _ in found), None)
+    name = {"ttft": "first_sec", "tpot": "next_sec", "throughput": "tokens_per_sec"}[quantity]
+    values = [getattr(r, name) for r in cost.rounds]
+    if None in values:
+        return (), "a single new token has no next one"
+    return tuple(values), None
+
+
+def placed(
+    parent: Parent,
+    network: Network,
+    cost: measure.Cost,
+    quantity: str,
+    values: Sequence[float],
+    ceilings: measure.Ceilings,
+) -> dict[str, Any]:
+    """Where a time stands under the roofline; nothing for what is no time."""
+    if quantity not in ("ttft", "tpot") or not values:
+        return {}
+    architecture, width = parent.checkpoint.architecture, parent.width(network)
+    dtype = parent.stored_dtype
+    new, flops, moved = cost.workload.new_tokens, 0, 0
+    for rows, length in cost.workload.batches:
+        if quantity == "ttft":
+            part = prefill_traffic(
+                architecture, width, batch=rows, prompt_tokens=length, dtype=dtype
+            )
+        else:
+            part = decode_traffic(
+                architecture, width, batch=rows, context=length, steps=new - 1, dtype=dtype
+            )
+        flops += part.flops
+        moved += part.num_bytes
+    times = len(cost.workload.batches) * (1 if quantity == "ttft" else new - 1)
+    middle = statistics.median(values)
+    place = measure.place(flops / times, moved / times, middle, ceilings)
+    return {"flops": flops / times, "moved_bytes": moved / times, **asdict(place)}
+
+
+def described(
+    cost: measure.Cost,
+    ceilings: measure.Ceilings,
+    meter: measure.Meter | measure.Unavailable | None,
+) -> dict[str, Any]:
+    """What else a record says of how it was measured."""
+    work, states = cost.workload, [r.conditions for r in cost.rounds]
+    clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
+    heats = [state.temperature_c for state in states if state.temperature_c is not None]
+    loads = [state.load for state in states if state.load is not None]
+    return {
+        "workload": work.name,
+        "prompts": len(work.prompt_tokens),
+        "prompt_tokens": [min(work.prompt_tokens), max(work.prompt_tokens)],
+        "new_tokens": work.new_tokens,
+        "batch": work.batch,
+        "weight_bytes": cost.weight_bytes,
+        "clock_mhz": statistics.median(clocks) if clocks else None,
+        "temperature_c": max(heats, default=None),
+        "load": max(loads, default=None),
+        "is_busy": any(state.is_busy for state in states),
+        "ceilings": asdict(ceilings),
+        "meter": None if not isinstance(meter, measure.Meter) else [meter.source, meter.scope],
+    }

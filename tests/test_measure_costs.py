@@ -12,7 +12,7 @@ from families import tiny
 from power_fakes import Bench, Load, gpu_meter
 
 from widthwise.errors import RunError
-from widthwise.measure import Workload, measure_costs, run_pass, workload
+from widthwise.measure import Workload, measure_costs, own_setting, run_pass, workload
 
 
 @pytest.fixture
@@ -93,7 +93,9 @@ def test_repeated_cells_agree_on_a_steady_clock(models: dict[str, Any]) -> None:
 def test_the_warm_up_is_not_counted(models: dict[str, Any]) -> None:
     """A clock that slows down: the first round would be the longest."""
     ticks = itertools.accumulate(1000.0 / number for number in range(1, 10**6))
-    costs = measure_costs(models, [workload("2x1")], clock=lambda: next(ticks))
+    costs = measure_costs(
+        models, [workload("2x1")], setting=own_setting(models["wide"]), clock=lambda: next(ticks)
+    )
     # each visit reads the clock three times, so the second round begins with the seventh reading
     assert all(r.first_sec <= 1000.0 / 8 for cost in costs for r in cost.rounds)
 
@@ -106,7 +108,7 @@ def test_order_is_shuffled_by_the_seed() -> None:
             lambda module, inputs, output, name=name: visits.append(name)
         )
     for seed in (0, 0, 1):
-        measure_costs(models, [workload("2x1")], seed=seed)
+        measure_costs(models, [workload("2x1")], seed=seed, setting=own_setting(models["a"]))
     rounds = [tuple(visits[i : i + 4]) for i in range(0, len(visits), 4)]
     assert all(sorted(visit) == list("abcd") for visit in rounds)
     assert rounds[:6] == rounds[6:12] != rounds[12:]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from power_fakes import Bench, Load, gpu_meter
 
 from widthwise import measure
 from widthwise.arch import counts_at
@@ -19,7 +22,7 @@ from widthwise.errors import OutputError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
 from widthwise.study import CostSettings, CostStudy, Record, around, load
 from widthwise.study.folder import locked
-from widthwise.study.quantities import QUANTITIES
+from widthwise.study.quantities import quantities_of
 
 CEILINGS = measure.Ceilings(
     flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
@@ -47,13 +50,14 @@ def test_every_quantity_of_every_workload_has_a_record(
 ) -> None:
     study = CostStudy(tmp_path / "out", settings_of(tiny_checkpoint))
     records = by_place(study.run())
-    assert len(records) == 3 * 2 * len(QUANTITIES)
+    quantities = quantities_of(study.settings)
+    assert len(records) == 3 * 2 * len(quantities)
     assert records == by_place(load(tmp_path / "out" / "records.jsonl"))
     # 53 neurons: the exact number is not rounded to a multiple, the share is
     assert [records[place].width for place in [(None, "dense", "3x4x1 ttft")]] == [53]
     assert records["ppm", "50", "3x4x1 ttft"].width == 50
     for work in ("3x4x1", "5x1x2"):
-        for quantity, unit in QUANTITIES.items():
+        for quantity, unit in quantities.items():
             record = records["ppm", "40%", f"{work} {quantity}"]
             assert record.unit == unit
             assert (record.value is None) == (record.reason is not None)
@@ -84,6 +88,57 @@ def test_records_say_how_far_from_the_limit(tiny_checkpoint: Path, tmp_path: Pat
     assert "bound" not in records[None, "dense", "3x4x1 throughput"].settings
 
 
+def test_blocks_alone_are_measured_around_a_width(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny_checkpoint, widths=(), around=50, workloads=("3x4",))
+    records = CostStudy(tmp_path / "out", settings).run()
+    blocks = [r for r in records if r.quantity == "3x4x1 block_decode"]
+    assert [r.width for r in blocks] == [53, 52, 50, 48]
+    assert all(r.n == 5 and r.unit == "sec" and (r.value or 0) > 0 for r in blocks)
+    (table,) = cost_tables(records)
+    column = COST_COLUMNS.index("block, token")
+    dense, other = table.rows[0], table.rows[1]
+    assert (dense[column].endswith(" ms"), dense[column + 1]) == (True, "")
+    median = statistics.median(
+        own / first for own, first in zip(blocks[1].items, blocks[0].items, strict=True)
+    )
+    assert other[column + 1].startswith(f"{median * 53 / 52:.3f} [")
+    # what was not asked for has no column of its own
+    bare = CostStudy(tmp_path / "bare", settings_of(tiny_checkpoint, widths=())).run()
+    assert all("block" not in r.quantity and "co2" not in r.quantity for r in bare)
+
+
+def test_joules_become_grams(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """60 W all along, so that grams follow from seconds; and without a meter there are none."""
+    bench = Bench()
+    monkeypatch.setattr(measure, "find_meter", lambda device: gpu_meter(bench, Load(60.0)))
+    plain: Callable[..., Any] = measure.measure_costs
+
+    def with_clock(models: Any, works: Any, **how: Any) -> Any:
+        def clock() -> float:
+            bench.run(0.25)
+            return bench.clock()
+
+        return plain(models, works, clock=clock, **how)
+
+    monkeypatch.setattr(measure, "measure_costs", with_clock)
+    settings = settings_of(tiny_checkpoint, widths=(), workloads=("3x4",), country="FRA")
+    records = by_place(CostStudy(tmp_path / "out", settings).run())
+    joules, co2 = (records[None, "dense", f"3x4x1 {q}"] for q in ("joules", "co2"))
+    intensity = measure.carbon_intensity("FRA")
+    assert co2.unit == "grams_per_token"
+    assert co2.items == tuple(j / 3.6e6 * intensity.grams_per_kwh for j in joules.items)
+    assert len(co2.items) == 5
+    (table,) = cost_tables(list(records.values()))
+    assert any(note.startswith("CO2: FRA, 56.04 g/kWh (codecarbon") for note in table.notes)
+
+    none = measure.Unavailable(device="cpu", reason="no counter here")
+    monkeypatch.setattr(measure, "find_meter", lambda device: none)
+    records = by_place(CostStudy(tmp_path / "none", settings).run())
+    assert records[None, "dense", "3x4x1 co2"].reason == "no counter here"
+
+
 def test_a_finished_comparison_measures_nothing_again(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +158,7 @@ def test_a_finished_comparison_measures_nothing_again(
     with pytest.raises(KeyboardInterrupt):
         CostStudy(tmp_path / "out", settings).run()
     first = load(tmp_path / "out" / "records.jsonl")
-    assert len(first) == len(QUANTITIES)
+    assert len(first) == len(quantities_of(settings))
     seen: list[Record] = []
     records = CostStudy(tmp_path / "out", settings, on_record=seen.append).run()
     assert records[: len(first)] == first
@@ -176,6 +231,7 @@ def test_other_settings_or_another_process_are_refused(
         ({"models": ("a", "a")}, "each once; got a, a"),
         ({"rounds": 4}, "at least 5 rounds and one workload; got 4 and 2"),
         ({"workloads": ()}, "got 5 and 0"),
+        ({"country": "FRA", "energy": False}, "CO2 of FRA follows from energy"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:
@@ -195,7 +251,15 @@ def test_the_command_prints_a_table_a_workload(tiny_checkpoint: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     assert "3x4x1: 1 prompt of 3 tokens, 4 new tokens each, batch 1" in result.stdout
     assert "2x1x2: 2 prompts of 2 tokens, 1 new token each, batch 2" in result.stdout
+    assert re.search(
+        r"attention (sdpa|sdpa, grouped|eager), \d+ threads?, steps called", result.stdout
+    )
     assert result.stdout.count("ppm 28") == 2
+    again = run(
+        tiny_checkpoint, "--around", 30, "--workload", "3x4,2x1x2", "--device", "cpu", "-o", out,
+        "--no-table",
+    )  # fmt: skip
+    assert again.stdout == f"records: {out / 'records.jsonl'}\n"
     widths = {
         json.loads(line)["width"] for line in (out / "records.jsonl").read_text().splitlines()
     }
@@ -211,6 +275,7 @@ def test_the_command_prints_a_table_a_workload(tiny_checkpoint: Path, tmp_path: 
         (["--device", "gpu"], 1, "device gpu cannot be used here"),
         (["--to", "9x"], 1, "9"),
         (["--around", "0"], 2, "0 is not in the range"),
+        (["--country", "France"], 1, "three letters"),
         (["none/such"], 1, "none/such"),
     ],
 )

@@ -39,7 +39,8 @@ from .options import (
     "--around",
     type=click.IntRange(1),
     metavar="WIDTH",
-    help="This width and its neighbours, multiples of 4 to 128: what alignment is worth.",
+    help="This width and its neighbours, multiples of 4 to 128, and their GLU blocks alone: what "
+    "alignment is worth.",
 )
 @click.option(
     "--workload",
@@ -60,6 +61,17 @@ from .options import (
     show_default=True,
     help="Joules, where there is a meter; each round then takes 6 s.",
 )
+@click.option(
+    "--country",
+    metavar="CODE",
+    help="Whose electricity gives joules their CO2: FRA. Needs codecarbon.",
+)
+@click.option(
+    "--table/--no-table",
+    default=True,
+    show_default=True,
+    help="Print a table a workload, or only each number as it comes.",
+)
 @dtype_option
 @device_option
 @out_option("widthwise-measure", "Folder of records; an interrupted run goes on there.")
@@ -68,13 +80,14 @@ def measure(
     out: Path,
     to: tuple[str, ...],
     remove: tuple[str, ...],
+    table: bool,
     **options: Any,
 ) -> None:
     """Measure what MODELS cost to run: time to the first and the next tokens, memory and energy.
 
     A MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). All are
     visited in a new random order in every round; ratios are to the first, within a round. How many
-    tokens are written is fixed. Prints a table a workload; writes records.jsonl.
+    tokens are written is fixed. Writes records.jsonl.
     """
     from ..study import CostSettings, CostStudy
     from .show import print_costs, run
@@ -87,7 +100,8 @@ def measure(
         **options,
     )
     _, records = run(partial(CostStudy, out, settings), lambda record: record.unit == "sec")
-    print_costs(records)
+    if table:
+        print_costs(records)
     click.echo(f"records: {out / 'records.jsonl'}")
     if all(record.value is None for record in records if record.unit == "sec"):
         click.echo("nothing could be measured; the notes above say why", err=True)

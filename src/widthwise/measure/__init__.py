@@ -1,5 +1,10 @@
 """What a model costs to run: time, memory and energy of reading and writing, on a device."""
 
+from .blocks import BlockCost as BlockCost
+from .blocks import measure_blocks as measure_blocks
+from .co2 import Intensity as Intensity
+from .co2 import carbon_intensity as carbon_intensity
+from .co2 import grams_per_token as grams_per_token
 from .costs import LEAST_ROUNDS as LEAST_ROUNDS
 from .costs import Cost as Cost
 from .costs import Round as Round
@@ -22,6 +27,9 @@ from .roofline import Ceilings as Ceilings
 from .roofline import Place as Place
 from .roofline import measure_ceilings as measure_ceilings
 from .roofline import place as place
+from .settings import Setting as Setting
+from .settings import own_setting as own_setting
+from .settings import using as using
 from .workloads import NAMED as NAMED
 from .workloads import Workload as Workload
 from .workloads import workload as workload

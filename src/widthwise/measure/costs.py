@@ -18,7 +18,9 @@ from ..evaluate.engine import out_of_memory
 from .energy import JoulesPerToken, Meter, Unavailable, per_token
 from .machine import Conditions, Peak, conditions, peak_of
 from .passes import Pass, run_pass
+from .settings import Setting, fastest_setting, own_setting, using
 from .workloads import Workload
+from .writers import Decoding, Writers
 
 LEAST_ROUNDS = 5
 ENERGY_SEC = 6.0  # of a window: what NVML needs to see enough updates of its counter
@@ -64,6 +66,9 @@ class Cost:
         device: As torch names it.
         dtype: Of the weights.
         weight_bytes: Of parameters and buffers, as they are in memory.
+        setting: Attention and threads that it ran with, the same for all models.
+        decoding: How the steps were done.
+        decoding_reason: Why steps were called on a device that could replay them; else None.
         rounds: All that counted; () where there is a reason.
         working: Memory beyond the weights, at its highest in the round that did not count.
         reason: Why there is no number; None otherwise.
@@ -74,6 +79,9 @@ class Cost:
     device: str
     dtype: str
     weight_bytes: int
+    setting: Setting
+    decoding: Decoding
+    decoding_reason: str | None
     rounds: tuple[Round, ...]
     working: Peak
     reason: str | None
@@ -86,6 +94,8 @@ class _Cell:
     name: str
     model: Any
     work: Workload
+    setting: Setting
+    writers: Writers
     rounds: list[Round] = field(default_factory=list)
     working: Peak = field(default_factory=Peak)
     reason: str | None = None
@@ -98,6 +108,9 @@ class _Cell:
             device=str(parameter.device),
             dtype=str(parameter.dtype).removeprefix("torch."),
             weight_bytes=_weight_bytes(self.model),
+            setting=self.setting,
+            decoding=self.writers.decoding,
+            decoding_reason=self.writers.reason,
             rounds=() if self.reason else tuple(self.rounds),
             working=self.working,
             reason=self.reason,
@@ -110,17 +123,22 @@ def measure_costs(
     *,
     rounds: int = LEAST_ROUNDS,
     seed: int = 0,
+    setting: Setting | None = None,
     meter: Meter | Unavailable | None = None,
     on_step: Callable[[int], None] = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Cost]:
     """Every model on every workload; all workloads of the first model come first in the result.
 
+    On CUDA, steps are replayed from a graph where they can be (`Writers`).
+
     Args:
         models: Causal language models by name, on one device; all are held at once.
         workloads: What they do, each in turn.
         rounds: That count, at least 5; one more goes before them to warm up and to measure memory.
         seed: Of prompts and of the order of models.
+        setting: Attention and threads; by default those with which the first model does the
+            workload fastest (`fastest_setting`).
         meter: Of energy: then each visit repeats its pass until a window of 6 s is full.
         on_step: Called after each visit with the number of visits done, out of
             `len(models) * len(workloads) * (rounds + 1)`.
@@ -135,21 +153,29 @@ def measure_costs(
             f"to measure costs takes at least {LEAST_ROUNDS} rounds, a model, and workloads of "
             f"different names; got {rounds}, {len(models)} models, {', '.join(names) or 'none'}"
         )
-    cells = {
-        (name, work.name): _Cell(name, model, work)
-        for name, model in models.items()
-        for work in workloads
-    }
-    order, chance, done = list(models), random.Random(seed), 0
+    costs: dict[tuple[str, str], Cost] = {}
+    chance, done = random.Random(seed), 0
     for work in workloads:
-        for number in range(rounds + 1):
-            chance.shuffle(order)
-            for name in order:
-                cell = cells[name, work.name]
-                _visit(cell, number == 0, seed, meter, clock)
-                done += 1
-                on_step(done)
-    return [cell.cost() for cell in cells.values()]
+        chosen = setting or _fastest(models, work, clock)
+        cells = [_Cell(n, model, work, chosen, Writers(model, work)) for n, model in models.items()]
+        order = list(cells)
+        with using(chosen, models.values()):
+            for number in range(rounds + 1):
+                chance.shuffle(order)
+                for cell in order:
+                    _visit(cell, number == 0, seed, meter, clock)
+                    done += 1
+                    on_step(done)
+        costs |= {(cell.name, work.name): cell.cost() for cell in cells}
+    return [costs[name, work.name] for name in models for work in workloads]
+
+
+def _fastest(models: Mapping[str, Any], work: Workload, clock: Callable[[], float]) -> Setting:
+    """The setting for all, by the first model."""
+    first = next(iter(models.values()))
+    if _too_long(first, work) is not None:
+        return own_setting(first)
+    return fastest_setting(first, work, clock=clock)
 
 
 def _visit(
@@ -167,7 +193,7 @@ def _visit(
     try:
         if is_warm_up:
             with peak_of(device) as cell.working:
-                run_pass(cell.model, cell.work, seed=seed, clock=clock)
+                run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)
         else:
             cell.rounds.append(_round(cell, seed, meter, clock))
     except (MemoryError, RuntimeError) as error:
@@ -181,12 +207,14 @@ def _round(
 ) -> Round:
     state = conditions(next(cell.model.parameters()).device)
     if not isinstance(meter, Meter):
-        passes = [run_pass(cell.model, cell.work, seed=seed, clock=clock)]
+        passes = [run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)]
         return Round(passes=tuple(passes), tokens=cell.work.tokens, energy=None, conditions=state)
     passes, start = [], clock()
     with meter.window() as window:
         while clock() - start < ENERGY_SEC:
-            passes.append(run_pass(cell.model, cell.work, seed=seed, clock=clock))
+            passes.append(
+                run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)
+            )
     tokens = cell.work.tokens * len(passes)
     joules = per_token(window.energy, tokens)
     return Round(passes=tuple(passes), tokens=tokens, energy=joules, conditions=state)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .machine import synchronize
 from .workloads import Workload
+from .writers import Writer, Writers
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,7 @@ def run_pass(
     model: Any,
     work: Workload,
     *,
+    writers: Callable[[int], Writer] | None = None,
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Pass:
@@ -45,15 +47,20 @@ def run_pass(
     Args:
         model: A causal language model, on its device.
         work: What to do.
+        writers: Gives a writer for a number of rows; by default a new `Writers`.
         seed: Of the prompts' tokens.
         clock: Seconds.
     """
+    import torch
+
+    writers = writers or Writers(model, work)
     first = rest = 0.0
-    for number, (rows, length) in enumerate(work.batches):
-        prompts = _prompts(model, rows, length, seed + number)
-        reading, writing = _batch(model, prompts, work.new_tokens, clock)
-        first += reading
-        rest += writing
+    with torch.inference_mode():
+        for number, (rows, length) in enumerate(work.batches):
+            prompts = _prompts(model, rows, length, seed + number)
+            reading, writing = _batch(writers(rows), prompts, work.new_tokens, clock)
+            first += reading
+            rest += writing
     steps = (work.new_tokens - 1) * len(work.batches)
     return Pass(
         first_sec=first / len(work.batches),
@@ -63,23 +70,19 @@ def run_pass(
 
 
 def _batch(
-    model: Any, prompts: torch.Tensor, new_tokens: int, clock: Callable[[], float]
+    writer: Writer, prompts: torch.Tensor, new_tokens: int, clock: Callable[[], float]
 ) -> tuple[float, float]:
     """Seconds until the first tokens are there, and from then until the last are."""
-    import torch
-
-    with torch.inference_mode():
-        synchronize(prompts.device)
-        start = clock()
-        out = model(prompts, use_cache=True, logits_to_keep=1)
-        token = out.logits[:, -1:].argmax(-1)
-        synchronize(prompts.device)
-        middle = clock()
-        for _ in range(new_tokens - 1):
-            out = model(token, use_cache=True, past_key_values=out.past_key_values)
-            token = out.logits[:, -1:].argmax(-1)
-        synchronize(prompts.device)
-        return middle - start, clock() - middle
+    writer.ready()
+    synchronize(prompts.device)
+    start = clock()
+    writer.start(prompts)
+    synchronize(prompts.device)
+    middle = clock()
+    for _ in range(new_tokens - 1):
+        writer.step()
+    synchronize(prompts.device)
+    return middle - start, clock() - middle
 
 
 def _prompts(model: Any, rows: int, length: int, seed: int) -> torch.Tensor:

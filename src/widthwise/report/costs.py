@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..stats import Estimate, median_with_error, paired_ratio
 from ..study.records import Record
@@ -21,11 +22,17 @@ COST_COLUMNS = (
     "at the limit",
     "tokens/s",
     "of first row",
+    "block, prompt",
+    "per neuron, of first row",
+    "block, token",
+    "per neuron, of first row",
     "J/token",
     "net J/token",
+    "g CO2e/token",
     "working memory",
 )
 _TIMES = ("ttft", "tpot")
+_BLOCKS = ("block_prefill", "block_decode")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +94,23 @@ def _cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
         row.append(_limit(cells[quantity]))
     throughput = cells["throughput"]
     row += [_plain(throughput, "{:,.1f}"), _ratio(throughput, first["throughput"])]
+    row += _block_cells(cells, first)
     row += [_plain(cells["joules"], "{:.4g}"), _plain(cells["net_joules"], "{:.4g}")]
+    row.append(_plain(cells["co2"], "{:.3g}") if "co2" in cells else "-")
     working = cells["allocated"] if cells["allocated"].value is not None else cells["resident"]
     return [*row, "-" if working.value is None else _megabytes(working.value)]
+
+
+def _block_cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
+    """Times of a GLU block alone, and how they compare neuron by neuron."""
+    row = []
+    for quantity in _BLOCKS:
+        if quantity not in cells:
+            row += ["-", ""]
+            continue
+        own, other = cells[quantity], first[quantity]
+        row += [_milliseconds(own), _ratio(own, other, scale=other.width / own.width)]
+    return row
 
 
 def _milliseconds(record: Record) -> str:
@@ -112,13 +133,13 @@ def _limit(record: Record) -> str:
     return "-" if share is None else f"{share:.0%}, {bound}"
 
 
-def _ratio(own: Record, first: Record) -> str:
-    """Of this network to the first row's, within rounds; nothing for the first row itself."""
+def _ratio(own: Record, first: Record, *, scale: float = 1.0) -> str:
+    """Of this network to the first row's, within rounds, times a scale; nothing for the first."""
     if own is first or own.value is None or first.value is None:
         return ""
     ratio = _paired(own, first)
     low, high = ratio.interval(CONFIDENCE)
-    return f"{ratio.value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{scale * ratio.value:.3f} [{scale * low:.3f}, {scale * high:.3f}]"
 
 
 def _paired(own: Record, first: Record) -> Estimate:
@@ -135,8 +156,19 @@ def _about(record: Record) -> str:
     new = "1 new token" if told["new_tokens"] == 1 else f"{told['new_tokens']} new tokens"
     return (
         f"{prompts} of {length} tokens, {new} each, batch {told['batch']}; "
-        f"{told['ceilings']['name']}, {told['dtype']}, {record.n} rounds"
+        f"{told['ceilings']['name']}, {told['dtype']}, {record.n} rounds; {_setting(told)}"
     )
+
+
+def _setting(told: Mapping[str, Any]) -> str:
+    """What it ran with."""
+    step = "steps replayed from a CUDA graph" if told["decoding"] == "captured" else "steps called"
+    threads = "1 thread" if told["threads"] == 1 else f"{told['threads']} threads"
+    return f"attention {told['attention']}, {threads}, {step}"
+
+
+def _intensity(told: Mapping[str, Any]) -> str:
+    return f"CO2: {told['country']}, {told['grams_per_kwh']:.4g} g/kWh ({told['source']})"
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
@@ -147,6 +179,10 @@ def _notes(records: Sequence[Record]) -> list[str]:
             names = lacking.setdefault(record.reason, [])
             names += [record.quantity] if record.quantity not in names else []
     notes = [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
+    called = {r.settings["decoding_reason"] for r in records if r.settings["decoding_reason"]}
+    notes += [f"steps are called, not replayed: {reason}" for reason in sorted(called)]
+    intensities = {_intensity(r.settings["intensity"]) for r in records if r.settings["intensity"]}
+    notes += sorted(intensities)
     loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
     if loads:
         notes.append(

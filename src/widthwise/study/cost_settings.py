@@ -19,17 +19,19 @@ class CostSettings:
         models: As `locate` takes them; ratios are to the first.
         widths: Expansion ratios (`"2.4x"`), shares to remove (`"40%"`) or neurons (`"7373"`) that
             each model is cut to as well, by `ppm`.
-        around: This width and its neighbours, as far as each model is wider; None for none.
+        around: This width and its neighbours, as far as each model is wider, and all GLU blocks
+            alone as well; None for none.
         workloads: As `measure.workloads_of` takes them.
         rounds: Of each workload, at least 5.
         seed: Of prompts and of the order of models.
         data: Folder of the documents of the paper's workloads; None for the hub.
         energy: Whether joules are measured where there is a meter, 6 s for each round.
+        country: Whose electricity gives joules their CO2 (`"FRA"`); None for no CO2.
         dtype: None for the faster of bfloat16 and float32 on this machine.
         device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
 
     Raises:
-        RunError: No model, a model twice, no workload, or too few rounds.
+        RunError: No model, a model twice, no workload, too few rounds, or a country without energy.
         TargetError: A width cannot be read.
     """
 
@@ -41,6 +43,7 @@ class CostSettings:
     seed: int = 0
     data: str | None = None
     energy: bool = True
+    country: str | None = None
     dtype: str | None = None
     device: str | None = None
 
@@ -53,6 +56,8 @@ class CostSettings:
                 f"costs take at least {measure.LEAST_ROUNDS} rounds and one workload; "
                 f"got {self.rounds} and {len(self.workloads)}"
             )
+        if self.country is not None and not self.energy:
+            raise RunError(f"CO2 of {self.country} follows from energy, which is not asked for")
         for asked in self.widths:
             Network("ppm", asked).target  # noqa: B018  read, so that it is looked at
 

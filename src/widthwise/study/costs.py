@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from .. import __version__, measure
 from ..errors import RunError
@@ -17,7 +18,7 @@ from ..stats import median_with_error
 from .cost_settings import CostSettings, around
 from .folder import RECORDS, agreed_settings, locked, write_settings
 from .parent import Network, Parent, checked_device, default_device, default_dtype
-from .quantities import QUANTITIES, described, placed, values_of
+from .quantities import Instruments, described, placed, quantities_of, values_of
 from .records import Record, append, load
 
 Progress = Callable[[float, str], None]
@@ -45,6 +46,7 @@ class CostStudy:
     ) -> None:
         self.folder = folder
         self.settings = settings
+        self.quantities = quantities_of(settings)
         self.records: dict[str, Record] = {}
         device = checked_device(settings.device or default_device())
         self.parents = tuple(
@@ -79,6 +81,11 @@ class CostStudy:
             seed=self.settings.seed,
         )
 
+    @cached_property
+    def _intensity(self) -> measure.Intensity | None:
+        country = self.settings.country
+        return None if country is None else measure.carbon_intensity(country)
+
     def _name(self, parent: Parent) -> str:
         """What a record calls a model: as asked for where two have one name."""
         names = [other.checkpoint.name for other in self.parents]
@@ -98,7 +105,8 @@ class CostStudy:
 
     def _begin(self) -> None:
         """Agree with the folder on the settings, and take its records up."""
-        self.entries, self.workloads  # noqa: B018  what is out of range is said before any work
+        # what cannot be is said before any work
+        self.entries, self.workloads, self._intensity  # noqa: B018
         prints = [parent.digest for parent in self.parents]
         asked = {"widthwise": __version__, **asdict(self.settings), "weights": prints}
         begun = agreed_settings(self.folder, json.loads(json.dumps(asked)))
@@ -110,7 +118,7 @@ class CostStudy:
         known = {record.cell: record for record in load(self.folder / RECORDS)}
         for parent, network in self.entries:
             for work in self.workloads:
-                for quantity in QUANTITIES:
+                for quantity in self.quantities:
                     key = self._key(parent, network, work, quantity)
                     if key in known:
                         self.records[key] = known[key]
@@ -126,47 +134,67 @@ class CostStudy:
         """Load everything, and measure these workloads."""
         self._check_memory()
         self._on_progress(0.0, "ceilings of the device")
-        ceilings = measure.measure_ceilings(self.parents[0].device, str(self.parents[0].dtype))
+        device, dtype = self.parents[0].device, str(self.parents[0].dtype)
+        ceilings = measure.measure_ceilings(device, dtype)
         models = {}
         for number, (parent, network) in enumerate(self.entries):
             self._on_progress(0.0, f"loading {parent.checkpoint.name}, {network.label}")
             plan = parent.plan(network)
             models[str(number)] = apply(parent.dense, plan) if plan else parent.dense
-        meter = measure.find_meter(self.parents[0].device) if self.settings.energy else None
+        meter = measure.find_meter(device) if self.settings.energy else None
         if isinstance(meter, measure.Meter):
             self._on_progress(0.0, "power at rest")
             meter.idle()
-        steps = len(models) * (self.settings.rounds + 1)
+        instruments = Instruments(ceilings=ceilings, meter=meter, intensity=self._intensity)
         for number, work in enumerate(missing):
-            start = time.perf_counter()
-            costs = measure.measure_costs(
-                models,
-                [work],
-                rounds=self.settings.rounds,
-                seed=self.settings.seed,
-                meter=meter,
-                on_step=lambda done, number=number, work=work: self._on_progress(  # type: ignore[misc]
-                    (number + done / steps) / len(missing), f"{work.name}: all in turn"
-                ),
-            )
-            seconds = (time.perf_counter() - start) / (len(costs) * len(QUANTITIES))
-            for (parent, network), cost in zip(self.entries, costs, strict=True):
-                self._store(parent, network, cost, ceilings, meter, seconds)
+            self._on_progress(number / len(missing), f"{work.name}: attention and threads")
+            self._measure_one(models, work, instruments, number / len(missing), 1 / len(missing))
+
+    def _measure_one(
+        self,
+        models: Mapping[str, Any],
+        work: measure.Workload,
+        instruments: Instruments,
+        begun: float,
+        share: float,
+    ) -> None:
+        """Measure a workload, a `share` of all the work of which `begun` is done, and store it."""
+        start = time.perf_counter()
+        rounds, seed = self.settings.rounds, self.settings.seed
+        steps = len(models) * (rounds + 1)
+        with_blocks = self.settings.around is not None
+
+        def on_step(done: int) -> None:
+            self._on_progress(begun + share * done / steps, f"{work.name}: all in turn")
+
+        meter = instruments.meter
+        costs = measure.measure_costs(
+            models, [work], rounds=rounds, seed=seed, meter=meter, on_step=on_step
+        )
+        blocks: Sequence[measure.BlockCost | None] = [None] * len(costs)
+        if with_blocks:
+            self._on_progress(begun + share, f"{work.name}: GLU blocks alone")
+            with measure.using(costs[0].setting, models.values()):
+                blocks = measure.measure_blocks(models, work, rounds=rounds, seed=seed)
+        seconds = (time.perf_counter() - start) / (len(costs) * len(self.quantities))
+        for (parent, network), cost, block in zip(self.entries, costs, blocks, strict=True):
+            self._store(parent, network, cost, block, instruments, seconds)
 
     def _store(
         self,
         parent: Parent,
         network: Network,
         cost: measure.Cost,
-        ceilings: measure.Ceilings,
-        meter: measure.Meter | measure.Unavailable | None,
+        block: measure.BlockCost | None,
+        instruments: Instruments,
         seconds: float,
     ) -> None:
         """All quantities of a cell, in one write."""
         records = []
-        for quantity, unit in QUANTITIES.items():
-            values, reason = values_of(cost, quantity, meter)
+        for quantity, unit in self.quantities.items():
+            values, reason = values_of(quantity, cost, block, instruments)
             median = median_with_error(values, seed=self.settings.seed) if values else None
+            place = placed(parent, network, cost, quantity, values, instruments.ceilings)
             record = parent.record(
                 network,
                 cell=self._key(parent, network, cost.workload, quantity),
@@ -180,10 +208,7 @@ class CostStudy:
                 items=values,
                 reason=reason,
                 duration_sec=seconds,
-                settings={
-                    **described(cost, ceilings, meter),
-                    **placed(parent, network, cost, quantity, values, ceilings),
-                },
+                settings={**described(cost, instruments), **place},
             )
             records.append(record)
         append(self.folder / RECORDS, records)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import measure
 from ..arch import decode_traffic, prefill_traffic
+from .cost_settings import CostSettings
 from .parent import Network, Parent
 
-QUANTITIES = {  # of every workload, and their units
+_WHOLE = {  # of every workload, and their units
     "ttft": "sec",
     "tpot": "sec",
     "throughput": "tokens_per_sec",
@@ -20,29 +21,70 @@ QUANTITIES = {  # of every workload, and their units
     "allocated": "bytes",
     "resident": "bytes",
 }
+_BLOCKS = {"block_prefill": "sec", "block_decode": "sec"}
+_CO2 = {"co2": "grams_per_token"}
+_OF_ROUND = {"ttft": "first_sec", "tpot": "next_sec", "throughput": "tokens_per_sec"}
+
+
+def quantities_of(settings: CostSettings) -> dict[str, str]:
+    """What is measured of every workload, and the units."""
+    blocks = _BLOCKS if settings.around is not None else {}
+    return {**_WHOLE, **(_CO2 if settings.country is not None else {}), **blocks}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruments:
+    """What a run measures with.
+
+    Attributes:
+        ceilings: Of the device.
+        meter: Of energy; None where it was not asked for.
+        intensity: Of the electricity; None where no country was named.
+    """
+
+    ceilings: measure.Ceilings
+    meter: measure.Meter | measure.Unavailable | None
+    intensity: measure.Intensity | None
 
 
 def values_of(
-    cost: measure.Cost, quantity: str, meter: measure.Meter | measure.Unavailable | None
+    quantity: str,
+    cost: measure.Cost,
+    block: measure.BlockCost | None,
+    instruments: Instruments,
 ) -> tuple[tuple[float, ...], str | None]:
     """Value of each round, or none and the reason."""
+    if quantity in _BLOCKS:
+        assert block is not None
+        return getattr(block, f"{quantity.removeprefix('block_')}_sec"), block.reason
     if cost.reason is not None:
         return (), cost.reason
     if quantity in ("allocated", "resident"):
         size = getattr(cost.working, f"{quantity}_bytes")
         return ((float(size),), None) if size is not None else ((), f"{cost.device} keeps no count")
-    if quantity in ("joules", "net_joules"):
-        if not isinstance(meter, measure.Meter):
-            return (), meter.reason if meter else "energy was not asked for"
-        name = "gross" if quantity == "joules" else "net"
-        found = [(getattr(r.energy, name), r.energy and r.energy.reason) for r in cost.rounds]
-        lacking = next((reason for value, reason in found if value is None), None)
-        return ((), lacking) if lacking else (tuple(value for value, _ in found), None)
-    name = {"ttft": "first_sec", "tpot": "next_sec", "throughput": "tokens_per_sec"}[quantity]
-    values = [getattr(r, name) for r in cost.rounds]
+    if quantity in ("joules", "net_joules", "co2"):
+        return _energy_of(quantity, cost, instruments)
+    values = [getattr(r, _OF_ROUND[quantity]) for r in cost.rounds]
     if None in values:
         return (), "a single new token has no next one"
     return tuple(values), None
+
+
+def _energy_of(
+    quantity: str, cost: measure.Cost, instruments: Instruments
+) -> tuple[tuple[float, ...], str | None]:
+    meter, intensity = instruments.meter, instruments.intensity
+    if not isinstance(meter, measure.Meter):
+        return (), meter.reason if meter else "energy was not asked for"
+    name = "net" if quantity == "net_joules" else "gross"
+    found = [(getattr(r.energy, name), r.energy and r.energy.reason) for r in cost.rounds]
+    lacking = next((reason for value, reason in found if value is None), None)
+    if lacking:
+        return (), lacking
+    values = tuple(value for value, _ in found)
+    if quantity == "co2" and intensity is not None:
+        values = tuple(measure.grams_per_token(joules, intensity) for joules in values)
+    return values, None
 
 
 def placed(
@@ -53,7 +95,7 @@ def placed(
     values: Sequence[float],
     ceilings: measure.Ceilings,
 ) -> dict[str, Any]:
-    """Where a time stands under the roofline; nothing for what is no time."""
+    """Where a time of the whole model stands under the roofline; nothing for what is no time."""
     if quantity not in ("ttft", "tpot") or not values:
         return {}
     architecture, width = parent.checkpoint.architecture, parent.width(network)
@@ -76,12 +118,9 @@ def placed(
     return {"flops": flops / times, "moved_bytes": moved / times, **asdict(place)}
 
 
-def described(
-    cost: measure.Cost,
-    ceilings: measure.Ceilings,
-    meter: measure.Meter | measure.Unavailable | None,
-) -> dict[str, Any]:
+def described(cost: measure.Cost, instruments: Instruments) -> dict[str, Any]:
     """What else a record says of how it was measured."""
+    meter, intensity = instruments.meter, instruments.intensity
     work, states = cost.workload, [r.conditions for r in cost.rounds]
     clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
     heats = [state.temperature_c for state in states if state.temperature_c is not None]
@@ -93,10 +132,14 @@ def described(
         "new_tokens": work.new_tokens,
         "batch": work.batch,
         "weight_bytes": cost.weight_bytes,
+        **asdict(cost.setting),
+        "decoding": cost.decoding,
+        "decoding_reason": cost.decoding_reason,
         "clock_mhz": statistics.median(clocks) if clocks else None,
         "temperature_c": max(heats, default=None),
         "load": max(loads, default=None),
         "is_busy": any(state.is_busy for state in states),
-        "ceilings": asdict(ceilings),
+        "ceilings": asdict(instruments.ceilings),
         "meter": None if not isinstance(meter, measure.Meter) else [meter.source, meter.scope],
+        "intensity": None if intensity is None else asdict(intensity),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -202,19 +202,29 @@ def out_of_memory(error: Exception) -> bool:
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """No dropout while open; and on a CPU, keys and values are not copied for each query head.
+    """No dropout while open; and on a CPU, `grouped_attention`."""
+    training = model.training
+    model.eval()
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    try:
+        with grouped_attention() if on_cpu else nullcontext():
+            yield
+    finally:
+        model.train(training)
+
+
+@contextmanager
+def grouped_attention() -> Iterator[None]:
+    """While open, `sdpa` does not copy keys and values for each query head.
 
     transformers spares that copy where there is no mask, since some kernels of a GPU cannot do
     both. That of a CPU can.
     """
-    training, asked = model.training, os.environ.get(_GROUPED)
-    model.eval()
-    if next(model.parameters()).device.type == "cpu":
-        os.environ.setdefault(_GROUPED, "1")
+    asked = os.environ.get(_GROUPED)
+    os.environ.setdefault(_GROUPED, "1")
     try:
         yield
     finally:
-        model.train(training)
         if asked is None:
             os.environ.pop(_GROUPED, None)
 

@@ -1,0 +1,164 @@
+"""How new tokens are written: each step called from Python, or replayed from a CUDA graph.
+
+A small model on a GPU computes a step faster than Python can ask for it. A graph holds all that a
+step asks of the device, and needs to be asked for once. It works on fixed addresses, so keys and
+values are kept in a cache that does not grow (transformers' `StaticCache`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from ..evaluate.engine import out_of_memory
+from .workloads import Workload
+
+if TYPE_CHECKING:
+    import torch
+
+_WARM_UPS = 3  # steps before a capture, so that libraries have chosen their kernels and buffers
+
+Decoding = Literal["called", "captured"]
+
+
+class Writer(Protocol):
+    """Reads a batch of prompts and writes after them, the most probable token each time."""
+
+    token: torch.Tensor
+
+    def ready(self) -> None:
+        """Forget the batch before."""
+
+    def start(self, prompts: torch.Tensor) -> None:
+        """Read prompts, shape (rows, length), and write `token`, shape (rows, 1)."""
+
+    def step(self) -> None:
+        """Write the next one."""
+
+
+class Called:
+    """Each step is a call of the model; its cache grows by a token."""
+
+    token: torch.Tensor
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._cache: Any = None
+
+    def ready(self) -> None:
+        self._cache = None
+
+    def start(self, prompts: torch.Tensor) -> None:
+        self._write(self._model(prompts, use_cache=True, logits_to_keep=1))
+
+    def step(self) -> None:
+        self._write(self._model(self.token, use_cache=True, past_key_values=self._cache))
+
+    def _write(self, out: Any) -> None:
+        self._cache = out.past_key_values
+        self.token = out.logits[:, -1:].argmax(-1)
+
+
+class Static:
+    """Each step is a call of the model; its cache has its final size from the beginning.
+
+    Every step attends to the whole cache behind a mask.
+
+    Args:
+        model: On its device.
+        rows: Of every batch.
+        length: Tokens of the longest text, prompt and continuation.
+    """
+
+    def __init__(self, model: Any, rows: int, length: int) -> None:
+        import torch
+        from transformers import StaticCache
+
+        self._model = model
+        length = max(length, _WARM_UPS + 1)
+        self._cache: Any = StaticCache(config=model.config, max_cache_len=length)
+        device = next(model.parameters()).device
+        self.token = torch.zeros(rows, 1, dtype=torch.long, device=device)
+
+    def ready(self) -> None:
+        self._cache.reset()
+
+    def start(self, prompts: torch.Tensor) -> None:
+        self._call(prompts)
+
+    def step(self) -> None:
+        self._call(self.token)
+
+    def _call(self, tokens: torch.Tensor) -> None:
+        out = self._model(tokens, use_cache=True, past_key_values=self._cache, logits_to_keep=1)
+        self.token.copy_(out.logits[:, -1:].argmax(-1))
+
+
+class Captured(Static):
+    """A step is captured once as a CUDA graph, then replayed; prompts are read by a call."""
+
+    def __init__(self, model: Any, rows: int, length: int) -> None:
+        import torch
+
+        super().__init__(model, rows, length)
+        device = self.token.device
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.inference_mode(), torch.cuda.device(device):
+            current, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            side.wait_stream(current)
+            with torch.cuda.stream(side):  # as a capture does: not on the default stream
+                for _ in range(_WARM_UPS):
+                    super().step()
+            current.wait_stream(side)
+            with torch.cuda.graph(self._graph):
+                super().step()
+
+    def step(self) -> None:
+        self._graph.replay()
+
+
+class Writers:
+    """The writers of a model on a workload, one for each number of rows, made when first needed.
+
+    Attributes:
+        decoding: How a step is done.
+        reason: Why steps are called on a device that could replay them; None otherwise.
+    """
+
+    def __init__(self, model: Any, work: Workload) -> None:
+        self._model = model
+        self._work = work
+        self._made: dict[int, Writer] = {}
+        on_cuda = next(model.parameters()).device.type == "cuda"
+        self.reason = _obstacle(model, work) if on_cuda else None
+        self.decoding: Decoding = "captured" if on_cuda and self.reason is None else "called"
+
+    def __call__(self, rows: int) -> Writer:
+        if rows not in self._made:
+            self._made[rows] = self._make(rows)
+        return self._made[rows]
+
+    def _make(self, rows: int) -> Writer:
+        if self.decoding == "captured":
+            try:
+                return Captured(self._model, rows, self._work.longest)
+            except RuntimeError as error:
+                if out_of_memory(error):
+                    raise
+                self.decoding, self.reason = "called", f"a step cannot be captured: {error}"
+                self._made.clear()
+        return Called(self._model)
+
+
+def _obstacle(model: Any, work: Workload) -> str | None:
+    """Why a step of this model must not be captured, or None.
+
+    A layer with a window keeps its place in a Python number, which a graph would freeze.
+    """
+    from transformers import StaticCache
+    from transformers.cache_utils import StaticLayer
+
+    if work.new_tokens == 1:
+        return "a single new token needs no step"
+    layers = StaticCache(config=model.config, max_cache_len=work.longest).layers
+    strange = {type(layer).__name__ for layer in layers if type(layer) is not StaticLayer}
+    return f"its cache has layers of type {', '.join(sorted(strange))}" if strange else None

@@ -1,0 +1,86 @@
+"""Writers: whichever way a step is done, the same tokens come out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from families import tiny, tokens
+
+from widthwise.measure import run_pass, workload
+from widthwise.measure.writers import Called, Captured, Static, Writer, Writers, _obstacle
+
+NEW = 6
+
+
+def written(writer: Writer, prompts: torch.Tensor) -> torch.Tensor:
+    """All new tokens, shape (rows, NEW)."""
+    with torch.inference_mode():
+        writer.ready()
+        writer.start(prompts)
+        found = [writer.token.clone()]
+        for _ in range(NEW - 1):
+            writer.step()
+            found.append(writer.token.clone())
+    return torch.cat(found, dim=1)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "phi3", "granite", "stablelm", "olmo2"])
+def test_a_cache_of_final_size_changes_nothing(family: str) -> None:
+    """In float32, and for one batch after the other; a longer cache does not either."""
+    model = tiny(family)
+    called = Called(model)
+    for length in (11 + NEW, 40):
+        static = Static(model, rows=2, length=length)
+        for seed in (1, 2):
+            prompts = tokens(seed)
+            assert written(static, prompts).equal(written(called, prompts))
+
+
+def test_generate_writes_the_same() -> None:
+    model, prompts = tiny("llama"), tokens()
+    wanted = model.generate(
+        prompts, do_sample=False, min_new_tokens=NEW, max_new_tokens=NEW, eos_token_id=None
+    )
+    assert written(Called(model), prompts).equal(wanted[:, prompts.shape[1] :])
+
+
+def test_there_is_a_writer_for_each_number_of_rows() -> None:
+    writers = Writers(tiny("llama"), workload("5x3x2"))
+    assert (writers.decoding, writers.reason) == ("called", None)  # a CPU has nothing to replay
+    assert writers(2) is writers(2) is not writers(1)
+
+
+def test_a_step_that_cannot_be_captured_is_called(llama: Any) -> None:
+    """Here because there is no CUDA; the work is done all the same, and the record says why."""
+    if torch.cuda.is_available():
+        pytest.skip("a step can be captured here")
+    work = workload("5x3")
+    writers = Writers(llama, work)
+    writers.decoding = "captured"  # as if the model were on CUDA
+    assert run_pass(llama, work, writers=writers).next_sec is not None
+    assert writers.decoding == "called"
+    assert writers.reason is not None
+    assert writers.reason.startswith("a step cannot be captured: ")
+
+
+def test_what_a_graph_would_freeze_is_named() -> None:
+    assert _obstacle(tiny("llama"), workload("5x3")) is None
+    assert _obstacle(tiny("llama"), workload("5x1")) == "a single new token needs no step"
+    windows = tiny("gemma2", sliding_window=4)
+    assert _obstacle(windows, workload("5x3")) == (
+        "its cache has layers of type StaticSlidingWindowLayer"
+    )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("family", ["llama", "qwen3", "phi3"])
+def test_a_captured_step_writes_the_same(family: str) -> None:
+    model = tiny(family).cuda()
+    captured = Captured(model, rows=2, length=11 + NEW)
+    for seed in (1, 2):
+        prompts = tokens(seed).cuda()
+        assert written(captured, prompts).equal(written(Called(model), prompts))
+    assert Writers(model, workload("5x3")).decoding == "captured"

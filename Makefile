@@ -16,6 +16,7 @@ check: .venv/dev
 bench: .venv/dev
 	$(BIN)/python benchmarks/prune.py
 	$(BIN)/python benchmarks/evaluate.py
+	$(BIN)/python benchmarks/alignment.py
 
 docs: .venv/dev
 	$(BIN)/python docs/cli_reference.py

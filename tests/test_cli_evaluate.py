@@ -114,6 +114,7 @@ def test_what_only_the_model_or_the_data_can_tell_is_one_line(
         (["--to", "0.01x"], "--to 0.01x asks for 0"),
         (["--suite", "helaswag"], "lm-eval has no task, group or tag 'helaswag'"),
         (["--suite", "paper:boolqq"], "suite paper has no task 'boolqq'"),
+        (["--suite", "paper:"], "suite paper has no task ''"),
         (["--suite", "absent.yaml"], "the task file absent.yaml is not there"),
         (["--suite", "boolq"], "boolq"),
         (["--limit", "boolq=3"], "a limit is set for 'boolq', which is none of the tasks: piqa"),

@@ -117,6 +117,9 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
         path.write_text(json.dumps({**json.loads(example().to_json()), **change}) + "\n")
         with pytest.raises(RunError, match=rf":1: a record has {next(iter(change))}"):
             load(path)
+    path.write_text(example().to_json().replace('"value": ', '"value": NaN, "was": ', 1) + "\n")
+    with pytest.raises(RunError, match=r":1: a record is not JSON: NaN is no number"):
+        load(path)
     path.write_bytes(b"\xff\n")
     with pytest.raises(RunError, match="cannot be read"):
         load(path)

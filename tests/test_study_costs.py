@@ -167,6 +167,17 @@ def test_a_finished_comparison_measures_nothing_again(
     assert done == ["3x4x1", "cut off", "5x1x2"]
 
 
+def test_lost_settings_are_written_anew(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """The records are still those of these settings, and no folder of somebody else's."""
+    out, settings = tmp_path / "out", settings_of(tiny_checkpoint, widths=())
+    records = CostStudy(out, settings).run()
+    (out / "study.json").unlink()
+    assert CostStudy(out, settings).run() == records
+    (out / "study.json").unlink()
+    others = settings_of(tiny_checkpoint, widths=(), seed=1)
+    assert not {r.cell for r in CostStudy(out, others).run()} & {r.cell for r in records}
+
+
 def test_two_models_stand_side_by_side(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Of one name: then by what was asked for."""
     other = tmp_path / "elsewhere" / tiny_checkpoint.name
@@ -241,6 +252,12 @@ def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words:
 
 def run(*words: Any) -> Result:
     return CliRunner().invoke(main, ["measure", *(str(word) for word in words)])
+
+
+def test_a_folder_is_the_same_with_a_slash(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    words = ("--workload", "3x1", "--device", "cpu", "--no-table", "-o", tmp_path / "out")
+    first, again = run(tiny_checkpoint, *words), run(f"{tiny_checkpoint}/", *words)
+    assert (first.exit_code, again.exit_code) == (0, 0), again.output
 
 
 def test_the_command_prints_a_table_a_workload(tiny_checkpoint: Path, tmp_path: Path) -> None:

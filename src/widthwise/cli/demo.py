@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from .options import dtype_option, out_option, seed_option
+from .options import dtype_option, model_name, out_option, seed_option
 
 
 @click.command(short_help="Measure MODEL at seven widths.", epilog="Example: widthwise demo")
-@click.argument("model", default="smollm2")
+@click.argument("model", default="smollm2", type=model_name)
 @out_option(
     "widthwise-demo", "Folder of records, report and checkpoint; an interrupted demo goes on there."
 )

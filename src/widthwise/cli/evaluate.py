@@ -18,6 +18,7 @@ from .options import (
     data_option,
     device_option,
     dtype_option,
+    model_name,
     names,
     out_option,
     seed_option,
@@ -56,7 +57,7 @@ def _points(value: str) -> float:
     short_help="Measure what MODEL knows, at any widths.",
     epilog="Example: widthwise evaluate smollm2 --suite embedded --limit 200 --to 2.4x,1.6x",
 )
-@click.argument("model")
+@click.argument("model", type=model_name)
 @click.option(
     "--suite",
     "tasks",

@@ -14,6 +14,7 @@ from .options import (
     data_option,
     device_option,
     dtype_option,
+    model_name,
     names,
     out_option,
     seed_option,
@@ -24,7 +25,7 @@ from .options import (
     short_help="Measure what MODELS cost to run, side by side.",
     epilog="Example: widthwise measure smollm2 --to 2.4x,1.6x --workload 512x32,128x32x8",
 )
-@click.argument("models", nargs=-1, required=True)
+@click.argument("models", nargs=-1, required=True, type=model_name)
 @click.option(
     "--to",
     type=names,

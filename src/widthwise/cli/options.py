@@ -63,6 +63,11 @@ def asked_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...
     )
 
 
+def model_name(value: str) -> str:
+    """A MODEL; a folder is the same one with and without a slash at its end."""
+    return value.rstrip("/") or value
+
+
 def plan_options(command: Command) -> Command:
     """How a width is asked for and how neurons are chosen; `planned` turns them into a plan."""
     for option in reversed(

@@ -82,9 +82,9 @@ def wanted_tasks(names: Sequence[str]) -> tuple[Wanted, ...]:
     """
     wanted: list[Wanted] = []
     for name in names:
-        suite, _, one = name.partition(":")
+        suite, colon, one = name.partition(":")
         asked: dict[str, int | None] = {name: None}
-        if suite in SUITES and not one:
+        if suite in SUITES and not colon:
             asked = {**SUITES[suite]}
         elif suite in SUITES and one.removesuffix(CHAT) in SUITES[suite]:
             asked = {one: SUITES[suite][one.removesuffix(CHAT)]}

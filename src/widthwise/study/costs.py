@@ -137,10 +137,11 @@ class CostStudy:
         device, dtype = self.parents[0].device, str(self.parents[0].dtype)
         ceilings = measure.measure_ceilings(device, dtype)
         models = {}
-        for number, (parent, network) in enumerate(self.entries):
-            self._on_progress(0.0, f"loading {parent.checkpoint.name}, {network.label}")
+        for parent, network in self.entries:
+            name = f"{self._name(parent)}, {network.label}"
+            self._on_progress(0.0, f"loading {name}")
             plan = parent.plan(network)
-            models[str(number)] = apply(parent.dense, plan) if plan else parent.dense
+            models[name] = apply(parent.dense, plan) if plan else parent.dense
         meter = measure.find_meter(device) if self.settings.energy else None
         if isinstance(meter, measure.Meter):
             self._on_progress(0.0, "power at rest")

@@ -25,7 +25,7 @@ def locked(folder: Path) -> Iterator[None]:
         OutputError: It cannot be written, or another process is running a study in it.
         RunError: It holds other files and no study; nothing is written into it then.
     """
-    if folder.is_dir() and not (folder / SETTINGS).exists():
+    if folder.is_dir() and not any((folder / name).exists() for name in (SETTINGS, RECORDS)):
         foreign = sorted(p.name for p in folder.iterdir() if p.name != ".lock")
         if foreign:
             raise RunError(f"{folder} holds other files ({foreign[0]}) and no study; name another")
@@ -60,8 +60,8 @@ def agreed_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]
         left_open = [key for key in _OPEN if key in settings and settings[key] is None]
         merged = {**settings, **{key: begun[key] for key in left_open}}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        cause = type(error).__name__
-        raise RunError(f"{path}: not the settings of a study ({cause}); remove it") from error
+        what = f"not the settings of a study ({type(error).__name__}); remove it to go on"
+        raise RunError(f"{path}: {what}") from error
     for key, value in merged.items():
         asked = json.loads(json.dumps(value))
         if asked != begun.get(key):

@@ -71,7 +71,7 @@ class Record:
     def from_json(cls, line: str) -> Record:
         """Inverse of `to_json`; unknown or missing fields are an error."""
         try:
-            data = json.loads(line)
+            data = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise RunError(f"a record is not JSON: {error}") from error
         known = {f.name for f in fields(cls)}
@@ -84,6 +84,10 @@ class Record:
         if not all(isinstance(item, int | float) for item in data["items"]):
             raise RunError("a record has items that are no numbers")
         return cls(**{**data, "items": tuple(data["items"])})
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 _NUMBER, _MAYBE = (int, float), (int, float, type(None))

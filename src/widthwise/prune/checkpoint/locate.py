@@ -79,10 +79,11 @@ def loaded(path: Path, load: Callable[[Path], Any]) -> Any:
     """`load(path)`, where `load` is some `from_pretrained` of transformers.
 
     Raises:
-        CheckpointError: transformers cannot load it, in the first line of its words.
+        CheckpointError: transformers cannot load it, in the first sentence of its message.
     """
     try:
         return load(path)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        cause = str(error).strip().split("\n")[0]
+        lines = [line.strip() for line in str(error).strip().split("\n")]
+        cause = " ".join(lines) if lines[0].endswith(":") else lines[0]  # a list goes on below
         raise CheckpointError(f"{path}: transformers cannot load it: {cause}") from error

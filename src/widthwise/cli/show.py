@@ -25,8 +25,8 @@ _KEY = "Scores and speeds ± one standard error; differences and ratios with 95 
 _COST_KEY = (
     "Medians over rounds ± one standard error; ratios within rounds, with 95 % intervals. At the "
     "limit: the least time that the device's best product and copy allow, over the measured one; "
-    "bound by compute, memory, or the host (neither explains the time). Working memory: the most "
-    "beyond the weights."
+    "and which asks for the most time: to compute, to move bytes, or the host, to ask for it. "
+    "Working memory: the most beyond the weights."
 )
 
 

@@ -18,6 +18,8 @@ from .energy import Unavailable as Unavailable
 from .energy import Window as Window
 from .energy import find_meter as find_meter
 from .energy import per_token as per_token
+from .host import HostTime as HostTime
+from .host import host_time as host_time
 from .machine import Conditions as Conditions
 from .machine import Peak as Peak
 from .machine import free_bytes as free_bytes

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 LEAST_REPEATS = 5
 LEAST_ROUND_SEC = 0.05  # a clock read 1 us early or late, or one launch of 10 us, is then nothing
-# If moving bytes and computing never overlap, they take the sum of both times, which is at most
-# twice the longer: beyond, neither ceiling explains the time, nor do both of them together.
-DEVICE_FACTOR = 2.0
 _MOST_CALLS = 2**18  # in a round: torch takes about 1 us for the least of calls
 _DTYPES = ("bfloat16", "float16", "float32", "float64")
 _SHARE = 0.5  # of free memory; the rest is left to libraries' workspaces and other processes
@@ -70,12 +67,14 @@ class Place:
         least_sec: No less time would do.
         of_limit: `least_sec` / the measured time. Never clipped: it passes 1 where the work had
             less to move than was counted on, as when weights stay in the processor's caches.
-        bound: What the time is due to; see `place`.
+        bound: Which of compute, memory and host asks for the most time; see `place`.
+        host_sec: What the host needs to ask for the work; None where that is not known.
     """
 
     least_sec: float
     of_limit: float
     bound: Literal["compute", "memory", "host"]
+    host_sec: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,12 +144,17 @@ def measure_ceilings(
         raise RunError(f"{device} ran out of memory while its ceilings were measured") from error
 
 
-def place(flops: float, num_bytes: float, seconds: float, ceilings: Ceilings) -> Place:
+def place(
+    flops: float,
+    num_bytes: float,
+    seconds: float,
+    ceilings: Ceilings,
+    host_sec: float | None = None,
+) -> Place:
     """Where `seconds` stand that work of so many FLOPs and bytes took.
 
-    The rule of `bound`: where the time is at most `DEVICE_FACTOR` times `least_sec`, it is the
-    ceiling that asks for more of it, `"compute"` if both ask for the same. Else it is `"host"`:
-    neither ceiling explains the time, which is lost on launches, the interpreter, kernels that are
+    The rule of `bound`: of the time to compute, the time to move and the time to ask, the longest;
+    of equals, the first. Far from the limit, a bound of compute or memory means kernels that are
     too small or of an ill shape for the device, or other work on a busy machine.
 
     Args:
@@ -158,6 +162,8 @@ def place(flops: float, num_bytes: float, seconds: float, ceilings: Ceilings) ->
         num_bytes: That it moves at least, read and written.
         seconds: That it took; of a GPU, until it was done and not only asked.
         ceilings: Of the device and the dtype that it ran with.
+        host_sec: What the host needs to ask for the work (`host_time`); None where that is not
+            known.
 
     Raises:
         RunError: A negative or infinite number, or a time or a ceiling of 0.
@@ -167,7 +173,7 @@ def place(flops: float, num_bytes: float, seconds: float, ceilings: Ceilings) ->
         ...     flops_per_sec=100e9, bytes_per_sec=10e9, device="cpu", dtype="float32", name="x"
         ... )
         >>> place(10e9, 2e9, 0.25, ceilings)  # 0.1 s to compute, 0.2 s to move
-        Place(least_sec=0.2, of_limit=0.8, bound='memory')
+        Place(least_sec=0.2, of_limit=0.8, bound='memory', host_sec=None)
     """
     rates = {name: getattr(ceilings, name) for name in ("flops_per_sec", "bytes_per_sec")}
     divisors = {"seconds": seconds, **rates}
@@ -178,10 +184,11 @@ def place(flops: float, num_bytes: float, seconds: float, ceilings: Ceilings) ->
     compute_sec = flops / ceilings.flops_per_sec
     memory_sec = num_bytes / ceilings.bytes_per_sec
     least_sec = max(compute_sec, memory_sec)
-    bound: Literal["compute", "memory", "host"] = "host"
-    if seconds <= DEVICE_FACTOR * least_sec:
-        bound = "compute" if compute_sec >= memory_sec else "memory"
-    return Place(least_sec=least_sec, of_limit=least_sec / seconds, bound=bound)
+    bound: Literal["compute", "memory", "host"]
+    bound = "compute" if compute_sec >= memory_sec else "memory"
+    if host_sec is not None and host_sec > least_sec:
+        bound = "host"
+    return Place(least_sec=least_sec, of_limit=least_sec / seconds, bound=bound, host_sec=host_sec)
 
 
 def _best_matmul(device: str, dtype: torch.dtype, trial: Trial) -> float:

@@ -163,7 +163,6 @@ class CostStudy:
         start = time.perf_counter()
         rounds, seed = self.settings.rounds, self.settings.seed
         steps = len(models) * (rounds + 1)
-        with_blocks = self.settings.around is not None
 
         def on_step(done: int) -> None:
             self._on_progress(begun + share * done / steps, f"{work.name}: all in turn")
@@ -173,13 +172,14 @@ class CostStudy:
             models, [work], rounds=rounds, seed=seed, meter=meter, on_step=on_step
         )
         blocks: Sequence[measure.BlockCost | None] = [None] * len(costs)
-        if with_blocks:
-            self._on_progress(begun + share, f"{work.name}: GLU blocks alone")
-            with measure.using(costs[0].setting, models.values()):
+        with measure.using(costs[0].setting, models.values()):
+            hosts = {p: measure.host_time(p.dense, work) for p in self.parents}
+            if self.settings.around is not None:
+                self._on_progress(begun + share, f"{work.name}: GLU blocks alone")
                 blocks = measure.measure_blocks(models, work, rounds=rounds, seed=seed)
         seconds = (time.perf_counter() - start) / (len(costs) * len(self.quantities))
         for (parent, network), cost, block in zip(self.entries, costs, blocks, strict=True):
-            self._store(parent, network, cost, block, instruments, seconds)
+            self._store(parent, network, cost, block, instruments, hosts[parent], seconds)
 
     def _store(
         self,
@@ -188,6 +188,7 @@ class CostStudy:
         cost: measure.Cost,
         block: measure.BlockCost | None,
         instruments: Instruments,
+        host: measure.HostTime,
         seconds: float,
     ) -> None:
         """All quantities of a cell, in one write."""
@@ -195,7 +196,7 @@ class CostStudy:
         for quantity, unit in self.quantities.items():
             values, reason = values_of(quantity, cost, block, instruments)
             median = median_with_error(values, seed=self.settings.seed) if values else None
-            place = placed(parent, network, cost, quantity, values, instruments.ceilings)
+            place = placed(parent, network, cost, quantity, values, instruments.ceilings, host)
             record = parent.record(
                 network,
                 cell=self._key(parent, network, cost.workload, quantity),

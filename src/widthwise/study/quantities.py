@@ -94,6 +94,7 @@ def placed(
     quantity: str,
     values: Sequence[float],
     ceilings: measure.Ceilings,
+    host: measure.HostTime,
 ) -> dict[str, Any]:
     """Where a time of the whole model stands under the roofline; nothing for what is no time."""
     if quantity not in ("ttft", "tpot") or not values:
@@ -114,7 +115,13 @@ def placed(
         moved += part.num_bytes
     times = len(cost.workload.batches) * (1 if quantity == "ttft" else new - 1)
     middle = statistics.median(values)
-    place = measure.place(flops / times, moved / times, middle, ceilings)
+    place = measure.place(
+        flops / times,
+        moved / times,
+        middle,
+        ceilings,
+        host.prefill_sec if quantity == "ttft" else host.step_sec,
+    )
     return {"flops": flops / times, "moved_bytes": moved / times, **asdict(place)}
 
 

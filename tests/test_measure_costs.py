@@ -118,9 +118,18 @@ def test_order_is_shuffled_by_the_seed() -> None:
 def test_a_prompt_beyond_the_context_is_a_reason(models: dict[str, Any]) -> None:
     context = models["wide"].config.max_position_embeddings
     works = [workload(f"{context}x1"), workload(f"{context - 1}x1"), workload("2x1")]
-    reasons = [cost.reason for cost in measure_costs(models, works)]
-    too_long = f"{context}x1x1 needs a context of {context + 1} tokens; the model's is {context}"
-    assert reasons == [too_long, None, None] * 2
+    costs = measure_costs(models, works)
+    too_long = f"{context}x1x1 needs a context of {context + 1} tokens"
+    assert [cost.reason for cost in costs[:3]] == [f"{too_long}; wide has {context}", None, None]
+    assert [cost.reason for cost in costs[3:]] == [f"{too_long}; narrow has {context}", None, None]
+
+
+def test_the_setting_is_that_of_a_model_that_can_do_the_work(models: dict[str, Any]) -> None:
+    models["wide"].config.max_position_embeddings = 8
+    models["wide"].set_attn_implementation("eager")
+    costs = measure_costs(models, [workload("9x2")])
+    assert (costs[0].reason is None, costs[1].reason is None) == (False, True)
+    assert models["wide"].config._attn_implementation == "eager"  # was not touched
 
 
 def test_a_batch_that_does_not_fit_leaves_the_others(models: dict[str, Any]) -> None:

@@ -231,9 +231,8 @@ def test_ceilings_of_this_machine(dtype: str) -> None:
     assert 1e6 < ceilings.flops_per_sec < 1e16
     assert 1e6 < ceilings.bytes_per_sec < 1e14
     assert (ceilings.device, ceilings.dtype) == ("cpu", dtype)
-    threads = torch.get_num_threads()
-    assert ceilings.name.endswith(f", {threads} thread" + "s" * (threads != 1))
-    assert len(ceilings.name.split(",")[0]) > 1
+    assert ceilings.threads == torch.get_num_threads()
+    assert len(ceilings.name) > 1
 
 
 def test_free_memory_is_some_of_the_machines() -> None:

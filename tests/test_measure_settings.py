@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from families import tiny
 from power_fakes import Bench
 
 from widthwise.measure import Setting, measure_costs, own_setting, workload
@@ -51,7 +52,7 @@ def slowed(llama: Any, bench: Bench) -> Callable[[dict[str, float], dict[int, fl
 @pytest.mark.parametrize("threads", [4, 2, 1])
 def test_the_fastest_is_found(best: str, threads: int, slowed: Any, bench: Bench) -> None:
     model = slowed({**SECONDS, best: 1.0}, {n: 1.0 + abs(n - threads) for n in (4, 2, 1)})
-    found = fastest_setting(model, workload("3x5"), clock=bench.clock)
+    found = fastest_setting([model], workload("3x5"), clock=bench.clock)
     assert found == Setting(attention=best, threads=threads)
     assert own_setting(model) == Setting(attention="sdpa", threads=4)
     assert GROUPED not in os.environ
@@ -67,8 +68,8 @@ def test_many_new_tokens_weigh_more_than_the_prompt(llama: Any, bench: Bench) ->
         return plain(ids, **kwargs)
 
     llama.forward = forward
-    assert fastest_setting(llama, workload("3x40"), clock=bench.clock).attention == "eager"
-    assert fastest_setting(llama, workload("3x2"), clock=bench.clock).attention != "eager"
+    assert fastest_setting([llama], workload("3x40"), clock=bench.clock).attention == "eager"
+    assert fastest_setting([llama], workload("3x2"), clock=bench.clock).attention != "eager"
 
 
 def test_eager_scores_that_would_fill_memory_are_not_tried(
@@ -78,20 +79,18 @@ def test_eager_scores_that_would_fill_memory_are_not_tried(
     scores = 2 * 10**2 * model.config.num_attention_heads * 8
     for free, attention in ((4 * scores, "eager"), (4 * scores - 1, "sdpa, grouped")):
         monkeypatch.setattr("widthwise.measure.settings.free_bytes", lambda device, f=free: f)
-        found = fastest_setting(model, workload("10x2x2"), clock=bench.clock)
+        found = fastest_setting([model], workload("10x2x2"), clock=bench.clock)
         assert found.attention == attention
 
 
-def test_an_attention_that_a_model_lacks_is_passed_over(
-    slowed: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = slowed({**SECONDS, "eager": 1.0}, dict.fromkeys((4, 2, 1), 1.0))
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not supported")
-
-    monkeypatch.setattr(model, "set_attn_implementation", refuse)
-    assert fastest_setting(model, workload("3x2"), clock=bench.clock).attention == "sdpa, grouped"
+def test_what_one_model_lacks_none_runs_with(llama: Any) -> None:
+    """Gemma 2 caps its scores, which sdpa cannot: whichever comes first, all run with eager."""
+    gemma = tiny("gemma2")
+    for models in ([llama, gemma], [gemma, llama]):
+        assert fastest_setting(models, workload("3x2")).attention == "eager"
+        assert (attention_of(llama), attention_of(gemma)) == ("sdpa", "eager")
+    costs = measure_costs({"llama": llama, "gemma": gemma}, [workload("3x2")])
+    assert [(cost.setting.attention, len(cost.rounds)) for cost in costs] == [("eager", 5)] * 2
 
 
 def test_all_models_run_with_the_setting(llama: Any) -> None:

@@ -46,9 +46,12 @@ def test_the_grid_has_all_of_its_corners() -> None:
     assert {w.batch for w in works} == {1, 8, 32}
 
 
-@pytest.mark.parametrize("text", ["", "512", "512x", "x32", "512x32x8x1", "5.5x3", "-5x3", "grids"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "512", "512x", "x32", "512x32x8x1", "5.5x3", "-5x3", "grids", "٣x3", "1x1x12345678"],
+)
 def test_another_form_is_refused_with_the_forms_there_are(text: str) -> None:
-    with pytest.raises(RunError, match=r"PROMPTxNEWxBATCH \(512x32x8\), grid, paper, hellaswag-b1"):
+    with pytest.raises(RunError, match=r"PROMPTxNEWxBATCH \(512x32x8, .*\), grid, paper, hell"):
         workloads_of([text], None)
 
 

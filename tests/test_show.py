@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 from report_records import make_records, sweep_records
+from rich.console import Console
 
-from widthwise.cli.show import _line, print_table
+from widthwise.cli.show import _line, _parts, _print_rows, print_table
 from widthwise.report import answer, missing_notes, score_tables
 
 
@@ -43,6 +44,20 @@ def test_a_narrow_terminal_wraps_within_its_columns(
     assert max(map(len, printed.splitlines())) <= 80
     verdicts = [row[4] for task in score_tables(sweep_records()) for row in task.rows]
     assert printed.count("degrades") == verdicts.count("degrades")  # none is cut off
+
+
+def test_columns_that_do_not_fit_come_below(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(width=30, highlight=False)
+    header, rows = ["name", "first", "second", "third"], [["a", "1" * 9, "2" * 9, "3" * 12]]
+    _print_rows(console, header, rows, [0] * 4)
+    assert capsys.readouterr().out.split() == [
+        *("name", "first", "second", "a", "1" * 9, "2" * 9),
+        *("name", "third", "a", "3" * 12),
+    ]
+    # one by one where the console is narrower than any two
+    assert _parts([9, 9, 9], 10) == [[0, 1], [0, 2]]
+    assert _parts([4, 4, 4], 16) == [[0, 1, 2]]
+    assert _parts([4, 4, 4], 15) == [[0, 1], [0, 2]]
 
 
 def test_a_record_is_one_short_line() -> None:

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from power_fakes import Bench, Load, gpu_meter
+from safetensors.torch import load_file, save_file
 
 from widthwise import measure
 from widthwise.arch import counts_at
 from widthwise.cli import main
-from widthwise.errors import OutputError, RunError, TargetError
+from widthwise.errors import CheckpointError, OutputError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
 from widthwise.study import CostSettings, CostStudy, Record, around, load
 from widthwise.study.folder import locked
@@ -170,6 +172,57 @@ def test_a_finished_comparison_measures_nothing_again(
     assert done == ["3x4x1", "cut off", "5x1x2"]
 
 
+@pytest.mark.parametrize("kept", [1, 6, 7, 8, 13])
+def test_a_workload_cut_short_is_measured_again(
+    kept: int, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """As a full disk or a kill may leave it: some of its lines, and half of the next."""
+    settings = settings_of(tiny_checkpoint, widths=("40%",))
+    whole = CostStudy(tmp_path / "whole", settings).run()
+    (tmp_path / "cut").mkdir()
+    shutil.copy(tmp_path / "whole" / "study.json", tmp_path / "cut")
+    lines = (tmp_path / "whole" / "records.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "cut" / "records.jsonl").write_text("".join(lines[:kept]) + lines[kept][:40])
+    records = CostStudy(tmp_path / "cut", settings).run()
+    assert [r.cell for r in records] == [r.cell for r in whole]
+    assert len(cost_tables(records)) == 2
+    assert CostStudy(tmp_path / "cut", settings).run() == records
+
+
+def test_an_incomplete_checkpoint_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """transformers would put random numbers in the place of what is missing."""
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "lacking")
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.self_attn.q_proj.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    study = CostStudy(tmp_path / "out", settings_of(folder, widths=()))
+    with pytest.raises(CheckpointError, match=r"lacks 1 tensors .*layers\.1\.self_attn\.q_proj"):
+        study.run()
+
+
+def test_other_threads_are_another_comparison(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    settings, threads = settings_of(tiny_checkpoint, widths=()), torch.get_num_threads()
+    CostStudy(tmp_path / "out", settings).run()
+    torch.set_num_threads(threads + 1)
+    try:
+        with pytest.raises(RunError, match=f"begun with threads {threads}, not {threads + 1}"):
+            CostStudy(tmp_path / "out", settings).run()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_widths_of_two_names_and_of_none_are_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny_checkpoint, widths=("40%", "31"), around=31)
+    study = CostStudy(tmp_path / "out", settings)
+    assert [network.label for _, network in study.entries][:3] == ["dense", "ppm 32", "ppm 40%"]
+    name = tiny_checkpoint
+    assert f"{name}: ppm 31 is 31 neurons wide, as is ppm 40%" in study.notes
+    for middle in (53, 64):
+        study = CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, around=middle))
+        with pytest.raises(RunError, match=f"must be below the model's 53 neurons; got {middle}"):
+            study.run()
+
+
 def test_lost_settings_are_written_anew(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """The records are still those of these settings, and no folder of somebody else's."""
     out, settings = tmp_path / "out", settings_of(tiny_checkpoint, widths=())
@@ -258,7 +311,7 @@ def run(*words: Any) -> Result:
 
 
 def test_a_folder_is_the_same_with_a_slash(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    words = ("--workload", "3x1", "--device", "cpu", "--no-table", "-o", tmp_path / "out")
+    words = ("--workload", "3x1", "--device", "cpu:0", "--no-table", "-o", tmp_path / "out")
     first, again = run(tiny_checkpoint, *words), run(f"{tiny_checkpoint}/", *words)
     assert (first.exit_code, again.exit_code) == (0, 0), again.output
 

@@ -100,9 +100,15 @@ def measure(
         data=None if data is None else str(data.resolve()),
         **options,
     )
-    _, records = run(partial(CostStudy, out, settings), lambda record: record.unit == "sec")
+    study, records = run(
+        partial(CostStudy, out, settings),
+        lambda record: record.unit == "sec" or not table,
+        with_model=len(models) > 1,
+    )
     if table:
         print_costs(records)
+    for note in study.notes:
+        click.echo(note)
     click.echo(f"records: {out / 'records.jsonl'}")
     if all(record.value is None for record in records if record.unit == "sec"):
         click.echo("nothing could be measured; the notes above say why", err=True)

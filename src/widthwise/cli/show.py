@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from ..study import Record
 
@@ -18,58 +19,52 @@ if TYPE_CHECKING:
 
     Study = TypeVar("Study", bound=_Runs)
 
-WIDE = 200  # columns of what is no terminal: more than any table takes
+WIDE = 400  # columns of what is no terminal: more than any table takes
 _GAP = 2  # spaces between two columns
 _KEY = "Scores and speeds ± one standard error; differences and ratios with 95 % intervals."
 
 _COST_KEY = (
-    "Medians over rounds ± one standard error; ratios within rounds, with 95 % intervals. At the "
-    "limit: the least time that the device's best product and copy allow, over the measured one; "
+    "Medians over rounds ± one standard error; ratios within rounds, with 95 % intervals (of times "
+    "below 1 is faster, of tokens/s above 1). At the limit: the least time that the device's best "
+    "product and copy allow, a CPU's with all its threads, over the measured one; "
     "and which asks for the most time: to compute, to move bytes, or the host, to ask for it. "
     "Working memory: the most beyond the weights."
 )
 
 
 def run(
-    make: Callable[..., Study], is_shown: Callable[[Record], bool] = lambda _: True
+    make: Callable[..., Study],
+    is_shown: Callable[[Record], bool] = lambda _: True,
+    *,
+    with_model: bool = False,
 ) -> tuple[Study, list[Record]]:
     """Run a study under a progress bar with the time that is left.
 
     Args:
         make: Makes the study from the keywords `on_record` and `on_progress`.
         is_shown: Which records get a line as they come.
+        with_model: Whether the line names the model.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich.markup import escape
     from transformers.utils import logging
 
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:32}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
     left = _TimeLeft()
-    with Progress(*columns, console=console) as bar:
+    with _progress(console) as bar:
         task = bar.add_task("preparing", total=1.0, left="")
 
         def on_progress(share: float, label: str) -> None:
             if not console.is_terminal and share == 0:
-                console.print(label)
-            bar.update(task, completed=share, description=label, left=left(share))
+                console.print(label, markup=False)
+            bar.update(task, completed=share, description=escape(label), left=left(share))
 
         def on_record(record: Record) -> None:
             if is_shown(record):
-                console.print(_line(record), highlight=False, markup=False)
+                name = f"{record.model}, " if with_model else ""
+                console.print(f"{name}{_line(record)}", highlight=False, markup=False)
 
         study = make(on_record=on_record, on_progress=on_progress)
         try:
@@ -78,6 +73,20 @@ def run(
             raise click.ClickException(
                 "interrupted; the same command goes on where it was"
             ) from None
+
+
+def _progress(console: Console) -> Progress:
+    """A bar with what is being done, and the time that has gone and that is left."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description:32}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+    )
 
 
 class _TimeLeft:
@@ -100,11 +109,13 @@ class _TimeLeft:
 
 def _line(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
-    from ..report import number
+    from ..report import milliseconds, number
 
     name = f"{record.criterion} {record.asked}" if record.criterion else "dense"
     if record.value is None:
         return f"{name:14} {record.quantity:10} missing: {record.reason}"
+    if record.unit == "sec":
+        return f"{name:14} {record.quantity:10} {milliseconds(record)}"
     value = f"{record.value:,.0f}"
     if record.unit not in ("count", "bytes"):
         value = number(record.value, record.unit)
@@ -180,16 +191,29 @@ def _say(console: Console, text: str, style: str = "") -> None:
 def _print_rows(
     console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
 ) -> None:
-    """A table without rules; columns are at least so wide, where all of them fit."""
+    """A table without rules; columns are at least so wide.
+
+    Where the console is narrower than all columns, they come in parts, each with the first one.
+    """
     from rich.markup import escape
     from rich.table import Table
 
-    fits = (
-        sum(widths) + _GAP * len(widths) <= console.width
-    )  # else rich would cut the last ones off
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
-    for name, width in zip(header, widths, strict=True):
-        table.add_column(escape(name), min_width=width if fits else None, vertical="top")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+    needed = [max(widths[i], *(len(row[i]) for row in (header, *rows))) for i in range(len(header))]
+    for part in _parts(needed, console.width):
+        table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+        for i in part:
+            table.add_column(escape(header[i]), min_width=widths[i], vertical="top")
+        for row in rows:
+            table.add_row(*(escape(row[i]) for i in part))
+        console.print(table)
+
+
+def _parts(needed: Sequence[int], width: int) -> list[list[int]]:
+    """Columns side by side, as many as fit; the first is in every part."""
+    parts: list[list[int]] = [[0]]
+    for i in range(1, len(needed)):
+        taken = sum(needed[k] + _GAP for k in (*parts[-1], i))
+        if len(parts[-1]) > 1 and taken - _GAP > width:
+            parts.append([0])
+        parts[-1].append(i)
+    return parts

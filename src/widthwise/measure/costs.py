@@ -137,8 +137,8 @@ def measure_costs(
         workloads: What they do, each in turn.
         rounds: That count, at least 5; one more goes before them to warm up and to measure memory.
         seed: Of prompts and of the order of models.
-        setting: Attention and threads; by default those with which the first model does the
-            workload fastest (`fastest_setting`).
+        setting: Attention and threads; by default those with which the first model that can do
+            the workload does it fastest (`fastest_setting`).
         meter: Of energy: then each visit repeats its pass until a window of 6 s is full.
         on_step: Called after each visit with the number of visits done, out of
             `len(models) * len(workloads) * (rounds + 1)`.
@@ -156,10 +156,13 @@ def measure_costs(
     costs: dict[tuple[str, str], Cost] = {}
     chance, done = random.Random(seed), 0
     for work in workloads:
-        chosen = setting or _fastest(models, work, clock)
+        able = [model for name, model in models.items() if not _too_long(name, model, work)]
+        first = next(iter(models.values()))
+        found = fastest_setting(able, work, clock=clock) if able and not setting else None
+        chosen = setting or found or own_setting(first)
         cells = [_Cell(n, model, work, chosen, Writers(model, work)) for n, model in models.items()]
         order = list(cells)
-        with using(chosen, models.values()):
+        with using(chosen, able):
             for number in range(rounds + 1):
                 chance.shuffle(order)
                 for cell in order:
@@ -170,14 +173,6 @@ def measure_costs(
     return [costs[name, work.name] for name in models for work in workloads]
 
 
-def _fastest(models: Mapping[str, Any], work: Workload, clock: Callable[[], float]) -> Setting:
-    """The setting for all, by the first model."""
-    first = next(iter(models.values()))
-    if _too_long(first, work) is not None:
-        return own_setting(first)
-    return fastest_setting(first, work, clock=clock)
-
-
 def _visit(
     cell: _Cell,
     is_warm_up: bool,
@@ -186,7 +181,7 @@ def _visit(
     clock: Callable[[], float],
 ) -> None:
     """One round of a cell; one that failed is left alone."""
-    cell.reason = cell.reason or _too_long(cell.model, cell.work)
+    cell.reason = cell.reason or _too_long(cell.name, cell.model, cell.work)
     if cell.reason is not None:
         return
     device = next(cell.model.parameters()).device
@@ -220,12 +215,12 @@ def _round(
     return Round(passes=tuple(passes), tokens=tokens, energy=joules, conditions=state)
 
 
-def _too_long(model: Any, work: Workload) -> str | None:
+def _too_long(name: str, model: Any, work: Workload) -> str | None:
     """Why a model cannot read so much, or None."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if not isinstance(context, int) or work.longest <= context:
         return None
-    return f"{work.name} needs a context of {work.longest} tokens; the model's is {context}"
+    return f"{work.name} needs a context of {work.longest} tokens; {name} has {context}"
 
 
 def _weight_bytes(model: Any) -> int:

@@ -49,7 +49,8 @@ class Ceilings:
             that work which mostly reads may come out a little faster.
         device: As asked for.
         dtype: Of the matrices, as torch names it (`"bfloat16"`).
-        name: Of the processor; on a CPU with the number of threads.
+        name: Of the processor.
+        threads: Of a CPU, with which both were measured; None on a GPU.
     """
 
     flops_per_sec: float
@@ -57,6 +58,7 @@ class Ceilings:
     device: str
     dtype: str
     name: str
+    threads: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,7 @@ def measure_ceilings(
             device=device,
             dtype=dtype,
             name=_name(device),
+            threads=torch.get_num_threads() if device == "cpu" else None,
         )
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RunError) or not out_of_memory(error):
@@ -275,8 +278,7 @@ def _name(device: str) -> str:
 
     if device != "cpu":
         return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{_cpu_model()}, {threads} {'thread' if threads == 1 else 'threads'}"
+    return _cpu_model()
 
 
 def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,35 +45,48 @@ def own_setting(model: Any) -> Setting:
 
 
 def fastest_setting(
-    model: Any, work: Workload, *, clock: Callable[[], float] = time.perf_counter
+    models: Sequence[Any], work: Workload, *, clock: Callable[[], float] = time.perf_counter
 ) -> Setting:
-    """The setting with which a model does a workload fastest; on a GPU, its own.
+    """The setting with which the first of the models does a workload fastest, and that all take.
 
     First fewer and fewer threads are tried, until fewer are slower; then the kinds of attention.
-    A trial is the first batch with few new tokens, from which the time of all is reckoned.
+    A trial is the first batch with few new tokens, from which the time of all is reckoned. On a GPU
+    nothing is tried: attention is the first model's own, if all take that.
 
     Args:
-        model: A causal language model, on its device.
-        work: What it will do.
+        models: Causal language models, on their device.
+        work: What they will do.
         clock: Seconds.
     """
-    own = own_setting(model)
-    if next(model.parameters()).device.type != "cpu":
+    first = models[0]
+    own = own_setting(first)
+    attentions = [a for a in (own.attention, *ATTENTIONS) if all(_takes(m, a) for m in models)]
+    own = replace(own, attention=attentions[0]) if attentions else own
+    if next(first.parameters()).device.type != "cpu":
         return own
     try:
-        return _fastest(model, work, own, clock)
+        return _fastest(first, work, own, attentions, clock)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         return own  # the measurement itself will say so
 
 
-def _fastest(model: Any, work: Workload, own: Setting, clock: Callable[[], float]) -> Setting:
+def _fastest(
+    model: Any,
+    work: Workload,
+    own: Setting,
+    attentions: Sequence[str],
+    clock: Callable[[], float],
+) -> Setting:
     best, best_sec = own, _trial_sec(model, work, own, clock)
     threads = own.threads // 2
-    while threads and (sec := _trial_sec(model, work, _with(own, threads), clock)) < best_sec:
-        best, best_sec, threads = _with(own, threads), sec, threads // 2
-    for attention in ATTENTIONS:
+    while threads:
+        setting = replace(own, threads=threads)
+        if (sec := _trial_sec(model, work, setting, clock)) >= best_sec:
+            break
+        best, best_sec, threads = setting, sec, threads // 2
+    for attention in dict.fromkeys(attentions):
         if attention != own.attention:
             setting = replace(best, attention=attention)
             if (sec := _trial_sec(model, work, setting, clock)) < best_sec:
@@ -81,25 +94,29 @@ def _fastest(model: Any, work: Workload, own: Setting, clock: Callable[[], float
     return best
 
 
-def _with(setting: Setting, threads: int) -> Setting:
-    return replace(setting, threads=threads)
+def _takes(model: Any, attention: str) -> bool:
+    """Whether a model can run with a kind of attention."""
+    own = str(model.config.get_text_config()._attn_implementation)
+    try:
+        _set_attention(model, attention)
+    except ValueError:  # transformers: this model has no such
+        return False
+    _set_attention(model, own)
+    return True
 
 
 def _trial_sec(model: Any, work: Workload, setting: Setting, clock: Callable[[], float]) -> float:
-    """Seconds that a batch of the workload would take; infinite where the model has no such."""
+    """Seconds that a batch of the workload would take; infinite where its scores are too many."""
     new_tokens = min(work.new_tokens, _TRIAL_TOKENS)
     prompts = work.prompt_tokens[: work.batch]
     trial = replace(work, prompt_tokens=prompts, new_tokens=new_tokens)
     if setting.attention == "eager" and _scores_bytes(model, trial) > _SHARE * free_bytes("cpu"):
         return math.inf
     seconds = []
-    try:
-        with using(setting, [model]):
-            for _ in range(1 + _TRIALS):
-                took = run_pass(model, trial, clock=clock)
-                seconds.append(took.first_sec + (took.next_sec or 0.0) * (work.new_tokens - 1))
-    except ValueError:  # transformers: this model has no such attention
-        return math.inf
+    with using(setting, [model]):
+        for _ in range(1 + _TRIALS):
+            took = run_pass(model, trial, clock=clock)
+            seconds.append(took.first_sec + (took.next_sec or 0.0) * (work.new_tokens - 1))
     return min(seconds[1:])
 
 

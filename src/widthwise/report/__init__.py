@@ -1,6 +1,6 @@
 """One self-contained page, figures, table and sentences, drawn from records and nothing else."""
 
-from .costs import COST_COLUMNS, CostTable, cost_tables
+from .costs import COST_COLUMNS, CostTable, cost_tables, milliseconds
 from .figures import CRITERION_STYLE, Style, plot_quality, plot_size, plot_speed
 from .page import write_page
 from .scores import BESIDE_CONTROL, COLUMNS, TaskScores, filled, score_tables
@@ -18,6 +18,7 @@ __all__ = [
     "answer",
     "cost_tables",
     "filled",
+    "milliseconds",
     "missing_notes",
     "network_rows",
     "number",

@@ -76,7 +76,10 @@ def _table(name: str, records: Sequence[Record]) -> CostTable:
         (_label(*place, one_model), *_cells(cells, first)) for place, cells in networks.items()
     )
     return CostTable(
-        workload=name, about=_about(first["ttft"]), rows=rows, notes=tuple(_notes(records))
+        workload=name,
+        about=_about([cells["ttft"] for cells in networks.values()]),
+        rows=rows,
+        notes=tuple(_notes(records)),
     )
 
 
@@ -90,7 +93,7 @@ def _cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
     ttft = cells["ttft"]
     row = [f"{ttft.width:,}", _megabytes(float(ttft.settings["weight_bytes"]))]
     for quantity in _TIMES:
-        row += [_milliseconds(cells[quantity]), _ratio(cells[quantity], first[quantity])]
+        row += [milliseconds(cells[quantity]), _ratio(cells[quantity], first[quantity])]
         row.append(_limit(cells[quantity]))
     throughput = cells["throughput"]
     row += [_plain(throughput, "{:,.1f}"), _ratio(throughput, first["throughput"])]
@@ -109,11 +112,12 @@ def _block_cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str
             row += ["-", ""]
             continue
         own, other = cells[quantity], first[quantity]
-        row += [_milliseconds(own), _ratio(own, other, scale=other.width / own.width)]
+        row += [milliseconds(own), _ratio(own, other, scale=other.width / own.width)]
     return row
 
 
-def _milliseconds(record: Record) -> str:
+def milliseconds(record: Record) -> str:
+    """A time with its error; - where it is missing."""
     if record.value is None:
         return "-"
     error = f" ± {1000 * record.standard_error:.2g}" if record.standard_error is not None else ""
@@ -148,23 +152,28 @@ def _paired(own: Record, first: Record) -> Estimate:
     return median_with_error([value / (first.value or 1.0) for value in own.items])
 
 
-def _about(record: Record) -> str:
+def _about(records: Sequence[Record]) -> str:
+    """What was done with what, as the first network tells that did it."""
+    record = next((record for record in records if record.value is not None), records[0])
     told = record.settings
     low, high = told["prompt_tokens"]
-    length = f"{low}" if low == high else f"{low} to {high}"
-    prompts = "1 prompt" if told["prompts"] == 1 else f"{told['prompts']} prompts"
-    new = "1 new token" if told["new_tokens"] == 1 else f"{told['new_tokens']} new tokens"
-    return (
-        f"{prompts} of {length} tokens, {new} each, batch {told['batch']}; "
-        f"{told['ceilings']['name']}, {told['dtype']}, {record.n} rounds; {_setting(told)}"
+    length = _count(high, "token") if low == high else f"{low} to {high} tokens"
+    about = (
+        f"{_count(told['prompts'], 'prompt')} of {length}, "
+        f"{_count(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
+        f"{told['ceilings']['name']}, {told['dtype']}"
     )
+    return f"{about}, {record.n} rounds; {_setting(told)}" if record.n else about
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _setting(told: Mapping[str, Any]) -> str:
     """What it ran with."""
     step = "steps replayed from a CUDA graph" if told["decoding"] == "captured" else "steps called"
-    threads = "1 thread" if told["threads"] == 1 else f"{told['threads']} threads"
-    return f"attention {told['attention']}, {threads}, {step}"
+    return f"attention {told['attention']}, {_count(told['threads'], 'thread')}, {step}"
 
 
 def _intensity(told: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 
 from .estimates import (
     Estimate,
+    Ratio,
     mean_with_error,
     median_with_error,
     paired_ratio,
@@ -18,6 +19,7 @@ __all__ = [
     "Difference",
     "Estimate",
     "Interval",
+    "Ratio",
     "Verdict",
     "beats_floor",
     "confidence_sequence",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -37,6 +38,30 @@ class Estimate:
             return float("-inf"), float("inf")
         half = NormalDist().inv_cdf((1 + confidence) / 2) * self.standard_error
         return self.value - half, self.value + half
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio(Estimate):
+    """A ratio of two numbers above 0.
+
+    Attributes:
+        log_error: Standard error of its logarithm; None where it is unknown.
+    """
+
+    log_error: float | None
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Normal interval of the logarithm: never below 0, and the inverse ratio says the same.
+
+        Example:
+            >>> low, high = Ratio(value=2.0, standard_error=0.2, log_error=0.1, n=25).interval()
+            >>> round(low, 3), round(high, 3)
+            (1.644, 2.433)
+        """
+        if self.log_error is None:
+            return 0.0, float("inf")
+        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.log_error
+        return self.value * math.exp(-half), self.value * math.exp(half)
 
 
 def mean_with_error(values: Sequence[float]) -> Estimate:
@@ -102,26 +127,35 @@ def ratio_with_error(numerator: Estimate, denominator: Estimate) -> Estimate:
 
 def paired_ratio(
     numerator: Sequence[float], denominator: Sequence[float], *, seed: int = 0
-) -> Estimate:
+) -> Ratio:
     """Median of the ratios of measurements made in the same round.
 
     What slows a whole machine for some rounds slows both, and cancels; a ratio of two medians would
-    keep it. The error is the standard deviation of the bootstrap of that median over rounds.
+    keep it. Errors are standard deviations of the bootstrap over rounds, of the median ratio and of
+    the median of its logarithm.
 
     Args:
-        numerator: One value a round.
-        denominator: Those of the other, in the same rounds; none is 0.
+        numerator: One value a round, above 0.
+        denominator: Those of the other, in the same rounds.
         seed: Of the bootstrap.
 
     Raises:
-        RunError: The lengths differ, there is no round, or a denominator is 0.
+        RunError: The lengths differ, there is no round, or a value is not above 0.
     """
     import numpy as np
 
-    if len(numerator) != len(denominator) or not numerator or not all(denominator):
+    values = [*numerator, *denominator]
+    if len(numerator) != len(denominator) or not numerator or not all(v > 0 for v in values):
         raise RunError(
-            f"a paired ratio needs the same rounds of both, none of them 0; "
+            f"a paired ratio needs the same rounds of both, all above 0; "
             f"got {len(numerator)} and {len(denominator)}"
         )
     ratios = np.asarray(numerator, dtype=np.float64) / np.asarray(denominator, dtype=np.float64)
-    return median_with_error(ratios.tolist(), seed=seed)
+    median = median_with_error(ratios.tolist(), seed=seed)
+    logs = median_with_error(np.log(ratios).tolist(), seed=seed)
+    return Ratio(
+        value=median.value,
+        standard_error=median.standard_error,
+        n=median.n,
+        log_error=logs.standard_error,
+    )

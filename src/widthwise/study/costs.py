@@ -18,7 +18,7 @@ from ..stats import median_with_error
 from .cost_settings import CostSettings, around
 from .folder import RECORDS, agreed_settings, locked, write_settings
 from .parent import Network, Parent, checked_device, default_device, default_dtype
-from .quantities import Instruments, described, placed, quantities_of, values_of
+from .quantities import Instruments, Measured, described, placed, quantities_of, values_of
 from .records import Record, append, load
 
 Progress = Callable[[float, str], None]
@@ -59,15 +59,45 @@ class CostStudy:
     @cached_property
     def entries(self) -> tuple[tuple[Parent, Network], ...]:
         """Each model dense, then from wide to narrow; a width of two names comes once."""
-        found = []
+        found: list[tuple[Parent, Network]] = []
         for parent in self.parents:
+            cut: dict[int, Network] = {}
+            for network in self._asked(parent):
+                cut.setdefault(parent.width(network), network)
             own = parent.checkpoint.architecture.intermediate_size
-            near = around(self.settings.around) if self.settings.around else ()
-            asked = [*self.settings.widths, *(str(width) for width in near if width < own)]
-            cut = {parent.width(Network("ppm", text)): Network("ppm", text) for text in asked}
             found.append((parent, Network(None, "dense")))
             found += [(parent, cut[width]) for width in sorted(cut, reverse=True) if width != own]
         return tuple(found)
+
+    def _asked(self, parent: Parent) -> list[Network]:
+        """All widths of a model, as they were asked for."""
+        own = parent.checkpoint.architecture.intermediate_size
+        middle = self.settings.around
+        near = around(middle) if middle is not None and middle < own else ()
+        asked = [*self.settings.widths, *(str(width) for width in near if width < own)]
+        return [Network("ppm", text) for text in asked]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was asked for and has no row of its own."""
+        notes = []
+        for parent in self.parents:
+            rows = {parent.width(n): n.label for p, n in self.entries if p is parent}
+            for network in self._asked(parent):
+                width = parent.width(network)
+                if rows[width] != network.label:
+                    notes.append(
+                        f"{self._name(parent)}: {network.label} is {width} neurons wide, as is "
+                        f"{rows[width]}"
+                    )
+        return tuple(dict.fromkeys(notes))
+
+    def _check_around(self) -> None:
+        """Raise RunError when no model is wider than the width to look around."""
+        middle = self.settings.around
+        widest = max(p.checkpoint.architecture.intermediate_size for p in self.parents)
+        if middle is not None and middle >= widest:
+            raise RunError(f"--around must be below the model's {widest} neurons; got {middle}")
 
     @cached_property
     def workloads(self) -> tuple[measure.Workload, ...]:
@@ -97,7 +127,7 @@ class CostStudy:
         with locked(self.folder):
             self._on_progress(0.0, "finding the models, fetched at first use")
             self._begin()
-            missing = [work for work in self.workloads if not self._is_measured(work)]
+            missing = [w for w in self.workloads if not self.records.keys() >= set(self._keys(w))]
             if missing:
                 self._measure(missing)
             self._on_progress(1.0, "done")
@@ -105,10 +135,14 @@ class CostStudy:
 
     def _begin(self) -> None:
         """Agree with the folder on the settings, and take its records up."""
+        import torch
+
         # what cannot be is said before any work
+        self._check_around()
         self.entries, self.workloads, self._intensity  # noqa: B018
         prints = [parent.digest for parent in self.parents]
         asked = {"widthwise": __version__, **asdict(self.settings), "weights": prints}
+        asked["threads"] = torch.get_num_threads()
         begun = agreed_settings(self.folder, json.loads(json.dumps(asked)))
         device = begun["device"] or self.parents[0].device
         begun |= {"device": device, "dtype": begun["dtype"] or default_dtype(device)}
@@ -116,19 +150,20 @@ class CostStudy:
             parent.device, parent.dtype = checked_device(device), begun["dtype"]
         write_settings(self.folder, begun)
         known = {record.cell: record for record in load(self.folder / RECORDS)}
-        for parent, network in self.entries:
-            for work in self.workloads:
-                for quantity in self.quantities:
-                    key = self._key(parent, network, work, quantity)
-                    if key in known:
-                        self.records[key] = known[key]
+        for work in self.workloads:
+            keys = self._keys(work)
+            if known.keys() >= set(keys):  # a part of a workload is measured again, as a whole
+                self.records |= {key: known[key] for key in keys}
         for record in self.records.values():
             self._on_record(record)
 
-    def _is_measured(self, work: measure.Workload) -> bool:
-        """Whether every cell of a workload has its time, or a reason that will not go away."""
-        keys = [self._key(parent, network, work, "ttft") for parent, network in self.entries]
-        return all(key in self.records for key in keys)
+    def _keys(self, work: measure.Workload) -> list[str]:
+        """Of all cells of a workload, in the order of the table."""
+        return [
+            self._key(parent, network, work, quantity)
+            for parent, network in self.entries
+            for quantity in self.quantities
+        ]
 
     def _measure(self, missing: Sequence[measure.Workload]) -> None:
         """Load everything, and measure these workloads."""
@@ -178,45 +213,48 @@ class CostStudy:
                 self._on_progress(begun + share, f"{work.name}: GLU blocks alone")
                 blocks = measure.measure_blocks(models, work, rounds=rounds, seed=seed)
         seconds = (time.perf_counter() - start) / (len(costs) * len(self.quantities))
-        for (parent, network), cost, block in zip(self.entries, costs, blocks, strict=True):
-            self._store(parent, network, cost, block, instruments, hosts[parent], seconds)
-
-    def _store(
-        self,
-        parent: Parent,
-        network: Network,
-        cost: measure.Cost,
-        block: measure.BlockCost | None,
-        instruments: Instruments,
-        host: measure.HostTime,
-        seconds: float,
-    ) -> None:
-        """All quantities of a cell, in one write."""
-        records = []
-        for quantity, unit in self.quantities.items():
-            values, reason = values_of(quantity, cost, block, instruments)
-            median = median_with_error(values, seed=self.settings.seed) if values else None
-            place = placed(parent, network, cost, quantity, values, instruments.ceilings, host)
-            record = parent.record(
-                network,
-                cell=self._key(parent, network, cost.workload, quantity),
-                model=self._name(parent),
-                quantity=f"{cost.workload.name} {quantity}",
-                unit=unit,
-                value=median.value if median else None,
-                standard_error=median.standard_error if median else None,
-                n=len(values),
-                higher_is_better=quantity == "throughput",
-                items=values,
-                reason=reason,
-                duration_sec=seconds,
-                settings={**described(cost, instruments), **place},
-            )
-            records.append(record)
-        append(self.folder / RECORDS, records)
+        found = [
+            Measured(cost=cost, block=block, host=hosts[parent], seconds=seconds)
+            for (parent, _), cost, block in zip(self.entries, costs, blocks, strict=True)
+        ]
+        records = [
+            self._record(*entry, quantity, measured, instruments)
+            for entry, measured in zip(self.entries, found, strict=True)
+            for quantity in self.quantities
+        ]
+        append(self.folder / RECORDS, records)  # a workload is written whole
         for record in records:
             self.records[record.cell] = record
             self._on_record(record)
+
+    def _record(
+        self,
+        parent: Parent,
+        network: Network,
+        quantity: str,
+        measured: Measured,
+        instruments: Instruments,
+    ) -> Record:
+        """One quantity of a cell."""
+        work = measured.cost.workload
+        values, reason = values_of(quantity, measured, instruments)
+        median = median_with_error(values, seed=self.settings.seed) if values else None
+        place = placed(parent, network, measured, quantity, values, instruments.ceilings)
+        return parent.record(
+            network,
+            cell=self._key(parent, network, work, quantity),
+            model=self._name(parent),
+            quantity=f"{work.name} {quantity}",
+            unit=self.quantities[quantity],
+            value=median.value if median else None,
+            standard_error=median.standard_error if median else None,
+            n=len(values),
+            higher_is_better=quantity == "throughput",
+            items=values,
+            reason=reason,
+            duration_sec=measured.seconds,
+            settings={**described(measured.cost, instruments), **place},
+        )
 
     def _key(self, parent: Parent, network: Network, work: measure.Workload, quantity: str) -> str:
         """Content address of a cell: everything that fixes what is measured."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import __version__
 from ..arch import Target, counts_at, resolve, text_config
-from ..errors import RunError
+from ..errors import CheckpointError, RunError
 from ..measure import faster_dtype
 from ..prune import Checkpoint, Nested, Plan, loaded, locate, make_plan
 from .records import Record
@@ -105,10 +105,14 @@ class Parent:
         from transformers import AutoModelForCausalLM
 
         loader: Any = AutoModelForCausalLM
-        dense: Any = loaded(
-            self.checkpoint.path, lambda path: loader.from_pretrained(path, dtype=self.dtype).eval()
-        )
-        return dense.to(self.device)
+        how = {"dtype": self.dtype, "output_loading_info": True}
+        dense, told = loaded(self.checkpoint.path, lambda path: loader.from_pretrained(path, **how))
+        if missing := sorted(told["missing_keys"]):
+            raise CheckpointError(
+                f"{self.checkpoint.path}: lacks {len(missing)} tensors of its model, such as "
+                f"{missing[0]}; transformers would take random numbers"
+            )
+        return dense.eval().to(self.device)
 
     def plan(self, network: Network) -> Plan | None:
         """Which neurons of the model in memory a network keeps; None for the dense one."""
@@ -215,7 +219,7 @@ class Parent:
 
 
 def checked_device(name: str) -> str:
-    """The name, if numbers can be computed there.
+    """The name, if numbers can be computed there; of a CPU without a number.
 
     Raises:
         RunError: There is no such device, in the first line of PyTorch's words.
@@ -227,7 +231,7 @@ def checked_device(name: str) -> str:
     except (RuntimeError, AssertionError, ImportError, ValueError) as error:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(f"device {name} cannot be used here: {cause}; pass --device cpu") from error
-    return name
+    return "cpu" if torch.device(name).type == "cpu" else name  # of CPUs there is one
 
 
 def default_dtype(device: str) -> str:

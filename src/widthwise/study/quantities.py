@@ -47,13 +47,28 @@ class Instruments:
     intensity: measure.Intensity | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """All that was measured of a network on a workload.
+
+    Attributes:
+        cost: Of the whole model.
+        block: Of its GLU blocks alone; None where they were not asked for.
+        host: To ask for its passes.
+        seconds: That a record of it took to measure.
+    """
+
+    cost: measure.Cost
+    block: measure.BlockCost | None
+    host: measure.HostTime
+    seconds: float
+
+
 def values_of(
-    quantity: str,
-    cost: measure.Cost,
-    block: measure.BlockCost | None,
-    instruments: Instruments,
+    quantity: str, measured: Measured, instruments: Instruments
 ) -> tuple[tuple[float, ...], str | None]:
     """Value of each round, or none and the reason."""
+    cost, block = measured.cost, measured.block
     if quantity in _BLOCKS:
         assert block is not None
         return getattr(block, f"{quantity.removeprefix('block_')}_sec"), block.reason
@@ -90,19 +105,19 @@ def _energy_of(
 def placed(
     parent: Parent,
     network: Network,
-    cost: measure.Cost,
+    measured: Measured,
     quantity: str,
     values: Sequence[float],
     ceilings: measure.Ceilings,
-    host: measure.HostTime,
 ) -> dict[str, Any]:
     """Where a time of the whole model stands under the roofline; nothing for what is no time."""
     if quantity not in ("ttft", "tpot") or not values:
         return {}
     architecture, width = parent.checkpoint.architecture, parent.width(network)
     dtype = parent.stored_dtype
-    new, flops, moved = cost.workload.new_tokens, 0, 0
-    for rows, length in cost.workload.batches:
+    work, host = measured.cost.workload, measured.host
+    new, flops, moved = work.new_tokens, 0, 0
+    for rows, length in work.batches:
         if quantity == "ttft":
             part = prefill_traffic(
                 architecture, width, batch=rows, prompt_tokens=length, dtype=dtype
@@ -113,7 +128,7 @@ def placed(
             )
         flops += part.flops
         moved += part.num_bytes
-    times = len(cost.workload.batches) * (1 if quantity == "ttft" else new - 1)
+    times = len(work.batches) * (1 if quantity == "ttft" else new - 1)
     middle = statistics.median(values)
     place = measure.place(
         flops / times,

@@ -212,7 +212,7 @@ def test_other_threads_are_another_comparison(tiny_checkpoint: Path, tmp_path: P
 
 
 def test_widths_of_two_names_and_of_none_are_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    settings = settings_of(tiny_checkpoint, widths=("40%", "31"), around=31)
+    settings = settings_of(tiny_checkpoint, widths=("40%", "31", "41%"), around=31)
     study = CostStudy(tmp_path / "out", settings)
     assert [network.label for _, network in study.entries][:3] == ["dense", "ppm 32", "ppm 40%"]
     name = tiny_checkpoint
@@ -246,7 +246,7 @@ def test_two_models_stand_side_by_side(tiny_checkpoint: Path, tmp_path: Path) ->
         f"{other}, dense",
         f"{other}, ppm 40%",
     ]
-    ratio = COST_COLUMNS.index("of first row")
+    ratio = COST_COLUMNS.index("first token ratio")
     assert table.rows[0][ratio] == ""
     assert all("[" in row[ratio] for row in table.rows[1:])
 

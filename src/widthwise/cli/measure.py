@@ -102,7 +102,7 @@ def measure(
     )
     study, records = run(
         partial(CostStudy, out, settings),
-        lambda record: record.unit == "sec" or not table,
+        lambda record: not table or record.quantity.endswith(("ttft", "tpot")),
         with_model=len(models) > 1,
     )
     if table:

@@ -24,11 +24,10 @@ _GAP = 2  # spaces between two columns
 _KEY = "Scores and speeds ± one standard error; differences and ratios with 95 % intervals."
 
 _COST_KEY = (
-    "Medians over rounds ± one standard error; ratios within rounds, with 95 % intervals (of times "
-    "below 1 is faster, of tokens/s above 1). At the limit: the least time that the device's best "
-    "product and copy allow, a CPU's with all its threads, over the measured one; "
-    "and which asks for the most time: to compute, to move bytes, or the host, to ask for it. "
-    "Working memory: the most beyond the weights."
+    "Medians over rounds ± one standard error. Ratios: to the first row, median of those within "
+    "rounds, with 95 % intervals; of times below 1 is faster, of tokens/s above 1. Limit: least "
+    "time that the device allows, over the measured one, and the nearest limit: compute, memory, "
+    "or the host, to ask for it. Working memory: the most beyond the weights."
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..stats import Estimate, median_with_error, paired_ratio
+from ..study.quantities import NOT_ASKED
 from ..study.records import Record
 from .judge import CONFIDENCE
 
@@ -15,22 +16,33 @@ COST_COLUMNS = (
     "width",
     "weights",
     "first token",
-    "of first row",
-    "at the limit",
+    "first token ratio",
+    "first token limit",
     "next token",
-    "of first row",
-    "at the limit",
+    "next token ratio",
+    "next token limit",
     "tokens/s",
-    "of first row",
+    "tokens/s ratio",
     "block, prompt",
-    "per neuron, of first row",
+    "a neuron, prompt ratio",
     "block, token",
-    "per neuron, of first row",
+    "a neuron, token ratio",
     "J/token",
     "net J/token",
     "g CO2e/token",
     "working memory",
 )
+_NAMES = {
+    "ttft": "first token",
+    "tpot": "next token",
+    "throughput": "tokens/s",
+    "joules": "J/token",
+    "net_joules": "net J/token",
+    "co2": "g CO2e/token",
+    "block_prefill": "block, prompt",
+    "block_decode": "block, token",
+}
+_EITHER = ("allocated", "resident")  # memory is the one of the two that a device tells
 _TIMES = ("ttft", "tpot")
 _BLOCKS = ("block_prefill", "block_decode")
 
@@ -163,7 +175,10 @@ def _about(records: Sequence[Record]) -> str:
         f"{_count(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
         f"{told['ceilings']['name']}, {told['dtype']}"
     )
-    return f"{about}, {record.n} rounds; {_setting(told)}" if record.n else about
+    if not record.n:
+        return about
+    day = f"{told['time'][:16].replace('T', ' ')} UTC"
+    return f"{about}, {record.n} rounds; {_setting(told)}; {day}"
 
 
 def _count(number: int, what: str) -> str:
@@ -181,12 +196,14 @@ def _intensity(told: Mapping[str, Any]) -> str:
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
-    """Reasons, each once with the quantities it takes away, and a warning of a busy machine."""
+    """Reasons, each once with the columns it takes away, and a warning of a busy machine."""
     lacking: dict[str, list[str]] = {}
     for record in records:
-        if record.reason is not None:
-            names = lacking.setdefault(record.reason, [])
-            names += [record.quantity] if record.quantity not in names else []
+        quantity = record.quantity.rpartition(" ")[2]
+        if record.reason in (None, NOT_ASKED) or quantity in _EITHER:
+            continue
+        names = lacking.setdefault(str(record.reason), [])
+        names += [_NAMES[quantity]] if _NAMES[quantity] not in names else []
     notes = [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
     called = {r.settings["decoding_reason"] for r in records if r.settings["decoding_reason"]}
     notes += [f"steps are called, not replayed: {reason}" for reason in sorted(called)]
@@ -196,6 +213,6 @@ def _notes(records: Sequence[Record]) -> list[str]:
     if loads:
         notes.append(
             f"the machine was busy: up to {max(loads):.1f} processes wanted a core; "
-            "measure again on an idle one before trusting these times"
+            "measure on an idle one, into another folder, before trusting these times"
         )
     return notes

@@ -51,16 +51,21 @@ class Ratio(Estimate):
     log_error: float | None
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Normal interval of the logarithm: never below 0, and the inverse ratio says the same.
+        """Student's interval of the logarithm: never below 0, and the inverse ratio says the same.
+
+        With n - 1 degrees of freedom: of 5 rounds with normal noise, the bootstrap's error and a
+        normal quantile would hold the true median in 92 % of runs instead of 95 %; so it is 97 %.
 
         Example:
-            >>> low, high = Ratio(value=2.0, standard_error=0.2, log_error=0.1, n=25).interval()
+            >>> low, high = Ratio(value=2.0, standard_error=0.2, log_error=0.1, n=5).interval()
             >>> round(low, 3), round(high, 3)
-            (1.644, 2.433)
+            (1.515, 2.64)
         """
+        from scipy.stats import t
+
         if self.log_error is None:
             return 0.0, float("inf")
-        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.log_error
+        half = float(t.ppf((1 + confidence) / 2, self.n - 1)) * self.log_error
         return self.value * math.exp(-half), self.value * math.exp(half)
 
 

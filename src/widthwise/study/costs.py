@@ -70,7 +70,7 @@ class CostStudy:
         return tuple(found)
 
     def _asked(self, parent: Parent) -> list[Network]:
-        """All widths of a model, as they were asked for."""
+        """All widths of a model, those that were asked for by name first."""
         own = parent.checkpoint.architecture.intermediate_size
         middle = self.settings.around
         near = around(middle) if middle is not None and middle < own else ()
@@ -79,18 +79,17 @@ class CostStudy:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was asked for and has no row of its own."""
+        """Which widths that were asked for stand in a row of another name."""
         notes = []
         for parent in self.parents:
             rows = {parent.width(n): n.label for p, n in self.entries if p is parent}
-            for network in self._asked(parent):
-                width = parent.width(network)
+            for network in (Network("ppm", text) for text in self.settings.widths):
+                width, name = parent.width(network), self._name(parent)
                 if rows[width] != network.label:
                     notes.append(
-                        f"{self._name(parent)}: {network.label} is {width} neurons wide, as is "
-                        f"{rows[width]}"
+                        f"{name}: {network.label} is {width} neurons wide, as is {rows[width]}"
                     )
-        return tuple(dict.fromkeys(notes))
+        return tuple(notes)
 
     def _check_around(self) -> None:
         """Raise RunError when no model is wider than the width to look around."""

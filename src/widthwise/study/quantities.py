@@ -23,6 +23,7 @@ _WHOLE = {  # of every workload, and their units
 }
 _BLOCKS = {"block_prefill": "sec", "block_decode": "sec"}
 _CO2 = {"co2": "grams_per_token"}
+NOT_ASKED = "energy was not asked for"
 _OF_ROUND = {"ttft": "first_sec", "tpot": "next_sec", "throughput": "tokens_per_sec"}
 
 
@@ -90,7 +91,7 @@ def _energy_of(
 ) -> tuple[tuple[float, ...], str | None]:
     meter, intensity = instruments.meter, instruments.intensity
     if not isinstance(meter, measure.Meter):
-        return (), meter.reason if meter else "energy was not asked for"
+        return (), meter.reason if meter else NOT_ASKED
     name = "net" if quantity == "net_joules" else "gross"
     found = [(getattr(r.energy, name), r.energy and r.energy.reason) for r in cost.rounds]
     lacking = next((reason for value, reason in found if value is None), None)

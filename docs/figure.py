@@ -12,7 +12,7 @@ from widthwise.report import CRITERION_STYLE, plot_quality
 from widthwise.study import Record, load
 
 ROOT = Path(__file__).parent.parent
-SHOWN = ("prose", "hellaswag", "arc_easy")  # of the demo: on these the dense model beats its floor
+SHOWN = ("prose", "hellaswag", "arc_easy")  # of the demo: the first two the dense model beats
 COLUMNS = 3
 
 

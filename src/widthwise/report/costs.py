@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..stats import Estimate, median_with_error, paired_ratio
+from ..stats import paired_ratio
 from ..study.quantities import NOT_ASKED
 from ..study.records import Record
 from .judge import CONFIDENCE
@@ -153,15 +153,9 @@ def _ratio(own: Record, first: Record, *, scale: float = 1.0) -> str:
     """Of this network to the first row's, within rounds, times a scale; nothing for the first."""
     if own is first or own.value is None or first.value is None:
         return ""
-    ratio = _paired(own, first)
+    ratio = paired_ratio(own.items, first.items)  # a workload is measured whole: same rounds
     low, high = ratio.interval(CONFIDENCE)
     return f"{scale * ratio.value:.3f} [{scale * low:.3f}, {scale * high:.3f}]"
-
-
-def _paired(own: Record, first: Record) -> Estimate:
-    if len(own.items) == len(first.items):
-        return paired_ratio(own.items, first.items)
-    return median_with_error([value / (first.value or 1.0) for value in own.items])
 
 
 def _about(records: Sequence[Record]) -> str:

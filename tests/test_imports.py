@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
 ORDER = ["errors", "stats", "arch", "assets", "tinynet", "limits", "prune", "evaluate", "measure"]
-ORDER += ["study", "report", "cli"]
+ORDER += ["study", "findings", "report", "cli"]
 
 
 def imported_modules(path: Path) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..findings.judge import CONFIDENCE
 from ..stats import paired_ratio
 from ..study.quantities import NOT_ASKED
 from ..study.records import Record
-from .judge import CONFIDENCE
 
 COST_COLUMNS = (
     "network",

@@ -10,10 +10,10 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
+from ..findings.grid import CONTROL, Grid, Network, arrange, estimate_of
+from ..findings.judge import CONFIDENCE
 from ..stats import Estimate
 from ..study.records import Record
-from .grid import CONTROL, Grid, Network, arrange, estimate_of
-from .judge import CONFIDENCE
 from .table import number, speed_ratio
 
 if TYPE_CHECKING:

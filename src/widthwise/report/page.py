@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..findings.grid import CONTROL, Grid, arrange, estimate_of, network_of
+from ..findings.judge import Judgements, beside_dense
 from ..study.records import Record
 from . import figures
-from .grid import CONTROL, Grid, arrange, estimate_of, network_of
-from .judge import Judgements, beside_dense
 from .provenance import counted, measured_rows, setting_rows
 from .scores import COLUMNS, filled, scores_of
 from .summary import cost_sentence, sentences

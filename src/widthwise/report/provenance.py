@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..findings.grid import Grid
 from ..study.records import Record
-from .grid import Grid
 from .table import floor_text
 
 _FEW = 6  # distinct values that are still listed one by one

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..findings.grid import CONTROL, Grid, Network, arrange, estimate_of
+from ..findings.judge import Judged, Judgements, beats_its_floor, beside_control, beside_dense
 from ..stats import Difference
 from ..study.records import Record
-from .grid import CONTROL, Grid, Network, arrange, estimate_of
-from .judge import Judged, Judgements, beats_its_floor, beside_control, beside_dense
 from .provenance import counted
 from .table import floor_text, number, reasons_of, with_error
 

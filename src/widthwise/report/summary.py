@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..findings.grid import CONTROL, Grid, Network, arrange
+from ..findings.judge import Judgements, beats_its_floor, beside_control, beside_dense
 from ..study.records import Record
-from .grid import CONTROL, Grid, Network, arrange
-from .judge import Judgements, beats_its_floor, beside_control, beside_dense
 from .table import number, speed_ratio
 
 _NAMED = 6  # names in a row that a sentence still bears; the table has them all

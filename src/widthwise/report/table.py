@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..findings.grid import Grid, Network, arrange, estimate_of
+from ..findings.judge import CONFIDENCE
 from ..stats import Estimate, paired_ratio, ratio_with_error
 from ..study.records import Record
-from .grid import Grid, Network, arrange, estimate_of
-from .judge import CONFIDENCE
 
 NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it
 

@@ -6,6 +6,7 @@ from .demo import Demo, DemoSettings
 from .parent import Network
 from .records import Record, append, load
 from .settings import SweepSettings
+from .stored import Stored, read_study
 from .sweep import Sweep
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "DemoSettings",
     "Network",
     "Record",
+    "Stored",
     "Sweep",
     "SweepSettings",
     "append",
     "around",
     "load",
+    "read_study",
 ]

@@ -10,7 +10,14 @@ from ..stats import Estimate
 from ..study.records import Record
 
 CONTROL = "random"
-COST_UNITS = ("count", "bytes", "tokens_per_sec")
+SIZE_UNITS = ("count", "bytes")
+TIME_UNITS = ("tokens_per_sec", "sec")
+COST_UNITS = (*SIZE_UNITS, *TIME_UNITS, "joules_per_token", "grams_per_token")
+
+
+def is_control(criterion: str | None) -> bool:
+    """Whether neurons were chosen by chance; a further draw is named by its seed: `random~7`."""
+    return criterion is not None and criterion.partition("~")[0] == CONTROL
 
 
 @dataclass(frozen=True, kw_only=True)

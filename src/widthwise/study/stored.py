@@ -1,0 +1,90 @@
+"""A study as it lies in its folder: its settings and its records, read and never written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import RunError
+from .folder import RECORDS, SETTINGS
+from .records import Record, load
+
+CELLS = "cells"  # in the settings: keys of all cells of the study, measured or not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What a study has measured so far.
+
+    Attributes:
+        path: Its folder, or the file of records.
+        settings: That it was begun with; none for a file of records alone.
+        records: Of the cells that it asks for, in the order in which they were first measured.
+        pending: How many of its cells have no record yet.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    records: tuple[Record, ...]
+    pending: int
+
+    @property
+    def name(self) -> str:
+        """What a reader may call it: the folder's name."""
+        return self.path.resolve().stem if self.path.is_file() else self.path.resolve().name
+
+
+def read_study(path: str | Path) -> Stored:
+    """Read the folder of a study, finished or not, or a file of records.
+
+    Raises:
+        RunError: There is none, it holds no records yet, they cannot be read, or they were made by
+            a newer version.
+    """
+    path = Path(path)
+    if path.is_file():
+        settings: dict[str, Any] = {}
+        file = path
+    elif path.is_dir():
+        settings, file = _settings_of(path), path / RECORDS
+    else:
+        raise RunError(f"{path}: no such folder of a study, nor a file of records")
+    records = load(file)
+    keys = settings.pop(CELLS, None)
+    if keys is not None:
+        wanted = set(keys)
+        records = [record for record in records if record.cell in wanted]
+    if not records:
+        raise RunError(f"{path} holds no records yet: run the study first")
+    pending = 0 if keys is None else len(set(keys) - {record.cell for record in records})
+    return Stored(path=path, settings=settings, records=tuple(records), pending=pending)
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    path = folder / SETTINGS
+    if not path.exists():
+        if (folder / RECORDS).exists():  # the settings were lost: the records still speak
+            return {}
+        raise RunError(f"{folder} is not the folder of a study: it holds no {SETTINGS}")
+    try:
+        found = json.loads(path.read_text(encoding="utf8"))
+        made_by, keys = found.get("widthwise", __version__), found.get(CELLS, [])
+        newer = _numbers(made_by) > _numbers(__version__)
+        if not all(isinstance(key, str) for key in keys):
+            raise TypeError(CELLS)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(f"{path}: not the settings of a study ({type(error).__name__})") from error
+    if newer:
+        raise RunError(
+            f"{folder} was made by widthwise {made_by}, newer than this one, {__version__}"
+        )
+    return dict(found)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """`0.10.2` as numbers that compare."""
+    return tuple(int(part) for part in version.split(".")[:3])

@@ -7,7 +7,7 @@ import pytest
 from report_records import make_records, sweep_records
 from rich.console import Console
 
-from widthwise.cli.show import _line, _parts, _print_rows, print_table
+from widthwise.cli.show import _parts, line_of, print_rows, print_table
 from widthwise.report import answer, missing_notes, score_tables
 
 
@@ -49,7 +49,7 @@ def test_a_narrow_terminal_wraps_within_its_columns(
 def test_columns_that_do_not_fit_come_below(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(width=30, highlight=False)
     header, rows = ["name", "first", "second", "third"], [["a", "1" * 9, "2" * 9, "3" * 12]]
-    _print_rows(console, header, rows, [0] * 4)
+    print_rows(console, header, rows, [0] * 4)
     assert capsys.readouterr().out.split() == [
         *("name", "first", "second", "a", "1" * 9, "2" * 9),
         *("name", "third", "a", "3" * 12),
@@ -62,11 +62,11 @@ def test_columns_that_do_not_fit_come_below(capsys: pytest.CaptureFixture[str]) 
 
 def test_a_record_is_one_short_line() -> None:
     made = {r.quantity: r for r in make_records() if r.criterion is None}
-    assert _line(made["parameters"]).split() == ["dense", "parameters", "134,479,872", "count"]
+    assert line_of(made["parameters"]).split() == ["dense", "parameters", "134,479,872", "count"]
     big = replace(
         made["prose"], value=3.14e7, standard_error=1.2e6, unit="perplexity", floor=2941.0
     )
     said = "3.1e+07 ± 1.2e+06 perplexity  (floor 2,941)"
-    assert _line(big) == f"{'dense':14} {'prose':10} {said}"
+    assert line_of(big) == f"{'dense':14} {'prose':10} {said}"
     gone = replace(big, value=None, reason="killed")
-    assert _line(gone).endswith("missing: killed")
+    assert line_of(gone).endswith("missing: killed")

@@ -18,7 +18,7 @@ from sweep_runs import NAMES, TASKS, WIDTHS, answers, run, settings_of
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
 from widthwise.evaluate import chat_of, load_tasks
 from widthwise.prune import prune_checkpoint
-from widthwise.study import Network, Record, Sweep, parent, sweep
+from widthwise.study import Network, Record, Sweep, journal, parent
 from widthwise.study.items import write_items
 
 pytestmark = pytest.mark.demo
@@ -165,7 +165,7 @@ def test_values_of_numpy_are_written_and_a_full_disk_is_said(tmp_path: Path) -> 
 def test_items_are_on_disk_before_their_record(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, seen = sweep.append, []
+    original, seen = journal.append, []
 
     def append(path: Path, records: list[Record]) -> None:
         for record in records:
@@ -174,7 +174,7 @@ def test_items_are_on_disk_before_their_record(
                 seen.append(record.cell)
         original(path, records)
 
-    monkeypatch.setattr(sweep, "append", append)
+    monkeypatch.setattr(journal, "append", append)
     run(tmp_path, settings_of(tiny_checkpoint, tasks=("embedded:piqa",), widths=("1x",)))
     assert len(seen) == 3
 

@@ -24,7 +24,7 @@ from sweep_runs import NAMES, TASKS, answers, numbers, run, settings_of
 from widthwise.errors import OutputError, RunError
 from widthwise.evaluate import steps
 from widthwise.evaluate.language_model import SharedPrefixLM
-from widthwise.study import Record, Sweep, sweep
+from widthwise.study import Record, Sweep, journal, parent, read_study, scorer
 from widthwise.study.folder import agreed_settings
 
 pytestmark = pytest.mark.demo
@@ -57,9 +57,10 @@ def test_a_finished_sweep_computes_nothing(
     def refuse(*_: Any) -> None:
         raise AssertionError("something was measured again")
 
-    for name in ("answer_task", "floor_of", "append"):
-        monkeypatch.setattr(sweep, name, refuse)
-    monkeypatch.setattr(sweep.Parent, "dense", property(refuse))
+    for name in ("answer_task", "floor_of"):
+        monkeypatch.setattr(scorer, name, refuse)
+    monkeypatch.setattr(journal, "append", refuse)
+    monkeypatch.setattr(parent.Parent, "dense", property(refuse))
     shares: list[float] = []
     again = Sweep(
         folder, settings_of(tiny_checkpoint), on_progress=lambda share, _: shares.append(share)
@@ -90,9 +91,6 @@ def test_what_was_left_open_may_be_said_and_left_open_again(
         ({"limit": None}, "limit 4, not None"),
         ({"limits": {"piqa": 2}}, r"limits {}, not {'piqa': 2}"),
         ({"seed": 1}, "seed 0, not 1"),
-        ({"tasks": TASKS[:2]}, r"tasks \['embedded:piqa', .*\], not \['embedded:piqa', .*\]"),
-        ({"widths": ("1x",)}, r"widths \['1.4x', '40%'\], not \['1x'\]"),
-        ({"criteria": ("l2",)}, r"criteria \['ppm'\], not \['l2'\]"),
         ({"until": 0.1}, "until None, not 0.1"),
         ({"max_new_tokens": None}, "max_new_tokens 6, not None"),
         ({"backend": "hf"}, "backend 'widthwise', not 'hf'"),
@@ -106,6 +104,27 @@ def test_another_sweep_is_not_mixed_into_a_folder(
     with pytest.raises(RunError, match=rf"begun with {words}; name another folder with -o"):
         run(folder, settings_of(tiny_checkpoint, **other))
     assert ((folder / "records.jsonl").read_bytes(), (folder / "study.json").read_bytes()) == before
+
+
+def test_widths_criteria_and_tasks_may_be_added_and_left_out(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """What is measured already stays as it is; only new cells are measured."""
+    few = settings_of(tiny_checkpoint, tasks=TASKS[:1], widths=("40%",))
+    more = settings_of(tiny_checkpoint, tasks=TASKS[:2], widths=("1.4x", "40%"), criteria=("l2",))
+    first = run(tmp_path, few)
+    before = (tmp_path / "records.jsonl").read_bytes()
+    grown = run(tmp_path, more)
+    after = (tmp_path / "records.jsonl").read_bytes()
+    assert after.startswith(before)
+    kept = {place for place in first if place[0] != "ppm"}  # dense, and the control at 40 %
+    assert {place: grown[place] for place in kept} == {place: first[place] for place in kept}
+    assert len(after.splitlines()) == len(grown) + len(first) - len(kept)
+    # a reader is shown the cells of the study as last asked for, in either case
+    assert {r.cell for r in read_study(tmp_path).records} == {r.cell for r in grown.values()}
+    assert run(tmp_path, few) == first
+    assert {r.cell for r in read_study(tmp_path).records} == {r.cell for r in first.values()}
+    assert (tmp_path / "records.jsonl").read_bytes() == after
 
 
 def test_other_weights_are_another_study(tmp_path: Path) -> None:
@@ -240,7 +259,7 @@ def test_until_killed_between_two_records_stores_nothing_twice(
 ) -> None:
     settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], until=0.5, limit=40)
     undisturbed = run(tmp_path / "whole", settings)
-    original = sweep.append
+    original = journal.append
 
     def stops(path: Path, records: list[Record]) -> None:
         if path.exists() and path.read_bytes().count(b"\n") == 12:
@@ -248,7 +267,7 @@ def test_until_killed_between_two_records_stores_nothing_twice(
         original(path, records)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep, "append", stops)
+        patch.setattr(journal, "append", stops)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut", settings)
     assert numbers(run(tmp_path / "cut", settings)) == numbers(undisturbed)

@@ -18,6 +18,7 @@ from .options import (
     data_option,
     device_option,
     dtype_option,
+    items,
     model_name,
     names,
     out_option,
@@ -30,19 +31,6 @@ def _some_names(value: str) -> tuple[str, ...]:
     if not (found := names(value)):
         raise click.BadParameter(f"{value!r} names nothing; leave the option out for its default.")
     return found
-
-
-def _items(value: str) -> dict[str, int]:
-    """`200` for all tasks (under the empty name), `mmlu=400` for one; with commas between them."""
-    limits: dict[str, int] = {}
-    for part in names(value):
-        found = re.fullmatch(r"(?:([^=]+)=)?([0-9]{1,9})", part)
-        if found is None or int(found[2]) < 2:
-            raise click.BadParameter(f"{part!r} is not a number of items, at least 2, or TASK=N.")
-        task = (found[1] or "").strip()
-        if limits.setdefault(task, int(found[2])) != int(found[2]):
-            raise click.BadParameter(f"{value!r} has two limits for {task or 'all tasks'}.")
-    return limits
 
 
 def _points(value: str) -> float:
@@ -95,7 +83,7 @@ def _points(value: str) -> float:
 @click.option(
     "--limit",
     "limits",
-    type=_items,
+    type=items,
     metavar="ITEMS",
     default="",
     help="Items a task: a sample, the same at all widths. 200, or 200,ifeval=50,wikitext=8.",

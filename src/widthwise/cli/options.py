@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,19 @@ def out_option(default: str, what: str) -> Callable[[Command], Command]:
 def names(value: str) -> tuple[str, ...]:
     """Names with commas between them, each once."""
     return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+
+def items(value: str) -> dict[str, int]:
+    """`200` for all tasks (under the empty name), `mmlu=400` for one; with commas between them."""
+    limits: dict[str, int] = {}
+    for part in names(value):
+        found = re.fullmatch(r"(?:([^=]+)=)?([0-9]{1,9})", part)
+        if found is None or int(found[2]) < 2:
+            raise click.BadParameter(f"{part!r} is not a number of items, at least 2, or TASK=N.")
+        task = (found[1] or "").strip()
+        if limits.setdefault(task, int(found[2])) != int(found[2]):
+            raise click.BadParameter(f"{value!r} has two limits for {task or 'all tasks'}.")
+    return limits
 
 
 def asked_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:

@@ -51,8 +51,8 @@ def run(
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
     console = Console(stderr=True)
-    left = _TimeLeft()
-    with _progress(console) as bar:
+    left = TimeLeft()
+    with progress(console) as bar:
         task = bar.add_task("preparing", total=1.0, left="")
 
         def on_progress(share: float, label: str) -> None:
@@ -63,7 +63,7 @@ def run(
         def on_record(record: Record) -> None:
             if is_shown(record):
                 name = f"{record.model}, " if with_model else ""
-                console.print(f"{name}{_line(record)}", highlight=False, markup=False)
+                console.print(f"{name}{line_of(record)}", highlight=False, markup=False)
 
         study = make(on_record=on_record, on_progress=on_progress)
         try:
@@ -74,7 +74,7 @@ def run(
             ) from None
 
 
-def _progress(console: Console) -> Progress:
+def progress(console: Console) -> Progress:
     """A bar with what is being done, and the time that has gone and that is left."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -88,7 +88,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-class _TimeLeft:
+class TimeLeft:
     """Time left in words, from the pace since the first measurement of this very run."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class _TimeLeft:
         return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"
 
 
-def _line(record: Record) -> str:
+def line_of(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
     from ..report import milliseconds, number
 
@@ -142,20 +142,20 @@ def print_table(records: list[Record]) -> None:
     if not console.is_terminal:
         console.width = WIDE  # a file or a pipe has no edge to wrap at
     header, networks = network_rows(records)
-    _print_rows(console, header, networks, [0] * len(header))
+    print_rows(console, header, networks, [0] * len(header))
     tables = score_tables(records)
     rows = [row for task in tables for row in (COLUMNS, *task.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for task in tables:
-        _say(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
+        say(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
         shown = filled([task])
         if sum(widths[i] + _GAP for i in shown) > console.width:
             shown = [i for i in shown if COLUMNS[i] != BESIDE_CONTROL]  # the page has it
         cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]
-        _print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
+        print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
     notes = [f"\n{_KEY}", *missing_notes(records), "", *answer(records)]
     for sentence in notes:
-        _say(console, sentence)
+        say(console, sentence)
 
 
 def print_costs(records: list[Record]) -> None:
@@ -168,26 +168,26 @@ def print_costs(records: list[Record]) -> None:
     if not console.is_terminal:
         console.width = WIDE
     for table in cost_tables(records):
-        _say(console, f"\n{table.workload}: {table.about}", style="bold")
+        say(console, f"\n{table.workload}: {table.about}", style="bold")
         shown = [
             i
             for i in range(len(COST_COLUMNS))
             if any(row[i] not in ("", "-") for row in table.rows)
         ]
         header = [COST_COLUMNS[i] for i in shown]
-        _print_rows(
+        print_rows(
             console, header, [[row[i] for i in shown] for row in table.rows], [0] * len(shown)
         )
         for note in table.notes:
-            _say(console, note)
-    _say(console, f"\n{_COST_KEY}")
+            say(console, note)
+    say(console, f"\n{_COST_KEY}")
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
+def say(console: Console, text: str, style: str = "") -> None:
     console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
 
 
-def _print_rows(
+def print_rows(
     console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
 ) -> None:
     """A table without rules; columns are at least so wide.

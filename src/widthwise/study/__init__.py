@@ -3,10 +3,12 @@
 from .cost_settings import CostSettings, around
 from .costs import CostStudy
 from .demo import Demo, DemoSettings
-from .parent import Network
+from .network import Network
 from .records import Record, append, load
 from .settings import SweepSettings
 from .stored import Stored, read_study
+from .study import Study
+from .study_settings import StudySettings
 from .sweep import Sweep
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "Network",
     "Record",
     "Stored",
+    "Study",
+    "StudySettings",
     "Sweep",
     "SweepSettings",
     "append",

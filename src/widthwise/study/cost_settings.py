@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .. import measure
 from ..errors import RunError
-from .parent import Network
+from .network import Network
 
 _STEPS = (4, 8, 16, 64, 128)  # multiples that kernels and their tiles care for
 
@@ -18,12 +18,15 @@ class CostSettings:
     Attributes:
         models: As `locate` takes them; ratios are to the first.
         widths: Expansion ratios (`"2.4x"`), shares to remove (`"40%"`) or neurons (`"7373"`) that
-            each model is cut to as well, by `ppm`.
+            each model is cut to as well.
+        criterion: How neurons are chosen; a cost is the same whichever are.
         around: This width and its neighbours, as far as each model is wider, and all GLU blocks
             alone as well; None for none.
         workloads: As `measure.workloads_of` takes them.
         rounds: Of each workload, at least 5.
         seed: Of prompts and of the order of models.
+        prompt_seeds: Further ones, of the prompts of the paper's workloads alone; such a workload
+            is another one, and called `hellaswag-b1~123`.
         data: Folder of the documents of the paper's workloads; None for the hub.
         energy: Whether joules are measured where there is a meter, 6 s for each round.
         country: Whose electricity gives joules their CO2 (`"FRA"`); None for no CO2.
@@ -37,10 +40,12 @@ class CostSettings:
 
     models: tuple[str, ...]
     widths: tuple[str, ...] = ()
+    criterion: str = "ppm"
     around: int | None = None
     workloads: tuple[str, ...] = ("512x32",)
     rounds: int = measure.LEAST_ROUNDS
     seed: int = 0
+    prompt_seeds: tuple[int, ...] = ()
     data: str | None = None
     energy: bool = True
     country: str | None = None
@@ -59,7 +64,7 @@ class CostSettings:
         if self.country is not None and not self.energy:
             raise RunError(f"CO2 of {self.country} follows from energy, which is not asked for")
         for asked in self.widths:
-            Network("ppm", asked).target  # noqa: B018  read, so that it is looked at
+            Network(self.criterion, asked).target  # noqa: B018  read, so that it is looked at
 
 
 def around(width: int) -> tuple[int, ...]:

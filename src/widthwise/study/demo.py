@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import measure
 from ..prune import apply, prune_checkpoint
 from ..stats import median_with_error
-from .parent import Network
+from .network import Network
 from .records import Record
 from .settings import SweepSettings
 from .sweep import Progress, Sweep
@@ -99,7 +99,7 @@ class Demo:
             self.sweep.evaluate()
             self._measure_speed()
             self._on_progress(1.0, "done")
-        return list(self.sweep.records.values())
+        return self.sweep.records
 
     def keep_checkpoint(self, command: str) -> Path:
         """The mildest cut by the first criterion as a checkpoint in the folder, written once."""

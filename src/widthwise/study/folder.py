@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,14 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def agreed_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def agreed_settings(
+    folder: Path, settings: Mapping[str, Any], *, choosing: Collection[str] = ()
+) -> dict[str, Any]:
     """The settings that the folder's study was begun with; writes them where it is new.
 
     A dtype or device that `settings` holds as None was left open by the user: the folder's own is
-    taken. None of anything else is a setting too (no limit), and must be the folder's.
+    taken. None of anything else is a setting too (no limit), and must be the folder's. Those of
+    `choosing` only choose cells, and may differ.
 
     Raises:
         RunError: The folder's study has other settings, or its settings cannot be read.
@@ -63,6 +66,8 @@ def agreed_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]
         what = f"not the settings of a study ({type(error).__name__}); remove it to go on"
         raise RunError(f"{path}: {what}") from error
     for key, value in merged.items():
+        if key in choosing:
+            continue
         asked = json.loads(json.dumps(value))
         if asked != begun.get(key):
             raise RunError(

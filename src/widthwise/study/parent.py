@@ -3,53 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..arch import Target, counts_at, resolve, text_config
+from ..arch import counts_at, resolve, text_config
 from ..errors import CheckpointError, RunError
 from ..measure import faster_dtype
 from ..prune import Checkpoint, Nested, Plan, loaded, locate, make_plan
+from .network import Network
 from .records import Record
 
 _DECIDING = (".safetensors", ".json", ".jinja", ".txt", ".model")  # names of files that decide
-
-
-@dataclass(frozen=True)
-class Network:
-    """A model at one width; the dense one has no criterion.
-
-    Attributes:
-        criterion: How its neurons are chosen; None for the dense model.
-        asked: The width as asked for: an expansion ratio (`"2.4x"`), a share of neurons to
-            remove (`"40%"`), or that very number of neurons (`"7373"`); `"dense"`.
-    """
-
-    criterion: str | None
-    asked: str
-
-    @property
-    def label(self) -> str:
-        return f"{self.criterion} {self.asked}" if self.criterion else "dense"
-
-    @property
-    def target(self) -> Target:
-        if self.asked.isdecimal():
-            return Target("width", self.asked)
-        return Target("remove" if self.asked.endswith("%") else "to", self.asked)
-
-    @property
-    def align(self) -> int | None:
-        """The multiple that its width is rounded down to; None for what hardware likes."""
-        return 1 if self.asked.isdecimal() else None
 
 
 def _file_digest(path: Path) -> bytes:
@@ -68,10 +40,14 @@ class Parent:
         dtype: `"bfloat16"`, `"float32"` or `"float16"`; may be set later, before the model loads.
         device: `"cpu"`, `"cuda"` ...
         seed: Of the random criterion.
+        name: What records call it; None for the checkpoint's own.
     """
 
-    def __init__(self, model: str, *, dtype: str | None, device: str, seed: int) -> None:
+    def __init__(
+        self, model: str, *, dtype: str | None, device: str, seed: int, name: str | None = None
+    ) -> None:
         self.model = model
+        self._name = name
         self.dtype = dtype
         self.device = device
         self.seed = seed
@@ -81,6 +57,10 @@ class Parent:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(*locate(self.model))
+
+    @property
+    def name(self) -> str:
+        return self._name or self.checkpoint.name
 
     @cached_property
     def digest(self) -> str:
@@ -126,15 +106,13 @@ class Parent:
         return make_plan(self.model, **self._asked(network))
 
     def _asked(self, network: Network) -> dict[str, Any]:
-        exact = network.target.kind == "width"
-        asked: dict[str, Any] = {
-            network.target.kind: int(network.asked) if exact else network.asked
-        }
+        kind, text = network.target.kind, network.target.text
         return {
-            **asked,
-            "criterion": network.criterion,
-            "seed": self.seed,
+            kind: int(text) if kind == "width" else text,
+            "criterion": network.chosen_by,
+            "seed": network.seed(self.seed),
             "align": network.align,
+            "paper_widths": network.by_paper,
         }
 
     def _widen(self) -> None:
@@ -148,7 +126,21 @@ class Parent:
         architecture = self.checkpoint.architecture
         if network.criterion is None:
             return architecture.intermediate_size
-        return resolve(architecture, network.target, align=network.align).width
+        return resolve(
+            architecture, network.target, align=network.align, paper_widths=network.by_paper
+        ).width
+
+    def networks(self, widths: Sequence[str], criteria: Sequence[str]) -> tuple[Network, ...]:
+        """Dense first, then from wide to narrow by each criterion.
+
+        Widths that are asked for in two ways come once, as first asked for.
+        """
+        cut: dict[tuple[int, int], Network] = {}
+        for rank, criterion in enumerate(criteria):
+            for asked in widths:
+                network = Network(criterion, asked)
+                cut.setdefault((rank, -self.width(network)), network)
+        return (Network(None, "dense"), *(cut[place] for place in sorted(cut)))
 
     def weight_bytes(self, network: Network) -> int:
         """Bytes of the network's weights in the study's dtype."""
@@ -164,7 +156,7 @@ class Parent:
         """A record of a network, made now; `fields` are those that its cell decides."""
         width = self.width(network)
         told = {
-            "model": self.checkpoint.name,
+            "model": self.name,
             "criterion": network.criterion,
             "asked": network.asked,
             "width": width,
@@ -172,6 +164,21 @@ class Parent:
         }
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         return Record(settings={**self.provenance, **settings, "time": now}, **{**told, **fields})
+
+    def counted(self, network: Network) -> tuple[Record, Record]:
+        """Exact parameters and bytes of a network, as they are stored."""
+        counts = counts_at(self.checkpoint.architecture, self.width(network))
+
+        def exact(quantity: str, unit: str, value: int) -> Record:
+            parts = (self.digest, network.criterion, network.asked, quantity, __version__)
+            cell = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+            told = {"quantity": quantity, "unit": unit, "value": float(value), "n": 1}
+            return self.record(network, cell=cell, settings={}, **told)
+
+        return (
+            exact("parameters", "count", counts.parameters),
+            exact("bytes", "bytes", counts.weight_bytes),
+        )
 
     @contextmanager
     def at(self, network: Network) -> Iterator[Any]:
@@ -183,7 +190,7 @@ class Parent:
             self._nested = Nested(self.dense)
         if network.criterion is not None and network.criterion != self._sorted:
             self._sorted = None
-            self._nested.sort(network.criterion, seed=self.seed)
+            self._nested.sort(network.chosen_by, seed=network.seed(self.seed))
             self._sorted = network.criterion
         with self._nested.at(self.width(network)) as model:
             yield model

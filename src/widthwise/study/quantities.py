@@ -10,7 +10,8 @@ from typing import Any
 from .. import measure
 from ..arch import decode_traffic, prefill_traffic
 from .cost_settings import CostSettings
-from .parent import Network, Parent
+from .network import Network
+from .parent import Parent
 
 _WHOLE = {  # of every workload, and their units
     "ttft": "sec",
@@ -141,19 +142,32 @@ def placed(
     return {"flops": flops / times, "moved_bytes": moved / times, **asdict(place)}
 
 
-def described(cost: measure.Cost, instruments: Instruments) -> dict[str, Any]:
-    """What else a record says of how it was measured."""
-    meter, intensity = instruments.meter, instruments.intensity
-    work, states = cost.workload, [r.conditions for r in cost.rounds]
-    clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
-    heats = [state.temperature_c for state in states if state.temperature_c is not None]
-    loads = [state.load for state in states if state.load is not None]
+def declared(work: measure.Workload) -> dict[str, Any]:
+    """What a record says of its workload."""
     return {
         "workload": work.name,
         "prompts": len(work.prompt_tokens),
         "prompt_tokens": [min(work.prompt_tokens), max(work.prompt_tokens)],
         "new_tokens": work.new_tokens,
         "batch": work.batch,
+    }
+
+
+def undone(work: measure.Workload, weight_bytes: int) -> dict[str, Any]:
+    """What a record says of a workload that was not done."""
+    unknown = ("decoding", "decoding_reason", "ceilings", "meter", "intensity")
+    return {**declared(work), "weight_bytes": weight_bytes, **dict.fromkeys(unknown)}
+
+
+def described(cost: measure.Cost, instruments: Instruments) -> dict[str, Any]:
+    """What else a record says of how it was measured."""
+    meter, intensity = instruments.meter, instruments.intensity
+    states = [r.conditions for r in cost.rounds]
+    clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
+    heats = [state.temperature_c for state in states if state.temperature_c is not None]
+    loads = [state.load for state in states if state.load is not None]
+    return {
+        **declared(cost.workload),
         "weight_bytes": cost.weight_bytes,
         **asdict(cost.setting),
         "decoding": cost.decoding,

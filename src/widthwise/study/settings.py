@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..arch import Target
-from ..errors import PlanError, RunError
+from ..errors import RunError
 from ..evaluate import BACKENDS
-from ..prune import Selection
-from .parent import Network
-
-CONTROL = "random"
+from .network import CONTROL, Network, check_criterion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +57,6 @@ class SweepSettings:
         if self.backend not in BACKENDS:
             raise RunError(f"backend must be one of {', '.join(BACKENDS)}; got {self.backend!r}")
         for criterion in self.criteria:
-            Selection(target=Target("width", "1"), criterion=criterion, seed=self.seed)
-        if "ppm_activation" in self.criteria:
-            raise PlanError(
-                "criterion ppm_activation needs calibration text, and a sweep has none: "
-                "write the checkpoint with widthwise prune, and evaluate that"
-            )
+            check_criterion(criterion, self.seed)
         for asked in self.widths:
             Network(CONTROL, asked).target  # noqa: B018  read, so that it is looked at

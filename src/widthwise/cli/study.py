@@ -1,0 +1,182 @@
+"""`widthwise study`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..evaluate import SUITES
+from ..prune import CRITERIA
+from .options import (
+    asked_widths,
+    data_option,
+    device_option,
+    dtype_option,
+    items,
+    model_name,
+    names,
+    out_option,
+)
+
+if TYPE_CHECKING:
+    from ..study import StudySettings
+    from ..study.study import MakeEngine
+
+_CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others have no say in it
+
+
+def _seeds(value: str) -> tuple[int, ...]:
+    found = names(value)
+    if not found or not all(part.isdecimal() and int(part) < 2**31 for part in found):
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 0,1,2.")
+    return tuple(int(part) for part in found)
+
+
+@click.command(
+    short_help="Measure MODELS at many widths: what they know and what they cost.",
+    epilog="Example: widthwise study smollm2 --to 2.4x,1.6x --suite embedded --limit 50 "
+    "--measure 128x16 -o smollm2-study",
+)
+@click.argument("models", nargs=-1, required=True, type=model_name)
+@click.option("--to", type=names, metavar="LIST", default="", help="Expansion ratios: 2.4x,1.6x.")
+@click.option(
+    "--remove", type=names, metavar="LIST", default="", help="Shares of neurons to remove: 10%,40%."
+)
+@click.option(
+    "--criterion",
+    "criteria",
+    type=names,
+    metavar="LIST",
+    default="ppm",
+    show_default=True,
+    help=f"How neurons are chosen: {', '.join(c for c in CRITERIA if c != 'ppm_activation')}. "
+    "random is always measured beside them.",
+)
+@click.option(
+    "--suite",
+    "tasks",
+    type=names,
+    metavar="LIST",
+    default="",
+    help=f"Suites ({', '.join(SUITES)}) and tasks, as of evaluate. By default embedded, but "
+    "nothing where --measure is given.",
+)
+@click.option(
+    "--measure",
+    "workloads",
+    type=names,
+    metavar="LIST",
+    default="",
+    help="Workloads to time, as of measure: 512x32x8, grid, paper.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["paper"]),
+    help="The whole design of arXiv 2512.22671: seven widths, thirteen tasks, six workloads, three "
+    "seeds. Other options change parts of it.",
+)
+@click.option(
+    "--seeds",
+    type=_seeds,
+    metavar="LIST",
+    default="0",
+    show_default=True,
+    help="The first is of samples and prompts; each further one is another draw of the control.",
+)
+@click.option(
+    "--limit",
+    "limits",
+    type=items,
+    metavar="ITEMS",
+    default="",
+    help="Items a task: 200, or 200,ifeval=50.",
+)
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written.")
+@click.option("--rounds", type=click.IntRange(5), default=5, show_default=True, help="Of timing.")
+@click.option("--energy/--no-energy", default=True, show_default=True, help="Joules, if metered.")
+@click.option("--country", metavar="CODE", help="Whose electricity gives joules their CO2: FRA.")
+@data_option("the tasks' documents")
+@dtype_option
+@device_option
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="A worker a device of this machine, or a Ray cluster.",
+)
+@click.option("--address", help="Of the Ray cluster; by default the one at hand, or a new one.")
+@click.option("--workers", type=click.IntRange(1), help="Workers on Ray; by default one a GPU.")
+@click.option(
+    "--gpus-per-worker", type=click.FloatRange(0), help="A GPU's share for a worker on Ray: 0.5."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be measured, and how long it takes.")
+@out_option("widthwise-study", "Folder of the study; an interrupted one goes on there.")
+def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> None:
+    """Measure MODELS at many widths: what they know, and what they cost to run.
+
+    A MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). Every
+    cell (one network, one task or workload) is measured once; a run that is killed goes on with the
+    same command, and widths, tasks and models may be added to a folder. Writes records.jsonl,
+    items/*.parquet and report.html.
+    """
+    from ..study import Study
+    from .study_progress import print_plan, run_study
+
+    engine = _engine(options)
+    settings = _settings(models, options)
+    if dry_run:
+        planned = Study(out, settings)
+        planned.look()
+        return print_plan(planned)
+    records = run_study(out, settings, engine)
+    missing = [record for record in records if record.value is None and record.n == 0]
+    click.echo(f"records: {out / 'records.jsonl'}")
+    if any(record.unit not in _MAY_LACK for record in missing):
+        click.echo("some cells could not be measured; run again to retry", err=True)
+        sys.exit(1)
+
+
+_MAY_LACK = ("joules_per_token", "grams_per_token", "bytes")  # no meter, no counter: no failure
+
+
+def _settings(models: tuple[str, ...], options: dict[str, Any]) -> StudySettings:
+    """What was asked, on top of the preset where one is named."""
+    from ..study import StudySettings
+
+    data, limits = options.pop("data"), options.pop("limits")
+    widths = asked_widths(options.pop("to"), options.pop("remove"))
+    told = {
+        **options,
+        "limit": limits.pop("", None),
+        "limits": limits,
+        "data": None if data is None else str(data.resolve()),
+    }
+    preset = told.pop("preset")
+    if preset is None:
+        if not told["tasks"] and not told["workloads"]:
+            told["tasks"] = ("embedded",)
+        return StudySettings(models=models, widths=widths, **told)
+    context = click.get_current_context()
+    typed = click.core.ParameterSource.COMMANDLINE
+    for name in _CHOICES:
+        if context.get_parameter_source(name) != typed:
+            del told[name]
+    return StudySettings.paper(*models, **told, **({"widths": widths} if widths else {}))
+
+
+def _engine(options: dict[str, Any]) -> MakeEngine | None:
+    """Who does the work; None for this machine's devices."""
+    name = options.pop("engine")
+    asked = {key: options.pop(key) for key in ("address", "workers", "gpus_per_worker")}
+    given = [f"--{key.replace('_', '-')}" for key, value in asked.items() if value is not None]
+    if name == "local":
+        if given:
+            raise click.UsageError(f"{given[0]} goes with --engine ray.")
+        return None
+    from ..study.engines import OnRay
+
+    return lambda make: OnRay(make, **asked)

@@ -1,0 +1,270 @@
+"""Times workloads on all widths of some models in turn, and makes records of what they cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, measure
+from ..errors import RunError
+from ..prune import apply
+from ..stats import median_with_error
+from .cost_settings import CostSettings, around
+from .network import Network
+from .parent import Parent
+from .quantities import Instruments, Measured, described, placed, quantities_of, undone, values_of
+from .records import Record
+
+OnShare = Callable[[float, str], None]
+
+
+class Coster:
+    """The workloads of a comparison, and the models that they are timed on.
+
+    All models and widths are held in memory at once, as a round visits each of them.
+
+    Args:
+        parents: The models, in the order of the settings; their dtype and device must be set
+            before anything is measured.
+        settings: What to measure.
+    """
+
+    def __init__(self, parents: Sequence[Parent], settings: CostSettings) -> None:
+        self.parents = tuple(parents)
+        self.settings = settings
+        self.quantities = quantities_of(settings)
+
+    @cached_property
+    def entries(self) -> tuple[tuple[Parent, Network], ...]:
+        """Each model dense, then from wide to narrow; a width of two names comes once."""
+        found: list[tuple[Parent, Network]] = []
+        for parent in self.parents:
+            cut: dict[int, Network] = {}
+            for network in self._asked(parent):
+                cut.setdefault(parent.width(network), network)
+            own = parent.checkpoint.architecture.intermediate_size
+            found.append((parent, Network(None, "dense")))
+            found += [(parent, cut[width]) for width in sorted(cut, reverse=True) if width != own]
+        return tuple(found)
+
+    def _asked(self, parent: Parent) -> list[Network]:
+        """All widths of a model, those that were asked for by name first."""
+        own = parent.checkpoint.architecture.intermediate_size
+        middle = self.settings.around
+        near = around(middle) if middle is not None and middle < own else ()
+        asked = [*self.settings.widths, *(str(width) for width in near if width < own)]
+        return [Network(self.settings.criterion, text) for text in asked]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which widths that were asked for stand in a row of another name."""
+        notes = []
+        for parent in self.parents:
+            rows = {parent.width(n): n.label for p, n in self.entries if p is parent}
+            for network in (
+                Network(self.settings.criterion, text) for text in self.settings.widths
+            ):
+                width, name = parent.width(network), self._name(parent)
+                if rows[width] != network.label:
+                    notes.append(
+                        f"{name}: {network.label} is {width} neurons wide, as is {rows[width]}"
+                    )
+        return tuple(notes)
+
+    def check(self) -> None:
+        """Look at everything that can be said before any work.
+
+        Raises:
+            RunError: No model is wider than the width to look around; a workload or a country
+                cannot be had.
+        """
+        self.entries, self.workloads, self.intensity  # noqa: B018
+        middle = self.settings.around
+        widest = max(p.checkpoint.architecture.intermediate_size for p in self.parents)
+        if middle is not None and middle >= widest:
+            raise RunError(f"--around must be below the model's {widest} neurons; got {middle}")
+
+    @cached_property
+    def workloads(self) -> tuple[measure.Workload, ...]:
+        """Those of the settings; the first model's tokenizer gives real prompts their lengths."""
+        own = self._workloads(self.settings.workloads, self.settings.seed)
+        named = tuple(w for w in self.settings.workloads if w in ("paper", *measure.NAMED))
+        more = [
+            replace(work, name=f"{work.name}~{seed}")
+            for seed in self.settings.prompt_seeds
+            if named
+            for work in self._workloads(named, seed)
+        ]
+        return (*own, *more)
+
+    def _workloads(self, names: Sequence[str], seed: int) -> tuple[measure.Workload, ...]:
+        real = any(name in ("paper", *measure.NAMED) for name in names)
+        data = self.settings.data
+        return measure.workloads_of(
+            names,
+            self.parents[0].tokenizer if real else None,
+            data=Path(data) if data else None,
+            seed=seed,
+        )
+
+    @cached_property
+    def intensity(self) -> measure.Intensity | None:
+        country = self.settings.country
+        return None if country is None else measure.carbon_intensity(country)
+
+    def _name(self, parent: Parent) -> str:
+        """What a record calls a model: as asked for where two have one name."""
+        names = [other.name for other in self.parents]
+        return parent.name if names.count(parent.name) == 1 else parent.model
+
+    def keys(self, work: measure.Workload) -> list[str]:
+        """Of all cells of a workload, in the order of the table."""
+        return [
+            self.key(parent, network, work, quantity)
+            for parent, network in self.entries
+            for quantity in self.quantities
+        ]
+
+    @cached_property
+    def _models(self) -> Mapping[str, Any]:
+        """By name, all in memory."""
+        self._check_memory()
+        models = {}
+        for parent, network in self.entries:
+            plan = parent.plan(network)
+            models[f"{self._name(parent)}, {network.label}"] = (
+                apply(parent.dense, plan) if plan else parent.dense
+            )
+        return models
+
+    @cached_property
+    def _instruments(self) -> Instruments:
+        device, dtype = self.parents[0].device, str(self.parents[0].dtype)
+        ceilings = measure.measure_ceilings(device, dtype)
+        meter = measure.find_meter(device) if self.settings.energy else None
+        if isinstance(meter, measure.Meter):
+            meter.idle()
+        return Instruments(ceilings=ceilings, meter=meter, intensity=self.intensity)
+
+    def prepare(self, on_share: OnShare = lambda *_: None) -> None:
+        """Load everything, and measure the limits of the device and its power at rest.
+
+        Raises:
+            RunError: All models and widths do not fit into memory together.
+        """
+        on_share(0.0, "loading all widths")
+        self._models  # noqa: B018
+        on_share(0.0, "limits of the device")
+        self._instruments  # noqa: B018
+
+    def records_of(
+        self, work: measure.Workload, on_share: OnShare = lambda *_: None
+    ) -> list[Record]:
+        """All quantities of a workload, of all models and widths."""
+        self.prepare(on_share)
+        start = time.perf_counter()
+        rounds, seed = self.settings.rounds, self.settings.seed
+        models, instruments = self._models, self._instruments
+        on_share(0.0, f"{work.name}: attention and threads")
+        steps = len(models) * (rounds + 1)
+        costs = measure.measure_costs(
+            models,
+            [work],
+            rounds=rounds,
+            seed=seed,
+            meter=instruments.meter,
+            on_step=lambda done: on_share(done / steps, f"{work.name}: all in turn"),
+        )
+        blocks: Sequence[measure.BlockCost | None] = [None] * len(costs)
+        with measure.using(costs[0].setting, models.values()):
+            hosts = {p: measure.host_time(p.dense, work) for p in self.parents}
+            if self.settings.around is not None:
+                on_share(1.0, f"{work.name}: GLU blocks alone")
+                blocks = measure.measure_blocks(models, work, rounds=rounds, seed=seed)
+        seconds = (time.perf_counter() - start) / (len(costs) * len(self.quantities))
+        found = [
+            Measured(cost=cost, block=block, host=hosts[parent], seconds=seconds)
+            for (parent, _), cost, block in zip(self.entries, costs, blocks, strict=True)
+        ]
+        return [
+            self._record(*entry, quantity, measured)
+            for entry, measured in zip(self.entries, found, strict=True)
+            for quantity in self.quantities
+        ]
+
+    def missed(self, work: measure.Workload, reason: str) -> list[Record]:
+        """Records of a workload that could not be measured at all."""
+        return [
+            parent.record(
+                network,
+                cell=self.key(parent, network, work, quantity),
+                model=self._name(parent),
+                quantity=f"{work.name} {quantity}",
+                unit=unit,
+                value=None,
+                n=0,
+                reason=reason,
+                settings=undone(work, parent.weight_bytes(network)),
+            )
+            for parent, network in self.entries
+            for quantity, unit in self.quantities.items()
+        ]
+
+    def _record(
+        self,
+        parent: Parent,
+        network: Network,
+        quantity: str,
+        measured: Measured,
+    ) -> Record:
+        """One quantity of a cell."""
+        work, instruments = measured.cost.workload, self._instruments
+        values, reason = values_of(quantity, measured, instruments)
+        median = median_with_error(values, seed=self.settings.seed) if values else None
+        place = placed(parent, network, measured, quantity, values, instruments.ceilings)
+        return parent.record(
+            network,
+            cell=self.key(parent, network, work, quantity),
+            model=self._name(parent),
+            quantity=f"{work.name} {quantity}",
+            unit=self.quantities[quantity],
+            value=median.value if median else None,
+            standard_error=median.standard_error if median else None,
+            n=len(values),
+            higher_is_better=quantity == "throughput",
+            items=values,
+            reason=reason,
+            duration_sec=measured.seconds,
+            settings={**described(measured.cost, instruments), **place},
+        )
+
+    def key(self, parent: Parent, network: Network, work: measure.Workload, quantity: str) -> str:
+        """Content address of a cell: everything that fixes what is measured.
+
+        Ratios are formed within a round, so the company that a network was measured in is a part
+        of it; other workloads are not.
+        """
+        settings = {**asdict(self.settings), "workloads": None, "data": None}
+        place = {"dtype": parent.dtype, "device": parent.device.partition(":")[0]}
+        company = [(other.digest, self._name(other)) for other in self.parents]
+        own = (parent.digest, self._name(parent), network.criterion, network.asked)
+        text = json.dumps(
+            [*own, company, {**settings, **place}, asdict(work), quantity, __version__]
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _check_memory(self) -> None:
+        """Raise RunError when all models and widths cannot be held at once."""
+        device = self.parents[0].device
+        needed = sum(parent.weight_bytes(network) for parent, network in self.entries)
+        if needed >= (free := measure.free_bytes(device)):
+            raise RunError(
+                f"to visit all models in turn takes {needed:,} bytes of memory; {free:,} are free "
+                f"on {device}: compare fewer at once"
+            )

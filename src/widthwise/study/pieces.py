@@ -1,0 +1,98 @@
+"""The pieces of a study: what one worker does at a time, and the worker that does it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import WidthwiseError
+from .coster import Coster
+from .network import Network
+from .parent import Parent
+from .scorer import Scored, Scorer
+from .study_settings import StudySettings
+
+OnShare = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """One task, asked of one network of a model."""
+
+    model: str
+    network: Network
+    task: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Time:
+    """One workload, timed on all widths of a model in turn."""
+
+    model: str
+    workload: str
+
+
+Result = list[Scored]
+
+
+class StudyWorker:
+    """Does the pieces of a study, and keeps the model of the last one loaded.
+
+    Args:
+        settings: Of the study, with a dtype.
+        names: Model to what records call it.
+        checkpoints: Folder for checkpoints that a backend needs.
+        device: Where the models are.
+    """
+
+    def __init__(
+        self, settings: StudySettings, names: Mapping[str, str], checkpoints: Path, device: str
+    ) -> None:
+        self._settings = settings
+        self._names = names
+        self._checkpoints = checkpoints
+        self._device = device
+        self._parent: Parent | None = None
+        self._scorer: Scorer | None = None
+        self._coster: Coster | None = None
+
+    def do(self, work: Ask | Time, on_share: OnShare) -> Result:
+        """Do a piece; what could not be measured is a record with its reason."""
+        on_share(0.0, "loading")
+        parent = self._at(work.model)
+        if isinstance(work, Ask):
+            return self._ask(parent, work, on_share)
+        return self._time(parent, work, on_share)
+
+    def _at(self, model: str) -> Parent:
+        """The parent of a piece; another one is let go of first."""
+        if self._parent is None or self._parent.model != model:
+            self._parent = self._scorer = self._coster = None
+            gc.collect()
+            self._parent = parent_of(self._settings, model, self._names[model], self._device)
+        return self._parent
+
+    def _ask(self, parent: Parent, work: Ask, on_share: OnShare) -> Result:
+        self._coster = None  # its widths fill memory
+        if self._scorer is None:
+            self._scorer = Scorer(parent, self._settings.sweep(parent.model), self._checkpoints)
+        task = self._scorer.tasks[work.task]
+        return [self._scorer.score(work.network, task, lambda share: on_share(share, task.name))]
+
+    def _time(self, parent: Parent, work: Time, on_share: OnShare) -> Result:
+        self._scorer = None
+        if self._coster is None:
+            self._coster = Coster([parent], self._settings.costs(parent.model))
+        workload = next(w for w in self._coster.workloads if w.name == work.workload)
+        try:
+            records = self._coster.records_of(workload, on_share)
+        except WidthwiseError as error:
+            records = self._coster.missed(workload, str(error))
+        return [Scored(record=record) for record in records]
+
+
+def parent_of(settings: StudySettings, model: str, name: str, device: str) -> Parent:
+    """The parent of a study's model."""
+    return Parent(model, dtype=settings.dtype, device=device, seed=settings.seeds[0], name=name)

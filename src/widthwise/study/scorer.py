@@ -1,0 +1,238 @@
+"""Asks tasks of a parent's networks, and makes records of what they answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import WidthwiseError
+from ..evaluate import (
+    Answer,
+    Floor,
+    Score,
+    Task,
+    answer_task,
+    chat_of,
+    chosen_items,
+    floor_of,
+    language_model_of,
+    load_tasks,
+    score_answers,
+    unit_of,
+    vllm_model_of,
+)
+from ..prune import prune_checkpoint
+from .network import Network
+from .parent import Parent
+from .records import Record
+from .settings import SweepSettings
+
+OnShare = Callable[[float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What asking one network one task gave.
+
+    Attributes:
+        record: Of the cell.
+        answers: What the network said to each item; none where the value is missing.
+    """
+
+    record: Record
+    answers: tuple[Answer, ...] = ()
+
+
+class Scorer:
+    """The tasks of a sweep, and one language model for all networks of its parent.
+
+    Args:
+        parent: Whose networks are asked; its dtype and device must be set before anything is.
+        settings: What to ask.
+        checkpoints: Folder for the checkpoints that another backend needs.
+        also: Further settings that fix the caller's numbers.
+    """
+
+    def __init__(
+        self,
+        parent: Parent,
+        settings: SweepSettings,
+        checkpoints: Path,
+        *,
+        also: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.parent = parent
+        self.settings = settings
+        self._checkpoints = checkpoints
+        self._also = dict(also or {})
+        self._lm: Any = None
+        self._floors: dict[str, Floor] = {}
+
+    @cached_property
+    def tasks(self) -> Mapping[str, Task]:
+        """By name, in the order in which they are asked."""
+        data = self.settings.data
+        found = load_tasks(
+            self.settings.tasks,
+            data=Path(data) if data else None,
+            limit=self.settings.limit,
+            limits=self.settings.limits,
+            seed=self.settings.seed,
+            chat=chat_of(self.parent.tokenizer),
+            max_new_tokens=self.settings.max_new_tokens,
+        )
+        return {task.name: task for task in found}
+
+    @cached_property
+    def _digests(self) -> Mapping[str, str]:
+        """Task to a digest of its documents and of what is asked about them."""
+        return {name: task.digest for name, task in self.tasks.items()}
+
+    def key(self, network: Network, quantity: str) -> str:
+        """Content address of a cell: everything that fixes its number, and nothing else."""
+        settings = self.settings
+        asked = (settings.seed, settings.max_new_tokens, settings.until, settings.backend)
+        place = (self.parent.dtype, self.parent.device.partition(":")[0])
+        what = (quantity, self._digests.get(quantity), self._also)
+        parts = (self.parent.digest, network.criterion, network.asked, *what, *asked, *place)
+        return hashlib.sha256(json.dumps([*parts, __version__]).encode()).hexdigest()[:16]
+
+    def record(self, network: Network, quantity: str, **fields: Any) -> Record:
+        """The record of a cell; `fields` are those of `Record` that the cell decides."""
+        told = {"settings": {}, **fields, "quantity": quantity}
+        return self.parent.record(network, cell=self.key(network, quantity), **told)
+
+    def floor(self, task: Task) -> Floor:
+        """What trivial answerers get on the task's items; computed once."""
+        if task.name not in self._floors:
+            self._floors[task.name] = floor_of(task)
+        return self._floors[task.name]
+
+    def score(self, network: Network, task: Task, on_share: OnShare = lambda _: None) -> Scored:
+        """One task at one width; a value that could not be had is a record with its reason."""
+        start = time.perf_counter()
+        try:
+            answers = self.answers(network, task, on_share)
+        except WidthwiseError as error:
+            return self.missed(network, task, error)
+        return self.scored(network, task, answers, seconds=time.perf_counter() - start)
+
+    def answers(
+        self, network: Network, task: Task, on_share: OnShare = lambda _: None
+    ) -> tuple[Answer, ...]:
+        """What a network says to each item of a task, or of a part of it.
+
+        Raises:
+            WidthwiseError: It says nothing that could be scored.
+        """
+        requests = len(task.requests)
+        with self._open(network) as lm:
+            lm.on_done = lambda done: on_share(min(1.0, done / requests))
+            return answer_task(lm, task)
+
+    def missed(self, network: Network, task: Task, error: WidthwiseError) -> Scored:
+        """The record of a value that could not be had."""
+        return Scored(record=self.blank(network, task, f"{network.label}: {error}"))
+
+    def blank(self, network: Network, task: Task, reason: str) -> Record:
+        """The record of a cell without a value."""
+        unit = unit_of(task.metric)
+        return self.record(network, task.name, unit=unit, value=None, n=0, reason=reason)
+
+    def scored(
+        self,
+        network: Network,
+        task: Task,
+        answers: Sequence[Answer],
+        *,
+        seconds: float,
+        **settings: Any,
+    ) -> Scored:
+        """The record of a network's answers, which may be to a part of the items alone."""
+        try:
+            whole = len(answers) == len(task.item_ids)  # else it stopped early, with its own floor
+            floor = self.floor(task) if whole else floor_of(_answered(task, answers))
+            score = score_answers(task, answers, floor)
+        except WidthwiseError as error:
+            return self.missed(network, task, error)
+        record = self.record(
+            network,
+            task.name,
+            unit=score.unit,
+            value=score.value,
+            standard_error=score.standard_error,
+            n=score.n,
+            floor=score.floor.value,
+            floor_kind=score.floor.kind,
+            higher_is_better=score.higher_is_better,
+            items=score.items,
+            duration_sec=seconds,
+            settings={**_described(task, score), **self._engine, **settings},
+        )
+        return Scored(record=record, answers=tuple(score.answers))
+
+    @contextmanager
+    def _open(self, network: Network) -> Iterator[Any]:
+        """The language model of a network, while open."""
+        if self.settings.backend == "vllm":
+            yield vllm_model_of(self._written(network), str(self.parent.dtype))
+            return
+        with self.parent.at(network) as model:
+            if self._lm is None:  # one for all networks, which are one object: texts encoded once
+                tokenizer = self.parent.tokenizer
+                self._lm = language_model_of(self.settings.backend, model, tokenizer)
+            yield self._lm
+
+    def _written(self, network: Network) -> Path:
+        """The checkpoint folder of a network, written where it is cut."""
+        if network.criterion is None:
+            return self.parent.checkpoint.path
+        out = self._checkpoints / network.label.replace(" ", "-")
+        if not (out / "config.json").exists():
+            out.parent.mkdir(exist_ok=True)
+            prune_checkpoint(self.settings.model, out, self.parent.stored_plan(network))
+        return out
+
+    @property
+    def _engine(self) -> dict[str, Any]:
+        """How answers were got."""
+        import lm_eval
+
+        halved = getattr(getattr(self._lm, "budget", None), "halved", 0)
+        cap = self.settings.max_new_tokens
+        return {
+            **({} if cap is None else {"max_new_tokens": cap}),
+            "backend": self.settings.backend,
+            "lm_eval": lm_eval.__version__,
+            "budget_halved": halved,
+        }
+
+
+def _answered(task: Task, answers: Sequence[Answer]) -> Task:
+    """The task with the items that were answered alone."""
+    ids = {answer.id for answer in answers}
+    return chosen_items(task, [place for place, id_ in enumerate(task.item_ids) if id_ in ids])
+
+
+def _described(task: Task, score: Score) -> dict[str, Any]:
+    """What a record says of a score beside its value."""
+    return {
+        "metric": f"{task.metric},{task.filter}",
+        "shots": task.shots,
+        "task_version": task.version,
+        "source": task.source,
+        "floors": dict(score.floor.answerers),
+        "no_floor": score.floor.reason,
+        "chance_corrected": score.chance_corrected,
+        "metrics": dict(score.metrics),
+        "capped": score.capped,
+        "loops": score.loops,
+    }

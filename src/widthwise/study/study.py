@@ -1,0 +1,290 @@
+"""A study: models at several widths, what they know and what they cost, on one machine or many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from .. import __version__
+from ..errors import RunError
+from ..measure import Ceilings
+from .coster import Coster
+from .engines import Done, Engine, Event, Failed, Job, Local, MakeWorker
+from .estimate import NOMINAL, Amount, scoring, timing, tokens_of
+from .journal import Journal
+from .network import Network
+from .parent import Parent, checked_device, default_device, default_dtype
+from .pieces import Ask, StudyWorker, Time, parent_of
+from .records import Record
+from .scorer import Scored, Scorer
+from .study_settings import StudySettings, models_of
+
+MakeEngine = Callable[[MakeWorker], Engine]
+CHOOSING = ("models", "widths", "criteria", "tasks", "workloads", "weights")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one worker does at a time: a cell, or those of a workload, which belong together.
+
+    Attributes:
+        label: For people.
+        work: What to do.
+        blanks: A record without a value for each cell.
+        amount: Of work.
+        memory_bytes: Of the weights that must be in memory together.
+    """
+
+    label: str
+    work: Ask | Time
+    blanks: tuple[Record, ...]
+    amount: Amount
+    memory_bytes: int
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Their keys."""
+        return tuple(blank.cell for blank in self.blanks)
+
+
+class Study:
+    """Measures the cells of a study that are missing, and keeps their records.
+
+    Args:
+        folder: Where records and items go; one that holds a part of this study is gone on with,
+            and models, widths, criteria, tasks and workloads may be added to it.
+        settings: What to measure.
+        engine: Makes the engine that does the work; None for a worker a device of this machine.
+        on_record: Called with each record that this run adds.
+        on_event: Called with each event of the engine, after its records are stored.
+        on_progress: Called with what is being done before the engine starts.
+
+    Raises:
+        RunError, OutputError: The folder holds something else, or is in use; no such device.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: StudySettings,
+        *,
+        engine: MakeEngine | None = None,
+        on_record: Callable[[Record], None] = lambda _: None,
+        on_event: Callable[[Event], None] = lambda _: None,
+        on_progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.settings = settings
+        self.journal = Journal(folder, self._recorded)
+        self._on_record = on_record
+        self._is_running = False
+        self._make_engine = engine
+        self._on_event = on_event
+        self._on_progress = on_progress
+
+    def run(self) -> list[Record]:
+        """Measure what is missing and return all records.
+
+        Raises:
+            RunError, OutputError: Something that no cell can be measured without is missing.
+        """
+        with self.journal.held():
+            self._begin(write=True)
+            self._is_running = True
+            for parent in self.parents:
+                self._count(parent)
+            if self.missing:
+                self._on_progress(f"{self.resumed}; starting workers")
+                with self._engine() as engine:
+                    self._work(engine)
+        return list(self.journal.records.values())
+
+    def _recorded(self, record: Record) -> None:
+        if self._is_running:  # what an earlier run has measured is not told again
+            self._on_record(record)
+
+    def look(self) -> None:
+        """Find models, data and what is measured, and write nothing."""
+        self._begin(write=False)
+
+    @property
+    def records(self) -> list[Record]:
+        """Of the study's cells, as far as they are measured."""
+        return list(self.journal.records.values())
+
+    @property
+    def resumed(self) -> str:
+        """What an earlier run has measured, in words."""
+        total, missing = len(self.pieces), len(self.missing)
+        if missing == total:
+            return f"{total} pieces of work"
+        return f"{total - missing} of {total} pieces of work are done, {missing} are left"
+
+    @property
+    def missing(self) -> list[Piece]:
+        """Pieces that are not measured; one of which nothing could be had is tried again."""
+        return [p for p in self.pieces if not any(map(self.journal.has, p.cells))]
+
+    def share(self, begun: Mapping[str, float]) -> float:
+        """Share of the work of this run that is done, 0 to 1.
+
+        Args:
+            begun: First cell of a piece to the share of it that is done.
+        """
+        work = {piece.cells[0]: piece.amount.least_sec(NOMINAL) for piece in self._to_do}
+        whole = sum(work.values())
+        return sum(work[key] * share for key, share in begun.items()) / whole if whole else 1.0
+
+    def pace(self, ceilings: Ceilings) -> float | None:
+        """Seconds that what is measured took for each second of its least time; None at first."""
+        done = [p for p in self.pieces if any(map(self.journal.has, p.cells))]
+        least = sum(piece.amount.least_sec(ceilings) for piece in done)
+        records = (self.journal.records[cell] for piece in done for cell in piece.cells)
+        return sum(record.duration_sec for record in records) / least if least else None
+
+    @cached_property
+    def _to_do(self) -> list[Piece]:
+        """Pieces that were missing when the workers started."""
+        return self.missing
+
+    @cached_property
+    def parents(self) -> tuple[Parent, ...]:
+        """The models, by the names that records call them."""
+        settings = self.settings
+        device = (settings.device or default_device()).partition(":")[0]
+        found = [parent_of(settings, model, model, device) for model in settings.models]
+        names = models_of(settings, [parent.checkpoint.name for parent in found])
+        digests: dict[str, str] = {}
+        for parent in found:
+            if (other := digests.setdefault(parent.digest, parent.model)) != parent.model:
+                raise RunError(f"{other} and {parent.model} are one model; name it once")
+        return tuple(parent_of(settings, p.model, names[p.model], device) for p in found)
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """All work of the study: model by model, what it is asked before what is timed."""
+        return tuple(piece for parent in self.parents for piece in self._pieces_of(parent))
+
+    def _begin(self, *, write: bool) -> None:
+        """Agree with the folder on the settings, and take its records up."""
+        self._on_progress("finding the models, fetched at first use")
+        weights = {parent.model: parent.digest for parent in self.parents}
+        asked = {"widthwise": __version__, **asdict(self.settings), "weights": weights}
+        begun = self.journal.agree(asked, choosing=CHOOSING)
+        device = begun["device"] or default_device()
+        begun |= {"device": device, "dtype": begun["dtype"] or default_dtype(device)}
+        self.settings = replace(self.settings, device=device, dtype=begun["dtype"])
+        for parent in self.parents:
+            parent.dtype, parent.device = begun["dtype"], device.partition(":")[0]
+            if self.settings.tasks:
+                parent.check_vocabulary()
+        self._on_progress("finding the data, fetched at first use")
+        groups = [piece.cells for piece in self.pieces]
+        counted = [[record.cell] for parent in self.parents for record in self._counts_of(parent)]
+        self.journal.begin(begun, [*counted, *groups], write=write)
+
+    def _networks(self, parent: Parent) -> tuple[Network, ...]:
+        return parent.networks(self.settings.widths, self.settings.all_criteria)
+
+    def _scorer(self, parent: Parent) -> Scorer:
+        settings = replace(self.settings, tasks=self.settings.tasks or ("embedded",))
+        return Scorer(parent, settings.sweep(parent.model), self.journal.folder / "checkpoints")
+
+    def _counts_of(self, parent: Parent) -> Iterator[Record]:
+        for network in self._networks(parent):
+            yield from parent.counted(network)
+
+    def _count(self, parent: Parent) -> None:
+        """Store exact parameters and bytes, where they are missing."""
+        found = [r for r in self._counts_of(parent) if not self.journal.has(r.cell)]
+        if found:
+            self.journal.store(found)
+
+    def _pieces_of(self, parent: Parent) -> Iterator[Piece]:
+        if self.settings.tasks:
+            yield from self._asked(parent)
+        if self.settings.workloads:
+            yield from self._timed(parent)
+
+    def _asked(self, parent: Parent) -> Iterator[Piece]:
+        """Every task, of every network of a model."""
+        scorer = self._scorer(parent)
+        architecture = parent.checkpoint.architecture
+        memory = parent.weight_bytes(Network(None, "dense"))  # all widths are parts of it
+        for task in scorer.tasks.values():
+            tokens = tokens_of(task, parent.tokenizer)
+            for network in self._networks(parent):
+                width = parent.width(network)
+                blank = scorer.blank(network, task, "not measured")
+                yield Piece(
+                    label=f"{parent.name}, {network.label}: {task.name}",
+                    work=Ask(model=parent.model, network=network, task=task.name),
+                    blanks=(blank,),
+                    amount=scoring(architecture, width, tokens, parent.stored_dtype),
+                    memory_bytes=memory,
+                )
+
+    def _timed(self, parent: Parent) -> Iterator[Piece]:
+        """Every workload, on all widths of a model."""
+        settings = self.settings.costs(parent.model)
+        coster = Coster([parent], settings)
+        coster.check()
+        architecture = parent.checkpoint.architecture
+        widths = [parent.width(network) for _, network in coster.entries]
+        memory = sum(parent.weight_bytes(network) for _, network in coster.entries)
+        for work in coster.workloads:
+            yield Piece(
+                label=f"{parent.name}, {len(widths)} widths: {work.name}",
+                work=Time(model=parent.model, workload=work.name),
+                blanks=tuple(coster.missed(work, "not measured")),
+                amount=timing(architecture, widths, work, settings.rounds, parent.stored_dtype),
+                memory_bytes=memory,
+            )
+
+    def _engine(self) -> Engine:
+        names = {parent.model: parent.name for parent in self.parents}
+        folder = self.journal.folder / "checkpoints"
+        make = partial(StudyWorker, self.settings, names, folder)
+        if self._make_engine is not None:
+            return self._make_engine(make)
+        return Local(make, devices_of(str(self.settings.device)))
+
+    def _work(self, engine: Engine) -> None:
+        """Do all pieces that are missing; what comes back is on disk before it is told."""
+        pieces = {piece.cells[0]: piece for piece in self._to_do}
+        jobs = [
+            Job(key=key, label=piece.label, work=piece.work, alone=isinstance(piece.work, Time))
+            for key, piece in pieces.items()
+        ]
+        for event in engine.run(jobs):
+            piece = pieces[event.job.key]
+            if isinstance(event, Done):
+                self._keep(piece, event.result)
+            elif isinstance(event, Failed):
+                self._give_up(piece, event.reason)
+            self._on_event(event)
+
+    def _keep(self, piece: Piece, results: Sequence[Scored]) -> None:
+        """Store what a worker measured, if it measured what it was to."""
+        if tuple(result.record.cell for result in results) != piece.cells:
+            return self._give_up(piece, "the worker has other weights, documents or versions")
+        if isinstance(piece.work, Ask):
+            return self.journal.keep(results[0])
+        self.journal.store([result.record for result in results])
+
+    def _give_up(self, piece: Piece, reason: str) -> None:
+        self.journal.store([replace(blank, reason=reason) for blank in piece.blanks])
+
+
+def devices_of(device: str) -> tuple[str, ...]:
+    """One name a worker: of `"cuda"` all GPUs of this machine, else the device itself.
+
+    Raises:
+        RunError: There is no such device.
+    """
+    import torch
+
+    if device == "cuda" and torch.cuda.is_available():
+        return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+    return (checked_device(device),)

@@ -1,0 +1,136 @@
+"""What fixes the cells of a study: models, widths, what they are asked and what is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from .. import measure
+from ..errors import RunError
+from .cost_settings import CostSettings
+from .network import CONTROL, Network
+from .settings import SweepSettings
+
+PAPER_SEEDS = (42, 123, 456)
+_PAPER_WIDTHS = tuple(f"paper {percent}%" for percent in (10, 20, 30, 40, 50, 60))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """What a study is asked to measure.
+
+    Attributes:
+        models: As `locate` takes them, each once.
+        widths: That each model is cut to, as `Network` reads them.
+        criteria: How neurons are chosen; `random`, the control, is among them wherever widths are.
+        tasks: Suites and tasks, as `load_tasks` takes them; may be none.
+        workloads: To time all widths on, as `measure.workloads_of` takes them; may be none.
+        seeds: The first is that of everything drawn. Each further one adds a draw of the control
+            (`random~123`) and prompts of the paper's workloads (`hellaswag-b1~123`).
+        limit: Items of each task at most.
+        limits: Of single tasks, by name, in place of `limit`.
+        max_new_tokens: Cap on what a task has written; None for the task's own.
+        rounds: Of each workload, at least 5.
+        energy: Whether joules are measured where there is a meter, 6 s for each round.
+        country: Whose electricity gives joules their CO2 (`"FRA"`); None for no CO2.
+        data: Folder of documents; None for the hub.
+        dtype: None for the faster of bfloat16 and float32 on this machine.
+        device: `"cpu"` or `"cuda"`; None for CUDA where there is one.
+
+    Raises:
+        RunError: Nothing to measure, a model or a seed twice, or a setting out of range.
+        PlanError, TargetError: As `SweepSettings`.
+    """
+
+    models: tuple[str, ...]
+    widths: tuple[str, ...] = ()
+    criteria: tuple[str, ...] = ("ppm",)
+    tasks: tuple[str, ...] = ()
+    workloads: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    limit: int | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    max_new_tokens: int | None = None
+    rounds: int = measure.LEAST_ROUNDS
+    energy: bool = True
+    country: str | None = None
+    data: str | None = None
+    dtype: str | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tasks and not self.workloads:
+            raise RunError("a study asks tasks or times workloads; got neither")
+        for what, given in (("model", self.models), ("seed", self.seeds)):
+            if not given or len(set(given)) < len(given):
+                named = ", ".join(map(str, given)) or "none"
+                raise RunError(f"a study takes one {what} or more, each once; got {named}")
+        for model in self.models:  # either looks at its own part
+            if self.tasks:
+                self.sweep(model)
+            if self.workloads:
+                self.costs(model)
+
+    @classmethod
+    def paper(cls, *models: str, **changes: object) -> StudySettings:
+        """The design of arXiv 2512.22671: seven widths by its own rule, its thirteen tasks, its
+        six workloads and its three seeds; `changes` are other settings."""
+        design = cls(
+            models=models,
+            widths=_PAPER_WIDTHS,
+            tasks=("paper",),
+            workloads=("paper",),
+            seeds=PAPER_SEEDS,
+        )
+        return replace(design, **changes)  # type: ignore[arg-type]  # replace checks the names
+
+    @property
+    def all_criteria(self) -> tuple[str, ...]:
+        """Those of the settings, and the control with each seed."""
+        asked = dict.fromkeys(self.criteria)
+        if not any(Network(criterion, "1").is_control for criterion in asked):
+            asked |= {CONTROL: None}
+        if CONTROL in asked:
+            asked |= {f"{CONTROL}~{seed}": None for seed in self.seeds[1:]}
+        return tuple(asked)
+
+    def sweep(self, model: str) -> SweepSettings:
+        """What one model is asked."""
+        return SweepSettings(
+            model=model,
+            tasks=self.tasks,
+            widths=self.widths,
+            criteria=self.all_criteria,
+            limit=self.limit,
+            limits=self.limits,
+            seed=self.seeds[0],
+            dtype=self.dtype,
+            device=self.device,
+            data=self.data,
+            max_new_tokens=self.max_new_tokens,
+        )
+
+    def costs(self, model: str) -> CostSettings:
+        """What is timed on one model, and on what is left of it at each width."""
+        return CostSettings(
+            models=(model,),
+            widths=self.widths,
+            criterion=self.all_criteria[0],
+            workloads=self.workloads,
+            rounds=self.rounds,
+            seed=self.seeds[0],
+            prompt_seeds=self.seeds[1:],
+            data=self.data,
+            energy=self.energy,
+            country=self.country,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+
+def models_of(settings: StudySettings, names: Sequence[str]) -> dict[str, str]:
+    """Model to what its records call it: as asked for where two have one name."""
+    return {
+        model: name if list(names).count(name) == 1 else model
+        for model, name in zip(settings.models, names, strict=True)
+    }

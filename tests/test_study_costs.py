@@ -214,7 +214,11 @@ def test_other_threads_are_another_comparison(tiny_checkpoint: Path, tmp_path: P
 def test_widths_of_two_names_and_of_none_are_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
     settings = settings_of(tiny_checkpoint, widths=("40%", "31", "41%"), around=31)
     study = CostStudy(tmp_path / "out", settings)
-    assert [network.label for _, network in study.coster.entries][:3] == ["dense", "ppm 32", "ppm 40%"]
+    assert [network.label for _, network in study.coster.entries][:3] == [
+        "dense",
+        "ppm 32",
+        "ppm 40%",
+    ]
     name = tiny_checkpoint
     assert f"{name}: ppm 31 is 31 neurons wide, as is ppm 40%" in study.notes
     for middle in (53, 64):

@@ -85,6 +85,7 @@ def progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
         console=console,
+        disable=not console.is_terminal,  # there, lines tell how far it is
     )
 
 

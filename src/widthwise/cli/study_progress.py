@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from ..study.engines import Event
     from ..study.study import MakeEngine
 
-_WIDTHS = 32  # characters of a bar's label
+_WIDTH = 32  # characters of a bar's label
+_QUIET_SEC = 20.0  # between two lines that tell how far it is, where there is no terminal
 _LOUD = ("accuracy", "bits_per_byte", "perplexity", "sec")  # units of records that get a line
 
 
@@ -31,13 +33,14 @@ class _Display:
         self._workers: dict[str, TaskID] = {}
         self._shares: dict[str, float] = {}  # cell to the share of its piece that is done
         self._left = TimeLeft()
+        self._told = time.monotonic()
         self.study: Study | None = None
 
     def on_progress(self, label: str) -> None:
         """What is done before any worker starts."""
         if not self._console.is_terminal:
             self._console.print(label, markup=False, highlight=False)
-        self._bars.update(self._whole, description=label[:_WIDTHS])
+        self._bars.update(self._whole, description=label[:_WIDTH])
 
     def on_record(self, record: Record) -> None:
         """A line for each new number that a reader waits for, and for each that is missing."""
@@ -70,8 +73,12 @@ class _Display:
         self._bars.update(self._workers[worker], completed=share, description=name)
         assert self.study is not None
         done = self.study.share(self._shares)
-        left = self._left(done)
-        self._bars.update(self._whole, completed=done, description=self.study.resumed, left=left)
+        left, resumed = self._left(done), self.study.resumed
+        self._bars.update(self._whole, completed=done, description=resumed, left=left)
+        if not self._console.is_terminal and time.monotonic() - self._told > _QUIET_SEC:
+            self._told = time.monotonic()
+            text = f"[{done:.0%}] {resumed}; {name}{', ' if left else ''}{left}"
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> list[Record]:

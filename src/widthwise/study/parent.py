@@ -40,14 +40,10 @@ class Parent:
         dtype: `"bfloat16"`, `"float32"` or `"float16"`; may be set later, before the model loads.
         device: `"cpu"`, `"cuda"` ...
         seed: Of the random criterion.
-        name: What records call it; None for the checkpoint's own.
     """
 
-    def __init__(
-        self, model: str, *, dtype: str | None, device: str, seed: int, name: str | None = None
-    ) -> None:
+    def __init__(self, model: str, *, dtype: str | None, device: str, seed: int) -> None:
         self.model = model
-        self._name = name
         self.dtype = dtype
         self.device = device
         self.seed = seed
@@ -58,9 +54,10 @@ class Parent:
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(*locate(self.model))
 
-    @property
+    @cached_property
     def name(self) -> str:
-        return self._name or self.checkpoint.name
+        """What records call it; may be set."""
+        return self.checkpoint.name
 
     @cached_property
     def digest(self) -> str:

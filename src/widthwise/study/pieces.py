@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +42,12 @@ class StudyWorker:
 
     Args:
         settings: Of the study, with a dtype.
-        names: Model to what records call it.
         checkpoints: Folder for checkpoints that a backend needs.
         device: Where the models are.
     """
 
-    def __init__(
-        self, settings: StudySettings, names: Mapping[str, str], checkpoints: Path, device: str
-    ) -> None:
+    def __init__(self, settings: StudySettings, checkpoints: Path, device: str) -> None:
         self._settings = settings
-        self._names = names
         self._checkpoints = checkpoints
         self._device = device
         self._parent: Parent | None = None
@@ -71,7 +67,7 @@ class StudyWorker:
         if self._parent is None or self._parent.model != model:
             self._parent = self._scorer = self._coster = None
             gc.collect()
-            self._parent = parent_of(self._settings, model, self._names[model], self._device)
+            self._parent = parent_of(self._settings, model, self._device)
         return self._parent
 
     def _ask(self, parent: Parent, work: Ask, on_share: OnShare) -> Result:
@@ -93,6 +89,8 @@ class StudyWorker:
         return [Scored(record=record) for record in records]
 
 
-def parent_of(settings: StudySettings, model: str, name: str, device: str) -> Parent:
-    """The parent of a study's model."""
-    return Parent(model, dtype=settings.dtype, device=device, seed=settings.seeds[0], name=name)
+def parent_of(settings: StudySettings, model: str, device: str) -> Parent:
+    """The parent of a study's model; records call it by the last part of its name."""
+    parent = Parent(model, dtype=settings.dtype, device=device, seed=settings.seeds[0])
+    parent.name = Path(parent.checkpoint.name).name
+    return parent

@@ -19,7 +19,7 @@ from .parent import Parent, checked_device, default_device, default_dtype
 from .pieces import Ask, StudyWorker, Time, parent_of
 from .records import Record
 from .scorer import Scored, Scorer
-from .study_settings import StudySettings, models_of
+from .study_settings import StudySettings
 
 MakeEngine = Callable[[MakeWorker], Engine]
 CHOOSING = ("models", "widths", "criteria", "tasks", "workloads", "weights")
@@ -153,13 +153,18 @@ class Study:
         """The models, by the names that records call them."""
         settings = self.settings
         device = (settings.device or default_device()).partition(":")[0]
-        found = [parent_of(settings, model, model, device) for model in settings.models]
-        names = models_of(settings, [parent.checkpoint.name for parent in found])
-        digests: dict[str, str] = {}
-        for parent in found:
-            if (other := digests.setdefault(parent.digest, parent.model)) != parent.model:
-                raise RunError(f"{other} and {parent.model} are one model; name it once")
-        return tuple(parent_of(settings, p.model, names[p.model], device) for p in found)
+        found = tuple(parent_of(settings, model, device) for model in settings.models)
+        for what in ("name", "digest"):
+            seen: dict[str, str] = {}
+            for parent in found:
+                other = seen.setdefault(getattr(parent, what), parent.model)
+                if other != parent.model:
+                    same = f"both called {parent.name}" if what == "name" else "the same weights"
+                    raise RunError(
+                        f"{other} and {parent.model} are {same}; records tell models "
+                        "apart by the last part of their names and by their files"
+                    )
+        return found
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -243,9 +248,8 @@ class Study:
             )
 
     def _engine(self) -> Engine:
-        names = {parent.model: parent.name for parent in self.parents}
         folder = self.journal.folder / "checkpoints"
-        make = partial(StudyWorker, self.settings, names, folder)
+        make = partial(StudyWorker, self.settings, folder)
         if self._make_engine is not None:
             return self._make_engine(make)
         return Local(make, devices_of(str(self.settings.device)))

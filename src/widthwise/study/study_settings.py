@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .. import measure
@@ -126,11 +126,3 @@ class StudySettings:
             dtype=self.dtype,
             device=self.device,
         )
-
-
-def models_of(settings: StudySettings, names: Sequence[str]) -> dict[str, str]:
-    """Model to what its records call it: as asked for where two have one name."""
-    return {
-        model: name if list(names).count(name) == 1 else model
-        for model, name in zip(settings.models, names, strict=True)
-    }

@@ -1,0 +1,289 @@
+"""A study: its cells, what may be added, what may go wrong, and that engines do not matter."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from study_runs import TASKS, here, numbers, run, settings_of
+from sweep_runs import run as sweep
+from sweep_runs import settings_of as sweep_settings_of
+
+from widthwise import measure
+from widthwise.cli import main
+from widthwise.errors import OutputError, PlanError, RunError, TargetError
+from widthwise.study import Record, Study, StudySettings, load, pieces, read_study, records
+from widthwise.study.engines import Done, Event
+from widthwise.study.folder import locked
+from widthwise.study.study_settings import PAPER_SEEDS
+
+CEILINGS = measure.Ceilings(
+    flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
+)
+
+
+@pytest.fixture(autouse=True)
+def _quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring them takes seconds; they have tests of their own."""
+    monkeypatch.setattr(measure, "measure_ceilings", lambda device, dtype: CEILINGS)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> tuple[Path, list[Record]]:
+    """An undisturbed study: its folder and its records."""
+    folder = tmp_path_factory.mktemp("whole") / "study"
+    return folder, run(folder, settings_of(tiny_checkpoint))
+
+
+def cli(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def by_place(found: list[Record]) -> dict[tuple[Any, ...], Record]:
+    return {(r.model, r.criterion, r.asked, r.quantity): r for r in found}
+
+
+def test_a_study_measures_what_a_sweep_does(
+    whole: tuple[Path, list[Record]], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    settings = sweep_settings_of(tiny_checkpoint, tasks=TASKS, max_new_tokens=None)
+    one = sweep(tmp_path, settings)
+    other = {(r.criterion, r.asked, r.quantity): r for r in whole[1]}
+    assert one.keys() == other.keys()
+    same = ("cell", "width", "value", "standard_error", "n", "floor", "items", "unit")
+    for place, record in one.items():
+        for name in same:
+            assert getattr(record, name) == getattr(other[place], name), (place, name)
+
+
+def test_a_finished_study_does_nothing_and_says_so(
+    whole: tuple[Path, list[Record]], tiny_checkpoint: Path
+) -> None:
+    folder, records = whole
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    told: list[Record] = []
+
+    def refuse(make: Any) -> Any:
+        raise AssertionError("an engine was started")
+
+    study = Study(folder, settings_of(tiny_checkpoint), engine=refuse, on_record=told.append)
+    assert study.run() == records
+    assert not told
+    assert study.resumed == "10 of 10 pieces of work are done, 0 are left"
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_models_widths_tasks_and_workloads_may_be_added(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    first = run(tmp_path / "out", settings_of(tiny_checkpoint, tasks=TASKS[:1], widths=("40%",)))
+    other = tmp_path / "other"
+    shutil.copytree(tiny_checkpoint, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-4}))
+    grown_settings = settings_of(tiny_checkpoint, other, workloads=("3x2",))
+    lines = (tmp_path / "out" / "records.jsonl").read_text()
+    grown = run(tmp_path / "out", grown_settings)
+    assert (tmp_path / "out" / "records.jsonl").read_text().startswith(lines)
+    assert numbers(first).items() <= numbers(grown).items()
+    assert {record.model for record in grown} == {"tiny", "other"}
+    # 2 models x (5 networks x (2 counts + 2 tasks) + 3 networks x 7 costs)
+    assert len(grown) == 2 * (5 * 4 + 3 * 7)
+    assert read_study(tmp_path / "out").pending == 0
+
+
+def test_models_that_records_could_not_tell_apart_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    for other, words in (("elsewhere/tiny", "both called tiny"), ("copy", "the same weights")):
+        shutil.copytree(tiny_checkpoint, tmp_path / other)
+        with pytest.raises(RunError, match=f"{tmp_path / other} are {words}"):
+            run(tmp_path / "out", settings_of(tiny_checkpoint, tmp_path / other))
+    assert not (tmp_path / "out" / "records.jsonl").exists()
+
+
+def test_each_seed_draws_another_control(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny_checkpoint, tasks=("embedded:prose",), seeds=(0, 5))
+    found = by_place(run(tmp_path, settings))
+    name = tiny_checkpoint.name
+    draws = [found[name, criterion, "40%", "prose"] for criterion in ("random", "random~5")]
+    assert draws[0].value != draws[1].value
+    alone = by_place(run(tmp_path / "5", settings_of(tiny_checkpoint, widths=("40%",), seeds=(5,))))
+    # the same neurons whichever way the seed is given; another seed draws other items
+    assert draws[1].width == alone[name, "random", "40%", "prose"].width
+
+
+def test_what_fixes_numbers_may_not_change_in_a_folder(
+    whole: tuple[Path, list[Record]], tiny_checkpoint: Path
+) -> None:
+    folder, _ = whole
+    before = (folder / "study.json").read_bytes()
+    for changes, words in (
+        ({"limit": 5}, "limit 4, not 5"),
+        ({"seeds": (1,)}, r"seeds \[0\], not \[1\]"),
+        ({"dtype": "bfloat16"}, "dtype 'float32', not 'bfloat16'"),
+    ):
+        with pytest.raises(RunError, match=f"begun with {words}; name another folder"):
+            run(folder, settings_of(tiny_checkpoint, **changes))
+    with locked(folder), pytest.raises(OutputError, match="another process is running a study"):
+        run(folder, settings_of(tiny_checkpoint))
+    assert (folder / "study.json").read_bytes() == before
+
+
+def test_a_piece_that_fails_everywhere_is_missing_and_tried_again(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = pieces.Scorer.score
+
+    def breaks(self: Any, network: Any, task: Any, on_share: Any) -> Any:
+        if task.name == "prose" and network.criterion == "ppm":
+            raise ZeroDivisionError("no luck")
+        return original(self, network, task, on_share)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces.Scorer, "score", breaks)
+        found = by_place(run(tmp_path, settings_of(tiny_checkpoint)))
+    lost = [record for record in found.values() if record.value is None]
+    assert [(r.criterion, r.quantity, r.reason) for r in lost] == [
+        ("ppm", "prose", "ZeroDivisionError: no luck")
+    ] * 2
+    study = Study(tmp_path, settings_of(tiny_checkpoint), engine=here)
+    assert all(record.value is not None for record in study.run())
+    assert len(load(tmp_path / "records.jsonl")) == len(found)
+
+
+def test_a_worker_with_other_weights_is_not_believed(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """As on a machine of a cluster where the same path holds another checkpoint."""
+    settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], widths=())
+    study = Study(tmp_path, settings, engine=here)
+    for parent in study.parents:
+        parent.digest = "another"
+    found = study.run()
+    lost = [record for record in found if record.value is None]
+    assert [record.reason for record in lost] == [
+        "the worker has other weights, documents or versions"
+    ]
+
+
+def test_a_full_disk_is_said_and_what_was_written_stays(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, written = records.os.fsync, []
+
+    def fills(file: int) -> None:
+        written.append(file)
+        if len(written) > 9:
+            raise OSError(28, "No space left on device")
+        original(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.os, "fsync", fills)
+        with pytest.raises(OutputError, match=r"was not written: .*No space left on device"):
+            run(tmp_path / "out", settings_of(tiny_checkpoint))
+    kept = load(tmp_path / "out" / "records.jsonl")
+    assert kept
+    whole = run(tmp_path / "whole", settings_of(tiny_checkpoint))
+    again = run(tmp_path / "out", settings_of(tiny_checkpoint))
+    assert numbers(again) == numbers(whole)
+    assert numbers(kept).items() <= numbers(again).items()
+
+
+def test_events_come_after_their_records_are_on_disk(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Done):
+            stored = {record.cell for record in load(tmp_path / "records.jsonl")}
+            assert event.job.key in stored
+            seen.append(len(stored))
+
+    settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], widths=("40%",))
+    run(tmp_path, settings, on_event=on_event)
+    assert seen == [7, 8, 9]  # six counts before
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"tasks": ()}, RunError, "asks tasks or times workloads; got neither"),
+        ({"seeds": ()}, RunError, "takes one seed or more, each once; got none"),
+        ({"seeds": (1, 1)}, RunError, "takes one seed or more, each once; got 1, 1"),
+        ({"widths": ("x",)}, TargetError, "must look like"),
+        ({"criteria": ("ppm~3",)}, PlanError, "only random takes a seed"),
+        ({"criteria": ("random~x",)}, PlanError, "only random takes a seed"),
+        ({"criteria": ("ppm_activation",)}, PlanError, "needs calibration text"),
+        ({"workloads": ("3x2",), "rounds": 2}, RunError, "at least 5 rounds"),
+        ({"models": ("a", "a")}, RunError, "takes one model or more, each once; got a, a"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(
+    changes: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        StudySettings(**{"models": ("a",), "tasks": TASKS, **changes})
+
+
+def test_the_papers_design() -> None:
+    settings = StudySettings.paper("llama", limit=3)
+    assert settings.seeds == PAPER_SEEDS == (42, 123, 456)
+    assert settings.all_criteria == ("ppm", "random", "random~123", "random~456")
+    assert (len(settings.widths) + 1, settings.limit) == (7, 3)
+    assert (settings.tasks, settings.workloads) == (("paper",), ("paper",))
+
+
+def test_the_papers_widths_follow_its_rule(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """I - int(p I): of 53 neurons 10 % leave 48 where rounding the rest down leaves 47."""
+    widths = ("paper 10%", "10%")
+    found = run(tmp_path, settings_of(tiny_checkpoint, tasks=TASKS[:1], widths=widths))
+    assert {r.asked: r.width for r in found} == {"dense": 53, "paper 10%": 48, "10%": 47}
+
+
+@pytest.mark.demo
+def test_a_dry_run_tells_and_writes_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    words = ["study", tiny_checkpoint, "--to", "1.4x", "--suite", "embedded:piqa", "--limit", "4"]
+    words += ["--measure", "3x2", "--dtype", "float32", "--device", "cpu", "-o", tmp_path / "out"]
+    result = cli(*words, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "out").exists()
+    assert "tiny, random 1.4x: piqa" in result.stdout
+    assert "4 pieces of work, 17 records to come; nothing was measured or written." in result.stdout
+    assert "Weights in memory at once:" in result.stdout
+
+
+def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """The real thing: a worker process, lines where there is no terminal, tables, a report."""
+    out = tmp_path / "out"
+    words = ["study", tiny_checkpoint, "--to", "1.4x", "--suite", "embedded:piqa", "--limit", "4"]
+    words += ["--dtype", "float32", "--device", "cpu", "-o", out]
+    result = cli(*words)
+    assert result.exit_code == 0, result.output
+    assert "3 pieces of work; starting workers" in result.stderr
+    assert "tiny, ppm 1.4x" in result.stderr
+    assert "piqa: acc_norm" in result.stdout
+    assert (out / "report.html").exists()
+    more = cli(*words, "--remove", "40%")
+    assert more.exit_code == 0, more.output
+    assert "3 of 5 pieces of work are done, 2 are left; starting workers" in more.stderr
+    again = cli(*words, "--remove", "40%", "--dry-run")
+    assert "5 of 5 pieces of work are done, 0 are left, 0 records to come" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["a", "--seeds", "x"], 2, "is not a list of whole numbers"),
+        (["a", "--workers", "2"], 2, "--workers goes with --engine ray"),
+        (["a", "--limit", "1"], 2, "is not a number of items"),
+        (["a", "--to", "40%"], 1, "--to must look like 2.4x"),
+        (["a", "a", "--to", "2.4x"], 1, "each once; got a, a"),
+        (["/nowhere", "--to", "2.4x"], 1, "/nowhere"),
+    ],
+)
+def test_bad_words_are_one_sentence(words: list[str], code: int, said: str, tmp_path: Path) -> None:
+    result = cli("study", *words, "-o", tmp_path / "out")
+    assert (result.exit_code, "Traceback" in result.output) == (code, False), result.output
+    assert said in result.output

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..errors import OutputError, RunError
 
 
@@ -77,13 +78,39 @@ class Record:
         known = {f.name for f in fields(cls)}
         if not isinstance(data, dict) or set(data) != known:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
-            raise RunError(f"a record has unknown or missing fields: {odd}")
+            raise RunError(f"a record has unknown or missing fields: {odd}{_newer(data)}")
         for name, kinds in _KINDS.items():
             if not isinstance(data[name], kinds) or isinstance(data[name], bool):
                 raise RunError(f"a record has {name} {data[name]!r}")
         if not all(isinstance(item, int | float) for item in data["items"]):
             raise RunError("a record has items that are no numbers")
         return cls(**{**data, "items": tuple(data["items"])})
+
+
+def _newer(data: Any) -> str:
+    """Why a record may be strange; "" if it was not made by a newer version."""
+    settings = data.get("settings") if isinstance(data, dict) else None
+    made_by = settings.get("widthwise") if isinstance(settings, dict) else None
+    if made_by is None or not is_newer(made_by):
+        return ""
+    return f"; it was made by widthwise {made_by}, newer than this one, {__version__}"
+
+
+def is_newer(version: Any) -> bool:
+    """Whether this version of widthwise is later than the one that runs; one that is no text of
+    numbers and dots is not.
+
+    >>> is_newer("999.0"), is_newer("0.0.1"), is_newer(None)
+    (True, False, False)
+    """
+
+    def numbers(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in text.split(".")[:3])
+
+    try:
+        return numbers(version) > numbers(__version__)
+    except (ValueError, AttributeError):
+        return False
 
 
 def _refuse(name: str) -> None:

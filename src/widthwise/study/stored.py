@@ -11,7 +11,7 @@ from typing import Any
 from .. import __version__
 from ..errors import RunError
 from .folder import RECORDS, SETTINGS
-from .records import Record, load
+from .records import Record, is_newer, load
 
 CELLS = "cells"  # in the settings: keys of all cells of the study, measured or not
 
@@ -73,18 +73,12 @@ def _settings_of(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf8"))
         made_by, keys = found.get("widthwise", __version__), found.get(CELLS, [])
-        newer = _numbers(made_by) > _numbers(__version__)
         if not all(isinstance(key, str) for key in keys):
             raise TypeError(CELLS)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{path}: not the settings of a study ({type(error).__name__})") from error
-    if newer:
+    if is_newer(made_by):
         raise RunError(
             f"{folder} was made by widthwise {made_by}, newer than this one, {__version__}"
         )
     return dict(found)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """`0.10.2` as numbers that compare."""
-    return tuple(int(part) for part in version.split(".")[:3])

@@ -1,0 +1,92 @@
+"""The same study on every engine: the same records, whoever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_worker
+from study_runs import numbers, run, settings_of
+
+from widthwise.study import Record
+from widthwise.study.engines import Again, Done, Event, Local, OnRay
+
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # bind to 127.0.0.1 alone
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_checkpoint: Path, tmp_path_factory: Any) -> list[Record]:
+    """What a study gives in this process."""
+    return run(tmp_path_factory.mktemp("here") / "study", settings_of(tiny_checkpoint))
+
+
+def after(done: int, act: Callable[[], None], seen: list[Event]) -> Callable[[Event], None]:
+    """Follows events, and acts once when so many pieces are done."""
+
+    def on_event(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, Done) and sum(isinstance(e, Done) for e in seen) == done:
+            act()
+
+    return on_event
+
+
+def test_a_worker_process_that_is_killed_costs_nothing(
+    undisturbed: list[Record], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    engines: list[Local] = []
+
+    def make_engine(make: Any) -> Local:
+        engines.append(Local(make, ["cpu"]))
+        return engines[0]
+
+    def kill() -> None:
+        pid = engines[0]._seats[0]._process.pid
+        os.kill(pid, signal.SIGKILL)
+
+    seen: list[Event] = []
+    settings = settings_of(tiny_checkpoint)
+    records = run(tmp_path / "out", settings, engine=make_engine, on_event=after(4, kill, seen))
+    assert numbers(records) == numbers(undisturbed)
+    again = [event.reason for event in seen if isinstance(event, Again)]
+    assert len(again) == 1
+    assert "SIGKILL" in again[0]
+
+
+def test_a_cluster_that_loses_a_node_gives_the_same_records(
+    undisturbed: list[Record],
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ray", reason="the package ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(toy_worker.__file__).parent))
+    soon = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 200,
+        "health_check_timeout_ms": 500,
+        "health_check_failure_threshold": 3,
+    }
+    head = {"include_dashboard": False, "_system_config": soon, "num_cpus": 1}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        second = cluster.add_node(num_cpus=1)
+        seen: list[Event] = []
+        records = run(
+            tmp_path / "out",
+            settings_of(tiny_checkpoint),
+            engine=lambda make: OnRay(make, address=cluster.address, workers=2),
+            on_event=after(3, lambda: cluster.remove_node(second), seen),
+        )
+    finally:
+        cluster.shutdown()
+    assert numbers(records) == numbers(undisturbed)
+    assert {event.worker for event in seen} == {"ray:0", "ray:1"}
+    assert any(isinstance(event, Again) for event in seen)

@@ -261,13 +261,15 @@ def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: P
     words += ["--dtype", "float32", "--device", "cpu", "-o", out]
     result = cli(*words)
     assert result.exit_code == 0, result.output
-    assert "3 pieces of work; starting workers" in result.stderr
+    assert "3 pieces of work; starting workers (cpu, float32)" in result.stderr
     assert "tiny, ppm 1.4x" in result.stderr
     assert "piqa: acc_norm" in result.stdout
     assert (out / "report.html").exists()
     more = cli(*words, "--remove", "40%")
     assert more.exit_code == 0, more.output
-    assert "3 of 5 pieces of work are done, 2 are left; starting workers" in more.stderr
+    assert (
+        "3 of 5 pieces of work are done, 2 are left; starting workers (cpu, float32)" in more.stderr
+    )
     again = cli(*words, "--remove", "40%", "--dry-run")
     assert "5 of 5 pieces of work are done, 0 are left, 0 records to come" in again.stdout
 

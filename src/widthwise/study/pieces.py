@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import WidthwiseError
+from ..errors import RunError, WidthwiseError
 from .coster import Coster
 from .network import Network
 from .parent import Parent
@@ -41,15 +41,21 @@ class StudyWorker:
     """Does the pieces of a study, and keeps the model of the last one loaded.
 
     Args:
-        settings: Of the study, with a dtype.
+        settings: Of the study, with a dtype and a device.
         checkpoints: Folder for checkpoints that a backend needs.
-        device: Where the models are.
+        device: That the engine has for it; a study on the CPU leaves a GPU alone.
+
+    Raises:
+        RunError: The study is one of another kind of device.
     """
 
     def __init__(self, settings: StudySettings, checkpoints: Path, device: str) -> None:
         self._settings = settings
         self._checkpoints = checkpoints
-        self._device = device
+        kind = str(settings.device).partition(":")[0]
+        if kind not in ("cpu", device.partition(":")[0]):
+            raise RunError(f"the study is one of {settings.device}, and this worker has {device}")
+        self._device = "cpu" if kind == "cpu" else device
         self._parent: Parent | None = None
         self._scorer: Scorer | None = None
         self._coster: Coster | None = None

@@ -95,7 +95,8 @@ class Study:
             for parent in self.parents:
                 self._count(parent)
             if self.missing:
-                self._on_progress(f"{self.resumed}; starting workers")
+                place = f"{self.settings.device}, {self.settings.dtype}"
+                self._on_progress(f"{self.resumed}; starting workers ({place})")
                 with self._engine() as engine:
                     self._work(engine)
         return list(self.journal.records.values())

@@ -45,7 +45,7 @@ class Grid:
 
     Attributes:
         model: Name of the dense parent.
-        networks: Dense first, then by criterion (the control last), widest first.
+        networks: Dense first, then by criterion (the control and its draws last), widest first.
         quantities: In the order in which records first name them.
         cells: Not every network needs every quantity.
     """
@@ -62,6 +62,11 @@ class Grid:
     @property
     def criteria(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(n.criterion for n in self.networks if n.criterion is not None))
+
+    @property
+    def draws(self) -> tuple[str, ...]:
+        """The criteria that are the control, one a seed."""
+        return tuple(c for c in self.criteria if is_control(c))
 
     @property
     def quality(self) -> tuple[str, ...]:
@@ -136,4 +141,4 @@ def arrange(records: Sequence[Record]) -> Grid:
 
 def _reading_order(network: Network) -> tuple[bool, bool, str, int, str]:
     name = network.criterion or ""
-    return bool(name), name == CONTROL, name, -network.width, network.asked
+    return bool(name), is_control(name), name, -network.width, network.asked

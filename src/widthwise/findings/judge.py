@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 from ..stats import (
     Difference,
     Verdict,
     beats_floor,
     holm,
+    mean_with_error,
     paired_difference,
     sequential_difference,
     verdict,
 )
 from ..study.records import Record
-from .grid import Grid, Network, estimate_of
+from .grid import Grid, Network, estimate_of, is_control
 
 CONFIDENCE = 0.95
 
@@ -41,9 +44,60 @@ class Judged:
 
 
 Judgements = Mapping[tuple[Network, str], Judged]
+Compare = Callable[[Record, Record | None], Difference | None]
 
 
-def beside_dense(grid: Grid) -> Judgements:
+def paired(own: Record, other: Record | None) -> Difference | None:
+    """The difference over the items of both; None where one of them has none."""
+    if other is None or not own.items or not other.items:
+        return None
+    compare = sequential_difference if _stops_early(own, other) else paired_difference
+    return compare(own.items, other.items, confidence=CONFIDENCE)
+
+
+def is_perplexity(unit: str) -> bool:
+    return "perplexity" in unit
+
+
+def in_logarithms(record: Record) -> Record:
+    """A perplexity as its natural logarithm; items are shares of the score, linear in its logs."""
+    if record.value is None or not is_perplexity(record.unit):
+        return record
+    value, error = record.value, record.standard_error
+    return replace(
+        record,
+        unit="nats",
+        value=math.log(value),
+        standard_error=None if error is None else error / value,
+        items=tuple(math.log(value) + item / value - 1 for item in record.items),
+    )
+
+
+def paired_or_not(own: Record, other: Record | None) -> Difference | None:
+    """As `paired`, but of perplexities in logarithms, and also of records without items.
+
+    The interval of a plain difference of perplexities tells little where one is a million times
+    the other: its error is that of the larger one.
+
+    Without items the scores are taken as independent: their errors add in squares, and interval and
+    p-value are normal. Scores of the same items are not, so that interval is mostly too wide.
+    """
+    own, other = in_logarithms(own), in_logarithms(other) if other else None
+    first, second = estimate_of(own), estimate_of(other) if other else None
+    if other is None or first is None or second is None or own.items or other.items:
+        return paired(own, other)
+    if first.standard_error is None or second.standard_error is None:
+        return None
+    value = first.value - second.value
+    error = (first.standard_error**2 + second.standard_error**2) ** 0.5
+    normal = NormalDist()
+    half = normal.inv_cdf((1 + CONFIDENCE) / 2) * error
+    p_value = 2 * normal.cdf(-abs(value) / error) if error else float(value == 0)
+    n = min(first.n, second.n)
+    return Difference(value=value, low=value - half, high=value + half, n=n, p_value=p_value)
+
+
+def beside_dense(grid: Grid, compare: Compare = paired) -> Judgements:
     """Every pruned score beside the dense one; all of one quantity are one family of tests.
 
     Raises:
@@ -55,23 +109,64 @@ def beside_dense(grid: Grid) -> Judgements:
         dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
         cut = [n for n in grid.networks if n.criterion is not None and (n, quantity) in grid.cells]
         found = [(n, grid.cells[n, quantity]) for n in cut]
-        judged |= _judge_family(quantity, [(n, record, dense) for n, record in found])
+        judged |= _judge_family(quantity, [(n, record, dense) for n, record in found], compare)
     return judged
 
 
-def beside_control(grid: Grid, criterion: str, control: str) -> Judgements:
-    """Every score of a criterion beside the control's at the same width; families as above."""
+def beside_control(
+    grid: Grid, criterion: str, control: str, compare: Compare = paired
+) -> Judgements:
+    """Every score of a criterion beside the control's at the same width; families as above.
+
+    Whichever of the two is the control stands for all of its draws: where there are several, for
+    the mean of their scores, item by item.
+    """
     judged: dict[tuple[Network, str], Judged] = {}
-    partners = {n.width: n for n in grid.cut_by(control)}
     for quantity in grid.quality:
+        partners = by_width(grid, control, quantity)
         family = []
-        for network in grid.cut_by(criterion):
-            own = grid.cells.get((network, quantity))
-            other = grid.cells.get((partners.get(network.width, network), quantity))
-            if own and other and own is not other and other.value is not None:
+        for width, (network, own) in by_width(grid, criterion, quantity).items():
+            other = partners.get(width, (network, None))[1]
+            if other and own is not other and other.value is not None:
                 family.append((network, own, other))
-        judged |= _judge_family(quantity, family)
+        judged |= _judge_family(quantity, family, compare)
     return judged
+
+
+def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[Network, Record]]:
+    """Of each width the criterion's network and record; of a control, the mean of all its draws."""
+    draws = grid.draws if is_control(criterion) else (criterion,)
+    found: dict[int, list[tuple[Network, Record]]] = {}
+    for draw in draws:
+        for network in grid.cut_by(draw):
+            record = grid.cells.get((network, quantity))
+            if record is not None:
+                found.setdefault(network.width, []).append((network, record))
+    return {
+        width: (places[0][0], mean_of_draws([record for _, record in places]))
+        for width, places in found.items()
+    }
+
+
+def mean_of_draws(records: Sequence[Record]) -> Record:
+    """What the draws of one network score on average, over the items that all of them saw.
+
+    One draw stays as it is, and draws without a value count only if all are. Without items there
+    is a mean, and no error.
+    """
+    valued = [record for record in records if record.value is not None]
+    if len(valued) < 2:
+        return (valued or list(records))[0]
+    if not all(record.items for record in valued):
+        value = sum(record.value or 0.0 for record in valued) / len(valued)
+        return replace(valued[0], value=value, standard_error=None, items=())
+    seen = min(len(record.items) for record in valued)
+    columns = zip(*(record.items[:seen] for record in valued), strict=True)
+    items = tuple(sum(column) / len(valued) for column in columns)
+    mean = mean_with_error(items)
+    return replace(
+        valued[0], value=mean.value, standard_error=mean.standard_error, n=seen, items=items
+    )
 
 
 def beats_its_floor(record: Record | None) -> bool:
@@ -87,10 +182,18 @@ def beats_its_floor(record: Record | None) -> bool:
     )
 
 
+def is_worse(judged: Judged, higher_is_better: bool) -> bool:
+    """Whether the difference is shown to be a loss, at the floor or above it."""
+    difference = judged.difference
+    if difference is None or judged.p_value is None or judged.p_value > 1 - CONFIDENCE:
+        return False
+    return difference.high < 0 if higher_is_better else difference.low > 0
+
+
 def _judge_family(
-    quantity: str, family: Sequence[tuple[Network, Record, Record | None]]
+    quantity: str, family: Sequence[tuple[Network, Record, Record | None]], compare: Compare
 ) -> dict[tuple[Network, str], Judged]:
-    differences = {network: _difference(own, other) for network, own, other in family}
+    differences = {network: compare(own, other) for network, own, other in family}
     tested = {network: d.p_value for network, d in differences.items() if d is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     judged = {}
@@ -121,13 +224,6 @@ def _judge_family(
 def _could_tell(difference: Difference | None, family: int) -> bool:
     """Whether the smallest p-value that so many items can give would be small enough."""
     return difference is not None and family * 2.0 ** (1 - difference.n) <= 1 - CONFIDENCE
-
-
-def _difference(own: Record, other: Record | None) -> Difference | None:
-    if other is None or not own.items or not other.items:
-        return None
-    compare = sequential_difference if _stops_early(own, other) else paired_difference
-    return compare(own.items, other.items, confidence=CONFIDENCE)
 
 
 def _stops_early(own: Record, other: Record | None) -> bool:

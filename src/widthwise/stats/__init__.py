@@ -3,6 +3,7 @@
 Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
 
+from .correlation import Correlation, correlation
 from .estimates import (
     Estimate,
     Ratio,
@@ -16,6 +17,7 @@ from .sequential import Interval, confidence_sequence, first_narrow, sequential_
 from .verdicts import Verdict, beats_floor, holm, verdict
 
 __all__ = [
+    "Correlation",
     "Difference",
     "Estimate",
     "Interval",
@@ -23,6 +25,7 @@ __all__ = [
     "Verdict",
     "beats_floor",
     "confidence_sequence",
+    "correlation",
     "first_narrow",
     "holm",
     "mean_with_error",

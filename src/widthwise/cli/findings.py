@@ -1,0 +1,85 @@
+"""`widthwise findings`: what falls, holds or rises with width, and what no interval carries."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..findings import Findings
+
+
+def _share(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """`2pp`, points of a hundred, as a share."""
+    try:
+        points = float(value.removesuffix("pp"))
+    except ValueError:
+        points = math.nan
+    if not value.endswith("pp") or not 0 < points < 100:
+        raise click.BadParameter(f"{value!r} is no loss; write points of a hundred, as in 2pp")
+    return points / 100
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path), required=False)
+@click.option("--published", is_flag=True, help="Of the tables of arXiv 2512.22671 instead.")
+@click.option(
+    "--loss",
+    callback=_share,
+    default="2pp",
+    show_default=True,
+    metavar="PP",
+    help="How many points of right answers may be lost; of perplexities and bits it is 5 %.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+def findings(study: Path | None, published: bool, loss: float, as_json: bool) -> None:
+    """Say which capabilities fall, hold or rise as a model is cut narrower.
+
+    STUDY is the folder of a study, or its file of records. Every word is carried by a 95 %
+    interval: trends above the floors, knees, the smallest width within a loss, quality against
+    cost, and which tasks move together.
+
+    Example: widthwise findings my-study --loss 1pp
+    """
+    from ..findings import findings_of
+    from ..findings import published as findings_of_published
+
+    if published == (study is not None):
+        raise click.UsageError("give the folder of a study, or --published")
+    if study is not None:
+        from ..study import read_study
+
+        found = findings_of(read_study(study).records, loss=loss)
+    else:
+        found = findings_of_published(loss=loss)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], allow_nan=False))
+    else:
+        _print(found)
+
+
+def _print(found: Sequence[Findings]) -> None:
+    """Each model's sentences first, then its tables."""
+    from rich.console import Console
+
+    from .show import WIDE, print_rows, say
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    for one in found:
+        say(console, f"\n{one.model}", style="bold")
+        for sentence in one.sentences:
+            say(console, f"- {sentence}")
+        for table in one.tables:
+            say(console, f"\n{table.title}. {table.about}", style="bold")
+            print_rows(console, table.header, table.rows, [0] * len(table.header))
+            for note in table.notes:
+                say(console, note, style="dim")

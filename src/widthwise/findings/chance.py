@@ -1,0 +1,41 @@
+"""At how many widths a criterion is shown to be better or worse than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .grid import CONTROL, Grid
+from .judge import beats_its_floor, beside_control, by_width, is_worse, paired_or_not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widths:
+    """Widths at which both were measured on a task.
+
+    Attributes:
+        better: Where the criterion is above its floor and better than the control.
+        worse: Where the control is above its floor and better than the criterion.
+        of: All of them.
+    """
+
+    better: int
+    worse: int
+    of: int
+
+
+def beside_chance(grid: Grid, criterion: str) -> Mapping[str, Widths]:
+    """By task, in the order of the grid, beside the mean of all draws of the control."""
+    judged = beside_control(grid, criterion, CONTROL, paired_or_not)
+    found = {}
+    for quantity in grid.quality:
+        own = [(n, j) for (n, q), j in judged.items() if q == quantity and j.difference]
+        control = by_width(grid, CONTROL, quantity)
+        worse = [n for n, j in own if is_worse(j, bool(grid.sample(quantity).higher_is_better))]
+        if own:
+            found[quantity] = Widths(
+                better=sum(j.word == "improves" for _, j in own),
+                worse=sum(beats_its_floor(control[n.width][1]) for n in worse),
+                of=len(own),
+            )
+    return found

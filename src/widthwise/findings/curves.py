@@ -1,0 +1,156 @@
+"""What becomes of each task as a model is cut narrower."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from ..study.records import Record
+from .columns import Column, column_of, tasks_of
+from .grid import Grid, Network, estimate_of
+from .judge import CONFIDENCE, Judged, Judgements, beats_its_floor, is_perplexity, is_worse
+from .knee import knee_of
+from .losses import SHARE_LOSS, Lost, allowed_loss, lost_of, unseen
+from .shapes import Curve, Point, Smallest, Trend
+
+_FARTHEST = 300.0  # in logarithms: an end beyond is no number that says anything
+
+
+def curves_of(grid: Grid, judged: Judgements, loss: float = SHARE_LOSS) -> tuple[Curve, ...]:
+    """A curve for each task and criterion with a score that can be put beside dense or alone.
+
+    Args:
+        grid: All records of one model.
+        judged: Of every score beside dense.
+        loss: Allowed loss of shares of right answers; of other units it is 5 % of dense.
+    """
+    found = []
+    for quantity in tasks_of(grid):
+        column = column_of(grid, quantity)
+        for criterion in grid.criteria:
+            networks = [n for n in grid.cut_by(criterion) if (n, quantity) in grid.cells]
+            if any(n in column.networks for n in networks):
+                found.append(_curve(grid, judged, quantity, networks, column, loss))
+    return tuple(found)
+
+
+def trend_of(dense: Record | None, judged: Sequence[Judged], lost: Sequence[Lost | None]) -> Trend:
+    """The one word for a curve; the first rule that holds decides.
+
+    1. `cannot tell`: there is no dense score, no network can be put beside it, or there are too
+       few items for any difference to be shown.
+    2. `at the floor`: dense is not shown above its floor, and no narrower network is shown to be
+       both above the floor and better than dense: there was nothing to lose.
+    3. `holds`: at every width the whole interval of the loss is within the allowed loss, in both
+       directions. (Every width must pass, so each may be tested at the full level.)
+    4. `falls`: at some width worse than dense, by the interval of the difference and Holm's p over
+       all networks of the task, and at none better. `rises`: better at some width, and also above
+       its floor, and at none worse. `rises and falls`: each at some width.
+    5. `no change shown`: anything else. That is no proof that nothing changed.
+    """
+    if dense is None or dense.value is None or not any(j.could_tell for j in judged):
+        return "cannot tell"
+    rises = any(j.word == "improves" for j in judged)
+    if dense.floor is not None and not beats_its_floor(dense) and not rises:
+        return "at the floor"
+    if lost and all(one is not None and one.high <= 1 and one.low >= -1 for one in lost):
+        return "holds"
+    falls = any(is_worse(j, bool(dense.higher_is_better)) for j in judged)
+    if falls:
+        return "rises and falls" if rises else "falls"
+    return "rises" if rises else "no change shown"
+
+
+def _curve(
+    grid: Grid,
+    judged: Judgements,
+    quantity: str,
+    networks: Sequence[Network],
+    column: Column,
+    loss: float,
+) -> Curve:
+    """Of one task and one criterion, whose networks come widest first."""
+    dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+    sample = grid.sample(quantity)
+    shown = ([grid.dense] if grid.dense else []) + list(networks)
+    part = column.only(shown)
+    allowed = allowed_loss(dense, loss) if dense else loss
+    words = {n: judged[n, quantity] for n in part.networks if (n, quantity) in judged}
+    lost = {n: lost_of(dense, grid.cells[n, quantity], words.get(n), allowed) for n in networks}
+    measured = [lost[n] for n in networks if n in part.networks]
+    trend = trend_of(dense, list(words.values()), measured)
+    points = [_point(n, grid.cells[n, quantity], words.get(n)) for n in part.networks]
+    is_bent = trend in ("falls", "rises", "rises and falls")
+    by_network = dict(zip(part.networks, points, strict=True))
+    criterion = networks[0].criterion
+    assert criterion is not None  # only networks that were cut
+    return Curve(
+        model=grid.model,
+        criterion=criterion,
+        quantity=quantity,
+        unit=sample.unit,
+        higher_is_better=bool(sample.higher_is_better),
+        trend=trend,
+        points=tuple(points),
+        knee=knee_of(points, part) if is_bent else None,
+        smallest=_smallest(grid, quantity, by_network, lost),
+        loss=allowed,
+    )
+
+
+def _point(network: Network, record: Record, judged: Judged | None) -> Point:
+    assert record.value is not None  # the column holds networks with a value only
+    low, high = interval_of(record)
+    return Point(
+        label=network.label,
+        criterion=network.criterion,
+        expansion_ratio=network.expansion_ratio,
+        width=network.width,
+        value=record.value,
+        low=low,
+        high=high,
+        floor=record.floor,
+        word=judged.word if judged and judged.difference else None,
+    )
+
+
+def interval_of(record: Record) -> tuple[float | None, float | None]:
+    """Normal 95 % interval, of a share within [0, 1]; that of a perplexity is of its logarithm."""
+    score = estimate_of(record)
+    if score is None or score.standard_error is None:
+        return None, None
+    if is_perplexity(record.unit):
+        exponent = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * score.standard_error / score.value
+        if exponent > _FARTHEST:
+            return None, None
+        return score.value * math.exp(-exponent), score.value * math.exp(exponent)
+    low, high = score.interval(CONFIDENCE)
+    if record.unit == "accuracy" and low == high:
+        low, high = low - unseen(score.n), high + unseen(score.n)
+    return (max(0.0, low), min(1.0, high)) if record.unit == "accuracy" else (low, high)
+
+
+def _smallest(
+    grid: Grid,
+    quantity: str,
+    points: dict[Network, Point],
+    lost: dict[Network, Lost | None],
+) -> Smallest | None:
+    """Down from dense, width by width, as far as the loss is within; so no p needs adjusting."""
+    dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+    if grid.dense not in points or dense is None or not any(lost.values()):
+        return None
+    if dense.floor is not None and not beats_its_floor(dense):
+        return None
+    shown = measured = points[grid.dense]
+    is_open = True
+    for network, one in lost.items():
+        if one is None or one.value > 1:
+            break
+        record = grid.cells[network, quantity]
+        is_known = record.floor is None or beats_its_floor(record)
+        is_open = is_open and one.high <= 1 and is_known
+        measured = points[network]
+        shown = measured if is_open else shown
+    return Smallest(shown=shown, measured=measured)

@@ -1,0 +1,259 @@
+"""Quality against what it costs: which networks no other one beats on both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..stats import paired_ratio
+from ..study.records import Record
+from .columns import Column, column_of, student, tasks_of
+from .curves import interval_of
+from .grid import Grid, estimate_of
+from .judge import CONFIDENCE, beats_its_floor
+from .shapes import Front, FrontPoint
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MEAN = "mean above floors"
+_TIMED = ("prefill", "decode")  # the demo's speeds, whose names have no workload
+_COSTS = ("ttft", "tpot", "throughput", "joules", "net_joules")  # behind a workload's name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """What a network is good at: a task, or the mean of several.
+
+    Attributes:
+        name: A task, or `MEAN`.
+        unit: Of the values.
+        higher_is_better: Direction in which they improve.
+        column: Scores turned so that higher is better, with the errors that they share.
+        floors: Floor of each network of the column, in the unit; None where there is none.
+        shown: Value and interval of each network of the column, in the unit.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    column: Column
+    floors: tuple[float | None, ...]
+    shown: tuple[tuple[float, float | None, float | None], ...]
+
+
+def fronts_of(grid: Grid) -> tuple[Front, ...]:
+    """A front for every quality and cost of which two networks or more have both.
+
+    Qualities are the mean score above the floors (see `qualities_of`), and each task on which dense
+    beats its floor. Costs are bytes, times, tokens per second and joules per token.
+    """
+    fronts = []
+    for cost in costs_of(grid):
+        for quality in qualities_of(grid):
+            front = _front(grid, quality, cost)
+            if len(front.points) > 1:
+                fronts.append(front)
+    return tuple(fronts)
+
+
+def costs_of(grid: Grid) -> tuple[str, ...]:
+    """Quantities that are paid."""
+    sizes = tuple(q for q in grid.quantities if q == "bytes")
+    timed = (q for q in grid.quantities if q in _TIMED or q.rpartition(" ")[2] in _COSTS)
+    return sizes + tuple(q for q in timed if q not in sizes)
+
+
+def qualities_of(grid: Grid) -> tuple[Quality, ...]:
+    """The mean first, if there are two tasks for it, then each task that dense beats its floor on.
+
+    The mean is over shares of right answers: (score - floor) / (1 - floor), so 0 is a trivial
+    answerer and 1 is all right. Its tasks are those on which dense beats the floor, and it is of
+    the networks that were measured on all of them.
+    """
+    if grid.dense is None:
+        return ()
+    known = [q for q in tasks_of(grid) if beats_its_floor(grid.cells.get((grid.dense, q)))]
+    single = [_of_task(grid, quantity) for quantity in known]
+    shares = [q for q in single if q.unit == "accuracy" and (q.floors[0] or 0.0) < 1]
+    return (*([_mean(shares)] if len(shares) > 1 else []), *single)
+
+
+def _of_task(grid: Grid, quantity: str) -> Quality:
+    column = column_of(grid, quantity)
+    records = [grid.cells[network, quantity] for network in column.networks]
+    return Quality(
+        name=quantity,
+        unit=records[0].unit,
+        higher_is_better=bool(records[0].higher_is_better),
+        column=column,
+        floors=tuple(record.floor for record in records),
+        shown=tuple((record.value or 0.0, *interval_of(record)) for record in records),
+    )
+
+
+def _mean(tasks: Sequence[Quality]) -> Quality:
+    """Errors of different tasks are independent: their items are different ones."""
+    import numpy as np
+
+    networks = [
+        n for n in tasks[0].column.networks if all(n in task.column.networks for task in tasks)
+    ]
+    values = np.zeros(len(networks))
+    covariance: NDArray[np.float64] | None = np.zeros((len(networks), len(networks)))
+    for task in tasks:
+        part, floor = task.column.only(networks), task.floors[0] or 0.0
+        weight = 1 / (1 - floor) / len(tasks)
+        values += weight * (part.values - floor)
+        if covariance is not None:
+            known = part.covariance
+            covariance = None if known is None else covariance + weight**2 * known
+    column = Column(
+        networks=tuple(networks),
+        values=values,
+        covariance=covariance,
+        n=min(task.column.n for task in tasks),
+    )
+    return Quality(
+        name=MEAN,
+        unit="accuracy",
+        higher_is_better=True,
+        column=column,
+        floors=(0.0,) * len(networks),
+        shown=tuple(_with_interval(column, i) for i in range(len(networks))),
+    )
+
+
+def _with_interval(column: Column, place: int) -> tuple[float, float | None, float | None]:
+    value = float(column.values[place])
+    if column.covariance is None:
+        return value, None, None
+    half = column.quantile((1 - CONFIDENCE) / 2) * math.sqrt(column.covariance[place, place])
+    return value, value - half, value + half
+
+
+def _front(grid: Grid, quality: Quality, cost: str) -> Front:
+    column = quality.column
+    paid = {n: grid.cells.get((n, cost)) for n in column.networks}
+    places = [i for i, n in enumerate(column.networks) if _value(paid[n]) is not None]
+    records = [record for n in column.networks if (record := paid[n]) and record.value is not None]
+    less = grid.sample(cost).unit != "tokens_per_sec"
+    tail = (1 - CONFIDENCE) / 2 / max(1, len(places) * (len(places) - 1) // 2)
+    standings = _standings(quality, places, records, less_is_better=less, tail=tail)
+    points = []
+    for i, record, (on_front, sure) in zip(places, records, standings, strict=True):
+        value, low, high = quality.shown[i]
+        cost_low, cost_high = cost_interval(record)
+        points.append(
+            FrontPoint(
+                label=column.networks[i].label,
+                criterion=column.networks[i].criterion,
+                cost=record.value or 0.0,
+                cost_low=cost_low,
+                cost_high=cost_high,
+                value=value,
+                low=low,
+                high=high,
+                floor=quality.floors[i],
+                on_front=on_front,
+                sure=sure,
+            )
+        )
+    return Front(
+        model=grid.model,
+        quality=quality.name,
+        cost=cost,
+        unit=grid.sample(cost).unit,
+        quality_unit=quality.unit,
+        lower_is_better=less,
+        points=tuple(sorted(points, key=lambda p: p.cost if less else -p.cost)),
+    )
+
+
+def _value(record: Record | None) -> float | None:
+    return record.value if record else None
+
+
+def cost_interval(record: Record) -> tuple[float | None, float | None]:
+    """Student's 95 % interval over rounds; a size is exact."""
+    value, score = record.value, estimate_of(record)
+    if value is None or record.unit in ("count", "bytes"):
+        return value, value
+    if score is None or score.standard_error is None or score.n < 2:
+        return None, None
+    half = student((1 - CONFIDENCE) / 2, score.n) * score.standard_error
+    return value - half, value + half
+
+
+def _standings(
+    quality: Quality,
+    places: Sequence[int],
+    records: Sequence[Record],
+    *,
+    less_is_better: bool,
+    tail: float,
+) -> list[tuple[bool, bool]]:
+    """Of each network, whether it is on the front, and whether intervals carry that.
+
+    The trivial answerer, which costs nothing, is one of the others. Intervals of differences of
+    quality are adjusted for the number of pairs (Bonferroni).
+    """
+    column = quality.column
+    score = [float(column.values[i]) for i in places]
+    cost = [(r.value or 0.0) * (1 if less_is_better else -1) for r in records]
+    found = []
+    for a, i in enumerate(places):
+        beaten, surely, could = _beside_the_floor(quality, i)
+        for b, j in enumerate(places):
+            if a == b:
+                continue
+            no_worse = score[b] >= score[a] and cost[b] <= cost[a]
+            beaten |= no_worse and (score[b] > score[a] or cost[b] < cost[a])
+            low, high = _lead(column, j, i, tail)
+            cheaper = _cheaper(records[b], records[a], less_is_better)
+            surely |= low > 0 and cheaper is True
+            could |= high >= 0 and cheaper is not False
+        found.append((not beaten, surely if beaten else not could))
+    return found
+
+
+def _beside_the_floor(quality: Quality, place: int) -> tuple[bool, bool, bool]:
+    """Whether the floor is no worse than the score, surely better, or could be no worse."""
+    floor, (value, low, high) = quality.floors[place], quality.shown[place]
+    if floor is None:
+        return False, False, False
+    if low is None or high is None:
+        low, high = -math.inf, math.inf
+    if quality.higher_is_better:
+        return value <= floor, high < floor, low <= floor
+    return value >= floor, low > floor, high >= floor
+
+
+def _lead(column: Column, j: int, i: int, tail: float) -> tuple[float, float]:
+    """Interval of how much better j is than i, over the items of both."""
+    errors, lead = column.covariance, float(column.values[j] - column.values[i])
+    if errors is None:
+        return -math.inf, math.inf
+    spread = float(errors[i, i] + errors[j, j] - 2 * errors[i, j])
+    half = column.quantile(tail) * math.sqrt(max(0.0, spread))
+    return lead - half, lead + half
+
+
+def _cheaper(one: Record, other: Record, less_is_better: bool) -> bool | None:
+    """Whether one costs surely no more than the other; None where intervals leave it open."""
+    sign = 1.0 if less_is_better else -1.0
+    if one.unit in ("count", "bytes"):
+        return (one.value or 0.0) <= (other.value or 0.0)
+    rounds = one.items, other.items
+    if len(one.items) == len(other.items) > 1 and min(*one.items, *other.items) > 0:
+        low, high = (math.log(end) for end in paired_ratio(*rounds).interval(CONFIDENCE))
+    else:
+        (a, b), (c, d) = cost_interval(one), cost_interval(other)
+        if a is None or b is None or c is None or d is None:
+            return None
+        low, high = a - d, b - c  # intervals that do not overlap
+    low, high = sorted((sign * low, sign * high))
+    return True if high <= 0 else False if low > 0 else None

@@ -1,0 +1,226 @@
+"""What findings are made of: curves, fronts, pairs of tasks, tables and sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..stats import Correlation, Verdict
+
+Trend = Literal[
+    "falls",
+    "holds",
+    "rises",
+    "rises and falls",
+    "no change shown",
+    "at the floor",
+    "cannot tell",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One score of one network.
+
+    Attributes:
+        label: The network: `"dense"`, `"ppm 2.39x"`.
+        criterion: How neurons were chosen; None for dense.
+        expansion_ratio: width / hidden size, as got.
+        width: Neurons a layer.
+        value: The score, in the unit of its curve.
+        low: Lower end of its 95 % interval; None where no error is known.
+        high: Upper end; None where no error is known.
+        floor: Score of a trivial answerer on the same items; None where there is none.
+        word: Verdict beside dense; None for dense itself and where nothing could be compared.
+    """
+
+    label: str
+    criterion: str | None
+    expansion_ratio: float
+    width: int
+    value: float
+    low: float | None
+    high: float | None
+    floor: float | None
+    word: Verdict | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knee:
+    """Where a curve is farthest from the straight line between its two ends.
+
+    Attributes:
+        point: The network there.
+        low: Smallest expansion ratio that the knee has in 95 % of the resamples.
+        high: Largest one.
+        levels_off: Whether most of the loss is before it, and less beyond; otherwise most of the
+            loss is beyond.
+    """
+
+    point: Point
+    low: float
+    high: float
+    levels_off: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smallest:
+    """The narrowest network whose loss beside dense is within the stated one.
+
+    Attributes:
+        shown: By intervals: of it and of all wider networks, the whole interval of the loss is
+            within; dense itself where no narrower one is shown to be.
+        measured: By the measured values alone, errors ignored.
+    """
+
+    shown: Point
+    measured: Point
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One quantity of one model over widths, cut by one criterion.
+
+    Attributes:
+        model: Name of the dense parent.
+        criterion: How neurons were chosen.
+        quantity: The task.
+        unit: Of the values: `"accuracy"`, `"bits_per_byte"` ...
+        higher_is_better: Direction in which the values improve.
+        trend: What may be said of it as the model is cut narrower, by the rule of
+            `findings.curves.trend_of`.
+        points: Dense first, then narrower and narrower; widths without a value are left out.
+        knee: None where there are too few points or the data allow any place.
+        smallest: None where dense is not shown above its floor, or no difference has an interval.
+        loss: How much worse than dense may still be called a hold, in the unit of the values.
+    """
+
+    model: str
+    criterion: str
+    quantity: str
+    unit: str
+    higher_is_better: bool
+    trend: Trend
+    points: tuple[Point, ...]
+    knee: Knee | None
+    smallest: Smallest | None
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontPoint:
+    """One network: what it costs and what it scores.
+
+    Attributes:
+        label: The network.
+        criterion: How neurons were chosen; None for dense.
+        cost: In the unit of its front; less is better unless it is a throughput.
+        cost_low: Lower end of the cost's 95 % interval; the cost itself if it is exact, None if
+            its error is not known.
+        cost_high: Upper end, likewise.
+        value: The quality.
+        low: Lower end of the quality's 95 % interval; None where no error is known.
+        high: Upper end; None where no error is known.
+        floor: Of the quality; None where there is none.
+        on_front: Whether, by the measured values, it is above its floor and no other network is at
+            least as good and at least as cheap, and one of both strictly.
+        sure: Whether intervals carry that: of a point on the front, that it is above its floor and
+            no other network could be as good and as cheap; of another, that one network is surely
+            better and no dearer, or the floor surely better.
+    """
+
+    label: str
+    criterion: str | None
+    cost: float
+    cost_low: float | None
+    cost_high: float | None
+    value: float
+    low: float | None
+    high: float | None
+    floor: float | None
+    on_front: bool
+    sure: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """Quality against one cost.
+
+    Attributes:
+        model: Name of the dense parent.
+        quality: A task, or `"mean above floors"`.
+        cost: The quantity that is paid: `"bytes"`, `"512x32 tpot"` ...
+        unit: Of the cost.
+        quality_unit: Of the quality.
+        lower_is_better: Whether less of the cost is better.
+        points: Cheapest first.
+    """
+
+    model: str
+    quality: str
+    cost: str
+    unit: str
+    quality_unit: str
+    lower_is_better: bool
+    points: tuple[FrontPoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """How two tasks move together over the widths of one criterion, dense included.
+
+    Attributes:
+        first: A task.
+        second: Another one.
+        criterion: How neurons were chosen.
+        correlation: Over the networks that both were measured on, dense first.
+        without_dense: The same without the dense network; None where too few are left.
+        reading: What keeps the number from being a finding, in words; empty if nothing does.
+    """
+
+    first: str
+    second: str
+    criterion: str
+    correlation: Correlation
+    without_dense: Correlation | None
+    reading: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Text in rows and columns, the same on a terminal and on a page.
+
+    Attributes:
+        title: A few words.
+        about: One sentence: what the rows are.
+        header: A word for each column.
+        rows: As many cells each as the header.
+        notes: Sentences below the table.
+    """
+
+    title: str
+    about: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that is said of one model.
+
+    Attributes:
+        model: Name of the dense parent.
+        curves: One a task and criterion, the control among them.
+        fronts: One a quality and cost.
+        correlations: Pairs of tasks.
+        sentences: The answer in a few sentences, each carried by an interval.
+        tables: The same and more as text.
+    """
+
+    model: str
+    curves: tuple[Curve, ...]
+    fronts: tuple[Front, ...]
+    correlations: tuple[Pair, ...]
+    sentences: tuple[str, ...]
+    tables: tuple[Table, ...]

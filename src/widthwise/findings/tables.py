@@ -1,0 +1,296 @@
+"""Findings as text in rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..stats import Correlation
+from .chance import Widths
+from .fronts import MEAN
+from .grid import CONTROL, Grid
+from .losses import RELATIVE_LOSS
+from .shapes import Curve, Front, FrontPoint, Pair, Point, Smallest, Table
+from .words import NOTHING, interval, joined, number, p_text
+
+_MOST_PAIRS = 12  # rows that a reader still looks through
+
+
+def loss_text(loss: float) -> str:
+    """`2 pp of right answers, 5 % of anything else`."""
+    return f"{100 * loss:g} pp of right answers, {100 * RELATIVE_LOSS:g} % of anything else"
+
+
+def curve_table(
+    criterion: str, curves: Sequence[Curve], loss: float, notes: Sequence[str]
+) -> Table:
+    """A task a row: what becomes of it down to the narrowest width; those at the floor last."""
+    narrowest = min(p.expansion_ratio for curve in curves for p in curve.points)
+    widest = max(p.expansion_ratio for curve in curves for p in curve.points)
+    ordered = sorted(curves, key=lambda curve: curve.trend == "at the floor")
+    return Table(
+        title=f"Cut by {criterion}",
+        about=f"Each task from {widest:.2f}x down to {narrowest:.2f}x.",
+        header=(
+            "task",
+            "trend",
+            "dense [95 %]",
+            f"at {narrowest:.2f}x [95 %]",
+            "floor",
+            "above floor to",
+            "within loss to",
+            "as measured",
+            "knee",
+        ),
+        rows=tuple(_curve_row(curve, narrowest) for curve in ordered),
+        notes=(
+            f"Within loss: the narrowest width such that it and all wider ones lose no more than "
+            f"{loss_text(loss)}, by the whole 95 % interval, and stay above the floor; "
+            "as measured: by the values alone.",
+            "Knee: where the curve is farthest from the straight line between its ends, and in "
+            "brackets where it is in 95 % of resamples; most is lost before it, or beyond it.",
+            *notes,
+        ),
+    )
+
+
+def _curve_row(curve: Curve, narrowest: float) -> tuple[str, ...]:
+    dense = next((p for p in curve.points if p.criterion is None), None)
+    last = curve.points[-1]
+    is_last = last.criterion is not None and last.expansion_ratio == narrowest
+    floor = last.floor if dense is None else dense.floor
+    return (
+        curve.quantity,
+        curve.trend,
+        _value(dense, curve.unit) if dense else NOTHING,
+        _value(last, curve.unit) if is_last else NOTHING,
+        NOTHING if floor is None else number(floor, curve.unit),
+        _above_floor_to(curve),
+        *_smallest_cells(curve.smallest),
+        _knee_cell(curve),
+    )
+
+
+def _value(point: Point, unit: str) -> str:
+    return f"{number(point.value, unit)} {interval(point.low, point.high, unit)}".strip()
+
+
+def _above_floor_to(curve: Curve) -> str:
+    """The narrowest network that is above the floor with all wider ones."""
+    found = NOTHING
+    for point in curve.points:
+        if not is_above_floor(point, curve.higher_is_better):
+            break
+        found = ratio(point)
+    return found
+
+
+def is_above_floor(point: Point, higher_is_better: bool) -> bool:
+    """Whether there is a floor and the whole interval is on its better side."""
+    if point.floor is None or point.low is None or point.high is None:
+        return False
+    return point.low > point.floor if higher_is_better else point.high < point.floor
+
+
+def ratio(point: Point) -> str:
+    return f"{point.expansion_ratio:.2f}x" if point.criterion else "dense"
+
+
+def _smallest_cells(smallest: Smallest | None) -> tuple[str, str]:
+    if smallest is None:
+        return NOTHING, NOTHING
+    return ratio(smallest.shown), ratio(smallest.measured)
+
+
+def _knee_cell(curve: Curve) -> str:
+    knee = curve.knee
+    if knee is None:
+        return NOTHING
+    side = "before" if knee.levels_off else "beyond"
+    return f"{ratio(knee.point)} [{knee.low:.2f}x, {knee.high:.2f}x], most {side}"
+
+
+def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Table | None:
+    """At how many widths each criterion is shown to be better or worse than chance.
+
+    None where it is nowhere.
+    """
+    rows, level = [], []
+    for criterion, tasks in beside.items():
+        for task, widths in tasks.items():
+            if widths.better or widths.worse:
+                counts = (str(n or NOTHING) for n in (widths.better, widths.worse))
+                rows.append((task, criterion, *counts, str(widths.of)))
+            else:
+                level.append(task if len(beside) == 1 else f"{task} ({criterion})")
+    if not rows:
+        return None
+    return Table(
+        title="Beside chance",
+        about=f"Widths at which a criterion is shown to be better or worse than {of_draws(grid)}.",
+        header=("task", "criterion", "better", "worse", "of"),
+        rows=tuple(rows),
+        notes=(
+            "Better or worse: above the floor, by the paired interval and Holm's p.",
+            *([f"Neither anywhere: {', '.join(level)}."] if level else []),
+        ),
+    )
+
+
+def of_draws(grid: Grid) -> str:
+    """What the control is: `neurons chosen by chance, mean of 3 draws`."""
+    count = len(grid.draws)
+    return f"neurons chosen by chance, {'one draw' if count == 1 else f'mean of {count} draws'}"
+
+
+def front_tables(fronts: Sequence[Front]) -> tuple[Table, ...]:
+    """One for the costs, with the mean or else the first task; one for the tasks, against bytes."""
+    if not fronts:
+        return ()
+    quality = fronts[0].quality
+    tables = [_cost_table([front for front in fronts if front.quality == quality])]
+    tasks = [f for f in fronts if f.cost == fronts[0].cost and f.quality != MEAN]
+    if len(tasks) > 1:
+        tables.append(_task_table(tasks))
+    return tuple(tables)
+
+
+_UNITS = {"tokens_per_sec": "tokens/s", "joules_per_token": "J/token"}
+_FRONT = (
+    "on: above the floor, and no other network is as good and as cheap; off: one is, or it is at "
+    "the floor; with an exclamation mark, intervals carry it.",
+)
+
+
+def _cost_table(fronts: Sequence[Front]) -> Table:
+    first = fronts[0]
+    labels = _labels(fronts)
+    rows = []
+    for label, point in labels.items():
+        cells = [_cost_cell(front, label) for front in fronts]
+        score = f"{number(point.value, first.quality_unit)} "
+        score += interval(point.low, point.high, first.quality_unit)
+        rows.append((label, score.strip(), *cells))
+    what = first.quality
+    if what == MEAN:
+        what = "the mean of (score - floor) / (1 - floor) over the tasks that dense knows"
+    return Table(
+        title="Quality against cost",
+        about=f"Quality is {what}.",
+        header=("network", f"{first.quality} [95 %]", *(_cost_name(front) for front in fronts)),
+        rows=tuple(rows),
+        notes=_FRONT,
+    )
+
+
+def _cost_name(front: Front) -> str:
+    unit = _UNITS.get(front.unit)
+    return f"{front.cost}, {unit}" if unit else front.cost
+
+
+def _task_table(fronts: Sequence[Front]) -> Table:
+    rows = []
+    for label in _labels(fronts):
+        cells = [next((p for p in f.points if p.label == label), None) for f in fronts]
+        rows.append((label, *(NOTHING if p is None else _standing(p) for p in cells)))
+    return Table(
+        title=f"Tasks against {fronts[0].cost}",
+        about="The front of each task that dense beats the floor on.",
+        header=("network", *(front.quality for front in fronts)),
+        rows=tuple(rows),
+        notes=(),
+    )
+
+
+def _labels(fronts: Sequence[Front]) -> dict[str, FrontPoint]:
+    """All networks, the dearest of the first front first."""
+    found: dict[str, FrontPoint] = {}
+    for front in fronts:
+        for point in reversed(front.points):
+            found.setdefault(point.label, point)
+    return found
+
+
+def _cost_cell(front: Front, label: str) -> str:
+    point = next((p for p in front.points if p.label == label), None)
+    return NOTHING if point is None else f"{number(point.cost, front.unit)} {_standing(point)}"
+
+
+def _standing(point: FrontPoint) -> str:
+    return ("on" if point.on_front else "off") + "!" * point.sure
+
+
+PAIR_COLUMNS = ("tasks", "r [95 %]", "p", "one left out", "without dense", "points")
+
+
+def pair_table(pairs: Sequence[Pair]) -> Table | None:
+    """The strongest correlations among tasks that are above their floors, beside chance's.
+
+    None where there are none.
+    """
+    chance = {(p.first, p.second): p for p in pairs if p.criterion == CONTROL}
+    own = [p for p in pairs if p.criterion != CONTROL and not p.criterion.startswith(f"{CONTROL}~")]
+    own = own or list(pairs)
+    sound = [p for p in own if not p.reading and p.correlation.pearson is not None]
+    ranked = sorted(sound, key=lambda p: -abs(p.correlation.pearson or 0.0))
+    shown = ranked[:_MOST_PAIRS]
+    if not shown:
+        return None
+    notes = list(dict.fromkeys(p.correlation.warning for p in shown if p.correlation.warning))
+    notes.append(
+        "Points are widths of one model, not independent: two curves that fall go together by that."
+    )
+    if len(ranked) > len(shown):
+        notes.append(f"The {len(shown)} strongest of {len(ranked)}; --json has all.")
+    if len(own) > len(sound):
+        left = len(own) - len(sound)
+        notes.append(
+            f"Left out: {left} pairs with a task that is never above its floor or never changes, "
+            "so that its moves are noise; --json has them."
+        )
+    return Table(
+        title="Tasks that move together",
+        about="Correlation of two tasks over the widths, dense included.",
+        header=(*PAIR_COLUMNS, "r by chance"),
+        rows=tuple(_pair_row(p, chance.get((p.first, p.second))) for p in shown),
+        notes=tuple(notes),
+    )
+
+
+def _pair_row(pair: Pair, chance: Pair | None) -> tuple[str, ...]:
+    by_chance = chance.correlation.pearson if chance and chance is not pair else None
+    return (*pair_row(pair), _r(by_chance))
+
+
+def pair_row(pair: Pair) -> tuple[str, ...]:
+    """The cells of `PAIR_COLUMNS`."""
+    found = pair.correlation
+    left = found.without_one
+    return (
+        f"{pair.first}, {pair.second}",
+        NOTHING if found.pearson is None else f"{found.pearson:.3f} {_ends(found)}",
+        p_text(found.p_value),
+        NOTHING if left is None else f"{left[0]:.2f} to {left[1]:.2f}",
+        _r(pair.without_dense.pearson if pair.without_dense else None),
+        str(found.n),
+    )
+
+
+def _ends(found: Correlation) -> str:
+    return f"[{found.low:.2f}, {found.high:.2f}]"
+
+
+def _r(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def missing_notes(grid: Grid) -> tuple[str, ...]:
+    """Each reason for a missing score once, with the tasks that it concerns."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for (network, quantity), record in grid.cells.items():
+        if record.reason is not None and quantity in grid.quality:
+            reasons.setdefault(record.reason, {}).setdefault(quantity, []).append(network.label)
+    return tuple(
+        f"Missing, {reason}: "
+        + "; ".join(f"{quantity} of {joined(labels)}" for quantity, labels in where.items())
+        for reason, where in reasons.items()
+    )

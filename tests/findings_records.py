@@ -1,0 +1,39 @@
+"""Made-up studies of one task, for the tests of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from report_records import HIDDEN, record, score
+
+from widthwise.study.records import Record
+
+WIDTHS = (1536, 1376, 1216, 1072, 912, 752, 608)
+
+
+def place(criterion: str, width: int) -> tuple[str | None, str, int]:
+    if width == WIDTHS[0]:
+        return None, "dense", width
+    return criterion, f"{width / HIDDEN:.3f}x", width
+
+
+def right(count: int, of: int) -> list[float]:
+    """The first items right, so that a lower count is a loss and nothing but that."""
+    return [1.0] * count + [0.0] * (of - count)
+
+
+def study(
+    counts: Sequence[int], of: int = 200, *, task: str = "piqa", criterion: str = "ppm", **rest: Any
+) -> list[Record]:
+    """A record a width, dense first; `rest` as in `score`."""
+    return [
+        score(place(criterion, width), task, right(count, of), **rest)
+        for width, count in zip(WIDTHS, counts, strict=False)
+    ]
+
+
+def sizes(criteria: Sequence[str] = ("ppm",)) -> list[Record]:
+    """Bytes of every network."""
+    places = dict.fromkeys(place(c, width) for c in criteria for width in WIDTHS)
+    return [record(at, "bytes", "bytes", 1e8 + 1e5 * at[2], n=1) for at in places]

@@ -1,0 +1,116 @@
+"""A criterion beside several draws of the control, and scores without items."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from findings_records import place, right, study
+from report_records import score
+
+from widthwise.errors import RunError
+from widthwise.findings import arrange, beside_control, findings_of
+from widthwise.findings.chance import beside_chance
+from widthwise.findings.judge import mean_of_draws, paired, paired_or_not
+from widthwise.stats import paired_difference
+
+
+def draws(*counts: int, width: int = 1376) -> list:
+    names = ("random", "random~7", "random~8")
+    return [
+        score(place(name, width), "piqa", np.roll(right(count, 200), 5 * i))
+        for i, (name, count) in enumerate(zip(names, counts, strict=False))
+    ]
+
+
+def test_one_draw_is_compared_as_it_is() -> None:
+    own, other = study((180, 150))[1], draws(120)[0]
+    (judged,) = beside_control(arrange([own, other]), "ppm", "random").values()
+    assert judged.difference == paired_difference(own.items, other.items)
+    assert mean_of_draws([other]) is other
+
+
+def test_several_draws_stand_for_their_mean_item_by_item() -> None:
+    records = [*study((180, 150)), *draws(120, 100, 90)]
+    grid = arrange(records)
+    mean = np.mean([r.items for r in records[2:]], axis=0)
+    (judged,) = beside_control(grid, "ppm", "random").values()
+    assert judged.difference == paired_difference(records[1].items, mean.tolist())
+    (reverse,) = beside_control(grid, "random", "ppm").values()
+    assert reverse.difference == paired_difference(mean.tolist(), records[1].items)
+    assert (judged.word, reverse.word) == ("improves", "degrades")
+    assert [n.criterion for n in grid.networks][2:] == ["random", "random~7", "random~8"]
+
+
+def test_draws_come_after_all_criteria() -> None:
+    vow = [replace(r, criterion="vow", cell="vow") for r in study((180, 150))[1:]]
+    grid = arrange([*draws(120, 100), *vow, *study((180, 150))])
+    assert grid.criteria == ("ppm", "vow", "random", "random~7")
+    assert grid.draws == ("random", "random~7")
+
+
+def test_a_control_at_its_floor_is_not_better() -> None:
+    """40 of 200 beside 0, where the floor is 50: shown to be more, and still nothing."""
+    low = beside_chance(arrange([*study((180, 0)), *draws(40)]), "ppm")["piqa"]
+    assert (low.better, low.worse, low.of) == (0, 0, 1)
+    high = beside_chance(arrange([*study((180, 0)), *draws(90)]), "ppm")["piqa"]
+    assert (high.better, high.worse, high.of) == (0, 1, 1)
+
+
+def test_no_further_draw_is_a_criterion() -> None:
+    records = [*study((180, 150)), *draws(150, 150, 100)]
+    (found,) = findings_of(records)
+    assert [t.title for t in found.tables if t.title.startswith("Cut by")] == ["Cut by ppm"]
+    assert any("neurons chosen by chance, mean of 3 draws" in s for s in found.sentences)
+    assert {c.criterion for c in found.curves} == {"ppm", "random", "random~7", "random~8"}
+
+
+def test_a_lucky_draw_is_not_the_control() -> None:
+    """Beside the first draw nothing is shown; beside the mean of three ppm is better."""
+    one = [*study((180, 150)), *draws(150)]
+    three = [*study((180, 150)), *draws(150, 60, 60)]
+    assert "not shown to be better or worse" in findings_of(one)[0].sentences[-1]
+    assert "ppm is better on piqa (at 1 of 1 widths)." in findings_of(three)[0].sentences[-1]
+
+
+def test_only_the_control_is_shown_as_what_it_is() -> None:
+    (found,) = findings_of([study((180, 150))[0], *draws(120)])
+    assert found.tables[0].title == "Cut by random"
+    assert "Beside" not in " ".join(found.sentences)
+
+
+def test_draws_of_different_lengths_meet_on_what_all_saw() -> None:
+    first, second = draws(150, 100)
+    shorter = score(place("random~7", 1376), "piqa", second.items[:120])
+    assert mean_of_draws([first, shorter]).n == 120
+
+
+def test_a_failed_draw_leaves_the_others() -> None:
+    first, second = draws(150, 100)
+    gone = replace(second, value=None, standard_error=None, items=(), n=0, reason="killed")
+    assert mean_of_draws([gone, first]) is first
+    assert mean_of_draws([gone]) is gone
+
+
+def test_scores_without_items_are_compared_unpaired() -> None:
+    """z of .80 - .75 with √(.8 .2 / 199 + .75 .25 / 199) = 0.0418."""
+    dense, cut = (replace(r, items=()) for r in study((160, 150)))
+    assert paired(cut, dense) is None
+    found = paired_or_not(cut, dense)
+    assert found is not None
+    assert found.value == pytest.approx(-0.05)
+    assert (found.low, found.high) == pytest.approx((-0.05 - 0.0819, -0.05 + 0.0819), abs=1e-4)
+    assert found.p_value == pytest.approx(0.231, abs=1e-3)
+    (whole,) = findings_of([dense, cut])
+    assert any("unpaired" in note for note in whole.tables[0].notes)
+
+
+def test_half_the_items_missing_is_no_pairing() -> None:
+    dense, cut = study((160, 150))
+    assert paired_or_not(replace(cut, items=()), dense) is None
+
+
+def test_records_of_different_lengths_are_refused() -> None:
+    dense = study((160,))[0]
+    shorter = score(place("ppm", 1376), "piqa", right(80, 100))
+    with pytest.raises(RunError, match="equal lengths; got 100 and 200"):
+        findings_of([dense, shorter])

@@ -1,0 +1,239 @@
+"""Trends, the smallest width, knees: words and places that intervals carry."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from findings_records import WIDTHS, place, right, study
+from report_records import score
+
+from widthwise.findings import Curve, Network, findings_of
+from widthwise.findings.columns import Column
+from widthwise.findings.knee import knee_of
+from widthwise.findings.losses import score_interval
+from widthwise.study.records import Record
+
+
+def curve(records: list[Record], loss: float = 0.02, criterion: str = "ppm") -> Curve:
+    (found,) = findings_of(records, loss=loss)
+    return next(one for one in found.curves if one.criterion == criterion)
+
+
+@pytest.mark.parametrize(
+    ("counts", "trend"),
+    [
+        ((160, 150, 140, 120, 100, 80, 60), "falls"),
+        ((100, 110, 130, 150, 160, 170, 180), "rises"),
+        ((100, 130, 150, 120, 100, 70, 60), "rises and falls"),
+        ((160, 159, 160, 159, 160, 159, 160), "no change shown"),
+        ((50, 51, 49, 50, 48, 52, 50), "at the floor"),
+        ((50, 40, 30, 20, 10, 5, 0), "at the floor"),
+        ((50, 60, 70, 80, 90, 100, 110), "rises"),
+    ],
+)
+def test_trend_of_200_items(counts: tuple[int, ...], trend: str) -> None:
+    assert curve(study(counts)).trend == trend
+
+
+def test_holds_only_where_intervals_are_within_the_loss() -> None:
+    """Of 4,000 items 4 are lost: 0.1 points, and at most 0.2 by the interval."""
+    many = study((3000, 2998, 2997, 2996, 2998, 2999, 2996), 4000)
+    assert curve(many).trend == "holds"
+    assert curve(many, loss=0.001).trend != "holds"
+    few = study((150, 150, 150, 150, 150, 150, 150), 50 * 4)
+    assert curve(few).trend == "holds"  # up to z² / (n + z²) = 1.9 points may be lost unseen
+    assert curve(few, loss=0.01).trend == "no change shown"
+
+
+@pytest.mark.parametrize(("won", "lost", "n"), [(0, 0, 50), (1, 0, 200), (3, 9, 80), (40, 10, 90)])
+def test_score_interval_is_what_the_score_test_does_not_reject(won: int, lost: int, n: int) -> None:
+    """At either end the statistic, with the likeliest shares that have this difference, is z."""
+    low, high = score_interval(won, lost, n)
+    for end in (low, high):
+        shares = np.linspace(max(0.0, -end), (1 - end) / 2, 200_001)[1:-1]
+        both = shares + (shares + end)
+        likelihood = won * np.log(shares + end) + lost * np.log(shares)
+        likelihood += (n - won - lost) * np.log1p(-both)
+        best = shares[likelihood.argmax()]
+        statistic = (won - lost - n * end) / np.sqrt(n * (2 * best + end * (1 - end)))
+        assert abs(statistic) == pytest.approx(1.96, abs=2e-3)  # the grid's step
+
+
+def test_a_shown_change_within_the_loss_holds() -> None:
+    small = study((3000, 2980, 2980, 2980, 2980, 2980, 2980), 4000)
+    assert curve(small).trend == "holds"
+    assert curve(small, loss=0.004).trend == "falls"
+
+
+@pytest.mark.parametrize("records", [study((3, 1), 4), study((1, 0), 1), study((100,))[:1]])
+def test_few_items_tell_nothing(records: list[Record]) -> None:
+    (found,) = findings_of(records)
+    assert {one.trend for one in found.curves} <= {"cannot tell", "at the floor"}
+    assert all("falls" not in sentence for sentence in found.sentences)
+
+
+def test_without_dense_nothing_can_be_told() -> None:
+    found = curve(study((160, 150, 140))[1:])
+    assert (found.trend, found.smallest, found.knee) == ("cannot tell", None, None)
+
+
+def test_no_change_is_called_a_change_in_one_of_twenty_at_most() -> None:
+    """Of 100 studies without any change 5 % ± 3 standard errors (6.5 %) have one; at most 11."""
+    rng = np.random.default_rng(3)
+    wrong = 0
+    for _ in range(100):
+        ability = rng.uniform(size=60)
+        records = [
+            score(place("ppm", width), "piqa", (rng.uniform(size=60) < ability).astype(float))
+            for width in WIDTHS[:4]
+        ]
+        wrong += curve(records).trend in ("falls", "rises", "rises and falls", "holds")
+    assert wrong <= 11
+
+
+def test_points_are_dense_first_with_intervals_and_words() -> None:
+    points = curve(study((160, 150, 60))).points
+    assert [point.label for point in points] == ["dense", "ppm 2.39x", "ppm 2.11x"]
+    assert [point.word for point in points] == [None, "degrades", "at the floor"]
+    assert points[0].value == 0.8
+    # 0.8 ± 1.96 √(.8 .2 / 199)
+    assert (points[0].low, points[0].high) == pytest.approx((0.7444, 0.8556), abs=1e-4)
+
+
+def test_smallest_width_is_shown_down_to_where_intervals_allow() -> None:
+    """Of 4,000 items 0, 20, 72 and 400 are lost: 0, 0.5, 1.8 and 10 points."""
+    found = curve(study((3000, 3000, 2980, 2928, 2600), 4000))
+    assert found.smallest is not None
+    assert found.smallest.shown.label == "ppm 2.11x"
+    assert found.smallest.measured.label == "ppm 1.86x"  # 1.8 points, up to 2.2 by the interval
+    assert found.loss == 0.02
+
+
+def test_a_wide_network_beyond_the_loss_stops_narrower_ones() -> None:
+    found = curve(study((3000, 2600, 3000, 3000), 4000))
+    assert found.smallest is not None
+    assert found.smallest.shown.label == found.smallest.measured.label == "dense"
+
+
+def test_a_failed_width_stops_narrower_ones() -> None:
+    records = study((3000, 3000, 3000, 3000), 4000)
+    records[2] = replace(
+        records[2], value=None, standard_error=None, items=(), n=0, reason="no memory"
+    )
+    found = curve(records)
+    assert found.smallest is not None
+    assert found.smallest.shown.label == "ppm 2.39x"
+    (whole,) = findings_of(records)
+    assert "Missing, no memory: piqa of ppm 2.11x" in whole.tables[0].notes
+
+
+def test_within_the_loss_must_be_above_the_floor_too() -> None:
+    records = study((3000, 2990, 2980), 4000, floor=0.735)
+    found = curve(records)
+    assert found.smallest is not None
+    assert found.smallest.shown.label == "dense"  # 2,990 of 4,000 are 74.75 % ± 1.35 %
+    assert found.smallest.measured.label == "ppm 2.11x"
+
+
+def test_nothing_can_be_lost_at_the_floor() -> None:
+    assert curve(study((50, 50, 50))).smallest is None
+
+
+def perplexity(width: int, logs: np.ndarray, criterion: str = "ppm") -> Record:
+    """Items are shares of the perplexity, linear in their logarithms, as the scorer has them."""
+    mean = float(np.exp(logs.mean()))
+    return score(
+        place(criterion, width),
+        "lambada",
+        mean * (1 + logs - logs.mean()),
+        unit="perplexity",
+        floor=4000.0,
+        higher_is_better=False,
+    )
+
+
+def test_perplexities_are_compared_by_their_logarithms() -> None:
+    """A million times the perplexity has an error of its own size, and still is a loss."""
+    logs = np.random.default_rng(0).normal(3, 1, 100)
+    wild = np.random.default_rng(1).normal(17, 12, 100)
+    records = [perplexity(1536, logs), perplexity(1376, wild)]
+    assert records[1].standard_error is not None
+    assert records[1].value is not None
+    assert records[1].standard_error * 1.96 > records[1].value * 0.9
+    found = curve(records)
+    assert found.trend == "falls"
+    assert found.points[1].low is not None
+    assert found.points[1].low > 0
+
+
+def test_relative_loss_of_perplexities_is_five_per_cent() -> None:
+    logs = np.random.default_rng(0).normal(3, 1, 400)
+    noise = np.random.default_rng(1).normal(0, 0.01, 400)
+    for more, label in ((1.04, "ppm 2.39x"), (1.06, "dense")):
+        found = curve([perplexity(1536, logs), perplexity(1376, logs + np.log(more) + noise)])
+        assert found.smallest is not None
+        assert found.smallest.shown.label == label
+        assert found.loss == pytest.approx(0.05 * found.points[0].value)
+
+
+def test_knee_is_where_the_curve_bends() -> None:
+    """Falls to a third at once and then no more: most is lost before 2.11x."""
+    knee = curve(study((1800, 1300, 800, 790, 780, 770, 760), 2000)).knee
+    assert knee is not None
+    assert (knee.point.label, knee.levels_off) == ("ppm 2.11x", True)
+    assert knee.low <= knee.point.expansion_ratio <= knee.high
+    late = curve(study((1800, 1790, 1780, 1770, 1760, 1300, 800), 2000)).knee
+    assert late is not None
+    assert (late.point.label, late.levels_off) == ("ppm 1.58x", False)
+
+
+def test_no_knee_of_a_line_of_noise_or_of_three_points() -> None:
+    line = [round(2000 - 1400 * (1536 - width) / (1536 - 608)) for width in WIDTHS]
+    straight = curve(study(line, 2400))
+    assert (straight.trend, straight.knee) == ("falls", None)
+    assert curve(study((180, 60, 55))).knee is None
+    assert curve(study((100, 99, 100, 101, 100, 99, 100))).knee is None
+    few = curve(study((36, 30, 27, 24, 20, 14, 10), 40))
+    assert (few.trend, few.knee) == ("falls", None)
+
+
+def test_no_knee_where_it_may_be_anywhere() -> None:
+    """Both inner points are 300 of 2,000 below the line between the ends."""
+    found = curve(study((1800, 1155, 810, 800), 2000))
+    assert (found.trend, found.knee) == ("falls", None)
+    assert curve(study((1800, 1155, 1110, 800), 2000)).knee is not None
+
+
+def test_no_knee_where_its_distance_may_be_nothing() -> None:
+    """Its place is sure, for nothing else has an error; 1.5 errors are no distance."""
+    points = curve(study((180, 150, 140, 120))).points
+    networks = tuple(
+        Network(criterion=p.criterion, asked="", width=p.width, expansion_ratio=p.expansion_ratio)
+        for p in points
+    )
+    line = np.array([p.expansion_ratio for p in points])
+    errors = np.diag([0.0, 1.0, 0.0, 0.0])
+    for distance, is_knee in ((1.5, False), (3.0, True)):
+        values = line + np.array([0.0, distance, 0.0, 0.0])
+        column = Column(networks=networks, values=values, covariance=errors, n=1000)
+        assert (knee_of(points, column) is not None) == is_knee
+
+
+def test_an_endless_error_is_none() -> None:
+    (dense, cut) = (perplexity(w, np.random.default_rng(0).normal(3, 1, 50)) for w in WIDTHS[:2])
+    point = curve([dense, replace(cut, standard_error=1e6)]).points[1]
+    assert (point.low, point.high) == (None, None)
+
+
+def test_each_model_has_its_own_findings() -> None:
+    first = study((160, 150, 60))
+    second = [replace(r, model="other", cell=f"other {r.cell}") for r in study((160, 160, 160))]
+    found = findings_of([*first, *second])
+    assert [one.model for one in found] == [first[0].model, "other"]
+    assert [one.curves[0].trend for one in found] == ["falls", "holds"]
+
+
+def test_items_of_all_widths_right_have_an_interval_still() -> None:
+    point = curve([score(place("ppm", w), "piqa", right(40, 40)) for w in WIDTHS]).points[0]
+    assert point.low == pytest.approx(0.025 ** (1 / 40))  # Clopper and Pearson
+    assert point.high == 1.0

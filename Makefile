@@ -18,8 +18,10 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/evaluate.py
 	$(BIN)/python benchmarks/alignment.py
 
-docs: .venv/dev
+docs: figures
 	$(BIN)/python docs/cli_reference.py
+
+figures: .venv/dev
 	$(BIN)/python docs/figure.py
 
 .venv/pip:
@@ -34,4 +36,4 @@ docs: .venv/dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: demo test check bench docs
+.PHONY: demo test check bench docs figures

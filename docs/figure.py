@@ -9,33 +9,39 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from widthwise.report import CRITERION_STYLE, plot_quality
-from widthwise.study import Record, load
+from widthwise.report.svg import HEIGHT, INNER, WIDTH
+from widthwise.study import Record, read_study
 
 ROOT = Path(__file__).parent.parent
-SHOWN = ("prose", "hellaswag", "arc_easy")  # of the demo: the first two the dense model beats
+SHOWN = ("prose", "hellaswag", "arc_easy")  # of the demo: two that fall, and one at its floor
 COLUMNS = 3
+KEY = 24  # points above all panels, for what the colours mean
 
 
 def draw(records: Sequence[Record], quantities: Sequence[str]) -> Figure:
     """A panel a quantity, three in a row, and what the colours mean."""
     rows = -(-len(quantities) // COLUMNS)
-    figure = Figure(figsize=(15.6, 3.8 * rows), facecolor="white")
-    panels = figure.subfigures(rows, COLUMNS, squeeze=False).flat
-    for quantity, part in zip(quantities, panels, strict=False):
-        axes = part.add_axes((0.105, 0.165, 0.71, 0.645))
+    height = rows * HEIGHT + KEY
+    figure = Figure(figsize=(COLUMNS * WIDTH / 72, height / 72), facecolor="white")
+    left, bottom, width, tall = INNER
+    for place, quantity in enumerate(quantities):
+        row, column = divmod(place, COLUMNS)
+        low = (rows - 1 - row + bottom) * HEIGHT / height
+        inner = ((column + left) / COLUMNS, low, width / COLUMNS, tall * HEIGHT / height)
+        axes = figure.add_axes(inner)
         plot_quality([r for r in records if r.quantity == quantity], axes)
         axes.margins(y=0.1)
         axes.autoscale(axis="y")
-    top = 1 - 1 / rows
-    for criterion, y in (("ppm", 0.6), ("random", 0.53)):
-        style = CRITERION_STYLE[criterion]
-        figure.text(0.045, top + y / rows, f"{style.glyph} {criterion}", color=style.color, size=11)
+    told = [(CRITERION_STYLE["ppm"], "ppm"), (CRITERION_STYLE["random"], "random control")]
+    for place, (style, name) in enumerate(told):
+        x, y = 0.002 + 0.07 * place, 1 - 12 / height
+        figure.text(x, y, f"{style.glyph} {name}", color=style.color, size=10.5, va="center")
     return figure
 
 
 def save(records: Path, quantities: Sequence[str], picture: Path) -> None:
     """Draw these quantities of a records file, by default all scores; the same bytes every time."""
-    found = load(records)
+    found = read_study(records).records
     quantities = quantities or list(dict.fromkeys(r.quantity for r in found if r.floor_kind))
     with rc_context({"svg.hashsalt": picture.stem}):
         draw(found, quantities).savefig(picture, metadata={"Date": None})

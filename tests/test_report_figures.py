@@ -1,17 +1,30 @@
 """Figures: floors, intervals, gaps and marks, asserted on the axes themselves."""
 
+import base64
 import statistics
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
-from report_records import TASKS, make_records, sweep_records
+from report_records import TASKS, make_records, record, sweep_records
 
 from widthwise.errors import RunError
+from widthwise.findings import Front, FrontPoint, arrange
 from widthwise.prune.importance import CRITERIA
-from widthwise.report import CRITERION_STYLE, plot_quality, plot_size, plot_speed
-from widthwise.report.figures import OTHER_STYLE, panel, style_of
+from widthwise.report import (
+    CRITERION_STYLE,
+    plot_cost,
+    plot_front,
+    plot_qualities,
+    plot_quality,
+    plot_size,
+    plot_speed,
+)
+from widthwise.report.cost_figures import cost_ratios
+from widthwise.report.styles import OTHER_STYLE, PAGE, style_in, style_of
+from widthwise.report.svg import HEIGHT, as_file, panel, to_svg
 from widthwise.study.records import Record
 
 
@@ -96,28 +109,10 @@ def test_an_interval_down_to_0_leaves_a_log_scale_its_range() -> None:
         assert low > min(values) / 100
 
 
-@pytest.mark.parametrize(
-    ("kind", "lines"),
-    [
-        ("chance", ["chance"]),
-        ("always option 2", ["always", "option 2"]),
-        ("the prompt echoed 10 times", ["the prompt", "echoed 10", "times"]),
-        ("always 'a very long answer that is right more often'", None),
-    ],
-)
-def test_floor_is_named_after_its_answerer(kind: str, lines: list[str] | None) -> None:
-    records = [replace(r, floor=0.5, floor_kind=kind) for r in of("piqa")]
-    (text,) = (
-        t.get_text() for t in plot_quality(records, panel()[1]).texts if "0.500" in t.get_text()
-    )
-    said = text.split("\n")
-    assert said[-1] == "0.500"
-    assert max(map(len, said)) <= 13
-    if lines is not None:
-        assert said[:-1] == lines
-    else:
-        assert len(said) == 5
-        assert said[3].endswith("…")
+def test_floor_is_named_beside_its_line() -> None:
+    records = [replace(r, floor=0.5, floor_kind="always option 2") for r in of("piqa")]
+    texts = [text.get_text() for text in plot_quality(records, panel()[1]).texts]
+    assert "floor\n0.500" in texts
 
 
 def test_a_missing_dense_score_leaves_the_floor() -> None:
@@ -178,3 +173,97 @@ def luminance(color: str) -> float:
     parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def priced(width: int, asked: str, items: tuple[float, ...], what: str = "8x4 ttft") -> Record:
+    at = (None if asked == "dense" else "ppm", asked, width)
+    told = {"workload": what.split()[0]}
+    return record(at, what, "sec", statistics.median(items), n=5, items=items, settings=told)
+
+
+def test_a_cost_is_its_ratio_to_dense_within_rounds() -> None:
+    dense, cut = (1.0, 2.0, 4.0, 1.0, 1.0), (0.5, 1.0, 2.0, 0.6, 0.5)
+    records = [priced(1536, "dense", dense), priced(912, "1.6x", cut)]
+    (column,) = cost_ratios(records, "ttft").values()
+    one, other = column.values()
+    assert (one.value, one.standard_error) == (1.0, None)
+    assert other.value == 0.5  # though the medians over rounds are 1.0 and 0.6
+    ax = plot_cost(cost_ratios(records, "ttft"), "ttft", panel()[1])
+    assert line(ax, "line-8x4") == [1.0, 0.5]
+    ((low, high),) = bars(ax)["8x4"]
+    assert low < 0.5 < high
+
+
+def test_working_memory_is_the_one_that_was_counted() -> None:
+    records = [priced(w, a, (w / 8.0,), "8x4 resident") for w, a in ((1536, "dense"), (768, "x"))]
+    gone = {"value": None, "items": (), "reason": "no count is kept", "n": 0}
+    records += [replace(r, quantity="8x4 allocated", cell="a" + r.cell, **gone) for r in records]
+    (column,) = cost_ratios(records, "working").values()
+    assert [found.value for found in column.values()] == [1.0, 0.5]
+
+
+def test_costs_without_dense_or_of_other_rounds_have_no_ratio() -> None:
+    assert cost_ratios([priced(912, "1.6x", (1.0, 1.0))], "ttft") == {}
+    short = [priced(1536, "dense", (1.0, 1.0)), priced(912, "1.6x", (1.0,))]
+    assert cost_ratios(short, "ttft") == {}
+
+
+def test_studies_differ_by_colour_or_line_and_criteria_by_marker() -> None:
+    looks = [style_in(place, "ppm") for place in range(21)]
+    assert len({(style.color, style.line) for style in looks}) == len(looks)
+    assert len({style.color for style in looks[:7]}) == 7
+    assert style_in(0, "random").marker != style_in(0, "ppm").marker
+
+
+def test_a_floor_that_studies_do_not_share_is_drawn_for_each() -> None:
+    grids = {
+        name: arrange([replace(r, floor=floor) for r in of("piqa")])
+        for name, floor in (("a", 0.4), ("b", 0.5))
+    }
+    ax = plot_qualities(grids, panel()[1])
+    floors = [artist for artist in ax.lines if artist.get_gid() == "floor"]
+    assert [artist.get_ydata()[0] for artist in floors] == [0.4, 0.5]
+    assert len({artist.get_color() for artist in floors}) == 2
+
+
+def front_point(label: str, cost: float, value: float, **rest: object) -> FrontPoint:
+    told: dict[str, object] = {
+        **{"cost_low": cost, "cost_high": cost, "low": value - 0.1, "high": value + 0.1},
+        **{"floor": 0.25, "on_front": True, "sure": True, "criterion": "ppm", **rest},
+    }
+    return FrontPoint(label=label, cost=cost, value=value, **told)
+
+
+def test_a_front_joins_what_is_on_it_and_marks_what_is_not_sure() -> None:
+    points = (
+        front_point("a", 1e8, 0.4),
+        front_point("b", 1.5e8, 0.3, on_front=False),
+        front_point("c", 2e8, 0.6, sure=False, low=None, high=None),
+    )
+    front = Front(
+        **{"model": "m", "quality": "piqa", "cost": "bytes", "unit": "bytes"},
+        **{"quality_unit": "accuracy", "lower_is_better": True, "points": points},
+    )
+    ax = plot_front(front, panel()[1])
+    assert line(ax, "front") == [0.4, 0.6]
+    assert line(ax, "floor") == [0.25, 0.25]
+    faces = [c.lines[0].get_markerfacecolor() for c in ax.containers]
+    assert faces == [CRITERION_STYLE["ppm"].color] * 2 + [PAGE]
+    assert "bytes [MB]" in ax.get_xlabel()
+
+
+def test_a_figure_is_a_file_of_its_own() -> None:
+    figure, ax = panel()
+    plot_quality(of("piqa"), ax)
+    svg = to_svg(figure, name="x", title="a <title>", description="0.12345 in words")
+    assert "var(--ink)" in svg
+    assert "0.12345 in words" in svg
+    assert "0.500" in svg  # the floor; only places lose digits
+    kind, _, data = as_file(svg, [("●", "#0072b2", "a & b")]).partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    root = ElementTree.fromstring(base64.b64decode(data))
+    text = "".join(root.itertext())
+    assert "a & b" in text
+    assert "piqa" in text
+    assert b"var(" not in base64.b64decode(data)
+    assert root.get("viewBox", "").endswith(str(HEIGHT + 16))

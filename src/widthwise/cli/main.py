@@ -12,10 +12,13 @@ from .. import __version__
 from ..errors import WidthwiseError
 from .demo import demo
 from .evaluate import evaluate
+from .findings import findings
 from .inspect import inspect
 from .measure import measure
 from .plan import plan
 from .prune import prune
+from .report import report
+from .study import study
 
 
 class _Commands(click.Group):
@@ -64,5 +67,5 @@ def _keep_freed_memory() -> None:
         mallopt(mmap_threshold, 2**28)
 
 
-for _command in (demo, evaluate, inspect, measure, plan, prune):
+for _command in (demo, evaluate, findings, inspect, measure, plan, prune, report, study):
     main.add_command(_command)

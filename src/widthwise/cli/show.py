@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 WIDE = 400  # columns of what is no terminal: more than any table takes
 _GAP = 2  # spaces between two columns
-_KEY = "Scores and speeds ± one standard error; differences and ratios with 95 % intervals."
+_KEY = (
+    "Scores and speeds ± one standard error; differences and ratios with 95 % intervals; of "
+    "perplexities a difference is a ratio (x 2.31)."
+)
 
 _COST_KEY = (
     "Medians over rounds ± one standard error. Ratios: to the first row, median of those within "

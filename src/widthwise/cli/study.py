@@ -134,6 +134,7 @@ def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> 
         return print_plan(planned)
     records = run_study(out, settings, engine)
     missing = [record for record in records if record.value is None and record.n == 0]
+    click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")
     if any(record.unit not in _MAY_LACK for record in missing):
         click.echo("some cells could not be measured; run again to retry", err=True)

@@ -86,7 +86,8 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
     from rich.console import Console
     from transformers.utils import logging
 
-    from ..study import Study
+    from ..report import write_report
+    from ..study import Study, read_study
 
     quiet: Any = logging.disable_progress_bar  # ours are the ones to look at
     quiet()
@@ -109,6 +110,7 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
                 "interrupted; the same command goes on where it was"
             ) from None
     print_study(records)
+    write_report([read_study(out)], out / "report.html")
     return records
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 
 from ..study.records import Record
 from .columns import Column, column_of, tasks_of
 from .grid import Grid, Network, estimate_of
-from .judge import CONFIDENCE, Judged, Judgements, beats_its_floor, is_perplexity, is_worse
+from .judge import CONFIDENCE, Judged, Judgements, beats_its_floor, is_worse
 from .knee import knee_of
 from .losses import SHARE_LOSS, Lost, allowed_loss, lost_of, unseen
 from .shapes import Curve, Point, Smallest, Trend
-
-_FARTHEST = 300.0  # in logarithms: an end beyond is no number that says anything
 
 
 def curves_of(grid: Grid, judged: Judgements, loss: float = SHARE_LOSS) -> tuple[Curve, ...]:
@@ -116,16 +113,13 @@ def _point(network: Network, record: Record, judged: Judged | None) -> Point:
 
 
 def interval_of(record: Record) -> tuple[float | None, float | None]:
-    """Normal 95 % interval, of a share within [0, 1]; that of a perplexity is of its logarithm."""
+    """95 % interval, of a share within [0, 1]; none where it has no end."""
     score = estimate_of(record)
     if score is None or score.standard_error is None:
         return None, None
-    if is_perplexity(record.unit):
-        exponent = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * score.standard_error / score.value
-        if exponent > _FARTHEST:
-            return None, None
-        return score.value * math.exp(-exponent), score.value * math.exp(exponent)
     low, high = score.interval(CONFIDENCE)
+    if not math.isfinite(high):
+        return None, None
     if record.unit == "accuracy" and low == high:
         low, high = low - unseen(score.n), high + unseen(score.n)
     return (max(0.0, low), min(1.0, high)) if record.unit == "accuracy" else (low, high)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import RunError
-from ..stats import Estimate
+from ..stats import Estimate, Positive
 from ..study.records import Record
 
 CONTROL = "random"
@@ -104,11 +104,16 @@ def network_of(record: Record) -> Network:
     )
 
 
+def is_perplexity(unit: str) -> bool:
+    return "perplexity" in unit
+
+
 def estimate_of(record: Record) -> Estimate | None:
     """The record's value with its error; None where it is missing."""
     if record.value is None:
         return None
-    return Estimate(value=record.value, standard_error=record.standard_error, n=record.n)
+    kind = Positive if is_perplexity(record.unit) else Estimate
+    return kind(value=record.value, standard_error=record.standard_error, n=record.n)
 
 
 def arrange(records: Sequence[Record]) -> Grid:

@@ -18,7 +18,7 @@ from ..stats import (
     verdict,
 )
 from ..study.records import Record
-from .grid import Grid, Network, estimate_of, is_control
+from .grid import Grid, Network, estimate_of, is_control, is_perplexity
 
 CONFIDENCE = 0.95
 
@@ -48,15 +48,16 @@ Compare = Callable[[Record, Record | None], Difference | None]
 
 
 def paired(own: Record, other: Record | None) -> Difference | None:
-    """The difference over the items of both; None where one of them has none."""
+    """The difference over the items of both; None where one of them has none.
+
+    Perplexities are compared by their logarithms: of two that are a million times apart, the plain
+    difference has an error as large as itself.
+    """
     if other is None or not own.items or not other.items:
         return None
+    own, other = in_logarithms(own), in_logarithms(other)
     compare = sequential_difference if _stops_early(own, other) else paired_difference
     return compare(own.items, other.items, confidence=CONFIDENCE)
-
-
-def is_perplexity(unit: str) -> bool:
-    return "perplexity" in unit
 
 
 def in_logarithms(record: Record) -> Record:
@@ -74,18 +75,16 @@ def in_logarithms(record: Record) -> Record:
 
 
 def paired_or_not(own: Record, other: Record | None) -> Difference | None:
-    """As `paired`, but of perplexities in logarithms, and also of records without items.
-
-    The interval of a plain difference of perplexities tells little where one is a million times
-    the other: its error is that of the larger one.
+    """As `paired`, and also of records without items.
 
     Without items the scores are taken as independent: their errors add in squares, and interval and
     p-value are normal. Scores of the same items are not, so that interval is mostly too wide.
     """
-    own, other = in_logarithms(own), in_logarithms(other) if other else None
-    first, second = estimate_of(own), estimate_of(other) if other else None
-    if other is None or first is None or second is None or own.items or other.items:
+    if other is None or own.items or other.items:
         return paired(own, other)
+    first, second = estimate_of(in_logarithms(own)), estimate_of(in_logarithms(other))
+    if first is None or second is None:
+        return None
     if first.standard_error is None or second.standard_error is None:
         return None
     value = first.value - second.value

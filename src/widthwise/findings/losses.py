@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from ..study.records import Record
-from .judge import CONFIDENCE, Judged, is_perplexity
+from .grid import is_perplexity
+from .judge import CONFIDENCE, Judged
 
 SHARE_LOSS = 0.02  # of shares of right answers: two points of a hundred
 RELATIVE_LOSS = 0.05  # of everything else: of the dense value

@@ -1,9 +1,12 @@
 """One self-contained page, figures, table and sentences, drawn from records and nothing else."""
 
-from .costs import COST_COLUMNS, CostTable, cost_tables, milliseconds
-from .figures import CRITERION_STYLE, Style, plot_quality, plot_size, plot_speed
-from .page import write_page
+from .cost_figures import plot_cost, plot_size, plot_speed
+from .costs import COST_COLUMNS, CostTable, cost_tables, is_cost, milliseconds
+from .figures import plot_front, plot_qualities, plot_quality
+from .notebook import StudyView, open_study
+from .page import write_page, write_report
 from .scores import BESIDE_CONTROL, COLUMNS, TaskScores, filled, score_tables
+from .styles import CRITERION_STYLE, Style
 from .summary import answer
 from .table import missing_notes, network_rows, number
 
@@ -13,18 +16,25 @@ __all__ = [
     "COST_COLUMNS",
     "CRITERION_STYLE",
     "CostTable",
+    "StudyView",
     "Style",
     "TaskScores",
     "answer",
     "cost_tables",
     "filled",
+    "is_cost",
     "milliseconds",
     "missing_notes",
     "network_rows",
     "number",
+    "open_study",
+    "plot_cost",
+    "plot_front",
+    "plot_qualities",
     "plot_quality",
     "plot_size",
     "plot_speed",
     "score_tables",
     "write_page",
+    "write_report",
 ]

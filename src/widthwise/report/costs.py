@@ -65,6 +65,13 @@ class CostTable:
     notes: tuple[str, ...]
 
 
+def is_cost(record: Record) -> bool:
+    """Whether `widthwise measure` stored it: a quantity of a workload, `"512x32x1 ttft"`."""
+    workload, _, quantity = record.quantity.rpartition(" ")
+    named = quantity in _NAMES or quantity in _EITHER
+    return named and record.settings.get("workload") == workload
+
+
 def cost_tables(records: Sequence[Record]) -> tuple[CostTable, ...]:
     """The costs on every workload, in the order in which records first name them.
 
@@ -167,7 +174,7 @@ def _about(records: Sequence[Record]) -> str:
     about = (
         f"{_count(told['prompts'], 'prompt')} of {length}, "
         f"{_count(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
-        f"{told['ceilings']['name']}, {told['dtype']}"
+        f"{told['ceilings']['name'] if told['ceilings'] else told['device']}, {told['dtype']}"
     )
     if not record.n:
         return about

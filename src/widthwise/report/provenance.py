@@ -7,6 +7,7 @@ from typing import Any
 
 from ..findings.grid import Grid
 from ..study.records import Record
+from .costs import is_cost
 from .table import floor_text
 
 _FEW = 6  # distinct values that are still listed one by one
@@ -14,6 +15,11 @@ _SHORT = 40  # characters of a value that is still shown as the first or last of
 # Settings that the table of scores shows, beside the scores.
 _IN_SCORES = {"metric", "shots", "source", "floors", "no_floor", "chance_corrected", "metrics"}
 _IN_SCORES |= {"capped", "loops"}
+# And those that the tables of costs show.
+_IN_COSTS = {"workload", "prompts", "prompt_tokens", "new_tokens", "batch", "weight_bytes"}
+_IN_COSTS |= {"attention", "decoding", "decoding_reason", "load", "is_busy", "intensity"}
+_IN_COSTS |= {"flops", "moved_bytes", "least_sec", "of_limit", "bound", "host_sec", "ceilings"}
+_PLACES = 3  # quantities that are named beside a value
 
 
 def measured_rows(grid: Grid) -> list[tuple[str, str, str, str, str]]:
@@ -40,7 +46,7 @@ def counted(column: Sequence[Record]) -> str:
 def setting_rows(records: Sequence[Record], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of every setting: those of the run, then those that only the records know.
 
-    What the table of scores says of each task is left out.
+    What the tables say of each task and workload is left out.
 
     A setting that the run left open (None) is what the records say it became.
     """
@@ -48,7 +54,7 @@ def setting_rows(records: Sequence[Record], settings: Mapping[str, Any]) -> list
     found: dict[str, dict[str, list[str]]] = {}
     for record in records:
         for name, value in record.settings.items():
-            if name in _IN_SCORES:
+            if name in _IN_SCORES or (is_cost(record) and name in _IN_COSTS):
                 continue
             places = found.setdefault(name, {}).setdefault(_plain(value), [])
             if record.quantity not in places:
@@ -68,7 +74,12 @@ def _listed(values: Mapping[str, Sequence[str]]) -> str:
         if max(map(len, names)) > _SHORT:
             return f"{len(names)} values, in the records"
         return f"{len(names)} values, the first {names[0]}, the last {names[-1]}"
-    return "; ".join(f"{value} ({', '.join(places)})" for value, places in values.items())
+    return "; ".join(f"{value} ({_few(places)})" for value, places in values.items())
+
+
+def _few(places: Sequence[str]) -> str:
+    more = f" and {len(places) - _PLACES} more" if len(places) > _PLACES else ""
+    return ", ".join(places[:_PLACES]) + more
 
 
 def _plain(value: Any) -> str:
@@ -76,4 +87,6 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(part) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "not set" if value is None else str(value)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..findings.grid import CONTROL, Grid, Network, arrange, estimate_of
+from ..findings.grid import CONTROL, Grid, Network, arrange, estimate_of, is_perplexity
 from ..findings.judge import Judged, Judgements, beats_its_floor, beside_control, beside_dense
 from ..stats import Difference
 from ..study.records import Record
@@ -13,6 +14,8 @@ from .provenance import counted
 from .table import floor_text, number, reasons_of, with_error
 
 BESIDE_CONTROL = f"minus {CONTROL} [95 %]"
+_LARGEST_LOG = 700.0  # whose exponential is still a number
+_TIMES = "x "  # before a ratio
 COLUMNS = (
     "network",
     "score ± s.e.",
@@ -151,15 +154,28 @@ def _row(
 def difference_text(difference: Difference, unit: str) -> str:
     """`-0.100 [-0.171, -0.029]`; what is above 0 has its sign as well.
 
+    Of perplexities, whose difference is one of logarithms, it is what that makes of their ratio:
+    `x 2.31 [1.95, 2.74]`.
+
     Example:
         >>> from widthwise.stats import Difference
         >>> found = Difference(value=0.1, low=0.0, high=0.2, n=50, p_value=0.06)
         >>> difference_text(found, "accuracy")
         '+0.100 [0, +0.200]'
+        >>> difference_text(found, "word_perplexity")
+        'x 1.105 [1.000, 1.221]'
     """
-    ends = difference.value, difference.low, difference.high
-    value, low, high = (("+" if x > 0 else "") + number(x, unit) for x in ends)
-    return f"{value} [{low}, {high}]"
+    value, low, high = (
+        change_text(x, unit) for x in (difference.value, difference.low, difference.high)
+    )
+    return f"{value} [{low}, {high}]".replace(f"[{_TIMES}", "[").replace(f", {_TIMES}", ", ")
+
+
+def change_text(change: float, unit: str) -> str:
+    """An end of a difference: with its sign, or of perplexities as a ratio, `x 2.31`."""
+    if is_perplexity(unit):
+        return _TIMES + number(math.exp(min(change, _LARGEST_LOG)), unit)
+    return ("+" if change > 0 else "") + number(change, unit)
 
 
 def p_text(p_value: float) -> str:

@@ -7,8 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..findings.grid import CONTROL, Grid, Network, arrange
 from ..findings.judge import Judgements, beats_its_floor, beside_control, beside_dense
 from ..study.records import Record
+from .cost_figures import cost_ratios
+from .scores import change_text
 from .table import number, speed_ratio
 
+_COST_PHRASES = {
+    "ttft": "the first token takes {} times the dense time{}",
+    "tpot": "a next token {} times{}",
+    "joules": "a token takes {} times the joules{}",
+    "working": "working memory is {} times that of dense{}",
+}
 _NAMED = 6  # names in a row that a sentence still bears; the table has them all
 
 
@@ -22,15 +30,20 @@ def answer(records: Sequence[Record]) -> list[str]:
     return sentences(grid, beside_dense(grid))
 
 
-def sentences(grid: Grid, judged: Judgements) -> list[str]:
-    """The answer from records that are arranged and judged already; it always says something."""
+def sentences(grid: Grid, judged: Judgements, *, draws: int = 1) -> list[str]:
+    """The answer from records that are arranged and judged already; it always says something.
+
+    The control of the grid may be the mean of several draws.
+    """
     said = [_of_dense(grid)]
     for criterion in grid.criteria:
         if criterion != CONTROL or len(grid.criteria) == 1:
             said.append(_of_cuts(grid, judged, criterion))
     if CONTROL in grid.criteria:
         said += [
-            _of_control(grid, criterion) for criterion in grid.criteria if criterion != CONTROL
+            _of_control(grid, criterion, draws)
+            for criterion in grid.criteria
+            if criterion != CONTROL
         ]
     return [sentence for sentence in said if sentence]
 
@@ -57,6 +70,22 @@ def cost_sentence(grid: Grid) -> str:
                 f"(95 % interval {low:.2f} to {high:.2f})"
             )
     return f"At {narrowest.ratio}, {_join(parts)}." if parts else ""
+
+
+def measured_sentences(records: Sequence[Record]) -> list[str]:
+    """What the narrowest network costs beside dense on the first workload that was measured."""
+    said: dict[str, list[str]] = {}
+    for what, phrase in _COST_PHRASES.items():
+        for workload, column in list(cost_ratios(records, what).items())[:1]:
+            narrowest = min(column, key=lambda network: network.width)
+            ratio = column[narrowest]
+            interval = ""
+            if ratio.standard_error is not None:
+                low, high = ratio.interval()
+                interval = f" (95 % interval {low:.2f} to {high:.2f})"
+            place = f"{narrowest.ratio} on {workload}"
+            said.setdefault(place, []).append(phrase.format(f"{ratio.value:.2f}", interval))
+    return [f"At {place}, {_join(parts)}." for place, parts in said.items()]
 
 
 def _of_dense(grid: Grid) -> str:
@@ -124,7 +153,7 @@ def _unshown(
             continue
         sample = grid.sample(quantity)
         worst = min(d.low for d in ends) if sample.higher_is_better else max(d.high for d in ends)
-        open_.append(f"{quantity} (intervals reach {number(worst, sample.unit)})")
+        open_.append(f"{quantity} (intervals reach {change_text(worst, sample.unit)})")
     if open_:
         yield f"no loss is shown at any width measured on {_join(open_)}"
     if blind:
@@ -154,7 +183,7 @@ def _ranges(grid: Grid, judged: Judgements, narrowest: Network) -> Iterable[str]
             )
 
 
-def _of_control(grid: Grid, criterion: str) -> str:
+def _of_control(grid: Grid, criterion: str, draws: int) -> str:
     ahead = beside_control(grid, criterion, CONTROL)
     behind = beside_control(grid, CONTROL, criterion)
     if not ahead:
@@ -176,7 +205,9 @@ def _of_control(grid: Grid, criterion: str) -> str:
     clauses = clauses or ["is not shown to be better on anything"]
     said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
     said += f"; on {_join(level)} neither is shown to be better." if level else "."
-    return said + " The control is a single draw."
+    return (
+        said + f" The control is {'a single draw' if draws == 1 else f'the mean of {draws} draws'}."
+    )
 
 
 def _first(

@@ -6,6 +6,7 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 from .correlation import Correlation, correlation
 from .estimates import (
     Estimate,
+    Positive,
     Ratio,
     mean_with_error,
     median_with_error,
@@ -21,6 +22,7 @@ __all__ = [
     "Difference",
     "Estimate",
     "Interval",
+    "Positive",
     "Ratio",
     "Verdict",
     "beats_floor",

@@ -40,6 +40,29 @@ class Estimate:
         return self.value - half, self.value + half
 
 
+_LARGEST_LOG = 700.0  # whose exponential is still a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Positive(Estimate):
+    """A number above 0 that may be any multiple of another, as a perplexity."""
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Normal interval of the logarithm, whose error is that of the number over the number.
+
+        Example:
+            >>> low, high = Positive(value=100.0, standard_error=60.0, n=9).interval()
+            >>> round(low, 1), round(high, 1)
+            (30.9, 324.1)
+        """
+        if self.standard_error is None:
+            return 0.0, float("inf")
+        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.standard_error / self.value
+        if half > _LARGEST_LOG:
+            return 0.0, float("inf")
+        return self.value * math.exp(-half), self.value * math.exp(half)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ratio(Estimate):
     """A ratio of two numbers above 0.

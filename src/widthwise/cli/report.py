@@ -1,0 +1,63 @@
+"""`widthwise report`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+def _page(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """A page is an .html file: records are not written over by a slip of the finger."""
+    if value is not None and value.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter(f"{str(value)!r} is no page; name a file that ends in .html.")
+    return value
+
+
+@click.command(
+    short_help="Draw the page of STUDIES, side by side if there are several.",
+    epilog="Example: widthwise report widthwise-evaluate healed -o before-and-after.html",
+)
+@click.argument("studies", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    callback=_page,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The page. Default: report.html in the study's folder; widthwise-report.html for several.",
+)
+def report(studies: tuple[Path, ...], out: Path | None) -> None:
+    """Draw one HTML page of STUDIES: answer, figures, sortable tables, how it was measured.
+
+    A STUDY is a folder that evaluate, measure, study or demo wrote, finished or not, or a file of
+    records. The page needs no other file and no network. Of several studies, differences are
+    shown where the same items were asked.
+    """
+    from ..errors import RunError
+    from ..report import write_report
+    from ..study import read_study
+
+    found, failed = [], []
+    for path in dict.fromkeys(studies):
+        try:
+            found.append(read_study(path))
+        except RunError as error:
+            failed.append(error)
+    if not found:
+        raise failed[0]
+    out = out or _default(studies)
+    write_report(found, out)
+    for failure in failed:
+        click.echo(f"left out: {failure}", err=True)
+    click.echo(f"report: {out}")
+    if failed:
+        sys.exit(1)
+
+
+def _default(studies: tuple[Path, ...]) -> Path:
+    if len(studies) > 1:
+        return Path("widthwise-report.html")
+    (study,) = studies
+    return study / "report.html" if study.is_dir() else study.with_suffix(".html")

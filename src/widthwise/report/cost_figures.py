@@ -1,0 +1,143 @@
+"""Figures of costs over those of dense: sizes, speeds, and all that `widthwise measure` tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import RunError
+from ..findings.grid import Grid, Network, arrange, network_of
+from ..stats import Estimate, paired_ratio
+from ..study.records import Record
+from .figures import draw_line, dress, from_zero, level
+from .styles import DENSE_STYLE, INK, MUTED, style_of, workload_styles
+from .table import speed_ratio
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COSTS = {  # what `measure` calls it: title of its figure, and where better lies
+    "ttft": ("first token", "time, below 1 is faster"),
+    "tpot": ("next token", "time, below 1 is faster"),
+    "throughput": ("throughput", "tokens per second, above 1 is faster"),
+    "joules": ("joules", "per token, below 1 is less"),
+    "working": ("working memory", "the most beyond the weights, below 1 is less"),
+}
+_DRAWN = 6  # workloads in one figure
+
+
+def plot_size(records: Sequence[Record], ax: Axes) -> Axes:
+    """Draw parameters and bytes over those of dense against I/H; exact, so without intervals.
+
+    Raises:
+        RunError: As `arrange`, or no dense record to divide by.
+    """
+    grid = arrange(records)
+    looks = (("-", "o", MUTED, MUTED, 3.5), ("--", "s", INK, "none", 7))
+    for quantity, (line, marker, color, face, size) in zip(grid.sizes, looks, strict=False):
+        dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+        if dense is None or not dense.value:
+            raise RunError(f"{quantity} has no dense record; measure the dense model as well")
+        by_width = {n.expansion_ratio: grid.cells.get((n, quantity)) for n in grid.networks}
+        points = [(x, r.value / dense.value) for x, r in by_width.items() if r and r.value]
+        x, y = zip(*sorted(points), strict=True)
+        ax.plot(x, y, line, marker=marker, color=color, ms=size, mfc=face, lw=1.2, label=quantity)
+    _beside_dense(ax, grid, "size", "parameters and bytes, times dense, exact")
+    ax.legend(frameon=False, fontsize=9.5, labelcolor=INK, loc="lower left")
+    return ax
+
+
+def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
+    """Draw one speed over that of dense against I/H: repeats, their means, 95 % intervals.
+
+    Raises:
+        RunError: As `arrange`, records of more than one quantity, or none of dense.
+    """
+    grid = arrange(records)
+    if len(grid.quantities) > 1:
+        raise RunError(f"one figure shows one quantity; got {', '.join(grid.quantities)}")
+    (quantity,) = grid.quantities
+    dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+    if grid.dense is None or dense is None or dense.value is None:
+        raise RunError(f"{quantity} has no dense record; measure the dense model as well")
+    one = {grid.dense: Estimate(value=1.0, standard_error=None, n=dense.n)}
+    for criterion in grid.criteria:
+        ratios = {n: _speed(grid, n, quantity) for n in grid.cut_by(criterion)}
+        if any(ratios.values()):
+            draw_line(ax, {**one, **ratios}, style_of(criterion), criterion, 0.0)
+    draw_line(ax, one, DENSE_STYLE, "dense", 0.0)
+    for record in grid.column(quantity):
+        if record.criterion is None or len(record.items) != len(dense.items):
+            continue
+        x = [record.expansion_ratio] * len(record.items)
+        y = [item / other for item, other in zip(record.items, dense.items, strict=True)]
+        color = style_of(record.criterion).color
+        ax.plot(x, y, ".", color=color, ms=3, alpha=0.35, zorder=1.5, label="_repeats")
+    _beside_dense(ax, grid, quantity, "tokens per second, times dense")
+    return ax
+
+
+def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[Network, Estimate]]:
+    """A cost that `measure` told over that of dense: by workload, of every network.
+
+    Ratios are formed within rounds; a cost that was counted once has no interval.
+
+    Args:
+        records: Of one model.
+        what: A key of `COSTS`.
+    """
+    names = ("allocated", "resident") if what == "working" else (what,)
+    found: dict[str, dict[Network, Record]] = {}
+    for record in records:
+        workload, _, quantity = record.quantity.rpartition(" ")
+        if quantity in names and record.items:
+            found.setdefault(workload, {}).setdefault(network_of(record), record)
+    ratios: dict[str, dict[Network, Estimate]] = {}
+    for workload, column in found.items():
+        dense = next((r for n, r in column.items() if n.criterion is None), None)
+        if dense is None or not all(value > 0 for value in dense.items):
+            continue
+        ratios[workload] = {
+            network: _over(record, dense)
+            for network, record in sorted(column.items(), key=lambda pair: -pair[0].width)
+            if record.quantity == dense.quantity and len(record.items) == len(dense.items)
+        }
+    return {workload: column for workload, column in ratios.items() if len(column) > 1}
+
+
+def plot_cost(ratios: Mapping[str, Mapping[Network, Estimate]], what: str, ax: Axes) -> Axes:
+    """Draw one cost of every workload over that of dense against I/H, with 95 % intervals.
+
+    Args:
+        ratios: As `cost_ratios` returns them; of more than six workloads the first six are drawn.
+        what: A key of `COSTS`.
+        ax: Axes of any matplotlib figure.
+    """
+    shown = dict(list(ratios.items())[:_DRAWN])
+    networks = [n for column in shown.values() for n in column]
+    wide = max(n.expansion_ratio for n in networks) - min(n.expansion_ratio for n in networks)
+    for index, (workload, style) in enumerate(workload_styles(list(shown)).items()):
+        shift = (index - (len(shown) - 1) / 2) * 0.012 * wide
+        draw_line(ax, shown[workload], style, workload, shift)
+    title, subtitle = COSTS[what]
+    level(ax, 1.0, "dense\n1.00", "dense-level")
+    dress(ax, [n.expansion_ratio for n in networks], title, subtitle)
+    from_zero(ax)
+    return ax
+
+
+def _over(record: Record, dense: Record) -> Estimate:
+    if record is dense:
+        return Estimate(value=1.0, standard_error=None, n=dense.n)
+    return paired_ratio(record.items, dense.items)
+
+
+def _speed(grid: Grid, network: Network, quantity: str) -> Estimate | None:
+    record = grid.cells.get((network, quantity))
+    return speed_ratio(grid, record) if record else None
+
+
+def _beside_dense(ax: Axes, grid: Grid, title: str, subtitle: str) -> None:
+    level(ax, 1.0, "dense\n1.00", "dense-level")
+    dress(ax, [n.expansion_ratio for n in grid.networks], title, subtitle)
+    from_zero(ax)

@@ -1,0 +1,178 @@
+"""A study in a notebook: what it says at a glance, its records as a table of pandas."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+from ..findings.grid import Grid, Network, is_control
+from ..findings.judge import beats_its_floor
+from ..study.records import Record
+from ..study.stored import Stored, read_study
+from .content import answer_of, known_first, legend_of
+from .page import write_report
+from .panels import quality_panels
+from .series import Series, series_of
+from .sortable import MARKS
+from .table import number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..findings import Findings
+
+_PANELS = 4  # that a cell's output bears
+_STYLE = (
+    ".widthwise{--ink:currentColor;--muted:#808790;--rule:rgb(128 128 128/.3);--page:transparent;"
+    "max-width:64rem}"
+    ".widthwise .figures{display:grid;gap:1rem;"
+    "grid-template-columns:repeat(auto-fill,minmax(14rem,1fr))}"
+    ".widthwise svg{width:100%;height:auto;overflow:visible}"
+    ".widthwise td,.widthwise th{text-align:right;white-space:nowrap}"
+    ".widthwise td:first-child,.widthwise th:first-child{text-align:left}"
+)
+
+
+def open_study(path: str | Path) -> StudyView:
+    """Open the folder of a study, finished or not, or a file of records.
+
+    Raises:
+        RunError: As `study.read_study`.
+
+    Example:
+        >>> import widthwise
+        >>> study = widthwise.open_study("results/smollm2-demo.jsonl")
+        >>> study
+        StudyView('results/smollm2-demo.jsonl'): 118 records of SmolLM2-135M-Instruct
+        >>> int((study.records()["quantity"] == "prose").sum())
+        13
+    """
+    return StudyView(read_study(path))
+
+
+class StudyView:
+    """A stored study for interactive work; as the last line of a notebook's cell it shows itself.
+
+    Attributes:
+        stored: Its path, settings, records, and how many cells have none yet.
+    """
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+
+    def records(self) -> pd.DataFrame:
+        """A row a record, a column a field, and one for each of its settings: `settings.dtype`.
+
+        Raises:
+            RunError: There is no pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise RunError("a table of records needs pandas; pip install pandas") from error
+
+        return pd.DataFrame([_flat(record) for record in self.stored.records])
+
+    def findings(self) -> tuple[Findings, ...]:
+        """What may be said of each of its models.
+
+        Raises:
+            RunError: As `findings.findings_of`.
+        """
+        from ..findings import findings_of
+
+        return findings_of(self.stored.records)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page of `widthwise report` and return its path.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        path = Path(path)
+        write_report([self.stored], path)
+        return path
+
+    def __repr__(self) -> str:
+        models = ", ".join(dict.fromkeys(record.model for record in self.stored.records))
+        count = len(self.stored.records)
+        return f"StudyView({str(self.stored.path)!r}): {count} records of {models}"
+
+    def _repr_html_(self) -> str:
+        """The answer, the scores that dense knows something of, and a table of all."""
+        parts = [f"<style>{_STYLE}</style>"]
+        for one in self._series:
+            title = f"<h4>{escape(one.name)}</h4>" if len(self._series) > 1 else ""
+            said = "".join(f"<p>{escape(text)}</p>" for text in (*answer_of(one), *one.notes))
+            parts.append(title + said + _figures(one, self._prefix) + _table(one))
+        return f'<div class="widthwise">{"".join(parts)}</div>'
+
+    @cached_property
+    def _series(self) -> tuple[Series, ...]:
+        return series_of([self.stored])
+
+    @property
+    def _prefix(self) -> str:
+        """Tells the identifiers of one output from those of another in the same notebook."""
+        return "w" + hashlib.sha256(str(self.stored.path.resolve()).encode()).hexdigest()[:8]
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    row = {f.name: getattr(record, f.name) for f in fields(Record) if f.name != "settings"}
+    return row | {f"settings.{name}": value for name, value in record.settings.items()}
+
+
+def _figures(one: Series, prefix: str) -> str:
+    if one.grid is None or not one.grid.quality:
+        return ""
+    known, rest = known_first([one])
+    panels = quality_panels([one], (*known, *rest)[:_PANELS], prefix=prefix)
+    marks = " &ensp; ".join(
+        f'<span style="color:{color}">{glyph}</span> {escape(name)}'
+        for glyph, color, name in legend_of([one])
+    )
+    drawn = "".join(panel.svg for panel in panels)
+    return f'<p>{marks}</p><div class="figures">{drawn}</div>'
+
+
+def _table(one: Series) -> str:
+    """A row a task: dense, then the widths of the first criterion that is no control."""
+    grid = one.grid
+    if grid is None or not grid.quality:
+        return ""
+    named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
+    networks = [n for n in grid.networks if n.criterion in (None, *named[:1])]
+    head = "".join(f"<th>{escape(n.label)}</th>" for n in networks)
+    rows = "".join(
+        f"<tr><th>{escape(quantity)}</th><td>{_floor(grid, quantity)}</td>"
+        + "".join(f"<td>{_cell(one, n, quantity)}</td>" for n in networks)
+        + "</tr>"
+        for quantity in grid.quality
+    )
+    key = "".join(f"{mark}{word}, " for word, mark in MARKS.items()).rstrip(", ")
+    return (
+        f"<table><thead><tr><th></th><th>floor</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<p><small>{key}, beside dense and floor by 95 % intervals.</small></p>"
+    )
+
+
+def _floor(grid: Grid, quantity: str) -> str:
+    sample = grid.sample(quantity)
+    return "" if sample.floor is None else number(sample.floor, sample.unit)
+
+
+def _cell(one: Series, network: Network, quantity: str) -> str:
+    assert one.grid is not None  # the table of a series without one is not drawn
+    record = one.grid.cells.get((network, quantity))
+    if record is None or record.value is None:
+        return "" if record is None else "missing"
+    found = one.judged.get((network, quantity))
+    word = str(found.word) if found else ""
+    if network.criterion is None and record.floor is not None and not beats_its_floor(record):
+        word = "at the floor"
+    return MARKS.get(word, "") + number(record.value, record.unit)

@@ -1,0 +1,374 @@
+"""Panels of the page: a figure, what it says point by point, and its data and itself as files."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from ..findings.grid import Grid, Network, estimate_of, network_of
+from ..findings.judge import CONFIDENCE, beats_its_floor
+from ..findings.shapes import Front
+from ..stats import Estimate
+from ..study.records import Record
+from . import cost_figures, figures
+from .provenance import counted
+from .series import Series
+from .styles import style_in, style_of, workload_styles
+from .svg import as_file, on_page, panel, place, to_svg
+from .table import floor_text, number, speed_ratio, with_error
+
+_FIRST, _OTHERS = 6, 3  # fronts that are drawn of the first quality and of each other one
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tip:
+    """What is told at one place of a figure.
+
+    Attributes:
+        x: Of the place, in the units of the figure's `viewBox`.
+        y: The same; None for a whole column.
+        head: Its heading.
+        rows: Glyph, colour, name and value of every point there.
+    """
+
+    x: float
+    y: float | None
+    head: str
+    rows: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One figure of the page.
+
+    Attributes:
+        title: What it shows.
+        svg: The figure as an element.
+        caption: Items, floor and gaps.
+        tips: JSON of its `Tip`s.
+        csv: Link to the data that are drawn.
+        file: Link to the figure as an SVG file.
+        stem: Of both files' names.
+    """
+
+    title: str
+    svg: str
+    caption: str
+    tips: str
+    csv: str
+    file: str
+    stem: str
+
+
+def quality_panels(
+    series: Sequence[Series], quantities: Sequence[str], *, prefix: str = "score"
+) -> list[Panel]:
+    """A panel a score, all series in each; accuracies share one range of y.
+
+    Args:
+        series: One or several, all with different names.
+        quantities: To draw.
+        prefix: Of every identifier.
+    """
+    rated = [one for one in series if one.grid is not None and one.grid.quality]
+    drawn: list[tuple[Figure, Axes, str]] = []
+    shared = []
+    for quantity in quantities:
+        figure, ax = panel()
+        figures.plot_qualities({one.name: _only(one, quantity) for one in rated}, ax)
+        drawn.append((figure, ax, quantity))
+        if any(r.unit == "accuracy" for one in rated for r in _column(one, quantity)):
+            shared.append(ax)
+    figures.share_limits(shared)
+    return [
+        _quality_panel(figure, ax, quantity, rated, f"{prefix}-{i}")
+        for i, (figure, ax, quantity) in enumerate(drawn)
+    ]
+
+
+def size_panels(series: Series) -> list[Panel]:
+    """Sizes and speeds of one series beside dense, as far as dense was measured."""
+    grid = series.grid
+    if grid is None:
+        return []
+    wanted: list[tuple[str, tuple[Record, ...]]] = []
+    sizes = tuple(record for quantity in grid.sizes for record in grid.column(quantity))
+    dense = {record.quantity for record in sizes if record.criterion is None and record.value}
+    if sizes and dense == set(grid.sizes):
+        wanted.append(("size", sizes))
+    timed = [q for q in grid.speeds if any(not r.criterion and r.value for r in grid.column(q))]
+    wanted += [(quantity, grid.column(quantity)) for quantity in timed]
+    panels = []
+    for title, column in wanted:
+        figure, ax = panel()
+        (cost_figures.plot_size if title == "size" else cost_figures.plot_speed)(column, ax)
+        caption = "Exact counts" if title == "size" else f"n = {counted(column)} rounds"
+        tips = _size_tips(ax, grid, column)
+        name = f"size-{slug(series.name)}-{slug(title)}"
+        data = _points_csv((series.name, record, "") for record in column)
+        panels.append(_panel(figure, name=name, title=title, caption=caption, tips=tips, data=data))
+    return panels
+
+
+def cost_panels(series: Series) -> list[Panel]:
+    """What `widthwise measure` told over that of dense, a panel a cost, a line a workload."""
+    panels = []
+    for what, (title, _) in cost_figures.COSTS.items():
+        ratios = cost_figures.cost_ratios(series.costs, what)
+        if not ratios:
+            continue
+        figure, ax = panel()
+        cost_figures.plot_cost(ratios, what, ax)
+        rows = [
+            ("workload", "criterion", "asked", "width", "expansion_ratio", "ratio", "low", "high")
+        ]
+        for workload, column in ratios.items():
+            for n, found in column.items():
+                place_ = (workload, n.criterion, n.asked, n.width, n.expansion_ratio)
+                rows.append((*place_, found.value, *_ends(found)))  # type: ignore[arg-type]
+        panels.append(
+            _panel(
+                figure,
+                name=f"cost-{slug(series.name)}-{what}",
+                title=title,
+                caption="Times dense, median within rounds",
+                tips=_cost_tips(ax, ratios),
+                data=csv_link(rows),
+            )
+        )
+    return panels
+
+
+def front_panels(fronts: Sequence[Front], name: str) -> list[tuple[str, list[Panel]]]:
+    """The fronts by quality, a panel a cost: six costs of the first quality, three of the others;
+    of each kind of cost the first workload comes before the second."""
+    by_quality: dict[str, list[Panel]] = {}
+    for index, front in enumerate(_few(fronts)):
+        figure, ax = panel()
+        figures.plot_front(front, ax)
+        header = tuple(asdict(front.points[0]))
+        rows = [tuple(asdict(point).values()) for point in front.points]
+        made = _panel(
+            figure,
+            name=f"front-{slug(name)}-{index}",
+            title=f"{front.quality} against {front.cost}",
+            caption=_front_caption(front),
+            tips=_front_tips(ax, front),
+            data=csv_link([header, *rows]),
+        )
+        by_quality.setdefault(front.quality, []).append(made)
+    return list(by_quality.items())
+
+
+def _few(fronts: Sequence[Front]) -> list[Front]:
+    qualities: dict[str, list[Front]] = {}
+    for front in fronts:
+        qualities.setdefault(front.quality, []).append(front)
+    kept = []
+    for most, own in zip((_FIRST, *[_OTHERS] * len(qualities)), qualities.values(), strict=False):
+        kinds = [front.cost.rpartition(" ")[2] for front in own]
+        order = sorted(range(len(own)), key=lambda i: (kinds[:i].count(kinds[i]), i))
+        kept += [own[i] for i in sorted(order[:most])]
+    return kept
+
+
+def csv_link(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as a CSV file in a `data:` link."""
+    buffer = StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return "data:text/csv;base64," + base64.b64encode(buffer.getvalue().encode()).decode()
+
+
+def _panel(
+    figure: Figure, *, name: str, title: str, caption: str, tips: Sequence[Tip], data: str
+) -> Panel:
+    legend = dict.fromkeys(row[:3] for tip in tips for row in tip.rows if row[0])
+    words = "; ".join(
+        f"{tip.head}: {', '.join(f'{row[2]} {row[3]}' for row in tip.rows)}" for tip in tips
+    )
+    svg = to_svg(figure, name=name, title=title, description=f"{words}.")
+    return Panel(
+        title=title,
+        svg=svg,
+        caption=caption,
+        tips=json.dumps([list(asdict(tip).values()) for tip in tips], ensure_ascii=False),
+        csv=data,
+        file=as_file(svg, list(legend)),
+        stem=slug(title),
+    )
+
+
+def _quality_panel(
+    figure: Figure, ax: Axes, quantity: str, series: Sequence[Series], name: str
+) -> Panel:
+    columns: dict[float, list[tuple[str, str, str, str]]] = {}
+    data = []
+    middle = ax.get_ylim()[0]
+    for index, one in enumerate(series):
+        for record in _column(one, quantity):
+            network = network_of(record)
+            style = (
+                style_in(index, record.criterion) if len(series) > 1 else style_of(record.criterion)
+            )
+            label = network.criterion or "dense"
+            told = f"{one.name}, {label}" if len(series) > 1 else label
+            text, word = _score_text(one, network, record)
+            row = (style.glyph, on_page(style.color), told, text)
+            columns.setdefault(network.expansion_ratio, []).append(row)
+            data.append((one.name, record, word))
+    tips = [
+        Tip(x=place(ax, x, middle)[0], y=None, head=f"{quantity} at {x:.2f}x", rows=tuple(rows))
+        for x, rows in sorted(columns.items(), reverse=True)
+    ]
+    return _panel(
+        figure,
+        name=name,
+        title=quantity,
+        caption=_caption(series, quantity),
+        tips=tips,
+        data=_points_csv(data),
+    )
+
+
+def _score_text(series: Series, network: Network, record: Record) -> tuple[str, str]:
+    """Value, interval and verdict; the verdict alone."""
+    score = estimate_of(record)
+    if score is None:
+        return f"missing: {record.reason}", ""
+    found = series.judged.get((network, record.quantity))
+    if found is not None:
+        word = str(found.word)
+    elif record.criterion is None and record.floor is not None:
+        word = "beats the floor" if beats_its_floor(record) else "at the floor"
+    else:
+        word = ""
+    text = number(score.value, record.unit)
+    if score.standard_error is not None:
+        low, high = score.interval(CONFIDENCE)
+        text += f" [{number(low, record.unit)}, {number(high, record.unit)}]"
+    return f"{text}, {word}" if word else text, word
+
+
+def _caption(series: Sequence[Series], quantity: str) -> str:
+    """Items, floor, and gaps."""
+    columns = [found for one in series if (found := _column(one, quantity))]
+    column = [record for found in columns for record in found]
+    samples = [next((r for r in found if r.value is not None), found[0]) for found in columns]
+    floors = list(dict.fromkeys(floor_text(sample) for sample in samples))
+    said = [f"n = {counted(column)}", *floors]
+    gaps = [network_of(r).label for r in column if r.value is None]
+    if gaps:
+        said.append(f"missing: {', '.join(gaps)}, for reasons see the table")
+    return "; ".join(said)
+
+
+def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tip]:
+    columns: dict[float, dict[tuple[str, str, str, str], None]] = {}
+    for record in column:
+        measured = estimate_of(record)
+        if measured is None:
+            continue
+        style = style_of(record.criterion)
+        text = with_error(measured, record.unit)
+        ratio = speed_ratio(grid, record) if record.quantity in grid.speeds else None
+        if ratio is not None:
+            text += f", {_with_ends(ratio)} times dense"
+        name = record.quantity if record.quantity in grid.sizes else record.criterion or "dense"
+        row = (style.glyph, on_page(style.color), name, text)
+        columns.setdefault(record.expansion_ratio, {})[row] = None
+    return [
+        Tip(x=place(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
+        for x, rows in sorted(columns.items(), reverse=True)
+    ]
+
+
+def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[Network, Estimate]]) -> list[Tip]:
+    styles = workload_styles(list(ratios))
+    columns: dict[float, list[tuple[str, str, str, str]]] = {}
+    for workload, column in ratios.items():
+        for network, ratio in column.items():
+            style = styles[workload]
+            row = (style.glyph, style.color, workload, f"{_with_ends(ratio)} times dense")
+            columns.setdefault(network.expansion_ratio, []).append(row)
+    return [
+        Tip(x=place(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
+        for x, rows in sorted(columns.items(), reverse=True)
+    ]
+
+
+def _front_tips(ax: Axes, front: Front) -> list[Tip]:
+    tips = []
+    for point in front.points:
+        x, y = place(ax, point.cost, point.value)
+        style = style_of(point.criterion)
+        unit = front.quality_unit
+        score = number(point.value, unit)
+        if point.low is not None and point.high is not None:
+            score += f" [{number(point.low, unit)}, {number(point.high, unit)}]"
+        where = "on the front" if point.on_front else "off the front"
+        if not point.sure:
+            where += ", not beyond doubt"
+        look = style.glyph, on_page(style.color)
+        cost = number(point.cost, front.unit) if front.unit != "sec" else f"{point.cost:.4g} s"
+        rows = ((*look, front.quality, score), ("", "", front.cost, cost), ("", "", "", where))
+        tips.append(Tip(x=x, y=y, head=point.label, rows=rows))
+    return tips
+
+
+def _front_caption(front: Front) -> str:
+    on = [point for point in front.points if point.on_front]
+    sure = sum(point.sure for point in on)
+    return f"{len(on)} of {len(front.points)} networks on the front, {sure} beyond doubt"
+
+
+def _points_csv(data: Iterable[tuple[str, Record, str]]) -> str:
+    """What a figure draws, a row a point; the page's link to all records has items and settings."""
+    columns = ("model", "criterion", "asked", "width", "expansion_ratio", "quantity", "unit")
+    more = ("standard_error", "floor", "n", "reason")
+    rows: list[Sequence[Any]] = [("study", *columns, "value", "low", "high", *more, "verdict")]
+    for name, record, word in data:
+        score = estimate_of(record)
+        ends = ("", "") if score is None else _ends(score)
+        own = (getattr(record, column) for column in columns)
+        rest = (getattr(record, column) for column in more)
+        rows.append((name, *own, record.value, *ends, *rest, word))
+    return csv_link(rows)
+
+
+def _ends(estimate: Estimate) -> tuple[float | str, float | str]:
+    return ("", "") if estimate.standard_error is None else estimate.interval(CONFIDENCE)
+
+
+def _with_ends(ratio: Estimate) -> str:
+    if ratio.standard_error is None:
+        return f"{ratio.value:.2f}"
+    low, high = ratio.interval(CONFIDENCE)
+    return f"{ratio.value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _column(one: Series, quantity: str) -> tuple[Record, ...]:
+    return one.grid.column(quantity) if one.grid is not None else ()
+
+
+def _only(one: Series, quantity: str) -> Grid | None:
+    """The grid of this score alone; None if the series does not have it."""
+    assert one.grid is not None  # only series with scores are asked
+    cells = {place: record for place, record in one.grid.cells.items() if place[1] == quantity}
+    networks = tuple(n for n in one.grid.networks if (n, quantity) in cells)
+    if not networks:
+        return None
+    return Grid(model=one.model, networks=networks, quantities=(quantity,), cells=cells)
+
+
+def slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9_]+", "-", name.lower())

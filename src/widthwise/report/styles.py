@@ -1,0 +1,62 @@
+"""How everything looks in every figure: one colour, one marker and one glyph each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..findings.grid import is_control
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a criterion looks: a colour, a matplotlib marker, the same as text, and its line."""
+
+    color: str
+    marker: str
+    glyph: str
+    line: str = "-"
+
+
+INK, MUTED, RULE, PAGE = "#1d2024", "#646a72", "#dcdfe3", "#ffffff"
+
+# Wong 2011 (doi 10.1038/nmeth.1618), darkened where needed: each has a contrast of 3 or more on
+# the light and on the dark page, and a marker of its own: colour never carries meaning alone.
+CRITERION_STYLE = {
+    "ppm": Style(color="#0072b2", marker="o", glyph="●"),
+    "random": Style(color="#d55e00", marker="s", glyph="■", line="--"),
+    "max_abs": Style(color="#00916a", marker="^", glyph="▲"),
+    "vow": Style(color="#b8608f", marker="v", glyph="▼"),
+    "pon": Style(color="#96751a", marker="P", glyph="✚"),
+    "l2": Style(color="#3f87b8", marker="X", glyph="✖"),
+    "ppm_activation": Style(color="#7d6ab8", marker="*", glyph="★"),
+}
+DENSE_STYLE = Style(color=INK, marker="D", glyph="◆")
+OTHER_STYLE = Style(color=MUTED, marker="h", glyph="⬢")
+LINES = ("-", "--", "-.", ":")
+_COLORS = tuple(style.color for style in CRITERION_STYLE.values())
+
+
+def style_of(criterion: str | None) -> Style:
+    """The style of a criterion; dense is None, a criterion without a style of its own is grey."""
+    if criterion is None:
+        return DENSE_STYLE
+    name = "random" if is_control(criterion) else criterion
+    return CRITERION_STYLE.get(name, OTHER_STYLE)
+
+
+def style_in(place: int, criterion: str | None) -> Style:
+    """Of one of several studies side by side: colour and line are the study's, the marker tells
+    the criterion; the seventh study's colour returns with another line."""
+    turn = place + place // len(_COLORS)
+    line = ":" if is_control(criterion) else LINES[turn % 3]
+    return replace(style_of(criterion), color=_COLORS[place % len(_COLORS)], line=line)
+
+
+def workload_styles(names: Sequence[str]) -> dict[str, Style]:
+    """Of the workloads of a figure, by their place."""
+    looks = [style for name, style in CRITERION_STYLE.items() if name != "random"]
+    return {
+        name: replace(looks[i % len(looks)], line=LINES[i % len(LINES)])
+        for i, name in enumerate(names)
+    }

@@ -1,0 +1,176 @@
+"""Bad input: one clear sentence each, and the rest of the report is drawn."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from report_records import DENSE, record, score
+
+from widthwise.cli import main
+from widthwise.report import write_report
+from widthwise.report.series import make_series
+from widthwise.study import Record, Stored
+
+PARENT, WIDE, CUT = (None, "dense", DENSE), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
+CHANCE = ("random", "1.6x", 912)
+
+
+def right(n: int, of: int = 60) -> list[float]:
+    return [1.0] * n + [0.0] * (of - n)
+
+
+def some() -> list[Record]:
+    at = ((PARENT, 50), (WIDE, 45), (CUT, 30), (CHANCE, 25))
+    return [score(place, "piqa", right(n)) for place, n in at]
+
+
+def drawn(tmp_path: Path, records: list[Record]) -> str:
+    path = tmp_path / "page.html"
+    write_report([Stored(path=tmp_path, settings={}, records=tuple(records), pending=0)], path)
+    return path.read_text(encoding="utf8")
+
+
+def report(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["report", *map(str, arguments)])
+
+
+def folder(path: Path, records: list[Record], **settings: object) -> Path:
+    path.mkdir()
+    (path / "records.jsonl").write_text("".join(r.to_json() + "\n" for r in records))
+    (path / "study.json").write_text(json.dumps(settings))
+    return path
+
+
+def test_two_cells_that_conflict_are_left_out(tmp_path: Path) -> None:
+    other = replace(score(CUT, "piqa", right(58)), cell="another")
+    text = drawn(tmp_path, [*some(), other])
+    said = f"two different cells measured it: piqa of ppm 1.58x ({some()[2].cell} and another)"
+    assert said in text
+    series = make_series([*some(), other], "s", {})
+    assert series.grid is not None
+    assert [n.label for n in series.grid.networks] == ["dense", "ppm 2.39x", "random 1.58x"]
+
+
+def test_many_conflicts_are_one_sentence() -> None:
+    twins = [replace(r, cell=f"x{r.cell}") for r in some()]
+    (note,) = make_series([*some(), *twins], "s", {}).notes
+    assert note.endswith("and 1 more; report one study at a time.")
+
+
+def test_networks_of_different_numbers_of_items_are_left_out(tmp_path: Path) -> None:
+    uneven = [score(PARENT, "mmlu", right(40)), score(CUT, "mmlu", right(20, 50))]
+    text = drawn(tmp_path, [*some(), *uneven])
+    assert (
+        "mmlu is left out: its networks were measured on different numbers of items (50, 60)"
+        in (text)
+    )
+    assert 'id="score-0-title">piqa' in text
+    assert 'id="score-1-title"' not in text
+
+
+def test_items_that_were_stopped_early_may_differ() -> None:
+    stopped = [
+        replace(r, settings={"until": 0.05})
+        for r in (score(PARENT, "mmlu", right(40)), score(CUT, "mmlu", right(20, 50)))
+    ]
+    assert make_series(stopped, "s", {}).notes == ()
+
+
+def test_draws_of_the_control_are_their_mean(tmp_path: Path) -> None:
+    again = [
+        replace(score(("random~7", "1.6x", 912), "piqa", right(n)), cell=f"draw {n}") for n in (31,)
+    ]
+    series = make_series([*some(), *again], "s", {})
+    assert series.draws == 2
+    assert series.grid is not None
+    assert series.grid.criteria == ("ppm", "random")
+    (chance,) = [r for r in series.grid.column("piqa") if r.criterion == "random"]
+    assert chance.value == pytest.approx((25 + 31) / 2 / 60)
+    assert "The control is the mean of 2 draws." in drawn(tmp_path, [*some(), *again])
+
+
+def test_a_cell_that_failed_everywhere_is_said_with_its_reason(tmp_path: Path) -> None:
+    gone = [record(at, "mmlu", "accuracy", None, reason="no memory") for at in (PARENT, CUT)]
+    text = drawn(tmp_path, [*some(), *gone])
+    assert "[1] mmlu of dense, ppm 1.58x: no memory" in text
+    assert 'id="score-0-title">piqa' in text
+
+
+def test_a_task_with_one_item_is_drawn(tmp_path: Path) -> None:
+    single = [score(at, "mmlu", [1.0]) for at in (PARENT, CUT)]
+    text = drawn(tmp_path, [*some(), *single])
+    assert 'id="score-1-title">mmlu' in text
+    row = text[text.index('data-is="mmlu|ppm|') :]
+    assert "○ at the floor" in row[: row.index("</tr>")]  # one item has no interval to clear it
+
+
+def test_no_dense_is_said_and_the_rest_is_drawn(tmp_path: Path) -> None:
+    text = drawn(tmp_path, some()[1:])
+    assert "was not measured, so nothing here says what a cut costs" in text
+    assert 'id="score-0-title">piqa' in text
+
+
+def test_cells_that_are_not_measured_yet_are_counted(tmp_path: Path) -> None:
+    path = folder(tmp_path / "s", some(), cells=[*(r.cell for r in some()), "to come"])
+    assert report(path).exit_code == 0
+    assert "1 cell not measured yet" in (path / "report.html").read_text(encoding="utf8")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path / "nowhere", "no such folder"),
+        (lambda path: path, "is not the folder of a study"),
+        (lambda path: folder(path / "s", []), "holds no records yet"),
+        (lambda path: folder(path / "s", some(), widthwise="99.0.0"), "newer than this one"),
+    ],
+)
+def test_a_folder_that_cannot_be_drawn_is_one_sentence(
+    tmp_path: Path, make: object, said: str
+) -> None:
+    assert callable(make)
+    result = report(make(tmp_path))
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert said in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_records_of_a_newer_version_are_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps({**json.loads(some()[0].to_json()), "novel": 1}) + "\n")
+    result = report(path)
+    assert result.exit_code == 1
+    assert "unknown or missing fields: ['novel']" in result.output
+
+
+def test_one_bad_study_of_two_leaves_the_other(tmp_path: Path) -> None:
+    good = folder(tmp_path / "good", some())
+    result = report(good, tmp_path / "nowhere", "-o", tmp_path / "page.html")
+    assert result.exit_code == 1
+    assert "left out: " in result.output
+    assert 'id="score-0-title">piqa' in (tmp_path / "page.html").read_text(encoding="utf8")
+
+
+def test_the_page_lies_where_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = folder(tmp_path / "s", some())
+    file = tmp_path / "one.jsonl"
+    file.write_text((study / "records.jsonl").read_text())
+    assert report(study).output == f"report: {study / 'report.html'}\n"
+    assert report(file).output == f"report: {tmp_path / 'one.html'}\n"
+    monkeypatch.chdir(tmp_path)
+    assert report(study, file).output == "report: widthwise-report.html\n"
+
+
+def test_records_are_not_written_over(tmp_path: Path) -> None:
+    study = folder(tmp_path / "s", some())
+    result = report(study, "-o", study / "records.jsonl")
+    assert result.exit_code == 2
+    assert "ends in .html" in result.output
+    missing = report(study, "-o", tmp_path / "no" / "page.html")
+    assert missing.exit_code == 1
+    assert "cannot write the report" in missing.output

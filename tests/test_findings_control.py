@@ -1,5 +1,7 @@
 """A criterion beside several draws of the control, and scores without items."""
 
+import math
+import statistics
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +10,12 @@ from findings_records import place, right, study
 from report_records import score
 
 from widthwise.errors import RunError
-from widthwise.findings import arrange, beside_control, findings_of
+from widthwise.findings import arrange, beside_control, beside_dense, findings_of
 from widthwise.findings.chance import beside_chance
+from widthwise.findings.grid import estimate_of
 from widthwise.findings.judge import mean_of_draws, paired, paired_or_not
 from widthwise.stats import paired_difference
+from widthwise.study import Record
 
 
 def draws(*counts: int, width: int = 1376) -> list:
@@ -114,3 +118,27 @@ def test_records_of_different_lengths_are_refused() -> None:
     shorter = score(place("ppm", 1376), "piqa", right(80, 100))
     with pytest.raises(RunError, match="equal lengths; got 100 and 200"):
         findings_of([dense, shorter])
+
+
+def test_perplexities_are_compared_by_their_logarithms() -> None:
+    """1e6 beside 40: a plain difference has an error of the larger one, and shows nothing."""
+    dense, cut = study((160, 150))
+    logs = [math.log(40) + (i % 7 - 3) / 2 for i in range(dense.n)]
+
+    def perplexity(record: Record, shift: float) -> Record:
+        value = math.exp(shift + sum(logs) / len(logs))
+        spread = statistics.stdev(logs) / len(logs) ** 0.5
+        items = tuple(value * (1 + x + shift - math.log(value)) for x in logs)
+        told = {"unit": "perplexity", "value": value, "standard_error": value * spread}
+        return replace(record, items=items, higher_is_better=False, floor=None, **told)
+
+    low, high = perplexity(dense, 0.0), perplexity(cut, 10.0)
+    found = paired(high, low)
+    assert found is not None
+    assert found.value == pytest.approx(10.0)
+    assert found.low > 9.9
+    judged = beside_dense(arrange([low, high]))
+    assert [one.word for one in judged.values()] == ["degrades"]
+    interval = estimate_of(high).interval()
+    assert interval[0] > 0
+    assert interval[1] / high.value == pytest.approx(high.value / interval[0])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 _ALL_FLIPS = 12  # items: 4,096 ways to flip their signs are fewer than would be drawn
+_DRAWN_AT_ONCE = 2**18  # numbers: 2 MB in float64
+_FEW = 16  # distinct values, for which counts are drawn faster than items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +102,16 @@ def _bootstrap_interval(
     n = len(differences)
     if n == 1:
         return float("-inf"), float("inf")
-    # Resampling n items with replacement is drawing how often each distinct value comes up.
     values, counts = np.unique(differences, return_counts=True)
-    means = rng.multinomial(n, counts / n, size=resamples) @ values / n
+    if len(values) <= _FEW:  # n draws with replacement are how often each distinct value comes up
+        means = rng.multinomial(n, counts / n, size=resamples) @ values / n
+    else:
+        means = np.concatenate(
+            [
+                differences[rng.integers(0, n, (rows, n), dtype=np.int32)].mean(axis=1)
+                for rows in _in_parts(resamples, n)
+            ]
+        )
     z = float(t.ppf((1 + confidence) / 2, n - 1)) * (n / (n - 1)) ** 0.5
     tail = NormalDist().cdf(-z)
     low, high = np.quantile(means, [tail, 1 - tail])
@@ -130,7 +139,13 @@ def _sign_flips(
         signs = np.array(list(product((-1.0, 1.0), repeat=len(differences))))
         return float((abs(signs @ differences) >= bound).mean())
     hits = 0
-    for _ in range(resamples):
-        flipped = differences[rng.integers(0, 2, len(differences), dtype=np.int8) == 1]
-        hits += abs(total - 2 * flipped.sum()) >= bound
+    for rows in _in_parts(resamples, len(differences)):
+        flipped = rng.integers(0, 2, (rows, len(differences)), dtype=np.int8) @ differences
+        hits += int((abs(total - 2 * flipped) >= bound).sum())
     return float((1 + hits) / (1 + resamples))
+
+
+def _in_parts(resamples: int, n: int) -> list[int]:
+    """How many resamples of n items are drawn at a time, so that they stay in cache."""
+    rows = max(1, _DRAWN_AT_ONCE // n)
+    return [min(rows, resamples - start) for start in range(0, resamples, rows)]

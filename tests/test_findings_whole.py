@@ -49,11 +49,11 @@ def test_the_answer_comes_in_a_few_sentences() -> None:
         *sizes(),
     ]
     assert only(records).sentences == (
-        "Dense SmolLM2-135M-Instruct is above the floor on 1 of 2 tasks: piqa. On the others it is "
+        "Dense SmolLM2-135M-Instruct beats the floor on 1 of 2 tasks: piqa. On the others it is "
         "not shown to be, so a cut has nothing to take there.",
         "Cut narrower by ppm, piqa falls; none is shown to rise or to hold.",
-        "No width cut by ppm is shown to lose no more than 2 pp of right answers, 5 % of anything "
-        "else.",
+        "Of the widths cut by ppm, none is shown to keep within a loss of 2 pp of right answers, "
+        "5 % of anything else.",
         "Cut by ppm, these curves bend: piqa at 2.11x (2.11x to 2.39x), with most lost beyond.",
         "By piqa against bytes, 7 of 7 networks are on the front; intervals carry it for "
         "ppm 1.31x, ppm 1.58x, ppm 1.86x, ppm 2.11x and ppm 2.39x.",
@@ -63,11 +63,13 @@ def test_the_answer_comes_in_a_few_sentences() -> None:
 def test_a_width_within_the_loss_is_said() -> None:
     said = only(study((3000, 2990, 2600), 4000)).sentences
     assert said[2] == (
-        "Cut by ppm, a network is shown to lose no more than 2 pp of right answers, 5 % of "
+        "Cut by ppm, a network is shown to keep within a loss of 2 pp of right answers, 5 % of "
         "anything else: down to 2.39x on piqa."
     )
     tight = only(study((3000, 2990, 2600), 4000), loss=0.001).sentences
-    assert tight[2].startswith("No width cut by ppm is shown to lose no more than 0.1 pp")
+    assert tight[2].startswith(
+        "Of the widths cut by ppm, none is shown to keep within a loss of 0.1 pp"
+    )
 
 
 def test_thirteen_tasks_with_gaps_stay_short() -> None:
@@ -106,7 +108,7 @@ def test_a_task_that_failed_everywhere_is_missing_with_its_reason() -> None:
     found = only([*study((170, 100)), *lost])
     assert {curve.quantity for curve in found.curves} == {"piqa"}
     assert "Missing, no network: mmlu of dense and ppm 2.39x" in found.tables[0].notes
-    assert "above the floor on 1 of 1 tasks" in found.sentences[0]
+    assert "beats the floor on 1 of 1 tasks" in found.sentences[0]
 
 
 @pytest.mark.parametrize("loss", [0.0, 1.0, float("nan")])
@@ -131,7 +133,7 @@ def test_command_prints_sentences_before_tables(tmp_path: Path) -> None:
     lines = result.output.splitlines()
     assert lines[1:3] == [
         "SmolLM2-135M-Instruct",
-        "- Dense SmolLM2-135M-Instruct is above the floor on 1 of 1 tasks: piqa.",
+        "- Dense SmolLM2-135M-Instruct beats the floor on 1 of 1 tasks: piqa.",
     ]
     assert lines.index("Cut by ppm. Each task from 2.67x down to 1.86x.") > 3
     assert any(line.startswith("piqa  falls") for line in lines)

@@ -226,5 +226,5 @@ def test_a_criterion_stands_beside_the_control_of_its_width() -> None:
     records = [score(DENSE, "piqa", right(120)), score(NARROW, "piqa", right(100))]
     records.append(score(RANDOM, "piqa", right(90)))
     found = paired_difference(right(100), right(90))
-    said = f"+0.050 [+{found.low:.3f}, +{found.high:.3f}]"
+    said = f"+0.050 [+{found.low:.3f}, +{found.high:.3f}], {found.p_value:.3f}"
     assert [cell(records, row, BESIDE_CONTROL) for row in range(3)] == ["", said, ""]

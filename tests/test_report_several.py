@@ -76,6 +76,26 @@ def test_a_healed_checkpoint_stands_beside_the_cut_that_it_was() -> None:
     assert one.judged.word == "improves"
 
 
+def test_two_criteria_are_compared_at_the_same_width() -> None:
+    other = ("max_abs", "1.6x", 912)
+    found, notes = compared(before(), stored("other", [score(other, "piqa", right(130))]))
+    assert [(one.place, one.judged.word) for one in found] == [
+        ("max_abs 1.58x beside ppm 1.58x", "improves")
+    ]
+    assert notes == ()
+    two = stored("two", [score(place, "piqa", right(130)) for place in (other, ("l2", "1x", 912))])
+    assert compared(before(), two)[0] == ()  # which of them stands for the other is not known
+
+
+def test_studies_of_the_same_cells_are_said_to_be() -> None:
+    first = before()
+    again = replace(first, path=Path("again"), records=first.records[:2])
+    assert compared(first, again) == (
+        (),
+        ("again and before are not paired on piqa: what they share are the same cells.",),
+    )
+
+
 def test_the_control_is_never_taken_for_what_was_healed() -> None:
     only_chance = stored("before", [score(CHANCE, "piqa", right(70))])
     found, notes = compared(only_chance, stored("healed", [score(HEALED, "piqa", right(130))]))

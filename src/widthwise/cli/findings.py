@@ -56,7 +56,10 @@ def findings(study: Path | None, published: bool, loss: float, as_json: bool) ->
     if study is not None:
         from ..study import read_study
 
-        found = findings_of(read_study(study).records, loss=loss)
+        stored = read_study(study)
+        found = findings_of(stored.records, loss=loss)
+        if stored.pending and not as_json:
+            click.echo(f"Not finished: cells not measured yet: {stored.pending}. So far:")
     else:
         found = findings_of_published(loss=loss)
     if as_json:

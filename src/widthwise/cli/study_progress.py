@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..study.engines import Event
     from ..study.study import MakeEngine
 
-_WIDTH = 32  # characters of a bar's label
 _QUIET_SEC = 20.0  # between two lines that tell how far it is, where there is no terminal
 _LOUD = ("accuracy", "bits_per_byte", "perplexity", "sec")  # units of records that get a line
 
@@ -40,7 +39,7 @@ class _Display:
         """What is done before any worker starts."""
         if not self._console.is_terminal:
             self._console.print(label, markup=False, highlight=False)
-        self._bars.update(self._whole, description=label[:_WIDTH])
+        self._bars.update(self._whole, description=label)
 
     def on_record(self, record: Record) -> None:
         """A line for each new number that a reader waits for, and for each that is missing."""
@@ -73,11 +72,12 @@ class _Display:
         self._bars.update(self._workers[worker], completed=share, description=name)
         assert self.study is not None
         done = self.study.share(self._shares)
-        left, resumed = self._left(done), self.study.resumed
-        self._bars.update(self._whole, completed=done, description=resumed, left=left)
+        left, total = self._left(done), len(self.study.pieces)
+        counted = f"pieces of work: {total - len(self.study.missing)} of {total}"
+        self._bars.update(self._whole, completed=done, description=counted, left=left)
         if not self._console.is_terminal and time.monotonic() - self._told > _QUIET_SEC:
             self._told = time.monotonic()
-            text = f"[{done:.0%}] {resumed}; {name}{', ' if left else ''}{left}"
+            text = f"{counted}, about {done:.0%} of the time; {name}{', ' if left else ''}{left}"
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -146,7 +146,7 @@ def print_plan(study: Study) -> None:
     if rows:
         print_rows(console, ("piece of work", "records", "at least"), rows, [0, 0, 0])
     cells = sum(len(piece.cells) for piece in pieces)
-    say(console, f"\n{study.resumed}, {cells:,} records to come; nothing was measured or written.")
+    say(console, f"\n{study.resumed}; records to come: {cells:,}; nothing was measured or written.")
     if not pieces:
         return
     least = sum(piece.amount.least_sec(ceilings) for piece in pieces)

@@ -42,7 +42,7 @@ def of_dense(grid: Grid) -> str:
     if floored:
         names = f": {joined(known, most=13)}" if known else ""
         count = f"{len(known)} of {len(floored)} tasks"
-        said.append(f"Dense {grid.model} is above the floor on {count}{names}.")
+        said.append(f"Dense {grid.model} beats the floor on {count}{names}.")
     if unknown:
         others = "the others" if known else "them"
         said.append(f"On {others} it is not shown to be, so a cut has nothing to take there.")
@@ -86,10 +86,10 @@ def of_widths(criterion: str, curves: Sequence[Curve], loss: float) -> str:
             groups.setdefault(ratio(curve.smallest.shown), []).append(curve.quantity)
     if not groups:
         return ""
-    within = f"shown to lose no more than {loss_text(loss)}"
+    within = f"shown to keep within a loss of {loss_text(loss)}"
     dense = groups.pop("dense", [])
     if not groups:
-        return f"No width cut by {criterion} is {within}."
+        return f"Of the widths cut by {criterion}, none is {within}."
     said = "; ".join(f"down to {width} on {joined(tasks)}" for width, tasks in groups.items())
     rest = f"; on {joined(dense)} no width is" if dense else ""
     return f"Cut by {criterion}, a network is {within}: {said}{rest}."

@@ -98,7 +98,10 @@ def ratio(point: Point) -> str:
 def _smallest_cells(smallest: Smallest | None) -> tuple[str, str]:
     if smallest is None:
         return NOTHING, NOTHING
-    return ratio(smallest.shown), ratio(smallest.measured)
+    shown, measured = (
+        ratio(point) if point.criterion else "none" for point in (smallest.shown, smallest.measured)
+    )
+    return shown, measured
 
 
 def _knee_cell(curve: Curve) -> str:

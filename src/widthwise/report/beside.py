@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ..findings.grid import CONTROL, Grid, Network
+from ..findings.grid import Grid, Network, is_control
 from ..findings.judge import Judged, beside_control
 from ..study.records import Record
 from .series import Series
@@ -54,7 +54,7 @@ def compare(series: Sequence[Series]) -> tuple[tuple[Beside, ...], tuple[str, ..
             if quantity not in first.grid.quality:
                 continue
             pairs = list(_pairs(first.grid, second.grid, quantity))
-            reason = _why_not(pairs) if pairs else "no network at a common place"
+            reason = _why_not(pairs) if pairs else _why_none(first.grid, second.grid, quantity)
             if reason:
                 apart.setdefault(reason, []).append(quantity)
             else:
@@ -74,15 +74,16 @@ _Pair = tuple[Network, Record, Network, Record]  # of the later study, then of t
 def _pairs(first: Grid, second: Grid, quantity: str) -> Iterator[_Pair]:
     for network in second.networks:
         own = second.cells.get((network, quantity))
-        for place in _partners(network, first):
+        for place in _partners(network, first, second):
             other = first.cells.get((place, quantity))
             if own and other and own.cell != other.cell and None not in (own.value, other.value):
                 yield network, own, place, other
 
 
-def _partners(network: Network, first: Grid) -> list[Network]:
-    """The same cut; of a dense network as wide as a cut of the other study, that cut: the study of
-    a pruned checkpoint, healed or not, has that checkpoint for its dense."""
+def _partners(network: Network, first: Grid, second: Grid) -> list[Network]:
+    """The same cut; or the cut as wide by the one other criterion of the other study; of a dense
+    network as wide as a cut of the other study, that cut: the study of a pruned checkpoint, healed
+    or not, has that checkpoint for its dense."""
     same = [
         n
         for n in first.networks
@@ -90,11 +91,23 @@ def _partners(network: Network, first: Grid) -> list[Network]:
         and (network.criterion is None or _as_wide(n, network) or n.asked == network.asked)
     ]
     if network.criterion is None:
-        cuts = [
-            n for n in first.networks if n.criterion not in (None, CONTROL) and _as_wide(n, network)
-        ]
-        return cuts or same
+        cuts = [n for n in first.networks if n.criterion and not is_control(n.criterion)]
+        return [n for n in cuts if _as_wide(n, network)] or same
+    mine, other = (_chosen(grid) for grid in (second, first))
+    if not same and mine == [network.criterion] and len(other) == 1:
+        return [n for n in first.cut_by(other[0]) if _as_wide(n, network)]
     return same
+
+
+def _chosen(grid: Grid) -> list[str]:
+    """The criteria that are no control."""
+    return [criterion for criterion in grid.criteria if not is_control(criterion)]
+
+
+def _why_none(first: Grid, second: Grid, quantity: str) -> str:
+    """Why there is nothing to pair."""
+    mine, other = ({r.cell for r in grid.column(quantity)} for grid in (second, first))
+    return "what they share are the same cells" if mine & other else "no network at a common place"
 
 
 def _as_wide(one: Network, other: Network) -> bool:

@@ -27,7 +27,7 @@ from .table import missing_notes
 
 Context = dict[str, Any]
 Legend = Sequence[tuple[str, str, str]]  # glyph, colour and name
-_APART = "Nowhere were the same items asked, so no difference between these is shown."
+_APART = "No difference between these is shown: nowhere were other networks asked the same items."
 _EMPTY = ("", "-")
 Named = tuple[str, str, SortTable, tuple[str, ...]]  # title, about, table and notes
 _AT_FLOOR = (
@@ -72,6 +72,7 @@ def content_of(series: Sequence[Series], title: str) -> Context:
         "legend": legend_of(series),
         "quality": _quality_groups(series),
         "costs": _cost_groups(series),
+        "speeds": any(one.grid is not None and one.grid.speeds for one in series),
         "findings": [(one.name, f, _text_tables(one, f)) for one, f, _ in findings if f],
         "fronts": [
             (one.name, front_panels(f.fronts, one.name)) for one, f, _ in findings if f and f.fronts
@@ -122,7 +123,12 @@ def answer_of(one: Series) -> list[str]:
     said = []
     if one.grid is not None and one.grid.quality:
         said = sentences(one.grid, one.judged, draws=one.draws)
-    return [_unbroken(text) for text in said or measured_sentences(one.costs)]
+    unfinished = [_unfinished(one.pending)] if one.pending else []
+    return [_unbroken(t) for t in (*unfinished, *(said or measured_sentences(one.costs)))]
+
+
+def _unfinished(pending: int) -> str:
+    return f"Not finished: {_counted(pending, 'cell')} not measured yet. So far:"
 
 
 def _answers(
@@ -149,9 +155,6 @@ def _byline(series: Sequence[Series]) -> str:
     models = list(dict.fromkeys(one.model for one in series))
     networks = sum(len({network_of(record) for record in one.records}) for one in series)
     said = [", ".join(models), _counted(networks, "network")]
-    pending = sum(one.pending for one in series)
-    if pending:
-        said.append(f"{_counted(pending, 'cell')} not measured yet")
     return " · ".join(said)
 
 

@@ -13,7 +13,7 @@ from ..study.records import Record
 from .provenance import counted
 from .table import floor_text, number, reasons_of, with_error
 
-BESIDE_CONTROL = f"minus {CONTROL} [95 %]"
+BESIDE_CONTROL = f"minus {CONTROL} [95 %], p"
 _LARGEST_LOG = 700.0  # whose exponential is still a number
 _TIMES = "x "  # before a ratio
 COLUMNS = (
@@ -137,7 +137,6 @@ def _row(
         word = "no floor"
         if record.floor is not None:
             word = "beats the floor" if beats_its_floor(record) else "at the floor"
-    beside = controlled.difference if controlled else None
     corrected = record.settings.get("chance_corrected")
     return (
         network.label,
@@ -145,10 +144,17 @@ def _row(
         difference,
         p_value,
         word,
-        "" if beside is None else difference_text(beside, record.unit),
+        _beside_text(controlled, record.unit),
         "" if corrected is None else number(corrected, record.unit),
         *(_percent(record.settings.get(name)) for name in ("capped", "loops")),
     )
+
+
+def _beside_text(controlled: Judged | None, unit: str) -> str:
+    """The difference from the control, and its p: the interval alone does not carry a word."""
+    if controlled is None or controlled.difference is None or controlled.p_value is None:
+        return ""
+    return f"{difference_text(controlled.difference, unit)}, {p_text(controlled.p_value)}"
 
 
 def difference_text(difference: Difference, unit: str) -> str:

@@ -85,7 +85,14 @@ def measured_sentences(records: Sequence[Record]) -> list[str]:
                 interval = f" (95 % interval {low:.2f} to {high:.2f})"
             place = f"{narrowest.ratio} on {workload}"
             said.setdefault(place, []).append(phrase.format(f"{ratio.value:.2f}", interval))
-    return [f"At {place}, {_join(parts)}." for place, parts in said.items()]
+    sentences = [f"At {place}, {_join(parts)}." for place, parts in said.items()]
+    loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
+    if sentences and loads:
+        sentences.append(
+            f"The machine was busy, up to {max(loads):.1f} processes wanted a core: measure on an "
+            "idle one before you trust these times."
+        )
+    return sentences
 
 
 def _of_dense(grid: Grid) -> str:

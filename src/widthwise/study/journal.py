@@ -25,8 +25,8 @@ class Journal:
         records: By cell, of the study's cells alone.
     """
 
-    def __init__(self, folder: Path, on_record: Callable[[Record], None]) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path, on_record: Callable[[Record], None]) -> None:
+        self.folder = Path(folder)
         self.records: dict[str, Record] = {}
         self._on_record = on_record
 

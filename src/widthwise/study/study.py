@@ -67,7 +67,7 @@ class Study:
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | Path,
         settings: StudySettings,
         *,
         engine: MakeEngine | None = None,
@@ -94,7 +94,9 @@ class Study:
             self._is_running = True
             for parent in self.parents:
                 self._count(parent)
-            if self.missing:
+            if not self.missing:
+                self._on_progress(f"{self.resumed}; nothing to measure")
+            else:
                 place = f"{self.settings.device}, {self.settings.dtype}"
                 self._on_progress(f"{self.resumed}; starting workers ({place})")
                 with self._engine() as engine:
@@ -119,8 +121,8 @@ class Study:
         """What an earlier run has measured, in words."""
         total, missing = len(self.pieces), len(self.missing)
         if missing == total:
-            return f"{total} pieces of work"
-        return f"{total - missing} of {total} pieces of work are done, {missing} are left"
+            return f"pieces of work to do: {total}"
+        return f"pieces of work done: {total - missing} of {total}, left: {missing}"
 
     @property
     def missing(self) -> list[Piece]:

@@ -6,7 +6,7 @@ demo: .venv/core
 	$(BIN)/widthwise demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

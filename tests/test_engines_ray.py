@@ -139,10 +139,10 @@ def test_silent_worker_is_replaced(
     cluster: Any, pids: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("widthwise.study.engines.place._GRACE_SEC", 0.2)  # it hangs for 60 s
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=3) as engine:
+    with OnRay(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=8) as engine:
         events = list(engine.run(jobs_of(("hang", pids, 1))))
     assert [(e.reason, e.attempt) for e in events if isinstance(e, Again)] == [
-        ("the worker said nothing for 3 s", 2)
+        ("the worker said nothing for 8 s", 2)
     ]
     assert last_of(events)["hang 0"].result == 2  # type: ignore[union-attr]
 

@@ -113,9 +113,14 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
     path.write_text(example().to_json() + "\n" + '{"cell": 1}\n')
     with pytest.raises(RunError, match=r"records\.jsonl:2: .*unknown or missing fields"):
         load(path)
-    for change in ({"items": None}, {"value": "x"}, {"width": 1.5}, {"settings": None}):
+    strange = ({"items": None}, {"value": "x"}, {"width": 1.5}, {"settings": None})
+    for change in (*strange, {"higher_is_better": "yes"}):
         path.write_text(json.dumps({**json.loads(example().to_json()), **change}) + "\n")
         with pytest.raises(RunError, match=rf":1: a record has {next(iter(change))}"):
+            load(path)
+    for name in ("n", "floor", "duration_sec"):
+        path.write_text(json.dumps({**json.loads(example().to_json()), name: 10**400}) + "\n")
+        with pytest.raises(RunError, match=rf":1: a record has a {name} that is out of range"):
             load(path)
     path.write_text(example().to_json().replace('"value": ', '"value": NaN, "was": ', 1) + "\n")
     with pytest.raises(RunError, match=r":1: a record is not JSON: NaN is no number"):

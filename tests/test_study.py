@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,17 @@ def test_events_come_after_their_records_are_on_disk(tiny_checkpoint: Path, tmp_
         ({"criteria": ("random~x",)}, PlanError, "only random takes a seed"),
         ({"criteria": ("ppm_activation",)}, PlanError, "needs calibration text"),
         ({"workloads": ("3x2",), "rounds": 2}, RunError, "at least 5 rounds"),
+        ({"models": "smollm2"}, RunError, "models must be a tuple; got 'smollm2'"),
+        ({"models": (5,)}, RunError, "models must be names or folders; got 5"),
+        ({"widths": "2.4x"}, RunError, "widths must be a tuple; got '2.4x'"),
+        ({"widths": (2.4,)}, RunError, "widths must be names; got 2.4"),
+        ({"limit": 1}, RunError, "limit must be a number of items, at least 2; got 1"),
+        ({"limits": {"piqa": 2.5}}, RunError, "piqa must be a number of items, at least 2"),
+        ({"seeds": (0.5,)}, RunError, "seeds must be whole numbers"),
+        ({"criteria": ()}, RunError, "criteria must name one at least"),
+        ({"max_new_tokens": 0}, RunError, "max_new_tokens must be at least 1"),
+        ({"dtype": "int8"}, RunError, "dtype must be one of bfloat16, float32, float16"),
+        ({"device": 5}, RunError, "device must be a name such as cpu; got 5"),
         ({"models": ("a", "a")}, RunError, "takes one model or more, each once; got a, a"),
     ],
 )
@@ -225,6 +237,45 @@ def test_what_cannot_be_asked_is_said(
 ) -> None:
     with pytest.raises(error, match=words):
         StudySettings(**{"models": ("a",), "tasks": TASKS, **changes})
+
+
+def test_a_device_that_is_not_there_leaves_the_folder_as_it_was(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], device="cuda:9")
+    with pytest.raises(RunError, match="device cuda:9 cannot be used here"):
+        Study(tmp_path / "out", settings).run()
+    assert not (tmp_path / "out" / "study.json").exists()
+    assert len(run(tmp_path / "out", settings_of(tiny_checkpoint, tasks=TASKS[:1]))) == 15
+
+
+def test_a_width_out_of_range_names_its_model(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"tiny: width must be in \[1, 52\]"):
+        run(tmp_path, settings_of(tiny_checkpoint, widths=("9x",)))
+
+
+@pytest.mark.parametrize("begun", ["[]", '"x"'])
+def test_settings_that_are_none_are_said(begun: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text(begun)
+    with pytest.raises(RunError, match=r"study\.json"):
+        run(tmp_path, settings_of(tiny_checkpoint))
+
+
+def test_a_pipe_is_no_study(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """It would be waited for, with the folder held."""
+    os.mkfifo(tmp_path / "study.json")
+    with pytest.raises(RunError, match="not the settings of a study"):
+        run(tmp_path, settings_of(tiny_checkpoint))
+    (tmp_path / "study.json").unlink()
+    os.mkfifo(tmp_path / "records.jsonl")
+    with pytest.raises(RunError, match="is no file of records"):
+        run(tmp_path, settings_of(tiny_checkpoint))
+
+
+def test_a_folder_of_another_command_is_said(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    sweep(tmp_path, sweep_settings_of(tiny_checkpoint, tasks=TASKS[:1]))
+    with pytest.raises(RunError, match=r"begun without .*seeds.* so by another command"):
+        run(tmp_path, settings_of(tiny_checkpoint))
 
 
 def test_the_papers_design() -> None:

@@ -59,22 +59,42 @@ def agreed_settings(
     if not path.exists():
         return dict(settings)
     try:
-        begun = json.loads(path.read_text(encoding="utf8"))
+        begun = settings_in(path)
         left_open = [key for key in _OPEN if key in settings and settings[key] is None]
         merged = {**settings, **{key: begun[key] for key in left_open}}
+        for key in _OPEN:
+            if not isinstance(merged.get(key), str | None):
+                raise TypeError(key)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"not the settings of a study ({type(error).__name__}); remove it to go on"
         raise RunError(f"{path}: {what}") from error
+    if strange := merged.keys() - begun.keys() - {*choosing}:
+        what = f"was begun without {', '.join(sorted(strange))}, so by another command"
+        raise RunError(f"the study in {folder} {what}; name another folder with -o")
     for key, value in merged.items():
         if key in choosing:
             continue
         asked = json.loads(json.dumps(value))
-        if asked != begun.get(key):
+        if asked != begun[key]:
             raise RunError(
-                f"the study in {folder} was begun with {key} {begun.get(key)!r}, not {asked!r}; "
+                f"the study in {folder} was begun with {key} {begun[key]!r}, not {asked!r}; "
                 "name another folder with -o"
             )
     return merged
+
+
+def settings_in(path: Path) -> dict[str, Any]:
+    """What a file of settings holds.
+
+    Raises:
+        OSError, ValueError, TypeError: It cannot be read, or holds something else.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise TypeError(f"{path} is no file")
+    found = json.loads(path.read_text(encoding="utf8"))
+    if not isinstance(found, dict):
+        raise TypeError(f"{path} holds no settings")
+    return found
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -82,9 +83,19 @@ class Record:
         for name, kinds in _KINDS.items():
             if not isinstance(data[name], kinds) or isinstance(data[name], bool):
                 raise RunError(f"a record has {name} {data[name]!r}")
-        if not all(isinstance(item, int | float) for item in data["items"]):
+        if not isinstance(data["higher_is_better"], bool | None):
+            raise RunError(f"a record has higher_is_better {data['higher_is_better']!r}")
+        if not all(map(_is_number, data["items"])):
             raise RunError("a record has items that are no numbers")
+        for name in _NUMBERS:
+            if data[name] is not None and not _is_number(data[name]):
+                raise RunError(f"a record has a {name} that is out of range")
         return cls(**{**data, "items": tuple(data["items"])})
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that float64 holds."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _newer(data: Any) -> str:
@@ -118,6 +129,7 @@ def _refuse(name: str) -> None:
 
 
 _NUMBER, _MAYBE = (int, float), (int, float, type(None))
+_NUMBERS = ("width", "n", "value", "standard_error", "floor", "expansion_ratio", "duration_sec")
 _KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("cell", "model", "asked", "quantity", "unit"), str),
     **dict.fromkeys(("criterion", "floor_kind", "reason"), (str, type(None))),
@@ -159,6 +171,8 @@ def load(path: Path) -> list[Record]:
     """
     if not path.exists():
         return []
+    if not path.is_file():  # a pipe would be waited for
+        raise RunError(f"{path} is no file of records")
     records: dict[str, Record] = {}
     try:
         lines = _whole_lines(path.read_bytes()).decode("utf8").splitlines()

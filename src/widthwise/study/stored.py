@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import RunError
-from .folder import RECORDS, SETTINGS
+from .folder import RECORDS, SETTINGS, settings_in
 from .records import Record, is_newer, load
 
 CELLS = "cells"  # in the settings: keys of all cells of the study, measured or not
@@ -71,7 +70,7 @@ def _settings_of(folder: Path) -> dict[str, Any]:
             return {}
         raise RunError(f"{folder} is not the folder of a study: it holds no {SETTINGS}")
     try:
-        found = json.loads(path.read_text(encoding="utf8"))
+        found = settings_in(path)
         made_by, keys = found.get("widthwise", __version__), found.get(CELLS, [])
         if not all(isinstance(key, str) for key in keys):
             raise TypeError(CELLS)

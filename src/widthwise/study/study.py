@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from .. import __version__
-from ..errors import RunError
+from ..errors import RunError, TargetError
 from ..measure import Ceilings
 from .coster import Coster
 from .engines import Done, Engine, Event, Failed, Job, Local, MakeWorker
@@ -183,6 +183,8 @@ class Study:
         device = begun["device"] or default_device()
         begun |= {"device": device, "dtype": begun["dtype"] or default_dtype(device)}
         self.settings = replace(self.settings, device=device, dtype=begun["dtype"])
+        if self._make_engine is None:
+            devices_of(device)  # what is not there is said before anything is written
         for parent in self.parents:
             parent.dtype, parent.device = begun["dtype"], device.partition(":")[0]
             if self.settings.tasks:
@@ -193,7 +195,10 @@ class Study:
         self.journal.begin(begun, [*counted, *groups], write=write)
 
     def _networks(self, parent: Parent) -> tuple[Network, ...]:
-        return parent.networks(self.settings.widths, self.settings.all_criteria)
+        try:
+            return parent.networks(self.settings.widths, self.settings.all_criteria)
+        except TargetError as error:
+            raise TargetError(f"{parent.name}: {error}") from error
 
     def _scorer(self, parent: Parent) -> Scorer:
         settings = replace(self.settings, tasks=self.settings.tasks or ("embedded",))

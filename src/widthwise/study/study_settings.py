@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from .. import measure
 from ..errors import RunError
@@ -11,6 +13,7 @@ from .cost_settings import CostSettings
 from .network import CONTROL, Network
 from .settings import SweepSettings
 
+_DTYPES = ("bfloat16", "float32", "float16")
 PAPER_SEEDS = (42, 123, 456)
 _PAPER_WIDTHS = tuple(f"paper {percent}%" for percent in (10, 20, 30, 40, 50, 60))
 
@@ -59,6 +62,12 @@ class StudySettings:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(map(_named, _listed("models", self.models))))
+        for name in ("widths", "criteria", "tasks", "workloads"):
+            for value in _listed(name, getattr(self, name)):
+                if not isinstance(value, str):
+                    raise RunError(f"{name} must be names; got {value!r}")
+        self._check_numbers()
         if not self.tasks and not self.workloads:
             raise RunError("a study asks tasks or times workloads; got neither")
         for what, given in (("model", self.models), ("seed", self.seeds)):
@@ -70,6 +79,25 @@ class StudySettings:
                 self.sweep(model)
             if self.workloads:
                 self.costs(model)
+
+    def _check_numbers(self) -> None:
+        """Raise RunError where a number or a dtype is none."""
+        if not isinstance(self.limits, Mapping):
+            raise RunError(f"limits must give numbers by task; got {self.limits!r}")
+        limits = {"limit": self.limit, **dict(self.limits)}
+        for name, value in limits.items():
+            if value is not None and (not isinstance(value, int) or value < 2):
+                raise RunError(f"{name} must be a number of items, at least 2; got {value!r}")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise RunError(f"max_new_tokens must be at least 1; got {self.max_new_tokens}")
+        if not all(isinstance(seed, int) for seed in _listed("seeds", self.seeds)):
+            raise RunError(f"seeds must be whole numbers; got {self.seeds!r}")
+        if not self.criteria:
+            raise RunError("criteria must name one at least; got none")
+        if self.dtype not in (None, *_DTYPES):
+            raise RunError(f"dtype must be one of {', '.join(_DTYPES)}; got {self.dtype!r}")
+        if not isinstance(self.device, str | None):
+            raise RunError(f"device must be a name such as cpu; got {self.device!r}")
 
     @classmethod
     def paper(cls, *models: str, **changes: object) -> StudySettings:
@@ -126,3 +154,17 @@ class StudySettings:
             dtype=self.dtype,
             device=self.device,
         )
+
+
+def _listed(name: str, value: Any) -> Sequence[Any]:
+    """The value, if it is a tuple or a list."""
+    if not isinstance(value, tuple | list):
+        raise RunError(f"{name} must be a tuple; got {value!r}")
+    return value
+
+
+def _named(model: Any) -> str:
+    """A model's name, or its folder as text."""
+    if not isinstance(model, str | Path):
+        raise RunError(f"models must be names or folders; got {model!r}")
+    return str(model)

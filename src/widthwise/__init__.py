@@ -4,13 +4,28 @@ from typing import Any
 
 from .arch import Architecture, Counts, Target, counts_at, read_architecture
 from .errors import WidthwiseError
-from .prune import Nested, Plan, activation_norms, apply, apply_, make_plan, prune_checkpoint
+from .prune import (
+    Calibration,
+    Nested,
+    Plan,
+    Refit,
+    activation_norms,
+    apply,
+    apply_,
+    calibrate,
+    make_plan,
+    prune_checkpoint,
+    refit,
+    refits,
+)
 
 __all__ = [
     "Architecture",
+    "Calibration",
     "Counts",
     "Nested",
     "Plan",
+    "Refit",
     "Study",
     "StudySettings",
     "Target",
@@ -18,11 +33,14 @@ __all__ = [
     "activation_norms",
     "apply",
     "apply_",
+    "calibrate",
     "counts_at",
     "make_plan",
     "open_study",
     "prune_checkpoint",
     "read_architecture",
+    "refit",
+    "refits",
 ]
 __version__ = "0.1.0"
 

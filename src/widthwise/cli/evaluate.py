@@ -23,6 +23,7 @@ from .options import (
     names,
     out_option,
     seed_option,
+    widths_options,
 )
 
 
@@ -56,20 +57,7 @@ def _points(value: str) -> float:
     help=f"Suites ({', '.join(SUITES)}), one task of a suite (paper:mmlu), tasks of lm-eval, or "
     "task YAML files; with commas between them.",
 )
-@click.option(
-    "--to",
-    type=names,
-    metavar="LIST",
-    default="",
-    help="Expansion ratios to cut to: 2.4x,1.6x.",
-)
-@click.option(
-    "--remove",
-    type=names,
-    metavar="LIST",
-    default="",
-    help="Shares of neurons to remove: 10%,40%.",
-)
+@widths_options
 @click.option(
     "--criterion",
     "criteria",

@@ -8,18 +8,21 @@ from dataclasses import asdict
 import click
 
 from ..arch import counts_at, default_alignment
-from ..prune import Checkpoint, locate
+from ..prune import Checkpoint, inspect_refit, locate
 
 
 @click.command(
-    short_help="Print exact costs; reads no weights.",
+    short_help="Print exact costs, and check a refit.",
     epilog="Example: widthwise inspect smollm2 --context 2048",
 )
 @click.argument("model")
 @click.option("--width", "widths", type=int, multiple=True, help="Count at this width as well.")
 @click.option("--context", default=1024, show_default=True, help="Tokens of prompt or cache.")
 def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
-    """Print MODEL's GLU blocks and exact costs as JSON; reads no weights.
+    """Print MODEL's GLU blocks and exact costs as JSON.
+
+    Of a checkpoint that says it was refitted, the weights of down_proj are read and compared with
+    its record; otherwise no weights are read.
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
@@ -38,5 +41,6 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
                 asdict(counts_at(architecture, width, context=context))
                 for width in (architecture.intermediate_size, *widths)
             ],
+            "refit": inspect_refit(checkpoint),
         }
     click.echo(json.dumps(summary, indent=2))

@@ -18,6 +18,7 @@ from .options import (
     names,
     out_option,
     seed_option,
+    widths_options,
 )
 
 
@@ -26,16 +27,7 @@ from .options import (
     epilog="Example: widthwise measure smollm2 --to 2.4x,1.6x --workload 512x32,128x32x8",
 )
 @click.argument("models", nargs=-1, required=True, type=model_name)
-@click.option(
-    "--to",
-    type=names,
-    metavar="LIST",
-    default="",
-    help="Expansion ratios to cut each model to as well: 2.4x,1.6x.",
-)
-@click.option(
-    "--remove", type=names, metavar="LIST", default="", help="Shares of neurons to remove: 40%."
-)
+@widths_options
 @click.option(
     "--around",
     type=click.IntRange(1),

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..arch import Target
-from ..prune import CRITERIA, Plan, make_plan
+from ..prune import CRITERIA, MOMENT_CRITERIA, Plan, make_plan
 
 Command = Callable[..., Any]
 _TARGETS = ("to", "remove", "width", "params", "size")
@@ -49,6 +49,25 @@ def out_option(default: str, what: str) -> Callable[[Command], Command]:
         show_default=True,
         help=what,
     )
+
+
+def widths_options(command: Command) -> Command:
+    """`--to` and `--remove`, lists of widths; `asked_widths` joins them."""
+    remove = click.option(
+        "--remove",
+        type=names,
+        metavar="LIST",
+        default="",
+        help="Shares of neurons to remove: 10%,40%.",
+    )
+    to = click.option(
+        "--to",
+        type=names,
+        metavar="LIST",
+        default="",
+        help="Expansion ratios to cut to: 2.4x.",
+    )
+    return to(remove(command))
 
 
 def names(value: str) -> tuple[str, ...]:
@@ -95,7 +114,7 @@ def plan_options(command: Command) -> Command:
                 "--criterion",
                 default="ppm",
                 show_default=True,
-                help=f"How neurons are scored: {', '.join(CRITERIA)}.",
+                help=f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}.",
             ),
             click.option("--seed", default=0, show_default=True, help="Of the random criterion."),
             click.option("--align", type=int, help="Round the width down to a multiple of this."),
@@ -103,8 +122,16 @@ def plan_options(command: Command) -> Command:
             click.option("--paper-widths", is_flag=True, help="Width by the paper's rule."),
             click.option(
                 "--calibration",
-                type=click.Path(path_type=Path, dir_okay=False, exists=True),
-                help="Text file for ppm_activation; loads the model.",
+                metavar="TEXT",
+                help="Text that activations are taken on: a file or folder, or a data set of the "
+                "hub. Default: embedded text (ppm_activation needs a file). Loads the model.",
+            ),
+            click.option(
+                "--tokens",
+                type=click.IntRange(min=1),
+                default=65_536,
+                show_default=True,
+                help="Most tokens of the calibration text; half of them are held out.",
             ),
             click.option("--dtype", help="Store as float32, float16 or bfloat16."),
         )
@@ -116,7 +143,8 @@ def plan_options(command: Command) -> Command:
 def planning_options_given() -> list[str]:
     """The options of `plan_options`, but --dtype, that stand on the command line."""
     context = click.get_current_context()
-    names = (*_TARGETS, "criterion", "seed", "align", "exact", "paper_widths", "calibration")
+    names = [*_TARGETS, "criterion", "seed", "align", "exact", "paper_widths", "calibration"]
+    names += ["tokens"]
     source = click.core.ParameterSource.COMMANDLINE
     given = [name for name in names if context.get_parameter_source(name) == source]
     return [f"--{name.replace('_', '-')}" for name in given]
@@ -124,6 +152,11 @@ def planning_options_given() -> list[str]:
 
 def planned(model: str, options: dict[str, Any]) -> Plan:
     """The plan that the options of `plan_options` describe."""
+    return make_plan(model, calibration=options["calibration"], **plan_request(options))
+
+
+def plan_request(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of `plan_options`, but the calibration text, as `make_plan` takes them."""
     given = [kind for kind in _TARGETS if options[kind] is not None]
     if len(given) != 1:
         names = ", ".join(f"--{kind}" for kind in _TARGETS)
@@ -133,6 +166,6 @@ def planned(model: str, options: dict[str, Any]) -> Plan:
         raise click.UsageError("--exact and --align contradict each other.")
     if options["paper_widths"] and (options["exact"] or options["align"] is not None):
         raise click.UsageError("--paper-widths rounds to no multiple; drop --exact or --align.")
-    passed = (*_TARGETS, "criterion", "seed", "paper_widths", "calibration", "dtype")
+    passed = (*_TARGETS, "criterion", "seed", "paper_widths", "dtype", "tokens")
     align = 1 if options["exact"] else options["align"]
-    return make_plan(model, align=align, **{name: options[name] for name in passed})
+    return {"align": align, **{name: options[name] for name in passed}}

@@ -19,6 +19,7 @@ from .options import (
     model_name,
     names,
     out_option,
+    widths_options,
 )
 
 if TYPE_CHECKING:
@@ -41,10 +42,7 @@ def _seeds(value: str) -> tuple[int, ...]:
     "--measure 128x16 -o smollm2-study",
 )
 @click.argument("models", nargs=-1, required=True, type=model_name)
-@click.option("--to", type=names, metavar="LIST", default="", help="Expansion ratios: 2.4x,1.6x.")
-@click.option(
-    "--remove", type=names, metavar="LIST", default="", help="Shares of neurons to remove: 10%,40%."
-)
+@widths_options
 @click.option(
     "--criterion",
     "criteria",

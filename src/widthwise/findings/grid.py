@@ -133,7 +133,8 @@ def arrange(records: Sequence[Record]) -> Grid:
         if place in cells and cells[place].cell != record.cell:
             raise RunError(
                 f"two different cells measured {record.quantity} of {place[0].label}: "
-                f"{cells[place].cell} and {record.cell}; report one study at a time, by its folder, which knows what it asks for"
+                f"{cells[place].cell} and {record.cell}; report one study at a time, by its "
+                "folder, which knows what it asks for"
             )
         cells[place] = record
     return Grid(

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..arch import Target
 from ..errors import PlanError, TargetError
+from .calibrating import Calibration, Source
 from .calibration import norms_of_text
 from .checkpoint import Checkpoint, Output, Progress, locate, stored_dtype, write_pruned
+from .importance import MOMENT_CRITERIA
 from .plan import Plan
-from .scoring import ModelWeights, Selection, select
+from .refitting import Refit, plan_by_moments
+from .scoring import ModelWeights, Selection, select, target_of
+from .texts import TOKENS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-def target_of(**asked: str | float | None) -> Target:
-    """The one target among `to`, `remove`, `width`, `params` and `size` that is not None.
-
-    >>> target_of(to="2.4x", width=None)
-    Target(kind='to', text='2.4x')
-    """
-    given = [(kind, value) for kind, value in asked.items() if value is not None]
-    if len(given) != 1:
-        names = ", ".join(f"--{kind}" for kind in asked)
-        raise TargetError(f"a width must be asked for in exactly one way: {names}")
-    kind, value = given[0]
-    return Target(kind, str(value))  # type: ignore[arg-type]
 
 
 def make_plan(
@@ -44,7 +34,8 @@ def make_plan(
     align: int | None = None,
     paper_widths: bool = False,
     dtype: str | None = None,
-    calibration: Path | None = None,
+    calibration: Source | Calibration = None,
+    tokens: int = TOKENS,
     activation_norms: Mapping[int, Tensor] | None = None,
 ) -> Plan:
     """Choose the neurons that every GLU block keeps. Reads weights, changes nothing.
@@ -57,14 +48,18 @@ def make_plan(
         width: Neurons to keep in each block.
         params: Most parameters the result may have (`"900M"`).
         size: Most bytes of weights it may have (`"1.7GB"`).
-        criterion: `ppm`, `max_abs`, `vow`, `pon`, `l2`, `random` or `ppm_activation`.
+        criterion: `ppm`, `max_abs`, `vow`, `pon`, `l2`, `random`, `ppm_activation`, `activation`
+            or `obs`, which needs a refit (see `refit`).
         seed: Of `random`.
         align: Round the width down to a multiple of this; None for the default of the model
             (`default_alignment`), 1 for the exact width.
         paper_widths: Width by the rule of arXiv 2512.22671 (goes with `remove`).
         dtype: The dtype that `size` is meant in, where the result will be stored in another.
-        calibration: Text file for `ppm_activation`; loads the model to run it.
-        activation_norms: Instead of `calibration`: the result of `activation_norms`.
+        calibration: Text file for `ppm_activation`; for `activation` and `obs` a result of
+            `calibrate`, or its `text`. Text loads the model to run it.
+        tokens: Most tokens to take of the text, for `activation` and `obs`.
+        activation_norms: Instead of `calibration`, not for `obs`: the result of
+            `activation_norms`.
 
     Raises:
         TargetError, PlanError, CheckpointError, UnsupportedModelError: as their messages say.
@@ -77,6 +72,10 @@ def make_plan(
         paper_widths=paper_widths,
         stored_dtype=stored_dtype(dtype),
     )
+    if criterion in MOMENT_CRITERIA and activation_norms is None:
+        return plan_by_moments(model, selection, calibration, tokens)
+    if calibration is not None and not isinstance(calibration, str | Path):
+        raise PlanError(f"criterion {criterion} takes no calibration but a text file")
     if not isinstance(model, str | Path):
         if calibration is not None:
             raise PlanError("calibration text is for a model on disk; pass activation_norms")
@@ -86,7 +85,7 @@ def make_plan(
     path, name = locate(str(model))
     with Checkpoint(path, name) as checkpoint:
         if calibration is not None:
-            activation_norms = norms_of_text(path, calibration)
+            activation_norms = norms_of_text(path, Path(calibration))
         return select(checkpoint, selection, activation_norms)
 
 
@@ -112,6 +111,7 @@ def prune_checkpoint(
     force: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
+    refit: Refit | Literal[False] | None = None,
 ) -> Path:
     """Write the checkpoint that `plan` describes to the folder `out`, without loading the model.
 
@@ -124,6 +124,8 @@ def prune_checkpoint(
         force: Replace `out` if it exists.
         command: Command line to quote in the model card.
         progress: Called with the bytes read since the last call.
+        refit: The plan's refit, whose down_proj weights are written and recorded; False for none
+            where the criterion ought to have one.
 
     Returns:
         The absolute path of `out`, for `AutoModelForCausalLM.from_pretrained`.
@@ -145,4 +147,5 @@ def prune_checkpoint(
                 command=command,
             ),
             progress,
+            refit,
         )

@@ -71,6 +71,15 @@ def ppm_activation(gate: Tensor, up: Tensor, down: Tensor, activation_norms: Ten
     return share * activation_norms.to(share)
 
 
+def activation(down: Tensor, activation_norms: Tensor) -> Tensor:
+    """What the output loses on average without a neuron: E[h_i^2] * |D_i|^2.
+
+    h_i is the neuron's activation over the calibration tokens, whose Euclidean norm is
+    `activation_norms`, and D_i its column of D; the number of tokens, a constant, is left out.
+    """
+    return (activation_norms.double().square() * down.double().square().sum(dim=0)).float()
+
+
 ROW_CRITERIA: dict[str, RowCriterion] = {
     "ppm": ppm,
     "max_abs": max_abs,
@@ -79,6 +88,8 @@ ROW_CRITERIA: dict[str, RowCriterion] = {
     "l2": l2,
 }
 CRITERIA = (*ROW_CRITERIA, "random", "ppm_activation")
+MOMENT_CRITERIA = ("activation", "obs")  # of the second moments of activations (`Calibration`)
+CALIBRATED = ("ppm_activation", *MOMENT_CRITERIA)  # all that need calibration text
 
 
 def keep_highest(scores: Tensor, width: int) -> list[int]:

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..arch import Architecture, Target, Width, counts_at, read_architecture, resolve
 from ..arch.glu import TensorSpec
-from ..errors import CheckpointError, PlanError, UnsupportedModelError
-from .importance import CRITERIA, ROW_CRITERIA, keep_highest, ppm_activation, random
+from ..errors import CheckpointError, PlanError, TargetError, UnsupportedModelError
+from .importance import (
+    CRITERIA,
+    MOMENT_CRITERIA,
+    ROW_CRITERIA,
+    activation,
+    keep_highest,
+    ppm_activation,
+    random,
+)
 from .plan import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from .refitting import Refit
+
 CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small beside torch itself
 FINGERPRINT_ROWS = 32  # of each tensor
+
+
+def target_of(**asked: str | float | None) -> Target:
+    """The one target among `to`, `remove`, `width`, `params` and `size` that is not None.
+
+    >>> target_of(to="2.4x", width=None)
+    Target(kind='to', text='2.4x')
+    """
+    given = [(kind, value) for kind, value in asked.items() if value is not None]
+    if len(given) != 1:
+        names = ", ".join(f"--{kind}" for kind in asked)
+        raise TargetError(f"a width must be asked for in exactly one way: {names}")
+    kind, value = given[0]
+    return Target(kind, str(value))  # type: ignore[arg-type]
 
 
 class Weights(Protocol):
@@ -79,7 +103,7 @@ class Selection:
 
     Attributes:
         target: The width asked for.
-        criterion: One of `CRITERIA`.
+        criterion: One of `CRITERIA` or `MOMENT_CRITERIA`.
         seed: Of the `random` criterion.
         align: Multiple to round the width down to; None for the default of the model, 1 for none.
         paper_widths: Use the paper's rule for the width.
@@ -97,8 +121,8 @@ class Selection:
     stored_dtype: str | None = None
 
     def __post_init__(self) -> None:
-        if self.criterion not in CRITERIA:
-            known = ", ".join(CRITERIA)
+        if self.criterion not in (*CRITERIA, *MOMENT_CRITERIA):
+            known = ", ".join((*CRITERIA, *MOMENT_CRITERIA))
             raise PlanError(f"criterion must be one of {known}; got {self.criterion!r}")
         if type(self.seed) is not int or not 0 <= self.seed < 2**31:
             raise PlanError(f"seed must be a whole number in [0, 2^31); got {self.seed!r}")
@@ -114,7 +138,8 @@ def select(
     Args:
         weights: `ModelWeights` or an opened checkpoint.
         selection: The width, and how to choose.
-        activation_norms: For `ppm_activation`: layer to norms of shape (neurons,).
+        activation_norms: For `ppm_activation` and `activation`: layer to norms of shape
+            (neurons,).
 
     Raises:
         TargetError: The width is out of range.
@@ -182,14 +207,19 @@ def score_layer(
     if criterion == "random":
         # Layers draw from streams of their own, so a layer's choice does not hang on its place.
         return random(width, torch.Generator().manual_seed(seed * 1_000_003 + layer))
-    if criterion == "ppm_activation":
+    if criterion == "obs":
+        raise PlanError(
+            "criterion obs needs second moments of activations; pass a Calibration of calibrate()"
+        )
+    if criterion in ("ppm_activation", "activation"):
         if activation_norms is None:
             raise PlanError(
-                "criterion ppm_activation needs activation norms; pass --calibration FILE (text)"
+                f"criterion {criterion} needs activation norms; pass --calibration FILE (text)"
             )
+        down = down_rows(weights, layer)
+        if criterion == "activation":
+            return activation(down, activation_norms[layer].to(down.device))
         gate, up = _gate_and_up(weights, layer, 0, width)
-        down_name = f"{weights.architecture.block(layer)}.down_proj.weight"
-        down = weights.rows(down_name, 0, weights.architecture.hidden_size)
         return ppm_activation(gate, up, down, activation_norms[layer])
     row_bytes = 2 * weights.architecture.hidden_size * 4
     step = max(1, CHUNK_BYTES // row_bytes)
@@ -198,6 +228,19 @@ def score_layer(
         for start in range(0, width, step)
     ]
     return torch.cat(parts)
+
+
+def down_name(weights: Weights, layer: int) -> str:
+    """Name of the weight of a layer's down_proj."""
+    return f"{weights.architecture.block(layer)}.down_proj.weight"
+
+
+def down_rows(weights: Weights, layer: int) -> Tensor:
+    """The whole weight of a layer's down_proj, shape (hidden_size, neurons), finite."""
+    name = down_name(weights, layer)
+    rows = weights.rows(name, 0, weights.architecture.hidden_size)
+    check_finite(rows, name)
+    return rows
 
 
 def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -255,3 +298,21 @@ def check_plan(plan: Plan, weights: Weights) -> None:
             f"the plan was made for {plan.parent}, whose GLU weights are not those of "
             f"{weights.name}"
         )
+
+
+def check_refit(plan: Plan, refit: Refit | Literal[False] | None) -> Sequence[Tensor] | None:
+    """The refitted weights of down_proj by layers, or None where there are none.
+
+    Raises:
+        PlanError: The refit belongs to another plan, or the criterion ought to have one.
+    """
+    if refit is None and plan.criterion == "obs":
+        raise PlanError(
+            "neurons chosen by obs without a refit are worse than those chosen by activation: "
+            "refit (--refit, refit=...), or insist (--no-refit, refit=False)"
+        )
+    if not refit:
+        return None
+    if refit.plan.digest != plan.digest:
+        raise PlanError("a refit belongs to its own plan; pass refit.plan")
+    return refit.down

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..arch import Cut
 from .plan import Plan
-from .scoring import ModelWeights, check_finite, check_plan
+from .scoring import ModelWeights, check_finite, check_plan, check_refit
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from .refitting import Refit
 
     Model = TypeVar("Model", bound=nn.Module)
 
@@ -33,51 +35,66 @@ def cut_tensor(tensor: Tensor, cut: Cut, keep: Tensor, width: int) -> Tensor:
     return tensor.index_select(cut.axis, index)
 
 
-def apply(model: Model, plan: Plan) -> Model:
+def apply(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None) -> Model:
     """A new model with the planned neurons only; the one passed is unchanged.
 
     The removed weights are never copied: memory is that of the result, not of a second parent.
 
+    Args:
+        model: A `transformers` model.
+        plan: Which neurons stay.
+        refit: The plan's refit, whose down_proj weights are taken; False for none where the
+            criterion ought to have one.
+
     Raises:
-        PlanError: The plan was made for other weights.
+        PlanError: The plan was made for other weights, or the refit for another plan.
         UnsupportedModelError: The model has no plain GLU blocks.
     """
     import torch
 
     weights = ModelWeights(model)
     check_plan(plan, weights)
+    down = check_refit(plan, refit)
     parameters = dict(model.named_parameters())
     _check_finite(parameters, weights)
     memo: dict[int, Any] = {}
     for name, cut in weights.architecture.cuts.items():
         old = parameters[name]
-        keep = torch.tensor(plan.keep[cut.layer])
-        new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
+        new = _new_tensor(old.detach(), cut, plan, down)
         memo[id(old)] = torch.nn.Parameter(new, requires_grad=old.requires_grad)
     result = copy.deepcopy(model, memo)
     set_sizes(result, plan)
     return result
 
 
-def apply_(model: Model, plan: Plan) -> Model:
+def apply_(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None) -> Model:
     """Cut `model` itself, and return it. All layers are checked before the first is touched.
 
-    Raises: as `apply`.
+    Arguments and errors: as `apply`.
     """
     import torch
 
     weights = ModelWeights(model)
     check_plan(plan, weights)
+    down = check_refit(plan, refit)
     _check_finite(dict(model.named_parameters()), weights)
     for name, cut in weights.architecture.cuts.items():
         owner, _, attribute = name.rpartition(".")
         module = model.get_submodule(owner)
         old = getattr(module, attribute)
-        keep = torch.tensor(plan.keep[cut.layer])
-        new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
+        new = _new_tensor(old.detach(), cut, plan, down)
         setattr(module, attribute, torch.nn.Parameter(new, requires_grad=old.requires_grad))
     set_sizes(model, plan)
     return model
+
+
+def _new_tensor(tensor: Tensor, cut: Cut, plan: Plan, down: Sequence[Tensor] | None) -> Tensor:
+    """What takes the place of one tensor of a GLU block."""
+    import torch
+
+    if down is not None and cut.axis == 1:
+        return down[cut.layer].to(tensor, copy=True)
+    return cut_tensor(tensor, cut, torch.tensor(plan.keep[cut.layer]), plan.intermediate_size)
 
 
 def _check_finite(parameters: Mapping[str, Tensor], weights: ModelWeights) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..arch import Target
 from ..errors import PlanError
-from ..prune import Selection
+from ..prune import CALIBRATED, Selection
 
 CONTROL = "random"
 _PAPER = "paper "
@@ -71,8 +71,8 @@ def check_criterion(criterion: str, seed: int) -> None:
         raise PlanError(f"only {CONTROL} takes a seed, as in {CONTROL}~7; got {criterion!r}")
     network = Network(criterion, "1")
     Selection(target=network.target, criterion=name, seed=network.seed(seed))
-    if name == "ppm_activation":
+    if name in CALIBRATED:
         raise PlanError(
-            "criterion ppm_activation needs calibration text, and a sweep has none: "
+            f"criterion {name} needs calibration text, and a sweep has none: "
             "write the checkpoint with widthwise prune, and evaluate that"
         )

@@ -3,6 +3,7 @@
 from .locate import loaded, locate
 from .output import check_free, new_folder
 from .read import Checkpoint
+from .refitted import inspect_refit
 from .write import Output, Progress, stored_dtype, write_pruned
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Output",
     "Progress",
     "check_free",
+    "inspect_refit",
     "loaded",
     "locate",
     "new_folder",

@@ -9,6 +9,7 @@ from ...arch import counts_at
 from ..plan import Plan
 
 if TYPE_CHECKING:
+    from ..refitting import Refit
     from .read import Checkpoint
 
 _CARD = """\
@@ -21,8 +22,8 @@ tags:
 # {parent}, cut to {got:.3f}x
 
 The GLU-MLP blocks of this model were cut from {dense_width} to {width} neurons a layer
-with widthwise. It was not trained after that: expect it to have lost much of what the parent
-knows, and measure it before you use it.
+with widthwise{refitted}. It was not trained after that: expect it to have lost much of what the
+parent knows, and measure it before you use it.
 
 | | parent | this model |
 |---|---|---|
@@ -34,7 +35,7 @@ knows, and measure it before you use it.
 - asked: `{asked}`; got: width {width}
 - criterion: `{criterion}`{seed}
 - command: `{command}`
-- plan: sha256 `{plan_hash}` (`widthwise_plan.json`)
+{refit_lines}- plan: sha256 `{plan_hash}` (`widthwise_plan.json`)
 - parent: `{parent}`, weights sha256 `{parent_hash}`
 - licence of the parent: {license_words}
 
@@ -53,6 +54,7 @@ def model_card(
     *,
     dtype: str | None,
     command: str | None,
+    refit: Refit | None = None,
 ) -> str:
     """Markdown with a YAML head.
 
@@ -62,6 +64,7 @@ def model_card(
         parent_hash: sha256 over the data of the parent's tensors, in the order of the result.
         dtype: safetensors name of the dtype of the result, or None for the parent's.
         command: The command line, or None for a call from Python.
+        refit: What made up for the removed neurons, if anything did.
     """
     dense = counts_at(checkpoint.architecture)
     pruned = counts_at(checkpoint.architecture, plan.width, dtype=dtype)
@@ -86,6 +89,21 @@ def model_card(
         command=command or "widthwise.prune_checkpoint(...) in Python",
         plan_hash=plan.digest,
         parent_hash=parent_hash,
+        refitted=", and down_proj refitted" if refit else "",
+        refit_lines="" if refit is None else _refit_lines(refit),
+    )
+
+
+def _refit_lines(refit: Refit) -> str:
+    worst = max(range(len(refit.layers)), key=lambda i: refit.layers[i].held_out_error)
+    texts = "; ".join(part.source for part in refit.parts)
+    tokens = sum(part.fit_tokens + part.held_out_tokens for part in refit.parts)
+    how = "layer after layer" if refit.sequential else "on the moments of the dense model"
+    return (
+        f"- refit: ridge regression of down_proj, {how}; largest relative error on held-out text "
+        f"{refit.layers[worst].held_out_error:.3f}, in layer {worst} (`widthwise_refit.json`; "
+        "`widthwise inspect` checks the weights)\n"
+        f"- calibration: {tokens:,} tokens of {texts}\n"
     )
 
 

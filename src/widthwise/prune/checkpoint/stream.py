@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ class Stream:
         plan: Which neurons stay.
         digest: Called with all bytes of the parent's tensors, in the order in which they are read.
         progress: Called with the bytes read since the last call.
+        down: For each layer the weight of down_proj that takes the place of the cut one.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class Stream:
         plan: Plan,
         digest: Callable[[memoryview], None],
         progress: Callable[[int], None] | None = None,
+        down: Sequence[Tensor] | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._plan = plan
         self._digest = digest
         self._progress = progress
+        self._down = down
 
     def chunks(self, name: str, dtype: str) -> Iterator[Tensor]:
         """The data of one tensor of the result, in order.
@@ -68,6 +71,8 @@ class Stream:
             if cut and keep is not None and cut.axis == 0:
                 first, last = torch.searchsorted(kept_rows, torch.tensor([start, stop])).tolist()
                 chunk = chunk.index_select(0, kept_rows[first:last] - start)
+            elif cut and self._down is not None:
+                chunk = self._down[cut.layer][start:stop]
             elif cut and keep is not None:
                 chunk = cut_tensor(chunk, cut, keep, width)
             yield _converted(chunk, dtype, name)

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...arch import TensorSpec
 from ...arch.glu import DTYPE_BYTES
 from ...errors import OutputError, TargetError
 from ..plan import Plan
-from ..scoring import check_plan
+from ..scoring import check_plan, check_refit
 from .card import model_card
 from .output import new_folder
 from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_bytes
+from .refitted import REFIT_FILE, describe
 from .stream import Background, Stream, memory
+
+if TYPE_CHECKING:
+    from ..refitting import Refit
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 PLAN_FILE = "widthwise_plan.json"
@@ -59,6 +63,7 @@ def write_pruned(
     out: Path,
     output: Output | None = None,
     progress: Progress | None = None,
+    refit: Refit | Literal[False] | None = None,
 ) -> Path:
     """Write the pruned checkpoint to `out`, a plain folder for `from_pretrained`.
 
@@ -68,6 +73,8 @@ def write_pruned(
         out: Folder to make; it is whole or absent whenever the process is killed.
         output: How to write it.
         progress: Called with the bytes read since the last call.
+        refit: The plan's refit, whose down_proj weights are written and recorded; False for none
+            where the criterion ought to have one.
 
     Returns:
         The absolute path of `out`.
@@ -79,16 +86,19 @@ def write_pruned(
 
     Cost: each byte of the parent is read once; memory does not grow with layers or width.
     """
+    import torch
+
     output = output or Output()
     result = out.absolute()
     check_plan(plan, checkpoint)
+    down = check_refit(plan, refit)
     _refuse_overlap(checkpoint.path, out)
     shards = _shards(_specs(checkpoint, plan, output.dtype), output.max_shard_bytes)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
         parent = hashlib.sha256()
         with Background(parent.update) as hashed:
-            stream = Stream(checkpoint, plan, hashed, progress)
+            stream = Stream(checkpoint, plan, hashed, progress, down)
             for file, specs in shards.items():
                 _write_shard(folder / file, specs, stream)
         if len(shards) > 1:
@@ -96,8 +106,16 @@ def write_pruned(
         _copy_companions(checkpoint.path, folder)
         _write_json(folder / "config.json", _config(checkpoint.config, plan, output.dtype))
         (folder / PLAN_FILE).write_text(plan.to_json() + "\n", encoding="utf8")
+        if refit:
+            stored = getattr(torch, TORCH_DTYPES[output.dtype]) if output.dtype else None
+            _write_json(folder / REFIT_FILE, describe(refit, stored))
         card = model_card(
-            checkpoint, plan, parent.hexdigest(), dtype=output.dtype, command=output.command
+            checkpoint,
+            plan,
+            parent.hexdigest(),
+            dtype=output.dtype,
+            command=output.command,
+            refit=refit or None,
         )
         (folder / "README.md").write_text(card, encoding="utf8")
     return result
@@ -189,7 +207,12 @@ def _copy_companions(parent: Path, folder: Path) -> None:
     """Tokenizer, chat template, generation config, licence: every small file beside the weights."""
     for path in sorted(parent.iterdir()):
         skipped = path.suffix in _NOT_COPIED or path.name.endswith(".index.json")
-        skipped |= path.name in ("config.json", "README.md", PLAN_FILE) or path.name.startswith(".")
+        skipped |= path.name in (
+            "config.json",
+            "README.md",
+            PLAN_FILE,
+            REFIT_FILE,
+        ) or path.name.startswith(".")
         if path.is_file() and not skipped:
             shutil.copyfile(path, folder / path.name)
     templates = parent / "additional_chat_templates"

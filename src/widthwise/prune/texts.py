@@ -1,0 +1,280 @@
+"""Text to calibrate on: read from anywhere, cut into blocks of tokens, half of them held out."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..assets import benchmark_rows, mmlu_subjects
+from ..errors import RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Thing = TypeVar("Thing")
+
+BLOCK_TOKENS = 512
+BATCH_BLOCKS = 8
+TOKENS = 65_536
+LEAST_KINDS = 16  # different tokens, below which no text is a text
+_PIECE_CHARACTERS = 4000
+_SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
+
+# Texts of the embedded data that no task of ours scores: all are validation splits, and of those
+# only MMLU's belongs to a task of `evaluate`, which scores its test split.
+_PAIRS = {
+    "super_glue/cb": ("premise", "hypothesis"),
+    "glue/rte": ("sentence1", "sentence2"),
+    "glue/mrpc": ("sentence1", "sentence2"),
+    "social_i_qa/none": ("context", "question", "answerA"),
+    "tau/commonsense_qa/none": ("question",),
+}
+EMBEDDED_TEXT = "embedded text: validation splits of MMLU, CB, RTE, MRPC, Social IQa, CommonsenseQA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Token rows of one length, run together.
+
+    Attributes:
+        input_ids: Shape (rows, tokens).
+        attention_mask: Of the same shape, 0 where padding stands; None where there is none.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are no padding."""
+        mask = self.attention_mask
+        return self.input_ids.numel() if mask is None else int(mask.bool().sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Calibration text as tokens.
+
+    Attributes:
+        source: What it is, for people.
+        fingerprint: sha256 over its tokens, padding left out.
+        fit: The half that sums are fitted to.
+        held_out: The half that they are judged on.
+    """
+
+    source: str
+    fingerprint: str
+    fit: tuple[Batch, ...]
+    held_out: tuple[Batch, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of both halves."""
+        return sum(batch.tokens for batch in (*self.fit, *self.held_out))
+
+
+def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> Text:
+    """Calibration text from keyword arguments of a model; every second batch is held out.
+
+    Raises:
+        RunError: Fewer than two batches with tokens, or hardly any different tokens.
+    """
+    made = [
+        Batch(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask"))
+        for batch in batches
+    ]
+    made = [batch for batch in made if batch.tokens]
+    if len(made) < 2:
+        raise RunError(
+            "calibration needs at least two batches that are not all padding, one to fit and one "
+            f"to hold out; got {len(made)}"
+        )
+    return _text(source, made[::2], made[1::2])
+
+
+def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -> Text:
+    """Calibration text, its first half to fit and its second half held out.
+
+    Args:
+        source: A text, JSON lines or Parquet file, a folder of such files, a data set of the hub
+            (`"org/name"` or `"org/name:subset"`, its split train); None for the embedded text.
+        tokenizer: The model's own.
+        tokens: Most tokens to take, in blocks of `BLOCK_TOKENS`; files and subjects take turns.
+
+    Raises:
+        RunError: It cannot be read, or holds fewer tokens than two blocks.
+    """
+    if tokens < 2 * BLOCK_TOKENS:
+        raise RunError(f"--tokens must be at least {2 * BLOCK_TOKENS}; got {tokens}")
+    name = EMBEDDED_TEXT if source is None else str(source)
+    pieces = _in_turn(_embedded() if source is None else _streams(str(source)))
+    ids = _token_ids(pieces, tokenizer, tokens)
+    start = _beginning(tokenizer)
+    size = BLOCK_TOKENS - len(start)
+    blocks = [start + ids[i : i + size] for i in range(0, len(ids) - size + 1, size)]
+    blocks = blocks[: tokens // BLOCK_TOKENS]
+    if len(blocks) < 2:
+        raise RunError(
+            f"{name}: holds {len(ids)} tokens; calibration needs at least {2 * BLOCK_TOKENS}, and "
+            f"is made for {TOKENS}"
+        )
+    half = len(blocks) // 2
+    return _text(name, _batches(blocks[:half]), _batches(blocks[half:]))
+
+
+def _text(source: str, fit: Sequence[Batch], held_out: Sequence[Batch]) -> Text:
+    import torch
+
+    digest, kinds = hashlib.sha256(), set()
+    for batch in (*fit, *held_out):
+        ids, mask = batch.input_ids, batch.attention_mask
+        kept = (ids if mask is None else ids[mask.bool()]).reshape(-1).to("cpu", torch.int64)
+        digest.update(kept.numpy().tobytes())
+        kinds.update(kept.tolist())
+    if len(kinds) < LEAST_KINDS:
+        raise RunError(
+            f"{source}: is no text to calibrate on; it holds {len(kinds)} different "
+            f"token{'s' if len(kinds) > 1 else ''} over and over"
+        )
+    return Text(
+        source=source, fingerprint=digest.hexdigest(), fit=tuple(fit), held_out=tuple(held_out)
+    )
+
+
+def _batches(blocks: Sequence[list[int]]) -> list[Batch]:
+    import torch
+
+    groups = (blocks[i : i + BATCH_BLOCKS] for i in range(0, len(blocks), BATCH_BLOCKS))
+    return [Batch(input_ids=torch.tensor(group)) for group in groups]
+
+
+def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int) -> list[int]:
+    ids: list[int] = []
+    for piece in pieces:
+        ids += tokenizer(piece + "\n\n", add_special_tokens=False, verbose=False)["input_ids"]
+        if len(ids) >= tokens:
+            break
+    return ids[:tokens]
+
+
+def _beginning(tokenizer: Any) -> list[int]:
+    """What the tokenizer puts before a text (BOS), with which every block must begin."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    return list(whole[: whole.index(bare[0])]) if bare and bare[0] in whole else []
+
+
+def _in_turn(streams: Sequence[Iterable[Thing]]) -> Iterator[Thing]:
+    """One thing of each stream after the other, until all have ended."""
+    waiting = [iter(stream) for stream in streams]
+    while waiting:
+        for stream in list(waiting):
+            thing = next(stream, None)
+            if thing is None:
+                waiting.remove(stream)
+            else:
+                yield thing
+
+
+def _embedded() -> list[Iterator[str]]:
+    def rows(name: str, columns: tuple[str, ...]) -> Iterator[str]:
+        for row in benchmark_rows(name, "validation"):
+            yield " ".join(row[column] for column in columns)
+
+    def subjects() -> Iterator[str]:
+        rows = [benchmark_rows(f"mmlu/{subject}", "validation") for subject in mmlu_subjects()]
+        for row in _in_turn(rows):
+            choices = zip("ABCD", row["choices"], strict=True)
+            yield "\n".join([row["question"], *(f"{letter}. {text}" for letter, text in choices)])
+
+    return [subjects(), *(rows(name, columns) for name, columns in _PAIRS.items())]
+
+
+def _streams(source: str) -> list[Iterator[str]]:
+    path = Path(os.path.expanduser(source))
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.name.endswith(_SUFFIXES))
+        if not files:
+            raise RunError(f"{path}: holds no file of text ({', '.join(_SUFFIXES)})")
+        return [_file(file) for file in files]
+    if path.is_file():
+        return [_file(path)]
+    if re.fullmatch(r"\w[\w.-]*/[\w.-]+(:[\w.-]+)?", source):
+        return [_from_hub(source)]
+    raise RunError(
+        f"{source}: no such file or folder of text, nor a data set of the hub (org/name)"
+    )
+
+
+def _file(path: Path) -> Iterator[str]:
+    """Pieces of one file: rows of a table, or paragraphs of a text."""
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet
+
+            for group in pyarrow.parquet.ParquetFile(path).iter_batches(256):
+                yield from map(_words, group.to_pylist())
+        elif path.name.endswith((".jsonl", ".json", ".jsonl.gz", ".json.gz")):
+            yield from map(_words, _json_rows(path))
+        else:
+            yield from _pieces(path.read_text(encoding="utf8"))
+    except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are of these kinds too
+        raise RunError(f"{path}: cannot be read as text: {error}") from error
+
+
+def _json_rows(path: Path) -> Iterator[Any]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf8") as file:
+        if path.name.removesuffix(".gz").endswith(".json"):
+            value = json.load(file)
+            yield from value if isinstance(value, list) else [value]
+        else:
+            yield from (json.loads(line) for line in file if line.strip())
+
+
+def _words(row: Any) -> str:
+    """The text of one row: its column `text`, else all that is text in it."""
+    if isinstance(row, str):
+        return row
+    if not isinstance(row, dict):
+        return ""
+    if isinstance(row.get("text"), str):
+        return str(row["text"])
+    return "\n".join(value for value in row.values() if isinstance(value, str))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A long text in pieces that end where a paragraph, a line or at least a word ends."""
+    start = 0
+    while start < len(text):
+        end = start + _PIECE_CHARACTERS
+        if end < len(text):
+            breaks = (text.rfind(mark, start + 1, end) for mark in ("\n\n", "\n", " "))
+            end = next((place for place in breaks if place > start), end)
+        yield text[start:end].strip()
+        start = end
+
+
+def _from_hub(source: str) -> Iterator[str]:
+    try:
+        import datasets
+    except ImportError as error:
+        raise RunError(
+            f"{source}: a data set of the hub needs another package; pip install 'widthwise[eval]'"
+        ) from error
+    name, _, subset = source.partition(":")
+    try:
+        rows = datasets.load_dataset(name, subset or None, split="train", streaming=True)
+        yield from (_words(row) for row in islice(rows, 10**6))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"{source}: the hub did not give it: {str(error).splitlines()[0]}"
+        ) from error

@@ -1,0 +1,256 @@
+"""Calibrated pruning from end to end: text in, a plain checkpoint out that says what it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file, save_file
+
+from widthwise import Plan, apply, make_plan, prune_checkpoint
+from widthwise.cli import main
+from widthwise.errors import CheckpointError, PlanError
+from widthwise.prune import Checkpoint, calibrate, inspect_refit, refit
+from widthwise.prune.checkpoint.refitted import REFIT_FILE
+
+SENTENCES = "\n".join(
+    f"In the year {i} the {a} of {b} was {c} than ever before, and nobody knew why it was so."
+    for i, (a, b, c) in enumerate(
+        (a, b, c)
+        for a in ("king", "price", "river", "colour", "number")
+        for b in ("France", "wheat", "sand", "the sea", "old books")
+        for c in ("larger", "colder", "darker", "nearer")
+    )
+)
+WIDTH = ["--width", "20", "--align", "1"]
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: Any) -> Path:
+    path: Path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text(SENTENCES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: Any, tiny_checkpoint: Path, text: Path) -> Path:
+    """A refitted checkpoint of the command line, in float32."""
+    out: Path = tmp_path_factory.mktemp("written") / "out"
+    options = [*WIDTH, "--criterion", "activation", "--refit", "--calibration", text]
+    result = run("prune", tiny_checkpoint, *options, "--tokens", "2048", "-o", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{out}\n"
+    return out
+
+
+def inspected(folder: Path) -> Any:
+    result = run("inspect", folder)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)["refit"]
+
+
+def logits(model: Any) -> torch.Tensor:
+    ids = torch.arange(3, 60)[None]
+    with torch.no_grad():
+        found: torch.Tensor = model.eval()(ids).logits
+    return found
+
+
+def test_the_checkpoint_is_plain_and_equals_the_model_in_memory(
+    written: Path, tiny_checkpoint: Path, text: Path
+) -> None:
+    model = hf.AutoModelForCausalLM.from_pretrained(tiny_checkpoint).eval()
+    done = refit(model, width=20, align=1, text=text, tokens=2048)
+    assert Plan.load(written / "widthwise_plan.json").keep == done.plan.keep
+    in_memory = apply(model, done.plan, done)
+    from_disk = hf.AutoModelForCausalLM.from_pretrained(written)
+    assert from_disk.config.intermediate_size == 20
+    assert torch.equal(logits(from_disk), logits(in_memory))
+    cut = apply(model, done.plan)
+    assert not torch.equal(logits(cut), logits(in_memory))
+
+
+def test_inspect_shows_the_refit_and_verifies_it(written: Path, text: Path) -> None:
+    found = inspected(written)
+    assert found["verified"] is True
+    assert found["criterion"] == "activation"
+    assert found["sequential"] is True
+    assert found["calibration"][0]["source"] == str(text)
+    assert found["calibration"][0]["fit_tokens"] == 1024
+    assert len(found["calibration"][0]["fingerprint"]) == 64
+    assert found["plan"] == Plan.load(written / "widthwise_plan.json").digest
+    assert len(found["layers"]) == 3
+    for layer in found["layers"]:
+        assert set(layer) == {"lam", "fit_error", "held_out_error", "sha256"}
+        assert 0 < layer["fit_error"] < layer["held_out_error"] < 1
+    card = (written / "README.md").read_text()
+    assert "and down_proj refitted" in card
+    assert f"2,048 tokens of {text}" in card
+
+
+def test_cut_weights_under_the_record_of_a_refit_are_told_apart(
+    written: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    plan = Plan.load(written / "widthwise_plan.json")
+    plain = prune_checkpoint(tiny_checkpoint, tmp_path / "plain", plan)
+    assert inspected(plain) is None
+    (plain / REFIT_FILE).write_text((written / REFIT_FILE).read_text())
+    found = inspected(plain)
+    assert found["verified"] is False
+    assert "down_proj of 3 of 3 layers (0, 1, 2) is not the refitted one" in found["reason"]
+
+
+def test_one_changed_weight_is_found(written: Path, tmp_path: Path) -> None:
+    copy = hf.AutoModelForCausalLM.from_pretrained(written)
+    copy.save_pretrained(tmp_path / "copy")
+    assert inspected(tmp_path / "copy") is None
+    (tmp_path / "copy" / REFIT_FILE).write_text((written / REFIT_FILE).read_text())
+    assert inspected(tmp_path / "copy")["verified"] is True
+    file = tmp_path / "copy" / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.1.mlp.down_proj.weight"][3, 5] += 1e-3
+    save_file(tensors, file, {"format": "pt"})
+    assert "of 1 of 3 layers (1) is not" in inspected(tmp_path / "copy")["reason"]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_record_is_of_what_is_stored_also_in_another_dtype(
+    dtype: str, tiny_checkpoint: Path, text: Path, tmp_path: Path
+) -> None:
+    options = [*WIDTH, "--criterion", "obs", "--refit", "--one-pass", "--calibration", text]
+    out = tmp_path / "out"
+    result = run(
+        "prune", tiny_checkpoint, *options, "--tokens", "2048", "--dtype", dtype, "-o", out
+    )
+    assert result.exit_code == 0, result.output
+    found = inspected(out)
+    assert found["verified"] is True
+    assert found["sequential"] is False
+    wide = hf.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
+    wide.save_pretrained(tmp_path / "wide")
+    (tmp_path / "wide" / REFIT_FILE).write_text((out / REFIT_FILE).read_text())
+    assert inspected(tmp_path / "wide")["verified"] is True
+
+
+def test_a_refit_of_one_dtype_can_be_written_in_another(
+    tiny_checkpoint: Path, text: Path, tmp_path: Path
+) -> None:
+    done = refit(tiny_checkpoint, width=20, align=1, text=text, tokens=2048, sequential=False)
+    assert done.down[0].dtype == torch.float32
+    out = prune_checkpoint(
+        tiny_checkpoint, tmp_path / "out", done.plan, refit=done, dtype="bfloat16"
+    )
+    assert inspected(out)["verified"] is True
+    stored = load_file(out / "model.safetensors")["model.layers.2.mlp.down_proj.weight"]
+    assert torch.equal(stored, done.down[2].bfloat16())
+
+
+def test_what_is_cut_from_a_refitted_checkpoint_does_not_carry_its_record(
+    written: Path, tmp_path: Path
+) -> None:
+    out = prune_checkpoint(written, tmp_path / "out", make_plan(written, width=9, align=1))
+    assert not (out / REFIT_FILE).exists()
+    assert inspected(out) is None
+
+
+def test_a_damaged_record_is_told(written: Path, tmp_path: Path) -> None:
+    hf.AutoModelForCausalLM.from_pretrained(written).save_pretrained(tmp_path)
+    for content in ("{", "[]", '{"format": 2, "layers": []}', '{"format": 1, "layers": [{}]}'):
+        (tmp_path / REFIT_FILE).write_text(content)
+        with (
+            Checkpoint(tmp_path) as checkpoint,
+            pytest.raises(CheckpointError, match=r"widthwise_refit\.json: "),
+        ):
+            inspect_refit(checkpoint)
+
+
+def test_a_plan_by_activation_takes_text_a_calibration_or_norms(
+    tiny_checkpoint: Path, text: Path
+) -> None:
+    asked: dict[str, Any] = {"width": 20, "align": 1, "criterion": "activation"}
+    plan = make_plan(tiny_checkpoint, calibration=text, tokens=2048, **asked)
+    stored = calibrate(tiny_checkpoint, text=text, tokens=2048)
+    assert make_plan(tiny_checkpoint, calibration=stored, **asked) == plan
+    weight = load_file(tiny_checkpoint / "model.safetensors")["model.layers.1.mlp.down_proj.weight"]
+    scores = stored.layers[1].fit.total.diagonal() * weight.square().sum(0)
+    assert plan.keep[1] == tuple(sorted(scores.topk(20).indices.tolist()))
+    norms = {i: stored.layers[i].fit.total.diagonal().sqrt() for i in range(3)}
+    assert make_plan(tiny_checkpoint, activation_norms=norms, **asked) == plan
+    result = run(
+        "plan", tiny_checkpoint, *WIDTH, "--criterion", "activation", "--calibration", text,
+        "--tokens", "2048", "--json",
+    )  # fmt: skip
+    assert Plan.from_json(result.stdout).keep == plan.keep
+
+
+def test_obs_without_a_refit_is_refused_unless_insisted_on(
+    tiny_checkpoint: Path, text: Path, tmp_path: Path
+) -> None:
+    asked = [*WIDTH, "--criterion", "obs", "--calibration", text, "--tokens", "2048"]
+    result = run("prune", tiny_checkpoint, *asked, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "obs without a refit are worse than those chosen by activation" in result.stderr
+    assert not (tmp_path / "out").exists()
+    result = run("prune", tiny_checkpoint, *asked, "--no-refit", "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert inspected(tmp_path / "out") is None
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--refit", "--calibration", "absent"], 1, "absent: no such file or folder of text"),
+        (["--refit", "--tokens", "100"], 1, "--tokens must be at least 1024; got 100"),
+        (["--refit", "--plan", "plan.json"], 2, "--plan already holds every choice"),
+        (["--one-pass"], 2, "--one-pass is a way to refit; pass --refit"),
+        (["--criterion", "ppm", "--calibration", "x"], 1, "ppm looks at weights only"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    options: list[str], code: int, message: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    result = run("prune", tiny_checkpoint, *WIDTH, *options, "-o", tmp_path / "out")
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refit_and_plan_exclude_each_other(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    make_plan(tiny_checkpoint, width=20, align=1).save(tmp_path / "plan.json")
+    options = ["--plan", tmp_path / "plan.json", "--refit", "-o", tmp_path / "out"]
+    result = run("prune", tiny_checkpoint, *options)
+    assert result.exit_code == 2
+    assert "--refit chooses neurons as it goes; drop --plan" in result.stderr
+
+
+def test_a_checkpoint_without_a_tokenizer_is_told(saved: Path, text: Path, tmp_path: Path) -> None:
+    options = [*WIDTH, "--refit", "--calibration", text, "-o", tmp_path / "out"]
+    result = run("prune", saved, *options)
+    assert result.exit_code == 1
+    assert "tokenizer cannot be loaded" in result.stderr
+    assert "put its files beside config.json" in result.stderr
+
+
+def test_a_refit_too_large_for_the_dtype_is_told(tiny_checkpoint: Path, text: Path) -> None:
+    model = hf.AutoModelForCausalLM.from_pretrained(tiny_checkpoint)
+    tokenizer = hf.AutoTokenizer.from_pretrained(tiny_checkpoint)
+    with torch.no_grad():
+        model.model.layers[2].mlp.down_proj.weight.mul_(1e7)
+    with pytest.raises(CheckpointError, match=r"layers\.2\.mlp: .* too large for torch\.float16"):
+        refit(
+            model, width=20, align=1, text=text, tokens=2048, tokenizer=tokenizer, dtype="float16"
+        )
+
+
+def test_other_criteria_take_no_calibration(tiny_checkpoint: Path) -> None:
+    with pytest.raises(PlanError, match="ppm_activation takes no calibration but a text file"):
+        make_plan(tiny_checkpoint, width=20, align=1, criterion="ppm_activation", calibration=[])

@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.fixture
@@ -51,6 +51,14 @@ def test_readme_python_runs(elsewhere: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()) as out:
             exec(compile(block, "README.md", "exec"), {})
         assert out.getvalue() == "816\n"
+
+
+@pytest.mark.demo
+def test_the_example_of_a_study_runs(elsewhere: Path) -> None:
+    (block,) = blocks("python", (ROOT / "docs" / "study.md").read_text(encoding="utf8"))
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(compile(block, "study.md", "exec"), {})
+    assert out.getvalue().count("piqa") == 3  # dense, ppm and the control
 
 
 def test_readme_is_short_and_names_both_commands() -> None:

@@ -101,7 +101,7 @@ class Study:
                 self._on_progress(f"{self.resumed}; starting workers ({place})")
                 with self._engine() as engine:
                     self._work(engine)
-        return list(self.journal.records.values())
+        return self.records
 
     def _recorded(self, record: Record) -> None:
         if self._is_running:  # what an earlier run has measured is not told again
@@ -200,10 +200,6 @@ class Study:
         except TargetError as error:
             raise TargetError(f"{parent.name}: {error}") from error
 
-    def _scorer(self, parent: Parent) -> Scorer:
-        settings = replace(self.settings, tasks=self.settings.tasks or ("embedded",))
-        return Scorer(parent, settings.sweep(parent.model), self.journal.folder / "checkpoints")
-
     def _counts_of(self, parent: Parent) -> Iterator[Record]:
         for network in self._networks(parent):
             yield from parent.counted(network)
@@ -222,7 +218,8 @@ class Study:
 
     def _asked(self, parent: Parent) -> Iterator[Piece]:
         """Every task, of every network of a model."""
-        scorer = self._scorer(parent)
+        settings = self.settings.sweep(parent.model)
+        scorer = Scorer(parent, settings, self.journal.folder / "checkpoints")
         architecture = parent.checkpoint.architecture
         memory = parent.weight_bytes(Network(None, "dense"))  # all widths are parts of it
         for task in scorer.tasks.values():

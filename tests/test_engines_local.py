@@ -244,7 +244,8 @@ def test_run_broken_off_ends_its_work_and_leaves_the_engine_usable(pids: str) ->
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from toy_worker import Toy, jobs_of
 from widthwise.study.engines import Local
 with Local(Toy, ["cpu", "cpu"]) as engine:

@@ -117,8 +117,8 @@ class Toy:
 
     def spin(self, pids: str) -> None:
         """Work until it is stopped, and note it then as well."""
-        note(pids)
         try:
+            note(pids)  # inside: once it is read, the end may come at any moment
             for _ in range(6000):
                 time.sleep(0.01)
         finally:
@@ -126,9 +126,9 @@ class Toy:
 
     def tidy(self, pids: str, held: str) -> None:
         """Wait with a file that is put away when the worker is asked to end."""
-        Path(held).touch()
-        note(pids)
         try:
+            Path(held).touch()
+            note(pids)
             time.sleep(60)
         finally:
             Path(held).unlink()

@@ -52,6 +52,7 @@ def _watch(parent: int) -> None:
 
 
 def _end(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would break into the tidying up
     raise Ended
 
 

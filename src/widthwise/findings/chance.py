@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .grid import CONTROL, Grid
+from ..study.network import CONTROL
+from .grid import Grid
 from .judge import beats_its_floor, beside_control, by_width, is_worse, paired_or_not
 
 

@@ -7,17 +7,12 @@ from dataclasses import dataclass
 
 from ..errors import RunError
 from ..stats import Estimate, Positive
+from ..study.network import is_control
 from ..study.records import Record
 
-CONTROL = "random"
 SIZE_UNITS = ("count", "bytes")
 TIME_UNITS = ("tokens_per_sec", "sec")
 COST_UNITS = (*SIZE_UNITS, *TIME_UNITS, "joules_per_token", "grams_per_token")
-
-
-def is_control(criterion: str | None) -> bool:
-    """Whether neurons were chosen by chance; a further draw is named by its seed: `random~7`."""
-    return criterion is not None and criterion.partition("~")[0] == CONTROL
 
 
 @dataclass(frozen=True, kw_only=True)

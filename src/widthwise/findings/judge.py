@@ -17,8 +17,9 @@ from ..stats import (
     sequential_difference,
     verdict,
 )
+from ..study.network import is_control
 from ..study.records import Record
-from .grid import Grid, Network, estimate_of, is_control, is_perplexity
+from .grid import Grid, Network, estimate_of, is_perplexity
 
 CONFIDENCE = 0.95
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..stats import Correlation
+from ..study.network import CONTROL
 from .chance import Widths
 from .fronts import MEAN
-from .grid import CONTROL, Grid
+from .grid import Grid
 from .losses import RELATIVE_LOSS
 from .shapes import Curve, Front, FrontPoint, Pair, Point, Smallest, Table
 from .words import NOTHING, interval, joined, number, p_text

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import RunError
+from ..study.network import is_control
 from ..study.records import Record
 from .chance import beside_chance
 from .correlations import pairs_of
 from .curves import curves_of
 from .fronts import fronts_of
-from .grid import Grid, arrange, is_control
+from .grid import Grid, arrange
 from .judge import beside_dense, paired_or_not
 from .losses import SHARE_LOSS
 from .sentences import sentences_of

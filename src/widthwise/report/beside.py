@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ..findings.grid import Grid, Network, is_control
+from ..findings.grid import Grid, Network
 from ..findings.judge import Judged, beside_control
+from ..study.network import is_control
 from ..study.records import Record
 from .series import Series
 

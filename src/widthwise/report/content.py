@@ -10,8 +10,9 @@ from typing import Any
 from .. import __version__
 from ..errors import RunError
 from ..findings import Findings, findings_of
-from ..findings.grid import CONTROL, Grid, network_of
+from ..findings.grid import Grid, network_of
 from ..findings.judge import beats_its_floor
+from ..study.network import CONTROL
 from ..study.records import Record
 from .beside import Beside, beside_sentences, compare
 from .costs import COST_COLUMNS, cost_tables

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..findings.grid import Grid, Network, is_control
+from ..findings.grid import Grid, Network
 from ..findings.judge import beats_its_floor
+from ..study.network import is_control
 from ..study.records import Record
 from ..study.stored import Stored, read_study
 from .content import answer_of, known_first, legend_of

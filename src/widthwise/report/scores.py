@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..findings.grid import CONTROL, Grid, Network, arrange, estimate_of, is_perplexity
+from ..findings.grid import Grid, Network, arrange, estimate_of, is_perplexity
 from ..findings.judge import Judged, Judgements, beats_its_floor, beside_control, beside_dense
 from ..stats import Difference
+from ..study.network import CONTROL
 from ..study.records import Record
 from .provenance import counted
 from .table import floor_text, number, reasons_of, with_error

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
-from ..findings.grid import CONTROL, COST_UNITS, Grid, arrange, is_control, network_of
+from ..findings.grid import COST_UNITS, Grid, arrange, network_of
 from ..findings.judge import Judgements, beside_dense, mean_of_draws
+from ..study.network import CONTROL, is_control
 from ..study.records import Record
 from ..study.stored import Stored
 from .costs import is_cost

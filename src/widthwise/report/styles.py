@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..findings.grid import is_control
+from ..study.network import is_control
 
 
 @dataclass(frozen=True, kw_only=True)

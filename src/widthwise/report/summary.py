@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..findings.grid import CONTROL, Grid, Network, arrange
+from ..findings.grid import Grid, Network, arrange
 from ..findings.judge import Judgements, beats_its_floor, beside_control, beside_dense
+from ..study.network import CONTROL
 from ..study.records import Record
 from .cost_figures import cost_ratios
 from .scores import change_text

@@ -13,6 +13,11 @@ CONTROL = "random"
 _PAPER = "paper "
 
 
+def is_control(criterion: str | None) -> bool:
+    """Whether neurons were chosen by chance; a further draw is named by its seed: `random~7`."""
+    return criterion is not None and criterion.partition("~")[0] == CONTROL
+
+
 @dataclass(frozen=True)
 class Network:
     """A model at one width; the dense one has no criterion.
@@ -61,7 +66,7 @@ class Network:
 
     @property
     def is_control(self) -> bool:
-        return self.criterion is not None and self.chosen_by == CONTROL
+        return is_control(self.criterion)
 
 
 def check_criterion(criterion: str, seed: int) -> None:

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import wait
 
-from .base import Begun, Done, Engine, Event, Job, MakeWorker, Shared
-from .doing import raised
+from .base import Done, Engine, Event, Job, MakeWorker, Shared
 from .seat import Seat, end_all
 from .turns import Turns
 
@@ -80,14 +79,7 @@ class Local(Engine):
     def _hand_out(self, turns: Turns) -> Iterator[Event]:
         for seat in self._seats:
             while not seat.job and (job := turns.next(len(self._busy()))):
-                yield Begun(worker=seat.name, job=job)
-                try:
-                    work = pickle.dumps(job.work)
-                except Exception as error:
-                    _, reason, details, _ = raised(error)
-                    yield turns.raised(seat.name, job, reason, details)
-                else:
-                    seat.begin(job, work)
+                yield from turns.begun(seat.name, job, seat.begin)
 
     def _hear(self, seat: Seat, turns: Turns) -> Iterator[Event]:
         """Yield what the worker at the seat says, and see whether it is still there."""

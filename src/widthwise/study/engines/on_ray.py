@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...errors import RunError
-from .base import Begun, Done, Engine, Event, Job, MakeWorker, Shared
+from .base import Done, Engine, Event, Job, MakeWorker, Shared
 from .cluster import Need, connect, disconnect, nodes, room, the_ray
-from .doing import raised
 from .place import Lost, Place, end_all
 from .turns import Turns
 
@@ -109,14 +108,7 @@ class OnRay(Engine):
                 if (job := turns.next(len(self._busy()))) is None:
                     break
                 self._timer = place if job.alone else self._timer
-                yield Begun(worker=place.name, job=job)
-                try:
-                    work = pickle.dumps(job.work)
-                except Exception as error:
-                    _, reason, details, _ = raised(error)
-                    yield turns.raised(place.name, job, reason, details)
-                else:
-                    place.begin(job, work)
+                yield from turns.begun(place.name, job, place.begin)
 
     def _hear(self, place: Place, turns: Turns) -> Iterator[Event]:
         """Yield what the actor at the place says, and see whether it is still there."""

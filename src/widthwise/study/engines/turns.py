@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from .base import Again, Failed, Job, in_turn
+from .base import Again, Begun, Failed, Job, in_turn
+from .doing import raised
 
 
 class Turns:
@@ -31,6 +33,19 @@ class Turns:
         job = self._waiting.popleft()
         self._begun[job.key] += 1
         return job
+
+    def begun(
+        self, worker: str, job: Job, begin: Callable[[Job, bytes], None]
+    ) -> Iterator[Begun | Failed]:
+        """Say that a job is begun, and begin it; one whose work cannot be pickled is given up."""
+        yield Begun(worker=worker, job=job)
+        try:
+            work = pickle.dumps(job.work)
+        except Exception as error:
+            _, reason, details, _ = raised(error)
+            yield self.raised(worker, job, reason, details)
+        else:
+            begin(job, work)
 
     def raised(self, worker: str, job: Job, reason: str, details: str) -> Failed:
         """Give a job up that raised."""

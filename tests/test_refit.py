@@ -15,7 +15,7 @@ from widthwise import Nested, apply
 from widthwise.arch import Target
 from widthwise.errors import PlanError, RunError
 from widthwise.prune import Selection, calibrate, make_plan, refit, refits
-from widthwise.prune.refitting import LAMS
+from widthwise.prune.fitting import LAMS
 from widthwise.prune.ridge import Ridge, cholesky, damped, obs_order, relative_error
 
 M, D, N = 11, 5, 60
@@ -271,6 +271,27 @@ def test_too_little_text_for_a_refit_is_told() -> None:
     selection = Selection(target=Target("width", "20"), align=1, criterion="obs")
     with pytest.raises(RunError, match="calibrate on at least 106 tokens"):
         refits(tiny("llama"), [selection], calibration)
+
+
+def test_refits_of_a_text_are_those_of_its_calibration(llama: Any) -> None:
+    selections = [
+        Selection(target=Target("width", str(width)), align=1, criterion="activation")
+        for width in (20, 31)
+    ]
+    kept = refits(llama, selections, calibrate(llama, text=batches()))
+    streamed = refits(llama, selections, batches())
+    for one, other in zip(kept, streamed, strict=True):
+        assert (one.plan, one.parts) == (other.plan, other.parts)
+        assert all(map(torch.equal, one.down, other.down))
+
+
+def test_each_layer_may_have_a_width_of_its_own(llama: Any) -> None:
+    widths = list(range(20, 20 + LAYERS))
+    done = refit(llama, width=20, align=1, text=batches(), sequential=False, widths=widths)
+    assert [len(keep) for keep in done.plan.keep] == widths
+    assert [down.shape[1] for down in done.down] == widths
+    with pytest.raises(PlanError, match="numbers of neurons, 1 to 53 each"):
+        refit(llama, width=20, align=1, text=batches(), widths=[20, *[0] * (LAYERS - 1)])
 
 
 def test_another_language_in_the_held_out_half_is_warned_of() -> None:

@@ -12,10 +12,11 @@ from .checkpoint import (
     stored_dtype,
     write_pruned,
 )
+from .fitting import LayerFit
 from .importance import CALIBRATED, CRITERIA, MOMENT_CRITERIA
 from .nested import Nested
 from .plan import Plan
-from .refitting import LayerFit, Refit, refit, refits
+from .refitting import Refit, refit, refits
 from .scoring import ModelWeights, Selection, fingerprint, select, target_of
 from .surgery import apply, apply_
 

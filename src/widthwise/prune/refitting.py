@@ -4,59 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..arch import Architecture, Width, resolve
-from ..errors import CheckpointError, PlanError, RunError
+from ..arch import Width, resolve
+from ..errors import PlanError, RunError
 from .calibrating import Calibration, Part, Source, Visit, as_text, opened, part_of, weights_of
 from .checkpoint import stored_dtype
-from .checkpoint.read import TORCH_DTYPES
+from .fitting import Cut, LayerFit, layer_cuts, narrowed, neuron_order
 from .moments import Halves
 from .plan import Plan
-from .ridge import Ridge, energy, lost_weight, obs_order
-from .scoring import (
-    Selection,
-    Weights,
-    down_name,
-    down_rows,
-    fingerprint,
-    plan_of,
-    score_layer,
-    target_of,
-)
-from .surgery import cut_tensor
+from .scoring import Selection, Weights, down_rows, fingerprint, plan_of, target_of
 from .texts import TOKENS
 from .walk import Walk
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-LAMS = (1e-3, 1e-2, 1e-1, 1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerFit:
-    """How well the refit of one layer does.
-
-    Errors are the mean squared difference that the cut makes to the output of down_proj, over the
-    mean square of that output: 0 is none, 1 as if the block were gone.
-
-    Attributes:
-        lam: Ridge, as a share of the mean of the diagonal of the second moments; the best of
-            `LAMS` on the held-out half.
-        fit_error: On the half that the refit is made from.
-        held_out_error: On the other half.
-        curve: Loss at every width from 0 to I as a share of that at 0, on the first half, the
-            ridge counted in. What an allocation of widths to layers starts from.
-    """
-
-    lam: float
-    fit_error: float
-    held_out_error: float
-    curve: tuple[float, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,15 +61,6 @@ class Refit:
 FAR_WORSE = 2.0  # times the fit error; see docs/calibrated.md for what usual text gives
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Cut:
-    """One layer at one width."""
-
-    keep: tuple[int, ...]
-    down: Tensor
-    fit: LayerFit
-
-
 def refit(
     model: str | Path | nn.Module,
     *,
@@ -122,6 +78,7 @@ def refit(
     tokens: int = TOKENS,
     tokenizer: Any = None,
     sequential: bool = True,
+    widths: Sequence[int] | None = None,
     progress: Visit | None = None,
 ) -> Refit:
     """Choose neurons and refit down_proj layer after layer, each behind those already cut.
@@ -136,6 +93,7 @@ def refit(
         criterion: `activation`, `obs`, or any other: the refit is made for whatever stays.
         text, tokens, tokenizer: As for `calibrate`.
         sequential: False refits every layer on the activations of the dense model, in one pass.
+        widths: Neurons to keep in each layer, in place of as many in all of them.
         progress: Called with each layer that is done.
 
     Raises:
@@ -156,15 +114,16 @@ def refit(
     with opened(model) as (module, weights):
         read = as_text(text, tokens, tokenizer, module)
         parts = (part_of(read),)
-        _width(weights, selection)  # an impossible width is refused before any work
+        uniform = _width(weights, selection)  # an impossible width is refused before any work
+        counts = _checked_widths(widths, weights) or (uniform.width,) * weights.architecture.layers
         _check_tokens(parts, weights.architecture.intermediate_size)
         cuts = []
         with Walk(module, read) as walk:
-            for layer in range(weights.architecture.layers):
+            for layer, count in enumerate(counts):
                 halves = walk.moments(layer, advance=not sequential)
-                (cut,) = _cuts(weights, layer, halves, [selection])
+                (cut,) = layer_cuts(weights, layer, halves, selection, [count])
                 if sequential:
-                    with _narrowed(module, walk.weights.architecture, layer, cut):
+                    with narrowed(module, walk.weights.architecture, layer, cut):
                         walk.advance(layer)
                 cuts.append(cut)
                 if progress:
@@ -173,32 +132,65 @@ def refit(
 
 
 def refits(
-    model: str | Path | nn.Module, selections: Sequence[Selection], calibration: Calibration
+    model: str | Path | nn.Module,
+    selections: Sequence[Selection],
+    source: Calibration | Source = None,
+    *,
+    tokens: int = TOKENS,
+    tokenizer: Any = None,
+    progress: Visit | None = None,
 ) -> tuple[Refit, ...]:
-    """Widths of one criterion from the moments of the dense model, by one factorisation a layer.
+    """Widths of one criterion by the moments of the dense model, by one factorisation a layer.
 
     Args:
-        model: The model that was calibrated; from disk its weights are read by layers.
-        selections: Widths by one criterion and seed.
-        calibration: From `calibrate`.
+        model: With a calibration the one that was calibrated, whose weights are read by layers from
+            disk; with text it is loaded.
+        selections: Widths by one criterion, seed and stored dtype.
+        source: From `calibrate`; or text, as `calibrate` takes it, of which the moments of one
+            layer are in memory at a time.
+        tokens, tokenizer: As for `calibrate`.
+        progress: Called with each layer that is done.
 
     Raises:
-        RunError: The moments do not allow a refit.
+        RunError: The text, or its moments, do not allow a refit.
         PlanError: The calibration is of another model, or the criteria differ.
+
+    Cost: of one width, and k^2 H operations a layer for each further width k.
     """
-    if len({(each.criterion, each.seed) for each in selections}) != 1:
-        raise PlanError("widths that are refitted together must be of one criterion and seed")
-    with weights_of(model) as weights:
-        check_calibration(calibration, weights)
-        _check_tokens(calibration.parts, weights.architecture.intermediate_size)
-        cuts = [
-            _cuts(weights, layer, calibration.layers[layer], selections)
-            for layer in range(weights.architecture.layers)
-        ]
+    if len({(each.criterion, each.seed, each.stored_dtype) for each in selections}) != 1:
+        raise PlanError(
+            "widths that are refitted together must be of one criterion and seed, and of one dtype"
+        )
+    with _dense_moments(model, source, tokens, tokenizer) as (weights, parts, halves):
+        counts = [_width(weights, each).width for each in selections]
+        cuts = []
+        for layer in range(weights.architecture.layers):
+            cuts.append(layer_cuts(weights, layer, halves(layer), selections[0], counts))
+            if progress:
+                progress(layer)
         return tuple(
-            _refit(weights, each, [layer[i] for layer in cuts], calibration.parts, sequential=False)
+            _refit(weights, each, [layer[i] for layer in cuts], parts, sequential=False)
             for i, each in enumerate(selections)
         )
+
+
+@contextmanager
+def _dense_moments(
+    model: str | Path | nn.Module, source: Calibration | Source, tokens: int, tokenizer: Any
+) -> Iterator[tuple[Weights, tuple[Part, ...], Callable[[int], Halves]]]:
+    """Weights, calibration text, and the moments of a layer, to be asked for in turn."""
+    if isinstance(source, Calibration):
+        with weights_of(model) as weights:
+            check_calibration(source, weights)
+            _check_tokens(source.parts, weights.architecture.intermediate_size)
+            yield weights, source.parts, source.layers.__getitem__
+        return
+    with opened(model) as (module, weights):
+        read = as_text(source, tokens, tokenizer, module)
+        parts = (part_of(read),)
+        _check_tokens(parts, weights.architecture.intermediate_size)
+        with Walk(module, read) as walk:
+            yield weights, parts, partial(walk.moments, advance=True)
 
 
 def plan_by_moments(
@@ -231,19 +223,6 @@ def _planned(weights: Weights, selection: Selection, halves: Callable[[int], Hal
     return plan_of(weights, width, selection, tuple(keep), fingerprint(weights))
 
 
-def neuron_order(
-    weights: Weights, layer: int, selection: Selection, moment: Tensor, weight: Tensor
-) -> Tensor:
-    """Neurons of a layer, best first, by any criterion. Arguments as for `obs_order`."""
-    import torch
-
-    if selection.criterion == "obs":
-        return obs_order(moment, weight, weights.architecture.block(layer))
-    norms = {layer: moment.diagonal().sqrt().float().cpu()}
-    scores = score_layer(weights, layer, selection.criterion, selection.seed, norms)
-    return torch.sort(scores.cpu(), descending=True, stable=True).indices  # as `keep_highest`
-
-
 def check_calibration(calibration: Calibration, weights: Weights) -> None:
     """Raise PlanError unless the calibration was made for these weights."""
     if calibration.model != fingerprint(weights):
@@ -265,6 +244,15 @@ def _check_tokens(parts: Sequence[Part], neurons: int) -> None:
         )
 
 
+def _checked_widths(widths: Sequence[int] | None, weights: Weights) -> tuple[int, ...] | None:
+    layers, neurons = weights.architecture.layers, weights.architecture.intermediate_size
+    if widths is None:
+        return None
+    if len(widths) != layers or not all(0 < width <= neurons for width in widths):
+        raise PlanError(f"widths must be {layers} numbers of neurons, 1 to {neurons} each")
+    return tuple(widths)
+
+
 def _width(weights: Weights, selection: Selection) -> Width:
     return resolve(
         weights.architecture,
@@ -275,84 +263,10 @@ def _width(weights: Weights, selection: Selection) -> Width:
     )
 
 
-def _cuts(
-    weights: Weights, layer: int, halves: Halves, selections: Sequence[Selection]
-) -> list[_Cut]:
-    """One layer at the widths of all selections."""
-    import torch
-
-    where = weights.architecture.block(layer)
-    moment, held_out = halves.fit.mean(where), halves.held_out.mean(where)
-    weight = down_rows(weights, layer).T.to(moment)
-    order = neuron_order(weights, layer, selections[0], moment, weight)
-    lam, ridge = _best_ridge(moment, held_out, weight, order, where)
-    curve, whole = tuple(ridge.curve().tolist()), energy(held_out, weight)
-    both = Ridge(halves.fit.merged(halves.held_out).mean(where), weight, order, lam, where)
-    cuts = []
-    for selection in selections:
-        kept = order[: _width(weights, selection).width]
-        values = ridge.at(len(kept))
-        fit = LayerFit(
-            lam=lam,
-            fit_error=ridge.error(len(kept), values),
-            held_out_error=energy(held_out, lost_weight(weight, kept, values)) / whole,
-            curve=curve,
-        )
-        ascending, places = kept.sort()
-        spec = weights.architecture.tensors[down_name(weights, layer)]
-        stored = getattr(torch, TORCH_DTYPES[selection.stored_dtype or spec.dtype])
-        down = both.at(len(kept))[places.to(weight.device)].T.cpu().to(stored).contiguous()
-        if not torch.isfinite(down).all():
-            raise CheckpointError(f"{where}: the refit has values too large for {stored}")
-        cuts.append(_Cut(keep=tuple(ascending.tolist()), down=down, fit=fit))
-    return cuts
-
-
-def _best_ridge(
-    moment: Tensor, held_out: Tensor, weight: Tensor, order: Tensor, where: str
-) -> tuple[float, Ridge]:
-    """The ridge that errs least on the held-out half when half of the neurons stay."""
-    kept, best = order[: max(1, len(order) // 2)], None
-    for lam in LAMS:
-        ridge = Ridge(moment, weight, order, lam, where)
-        error = energy(held_out, lost_weight(weight, kept, ridge.at(len(kept))))
-        if best is None or error < best[0]:
-            best = error, lam, ridge
-    assert best is not None
-    return best[1], best[2]
-
-
-@contextmanager
-def _narrowed(
-    module: nn.Module, architecture: Architecture, layer: int, cut: _Cut
-) -> Iterator[None]:
-    """One layer of a model as the cut leaves it, for a while."""
-    import torch
-
-    keep, whole = torch.tensor(cut.keep), {}
-    names = [name for name, each in architecture.cuts.items() if each.layer == layer]
-    try:
-        for name in names:
-            owner, _, attribute = name.rpartition(".")
-            place = module.get_submodule(owner)
-            old = whole[place, attribute] = getattr(place, attribute)
-            how = architecture.cuts[name]
-            new = (
-                cut.down.to(old)
-                if how.axis == 1
-                else cut_tensor(old.detach(), how, keep, architecture.intermediate_size)
-            )
-            setattr(place, attribute, torch.nn.Parameter(new, requires_grad=False))
-        yield
-    finally:
-        for (place, attribute), old in whole.items():
-            setattr(place, attribute, old)
-
-
 def _refit(
     weights: Weights,
     selection: Selection,
-    cuts: Sequence[_Cut],
+    cuts: Sequence[Cut],
     parts: tuple[Part, ...],
     *,
     sequential: bool,

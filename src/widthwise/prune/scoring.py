@@ -173,7 +173,8 @@ def plan_of(
     """The plan to keep these neurons of weights whose fingerprint is `identity`."""
     architecture = weights.architecture
     dense = counts_at(architecture)
-    pruned = counts_at(architecture, width.width, dtype=selection.stored_dtype)
+    # Counts are linear in the width and the same for all layers: their mean is that of the whole.
+    each = [counts_at(architecture, len(layer), dtype=selection.stored_dtype) for layer in keep]
     return Plan(
         parent=weights.name,
         fingerprint=identity,
@@ -184,9 +185,9 @@ def plan_of(
         unaligned=width.unaligned,
         alignment=width.alignment,
         parent_parameters=dense.parameters,
-        parameters=pruned.parameters,
+        parameters=sum(counts.parameters for counts in each) // len(each),
         parent_bytes=dense.weight_bytes,
-        weight_bytes=pruned.weight_bytes,
+        weight_bytes=sum(counts.weight_bytes for counts in each) // len(each),
         criterion=selection.criterion,
         seed=selection.seed if selection.criterion == "random" else None,
         keep=keep,

@@ -1,0 +1,149 @@
+"""One layer at any width: which neurons stay, what down_proj becomes, and how well that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..arch import Architecture
+from ..errors import CheckpointError
+from .checkpoint.read import TORCH_DTYPES
+from .moments import Halves
+from .ridge import Ridge, energy, lost_weight, obs_order
+from .scoring import Selection, Weights, down_name, down_rows, score_layer
+from .surgery import cut_tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+LAMS = (1e-3, 1e-2, 1e-1, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFit:
+    """How well the refit of one layer does.
+
+    Errors are the mean squared difference that the cut makes to the output of down_proj, over the
+    mean square of that output: 0 is none, 1 as if the block were gone.
+
+    Attributes:
+        lam: Ridge, as a share of the mean of the diagonal of the second moments; the best of
+            `LAMS` on the held-out half.
+        fit_error: On the half that the refit is made from.
+        held_out_error: On the other half.
+        curve: Loss at every width from 0 to I as a share of that at 0, on the first half, the
+            ridge counted in. What an allocation of widths to layers starts from.
+    """
+
+    lam: float
+    fit_error: float
+    held_out_error: float
+    curve: tuple[float, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """One layer at one width."""
+
+    keep: tuple[int, ...]
+    down: Tensor
+    fit: LayerFit
+
+
+def neuron_order(
+    weights: Weights, layer: int, selection: Selection, moment: Tensor, weight: Tensor
+) -> Tensor:
+    """Neurons of a layer, best first, by any criterion. Arguments as for `obs_order`."""
+    import torch
+
+    if selection.criterion == "obs":
+        return obs_order(moment, weight, weights.architecture.block(layer))
+    norms = {layer: moment.diagonal().sqrt().float().cpu()}
+    scores = score_layer(weights, layer, selection.criterion, selection.seed, norms)
+    return torch.sort(scores.cpu(), descending=True, stable=True).indices  # as `keep_highest`
+
+
+def layer_cuts(
+    weights: Weights, layer: int, halves: Halves, selection: Selection, widths: Sequence[int]
+) -> list[Cut]:
+    """One layer at several widths, by one factorisation for each ridge that is tried.
+
+    Args:
+        weights: Of the dense model.
+        layer: Whose.
+        halves: Second moments of its activations.
+        selection: Criterion, seed and stored dtype; its target is not looked at.
+        widths: Neurons to keep.
+
+    Raises:
+        RunError: The moments do not allow a refit.
+        CheckpointError: A refitted weight does not fit into its dtype.
+    """
+    import torch
+
+    where = weights.architecture.block(layer)
+    moment, held_out = halves.fit.mean(where), halves.held_out.mean(where)
+    weight = down_rows(weights, layer).T.to(moment)
+    order = neuron_order(weights, layer, selection, moment, weight)
+    lam, ridge = _best_ridge(moment, held_out, weight, order, where)
+    curve, whole = tuple(ridge.curve().tolist()), energy(held_out, weight)
+    both = Ridge(halves.fit.merged(halves.held_out).mean(where), weight, order, lam, where)
+    spec = weights.architecture.tensors[down_name(weights, layer)]
+    stored = getattr(torch, TORCH_DTYPES[selection.stored_dtype or spec.dtype])
+    cuts = []
+    for width in widths:
+        kept = order[:width]
+        values = ridge.at(width)
+        fit = LayerFit(
+            lam=lam,
+            fit_error=ridge.error(width, values),
+            held_out_error=energy(held_out, lost_weight(weight, kept, values)) / whole,
+            curve=curve,
+        )
+        ascending, places = kept.sort()
+        down = both.at(width)[places.to(weight.device)].T.cpu().to(stored).contiguous()
+        if not torch.isfinite(down).all():
+            raise CheckpointError(f"{where}: the refit has values too large for {stored}")
+        cuts.append(Cut(keep=tuple(ascending.tolist()), down=down, fit=fit))
+    return cuts
+
+
+def _best_ridge(
+    moment: Tensor, held_out: Tensor, weight: Tensor, order: Tensor, where: str
+) -> tuple[float, Ridge]:
+    """The ridge that errs least on the held-out half when half of the neurons stay."""
+    kept, best = order[: max(1, len(order) // 2)], None
+    for lam in LAMS:
+        ridge = Ridge(moment, weight, order, lam, where)
+        error = energy(held_out, lost_weight(weight, kept, ridge.at(len(kept))))
+        if best is None or error < best[0]:
+            best = error, lam, ridge
+    assert best is not None
+    return best[1], best[2]
+
+
+@contextmanager
+def narrowed(module: nn.Module, architecture: Architecture, layer: int, cut: Cut) -> Iterator[None]:
+    """One layer of a model as the cut leaves it, for a while."""
+    import torch
+
+    keep, whole = torch.tensor(cut.keep), {}
+    names = [name for name, each in architecture.cuts.items() if each.layer == layer]
+    try:
+        for name in names:
+            owner, _, attribute = name.rpartition(".")
+            place = module.get_submodule(owner)
+            old = whole[place, attribute] = getattr(place, attribute)
+            how = architecture.cuts[name]
+            new = (
+                cut.down.to(old)
+                if how.axis == 1
+                else cut_tensor(old.detach(), how, keep, architecture.intermediate_size)
+            )
+            setattr(place, attribute, torch.nn.Parameter(new, requires_grad=False))
+        yield
+    finally:
+        for (place, attribute), old in whole.items():
+            setattr(place, attribute, old)

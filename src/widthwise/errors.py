@@ -5,6 +5,7 @@
     ├── PlanError            a plan that is malformed or not for this model (ValueError)
     ├── UnsupportedModelError  an architecture or storage that cannot be cut (ValueError)
     ├── CheckpointError      files that are missing, truncated or not finite (ValueError)
+    ├── LimitError           a parametrization or a limit that cannot be had (ValueError)
     ├── OutputError          a place that cannot be written                (RuntimeError)
     ├── AssetError           the embedded model or data cannot be had      (RuntimeError)
     └── RunError             a measurement or a study that cannot go on    (RuntimeError)
@@ -31,6 +32,10 @@ class UnsupportedModelError(WidthwiseError, ValueError):
 
 class CheckpointError(WidthwiseError, ValueError):
     """Checkpoint files are missing, truncated, contradictory or hold NaN or Inf."""
+
+
+class LimitError(WidthwiseError, ValueError):
+    """A parametrization, or its limit of infinite width, cannot be had."""
 
 
 class OutputError(WidthwiseError, RuntimeError):

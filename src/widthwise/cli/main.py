@@ -10,10 +10,12 @@ import click
 
 from .. import __version__
 from ..errors import WidthwiseError
+from .abc import abc
 from .demo import demo
 from .evaluate import evaluate
 from .findings import findings
 from .inspect import inspect
+from .limit import limit
 from .measure import measure
 from .plan import plan
 from .prune import prune
@@ -67,5 +69,17 @@ def _keep_freed_memory() -> None:
         mallopt(mmap_threshold, 2**28)
 
 
-for _command in (demo, evaluate, findings, inspect, measure, plan, prune, report, study):
+for _command in (
+    abc,
+    demo,
+    evaluate,
+    findings,
+    inspect,
+    limit,
+    measure,
+    plan,
+    prune,
+    report,
+    study,
+):
     main.add_command(_command)

@@ -1,0 +1,109 @@
+"""`widthwise abc`: what a parametrization does as the width grows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .drawings import check_place, drawing_options, save_drawing
+from .parametrizations import asked_parametrization, parametrization_options, title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from fractions import Fraction
+
+    from ..limits import Abc, Abcd, Classification
+
+
+@click.command(short_help="Say what a parametrization does at infinite width.")
+@parametrization_options(2)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["sgd", "adam"]),
+    default="sgd",
+    show_default=True,
+    help="Adam stands for all optimizers that work entry by entry.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+@drawing_options("Draw where it is among the stable, feature and kernel ones, for SGD.")
+def abc(
+    name: str | None,
+    layers: int,
+    a: str | None,
+    b: str | None,
+    c: str | None,
+    optimizer: Any,
+    as_json: bool,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Say whether networks of a parametrization learn features as they get wider.
+
+    NAME is sp, ntp, mfp, mup, up_s with a fraction for s, or muP as table3, table8 or table9 of
+    arXiv 2203.03466 has it. --a, --b and --c take comma-separated fractions, one for each layer
+    that has weights, the output last; with NAME they replace its own.
+
+    Example: widthwise abc --a=-1/2,0,1/2 --b=1/2,1/2,1/2 --c=0 --json
+    """
+    from ..limits import Abc, classify
+
+    asked = asked_parametrization(name, layers, {"a": a, "b": b, "c": c}, optimizer)
+    if out is not None and not isinstance(asked, Abc):
+        raise click.UsageError("the picture is of parametrizations for SGD; drop --optimizer adam")
+    check_place(out, force)
+    found = classify(asked)
+    title = title_of(name, (a, b, c))
+    if out is not None and isinstance(asked, Abc):
+        from ..limits.figures import draw_region
+
+        save_drawing(draw_region(asked, title), out)
+    if as_json:
+        click.echo(json.dumps(_as_json(asked, found, optimizer), allow_nan=False))
+    else:
+        _print(title, asked, found, optimizer)
+
+
+def _texts(values: Iterable[Fraction]) -> list[str]:
+    return [str(value) for value in values]
+
+
+def _as_json(parametrization: Abc | Abcd, found: Classification, optimizer: str) -> dict[str, Any]:
+    """Fractions as text: they are exact."""
+    letters = "abcd" if hasattr(parametrization, "d") else "abc"
+    return {
+        "optimizer": optimizer,
+        "hidden_layers": parametrization.hidden_layers,
+        **{letter: _texts(getattr(parametrization, letter)) for letter in letters},
+        **vars(found),
+        "r": str(found.r),
+        "r_layers": _texts(found.r_layers),
+    }
+
+
+def _print(title: str, parametrization: Abc | Abcd, found: Classification, optimizer: str) -> None:
+    """The exponents as powers of the width, and what they lead to."""
+    from rich.console import Console
+
+    from ..limits.sentences import power
+    from .show import WIDE, print_rows, say
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    hidden = parametrization.hidden_layers
+    say(console, f"{title}: {hidden} hidden layer{'s' * (hidden > 1)}, {optimizer}", style="bold")
+    exponents = zip(parametrization.a, parametrization.b, parametrization.c, strict=True)
+    rows = [
+        [str(layer) if layer <= hidden else "output", *(power(-x) for x in abc)]
+        for layer, abc in enumerate(exponents, start=1)
+    ]
+    for row, r in zip(rows, [*_texts(found.r_layers), "-"], strict=True):
+        row.append(r)
+    header = ["layer", "multiplier", "initial std", "learning rate", "r"]
+    print_rows(console, header, rows, [0] * len(header))
+    nothing = "not decided" if found.regime is None else found.regime
+    say(console, f"regime {nothing}, r = {found.r}")
+    say(console, found.explanation)

@@ -1,0 +1,79 @@
+"""Figures that commands write to a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import OutputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def drawing_options(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`-o` and `--force` of a command that draws."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        force = click.option("--force", is_flag=True, help="Replace the file of -o.")
+        path = click.Path(path_type=Path, dir_okay=False)
+        out = click.option(
+            "-o",
+            "--out",
+            callback=_drawing,
+            type=path,
+            metavar="FILE",
+            help=f"{what} .png or .svg.",
+        )
+        return out(force(command))
+
+    return add
+
+
+def check_place(path: Path | None, force: bool) -> None:
+    """See, before any work, that a figure may be written there.
+
+    Raises:
+        OutputError: The file is there and may not be replaced, or its folder is not there.
+    """
+    if path is not None and path.exists() and not force:
+        raise OutputError(f"{path} already exists; pass --force to replace it")
+    if path is not None and not path.parent.is_dir():
+        raise OutputError(f"the folder of {path} does not exist; make it first")
+
+
+def save_drawing(figure: Figure, path: Path) -> None:
+    """Write the figure, whole or not at all.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write the figure {path}: {error.strerror}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _drawing(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and value.suffix.lower() not in _SUFFIXES:
+        raise click.BadParameter(f"{str(value)!r} must end in .png, .svg or .pdf")
+    return value

@@ -1,0 +1,187 @@
+"""`widthwise limit`: networks beside what they become at infinite width."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .drawings import check_place, drawing_options, save_drawing
+from .parametrizations import asked_parametrization, parametrization_options, title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..limits import Case, Convergence, Rate
+
+
+@click.group(short_help="Set networks beside their infinite-width limits.")
+def limit() -> None:
+    """Set finite networks beside what they become as their width grows without bound.
+
+    Example: widthwise limit converge -o limits.png
+    """
+
+
+def _widths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """`64,256,1024` as numbers."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
+    return tuple(int(part) for part in parts)
+
+
+@limit.command(short_help="Fit how fast networks come near their limit.")
+@parametrization_options(1)
+@click.option("--activation", help="linear, tanh, relu or erf.  [default: tanh]")
+@click.option("--lr", type=float, help="Learning rate, to which the width is added. [default: 0.5]")
+@click.option("--steps", type=click.IntRange(1, 10_000), help="Steps of training.  [default: 12]")
+@click.option(
+    "--widths",
+    callback=_widths,
+    default="64,128,256,512,1024",
+    show_default=True,
+    metavar="LIST",
+    help="Ascending, at least two.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(2, 10_000),
+    default=16,
+    show_default=True,
+    help="Networks at each width.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The first."
+)
+@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+@drawing_options("Draw every run, the fits and the theory.")
+def converge(
+    widths: tuple[int, ...],
+    seeds: int,
+    seed: int,
+    as_json: bool,
+    out: Path | None,
+    force: bool,
+    **asked: Any,
+) -> None:
+    """Train small networks of several widths and fit how their distance to the limit falls.
+
+    NAME, --a, --b and --c are as of `widthwise abc`; without them, four standard cases: muP with
+    linear networks of one and of two hidden layers and with tanh, and NTP with tanh. The task is a
+    small one, four examples in two dimensions.
+
+    Example: widthwise limit converge mup --activation erf -o limits.png
+    """
+    from ..limits import converge as run
+
+    check_place(out, force)
+    cases = _cases(**asked)
+    found = [run(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
+    if out is not None:
+        from ..limits.rate_figures import draw_convergence
+
+        save_drawing(draw_convergence(found), out)
+    if as_json:
+        click.echo(json.dumps([_as_json(one) for one in found], allow_nan=False))
+    else:
+        _print(found)
+
+
+def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
+    from ..limits import Abc, Case, standard_cases, toy
+    from ..limits import activation as activation_of
+
+    exponents = {letter: asked[letter] for letter in "abc"}
+    if name is None and not any(exponents.values()):
+        source = click.get_current_context().get_parameter_source("layers")
+        changed = [f"--{key}" for key in ("activation", "lr", "steps") if asked[key] is not None]
+        changed += ["--layers"] if source == click.core.ParameterSource.COMMANDLINE else []
+        if changed:
+            raise click.UsageError(f"{' and '.join(changed)} must go with a parametrization")
+        return standard_cases()
+    parametrization = asked_parametrization(name, layers, exponents)
+    assert isinstance(parametrization, Abc)  # as the optimizer is SGD
+    phi = activation_of(asked["activation"] or "tanh")
+    given = {key: asked[key] for key in ("lr", "steps") if asked[key] is not None}
+    hidden = parametrization.hidden_layers
+    depth = [f"{hidden} layers"] if hidden > 1 else []
+    label = ", ".join([title_of(name, tuple(exponents.values())), *depth, phi.name])
+    return [Case(name=label, parametrization=parametrization, phi=phi, task=toy(**given))]
+
+
+def _as_json(found: Convergence) -> dict[str, Any]:
+    task = found.case.task
+    return {
+        "case": found.case.name,
+        "lr": task.lr,
+        "steps": task.steps,
+        "distance": _rate_as_json(found.distance),
+        "expected_slope": None if found.expected is None else str(found.expected),
+        "movement": _rate_as_json(found.movement),
+        "expected_movement_slope": str(found.expected_movement),
+        "limit_movement": found.limit_movement,
+        "limit_error": found.limit_error,
+    }
+
+
+def _rate_as_json(rate: Rate) -> dict[str, Any]:
+    return {
+        "widths": list(rate.widths),
+        "runs": rate.runs.tolist(),
+        "geometric_means": list(rate.sizes),
+        "slope": rate.slope.value,
+        "slope_standard_error": rate.slope.standard_error,
+        "slope_interval": list(rate.slope.interval()),
+    }
+
+
+def _print(found: Sequence[Convergence]) -> None:
+    """A row a case: distances, slopes, and whether the theory's is within the interval."""
+    from rich.console import Console
+
+    from .show import WIDE, print_rows, say
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    widths = found[0].distance.widths
+    say(console, "Distance of outputs from the limit", style="bold")
+    header = ["case", *(f"n={width}" for width in widths), "slope [95 %]", "theory"]
+    rows = []
+    for one in found:
+        sizes = [f"{size:.3g}" for size in one.distance.sizes]
+        rows.append([one.case.name, *sizes, _slope(one.distance), _theory(one)])
+    print_rows(console, header, rows, [0] * len(header))
+    say(console, "\nMovement of the last features in training", style="bold")
+    header = ["case", *(f"n={width}" for width in widths), "limit", "slope [95 %]", "theory"]
+    rows = []
+    for one in found:
+        sizes = [f"{size:.3g}" for size in one.movement.sizes]
+        limit_ = f"{one.limit_movement:.3g}"
+        slope = str(one.expected_movement)
+        rows.append([one.case.name, *sizes, limit_, _slope(one.movement), slope])
+    print_rows(console, header, rows, [0] * len(header))
+    for one in found:
+        if one.limit_error > 0.1 * one.distance.sizes[-1]:
+            say(
+                console,
+                f"{one.case.name}: the limit itself is known to {one.limit_error:.1g} only, so "
+                "that distances near that say nothing",
+            )
+
+
+def _slope(rate: Rate) -> str:
+    low, high = rate.slope.interval()
+    value, low, high = (round(x, 2) + 0.0 for x in (rate.slope.value, low, high))  # no -0.00
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _theory(found: Convergence) -> str:
+    """The expected slope, and whether the interval holds it."""
+    if found.expected is None:
+        return "not known"
+    held = "within" if found.distance.agrees_with(float(found.expected)) else "outside"
+    return f"{found.expected}, {held}"

@@ -1,0 +1,144 @@
+"""`widthwise limit converge`: tables, JSON, the figure, and clean errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from widthwise.cli import main
+from widthwise.limits import converge, standard_cases
+from widthwise.limits.rate_figures import draw_convergence
+
+SMALL = ["--widths", "16,64", "--seeds", "4"]
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(main, ["limit", "converge", *(str(word) for word in words)])
+
+
+def test_four_standard_cases_are_fitted() -> None:
+    result = run(*SMALL)
+    assert result.exit_code == 0, result.output
+    first, second = result.stdout.split("\n\n")
+    assert first.startswith("Distance of outputs from the limit")
+    for text in (first, second):
+        for name in ("muP, linear", "muP, tanh", "muP, 2 layers, linear", "NTP, tanh"):
+            assert name in text
+    assert first.count("-1/2, within") + first.count("-1/2, outside") == 4
+
+
+def test_json_has_every_run_and_both_slopes() -> None:
+    result = run("ntp", "--activation", "erf", "--steps", 3, "--lr", 0.2, *SMALL, "--json")
+    (found,) = json.loads(result.stdout)
+    assert (found["case"], found["lr"], found["steps"]) == ("NTP, erf", 0.2, 3)
+    assert (found["expected_slope"], found["expected_movement_slope"]) == ("-1/2", "-1/2")
+    for rate in (found["distance"], found["movement"]):
+        assert rate["widths"] == [16, 64]
+        assert [len(row) for row in rate["runs"]] == [4, 4]
+        low, high = rate["slope_interval"]
+        assert low < rate["slope"] < high
+    assert found["limit_movement"] == 0
+
+
+def test_the_seed_decides_everything() -> None:
+    words = ["mup", "--activation", "linear", *SMALL, "--json"]
+    assert run(*words).stdout == run(*words).stdout
+    assert run(*words).stdout != run(*words, "--seed", 99).stdout
+
+
+def test_exponents_may_be_given_and_a_power_that_is_not_known_is_not_named() -> None:
+    named = run("up_1/4", *SMALL, "--json")
+    given = run("--a=-1/4,1/2", "--b=1/4,1/4", "--c=0", *SMALL, "--json")
+    (one,), (other,) = json.loads(named.stdout), json.loads(given.stdout)
+    assert one["distance"] == other["distance"]
+    assert one["expected_slope"] is None
+    assert "not known" in run("up_1/4", *SMALL).stdout
+
+
+def test_a_rough_quadrature_is_confessed() -> None:
+    said = "the limit itself is known to"
+    assert said in run("mup", "--activation", "relu", "--widths", "64,4096", "--seeds", 2).stdout
+    assert said not in run("mup", "--activation", "tanh", *SMALL).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["sp", "--c=0"], 1, "an unstable parametrization has no limit. Unstable: "),
+        (["sp", "--c=2"], 1, "a trivial parametrization has nothing to follow"),
+        (["mup", "--layers", 2], 1, "grows super-exponentially with the steps"),
+        (["mup", "--layers", 3, "--activation", "linear"], 1, "at most 2 hidden layers; got 3"),
+        (["mup", "--layers", 0], 1, "1 to 1000 hidden layers"),
+        (["--a=0,0", "--b=0,1/2,0", "--c=1"], 1, "got 2 of a, 3 of b"),
+        (["--a=0,half", "--b=0,1/2", "--c=1"], 1, "must be a fraction"),
+        (["--a=0,0"], 2, "or all of --a, --b and --c"),
+        (["--lr", 1], 2, "--lr must go with a parametrization"),
+        (["--layers", 2], 2, "--layers must go with a parametrization"),
+        (["mup", "--activation", "gelu"], 1, "must be one of linear, relu, erf, tanh"),
+        (["mup", "--widths", "64"], 1, "at least two numbers above 0, ascending"),
+        (["mup", "--widths", "64,32"], 1, "ascending; got 64, 32"),
+        (["mup", "--widths", "64,many"], 2, "whole numbers with commas"),
+        (["mup", "--widths", "64,999999999"], 1, "at most 100,000,000 weights"),
+        (["mup", "--seeds", 1], 2, "2<=x<=10000"),
+        (["mup", "--lr", "nan"], 1, "lr must be above 0"),
+        (["mup", "--lr", 1000, "--activation", "linear"], 1, "training must stay finite"),
+        (["-o", "no/such/folder.png"], 1, "does not exist; make it first"),
+        (["-o", "figure.txt"], 2, "must end in .png"),
+    ],
+)
+def test_wrong_input_gets_one_clean_sentence(words: list[Any], code: int, said: str) -> None:
+    result = run(*words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+
+
+def test_a_figure_is_not_drawn_over_another(tmp_path: Path) -> None:
+    path = tmp_path / "figure.svg"
+    assert run("mup", "--activation", "linear", *SMALL, "-o", path).exit_code == 0
+    assert path.read_bytes().startswith(b"<?xml")
+    before = path.read_bytes()
+    again = run("mup", *SMALL, "-o", path)
+    assert (again.exit_code, path.read_bytes()) == (1, before)
+    assert "already exists; pass --force" in again.stderr
+
+
+def test_the_figure_shows_every_run_the_fits_and_the_theory() -> None:
+    found = [converge(case, widths=(16, 64), seeds=3) for case in standard_cases()]
+    figure = draw_convergence(found)
+    for axes, rates in zip(
+        figure.axes, ([x.distance for x in found], [x.movement for x in found]), strict=True
+    ):
+        drawn = [line for line in axes.lines if len(line.get_xdata()) == 6]
+        assert sorted(y for line in drawn for y in line.get_ydata()) == pytest.approx(
+            sorted(y for rate in rates for y in rate.runs.ravel())
+        )
+        low, high = axes.get_ylim()
+        assert all(low < y < high for line in axes.lines for y in line.get_ydata())
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        for label, rate in zip(labels, rates, strict=True):
+            shown = f"{round(rate.slope.value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
+            assert shown in label
+    theory = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    (line,) = theory
+    (x0, x1), (y0, y1) = line.get_data()
+    assert (y1 / y0) == pytest.approx((x1 / x0) ** -0.5)
+
+
+def test_the_document_says_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf8")
+    shown = re.findall(r"```console\n\$ widthwise (.*?)\n(.*?)```", text, re.DOTALL)
+    assert len(shown) == 2
+    for command, output in shown:
+        printed = CliRunner().invoke(main, command.split()).stdout
+        assert [line.rstrip() for line in printed.splitlines()] == output.splitlines()
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "limits.md", "exec"), {})
+    assert capsys.readouterr().out.split("\n") == [
+        *("0 1 1", "kernel", "[ 0.174 -0.448  0.692]", "True True", "")
+    ]

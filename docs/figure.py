@@ -15,6 +15,7 @@ from widthwise.study import Record, read_study
 ROOT = Path(__file__).parent.parent
 SHOWN = ("prose", "hellaswag", "arc_easy")  # of the demo: two that fall, and one at its floor
 COLUMNS = 3
+TOLD = {name: name for name in ("ppm", "activation+refit")} | {"random": "random control"}
 KEY = 24  # points above all panels, for what the colours mean
 
 
@@ -32,10 +33,13 @@ def draw(records: Sequence[Record], quantities: Sequence[str]) -> Figure:
         plot_quality([r for r in records if r.quantity == quantity], axes)
         axes.margins(y=0.1)
         axes.autoscale(axis="y")
-    told = [(CRITERION_STYLE["ppm"], "ppm"), (CRITERION_STYLE["random"], "random control")]
-    for place, (style, name) in enumerate(told):
-        x, y = 0.002 + 0.07 * place, 1 - 12 / height
-        figure.text(x, y, f"{style.glyph} {name}", color=style.color, size=10.5, va="center")
+    drawn = {record.criterion for record in records}
+    x = 0.002
+    for criterion, name in TOLD.items():
+        if criterion in drawn:
+            style, y = CRITERION_STYLE[criterion], 1 - 12 / height
+            figure.text(x, y, f"{style.glyph} {name}", color=style.color, size=10.5, va="center")
+            x += 0.049 + 0.007 * len(name)
     return figure
 
 

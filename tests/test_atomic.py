@@ -81,7 +81,7 @@ def test_a_full_disk_is_told_before_and_while_writing(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("widthwise.prune.checkpoint.write._copy_companions", full)
+    monkeypatch.setattr("widthwise.prune.checkpoint.write.copy_companions", full)
     with pytest.raises(OutputError, match="No space left on device"):
         prune_checkpoint(saved, tmp_path / "out", plan)
     assert names(tmp_path) == ["parent"]

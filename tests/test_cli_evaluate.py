@@ -73,7 +73,7 @@ EXPECTED = [
     (["--remove", "0.4"], "--remove must look like 40%; got '0.4'"),
     (["--remove", "100%"], "--remove must be below 100%"),
     (["--criterion", "best"], "criterion must be one of ppm, max_abs, vow, pon, l2, random"),
-    (["--criterion", "ppm,ppm_activation"], "ppm_activation needs calibration text"),
+    (["--criterion", "ppm,obs"], "ask for obs+refit"),
     (["--device", "banana"], "device banana cannot be used here: "),
     (["--device", "cuda:99"], "device cuda:99 cannot be used here: "),
 ]

@@ -17,11 +17,11 @@ from click.testing import CliRunner
 
 from widthwise.cli import main
 from widthwise.errors import OutputError, RunError
-from widthwise.study import Demo, DemoSettings, Record, load
+from widthwise.study import Demo, DemoSettings, Record, demo, load
 from widthwise.study.folder import locked
 
 QUANTITIES = 8  # parameters, bytes, prose and five tasks
-CELLS = 13 * QUANTITIES + 7 * 2  # of 13 networks; speed of dense and six widths
+CELLS = 19 * QUANTITIES + 7 * 2  # dense and six widths by two criteria and chance; seven speeds
 SMALL = ["--items", "2", "--dtype", "float32"]
 
 
@@ -34,6 +34,13 @@ def numbers(records: list[Record]) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> list[Record]:
+    """The records of an undisturbed demo, with the tokens of the command line."""
+    folder = tmp_path_factory.mktemp("whole")
+    return Demo(folder, _settings(tiny_checkpoint, tokens=DemoSettings.tokens)).run()
+
+
 @pytest.mark.demo
 def test_a_demo_prints_reports_and_keeps_a_checkpoint(
     tiny_checkpoint: Path, tmp_path: Path
@@ -44,8 +51,10 @@ def test_a_demo_prints_reports_and_keeps_a_checkpoint(
     records = load(out / "records.jsonl")
     assert len(records) == len({r.cell for r in records}) == CELLS
     assert {r.width for r in records} == {53, 47, 42, 37, 31, 26, 21}
+    assert {r.criterion for r in records} == {None, "ppm", "activation+refit", "random"}
     page = (out / "report.html").read_text(encoding="utf8")
     assert "<svg" in page
+    assert all(name in page for name in ("▶</span> activation+refit", "●</span> ppm"))
     assert "src=" not in page
     last = result.stdout.splitlines()[-1]
     folder = last.split('"')[1]
@@ -60,9 +69,8 @@ def test_a_demo_prints_reports_and_keeps_a_checkpoint(
 
 @pytest.mark.demo
 def test_killed_demos_go_on_and_end_with_the_same_records(
-    tiny_checkpoint: Path, tmp_path: Path
+    whole: list[Record], tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    whole = Demo(tmp_path / "whole", _settings(tiny_checkpoint)).run()
     out = tmp_path / "killed"
     for records_before_kill in (3, 40, 90):
         child = subprocess.Popen(
@@ -78,22 +86,39 @@ def test_killed_demos_go_on_and_end_with_the_same_records(
         child.wait()
         with open(file, "ab") as torn:
             torn.write(b'{"cell": "half a li')
-    resumed = Demo(out, _settings(tiny_checkpoint)).run()
+    resumed = Demo(out, _settings(tiny_checkpoint, tokens=DemoSettings.tokens)).run()
     assert len(resumed) == CELLS
     assert numbers(resumed) == numbers(whole)
 
 
 def _settings(model: Path, **changes: Any) -> DemoSettings:
-    small = {"items": 2, "dtype": "float32"}
+    small = {"items": 2, "tokens": 1024, "dtype": "float32"}
     return DemoSettings(model=str(model), **{**small, **changes})
 
 
 @pytest.mark.demo
-def test_the_same_items_meet_every_width(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    records = Demo(tmp_path / "out", _settings(tiny_checkpoint)).run()
+def test_the_same_items_meet_every_width(whole: list[Record]) -> None:
     for quantity in ("prose", "mmlu", "hellaswag"):
-        column = [r for r in records if r.quantity == quantity]
+        column = [r for r in whole if r.quantity == quantity]
         assert len({(r.n, r.floor, len(r.items)) for r in column}) == 1
+
+
+@pytest.mark.demo
+def test_a_folder_of_a_demo_without_calibration_is_gone_on_with(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "TASKS", ("prose",))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(demo, "CRITERIA", ("ppm",))
+        first = Demo(tmp_path, _settings(tiny_checkpoint)).run()
+        assert (
+            not {"tokens", "calibration"} & json.loads((tmp_path / "study.json").read_text()).keys()
+        )
+    found = Demo(tmp_path, _settings(tiny_checkpoint)).run()
+    assert numbers(found).items() > numbers(first).items()
+    assert {r.criterion for r in found} - {r.criterion for r in first} == {"activation+refit"}
+    with pytest.raises(RunError, match="begun with limit 2, not 3"):
+        Demo(tmp_path, _settings(tiny_checkpoint, items=3)).run()
 
 
 def test_a_folder_with_other_settings_is_not_mixed(tmp_path: Path) -> None:

@@ -36,8 +36,7 @@ GOOD: dict[str, Any] = {
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     size = draw(st.integers(1, 40))
-    width = draw(st.integers(1, size))
-    layer = st.sets(st.integers(0, size - 1), min_size=width, max_size=width)
+    layer = st.sets(st.integers(0, size - 1), min_size=1, max_size=size)
     keep = draw(st.lists(layer, min_size=1, max_size=4))
     return Plan(
         **{
@@ -70,6 +69,18 @@ def test_a_plan_prints_what_was_asked_and_got() -> None:
     assert "60 parameters of 100, 120 bytes of 200" in text
 
 
+def test_a_plan_of_unequal_layers_tells_their_widths() -> None:
+    plan = Plan(**{**GOOD, "keep": ((0, 2, 6), (1,), (0, 1, 2, 3, 4))})
+    assert plan.widths == (3, 1, 5)
+    assert not plan.uniform
+    assert (plan.width, plan.mean_width, plan.expansion_ratio) == (5, 3.0, 0.75)
+    assert "width 1 to 5 by layers, 3 in the mean, of 7, 0.750x of 1.750x, 57.1%" in str(plan)
+    assert "rounded" not in str(plan)  # the widths are not what the target was rounded to
+    even = Plan(**GOOD)
+    assert even.uniform
+    assert (even.width, even.mean_width, even.widths) == (3, 3.0, (3, 3))
+
+
 def test_a_plan_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Plan(**GOOD).criterion = "l2"  # type: ignore[misc]
@@ -80,7 +91,7 @@ BAD_KEEP = [
     (((0, 2, 6), (-1, 2, 3)), r"must be in \[0, 6\]; got -1 in layer 1"),
     (((0, 2, 6), (1, 1, 3)), "without duplicates; layer 1 does not"),
     (((2, 0, 6), (1, 2, 3)), "must ascend"),
-    (((0, 2, 6), (1, 2)), "layer 1 must keep as many neurons as layer 0"),
+    (((0, 2, 6), ()), "layer 1 must keep at least one neuron; got none"),
     (((), ()), "at least one"),
     ((), "at least one layer"),
     (((0, 2, 6.0), (1, 2, 3)), "whole numbers"),

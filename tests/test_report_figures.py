@@ -12,7 +12,7 @@ from report_records import TASKS, make_records, record, sweep_records
 
 from widthwise.errors import RunError
 from widthwise.findings import Front, FrontPoint, arrange
-from widthwise.prune.importance import CRITERIA
+from widthwise.prune.importance import CRITERIA, MOMENT_CRITERIA
 from widthwise.report import (
     CRITERION_STYLE,
     plot_cost,
@@ -154,11 +154,26 @@ def test_one_figure_takes_one_quantity() -> None:
 
 
 def test_every_criterion_has_a_style_of_its_own() -> None:
-    assert set(CRITERION_STYLE) == set(CRITERIA)
+    assert {*CRITERIA, *MOMENT_CRITERIA} <= set(CRITERION_STYLE)
     styles = [*CRITERION_STYLE.values(), style_of(None), OTHER_STYLE]
     for field in ("color", "marker", "glyph"):
         assert len({getattr(style, field) for style in styles}) == len(styles)
-    assert style_of("a new one") is OTHER_STYLE
+    assert style_of("a new one") is style_of("a new one+refit") is OTHER_STYLE
+
+
+def test_a_refit_looks_like_no_criterion_that_is_only_cut() -> None:
+    """By its marker, so also without colours; a seed has no look of its own."""
+    cut = {style_of(name).marker for name in (*CRITERIA, *MOMENT_CRITERIA)}
+    for name in (*CRITERIA, *MOMENT_CRITERIA):
+        refitted = style_of(f"{name}+refit")
+        assert refitted.marker not in cut
+        assert refitted.glyph != style_of(name).glyph
+        assert refitted is not OTHER_STYLE
+    assert style_of("random~7+refit") == style_of("random+refit") != style_of("random")
+    cut = [r for r in of("prose") if r.criterion != "random"]
+    for name in ("l2", "ppm", "random", "obs"):  # and it can be drawn
+        named = [replace(r, criterion=r.criterion and f"{name}+refit") for r in cut]
+        plot_quality(named, panel()[1])
 
 
 @pytest.mark.parametrize("page", ["#ffffff", "#15171a"])

@@ -46,6 +46,36 @@ def test_a_narrow_terminal_wraps_within_its_columns(
     assert printed.count("degrades") == verdicts.count("degrades")  # none is cut off
 
 
+def test_a_calibrated_criterion_fits_into_100_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network a row: what does not fit is left to the page, and no table comes in parts."""
+    for name, value in (("COLUMNS", "100"), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    renamed = {"ppm": "activation+refit"}
+    records = [
+        replace(
+            r,
+            criterion=r.criterion and renamed.get(r.criterion, r.criterion),
+            settings={**r.settings, "chance_corrected": 0.1},
+        )
+        for r in make_records()
+    ]
+    print_table(records)
+    printed = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out)
+    assert max(map(len, printed.splitlines())) <= 100
+    tasks = len(score_tables(records))
+    networks = len({(r.criterion, r.asked) for r in records})
+    heads = [line for line in printed.splitlines() if line.startswith("network ")]
+    assert len(heads) == tasks
+    assert all("verdict" in head for head in heads)
+    rows = [
+        line for line in printed.splitlines() if re.match(r"(dense|activ|random)\S* .* ± ", line)
+    ]
+    scored = [line for line in rows if re.search(r"degrades|floor|shown|improves|items", line)]
+    assert len(scored) == tasks * networks
+
+
 def test_columns_that_do_not_fit_come_below(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(width=30, highlight=False)
     header, rows = ["name", "first", "second", "third"], [["a", "1" * 9, "2" * 9, "3" * 12]]
@@ -67,6 +97,6 @@ def test_a_record_is_one_short_line() -> None:
         made["prose"], value=3.14e7, standard_error=1.2e6, unit="perplexity", floor=2941.0
     )
     said = "3.1e+07 ± 1.2e+06 perplexity  (floor 2,941)"
-    assert line_of(big) == f"{'dense':14} {'prose':10} {said}"
+    assert line_of(big) == f"{'dense':21} {'prose':10} {said}"
     gone = replace(big, value=None, reason="killed")
     assert line_of(gone).endswith("missing: killed")

@@ -216,7 +216,7 @@ def test_events_come_after_their_records_are_on_disk(tiny_checkpoint: Path, tmp_
         ({"widths": ("x",)}, TargetError, "must look like"),
         ({"criteria": ("ppm~3",)}, PlanError, "only random takes a seed"),
         ({"criteria": ("random~x",)}, PlanError, "only random takes a seed"),
-        ({"criteria": ("ppm_activation",)}, PlanError, "needs calibration text"),
+        ({"criteria": ("obs",)}, PlanError, r"obs without a refit .* ask for obs\+refit"),
         ({"workloads": ("3x2",), "rounds": 2}, RunError, "at least 5 rounds"),
         ({"models": "smollm2"}, RunError, "models must be a tuple; got 'smollm2'"),
         ({"models": (5,)}, RunError, "models must be names or folders; got 5"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,6 +45,57 @@ def test_biases_are_cut_with_their_neurons() -> None:
         expected = masked(model, plan)(tokens()).logits
         got = apply(model, plan)(tokens()).logits
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def ragged(plan: Plan, widths: tuple[int, ...] = (17, 41, 29)) -> Plan:
+    """The plan with other neurons, as many in each layer as is said."""
+    generator = torch.Generator().manual_seed(5)
+    orders = (torch.randperm(WIDTH, generator=generator)[:width] for width in widths)
+    return replace(plan, keep=tuple(tuple(sorted(order.tolist())) for order in orders))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_of_unequal_widths_are_padded_and_equal_masked(family: str) -> None:
+    model = tiny(family)
+    plan = ragged(make_plan(model, width=KEPT, align=1))
+    narrow = apply(model, plan)
+    with torch.no_grad():
+        expected = masked(model, plan)(tokens()).logits
+        got = narrow(tokens()).logits
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)  # float32, other order of sums
+    assert narrow.config.intermediate_size == 41
+    assert narrow.config.widthwise_widths == [17, 41, 29]
+    weight = narrow.model.layers[0].mlp.down_proj.weight
+    assert torch.equal(weight[:, :17], model.model.layers[0].mlp.down_proj.weight[:, plan.keep[0]])
+    assert not weight[:, 17:].any()
+    built = tiny(family, intermediate_size=41)
+    assert {n: p.shape for n, p in narrow.named_parameters()} == {
+        n: p.shape for n, p in built.named_parameters()
+    }
+    assert apply_(model, plan) is model
+    assert all(map(torch.equal, model.parameters(), narrow.parameters()))
+
+
+def test_padding_has_no_biases_and_gets_no_gradient() -> None:
+    model = tiny("llama", mlp_bias=True)
+    plan = ragged(make_plan(model, width=KEPT))
+    narrow = apply(model, plan)
+    with torch.no_grad():
+        expected = masked(model, plan)(tokens()).logits
+    got = narrow(tokens(), labels=tokens())
+    torch.testing.assert_close(got.logits, expected, rtol=1e-5, atol=1e-5)
+    got.loss.backward()
+    block = narrow.model.layers[0].mlp
+    for parameter in (block.gate_proj.weight, block.up_proj.weight, block.up_proj.bias):
+        assert not parameter[17:].any()
+        assert not parameter.grad[17:].any()
+    assert not block.down_proj.weight.grad[:, 17:].any()
+
+
+def test_what_is_cut_evenly_from_a_padded_model_does_not_state_its_widths(llama: Any) -> None:
+    padded = apply(llama, ragged(make_plan(llama, width=KEPT)))
+    assert not hasattr(apply(padded, make_plan(padded, width=11)).config, "widthwise_widths")
+    assert padded.config.widthwise_widths == [17, 41, 29]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -20,22 +20,24 @@ from .options import dtype_option, model_name, out_option, seed_option
     "widthwise-demo", "Folder of records, report and checkpoint; an interrupted demo goes on there."
 )
 @click.option(
-    "--items", type=click.IntRange(2, 1000), default=80, show_default=True, help="Questions a task."
+    "--items", type=click.IntRange(2, 1000), default=60, show_default=True, help="Questions a task."
 )
 @seed_option("Of samples, control and order.")
 @dtype_option
 def demo(model: str, out: Path, **settings: Any) -> None:
-    """Show what MODEL knows and costs at seven widths, by criterion ppm and by chance.
+    """Show what MODEL knows and costs at seven widths: ppm, activation+refit, and chance.
 
     MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
     id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
     """
     from ..report import write_page
-    from ..study import Demo, DemoSettings
+    from ..study import Demo, DemoSettings, calibration_notes
     from .show import print_table, run
 
     study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
     print_table(records)
+    for note in calibration_notes(records):
+        click.echo(note, err=True)
     title = f"How wide should {study.model_name} be?"
     write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
     folder = study.keep_checkpoint(command=shlex.join(["widthwise", *sys.argv[1:]]))

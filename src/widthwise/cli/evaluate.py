@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ from typing import Any
 import click
 
 from ..evaluate import BACKENDS, SUITES
-from ..prune import CRITERIA
 from .options import (
     asked_widths,
+    calibration_of,
+    calibration_options,
+    criteria_help,
     data_option,
     device_option,
     dtype_option,
@@ -65,9 +66,9 @@ def _points(value: str) -> float:
     metavar="LIST",
     default="ppm",
     show_default=True,
-    help=f"How neurons are scored: {', '.join(c for c in CRITERIA if c != 'ppm_activation')}. "
-    "random is always measured beside them.",
+    help=criteria_help("scored"),
 )
+@calibration_options
 @click.option(
     "--limit",
     "limits",
@@ -107,10 +108,11 @@ def evaluate(
     random pruning. Prints a table; writes records.jsonl, items/*.parquet and report.html.
     """
     from ..report import write_page
-    from ..study import Sweep, SweepSettings
+    from ..study import Sweep, SweepSettings, calibration_notes
     from .show import print_table, run
 
     data, limits = options.pop("data"), options.pop("limits")
+    options["calibration"] = calibration_of(options)
     settings = SweepSettings(
         model=model,
         widths=asked_widths(to, remove),
@@ -124,8 +126,10 @@ def evaluate(
         raise click.UsageError("--criterion chooses neurons of a width: add --to or --remove.")
     study, records = run(partial(Sweep, out, settings))
     title = f"What {study.parent.checkpoint.name} knows"
-    write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
+    write_page(records, out / "report.html", title=title, settings=study.settings.stored)
     print_table(records)
+    for note in calibration_notes(records):
+        click.echo(note, err=True)
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")
     missing = [record for record in records if record.value is None]

@@ -8,11 +8,11 @@ from dataclasses import asdict
 import click
 
 from ..arch import counts_at, default_alignment
-from ..prune import Checkpoint, inspect_refit, locate
+from ..prune import Checkpoint, inspect_healing, inspect_refit, locate
 
 
 @click.command(
-    short_help="Print exact costs, and check a refit.",
+    short_help="Print exact costs, and check a refit or a healing.",
     epilog="Example: widthwise inspect smollm2 --context 2048",
 )
 @click.argument("model")
@@ -21,8 +21,9 @@ from ..prune import Checkpoint, inspect_refit, locate
 def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
     """Print MODEL's GLU blocks and exact costs as JSON.
 
-    Of a checkpoint that says it was refitted, the weights of down_proj are read and compared with
-    its record; otherwise no weights are read.
+    Of a checkpoint that says it was refitted or healed, weights are read and compared with its
+    record; otherwise none are. Of a padded checkpoint, `widths` are those of its
+    layers; counts are of the checkpoint as it stands, padding included.
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
@@ -36,11 +37,17 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "hidden_size": architecture.hidden_size,
             "intermediate_size": architecture.intermediate_size,
             "fused_gate_up": architecture.fused,
+            "widths": None if _is_uniform(checkpoint) else list(checkpoint.widths),
             "default_alignment": default_alignment(architecture.intermediate_size),
             "counts": [
                 asdict(counts_at(architecture, width, context=context))
                 for width in (architecture.intermediate_size, *widths)
             ],
             "refit": inspect_refit(checkpoint),
+            "healing": inspect_healing(checkpoint),
         }
     click.echo(json.dumps(summary, indent=2))
+
+
+def _is_uniform(checkpoint: Checkpoint) -> bool:
+    return len(set(checkpoint.widths)) == 1

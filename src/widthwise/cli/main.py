@@ -14,6 +14,7 @@ from .abc import abc
 from .demo import demo
 from .evaluate import evaluate
 from .findings import findings
+from .heal import heal
 from .inspect import inspect
 from .limit import limit
 from .measure import measure
@@ -74,6 +75,7 @@ for _command in (
     demo,
     evaluate,
     findings,
+    heal,
     inspect,
     limit,
     measure,

@@ -169,3 +169,51 @@ def plan_request(options: dict[str, Any]) -> dict[str, Any]:
     passed = (*_TARGETS, "criterion", "seed", "paper_widths", "dtype", "tokens")
     align = 1 if options["exact"] else options["align"]
     return {"align": align, **{name: options[name] for name in passed}}
+
+
+def calibration_options(command: Command) -> Command:
+    """`--calibration` and `--tokens` of a study; `calibration_of` reads them."""
+    text = click.option(
+        "--calibration",
+        metavar="TEXT",
+        help="Text that activation and +refit go by: a file or folder, or a data set of the hub. "
+        "Default: embedded text.",
+    )
+    tokens = click.option(
+        "--tokens",
+        type=click.IntRange(min=1024),
+        default=65_536,
+        show_default=True,
+        help="Most tokens of the calibration text; half of them are held out.",
+    )
+    return text(tokens(command))
+
+
+def calibration_of(options: dict[str, Any]) -> str | None:
+    """The calibration text of a study, a file by its whole path.
+
+    Raises:
+        click.UsageError: No criterion goes by what was given.
+    """
+    from ..study.network import is_calibrated
+
+    context = click.get_current_context()
+    typed = click.core.ParameterSource.COMMANDLINE
+    names = ("calibration", "tokens")
+    given = [f"--{name}" for name in names if context.get_parameter_source(name) == typed]
+    if given and not any(map(is_calibrated, options["criteria"])):
+        raise click.UsageError(
+            f"{given[0]} goes with a criterion that is calibrated, such as activation+refit."
+        )
+    text: str | None = options["calibration"]
+    path = None if text is None else Path(text).expanduser()
+    return str(path.resolve()) if path is not None and path.exists() else text
+
+
+def criteria_help(done: str) -> str:
+    """What `--criterion` of a study takes."""
+    return (
+        f"How neurons are {done}: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}; with +refit "
+        "(activation+refit) down_proj is refitted as well; obs and ppm_activation only so. random "
+        "is always measured beside them."
+    )

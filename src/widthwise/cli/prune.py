@@ -5,12 +5,37 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ..prune import Plan, Refit, check_free, prune_checkpoint, refit, shard_limit, stored_dtype
+from ..errors import RunError
+from ..prune import (
+    Allocation,
+    Checkpoint,
+    Plan,
+    Refit,
+    allowed_widths,
+    apply,
+    check_compact,
+    check_free,
+    locate,
+    make_plan,
+    per_layer,
+    prune_checkpoint,
+    refit,
+    shard_limit,
+    stored_dtype,
+)
+from ..prune.calibrating import opened
 from .options import plan_options, plan_request, planned, planning_options_given
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU blocks on
+_TIMED_WIDTHS = 5
 
 
 @click.command(
@@ -31,6 +56,21 @@ from .options import plan_options, plan_request, planned, planning_options_given
     "--one-pass", is_flag=True, help="Refit on activations of the dense model: quicker, worse."
 )
 @click.option(
+    "--per-layer",
+    "layout",
+    type=click.Choice(["padded", "compact"]),
+    help="Give each layer its own width, by measured losses, all together within the cost of the "
+    "width asked for. padded: stored at the widest, with zeros, loads anywhere. compact: stored as "
+    "they are, loads with trust_remote_code=True.",
+)
+@click.option(
+    "--under",
+    type=click.Choice(["parameters", "latency"]),
+    default="parameters",
+    show_default=True,
+    help=f"The cost that --per-layer keeps within; latency is timed here, on {_WORKLOAD} tokens.",
+)
+@click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
 )
 @click.option("--max-shard-size", default="5GB", show_default=True, help="Largest weight file.")
@@ -40,6 +80,8 @@ def prune(
     plan_file: Path | None,
     refitting: bool | None,
     one_pass: bool,
+    layout: Literal["padded", "compact"] | None,
+    under: str,
     out: Path,
     max_shard_size: str,
     force: bool,
@@ -49,7 +91,7 @@ def prune(
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
-    _check_usage(plan_file, refitting, one_pass)
+    _check_usage(plan_file, refitting, one_pass, layout)
     shard_limit(max_shard_size)  # what is cheap to refuse is refused before neurons are chosen
     stored_dtype(options["dtype"])
     check_free(out, force=force)
@@ -57,16 +99,13 @@ def prune(
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    done = None
-    with console.status("calibrating" if refitting else "choosing neurons"):
-        if refitting:
-            done = _refitted(model, options, one_pass)
-            plan = done.plan
-        else:
+    done = _refitted(model, options, one_pass, layout, under, console) if refitting else None
+    if done:
+        plan = done.plan
+    else:
+        with console.status("choosing neurons"):
             plan = Plan.load(plan_file) if plan_file else planned(model, options)
-    click.echo(plan, err=True)
-    if done and done.warning:
-        click.echo(f"Warning: {done.warning}", err=True)
+    _tell(plan, done, layout)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("writing", total=plan.parent_bytes)
         folder = prune_checkpoint(
@@ -75,6 +114,7 @@ def prune(
             plan,
             dtype=options["dtype"],
             max_shard_size=max_shard_size,
+            layout=layout or "padded",
             force=force,
             command=shlex.join(["widthwise", *sys.argv[1:]]),
             progress=lambda count: bar.advance(task, count),
@@ -83,19 +123,87 @@ def prune(
     click.echo(folder)
 
 
-def _refitted(model: str, options: dict[str, Any], one_pass: bool) -> Refit:
+def _tell(plan: Plan, done: Refit | None, layout: str | None) -> None:
+    click.echo(plan, err=True)
+    if layout != "compact" and not plan.uniform:
+        click.echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
+    if done and done.warning:
+        click.echo(f"Warning: {done.warning}", err=True)
+
+
+def _refitted(
+    model: str,
+    options: dict[str, Any],
+    one_pass: bool,
+    layout: str | None,
+    under: str,
+    console: Console,
+) -> Refit:
     from transformers.utils import logging
 
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
-    request = plan_request(options)
-    return refit(model, text=options["calibration"], sequential=not one_pass, **request)
+    request, text, widths = plan_request(options), options["calibration"], None
+    if layout:
+        with console.status("measuring layers"):
+            found = _allocated(model, request, text, layout, under)
+        click.echo(found, err=True)
+        widths = found.widths
+    with console.status("calibrating"):
+        return refit(model, text=text, sequential=not one_pass, widths=widths, **request)
 
 
-def _check_usage(plan_file: Path | None, refitting: bool | None, one_pass: bool) -> None:
+def _allocated(
+    model: str, request: dict[str, Any], text: str | None, layout: str, under: str
+) -> Allocation:
+    """Widths by layers; what a compact checkpoint cannot be made of is refused before."""
+    path, name = locate(model)
+    with Checkpoint(path, name) as checkpoint:
+        if layout == "compact":
+            check_compact(checkpoint)
+    costs = _nanoseconds(path, request) if under == "latency" else None
+    return per_layer(model, text=text, costs=costs, **request)
+
+
+def _nanoseconds(path: Path, request: dict[str, Any]) -> dict[int, int]:
+    """Time of one GLU block at a few widths for the prompt and the new tokens of a workload."""
+    from ..measure import measure_blocks, workload
+
+    of_plan = ("criterion", "seed", "tokens")
+    shape = {name: value for name, value in request.items() if name not in of_plan}
+    allowed, work = allowed_widths(path, **shape), workload(_WORKLOAD)
+    last = len(allowed) - 1
+    some = [allowed[last * i // (_TIMED_WIDTHS - 1)] for i in range(_TIMED_WIDTHS)]
+    with opened(path) as (dense, _):
+        models = {str(width): _at(dense, width) for width in dict.fromkeys(some)}
+        measured = measure_blocks(models, work)
+    found = {}
+    for cost in measured:
+        if cost.reason:
+            raise RunError(cost.reason)
+        seconds = median(cost.prefill_sec) + work.new_tokens * median(cost.decode_sec)
+        found[int(cost.model)] = round(1e9 * seconds)
+    return found
+
+
+def _at(dense: Any, width: int) -> Any:
+    """A model of this width, whichever its neurons."""
+    if width == dense.config.get_text_config().intermediate_size:
+        return dense
+    return apply(dense, make_plan(dense, width=width, align=1, criterion="random"))
+
+
+def _check_usage(
+    plan_file: Path | None, refitting: bool | None, one_pass: bool, layout: str | None
+) -> None:
     if plan_file is not None and (given := planning_options_given()):
         raise click.UsageError(f"--plan already holds every choice; drop {' and '.join(given)}.")
     if refitting and plan_file is not None:
         raise click.UsageError("--refit chooses neurons as it goes; drop --plan.")
     if one_pass and not refitting:
         raise click.UsageError("--one-pass is a way to refit; pass --refit.")
+    if layout and not refitting:
+        raise click.UsageError("--per-layer goes by what refitted layers lose; pass --refit.")
+    source = click.get_current_context().get_parameter_source("under")
+    if not layout and source == click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--under is a budget for --per-layer; pass --per-layer.")

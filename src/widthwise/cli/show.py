@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WIDE = 400  # columns of what is no terminal: more than any table takes
 _GAP = 2  # spaces between two columns
+_NAME = len("activation+refit 2.4x")  # columns of a network's name in a line
 _KEY = (
     "Scores and speeds ± one standard error; differences and ratios with 95 % intervals; of "
     "perplexities a difference is a ratio (x 2.31)."
@@ -116,16 +117,16 @@ def line_of(record: Record) -> str:
 
     name = f"{record.criterion} {record.asked}" if record.criterion else "dense"
     if record.value is None:
-        return f"{name:14} {record.quantity:10} missing: {record.reason}"
+        return f"{name:{_NAME}} {record.quantity:10} missing: {record.reason}"
     if record.unit == "sec":
-        return f"{name:14} {record.quantity:10} {milliseconds(record)}"
+        return f"{name:{_NAME}} {record.quantity:10} {milliseconds(record)}"
     value = f"{record.value:,.0f}"
     if record.unit not in ("count", "bytes"):
         value = number(record.value, record.unit)
     error = record.standard_error
     error_text = "" if error is None else f" ± {number(error, record.unit)}"
     floor = "" if record.floor is None else f"  (floor {number(record.floor, record.unit)})"
-    return f"{name:14} {record.quantity:10} {value}{error_text} {record.unit}{floor}"
+    return f"{name:{_NAME}} {record.quantity:10} {value}{error_text} {record.unit}{floor}"
 
 
 def print_table(records: list[Record]) -> None:
@@ -134,6 +135,7 @@ def print_table(records: list[Record]) -> None:
 
     from ..report import (
         BESIDE_CONTROL,
+        CHANCE_CORRECTED,
         COLUMNS,
         answer,
         filled,
@@ -153,8 +155,9 @@ def print_table(records: list[Record]) -> None:
     for task in tables:
         say(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
         shown = filled([task])
-        if sum(widths[i] + _GAP for i in shown) > console.width:
-            shown = [i for i in shown if COLUMNS[i] != BESIDE_CONTROL]  # the page has it
+        for spare in (BESIDE_CONTROL, CHANCE_CORRECTED):  # the page has them
+            if sum(widths[i] + _GAP for i in shown) - _GAP > console.width:
+                shown = [i for i in shown if COLUMNS[i] != spare]
         cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]
         print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
     notes = [f"\n{_KEY}", *missing_notes(records), "", *answer(records)]

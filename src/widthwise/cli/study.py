@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..evaluate import SUITES
-from ..prune import CRITERIA
 from .options import (
     asked_widths,
+    calibration_of,
+    calibration_options,
+    criteria_help,
     data_option,
     device_option,
     dtype_option,
@@ -50,9 +52,9 @@ def _seeds(value: str) -> tuple[int, ...]:
     metavar="LIST",
     default="ppm",
     show_default=True,
-    help=f"How neurons are chosen: {', '.join(c for c in CRITERIA if c != 'ppm_activation')}. "
-    "random is always measured beside them.",
+    help=criteria_help("chosen"),
 )
+@calibration_options
 @click.option(
     "--suite",
     "tasks",
@@ -153,6 +155,7 @@ def _settings(models: tuple[str, ...], options: dict[str, Any]) -> StudySettings
         "limit": limits.pop("", None),
         "limits": limits,
         "data": None if data is None else str(data.resolve()),
+        "calibration": calibration_of(options),
     }
     preset = told.pop("preset")
     if preset is None:

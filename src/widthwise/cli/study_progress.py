@@ -49,10 +49,12 @@ class _Display:
 
     def on_event(self, event: Event) -> None:
         """Move the bars, and say what went wrong."""
+        from ..study.calibrated import CALIBRATING
         from ..study.engines import Again, Done, Failed, Shared
 
         if isinstance(event, Shared):
-            self._move(event.worker, event.job.key, event.job.label, event.share)
+            label = event.text if event.text.startswith(CALIBRATING) else event.job.label
+            self._move(event.worker, event.job.key, label, event.share)
         elif isinstance(event, Again):
             text = f"{event.job.label}: {event.reason}; attempt {event.attempt}"
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -87,7 +89,7 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
     from transformers.utils import logging
 
     from ..report import write_report
-    from ..study import Study, read_study
+    from ..study import Study, calibration_notes, read_study
 
     quiet: Any = logging.disable_progress_bar  # ours are the ones to look at
     quiet()
@@ -110,6 +112,8 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
                 "interrupted; the same command goes on where it was"
             ) from None
     print_study(records)
+    for note in calibration_notes(records):
+        click.echo(note, err=True)
     write_report([read_study(out)], out / "report.html")
     return records
 
@@ -155,6 +159,8 @@ def print_plan(study: Study) -> None:
         f"At least {_time(least)} on one {ceilings.name} ({dtype}), if it did nothing but compute "
         "and move bytes at its measured limits; texts at their longest.",
     )
+    for sentence in study.to_calibrate:
+        say(console, f"{sentence}: that time comes on top.")
     if (pace := study.pace(ceilings)) is not None:
         say(console, f"At the pace of what is measured here already: {_time(pace * least)}.")
     memory = max(piece.memory_bytes for piece in pieces)

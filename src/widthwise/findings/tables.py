@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..stats import Correlation
-from ..study.network import CONTROL
+from ..study.network import CONTROL, is_control
 from .chance import Widths
 from .fronts import MEAN
 from .grid import Grid
@@ -232,7 +232,7 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     None where there are none.
     """
     chance = {(p.first, p.second): p for p in pairs if p.criterion == CONTROL}
-    own = [p for p in pairs if p.criterion != CONTROL and not p.criterion.startswith(f"{CONTROL}~")]
+    own = [p for p in pairs if not is_control(p.criterion)]
     own = own or list(pairs)
     sound = [p for p in own if not p.reading and p.correlation.pearson is not None]
     ranked = sorted(sound, key=lambda p: -abs(p.correlation.pearson or 0.0))

@@ -5,6 +5,7 @@ from .calibrating import Calibration, calibrate
 from .calibration import activation_norms
 from .checkpoint import (
     Checkpoint,
+    check_compact,
     check_free,
     inspect_refit,
     loaded,
@@ -13,19 +14,24 @@ from .checkpoint import (
     write_pruned,
 )
 from .fitting import LayerFit
+from .healing import Healing, HealSettings, distil, heal, inspect_healing
 from .importance import CALIBRATED, CRITERIA, MOMENT_CRITERIA
 from .nested import Nested
 from .plan import Plan
 from .refitting import Refit, refit, refits
 from .scoring import ModelWeights, Selection, fingerprint, select, target_of
+from .sensitivity import Allocation, allowed_widths, per_layer
 from .surgery import apply, apply_
 
 __all__ = [
     "CALIBRATED",
     "CRITERIA",
     "MOMENT_CRITERIA",
+    "Allocation",
     "Calibration",
     "Checkpoint",
+    "HealSettings",
+    "Healing",
     "LayerFit",
     "ModelWeights",
     "Nested",
@@ -33,15 +39,21 @@ __all__ = [
     "Refit",
     "Selection",
     "activation_norms",
+    "allowed_widths",
     "apply",
     "apply_",
     "calibrate",
+    "check_compact",
     "check_free",
+    "distil",
     "fingerprint",
+    "heal",
+    "inspect_healing",
     "inspect_refit",
     "loaded",
     "locate",
     "make_plan",
+    "per_layer",
     "prune_checkpoint",
     "refit",
     "refits",

@@ -10,7 +10,15 @@ from ..arch import Target
 from ..errors import PlanError, TargetError
 from .calibrating import Calibration, Source
 from .calibration import norms_of_text
-from .checkpoint import Checkpoint, Output, Progress, locate, stored_dtype, write_pruned
+from .checkpoint import (
+    Checkpoint,
+    Layout,
+    Output,
+    Progress,
+    locate,
+    stored_dtype,
+    write_pruned,
+)
 from .importance import MOMENT_CRITERIA
 from .plan import Plan
 from .refitting import Refit, plan_by_moments
@@ -108,6 +116,7 @@ def prune_checkpoint(
     *,
     dtype: str | None = None,
     max_shard_size: str | int = "5GB",
+    layout: Layout = "padded",
     force: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
@@ -121,6 +130,9 @@ def prune_checkpoint(
         plan: From `make_plan`, or loaded with `Plan.load`.
         dtype: `"float32"`, `"float16"` or `"bfloat16"` for the result; None keeps the parent's.
         max_shard_size: Largest weight file (`"5GB"`, `"500MB"`, or bytes).
+        layout: Of a plan with layers of unequal widths. `"padded"`: zeros up to the widest, a
+            plain checkpoint that costs what the widest costs. `"compact"`: each layer in its own
+            size, for `from_pretrained(..., trust_remote_code=True)` only.
         force: Replace `out` if it exists.
         command: Command line to quote in the model card.
         progress: Called with the bytes read since the last call.
@@ -131,8 +143,11 @@ def prune_checkpoint(
         The absolute path of `out`, for `AutoModelForCausalLM.from_pretrained`.
 
     Raises:
-        PlanError, CheckpointError, OutputError, TargetError: as their messages say.
+        PlanError, CheckpointError, OutputError, TargetError, UnsupportedModelError: as their
+            messages say.
     """
+    if layout not in ("padded", "compact"):
+        raise PlanError(f"layout must be padded or compact; got {layout!r}")
     shard_bytes = shard_limit(max_shard_size)
     path, name = locate(str(model))
     with Checkpoint(path, name) as checkpoint:
@@ -143,6 +158,7 @@ def prune_checkpoint(
             Output(
                 dtype=stored_dtype(dtype),
                 max_shard_bytes=shard_bytes,
+                layout=layout,
                 force=force,
                 command=command,
             ),

@@ -206,12 +206,12 @@ def opened(model: str | Path | nn.Module) -> Iterator[tuple[nn.Module, Weights]]
     with Checkpoint(path, name) as checkpoint:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         kinds = {checkpoint.tensors[each].spec.dtype for each in checkpoint.architecture.cuts}
-        dtype = torch.bfloat16 if kinds == {"BF16"} and _has_bfloat16(device) else torch.float32
+        dtype = torch.bfloat16 if kinds == {"BF16"} and has_bfloat16(device) else torch.float32
         module = loaded(path, lambda p: AutoModelForCausalLM.from_pretrained(p, dtype=dtype))
         yield module.to(device), checkpoint
 
 
-def _has_bfloat16(device: str) -> bool:
+def has_bfloat16(device: str) -> bool:
     """Whether bfloat16 is multiplied in hardware."""
     import torch
 

@@ -42,7 +42,7 @@ class Moments:
 
         neurons, exact = rows.shape[1], rows.dtype == torch.bfloat16
         rows = rows.float()
-        with _bfloat16_products() if exact else nullcontext():
+        with bfloat16_products() if exact else nullcontext():
             for start in range(0, neurons, _PANEL):
                 stop = min(start + _PANEL, neurons)
                 self._total[start:, start:stop].addmm_(rows[:, start:].T, rows[:, start:stop])
@@ -82,7 +82,7 @@ class Moments:
 
 
 @contextmanager
-def _bfloat16_products() -> Iterator[None]:
+def bfloat16_products() -> Iterator[None]:
     """float32 matrices are multiplied by units for bfloat16, where there are any.
 
     Sums stay float32. Of numbers that come from bfloat16 the products are exact, and take a third

@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..arch import Cut, Target, resolve
 from ..errors import PlanError
 from .plan import Plan
-from .scoring import ModelWeights, Selection, check_finite, fingerprint, plan_of, score_layer
+from .scoring import (
+    ModelWeights,
+    Selection,
+    check_finite,
+    down_name,
+    fingerprint,
+    plan_of,
+    score_layer,
+)
 from .surgery import cut_tensor, set_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from .refitting import Refit
 
 Model = TypeVar("Model", bound="nn.Module")
 
@@ -41,7 +51,11 @@ class Nested(Generic[Model]):
     number the neurons by their new places. `close` puts every bit back where it was, and
     `at(intermediate_size)` does so for its duration.
 
-    Weights changed inside `at` (training) are changed in the model. Gradients made there belong
+    Widths that were refitted, or chosen by moments, come by `sort_by`: gate and up are views then
+    as well, and down_proj is the refit's own weight, in its own memory.
+
+    Weights changed inside `at` (training) are changed in the model, but for a refit's down_proj,
+    whose changes end with the width. Gradients made there belong
     to parameters of that width, which end with it.
 
     The columns of down are left strided: on the CPU a product with them takes as long as with a
@@ -76,6 +90,7 @@ class Nested(Generic[Model]):
         self._stands = {name: self._own_order[0] for name in architecture.cuts}
         self._orders: tuple[Tensor, ...] | None = None
         self._selection: Selection | None = None
+        self._cuts: dict[int, Plan | Refit] = {}
         self._whole: dict[str, nn.Parameter] = {}
         self._at: int | None = None
         self._closed = False
@@ -103,7 +118,7 @@ class Nested(Generic[Model]):
         self._check_free("sort")
         # The width is not used: a selection also checks criterion and seed.
         self._selection = Selection(target=Target("width", "1"), criterion=criterion, seed=seed)
-        self._orders = None
+        self._orders, self._cuts = None, {}
         self._arrange(self._own_order)  # of equal scores the lower index of the dense model is kept
         scores = [
             score_layer(self._weights, layer, criterion, seed, activation_norms)
@@ -113,14 +128,46 @@ class Nested(Generic[Model]):
         self._orders = tuple(orders)  # as `keep_highest`
         self._arrange(self._orders)
 
+    def sort_by(self, cuts: Sequence[Plan | Refit]) -> None:
+        """Order the neurons by plans or refits that were made, one a width; no others can be taken.
+
+        Logits at a width are those of `apply(model, plan)`, or `apply(model, refit.plan, refit)`.
+
+        Args:
+            cuts: Of one criterion, as of `refits`: what a width keeps a larger one keeps as well.
+
+        Raises:
+            PlanError: A plan of other weights, none, two of one width, or sets that do not nest;
+                closed, or inside `at`. The neurons then stand as they stood.
+        """
+        self._check_free("sort")
+        found = {_plan_of(cut).width: cut for cut in cuts}
+        plans = [_plan_of(found[width]) for width in sorted(found)]
+        if not plans or len(found) < len(cuts):
+            raise PlanError("neurons are sorted by one plan or more, each of another width")
+        if not all(plan.uniform for plan in plans):
+            raise PlanError("neurons are sorted by plans of one width in all layers")
+        if any(plan.fingerprint != self._fingerprint for plan in plans):
+            raise PlanError("a plan to sort by was made for other GLU weights than the model's")
+        layers = range(self._weights.architecture.layers)
+        orders = tuple(_nested_order(plans, layer) for layer in layers)
+        self._orders, self._selection, self._cuts = orders, None, found
+        self._arrange(orders)
+
     def plan(self, width: int) -> Plan:
-        """The plan whose cut `at(width)` shows: `make_plan(model, width=width, align=1, ...)`.
+        """The plan whose cut `at(width)` shows: `make_plan(model, width=width, align=1, ...)`, or
+        one of those that `sort_by` was given.
 
         Raises:
             TargetError: The width is not a whole number in [1, intermediate_size - 1].
-            PlanError: Not sorted yet, or closed.
+            PlanError: Not sorted yet, sorted by plans of other widths, or closed.
         """
         self._check_open()
+        if self._cuts:
+            if width not in self._cuts:
+                known = ", ".join(map(str, sorted(self._cuts)))
+                raise PlanError(f"neurons are sorted by plans of width {known}; got {width}")
+            return _plan_of(self._cuts[width])
         if self._orders is None or self._selection is None:
             raise PlanError("neurons must be sorted before a width is taken; call sort(criterion)")
         architecture, selection = self._weights.architecture, self._selection
@@ -219,8 +266,19 @@ class Nested(Generic[Model]):
             _bring_up(whole.detach(), cut, plan, back=False)
             self._whole[name] = whole
             view = whole.detach().narrow(cut.axis, 0, cut.parts * plan.width)
+            if cut.axis == 1 and (fitted := self._fitted(plan.width, cut.layer)) is not None:
+                view = fitted.to(view)
             setattr(module, attribute, torch.nn.Parameter(view, requires_grad=whole.requires_grad))
         set_sizes(self._model, plan)
+
+    def _fitted(self, width: int, layer: int) -> Tensor | None:
+        """The refitted weight of a layer's down_proj in the order in which neurons stand."""
+        cut = self._cuts.get(width)
+        if cut is None or isinstance(cut, Plan):
+            return None
+        # Place j holds the neuron stands[j]; its column is at the rank of its index, as `keep` is.
+        places = self._stands[down_name(self._weights, layer)][:width].argsort().argsort()
+        return cut.down[layer][:, places]
 
     def _widen(self, plan: Plan) -> None:
         """Undo `_narrow`, also one that stopped half-way."""
@@ -231,6 +289,22 @@ class Nested(Generic[Model]):
             _bring_up(whole.detach(), architecture.cuts[name], plan, back=True)
         every = tuple(range(architecture.intermediate_size))
         set_sizes(self._model, replace(plan, keep=(every,) * architecture.layers))
+
+
+def _plan_of(cut: Plan | Refit) -> Plan:
+    return cut if isinstance(cut, Plan) else cut.plan
+
+
+def _nested_order(plans: Sequence[Plan], layer: int) -> Tensor:
+    """Neurons of a layer such that each plan, from narrow to wide, keeps the first ones."""
+    import torch
+
+    order: list[int] = []
+    for kept in (*(plan.keep[layer] for plan in plans), range(plans[0].intermediate_size)):
+        if not set(order) <= set(kept):
+            raise PlanError(f"layer {layer} keeps neurons at one width that a larger one does not")
+        order += sorted(set(kept) - set(order))
+    return torch.tensor(order)
 
 
 def _bring_up(tensor: Tensor, cut: Cut, plan: Plan, *, back: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import OutputError, PlanError
 
 FORMAT = 1
+WIDTHS_KEY = "widthwise_widths"  # in a config: the neurons of each layer, where they differ
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +31,18 @@ class Plan:
         unaligned: Width before rounding to the alignment.
         alignment: Multiple that the width was rounded down to; 1 for none.
         parent_parameters: Parameters of the parent.
-        parameters: Parameters of the result.
+        parameters: Parameters of the result; of layers of unequal widths without any padding.
         parent_bytes: Bytes of the parent's weights.
-        weight_bytes: Bytes of the result's weights, in the dtype that the width was asked for in.
+        weight_bytes: Bytes of the result's weights, in the dtype that the width was asked for in,
+            likewise without padding.
         criterion: How neurons were scored.
         seed: Of the `random` criterion, else None.
-        keep: For each layer the indices kept, ascending; the same number in every layer.
+        keep: For each layer the indices kept, ascending, at least one; mostly the same number in
+            every layer (`uniform`).
         format: Version of this layout.
 
     Raises:
-        PlanError: An index is out of range, double or out of order, or layers differ in width.
+        PlanError: An index is out of range, double or out of order, or a layer keeps none.
     """
 
     parent: str
@@ -68,11 +71,8 @@ class Plan:
             self._check_layer(layer, keep)
 
     def _check_layer(self, layer: int, keep: tuple[int, ...]) -> None:
-        if len(keep) != len(self.keep[0]) or not keep:
-            raise PlanError(
-                f"layer {layer} must keep as many neurons as layer 0 "
-                f"({len(self.keep[0])}), and at least one; got {len(keep)}"
-            )
+        if not keep:
+            raise PlanError(f"layer {layer} must keep at least one neuron; got none")
         if any(type(i) is not int for i in keep):
             raise PlanError(f"indices in layer {layer} must be whole numbers")
         if keep[0] < 0 or max(keep) >= self.intermediate_size:
@@ -84,14 +84,29 @@ class Plan:
             raise PlanError(f"indices must ascend without duplicates; layer {layer} does not")
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons left in the block of each layer."""
+        return tuple(map(len, self.keep))
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every layer has the same width."""
+        return len(set(self.widths)) == 1
+
+    @property
     def width(self) -> int:
-        """Neurons left in each block."""
-        return len(self.keep[0])
+        """Neurons left in the widest block, to which a plain checkpoint pads the others."""
+        return max(self.widths)
+
+    @property
+    def mean_width(self) -> float:
+        """Neurons left in a block, in the mean over layers."""
+        return sum(self.widths) / len(self.keep)
 
     @property
     def expansion_ratio(self) -> float:
-        """Width / hidden_size, as got."""
-        return self.width / self.hidden_size
+        """Mean width / hidden_size, as got."""
+        return self.mean_width / self.hidden_size
 
     @property
     def digest(self) -> str:
@@ -99,19 +114,30 @@ class Plan:
         return hashlib.sha256(json.dumps([self.fingerprint, self.keep]).encode()).hexdigest()
 
     def __str__(self) -> str:
-        removed = 1 - self.width / self.intermediate_size
+        removed = 1 - self.mean_width / self.intermediate_size
         seed = "" if self.seed is None else f" (seed {self.seed})"
         rounded = f", {self.unaligned} rounded down to a multiple of {self.alignment}"
+        is_rounded = self.uniform and self.unaligned != self.width
         return (
             f"{self.parent}: {self.model_type}, {len(self.keep)} layers, "
             f"hidden size {self.hidden_size}\n"
             f"  asked  {self.asked}, criterion {self.criterion}{seed}\n"
-            f"  got    width {self.width} of {self.intermediate_size}, "
+            f"  got    {self.words} of {self.intermediate_size}, "
             f"{self.expansion_ratio:.3f}x of {self.intermediate_size / self.hidden_size:.3f}x, "
-            f"{removed:.1%} removed{rounded if self.unaligned != self.width else ''}\n"
+            f"{removed:.1%} removed{rounded if is_rounded else ''}\n"
             f"         {self.parameters:,} parameters of {self.parent_parameters:,}, "
             f"{self.weight_bytes:,} bytes of {self.parent_bytes:,}\n"
             f"  plan   sha256 {self.digest[:16]}"
+        )
+
+    @property
+    def words(self) -> str:
+        """The widths in a few words: `width 1376`, `width 512 to 1408 by layers, ...`."""
+        if self.uniform:
+            return f"width {self.width}"
+        return (
+            f"width {min(self.widths)} to {self.width} by layers, {self.mean_width:,.0f} in the "
+            "mean,"
         )
 
     def to_json(self) -> str:

@@ -116,19 +116,33 @@ def refit(
         parts = (part_of(read),)
         uniform = _width(weights, selection)  # an impossible width is refused before any work
         counts = _checked_widths(widths, weights) or (uniform.width,) * weights.architecture.layers
-        _check_tokens(parts, weights.architecture.intermediate_size)
-        cuts = []
+        check_tokens(parts, weights.architecture.intermediate_size)
         with Walk(module, read) as walk:
-            for layer, count in enumerate(counts):
-                halves = walk.moments(layer, advance=not sequential)
-                (cut,) = layer_cuts(weights, layer, halves, selection, [count])
-                if sequential:
-                    with narrowed(module, walk.weights.architecture, layer, cut):
-                        walk.advance(layer)
-                cuts.append(cut)
-                if progress:
-                    progress(layer)
+            cuts = _fitted(walk, module, weights, selection, counts, sequential, progress)
         return _refit(weights, selection, cuts, parts, sequential=sequential)
+
+
+def _fitted(
+    walk: Walk,
+    module: nn.Module,
+    weights: Weights,
+    selection: Selection,
+    counts: Sequence[int],
+    sequential: bool,
+    progress: Visit | None,
+) -> list[Cut]:
+    """All layers, each one at its own width."""
+    cuts = []
+    for layer, count in enumerate(counts):
+        halves = walk.moments(layer, advance=not sequential)
+        (cut,) = layer_cuts(weights, layer, halves, selection, [count])
+        if sequential:
+            with narrowed(module, walk.weights.architecture, layer, cut):
+                walk.advance(layer)
+        cuts.append(cut)
+        if progress:
+            progress(layer)
+    return cuts
 
 
 def refits(
@@ -182,13 +196,13 @@ def _dense_moments(
     if isinstance(source, Calibration):
         with weights_of(model) as weights:
             check_calibration(source, weights)
-            _check_tokens(source.parts, weights.architecture.intermediate_size)
+            check_tokens(source.parts, weights.architecture.intermediate_size)
             yield weights, source.parts, source.layers.__getitem__
         return
     with opened(model) as (module, weights):
         read = as_text(source, tokens, tokenizer, module)
         parts = (part_of(read),)
-        _check_tokens(parts, weights.architecture.intermediate_size)
+        check_tokens(parts, weights.architecture.intermediate_size)
         with Walk(module, read) as walk:
             yield weights, parts, partial(walk.moments, advance=True)
 
@@ -232,7 +246,8 @@ def check_calibration(calibration: Calibration, weights: Weights) -> None:
         )
 
 
-def _check_tokens(parts: Sequence[Part], neurons: int) -> None:
+def check_tokens(parts: Sequence[Part], neurons: int) -> None:
+    """Raise RunError unless each half of a text has as many tokens as a layer has neurons."""
     fit, held_out = (
         sum(getattr(p, half) for p in parts) for half in ("fit_tokens", "held_out_tokens")
     )

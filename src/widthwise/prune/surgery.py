@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..arch import Cut
-from .plan import Plan
+from .plan import WIDTHS_KEY, Plan
 from .scoring import ModelWeights, check_finite, check_plan, check_refit
 
 if TYPE_CHECKING:
@@ -35,10 +35,34 @@ def cut_tensor(tensor: Tensor, cut: Cut, keep: Tensor, width: int) -> Tensor:
     return tensor.index_select(cut.axis, index)
 
 
+def padded(tensor: Tensor, cut: Cut, width: int) -> Tensor:
+    """One tensor of a narrow GLU block with zeros in the places of further neurons.
+
+    A neuron whose weights are all zero adds nothing to the output, and no gradient reaches it.
+
+    Args:
+        tensor: Its `cut.axis` of size `cut.parts` times the neurons that it has.
+        cut: How it depends on the width.
+        width: Neurons that it shall have, at least as many.
+    """
+    import torch
+
+    missing = width - tensor.shape[cut.axis] // cut.parts
+    if not missing:
+        return tensor
+    shape = list(tensor.shape)
+    shape[cut.axis] = missing
+    zeros = tensor.new_zeros(shape)
+    parts = tensor.chunk(cut.parts, cut.axis)
+    return torch.cat([each for part in parts for each in (part, zeros)], cut.axis)
+
+
 def apply(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None) -> Model:
     """A new model with the planned neurons only; the one passed is unchanged.
 
     The removed weights are never copied: memory is that of the result, not of a second parent.
+    Layers of unequal widths are padded with zeros to the widest, as a family's config has one width
+    for all: the answers are those of the narrow layers, cost and memory those of the widest.
 
     Args:
         model: A `transformers` model.
@@ -64,6 +88,7 @@ def apply(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None)
         memo[id(old)] = torch.nn.Parameter(new, requires_grad=old.requires_grad)
     result = copy.deepcopy(model, memo)
     set_sizes(result, plan)
+    _state_widths(result, plan)
     return result
 
 
@@ -85,6 +110,7 @@ def apply_(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None
         new = _new_tensor(old.detach(), cut, plan, down)
         setattr(module, attribute, torch.nn.Parameter(new, requires_grad=old.requires_grad))
     set_sizes(model, plan)
+    _state_widths(model, plan)
     return model
 
 
@@ -93,8 +119,20 @@ def _new_tensor(tensor: Tensor, cut: Cut, plan: Plan, down: Sequence[Tensor] | N
     import torch
 
     if down is not None and cut.axis == 1:
-        return down[cut.layer].to(tensor, copy=True)
-    return cut_tensor(tensor, cut, torch.tensor(plan.keep[cut.layer]), plan.intermediate_size)
+        new = down[cut.layer].to(tensor, copy=True)
+    else:
+        new = cut_tensor(tensor, cut, torch.tensor(plan.keep[cut.layer]), plan.intermediate_size)
+    return padded(new, cut, plan.width)
+
+
+def _state_widths(model: nn.Module, plan: Plan) -> None:
+    """The widths of the layers in the config, where they are not all the same."""
+    config: Any = model.config
+    text = config.get_text_config()
+    if plan.uniform:
+        vars(text).pop(WIDTHS_KEY, None)
+    else:
+        setattr(text, WIDTHS_KEY, list(plan.widths))
 
 
 def _check_finite(parameters: Mapping[str, Tensor], weights: ModelWeights) -> None:
@@ -103,7 +141,7 @@ def _check_finite(parameters: Mapping[str, Tensor], weights: ModelWeights) -> No
 
 
 def set_sizes(model: nn.Module, plan: Plan) -> None:
-    """Every place that states the width: the config, the blocks and their linear layers."""
+    """Every place that states the (widest) width: the config, the blocks, their linear layers."""
     config: Any = model.config
     text = config.get_text_config()
     text.intermediate_size = plan.width

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,6 +25,10 @@ class _Rows:
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]]
     kept: Tensor | None
     half: str
+
+
+if TYPE_CHECKING:
+    Standing = list[tuple[_Rows, Tensor]]
 
 
 class Walk:
@@ -94,7 +98,7 @@ class Walk:
             with torch.no_grad():
                 for batch in self._batches:
                     current.append(batch)
-                    hidden = self._through(layer, batch)
+                    hidden = self._through(layer, batch, batch.hidden)
                     if advance:
                         batch.hidden = hidden
         finally:
@@ -107,12 +111,62 @@ class Walk:
 
         with torch.no_grad():
             for batch in self._batches:
-                batch.hidden = self._through(layer, batch)
+                batch.hidden = self._through(layer, batch, batch.hidden)
 
-    def _through(self, layer: int, batch: _Rows) -> Tensor:
+    def standing(self, tokens: int) -> Standing:
+        """Some of the held-out tokens where they stand now; they stay there if the others go on.
+
+        Args:
+            tokens: Of how many at least, if there are as many: whole batches, evenly spread.
+        """
+        held_out = [batch for batch in self._batches if batch.half == "held_out"]
+        return [(batch, batch.hidden) for batch in _spread(held_out, tokens)]
+
+    def ends(self, layer: int, standing: Standing) -> Tensor:
+        """Hidden states behind the last layer of tokens that stand before `layer`.
+
+        It and all further layers are run as they are now. Shape (tokens, hidden size), padding left
+        out.
+        """
+        import torch
+
+        found = []
+        with torch.no_grad():
+            for batch, hidden in standing:
+                for further in range(layer, self._architecture.layers):
+                    hidden = self._through(further, batch, hidden)
+                rows = hidden.flatten(0, -2)
+                found.append(rows if batch.kept is None else rows[batch.kept])
+        return torch.cat(found)
+
+    @contextmanager
+    def head(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """What follows the last layer, as the model does it: final norm, projection, scale, cap.
+
+        While open, the model itself is run with layers that do nothing, so the function given turns
+        hidden states, shape (tokens, hidden size), into logits, shape (tokens, vocabulary).
+        """
+        import torch
+
+        last: list[Tensor] = []
+
+        def put(*_: Any, **__: Any) -> Tensor:
+            return last[0]
+
+        def logits(rows: Tensor) -> Tensor:
+            last[:] = [rows[:, None]]  # each token a row, so that masks stay small
+            ids = torch.zeros(len(rows), 1, dtype=torch.long, device=rows.device)
+            with torch.no_grad():
+                found: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
+            return found
+
+        with doing(self._layers(), put):
+            yield logits
+
+    def _through(self, layer: int, batch: _Rows, hidden: Tensor) -> Tensor:
         arguments, options = batch.calls[layer]
         module = self._model.get_submodule(f"{self._architecture.stem}.{layer}")
-        result: Tensor = module(batch.hidden, *arguments, **options)
+        result: Tensor = module(hidden, *arguments, **options)
         return result
 
     def _begin(self) -> None:
@@ -168,18 +222,38 @@ def _handing_on(layers: list[nn.Module]) -> Iterator[Caught]:
         caught.append((arguments, options))
         return arguments[0] if arguments else options["hidden_states"]
 
+    with doing(layers, forward):
+        yield caught
+
+
+@contextmanager
+def doing(modules: Sequence[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
+    """Modules that do this in place of their own forward pass."""
     before: list[Mapping[str, Any]] = [
-        {"forward": layer.__dict__["forward"]} if "forward" in layer.__dict__ else {}
-        for layer in layers
+        {"forward": module.__dict__["forward"]} if "forward" in module.__dict__ else {}
+        for module in modules
     ]
     try:
-        for layer in layers:
-            layer.forward = forward
-        yield caught
+        for module in modules:
+            module.forward = forward
+        yield
     finally:
-        for layer, own in zip(layers, before, strict=True):
-            del layer.forward
-            layer.__dict__.update(own)
+        for module, own in zip(modules, before, strict=True):
+            del module.forward
+            module.__dict__.update(own)
+
+
+def _spread(batches: list[_Rows], tokens: int) -> list[_Rows]:
+    """Batches evenly spread over all, as few as hold so many tokens."""
+    for count in range(1, len(batches)):
+        chosen = [batches[i * len(batches) // count] for i in range(count)]
+        if sum(_tokens(batch) for batch in chosen) >= tokens:
+            return chosen
+    return batches
+
+
+def _tokens(batch: _Rows) -> int:
+    return batch.hidden[..., 0].numel() if batch.kept is None else int(batch.kept.sum())
 
 
 def _of_one_pass(caught: Caught) -> tuple[Tensor, Caught]:

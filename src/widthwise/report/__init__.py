@@ -5,13 +5,14 @@ from .costs import COST_COLUMNS, CostTable, cost_tables, is_cost, milliseconds
 from .figures import plot_front, plot_qualities, plot_quality
 from .notebook import StudyView, open_study
 from .page import write_page, write_report
-from .scores import BESIDE_CONTROL, COLUMNS, TaskScores, filled, score_tables
+from .scores import BESIDE_CONTROL, CHANCE_CORRECTED, COLUMNS, TaskScores, filled, score_tables
 from .styles import CRITERION_STYLE, Style
 from .summary import answer
 from .table import missing_notes, network_rows, number
 
 __all__ = [
     "BESIDE_CONTROL",
+    "CHANCE_CORRECTED",
     "COLUMNS",
     "COST_COLUMNS",
     "CRITERION_STYLE",

@@ -18,7 +18,7 @@ from .beside import Beside, beside_sentences, compare
 from .costs import COST_COLUMNS, cost_tables
 from .panels import Panel, cost_panels, front_panels, quality_panels, size_panels, slug
 from .provenance import measured_rows, setting_rows
-from .scores import COLUMNS, filled
+from .scores import CHANCE_CORRECTED, COLUMNS, filled
 from .series import Series
 from .sortable import SortTable, beside_table, network_table, score_table, text_table
 from .styles import style_in, style_of, workload_styles
@@ -284,7 +284,7 @@ def _reading(series: Sequence[Series]) -> dict[str, bool]:
     shown = {COLUMNS[i] for i in filled(tables)}
     return {
         "scored": bool(tables),
-        "corrected": "chance-corrected" in shown,
+        "corrected": CHANCE_CORRECTED in shown,
         "written": "capped" in shown,
         "anytime": any(table.anytime for table in tables),
         "control": any(one.grid is not None and CONTROL in one.grid.criteria for one in series),

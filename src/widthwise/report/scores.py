@@ -15,6 +15,7 @@ from .provenance import counted
 from .table import floor_text, number, reasons_of, with_error
 
 BESIDE_CONTROL = f"minus {CONTROL} [95 %], p"
+CHANCE_CORRECTED = "chance-corrected"
 _LARGEST_LOG = 700.0  # whose exponential is still a number
 _TIMES = "x "  # before a ratio
 COLUMNS = (
@@ -24,7 +25,7 @@ COLUMNS = (
     "p (Holm)",
     "verdict",
     BESIDE_CONTROL,
-    "chance-corrected",
+    CHANCE_CORRECTED,
     "capped",
     "loops",
     "n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..study.network import is_control
+from ..study.network import REFIT, is_control
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,19 +30,34 @@ CRITERION_STYLE = {
     "pon": Style(color="#96751a", marker="P", glyph="✚"),
     "l2": Style(color="#3f87b8", marker="X", glyph="✖"),
     "ppm_activation": Style(color="#7d6ab8", marker="*", glyph="★"),
+    "activation": Style(color="#7a8a00", marker="<", glyph="◀"),
+    "obs": Style(color="#a0622d", marker="d", glyph="♦"),
+    "activation+refit": Style(color="#2f8a1f", marker=">", glyph="▶"),
+    "obs+refit": Style(color="#c23f9e", marker="p", glyph="⬟"),
+    "ppm+refit": Style(color="#5670d0", marker="$✦$", glyph="✦"),
+    "random+refit": Style(color="#d0405f", marker="$✹$", glyph="✹"),
 }
 DENSE_STYLE = Style(color=INK, marker="D", glyph="◆")
 OTHER_STYLE = Style(color=MUTED, marker="h", glyph="⬢")
+_REFIT_MARK = "✶"  # of a refit without a style of its own, in the colour of its criterion
 LINES = ("-", "--", "-.", ":")
-_COLORS = tuple(style.color for style in CRITERION_STYLE.values())
+_OF_STUDIES = 7  # styles whose colours tell several studies or workloads apart
+_COLORS = tuple(style.color for style in CRITERION_STYLE.values())[:_OF_STUDIES]
 
 
 def style_of(criterion: str | None) -> Style:
-    """The style of a criterion; dense is None, a criterion without a style of its own is grey."""
+    """The style of a criterion; dense is None, a criterion without a style of its own is grey.
+
+    A seed has no say: all draws of the control look alike.
+    """
     if criterion is None:
         return DENSE_STYLE
-    name = "random" if is_control(criterion) else criterion
-    return CRITERION_STYLE.get(name, OTHER_STYLE)
+    base = criterion.removesuffix(REFIT).partition("~")[0]
+    refitted = criterion.endswith(REFIT)
+    if refitted and base in CRITERION_STYLE and base + REFIT not in CRITERION_STYLE:
+        style = CRITERION_STYLE[base]
+        return replace(style, marker=f"${_REFIT_MARK}$", glyph=_REFIT_MARK, line="-.")
+    return CRITERION_STYLE.get(base + REFIT if refitted else base, OTHER_STYLE)
 
 
 def style_in(place: int, criterion: str | None) -> Style:
@@ -55,7 +70,8 @@ def style_in(place: int, criterion: str | None) -> Style:
 
 def workload_styles(names: Sequence[str]) -> dict[str, Style]:
     """Of the workloads of a figure, by their place."""
-    looks = [style for name, style in CRITERION_STYLE.items() if name != "random"]
+    known = list(CRITERION_STYLE.items())[:_OF_STUDIES]
+    looks = [style for name, style in known if name != "random"]
     return {
         name: replace(looks[i % len(looks)], line=LINES[i % len(LINES)])
         for i, name in enumerate(names)

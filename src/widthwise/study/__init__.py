@@ -1,5 +1,6 @@
 """Studies: cells that are measured once, and the records they leave."""
 
+from .calibrated import calibration_notes
 from .cost_settings import CostSettings, around
 from .costs import CostStudy
 from .demo import Demo, DemoSettings
@@ -25,6 +26,7 @@ __all__ = [
     "SweepSettings",
     "append",
     "around",
+    "calibration_notes",
     "load",
     "read_study",
 ]

@@ -19,7 +19,8 @@ class CostSettings:
         models: As `locate` takes them; ratios are to the first.
         widths: Expansion ratios (`"2.4x"`), shares to remove (`"40%"`) or neurons (`"7373"`) that
             each model is cut to as well.
-        criterion: How neurons are chosen; a cost is the same whichever are.
+        criterion: How neurons are chosen; a cost is the same whichever are. Of one that needs
+            calibration text the neurons are those that `ppm` keeps, and records say so.
         around: This width and its neighbours, as far as each model is wider, and all GLU blocks
             alone as well; None for none.
         workloads: As `measure.workloads_of` takes them.

@@ -22,6 +22,7 @@ from .quantities import Instruments, Measured, described, placed, quantities_of,
 from .records import Record
 
 OnShare = Callable[[float, str], None]
+_STAND_IN = "ppm"  # chooses the neurons that are timed where calibration would: costs are the same
 
 
 class Coster:
@@ -137,7 +138,7 @@ class Coster:
         self._check_memory()
         models = {}
         for parent, network in self.entries:
-            plan = parent.plan(network)
+            plan = parent.plan(_timed(network))
             models[f"{self._name(parent)}, {network.label}"] = (
                 apply(parent.dense, plan) if plan else parent.dense
             )
@@ -241,7 +242,7 @@ class Coster:
             items=values,
             reason=reason,
             duration_sec=measured.seconds,
-            settings={**described(measured.cost, instruments), **place},
+            settings={**described(measured.cost, instruments), **place, **_chosen(network)},
         )
 
     def key(self, parent: Parent, network: Network, work: measure.Workload, quantity: str) -> str:
@@ -268,3 +269,13 @@ class Coster:
                 f"to visit all models in turn takes {needed:,} bytes of memory; {free:,} are free "
                 f"on {device}: compare fewer at once"
             )
+
+
+def _timed(network: Network) -> Network:
+    """A network of the same width; where calibration text decides, one that weights alone do."""
+    return Network(_STAND_IN, network.asked) if network.is_calibrated else network
+
+
+def _chosen(network: Network) -> dict[str, str]:
+    """What a record says where the neurons that were timed are not those of the criterion."""
+    return {"timed_neurons": _STAND_IN} if network.is_calibrated else {}

@@ -44,13 +44,18 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def agreed_settings(
-    folder: Path, settings: Mapping[str, Any], *, choosing: Collection[str] = ()
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    choosing: Collection[str] = (),
+    later: Collection[str] = (),
 ) -> dict[str, Any]:
     """The settings that the folder's study was begun with; writes them where it is new.
 
     A dtype or device that `settings` holds as None was left open by the user: the folder's own is
     taken. None of anything else is a setting too (no limit), and must be the folder's. Those of
-    `choosing` only choose cells, and may differ.
+    `choosing` only choose cells, and may differ; those of `later` may be absent, now or when the
+    folder was begun.
 
     Raises:
         RunError: The folder's study has other settings, or its settings cannot be read.
@@ -61,18 +66,19 @@ def agreed_settings(
     try:
         begun = settings_in(path)
         left_open = [key for key in _OPEN if key in settings and settings[key] is None]
-        merged = {**settings, **{key: begun[key] for key in left_open}}
+        kept = [key for key in later if key in begun and key not in settings]
+        merged = {**settings, **{key: begun[key] for key in (*left_open, *kept)}}
         for key in _OPEN:
             if not isinstance(merged.get(key), str | None):
                 raise TypeError(key)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"not the settings of a study ({type(error).__name__}); remove it to go on"
         raise RunError(f"{path}: {what}") from error
-    if strange := merged.keys() - begun.keys() - {*choosing}:
+    if strange := merged.keys() - begun.keys() - {*choosing, *later}:
         what = f"was begun without {', '.join(sorted(strange))}, so by another command"
         raise RunError(f"the study in {folder} {what}; name another folder with -o")
     for key, value in merged.items():
-        if key in choosing:
+        if key in choosing or (key in later and key not in begun):
             continue
         asked = json.loads(json.dumps(value))
         if asked != begun[key]:

@@ -11,6 +11,7 @@ from .folder import RECORDS, agreed_settings, locked, write_settings
 from .items import write_items
 from .records import Record, append, load
 from .scorer import Scored
+from .settings import CALIBRATION
 from .stored import CELLS
 
 
@@ -42,12 +43,13 @@ class Journal:
         Args:
             settings: As asked for now.
             choosing: Names of those that choose cells, and change the number of none: they may
-                differ from those that the folder was begun with.
+                differ from those that the folder was begun with. So may calibration text come
+                with the first criterion that goes by it.
 
         Raises:
             RunError: Others differ, or they cannot be read.
         """
-        return agreed_settings(self.folder, settings, choosing=choosing)
+        return agreed_settings(self.folder, settings, choosing=choosing, later=CALIBRATION)
 
     def begin(
         self, settings: Mapping[str, Any], cells: Iterable[Sequence[str]], *, write: bool = True

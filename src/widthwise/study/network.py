@@ -7,15 +7,37 @@ from dataclasses import dataclass
 
 from ..arch import Target
 from ..errors import PlanError
-from ..prune import CALIBRATED, Selection
+from ..prune import MOMENT_CRITERIA, Selection
 
 CONTROL = "random"
+REFIT = "+refit"
+_REFIT_ONLY = {  # criteria, and why a study does not take them without a refit
+    "obs": "is worse than activation",
+    "ppm_activation": "is for widthwise prune alone",
+}
 _PAPER = "paper "
 
 
 def is_control(criterion: str | None) -> bool:
-    """Whether neurons were chosen by chance; a further draw is named by its seed: `random~7`."""
-    return criterion is not None and criterion.partition("~")[0] == CONTROL
+    """Whether neurons were chosen by chance and only cut; a further draw is named by its seed.
+
+    >>> [is_control(c) for c in ("random", "random~7", "random+refit", "ppm", None)]
+    [True, True, False, False, False]
+    """
+    if criterion is None or criterion.endswith(REFIT):
+        return False
+    return criterion.partition("~")[0] == CONTROL
+
+
+def is_calibrated(criterion: str | None) -> bool:
+    """Whether weights alone do not say what is left: activations choose, or down_proj is refitted.
+
+    >>> [is_calibrated(c) for c in ("activation", "ppm+refit", "ppm", None)]
+    [True, True, False, False]
+    """
+    if criterion is None:
+        return False
+    return criterion.endswith(REFIT) or criterion in MOMENT_CRITERIA
 
 
 @dataclass(frozen=True)
@@ -24,7 +46,8 @@ class Network:
 
     Attributes:
         criterion: How its neurons are chosen; None for the dense model. `random~7` is `random`
-            with the seed 7, whatever the seed of the study is.
+            with the seed 7, whatever the seed of the study is; `activation+refit` is `activation`
+            with down_proj refitted for what is gone.
         asked: The width as asked for: an expansion ratio (`"2.4x"`), a share of neurons to
             remove (`"40%"`; `"paper 40%"` by the paper's rule, which rounds to no multiple), or
             that very number of neurons (`"7373"`); `"dense"`.
@@ -56,13 +79,33 @@ class Network:
 
     @property
     def chosen_by(self) -> str:
-        """The criterion without its seed; not of the dense network."""
-        return str(self.criterion).partition("~")[0]
+        """The criterion without its seed and refit; not of the dense network."""
+        return str(self.criterion).removesuffix(REFIT).partition("~")[0]
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether its down_proj is refitted on calibration text."""
+        return str(self.criterion).endswith(REFIT)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it needs calibration text."""
+        return is_calibrated(self.criterion)
 
     def seed(self, default: int) -> int:
         """Of the random criterion: its own, or else the study's."""
-        own = str(self.criterion).partition("~")[2]
+        own = str(self.criterion).removesuffix(REFIT).partition("~")[2]
         return int(own) if own else default
+
+    def selection(self, default_seed: int) -> Selection:
+        """How its neurons are chosen; not of the dense network."""
+        return Selection(
+            target=self.target,
+            criterion=self.chosen_by,
+            seed=self.seed(default_seed),
+            align=self.align,
+            paper_widths=self.by_paper,
+        )
 
     @property
     def is_control(self) -> bool:
@@ -71,13 +114,10 @@ class Network:
 
 def check_criterion(criterion: str, seed: int) -> None:
     """Raise PlanError when a study cannot choose neurons by this criterion."""
-    name, tilde, own = criterion.partition("~")
+    name, tilde, own = criterion.removesuffix(REFIT).partition("~")
     if tilde and (name != CONTROL or not re.fullmatch("[0-9]{1,10}", own)):
         raise PlanError(f"only {CONTROL} takes a seed, as in {CONTROL}~7; got {criterion!r}")
-    network = Network(criterion, "1")
-    Selection(target=network.target, criterion=name, seed=network.seed(seed))
-    if name in CALIBRATED:
-        raise PlanError(
-            f"criterion {name} needs calibration text, and a sweep has none: "
-            "write the checkpoint with widthwise prune, and evaluate that"
-        )
+    Network(criterion, "1").selection(seed)
+    if criterion in _REFIT_ONLY:
+        why = _REFIT_ONLY[criterion]
+        raise PlanError(f"criterion {name} without a refit {why}: ask for {name}{REFIT}")

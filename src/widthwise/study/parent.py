@@ -17,7 +17,7 @@ from .. import __version__
 from ..arch import counts_at, resolve, text_config
 from ..errors import CheckpointError, RunError
 from ..measure import faster_dtype
-from ..prune import Checkpoint, Nested, Plan, loaded, locate, make_plan
+from ..prune import Checkpoint, Nested, Plan, Refit, loaded, locate, make_plan
 from .network import Network
 from .records import Record
 
@@ -91,12 +91,17 @@ class Parent:
             )
         return dense.eval().to(self.device)
 
+    @property
+    def whole(self) -> Any:
+        """The model in memory, its neurons in their own order."""
+        self._widen()
+        return self.dense
+
     def plan(self, network: Network) -> Plan | None:
         """Which neurons of the model in memory a network keeps; None for the dense one."""
         if network.criterion is None:
             return None
-        self._widen()
-        return make_plan(self.dense, **self._asked(network))
+        return make_plan(self.whole, **self._asked(network))
 
     def stored_plan(self, network: Network) -> Plan:
         """Which neurons of the checkpoint on disk a network keeps; not of the dense one."""
@@ -178,8 +183,13 @@ class Parent:
         )
 
     @contextmanager
-    def at(self, network: Network) -> Iterator[Any]:
-        """The model, as narrow as the network; the same object each time."""
+    def at(self, network: Network, cuts: Sequence[Plan | Refit] = ()) -> Iterator[Any]:
+        """The model, as narrow as the network; the same object each time.
+
+        Args:
+            network: Dense, or at a width.
+            cuts: Of a network that calibration text decides, all widths of its criterion.
+        """
         if network.criterion is None and self._nested is None:
             yield self.dense
             return
@@ -187,7 +197,10 @@ class Parent:
             self._nested = Nested(self.dense)
         if network.criterion is not None and network.criterion != self._sorted:
             self._sorted = None
-            self._nested.sort(network.chosen_by, seed=network.seed(self.seed))
+            if cuts:
+                self._nested.sort_by(cuts)
+            else:
+                self._nested.sort(network.chosen_by, seed=network.seed(self.seed))
             self._sorted = network.criterion
         with self._nested.at(self.width(network)) as model:
             yield model

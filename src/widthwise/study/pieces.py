@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +43,16 @@ class StudyWorker:
 
     Args:
         settings: Of the study, with a dtype and a device.
-        checkpoints: Folder for checkpoints that a backend needs.
+        folder: Of the study; what calibration gave is kept there, if this machine sees it.
         device: That the engine has for it; a study on the CPU leaves a GPU alone.
 
     Raises:
         RunError: The study is one of another kind of device.
     """
 
-    def __init__(self, settings: StudySettings, checkpoints: Path, device: str) -> None:
+    def __init__(self, settings: StudySettings, folder: Path, device: str) -> None:
         self._settings = settings
-        self._checkpoints = checkpoints
+        self._folder = folder
         kind = str(settings.device).partition(":")[0]
         if kind not in ("cpu", device.partition(":")[0]):
             raise RunError(f"the study is one of {settings.device}, and this worker has {device}")
@@ -79,8 +80,10 @@ class StudyWorker:
     def _ask(self, parent: Parent, work: Ask, on_share: OnShare) -> Result:
         self._coster = None  # its widths fill memory
         if self._scorer is None:
-            self._scorer = Scorer(parent, self._settings.sweep(parent.model), self._checkpoints)
+            self._scorer = Scorer(parent, self._settings.sweep(parent.model), self._folder)
         task = self._scorer.tasks[work.task]
+        with suppress(WidthwiseError):  # what goes wrong is the reason of each record
+            self._scorer.prepare(work.network, lambda _, label: on_share(0.0, label))
         return [self._scorer.score(work.network, task, lambda share: on_share(share, task.name))]
 
     def _time(self, parent: Parent, work: Time, on_share: OnShare) -> Result:

@@ -30,12 +30,14 @@ from ..evaluate import (
     vllm_model_of,
 )
 from ..prune import prune_checkpoint
+from .calibrated import Calibrated
 from .network import Network
 from .parent import Parent
 from .records import Record
 from .settings import SweepSettings
 
 OnShare = Callable[[float], None]
+Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ class Scorer:
     Args:
         parent: Whose networks are asked; its dtype and device must be set before anything is.
         settings: What to ask.
-        checkpoints: Folder for the checkpoints that another backend needs.
+        folder: Of the study; checkpoints that another backend needs, and refits, go there.
         also: Further settings that fix the caller's numbers.
     """
 
@@ -65,13 +67,14 @@ class Scorer:
         self,
         parent: Parent,
         settings: SweepSettings,
-        checkpoints: Path,
+        folder: Path,
         *,
         also: Mapping[str, Any] | None = None,
     ) -> None:
         self.parent = parent
         self.settings = settings
-        self._checkpoints = checkpoints
+        self._checkpoints = folder / "checkpoints"
+        self.calibrated = Calibrated(parent, settings, folder)
         self._also = dict(also or {})
         self._lm: Any = None
         self._floors: dict[str, Floor] = {}
@@ -103,11 +106,13 @@ class Scorer:
         place = (self.parent.dtype, self.parent.device.partition(":")[0])
         what = (quantity, self._digests.get(quantity), self._also)
         parts = (self.parent.digest, network.criterion, network.asked, *what, *asked, *place)
-        return hashlib.sha256(json.dumps([*parts, __version__]).encode()).hexdigest()[:16]
+        marks = self.calibrated.marks(network)
+        return hashlib.sha256(json.dumps([*parts, __version__, *marks]).encode()).hexdigest()[:16]
 
     def record(self, network: Network, quantity: str, **fields: Any) -> Record:
         """The record of a cell; `fields` are those of `Record` that the cell decides."""
-        told = {"settings": {}, **fields, "quantity": quantity}
+        settings = {**self.calibrated.told(network), **fields.pop("settings", {})}
+        told = {**fields, "settings": settings, "quantity": quantity}
         return self.parent.record(network, cell=self.key(network, quantity), **told)
 
     def floor(self, task: Task) -> Floor:
@@ -115,6 +120,14 @@ class Scorer:
         if task.name not in self._floors:
             self._floors[task.name] = floor_of(task)
         return self._floors[task.name]
+
+    def prepare(self, network: Network, on_share: Progress = lambda *_: None) -> None:
+        """Calibrate, where the network needs it and it is not done yet.
+
+        Raises:
+            WidthwiseError: The text, or the activations on it, do not allow it.
+        """
+        self.calibrated.cuts(network, on_share)
 
     def score(self, network: Network, task: Task, on_share: OnShare = lambda _: None) -> Scored:
         """One task at one width; a value that could not be had is a record with its reason."""
@@ -185,7 +198,8 @@ class Scorer:
         if self.settings.backend == "vllm":
             yield vllm_model_of(self._written(network), str(self.parent.dtype))
             return
-        with self.parent.at(network) as model:
+        cuts = self.calibrated.cuts(network, lambda *_: None)
+        with self.parent.at(network, cuts) as model:
             if self._lm is None:  # one for all networks, which are one object: texts encoded once
                 tokenizer = self.parent.tokenizer
                 self._lm = language_model_of(self.settings.backend, model, tokenizer)

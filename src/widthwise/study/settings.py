@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
-from ..errors import RunError
+from ..errors import PlanError, RunError
 from ..evaluate import BACKENDS
-from .network import CONTROL, Network, check_criterion
+from ..prune.texts import BLOCK_TOKENS, TOKENS
+from .network import CONTROL, Network, check_criterion, is_calibrated
+
+CALIBRATION = ("calibration", "tokens")  # settings that matter to calibrated criteria alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +35,14 @@ class SweepSettings:
         until: Stop a task early when the interval of the difference from dense is this narrow to
             either side; None for all items.
         backend: `"widthwise"`, or lm-eval's own `"hf"` or `"vllm"`.
+        calibration: Text that calibrated criteria go by, as `calibrate` takes it: a file, a folder
+            or a data set of the hub; None for the embedded one.
+        tokens: Most tokens of it, half of them held out.
 
     Raises:
-        RunError: No task, or an unknown backend.
-        PlanError, TargetError: A criterion is unknown or needs more than weights, the seed is out
-            of range, or a width cannot be read.
+        RunError: No task, an unknown backend, or one that cannot take a calibrated criterion.
+        PlanError, TargetError: A criterion is unknown or not one of a study, calibration text that
+            no criterion goes by, the seed is out of range, or a width cannot be read.
     """
 
     model: str = "smollm2"
@@ -50,6 +58,8 @@ class SweepSettings:
     max_new_tokens: int | None = None
     until: float | None = None
     backend: str = "widthwise"
+    calibration: str | None = None
+    tokens: int = TOKENS
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -60,3 +70,43 @@ class SweepSettings:
             check_criterion(criterion, self.seed)
         for asked in self.widths:
             Network(CONTROL, asked).target  # noqa: B018  read, so that it is looked at
+        if isinstance(self.calibration, Path):
+            object.__setattr__(self, "calibration", str(self.calibration))
+        check_calibration(self.criteria, self.calibration, self.tokens)
+        calibrated = [criterion for criterion in self.criteria if is_calibrated(criterion)]
+        if calibrated and self.backend == "vllm":
+            raise RunError(
+                f"backend vllm cannot take {calibrated[0]}: write its checkpoint with widthwise "
+                "prune, and evaluate that"
+            )
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The settings as a study keeps them: calibration text only where it has a say."""
+        return stored_settings(asdict(self))
+
+
+def check_calibration(criteria: Sequence[str], text: str | None, tokens: int) -> None:
+    """Raise an error when calibration text cannot be what it is said to be.
+
+    Raises:
+        PlanError: No criterion goes by it.
+        RunError: It has no name, or so many tokens cannot be taken of it.
+    """
+    if text is not None and not isinstance(text, str):
+        raise RunError(f"calibration must be a file, a folder or a data set; got {text!r}")
+    if type(tokens) is not int or tokens < 2 * BLOCK_TOKENS:
+        raise RunError(f"tokens must be a number, at least {2 * BLOCK_TOKENS}; got {tokens!r}")
+    if text is not None and not any(map(is_calibrated, criteria)):
+        raise PlanError(
+            "no criterion goes by calibration text: name one such as activation+refit, or drop it"
+        )
+
+
+def stored_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a study keeps them: calibration text only where a criterion goes by it."""
+    kept = dict(settings)
+    if not any(map(is_calibrated, kept["criteria"])):
+        for name in CALIBRATION:
+            del kept[name]
+    return kept

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from .. import __version__
 from ..errors import RunError, TargetError
 from ..measure import Ceilings
+from .calibrated import Calibrated
 from .coster import Coster
 from .engines import Done, Engine, Event, Failed, Job, Local, MakeWorker
 from .estimate import NOMINAL, Amount, scoring, timing, tokens_of
@@ -78,6 +79,7 @@ class Study:
         self.settings = settings
         self.journal = Journal(folder, self._recorded)
         self._on_record = on_record
+        self._calibrated: dict[str, Calibrated] = {}
         self._is_running = False
         self._make_engine = engine
         self._on_event = on_event
@@ -129,6 +131,19 @@ class Study:
         """Pieces that are not measured; one of which nothing could be had is tried again."""
         return [p for p in self.pieces if not any(map(self.journal.has, p.cells))]
 
+    @property
+    def to_calibrate(self) -> list[str]:
+        """A sentence for each criterion and model that is calibrated before it is asked."""
+        waiting: dict[tuple[str, str], str] = {}
+        for piece in self.missing:
+            if isinstance(piece.work, Ask) and piece.work.network.is_calibrated:
+                calibrated = self._calibrated[piece.work.model]
+                for name in calibrated.to_make:
+                    told = f"{name} of {Path(piece.work.model).name}"
+                    text = f"on {calibrated.text.tokens:,} tokens of {calibrated.text.source}"
+                    waiting[piece.work.model, name] = f"{told} is calibrated first, once, {text}"
+        return list(waiting.values())
+
     def share(self, begun: Mapping[str, float]) -> float:
         """Share of the work of this run that is done, 0 to 1.
 
@@ -178,7 +193,7 @@ class Study:
         """Agree with the folder on the settings, and take its records up."""
         self._on_progress("finding the models, fetched at first use")
         weights = {parent.model: parent.digest for parent in self.parents}
-        asked = {"widthwise": __version__, **asdict(self.settings), "weights": weights}
+        asked = {"widthwise": __version__, **self.settings.stored, "weights": weights}
         begun = self.journal.agree(asked, choosing=CHOOSING)
         device = begun["device"] or default_device()
         begun |= {"device": device, "dtype": begun["dtype"] or default_dtype(device)}
@@ -219,7 +234,9 @@ class Study:
     def _asked(self, parent: Parent) -> Iterator[Piece]:
         """Every task, of every network of a model."""
         settings = self.settings.sweep(parent.model)
-        scorer = Scorer(parent, settings, self.journal.folder / "checkpoints")
+        scorer = Scorer(parent, settings, self.journal.folder)
+        scorer.calibrated.check()
+        self._calibrated[parent.model] = scorer.calibrated
         architecture = parent.checkpoint.architecture
         memory = parent.weight_bytes(Network(None, "dense"))  # all widths are parts of it
         for task in scorer.tasks.values():
@@ -253,8 +270,7 @@ class Study:
             )
 
     def _engine(self) -> Engine:
-        folder = self.journal.folder / "checkpoints"
-        make = partial(StudyWorker, self.settings, folder)
+        make = partial(StudyWorker, self.settings, self.journal.folder.absolute())
         if self._make_engine is not None:
             return self._make_engine(make)
         return Local(make, devices_of(str(self.settings.device)))

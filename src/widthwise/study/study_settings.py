@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .. import measure
 from ..errors import RunError
+from ..prune.texts import TOKENS
 from .cost_settings import CostSettings
-from .network import CONTROL, Network
-from .settings import SweepSettings
+from .network import CONTROL, Network, check_criterion
+from .settings import SweepSettings, check_calibration, stored_settings
 
 _DTYPES = ("bfloat16", "float32", "float16")
 PAPER_SEEDS = (42, 123, 456)
@@ -39,6 +40,7 @@ class StudySettings:
         data: Folder of documents; None for the hub.
         dtype: None for the faster of bfloat16 and float32 on this machine.
         device: `"cpu"` or `"cuda"`; None for CUDA where there is one.
+        calibration, tokens: Of calibrated criteria, as `SweepSettings`.
 
     Raises:
         RunError: Nothing to measure, a model or a seed twice, or a setting out of range.
@@ -60,6 +62,8 @@ class StudySettings:
     data: str | None = None
     dtype: str | None = None
     device: str | None = None
+    calibration: str | None = None
+    tokens: int = TOKENS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", tuple(map(_named, _listed("models", self.models))))
@@ -74,6 +78,11 @@ class StudySettings:
             if not given or len(set(given)) < len(given):
                 named = ", ".join(map(str, given)) or "none"
                 raise RunError(f"a study takes one {what} or more, each once; got {named}")
+        if isinstance(self.calibration, Path):
+            object.__setattr__(self, "calibration", str(self.calibration))
+        for criterion in self.criteria:
+            check_criterion(criterion, self.seeds[0])
+        check_calibration(self.criteria, self.calibration, self.tokens)
         for model in self.models:  # either looks at its own part
             if self.tasks:
                 self.sweep(model)
@@ -113,6 +122,11 @@ class StudySettings:
         return replace(design, **changes)  # type: ignore[arg-type]  # replace checks the names
 
     @property
+    def stored(self) -> dict[str, Any]:
+        """The settings as a study keeps them: calibration text only where it has a say."""
+        return stored_settings(asdict(self))
+
+    @property
     def all_criteria(self) -> tuple[str, ...]:
         """Those of the settings, and the control with each seed."""
         asked = dict.fromkeys(self.criteria)
@@ -136,6 +150,8 @@ class StudySettings:
             device=self.device,
             data=self.data,
             max_new_tokens=self.max_new_tokens,
+            calibration=self.calibration,
+            tokens=self.tokens,
         )
 
     def costs(self, model: str) -> CostSettings:

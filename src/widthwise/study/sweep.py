@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from .settings import SweepSettings
 
 Progress = Callable[[float, str], None]
 _WRITING = 4.0  # time to write a token, in characters read: both go on many at a time
+_CALIBRATING = 50.0  # time to calibrate on a token, in characters read
 CHOOSING = ("tasks", "widths", "criteria")  # settings that change no number
 
 
@@ -59,11 +59,11 @@ class Sweep:
             seed=settings.seed,
         )
         self.on_progress = on_progress
-        self.scorer = Scorer(self.parent, settings, folder / "checkpoints", also=also)
+        self.scorer = Scorer(self.parent, settings, folder, also=also)
         self.journal = Journal(folder, on_record)
         self._also = dict(also or {})
         self._also_measured = tuple(also_measured)
-        self._spent = 0.0
+        self._spent = self._calibrating = 0.0
 
     @property
     def records(self) -> list[Record]:
@@ -83,7 +83,7 @@ class Sweep:
         with self.journal.held():
             self.on_progress(0.0, "finding the model, fetched at first use")
             self.networks  # noqa: B018  a width out of range is said before anything is loaded
-            asked = {**asdict(self.settings), **self._also, "weights": self.parent.digest}
+            asked = {**self.settings.stored, **self._also, "weights": self.parent.digest}
             begun = self.journal.agree({"widthwise": __version__, **asked}, choosing=CHOOSING)
             if begun["dtype"] is None:
                 begun["dtype"] = default_dtype(self.parent.device)
@@ -94,6 +94,7 @@ class Sweep:
             if self.settings.backend == "vllm":
                 require_vllm()
             self.on_progress(0.0, "finding the data, fetched at first use")
+            self.scorer.calibrated.check()
             quantities = [*self.scorer.tasks, *self._also_measured]
             keys = [r.cell for network in self.networks for r in self.parent.counted(network)]
             keys += [self.scorer.key(n, quantity) for n in self.networks for quantity in quantities]
@@ -127,6 +128,7 @@ class Sweep:
         if self.settings.until is not None:
             return self._score_until(self.settings.until, task, missing)
         for network in missing:
+            self._calibrate(network)
             with self._reported(network, task) as report:
                 self.journal.keep(self.scorer.score(network, task, report))
 
@@ -142,7 +144,8 @@ class Sweep:
     def share(self) -> float:
         """Share of the work of all tasks that is done."""
         whole = sum(self._costs.values()) * len(self.networks)
-        return min(1.0, self._spent / whole) if whole else 0.0
+        whole += self._calibration_cost * self._to_calibrate
+        return min(1.0, (self._spent + self._calibrating) / whole) if whole else 0.0
 
     def _score_until(self, half_width: float, task: Task, missing: Sequence[Network]) -> None:
         """One task at all widths in turn, a few items at a time, until each is certain enough.
@@ -150,9 +153,11 @@ class Sweep:
         What is measured already is asked again only to compare with it, and not stored again: the
         dense model for every other, and all others to know where the dense model stops.
         """
-        start = time.perf_counter()
         dense = self.networks[0]
         asked = self.networks if dense in missing else (dense, *missing)
+        for network in asked:
+            self._calibrate(network)
+        start = time.perf_counter()
         steps = Steps(task, asked, half_width, seed=self.settings.seed)
         for network, part in steps:
             try:
@@ -168,6 +173,17 @@ class Sweep:
                 told = {"seconds": seconds, "until": half_width}
                 self.journal.keep(self.scorer.scored(network, task, answers, **told))
 
+    def _calibrate(self, network: Network) -> None:
+        """Calibrate, where the network needs it; what goes wrong is then a reason for a record."""
+        begun = self._calibrating
+
+        def report(share: float, label: str) -> None:
+            self._calibrating = begun + share * self._calibration_cost
+            self.on_progress(self.share, label)
+
+        with suppress(WidthwiseError):
+            self.scorer.prepare(network, report)
+
     @contextmanager
     def _reported(self, network: Network, task: Task) -> Iterator[Callable[[float], None]]:
         """Reports progress on a task, or a part of it, while open."""
@@ -182,6 +198,15 @@ class Sweep:
         report(0.0)
         yield report
         self._spent = begun + cost
+
+    @cached_property
+    def _to_calibrate(self) -> int:
+        """Criteria that were to be calibrated when the run began."""
+        return len(self.scorer.calibrated.to_make)
+
+    @property
+    def _calibration_cost(self) -> float:
+        return _CALIBRATING * self.settings.tokens
 
     @cached_property
     def _costs(self) -> dict[str, float]:

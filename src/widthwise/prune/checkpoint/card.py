@@ -21,29 +21,45 @@ tags:
 ---
 # {parent}, cut to {got:.3f}x
 
-The GLU-MLP blocks of this model were cut from {dense_width} to {width} neurons a layer
+The GLU-MLP blocks of this model were cut from {dense_width} neurons a layer to {words}
 with widthwise{refitted}. It was not trained after that: expect it to have lost much of what the
 parent knows, and measure it before you use it.
 
 | | parent | this model |
 |---|---|---|
-| intermediate size | {dense_width} | {width} |
+| intermediate size | {dense_width} | {width_range} |
 | expansion ratio | {dense_ratio:.3f}x | {got:.3f}x |
 | parameters | {dense_parameters:,} | {parameters:,} |
 | bytes of weights | {dense_bytes:,} | {weight_bytes:,} |
 
-- asked: `{asked}`; got: width {width}
-- criterion: `{criterion}`{seed}
+- asked: `{asked}`; got: {got_words}
+{layer_lines}- criterion: `{criterion}`{seed}
 - command: `{command}`
 {refit_lines}- plan: sha256 `{plan_hash}` (`widthwise_plan.json`)
 - parent: `{parent}`, weights sha256 `{parent_hash}`
 - licence of the parent: {license_words}
 
-```python
+{how}```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
-model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder"{trust})
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder"{trust})
 ```
+"""
+
+_PADDED = """\
+Parameters and bytes above are those of the narrow layers. So that this folder loads anywhere, every
+layer is stored {width} neurons wide, the missing ones as zeros: on disk, in memory and in time this
+model costs what width {width} costs ({stored_bytes:,} bytes of weights), not what its narrow layers
+would. Its answers are theirs.
+
+"""
+
+_COMPACT = """\
+Every layer is stored in its own size, which transformers alone cannot load: its code is in
+`widthwise_compact.py` in this folder, which needs nothing else. Read it, and load with
+`trust_remote_code=True`. Programs that do not run such code cannot load this folder; the same model
+padded (`--per-layer padded`) loads anywhere.
+
 """
 
 
@@ -52,7 +68,9 @@ def model_card(
     plan: Plan,
     parent_hash: str,
     *,
+    stored_bytes: int,
     dtype: str | None,
+    is_compact: bool,
     command: str | None,
     refit: Refit | None = None,
 ) -> str:
@@ -62,12 +80,14 @@ def model_card(
         checkpoint: The parent.
         plan: What was kept.
         parent_hash: sha256 over the data of the parent's tensors, in the order of the result.
+        stored_bytes: Of the tensors of the result, padding included.
         dtype: safetensors name of the dtype of the result, or None for the parent's.
+        is_compact: Whether each layer is stored in its own size.
         command: The command line, or None for a call from Python.
         refit: What made up for the removed neurons, if anything did.
     """
     dense = counts_at(checkpoint.architecture)
-    pruned = counts_at(checkpoint.architecture, plan.width, dtype=dtype)
+    each = [counts_at(checkpoint.architecture, width, dtype=dtype) for width in plan.widths]
     lines = license_lines(checkpoint)
     hub_id = re.fullmatch(r"([\w.-]+/[\w.-]+)(@.*)?", checkpoint.name)
     return _CARD.format(
@@ -78,12 +98,17 @@ def model_card(
         got=plan.expansion_ratio,
         dense_width=plan.intermediate_size,
         dense_ratio=dense.expansion_ratio,
-        width=plan.width,
+        words=str(plan.width) if plan.uniform else f"between {_range(plan, 'and')}, by layers,",
+        width_range=_range(plan),
         dense_parameters=dense.parameters,
-        parameters=pruned.parameters,
+        parameters=sum(counts.parameters for counts in each) // len(each),  # as in `plan_of`
         dense_bytes=dense.weight_bytes,
-        weight_bytes=pruned.weight_bytes,
+        weight_bytes=sum(counts.weight_bytes for counts in each) // len(each),
         asked=plan.asked,
+        got_words=plan.words.rstrip(","),
+        layer_lines="" if plan.uniform else f"- by layers: {', '.join(map(str, plan.widths))}\n",
+        how=_how(plan, stored_bytes, is_compact),
+        trust=", trust_remote_code=True" if is_compact else "",
         criterion=plan.criterion,
         seed="" if plan.seed is None else f", seed {plan.seed}",
         command=command or "widthwise.prune_checkpoint(...) in Python",
@@ -92,6 +117,17 @@ def model_card(
         refitted=", and down_proj refitted" if refit else "",
         refit_lines="" if refit is None else _refit_lines(refit),
     )
+
+
+def _range(plan: Plan, between: str = "to") -> str:
+    return str(plan.width) if plan.uniform else f"{min(plan.widths)} {between} {plan.width}"
+
+
+def _how(plan: Plan, stored_bytes: int, is_compact: bool) -> str:
+    """What layers of unequal widths mean for whoever loads them."""
+    if plan.uniform:
+        return ""
+    return _COMPACT if is_compact else _PADDED.format(width=plan.width, stored_bytes=stored_bytes)
 
 
 def _refit_lines(refit: Refit) -> str:

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ...arch import Architecture, TensorSpec, read_architecture
+from ...arch import Architecture, TensorSpec, read_architecture, text_config
 from ...arch.glu import DTYPE_BYTES
 from ...errors import CheckpointError, UnsupportedModelError
+from ..plan import WIDTHS_KEY
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
+COMPACT_TYPE = "widthwise_compact_"  # before the family, in the config of a compact checkpoint
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
 
 
@@ -47,6 +49,7 @@ class Checkpoint:
         config: The parsed config.json.
         tensors: Name to place of every tensor, in the order of the files.
         architecture: Its GLU blocks, checked.
+        widths: Neurons of each layer, those that pad a narrower layer with zeros not counted.
 
     Raises:
         CheckpointError: Files are missing, truncated or contradictory.
@@ -60,6 +63,7 @@ class Checkpoint:
         self.tensors = _read_tensors(path)
         specs = {name: stored.spec for name, stored in self.tensors.items()}
         self.architecture: Architecture = read_architecture(self.config, specs)
+        self.widths = _read_widths(self.config, self.architecture)
         self._files: dict[Path, BinaryIO] = {}
 
     def __enter__(self) -> Checkpoint:
@@ -121,7 +125,29 @@ def _read_config(path: Path) -> dict[str, Any]:
         )
     if not (path / "config.json").exists():
         raise CheckpointError(f"{path}: no config.json; this is not a checkpoint folder")
-    return _read_json(path / "config.json")
+    config = _read_json(path / "config.json")
+    if str(config.get("model_type")).startswith(COMPACT_TYPE):
+        raise UnsupportedModelError(
+            f"{path}: a compact per-layer checkpoint, which only its own code reads; "
+            "take its padded form (--per-layer padded), which gives the same answers"
+        )
+    return config
+
+
+def _read_widths(config: Mapping[str, Any], architecture: Architecture) -> tuple[int, ...]:
+    """What the config of a padded checkpoint says; the width of all layers of any other."""
+    size = architecture.intermediate_size
+    widths = text_config(config).get(WIDTHS_KEY, [size] * architecture.layers)
+    if (
+        not isinstance(widths, list)
+        or len(widths) != architecture.layers
+        or not all(type(width) is int and 0 < width <= size for width in widths)
+    ):
+        raise CheckpointError(
+            f"config.json: {WIDTHS_KEY} must be {architecture.layers} whole numbers, 1 to {size} "
+            f"each; got {str(widths)[:60]}"
+        )
+    return tuple(widths)
 
 
 def _read_tensors(path: Path) -> dict[str, StoredTensor]:

@@ -94,12 +94,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _rows(checkpoint: Checkpoint, layer: int) -> Iterable[Tensor]:
-    """The weight of a layer's down_proj, a few megabytes at a time."""
-    name = down_name(checkpoint, layer)
+    """The weight of a layer's down_proj without its padding, a few megabytes at a time.
+
+    With it, where it is not zero: then it is none.
+    """
+    name, width = down_name(checkpoint, layer), checkpoint.widths[layer]
     rows, columns = checkpoint.tensors[name].spec.shape
     step = max(1, CHUNK_BYTES // (4 * columns))
     for start in range(0, rows, step):
-        yield checkpoint.rows(name, start, min(start + step, rows))
+        weight = checkpoint.rows(name, start, min(start + step, rows))
+        yield weight if weight[:, width:].any() else weight[:, :width]
 
 
 def _digest(parts: Iterable[Tensor]) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ...arch import Cut
 from ...errors import CheckpointError
 from ..plan import Plan
 from ..scoring import CHUNK_BYTES, check_finite
-from ..surgery import cut_tensor
+from ..surgery import cut_tensor, padded
 from .read import TORCH_DTYPES, Checkpoint
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Stream:
         digest: Called with all bytes of the parent's tensors, in the order in which they are read.
         progress: Called with the bytes read since the last call.
         down: For each layer the weight of down_proj that takes the place of the cut one.
+        padded_to: Width of all layers, narrower ones padded with zeros; None to each its own.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class Stream:
         digest: Callable[[memoryview], None],
         progress: Callable[[int], None] | None = None,
         down: Sequence[Tensor] | None = None,
+        padded_to: int | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._plan = plan
         self._digest = digest
         self._progress = progress
         self._down = down
+        self._padded_to = padded_to
 
     def chunks(self, name: str, dtype: str) -> Iterator[Tensor]:
         """The data of one tensor of the result, in order.
@@ -52,30 +56,50 @@ class Stream:
         Raises:
             CheckpointError: It holds NaN or Inf, or a value too large for `dtype`.
         """
-        import torch
-
-        checkpoint, width = self._checkpoint, self._plan.intermediate_size
+        checkpoint = self._checkpoint
         source, cut = checkpoint.tensors[name].spec, checkpoint.architecture.cuts.get(name)
-        keep = torch.tensor(self._plan.keep[cut.layer]) if cut else None
-        if cut and keep is not None and cut.axis == 0:
-            kept_rows = torch.cat([keep + part * width for part in range(cut.parts)])
         rows = source.shape[0] if source.shape else 1
         step = max(1, CHUNK_BYTES * rows // max(1, source.nbytes))
-        for start in range(0, rows, step):
-            stop = min(start + step, rows)
-            chunk = checkpoint.rows(name, start, stop)
-            check_finite(chunk, name)
-            self._digest(memory(chunk))
-            if self._progress:
-                self._progress(chunk.nbytes)
-            if cut and keep is not None and cut.axis == 0:
-                first, last = torch.searchsorted(kept_rows, torch.tensor([start, stop])).tolist()
-                chunk = chunk.index_select(0, kept_rows[first:last] - start)
-            elif cut and self._down is not None:
-                chunk = self._down[cut.layer][start:stop]
-            elif cut and keep is not None:
-                chunk = cut_tensor(chunk, cut, keep, width)
-            yield _converted(chunk, dtype, name)
+        part = rows // cut.parts if cut and cut.axis == 0 else rows  # no chunk is of two parts
+        for end in range(part, rows + 1, part):
+            for start in range(end - part, end, step):
+                stop = min(start + step, end)
+                chunk = checkpoint.rows(name, start, stop)
+                check_finite(chunk, name)
+                self._digest(memory(chunk))
+                if self._progress:
+                    self._progress(chunk.nbytes)
+                if cut:
+                    chunk = self._kept(chunk, cut, start)
+                yield _converted(chunk, dtype, name)
+            if cut and cut.axis == 0:
+                for count in _portions(self._missing(cut), step):
+                    yield _converted(chunk.new_zeros((count, *source.shape[1:])), dtype, name)
+
+    def _kept(self, chunk: Tensor, cut: Cut, start: int) -> Tensor:
+        """What stays of some rows, the first of which is row `start`; columns padded."""
+        import torch
+
+        width, keep = self._plan.intermediate_size, torch.tensor(self._plan.keep[cut.layer])
+        if cut.axis == 0:
+            inside = keep + start // width * width - start
+            return chunk.index_select(0, inside[(inside >= 0) & (inside < len(chunk))])
+        if self._down is not None:
+            chunk = self._down[cut.layer][start : start + len(chunk)]
+        else:
+            chunk = cut_tensor(chunk, cut, keep, width)
+        return padded(chunk, cut, self._padded_to or len(keep))
+
+    def _missing(self, cut: Cut) -> int:
+        """Neurons of zeros that a layer is padded with."""
+        width = self._plan.widths[cut.layer]
+        return (self._padded_to or width) - width
+
+
+def _portions(count: int, step: int) -> Iterator[int]:
+    """At most `step` at a time."""
+    for start in range(0, count, step):
+        yield min(step, count - start)
 
 
 class Background:

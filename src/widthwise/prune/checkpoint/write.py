@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...arch import TensorSpec
 from ...arch.glu import DTYPE_BYTES
 from ...errors import OutputError, TargetError
-from ..plan import Plan
+from ..plan import WIDTHS_KEY, Plan
 from ..scoring import check_plan, check_refit
 from .card import model_card
+from .compact import check_compact, write_compact
 from .output import new_folder
 from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_bytes
 from .refitted import REFIT_FILE, describe
@@ -31,6 +32,7 @@ PLAN_FILE = "widthwise_plan.json"
 _NOT_COPIED = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".npz")
 
 Progress = Callable[[int], None]
+Layout = Literal["padded", "compact"]
 
 
 def stored_dtype(dtype: str | None) -> str | None:
@@ -47,12 +49,15 @@ class Output:
     Attributes:
         dtype: safetensors name of the dtype for all floating tensors; None keeps theirs.
         max_shard_bytes: Most bytes of tensors in a file; a larger tensor has a file of its own.
+        layout: Of layers of unequal widths: `"padded"` with zeros to the widest, a plain
+            checkpoint; `"compact"`, each in its own size, with a file of code that loads it.
         force: Replace a folder that exists.
         command: Command line to quote in the model card.
     """
 
     dtype: str | None = None
     max_shard_bytes: int = 5 * 10**9
+    layout: Layout = "padded"
     force: bool = False
     command: str | None = None
 
@@ -65,7 +70,7 @@ def write_pruned(
     progress: Progress | None = None,
     refit: Refit | Literal[False] | None = None,
 ) -> Path:
-    """Write the pruned checkpoint to `out`, a plain folder for `from_pretrained`.
+    """Write the pruned checkpoint to `out`, a folder for `from_pretrained`, plain unless compact.
 
     Args:
         checkpoint: The dense parent, opened.
@@ -83,37 +88,40 @@ def write_pruned(
         PlanError: The plan was made for other weights.
         CheckpointError: A tensor holds NaN or Inf, or does not fit into the dtype.
         OutputError: `out` exists, lies inside the parent, or cannot be written.
+        UnsupportedModelError: No compact checkpoint can be made of the parent.
 
     Cost: each byte of the parent is read once; memory does not grow with layers or width.
     """
-    import torch
-
     output = output or Output()
     result = out.absolute()
     check_plan(plan, checkpoint)
     down = check_refit(plan, refit)
-    _refuse_overlap(checkpoint.path, out)
-    shards = _shards(_specs(checkpoint, plan, output.dtype), output.max_shard_bytes)
+    is_compact = output.layout == "compact" and not plan.uniform
+    if is_compact:
+        check_compact(checkpoint)
+    refuse_overlap(checkpoint.path, out)
+    padded_to = None if is_compact else plan.width
+    shards = _shards(_specs(checkpoint, plan, output.dtype, padded_to), output.max_shard_bytes)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
         parent = hashlib.sha256()
         with Background(parent.update) as hashed:
-            stream = Stream(checkpoint, plan, hashed, progress, down)
-            for file, specs in shards.items():
-                _write_shard(folder / file, specs, stream)
-        if len(shards) > 1:
-            _write_json(folder / INDEX, _index(shards))
-        _copy_companions(checkpoint.path, folder)
-        _write_json(folder / "config.json", _config(checkpoint.config, plan, output.dtype))
-        (folder / PLAN_FILE).write_text(plan.to_json() + "\n", encoding="utf8")
-        if refit:
-            stored = getattr(torch, TORCH_DTYPES[output.dtype]) if output.dtype else None
-            _write_json(folder / REFIT_FILE, describe(refit, stored))
+            stream = Stream(checkpoint, plan, hashed, progress, down, padded_to)
+            _write_weights(folder, shards, stream)
+        copy_companions(checkpoint.path, folder)
+        config = _config(checkpoint.config, plan, output.dtype)
+        if is_compact:
+            write_compact(folder, checkpoint, plan, config)
+        else:
+            _write_json(folder / "config.json", config)
+        _write_records(folder, plan, refit or None, output.dtype)
         card = model_card(
             checkpoint,
             plan,
             parent.hexdigest(),
+            stored_bytes=_nbytes(shards),
             dtype=output.dtype,
+            is_compact=is_compact,
             command=output.command,
             refit=refit or None,
         )
@@ -121,14 +129,34 @@ def write_pruned(
     return result
 
 
-def _refuse_overlap(parent: Path, out: Path) -> None:
+def _write_weights(
+    folder: Path, shards: Mapping[str, Mapping[str, TensorSpec]], stream: Stream
+) -> None:
+    for file, specs in shards.items():
+        _write_shard(folder / file, specs, stream)
+    if len(shards) > 1:
+        _write_json(folder / INDEX, _index(shards))
+
+
+def _write_records(folder: Path, plan: Plan, refit: Refit | None, dtype: str | None) -> None:
+    """The plan and the refit as files of their own."""
+    import torch
+
+    (folder / PLAN_FILE).write_text(plan.to_json() + "\n", encoding="utf8")
+    if refit:
+        stored = getattr(torch, TORCH_DTYPES[dtype]) if dtype else None
+        _write_json(folder / REFIT_FILE, describe(refit, stored))
+
+
+def refuse_overlap(parent: Path, out: Path) -> None:
+    """Raise OutputError when one of two folders lies in the other."""
     source, target = parent.resolve(), out.resolve()
     if source == target or source in target.parents or target in source.parents:
         raise OutputError(f"{out} and the parent {parent} must not lie in one another")
 
 
 def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> None:
-    needed = sum(spec.nbytes for specs in shards.values() for spec in specs.values())
+    needed = _nbytes(shards)
     free = free_bytes(folder)
     if needed > free:
         raise OutputError(
@@ -136,11 +164,19 @@ def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> Non
         )
 
 
-def _specs(checkpoint: Checkpoint, plan: Plan, dtype: str | None) -> dict[str, TensorSpec]:
+def _nbytes(shards: Mapping[str, Mapping[str, TensorSpec]]) -> int:
+    return sum(spec.nbytes for specs in shards.values() for spec in specs.values())
+
+
+def _specs(
+    checkpoint: Checkpoint, plan: Plan, dtype: str | None, padded_to: int | None
+) -> dict[str, TensorSpec]:
     """Shape and dtype of every tensor of the result, wider dtypes first so that all are aligned."""
-    specs = {}
+    specs, architecture = {}, checkpoint.architecture
     for name in checkpoint.tensors:
-        spec = checkpoint.architecture.spec_at(name, plan.width)
+        cut = architecture.cuts.get(name)
+        width = plan.widths[cut.layer] if cut and padded_to is None else plan.width
+        spec = architecture.spec_at(name, width)
         specs[name] = TensorSpec(spec.shape, dtype) if dtype and spec.is_float else spec
     return dict(sorted(specs.items(), key=lambda item: -DTYPE_BYTES[item[1].dtype]))
 
@@ -164,9 +200,8 @@ def _shards(
 
 
 def _index(shards: Mapping[str, Mapping[str, TensorSpec]]) -> dict[str, Any]:
-    size = sum(spec.nbytes for specs in shards.values() for spec in specs.values())
     weight_map = {name: file for file, specs in shards.items() for name in specs}
-    return {"metadata": {"total_size": size}, "weight_map": weight_map}
+    return {"metadata": {"total_size": _nbytes(shards)}, "weight_map": weight_map}
 
 
 def _write_shard(path: Path, specs: Mapping[str, TensorSpec], stream: Stream) -> None:
@@ -196,6 +231,9 @@ def _config(config: Mapping[str, Any], plan: Plan, stored: str | None) -> dict[s
     result = json.loads(json.dumps(config))
     text = result["text_config"] if isinstance(result.get("text_config"), dict) else result
     text["intermediate_size"] = plan.width
+    text.pop(WIDTHS_KEY, None)
+    if not plan.uniform:
+        text[WIDTHS_KEY] = list(plan.widths)
     if dtype:
         for part in (result, text):
             part.pop("torch_dtype", None)
@@ -203,16 +241,12 @@ def _config(config: Mapping[str, Any], plan: Plan, stored: str | None) -> dict[s
     return dict(result)
 
 
-def _copy_companions(parent: Path, folder: Path) -> None:
+def copy_companions(parent: Path, folder: Path) -> None:
     """Tokenizer, chat template, generation config, licence: every small file beside the weights."""
     for path in sorted(parent.iterdir()):
         skipped = path.suffix in _NOT_COPIED or path.name.endswith(".index.json")
-        skipped |= path.name in (
-            "config.json",
-            "README.md",
-            PLAN_FILE,
-            REFIT_FILE,
-        ) or path.name.startswith(".")
+        skipped |= path.name in ("config.json", "README.md")
+        skipped |= path.name.startswith((".", "widthwise_"))  # what is said of the parent's weights
         if path.is_file() and not skipped:
             shutil.copyfile(path, folder / path.name)
     templates = parent / "additional_chat_templates"

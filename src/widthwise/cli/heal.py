@@ -1,0 +1,178 @@
+"""`widthwise heal`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..prune import check_free
+from .options import device_option, dtype_option, seed_option
+
+if TYPE_CHECKING:
+    from ..prune.healing import Healing, HeldOut, Step
+
+_LINE_SECONDS = 30.0  # between two lines where there is no terminal
+_SCALES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+
+
+def _tokens(value: str) -> int:
+    """A number of tokens: 500000, 1M, 2.5M."""
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kmb]?)", value.strip().lower())
+    count = int(float(found[1]) * _SCALES[found[2]]) if found else 0
+    if count < 1:
+        raise click.BadParameter(f"{value!r} is not a number of tokens such as 500000 or 1M.")
+    return count
+
+
+@click.command(
+    short_help="Train CHILD to be like its dense parent.",
+    epilog="Example: widthwise heal smollm2-2.4x --dense smollm2 --minutes 30 -o healed",
+)
+@click.argument("child")
+@click.option("--dense", required=True, metavar="MODEL", help="The parent that CHILD was cut from.")
+@click.option(
+    "--text",
+    metavar="TEXT",
+    help="Text to train on: a file or folder, or a data set of the hub. Default: embedded text. "
+    "A part of it is held out.",
+)
+@click.option("--tokens", type=_tokens, metavar="N", help="Most tokens; 1M without --minutes.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Most minutes on the clock."
+)
+@click.option("--temperature", default=1.0, show_default=True, help="Of both distributions.")
+@click.option("--hidden", default=0.0, show_default=True, help="Weight of the hidden-state term.")
+@click.option("--learning-rate", type=float, help="The highest. Default: 5e-4, with --lora 2e-3.")
+@click.option(
+    "--batch-tokens", type=_tokens, default="4096", show_default=True, help="Tokens of one step."
+)
+@click.option(
+    "--micro-tokens",
+    type=_tokens,
+    metavar="N",
+    help="Tokens run at once; fewer take less memory. Default: 2048, on a GPU 16384.",
+)
+@click.option(
+    "--lora", type=click.IntRange(1), metavar="RANK", help="Train updates of this rank only."
+)
+@seed_option("Of the order of the text.")
+@dtype_option
+@device_option
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
+)
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+def heal(
+    child: str,
+    dense: str,
+    text: str | None,
+    dtype: str | None,
+    device: str | None,
+    out: Path,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Train the pruned CHILD to give the logits of its dense parent; write a plain checkpoint.
+
+    CHILD and MODEL are checkpoint folders, .gguf files, hub ids, or smollm2 (the embedded model).
+    Interrupted, the same command goes on where it was.
+    """
+    check_free(out, force=force)
+    from ..prune.healing import HealSettings, heal
+
+    settings = HealSettings(**options)
+    command = shlex.join(["widthwise", *sys.argv[1:]])
+    with _Shown() as shown:
+        try:
+            found = heal(
+                child, dense, out=out, text=text, settings=settings, device=device, dtype=dtype,
+                force=force, command=command, status=shown.status, progress=shown.step,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            raise click.ClickException(
+                "interrupted; the same command goes on where it was"
+            ) from None
+    for line in found.told:
+        click.echo(f"Warning: {line}", err=True)
+    click.echo(_table(found), err=True)
+    click.echo(found.out)
+
+
+class _Shown:
+    """Steps on a terminal as a bar, elsewhere as a line now and then."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from transformers.utils import logging
+
+        from .show import TimeLeft, progress
+
+        quiet: Any = logging.disable_progress_bar  # ours is the one to look at
+        quiet()
+        self._console = Console(stderr=True)
+        self._bar = progress(self._console)
+        self._left = TimeLeft()
+        self._last: tuple[float, int] | None = None
+        self._line = float("-inf")
+
+    def __enter__(self) -> _Shown:
+        self._bar.__enter__()
+        self._task = self._bar.add_task("preparing", total=1.0, left="")
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.__exit__(*error)
+
+    def status(self, text: str) -> None:
+        self._bar.update(self._task, description=text)
+        if not self._console.is_terminal:
+            self._console.print(text, markup=False)
+
+    def step(self, step: Step, share: float) -> None:
+        seconds, tokens = self._last or (0.0, 0)
+        speed = (step.tokens - tokens) / max(step.seconds - seconds, 1e-9)
+        text = f"loss {step.loss:.3f}, {speed:,.0f} tokens/s" if self._last else "training"
+        self._last = step.seconds, step.tokens
+        self._bar.update(self._task, completed=share, description=text, left=self._left(share))
+        if not self._console.is_terminal and step.seconds - self._line >= _LINE_SECONDS:
+            self._line = step.seconds
+            self._console.print(f"{share:.0%} of the way: {text}", markup=False, highlight=False)
+
+
+def _table(found: Healing) -> str:
+    """Before and after, with intervals, and whether the difference is one."""
+    minutes, gain = found.seconds / 60, found.gain
+    verdict = "closer to its parent" if gain.low > 0 else "not shown to be closer to its parent"
+    rows = [("", "KL from dense, nats a token", "perplexity / dense")]
+    rows += [(name, *_cells(held)) for name, held in _named(found)]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines = [
+        "  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows
+    ]
+    return "\n".join(
+        [
+            f"{found.tokens:,} tokens in {minutes:.1f} minutes, {found.epochs:.2f} times through "
+            f"{found.source}",
+            *lines,
+            f"KL fell by {gain.value:.4f} [{gain.low:.4f}, {gain.high:.4f}] on {gain.n} blocks "
+            f"held out: {verdict}; brackets are 95 % intervals over blocks",
+        ]
+    )
+
+
+def _named(found: Healing) -> tuple[tuple[str, HeldOut], ...]:
+    return ("pruned", found.before), ("healed", found.after)
+
+
+def _cells(held: HeldOut) -> tuple[str, str]:
+    low, high = held.divergence.interval()
+    ratio, least, most = held.perplexity_ratio
+    return (
+        f"{held.divergence.value:.4f} [{low:.4f}, {high:.4f}]",
+        f"{ratio:.3f} [{least:.3f}, {most:.3f}]",
+    )

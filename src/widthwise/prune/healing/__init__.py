@@ -1,0 +1,18 @@
+"""Healing: a pruned model is trained to be like its dense parent."""
+
+from .api import Healing, heal
+from .judging import HeldOut
+from .record import inspect_healing
+from .settings import HealSettings
+from .training import Distilled, Step, distil
+
+__all__ = [
+    "Distilled",
+    "HealSettings",
+    "Healing",
+    "HeldOut",
+    "Step",
+    "distil",
+    "heal",
+    "inspect_healing",
+]

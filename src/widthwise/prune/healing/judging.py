@@ -1,0 +1,116 @@
+"""How far a child is from its parent on blocks that it was not trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...stats import Difference, Estimate, mean_with_error, paired_difference
+from .loss import Head, in_rows, thoughts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blockwise:
+    """Two models on the same blocks, a value a block, in nats a token.
+
+    Attributes:
+        divergence: KL(parent || child), at temperature 1.
+        child: -log p of the next token, by the child.
+        parent: The same by the parent.
+    """
+
+    divergence: tuple[float, ...]
+    child: tuple[float, ...]
+    parent: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """A child beside its parent on the blocks held out.
+
+    Attributes:
+        blocks: The values that the others are made of.
+    """
+
+    blocks: Blockwise
+
+    @property
+    def divergence(self) -> Estimate:
+        """KL(parent || child) in nats a token, the mean over blocks."""
+        return mean_with_error(self.blocks.divergence)
+
+    @property
+    def excess(self) -> Difference:
+        """Nats a token by which the child is worse than its parent at the next token."""
+        return paired_difference(self.blocks.child, self.blocks.parent)
+
+    @property
+    def perplexity(self) -> float:
+        """Of the child."""
+        return math.exp(sum(self.blocks.child) / len(self.blocks.child))
+
+    @property
+    def perplexity_ratio(self) -> tuple[float, float, float]:
+        """Perplexity of the child over that of its parent, and its 95 % interval."""
+        found = self.excess
+        return math.exp(found.value), math.exp(found.low), math.exp(found.high)
+
+    def summary(self) -> dict[str, float | int | tuple[float, float] | None]:
+        """The numbers, as JSON."""
+        ratio, low, high = self.perplexity_ratio
+        divergence = self.divergence
+        several = divergence.n > 1
+        return {
+            "blocks": divergence.n,
+            "divergence_nats": divergence.value,
+            "divergence_interval": divergence.interval() if several else None,
+            "perplexity": self.perplexity,
+            "perplexity_ratio": ratio,
+            "perplexity_ratio_interval": (low, high) if several else None,
+        }
+
+
+def judge(child: Any, parent: Any, rows: Tensor, micro: int) -> HeldOut:
+    """Run both models over blocks.
+
+    Args:
+        child, parent: `transformers` models on one device.
+        rows: Token rows, shape (blocks, tokens).
+        micro: Blocks run at once.
+    """
+    import torch
+
+    device = next(child.parameters()).device
+    values: list[list[float]] = [[], [], []]
+    with torch.no_grad():
+        for some in torch.split(rows, max(1, micro)):
+            part = some.to(device)
+            for known, new in zip(values, _of_rows(child, parent, part), strict=True):
+                known += new.view(len(part), -1).mean(1).tolist()
+    divergence, own, other = map(tuple, values)
+    return HeldOut(blocks=Blockwise(divergence=divergence, child=own, parent=other))
+
+
+def _of_rows(child: Any, parent: Any, rows: Tensor) -> Sequence[Tensor]:
+    """Divergence of every token, and -log p of every next token by both; float64, on the CPU."""
+    import torch
+
+    own, other = thoughts(child, rows).last, thoughts(parent, rows).last
+    heads = Head.of(child), Head.of(parent)
+    target = torch.cat([rows[:, 1:], rows[:, :1]], 1).flatten()  # what follows the last is unknown
+    found: list[list[Tensor]] = [[], [], []]
+    for place, logs, other_logs in in_rows(own, heads[0], other, heads[1]):
+        next_token = target[place, None]
+        found[1].append(-logs.gather(1, next_token)[:, 0])
+        found[2].append(-other_logs.gather(1, next_token)[:, 0])
+        likely = other_logs.exp()
+        vecdot = torch.linalg.vecdot
+        found[0].append(vecdot(likely, other_logs) - vecdot(likely, logs))
+    whole = [torch.cat(parts).double().cpu() for parts in found]
+    known = [part.view(len(rows), -1)[:, :-1].flatten() for part in whole[1:]]
+    return [whole[0], *known]

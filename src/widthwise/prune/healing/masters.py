@@ -1,0 +1,130 @@
+"""Weights that are trained in float32 while a model computes with narrower copies of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import RunError
+from .settings import CLIP
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BETAS, DECAY = (0.9, 0.95), 0.01
+
+
+class Masters:
+    """The trained weights of a model, their gradients and AdamW's sums, in float32 at least.
+
+    Where the model's own weights are narrower they are copies, made anew after each step; their
+    gradients are added up in float32 as they come, so that a step of many parts loses nothing to
+    rounding.
+
+    Args:
+        model: All of its parameters that require a gradient are trained.
+        exact: Values of parameters that the model itself holds only rounded.
+
+    Attributes:
+        weights: Name to trained weight, each once where several names share it.
+
+    Raises:
+        RunError: There is nothing to train.
+
+    Memory: 16 bytes a parameter, and the model's own.
+    """
+
+    def __init__(self, model: nn.Module, exact: Mapping[str, Tensor] | None = None) -> None:
+        import torch
+
+        self._copies: dict[str, Tensor] = {}
+        self.weights: dict[str, Tensor] = {}
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            wide = torch.promote_types(parameter.dtype, torch.float32)
+            if parameter.dtype == wide:
+                self.weights[name] = parameter
+                continue
+            first = (exact or {}).get(name, parameter).detach()
+            self.weights[name] = first.to(parameter.device, wide).requires_grad_()
+            copy: Any = parameter
+            self._copies[name] = copy
+            copy.register_post_accumulate_grad_hook(_adder(self.weights[name]))
+        if not self.weights:
+            raise RunError("none of the child's parameters requires a gradient; nothing to train")
+        groups: list[dict[str, Any]] = [
+            {"params": [w for w in self.weights.values() if w.ndim > 1], "weight_decay": DECAY},
+            {"params": [w for w in self.weights.values() if w.ndim < 2], "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        self._adam = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
+
+    def step(self, rate: float) -> float:
+        """One step of AdamW, gradients clipped to a norm of 1; then they are forgotten.
+
+        Returns:
+            The norm before it was clipped. Where that is not finite no weight is touched.
+        """
+        import torch
+
+        norm = float(torch.nn.utils.clip_grad_norm_(list(self.weights.values()), CLIP))
+        if norm - norm == 0:  # neither NaN nor infinite
+            for group in self._adam.param_groups:
+                group["lr"] = rate
+            self._adam.step()
+            self._refresh()
+        self.forget()
+        return norm
+
+    def forget(self) -> None:
+        """Drop the gradients so far."""
+        for weight in self.weights.values():
+            weight.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and AdamW's sums, as tensors by name."""
+        found = {f"weight:{name}": weight.detach() for name, weight in self.weights.items()}
+        for name, weight in self.weights.items():
+            for key, value in self._adam.state[weight].items():
+                found[f"{key}:{name}"] = value
+        return found
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave."""
+        import torch
+
+        sums: dict[str, dict[str, Tensor]] = {}
+        with torch.no_grad():
+            for whole, value in state.items():
+                key, _, name = whole.partition(":")
+                if key == "weight":
+                    self.weights[name].copy_(value)
+                else:
+                    sums.setdefault(name, {})[key] = value
+        for name, values in sums.items():
+            weight = self.weights[name]
+            self._adam.state[weight] = {key: v.to(weight.device) for key, v in values.items()}
+        self._refresh()
+
+    def _refresh(self) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, copy in self._copies.items():
+                copy.copy_(self.weights[name])
+
+
+def _adder(weight: Tensor) -> Callable[[Tensor], None]:
+    """A hook that adds the gradient of a copy to that of its weight."""
+
+    def add(copy: Tensor) -> None:
+        gradient, copy.grad = copy.grad, None
+        if gradient is None:
+            return
+        if weight.grad is None:
+            weight.grad = gradient.to(weight)
+        else:
+            weight.grad += gradient
+
+    return add

@@ -1,0 +1,128 @@
+"""What a healed checkpoint says of its healing: a record, and a model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import CheckpointError
+from ..checkpoint import Checkpoint
+from ..checkpoint.card import license_lines
+from ..scoring import fingerprint
+
+HEALING_FILE = "widthwise_healing.json"
+FORMAT = 1
+
+_CARD = """\
+---
+{license}library_name: transformers
+tags:
+- widthwise
+- width-pruning
+- distillation
+---
+# {child}, healed
+
+The GLU-MLP blocks of this model have {width} neurons a layer, those of its parent `{parent}`
+{parent_width}. After the cut it was trained with widthwise to give its parent's logits (forward
+KL), on {tokens:,} tokens of {source} ({epochs:.2f} times through its text), in {minutes:.1f}
+minutes. It is the parent's only as far as that text goes: measure it before you use it.
+
+| on {blocks} blocks held out | before | after |
+|---|---|---|
+| KL from the parent, nats a token | {before[divergence_nats]:.4f} | {after[divergence_nats]:.4f} |
+| perplexity / that of the parent | {before[perplexity_ratio]:.3f} | {after[perplexity_ratio]:.3f} |
+
+- trained: {trained}; highest learning rate {rate:g}, temperature {temperature:g}
+- command: `{command}`
+- pruned from: `{child}`, fingerprint `{child_print}`
+- parent: `{parent}`, fingerprint `{parent_print}`
+- everything else, with intervals and the loss curve: `widthwise_healing.json`
+- licence of the parent: {license_words}
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+```
+"""
+
+
+def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | None) -> str:
+    """Markdown with a YAML head.
+
+    Args:
+        child: The pruned checkpoint.
+        record: What is written to `widthwise_healing.json`.
+        command: The command line, or None for a call from Python.
+    """
+    lines, settings = license_lines(child), record["settings"]
+    lora = settings["lora"]
+    return _CARD.format(
+        license="".join(f"{line}\n" for line in lines),
+        license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
+        child=record["child"]["name"],
+        child_print=record["child"]["fingerprint"],
+        width=record["child"]["intermediate_size"],
+        parent=record["parent"]["name"],
+        parent_print=record["parent"]["fingerprint"],
+        parent_width=record["parent"]["intermediate_size"],
+        tokens=record["tokens"],
+        source=record["text"]["source"],
+        epochs=record["epochs"],
+        minutes=record["seconds"] / 60,
+        blocks=record["after"]["blocks"],
+        before=record["before"],
+        after=record["after"],
+        trained="all weights" if lora is None else f"updates of rank {lora}, merged",
+        rate=record["learning_rate"],
+        temperature=settings["temperature"],
+        command=command or "widthwise.heal(...) in Python",
+    )
+
+
+def inspect_healing(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What a checkpoint says of its healing, and whether its GLU weights are the healed ones.
+
+    Returns:
+        The record without its loss curve, with `verified` and, where that is false, `reason`;
+        None for a checkpoint that says nothing of a healing.
+
+    Raises:
+        CheckpointError: The record cannot be read.
+    """
+    path = checkpoint.path / HEALING_FILE
+    if not path.exists():
+        return None
+    try:
+        record = dict(json.loads(path.read_text(encoding="utf8")))
+        if record["format"] != FORMAT:
+            raise ValueError(f"its format must be {FORMAT}; got {record['format']!r}")
+        said = record["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as the record of a healing: {error!r}"
+        ) from error
+    record.pop("curve", None)
+    if fingerprint(checkpoint) == said:
+        return {**record, "verified": True}
+    reason = "the GLU weights were changed after the healing, or never had it"
+    return {**record, "verified": False, "reason": reason}
+
+
+def refit_facts(folder: Path) -> dict[str, Any] | None:
+    """What a pruned checkpoint says of the refit that its healing began from, without digests."""
+    from ..checkpoint.refitted import REFIT_FILE
+
+    path = folder / REFIT_FILE
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf8"))
+        return {key: record.get(key) for key in ("criterion", "sequential", "calibration", "plan")}
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as the record of a refit: {error}"
+        ) from error

@@ -1,0 +1,91 @@
+"""What a healing is asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ...errors import RunError
+
+TOKENS = 1_000_000
+RATE, LORA_RATE = 5e-4, 2e-3
+_READ_A_MINUTE = {"cpu": 60_000, "cuda": 2_000_000}  # tokens: more than are trained on meanwhile
+WARM_UP, LAST_RATE = 0.03, 0.05  # share of the way; share of the highest learning rate
+CLIP = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealSettings:
+    """How a pruned model is trained to be like its parent.
+
+    Attributes:
+        tokens: Tokens to train on, a text that has fewer gone through again; None where `minutes`
+            alone decides, and 1,000,000 where neither is given.
+        minutes: Most minutes on the clock, loading and the last measurement included.
+        temperature: T of the loss.
+        hidden: Weight of the hidden-state term; 0 leaves it out.
+        learning_rate: The highest; None for 5e-4, or 2e-3 with `lora`.
+        batch_tokens: Tokens that one step is made of.
+        micro_tokens: Tokens run at once, of which a step adds up as many as it needs; None for
+            2,048, on a GPU 16,384. Fewer take less memory, and change the result by rounding only.
+        lora: Rank of low-rank updates to train instead of the weights; None trains all weights.
+        seed: Of the order of the text, and of the first low-rank updates.
+
+    Raises:
+        RunError: A value is out of its range.
+    """
+
+    tokens: int | None = None
+    minutes: float | None = None
+    temperature: float = 1.0
+    hidden: float = 0.0
+    learning_rate: float | None = None
+    batch_tokens: int = 4096
+    micro_tokens: int | None = None
+    lora: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "minutes", "temperature", "learning_rate", "lora", "micro_tokens"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise RunError(f"{name} of a healing must be above 0; got {value!r}")
+        if self.batch_tokens < 1:
+            raise RunError(f"batch_tokens of a healing must be above 0; got {self.batch_tokens!r}")
+        if not (self.hidden >= 0 and math.isfinite(self.hidden)):
+            raise RunError(f"hidden of a healing must be 0 or above; got {self.hidden!r}")
+
+    def to_read(self, device: str) -> int:
+        """Tokens of text worth reading, for a kind of device."""
+        if self.most_tokens is not None:
+            return self.most_tokens
+        pace = _READ_A_MINUTE["cpu" if device == "cpu" else "cuda"]
+        return max(1, int((self.minutes or 0) * pace))
+
+    @property
+    def rate(self) -> float:
+        """The highest learning rate."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return RATE if self.lora is None else LORA_RATE
+
+    def at_once(self, device: str) -> int:
+        """Tokens run at once on a kind of device."""
+        return self.micro_tokens or (2048 if device == "cpu" else 16_384)
+
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens to train on; None where minutes alone decide."""
+        return TOKENS if self.tokens is None and self.minutes is None else self.tokens
+
+
+def rate_at(share: float, highest: float) -> float:
+    """Learning rate at a share of the way: a short rise, then a cosine down to a twentieth.
+
+    >>> [round(rate_at(share, 1.0), 3) for share in (0.015, 0.03, 0.515, 1.0)]
+    [0.5, 1.0, 0.525, 0.05]
+    """
+    if share < WARM_UP:
+        return highest * share / WARM_UP
+    way = min(1.0, (share - WARM_UP) / (1 - WARM_UP))
+    return highest * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * way)) / 2)

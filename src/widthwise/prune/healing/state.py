@@ -1,0 +1,135 @@
+"""The hidden folder beside a result, in which a healing keeps what it needs to go on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import OutputError, RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = "widthwise healing 1"
+_FILE, _PARTIAL = "state.safetensors", "state.partial"
+
+
+class StateFolder:
+    """One healing's state on disk; whole or absent, whenever the process is killed.
+
+    Args:
+        path: The folder.
+        settings: Everything that decides what comes out; a state of other settings is refused.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self._settings = json.loads(json.dumps(settings))
+
+    def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Replace the state by a new one.
+
+        Args:
+            tensors: By name.
+            facts: What else is needed, as JSON.
+
+        Raises:
+            OutputError: It cannot be written; the one before is still there.
+        """
+        import safetensors
+        from safetensors.torch import save_file
+
+        head = {
+            "format": FORMAT,
+            "settings": json.dumps(self._settings),
+            "facts": json.dumps(facts),
+        }
+        partial = self.path / _PARTIAL
+        try:
+            save_file({name: t.detach().contiguous() for name, t in tensors.items()}, partial, head)
+            _flush(partial)
+            partial.replace(self.path / _FILE)
+            _flush(self.path)
+        except (OSError, safetensors.SafetensorError) as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(f"{self.path}: the state was not written: {error}") from error
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Tensors and facts of the last state; None where there is none yet.
+
+        Raises:
+            RunError: It is of other settings, or cannot be read.
+        """
+        import safetensors
+
+        path = self.path / _FILE
+        if not path.exists():
+            return None
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                head = file.metadata() or {}
+                if head.get("format") != FORMAT:
+                    raise ValueError("it is no state of a healing")
+                begun, facts = json.loads(head["settings"]), json.loads(head["facts"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
+            raise RunError(
+                f"{path}: cannot be read ({error}); remove {self.path} to begin anew"
+            ) from error
+        self._check(begun)
+        return tensors, facts
+
+    def _check(self, begun: Mapping[str, Any]) -> None:
+        for key, value in self._settings.items():
+            if begun.get(key) != value:
+                raise RunError(
+                    f"the healing in {self.path} was begun with {key} {begun.get(key)!r}, not "
+                    f"{value!r}; give what it was begun with, or remove that folder to begin anew"
+                )
+
+
+@contextmanager
+def state_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[StateFolder]:
+    """Hold the state of the healing that is to become `out`; it goes when the block ends well.
+
+    Raises:
+        OutputError: It cannot be written, or another process is healing into `out`.
+    """
+    path = out.with_name(f".{out.name}.healing")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}") from error
+    try:
+        _lock(lock, out)
+        (path / _PARTIAL).unlink(missing_ok=True)  # of a run that was killed
+        try:
+            yield StateFolder(path, settings)
+            shutil.rmtree(path)
+        finally:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+    finally:
+        os.close(lock)
+
+
+def _lock(handle: int, out: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(f"{out} is being healed into by another process") from error
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,101 @@
+"""A healed checkpoint on disk: the files of the child, with other numbers in them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import CheckpointError, OutputError, UnsupportedModelError
+from ..checkpoint import Checkpoint, new_folder
+from ..checkpoint.read import INDEX, TORCH_DTYPES, free_bytes
+from ..checkpoint.write import PLAN_FILE, copy_companions
+from ..scoring import check_finite, fingerprint
+from .record import HEALING_FILE, healed_card
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
+    """Name of every trained parameter to the name under which the checkpoint stores it.
+
+    Raises:
+        UnsupportedModelError: A parameter is stored under no name of its own.
+    """
+    aliases: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        aliases.setdefault(id(parameter), []).append(name)
+    found: dict[str, str] = {}
+    for names in aliases.values():
+        stored = [name for name in names if name in checkpoint.tensors]
+        if not stored:
+            raise UnsupportedModelError(
+                f"{checkpoint.name}: parameter {names[0]} is stored under another name; load the "
+                "model once with transformers and save_pretrained() it"
+            )
+        found |= {name: names[0] for name in stored}
+    return found
+
+
+def write_healed(
+    child: Checkpoint,
+    out: Path,
+    tensors: Mapping[str, Tensor],
+    record: Mapping[str, Any],
+    *,
+    force: bool,
+    command: str | None,
+) -> None:
+    """Write the child's checkpoint with trained weights, in its own dtypes and files.
+
+    Args:
+        child: The pruned checkpoint.
+        out: Folder to make, whole or absent.
+        tensors: Stored name to the new values; what is not named is copied.
+        record: For `widthwise_healing.json`; the fingerprint of the result is added.
+        force: Replace `out` if it exists.
+        command: To quote in the card.
+
+    Raises:
+        OutputError: It cannot be written.
+        CheckpointError: A weight is not finite in the dtype that it is stored in.
+    """
+    from safetensors.torch import save_file
+
+    files: dict[str, dict[str, Tensor]] = {}
+    for name, stored in child.tensors.items():
+        files.setdefault(stored.file.name, {})[name] = _value(child, name, tensors)
+    with new_folder(out, force=force) as folder:
+        needed, free = sum(s.spec.nbytes for s in child.tensors.values()), free_bytes(folder)
+        if needed > free:
+            raise OutputError(
+                f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"
+            )
+        for file, values in files.items():
+            save_file(values, folder / file, {"format": "pt"})
+        copy_companions(child.path, folder)
+        for name in ("config.json", INDEX, PLAN_FILE):
+            if (child.path / name).exists():
+                shutil.copyfile(child.path / name, folder / name)
+        with Checkpoint(folder) as written:
+            whole = {**record, "fingerprint": fingerprint(written)}
+        (folder / HEALING_FILE).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf8")
+        (folder / "README.md").write_text(healed_card(child, whole, command), encoding="utf8")
+
+
+def _value(child: Checkpoint, name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    """A tensor of the result, as it is stored."""
+    import torch
+
+    spec = child.tensors[name].spec
+    if name not in tensors:
+        if not spec.shape:
+            raise CheckpointError(f"tensor {name} has no axis; widthwise cannot copy it")
+        return child.rows(name, 0, spec.shape[0])
+    kind = getattr(torch, TORCH_DTYPES[spec.dtype])
+    value = tensors[name].detach().to("cpu", kind, copy=True).contiguous()
+    check_finite(value, name)
+    return value

@@ -1,0 +1,358 @@
+"""`per_layer`: widths by layers, from what the model's answers lose when one layer alone is cut."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..arch import Architecture, Width, resolve
+from ..errors import PlanError
+from .allocation import allocate, levels
+from .calibrating import Source, Visit, as_text, opened, part_of, weights_of
+from .checkpoint import stored_dtype
+from .fitting import layer_cuts, narrowed
+from .moments import Halves, bfloat16_products
+from .refitting import check_tokens
+from .scoring import Selection, Weights, target_of
+from .texts import TOKENS
+from .walk import Walk, doing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+MEASURED_WIDTHS = 3  # of a layer, beside the dense one
+READ_TOKENS = 4096  # held-out tokens that are read with one layer cut, and
+JUDGED_TOKENS = 2048  # of these, evenly spread, whose answers are compared
+_LOGITS_BYTES = 2**27  # of float32 logits made at once: 256 tokens of 128k words
+_WORDS = 16_384  # of the vocabulary projected at once, where its weights must be made float32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """Widths by layers that cost no more than one width for all.
+
+    Losses are mean KL divergences of the next token, dense from cut, in nats, of one cut layer in
+    an otherwise dense model. Their sum over layers ranks allocations; what a model loses that is
+    cut everywhere is another number, and more.
+
+    Attributes:
+        widths: Neurons of each layer; what `refit` takes.
+        uniform: The width of all layers that the target asks for.
+        loss: Sum of the losses at `widths`.
+        uniform_loss: The same at `uniform`; `loss` is never above it.
+        cost: Sum over layers of the cost of a GLU block, in `unit`.
+        budget: The cost at `uniform`.
+        unit: `"parameters"`, or `"cost"` where costs were given.
+        measured: For each layer, the widths that were measured and their losses, ascending.
+        tokens: Held-out tokens that these are means of.
+    """
+
+    widths: tuple[int, ...]
+    uniform: int
+    loss: float
+    uniform_loss: float
+    cost: int
+    budget: int
+    unit: str
+    measured: tuple[tuple[tuple[int, float], ...], ...] = field(repr=False)
+    tokens: int
+
+    def __str__(self) -> str:
+        lines = [
+            f"layer {layer:>3}  width {width:>6}  " + "  ".join(f"{k}: {v:.4f}" for k, v in points)
+            for layer, (width, points) in enumerate(zip(self.widths, self.measured, strict=True))
+        ]
+        return "\n".join(
+            [
+                f"widths by layers, from the KL divergence (nats a token, of {self.tokens:,} "
+                "held-out tokens) of each layer cut alone:",
+                *lines,
+                f"sum over layers {self.loss:.4f}, at width {self.uniform} everywhere "
+                f"{self.uniform_loss:.4f}; {self.cost:,} {self.unit} of GLU blocks, "
+                f"at most {self.budget:,}",
+            ]
+        )
+
+
+def per_layer(
+    model: str | Path | nn.Module,
+    *,
+    to: str | float | None = None,
+    remove: str | None = None,
+    width: int | None = None,
+    params: str | int | None = None,
+    size: str | int | None = None,
+    criterion: str = "activation",
+    seed: int = 0,
+    align: int | None = None,
+    paper_widths: bool = False,
+    dtype: str | None = None,
+    text: Source = None,
+    tokens: int = TOKENS,
+    tokenizer: Any = None,
+    costs: Mapping[int, int] | None = None,
+    progress: Visit | None = None,
+) -> Allocation:
+    """Measure what each layer's neurons are worth, and share the target's neurons out by it.
+
+    Each layer alone is cut to three widths and refitted on the moments of the dense model; the loss
+    is the mean KL divergence of its answers on held-out tokens. Between the measured widths it
+    follows the layer's reconstruction error. An exact dynamic programme then takes the least sum of
+    losses that costs at most what one width for all layers would.
+
+        found = per_layer("smollm2", to="2.1x")
+        done = refit("smollm2", to="2.1x", widths=found.widths)
+
+    Args:
+        model, to, remove, width, params, size, criterion, seed, align, paper_widths, dtype, text,
+            tokens, tokenizer: As for `refit`.
+        costs: Cost of one GLU block at some widths, whole numbers (such as nanoseconds), the first
+            and the last of `allowed_widths` among them; linear between. None for its parameters.
+        progress: Called with each layer that is measured.
+
+    Raises:
+        PlanError: Costs are not of enough widths.
+        RunError, TargetError, CheckpointError, UnsupportedModelError: as for `refit`.
+
+    Cost: as a refit in one pass; and for each layer and each of three widths, 4,096 held-out tokens
+    through the layers from there on (so 3/2 forward passes a layer), and logits of 2,048 of them.
+    Memory beyond that of a refit: 0.7 GB for logits, whatever the vocabulary.
+    """
+    selection = Selection(
+        target=target_of(to=to, remove=remove, width=width, params=params, size=size),
+        criterion=criterion,
+        seed=seed,
+        align=align,
+        paper_widths=paper_widths,
+        stored_dtype=stored_dtype(dtype),
+    )
+    with opened(model) as (module, weights):
+        asked, allowed = _allowed(weights.architecture, selection)
+        prices = _prices(weights.architecture, allowed, costs)
+        read = as_text(text, tokens, tokenizer, module)
+        check_tokens((part_of(read),), weights.architecture.intermediate_size)
+        with Walk(module, read) as walk:
+            judge = _Judge(walk, module)
+            curves = []
+            for layer in range(weights.architecture.layers):
+                judge.stand()
+                halves = walk.moments(layer, advance=True)
+                curves.append(_measured(weights, selection, layer, halves, allowed, judge))
+                if progress:
+                    progress(layer)
+        return _allocation(asked, allowed, prices, curves, judge, costs is None)
+
+
+@contextmanager
+def _exact_projection(model: Any) -> Iterator[None]:
+    """Logits in float32 also where the weights are not: rounded ones would differ by themselves."""
+    import torch
+
+    head: Any = model.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear) or head.weight.dtype == torch.float32:
+        yield
+        return
+    weight, bias = head.weight, head.bias
+    product = torch.nn.functional.linear
+
+    def forward(hidden: Tensor) -> Tensor:
+        with bfloat16_products() if weight.dtype == torch.bfloat16 else nullcontext():
+            rows = hidden.float()
+            pieces = [product(rows, piece.float()) for piece in torch.split(weight, _WORDS)]
+        found = torch.cat(pieces, dim=-1)
+        return found if bias is None else found + bias.float()
+
+    with doing([head], forward):
+        yield
+
+
+def allowed_widths(
+    model: str | Path | nn.Module,
+    *,
+    to: str | float | None = None,
+    remove: str | None = None,
+    width: int | None = None,
+    params: str | int | None = None,
+    size: str | int | None = None,
+    align: int | None = None,
+    paper_widths: bool = False,
+    dtype: str | None = None,
+) -> tuple[int, ...]:
+    """Widths that `per_layer` may give a layer, ascending, the dense one last. Reads no weights.
+
+    Arguments and errors: as `make_plan`.
+    """
+    selection = Selection(
+        target=target_of(to=to, remove=remove, width=width, params=params, size=size),
+        align=align,
+        paper_widths=paper_widths,
+        stored_dtype=stored_dtype(dtype),
+    )
+    with weights_of(model) as weights:
+        return _allowed(weights.architecture, selection)[1]
+
+
+def _allowed(architecture: Architecture, selection: Selection) -> tuple[Width, tuple[int, ...]]:
+    """The one width for all layers, and those that a layer may have."""
+    asked = resolve(
+        architecture,
+        selection.target,
+        align=selection.align,
+        paper_widths=selection.paper_widths,
+        dtype=selection.stored_dtype,
+    )
+    return asked, levels(architecture.intermediate_size, asked.alignment, asked.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Curve:
+    """One layer's losses: the measured points, and at every allowed width."""
+
+    points: tuple[tuple[int, float], ...]
+    losses: tuple[float, ...]
+
+
+class _Judge:
+    """Compares what a model with one cut layer answers with what the dense model does."""
+
+    def __init__(self, walk: Walk, module: nn.Module) -> None:
+        self.walk, self.module = walk, module
+        self.stand()
+        self._dense = self.ends(0)
+        self.tokens = len(self._dense)
+
+    def stand(self) -> None:
+        """Remember where the tokens stand now: before the layer that is cut next."""
+        self._standing = self.walk.standing(READ_TOKENS)
+
+    def ends(self, layer: int) -> Tensor:
+        """Final hidden states from where the tokens stood, with the layer as it is now."""
+        rows = self.walk.ends(layer, self._standing)
+        return rows[:: max(1, len(rows) // JUDGED_TOKENS)]
+
+    def divergences(self, cuts: Sequence[Tensor]) -> list[float]:
+        """Mean KL divergence of each from dense, in nats, from final hidden states."""
+        import torch
+
+        totals = [0.0] * len(cuts)
+        with _exact_projection(self.module), self.walk.head() as head:
+            vocabulary = head(self._dense[:1]).shape[-1]
+            step = max(1, _LOGITS_BYTES // (4 * vocabulary))
+            for start in range(0, self.tokens, step):
+                rows = slice(start, start + step)
+                dense = torch.log_softmax(head(self._dense[rows]).float(), dim=-1)
+                chance = dense.exp()
+                for i, cut in enumerate(cuts):
+                    other = torch.log_softmax(head(cut[rows]).float(), dim=-1)
+                    torch.sub(dense, other, out=other)
+                    totals[i] += float(torch.linalg.vecdot(chance, other).double().sum())
+        return [max(total / self.tokens, 0.0) for total in totals]  # below 0 only by rounding
+
+
+def _measured(
+    weights: Weights,
+    selection: Selection,
+    layer: int,
+    halves: Halves,
+    allowed: Sequence[int],
+    judge: _Judge,
+) -> _Curve:
+    """Cut one layer alone, and follow its error between the widths that were measured."""
+    size = weights.architecture.intermediate_size
+    widths = measured_widths(allowed)
+    ends: list[Tensor] = []
+    curve: tuple[float, ...] = ()
+    for cut in layer_cuts(weights, layer, halves, selection, widths):
+        with narrowed(judge.module, judge.walk.weights.architecture, layer, cut):
+            ends.append(judge.ends(layer))
+        curve = cut.fit.curve
+    points = (*zip(widths, judge.divergences(ends), strict=True), (size, 0.0))
+    return _Curve(points=points, losses=losses_between(points, curve, allowed))
+
+
+def measured_widths(allowed: Sequence[int]) -> tuple[int, ...]:
+    """Those to measure: the narrowest allowed one, and others evenly spread below the dense one.
+
+    >>> measured_widths((384, 512, 640, 768, 896, 1024, 1152, 1280, 1408, 1536))
+    (384, 768, 1152)
+    """
+    least, size = allowed[0], allowed[-1]
+    wanted = (least + (size - least) * i / MEASURED_WIDTHS for i in range(MEASURED_WIDTHS))
+    below = allowed[:-1]
+    return tuple(sorted({min(below, key=lambda w: abs(w - want)) for want in wanted}))
+
+
+def losses_between(
+    points: Sequence[tuple[int, float]], curve: Sequence[float], allowed: Sequence[int]
+) -> tuple[float, ...]:
+    """The loss at every allowed width, never rising with it, 0 at the dense one.
+
+    To second order a loss is proportional to the squared error that a cut makes, so it is taken as
+    linear in the layer's reconstruction error between two measured widths. A width that was
+    measured to lose less than a wider one is given the loss of that one.
+
+    Args:
+        points: Widths and their losses, ascending, the last one dense.
+        curve: Reconstruction error at every width from 0 on, falling: `LayerFit.curve`.
+        allowed: Widths from the narrowest point to the dense one.
+    """
+    import numpy as np
+
+    errors = [curve[width] for width, _ in reversed(points)]
+    losses = np.maximum.accumulate([loss for _, loss in reversed(points)])
+    kept = [i for i, error in enumerate(errors) if i + 1 == len(errors) or error < errors[i + 1]]
+    found = np.interp(
+        [curve[width] for width in allowed], [errors[i] for i in kept], [losses[i] for i in kept]
+    )
+    found[-1] = 0.0
+    return tuple(found.tolist())
+
+
+def _prices(
+    architecture: Architecture, allowed: Sequence[int], costs: Mapping[int, int] | None
+) -> list[tuple[int, ...]]:
+    """Cost of each layer's block at every allowed width."""
+    import numpy as np
+
+    if costs is None:
+        each = [0] * architecture.layers
+        for name, cut in architecture.cuts.items():
+            spec = architecture.tensors[name]
+            each[cut.layer] += cut.parts * spec.numel // spec.shape[cut.axis]
+        return [tuple(one * width for width in allowed) for one in each]
+    known = sorted(costs)
+    if not known or known[0] > allowed[0] or known[-1] < allowed[-1]:
+        raise PlanError(
+            f"costs must be of widths from {allowed[0]} to {allowed[-1]}; got {known or 'none'}"
+        )
+    found = np.interp(allowed, known, [float(costs[width]) for width in known])
+    return [tuple(round(cost) for cost in found.tolist())] * architecture.layers
+
+
+def _allocation(
+    asked: Width,
+    allowed: Sequence[int],
+    prices: Sequence[tuple[int, ...]],
+    curves: Sequence[_Curve],
+    judge: _Judge,
+    by_parameters: bool,
+) -> Allocation:
+    at = bisect_left(allowed, asked.width)
+    losses = [curve.losses for curve in curves]
+    budget = sum(price[at] for price in prices)
+    chosen = allocate(losses, prices, budget)
+    return Allocation(
+        widths=tuple(allowed[level] for level in chosen),
+        uniform=asked.width,
+        loss=sum(loss[level] for loss, level in zip(losses, chosen, strict=True)),
+        uniform_loss=sum(loss[at] for loss in losses),
+        cost=sum(price[level] for price, level in zip(prices, chosen, strict=True)),
+        budget=budget,
+        unit="parameters" if by_parameters else "cost",
+        measured=tuple(curve.points for curve in curves),
+        tokens=judge.tokens,
+    )

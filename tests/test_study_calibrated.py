@@ -1,0 +1,403 @@
+"""Calibrated criteria in sweeps and studies: made once, kept, and the networks of `prune`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from study_runs import numbers
+from study_runs import run as run_study
+from study_runs import settings_of as study_settings_of
+from sweep_runs import answers, run, settings_of
+from test_sweep import CLOSE, assert_same_answers
+
+from widthwise import measure
+from widthwise.cli import main
+from widthwise.errors import PlanError, RunError
+from widthwise.prune import prune_checkpoint, refit
+from widthwise.study import (
+    CostSettings,
+    CostStudy,
+    Network,
+    Study,
+    StudySettings,
+    Sweep,
+    SweepSettings,
+    calibrated,
+    calibration_notes,
+    load,
+    shelf,
+)
+from widthwise.study.engines import Local
+from widthwise.study.network import is_control
+
+pytestmark = pytest.mark.demo
+
+TOKENS = 1024  # the least: 512 to fit 53 neurons, 512 held out
+ASK: dict[str, Any] = {"tasks": ("embedded:piqa", "embedded:prose")}
+BY: dict[str, Any] = {"criteria": ("ppm", "activation+refit", "activation"), "tokens": TOKENS}
+PROSE: dict[str, Any] = {"tasks": ("embedded:prose",), "widths": ("40%",), **BY}
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Criterion and number of widths of each calibration, as it is begun."""
+    calls: list[tuple[str, int]] = []
+    own = calibrated.refits
+
+    def counted(model: Any, selections: Any, *args: Any, **more: Any) -> Any:
+        calls.append((selections[0].criterion, len(selections)))
+        return own(model, selections, *args, **more)
+
+    monkeypatch.setattr(calibrated, "refits", counted)
+    return calls
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> tuple[Path, dict[tuple[Any, ...], Any]]:
+    """An undisturbed sweep: its folder and its records."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    return folder, run(folder, settings_of(tiny_checkpoint, **ASK, **BY))
+
+
+@pytest.mark.parametrize("network", [("activation+refit", "1.4x"), ("activation", "40%")])
+def test_a_calibrated_width_is_the_checkpoint_of_prune(
+    network: tuple[str, str], whole: Any, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder, records = whole
+    criterion, asked = network
+    how: dict[str, Any] = {"remove" if "%" in asked else "to": asked, "tokens": TOKENS}
+    fitted = refit(tiny_checkpoint, **how, criterion="activation", sequential=False)
+    told = fitted if "+" in criterion else False
+    written = prune_checkpoint(tiny_checkpoint, tmp_path / "pruned", fitted.plan, refit=told)
+    alone = run(tmp_path / "out", settings_of(written, **ASK, widths=()))
+    for quantity in ("piqa", "prose"):
+        ours, theirs = records[(*network, quantity)], alone[None, "dense", quantity]
+        assert_same_answers(answers(folder, ours), answers(tmp_path / "out", theirs))
+        assert ours.value == pytest.approx(theirs.value, rel=CLOSE)
+    others = [records[c, asked, "prose"] for c in (*BY["criteria"], "random")]
+    assert len({r.items for r in others}) == 4, "criteria do not differ: proves nothing"
+
+
+def test_records_say_what_text_and_others_do_not(whole: Any, tiny_checkpoint: Path) -> None:
+    _, records = whole
+    for (criterion, _, quantity), record in records.items():
+        scored = quantity in ("piqa", "prose")
+        told = {k for k in record.settings if k.startswith(("calibration", "refit"))}
+        if not scored or criterion not in BY["criteria"][1:]:
+            assert not told
+            continue
+        assert record.settings["calibration"].startswith("embedded text: validation")
+        assert record.settings["calibration_tokens"] == TOKENS
+        assert ("refit_warning" in told) == (criterion == "activation+refit")
+    text, *warned = calibration_notes(records.values())
+    assert text.startswith("tiny: calibrated on 1,024 tokens of embedded text")
+    assert all(line.startswith("Warning: tiny, activation+refit") for line in warned)
+
+
+def test_warnings_are_told_once(whole: Any) -> None:
+    _, records = whole
+    record = records["activation+refit", "40%", "prose"]
+    bad = replace(record, settings={**record.settings, "refit_warning": "the refit does badly"})
+    notes = calibration_notes([bad, replace(bad, quantity="piqa"), record])
+    assert notes[1:] == ("Warning: tiny, activation+refit 40%: the refit does badly",)
+    (said,) = calibration_notes([bad, replace(bad, asked="1.4x")])[1:]
+    assert said.startswith("Warning: tiny, activation+refit 40% (and 1 more): the refit")
+
+
+def test_keys_of_other_cells_stay_and_those_of_calibrated_ones_hold_the_text(
+    whole: Any, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    plain = run(tmp_path / "plain", settings_of(tiny_checkpoint, **ASK, criteria=("ppm",)))
+    _, records = whole
+    assert {records[key].cell for key in plain} == {r.cell for r in plain.values()}
+    settings = json.loads((tmp_path / "plain" / "study.json").read_text())
+    assert not {"calibration", "tokens"} & settings.keys()
+
+    text = tmp_path / "mine.txt"
+    text.write_text(" ".join(f"word {chr(97 + i % 26)}{i}" for i in range(4000)))
+    copy = tmp_path / "same words.txt"
+    copy.write_bytes(text.read_bytes())
+
+    def keys(**more: Any) -> list[str]:
+        settings = settings_of(tiny_checkpoint, **{**PROSE, **more})
+        scorer = Sweep(tmp_path / "none", settings).scorer
+        return [scorer.key(Network(c, "40%"), "prose") for c in PROSE["criteria"]]
+
+    own = keys(calibration=str(text))
+    assert own == keys(calibration=str(copy)), "the text counts, not its name"
+    for other in (keys(), keys(calibration=str(text), tokens=2048)):
+        assert [a == b for a, b in zip(own, other, strict=True)] == [True, False, False]
+
+
+def cuts_of(folder: Path, model: Path, criterion: str = "activation+refit", **changes: Any) -> Any:
+    """What a new process would narrow a network by, all widths of the criterion."""
+    sweep = Sweep(folder, settings_of(model, **{**ASK, **BY, **changes}))
+    sweep.parent.dtype = "float32"
+    return sweep.scorer.calibrated.cuts(Network(criterion, "40%"), lambda *_: None)
+
+
+def test_a_calibration_serves_all_widths_and_later_runs(
+    tiny_checkpoint: Path, tmp_path: Path, made: list[tuple[str, int]]
+) -> None:
+    run(tmp_path, settings_of(tiny_checkpoint, **{**PROSE, "widths": ("1.4x", "40%")}))
+    assert made == [("activation", 2)], "one pass for both widths, cut and refitted"
+    fitted = cuts_of(tmp_path, tiny_checkpoint, tasks=("embedded:piqa",))
+    assert [refit.plan.width for refit in fitted] == [31, 44]
+    plans = cuts_of(tmp_path, tiny_checkpoint, "activation", widths=("40%",))
+    assert [plan.digest for plan in plans] == [refit.plan.digest for refit in fitted]
+    assert made == [("activation", 2)], "fewer widths are there as well"
+    wider = cuts_of(tmp_path, tiny_checkpoint, widths=("1.4x", "40%", "1.5x"))
+    assert made == [("activation", 2), ("activation", 3)], "another one needs all again"
+    for one, other in zip(fitted, (wider[0], wider[1]), strict=True):
+        assert one.plan.digest == other.plan.digest  # and gives what it gave
+        assert all(map(torch.equal, one.down, other.down))
+        assert one.layers == other.layers
+    assert cuts_of(tmp_path, tiny_checkpoint, "obs+refit", criteria=("obs+refit",))
+    assert made[2:] == [("obs", 2)]
+
+
+@pytest.mark.parametrize("damage", ["cut off", "a bit", "foreign", "another version"])
+def test_a_file_that_is_not_what_was_written_is_made_anew(
+    damage: str, whole: Any, tiny_checkpoint: Path, tmp_path: Path, made: list[Any]
+) -> None:
+    shutil.copytree(whole[0] / "calibrated", tmp_path / "calibrated")
+    before = cuts_of(tmp_path, tiny_checkpoint)
+    assert not made
+    (file,) = (tmp_path / "calibrated").glob("*.safetensors")
+    data = file.read_bytes()
+    damaged = {
+        "cut off": data[:-100],
+        "a bit": data[:-100] + bytes([data[-100] ^ 4]) + data[-99:],
+        "foreign": b"precious",
+        "another version": data.replace(b'\\"widthwise\\": \\"0.', b'\\"widthwise\\": \\"7.'),
+    }
+    assert damaged[damage] != data
+    file.unlink()  # what is mapped into memory stays as it was
+    file.write_bytes(damaged[damage])
+    again = cuts_of(tmp_path, tiny_checkpoint)
+    assert len(made) == 1
+    for one, other in zip(before, again, strict=True):
+        assert one.plan == other.plan
+        assert all(map(torch.equal, one.down, other.down))
+    assert not list((tmp_path / "calibrated").glob(".*partial*"))
+
+
+def test_criteria_may_be_added_to_a_folder_that_had_none(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    plain = settings_of(tiny_checkpoint, **{**PROSE, "criteria": ("ppm",)})
+    before = run(tmp_path, replace(plain, tokens=65_536))
+    after = run(tmp_path, settings_of(tiny_checkpoint, **PROSE))
+    assert after.items() >= before.items()
+    assert run(tmp_path, replace(plain, tokens=65_536)) == before
+    with pytest.raises(RunError, match="begun with tokens 1024, not 2048"):
+        run(tmp_path, settings_of(tiny_checkpoint, **{**PROSE, "tokens": 2048}))
+    assert run(tmp_path, settings_of(tiny_checkpoint, **PROSE)) == after
+
+
+def test_workers_that_begin_together_calibrate_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Two processes on one folder: one file, and the numbers of a study in one process."""
+    settings = study_settings_of(tiny_checkpoint, **{**PROSE, "criteria": ("activation+refit",)})
+    told: list[str] = []
+
+    def listen(event: Any) -> None:
+        told.append(getattr(event, "text", ""))
+
+    engine = partial(Local, devices=("cpu", "cpu"))
+    records = run_study(tmp_path / "two", settings, engine=engine, on_event=listen)
+    alone = run_study(tmp_path / "one", settings)
+    assert numbers(records) == numbers(alone)
+    assert len(list((tmp_path / "two" / "calibrated").glob("*.safetensors"))) == 1
+    assert any("layers" in text for text in told)
+
+
+def test_who_waits_says_so_and_takes_what_the_other_made(tmp_path: Path) -> None:
+    ours, theirs = shelf.Shelf(tmp_path), shelf.Shelf(tmp_path)
+    order: list[str] = []
+
+    def second() -> None:
+        with theirs.held("x", lambda: order.append("waits")):
+            order.append("second")
+
+    with ours.held("x", lambda: order.append("first waits")):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while "waits" not in order:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join()
+    assert [o for o in order if o != "waits"] == ["first", "second"]
+
+
+def test_without_the_folder_of_the_study_each_keeps_its_own(
+    tiny_checkpoint: Path, tmp_path: Path, whole: Any
+) -> None:
+    """As on a node of a cluster that does not see it: nothing is made there."""
+    fitted = cuts_of(tmp_path / "elsewhere", tiny_checkpoint)
+    shared = cuts_of(whole[0], tiny_checkpoint)
+    assert [refit.plan for refit in fitted] == [refit.plan for refit in shared]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_calibration_that_fails_is_a_reason_and_not_tried_for_each_cell(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fails(*_: Any, **__: Any) -> Any:
+        calls.append(1)
+        raise RunError("layers.0: not positive definite")
+
+    monkeypatch.setattr(calibrated, "refits", fails)
+    settings = settings_of(tiny_checkpoint, **{**PROSE, "widths": ("1.4x", "40%")})
+    records = run(tmp_path, settings)
+    assert len(calls) == 1
+    for (criterion, _, quantity), record in records.items():
+        if quantity == "prose":
+            lost = criterion in BY["criteria"][1:]
+            assert (record.value is None) == lost
+            assert not lost or "not positive definite" in str(record.reason)
+    monkeypatch.undo()
+    again = run(tmp_path, settings)
+    assert all(record.value is not None for record in again.values())
+
+
+def test_costs_need_no_text(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrated, "refits", None)  # a call would fail
+    ceilings = measure.Ceilings(
+        flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
+    )
+    monkeypatch.setattr(measure, "measure_ceilings", lambda *_: ceilings)
+    settings = study_settings_of(
+        tiny_checkpoint, tasks=(), workloads=("3x2",), criteria=("activation+refit",)
+    )
+    timed = [r for r in run_study(tmp_path / "study", settings) if r.quantity.endswith("ttft")]
+    assert [r.criterion for r in timed] == [None, "activation+refit", "activation+refit"]
+    assert [r.settings.get("timed_neurons") for r in timed] == [None, "ppm", "ppm"]
+    costs = CostSettings(
+        models=(str(tiny_checkpoint),), widths=("40%",), workloads=("3x2",), criterion="obs+refit"
+    )
+    found = CostStudy(tmp_path / "costs", replace(costs, dtype="float32")).run()
+    assert {r.criterion for r in found} == {None, "obs+refit"}
+    assert not (tmp_path / "study" / "calibrated").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"criteria": ("obs",)}, PlanError, "obs without a refit is worse .* ask for obs.refit"),
+        ({"criteria": ("ppm_activation",)}, PlanError, "ask for ppm_activation.refit"),
+        ({"criteria": ("ppm~3+refit",)}, PlanError, "only random takes a seed"),
+        ({"criteria": ("magic+refit",)}, PlanError, "criterion must be one of"),
+        ({"criteria": ("ppm",), "calibration": "x"}, PlanError, "no criterion goes by calibration"),
+        ({"tokens": 1023}, RunError, "tokens must be a number, at least 1024; got 1023"),
+        ({"tokens": 4096.0}, RunError, "tokens must be a number"),
+        ({"calibration": 7}, RunError, "calibration must be a file"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_said(changes: Any, kind: type[Exception], said: str) -> None:
+    for settings in (SweepSettings, partial(StudySettings, models=("x",), tasks=("y",))):
+        with pytest.raises(kind, match=said):
+            settings(**{"criteria": ("activation",), **changes})
+    with pytest.raises(RunError, match="backend vllm cannot take activation"):
+        SweepSettings(criteria=("activation",), backend="vllm")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "holds 0 tokens; calibration needs at least 1024"),
+        ("short", "calibration needs at least 1024"),
+        ("again " * 3000, "is no text to calibrate on"),
+        (None, "no such file or folder of text"),
+    ],
+)
+def test_text_that_is_none_is_said_before_anything_is_measured(
+    words: str | None, said: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    text, out = tmp_path / "text.txt", tmp_path / "out"
+    if words is not None:
+        text.write_text(words)
+    with pytest.raises(RunError, match=said):
+        run(out, settings_of(tiny_checkpoint, **PROSE, calibration=str(text)))
+    with pytest.raises(RunError, match=said):
+        run_study(out, study_settings_of(tiny_checkpoint, **PROSE, calibration=str(text)))
+    assert not (out / "records.jsonl").exists()
+
+
+def test_tokens_below_neurons_are_said(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(tmp_path, settings_of(tiny_checkpoint, **PROSE))
+    wide = replace(sweep.parent.checkpoint.architecture, intermediate_size=600)
+    monkeypatch.setattr(sweep.parent.checkpoint, "architecture", wide)
+    with pytest.raises(RunError, match=r"1,024 tokens.* refit 600 neurons: take 1,200 at least"):
+        sweep.scorer.calibrated.check()
+
+
+def test_random_refitted_is_no_control(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    criteria = ("random+refit", "random~5+refit")
+    found = run(tmp_path, settings_of(tiny_checkpoint, **{**PROSE, "criteria": criteria}))
+    assert [c for c, _, q in found if q == "prose"] == [None, *criteria, "random"]
+    assert not any(map(is_control, criteria))
+    values = {c: r.value for (c, _, q), r in found.items() if q == "prose"}
+    assert len(set(values.values())) == 4
+
+
+def test_a_dry_run_says_that_calibration_comes_first(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    settings = study_settings_of(tiny_checkpoint, **PROSE)
+    study = Study(tmp_path, settings)
+    study.look()
+    (said,) = study.to_calibrate
+    assert said.startswith("activation of tiny is calibrated first, once, on 1,024 tokens of emb")
+    run_study(tmp_path, settings)
+    later = Study(tmp_path, replace(settings, tasks=("embedded:piqa",)))
+    later.look()
+    assert later.missing
+    assert later.to_calibrate == []
+
+
+def test_the_commands_take_text(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    text = tmp_path / "mine.txt"
+    text.write_text(" ".join(f"word {chr(97 + i % 26)}{i}" for i in range(4000)))
+    own = ["--remove", "40%", "--limit", "4", "--dtype", "float32", "--suite", "embedded:prose"]
+    own += ["--criterion", "activation+refit", "--tokens", "1024", "--calibration", str(text)]
+    out = tmp_path / "out"
+    words = ["evaluate", str(tiny_checkpoint), *own, "-o", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    told = [line for line in result.stderr.splitlines() if "calibrated on 1,024" in line]
+    assert len(told) == 1
+    assert str(text) in told[0]
+    records = load(out / "records.jsonl")
+    assert {r.criterion for r in records} == {None, "activation+refit", "random"}
+    assert "activation+refit" in (out / "report.html").read_text()
+    dry = CliRunner().invoke(main, ["study", *words[1:-4], "-o", str(tmp_path / "d"), "--dry-run"])
+    assert "activation of tiny is calibrated first, once, on 1,024 tokens of" in dry.stdout
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("command", ["study", "evaluate"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--criterion", "ppm", "--tokens", "1024"], "--tokens goes with a criterion that is"),
+        (["--criterion", "ppm", "--calibration", "x"], "--calibration goes with a criterion"),
+        (["--criterion", "activation", "--tokens", "9"], "9 is not in the range"),
+    ],
+)
+def test_text_without_a_criterion_is_a_wrong_use(command: str, wrong: Any, said: str) -> None:
+    result = CliRunner().invoke(main, [command, "smollm2", "--remove", "40%", *wrong])
+    assert (result.exit_code, said in result.output) == (2, True), result.output

@@ -3,8 +3,8 @@
 Token perplexity over that of the dense model, text by text, and the geometric mean of the two, with
 95 % bootstrap intervals over the same passages for every network. Passages are blocks of 512 tokens
 of WikiText-2 (pages joined as published, no overlap) and whole texts of LAMBADA; the first token of
-each is not predicted. Goals, without training: at most 1.10, 1.30 and 1.9 with 10, 20 and 40 % of the
-neurons removed from every layer; 1.25 and 1.75 at 20 and 40 % with widths by layers.
+each is not predicted. Goals, without training: at most 1.10, 1.30 and 1.9 with 10, 20 and 40 % of
+the neurons removed from every layer; 1.25 and 1.75 at 20 and 40 % with widths by layers.
 
     python benchmarks/targets.py --data FOLDER -o RESULTS            # FOLDER as evaluate --data
     python benchmarks/targets.py --data FOLDER -o RESULTS --also healed-20%=checkpoint

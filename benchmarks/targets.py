@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=65_536)
     parser.add_argument("--blocks", type=int, help="of WikiText-2; by default all")
     parser.add_argument("--passages", type=int, help="of LAMBADA; by default all")
-    parser.add_argument("--only", help="networks whose name begins so, and dense")
+    parser.add_argument("--only", default="", help="networks whose name begins so, and dense")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=CHECKPOINT")
     given = parser.parse_args()
 
@@ -165,14 +165,16 @@ def main() -> None:
     texts = passages(given.data, AutoTokenizer.from_pretrained(path), given.blocks, given.passages)
     load = AutoModelForCausalLM.from_pretrained
     dense = load(path, dtype=torch.bfloat16).eval()
-    todo = list(networks(dense, path, given.calibration, given.tokens))
+    todo = [
+        (name, make)
+        for name, make in networks(dense, path, given.calibration, given.tokens)
+        if name == "dense" or name.startswith(given.only)
+    ]
     for name, _, folder in (each.partition("=") for each in given.also):
         todo.append((name, lambda at=folder: load(at, dtype=torch.bfloat16).eval()))
     given.out.mkdir(parents=True, exist_ok=True)
     baseline = None
     for name, make in todo:
-        if given.only and name != "dense" and not name.startswith(given.only):
-            continue
         file = given.out / f"{name}.json"
         if not file.exists():
             model = make()

@@ -17,6 +17,7 @@ from .findings import findings
 from .heal import heal
 from .inspect import inspect
 from .limit import limit
+from .maml import maml
 from .measure import measure
 from .plan import plan
 from .prune import prune
@@ -78,6 +79,7 @@ for _command in (
     heal,
     inspect,
     limit,
+    maml,
     measure,
     plan,
     prune,

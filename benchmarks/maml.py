@@ -1,0 +1,71 @@
+"""First-order MAML on Omniglot, the whole table: ours beside the published one.
+
+    python benchmarks/maml.py --data omniglot28.npz
+    python benchmarks/maml.py --data omniglot28.npz --seeds 3 -o results/maml
+
+Runs `widthwise maml` with all its defaults (7 widths, their limit, three kernels), which
+goes on where it was, and prints each accuracy beside that of arXiv 2011.14522, Table 2. Goals:
+width 2 within 2.5 points, the limit 0.5, kernels 1, other widths within two published
+standard deviations and two standard errors of ours.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+
+from widthwise.cli.maml import maml
+
+# Label: accuracy, its standard deviation over seeds, and how far off is allowed (None: by errors).
+PUBLISHED: dict[tuple[str, int | None], tuple[float, float, float | None]] = {
+    ("finite", 2): (55.34, 1.24, 2.5),
+    ("finite", 8): (64.54, 0.70, None),
+    ("finite", 32): (66.21, 0.15, None),
+    ("finite", 128): (66.31, 0.16, None),
+    ("finite", 512): (66.43, 0.23, None),
+    ("finite", 2048): (66.36, 0.22, None),
+    ("finite", 8192): (66.41, 0.18, None),
+    ("limit", None): (66.42, 0.19, 0.5),
+    ("linear", None): (41.68, 0.09, 1.0),
+    ("gp", None): (47.60, 0.02, 1.0),
+    ("ntk", None): (47.82, 0.04, 1.0),
+}
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--seeds", default=1, show_default=True)
+@click.option("-o", "--out", default=Path("widthwise-maml"), type=click.Path(path_type=Path))
+def main(data: Path, seeds: int, out: Path) -> None:
+    """Meta-train everything and set it beside the published table."""
+    words = ["--data", data, "--seeds", seeds, "-o", out]
+    maml.main([str(word) for word in words], standalone_mode=False)
+    runs = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    click.echo(f"\n{'network':14}{'ours':>7}{'error':>7}{'published':>11}{'off':>7}")
+    for (network, width), published in PUBLISHED.items():
+        scores = [
+            SimpleNamespace(**run["test"])
+            for run in runs
+            if (run["network"], run["width"]) == (network, width) and run["seed"] < seeds
+            if run["test"] is not None
+        ]
+        click.echo(f"{network} {width or '':<{13 - len(network)}}{beside(scores, *published)}")
+
+
+def beside(scores: list[Any], accuracy: float, deviation: float, allowed: float | None) -> str:
+    """Our mean, its error over tasks, the published number, and whether it is near enough."""
+    if not scores:
+        return "missing"
+    mean = 100 * sum(score.accuracy for score in scores) / len(scores)
+    error = 100 * sum(score.standard_error**2 for score in scores) ** 0.5 / len(scores)
+    off = mean - accuracy
+    near = abs(off) <= (allowed or 2 * (deviation**2 + error**2) ** 0.5)
+    return f"{mean:7.2f}{error:7.2f}{accuracy:11.2f}{off:+7.2f}  {'ok' if near else 'OFF'}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""`widthwise maml`: first-order MAML on Omniglot, finite networks beside their limit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import click
+
+from .drawings import save_drawing
+from .options import names
+
+if TYPE_CHECKING:
+    from ..limits.maml import Omniglot, Recipe, Result, Settings
+    from .maml_records import Key
+
+_DICTIONARY = ("gp", "ntk")  # whose steps get slower
+_KERNELS = ("linear", *_DICTIONARY)
+
+
+def _widths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """`2,8,32` as numbers, each once; "" is none."""
+    parts = names(value)
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+@click.command(short_help="Meta-train networks and their limit on Omniglot.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Omniglot at 28x28: .npz with the images X and the classes train, val and test.",
+)
+@click.option(
+    "--widths",
+    callback=_widths,
+    default="2,8,32,128,512,2048,8192",
+    show_default=True,
+    metavar="LIST",
+    help="Of finite networks; '' for none.",
+)
+@click.option("--limit/--no-limit", default=True, show_default=True, help="Infinite width, too.")
+@click.option(
+    "--kernels/--no-kernels", default=True, show_default=True, help="Linear, ReLU GP and NTK, too."
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 10_000_000),
+    default=10_000,
+    show_default=True,
+    help="Of meta-training.",
+)
+@click.option(
+    "--kernel-steps",
+    type=click.IntRange(1, 10_000_000),
+    default=100,
+    show_default=True,
+    help="Of the ReLU kernels, whose steps get slower the more images they have met.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Runs of each."
+)
+@click.option("--lr", type=float, help="Learning rate of all; by default the paper's of each.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("widthwise-maml"),
+    show_default=True,
+    help="Folder for results.jsonl and maml.png; what is there is not run again.",
+)
+def maml(
+    data: Path,
+    widths: tuple[int, ...],
+    limit: bool,
+    kernels: bool,
+    steps: int,
+    kernel_steps: int,
+    seeds: int,
+    lr: float | None,
+    out: Path,
+) -> None:
+    """Meta-train linear muP networks, their limit and kernels by first-order MAML on Omniglot.
+
+    5-way 1-shot: of 5 new characters with one image each, which is the other image? A run that
+    diverges is kept with its reason. The same command goes on where it was interrupted.
+
+    Example: widthwise maml --data omniglot28.npz --widths 2,8,32 --steps 1000 -o my-maml
+    """
+    from ..limits.maml import load_omniglot
+    from ..limits.maml.figures import draw_runs
+
+    asked: list[tuple[str, int | None]] = [("finite", width) for width in widths]
+    asked += [("limit", None)] * limit + [(kernel, None) for kernel in _KERNELS if kernels]
+    if not asked:
+        raise click.UsageError("nothing to train: give --widths, --limit or --kernels")
+    jobs = [
+        _job(network, width, seed, lr, kernel_steps if network in _DICTIONARY else steps)
+        for seed in range(seeds)
+        for network, width in asked
+    ]
+    images = load_omniglot(data)
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    _make_folder(out)
+    found = _run(images, jobs, out / "results.jsonl", digest)
+    save_drawing(draw_runs(found), out / "maml.png")
+    _print(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A run that is asked for."""
+
+    network: str
+    width: int | None
+    seed: int
+    recipe: Recipe
+    settings: Settings
+
+    @property
+    def key(self) -> Key:
+        return self.network, self.width, self.seed
+
+
+def _job(network: str, width: int | None, seed: int, lr: float | None, steps: int) -> _Job:
+    from ..limits.maml import Settings, recipe_of
+
+    recipe = recipe_of(network, width)
+    return _Job(
+        network=network,
+        width=width,
+        seed=seed,
+        recipe=recipe if lr is None else replace(recipe, lr=lr),
+        settings=Settings(steps=steps),
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    from ..errors import OutputError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+
+
+def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> list[Result]:
+    """All runs, those that the file holds from there; the others are added to it as they end."""
+    from rich.console import Console
+
+    from ..limits.maml.summary import label_of
+    from .maml_records import append, check_same, load, settings_of
+    from .show import TimeLeft, progress
+
+    known, kept = load(path), {}
+    for job in jobs:
+        kept[job.key] = settings_of(job.settings, job.recipe, digest)
+        if job.key in known:
+            check_same(path, job.key, known[job.key][1], kept[job.key])
+    missing = [job for job in jobs if job.key not in known]
+    results = {job.key: known[job.key][0] for job in jobs if job.key in known}
+    console, left, done = Console(stderr=True), TimeLeft(), 0
+    total = sum(job.settings.steps for job in missing)
+    with progress(console) as bar:
+        task = bar.add_task("preparing", total=1.0, left="")
+        for job in missing:
+            label = f"{label_of(job.network, job.width)}, seed {job.seed}"
+
+            def tell(step: int, done: int = done, label: str = label) -> None:
+                share = (done + step) / total
+                bar.update(task, completed=share, description=label, left=left(share))
+
+            result = results[job.key] = _train(images, job, tell)
+            append(path, result, kept[job.key])
+            console.print(f"{label}: {_said(result)}", highlight=False, markup=False)
+            done += job.settings.steps
+    return [results[job.key] for job in jobs]
+
+
+def _train(images: Omniglot, job: _Job, on_step: Callable[[int], None]) -> Result:
+    from ..limits.maml import meta_train
+
+    try:
+        return meta_train(
+            images,
+            job.network,
+            job.width,
+            seed=job.seed,
+            settings=job.settings,
+            recipe=job.recipe,
+            on_step=on_step,
+        )
+    except KeyboardInterrupt:
+        text = "interrupted; the same command goes on where it was"
+        raise click.ClickException(text) from None
+
+
+def _said(result: Result) -> str:
+    """A run in a few words."""
+    if result.test is None:
+        return f"missing: {result.reason}"
+    error = result.test.standard_error or 0.0
+    score = f"{100 * result.test.accuracy:.2f} ± {100 * error:.2f} %"
+    return f"{score} on {result.test.tasks:,} tasks, {result.duration_sec:.0f} s"
+
+
+def _print(results: Sequence[Result]) -> None:
+    """A row a network: its mean accuracy, and how fast it trained."""
+    from rich.console import Console
+
+    from ..limits.maml.summary import summary
+    from .show import WIDE, print_rows, say
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    header = ["network", "accuracy [%]", "std. error", "seeds", "best step", "steps/s"]
+    rows, notes = [], []
+    for row in summary(results):
+        value = error = "-"
+        if row.estimate is not None:
+            value = f"{100 * row.estimate.value:.2f}"
+        if row.estimate is not None and row.estimate.standard_error is not None:
+            error = f"{100 * row.estimate.standard_error:.2f}"
+        good = [run for run in row.runs if run.test is not None]
+        best = ", ".join(f"{run.best_step:,}" for run in good) or "-"
+        speeds = [run.steps_per_sec for run in good if run.steps_per_sec is not None]
+        speed = f"{median(speeds):,.0f}" if speeds else "-"
+        rows.append([row.label, value, error, str(len(good)), best, speed])
+        for run in row.runs:
+            if run.reason is not None:
+                notes.append(f"{row.label}, seed {run.seed}: {run.reason}")
+    print_rows(console, header, rows, [0] * len(header))
+    for note in notes:
+        say(console, note)
+    say(console, "Standard errors are over seeds; all networks of a seed meet the same tasks.")

@@ -1,0 +1,119 @@
+"""A drawing of runs: validation as they were trained, and tests by width. matplotlib when drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..figures import FEATURE, INK, MUTED, RULE
+from .summary import Row, summary
+from .train import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_KERNEL_LOOKS = {"linear": ("#96751a", ":"), "gp": ("#00916a", "--"), "ntk": ("#b8608f", "-.")}
+_NARROW, _WIDE = np.array([0.72, 0.83, 0.93]), np.array([0.0, 0.28, 0.45])  # two blues
+
+
+def draw_runs(results: Sequence[Result], *, paper: Mapping[str, float] | None = None) -> Figure:
+    """Accuracy in validation against meta-steps, and in the test against the width.
+
+    Left one line a network, the mean over seeds. Right every run is a faint mark and each width's
+    mean a full one; the limit and the kernels are level lines.
+
+    Args:
+        results: Runs; failed ones are left out.
+        paper: Published accuracies by the labels of rows, drawn as crosses.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [row for row in summary(results) if row.estimate is not None]
+    figure = Figure(figsize=(10, 4.9), facecolor="white")
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.2)
+    looks = _looks(rows)
+    for row in rows:
+        steps, accuracy = _validation(row)
+        left.plot(steps, 100 * accuracy, label=row.label, marker=".", ms=3, **looks[row.label])
+    if rows:
+        left.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="lower right", ncols=2)
+    _by_width(right, rows, looks, paper or {})
+    _dress(left, "validation, 1 step within a task", "meta-steps")
+    _dress(right, "test of the best checkpoint", "width n (log scale)")
+    left.set_ylabel("accuracy [%]", color=MUTED)
+    title = "MAML on Omniglot, 5-way 1-shot: networks, their limit, and kernels"
+    figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
+    seeds = max((len(row.runs) for row in rows), default=0)
+    note = (
+        f"Means over {seeds} seed{'s' * (seeds != 1)}. No class of validation or test was seen in "
+        "training."
+    )
+    figure.text(0.012, 0.902, note, size=9.5, color=MUTED)
+    return figure
+
+
+def _looks(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """A blue for each width, darker when wider; the limit in the colour of feature learning."""
+    finite = [row for row in rows if row.width is not None]
+    looks: dict[str, dict[str, Any]] = {}
+    for place, row in enumerate(finite):
+        share = place / max(1, len(finite) - 1)
+        looks[row.label] = {"color": tuple(_NARROW + share * (_WIDE - _NARROW)), "lw": 1.3}
+    for row in rows:
+        if row.network in _KERNEL_LOOKS:
+            color, dashes = _KERNEL_LOOKS[row.network]
+            looks[row.label] = {"color": color, "lw": 1.5, "ls": dashes}
+        elif row.width is None:
+            looks[row.label] = {"color": FEATURE, "lw": 2.0}
+    return looks
+
+
+def _validation(row: Row) -> tuple[Any, Any]:
+    """Steps that all runs of a network were validated at, and the mean accuracy there."""
+    curves = [dict(run.validation) for run in row.runs if run.test is not None]
+    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+    return steps, np.array([np.mean([curve[step] for curve in curves]) for step in steps])
+
+
+def _by_width(
+    axes: Axes,
+    rows: Sequence[Row],
+    looks: Mapping[str, Mapping[str, Any]],
+    paper: Mapping[str, float],
+) -> None:
+    for row in rows:
+        assert row.estimate is not None
+        value = 100 * row.estimate.value
+        look = looks[row.label]
+        if row.width is None:
+            axes.axhline(value, **look, label=row.label)
+            continue
+        runs = [100 * run.test.accuracy for run in row.runs if run.test is not None]
+        axes.plot([row.width] * len(runs), runs, "o", color=look["color"], ms=3.5, alpha=0.4, mew=0)
+        axes.plot(row.width, value, "o", color=look["color"], ms=7, mew=0, zorder=4)
+        if row.label in paper:
+            axes.plot(row.width, 100 * paper[row.label], "x", color=INK, ms=7, zorder=5)
+    widths = [row.width for row in rows if row.width is not None]
+    if widths:
+        axes.set_xscale("log")
+        axes.set_xticks(widths, [f"{width:,}" for width in widths])
+        axes.minorticks_off()
+    if any(row.label in paper for row in rows if row.width is not None):
+        axes.plot([], [], "x", color=INK, ms=7, label="published")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="lower right")
+
+
+def _dress(axes: Axes, title: str, below: str) -> None:
+    axes.set_title(title, loc="left", color=INK, size=10.5, pad=8)
+    axes.set_xlabel(below, color=MUTED)
+    axes.tick_params(colors=MUTED, length=0)
+    axes.grid(axis="y", color=RULE, lw=0.8)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(RULE)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .drawings import check_place, drawing_options, save_drawing
+from .options import whole_numbers
 from .parametrizations import asked_parametrization, parametrization_options, title_of
 
 if TYPE_CHECKING:
@@ -25,14 +26,6 @@ def limit() -> None:
     """
 
 
-def _widths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """`64,256,1024` as numbers."""
-    parts = [part.strip() for part in value.split(",")]
-    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
-    return tuple(int(part) for part in parts)
-
-
 @limit.command(short_help="Fit how fast networks come near their limit.")
 @parametrization_options(1)
 @click.option("--activation", help="linear, tanh, relu or erf.  [default: tanh]")
@@ -40,7 +33,7 @@ def _widths(context: click.Context, parameter: click.Parameter, value: str) -> t
 @click.option("--steps", type=click.IntRange(1, 10_000), help="Steps of training.  [default: 12]")
 @click.option(
     "--widths",
-    callback=_widths,
+    callback=whole_numbers,
     default="64,128,256,512,1024",
     show_default=True,
     metavar="LIST",

@@ -19,6 +19,7 @@ from .inspect import inspect
 from .limit import limit
 from .maml import maml
 from .measure import measure
+from .mup import mup
 from .plan import plan
 from .prune import prune
 from .report import report
@@ -81,6 +82,7 @@ for _command in (
     limit,
     maml,
     measure,
+    mup,
     plan,
     prune,
     report,

@@ -88,6 +88,16 @@ def items(value: str) -> dict[str, int]:
     return limits
 
 
+def whole_numbers(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[int, ...]:
+    """`64,256,1024` as numbers."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
+    return tuple(int(part) for part in parts)
+
+
 def asked_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:
     """All widths, each one read as what it was given as: `--to 40%` is none."""
     return (

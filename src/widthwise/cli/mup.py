@@ -1,0 +1,203 @@
+"""`widthwise mup`: what of a network's settings changes with its width."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import PlanError
+from ..prune import Checkpoint, locate
+from .drawings import check_place, drawing_options, save_drawing
+from .options import whole_numbers
+
+if TYPE_CHECKING:
+    from ..limits.transfer import Coordinates, Parametrization
+
+
+@click.group(short_help="Carry learning rates over to another width (muP).")
+def mup() -> None:
+    """Carry learning rates and initial scales over to another width: muP.
+
+    Example: widthwise mup check -o check.png
+    """
+
+
+@mup.command(short_help="See whether every layer of a GLU transformer moves alike at all widths.")
+@click.option(
+    "--parametrization",
+    "kind",
+    type=click.Choice(["mup", "sp"]),
+    default="mup",
+    show_default=True,
+    help="muP or the standard one.",
+)
+@click.option(
+    "--widths",
+    callback=whole_numbers,
+    default="64,128,256,512",
+    show_default=True,
+    metavar="LIST",
+    help="Ascending, multiples of 16, at least two.",
+)
+@click.option("--tied", is_flag=True, help="Embedding and head share their weight.")
+@click.option(
+    "--lr", default=0.01, show_default=True, help="Learning rate of AdamW at the base width, 32."
+)
+@click.option(
+    "--steps", type=click.IntRange(1, 1000), default=3, show_default=True, help="Of training."
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(2, 1000),
+    default=4,
+    show_default=True,
+    help="Networks at each width.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The first."
+)
+@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+@drawing_options("Draw the slope of every layer, and every run.")
+def check(
+    kind: Any,
+    widths: tuple[int, ...],
+    tied: bool,
+    lr: float,
+    steps: int,
+    seeds: int,
+    seed: int,
+    as_json: bool,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Train a small GLU transformer a few steps at several widths: the coordinate check.
+
+    Fits how far the output of every layer moves as a power of the width. A layer passes where the
+    interval of its slope is within 0.15 of 0, fails where all of it is beyond, and is undecided
+    otherwise: more --seeds make intervals narrower.
+
+    Example: widthwise mup check --parametrization sp -o standard.png
+    """
+    from ..limits.transfer import coordinate_check, glu_config, glu_start
+
+    check_place(out, force)
+    for width in widths:
+        glu_config(width)  # all widths before any work
+    found = coordinate_check(
+        lambda width, own: glu_start(width, own, lr=lr, tied=tied, kind=kind),
+        widths=widths,
+        seeds=seeds,
+        steps=steps,
+        seed=seed,
+    )
+    if out is not None:
+        from ..limits.transfer.figures import draw_coordinates
+
+        title = f"{'muP' if kind == 'mup' else 'Standard'}, GLU transformer{', tied' * tied}"
+        save_drawing(draw_coordinates(found, title), out)
+    if as_json:
+        asked = {"parametrization": kind, "tied": tied, "lr": lr}
+        click.echo(json.dumps({**asked, **_coordinates_as_json(found)}, allow_nan=False))
+    else:
+        _print_coordinates(found)
+
+
+def _coordinates_as_json(found: Coordinates) -> dict[str, Any]:
+    return {
+        "verdict": found.whole,
+        "steps": found.steps,
+        "widths": list(found.changes[0].widths),
+        "margin": found.margin,
+        "confidence": found.confidence,
+        "layers": [
+            {
+                "layer": layer,
+                "verdict": found.verdict(place),
+                "slope": rate.slope.value,
+                "slope_interval": list(found.interval(place)),
+                "runs": rate.runs.tolist(),
+            }
+            for place, (layer, rate) in enumerate(zip(found.layers, found.changes, strict=True))
+        ],
+    }
+
+
+def _print_coordinates(found: Coordinates) -> None:
+    from rich.console import Console
+
+    from .show import WIDE, print_rows, say
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    say(console, f"How far outputs of layers moved in {found.steps} steps", style="bold")
+    header = ["layer", *(f"n={width}" for width in found.changes[0].widths), "slope", "verdict"]
+    rows = []
+    for place, (layer, rate) in enumerate(zip(found.layers, found.changes, strict=True)):
+        slope, low, high = (
+            f"{round(x, 2) + 0.0:.2f}" for x in (rate.slope.value, *found.interval(place))
+        )
+        sizes = [f"{size:.3g}" for size in rate.sizes]
+        rows.append([layer, *sizes, f"{slope} [{low}, {high}]", found.verdict(place)])
+    print_rows(console, header, rows, [0] * len(header))
+    say(console, f"{found.whole}; all intervals together hold with 95 %")
+
+
+@mup.command("after-prune", short_help="Say the learning rates for healing a pruned model.")
+@click.argument("child")
+@click.option("--dense", required=True, metavar="MODEL", help="The parent that CHILD was cut from.")
+@click.option("--json", "as_json", is_flag=True, help="Every parameter, for a machine to read.")
+def after_prune(child: str, dense: str, as_json: bool) -> None:
+    """Say what to multiply the learning rate of MODEL by, for each parameter of the pruned CHILD.
+
+    A pruned model is the same network at another width. Shapes alone are read. Neurons of a layer
+    that are padding do not count. The theory is of networks trained from initial weights: take
+    the factors as a beginning.
+
+    Example: widthwise mup after-prune smollm2-2.4x --dense smollm2
+    """
+    from ..limits.transfer import parametrize
+
+    shapes = [_shapes(model) for model in (child, dense)]
+    if shapes[0] == shapes[1]:
+        raise PlanError(f"{child} has the widths of {dense}; learning rates stay as they are")
+    found = parametrize(*shapes)
+    odd = [one.name for one in found.weights if one.role != "fixed" and ".mlp." not in one.name]
+    if odd:
+        raise PlanError(
+            f"CHILD must differ from MODEL in the width of GLU blocks alone; {odd[0]} has another "
+            "shape: give the model that CHILD was cut from"
+        )
+    if as_json:
+        click.echo(found.to_json())
+    else:
+        _print_factors(found)
+
+
+def _shapes(model: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors, each layer of GLU blocks at its own width."""
+    path, name = locate(model)
+    with Checkpoint(path, name) as checkpoint:
+        architecture, widths = checkpoint.architecture, checkpoint.widths
+        size = architecture.intermediate_size
+        width = {
+            name: widths[architecture.cuts[name].layer] if name in architecture.cuts else size
+            for name in architecture.tensors
+            if name not in architecture.tied
+        }
+        return {name: architecture.spec_at(name, n).shape for name, n in width.items()}
+
+
+def _print_factors(found: Parametrization) -> None:
+    click.echo(found)
+    adam, sgd = (
+        sum(factor != 1 for factor in factors)
+        for factors in zip(*((one.adam, one.sgd) for one in found.weights), strict=True)
+    )
+    click.echo(
+        f"Of {len(found.weights)} parameters, {adam} have another learning rate than the dense "
+        f"model's with Adam, and {sgd} with SGD; weight decay is divided by the same."
+    )

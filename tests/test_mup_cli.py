@@ -1,0 +1,120 @@
+"""`widthwise mup`: the check, its figure, and the factors of pruned models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from families import WIDTH, tiny
+
+from widthwise import make_plan, prune_checkpoint
+from widthwise.cli import main
+
+QUICK = ("--widths", "32,64", "--seeds", 2)
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(main, ["mup", *(str(word) for word in words)])
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: Any) -> Path:
+    path: Path = tmp_path_factory.mktemp("dense") / "model"
+    tiny("llama").save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def child(dense: Path) -> Path:
+    path = dense.parent / "child"
+    prune_checkpoint(dense, path, make_plan(dense, width=20, align=1))
+    return path
+
+
+def test_the_check_says_a_verdict_of_every_layer(tmp_path: Path) -> None:
+    picture = tmp_path / "check.png"
+    result = run("check", *QUICK, "--json", "-o", picture)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["widths"], found["steps"], len(found["layers"])) == ([32, 64], 3, 21)
+    assert {one["verdict"] for one in found["layers"]} <= {"pass", "fail", "undecided"}
+    assert found["verdict"] in ("pass", "undecided")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    again = run("check", *QUICK, "-o", picture)
+    assert again.exit_code == 1
+    assert "already exists; pass --force" in again.stderr
+    lines = run("check", *QUICK, "--tied", "--parametrization", "sp").stdout.splitlines()
+    assert lines[-1].endswith("; all intervals together hold with 95 %")
+    assert len(lines) == 24
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["check", "--widths", "64"], 1, "at least two numbers above 0, ascending"),
+        (["check", "--widths", "64,100"], 1, "multiple of 16; got 100"),
+        (["check", "--widths", "wide"], 2, "must be whole numbers"),
+        (["check", *QUICK, "--lr", "0"], 1, "lr must be above 0; got 0"),
+        (["check", *QUICK, "--lr", "nan"], 1, "lr must be above 0; got nan"),
+        (["check", "-o", "check.gif"], 2, "must end in .png"),
+        (["after-prune", "child"], 2, "--dense"),
+    ],
+)
+def test_wrong_input_gets_one_clean_sentence(words: list[Any], code: int, said: str) -> None:
+    result = run(*words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_pruned_model_is_a_change_of_width(dense: Path, child: Path) -> None:
+    result = run("after-prune", child, "--dense", dense, "--json")
+    assert result.exit_code == 0, result.output
+    found = {one["name"]: one for one in json.loads(result.stdout)["weights"]}
+    grown = WIDTH / 20
+    for name, one in found.items():
+        down, block = name.endswith("down_proj.weight"), ".mlp." in name
+        assert one["adam"] == pytest.approx(grown if down else 1)
+        assert one["sgd"] == pytest.approx(grown if down else 1 / grown if block else 1)
+    lines = run("after-prune", child, "--dense", dense).stdout.splitlines()
+    row = next(line.split() for line in lines if "down_proj" in line)
+    assert row[0] == "model.layers.*.mlp.down_proj.weight"
+    assert row[-3:] == ["2.65", "x", "2.65"]
+    assert lines[-1].startswith("Of 30 parameters, 3 have another learning rate")
+
+
+def test_layers_have_factors_of_their_own_and_padding_does_not_count(
+    dense: Path, child: Path
+) -> None:
+    padded = dense.parent / "padded"
+    padded.mkdir()
+    for file in dense.iterdir():
+        (padded / file.name).write_bytes(file.read_bytes())
+    config = json.loads((dense / "config.json").read_text())
+    from widthwise.prune.plan import WIDTHS_KEY
+
+    config[WIDTHS_KEY] = [WIDTH, 26, 50]
+    (padded / "config.json").write_text(json.dumps(config))
+    found = json.loads(run("after-prune", padded, "--dense", dense, "--json").stdout)["weights"]
+    down = [one["adam"] for one in found if one["name"].endswith("down_proj.weight")]
+    assert down == pytest.approx([1, WIDTH / 26, WIDTH / 50])
+
+
+def test_models_that_are_no_parent_and_child_are_refused(dense: Path) -> None:
+    same = run("after-prune", dense, "--dense", dense)
+    assert same.exit_code == 1
+    assert "has the widths of" in same.stderr
+    other = dense.parent / "other"
+    tiny("llama", hidden_size=64).save_pretrained(other)
+    refused = run("after-prune", other, "--dense", dense)
+    assert "in the width of GLU blocks alone" in refused.stderr
+    shallow = dense.parent / "shallow"
+    tiny("llama", num_hidden_layers=2).save_pretrained(shallow)
+    refused = run("after-prune", shallow, "--dense", dense)
+    assert "is in base and not in the model" in refused.stderr
+    missing = run("after-prune", dense.parent / "none", "--dense", dense)
+    assert missing.exit_code == 1
+    assert "Traceback" not in missing.output

@@ -1,0 +1,105 @@
+"""The coordinate check: planted slopes, muP against the standard parametrization, refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from widthwise.errors import LimitError
+from widthwise.limits.transfer import (
+    Coordinates,
+    Start,
+    coordinate_check,
+    glu_config,
+    glu_start,
+)
+from widthwise.limits.transfer.figures import draw_coordinates
+
+
+def planted(power: float, noise: float = 0.02) -> Any:
+    """A network whose one layer moves by the width to a power, give or take some noise."""
+
+    def start(width: int, seed: int) -> Start:
+        layer = nn.Linear(1, 1, bias=False)
+        spread = float(torch.randn((), generator=torch.Generator().manual_seed(seed)))
+        lr = width**power * (1 + noise * spread)
+        model = nn.Sequential(layer)
+        return Start(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=lr),
+            loss=lambda: model(torch.ones(1, 1)).sum(),
+        )
+
+    return start
+
+
+def checked(power: float, noise: float = 0.02, **changes: Any) -> Coordinates:
+    asked = {"widths": (16, 32, 64, 128), "seeds": 3, "steps": 2, **changes}
+    return coordinate_check(planted(power, noise), **asked)
+
+
+@pytest.mark.parametrize(
+    ("power", "noise", "verdict"),
+    [
+        (0.0, 0.02, "pass"),
+        (0.5, 0.02, "fail"),
+        (-0.5, 0.02, "fail"),
+        (0.15, 0.02, "undecided"),  # on the edge of the margin
+        (0.0, 0.5, "undecided"),  # nothing can be said
+    ],
+)
+def test_a_planted_slope_is_found(power: float, noise: float, verdict: str) -> None:
+    found = checked(power, noise)
+    low, high = found.interval(0)
+    assert low <= power <= high
+    assert found.layers == ("0",)
+    assert found.verdict(0) == found.whole == verdict
+
+
+def glu(kind: str, *, tied: bool = False) -> Coordinates:
+    """The default case of the command, with one width and one seed less."""
+    return coordinate_check(
+        lambda width, seed: glu_start(width, seed, lr=0.01, kind=kind, tied=tied),  # type: ignore[arg-type]
+        widths=(64, 128, 256),
+        seeds=3,
+    )
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_mup_keeps_a_transformer_moving_alike_and_the_standard_one_does_not(tied: bool) -> None:
+    ours, standard = glu("mup", tied=tied), glu("sp", tied=tied)
+    assert len(ours.layers) == 21
+    assert "fail" not in {ours.verdict(layer) for layer in range(21)}
+    # what is left at these widths: slopes of the order of n^(-1/2) corrections
+    assert max(abs(rate.slope.value) for rate in ours.changes) < 0.15
+    assert standard.whole == "fail"
+    place = standard.layers.index("lm_head")
+    assert standard.verdict(place) == "fail"
+    assert standard.interval(place)[0] > 0
+
+
+def test_the_figure_shows_every_layer_with_its_interval() -> None:
+    found = checked(0.0)
+    left, right = draw_coordinates(found, "it").axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["0"]
+    spans = [tuple(line.get_xdata()) for line in left.lines if len(line.get_xdata()) == 2]
+    assert found.interval(0) in spans
+    assert any(len(line.get_ydata()) == 12 for line in right.lines)  # all runs
+
+
+def test_what_cannot_be_checked_is_refused() -> None:
+    with pytest.raises(LimitError, match="at least two numbers above 0, ascending"):
+        checked(0.0, widths=(16,))
+    with pytest.raises(LimitError, match="at least 2 seeds"):
+        checked(0.0, seeds=1)
+    with pytest.raises(LimitError, match="steps must be at least 1"):
+        checked(0.0, steps=0)
+    with pytest.raises(LimitError, match="at width 16 the output of 0 did not in 2 steps"):
+        coordinate_check(planted(-400.0), widths=(16, 32), seeds=2, steps=2)
+    with pytest.raises(LimitError, match="must stay finite; at width 16"):
+        coordinate_check(planted(31.9), widths=(16, 32), seeds=2, steps=2)  # past float32
+    with pytest.raises(LimitError, match="multiple of 16; got 40"):
+        glu_config(40)

@@ -23,7 +23,7 @@ from widthwise import make_plan, prune_checkpoint
 from widthwise.cli import main
 from widthwise.errors import CheckpointError, OutputError, RunError
 from widthwise.prune import Checkpoint, refit, texts
-from widthwise.prune.healing import HealSettings, api, blocks, heal, inspect_healing
+from widthwise.prune.healing import HealSettings, api, blocks, heal, inspect_healing, judging
 from widthwise.prune.healing.blocks import read_blocks
 from widthwise.prune.healing.state import state_folder
 
@@ -283,6 +283,57 @@ def test_a_loss_that_is_not_finite_keeps_the_state_before_it(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_that_ends_while_measuring_loses_no_training(
+    healed: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    calls: list[int] = []
+
+    def judge(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return judging.judge(*given)
+
+    monkeypatch.setattr(api, "judge", judge)
+    with pytest.raises(KeyboardInterrupt):
+        healed(tokens=2 * BATCH)
+    assert (tmp_path / ".out.healing" / "state.safetensors").exists()
+    steps: list[Any] = []
+    done = healed(tokens=2 * BATCH, progress=lambda *step: steps.append(step))
+    assert steps == []
+    assert len(done.curve) == 2
+
+
+def test_a_first_step_that_is_not_finite_leaves_nothing_and_blames_no_rate(
+    healed: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"step 1: .*; look at the models, and at --temperature"):
+        healed(hidden=1e30)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_is_ruined_is_told(healed: Any) -> None:
+    assert "further from its parent than before" in healed(learning_rate=1e3).told[0]
+
+
+def test_a_disk_too_small_is_refused_before_training(healed: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("widthwise.prune.healing.writing.free_bytes", lambda _: 1000)
+    with pytest.raises(OutputError, match=r"the disk is full: .* bytes are needed, 1,000 free"):
+        healed(progress=lambda *_: pytest.fail("it was trained"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tokens": 1.5}, {"batch_tokens": float("nan")}, {"micro_tokens": 0.5}, {"lora": True},
+        {"seed": -1}, {"minutes": float("inf")}, {"temperature": 1e-9}, {"learning_rate": "fast"},
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match=f"{next(iter(wrong))} of a healing must be"):
+        HealSettings(**wrong)
+
+
 def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: Any) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -362,7 +413,7 @@ def test_another_tokenizer_is_told(child: Path, dense: Path, tmp_path: Path) -> 
 
 
 def test_a_device_that_is_not_there_is_told(child: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="device 'quantum' cannot be used"):
+    with pytest.raises(RunError, match="runs on cpu, cuda or cuda:N; got 'quantum'"):
         heal(child, child, out=tmp_path / "out", device="quantum")
     with pytest.raises(RunError, match="computes in bfloat16 or float32; got 'float16'"):
         heal(child, child, out=tmp_path / "out", dtype="float16")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from families import FAMILIES, LAYERS, VOCAB, WIDTH, tiny
+from transformers import PreTrainedTokenizerFast
 
 from widthwise.assets import embedded_model
 from widthwise.errors import AssetError, OutputError, RunError
@@ -259,10 +260,10 @@ def test_files_of_a_folder_take_turns_and_tables_give_their_text(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"too short", r"holds 11 tokens; calibration needs at least 1024"),
+        (b"too short", r"holds too little text, 11 tokens; 1,024 are the least"),
         (b"\xff\xfe\x00", "cannot be read as text"),
         (b"a" * 5000, "different tokens over and over"),
-        (b"", "holds 0 tokens"),
+        (b"", "too little text, 0 tokens"),
     ],
 )
 def test_files_that_are_no_text_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -277,11 +278,27 @@ def test_a_place_without_text_is_refused(tmp_path: Path) -> None:
         read_text(tmp_path, Letters())
     with pytest.raises(RunError, match="no such file or folder of text"):
         read_text("no/such/place", Letters())
+    with pytest.raises(RunError, match="got an empty name"):
+        read_text("", Letters())
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(RunError, match=r"deep\.json: cannot be read as text"):
+        read_text(tmp_path / "deep.json", Letters())
+    (tmp_path / "deep.json").unlink()
     with pytest.raises(RunError, match="--tokens must be at least 1024"):
         read_text(None, Letters(), 1000)
     (tmp_path / "x.jsonl").write_text("{broken")
     with pytest.raises(RunError, match=r"x\.jsonl: cannot be read as text"):
         read_text(tmp_path, Letters())
+
+
+def test_halves_of_characters_are_no_trouble(tmp_path: Path) -> None:
+    """Scraped JSON holds them, and tokenizers do not take them."""
+    from tokenizers import Tokenizer, models
+
+    tokenizer = Tokenizer(models.BPE())
+    (tmp_path / "x.jsonl").write_text('{"text": "\\ud800 abc"}\n')
+    with pytest.raises(RunError, match="too little text"):
+        read_text(tmp_path / "x.jsonl", PreTrainedTokenizerFast(tokenizer_object=tokenizer))
 
 
 def test_the_embedded_text_is_of_splits_that_no_task_scores() -> None:

@@ -439,6 +439,12 @@ def test_the_command_takes_the_time_of_blocks_as_the_budget(
         (["--refit", "--per-layer", "sparse"], 2, "'sparse' is not one of 'padded', 'compact'"),
         (["--refit", "--per-layer", "padded", "--tokens", "9"], 1, "--tokens must be at least"),
         (["--refit", "--per-layer", "padded", "--to", "1x"], 2, "exactly one of"),
+        (["--refit", "--per-layer", "padded", "--size", "9MB"], 2, "pass --per-layer compact"),
+        (
+            ["--refit", "--per-layer", "compact", "--under", "latency", "--params", "9M"],
+            2,
+            "--params and --size are budgets of their own",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(

@@ -292,6 +292,8 @@ def test_each_layer_may_have_a_width_of_its_own(llama: Any) -> None:
     assert [down.shape[1] for down in done.down] == widths
     with pytest.raises(PlanError, match="numbers of neurons, 1 to 53 each"):
         refit(llama, width=20, align=1, text=batches(), widths=[20, *[0] * (LAYERS - 1)])
+    with pytest.raises(PlanError, match="numbers of neurons, 1 to 53 each"):
+        refit(llama, width=20, align=1, text=batches(), widths=[True] * LAYERS)
 
 
 def test_another_language_in_the_held_out_half_is_warned_of() -> None:

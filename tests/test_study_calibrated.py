@@ -318,8 +318,8 @@ def test_what_cannot_be_calibrated_is_said(changes: Any, kind: type[Exception], 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "holds 0 tokens; calibration needs at least 1024"),
-        ("short", "calibration needs at least 1024"),
+        ("", "too little text, 0 tokens; 1,024 are the least"),
+        ("short", "1,024 are the least"),
         ("again " * 3000, "is no text to calibrate on"),
         (None, "no such file or folder of text"),
     ],

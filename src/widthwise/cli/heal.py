@@ -148,6 +148,7 @@ def _table(found: Healing) -> str:
     """Before and after, with intervals, and whether the difference is one."""
     minutes, gain = found.seconds / 60, found.gain
     verdict = "closer to its parent" if gain.low > 0 else "not shown to be closer to its parent"
+    verdict = "further from its parent than before" if gain.high < 0 else verdict
     rows = [("", "KL from dense, nats a token", "perplexity / dense")]
     rows += [(name, *_cells(held)) for name, held in _named(found)]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]

@@ -94,7 +94,7 @@ def whole_numbers(
     """`64,256,1024` as numbers."""
     parts = [part.strip() for part in value.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
+        raise click.BadParameter(f"{value!r} must be whole numbers below 10^9, by commas")
     return tuple(int(part) for part in parts)
 
 
@@ -216,6 +216,8 @@ def calibration_of(options: dict[str, Any]) -> str | None:
             f"{given[0]} goes with a criterion that is calibrated, such as activation+refit."
         )
     text: str | None = options["calibration"]
+    if text is not None and not text.strip():
+        raise click.UsageError("--calibration must name a text; got an empty name.")
     path = None if text is None else Path(text).expanduser()
     return str(path.resolve()) if path is not None and path.exists() else text
 

@@ -29,6 +29,7 @@ from ..prune import (
     stored_dtype,
 )
 from ..prune.calibrating import opened
+from ..prune.checkpoint.refitted import REFIT_FILE
 from .options import plan_options, plan_request, planned, planning_options_given
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def prune(
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
     _check_usage(plan_file, refitting, one_pass, layout)
+    _check_budget(layout, under, options)
     shard_limit(max_shard_size)  # what is cheap to refuse is refused before neurons are chosen
     stored_dtype(options["dtype"])
     check_free(out, force=force)
@@ -106,6 +108,8 @@ def prune(
         with console.status("choosing neurons"):
             plan = Plan.load(plan_file) if plan_file else planned(model, options)
     _tell(plan, done, layout)
+    if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
+        click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("writing", total=plan.parent_bytes)
         folder = prune_checkpoint(
@@ -193,6 +197,20 @@ def _at(dense: Any, width: int) -> Any:
     return apply(dense, make_plan(dense, width=width, align=1, criterion="random"))
 
 
+def _check_budget(layout: str | None, under: str, options: dict[str, Any]) -> None:
+    """Refuse a budget that widths by layers would break."""
+    if layout and under == "latency" and (options["params"] or options["size"]):
+        raise click.UsageError(
+            "--params and --size are budgets of their own; with --under latency ask for a width by "
+            "--to, --remove or --width."
+        )
+    if layout == "padded" and options["size"]:
+        raise click.UsageError(
+            "A padded checkpoint is as large as its widest layer makes it, whatever --size says; "
+            "pass --per-layer compact."
+        )
+
+
 def _check_usage(
     plan_file: Path | None, refitting: bool | None, one_pass: bool, layout: str | None
 ) -> None:
@@ -202,7 +220,7 @@ def _check_usage(
         raise click.UsageError("--refit chooses neurons as it goes; drop --plan.")
     if one_pass and not refitting:
         raise click.UsageError("--one-pass is a way to refit; pass --refit.")
-    if layout and not refitting:
+    if layout and not refitting and plan_file is None:
         raise click.UsageError("--per-layer goes by what refitted layers lose; pass --refit.")
     source = click.get_current_context().get_parameter_source("under")
     if not layout and source == click.core.ParameterSource.COMMANDLINE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arch import Architecture, Width, resolve
-from ..errors import PlanError
+from ..errors import PlanError, RunError
 from .allocation import allocate, levels
 from .calibrating import Source, Visit, as_text, opened, part_of, weights_of
 from .checkpoint import stored_dtype
@@ -122,6 +123,8 @@ def per_layer(
     through the layers from there on (so 3/2 forward passes a layer), and logits of 2,048 of them.
     Memory beyond that of a refit: 0.7 GB for logits, whatever the vocabulary.
     """
+    if costs is not None and (params is not None or size is not None):
+        raise PlanError("params and size are budgets of their own; give costs with another target")
     selection = Selection(
         target=target_of(to=to, remove=remove, width=width, params=params, size=size),
         criterion=criterion,
@@ -250,6 +253,8 @@ class _Judge:
                     other = torch.log_softmax(head(cut[rows]).float(), dim=-1)
                     torch.sub(dense, other, out=other)
                     totals[i] += float(torch.linalg.vecdot(chance, other).double().sum())
+        if not all(map(math.isfinite, totals)):
+            raise RunError("the logits of the model are not finite on its calibration text")
         return [max(total / self.tokens, 0.0) for total in totals]  # below 0 only by rounding
 
 
@@ -324,6 +329,8 @@ def _prices(
             spec = architecture.tensors[name]
             each[cut.layer] += cut.parts * spec.numel // spec.shape[cut.axis]
         return [tuple(one * width for width in allowed) for one in each]
+    if not all(type(number) is int and number >= 0 for pair in costs.items() for number in pair):
+        raise PlanError("costs must be whole numbers from 0 on, of whole widths")
     known = sorted(costs)
     if not known or known[0] > allowed[0] or known[-1] < allowed[-1]:
         raise PlanError(

@@ -119,6 +119,8 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     if tokens < 2 * BLOCK_TOKENS:
         raise RunError(f"--tokens must be at least {2 * BLOCK_TOKENS}; got {tokens}")
     name = EMBEDDED_TEXT if source is None else str(source)
+    if not name.strip():
+        raise RunError("a text must be named: a file, a folder or a data set; got an empty name")
     pieces = _in_turn(_embedded() if source is None else _streams(str(source)))
     ids = _token_ids(pieces, tokenizer, tokens)
     start = _beginning(tokenizer)
@@ -127,8 +129,8 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     blocks = blocks[: tokens // BLOCK_TOKENS]
     if len(blocks) < 2:
         raise RunError(
-            f"{name}: holds {len(ids)} tokens; calibration needs at least {2 * BLOCK_TOKENS}, and "
-            f"is made for {TOKENS}"
+            f"{name}: holds too little text, {len(ids):,} tokens; {2 * BLOCK_TOKENS:,} are the "
+            f"least, {TOKENS:,} usual"
         )
     half = len(blocks) // 2
     return _text(name, _batches(blocks[:half]), _batches(blocks[half:]))
@@ -163,6 +165,7 @@ def _batches(blocks: Sequence[list[int]]) -> list[Batch]:
 def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int) -> list[int]:
     ids: list[int] = []
     for piece in pieces:
+        piece = piece.encode("utf8", "replace").decode("utf8")  # JSON may hold halves of characters
         ids += tokenizer(piece + "\n\n", add_special_tokens=False, verbose=False)["input_ids"]
         if len(ids) >= tokens:
             break
@@ -231,7 +234,7 @@ def _file(path: Path) -> Iterator[str]:
             yield from map(_words, _json_rows(path))
         else:
             yield from _pieces(path.read_text(encoding="utf8"))
-    except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are of these kinds too
+    except (OSError, EOFError, ValueError, RecursionError) as error:  # pyarrow's are of these too
         raise RunError(f"{path}: cannot be read as text: {error}") from error
 
 

@@ -24,7 +24,7 @@ from .record import FORMAT, refit_facts
 from .settings import HealSettings
 from .state import StateFolder, state_folder
 from .training import Step, Trainer
-from .writing import stored_names, write_healed
+from .writing import check_space, stored_names, write_healed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,6 +121,7 @@ def heal(
     with opened_pair(child, dense) as pair:
         for each in (pair.child, pair.parent):
             refuse_overlap(each.path, out)
+        check_space(pair.child, out)
         dtype = compute_dtype(pair.child, device, dtype)
         say("reading text")
         blocks = read_blocks(text, pair.tokenizer, settings.to_read(torch.device(device).type))
@@ -206,6 +207,8 @@ class _Run:
                 try:
                     step = trainer.step(interrupted)
                 except RunError as error:
+                    if not trainer.curve:  # nothing is worth keeping
+                        raise
                     self._save()
                     raise RunError(
                         f"{error}, once {self._folder.path} with the state before it is removed"
@@ -218,6 +221,7 @@ class _Run:
                 if self.spent() - saved > SAVE_SECONDS:
                     self._save()
                     saved = self.spent()
+        self._save()  # measuring and writing may still be cut short
 
     def _save(self) -> None:
         facts = {
@@ -271,10 +275,16 @@ class _Run:
             curve=tuple(trainer.curve),
             before=self._before,
             after=after,
-            told=tuple(self._told()),
+            told=tuple(self._told(after)),
         )
 
-    def _told(self) -> Iterator[str]:
+    def _told(self, after: HeldOut) -> Iterator[str]:
+        before = self._before.blocks.divergence
+        if paired_difference(after.blocks.divergence, before).low > 0:
+            yield (
+                "the healed model is further from its parent than before: take a lower learning "
+                "rate, or more text"
+            )
         epochs = self._trainer.epochs
         if epochs > 1:
             yield (

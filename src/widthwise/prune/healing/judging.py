@@ -52,13 +52,13 @@ class HeldOut:
     @property
     def perplexity(self) -> float:
         """Of the child."""
-        return math.exp(sum(self.blocks.child) / len(self.blocks.child))
+        return _exp(sum(self.blocks.child) / len(self.blocks.child))
 
     @property
     def perplexity_ratio(self) -> tuple[float, float, float]:
         """Perplexity of the child over that of its parent, and its 95 % interval."""
         found = self.excess
-        return math.exp(found.value), math.exp(found.low), math.exp(found.high)
+        return _exp(found.value), _exp(found.low), _exp(found.high)
 
     def summary(self) -> dict[str, float | int | tuple[float, float] | None]:
         """The numbers, as JSON."""
@@ -69,10 +69,18 @@ class HeldOut:
             "blocks": divergence.n,
             "divergence_nats": divergence.value,
             "divergence_interval": divergence.interval() if several else None,
-            "perplexity": self.perplexity,
-            "perplexity_ratio": ratio,
-            "perplexity_ratio_interval": (low, high) if several else None,
+            "perplexity": self.perplexity if math.isfinite(self.perplexity) else None,
+            "perplexity_ratio": ratio if math.isfinite(ratio) else None,  # JSON has no infinity
+            "perplexity_ratio_interval": (low, high) if several and math.isfinite(high) else None,
         }
+
+
+def _exp(nats: float) -> float:
+    """exp, infinite where no float is large enough: of a model that training has ruined."""
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
 
 
 def judge(child: Any, parent: Any, rows: Tensor, micro: int) -> HeldOut:

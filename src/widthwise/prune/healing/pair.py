@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,6 +120,8 @@ def check_place(device: str, dtype: str | None) -> None:
 
     if dtype not in (None, "bfloat16", "float32"):
         raise RunError(f"a healing computes in bfloat16 or float32; got {dtype!r}")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
+        raise RunError(f"a healing runs on cpu, cuda or cuda:N; got {device!r}")
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts

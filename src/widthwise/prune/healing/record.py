@@ -33,7 +33,7 @@ minutes. It is the parent's only as far as that text goes: measure it before you
 | on {blocks} blocks held out | before | after |
 |---|---|---|
 | KL from the parent, nats a token | {before[divergence_nats]:.4f} | {after[divergence_nats]:.4f} |
-| perplexity / that of the parent | {before[perplexity_ratio]:.3f} | {after[perplexity_ratio]:.3f} |
+| perplexity / that of the parent | {before_ratio} | {after_ratio} |
 
 - trained: {trained}; highest learning rate {rate:g}, temperature {temperature:g}
 - command: `{command}`
@@ -48,6 +48,18 @@ model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 ```
 """
+
+
+def _ratio(held_out: Mapping[str, Any]) -> str:
+    ratio = held_out["perplexity_ratio"]
+    return "beyond all floats" if ratio is None else f"{ratio:.3f}"
+
+
+def _widths(child: Checkpoint) -> str:
+    widths = child.widths
+    if len(set(widths)) == 1:
+        return str(widths[0])
+    return f"(padded with zeros to {max(widths)}) {', '.join(map(str, widths))}"
 
 
 def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | None) -> str:
@@ -65,7 +77,7 @@ def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | Non
         license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
         child=record["child"]["name"],
         child_print=record["child"]["fingerprint"],
-        width=record["child"]["intermediate_size"],
+        width=_widths(child),
         parent=record["parent"]["name"],
         parent_print=record["parent"]["fingerprint"],
         parent_width=record["parent"]["intermediate_size"],
@@ -76,6 +88,8 @@ def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | Non
         blocks=record["after"]["blocks"],
         before=record["before"],
         after=record["after"],
+        before_ratio=_ratio(record["before"]),
+        after_ratio=_ratio(record["after"]),
         trained="all weights" if lora is None else f"updates of rank {lora}, merged",
         rate=record["learning_rate"],
         temperature=settings["temperature"],

@@ -12,6 +12,7 @@ RATE, LORA_RATE = 5e-4, 2e-3
 _READ_A_MINUTE = {"cpu": 60_000, "cuda": 2_000_000}  # tokens: more than are trained on meanwhile
 WARM_UP, LAST_RATE = 0.03, 0.05  # share of the way; share of the highest learning rate
 CLIP = 1.0
+TEMPERATURES = 0.01, 100.0  # beyond, one side of the loss is a constant or not finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +47,23 @@ class HealSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("tokens", "minutes", "temperature", "learning_rate", "lora", "micro_tokens"):
+        for name in ("tokens", "batch_tokens", "micro_tokens", "lora"):
             value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise RunError(f"{name} of a healing must be above 0; got {value!r}")
-        if self.batch_tokens < 1:
-            raise RunError(f"batch_tokens of a healing must be above 0; got {self.batch_tokens!r}")
-        if not (self.hidden >= 0 and math.isfinite(self.hidden)):
+            if value is not None and not (type(value) is int and value > 0):
+                raise RunError(f"{name} of a healing must be a whole number above 0; got {value!r}")
+        for name in ("minutes", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and value > 0):
+                raise RunError(f"{name} of a healing must be a number above 0; got {value!r}")
+        if not (_is_number(self.hidden) and self.hidden >= 0):
             raise RunError(f"hidden of a healing must be 0 or above; got {self.hidden!r}")
+        low, high = TEMPERATURES
+        if not (_is_number(self.temperature) and low <= self.temperature <= high):
+            raise RunError(
+                f"temperature of a healing must be from {low} to {high}; got {self.temperature!r}"
+            )
+        if type(self.seed) is not int or self.seed < 0:
+            raise RunError(f"seed of a healing must be a whole number from 0; got {self.seed!r}")
 
     def to_read(self, device: str) -> int:
         """Tokens of text worth reading, for a kind of device."""
@@ -77,6 +87,10 @@ class HealSettings:
     def most_tokens(self) -> int | None:
         """Tokens to train on; None where minutes alone decide."""
         return TOKENS if self.tokens is None and self.minutes is None else self.tokens
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def rate_at(share: float, highest: float) -> float:

@@ -182,9 +182,12 @@ class Trainer:
         norm = self.masters.step(rate) if math.isfinite(loss) else math.nan
         if not math.isfinite(norm):
             self.masters.forget()
+            advice = f"try a lower learning rate than {self.settings.rate:g}"
+            if not self.curve:
+                advice = "look at the models, and at --temperature and --hidden"
             raise RunError(
                 f"step {len(self.curve) + 1}: the loss is {loss:.4g} and its gradient {norm:.4g}; "
-                f"try a lower learning rate than {self.settings.rate:g}"
+                f"{advice}"
             )
         found = Step(
             tokens=(self.place + len(chosen)) * self._length,

@@ -40,6 +40,19 @@ def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
     return found
 
 
+def check_space(child: Checkpoint, out: Path) -> None:
+    """See, before any training, that a checkpoint of the child's size fits where it is to go.
+
+    Raises:
+        OutputError: It does not.
+    """
+    beside = sum(file.stat().st_size for file in child.path.iterdir() if file.suffix == ".json")
+    needed = sum(stored.spec.nbytes for stored in child.tensors.values()) + beside
+    place = next(folder for folder in out.parents if folder.is_dir())
+    if needed > (free := free_bytes(place)):
+        raise OutputError(f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} free")
+
+
 def write_healed(
     child: Checkpoint,
     out: Path,

@@ -96,7 +96,7 @@ def test_records_say_what_text_and_others_do_not(whole: Any, tiny_checkpoint: Pa
         if not scored or criterion not in BY["criteria"][1:]:
             assert not told
             continue
-        assert record.settings["calibration"].startswith("embedded text: validation")
+        assert record.settings["calibration"].startswith("embedded text: passages of CoQA")
         assert record.settings["calibration_tokens"] == TOKENS
         assert ("refit_warning" in told) == (criterion == "activation+refit")
     text, *warned = calibration_notes(records.values())

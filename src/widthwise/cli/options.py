@@ -94,7 +94,9 @@ def whole_numbers(
     """`64,256,1024` as numbers."""
     parts = [part.strip() for part in value.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise click.BadParameter(f"{value!r} must be whole numbers below 10^9, by commas")
+        raise click.BadParameter(
+            f"{value!r} must be whole numbers with commas between them, all below 10^9"
+        )
     return tuple(int(part) for part in parts)
 
 

@@ -39,7 +39,7 @@ def findings_of(records: Sequence[Record], *, loss: float = SHARE_LOSS) -> tuple
         >>> from widthwise.study import read_study
         >>> (found,) = findings_of(read_study("results/smollm2-demo.jsonl").records)
         >>> [curve.trend for curve in found.curves if curve.quantity == "prose"]
-        ['falls', 'falls']
+        ['falls', 'falls', 'falls']
     """
     if not 0 < loss < 1:
         raise RunError(f"a loss of shares must be in (0, 1); got {loss:g}")

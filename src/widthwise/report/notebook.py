@@ -49,9 +49,9 @@ def open_study(path: str | Path) -> StudyView:
         >>> import widthwise
         >>> study = widthwise.open_study("results/smollm2-demo.jsonl")
         >>> study
-        StudyView('results/smollm2-demo.jsonl'): 118 records of SmolLM2-135M-Instruct
+        StudyView('results/smollm2-demo.jsonl'): 166 records of SmolLM2-135M-Instruct
         >>> int((study.records()["quantity"] == "prose").sum())
-        13
+        19
     """
     return StudyView(read_study(path))
 

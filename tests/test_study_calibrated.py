@@ -45,6 +45,7 @@ pytestmark = pytest.mark.demo
 TOKENS = 1024  # the least: 512 to fit 53 neurons, 512 held out
 ASK: dict[str, Any] = {"tasks": ("embedded:piqa", "embedded:prose")}
 BY: dict[str, Any] = {"criteria": ("ppm", "activation+refit", "activation"), "tokens": TOKENS}
+ALL: dict[str, Any] = {**BY, "criteria": (*BY["criteria"], "ppm_activation")}
 PROSE: dict[str, Any] = {"tasks": ("embedded:prose",), "widths": ("40%",), **BY}
 
 
@@ -66,17 +67,21 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> tuple[Path, dict[tuple[Any, ...], Any]]:
     """An undisturbed sweep: its folder and its records."""
     folder = tmp_path_factory.mktemp("calibrated")
-    return folder, run(folder, settings_of(tiny_checkpoint, **ASK, **BY))
+    return folder, run(folder, settings_of(tiny_checkpoint, **ASK, **ALL))
 
 
-@pytest.mark.parametrize("network", [("activation+refit", "1.4x"), ("activation", "40%")])
+@pytest.mark.parametrize(
+    "network", [("activation+refit", "1.4x"), ("activation", "40%"), ("ppm_activation", "40%")]
+)
 def test_a_calibrated_width_is_the_checkpoint_of_prune(
     network: tuple[str, str], whole: Any, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     folder, records = whole
     criterion, asked = network
     how: dict[str, Any] = {"remove" if "%" in asked else "to": asked, "tokens": TOKENS}
-    fitted = refit(tiny_checkpoint, **how, criterion="activation", sequential=False)
+    fitted = refit(
+        tiny_checkpoint, **how, criterion=criterion.removesuffix("+refit"), sequential=False
+    )
     told = fitted if "+" in criterion else False
     written = prune_checkpoint(tiny_checkpoint, tmp_path / "pruned", fitted.plan, refit=told)
     alone = run(tmp_path / "out", settings_of(written, **ASK, widths=()))
@@ -84,8 +89,8 @@ def test_a_calibrated_width_is_the_checkpoint_of_prune(
         ours, theirs = records[(*network, quantity)], alone[None, "dense", quantity]
         assert_same_answers(answers(folder, ours), answers(tmp_path / "out", theirs))
         assert ours.value == pytest.approx(theirs.value, rel=CLOSE)
-    others = [records[c, asked, "prose"] for c in (*BY["criteria"], "random")]
-    assert len({r.items for r in others}) == 4, "criteria do not differ: proves nothing"
+    others = [records[c, asked, "prose"] for c in (*ALL["criteria"], "random")]
+    assert len({r.items for r in others}) == 5, "criteria do not differ: proves nothing"
 
 
 def test_records_say_what_text_and_others_do_not(whole: Any, tiny_checkpoint: Path) -> None:
@@ -93,7 +98,7 @@ def test_records_say_what_text_and_others_do_not(whole: Any, tiny_checkpoint: Pa
     for (criterion, _, quantity), record in records.items():
         scored = quantity in ("piqa", "prose")
         told = {k for k in record.settings if k.startswith(("calibration", "refit"))}
-        if not scored or criterion not in BY["criteria"][1:]:
+        if not scored or criterion not in ALL["criteria"][1:]:
             assert not told
             continue
         assert record.settings["calibration"].startswith("embedded text: passages of CoQA")
@@ -173,7 +178,7 @@ def test_a_file_that_is_not_what_was_written_is_made_anew(
     shutil.copytree(whole[0] / "calibrated", tmp_path / "calibrated")
     before = cuts_of(tmp_path, tiny_checkpoint)
     assert not made
-    (file,) = (tmp_path / "calibrated").glob("*.safetensors")
+    (file,) = (tmp_path / "calibrated").glob("*-activation.safetensors")
     data = file.read_bytes()
     damaged = {
         "cut off": data[:-100],
@@ -298,7 +303,6 @@ def test_costs_need_no_text(
     ("changes", "kind", "said"),
     [
         ({"criteria": ("obs",)}, PlanError, "obs without a refit is worse .* ask for obs.refit"),
-        ({"criteria": ("ppm_activation",)}, PlanError, "ask for ppm_activation.refit"),
         ({"criteria": ("ppm~3+refit",)}, PlanError, "only random takes a seed"),
         ({"criteria": ("magic+refit",)}, PlanError, "criterion must be one of"),
         ({"criteria": ("ppm",), "calibration": "x"}, PlanError, "no criterion goes by calibration"),

@@ -187,7 +187,6 @@ def test_settings_are_looked_at_before_anything_is_written(
         ({"tasks": ()}, RunError, "at least one task or suite"),
         ({"backend": "jax"}, RunError, "backend must be one of widthwise, hf, vllm; got 'jax'"),
         ({"criteria": ("best",)}, PlanError, "criterion must be one of ppm, .* got 'best'"),
-        ({"criteria": ("ppm_activation",)}, PlanError, r"ask for ppm_activation\+refit"),
         ({"widths": ("wide",)}, TargetError, "--to must look like 2.4x; got 'wide'"),
         ({"seed": -1}, PlanError, "seed must be a whole number"),
         ({"device": "banana"}, RunError, "device banana cannot be used here"),

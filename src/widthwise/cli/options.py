@@ -228,6 +228,6 @@ def criteria_help(done: str) -> str:
     """What `--criterion` of a study takes."""
     return (
         f"How neurons are {done}: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}; with +refit "
-        "(activation+refit) down_proj is refitted as well; obs and ppm_activation only so. random "
-        "is always measured beside them."
+        "(activation+refit) down_proj is refitted as well; obs only so. random is always "
+        "measured beside them."
     )

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 from ..arch import Target
 from ..errors import PlanError
-from ..prune import MOMENT_CRITERIA, Selection
+from ..prune import CALIBRATED, Selection
 
 CONTROL = "random"
 REFIT = "+refit"
-_REFIT_ONLY = {  # criteria, and why a study does not take them without a refit
-    "obs": "is worse than activation",
-    "ppm_activation": "is for widthwise prune alone",
-}
+_REFIT_ONLY = {"obs": "is worse than activation"}  # criteria that a study only takes with +refit
 _PAPER = "paper "
 
 
@@ -37,7 +34,7 @@ def is_calibrated(criterion: str | None) -> bool:
     """
     if criterion is None:
         return False
-    return criterion.endswith(REFIT) or criterion in MOMENT_CRITERIA
+    return criterion.endswith(REFIT) or criterion in CALIBRATED
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,290 @@
+"""`widthwise tinynet`: small networks for a budget, in resolution, depth and width."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..tinynet import FAMILIES
+from .options import device_option, seed_option
+
+if TYPE_CHECKING:
+    from ..tinynet import Alternative, Budget, Family, Formula, Net, Proposal
+    from ..tinynet.budget import Kind
+
+_BUDGETS: dict[str, Kind] = {
+    "flops": "macs",
+    "params": "parameters",
+    "size": "bytes",
+    "latency": "seconds",
+}
+family_option = click.option(
+    "--family",
+    default="efficientnet",
+    show_default=True,
+    help=f"One of {', '.join(FAMILIES)}.",
+)
+classes_option = click.option(
+    "--classes", type=int, default=1000, show_default=True, help="Outputs of the network."
+)
+
+
+@click.group()
+def tinynet() -> None:
+    """Scale a small network to a budget, in resolution, depth and width.
+
+    Example: widthwise tinynet formula --flops 50M
+    """
+
+
+@tinynet.command(short_help="Write a TinyNet, or any scaled network, as files.")
+@click.argument("net")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder."
+)
+@family_option
+@classes_option
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Weights to load, .safetensors or .pth, with timm's names; strictly.",
+)
+@seed_option("Of new weights.")
+@click.option("--onnx", is_flag=True, help="Also model.onnx, checked against PyTorch.")
+@click.option("--torchscript", is_flag=True, help="Also model.torchscript.pt, checked likewise.")
+@click.option("--force", is_flag=True, help="Replace the folder.")
+def build(
+    net: str,
+    out: Path,
+    family: str,
+    classes: int,
+    weights: Path | None,
+    seed: int,
+    onnx: bool,
+    torchscript: bool,
+    force: bool,
+) -> None:
+    """Write a network: model.safetensors, and config.json, which says what it is.
+
+    NET is b0 (EfficientNet-B0), a, b, c, d or e (TinyNets), or three multipliers of --family's base
+    with commas between them: resolution, depth, width. `widthwise.tinynet.load_net` reads the
+    folder.
+
+    Example: widthwise tinynet build e -o tinynet-e --onnx
+    """
+    from ..prune.checkpoint import check_free, new_folder
+    from ..tinynet import load_weights, write_net
+
+    asked = _asked(net, family, classes)
+    if weights is not None and _is_typed("seed"):
+        raise click.UsageError("--seed is of new weights; with --weights there are none")
+    check_free(out, force=force)
+    model = asked.build(seed=seed)
+    source = f"new, drawn with seed {seed}"
+    if weights is not None:
+        load_weights(model, weights)
+        source = f"from {weights.name}"
+    with new_folder(out, force=force) as folder:
+        differences = write_net(
+            folder, asked, model, weights=source, onnx=onnx, torchscript=torchscript
+        )
+    _print_net(asked)
+    click.echo(f"  weights {source}")
+    for name, difference in differences.items():
+        click.echo(f"  {name} differs from PyTorch by {difference:.1e} of the largest logit")
+    click.echo(f"  written to {out}")
+
+
+def _asked(text: str, family: str, classes: int) -> Net:
+    """The network that NET names."""
+    from ..errors import TargetError
+    from ..tinynet import PUBLISHED, Net, Scale
+
+    published = PUBLISHED.get(text.lower())
+    if published is not None:
+        if _is_typed("family"):
+            raise click.UsageError(f"--family goes with multipliers; {text} is an efficientnet")
+        return Net(title=published.title, family=family, scale=published.scale, classes=classes)
+    try:
+        resolution, depth, width = map(float, text.split(","))
+    except ValueError:
+        raise TargetError(
+            f"NET must be one of {', '.join(PUBLISHED)}, or resolution,depth,width as in "
+            f"0.68,0.695,0.54; got {text[:40]!r}"
+        ) from None
+    scale = Scale(resolution=resolution, depth=depth, width=width)
+    return Net(title=f"{family} {text}", family=family, scale=scale, classes=classes)
+
+
+def _is_typed(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source == click.core.ParameterSource.COMMANDLINE
+
+
+def _print_net(net: Net) -> None:
+    from ..tinynet import family_named
+
+    family, scale = family_named(net.family), net.scale
+    counts = family.counts(scale, classes=net.classes)
+    click.echo(
+        f"{net.title}: images of {family.resolution(scale)} px, multipliers of {family.name}: "
+        f"resolution {scale.resolution:g}, depth {scale.depth:g}, width {scale.width:g}\n"
+        f"  {counts.parameters:,} parameters, {counts.parameter_bytes:,} bytes, "
+        f"{counts.macs:,} multiply-adds"
+    )
+
+
+@tinynet.command(short_help="Resolution, depth and width for a budget.")
+@click.option("--flops", metavar="N", help="Multiply-adds, which the paper calls FLOPs: 50M.")
+@click.option("--params", metavar="N", help="Parameters: 2.5M.")
+@click.option("--size", metavar="BYTES", help="Bytes of parameters in float32: 10MB.")
+@click.option("--latency", metavar="TIME", help="Time of one image on --device, measured: 5ms.")
+@family_option
+@classes_option
+@device_option
+@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+def formula(
+    family: str,
+    classes: int,
+    device: str | None,
+    as_json: bool,
+    **budgets: str | None,
+) -> None:
+    """Print the network of the tiny formula for a budget, and how sure the formula is of it.
+
+    Beside it are the paper's closed form for the width, and the base shrunk by compound scaling or
+    in one dimension alone. The formula is an interpolation of the five released models, not the
+    authors' fit.
+
+    Example: widthwise tinynet formula --flops 50M
+    """
+    from ..tinynet import Formula, alternatives, family_named
+
+    budget, asked = _budget(budgets, device), family_named(family)
+    fitted = Formula.from_published()
+    place = _place(device) if budget.kind == "seconds" else "cpu"
+    found = fitted.propose(asked, budget, classes=classes, device=place)
+    others: tuple[Alternative, ...] = ()
+    if budget.kind != "seconds":
+        others = alternatives(fitted, asked, budget, classes=classes)
+    if as_json:
+        click.echo(json.dumps(_as_json(fitted, found, others), allow_nan=False))
+    else:
+        _print_formula(fitted, found, others, asked, classes)
+
+
+def _budget(texts: dict[str, str | None], device: str | None) -> Budget:
+    """The one budget that was given."""
+    from ..tinynet import parse_budget
+
+    given = [(name, text) for name, text in texts.items() if text is not None]
+    if len(given) != 1:
+        names = ", ".join(f"--{name}" for name in _BUDGETS)
+        got = " and ".join(f"--{name}" for name, _ in given) or "none"
+        raise click.UsageError(f"Give exactly one of {names}; got {got}.")
+    ((name, text),) = given
+    if device is not None and name != "latency":
+        raise click.UsageError("--device is where --latency is measured.")
+    return parse_budget(_BUDGETS[name], text)
+
+
+def _place(device: str | None) -> str:
+    import torch
+
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _as_json(fitted: Formula, found: Proposal, others: tuple[Alternative, ...]) -> dict[str, Any]:
+    """Multipliers with their intervals; what could not be made is null, with its reason."""
+    proposal = asdict(found) | {"miss": found.miss}
+    for name, predicted in (("resolution", found.resolution), ("depth", found.depth)):
+        proposal[name] |= {"interval": predicted.interval()}
+    return {
+        "formula": fitted.source,
+        "fitted_range": fitted.range,
+        "proposal": proposal,
+        "beside": [asdict(other) for other in others],
+    }
+
+
+def _print_formula(
+    fitted: Formula,
+    found: Proposal,
+    others: tuple[Alternative, ...],
+    family: Family,
+    classes: int,
+) -> None:
+    """A table of the ways to the budget, and how sure the formula is."""
+    from rich.console import Console
+
+    from ..tinynet import Alternative
+    from .show import WIDE, print_rows, say
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    say(console, f"{family.name} for {found.budget}, {classes} classes", style="bold")
+    own = Alternative(
+        rule="tiny formula",
+        scale=found.scale,
+        pixels=found.pixels,
+        counts=found.counts,
+        cost=found.cost,
+    )
+    header = ["by", "images", "resolution", "depth", "width", "multiply-adds", "parameters"]
+    header += ["off budget"]
+    rows = [_cells(one, found.budget) for one in (own, *others)]
+    print_rows(console, header, rows, [0] * len(header))
+    for sentence in (*_sureness(fitted, found, family), *_notes(found, others)):
+        say(console, sentence)
+
+
+def _cells(one: Alternative, budget: Budget) -> list[str]:
+    if one.scale is None or one.counts is None or one.cost is None:
+        return [one.rule, *["-"] * 7]
+    multipliers = (one.scale.resolution, one.scale.depth, one.scale.width)
+    return [
+        one.rule,
+        f"{one.pixels} px",
+        *(f"{multiplier:.4g}" for multiplier in multipliers),
+        f"{one.counts.macs:,}",
+        f"{one.counts.parameters:,}",
+        f"{100 * (one.cost / budget.amount - 1):+.2f} %",
+    ]
+
+
+def _sureness(fitted: Formula, found: Proposal, family: Family) -> list[str]:
+    """Where the numbers come from, and how far they may be off."""
+    low, high = found.resolution.interval()
+    pixels = [f"{max(0.0, r) * family.base_resolution:.0f}" for r in (low, high)]
+    least, most = fitted.range
+    inside = "within" if found.is_inside else "OUTSIDE, so an extrapolation, of"
+    said = [
+        f"The formula is {fitted.source}.",
+        f"Resolution {found.resolution.value:.3f}, 95 % interval {max(0.0, low):.3f} to {high:.3f} "
+        f"({pixels[0]} to {pixels[1]} px); depth {found.depth.value:.3f}, "
+        "95 % interval {:.3f} to {:.3f}.".format(*found.depth.interval()),
+        "These intervals are as wide as needed for released models predicted from the other four.",
+        f"Share of the base's multiply-adds {found.share:.4f}, {inside} the fitted range "
+        f"{least:.4f} to {most:.4f}.",
+    ]
+    if family.name != "efficientnet":
+        said.append(
+            f"It was fitted to efficientnet; nothing shows that it holds for {family.name}."
+        )
+    return said
+
+
+def _notes(found: Proposal, others: tuple[Alternative, ...]) -> list[str]:
+    """Why rows are empty, and how to get the network."""
+    scale = found.scale
+    net = f"{scale.resolution:g},{scale.depth:g},{scale.width:g}"
+    option = "" if found.family == "efficientnet" else f" --family {found.family}"
+    said = [f"{other.rule}: {other.reason}." for other in others if other.reason]
+    if found.budget.kind == "seconds":
+        said.append(f"Measured: {1e3 * found.cost:.4g} ms. Another moment may give another time.")
+    return [*said, f"To write it: widthwise tinynet build {net}{option} -o DIR"]

@@ -1,0 +1,113 @@
+"""Zero-cost proxies: numbers of an untrained network that may foretell how well it will learn."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BATCH = 64  # photos that NASWOT looks at
+
+
+def synflow(net: nn.Module, photos: Tensor) -> float:
+    """log of the sum over parameters of |θ ∂R/∂θ|, R the sum of the logits of an image of ones.
+
+    Parameters are replaced by their absolute values and normalisation is left out, in double
+    precision; so it knows no data, and of the photos takes the shape alone.
+
+    Args:
+        net: Left as it was.
+        photos: Of shape (photos, 3, side, side).
+
+    Raises:
+        RunError: It is no finite number.
+
+    Source: Tanaka et al. 2020, arXiv 2006.05467; as a score of whole networks without batch
+        normalisation, Abdelfattah et al. 2021, arXiv 2101.08134.
+    """
+    import torch
+
+    bare = _without_norms(copy.deepcopy(net)).double().eval()
+    with torch.no_grad():
+        for parameter in bare.parameters():
+            parameter.abs_()
+    ones = torch.ones(1, *photos.shape[1:], dtype=torch.float64, device=photos.device)
+    total = bare(ones).sum()
+    parameters = [p for p in bare.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+    pairs = zip(parameters, gradients, strict=True)
+    flow = sum(float((p.detach() * g).abs().sum()) for p, g in pairs if g is not None)
+    return _finite("SynFlow", math.log(flow) if 0 < flow < math.inf else math.nan)
+
+
+def naswot(net: nn.Module, photos: Tensor) -> float:
+    """log |det K|: K counts, of each pair of photos, the units that are on or off for both alike.
+
+    A unit is on where what enters its activation is above 0: of a ReLU that is the paper's; of a
+    smooth activation it is the nearest thing. Normalisation goes by the photos themselves.
+
+    Args:
+        net: With activations that are modules of their own; left as it was.
+        photos: float32 of shape (photos, 3, side, side), as a network is shown them; two of the
+            same make the determinant 0.
+
+    Raises:
+        RunError: It is no finite number, or the network has no activation that is known.
+
+    Source: Mellor et al. 2021, arXiv 2006.04647, section 3.
+    """
+    import torch
+
+    bare = copy.deepcopy(net).train()
+    kernel = torch.zeros(len(photos), len(photos), dtype=torch.float64, device=photos.device)
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        on = (inputs[0] > 0).flatten(1).float()
+        kernel.add_((on @ on.T + (1 - on) @ (1 - on).T).double())
+
+    kinds = (torch.nn.ReLU, torch.nn.ReLU6, torch.nn.SiLU, torch.nn.Hardswish, torch.nn.GELU)
+    found = [module for module in bare.modules() if isinstance(module, kinds)]
+    if not found:
+        raise RunError("NASWOT looks at activations, and the network has no module of one")
+    for module in found:
+        module.register_forward_pre_hook(add)
+    with torch.no_grad():
+        bare(photos)
+    return _finite("NASWOT", float(torch.linalg.slogdet(kernel).logabsdet))
+
+
+def parameters(net: nn.Module, photos: Tensor) -> float:
+    """log of the number of parameters: the control, which any proxy must beat."""
+    return math.log(sum(p.numel() for p in net.parameters()))
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise RunError(f"{name} is no finite number for this network")
+    return value
+
+
+def _without_norms(net: nn.Module) -> nn.Module:
+    """The network with its batch normalisations replaced by nothing, in place."""
+    import torch
+
+    for name, child in list(net.named_children()):
+        if isinstance(child, torch.nn.BatchNorm2d):
+            setattr(net, name, torch.nn.Identity())
+        else:
+            _without_norms(child)
+    return net
+
+
+PROXIES: dict[str, Callable[[Any, Any], float]] = {
+    "synflow": synflow,
+    "naswot": naswot,
+    "parameters": parameters,
+}
+CONTROL = "parameters"

@@ -1,0 +1,224 @@
+"""One network trained on one set of photos and judged on others; the recipe is stated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+from .augment import ROOM, Augmentation, augmented, resized, shown
+from .images import Photos
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Generator, Tensor, nn
+
+    from .family import Family
+    from .scale import Scale
+
+_NO_DECAY = 1  # dimensions of biases and of the scales of normalisation, which are not decayed
+_JUDGED_AT_ONCE = 128
+_MOMENTUM = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained; the same for all networks that are compared.
+
+    SGD with Nesterov's momentum 0.9, whose learning rate rises in a straight line and falls by a
+    cosine to 0; cross-entropy with smoothed labels; the classifier starts at 0, so that all classes
+    begin alike; no early stop and no choice among epochs: the last one counts.
+
+    Attributes:
+        epochs: Times that every photo is shown.
+        batch: Photos a step; an incomplete last batch is left out.
+        lr: Largest learning rate.
+        warm_up: Share of the steps in which the learning rate rises.
+        weight_decay: Of weights, not of biases and normalisation.
+        label_smoothing: Share of the target that all classes get alike.
+        augmentation: What chance does to photos.
+    """
+
+    epochs: int = 8
+    batch: int = 32
+    lr: float = 0.05
+    warm_up: float = 0.15
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 2:
+            raise RunError(
+                f"training needs an epoch and batches of 2; got {self.epochs} and {self.batch}"
+            )
+        if not (math.isfinite(self.lr) and self.lr > 0 and 0 <= self.weight_decay < math.inf):
+            raise RunError(
+                "the learning rate must be a number above 0 and the weight decay not below; "
+                f"got {self.lr} and {self.weight_decay}"
+            )
+        if not (0 <= self.warm_up < 1 and 0 <= self.label_smoothing < 1):
+            raise RunError("warm_up and label_smoothing must be shares in [0, 1)")
+
+    def lr_at(self, share: float) -> float:
+        """The learning rate when a share of the steps is done.
+
+        >>> recipe = Recipe(lr=1.0, warm_up=0.5)
+        >>> [round(recipe.lr_at(share), 3) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+        """
+        if share < self.warm_up:
+            return self.lr * share / self.warm_up
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (share - self.warm_up) / (1 - self.warm_up)))
+
+
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Have torch draw from a seed, weights and dropout, and leave its state as it was."""
+    import torch
+
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def trained_network(
+    family: Family,
+    scale: Scale,
+    photos: Photos,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    on_share: Callable[[float], None] = lambda share: None,
+) -> tuple[nn.Module, float]:
+    """Build a network and train it.
+
+    On one machine, with as many threads, the same seed gives the same network to the last bit; on
+    a GPU nearly.
+
+    Args:
+        family: Of the network.
+        scale: Its resolution, depth and width.
+        photos: What it learns from; best of a side of `ROOM` times its resolution or more.
+        recipe: How; None is the default one.
+        seed: Of weights, order, augmentation and dropout.
+        device: Where.
+        on_share: Told the share of the steps that is done.
+
+    Returns:
+        The network in evaluation mode, and its mean loss in the last epoch (nats).
+
+    Raises:
+        RunError: The loss is no longer finite, or there are fewer than 2 photos.
+        TargetError: There is no such network.
+    """
+    recipe = recipe or Recipe()
+    with drawn_from(seed):
+        net = family.build(scale, classes=len(photos.classes))
+        _make_even(net)
+        loss = _train(net, photos, family.resolution(scale), recipe, seed, device, on_share)
+    return net.eval(), loss
+
+
+def _make_even(net: nn.Module) -> None:
+    """Set the last linear layer to 0: a start that suits 1000 classes is far too loud for 10."""
+    import torch
+
+    layers = [module for module in net.modules() if isinstance(module, torch.nn.Linear)]
+    for parameter in layers[-1].parameters() if layers else ():
+        torch.nn.init.zeros_(parameter)
+
+
+def _train(
+    net: nn.Module,
+    photos: Photos,
+    side: int,
+    recipe: Recipe,
+    seed: int,
+    device: str,
+    on_share: Callable[[float], None],
+) -> float:
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    if len(photos) < 2:
+        raise RunError(f"training needs 2 photos or more; got {len(photos)}")
+    net.to(device).train()
+    to_rows: Any = net.to
+    to_rows(memory_format=torch.channels_last)  # the faster on a CPU
+    pixels = resized(photos.pixels, min(photos.pixels.shape[-1], math.ceil(ROOM * side)))
+    pixels, labels = pixels.to(device), photos.labels.to(device)
+    optimizer = _optimizer(net, recipe)
+    chance = torch.Generator().manual_seed(seed)
+    batch = min(recipe.batch, len(photos))
+    steps_an_epoch = len(photos) // batch
+    steps, losses = recipe.epochs * steps_an_epoch, []
+    for step, chosen in enumerate(_batches(len(photos), batch, recipe.epochs, chance)):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr_at(step / steps)
+        seen = augmented(pixels[chosen], side, recipe.augmentation, chance)
+        logits = net(seen.contiguous(memory_format=torch.channels_last))
+        loss = cross_entropy(logits, labels[chosen], label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            raise RunError(
+                f"training diverged: the loss at step {step + 1} of {steps} is not finite; take a "
+                f"learning rate below {recipe.lr:g}"
+            )
+        on_share((step + 1) / steps)
+    return sum(losses[-steps_an_epoch:]) / steps_an_epoch
+
+
+def _batches(n: int, batch: int, epochs: int, chance: Generator) -> Iterator[Tensor]:
+    """Places of photos, in a new order each epoch; an incomplete last batch is left out."""
+    import torch
+
+    for _ in range(epochs):
+        order = torch.randperm(n, generator=chance)
+        yield from torch.split(order[: n - n % batch], batch)
+
+
+def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    import torch
+
+    weights = [p for p in net.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in weights if p.ndim > _NO_DECAY], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in weights if p.ndim <= _NO_DECAY]},
+    ]
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=_MOMENTUM, nesterov=True)
+
+
+def answers_right(
+    net: nn.Module, photos: Photos, side: int, *, device: str = "cpu"
+) -> tuple[int, ...]:
+    """Of each photo, shown whole at a side in pixels, 1 if the network names its class, else 0.
+
+    Raises:
+        RunError: The network gives numbers that are not finite.
+    """
+    import torch
+
+    net.eval()
+    right = []
+    pixels = resized(photos.pixels, side)
+    with torch.inference_mode():
+        for part, labels in zip(
+            torch.split(pixels, _JUDGED_AT_ONCE),
+            torch.split(photos.labels, _JUDGED_AT_ONCE),
+            strict=True,
+        ):
+            seen = shown(part.to(device)).contiguous(memory_format=torch.channels_last)
+            logits = net(seen)
+            if not logits.isfinite().all():
+                raise RunError("training diverged: the network's answers are not finite")
+            right.append(logits.argmax(1).cpu() == labels)
+    return tuple(torch.cat(right).int().tolist())

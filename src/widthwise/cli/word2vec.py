@@ -1,0 +1,249 @@
+"""`widthwise word2vec`: CBOW at every width, the limit of infinite width, and kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .drawings import save_drawing
+from .options import names
+from .run_lines import check_same, make_folder
+
+if TYPE_CHECKING:
+    from ..limits.word2vec import Corpus, Job, Questions, Result, Settings
+    from .word2vec_records import Key
+
+_CUDA_BATCH = 512  # centres of a step where nothing is asked for
+
+
+def _widths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """`64,256,1024` as numbers, each once; "" is none."""
+    parts = names(value)
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+@click.command(short_help="Train word2vec at several widths and in the limit.")
+@click.argument("text", type=click.Path(path_type=Path))
+@click.option(
+    "--analogies",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Questions of four words a line, such as word2vec's questions-words.txt.",
+)
+@click.option(
+    "--width",
+    "widths",
+    callback=_widths,
+    default="64,256,1024",
+    show_default=True,
+    metavar="LIST",
+    help="Of finite networks; '' for none.",
+)
+@click.option("--limit/--no-limit", default=True, show_default=True, help="Infinite width, too.")
+@click.option("--kernels/--no-kernels", default=True, show_default=True, help="NTK and GP, too.")
+@click.option("--vocabulary", default=5000, show_default=True, help="Most words, by frequency.")
+@click.option("--min-count", default=5, show_default=True, help="Rarer words are left out.")
+@click.option("--window", default=8, show_default=True, help="Most distance of a context.")
+@click.option("--negative", default=25, show_default=True, help="Words drawn beside a centre.")
+@click.option("--sample", default=1e-4, show_default=True, help="Threshold of subsampling.")
+@click.option("--epochs", default=15, show_default=True, help="Passes over the text.")
+@click.option("--lr", default=0.05, show_default=True, help="Learning rate at the start.")
+@click.option("--decay", default=0.001, show_default=True, help="Weight decay.")
+@click.option(
+    "--batch",
+    type=int,
+    help=f"Centres of a step; more than 1 share negatives. Default: 1, on cuda {_CUDA_BATCH}.",
+)
+@click.option(
+    "--threads", default=1, show_default=True, help="That race; more than 1 do not repeat exactly."
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--seed", default=0, show_default=True, help="Of starts and samples.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("widthwise-word2vec"),
+    show_default=True,
+    help="Folder for results.jsonl, word2vec.png and a .safetensors file a network; what is there "
+    "is not run again.",
+)
+def word2vec(
+    text: Path,
+    analogies: Path,
+    widths: tuple[int, ...],
+    limit: bool,
+    kernels: bool,
+    vocabulary: int,
+    min_count: int,
+    device: str,
+    seed: int,
+    out: Path,
+    **options: Any,
+) -> None:
+    """Train word2vec (CBOW, negative sampling) in muP on TEXT, at several widths and in the limit.
+
+    TEXT is plain or .gz; words are runs of the letters a to z. The limit takes two matrices of
+    vocabulary x vocabulary. After each epoch analogies are asked. The same command goes on where it
+    was interrupted.
+
+    Example: widthwise word2vec text.gz --analogies questions-words.txt --width 64,256 --epochs 3
+    """
+    from ..limits.word2vec import Job, Settings, load_corpus, load_questions
+    from ..limits.word2vec.figures import draw_runs
+
+    if options["batch"] is None:
+        options["batch"] = _CUDA_BATCH if device == "cuda" else 1
+    settings = Settings(**options)
+    asked: list[tuple[str, int | None]] = [("finite", width) for width in widths]
+    asked += [("limit", None)] * limit + [(kernel, None) for kernel in ("ntk", "gp") if kernels]
+    if not asked:
+        raise click.UsageError("nothing to train: give --width, --limit or --kernels")
+    jobs = [
+        Job(network=network, width=width, seed=seed, settings=settings, device=device)
+        for network, width in asked
+    ]
+    corpus = load_corpus(text, vocabulary=vocabulary, min_count=min_count)
+    questions = load_questions(analogies, corpus.words)
+    _check_fit(jobs, len(corpus.words))
+    make_folder(out)
+    found = _run(corpus, questions, jobs, out)
+    save_drawing(draw_runs(found), out / "word2vec.png")
+    _print(found, corpus, settings)
+
+
+def _check_fit(jobs: Sequence[Job], vocabulary: int) -> None:
+    """See that each network fits in memory, before the first one is trained."""
+    from ..limits.word2vec import check_memory
+
+    for job in jobs:
+        check_memory(vocabulary, job.width, job.device)
+
+
+def _run(corpus: Corpus, questions: Questions, jobs: Sequence[Job], out: Path) -> list[Result]:
+    """All runs, those that the file holds from there; the others are added to it as they end."""
+    from rich.console import Console
+
+    from .. import __version__
+    from ..limits.word2vec import facts_of
+    from .show import TimeLeft, progress
+    from .word2vec_records import append, load
+
+    path = out / "results.jsonl"
+    known = load(path)
+    kept = {
+        _key(job): {**facts_of(job, corpus, questions), "widthwise": __version__} for job in jobs
+    }
+    for job in jobs:
+        if _key(job) in known:
+            check_same(path, _name(job), known[_key(job)][1], kept[_key(job)])
+    missing = [job for job in jobs if _key(job) not in known]
+    results = {_key(job): known[_key(job)][0] for job in jobs if _key(job) in known}
+    costs = {_key(job): _cost(job, len(corpus.words)) for job in missing}
+    console, left, done = Console(stderr=True), TimeLeft(), 0
+    with progress(console) as bar:
+        task = bar.add_task("preparing", total=1.0, left="")
+        for job in missing:
+            words = job.settings.epochs * len(corpus.ids)
+            before, cost, all_costs = done, costs[_key(job)], sum(costs.values())
+
+            def tell(
+                trained: int,
+                speed: float,
+                job: Job = job,
+                base: int = before,
+                per_word: float = cost / words,
+                total: int = all_costs,
+            ) -> None:
+                share = (base + trained * per_word) / total
+                about = f"{_name(job)}, {speed:,.0f} words/s"
+                bar.update(task, completed=share, description=about, left=left(share))
+
+            result = results[_key(job)] = _train(corpus, questions, job, out, tell)
+            append(path, result, kept[_key(job)])
+            console.print(f"{_name(job)}: {_said(result)}", highlight=False, markup=False)
+            done += cost
+    return [results[_key(job)] for job in jobs]
+
+
+def _cost(job: Job, vocabulary: int) -> int:
+    """Of a run beside others: columns, and a hundred for what does not depend on them."""
+    return 100 + (job.width or vocabulary) if job.is_trained else 1
+
+
+def _key(job: Job) -> Key:
+    return job.network, job.width, job.seed
+
+
+def _name(job: Job) -> str:
+    from ..limits.word2vec.summary import label_of
+
+    return f"{label_of(job.network, job.width)}, seed {job.seed}"
+
+
+def _train(corpus: Corpus, questions: Questions, job: Job, out: Path, tell: Any) -> Result:
+    from ..limits.word2vec import train
+
+    place = out / f"{_name(job).replace(', ', '-').replace(' ', '-')}.safetensors"
+    try:
+        return train(corpus, questions, job, checkpoint=place, on_block=tell)
+    except KeyboardInterrupt:
+        text = "interrupted; the same command goes on where it was"
+        raise click.ClickException(text) from None
+
+
+def _said(result: Result) -> str:
+    """A run in a few words."""
+    if result.score is None:
+        return f"missing: {result.reason}"
+    score = f"{100 * result.score.accuracy:.2f} % of {result.score.asked:,} questions"
+    if result.words_per_sec is None:
+        return f"{score}, not trained"
+    return f"{score}, {result.words_per_sec:,.0f} words/s, {result.training_sec:.0f} s"
+
+
+def _print(results: Sequence[Result], corpus: Corpus, settings: Settings) -> None:
+    """A row a run: its accuracy with an interval, and how it stands beside the limit."""
+    from rich.console import Console
+
+    from ..limits.word2vec.summary import summary
+    from .show import WIDE, print_rows, say
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    header = ["network", "accuracy [%]", "95 % interval", "less the limit [points]", "words/s"]
+    rows, notes = [], []
+    for row in summary(results):
+        run, cells = row.run, ["-", "-", "-"]
+        if run.score is not None and row.interval is not None:
+            low, high = (100 * end for end in row.interval)
+            cells[:2] = [f"{100 * run.score.accuracy:.2f}", f"{low:.2f} to {high:.2f}"]
+        if row.to_limit is not None:
+            value, low, high = (
+                100 * part for part in (row.to_limit.value, row.to_limit.low, row.to_limit.high)
+            )
+            cells[2] = f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
+        speed = "-" if run.words_per_sec is None else f"{run.words_per_sec:,.0f}"
+        rows.append([row.label, *cells, speed])
+        if run.reason is not None:
+            notes.append(f"{row.label}: {run.reason}")
+    print_rows(console, header, rows, [0] * len(header))
+    scores = [run.score for run in results if run.score is not None]
+    asked = f"{scores[0].asked:,} of {scores[0].of:,} questions have all words in it. " * bool(
+        scores
+    )
+    share = f"{len(corpus.ids):,} of {corpus.raw:,} words of the text are in the vocabulary of "
+    for note in (
+        *notes,
+        f"{share}{len(corpus.words):,}. {asked}{settings.epochs} epochs.",
+        "Intervals take questions as independent; those of a section share words, so that they "
+        "are too narrow.",
+    ):
+        say(console, note)

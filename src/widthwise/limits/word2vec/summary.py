@@ -1,0 +1,72 @@
+"""Runs as rows: accuracy with its interval, and how it stands beside the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...stats import Difference, paired_difference
+from .training import Result
+
+_KERNELS = {"ntk": "NTK", "gp": "GP"}
+_ORDER = ("finite", "limit", *_KERNELS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A run beside the limit of the same seed.
+
+    Attributes:
+        run: The run.
+        interval: 95 % interval of its accuracy, Wilson's; None without a score.
+        to_limit: Its accuracy less the limit's, question by question; None where one of them has
+            no score, and of the limit itself.
+    """
+
+    run: Result
+    interval: tuple[float, float] | None
+    to_limit: Difference | None
+
+    @property
+    def label(self) -> str:
+        """What the network is called in tables and figures."""
+        return label_of(self.run.network, self.run.width)
+
+
+def label_of(network: str, width: int | None) -> str:
+    """What a network is called.
+
+    >>> label_of("finite", 64), label_of("limit", None), label_of("ntk", None)
+    ('width 64', 'limit', 'NTK')
+    """
+    return f"width {width}" if network == "finite" else _KERNELS.get(network, network)
+
+
+def wilson(right: int, asked: int) -> tuple[float, float]:
+    """95 % interval of a share by Wilson's score, which holds at 0 and 1 as well.
+
+    It takes questions as independent; those of a section share words, so that it is too narrow.
+
+    >>> [round(end, 4) for end in wilson(0, 100)]
+    [0.0, 0.037]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(right, asked).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def summary(results: Sequence[Result]) -> list[Row]:
+    """A row a run: finite ones by width, then the limit and the kernels."""
+    limits = {run.seed: run for run in results if run.network == "limit"}
+    ordered = sorted(results, key=lambda run: (_ORDER.index(run.network), run.width or 0, run.seed))
+    return [_row(run, limits.get(run.seed)) for run in ordered]
+
+
+def _row(run: Result, limit: Result | None) -> Row:
+    if run.score is None:
+        return Row(run=run, interval=None, to_limit=None)
+    beside = None
+    if limit is not None and limit is not run and limit.score is not None:
+        beside = paired_difference(run.score.bits().tolist(), limit.score.bits().tolist())
+    return Row(run=run, interval=wilson(run.score.right, run.score.asked), to_limit=beside)

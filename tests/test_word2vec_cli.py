@@ -1,0 +1,138 @@
+"""`widthwise word2vec`: table, records and figure; resumed, refused and failed runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_corpus
+from click.testing import CliRunner, Result
+
+from widthwise.cli import main
+from widthwise.limits import word2vec as room
+
+FAST = ["--width", "8,40", "--min-count", 1, "--sample", 1, "--window", 4, "--epochs", 2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_corpus.save(tmp_path)
+    return tmp_path
+
+
+def run(folder: Path, *words: Any) -> Result:
+    places = [folder / "text.gz", "--analogies", folder / "analogies.txt", "-o", folder / "out"]
+    return CliRunner().invoke(main, [str(word) for word in ("word2vec", *places, *words)])
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    text = (folder / "out" / "results.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_every_run_is_a_record_a_row_and_in_the_figure(folder: Path) -> None:
+    result = run(folder, *FAST)
+    assert result.exit_code == 0, result.output
+    rows = result.stdout.splitlines()
+    assert [row[:8].strip() for row in rows[1:6]] == ["width 8", "width 40", "limit", "NTK", "GP"]
+    found = lines(folder)
+    assert [(one["network"], one["width"]) for one in found][:3] == [
+        ("finite", 8),
+        ("finite", 40),
+        ("limit", None),
+    ]
+    share = 100 * found[0]["score"]["right"] / found[0]["score"]["asked"]
+    assert f" {share:.2f} " in rows[1]
+    limit = 100 * found[2]["score"]["right"] / found[2]["score"]["asked"]
+    assert f" {share - limit:+.2f} (" in rows[1]
+    assert " - " in rows[3]  # the limit is not set beside itself
+    assert rows[4].split()[1:5] == ["0.00", "0.00", "to", "1.00"]  # Wilson's end of 0 of 380
+    assert "380 of 381 questions have all words in it. 2 epochs." in result.stdout
+    assert found[0]["settings"]["window"] == 4
+    assert (folder / "out" / "word2vec.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "out" / "width-40-seed-0.safetensors").is_file()
+
+
+def test_the_same_command_goes_on_where_it_was(folder: Path, monkeypatch: Any) -> None:
+    assert run(folder, *FAST).exit_code == 0
+    whole = lines(folder)
+    path = folder / "out" / "results.jsonl"
+    torn = path.read_text().splitlines(keepends=True)
+    path.write_text(torn[0] + torn[1][:40])  # as an interruption leaves it
+    calls: list[Any] = []
+    train = room.train
+
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        calls.append(arguments[2].width)
+        return train(*arguments, **keywords)
+
+    monkeypatch.setattr(room, "train", counted)
+    assert run(folder, *FAST).exit_code == 0
+    assert calls == [40, None, None, None]
+    assert [one["score"] for one in lines(folder)] == [one["score"] for one in whole]
+
+
+def test_an_interrupted_command_says_how_to_go_on(folder: Path, monkeypatch: Any) -> None:
+    def interrupted(*arguments: Any, **keywords: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, "train", interrupted)
+    result = run(folder, *FAST)
+    assert result.exit_code == 1
+    assert "interrupted; the same command goes on where it was" in result.output
+
+
+def test_runs_made_otherwise_are_not_mixed_in(folder: Path) -> None:
+    words = ["--width", "8", "--no-limit", "--no-kernels", "--min-count", 1]
+    assert run(folder, *words, "--epochs", 1).exit_code == 0
+    longer = run(folder, *words, "--epochs", 2)
+    assert longer.exit_code == 1
+    assert "with other epochs; give another --out" in longer.output
+    (folder / "analogies.txt").write_text("kaa kab laa lab\n")
+    assert "with other analogies; give" in run(folder, *words, "--epochs", 1).output
+    assert len(lines(folder)) == 1
+
+
+def test_a_run_that_diverges_is_kept_with_its_reason_and_the_others_go_on(folder: Path) -> None:
+    result = run(folder, *FAST, "--lr", "1e30", "--decay", 0)
+    assert result.exit_code == 0, result.output
+    assert [one["score"] is None for one in lines(folder)] == [True] * 3 + [False] * 2
+    assert result.stdout.count("take a learning rate below 1e+30") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--width", "8,x"], 2, "must be whole numbers with commas"),
+        (["--width", "0"], 1, "must be at least 1; got 0"),
+        (["--width", "", "--no-limit", "--no-kernels"], 2, "nothing to train"),
+        (["--epochs", "0"], 1, "epochs must be from 1"),
+        (["--lr", "nan"], 1, "must be a number above 0; got nan"),
+        (["--batch", "-1"], 1, "batch must be from 1"),
+        (["--batch", "0"], 1, "batch must be from 1"),
+        (["--vocabulary", "0"], 1, "vocabulary must be at least 1; got 0"),
+        (["--width", "999999999", "--min-count", 1], 1, "the largest vocabulary that fits is"),
+        (["--device", "tpu", "--batch", 8, "--min-count", 1], 1, "a device must be cpu, or cuda"),
+        (["--vocabulary", "3"], 1, "none of the 381 questions"),
+    ],
+)
+def test_bad_requests_are_refused_before_any_work(
+    folder: Path, words: list[Any], code: int, message: str
+) -> None:
+    result = run(folder, *words)
+    assert (result.exit_code, message in result.output) == (code, True), result.output
+    assert not (folder / "out").exists()
+
+
+def test_files_that_are_missing_or_something_else(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "results.jsonl").write_text('{"a": 1}\n')
+    strange = run(folder, *FAST)
+    assert strange.exit_code == 1
+    assert "results.jsonl:1 is no run of this command" in strange.output
+    (folder / "text.gz").unlink()
+    missing = run(folder, *FAST)
+    assert missing.exit_code == 1
+    assert "there is no text at" in missing.output

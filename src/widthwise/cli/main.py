@@ -24,6 +24,9 @@ from .plan import plan
 from .prune import prune
 from .report import report
 from .study import study
+from .tinynet import tinynet
+from .tinynet_search import search as tinynet_search
+from .word2vec import word2vec
 
 
 class _Commands(click.Group):
@@ -87,5 +90,8 @@ for _command in (
     prune,
     report,
     study,
+    tinynet,
+    word2vec,
 ):
     main.add_command(_command)
+tinynet.add_command(tinynet_search)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import OutputError, RunError
+from ..study.lines import append_lines, read_whole_lines
 
 Run = TypeVar("Run")
 
@@ -19,17 +19,7 @@ def append_line(path: Path, run: Mapping[str, Any]) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    line = json.dumps(run, allow_nan=False) + "\n"
-    try:
-        with open(path, "ab+") as file:
-            file.seek(0)
-            held = file.read()
-            file.truncate(held.rfind(b"\n") + 1)
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"{path} was not written: {error}") from error
+    append_lines(path, [json.dumps(run, allow_nan=False)])
 
 
 def read_lines(
@@ -45,15 +35,8 @@ def read_lines(
     Raises:
         RunError: The file cannot be read, or a whole line is no run.
     """
-    if not path.exists():
-        return []
-    try:
-        text = path.read_bytes()
-        lines = text[: text.rfind(b"\n") + 1].decode("utf8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
     runs = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_whole_lines(path), 1):
         try:
             found = json.loads(line)
             settings = dict(found.pop("settings"))

@@ -14,6 +14,7 @@ from .estimates import (
     ratio_with_error,
 )
 from .paired import Difference, paired_difference
+from .partial import RankCorrelation, RankLead, rank_correlation, rank_lead
 from .sequential import Interval, confidence_sequence, first_narrow, sequential_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
 
@@ -23,6 +24,8 @@ __all__ = [
     "Estimate",
     "Interval",
     "Positive",
+    "RankCorrelation",
+    "RankLead",
     "Ratio",
     "Verdict",
     "beats_floor",
@@ -34,6 +37,8 @@ __all__ = [
     "median_with_error",
     "paired_difference",
     "paired_ratio",
+    "rank_correlation",
+    "rank_lead",
     "ratio_with_error",
     "sequential_difference",
     "verdict",

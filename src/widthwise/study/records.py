@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import OutputError, RunError
+from ..errors import RunError
+from .lines import append_lines, read_whole_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,16 +149,7 @@ def append(path: Path, records: Iterable[Record]) -> None:
     Raises:
         OutputError: The file cannot be written; what it held is still there.
     """
-    lines = "".join(record.to_json() + "\n" for record in records).encode()
-    try:
-        with open(path, "ab+") as file:
-            file.seek(0)
-            file.truncate(len(_whole_lines(file.read())))
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"{path} was not written: {error}") from error
+    append_lines(path, [record.to_json() for record in records])
 
 
 def load(path: Path) -> list[Record]:
@@ -169,23 +160,11 @@ def load(path: Path) -> list[Record]:
     Raises:
         RunError: A line that is whole but not a record, with its number.
     """
-    if not path.exists():
-        return []
-    if not path.is_file():  # a pipe would be waited for
-        raise RunError(f"{path} is no file of records")
     records: dict[str, Record] = {}
-    try:
-        lines = _whole_lines(path.read_bytes()).decode("utf8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_whole_lines(path), 1):
         try:
             record = Record.from_json(line)
         except RunError as error:
             raise RunError(f"{path}:{number}: {error}") from error
         records[record.cell] = record
     return list(records.values())
-
-
-def _whole_lines(data: bytes) -> bytes:
-    return data[: data.rfind(b"\n") + 1]

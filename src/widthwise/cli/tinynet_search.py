@@ -1,0 +1,253 @@
+"""`widthwise tinynet search`."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import names, out_option, seed_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..findings.tiny import TinyFindings
+    from ..study.search import Searched, SearchSettings
+    from ..study.study import MakeEngine
+    from ..study.trials import Trial
+
+_MOST_WORKERS = 8  # by default; each holds the photos, and PyTorch, in memory
+
+
+def _pair(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, float]:
+    """`0.35-1.4` as two numbers."""
+    low, dash, high = value.partition("-")
+    try:
+        return float(low), float(high if dash else low)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} must be two numbers such as 0.35-1.4") from error
+
+
+def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
+    low, high = _pair(context, parameter, value)
+    if not (low == int(low) and high == int(high) and high <= 4096):
+        raise click.BadParameter(f"{value!r} must be two whole numbers such as 32-96")
+    return int(low), int(high)
+
+
+def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    found = names(value)
+    if not found or not all(part.isdecimal() and int(part) < 2**31 for part in found):
+        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
+    return tuple(int(part) for part in found)
+
+
+@click.command(
+    short_help="Search networks on your photos, and fit the formula.",
+    epilog="Example: widthwise tinynet search --data photos --nets 24 -o my-search",
+)
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder of a folder of photos a class; or one with train, validation and test in it, "
+    "folders or .npz.",
+)
+@click.option("--family", default="efficientnet-96", show_default=True, help="What is scaled.")
+@click.option(
+    "--budgets",
+    type=names,
+    default="2M,3.2M,5M,8M",
+    show_default=True,
+    metavar="LIST",
+    help="Multiply-adds of one photo.",
+)
+@click.option(
+    "--nets",
+    type=click.IntRange(1, 10_000),
+    default=24,
+    show_default=True,
+    help="Networks to draw; the paper's number is about 100.",
+)
+@click.option(
+    "--seeds", callback=_seeds, default="0,1", show_default=True, help="Trainings of each network."
+)
+@click.option(
+    "--pixels", callback=_pixels, default="32-96", show_default=True, help="Sides of the photos."
+)
+@click.option(
+    "--depth", callback=_pair, default="0.35-1.4", show_default=True, help="Multipliers of depth."
+)
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Of training.")
+@click.option("--lr", type=float, help="Largest learning rate of training.")
+@click.option(
+    "--sampler",
+    type=click.Choice(["random", "optuna"]),
+    default="random",
+    show_default=True,
+    help="optuna draws where networks were good before (TPE).",
+)
+@click.option(
+    "--sieve",
+    type=click.Choice(["synflow", "naswot", "parameters"]),
+    help="Train of each 4 networks drawn the one that this proxy puts first.",
+)
+@seed_option("Of the draws, and of the split of photos that are not split.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Workers of this machine, or a Ray cluster.",
+)
+@click.option("--address", help="Of the Ray cluster; by default the one at hand, or a new one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    help="By default one a GPU; without one, one a core, at most 8.",
+)
+@out_option("widthwise-search", "Folder of the search; an interrupted one goes on there.")
+def search(out: Path, **options: Any) -> None:
+    """Draw networks for a budget, train them on your photos, and fit the tiny formula to the best.
+
+    Resolution and depth are drawn, the width is solved for the budget. Networks are chosen on the
+    validation photos and reported on the test photos. Every training is a line of trials.jsonl, a
+    failed one with its reason; the same command goes on where it was. Writes search.md and
+    search.svg.
+    """
+    from rich.console import Console
+
+    from ..findings.tiny import tiny_findings
+
+    engine = _engine(options)
+    settings = _settings(options)
+    searched = _run(Console(stderr=True), out, settings, engine)
+    found = tiny_findings(
+        searched.trials, classes=len(searched.photos.classes), is_chance=settings.is_chance
+    )
+    _write(out, found, searched)
+
+
+def _settings(options: dict[str, Any]) -> SearchSettings:
+    from ..study.search import SearchSettings
+    from ..tinynet import parse_budget
+    from ..tinynet.sampling import Space
+    from ..tinynet.training import Recipe
+
+    changed = {name: options[name] for name in ("epochs", "lr") if options[name] is not None}
+    return SearchSettings(
+        data=str(options["data"]),
+        family=options["family"],
+        budgets=tuple(parse_budget("macs", text).amount for text in options["budgets"]),
+        nets=options["nets"],
+        seeds=options["seeds"],
+        space=Space(pixels=options["pixels"], depth=options["depth"]),
+        recipe=Recipe(**changed),
+        sampler=options["sampler"],
+        sieve=options["sieve"],
+        draw_seed=options["seed"],
+    )
+
+
+def _engine(options: dict[str, Any]) -> MakeEngine:
+    """Who trains."""
+    from ..study.engines import Local, OnRay
+
+    address, workers = options["address"], options["workers"]
+    if options["engine"] == "ray":
+        return partial(OnRay, address=address, workers=workers)
+    if address is not None:
+        raise click.UsageError("--address goes with --engine ray.")
+    return partial(Local, devices=_devices(workers))
+
+
+def _devices(workers: int | None) -> tuple[str, ...]:
+    """One name a worker: the GPUs in turn, or the CPU as often as there are cores."""
+    import torch
+
+    if torch.cuda.is_available():
+        n_gpus = torch.cuda.device_count()
+        return tuple(f"cuda:{number % n_gpus}" for number in range(workers or n_gpus))
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ("cpu",) * (workers or min(_MOST_WORKERS, there or 1))
+
+
+def _run(console: Console, out: Path, settings: SearchSettings, engine: MakeEngine) -> Searched:
+    """Run the search under a bar that counts trainings."""
+    from ..study.engines import Again, Failed, Shared
+    from ..study.search import Search
+    from .show import TimeLeft, progress
+
+    left, shares = TimeLeft(), dict[str, float]()
+    with progress(console) as bars:
+        bar = bars.add_task("reading the photos", total=1.0, left="")
+
+        def on_progress(text: str) -> None:
+            bars.update(bar, description=text[:60])
+            if not console.is_terminal:
+                console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+        def on_trial(trial: Trial) -> None:
+            console.print(_line(trial), highlight=False, markup=False, soft_wrap=True)
+
+        def on_event(event: Any) -> None:
+            if isinstance(event, Again | Failed):
+                text = f"{event.job.label}: {event.reason}"
+                console.print(text, highlight=False, markup=False, soft_wrap=True)
+            shares[event.job.key] = event.share if isinstance(event, Shared) else 1.0
+            share = min(1.0, sum(shares.values()) / whole.n_trainings)
+            label = event.job.label[:60]
+            bars.update(bar, completed=share, description=label, left=left(share))
+
+        whole = Search(
+            out,
+            settings,
+            engine=engine,
+            on_trial=on_trial,
+            on_event=on_event,
+            on_progress=on_progress,
+        )
+        try:
+            return whole.run()
+        except KeyboardInterrupt:
+            text = "interrupted; the same command goes on where it was"
+            raise click.ClickException(text) from None
+
+
+def _line(trial: Trial) -> str:
+    """A training as one line, so that the first numbers are seen at once."""
+    one = trial.network
+    name = f"{trial.experiment.removeprefix('tinynet '):8} {one['asked_macs'] / 1e6:5.2f}M"
+    name += f" {one['pixels']:3} px, depth {one['depth']:.2f}, width {one['width']:.2f}"
+    name += f", seed {trial.seed}"
+    if trial.reason is not None:
+        return f"{name}: failed: {trial.reason}"
+    values = [
+        f"{key} {100 * value:.1f} %"
+        for key in ("validation", "test")
+        if (value := trial.value(key)) is not None
+    ]
+    return f"{name}: {', '.join(values) or 'proxies'}, {trial.duration_sec:.0f} s"
+
+
+def _write(out: Path, found: TinyFindings, searched: Searched) -> None:
+    """The report beside the trials, and its first part on the terminal."""
+    from ..errors import OutputError
+    from ..report.tiny import draw_search
+    from ..report.tiny_text import search_text, sentences_of
+    from .drawings import save_drawing
+
+    text = out / "search.md"
+    try:
+        partial_file = out / ".search.md.partial"
+        partial_file.write_text(search_text(found, searched.notes), encoding="utf8")
+        partial_file.replace(text)
+    except OSError as error:
+        raise OutputError(f"{text} was not written: {error}") from error
+    save_drawing(draw_search(found), out / "search.svg")
+    for sentence in (*sentences_of(found), *searched.notes):
+        click.echo(sentence)
+    click.echo(f"report: {text}, {out / 'search.svg'}")

@@ -1,0 +1,70 @@
+"""Which multiplier goes with accuracy, alone and at the same cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...stats import RankCorrelation, RankLead, rank_correlation, rank_lead
+from ...study.frontier import Net
+from ...study.photo_trials import TEST
+
+NAMES = ("resolution", "depth", "width")
+FEWEST = 5  # networks below which a rank correlation is not even asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiplier:
+    """How a multiplier of the networks drawn goes with their accuracy.
+
+    Attributes:
+        name: `resolution`, `depth` or `width`.
+        marginal: Rank correlation as it is, networks of all budgets together.
+        at_cost: The same with multiply-adds held fixed. r, d and w are bound by the cost then, so
+            that more of one is less of the others.
+        over_width: How much more it is, at the same cost, than the width's; None of the width.
+    """
+
+    name: str
+    marginal: RankCorrelation
+    at_cost: RankCorrelation
+    over_width: RankLead | None
+
+
+def multipliers_of(nets: Sequence[Net]) -> tuple[Multiplier, ...]:
+    """Of all three multipliers; none of fewer than `FEWEST` networks that were trained.
+
+    Args:
+        nets: Networks drawn; their accuracies on the test set are means over seeds.
+    """
+    trained = [net for net in nets if net.is_trained]
+    if len(trained) < FEWEST:
+        return ()
+    accuracy = [net.mean(TEST) for net in trained]
+    cost = [[float(net.network["macs"]) for net in trained]]
+    rows = {name: [float(net.network[name]) for net in trained] for name in NAMES}
+    return tuple(
+        Multiplier(
+            name=name,
+            marginal=rank_correlation(rows[name], accuracy),
+            at_cost=rank_correlation(rows[name], accuracy, fixed=cost),
+            over_width=None
+            if name == "width"
+            else rank_lead(rows[name], rows["width"], accuracy, fixed=cost),
+        )
+        for name in NAMES
+    )
+
+
+def claim_of(multipliers: Sequence[Multiplier]) -> str:
+    """Whether resolution and depth matter more than width here, as far as intervals carry it."""
+    found = {m.name: m.over_width for m in multipliers}
+    leads = [lead for name in ("resolution", "depth") if (lead := found.get(name)) is not None]
+    if len(leads) < 2 or any(lead.value is None for lead in leads):
+        return "not judged: too few networks"
+    if all(lead.low > 0 for lead in leads):
+        return "holds here"
+    if any(lead.high < 0 for lead in leads):
+        return "does not hold here"
+    sure = [n for n, lead in zip(("resolution", "depth"), leads, strict=True) if lead.low > 0]
+    return f"is shown of {sure[0]} alone" if sure else "is not shown here"

@@ -1,0 +1,142 @@
+"""A search for small networks as a short text in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..findings.tiny import TinyFindings
+from ..findings.tiny.beside import Beside
+from ..findings.tiny.multipliers import claim_of
+from ..stats import RankCorrelation, RankLead
+from ..study.frontier import Net
+from ..study.photo_trials import TEST, VALIDATION
+
+_CLAIM = "Resolution and depth matter more than width (arXiv 2010.14819)"
+
+
+def search_text(found: TinyFindings, notes: Sequence[str] = ()) -> str:
+    """What a search says, in Markdown: sentences first, then the tables behind them.
+
+    Args:
+        found: The findings.
+        notes: What could not be done, and why.
+    """
+    parts = [
+        "# A search for small networks\n",
+        *(f"- {sentence}" for sentence in sentences_of(found)),
+        *(f"- {note}" for note in notes),
+        "\n## Multipliers\n\nSpearman's correlation with accuracy on the test set, with 95 % "
+        "intervals.\n",
+        _multipliers(found),
+        "\n## Zero-cost proxies\n\nThe same, of numbers of the untrained network; `parameters` is "
+        "the control.\n",
+        _proxies(found),
+        "\n## The formula beside others, at the same budgets\n",
+        _besides(found),
+        "\n## Networks\n\nAccuracies in per cent, means over seeds; `*`: on the front, which the "
+        "validation set chose.\n",
+        _networks(found),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def sentences_of(found: TinyFindings) -> tuple[str, ...]:
+    """The findings in words, no more than their intervals carry."""
+    trained = [net for net in found.drawn if net.is_trained]
+    plural = "s" * (found.seeds != 1)
+    said = [
+        f"{len(trained)} of {len(found.drawn)} networks drawn were trained, each with "
+        f"{found.seeds} seed{plural}; a training took {found.seconds:.0f} s (median)."
+    ]
+    if found.floor is not None and trained:
+        values = [net.mean(TEST) for net in trained]
+        beaten = sum(value > found.floor for value in values)
+        said.append(
+            f"Accuracy on the test set is {_percent(min(values))} to {_percent(max(values))} %; "
+            f"the most frequent class alone gets {_percent(found.floor)} %, and {beaten} networks "
+            "get more."
+        )
+    said.append(f"{_CLAIM}: {claim_of(found.multipliers)}.")
+    said += [f"The formula beside {one.other}: {_said(one)}." for one in found.besides]
+    for trial in found.failed:
+        said.append(f"Failed: {trial.experiment}, seed {trial.seed}: {trial.reason}")
+    return tuple(said)
+
+
+def _said(one: Beside) -> str:
+    if one.value is None:
+        return f"not judged, {one.reason}"
+    points = f"{100 * one.value:+.1f} points"
+    if one.low is None or one.high is None:
+        return f"{points}, no interval: {one.reason}"
+    return f"{one.verdict}, {points} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+
+
+def _multipliers(found: TinyFindings) -> str:
+    rows = [
+        [m.name, _rho(m.marginal), _rho(m.at_cost), _lead(m.over_width)] for m in found.multipliers
+    ]
+    return _table(["multiplier", "as it is", "at the same cost", "more than width's"], rows)
+
+
+def _proxies(found: TinyFindings) -> str:
+    rows = [
+        [f.proxy, _rho(f.marginal), _rho(f.at_cost), _lead(f.over_control)] for f in found.foretold
+    ]
+    return _table(["proxy", "as it is", "at the same cost", "more than parameters'"], rows)
+
+
+def _besides(found: TinyFindings) -> str:
+    rows = [
+        [
+            one.other,
+            _said(one),
+            ", ".join(f"{budget / 1e6:g}M" for budget in one.budgets),
+            f"{one.photos} photos, {one.runs} runs or more",
+        ]
+        for one in found.besides
+    ]
+    return _table(["beside", "difference in accuracy [95 %]", "budgets", "of"], rows)
+
+
+def _networks(found: TinyFindings) -> str:
+    front = {id(net) for net in found.front}
+    kinds = (("drawn", found.drawn), ("formula", found.formula_nets))
+    rows = []
+    for kind, nets in (*kinds, ("inverse", found.inverse_nets)):
+        for net in nets:
+            rows.append([kind + " *" * (id(net) in front), *_network(net)])
+    header = ["", "multiply-adds", "parameters", "px", "r", "d", "w", "validation", "test"]
+    return _table(header, rows)
+
+
+def _network(net: Net) -> list[str]:
+    one = net.network
+    scores = ["failed", "failed"]
+    if net.is_trained:
+        scores = [_percent(net.mean(VALIDATION)), _percent(net.mean(TEST))]
+    counts = [f"{one['macs']:,}", f"{one['parameters']:,}", str(one["pixels"])]
+    return [*counts, *(f"{one[n]:.3f}" for n in ("resolution", "depth", "width")), *scores]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _rho(one: RankCorrelation) -> str:
+    return "-" if one.value is None else f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+
+
+def _lead(one: RankLead | None) -> str:
+    if one is None or one.value is None:
+        return "-"
+    return f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown; a word where there are no rows."""
+    rows = list(rows)
+    if not rows:
+        return "Nothing: too few networks were trained."
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,0 +1,250 @@
+"""A search on made-up photos: whole, resumed, failing in parts, refused; its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_photos
+from click.testing import CliRunner
+
+from widthwise.cli import tinynet_search
+from widthwise.errors import RunError, TargetError
+from widthwise.findings.tiny import tiny_findings
+from widthwise.report.tiny import draw_search
+from widthwise.report.tiny_text import search_text
+from widthwise.study.engines import Here
+from widthwise.study.photo_trials import DRAWN, FORMULA, INVERSE, SIEVE, PhotoTrainer
+from widthwise.study.search import CANDIDATES, Search, SearchSettings
+from widthwise.study.trials import TRIALS, Trial, load_trials
+from widthwise.tinynet.sampling import Space
+from widthwise.tinynet.training import Recipe
+
+SPACE = Space(pixels=(8, 32), depth=(0.25, 1.5), width=(0.2, 3.0))
+BUDGETS = (2e5, 4e5)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchSettings:
+    tiny_photos.register(monkeypatch)
+    return SearchSettings(
+        data=str(tiny_photos.save_sets(tmp_path / "photos")),
+        family="toy",
+        budgets=BUDGETS,
+        nets=10,
+        space=SPACE,
+        recipe=Recipe(epochs=2, batch=16),
+    )
+
+
+def search(folder: Path, settings: SearchSettings, **options: Any) -> Search:
+    return Search(folder, settings, engine=partial(Here, device="cpu"), **options)
+
+
+def of(trials: Any, experiment: str) -> list[Trial]:
+    return [trial for trial in trials if trial.experiment == experiment]
+
+
+def test_a_search_trains_what_it_draws_and_what_the_formula_proposes(
+    tmp_path: Path, settings: SearchSettings
+) -> None:
+    folder = tmp_path / "out"
+    searched = search(folder, settings).run()
+    trials = searched.trials
+    assert len(of(trials, DRAWN)) == 10 * 2
+    assert len(of(trials, INVERSE)) == 2 * 2
+    assert {t.network["asked_macs"] for t in of(trials, FORMULA)} <= set(BUDGETS)
+    assert len(of(trials, FORMULA)) in (2, 4)  # where the drawn r and d have a width for it
+    for trial in trials:
+        assert trial.reason is None
+        assert abs(trial.network["macs"] / trial.network["asked_macs"] - 1) <= 0.05
+        assert len(trial.quantities["test"].items) == 24
+        assert trial.quantities["test"].floor == 0.5
+    found = tiny_findings(trials, classes=2)
+    names = [
+        "inverse compound scaling",
+        "a random network",
+        "the best random network by validation",
+    ]
+    assert [one.other for one in found.besides] == names
+    assert [m.name for m in found.multipliers] == ["resolution", "depth", "width"]
+    assert {f.proxy for f in found.foretold} == {"synflow", "naswot", "parameters"}
+    assert len(found.behind) >= 8
+    text = search_text(found, searched.notes)
+    assert "the most frequent class alone gets 50.0 %" in text
+    assert text.count("\n| drawn") == 10
+    figure = draw_search(found)
+    dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert dashed[0].get_ydata()[0] == 50.0
+
+    def must_not_run(*_: Any) -> None:
+        raise AssertionError("a trial that is there was done again")
+
+    again = search(folder, settings, on_trial=must_not_run).run()
+    assert again.trials == trials
+
+
+def test_an_interrupted_search_goes_on_and_ends_alike(
+    tmp_path: Path, settings: SearchSettings
+) -> None:
+    short = replace(settings, nets=8, seeds=(0,))
+    whole = search(tmp_path / "whole", short).run()
+    path = tmp_path / "cut" / TRIALS
+    done: list[Trial] = []
+
+    def stop(trial: Trial) -> None:
+        done.append(trial)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(path.parent, short, on_trial=stop).run()
+    path.write_bytes(path.read_bytes() + b'{"key": "torn')
+    found = search(path.parent, short).run()
+    assert [t.key for t in found.trials] == [t.key for t in whole.trials]
+    assert [t.quantities for t in found.trials] == [t.quantities for t in whole.trials]
+
+
+def test_a_net_whose_loss_is_not_finite_is_a_failed_trial_and_the_search_goes_on(
+    tmp_path: Path, settings: SearchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = PhotoTrainer.__call__
+
+    def diverge(self: PhotoTrainer, job: Any, on_share: Callable[[float, str], None]) -> Any:
+        if job.network["asked_macs"] == BUDGETS[0] and job.seed == 1:
+            recipe = {**job.settings["recipe"], "lr": 1e30}
+            job = replace(job, settings={**job.settings, "recipe": recipe})
+        return train(self, job, on_share)
+
+    monkeypatch.setattr(PhotoTrainer, "__call__", diverge)
+    searched = search(tmp_path / "out", settings).run()
+    failed = [trial for trial in searched.trials if trial.reason is not None]
+    assert {trial.network["asked_macs"] for trial in failed} == {BUDGETS[0]}
+    assert all("is not finite; take a learning rate below" in str(t.reason) for t in failed)
+    assert any("no formula: the formula needs a front of at least 8" in n for n in searched.notes)
+    found = tiny_findings(searched.trials, classes=2)
+    assert all(net.network["asked_macs"] == BUDGETS[1] for net in found.front)
+    text = search_text(found, searched.notes)
+    assert "5 of 10 networks drawn were trained" in text
+    assert "| failed | failed |" in text
+    draw_search(found)
+
+
+def test_a_search_of_which_nothing_can_be_trained_says_why(
+    tmp_path: Path, settings: SearchSettings
+) -> None:
+    hopeless = replace(settings, nets=2, seeds=(0,), recipe=Recipe(epochs=1, lr=1e30))
+    with pytest.raises(RunError, match="no network could be trained; the first: training diverged"):
+        search(tmp_path / "out", hopeless).run()
+
+
+def test_a_sieve_trains_one_of_four(tmp_path: Path, settings: SearchSettings) -> None:
+    sieved = replace(settings, nets=3, seeds=(0,), sieve="parameters")
+    search(tmp_path / "out", sieved).run()
+    trials = load_trials(tmp_path / "out")
+    seen, trained = of(trials, SIEVE), of(trials, DRAWN)
+    assert len(seen) == 3 * CANDIDATES
+    assert len(trained) == 3
+    for budget in BUDGETS:
+        own = [t.network["parameters"] for t in seen if t.network["asked_macs"] == budget]
+        kept = [t.network["parameters"] for t in trained if t.network["asked_macs"] == budget]
+        assert max(kept) == max(own)
+    found = tiny_findings(trials, classes=2, is_chance=sieved.is_chance)
+    assert not found.is_chance
+
+
+def test_optuna_draws_the_same_networks_after_an_interruption(
+    tmp_path: Path, settings: SearchSettings
+) -> None:
+    pytest.importorskip("optuna")
+    led = replace(settings, nets=5, seeds=(0,), sampler="optuna")
+    first = search(tmp_path / "out", led).run()
+    path = tmp_path / "out" / TRIALS
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3]))
+    assert [t.key for t in search(tmp_path / "out", led).run().trials] == [
+        t.key for t in first.trials
+    ]
+
+
+def test_other_photos_or_another_recipe_are_refused(
+    tmp_path: Path, settings: SearchSettings
+) -> None:
+    small = replace(settings, nets=2, seeds=(0,))
+    search(tmp_path / "out", small).run()
+    for changed in (
+        replace(small, recipe=Recipe(epochs=3, batch=16)),
+        replace(small, data=str(tiny_photos.save_sets(tmp_path / "others", (40, 20, 20)))),
+    ):
+        with pytest.raises(RunError, match="was begun with"):
+            search(tmp_path / "out", changed).run()
+    more = search(tmp_path / "out", replace(small, nets=4, seeds=(0, 1))).run()
+    assert len(of(more.trials, DRAWN)) == 8  # networks and seeds may be added
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"space": Space(pixels=(3, 32))}, "images of 3 px are below the total stride of toy, 4"),
+        ({"budgets": (2e5, 2e5)}, "budgets that differ"),
+        ({"seeds": (1, 1)}, "seeds must differ"),
+        ({"sampler": "grid"}, "the sampler must be one of"),
+        ({"sieve": "magic"}, "the sieve must be one of synflow, naswot, parameters"),
+        ({"sieve": "naswot", "sampler": "optuna"}, "with the sampler random"),
+        ({"family": "rubik"}, "the family must be one of"),
+    ],
+)
+def test_bad_settings_are_refused(
+    settings: SearchSettings, changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((RunError, TargetError), match=message):
+        replace(settings, **changed)
+
+
+def test_a_budget_out_of_reach_is_named(tmp_path: Path, settings: SearchSettings) -> None:
+    with pytest.raises(TargetError, match="no toy of 8 to 32 px"):
+        search(tmp_path / "out", replace(settings, budgets=(10.0,))).run()
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: Any) -> Any:
+    monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
+    monkeypatch.setattr("widthwise.study.engines.Local", lambda make, devices: Here(make, "cpu"))
+    return CliRunner().invoke(tinynet_search.search, [str(word) for word in words])
+
+
+def test_the_command_writes_trials_report_and_figure(
+    tmp_path: Path, settings: SearchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    words = ["--data", settings.data, "--family", "toy", "--pixels", "8-32", "--nets", 2]
+    words += ["--budgets", "200k", "--seeds", 0, "--epochs", 1, "-o", out]
+    result = run(monkeypatch, *words)
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 networks drawn were trained, each with 1 seed" in result.stdout
+    assert "no formula: the formula needs a front of at least 8 networks; got 2" in result.stdout
+    assert (out / "search.svg").read_text().startswith("<?xml")
+    assert (out / "search.md").read_text().startswith("# A search for small networks\n")
+    assert len((out / TRIALS).read_text().splitlines()) == 3
+    assert json.loads((out / "study.json").read_text())["family"] == "toy"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--pixels", "8-3x"], "must be two numbers"),
+        (["--seeds", "a"], "must be whole numbers"),
+        (["--depth", "2-1"], "depth must have 0 < least <= largest"),
+        (["--address", "auto"], "--address goes with --engine ray"),
+    ],
+)
+def test_the_command_refuses_bad_options(
+    settings: SearchSettings, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    result = run(monkeypatch, "--data", settings.data, "--family", "toy", *words)
+    assert result.exit_code != 0
+    assert message in result.output + str(result.exception)

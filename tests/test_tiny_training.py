@@ -1,0 +1,136 @@
+"""Augmentation and training: what chance does, the same by seed, detail, and numbers gone bad."""
+
+from __future__ import annotations
+
+import pytest
+import tiny_photos
+import torch
+
+from widthwise.errors import RunError
+from widthwise.tinynet import Scale
+from widthwise.tinynet.augment import Augmentation, augmented, resized, shown
+from widthwise.tinynet.images import Photos
+from widthwise.tinynet.training import Recipe, answers_right, trained_network
+
+NOTHING = Augmentation(area=(1, 1), ratio=(1, 1), flip=0, jitter=0)
+WHOLE = Scale(resolution=1.0, depth=1.0, width=1.0)
+
+
+def photos(n: int, seed: int = 0) -> Photos:
+    import numpy as np
+
+    chance = np.random.default_rng(seed)
+    labels = [number % 2 for number in range(n)]
+    pixels = np.stack([tiny_photos.grating(label, chance) for label in labels])
+    return Photos(
+        pixels=torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
+        labels=torch.tensor(labels),
+        classes=tiny_photos.CLASSES,
+    )
+
+
+def chance(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_an_augmentation_of_nothing_shows_the_photo() -> None:
+    pixels = photos(3).pixels
+    found = augmented(pixels, 32, NOTHING, chance())
+    # 2e-4: a sampled place is off by rounding of float32, 32 x 6e-8 px, at slopes of 120 levels
+    torch.testing.assert_close(found, shown(pixels), atol=2e-4, rtol=0)
+
+
+def test_a_sure_flip_exchanges_left_and_right() -> None:
+    pixels = photos(3).pixels
+    found = augmented(
+        pixels, 32, Augmentation(area=(1, 1), ratio=(1, 1), flip=1, jitter=0), chance()
+    )
+    torch.testing.assert_close(found, shown(pixels.flip(3)), atol=2e-4, rtol=0)
+
+
+def test_chance_is_by_the_seed_and_of_each_photo_alone() -> None:
+    same = photos(1).pixels.expand(6, -1, -1, -1)
+    found = augmented(same, 24, Augmentation(), chance(1))
+    assert found.shape == (6, 3, 24, 24)
+    assert torch.equal(found, augmented(same, 24, Augmentation(), chance(1)))
+    assert not torch.equal(found, augmented(same, 24, Augmentation(), chance(2)))
+    assert len({photo.numpy().tobytes() for photo in found}) == 6
+
+
+def test_what_is_shown_stays_within_the_range_of_bytes() -> None:
+    ends = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 8, 8)
+    low, high = shown(ends)[:, :, 0, 0]
+    wild = augmented(photos(40).pixels, 16, Augmentation(jitter=0.9), chance())
+    assert (wild >= low.view(1, 3, 1, 1) - 1e-5).all()
+    assert (wild <= high.view(1, 3, 1, 1) + 1e-5).all()
+
+
+def test_resizing_smooths_what_no_pixel_could_show() -> None:
+    pixels = photos(8).pixels
+    assert resized(pixels, 32) is pixels
+    small = resized(pixels, 8).float()
+    assert small.shape == (8, 3, 8, 8)
+    assert pixels.float().std() > 50
+    assert small[..., 1:-1, 1:-1].std() < 8  # stripes of 2 px are gone, noise of 12 is averaged
+    assert abs(float(small.mean() - pixels.float().mean())) < 2
+
+
+@pytest.mark.parametrize(
+    "options", [{"area": (0, 1)}, {"area": (0.5, 1.2)}, {"ratio": (2, 1)}, {"flip": 2}]
+)
+def test_impossible_augmentations_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(RunError):
+        Augmentation(**options)  # type: ignore[arg-type]
+
+
+def test_resolution_matters_where_classes_differ_in_fine_detail() -> None:
+    """At 32 px stripes are seen; at 8 px they are gone: 64 photos, so chance is 0.5 ± 0.0625."""
+    family, recipe = tiny_photos.Toy(), Recipe(epochs=8, batch=16)
+    train, test = photos(96), photos(64, seed=1)
+    shares = {}
+    for side in (8, 32):
+        scale = Scale(resolution=side / 32, depth=1.0, width=1.0)
+        net, _ = trained_network(family, scale, train, recipe=recipe)
+        shares[side] = sum(answers_right(net, test, side)) / 64
+    assert shares[32] > 0.9
+    assert abs(shares[8] - 0.5) < 4 * 0.0625
+
+
+def test_training_is_the_same_by_its_seed_and_leaves_torch_alone() -> None:
+    family, recipe = tiny_photos.Toy(), Recipe(epochs=1, batch=16)
+    before = torch.get_rng_state()
+    nets = [trained_network(family, WHOLE, photos(40), recipe=recipe, seed=s) for s in (3, 3, 4)]
+    assert torch.equal(before, torch.get_rng_state())
+    weights = [torch.cat([p.flatten() for p in net.parameters()]) for net, _ in nets]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert nets[0][1] == nets[1][1]
+
+
+def test_before_training_all_classes_are_even() -> None:
+    """The first loss is log 2 to rounding, whatever the family's own start."""
+    recipe = Recipe(epochs=1, batch=40, warm_up=0.5)  # a single step, at a learning rate of 0
+    _, loss = trained_network(tiny_photos.Toy(), WHOLE, photos(40), recipe=recipe)
+    assert loss == pytest.approx(0.6931472, abs=1e-6)
+
+
+def test_a_loss_that_is_not_finite_is_a_clean_error() -> None:
+    recipe = Recipe(epochs=2, batch=16, lr=1e30)
+    with pytest.raises(RunError, match=r"the loss at step \d+ of 4 is not finite; .* below 1e\+30"):
+        trained_network(tiny_photos.Toy(), WHOLE, photos(40), recipe=recipe)
+
+
+def test_answers_that_are_not_finite_are_a_clean_error() -> None:
+    net, _ = trained_network(tiny_photos.Toy(), WHOLE, photos(8), recipe=Recipe(epochs=1, batch=4))
+    with torch.no_grad():
+        next(net.parameters()).fill_(torch.nan)
+    with pytest.raises(RunError, match="answers are not finite"):
+        answers_right(net, photos(4), 32)
+
+
+def test_one_photo_and_impossible_recipes_are_refused() -> None:
+    with pytest.raises(RunError, match="needs 2 photos or more; got 1"):
+        trained_network(tiny_photos.Toy(), WHOLE, photos(1))
+    for options in ({"epochs": 0}, {"lr": 0.0}, {"lr": float("nan")}, {"warm_up": 1.0}):
+        with pytest.raises(RunError):
+            Recipe(**options)  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ def test_a_name_is_explained() -> None:
     assert lines[6].split() == ["output", "n^(-1/2)", "n^(-1/2)", "1", "-"]
     assert lines[7] == "regime feature, r = 0"
     assert lines[8].startswith("Feature learning: ")
+    assert run("mup ", "--layers", 4).stdout == result.stdout
 
 
 def test_exponents_as_json() -> None:
@@ -79,6 +80,7 @@ def test_adam_has_a_fourth_exponent_and_may_be_undecided() -> None:
         (["--a=0", "--b=0", "--c=0"], 1, "got 0"),
         (["mup", "--a=0,0"], 1, "got 2 of a, 3 of b, 3 of c"),
         (["lecun"], 1, "must be one of sp, ntp"),
+        ([" "], 1, "must be one of sp, ntp"),
         ([], 2, "give the name of a parametrization, or all of --a, --b and --c"),
         (["--a=0,0", "--b=0,0"], 2, "or all of --a, --b and --c"),
         (["--a=0,0", "--b=0,0", "--c=0", "--layers", 1], 2, "--layers goes with a name"),

@@ -15,8 +15,9 @@ import pytest
 import torch
 import transformers as hf
 from click.testing import CliRunner, Result
-from families import tiny
-from safetensors.torch import load_file
+from families import WIDTH, tiny
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from widthwise import make_plan, prune_checkpoint
@@ -132,6 +133,54 @@ def test_the_command_writes_a_plain_checkpoint_that_says_what_it_is(
     assert "992 tokens of" in card
     assert record["parent"]["fingerprint"] in card
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+
+
+def test_mup_factors_are_in_the_record_the_card_and_the_weights(
+    healed: Any, child: Path, dense: Path, text: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scaled"
+    result = run(
+        "heal", child, "--dense", dense, "--text", text, "--tokens", QUICK["tokens"],
+        "--batch-tokens", BATCH, "--learning-rate", "3e-3", "--dtype", "float32", "--mup-factors",
+        "-o", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record = json.loads((out / "widthwise_healing.json").read_text())
+    assert record["settings"]["mup_factors"] is True
+    factors = record["learning_rate_factors"]
+    assert [name for name in factors if not name.endswith("mlp.down_proj.weight")] == []
+    assert set(factors.values()) == {WIDTH / 20}
+    assert (
+        "down_proj at the learning rate times dense width over width (muP)"
+        in (out / "README.md").read_text()
+    )
+    plain = healed().out
+    record = json.loads((plain / "widthwise_healing.json").read_text())
+    assert record["learning_rate_factors"] is None
+    name = next(iter(factors))
+    one, two = (load_file(path / "model.safetensors")[name] for path in (out, plain))
+    assert not torch.equal(one, two)
+    same = run("heal", dense, "--dense", dense, "--mup-factors", "-o", tmp_path / "same")
+    assert same.exit_code == 1
+
+
+def test_factors_are_a_setting_that_a_state_keeps(healed: Any, tmp_path: Path) -> None:
+    """One begun with none is refused with them; states from before there were any go on."""
+
+    def interrupt(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        healed(progress=interrupt)
+    with pytest.raises(RunError, match="was begun with mup_factors None, not True"):
+        healed(mup_factors=True)
+    file = tmp_path / ".out.healing" / "state.safetensors"
+    with safe_open(file, "pt") as state:
+        head = state.metadata()
+    known = json.loads(head["settings"])
+    del known["mup_factors"]
+    save_file(load_file(file), file, {**head, "settings": json.dumps(known)})
+    assert len(healed().curve) == 3
 
 
 def test_inspect_works_and_the_refit_is_not_claimed(healed: Any) -> None:

@@ -87,6 +87,7 @@ def test_a_rough_quadrature_is_confessed() -> None:
         (["mup", "--seeds", 1], 2, "2<=x<=10000"),
         (["mup", "--lr", "nan"], 1, "lr must be above 0"),
         (["mup", "--lr", 1000, "--activation", "linear"], 1, "training must stay finite"),
+        (["mup", "--lr", 100], 1, "it diverged with lr 100: outputs of"),
         (["-o", "no/such/folder.png"], 1, "does not exist; make it first"),
         (["-o", "figure.txt"], 2, "must end in .png"),
     ],

@@ -13,6 +13,7 @@ import click
 
 from .drawings import save_drawing
 from .options import names
+from .run_lines import check_same, make_folder
 
 if TYPE_CHECKING:
     from ..limits.maml import Omniglot, Recipe, Result, Settings
@@ -108,7 +109,7 @@ def maml(
     ]
     images = load_omniglot(data)
     digest = hashlib.sha256(data.read_bytes()).hexdigest()
-    _make_folder(out)
+    make_folder(out)
     found = _run(images, jobs, out / "results.jsonl", digest)
     save_drawing(draw_runs(found), out / "maml.png")
     _print(found)
@@ -128,6 +129,13 @@ class _Job:
     def key(self) -> Key:
         return self.network, self.width, self.seed
 
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        from ..limits.maml.summary import label_of
+
+        return f"{label_of(self.network, self.width)}, seed {self.seed}"
+
 
 def _job(network: str, width: int | None, seed: int, lr: float | None, steps: int) -> _Job:
     from ..limits.maml import Settings, recipe_of
@@ -142,28 +150,18 @@ def _job(network: str, width: int | None, seed: int, lr: float | None, steps: in
     )
 
 
-def _make_folder(folder: Path) -> None:
-    from ..errors import OutputError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
-
-
 def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> list[Result]:
     """All runs, those that the file holds from there; the others are added to it as they end."""
     from rich.console import Console
 
-    from ..limits.maml.summary import label_of
-    from .maml_records import append, check_same, load, settings_of
+    from .maml_records import append, load, settings_of
     from .show import TimeLeft, progress
 
     known, kept = load(path), {}
     for job in jobs:
         kept[job.key] = settings_of(job.settings, job.recipe, digest)
         if job.key in known:
-            check_same(path, job.key, known[job.key][1], kept[job.key])
+            check_same(path, job.name, known[job.key][1], kept[job.key])
     missing = [job for job in jobs if job.key not in known]
     results = {job.key: known[job.key][0] for job in jobs if job.key in known}
     console, left, done = Console(stderr=True), TimeLeft(), 0
@@ -171,15 +169,14 @@ def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> lis
     with progress(console) as bar:
         task = bar.add_task("preparing", total=1.0, left="")
         for job in missing:
-            label = f"{label_of(job.network, job.width)}, seed {job.seed}"
 
-            def tell(step: int, done: int = done, label: str = label) -> None:
+            def tell(step: int, done: int = done, label: str = job.name) -> None:
                 share = (done + step) / total
                 bar.update(task, completed=share, description=label, left=left(share))
 
             result = results[job.key] = _train(images, job, tell)
             append(path, result, kept[job.key])
-            console.print(f"{label}: {_said(result)}", highlight=False, markup=False)
+            console.print(f"{job.name}: {_said(result)}", highlight=False, markup=False)
             done += job.settings.steps
     return [results[job.key] for job in jobs]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import PlanError
 from ..prune import Checkpoint, locate
 from .drawings import check_place, drawing_options, save_drawing
+from .mup_transfer import transfer
 from .options import whole_numbers
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ def mup() -> None:
 
     Example: widthwise mup check -o check.png
     """
+
+
+mup.add_command(transfer)
 
 
 @mup.command(short_help="See whether every layer of a GLU transformer moves alike at all widths.")
@@ -159,36 +162,15 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
     Example: widthwise mup after-prune smollm2-2.4x --dense smollm2
     """
-    from ..limits.transfer import parametrize
+    from ..prune.healing import width_change
 
-    shapes = [_shapes(model) for model in (child, dense)]
-    if shapes[0] == shapes[1]:
-        raise PlanError(f"{child} has the widths of {dense}; learning rates stay as they are")
-    found = parametrize(*shapes)
-    odd = [one.name for one in found.weights if one.role != "fixed" and ".mlp." not in one.name]
-    if odd:
-        raise PlanError(
-            f"CHILD must differ from MODEL in the width of GLU blocks alone; {odd[0]} has another "
-            "shape: give the model that CHILD was cut from"
-        )
+    places = [locate(model) for model in (child, dense)]
+    with Checkpoint(*places[0]) as own, Checkpoint(*places[1]) as parent:
+        found = width_change(own, parent)
     if as_json:
         click.echo(found.to_json())
     else:
         _print_factors(found)
-
-
-def _shapes(model: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors, each layer of GLU blocks at its own width."""
-    path, name = locate(model)
-    with Checkpoint(path, name) as checkpoint:
-        architecture, widths = checkpoint.architecture, checkpoint.widths
-        size = architecture.intermediate_size
-        width = {
-            name: widths[architecture.cuts[name].layer] if name in architecture.cuts else size
-            for name in architecture.tensors
-            if name not in architecture.tied
-        }
-        return {name: architecture.spec_at(name, n).shape for name, n in width.items()}
 
 
 def _print_factors(found: Parametrization) -> None:

@@ -16,7 +16,7 @@ _NAMES = {"mup": "muP", "sp": "SP", "ntp": "NTP", "mfp": "MFP"}
 def parametrization_options(layers: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """NAME, `--layers` with this default, `--a`, `--b` and `--c`."""
     options = (
-        click.argument("name", required=False),
+        click.argument("name", required=False, callback=_stripped),
         click.option(
             "--layers", default=layers, show_default=True, help="Hidden layers of a named one."
         ),
@@ -37,6 +37,10 @@ def parametrization_options(layers: int) -> Callable[[Callable[..., Any]], Calla
         return command
 
     return add
+
+
+def _stripped(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else value.strip()
 
 
 def asked_parametrization(

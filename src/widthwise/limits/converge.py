@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..errors import LimitError
 from .abc import Abc
 from .activations import ACTIVATIONS, Activation
 from .classify import classify, sizes_of
@@ -15,9 +16,10 @@ from .limit import limit_from
 from .mlp import train
 from .named import mup, ntp
 from .rates import Rate, check_widths, fit_rate
-from .task import Task, toy
+from .task import Task, Trajectory, toy
 
 _HALF = Fraction(1, 2)
+_DIVERGED = 100  # times targets and first outputs; training that converges stays below a few times
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,8 +84,9 @@ def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) ->
     """Train networks of several widths, each with its own seeds, and compare with the limit.
 
     Raises:
-        LimitError: There is no limit to be had (see `limit`), too few widths or seeds, or networks
-            that cannot be trained (see `train`).
+        LimitError: There is no limit to be had (see `limit`), too few widths or seeds, networks
+            that cannot be trained (see `train`), or training diverges: outputs become more than 100
+            times as large as targets and first outputs.
 
     Cost: that of `train`, for every width and seed.
     """
@@ -91,6 +94,7 @@ def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) ->
     parametrization, task, phi = case.parametrization, case.task, case.phi
     follow = limit_from(parametrization, task, phi)
     found = follow(None)
+    _check_bounded(task, found, "the limit")
     random = sizes_of(parametrization).readout_start == _HALF
     distances = np.empty((len(widths), seeds))
     movements = np.empty_like(distances)
@@ -98,6 +102,7 @@ def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) ->
         for turn in range(seeds):
             own = seed + place * seeds + turn
             net = train(parametrization, task, phi, width=width, seed=own)
+            _check_bounded(task, net, f"width {width}")
             target = follow(net) if random else found
             distances[place, turn] = np.sqrt(np.square(net.outputs - target.outputs).mean())
             movements[place, turn] = net.movement[-1]
@@ -110,6 +115,17 @@ def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) ->
         limit_movement=float(found.movement[-1]),
         limit_error=found.error or 0.0,
     )
+
+
+def _check_bounded(task: Task, found: Trajectory, where: str) -> None:
+    size = max(np.abs(task.targets).max(), np.abs(found.outputs[0]).max())
+    largest = np.abs(found.outputs).max()
+    if largest > _DIVERGED * size:
+        raise LimitError(
+            f"training must stay bounded to be compared; it diverged with lr {task.lr:g}: outputs "
+            f"of {where} grew to {largest:.1e}, where targets and first outputs are up to "
+            f"{size:.2g}: take a smaller lr"
+        )
 
 
 def expected_slope(parametrization: Abc) -> Fraction | None:

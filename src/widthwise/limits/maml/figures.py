@@ -32,27 +32,32 @@ def draw_runs(results: Sequence[Result], *, paper: Mapping[str, float] | None = 
     from matplotlib.figure import Figure
 
     rows = [row for row in summary(results) if row.estimate is not None]
-    figure = Figure(figsize=(10, 4.9), facecolor="white")
+    figure = Figure(figsize=(10, 5.4), facecolor="white")
     left, right = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.2)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.84, bottom=0.235, wspace=0.14)
     looks = _looks(rows)
     for row in rows:
         steps, accuracy = _validation(row)
         left.plot(steps, 100 * accuracy, label=row.label, marker=".", ms=3, **looks[row.label])
-    if rows:
-        left.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="lower right", ncols=2)
     _by_width(right, rows, looks, paper or {})
+    lines = [*left.get_lines(), *(line for line in right.get_lines() if line.get_marker() == "x")]
+    named = {line.get_label(): line for line in lines if not str(line.get_label()).startswith("_")}
+    if named:
+        figure.legend(
+            handles=list(named.values()), loc="lower center", ncols=6, frameon=False, fontsize=9,
+            labelcolor=INK,
+        )  # fmt: skip
     _dress(left, "validation, 1 step within a task", "meta-steps")
     _dress(right, "test of the best checkpoint", "width n (log scale)")
     left.set_ylabel("accuracy [%]", color=MUTED)
     title = "MAML on Omniglot, 5-way 1-shot: networks, their limit, and kernels"
-    figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
+    figure.text(0.012, 0.95, title, size=13, weight="bold", color=INK)
     seeds = max((len(row.runs) for row in rows), default=0)
     note = (
         f"Means over {seeds} seed{'s' * (seeds != 1)}. No class of validation or test was seen in "
         "training."
     )
-    figure.text(0.012, 0.902, note, size=9.5, color=MUTED)
+    figure.text(0.012, 0.911, note, size=9.5, color=MUTED)
     return figure
 
 
@@ -90,22 +95,21 @@ def _by_width(
         value = 100 * row.estimate.value
         look = looks[row.label]
         if row.width is None:
-            axes.axhline(value, **look, label=row.label)
+            axes.axhline(value, **look)
             continue
         runs = [100 * run.test.accuracy for run in row.runs if run.test is not None]
         axes.plot([row.width] * len(runs), runs, "o", color=look["color"], ms=3.5, alpha=0.4, mew=0)
         axes.plot(row.width, value, "o", color=look["color"], ms=7, mew=0, zorder=4)
         if row.label in paper:
-            axes.plot(row.width, 100 * paper[row.label], "x", color=INK, ms=7, zorder=5)
+            axes.plot(
+                row.width, 100 * paper[row.label], "x", color=INK, ms=7, zorder=5, ls="",
+                label="published",
+            )  # fmt: skip
     widths = [row.width for row in rows if row.width is not None]
     if widths:
         axes.set_xscale("log")
         axes.set_xticks(widths, [f"{width:,}" for width in widths])
         axes.minorticks_off()
-    if any(row.label in paper for row in rows if row.width is not None):
-        axes.plot([], [], "x", color=INK, ms=7, label="published")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="lower right")
 
 
 def _dress(axes: Axes, title: str, below: str) -> None:

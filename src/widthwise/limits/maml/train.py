@@ -49,7 +49,7 @@ RECIPES = {
     8192: LIMIT,
 }
 KERNELS = {
-    "linear": Recipe(lr=0.1, kernel=Kernel(kind="linear", w=4.0)),
+    "linear": Recipe(lr=0.1, kernel=Kernel(kind="linear", w=8.0)),
     "gp": Recipe(lr=0.001, kernel=Kernel(kind="gp", w=1.0)),
     "ntk": Recipe(lr=0.001, kernel=Kernel(kind="ntk", w=0.01)),
 }

@@ -8,20 +8,35 @@ Source: arXiv 2203.03466, Tables 3 and 8, Appendix B.
 """
 
 from .coordinates import Coordinates, Start, coordinate_check
-from .glu import glu_base, glu_config, glu_start
+from .glu import glu_base, glu_config, glu_network, glu_start
+from .optimum import Curve, Shift, check_grid, shifts_of
 from .parametrization import Parametrization, parametrize
 from .scales import initial_stds
-from .weights import Weight
+from .text import Rows, read_rows
+from .training import KINDS, Trained, Training, train_glu
+from .weights import Kind, Weight
 
 __all__ = [
+    "KINDS",
     "Coordinates",
+    "Curve",
+    "Kind",
     "Parametrization",
+    "Rows",
+    "Shift",
     "Start",
+    "Trained",
+    "Training",
     "Weight",
+    "check_grid",
     "coordinate_check",
     "glu_base",
     "glu_config",
+    "glu_network",
     "glu_start",
     "initial_stds",
     "parametrize",
+    "read_rows",
+    "shifts_of",
+    "train_glu",
 ]

@@ -1,6 +1,7 @@
 """Healing: a pruned model is trained to be like its dense parent."""
 
 from .api import Healing, heal
+from .factors import rate_factors, width_change
 from .judging import HeldOut
 from .record import inspect_healing
 from .settings import HealSettings
@@ -15,4 +16,6 @@ __all__ = [
     "distil",
     "heal",
     "inspect_healing",
+    "rate_factors",
+    "width_change",
 ]

@@ -16,6 +16,7 @@ from ...stats import Difference, paired_difference
 from ..checkpoint import check_free
 from ..checkpoint.write import refuse_overlap
 from .blocks import Blocks, read_blocks
+from .factors import factors_of, width_change
 from .judging import Blockwise, HeldOut, judge
 from .lora import add_lora, merge_lora
 from .padding import clear, padding
@@ -43,6 +44,7 @@ class Healing:
         tokens: Trained on.
         epochs: How often the text was gone through.
         seconds: On the clock, over all runs that it took.
+        factors: What learning rates were multiplied by, by parameter; 1 of all others.
         curve: Its steps.
         before: The pruned child beside its parent, on blocks held out.
         after: The healed child on the same blocks.
@@ -55,6 +57,7 @@ class Healing:
     tokens: int
     epochs: float
     seconds: float
+    factors: Mapping[str, float]
     curve: tuple[Step, ...]
     before: HeldOut
     after: HeldOut
@@ -104,6 +107,7 @@ def heal(
     Raises:
         CheckpointError: One cannot be read, or they do not belong together.
         OutputError: `out` exists, or cannot be written.
+        PlanError: `mup_factors` are asked for, and child and parent have the same widths.
         RunError: The text is too short, the loss is not finite, or the state beside `out` is one
             of other settings.
         UnsupportedModelError: The model's family cannot be healed.
@@ -142,6 +146,7 @@ def _decisive(settings: HealSettings, pair: Pair, blocks: Blocks, dtype: str) ->
     """Everything that decides what comes out."""
     return {
         **asdict(settings),
+        "mup_factors": settings.mup_factors or None,  # as in states from before there were any
         "child": pair.child_fingerprint,
         "parent": pair.parent_fingerprint,
         "text": blocks.fingerprint,
@@ -167,6 +172,8 @@ class _Run:
         facts: Mapping[str, Any] = earlier[1] if earlier else {}
         self._pair, self._blocks, self._settings, self._folder = pair, blocks, settings, folder
         self._place = device, dtype
+        change = width_change(pair.child, pair.parent) if settings.mup_factors else None
+        self._factors = {} if change is None else factors_of(change)
         gone = float(facts.get("seconds", 0.0))
         self.spent: Callable[[], float] = lambda: gone + time.monotonic() - start
         say("loading both models")
@@ -181,6 +188,7 @@ class _Run:
         self._trainer = Trainer(
             self.child, self.parent, blocks.rows, settings,
             exact=exact, spent=self.spent, reserve=seconds,
+            factors={self._names[stored]: by for stored, by in self._factors.items()},
         )  # fmt: skip
         if earlier:
             say("going on where an earlier run ended")
@@ -272,6 +280,7 @@ class _Run:
             tokens=trainer.curve[-1].tokens,
             epochs=trainer.epochs,
             seconds=self.spent(),
+            factors=self._factors,
             curve=tuple(trainer.curve),
             before=self._before,
             after=after,
@@ -343,6 +352,7 @@ def _record(pair: Pair, blocks: Blocks, found: Healing) -> dict[str, Any]:
         },
         "settings": asdict(found.settings),
         "learning_rate": found.settings.rate,
+        "learning_rate_factors": dict(found.factors) or None,
         "tokens": found.tokens,
         "epochs": found.epochs,
         "seconds": found.seconds,

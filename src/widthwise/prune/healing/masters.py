@@ -24,6 +24,8 @@ class Masters:
     Args:
         model: All of its parameters that require a gradient are trained.
         exact: Values of parameters that the model itself holds only rounded.
+        factors: What the learning rate of parameters is multiplied by, and their weight decay
+            divided by, by name; 1 where there is none.
 
     Attributes:
         weights: Name to trained weight, each once where several names share it.
@@ -34,7 +36,12 @@ class Masters:
     Memory: 16 bytes a parameter, and the model's own.
     """
 
-    def __init__(self, model: nn.Module, exact: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        exact: Mapping[str, Tensor] | None = None,
+        factors: Mapping[str, float] | None = None,
+    ) -> None:
         import torch
 
         self._copies: dict[str, Tensor] = {}
@@ -53,15 +60,14 @@ class Masters:
             copy.register_post_accumulate_grad_hook(_adder(self.weights[name]))
         if not self.weights:
             raise RunError("none of the child's parameters requires a gradient; nothing to train")
-        groups: list[dict[str, Any]] = [
-            {"params": [w for w in self.weights.values() if w.ndim > 1], "weight_decay": DECAY},
-            {"params": [w for w in self.weights.values() if w.ndim < 2], "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
+        groups = _groups(self.weights, factors or {})
         self._adam = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
 
     def step(self, rate: float) -> float:
         """One step of AdamW, gradients clipped to a norm of 1; then they are forgotten.
+
+        Args:
+            rate: Learning rate of weights whose factor is 1.
 
         Returns:
             The norm before it was clipped. Where that is not finite no weight is touched.
@@ -71,7 +77,7 @@ class Masters:
         norm = float(torch.nn.utils.clip_grad_norm_(list(self.weights.values()), CLIP))
         if norm - norm == 0:  # neither NaN nor infinite
             for group in self._adam.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             self._adam.step()
             self._refresh()
         self.forget()
@@ -113,6 +119,22 @@ class Masters:
         with torch.no_grad():
             for name, copy in self._copies.items():
                 copy.copy_(self.weights[name])
+
+
+def _groups(weights: Mapping[str, Tensor], factors: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Parameter groups: one for each factor, matrices first, vectors without weight decay.
+
+    Their rate times their decay is the same for all factors.
+    """
+    groups: dict[tuple[bool, float], dict[str, Any]] = {}
+    for plain in (False, True):
+        for name, weight in weights.items():
+            factor = factors.get(name, 1.0)
+            if (weight.ndim < 2) == plain:
+                decay = 0.0 if plain else DECAY / factor
+                fresh = {"params": [], "weight_decay": decay, "factor": factor}
+                groups.setdefault((plain, factor), fresh)["params"].append(weight)
+    return list(groups.values())
 
 
 def _adder(weight: Tensor) -> Callable[[Tensor], None]:

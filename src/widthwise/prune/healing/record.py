@@ -71,7 +71,6 @@ def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | Non
         command: The command line, or None for a call from Python.
     """
     lines, settings = license_lines(child), record["settings"]
-    lora = settings["lora"]
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
         license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
@@ -90,11 +89,19 @@ def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | Non
         after=record["after"],
         before_ratio=_ratio(record["before"]),
         after_ratio=_ratio(record["after"]),
-        trained="all weights" if lora is None else f"updates of rank {lora}, merged",
+        trained=_trained(settings),
         rate=record["learning_rate"],
         temperature=settings["temperature"],
         command=command or "widthwise.heal(...) in Python",
     )
+
+
+def _trained(settings: Mapping[str, Any]) -> str:
+    if settings["lora"] is not None:
+        return f"updates of rank {settings['lora']}, merged"
+    if settings["mup_factors"]:
+        return "all weights, down_proj at the learning rate times dense width over width (muP)"
+    return "all weights"
 
 
 def inspect_healing(checkpoint: Checkpoint) -> dict[str, Any] | None:

@@ -26,6 +26,8 @@ class HealSettings:
         temperature: T of the loss.
         hidden: Weight of the hidden-state term; 0 leaves it out.
         learning_rate: The highest; None for 5e-4, or 2e-3 with `lora`.
+        mup_factors: Whether each weight's learning rate is multiplied by its factor in muP, the cut
+            being a change of width: that of down_proj by dense width over width, layer by layer.
         batch_tokens: Tokens that one step is made of.
         micro_tokens: Tokens run at once, of which a step adds up as many as it needs; None for
             2,048, on a GPU 16,384. Fewer take less memory, and change the result by rounding only.
@@ -33,7 +35,7 @@ class HealSettings:
         seed: Of the order of the text, and of the first low-rank updates.
 
     Raises:
-        RunError: A value is out of its range.
+        RunError: A value is out of its range, or `mup_factors` go with `lora`.
     """
 
     tokens: int | None = None
@@ -41,6 +43,7 @@ class HealSettings:
     temperature: float = 1.0
     hidden: float = 0.0
     learning_rate: float | None = None
+    mup_factors: bool = False
     batch_tokens: int = 4096
     micro_tokens: int | None = None
     lora: int | None = None
@@ -61,6 +64,10 @@ class HealSettings:
         if not (_is_number(self.temperature) and low <= self.temperature <= high):
             raise RunError(
                 f"temperature of a healing must be from {low} to {high}; got {self.temperature!r}"
+            )
+        if self.mup_factors and self.lora is not None:
+            raise RunError(
+                "mup_factors of a healing are of whole weights, which lora does not train; drop one"
             )
         if type(self.seed) is not int or self.seed < 0:
             raise RunError(f"seed of a healing must be a whole number from 0; got {self.seed!r}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
 from .blocks import Order
+from .factors import rate_factors
 from .loss import Head, check_head, divergence, thoughts, unlikeness
 from .masters import Masters
 from .settings import HealSettings, rate_at
@@ -30,7 +31,7 @@ class Step:
         loss: All terms together, as they were before it.
         divergence: T^2 KL of parent and child, in nats a token.
         unlikeness: The hidden-state term before its weight; None where it is not computed.
-        learning_rate: Of this step.
+        learning_rate: Of this step, of weights whose factor is 1.
         gradient_norm: Before it was clipped.
     """
 
@@ -70,14 +71,18 @@ def distil(
         child: A `transformers` model; all of its parameters that require a gradient are trained.
         parent: One with the same vocabulary, on the same device; it is unchanged.
         rows: Token rows to train on, shape (rows, tokens).
-        settings: How; `lora` is not looked at here.
+        settings: How; `lora` is not looked at here, and the factors of `mup_factors` are by the
+            shapes of both, padding counted.
         visit: Called with each step.
 
     Raises:
+        PlanError: `mup_factors` are asked for, and the two differ in more than width.
         RunError: The loss is no longer finite, or there is nothing to train.
         UnsupportedModelError: A model does something to its logits that is not known here.
     """
-    trainer = Trainer(child, parent, rows, settings or HealSettings())
+    settings = settings or HealSettings()
+    factors = rate_factors(child, parent) if settings.mup_factors else None
+    trainer = Trainer(child, parent, rows, settings, factors=factors)
     while not trainer.done:
         step = trainer.step()
         if visit and step:
@@ -90,7 +95,7 @@ class Trainer:
 
     Args:
         child, parent, rows, settings: As for `distil`.
-        exact: As for `Masters`.
+        exact, factors: As for `Masters`.
         spent: Seconds of the minutes that are gone.
         reserve: Seconds of the minutes that are left to what comes after the last step.
 
@@ -109,6 +114,7 @@ class Trainer:
         settings: HealSettings,
         *,
         exact: Mapping[str, Tensor] | None = None,
+        factors: Mapping[str, float] | None = None,
         spent: Callable[[], float] | None = None,
         reserve: float = 0.0,
     ) -> None:
@@ -127,7 +133,7 @@ class Trainer:
         self._limit = None if minutes is None else 60 * minutes - reserve
         for model in (child, parent):
             check_head(model, rows[:1, :_CHECKED_TOKENS].to(self._device))
-        self.masters = Masters(child, exact)
+        self.masters = Masters(child, exact, factors)
         self.curve: list[Step] = []
         self.begun = self._spent()
 

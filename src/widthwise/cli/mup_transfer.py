@@ -1,0 +1,258 @@
+"""`widthwise mup transfer`: whether the best learning rate stays when a network gets wider."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+from .. import __version__
+from .drawings import save_drawing
+from .options import names, out_option, whole_numbers
+from .run_lines import append_line, check_same, make_folder, read_lines
+
+if TYPE_CHECKING:
+    from ..limits.transfer import Curve, Kind, Rows, Shift, Trained, Training
+
+_Job: TypeAlias = "tuple[Kind, int, float, int]"  # parametrization, width, learning rate, seed
+_FILE = "results.jsonl"
+_NAMES = {"sp": "standard", "mup": "muP"}
+
+
+def _rates(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    """`2^-9..2^-4`, all powers of two between, or `2^-6,0.02` as numbers, ascending."""
+    found: set[float] = set()
+    for part in names(value):
+        ends = [_rate(end, value) for end in part.split("..")]
+        powers = [re.fullmatch(r"2\^(-?[0-9]{1,3})", end.strip()) for end in part.split("..")]
+        if len(ends) == 1:
+            found.add(ends[0])
+        elif len(ends) == 2 and powers[0] and powers[1] and ends[0] < ends[1]:
+            found |= {2.0**k for k in range(int(powers[0][1]), int(powers[1][1]) + 1)}
+        else:
+            raise click.BadParameter(f"{part!r} must go from one power of 2 up to another")
+    return tuple(sorted(found))
+
+
+def _rate(text: str, whole: str) -> float:
+    power = re.fullmatch(r"2\^(-?[0-9]{1,3})", text.strip())
+    try:
+        return 2.0 ** int(power[1]) if power else float(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{whole!r} must be numbers or powers 2^-7 with commas between them, or a range such "
+            "as 2^-9..2^-4"
+        ) from error
+
+
+@click.command(short_help="See whether the best learning rate stays at all widths, on real text.")
+@click.argument("text", type=click.Path(path_type=Path))
+@click.option(
+    "--widths",
+    callback=whole_numbers,
+    default="32,64,128",
+    show_default=True,
+    metavar="LIST",
+    help="Hidden sizes, multiples of 16; the first one is the base.",
+)
+@click.option(
+    "--learning-rates",
+    "rates",
+    callback=_rates,
+    default="2^-9..2^-4",
+    show_default=True,
+    metavar="LIST",
+    help="The highest, at the base width: 2^-9..2^-4, or 0.001,0.003,0.01.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(2, 1000), default=3, show_default=True, help="Runs of each."
+)
+@click.option(
+    "--steps", type=click.IntRange(1, 10**7), default=100, show_default=True, help="Of training."
+)
+@click.option(
+    "--rows", type=click.IntRange(1, 10**5), default=4, show_default=True, help="Of one step."
+)
+@click.option(
+    "--tokens", type=click.IntRange(2, 10**5), default=64, show_default=True, help="Of a row."
+)
+@click.option(
+    "--tokenizer",
+    metavar="MODEL",
+    help="A checkpoint folder, hub id, or smollm2, whose tokenizer is used. Default: bytes.",
+)
+@out_option(
+    "widthwise-transfer",
+    "Folder for results.jsonl and transfer.png; what is there is not run again.",
+)
+def transfer(
+    text: Path,
+    widths: tuple[int, ...],
+    rates: tuple[float, ...],
+    seeds: int,
+    steps: int,
+    rows: int,
+    tokens: int,
+    tokenizer: str | None,
+    out: Path,
+) -> None:
+    """Train small GLU transformers on TEXT with many learning rates, at several widths.
+
+    TEXT is a file or a folder; .gz is unpacked. Each width is trained by Adam in the standard
+    parametrization and in muP, which at the first width are the same. All networks of a seed meet
+    the same batches. A run that diverges is kept with its reason. The same command goes on where it
+    was interrupted.
+
+    Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
+    """
+    from ..limits.transfer import KINDS, Training, check_grid, glu_config, read_rows, shifts_of
+    from ..limits.transfer.curve_figures import draw_transfer
+
+    check_grid(widths, rates, seeds)
+    for width in widths:
+        glu_config(width)  # all widths before any work
+    training = Training(steps=steps, rows=rows, tokens=tokens, base=widths[0])
+    known = None if tokenizer is None else _tokenizer(tokenizer)
+    read = read_rows(text, tokens=tokens, most=steps * rows, tokenizer=known)
+    jobs: list[_Job] = [
+        (kind, width, lr, seed)
+        for seed in range(seeds)
+        for kind in KINDS
+        for width in widths
+        for lr in rates
+    ]
+    make_folder(out)
+    found = _run(read, training, jobs, out / _FILE)
+    shifts = shifts_of(found)
+    save_drawing(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
+    _print(shifts, found)
+
+
+def recorded(folder: Path) -> list[Trained]:
+    """The runs that a folder of this command holds.
+
+    Raises:
+        RunError: Its file cannot be read, or holds something else.
+    """
+    from ..limits.transfer import Trained
+
+    return [run for run, _ in read_lines(folder / _FILE, lambda line: Trained(**line))]
+
+
+def _tokenizer(model: str) -> Any:
+    from transformers import AutoTokenizer
+
+    from ..errors import RunError
+    from ..prune import locate
+
+    path, name = locate(model)
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except Exception as error:  # of many kinds, by what is missing
+        raise RunError(f"{name}: its tokenizer cannot be loaded; leave --tokenizer out") from error
+
+
+def _run(text: Rows, training: Training, jobs: Sequence[_Job], path: Path) -> list[Trained]:
+    """All runs, those that the file holds from there; the others are added to it as they end."""
+    from rich.console import Console
+
+    from ..limits.transfer import Trained
+    from .show import TimeLeft, progress
+
+    settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
+    settings["widthwise"] = __version__
+    known: dict[_Job, Trained] = {}
+    for run, its in read_lines(path, lambda line: Trained(**line)):
+        job = (run.kind, run.width, run.lr, run.seed)
+        known[job] = run
+        if job in jobs:
+            check_same(path, _named(job), its, settings)
+    missing = [job for job in jobs if job not in known]
+    total, done = sum(job[1] ** 2 for job in missing), 0
+    console, left = Console(stderr=True), TimeLeft()
+    with progress(console) as bar:
+        task = bar.add_task("preparing", total=1.0, left="")
+        for job in missing:
+
+            def tell(step: int, done: int = done, job: _Job = job) -> None:
+                share = (done + job[1] ** 2 * step / training.steps) / total
+                bar.update(task, completed=share, description=_named(job), left=left(share))
+
+            run = known[job] = _train(text, job, training, tell)
+            append_line(path, {**asdict(run), "settings": settings})
+            console.print(f"{_named(job)}: {_said(run)}", highlight=False, markup=False)
+            done += job[1] ** 2
+    return [known[job] for job in jobs]
+
+
+def _train(text: Rows, job: _Job, training: Training, on_step: Any) -> Trained:
+    from ..limits.transfer import train_glu
+
+    try:
+        return train_glu(text, *job, training, on_step=on_step)
+    except KeyboardInterrupt:
+        text_ = "interrupted; the same command goes on where it was"
+        raise click.ClickException(text_) from None
+
+
+def _named(job: _Job) -> str:
+    kind, width, lr, seed = job
+    return f"{_NAMES[kind]}, width {width}, learning rate {lr:.4g}, seed {seed}"
+
+
+def _said(run: Trained) -> str:
+    if run.loss is None:
+        return f"missing: {run.reason}"
+    return f"loss {run.loss:.4f}, {run.duration_sec:.0f} s"
+
+
+def _about(text: Rows, training: Training, seeds: int) -> str:
+    """What was trained, in a line."""
+    times = training.steps * training.rows / len(text.train)
+    over = f", gone through {times:.1f} times" if times > 1 else ""
+    return (
+        f"GLU transformers of two layers on {Path(text.source).name}: {training.steps} steps of "
+        f"{training.rows} x {training.tokens} tokens{over}; {seeds} seeds, whose single runs are "
+        "faint; 95 % intervals over seeds."
+    )
+
+
+def _print(shifts: Sequence[Shift], runs: Sequence[Trained]) -> None:
+    """A row a width: its best learning rate, the loss there; then what may be said."""
+    from rich.console import Console
+
+    from .show import WIDE, print_rows, say
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    header = ["parametrization", "width", "log2 of the best learning rate", "lowest mean loss"]
+    rows = [
+        [_NAMES[shift.kind], str(curve.width), _best(curve), _lowest(curve)]
+        for shift in shifts
+        for curve in shift.curves
+    ]
+    print_rows(console, header, rows, [0] * len(header))
+    lost = sum(run.loss is None for run in runs)
+    if lost:
+        say(console, f"{lost} of {len(runs)} runs diverged; results.jsonl has the reasons.")
+    for shift in shifts:
+        say(console, shift.sentence)
+    say(console, "Brackets are 95 % intervals over seeds.")
+
+
+def _best(curve: Curve) -> str:
+    if curve.best is None:
+        return "not within --learning-rates"
+    low, high = curve.best.interval()
+    return f"{curve.best.value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _lowest(curve: Curve) -> str:
+    lowest = float(curve.losses.mean(axis=0).min())
+    return f"{lowest:.4f}" if isfinite(lowest) else "-"

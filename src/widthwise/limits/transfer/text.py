@@ -1,0 +1,124 @@
+"""Real text as rows of tokens: some to train on, some held out."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BYTES = 256
+LEAST_ROWS, MOST_HELD, HELD_SHARE = 64, 64, 16
+_PIECE = 1 << 16  # bytes read at a time
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """A text in rows of one length.
+
+    Attributes:
+        source: What it is, for people.
+        fingerprint: sha256 over its tokens.
+        vocabulary: Different tokens that there may be.
+        train: To train on, shape (rows, tokens).
+        held_out: To measure on, about every sixteenth row, 64 at most.
+    """
+
+    source: str
+    fingerprint: str
+    vocabulary: int
+    train: Tensor
+    held_out: Tensor
+
+
+def read_rows(source: Path, *, tokens: int, most: int, tokenizer: Any = None) -> Rows:
+    """The beginning of a text as rows of tokens.
+
+    Args:
+        source: A file, or a folder whose files are read one after the other in the order of their
+            names; those that end in .gz are unpacked.
+        tokens: Length of a row.
+        most: Rows to train on that are wanted; a longer text is not read to its end.
+        tokenizer: One of transformers; None takes every byte for a token.
+
+    Raises:
+        RunError: It cannot be read, or has fewer than 64 rows.
+    """
+    wanted = (max(most, LEAST_ROWS) * HELD_SHARE // (HELD_SHARE - 1) + 1) * tokens
+    pieces = _bytes(_files(source))
+    streams = map(_of_bytes, pieces) if tokenizer is None else _of_tokenizer(pieces, tokenizer)
+    found: list[NDArray[np.int64]] = []
+    held = 0
+    for ids in streams:
+        found.append(ids)
+        held += len(ids)
+        if held >= wanted:
+            break
+    rows = min(held, wanted) // tokens
+    if rows < LEAST_ROWS:
+        raise RunError(
+            f"{source}: holds {held:,} tokens, and {LEAST_ROWS * tokens:,} are the least for rows "
+            f"of {tokens}"
+        )
+    ids = np.concatenate(found)[: rows * tokens]
+    return _split(ids.reshape(rows, tokens), str(source), BYTES if tokenizer is None else tokenizer)
+
+
+def _split(ids: NDArray[np.int64], source: str, vocabulary: Any) -> Rows:
+    import torch
+
+    held = min(MOST_HELD, len(ids) // HELD_SHARE)
+    chosen = np.zeros(len(ids), dtype=bool)
+    chosen[np.arange(held) * len(ids) // held] = True
+    return Rows(
+        source=source,
+        fingerprint=hashlib.sha256(ids.tobytes()).hexdigest(),
+        vocabulary=vocabulary if isinstance(vocabulary, int) else len(vocabulary),
+        train=torch.from_numpy(ids[~chosen]),
+        held_out=torch.from_numpy(ids[chosen]),
+    )
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise RunError(f"{source}: no such file or folder of text")
+    files = [path for path in source.rglob("*") if path.is_file() and path.name[0] != "."]
+    if not files:
+        raise RunError(f"{source}: holds no file of text")
+    return sorted(files)
+
+
+def _bytes(files: Sequence[Path]) -> Iterator[bytes]:
+    for path in files:
+        try:
+            with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except (OSError, EOFError, zlib.error) as error:
+            raise RunError(f"{path}: cannot be read as text: {error}") from error
+
+
+def _of_bytes(piece: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(piece, dtype=np.uint8).astype(np.int64)
+
+
+def _of_tokenizer(pieces: Iterator[bytes], tokenizer: Any) -> Iterator[NDArray[np.int64]]:
+    decoder = codecs.getincrementaldecoder("utf8")("replace")
+    for piece in pieces:
+        text = decoder.decode(piece)
+        ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        yield np.asarray(ids, dtype=np.int64)

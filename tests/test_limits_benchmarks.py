@@ -1,0 +1,86 @@
+"""Benchmarks of limits: from records that are there, what they set beside published numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import asdict
+from math import log2
+from pathlib import Path
+from typing import Any
+
+import tiny_omniglot
+from click.testing import CliRunner
+
+from widthwise.cli import maml_records
+from widthwise.limits.maml import Result, Score, Settings, recipe_of
+from widthwise.limits.transfer import KINDS, Trained, Training, read_rows
+
+
+def benchmark(name: str) -> Any:
+    path = Path(__file__).parent.parent / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_score_of_maml_is_beside_the_published_one(tmp_path: Path) -> None:
+    """Half a point above each, but 1.5 above of the kernels, of which one point is allowed."""
+    maml = benchmark("maml")
+    file = tiny_omniglot.save(tmp_path / "tiny.npz")
+    out = tmp_path / "out"
+    out.mkdir()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    for (network, width), (accuracy, _, _) in maml.PUBLISHED.items():
+        kernel = network in ("linear", "gp", "ntk")
+        score = Score(
+            accuracy=(accuracy + (1.5 if kernel else 0.4)) / 100, standard_error=0.004, tasks=3200
+        )
+        result = Result(
+            network=network, width=width, seed=0, test=score, reason=None, best_step=100,
+            validation=((100, 0.5),), steps_per_sec=250.0, duration_sec=1.0,
+        )  # fmt: skip
+        settings = Settings(steps=100 if network in ("gp", "ntk") else 10_000)
+        known = maml_records.settings_of(settings, recipe_of(network, width), digest)
+        maml_records.append(out / "results.jsonl", result, known)
+    found = CliRunner().invoke(maml.main, ["--data", str(file), "-o", str(out)])
+    assert found.exit_code == 0, found.output
+    lines = found.output.splitlines()
+    table = lines[next(i for i, line in enumerate(lines) if "published" in line) + 1 :]
+    verdicts = {row[:14].strip(): row.split()[-1] for row in table[:11]}
+    assert [verdicts[name] for name in ("width 2", "width 8192", "limit")] == ["ok"] * 3
+    assert {verdicts[name] for name in ("linear kernel", "ReLU GP", "ReLU NTK")} == {"OFF"}
+    assert table[11] == "10,000 meta-steps of the limit: 40.0 s, goal 40 s on 2 cores"
+    assert (out / "published.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_transfer_is_set_beside_theory(tmp_path: Path) -> None:
+    """muP planted to stay, and the standard rate to stay as well, which is not what is expected."""
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"line {i} of a text\n" for i in range(6000)))
+    training = Training()
+    rows = read_rows(text, tokens=training.tokens, most=training.steps * training.rows)
+    settings = {**asdict(training), "text": rows.fingerprint, "vocabulary": 256}
+    out = tmp_path / "out"
+    out.mkdir()
+    with open(out / "results.jsonl", "w") as file:
+        for seed in range(3):
+            for kind in KINDS:
+                for width in (32, 64, 128):
+                    for power in range(-9, -3):
+                        run = Trained(
+                            kind=kind, width=width, lr=2.0**power, seed=seed, reason=None,
+                            loss=2 + (power + 6.2 + 0.01 * seed * log2(width)) ** 2,
+                            duration_sec=1.0,
+                        )  # fmt: skip
+                        file.write(json.dumps({**asdict(run), "settings": settings}) + "\n")
+    found = CliRunner().invoke(benchmark("transfer").main, [str(text), "-o", str(out)])
+    assert found.exit_code == 0, found.output
+    assert found.output.splitlines()[-2:] == [
+        "sp: stays, expected shifts: OFF",
+        "mup: stays, expected stays: ok",
+    ]

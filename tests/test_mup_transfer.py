@@ -1,0 +1,345 @@
+"""Learning-rate transfer: planted optima, training on real text, records that go on, refusals."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from math import inf, log, log2
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from widthwise.cli import main
+from widthwise.errors import LimitError, RunError
+from widthwise.limits import transfer as room
+from widthwise.limits.transfer import (
+    Rows,
+    Shift,
+    Trained,
+    Training,
+    check_grid,
+    glu_config,
+    glu_network,
+    read_rows,
+    shifts_of,
+    train_glu,
+)
+from widthwise.limits.transfer.curve_figures import draw_transfer
+from widthwise.limits.transfer.training import _batches
+
+RATES = tuple(2.0**k for k in range(-8, -2))
+SHORT = Training(steps=3, rows=4, tokens=16, base=16)
+
+
+def planted(
+    power: float,
+    *,
+    noise: float = 0.0,
+    middle: float = -5.3,
+    rates: tuple[float, ...] = RATES,
+    diverged: tuple[float, ...] = (),
+) -> Shift:
+    """Parabolas over log2 of the rate whose lowest point goes as a power of the width."""
+    random = np.random.default_rng(1)
+    runs = []
+    for seed in range(4):
+        for width in (64, 128, 256):
+            best = middle + power * log2(width / 64) + noise * random.standard_normal()
+            for rate in rates:
+                gone = rate in diverged
+                runs.append(
+                    Trained(
+                        kind="mup", width=width, lr=rate, seed=seed,
+                        loss=None if gone else 2 + 0.1 * (log2(rate) - best) ** 2 + 0.3 * seed,
+                        reason="training diverged" if gone else None, duration_sec=1.0,
+                    )
+                )  # fmt: skip
+    (found,) = shifts_of(runs)
+    return found
+
+
+@pytest.mark.parametrize("rates", [RATES, (0.003, 0.011, 0.02, 0.05, 0.2)])
+@pytest.mark.parametrize("power", [0.0, -0.5, 0.25])
+def test_the_lowest_point_of_a_parabola_is_found(power: float, rates: tuple[float, ...]) -> None:
+    """Exactly, whatever the rates: three points are a parabola."""
+    found = planted(power, rates=rates)
+    for curve in found.curves:
+        assert curve.optima == pytest.approx([-5.3 + power * log2(curve.width / 64)] * 4)
+        assert curve.best is not None
+        assert curve.best.standard_error == pytest.approx(0, abs=1e-9)
+    assert found.slope is not None
+    assert found.slope.value == pytest.approx(power)
+
+
+@pytest.mark.parametrize(
+    ("power", "noise", "verdict", "said"),
+    [
+        (0.0, 0.05, "stays", "the best learning rate stays: "),
+        (-0.5, 0.05, "shifts", "the best learning rate shifts: -0."),
+        (-0.24, 0.1, "shifts", "the best learning rate shifts: -0."),  # not all within the margin
+        (0.0, 0.6, "undecided", "it is not decided whether the best learning rate stays: "),
+    ],
+)
+def test_nothing_is_claimed_that_the_interval_does_not_carry(
+    power: float, noise: float, verdict: str, said: str
+) -> None:
+    found = planted(power, noise=noise)
+    assert (found.verdict, found.sentence.startswith(f"muP: {said}")) == (verdict, True)
+    assert found.slope is not None
+    low, high = found.slope.interval()
+    assert low <= power <= high
+    # Student's quantile of three degrees of freedom
+    assert (high - low) / 2 == pytest.approx(3.1824 * found.slope.standard_error, rel=1e-4)
+
+
+@pytest.mark.parametrize("middle", [-8.4, -2.9, 0.0])
+def test_an_optimum_at_an_end_of_the_rates_is_missing_with_its_reason(middle: float) -> None:
+    found = planted(0.0, middle=middle)
+    assert [curve.best for curve in found.curves] == [None] * 3
+    assert (found.slope, found.verdict) == (None, None)
+    assert "muP: whether the best learning rate stays is not known: at width 64" in found.sentence
+    assert "of 4 of 4 seeds is at an end of --learning-rates; take more" in found.sentence
+
+
+def test_diverged_runs_are_worse_than_all_others() -> None:
+    beside = planted(0.0, middle=-4.9, diverged=(2.0**-4, 2.0**-3))
+    assert beside.curves[0].optima == (-5.0,) * 4  # its own, as there is no parabola
+    far = planted(0.0, diverged=(2.0**-3,))
+    assert far.curves[0].optima == pytest.approx([-5.3] * 4)
+    assert far.curves[0].losses[0, -1] == inf
+    nothing = planted(0.0, diverged=RATES)
+    assert nothing.curves[0].optima == (None,) * 4
+    draw_transfer([beside, nothing], "note")
+
+
+def test_runs_that_are_missing_are_told() -> None:
+    runs = [
+        Trained(kind="sp", width=w, lr=lr, seed=s, loss=1.0, reason=None, duration_sec=0.0)
+        for w in (64, 128) for lr in (1, 2, 3) for s in (0, 1)
+    ]  # fmt: skip
+    with pytest.raises(LimitError, match="every width must have been trained with every"):
+        shifts_of(runs[:-1])
+
+
+@pytest.mark.parametrize(
+    ("widths", "rates", "seeds", "said"),
+    [
+        ((64,), RATES, 2, "widths must be at least 2 different ones; got 64"),
+        ((64, 64), RATES, 2, "widths must be at least 2 different ones; got 64, 64"),
+        ((64, 128), (0.1, 0.2), 2, "learning rates must be at least 3"),
+        ((64, 128), (0.0, 0.1, 0.2), 2, "must be above 0; got 0"),
+        ((64, 128), RATES, 1, "at least 2 seeds; got 1"),
+    ],
+)
+def test_too_little_to_compare_is_refused(widths: Any, rates: Any, seeds: int, said: str) -> None:
+    with pytest.raises(LimitError, match=said):
+        check_grid(widths, rates, seeds)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: Any) -> Path:
+    path: Path = tmp_path_factory.mktemp("text") / "text.txt"
+    words = ("king", "price", "river", "colour", "number", "wheat", "sand")
+    lines = (f"In the year {i} the {words[i % 7]} was {words[i % 5]}er.\n" for i in range(400))
+    path.write_text("".join(lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def text(file: Path) -> Rows:
+    return read_rows(file, tokens=16, most=500)
+
+
+def test_text_is_cut_into_rows_some_of_them_held_out(file: Path, text: Rows) -> None:
+    assert text.vocabulary == 256
+    assert text.train.shape == (501, 16)  # as many as asked for, rounded up
+    assert text.held_out.shape == (33, 16)  # every sixteenth
+    whole = np.frombuffer(file.read_bytes(), dtype=np.uint8)[: 534 * 16].reshape(534, 16)
+    seen = torch.cat([text.train, text.held_out]).numpy()
+    order = np.lexsort(seen.T), np.lexsort(whole.T)
+    assert (seen[order[0]] == whole[order[1]]).all()  # every row once, on one side
+
+
+def test_folders_and_packed_files_are_read_in_order(file: Path, text: Rows, tmp_path: Path) -> None:
+    content = file.read_bytes()
+    (tmp_path / "b.txt").write_bytes(content[5000:])
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(content[:5000]))
+    (tmp_path / ".hidden").write_bytes(b"x" * 9999)
+    assert read_rows(tmp_path, tokens=16, most=500).fingerprint == text.fingerprint
+
+
+def test_a_tokenizer_counts_its_own_tokens(file: Path) -> None:
+    class Words:
+        def __len__(self) -> int:
+            return 1000
+
+        def __call__(self, piece: str, **_: Any) -> dict[str, list[int]]:
+            return {"input_ids": [len(word) for word in piece.split()]}
+
+    found = read_rows(file, tokens=8, most=100, tokenizer=Words())
+    assert found.vocabulary == 1000
+    assert len(found.train) == 101
+    assert int(found.train.max()) < 20
+
+
+def test_text_that_cannot_be_read_is_told(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no such file or folder of text"):
+        read_rows(tmp_path / "none", tokens=16, most=10)
+    with pytest.raises(RunError, match="holds no file of text"):
+        read_rows(tmp_path, tokens=16, most=10)
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(file.read_bytes())[:200])
+    with pytest.raises(RunError, match=r"cut\.gz: cannot be read as text"):
+        read_rows(tmp_path / "cut.gz", tokens=16, most=10)
+    (tmp_path / "short.txt").write_text("too short")
+    with pytest.raises(RunError, match="holds 9 tokens, and 1,024 are the least"):
+        read_rows(tmp_path / "short.txt", tokens=16, most=10)
+
+
+def test_at_the_base_width_both_parametrizations_are_the_same_network(text: Rows) -> None:
+    one, two = (train_glu(text, kind, 16, 0.02, 3, SHORT) for kind in ("sp", "mup"))
+    assert one.loss == two.loss
+    wide = [train_glu(text, kind, 32, 0.02, 3, SHORT).loss for kind in ("sp", "mup")]
+    assert wide[0] != wide[1]
+    assert train_glu(text, "mup", 32, 0.02, 3, SHORT).loss == wide[1]
+    assert train_glu(text, "mup", 32, 0.02, 4, SHORT).loss != wide[1]
+
+
+def test_twice_the_width_halves_the_rates_of_hidden_weights_and_heads_in_mup_only() -> None:
+    config = glu_config(32, vocabulary=256, tokens=16)
+    for kind, by in (("mup", 0.5), ("sp", 1.0)):
+        model, optimizer = glu_network(config, 0, lr=0.1, base=16, kind=kind)
+        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        for name, parameter in model.named_parameters():
+            scaled = parameter.ndim > 1 and "embed" not in name
+            assert rates[id(parameter)] == pytest.approx(0.1 * by if scaled else 0.1), name
+
+
+def test_networks_learn_from_what_they_read(text: Rows) -> None:
+    """Below the loss of a guess among 256 bytes, and lower the longer."""
+    losses = [
+        train_glu(text, "mup", 16, 0.01, 0, Training(steps=n, rows=8, tokens=16, base=16)).loss
+        for n in (1, 40)
+    ]
+    assert losses[0] is not None
+    assert losses[1] is not None
+    assert log(256) > losses[0] > losses[1] + 1
+
+
+def test_batches_are_by_seed_and_go_through_the_text_before_they_repeat_it() -> None:
+    rows = torch.arange(10)[:, None]
+    training = Training(steps=10, rows=4, tokens=2)
+    batches = [batch[:, 0].tolist() for batch in _batches(rows, training, 1)]
+    flat = [one for batch in batches for one in batch]
+    assert [len(batch) for batch in batches] == [4] * 10
+    assert all(sorted(flat[i : i + 10]) == list(range(10)) for i in (0, 10, 20, 30))
+    assert [b[:, 0].tolist() for b in _batches(rows, training, 1)] == batches
+    assert [b[:, 0].tolist() for b in _batches(rows, training, 2)] != batches
+
+
+def test_a_run_that_diverges_has_its_reason(text: Rows) -> None:
+    found = train_glu(text, "mup", 16, 1e30, 0, SHORT)
+    assert found.loss is None
+    assert found.reason is not None
+    assert found.reason.startswith("training diverged: the loss before step ")
+
+
+FAST = ("--widths", "16,32", "--learning-rates", "2^-8..2^-5", "--seeds", 2, "--steps", 2)
+FAST += ("--rows", 2, "--tokens", 16)
+
+
+def run(file: Path, out: Path, *words: Any) -> Result:
+    arguments = ["mup", "transfer", file, "-o", out, *words]
+    return CliRunner().invoke(main, [str(word) for word in arguments])
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def test_every_run_is_a_line_and_the_same_command_goes_on(
+    file: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    out = tmp_path / "out"
+    first = run(file, out, *FAST)
+    assert first.exit_code == 0, first.output
+    found = lines(out)
+    assert len({(x["kind"], x["width"], x["lr"], x["seed"]) for x in found}) == len(found) == 32
+    assert {x["settings"]["base"] for x in found} == {16}
+    assert (out / "transfer.png").read_bytes().startswith(b"\x89PNG")
+    rows = first.stdout.splitlines()
+    assert [row.split()[:2] for row in rows[1:5]] == [
+        ["standard", "16"], ["standard", "32"], ["muP", "16"], ["muP", "32"]
+    ]  # fmt: skip
+    path = out / "results.jsonl"
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(whole[:30]) + whole[30][:40])  # as an interruption leaves it
+    calls: list[Any] = []
+    train = room.train_glu
+
+    def counted(text: Any, *job: Any, **rest: Any) -> Any:
+        calls.append(job[:4])
+        return train(text, *job, **rest)
+
+    monkeypatch.setattr(room, "train_glu", counted)
+    second = run(file, out, *FAST)
+    assert second.exit_code == 0, second.output
+    assert calls == [("mup", 32, 2.0**-6, 1), ("mup", 32, 2.0**-5, 1)]
+    assert [x["loss"] for x in lines(out)] == [x["loss"] for x in found]
+    assert second.stdout == first.stdout
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, "train_glu", interrupted)
+    other = run(file, out, *FAST, "--steps", 3)
+    assert other.exit_code == 1
+    assert "with other steps; give another --out, or the same options" in other.stderr
+    more = run(file, out, *FAST, "--seeds", 3)
+    assert more.exit_code == 1
+    assert "interrupted; the same command goes on where it was" in more.stderr
+    path.write_text('{"a": 1}\n')
+    assert "results.jsonl:1 is no run of this command" in run(file, out, *FAST).stderr
+
+
+def test_runs_that_diverge_are_lines_and_nothing_is_claimed(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run(file, out, *FAST, "--learning-rates", "1e29,1e30,1e31")
+    assert result.exit_code == 0, result.output
+    assert [x["loss"] for x in lines(out)] == [None] * 24
+    assert all("diverged" in x["reason"] for x in lines(out))
+    assert "24 of 24 runs diverged; results.jsonl has the reasons" in result.stdout
+    assert "whether the best learning rate stays is not known" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--widths", "16"], 1, "widths must be at least 2"),
+        (["--widths", "16,40"], 1, "multiple of 16; got 40"),
+        (["--learning-rates", "fast"], 2, "must be numbers or powers 2^-7"),
+        (["--learning-rates", "2^-4..2^-8"], 2, "from one power of 2 up to another"),
+        (["--learning-rates", "0.1..0.2"], 2, "from one power of 2 up to another"),
+        (["--learning-rates", "0,1,2"], 1, "learning rates must be above 0; got 0"),
+        (["--learning-rates", "1,2,nan"], 1, "learning rates must be above 0"),
+        (["--seeds", "1"], 2, "--seeds"),
+        (["--tokenizer", ""], 1, "a model must be named"),
+    ],
+)
+def test_bad_requests_are_refused_before_any_work(
+    file: Path, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    result = run(file, tmp_path / "out", *FAST, *words)
+    assert (result.exit_code, said in result.stderr) == (code, True), result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_and_folders_that_are_not_there(file: Path, tmp_path: Path) -> None:
+    missing = run(tmp_path / "none.txt", tmp_path / "out", *FAST)
+    assert (missing.exit_code, "no such file or folder" in missing.stderr) == (1, True)
+    blocked = run(file, file / "out", *FAST)
+    assert (blocked.exit_code, "cannot be made" in blocked.stderr) == (1, True)

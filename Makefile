@@ -1,3 +1,4 @@
+# make bench takes data by OMNIGLOT=omniglot28.npz, TEXTS=FOLDER and WIKIPEDIA=text.gz.
 # make demo: the main job. make test: the tests. Both set up what they need in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,6 +18,10 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/prune.py
 	$(BIN)/python benchmarks/evaluate.py
 	$(BIN)/python benchmarks/alignment.py
+	test -z "$(OMNIGLOT)" || $(BIN)/python benchmarks/maml.py --data $(OMNIGLOT)
+	test -z "$(TEXTS)" || $(BIN)/python benchmarks/targets.py --data $(TEXTS) -o targets
+	test -z "$(WIKIPEDIA)" || $(BIN)/python benchmarks/transfer.py $(WIKIPEDIA)
+	test -z "$(WIKIPEDIA)" || $(BIN)/python benchmarks/word2vec.py speed $(WIKIPEDIA)
 
 docs: figures
 	$(BIN)/python docs/cli_reference.py

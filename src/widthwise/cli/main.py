@@ -46,7 +46,8 @@ class _Commands(click.Group):
 def main() -> None:
     """How wide should this network be?
 
-    Cut the GLU-MLP blocks of a language model to a chosen width, and see what it still knows.
+    Cut the GLU-MLP blocks of a language model to a chosen width, and see what it still knows;
+    scale small networks to a budget; compare networks with their limits of infinite width.
     """
     _bound_busy_waiting()
     _keep_freed_memory()

@@ -23,7 +23,7 @@ THEORY = {"sp": ("shifts", -1.0), "mup": ("stays", 0.0)}
 
 @click.command()
 @click.argument("text", type=click.Path(path_type=Path))
-@click.option("--seeds", default=3, show_default=True)
+@click.option("--seeds", default=4, show_default=True)
 @click.option("-o", "--out", default=Path("widthwise-transfer"), type=click.Path(path_type=Path))
 def main(text: Path, seeds: int, out: Path) -> None:
     """Train everything and set it beside theory."""

@@ -47,14 +47,14 @@ def _tokens(value: str) -> int:
 )
 @click.option("--temperature", default=1.0, show_default=True, help="Of both distributions.")
 @click.option("--hidden", default=0.0, show_default=True, help="Weight of the hidden-state term.")
-@click.option("--learning-rate", type=float, help="The highest. Default: 5e-4, with --lora 2e-3.")
+@click.option("--learning-rate", type=float, help="The highest. Default: 3e-4, with --lora 2e-3.")
 @click.option(
     "--mup-factors",
     is_flag=True,
     help="Multiply each weight's learning rate by its factor of mup after-prune.",
 )
 @click.option(
-    "--batch-tokens", type=_tokens, default="4096", show_default=True, help="Tokens of one step."
+    "--batch-tokens", type=_tokens, default="2048", show_default=True, help="Tokens of one step."
 )
 @click.option(
     "--micro-tokens",

@@ -64,16 +64,16 @@ def _rate(text: str, whole: str) -> float:
     "--learning-rates",
     "rates",
     callback=_rates,
-    default="2^-9..2^-4",
+    default="2^-10..2^-4",
     show_default=True,
     metavar="LIST",
     help="The highest, at the base width: 2^-9..2^-4, or 0.001,0.003,0.01.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(2, 1000), default=3, show_default=True, help="Runs of each."
+    "--seeds", type=click.IntRange(2, 1000), default=4, show_default=True, help="Runs of each."
 )
 @click.option(
-    "--steps", type=click.IntRange(1, 10**7), default=100, show_default=True, help="Of training."
+    "--steps", type=click.IntRange(1, 10**7), default=400, show_default=True, help="Of training."
 )
 @click.option(
     "--rows", type=click.IntRange(1, 10**5), default=4, show_default=True, help="Of one step."

@@ -84,7 +84,7 @@ def _by_width(axes: Axes, rows: Sequence[Row], looks: Sequence[dict[str, Any]]) 
             axes.axhline(value, **look, label=row.label)
             axes.axhspan(low, high, color=FEATURE, alpha=0.12, lw=0)
         elif row.label == kernels[0]:  # the others lie on it
-            axes.axhline(value, **look, label=" and ".join(kernels))
+            axes.axhline(value, **look, label=" and ".join(kernels), zorder=3, clip_on=False)
     widths = sorted({row.run.width for row in rows if row.run.width is not None})
     if widths:
         axes.set_xscale("log")

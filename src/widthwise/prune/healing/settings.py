@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...errors import RunError
 
 TOKENS = 1_000_000
-RATE, LORA_RATE = 5e-4, 2e-3
+RATE, LORA_RATE = 3e-4, 2e-3
 _READ_A_MINUTE = {"cpu": 60_000, "cuda": 2_000_000}  # tokens: more than are trained on meanwhile
 WARM_UP, LAST_RATE = 0.03, 0.05  # share of the way; share of the highest learning rate
 CLIP = 1.0
@@ -25,7 +25,7 @@ class HealSettings:
         minutes: Most minutes on the clock, loading and the last measurement included.
         temperature: T of the loss.
         hidden: Weight of the hidden-state term; 0 leaves it out.
-        learning_rate: The highest; None for 5e-4, or 2e-3 with `lora`.
+        learning_rate: The highest; None for 3e-4, or 2e-3 with `lora`.
         mup_factors: Whether each weight's learning rate is multiplied by its factor in muP, the cut
             being a change of width: that of down_proj by dense width over width, layer by layer.
         batch_tokens: Tokens that one step is made of.
@@ -44,7 +44,7 @@ class HealSettings:
     hidden: float = 0.0
     learning_rate: float | None = None
     mup_factors: bool = False
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
     micro_tokens: int | None = None
     lora: int | None = None
     seed: int = 0

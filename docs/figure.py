@@ -1,8 +1,9 @@
-"""Draw the pictures of README.md and docs/evaluate.md from the stored records."""
+"""Draw the pictures of README.md and docs from the stored records."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 SHOWN = ("prose", "hellaswag", "arc_easy")  # of the demo: two that fall, and one at its floor
 COLUMNS = 3
 TOLD = {name: name for name in ("ppm", "activation+refit")} | {"random": "random control"}
+CLOTHES = 10  # classes of the photos behind the search
 KEY = 24  # points above all panels, for what the colours mean
 
 
@@ -43,14 +45,49 @@ def draw(records: Sequence[Record], quantities: Sequence[str]) -> Figure:
     return figure
 
 
-def save(records: Path, quantities: Sequence[str], picture: Path) -> None:
-    """Draw these quantities of a records file, by default all scores; the same bytes every time."""
-    found = read_study(records).records
+@contextmanager
+def saved(picture: str) -> Iterator[Callable[[Figure], None]]:
+    """Within, figures of the same records are the same bytes every time."""
+    with rc_context({"svg.hashsalt": picture.removesuffix(".svg")}):
+        yield lambda figure: figure.savefig(ROOT / "docs" / picture, metadata={"Date": None})
+
+
+def save_scores(name: str, quantities: Sequence[str], picture: str) -> None:
+    """Draw these quantities of a records file, by default all scores."""
+    found = read_study(ROOT / "results" / name).records
     quantities = quantities or list(dict.fromkeys(r.quantity for r in found if r.floor_kind))
-    with rc_context({"svg.hashsalt": picture.stem}):
-        draw(found, quantities).savefig(picture, metadata={"Date": None})
+    with saved(picture) as save:
+        save(draw(found, quantities))
+
+
+def save_runs() -> None:
+    """Draw the experiments beside language models, each from its own kind of runs."""
+    from widthwise.cli import maml_records, mup_transfer, word2vec_records
+    from widthwise.findings.tiny import tiny_findings
+    from widthwise.limits.maml.figures import draw_runs as draw_maml
+    from widthwise.limits.transfer import shifts_of
+    from widthwise.limits.transfer.curve_figures import draw_transfer
+    from widthwise.limits.word2vec.figures import draw_runs as draw_words
+    from widthwise.report.tiny import draw_search
+    from widthwise.study.trials import load_trials
+
+    at = ROOT / "results"
+    meta = [run for run, _ in maml_records.load(at / "maml" / "results.jsonl").values()]
+    words = [run for run, _ in word2vec_records.load(at / "word2vec" / "results.jsonl").values()]
+    rates = mup_transfer.recorded(at / "transfer")
+    trials = load_trials(at / "tinynet-search")
+    note = f"{len({run.seed for run in rates})} seeds, whose single runs are faint; 95 % intervals."
+    for picture, draw_it in (
+        ("maml.svg", lambda: draw_maml(meta)),
+        ("word2vec.svg", lambda: draw_words(words)),
+        ("transfer.svg", lambda: draw_transfer(shifts_of(rates), note)),
+        ("tinynet-search.svg", lambda: draw_search(tiny_findings(trials, classes=CLOTHES))),
+    ):
+        with saved(picture) as save:
+            save(draw_it())
 
 
 if __name__ == "__main__":
-    save(ROOT / "results" / "smollm2-demo.jsonl", SHOWN, ROOT / "docs" / "smollm2.svg")
-    save(ROOT / "results" / "smollm2-paper.jsonl", (), ROOT / "docs" / "smollm2-paper.svg")
+    save_scores("smollm2-demo.jsonl", SHOWN, "smollm2.svg")
+    save_scores("smollm2-paper.jsonl", (), "smollm2-paper.svg")
+    save_runs()

@@ -42,7 +42,8 @@ def draw_search(found: TinyFindings) -> Figure:
     axes.set_xlabel("multiply-adds [million]", color=MUTED)
     _dress(left, "accuracy on the test set", "multiply-adds [million, log scale]")
     left.set_ylabel("accuracy [%]", color=MUTED)
-    title = f"{len(found.drawn)} networks drawn, and the formula fitted to {len(found.behind)}"
+    title = f"{len(found.drawn)} networks drawn, "
+    title += "no formula" if found.formula is None else f"a formula fitted to {len(found.behind)}"
     figure.text(0.012, 0.955, title, size=13, weight="bold", color=INK)
     plural = "s" * (found.seeds != 1)
     note = (

@@ -17,8 +17,8 @@ from statistics import median
 
 import click
 
+from widthwise.cli import main as cli
 from widthwise.cli.drawings import save_drawing
-from widthwise.cli.maml import maml
 from widthwise.cli.maml_records import load
 from widthwise.limits.maml import Result, Score
 from widthwise.limits.maml.figures import draw_runs
@@ -47,7 +47,7 @@ PUBLISHED: dict[tuple[str, int | None], tuple[float, float, float | None]] = {
 def main(data: Path, seeds: int, out: Path) -> None:
     """Meta-train everything and set it beside the published table."""
     words = ["--data", data, "--seeds", seeds, "-o", out]
-    maml.main([str(word) for word in words], standalone_mode=False)
+    cli(["maml", *map(str, words)], standalone_mode=False)
     runs = [run for run, _ in load(out / "results.jsonl").values() if run.seed < seeds]
     click.echo(f"\n{'network':14}{'ours':>7}{'error':>7}{'published':>11}{'off':>7}")
     for (network, width), published in PUBLISHED.items():

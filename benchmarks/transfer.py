@@ -15,7 +15,8 @@ from pathlib import Path
 
 import click
 
-from widthwise.cli.mup_transfer import recorded, transfer
+from widthwise.cli import main as cli
+from widthwise.cli.mup_transfer import recorded
 from widthwise.limits.transfer import shifts_of
 
 THEORY = {"sp": ("shifts", -1.0), "mup": ("stays", 0.0)}
@@ -28,7 +29,7 @@ THEORY = {"sp": ("shifts", -1.0), "mup": ("stays", 0.0)}
 def main(text: Path, seeds: int, out: Path) -> None:
     """Train everything and set it beside theory."""
     words = [text, "--seeds", seeds, "-o", out]
-    transfer.main([str(word) for word in words], standalone_mode=False)
+    cli(["mup", "transfer", *map(str, words)], standalone_mode=False)
     runs = [run for run in recorded(out) if run.seed < seeds]
     for shift in shifts_of(runs):
         verdict, slope = THEORY[shift.kind]

@@ -22,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 
-from widthwise.cli.word2vec import word2vec
+from widthwise.cli import main as cli
 from widthwise.limits.word2vec import Corpus, Settings, load_corpus, start, stream
 from widthwise.limits.word2vec.sequential import train_block
 from widthwise.stats import paired_ratio
@@ -124,7 +124,7 @@ def _theirs(lines: list[list[str]], width: int, threads: int) -> Any:
 def table(text: Path, analogies: Path, out: Path) -> None:
     """All widths, the limit and the kernels, with the published settings."""
     words = [text, "--analogies", analogies, "-o", out]
-    word2vec.main([str(word) for word in words], standalone_mode=False)
+    cli(["word2vec", *map(str, words)], standalone_mode=False)
 
 
 if __name__ == "__main__":

@@ -68,10 +68,10 @@ def test_transfer_is_set_beside_theory(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     with open(out / "results.jsonl", "w") as file:
-        for seed in range(3):
+        for seed in range(4):
             for kind in KINDS:
                 for width in (32, 64, 128):
-                    for power in range(-9, -3):
+                    for power in range(-10, -3):
                         run = Trained(
                             kind=kind, width=width, lr=2.0**power, seed=seed, reason=None,
                             loss=2 + (power + 6.2 + 0.01 * seed * log2(width)) ** 2,

@@ -102,12 +102,13 @@ def test_an_optimum_at_an_end_of_the_rates_is_missing_with_its_reason(middle: fl
     assert [curve.best for curve in found.curves] == [None] * 3
     assert (found.slope, found.verdict) == (None, None)
     assert "muP: whether the best learning rate stays is not known: at width 64" in found.sentence
-    assert "of 4 of 4 seeds is at an end of --learning-rates; take more" in found.sentence
+    assert "of 4 of 4 seeds is at an end of --learning-rates, or beside" in found.sentence
 
 
 def test_diverged_runs_are_worse_than_all_others() -> None:
     beside = planted(0.0, middle=-4.9, diverged=(2.0**-4, 2.0**-3))
-    assert beside.curves[0].optima == (-5.0,) * 4  # its own, as there is no parabola
+    assert beside.curves[0].optima == (None,) * 4
+    assert "beside it a run diverged" in beside.sentence
     far = planted(0.0, diverged=(2.0**-3,))
     assert far.curves[0].optima == pytest.approx([-5.3] * 4)
     assert far.curves[0].losses[0, -1] == inf
@@ -131,7 +132,7 @@ def test_runs_that_are_missing_are_told() -> None:
         ((64,), RATES, 2, "widths must be at least 2 different ones; got 64"),
         ((64, 64), RATES, 2, "widths must be at least 2 different ones; got 64, 64"),
         ((64, 128), (0.1, 0.2), 2, "learning rates must be at least 3"),
-        ((64, 128), (0.0, 0.1, 0.2), 2, "must be above 0; got 0"),
+        ((64, 128), (0.0, 0.1, 0.2), 2, "must be finite numbers above 0; got 0"),
         ((64, 128), RATES, 1, "at least 2 seeds; got 1"),
     ],
 )
@@ -323,8 +324,12 @@ def test_runs_that_diverge_are_lines_and_nothing_is_claimed(file: Path, tmp_path
         (["--learning-rates", "fast"], 2, "must be numbers or powers 2^-7"),
         (["--learning-rates", "2^-4..2^-8"], 2, "from one power of 2 up to another"),
         (["--learning-rates", "0.1..0.2"], 2, "from one power of 2 up to another"),
-        (["--learning-rates", "0,1,2"], 1, "learning rates must be above 0; got 0"),
-        (["--learning-rates", "1,2,nan"], 1, "learning rates must be above 0"),
+        (["--learning-rates", "0,1,2"], 1, "learning rates must be finite numbers above 0; got 0"),
+        (
+            ["--learning-rates", "1,2,nan"],
+            1,
+            "learning rates must be finite numbers above 0; got nan",
+        ),
         (["--seeds", "1"], 2, "--seeds"),
         (["--tokenizer", ""], 1, "a model must be named"),
     ],
@@ -343,3 +348,10 @@ def test_text_and_folders_that_are_not_there(file: Path, tmp_path: Path) -> None
     assert (missing.exit_code, "no such file or folder" in missing.stderr) == (1, True)
     blocked = run(file, file / "out", *FAST)
     assert (blocked.exit_code, "cannot be made" in blocked.stderr) == (1, True)
+
+
+def test_nothing_is_read_from_rates_far_apart() -> None:
+    """A parabola through losses 25 octaves off would have its lowest point anywhere."""
+    found = planted(0.0, rates=(1e-9, 2.0**-5, 1e3))
+    assert found.curves[0].optima == (None,) * 4
+    assert found.verdict is None

@@ -158,3 +158,20 @@ def test_sets_that_are_split_already_are_taken_as_they_are(tmp_path: Path) -> No
     tiny_photos.save_archive(folder / "test.npz", 6, classes=np.array(["across", "round"]))
     with pytest.raises(AssetError, match="test and train differ in their classes: down"):
         load_photo_sets(folder)
+
+
+def test_sixteen_bit_photos_are_scaled_and_others_refused(tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from widthwise.tinynet.images import _square
+
+    values = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "8.png")
+    Image.fromarray(values.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    Image.fromarray(values.astype(np.float32)).save(tmp_path / "float.tif")
+    same = (_square(tmp_path / "8.png", 32), _square(tmp_path / "16.png", 32))
+    assert np.array_equal(*same)
+    assert 0 < same[0].mean() < 255
+    with pytest.raises(ValueError, match="neither 8 nor 16 bits"):
+        _square(tmp_path / "float.tif", 32)

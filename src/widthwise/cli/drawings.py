@@ -66,6 +66,7 @@ def save_drawing(figure: Figure, path: Path) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
+        click.echo(f"figure: {path}", err=True)
     except OSError as error:
         raise OutputError(f"cannot write the figure {path}: {error.strerror}") from error
     finally:

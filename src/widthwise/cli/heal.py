@@ -54,7 +54,12 @@ def _tokens(value: str) -> int:
     help="Multiply each weight's learning rate by its factor of mup after-prune.",
 )
 @click.option(
-    "--batch-tokens", type=_tokens, default="2048", show_default=True, help="Tokens of one step."
+    "--batch-tokens",
+    type=_tokens,
+    default="2048",
+    show_default=True,
+    metavar="N",
+    help="Tokens of one step; fewer where the text is short.",
 )
 @click.option(
     "--micro-tokens",

@@ -110,7 +110,15 @@ def transfer(
 
     Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
     """
-    from ..limits.transfer import KINDS, Training, check_grid, glu_config, read_rows, shifts_of
+    from ..limits.transfer import (
+        KINDS,
+        Training,
+        check_fits,
+        check_grid,
+        glu_config,
+        read_rows,
+        shifts_of,
+    )
     from ..limits.transfer.curve_figures import draw_transfer
 
     check_grid(widths, rates, seeds)
@@ -126,6 +134,7 @@ def transfer(
         for width in widths
         for lr in rates
     ]
+    check_fits(max(widths), read.vocabulary)
     make_folder(out)
     found = _run(read, training, jobs, out / _FILE)
     shifts = shifts_of(found)

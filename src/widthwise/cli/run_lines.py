@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+
+import click
 
 from ..errors import OutputError, RunError
 from ..study.lines import append_lines, read_whole_lines
@@ -69,12 +74,17 @@ def check_same(path: Path, run: str, old: Mapping[str, Any], new: Mapping[str, A
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder that runs go to, unless it is there.
+    """Make the folder that runs go to, unless it is there, and hold it until the command ends.
 
     Raises:
-        OutputError: It cannot be made.
+        OutputError: It cannot be made, or another process is at work in it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        click.get_current_context().call_on_close(partial(os.close, lock))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(f"another process is at work in {folder}") from error
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error

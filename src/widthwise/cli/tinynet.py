@@ -22,6 +22,7 @@ _BUDGETS: dict[str, Kind] = {
     "size": "bytes",
     "latency": "seconds",
 }
+_TOLD_MISS = 0.02  # of the budget: by more, a sentence says so
 family_option = click.option(
     "--family",
     default="efficientnet",
@@ -269,9 +270,14 @@ def _sureness(fitted: Formula, found: Proposal, family: Family) -> list[str]:
         f"({pixels[0]} to {pixels[1]} px); depth {found.depth.value:.3f}, "
         "95 % interval {:.3f} to {:.3f}.".format(*found.depth.interval()),
         "These intervals are as wide as needed for released models predicted from the other four.",
-        f"Share of the base's multiply-adds {found.share:.4f}, {inside} the fitted range "
-        f"{least:.4f} to {most:.4f}.",
+        f"Read at the share {found.share:.4f} of the base's multiply-adds, {inside} the fitted "
+        f"range {least:.4f} to {most:.4f}.",
     ]
+    if abs(found.miss) > _TOLD_MISS:
+        said.append(
+            f"It costs {100 * abs(found.miss):.1f} % {'more' if found.miss > 0 else 'less'} than "
+            "asked: rounded channels and blocks leave nothing nearer at this resolution and depth."
+        )
     if family.name != "efficientnet":
         said.append(
             f"It was fitted to efficientnet; nothing shows that it holds for {family.name}."

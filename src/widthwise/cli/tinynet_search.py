@@ -33,7 +33,7 @@ def _pair(context: click.Context, parameter: click.Parameter, value: str) -> tup
 
 def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
     low, high = _pair(context, parameter, value)
-    if not (low == int(low) and high == int(high) and high <= 4096):
+    if not (low.is_integer() and high.is_integer() and high <= 4096):
         raise click.BadParameter(f"{value!r} must be two whole numbers such as 32-96")
     return int(low), int(high)
 
@@ -73,7 +73,12 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     help="Networks to draw; the paper's number is about 100.",
 )
 @click.option(
-    "--seeds", callback=_seeds, default="0,1", show_default=True, help="Trainings of each network."
+    "--seeds",
+    callback=_seeds,
+    default="0,1",
+    show_default=True,
+    metavar="LIST",
+    help="Which: a training each.",
 )
 @click.option(
     "--pixels", callback=_pixels, default="32-96", show_default=True, help="Sides of the photos."
@@ -81,7 +86,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option(
     "--depth", callback=_pair, default="0.35-1.4", show_default=True, help="Multipliers of depth."
 )
-@click.option("--epochs", type=click.IntRange(1, 10_000), help="Of training.")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Of training.  [default: 8]")
 @click.option("--lr", type=float, help="Largest learning rate of training.")
 @click.option(
     "--sampler",
@@ -241,11 +246,12 @@ def _write(out: Path, found: TinyFindings, searched: Searched) -> None:
     from .drawings import save_drawing
 
     text = out / "search.md"
+    partial_file = out / ".search.md.partial"
     try:
-        partial_file = out / ".search.md.partial"
         partial_file.write_text(search_text(found, searched.notes), encoding="utf8")
         partial_file.replace(text)
     except OSError as error:
+        partial_file.unlink(missing_ok=True)
         raise OutputError(f"{text} was not written: {error}") from error
     save_drawing(draw_search(found), out / "search.svg")
     for sentence in (*sentences_of(found), *searched.notes):

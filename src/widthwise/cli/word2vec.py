@@ -236,9 +236,9 @@ def _print(results: Sequence[Result], corpus: Corpus, settings: Settings) -> Non
             notes.append(f"{row.label}: {run.reason}")
     print_rows(console, header, rows, [0] * len(header))
     scores = [run.score for run in results if run.score is not None]
-    asked = f"{scores[0].asked:,} of {scores[0].of:,} questions have all words in it. " * bool(
-        scores
-    )
+    asked = ""
+    if scores:
+        asked = f"{scores[0].asked:,} of {scores[0].of:,} questions have all words in it. "
     share = f"{len(corpus.ids):,} of {corpus.raw:,} words of the text are in the vocabulary of "
     for note in (
         *notes,

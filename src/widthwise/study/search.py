@@ -285,7 +285,9 @@ class Search:
         settings = self.settings
         side = side_of(settings.space.pixels[1])
         data = str(Path(settings.data).resolve())
-        told = {**asdict(settings), "data": self.photos.digest}
+        told = asdict(settings)
+        del told["data"]  # what was asked for is compared before the photos that came of it
+        told["data"] = self.photos.digest
         return run_trials(
             self.folder,
             jobs,

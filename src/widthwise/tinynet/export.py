@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import pickle
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -262,6 +263,10 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise CheckpointError(
+            f"{path} is neither .safetensors nor a plain state dict of PyTorch"
+        ) from error
     except Exception as error:  # a damaged pickle may raise anything
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(f"the weights {path} cannot be read: {reason[0]}") from error

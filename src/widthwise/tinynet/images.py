@@ -17,6 +17,7 @@ from ..errors import AssetError
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
     from torch import Tensor
 
 SETS = ("train", "validation", "test")
@@ -283,6 +284,25 @@ def _decoded(path: Path, classes: tuple[str, ...], files: Iterator[_File], side:
     )
 
 
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """In colours of 8 bits; 16-bit greys are scaled, as Pillow alone would cut them off.
+
+    Raises:
+        ValueError: Its pixels are neither 8 nor 16 bits.
+    """
+    import numpy as np
+    from PIL import Image as pillow
+
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its pixels are neither 8 nor 16 bits")
+        image = pillow.fromarray((values // 257).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("its pixels are neither 8 nor 16 bits")
+    return image.convert("RGB")
+
+
 def _square(source: Path | bytes, side: int) -> np.ndarray[Any, Any]:
     """The middle square of a photo as uint8 of shape (side, side, 3)."""
     import numpy as np
@@ -294,5 +314,5 @@ def _square(source: Path | bytes, side: int) -> np.ndarray[Any, Any]:
         warnings.simplefilter("ignore")  # of damage in places that hold no pixels
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             image.draft("RGB", (side, side))  # of a large JPEG no more is decoded than needed
-            turned = ImageOps.exif_transpose(image).convert("RGB")
+            turned = _as_rgb(ImageOps.exif_transpose(image))
             return np.asarray(ImageOps.fit(turned, (side, side), Image.Resampling.BICUBIC))

@@ -13,7 +13,7 @@ from .optimum import Curve, Shift, check_grid, shifts_of
 from .parametrization import Parametrization, parametrize
 from .scales import initial_stds
 from .text import Rows, read_rows
-from .training import KINDS, Trained, Training, train_glu
+from .training import KINDS, Trained, Training, check_fits, train_glu
 from .weights import Kind, Weight
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Trained",
     "Training",
     "Weight",
+    "check_fits",
     "check_grid",
     "coordinate_check",
     "glu_base",

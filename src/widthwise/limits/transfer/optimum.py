@@ -16,6 +16,7 @@ from .training import Trained
 from .weights import Kind
 
 Verdict = Literal["stays", "shifts", "undecided"]
+FARTHEST = 2.5  # octaves between rates that a parabola is laid through
 MARGIN = 0.25  # octaves a doubling: a quarter of what Adam's standard rate must go down by theory
 
 
@@ -66,7 +67,8 @@ class Curve:
             return None
         return (
             f"at width {self.width} the best learning rate of {lost} of {len(self.optima)} seeds "
-            "is at an end of --learning-rates; take more of them"
+            "is at an end of --learning-rates, or beside it a run diverged or the next rate is "
+            f"more than {FARTHEST:g} octaves off; take more of them"
         )
 
 
@@ -94,7 +96,7 @@ class Shift:
         if self.slope is None:
             return None
         low, high = self.slope.interval()
-        if -MARGIN <= low and high <= MARGIN:
+        if -MARGIN <= low < high <= MARGIN:  # without any chance of seeds nothing is known of it
             return "stays"
         return "shifts" if low > 0 or high < 0 else "undecided"
 
@@ -167,8 +169,9 @@ def check_grid(widths: Sequence[int], rates: Sequence[float], seeds: int) -> Non
                 f"{name} must be at least {least} different ones; got "
                 f"{', '.join(f'{one:g}' for one in axis) or 'none'}"
             )
-    if not all(0 < rate < inf for rate in rates):
-        raise LimitError(f"learning rates must be above 0; got {min(rates):g}")
+    for rate in rates:
+        if not 0 < rate < inf:
+            raise LimitError(f"learning rates must be finite numbers above 0; got {rate:g}")
     if seeds < 2:
         raise LimitError(f"an error needs at least 2 seeds; got {seeds}")
 
@@ -176,14 +179,16 @@ def check_grid(widths: Sequence[int], rates: Sequence[float], seeds: int) -> Non
 def _optimum(rates: Sequence[float], losses: Array) -> float | None:
     """log2 of the best rate, by the parabola through the lowest loss and those beside it.
 
-    Beside a run that diverged, the lowest one's own rate.
+    None where that cannot be known: at an end, beside a run that diverged or a rate far off.
     """
     place = int(np.argmin(losses))
     if place in (0, len(rates) - 1) or not np.isfinite(losses[place]):
         return None
     left, here, right = (log2(rate) for rate in rates[place - 1 : place + 2])
     low, least, high = (float(loss) for loss in losses[place - 1 : place + 2])
-    if low == inf or high == inf or low == high == least:
+    if low == inf or high == inf or max(right - here, here - left) > FARTHEST:
+        return None
+    if low == high == least:
         return here
     a, b = (here - left) * (least - high), (here - right) * (least - low)
     return here - ((here - left) * a - (here - right) * b) / (2 * (a - b))

@@ -40,7 +40,7 @@ class Training:
         LimitError: A number is too small.
     """
 
-    steps: int = 100
+    steps: int = 400
     rows: int = 4
     tokens: int = 64
     base: int = BASE
@@ -51,6 +51,22 @@ class Training:
                 raise LimitError(
                     f"{name} of a training must be at least {least}; got {getattr(self, name)}"
                 )
+
+
+def check_fits(width: int, vocabulary: int) -> None:
+    """See, before anything is trained, that a network and what Adam keeps of it fit in memory.
+
+    Raises:
+        LimitError: They do not, with their bytes.
+    """
+    import psutil
+
+    weights = 10 * width**2 + 2 * vocabulary * width  # fewer than the network has
+    needed, free = 16 * weights, psutil.virtual_memory().available
+    if needed > free:
+        raise LimitError(
+            f"a network of width {width:,} takes {needed:,} bytes to train, and {free:,} are free"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,7 +121,7 @@ def _lines(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _HUGE:
             raise AssetError(f"{path} is no file of analogies: it is larger than {_HUGE:,} bytes")
-        return path.read_text(encoding="utf8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise AssetError(f"{path} is no text in UTF-8: {error}") from error
     except OSError as error:

@@ -9,6 +9,7 @@ from ...errors import LimitError
 
 MOST_WINDOW = 100
 MOST_NEGATIVE = 1000
+MOST_THREADS = 256
 MOST_BATCH = 65_536
 _WORDS_OF_A_SENTENCE = 1000  # that are kept of it; longer ones are cut, as in the published code
 
@@ -44,6 +45,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         most = {"window": MOST_WINDOW, "negative": MOST_NEGATIVE, "batch": MOST_BATCH}
+        most["threads"] = MOST_THREADS
         for name in ("window", "negative", "epochs", "batch", "threads", "refresh"):
             value, top = getattr(self, name), most.get(name, 10**9)
             if not 1 <= value <= top:

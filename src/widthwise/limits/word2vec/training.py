@@ -216,6 +216,8 @@ class _Run:
                     f"finite; take a learning rate below {settings.lr:g}"
                 )
             is_epoch = facts["blocks_done"] == blocks
+            if is_epoch and not facts["loss"][1]:
+                return f"the sample of {settings.sample:g} leaves no word of the text"
             if is_epoch:
                 self._end_epoch()
             if is_epoch or facts["training_sec"] - saved > _SAVE_EVERY:

@@ -17,7 +17,7 @@ from sweep_runs import settings_of as sweep_settings_of
 from widthwise import measure
 from widthwise.cli import main
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
-from widthwise.study import Record, Study, StudySettings, load, pieces, read_study, records
+from widthwise.study import Record, Study, StudySettings, lines, load, pieces, read_study
 from widthwise.study.engines import Done, Event
 from widthwise.study.folder import locked
 from widthwise.study.study_settings import PAPER_SEEDS
@@ -87,9 +87,9 @@ def test_models_widths_tasks_and_workloads_may_be_added(
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-4}))
     grown_settings = settings_of(tiny_checkpoint, other, workloads=("3x2",))
-    lines = (tmp_path / "out" / "records.jsonl").read_text()
+    before = (tmp_path / "out" / "records.jsonl").read_text()
     grown = run(tmp_path / "out", grown_settings)
-    assert (tmp_path / "out" / "records.jsonl").read_text().startswith(lines)
+    assert (tmp_path / "out" / "records.jsonl").read_text().startswith(before)
     assert numbers(first).items() <= numbers(grown).items()
     assert {record.model for record in grown} == {"tiny", "other"}
     # 2 models x (5 networks x (2 counts + 2 tasks) + 3 networks x 7 costs)
@@ -173,7 +173,7 @@ def test_a_worker_with_other_weights_is_not_believed(tiny_checkpoint: Path, tmp_
 def test_a_full_disk_is_said_and_what_was_written_stays(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, written = records.os.fsync, []
+    original, written = lines.os.fsync, []
 
     def fills(file: int) -> None:
         written.append(file)
@@ -182,7 +182,7 @@ def test_a_full_disk_is_said_and_what_was_written_stays(
         original(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(records.os, "fsync", fills)
+        patch.setattr(lines.os, "fsync", fills)
         with pytest.raises(OutputError, match=r"was not written: .*No space left on device"):
             run(tmp_path / "out", settings_of(tiny_checkpoint))
     kept = load(tmp_path / "out" / "records.jsonl")
@@ -268,7 +268,7 @@ def test_a_pipe_is_no_study(tiny_checkpoint: Path, tmp_path: Path) -> None:
         run(tmp_path, settings_of(tiny_checkpoint))
     (tmp_path / "study.json").unlink()
     os.mkfifo(tmp_path / "records.jsonl")
-    with pytest.raises(RunError, match="is no file of records"):
+    with pytest.raises(RunError, match="is no file of JSON lines"):
         run(tmp_path, settings_of(tiny_checkpoint))
 
 

@@ -65,9 +65,7 @@ def parse_budget(kind: Kind, text: str) -> Budget:
     match = re.fullmatch(pattern, text.strip().lower()) if len(text) <= 32 else None
     unit = None if match is None else _UNITS[kind].get(match[2])
     if match is None or unit is None:
-        raise TargetError(
-            f"a budget of {kind} must look like {_EXAMPLES[kind]}; got {text[:40]!r}"
-        )
+        raise TargetError(f"a budget of {kind} must look like {_EXAMPLES[kind]}; got {text[:40]!r}")
     return Budget(kind, float(match[1]) * unit)
 
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
+from .blas import less_both, product, times_symmetric
 from .data import WAYS
 from .inner import Adapted, Floats, Products, adapt, residual
 from .learner import clipped
@@ -94,7 +94,7 @@ def _gradient(batch: Batch, adapted: Adapted) -> _Gradient:
     query, support = (x.reshape(-1, inputs) for x in (batch.query, batch.support))
 
     def over_tasks(blocks: Floats, images: Floats) -> Floats:
-        return blocks.swapaxes(0, 1).reshape(ways, -1) @ images
+        return product(blocks.swapaxes(0, 1).reshape(ways, -1), images)
 
     pull = np.empty((ways * (1 + tasks), inputs), dtype=query.dtype)
     pull[:ways] = over_tasks(pulls[:, :ways], query)
@@ -120,18 +120,19 @@ class Weights(Network):
     def products(self, batch: Batch) -> Products:
         tasks, ways, inputs = batch.support.shape
         width = len(self.first)
-        support = (batch.support.reshape(-1, inputs) @ self.first.T).reshape(tasks, ways, width)
-        query = (batch.query.reshape(-1, inputs) @ self.first.T).reshape(tasks, ways, width)
+        turned = self.first.T
+        support = product(batch.support.reshape(-1, inputs), turned).reshape(tasks, ways, width)
+        query = product(batch.query.reshape(-1, inputs), turned).reshape(tasks, ways, width)
         rows = np.broadcast_to(self.readout, (tasks, ways, width))
         basis = np.concatenate([rows, support], axis=1)
-        turned = basis.swapaxes(1, 2)
+        columns = basis.swapaxes(1, 2)
         self._features = support.reshape(-1, width)
-        return Products(basis=basis @ turned, query=query @ turned)
+        return Products(basis=basis @ columns, query=query @ columns)
 
     def descend(self, batch: Batch, adapted: Adapted, lr: float, clip: float) -> float:
         found = _gradient(batch, adapted)
-        first = np.concatenate([self.readout, self._features]).T @ found.pull
-        readout = found.mix @ self.readout + found.push @ self.first.T
+        first = product(np.concatenate([self.readout, self._features]).T, found.pull)
+        readout = found.mix @ self.readout + product(found.push, self.first.T)
         rate, norm = clipped(lr, clip, float(np.square(first).sum() + np.square(readout).sum()))
         factor = first.dtype.type(rate)
         self.first = self.first - factor * first
@@ -152,21 +153,14 @@ class Grams(Network):
 
     def __init__(self, a: Floats, m: Floats, b: Floats) -> None:
         """From A = U'U, shape (inputs, inputs), M = VU, shape (5, inputs), and B = VV'."""
-        from scipy.linalg.blas import get_blas_funcs
-
         self.a, self.m, self.b = np.asfortranarray(a), m, b
-        functions: Any = get_blas_funcs(("symm", "syr2k"), dtype=a.dtype)
-        self._symm, self._syr2k = functions
         self._seen = self._features = m[:0]
-
-    def _times_a(self, rows: Floats) -> Floats:
-        return np.asarray(self._symm(1.0, self.a, rows.T).T)
 
     def products(self, batch: Batch) -> Products:
         tasks, ways, inputs = batch.support.shape
         support = batch.support.reshape(-1, inputs)
-        self._seen = self._times_a(support)  # U'H' of all tasks, turned
-        self._features = support @ self.m.T  # HV'
+        self._seen = times_symmetric(support, self.a)  # U'H' of all tasks, turned
+        self._features = product(support, self.m.T)  # HV'
         near = self._seen.reshape(tasks, ways, inputs).swapaxes(1, 2)
         with_readout = self._features.reshape(tasks, ways, ways)
         basis = np.empty((tasks, 2 * ways, 2 * ways), dtype=support.dtype)
@@ -183,21 +177,21 @@ class Grams(Network):
         phi_u = np.concatenate([self.m, self._seen])  # Phi U
         v_phi = np.concatenate([self.b, self._features.T], axis=1)  # V Phi'
         phi_du = np.empty_like(found.pull)  # Phi dU
-        np.matmul(v_phi, found.pull, out=phi_du[:WAYS])
-        rest = np.concatenate([self._features, self._seen @ support.T], axis=1)
-        np.matmul(rest, found.pull, out=phi_du[WAYS:])
-        dv_u = found.mix @ self.m + self._times_a(found.push)
+        phi_du[:WAYS] = product(v_phi, found.pull)
+        rest = np.concatenate([self._features, product(self._seen, support.T)], axis=1)
+        phi_du[WAYS:] = product(rest, found.pull)
+        dv_u = found.mix @ self.m + times_symmetric(found.push, self.a)
         dv_v = found.mix @ self.b + found.push @ self.m.T
         dv_dv = dv_v @ found.mix.T + dv_u @ found.push.T
-        square = np.vdot(phi_du, found.pull) + np.trace(dv_dv)
+        square = (phi_du * found.pull).sum() + np.trace(dv_dv)
         rate, norm = clipped(lr, clip, float(square))
         factor = self.m.dtype.type(rate)
-        dv_phi = found.mix @ v_phi + found.push @ phi_u.T
+        dv_phi = found.mix @ v_phi + product(found.push, phi_u.T)
         moved = dv_u + phi_du[:WAYS]
-        self.m = self.m - factor * moved + factor**2 * (dv_phi @ found.pull)
+        self.m = self.m - factor * moved + factor**2 * product(dv_phi, found.pull)
         self.b = self.b - factor * (dv_v + dv_v.T) + factor**2 * dv_dv
         half = factor * phi_u - (factor**2 / 2) * phi_du
-        self.a = self._syr2k(-1.0, found.pull.T, half.T, beta=1.0, c=self.a, overwrite_c=1)
+        self.a = less_both(self.a, found.pull, half)
         return norm
 
     def copy(self) -> Grams:

@@ -9,10 +9,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numpy as np
 from numba import njit
 
+from .prefetch import prefetch_row
 from .stream import FIRST, GOLDEN, SECOND
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_AHEAD = 4  # rows asked for before they are visited
 
 # Sums may be taken in any order, so that they are done 8 or 16 at a time; NaN and Inf keep their
 # meaning, by which a run that diverges is found.
@@ -40,6 +43,14 @@ def _draw(key: Any, number: Any, threshold: Any, other: Any) -> Any:
     z ^= z >> np.uint64(31)
     place = ((z >> np.uint64(32)) * np.uint64(len(other))) >> np.uint64(32)
     return np.int32(place) if (z & np.uint64(4294967295)) < threshold[place] else other[place]
+
+
+@_compiled
+def _choose(words: Any, centre: Any, key: Any, first: Any, odds: Any) -> None:
+    """Fill in the targets of a step: the centre, and words drawn from `first` on."""
+    words[0] = centre
+    for d in range(1, len(words)):
+        words[d] = _draw(key, first + d - 1, odds[0], odds[1])
 
 
 @_compiled
@@ -73,6 +84,7 @@ def train_centres(weights: Any, block: Any, odds: Any, numbers: Any, stretch: An
     (embeddings, outputs), (ids, low, high, key) = weights, block
     negative, rate, keep = numbers
     hidden, error = np.empty_like(embeddings[0]), np.empty_like(embeddings[0])
+    words = np.empty(negative + 1, dtype=np.int32)
     loss, centres = 0.0, 0
     for i in range(stretch[0], stretch[1]):
         contexts = high[i] - low[i] - 1
@@ -84,9 +96,12 @@ def train_centres(weights: Any, block: Any, odds: Any, numbers: Any, stretch: An
             if j != i:
                 hidden += embeddings[ids[j]]
         hidden /= contexts
+        _choose(words, ids[i], key, i * negative, odds)
         product = 1.0  # of 1 + odds over the targets; at most 2^1001
         for d in range(negative + 1):
-            word = ids[i] if d == 0 else _draw(key, i * negative + d - 1, odds[0], odds[1])
+            word = words[d]
+            if d + _AHEAD <= negative:
+                prefetch_row(outputs, words[d + _AHEAD])
             if d == 0 or word != ids[i]:
                 label = 1.0 if d == 0 else 0.0
                 chance, part = _visit(outputs[word], hidden, error, label, rate, keep)

@@ -19,10 +19,10 @@ import click
 
 from widthwise.cli import main as cli
 from widthwise.cli.drawings import save_drawing
-from widthwise.cli.maml_records import load
 from widthwise.limits.maml import Result, Score
 from widthwise.limits.maml.figures import draw_runs
 from widthwise.limits.maml.summary import label_of
+from widthwise.study.runs.maml import load
 
 # Label: accuracy, its standard deviation over seeds, and how far off is allowed (None: by errors).
 PUBLISHED: dict[tuple[str, int | None], tuple[float, float, float | None]] = {

@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 
 from widthwise.cli import main as cli
-from widthwise.cli.mup_transfer import recorded
 from widthwise.limits.transfer import shifts_of
+from widthwise.study.runs import transfer as runs_of
 
 THEORY = {"sp": ("shifts", -1.0), "mup": ("stays", 0.0)}
 
@@ -30,7 +30,7 @@ def main(text: Path, seeds: int, out: Path) -> None:
     """Train everything and set it beside theory."""
     words = [text, "--seeds", seeds, "-o", out]
     cli(["mup", "transfer", *map(str, words)], standalone_mode=False)
-    runs = [run for run in recorded(out) if run.seed < seeds]
+    runs = [run for run, _ in runs_of.load(out / "results.jsonl") if run.seed < seeds]
     for shift in shifts_of(runs):
         verdict, slope = THEORY[shift.kind]
         right = shift.verdict == verdict and (slope == 0 or shift.slope.value < 0)

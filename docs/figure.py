@@ -62,19 +62,19 @@ def save_scores(name: str, quantities: Sequence[str], picture: str) -> None:
 
 def save_runs() -> None:
     """Draw the experiments beside language models, each from its own kind of runs."""
-    from widthwise.cli import maml_records, mup_transfer, word2vec_records
     from widthwise.findings.tiny import tiny_findings
     from widthwise.limits.maml.figures import draw_runs as draw_maml
     from widthwise.limits.transfer import shifts_of
     from widthwise.limits.transfer.curve_figures import draw_transfer
     from widthwise.limits.word2vec.figures import draw_runs as draw_words
     from widthwise.report.tiny import draw_search
+    from widthwise.study.runs import maml, transfer, word2vec
     from widthwise.study.trials import load_trials
 
     at = ROOT / "results"
-    meta = [run for run, _ in maml_records.load(at / "maml" / "results.jsonl").values()]
-    words = [run for run, _ in word2vec_records.load(at / "word2vec" / "results.jsonl").values()]
-    rates = mup_transfer.recorded(at / "transfer")
+    meta = [run for run, _ in maml.load(at / "maml" / "results.jsonl").values()]
+    words = [run for run, _ in word2vec.load(at / "word2vec" / "results.jsonl").values()]
+    rates = [run for run, _ in transfer.load(at / "transfer" / "results.jsonl")]
     trials = load_trials(at / "tinynet-search")
     note = f"{len({run.seed for run in rates})} seeds, whose single runs are faint; 95 % intervals."
     for picture, draw_it in (

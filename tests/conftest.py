@@ -82,3 +82,65 @@ def tiny_checkpoint(tmp_path_factory: Any) -> Path:
     hf.AutoTokenizer.from_pretrained(embedded).save_pretrained(folder)
     torch.set_rng_state(state)
     return folder
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: Any) -> Path:
+    """What healings are trained on."""
+    from healing_runs import save_text
+
+    return save_text(tmp_path_factory.mktemp("text") / "text.txt")
+
+
+@pytest.fixture(scope="session")
+def dense(tmp_path_factory: Any) -> Path:
+    """The parent of healings: a tiny Llama, whose cuts are felt."""
+    from healing_runs import save_dense
+
+    return save_dense(tmp_path_factory.mktemp("dense") / "dense")
+
+
+@pytest.fixture(scope="session")
+def child(tmp_path_factory: Any, dense: Path, text: Path) -> Path:
+    """What is healed: that model cut and refitted."""
+    from healing_runs import save_child
+
+    return save_child(dense, text, tmp_path_factory.mktemp("child") / "child")
+
+
+@pytest.fixture
+def healed(child: Path, dense: Path, text: Path, tmp_path: Path) -> Any:
+    """`heal` of that child, into `tmp_path / out`."""
+    from healing_runs import QUICK
+
+    from widthwise.prune.healing import HealSettings, heal
+
+    def call(out: str = "out", **changes: Any) -> Any:
+        options = {key: changes.pop(key) for key in ("progress", "force", "text") if key in changes}
+        settings = HealSettings(**{**QUICK, **changes})
+        return heal(
+            child, dense, out=tmp_path / out, settings=settings,
+            dtype="float32", **{"text": text, **options},
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture
+def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Healings read texts in blocks of 32 tokens instead of 512."""
+    from healing_runs import BLOCK
+
+    from widthwise.prune import texts
+    from widthwise.prune.healing import blocks
+
+    for module in (texts, blocks):
+        monkeypatch.setattr(module, "BLOCK_TOKENS", BLOCK)
+
+
+@pytest.fixture
+def own_modules(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code of compact checkpoints is copied to a folder of the test."""
+    folder = tmp_path_factory.mktemp("modules")
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(folder))
+    monkeypatch.syspath_prepend(folder)

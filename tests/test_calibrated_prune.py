@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -254,3 +257,49 @@ def test_a_refit_too_large_for_the_dtype_is_told(tiny_checkpoint: Path, text: Pa
 def test_other_criteria_take_no_calibration(tiny_checkpoint: Path) -> None:
     with pytest.raises(PlanError, match="ppm_activation takes no calibration but a text file"):
         make_plan(tiny_checkpoint, width=20, align=1, criterion="ppm_activation", calibration=[])
+
+
+@pytest.mark.parametrize("how", [["--refit"], ["--refit", "--per-layer", "padded"], []])
+def test_how_far_it_is_is_said_without_a_terminal(
+    how: list[str], tiny_checkpoint: Path, text: Path, tmp_path: Path
+) -> None:
+    """A line before the first layer, one a layer of so few, none of them on standard output."""
+    options = [*WIDTH, "--criterion", "activation", *how, "--calibration", text]
+    result = run("prune", tiny_checkpoint, *options, "--tokens", "2048", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    names = ["refitting"] if how else ["choosing neurons"]
+    names = ["measuring layers", *names] if "--per-layer" in how else names
+    lines = result.stderr.splitlines()
+    for name in names:
+        told = [line for line in lines if line.startswith(name)]
+        assert [line.split(",")[0] for line in told] == [
+            name,
+            *(f"{name}: layer {layer} of 3" for layer in (1, 2, 3)),
+        ]
+    assert result.stdout == f"{tmp_path / 'out'}\n"
+
+
+def test_many_layers_are_told_in_tenths(monkeypatch: Any) -> None:
+    from rich.console import Console
+
+    from widthwise.cli.layers import told_by_layers
+
+    class Deep:
+        """A checkpoint of 34 layers."""
+
+        architecture = SimpleNamespace(layers=34)
+
+        def __init__(self, *_: Any) -> None: ...
+
+        def __enter__(self) -> Deep:
+            return self
+
+        def __exit__(self, *_: Any) -> None: ...
+
+    monkeypatch.setattr("widthwise.cli.layers.Checkpoint", Deep)
+    file = io.StringIO()
+    with told_by_layers(Console(file=file), "smollm2", "refitting") as tell:
+        for layer in range(34):
+            tell(layer)
+    found = [int(number) for number in re.findall(r"layer (\d+) of 34", file.getvalue())]
+    assert found == [4, 7, 11, 14, 17, 21, 24, 28, 31, 34]

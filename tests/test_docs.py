@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from widthwise.assets import embedded_model
 from widthwise.cli import main
 from widthwise.errors import AssetError
+from widthwise.limits.maml import load_omniglot
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf8")
@@ -59,6 +61,37 @@ def test_the_example_of_a_study_runs(elsewhere: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(compile(block, "study.md", "exec"), {})
     assert out.getvalue().count("piqa") == 3  # dense, ppm and the control
+
+
+def test_the_document_makes_the_file_of_omniglot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 15 characters of two made-up alphabets, one drawing of each a bar, the other a dot."""
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for number in range(15):
+        part, alphabet = ("background", "Ay") if number < 8 else ("evaluation", "Bee")
+        names.append(f"{alphabet}/character{number:02}")
+        folder = tmp_path / "omniglot" / f"images_{part}" / names[-1]
+        folder.mkdir(parents=True)
+        for drawing, box in (("1", (0, 0, 105, 15)), ("2", (45, 45, 60, 60))):
+            image = Image.new("1", (105, 105), 1)
+            image.paste(0, box)
+            image.save(folder / f"{number:04}_{drawing}.png")
+    for part, own in (("train", names[::3]), ("val", names[1::3]), ("test", names[2::3])):
+        lines = [f"{name}/rot{turn:03}\n" for name in own for turn in (0, 90, 180, 270)]
+        (tmp_path / "omniglot" / f"{part}.txt").write_text("".join(lines))
+    making, _ = blocks("python", (ROOT / "docs" / "maml.md").read_text(encoding="utf8"))
+    exec(compile(making, "maml.md", "exec"), {})
+    found = load_omniglot(Path("omniglot28.npz"))
+    assert [one.shape for one in (found.train, found.val, found.test)] == [
+        (20, 2, 784), (20, 2, 784), (5, 2, 784)
+    ]  # fmt: skip
+    bar, dot = found.test[0].reshape(2, 28, 28)
+    assert (bar[:4] == 255).all()  # the upper seventh, ink 255
+    assert not bar[4:].any()
+    assert dot[14, 14] == 255
+    assert dot.sum() == 16 * 255
 
 
 def test_readme_is_short_and_names_both_commands() -> None:

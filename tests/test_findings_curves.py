@@ -35,6 +35,21 @@ def test_trend_of_200_items(counts: tuple[int, ...], trend: str) -> None:
     assert curve(study(counts)).trend == trend
 
 
+@pytest.mark.parametrize(
+    ("right", "n", "trend"),
+    [(5, 20, "cannot tell"), (50, 200, "at the floor"), (30, 200, "at the floor")],
+)
+def test_of_few_items_nobody_can_tell_that_dense_is_at_its_floor(
+    right: int, n: int, trend: str
+) -> None:
+    """0.25 ± 0.19 of 20 items, ± 0.06 of 200; the floor is 0.25."""
+    records = study((right, right, right), n, floor=0.25)
+    assert curve(records).trend == trend
+    (found,) = findings_of(records)
+    said = "On piqa there are too few items to tell: intervals reach from the floor to well above"
+    assert (said in found.sentences[0]) == (trend == "cannot tell")
+
+
 def test_holds_only_where_intervals_are_within_the_loss() -> None:
     """Of 4,000 items 4 are lost: 0.1 points, and at most 0.2 by the interval."""
     many = study((3000, 2998, 2997, 2996, 2998, 2999, 2996), 4000)

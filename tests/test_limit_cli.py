@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
 from widthwise.limits import converge, standard_cases
 from widthwise.limits.rate_figures import draw_convergence
+from widthwise.limits.rates import Rate, Slope
 
 SMALL = ["--widths", "16,64", "--seeds", "4"]
 
@@ -29,7 +31,23 @@ def test_four_standard_cases_are_fitted() -> None:
     for text in (first, second):
         for name in ("muP, linear", "muP, tanh", "muP, 2 layers, linear", "NTP, tanh"):
             assert name in text
-    assert first.count("-1/2, within") + first.count("-1/2, outside") == 4
+    verdict = r"(-1/2|0) +(agrees|disagrees|undecided) *$"
+    for text in (first, second):
+        assert len(re.findall(verdict, text, re.MULTILINE)) == 4
+    assert ("undecided" in result.stdout) == ("more --seeds or --widths" in result.stdout)
+
+
+def test_a_slope_that_may_be_none_is_undecided_in_both_tables() -> None:
+    """Two seeds at two widths: intervals that hold 0 as well are no agreement."""
+    words = ["ntp", "--activation", "tanh", "--widths", "16,24", "--seeds", 2]
+    (found,) = json.loads(run(*words, "--json").stdout)
+    for rate, verdict in (("distance", "verdict"), ("movement", "movement_verdict")):
+        low, high = found[rate]["slope_interval"]
+        assert low < -0.5 < 0 < high, "the test wants an interval that holds both"
+        assert found[verdict] == "undecided"
+    shown = run(*words).stdout
+    assert len(re.findall(r"undecided *$", shown, re.MULTILINE)) == 2
+    assert "more --seeds or --widths make it narrower" in shown
 
 
 def test_json_has_every_run_and_both_slopes() -> None:
@@ -97,6 +115,39 @@ def test_wrong_input_gets_one_clean_sentence(words: list[Any], code: int, said: 
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "theory", "verdict"),
+    [
+        (-0.6, -0.4, -0.5, "agrees"),
+        (-1.1, 0.1, -0.5, "undecided"),  # holds 0 too
+        (-0.4, 0.1, -0.5, "disagrees"),
+        (-0.1, 0.1, 0, "agrees"),
+        (-0.1, -0.01, 0, "agrees"),  # of finite widths: within the margin
+        (-0.3, 0.1, 0, "undecided"),
+        (-0.3, -0.2, 0, "disagrees"),
+    ],
+)
+def test_a_verdict_says_what_the_interval_carries(
+    low: float, high: float, theory: float, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slope, "interval", lambda self, confidence=0.95: (low, high))
+    slope = Slope(value=(low + high) / 2, standard_error=0.1, n=8)
+    rate = Rate(widths=(1, 2), runs=np.ones((2, 4)), sizes=(1, 1), slope=slope, size_at_one=1)
+    assert rate.beside(theory) == verdict
+
+
+def test_an_interrupted_command_says_that_nothing_is_kept(monkeypatch: Any) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("widthwise.limits.converge", interrupted)
+    result = run("mup", *SMALL)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Error: interrupted; networks trained so far are not kept: the same command begins anew\n"
+    )
 
 
 def test_a_figure_is_not_drawn_over_another(tmp_path: Path) -> None:

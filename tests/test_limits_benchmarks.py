@@ -13,9 +13,9 @@ from typing import Any
 import tiny_omniglot
 from click.testing import CliRunner
 
-from widthwise.cli import maml_records
 from widthwise.limits.maml import Result, Score, Settings, recipe_of
 from widthwise.limits.transfer import KINDS, Trained, Training, read_rows
+from widthwise.study.runs import maml as maml_runs
 
 
 def benchmark(name: str) -> Any:
@@ -45,8 +45,8 @@ def test_each_score_of_maml_is_beside_the_published_one(tmp_path: Path) -> None:
             validation=((100, 0.5),), steps_per_sec=250.0, duration_sec=1.0,
         )  # fmt: skip
         settings = Settings(steps=100 if network in ("gp", "ntk") else 10_000)
-        known = maml_records.settings_of(settings, recipe_of(network, width), digest)
-        maml_records.append(out / "results.jsonl", result, known)
+        known = maml_runs.settings_of(settings, recipe_of(network, width), digest)
+        maml_runs.append(out / "results.jsonl", result, known)
     found = CliRunner().invoke(maml.main, ["--data", str(file), "-o", str(out)])
     assert found.exit_code == 0, found.output
     lines = found.output.splitlines()

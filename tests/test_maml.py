@@ -328,6 +328,7 @@ def test_a_missing_file_is_told_with_what_it_should_be(tmp_path: Path) -> None:
         ({"X": np.zeros((24, 4, 5, 5), dtype=np.uint8)}, "96 images have no ink"),
         ({"val": np.array([0.5])}, "val is float64"),
         ({"val": np.arange(3)}, "val has 3 classes and a task takes 5"),
+        ({"val": np.arange(1)}, "val has 1 class and a task takes 5"),
         ({"test": np.arange(90, 99)}, "test names a class that X does not have"),
         ({"test": np.arange(8)}, "a class stands twice"),
         ({"train": np.array([{}] * 5, dtype=object)}, "it is something else"),
@@ -338,6 +339,13 @@ def test_a_file_that_is_something_else_is_refused(
 ) -> None:
     with pytest.raises(AssetError, match=message):
         load_omniglot(tiny_omniglot.save(tmp_path / "odd.npz", **changed))
+
+
+def test_a_single_blank_image_is_one(tmp_path: Path) -> None:
+    images = tiny_omniglot.arrays()["X"]
+    images[3, 2] = 0
+    with pytest.raises(AssetError, match="1 image has no ink"):
+        load_omniglot(tiny_omniglot.save(tmp_path / "odd.npz", X=images))
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:

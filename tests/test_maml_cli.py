@@ -69,14 +69,25 @@ def test_the_same_command_goes_on_where_it_was(file: Path, monkeypatch: Any) -> 
     assert [one["test"] for one in lines(file)] == [one["test"] for one in whole]
 
 
-def test_an_interrupted_command_says_how_to_go_on(file: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "place",
+    [
+        "widthwise.limits.maml.load_omniglot",
+        "widthwise.limits.maml.meta_train",
+        "widthwise.cli.maml.save_drawing",
+    ],
+)
+def test_an_interrupted_command_says_how_to_go_on(place: str, file: Path, monkeypatch: Any) -> None:
     def interrupted(*arguments: Any, **keywords: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(room, "meta_train", interrupted)
-    result = run(file, *FAST)
+    monkeypatch.setattr(place, interrupted)
+    result = run(file, "--widths", 4, "--no-limit", "--no-kernels", "--steps", 1)
     assert result.exit_code == 1
-    assert "interrupted; the same command goes on where it was" in result.output
+    said = (
+        "Error: interrupted; the same command goes on where it was: runs that have ended are kept"
+    )
+    assert result.stderr.splitlines()[-1].startswith(said)
 
 
 def test_runs_made_otherwise_are_not_mixed_in(file: Path) -> None:
@@ -139,4 +150,4 @@ def test_a_folder_that_cannot_be_made_or_read(file: Path) -> None:
     (file.parent / "out" / "results.jsonl").write_text('{"a": 1}\n')
     strange = run(file, *FAST)
     assert strange.exit_code == 1
-    assert "results.jsonl:1 is no run of this command" in strange.output
+    assert "results.jsonl:1 is no run of widthwise maml" in strange.output

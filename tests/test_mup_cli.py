@@ -46,9 +46,18 @@ def test_the_check_says_a_verdict_of_every_layer(tmp_path: Path) -> None:
     again = run("check", *QUICK, "-o", picture)
     assert again.exit_code == 1
     assert "already exists; pass --force" in again.stderr
-    lines = run("check", *QUICK, "--tied", "--parametrization", "sp").stdout.splitlines()
-    assert lines[-1].endswith("; all intervals together hold with 95 %")
+    three = ("--widths", "32,64,128", "--seeds", 3)
+    lines = run("check", *three, "--tied", "--parametrization", "sp").stdout.splitlines()
+    assert lines[-1] == "fail; all intervals together hold with 95 %"
     assert len(lines) == 24
+
+
+def test_what_is_undecided_says_what_would_decide_it() -> None:
+    lines = run("check", *QUICK).stdout.splitlines()
+    assert lines[-1] == (
+        "undecided; more --seeds or --widths make intervals narrower; all intervals together hold "
+        "with 95 %"
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,6 +89,9 @@ def test_a_pruned_model_is_a_change_of_width(dense: Path, child: Path) -> None:
         assert one["adam"] == pytest.approx(grown if down else 1)
         assert one["sgd"] == pytest.approx(grown if down else 1 / grown if block else 1)
     lines = run("after-prune", child, "--dense", dense).stdout.splitlines()
+    assert lines[0].split("  ")[0] == "parameter"
+    header = ["parameter", "base", "shape", "role", "Adam", "lr", "SGD", "lr"]
+    assert lines[0].split() == header  # nothing of initial weights: it is trained
     row = next(line.split() for line in lines if "down_proj" in line)
     assert row[0] == "model.layers.*.mlp.down_proj.weight"
     assert row[-3:] == ["2.65", "x", "2.65"]

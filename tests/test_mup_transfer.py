@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from math import inf, log, log2
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
-from widthwise.cli import main
 from widthwise.errors import LimitError, RunError
-from widthwise.limits import transfer as room
 from widthwise.limits.transfer import (
     Rows,
     Shift,
@@ -246,108 +242,6 @@ def test_a_run_that_diverges_has_its_reason(text: Rows) -> None:
     assert found.loss is None
     assert found.reason is not None
     assert found.reason.startswith("training diverged: the loss before step ")
-
-
-FAST = ("--widths", "16,32", "--learning-rates", "2^-8..2^-5", "--seeds", 2, "--steps", 2)
-FAST += ("--rows", 2, "--tokens", 16)
-
-
-def run(file: Path, out: Path, *words: Any) -> Result:
-    arguments = ["mup", "transfer", file, "-o", out, *words]
-    return CliRunner().invoke(main, [str(word) for word in arguments])
-
-
-def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-
-
-def test_every_run_is_a_line_and_the_same_command_goes_on(
-    file: Path, tmp_path: Path, monkeypatch: Any
-) -> None:
-    out = tmp_path / "out"
-    first = run(file, out, *FAST)
-    assert first.exit_code == 0, first.output
-    found = lines(out)
-    assert len({(x["kind"], x["width"], x["lr"], x["seed"]) for x in found}) == len(found) == 32
-    assert {x["settings"]["base"] for x in found} == {16}
-    assert (out / "transfer.png").read_bytes().startswith(b"\x89PNG")
-    rows = first.stdout.splitlines()
-    assert [row.split()[:2] for row in rows[1:5]] == [
-        ["standard", "16"], ["standard", "32"], ["muP", "16"], ["muP", "32"]
-    ]  # fmt: skip
-    path = out / "results.jsonl"
-    whole = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(whole[:30]) + whole[30][:40])  # as an interruption leaves it
-    calls: list[Any] = []
-    train = room.train_glu
-
-    def counted(text: Any, *job: Any, **rest: Any) -> Any:
-        calls.append(job[:4])
-        return train(text, *job, **rest)
-
-    monkeypatch.setattr(room, "train_glu", counted)
-    second = run(file, out, *FAST)
-    assert second.exit_code == 0, second.output
-    assert calls == [("mup", 32, 2.0**-6, 1), ("mup", 32, 2.0**-5, 1)]
-    assert [x["loss"] for x in lines(out)] == [x["loss"] for x in found]
-    assert second.stdout == first.stdout
-
-    def interrupted(*_: Any, **__: Any) -> Any:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(room, "train_glu", interrupted)
-    other = run(file, out, *FAST, "--steps", 3)
-    assert other.exit_code == 1
-    assert "with other steps; give another --out, or the same options" in other.stderr
-    more = run(file, out, *FAST, "--seeds", 3)
-    assert more.exit_code == 1
-    assert "interrupted; the same command goes on where it was" in more.stderr
-    path.write_text('{"a": 1}\n')
-    assert "results.jsonl:1 is no run of this command" in run(file, out, *FAST).stderr
-
-
-def test_runs_that_diverge_are_lines_and_nothing_is_claimed(file: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    result = run(file, out, *FAST, "--learning-rates", "1e29,1e30,1e31")
-    assert result.exit_code == 0, result.output
-    assert [x["loss"] for x in lines(out)] == [None] * 24
-    assert all("diverged" in x["reason"] for x in lines(out))
-    assert "24 of 24 runs diverged; results.jsonl has the reasons" in result.stdout
-    assert "whether the best learning rate stays is not known" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["--widths", "16"], 1, "widths must be at least 2"),
-        (["--widths", "16,40"], 1, "multiple of 16; got 40"),
-        (["--learning-rates", "fast"], 2, "must be numbers or powers 2^-7"),
-        (["--learning-rates", "2^-4..2^-8"], 2, "from one power of 2 up to another"),
-        (["--learning-rates", "0.1..0.2"], 2, "from one power of 2 up to another"),
-        (["--learning-rates", "0,1,2"], 1, "learning rates must be finite numbers above 0; got 0"),
-        (
-            ["--learning-rates", "1,2,nan"],
-            1,
-            "learning rates must be finite numbers above 0; got nan",
-        ),
-        (["--seeds", "1"], 2, "--seeds"),
-        (["--tokenizer", ""], 1, "a model must be named"),
-    ],
-)
-def test_bad_requests_are_refused_before_any_work(
-    file: Path, tmp_path: Path, words: list[str], code: int, said: str
-) -> None:
-    result = run(file, tmp_path / "out", *FAST, *words)
-    assert (result.exit_code, said in result.stderr) == (code, True), result.output
-    assert "Traceback" not in result.output
-    assert not (tmp_path / "out").exists()
-
-
-def test_text_and_folders_that_are_not_there(file: Path, tmp_path: Path) -> None:
-    missing = run(tmp_path / "none.txt", tmp_path / "out", *FAST)
-    assert (missing.exit_code, "no such file or folder" in missing.stderr) == (1, True)
-    blocked = run(file, file / "out", *FAST)
-    assert (blocked.exit_code, "cannot be made" in blocked.stderr) == (1, True)
 
 
 def test_nothing_is_read_from_rates_far_apart() -> None:

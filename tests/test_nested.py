@@ -8,36 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from families import FAMILIES, FUSED, LAYERS, VOCAB, WIDTH, tiny, tokens
+from families import FAMILIES, FUSED, LAYERS, WIDTH, tiny, tokens
+from nested_models import KEPT, assert_untouched, bits, sizes
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from widthwise import Nested, activation_norms, apply, make_plan
-from widthwise.arch import Target
 from widthwise.errors import CheckpointError, PlanError, TargetError, UnsupportedModelError
-from widthwise.prune import CRITERIA, Selection, refits
-
-KEPT = 29
-
-
-def bits(model: Any) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in model.named_parameters()}
-
-
-def sizes(model: Any) -> dict[str, int]:
-    """Every number that a module or a config of the model states."""
-    found = {}
-    for name, module in model.named_modules():
-        config = getattr(module, "config", None)
-        for part, values in ((name, vars(module)), (f"{name} config", vars(config or module))):
-            found |= {f"{part} {k}": v for k, v in values.items() if isinstance(v, int)}
-    return found
-
-
-def assert_untouched(model: Any, before: dict[str, torch.Tensor]) -> None:
-    now = dict(model.named_parameters())
-    assert now.keys() == before.keys()
-    for name, value in now.items():
-        assert torch.equal(value, before[name]), name
+from widthwise.prune import CRITERIA
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -347,94 +324,3 @@ def test_models_that_cannot_be_cut_are_refused_before_anything_moves() -> None:
         broken.model.layers[2].mlp.down_proj.weight[0, 0] = float("nan")
     with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.down_proj\.weight holds NaN"):
         Nested(broken)
-
-
-def refits_of(model: Any, criterion: str = "activation", widths: Any = (KEPT, 7, 40)) -> Any:
-    generator = torch.Generator().manual_seed(3)
-    text = [{"input_ids": torch.randint(3, VOCAB, (4, 40), generator=generator)} for _ in range(4)]
-    asked = [
-        Selection(target=Target("width", str(width)), criterion=criterion, align=1, seed=5)
-        for width in widths
-    ]
-    return refits(model, asked, text)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_refitted_width_equals_the_applied_refit(family: str) -> None:
-    model = tiny(family)
-    before, stated = bits(model), sizes(model)
-    fitted = refits_of(model)
-    cuts = {refit.plan.width: apply(model, refit.plan, refit) for refit in fitted}
-    plain = {refit.plan.width: apply(model, refit.plan) for refit in fitted}
-    assert_untouched(model, before)
-    with torch.no_grad(), Nested(model) as nested:
-        nested.sort("random")  # what stood before has no say
-        nested.sort_by(fitted)
-        for width in (40, KEPT, 7, WIDTH, KEPT):
-            expected = cuts[width](tokens()).logits if width in cuts else None
-            with nested.at(width) as narrow:
-                got = narrow(tokens()).logits
-                assert sizes(model) == (stated if expected is None else sizes(cuts[width]))
-            if expected is None:
-                continue
-            tolerance = LAYERS * WIDTH * 2.0**-24 * expected.abs().max().item()  # as above
-            torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
-            only_cut = (plain[width](tokens()).logits - expected).abs().max()
-            assert only_cut > 10 * tolerance, "the refit changes nothing: proves nothing"
-            assert nested.plan(width) == next(r.plan for r in fitted if r.plan.width == width)
-        nested.sort("ppm")  # and a refit has none in what comes after it
-        with nested.at(KEPT):
-            got = model(tokens()).logits
-    assert_untouched(model, before)
-    expected = apply(model, make_plan(model, width=KEPT))(tokens()).logits
-    tolerance = LAYERS * WIDTH * 2.0**-24 * expected.abs().max().item()
-    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
-
-
-def test_plans_alone_are_only_cut() -> None:
-    model = tiny("llama")
-    plans = [refit.plan for refit in refits_of(model, "obs")]
-    cuts = {plan.width: apply(model, plan, False)(tokens()).logits for plan in plans}
-    with torch.no_grad(), Nested(model) as nested:
-        nested.sort_by(plans)
-        for width, expected in cuts.items():
-            with nested.at(width):
-                got = model(tokens()).logits
-            tolerance = LAYERS * WIDTH * 2.0**-24 * expected.abs().max().item()
-            torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
-
-
-def test_a_refit_comes_back_to_the_bit_after_an_exception() -> None:
-    model = tiny("phi3").to(torch.bfloat16)
-    before, parameters = bits(model), list(model.parameters())
-    fitted = refits_of(model)
-    with Nested(model) as nested:
-        nested.sort_by(fitted)
-        with pytest.raises(KeyError), nested.at(KEPT):
-            raise KeyError
-    assert_untouched(model, before)
-    assert all(a is b for a, b in zip(model.parameters(), parameters, strict=True))
-
-
-def test_what_cannot_be_sorted_by_is_refused_and_nothing_moves() -> None:
-    model = tiny("llama")
-    fitted, others = refits_of(model), refits_of(tiny("llama", seed=1))
-    by_chance = refits_of(model, "random", widths=(41,))
-    with Nested(model) as nested:
-        nested.sort_by(fitted)
-        before = bits(model)
-        for cuts, said in (
-            ((), "one plan or more"),
-            (fitted[:1] * 2, "each of another width"),
-            (others, "other GLU weights"),
-            ((*fitted, *by_chance), "keeps neurons at one width"),
-        ):
-            with pytest.raises(PlanError, match=said):
-                nested.sort_by(cuts)
-            assert_untouched(model, before)
-        with pytest.raises(PlanError, match=r"plans of width 7, 29, 40; got 30"):
-            nested.plan(30)
-        with nested.at(KEPT), pytest.raises(PlanError, match="must be whole to sort"):
-            nested.sort_by(by_chance)
-    with pytest.raises(PlanError, match="must be open"):
-        nested.sort_by(by_chance)

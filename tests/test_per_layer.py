@@ -1,9 +1,8 @@
-"""Widths by layers: what is measured, what is written, who reads it."""
+"""Widths by layers: what is measured, and the command."""
 
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,59 +10,24 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from click.testing import CliRunner, Result
-from families import FAMILIES, LAYERS, VOCAB, WIDTH, tiny, tokens
+from families import LAYERS, WIDTH, tiny
+from layered_models import batches, run
 
-from widthwise import Plan, apply, make_plan, per_layer, prune_checkpoint, refit
+from widthwise import Plan, apply, make_plan, per_layer, refit
 from widthwise.arch import Target
-from widthwise.cli import main
-from widthwise.errors import CheckpointError, PlanError, TargetError, UnsupportedModelError
+from widthwise.errors import PlanError, TargetError
 from widthwise.measure import BlockCost, Workload
-from widthwise.prune import Calibration, Checkpoint, Selection, calibrate, inspect_refit
-from widthwise.prune.checkpoint.refitted import REFIT_FILE
+from widthwise.prune import Calibration, Selection, calibrate
 from widthwise.prune.fitting import layer_cuts
 from widthwise.prune.scoring import ModelWeights
 from widthwise.prune.sensitivity import losses_between
 
-WIDTHS = (17, 41, 29)
-
-
-@pytest.fixture(autouse=True)
-def _own_modules(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code of checkpoints is copied to a folder of the test."""
-    folder = tmp_path_factory.mktemp("modules")
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(folder))
-    monkeypatch.syspath_prepend(folder)
-
-
-def batches(count: int = 4, rows: int = 4) -> list[dict[str, Any]]:
-    generator = torch.Generator().manual_seed(3)
-    return [
-        {"input_ids": torch.randint(3, VOCAB, (rows, 40), generator=generator)}
-        for _ in range(count)
-    ]
+pytestmark = pytest.mark.usefixtures("own_modules")
 
 
 def wide(family: str, **changes: Any) -> Any:
     """A model whose weights are drawn wide, so that a cut changes answers by more than rounding."""
     return tiny(family, initializer_range=0.2, **changes)
-
-
-def ragged(model: Any, widths: tuple[int, ...] = WIDTHS) -> Plan:
-    plan = make_plan(model, width=30, align=1)
-    generator = torch.Generator().manual_seed(5)
-    orders = (torch.randperm(WIDTH, generator=generator)[:width] for width in widths)
-    return replace(plan, keep=tuple(tuple(sorted(order.tolist())) for order in orders))
-
-
-def run(*words: Any) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
-
-
-def logits(model: Any) -> torch.Tensor:
-    with torch.no_grad():
-        found: torch.Tensor = model.eval()(tokens()).logits
-    return found
 
 
 # What is measured
@@ -179,179 +143,6 @@ def test_what_is_impossible_is_refused_before_any_work(llama: Any) -> None:
         per_layer(llama, width=53, text=[])
     with pytest.raises(PlanError, match="criterion must be one of"):
         per_layer(llama, width=30, criterion="best", text=[])
-
-
-# What is written
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_padded_and_compact_checkpoints_answer_as_the_model_in_memory(
-    family: str, tmp_path: Path
-) -> None:
-    model = tiny(family)
-    model.save_pretrained(tmp_path / "parent")
-    plan = ragged(model)
-    expected = logits(apply(model, plan))
-    padded = prune_checkpoint(tmp_path / "parent", tmp_path / "padded", plan)
-    plain = hf.AutoModelForCausalLM.from_pretrained(padded)
-    assert torch.equal(logits(plain), expected)
-    assert all(map(torch.equal, plain.parameters(), apply(model, plan).parameters()))
-    folder = prune_checkpoint(tmp_path / "parent", tmp_path / "compact", plan, layout="compact")
-    compact = hf.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
-    torch.testing.assert_close(logits(compact), expected, rtol=1e-5, atol=1e-5)  # without zeros
-    assert sum(p.numel() for p in compact.parameters()) < sum(p.numel() for p in plain.parameters())
-    assert compact.model.layers[0].mlp.down_proj.in_features == 17
-    compact.save_pretrained(tmp_path / "again")
-    again = hf.AutoModelForCausalLM.from_pretrained(tmp_path / "again", trust_remote_code=True)
-    assert torch.equal(logits(again), logits(compact))
-    written = again.generate(tokens(), max_new_tokens=4, do_sample=False)
-    assert torch.equal(written, plain.generate(tokens(), max_new_tokens=4, do_sample=False))
-
-
-def test_small_chunks_shards_biases_and_a_dtype_change_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for model in (tiny("llama", mlp_bias=True), tiny("phi3")):
-        place = tmp_path / model.config.model_type
-        model.save_pretrained(place / "parent")
-        plan = ragged(model)
-        for layout in ("padded", "compact"):
-            how: Any = {"layout": layout, "dtype": "bfloat16"}
-            out = prune_checkpoint(place / "parent", place / layout, plan, **how)
-            whole = hf.AutoModelForCausalLM.from_pretrained(out, trust_remote_code=True)
-            assert whole.dtype == torch.bfloat16
-            with monkeypatch.context() as patch:
-                patch.setattr("widthwise.prune.checkpoint.stream.CHUNK_BYTES", 300)
-                how["max_shard_size"] = "9000B"
-                small = prune_checkpoint(place / "parent", place / f"{layout}-small", plan, **how)
-            again = hf.AutoModelForCausalLM.from_pretrained(small, trust_remote_code=True)
-            assert len(list(small.glob("*.safetensors"))) > 2
-            assert all(map(torch.equal, whole.parameters(), again.parameters()))
-            card = (small / "README.md").read_text()
-            hashes = [line for line in card.splitlines() if "weights sha256" in line]
-            assert len(hashes) == 1
-        expected = apply(model, plan).to(torch.bfloat16)
-        padded = hf.AutoModelForCausalLM.from_pretrained(place / "padded")
-        assert all(map(torch.equal, padded.parameters(), expected.parameters()))
-
-
-def test_the_card_states_widths_and_what_they_cost(saved: Path, tmp_path: Path) -> None:
-    plan = ragged(saved)
-    padded = prune_checkpoint(saved, tmp_path / "padded", plan)
-    card = (padded / "README.md").read_text()
-    stored = sum(p.stat().st_size for p in padded.glob("*.safetensors"))
-    for part in (
-        "from 53 neurons a layer to between 17 and 41, by layers,",
-        "- by layers: 17, 41, 29\n",
-        "costs what width 41 costs",
-        "| intermediate size | 53 | 17 to 41 |",
-    ):
-        assert part in card, part
-    said = int(card.split(" bytes of weights), not")[0].rpartition("(")[2].replace(",", ""))
-    assert 0 < stored - said < 8192  # the header of the file
-    folder = prune_checkpoint(saved, tmp_path / "compact", plan, layout="compact")
-    card = (folder / "README.md").read_text()
-    size = sum(p.stat().st_size for p in folder.glob("*.safetensors"))
-    said = int(card.split("| bytes of weights |")[1].split("|")[1].replace(",", ""))
-    assert 0 < size - said < 8192
-    assert 'from_pretrained("path/to/this/folder", trust_remote_code=True)' in card
-    assert "`widthwise_compact.py` in this folder" in card
-
-
-def test_a_plan_of_one_width_is_written_plain_either_way(saved: Path, tmp_path: Path) -> None:
-    plan = make_plan(saved, width=20)
-    folder = prune_checkpoint(saved, tmp_path / "out", plan, layout="compact")
-    assert not (folder / "widthwise_compact.py").exists()
-    assert "widthwise_widths" not in json.loads((folder / "config.json").read_text())
-    with pytest.raises(PlanError, match="layout must be padded or compact; got 'other'"):
-        prune_checkpoint(saved, tmp_path / "none", plan, layout="other")  # type: ignore[arg-type]
-
-
-def test_the_code_of_a_compact_checkpoint_needs_nothing_of_ours(
-    saved: Path, tmp_path: Path
-) -> None:
-    folder = prune_checkpoint(saved, tmp_path / "out", ragged(saved), layout="compact")
-    code = (folder / "widthwise_compact.py").read_text()
-    imports = [line for line in code.splitlines() if "import" in line]
-    assert imports == ["import torch", "from transformers import LlamaConfig, LlamaForCausalLM"]
-    with pytest.raises(ValueError, match="trust_remote_code=True"):
-        hf.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False)
-
-
-def test_a_compact_checkpoint_is_not_made_of_what_transformers_does_not_build(
-    saved: Path, tmp_path: Path
-) -> None:
-    config = json.loads((saved / "config.json").read_text())
-    for change in ({"architectures": ["Other"]}, {"auto_map": {}}, {"model_type": "other"}):
-        (saved / "config.json").write_text(json.dumps({**config, **change}))
-        plan = ragged(saved)
-        with pytest.raises(UnsupportedModelError, match="write it padded"):
-            prune_checkpoint(saved, tmp_path / "out", plan, layout="compact")
-        assert not (tmp_path / "out").exists()
-
-
-# Who reads it
-
-
-def test_our_own_readers_refuse_a_compact_checkpoint(saved: Path, tmp_path: Path) -> None:
-    folder = prune_checkpoint(saved, tmp_path / "compact", ragged(saved), layout="compact")
-    out = ["-o", tmp_path / "out"]
-    for words in (
-        ["inspect", folder],
-        ["prune", folder, "--width", "9", *out],
-        ["plan", folder, "--width", "9"],
-        ["evaluate", folder, "--suite", "embedded:prose", *out],
-        ["measure", folder, *out],
-    ):
-        result = run(*words)
-        assert result.exit_code == 1, result.output
-        assert "take its padded form (--per-layer padded)" in result.stderr
-        assert result.stderr.splitlines()[-1].startswith(f"Error: {folder}: a compact")
-
-
-def test_a_padded_checkpoint_tells_its_widths_and_is_verified(saved: Path, tmp_path: Path) -> None:
-    model = hf.AutoModelForCausalLM.from_pretrained(saved, dtype=torch.float32)
-    done = refit(model, width=30, align=1, text=batches(), widths=WIDTHS, dtype="bfloat16")
-    assert done.plan.widths == WIDTHS
-    folder = prune_checkpoint(saved, tmp_path / "out", done.plan, refit=done)
-    found = json.loads(run("inspect", folder).stdout)
-    assert found["widths"] == list(WIDTHS)
-    assert found["intermediate_size"] == 41
-    assert found["refit"]["verified"] is True
-    assert json.loads(run("inspect", saved).stdout)["widths"] is None
-    how: Any = {"refit": done, "layout": "compact"}
-    compact = prune_checkpoint(saved, tmp_path / "compact", done.plan, **how)
-    narrow = hf.AutoModelForCausalLM.from_pretrained(compact, trust_remote_code=True)
-    assert sum(p.numel() for p in narrow.parameters()) == done.plan.parameters
-    assert 2 * done.plan.parameters == done.plan.weight_bytes
-    loaded = hf.AutoModelForCausalLM.from_pretrained(folder)
-    assert all(
-        map(torch.equal, loaded.parameters(), apply(model.bfloat16(), done.plan, done).parameters())
-    )
-    with torch.no_grad():
-        loaded.model.layers[0].mlp.down_proj.weight[3, 40] = 1.0  # of the padding
-    loaded.save_pretrained(tmp_path / "changed")
-    (tmp_path / "changed" / REFIT_FILE).write_text((folder / REFIT_FILE).read_text())
-    with Checkpoint(tmp_path / "changed") as checkpoint:
-        record = inspect_refit(checkpoint)
-    assert record is not None
-    assert "down_proj of 1 of 3 layers (0)" in record["reason"]
-
-
-def test_what_is_cut_from_a_padded_checkpoint_does_not_state_its_widths(
-    saved: Path, tmp_path: Path
-) -> None:
-    padded = prune_checkpoint(saved, tmp_path / "padded", ragged(saved))
-    out = prune_checkpoint(padded, tmp_path / "out", make_plan(padded, width=9, align=1))
-    assert "widthwise_widths" not in json.loads((out / "config.json").read_text())
-
-
-@pytest.mark.parametrize("wrong", [[17, 41], [17, 41, 54], [17, 41, 0], "17", [17, 41, 2.5]])
-def test_wrong_widths_in_a_config_are_told(wrong: Any, saved: Path) -> None:
-    config = json.loads((saved / "config.json").read_text())
-    (saved / "config.json").write_text(json.dumps({**config, "widthwise_widths": wrong}))
-    with pytest.raises(CheckpointError, match="widthwise_widths must be 3 whole numbers, 1 to 53"):
-        Checkpoint(saved)
 
 
 # The command

@@ -6,7 +6,15 @@ import pytest
 from report_records import described, make_records, record, score, sweep_records
 
 from widthwise.errors import RunError
-from widthwise.report import BESIDE_CONTROL, COLUMNS, TaskScores, filled, number, score_tables
+from widthwise.report import (
+    BESIDE_CONTROL,
+    COLUMNS,
+    TaskScores,
+    answer,
+    filled,
+    number,
+    score_tables,
+)
 from widthwise.report.table import with_error
 from widthwise.stats import Estimate, paired_difference, sequential_difference
 from widthwise.study.records import Record
@@ -60,6 +68,18 @@ def test_dense_is_beside_its_floor(dense: int) -> None:
 def test_table_says_the_verdict(dense: int, cut: int, word: str) -> None:
     records = [score(DENSE, "piqa", right(dense)), score(NARROW, "piqa", right(cut))]
     assert cell(records, 1, "verdict") == word
+
+
+def test_a_score_that_may_be_at_the_floor_or_well_above_it_has_too_few_items() -> None:
+    """Of 20 items 6 are right: 0.30 ± 0.20; the floor is 0.25."""
+    few = [float(i < 6) for i in range(20)]
+    records = [score(DENSE, "piqa", few), score(NARROW, "piqa", few)]
+    assert [cell(records, i, "verdict") for i in (0, 1)] == ["too few items"] * 2
+    said = " ".join(answer(records))
+    assert "On piqa there are too few items to tell" in said
+    many = [score(at, "piqa", right(55)) for at in (DENSE, NARROW)]  # 0.275 ± 0.06
+    assert [cell(many, i, "verdict") for i in (0, 1)] == ["at the floor"] * 2
+    assert "too few items to tell" not in " ".join(answer(many))
 
 
 def test_verdict_is_adjusted_for_the_number_of_widths() -> None:

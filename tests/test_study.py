@@ -74,7 +74,7 @@ def test_a_finished_study_does_nothing_and_says_so(
     study = Study(folder, settings_of(tiny_checkpoint), engine=refuse, on_record=told.append)
     assert study.run() == records
     assert not told
-    assert study.resumed == "pieces of work done: 10 of 10, left: 0"
+    assert study.resumed == "pieces done: 10 of 10, left: 0"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -301,7 +301,7 @@ def test_a_dry_run_tells_and_writes_nothing(tiny_checkpoint: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     assert not (tmp_path / "out").exists()
     assert "tiny, random 1.4x: piqa" in result.stdout
-    assert "pieces of work to do: 4; records to come: 17; nothing was measured" in result.stdout
+    assert "pieces to do: 4; cells to measure: 17; nothing was measured" in result.stdout
     assert "Weights in memory at once:" in result.stdout
 
 
@@ -312,15 +312,15 @@ def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: P
     words += ["--dtype", "float32", "--device", "cpu", "-o", out]
     result = cli(*words)
     assert result.exit_code == 0, result.output
-    assert "pieces of work to do: 3; starting workers (cpu, float32)" in result.stderr
+    assert "pieces to do: 3; starting workers (cpu, float32)" in result.stderr
     assert "tiny, ppm 1.4x" in result.stderr
     assert "piqa: acc_norm" in result.stdout
     assert (out / "report.html").exists()
     more = cli(*words, "--remove", "40%")
     assert more.exit_code == 0, more.output
-    assert "pieces of work done: 3 of 5, left: 2; starting workers (cpu, float32)" in more.stderr
+    assert "pieces done: 3 of 5, left: 2; starting workers (cpu, float32)" in more.stderr
     again = cli(*words, "--remove", "40%", "--dry-run")
-    assert "pieces of work done: 5 of 5, left: 0; records to come: 0" in again.stdout
+    assert "pieces done: 5 of 5, left: 0; cells to measure: 0" in again.stdout
 
 
 @pytest.mark.parametrize(

@@ -181,8 +181,9 @@ def test_other_photos_or_another_recipe_are_refused(
         replace(small, recipe=Recipe(epochs=3, batch=16)),
         replace(small, data=str(tiny_photos.save_sets(tmp_path / "others", (40, 20, 20)))),
     ):
-        with pytest.raises(RunError, match="was begun with"):
+        with pytest.raises(RunError, match=r"the search in .* was begun") as error:
             search(tmp_path / "out", changed).run()
+        assert "augmentation" not in str(error.value)  # which is the same
     more = search(tmp_path / "out", replace(small, nets=4, seeds=(0, 1))).run()
     assert len(of(more.trials, DRAWN)) == 8  # networks and seeds may be added
 
@@ -206,6 +207,11 @@ def test_bad_settings_are_refused(
         replace(settings, **changed)
 
 
+def test_too_few_networks_are_known_before_any_work(settings: SearchSettings) -> None:
+    assert replace(settings, nets=8).warning is None
+    assert "of 1 network no formula" in (replace(settings, nets=1).warning or "")
+
+
 def test_a_budget_out_of_reach_is_named(tmp_path: Path, settings: SearchSettings) -> None:
     with pytest.raises(TargetError, match="no toy of 8 to 32 px"):
         search(tmp_path / "out", replace(settings, budgets=(10.0,))).run()
@@ -226,6 +232,11 @@ def test_the_command_writes_trials_report_and_figure(
     result = run(monkeypatch, *words)
     assert result.exit_code == 0, result.output
     assert "2 of 2 networks drawn were trained, each with 1 seed" in result.stdout
+    first, *_ = result.stderr.splitlines()
+    assert first == (
+        "Warning: of 2 networks no formula is fitted: it needs at least 8; take more --nets, now "
+        "or when this search is gone on with"
+    )
     assert "no formula: the formula needs a front of at least 8 networks; got 2" in result.stdout
     assert (out / "search.svg").read_text().startswith("<?xml")
     assert (out / "search.md").read_text().startswith("# A search for small networks\n")

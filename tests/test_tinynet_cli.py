@@ -17,6 +17,7 @@ from widthwise.cli import main
 from widthwise.errors import CheckpointError, RunError
 from widthwise.stats import Estimate
 from widthwise.tinynet import FAMILIES, PUBLISHED, Net, Scale, export, load_net, solve, write_net
+from widthwise.tinynet.formula import Formula
 
 TINY = "0.145,0.1,0.1"  # 32 px, 7 blocks
 
@@ -218,7 +219,7 @@ def test_a_damaged_description_is_refused(tmp_path: Path, text: str, said: str) 
         (["formula"], 2, "exactly one of --flops, --params, --size, --latency; got none"),
         (["formula", "--flops", "1M", "--size", "1MB"], 2, "got --flops and --size"),
         (["formula", "--flops", "1M", "--device", "cpu"], 2, "--device is where --latency"),
-        (["formula", "--flops", "50X"], 1, "a budget of macs must look like 50M; got '50X'"),
+        (["formula", "--flops", "50X"], 1, "--flops must look like 50M; got '50X'"),
         (["formula", "--flops", "1k"], 1, "is out of reach of networks of efficientnet"),
         (["formula", "--flops", "1G"], 1, "must be at most 385,814,752 multiply-adds"),
         (["formula", "--latency", "5ms", "--device", "abacus"], 1, "the device 'abacus'"),
@@ -291,3 +292,29 @@ def test_a_budget_of_seconds_goes_by_the_device(monkeypatch: pytest.MonkeyPatch)
     assert result.stdout.startswith("efficientnet for 50 ms, 1000 classes")
     assert "Another moment may give another time." in result.stdout
     assert "compound" not in result.stdout
+
+
+def test_a_network_that_costs_another_share_than_was_read_at_is_confessed() -> None:
+    """2.5 M parameters: the curve has them between two shares, and the width goes on to them."""
+    result = run("formula", "--params", "2.5M")
+    asked = json.loads(run("formula", "--params", "2.5M", "--json").stdout)["proposal"]
+    assert asked["own_share"] == pytest.approx(asked["counts"]["macs"] / 385_814_752)
+    assert abs(asked["own_share"] / asked["share"] - 1) > 0.02, "the test wants one that is off"
+    (said,) = [line for line in result.stdout.splitlines() if line.startswith("The network itself")]
+    assert f"has the share {asked['own_share']:.4f}, within the fitted range" in said
+    fitted = Formula.from_published()
+    inside = True
+    for curve, name in ((fitted.resolution, "resolution"), (fitted.depth, "depth")):
+        low, high = curve(asked["own_share"]).interval()
+        assert f"{low:.3f} to {high:.3f}" in said
+        inside = inside and low <= asked["scale"][name] <= high
+    assert ("are within these 95 % intervals" in said) == inside
+
+
+def test_a_share_of_its_own_outside_the_range_is_an_extrapolation() -> None:
+    """1.9 M parameters are fewer than TinyNet-E has, the smallest behind the formula."""
+    said = run("formula", "--params", "1.9M").stdout
+    (line,) = [line for line in said.splitlines() if line.startswith("The network itself")]
+    assert "OUTSIDE, so an extrapolation, of the fitted range" in line
+    near = run("formula", "--params", "4M").stdout  # off by 1 %, no more than rounding
+    assert "The network itself" not in near

@@ -178,5 +178,6 @@ def test_budgets_are_read(kind: solve.Kind, text: str, amount: float) -> None:
     ],
 )
 def test_wrong_budgets_are_refused(kind: solve.Kind, text: str) -> None:
-    with pytest.raises(TargetError, match=f"a budget of {kind} must"):
+    words = {"macs": "multiply-adds", "seconds": "time", "bytes": "bytes of parameters"}
+    with pytest.raises(TargetError, match=f"a budget of {words.get(kind, kind)} must"):
         parse_budget(kind, text)

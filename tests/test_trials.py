@@ -15,6 +15,7 @@ from toy_trials import Doubler, job
 
 from widthwise.errors import OutputError, RunError
 from widthwise.study.engines import Here, Local
+from widthwise.study.folder import locked
 from widthwise.study.trials import (
     TRIALS,
     Quantity,
@@ -102,12 +103,37 @@ def test_it_runs_in_processes_of_this_machine(tmp_path: Path) -> None:
 def test_a_folder_of_other_settings_or_other_files_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "a", [job(1)], settings={"lr": 0.1, "nets": 3}, choosing=("nets",))
     run(tmp_path / "a", [job(1)], settings={"lr": 0.1, "nets": 4}, choosing=("nets",))
-    with pytest.raises(RunError, match=r"was begun with lr 0\.1, not 0\.2"):
+    with pytest.raises(RunError, match=r"was begun with lr 0\.1, not 0\.2; name another"):
         run(tmp_path / "a", [job(1)], settings={"lr": 0.2, "nets": 3}, choosing=("nets",))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "letter.txt").write_text("dear")
     with pytest.raises(RunError, match="holds other files"):
         run(tmp_path / "b", [job(1)])
+
+
+def test_of_settings_within_settings_only_those_that_differ_are_named(tmp_path: Path) -> None:
+    begun = {"recipe": {"epochs": 8, "batch": 32, "looks": {"area": (0.4, 1.0), "flip": True}}}
+    asked = {"recipe": {"epochs": 5, "batch": 32, "looks": {"area": (0.2, 1.0), "flip": True}}}
+    run(tmp_path, [job(1)], settings=begun, what="search")
+    with pytest.raises(RunError) as error:
+        run(tmp_path, [job(1)], settings=asked, what="search")
+    assert str(error.value) == (
+        f"the search in {tmp_path} was begun with recipe epochs 8, not 5; recipe looks area "
+        "[0.4, 1.0], not [0.2, 1.0]; name another folder with -o"
+    )
+
+
+def test_a_new_folder_goes_again_where_nothing_was_written(tmp_path: Path) -> None:
+    """What is refused, or interrupted, before a line is written leaves what was there."""
+    there = tmp_path / "there"
+    there.mkdir()
+    for folder in (tmp_path / "new" / "inner", there):
+        with pytest.raises(KeyboardInterrupt), locked(folder):
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    with locked(tmp_path / "used"):
+        (tmp_path / "used" / "kept.txt").write_text("a line")
+    assert (tmp_path / "used" / "kept.txt").exists()
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

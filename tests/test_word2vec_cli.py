@@ -74,14 +74,48 @@ def test_the_same_command_goes_on_where_it_was(folder: Path, monkeypatch: Any) -
     assert [one["score"] for one in lines(folder)] == [one["score"] for one in whole]
 
 
-def test_an_interrupted_command_says_how_to_go_on(folder: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "place",
+    [
+        "widthwise.limits.word2vec.load_corpus",
+        "widthwise.limits.word2vec.train",
+        "widthwise.cli.word2vec.save_drawing",
+    ],
+)
+def test_an_interrupted_command_says_how_to_go_on(
+    place: str, folder: Path, monkeypatch: Any
+) -> None:
     def interrupted(*arguments: Any, **keywords: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(room, "train", interrupted)
-    result = run(folder, *FAST)
+    monkeypatch.setattr(place, interrupted)
+    result = run(folder, "--width", "", "--no-limit", "--min-count", 1)
     assert result.exit_code == 1
-    assert "interrupted; the same command goes on where it was" in result.output
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: interrupted; the same command goes on where it was: runs that")
+    assert last.endswith("are kept, and the one under way up to its last checkpoint")
+
+
+def test_where_neither_answers_anything_the_difference_is_a_dash_with_its_reason(
+    folder: Path,
+) -> None:
+    words = ["--width", "", "--min-count", 1, "--sample", 1, "--epochs", 1]
+    result = run(folder, *words, "--lr", "1e-30", "--decay", 0)
+    assert result.exit_code == 0, result.output
+    assert [one["score"]["right"] for one in lines(folder)] == [0, 0, 0]
+    rows = result.stdout.splitlines()
+    assert [row.split()[5] for row in rows[1:4]] == ["-"] * 3
+    why = "no interval of its difference from the limit, as neither answers any question rightly"
+    assert rows[4:6] == [f"NTK: {why}", f"GP: {why}"]
+    assert "vocabulary of 84. 380 of 381 questions have all words in it. 1 epoch." in rows[6]
+
+
+def test_one_question_is_one(folder: Path) -> None:
+    (folder / "analogies.txt").write_text("kaa kab laa lab\n")
+    result = run(folder, "--width", "", "--no-limit", "--min-count", 1)
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 question has all words in it. 15 epochs." in result.stdout
+    assert "NTK, seed 0: 0.00 % of 1 question, not trained" in result.stderr
 
 
 def test_runs_made_otherwise_are_not_mixed_in(folder: Path) -> None:
@@ -131,7 +165,7 @@ def test_files_that_are_missing_or_something_else(folder: Path) -> None:
     (folder / "out" / "results.jsonl").write_text('{"a": 1}\n')
     strange = run(folder, *FAST)
     assert strange.exit_code == 1
-    assert "results.jsonl:1 is no run of this command" in strange.output
+    assert "results.jsonl:1 is no run of widthwise word2vec" in strange.output
     (folder / "text.gz").unlink()
     missing = run(folder, *FAST)
     assert missing.exit_code == 1

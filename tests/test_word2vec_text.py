@@ -71,7 +71,7 @@ def test_chunks_and_compression_change_nothing(
         (None, "there is no text at"),
         (b"", "has 0 words that occur 5 times or more"),
         ("one two three " * 4, "give a longer text, or a lower --min-count"),
-        ("word " * 9, "has 1 words that occur 5 times"),
+        ("word " * 9, "has 1 word that occurs 5 times or more"),
         (gzip.compress(b"a b c " * 9)[:-12], "is damaged"),
         (b"\x1f\x8bnothing", "is damaged"),
     ],
@@ -84,6 +84,11 @@ def test_a_text_that_is_none_is_refused(
         written(path, content)
     with pytest.raises(AssetError, match=message):
         load_corpus(path)
+
+
+def test_a_word_that_occurs_once_is_one_time(tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match="has 1 word that occurs 1 time or more"):
+        load_corpus(written(tmp_path / "text", "word"), min_count=1)
 
 
 def test_a_vocabulary_has_at_least_one_word(tmp_path: Path) -> None:
@@ -205,8 +210,10 @@ def test_the_answer_is_the_nearest_in_direction_but_for_the_three_words(tmp_path
         ("", "has no question"),
         (": only\n", "has no question"),
         (": pairs\na b c\n", r"q.txt:2 must have four words, .* it has 3 words"),
+        ("a\n", r"q.txt:1 must have four words, .* it has 1 word$"),
         ("a b c d e\n", "q.txt:1 must have four words"),
-        ("Oslo b c d\nOslo x b c\n", "none of the 2 questions .* 2 words are missing, such as osl"),
+        ("Oslo b c d\nOslo x b c\n", "none of the 2 questions .* lacks 2 words, such as oslo, x;"),
+        ("Oslo b c d\n", "the one question of .* has not all four .* lacks 1 word, such as oslo;"),
         (b"\xff\xfe", "is no text in UTF-8"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Folders in which something is built before it is moved, whole, to its place."""
+"""Places in which something is built before it is moved, whole, to where it belongs."""
 
 from __future__ import annotations
 
@@ -53,6 +53,37 @@ def _lock(work: Path) -> int:
 def sync(folder: Path) -> None:
     """Force a folder and all in it to disk, so that the rename after it cannot come first."""
     for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
+        _flush(path)
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file is written before it gets its name."""
+    return path.with_name(f".{path.name}.partial")
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield a place to write a file to, which takes the place of `path` when the block ends well.
+
+    Killed at any moment, `path` holds the old file or the new one. The place always has the same
+    name, so that the next writer writes over what a killed one left: one process at a time.
+
+    Raises:
+        OSError: It cannot be written; the old file is still there.
+    """
+    partial = partial_of(path)
+    try:
+        yield partial
+        _flush(partial)
+        partial.replace(path)
+        _flush(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)  # nothing is there after the rename
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
         os.fsync(descriptor)
+    finally:
         os.close(descriptor)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..assets.workspace import replaced
 from ..errors import OutputError
 
 if TYPE_CHECKING:
@@ -55,23 +54,12 @@ def save_drawing(figure: Figure, path: Path) -> None:
     Raises:
         OutputError: The place cannot be written.
     """
-    temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-        click.echo(f"figure: {path}", err=True)
+        with replaced(path) as partial:
+            figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
     except OSError as error:
         raise OutputError(f"cannot write the figure {path}: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    click.echo(f"figure: {path}", err=True)
 
 
 def _drawing(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:

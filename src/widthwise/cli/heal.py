@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..prune import check_free
+from .drawings import save_drawing
 from .options import device_option, dtype_option, seed_option
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def heal(
     """
     check_free(out, force=force)
     from ..prune.healing import HealSettings, heal
+    from ..report.healing import draw_healing
 
     settings = HealSettings(**options)
     command = shlex.join(["widthwise", *sys.argv[1:]])
@@ -110,6 +112,7 @@ def heal(
     for line in found.told:
         click.echo(f"Warning: {line}", err=True)
     click.echo(_table(found), err=True)
+    save_drawing(draw_healing(found), found.out / "widthwise_healing.png")
     click.echo(found.out)
 
 

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .drawings import check_place, drawing_options, save_drawing
+from .drawings import drawing_options, save_drawing
+from .interruption import NOTHING_KEPT, interruption
 from .options import whole_numbers
 from .parametrizations import asked_parametrization, parametrization_options, title_of
+from .run_pages import check_beside, save_beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..limits import Case, Convergence, Rate
+
+
+_UNDECIDED = (
+    "Undecided: the interval does not tell theory's slope from 0, or 0 from slopes beyond 0.15; "
+    "more --seeds or --widths make it narrower."
+)
 
 
 @click.group(short_help="Set networks beside their infinite-width limits.")
@@ -50,7 +58,8 @@ def limit() -> None:
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The first."
 )
 @click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
-@drawing_options("Draw every run, the fits and the theory.")
+@drawing_options("Draw every run, the fits and the theory; records and page go beside it.")
+@interruption(NOTHING_KEPT)
 def converge(
     widths: tuple[int, ...],
     seeds: int,
@@ -70,13 +79,15 @@ def converge(
     """
     from ..limits import converge as run
 
-    check_place(out, force)
+    check_beside(out, force)
     cases = _cases(**asked)
     found = [run(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
     if out is not None:
         from ..limits.rate_figures import draw_convergence
+        from ..study.runs.rates import convergence_line
 
         save_drawing(draw_convergence(found), out)
+        save_beside(out, [convergence_line(one, seed) for one in found])
     if as_json:
         click.echo(json.dumps([_as_json(one) for one in found], allow_nan=False))
     else:
@@ -113,8 +124,10 @@ def _as_json(found: Convergence) -> dict[str, Any]:
         "steps": task.steps,
         "distance": _rate_as_json(found.distance),
         "expected_slope": None if found.expected is None else str(found.expected),
+        "verdict": found.verdict,
         "movement": _rate_as_json(found.movement),
         "expected_movement_slope": str(found.expected_movement),
+        "movement_verdict": found.movement_verdict,
         "limit_movement": found.limit_movement,
         "limit_error": found.limit_error,
     }
@@ -132,7 +145,7 @@ def _rate_as_json(rate: Rate) -> dict[str, Any]:
 
 
 def _print(found: Sequence[Convergence]) -> None:
-    """A row a case: distances, slopes, and whether the theory's is within the interval."""
+    """A row a case: sizes, slopes, and what their intervals say of the theory's slopes."""
     from rich.console import Console
 
     from .show import WIDE, print_rows, say
@@ -142,21 +155,26 @@ def _print(found: Sequence[Convergence]) -> None:
         console.width = WIDE
     widths = found[0].distance.widths
     say(console, "Distance of outputs from the limit", style="bold")
-    header = ["case", *(f"n={width}" for width in widths), "slope [95 %]", "theory"]
+    ends = ["slope [95 %]", "theory", "verdict"]
+    header = ["case", *(f"n={width}" for width in widths), *ends]
     rows = []
     for one in found:
         sizes = [f"{size:.3g}" for size in one.distance.sizes]
-        rows.append([one.case.name, *sizes, _slope(one.distance), _theory(one)])
+        theory = "not known" if one.expected is None else str(one.expected)
+        rows.append([one.case.name, *sizes, _slope(one.distance), theory, one.verdict or "-"])
     print_rows(console, header, rows, [0] * len(header))
     say(console, "\nMovement of the last features in training", style="bold")
-    header = ["case", *(f"n={width}" for width in widths), "limit", "slope [95 %]", "theory"]
+    header = ["case", *(f"n={width}" for width in widths), "limit", *ends]
     rows = []
     for one in found:
         sizes = [f"{size:.3g}" for size in one.movement.sizes]
         limit_ = f"{one.limit_movement:.3g}"
         slope = str(one.expected_movement)
-        rows.append([one.case.name, *sizes, limit_, _slope(one.movement), slope])
+        verdict = one.movement_verdict
+        rows.append([one.case.name, *sizes, limit_, _slope(one.movement), slope, verdict])
     print_rows(console, header, rows, [0] * len(header))
+    if "undecided" in {verdict for one in found for verdict in (one.verdict, one.movement_verdict)}:
+        say(console, _UNDECIDED)
     for one in found:
         if one.limit_error > 0.1 * one.distance.sizes[-1]:
             say(
@@ -170,11 +188,3 @@ def _slope(rate: Rate) -> str:
     low, high = rate.slope.interval()
     value, low, high = (round(x, 2) + 0.0 for x in (rate.slope.value, low, high))  # no -0.00
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _theory(found: Convergence) -> str:
-    """The expected slope, and whether the interval holds it."""
-    if found.expected is None:
-        return "not known"
-    held = "within" if found.distance.agrees_with(float(found.expected)) else "outside"
-    return f"{found.expected}, {held}"

@@ -12,23 +12,17 @@ from typing import TYPE_CHECKING
 import click
 
 from .drawings import save_drawing
-from .options import names
+from .interruption import RUNS_KEPT, interruption
+from .options import asked_networks, networks_options, out_option
 from .run_lines import check_same, make_folder
+from .run_pages import save_page
 
 if TYPE_CHECKING:
     from ..limits.maml import Omniglot, Recipe, Result, Settings
-    from .maml_records import Key
+    from ..study.runs.maml import Key
 
 _DICTIONARY = ("gp", "ntk")  # whose steps get slower
 _KERNELS = ("linear", *_DICTIONARY)
-
-
-def _widths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """`2,8,32` as numbers, each once; "" is none."""
-    parts = names(value)
-    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
-    return tuple(sorted({int(part) for part in parts}))
 
 
 @click.command(short_help="Meta-train networks and their limit on Omniglot.")
@@ -39,18 +33,7 @@ def _widths(context: click.Context, parameter: click.Parameter, value: str) -> t
     metavar="FILE",
     help="Omniglot at 28x28: .npz with the images X and the classes train, val and test.",
 )
-@click.option(
-    "--widths",
-    callback=_widths,
-    default="2,8,32,128,512,2048,8192",
-    show_default=True,
-    metavar="LIST",
-    help="Of finite networks; '' for none.",
-)
-@click.option("--limit/--no-limit", default=True, show_default=True, help="Infinite width, too.")
-@click.option(
-    "--kernels/--no-kernels", default=True, show_default=True, help="Linear, ReLU GP and NTK, too."
-)
+@networks_options("--widths", "2,8,32,128,512,2048,8192", "Linear, ReLU GP and NTK")
 @click.option(
     "--steps",
     type=click.IntRange(1, 10_000_000),
@@ -69,14 +52,11 @@ def _widths(context: click.Context, parameter: click.Parameter, value: str) -> t
     "--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Runs of each."
 )
 @click.option("--lr", type=float, help="Learning rate of all; by default the paper's of each.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("widthwise-maml"),
-    show_default=True,
-    help="Folder for results.jsonl and maml.png; what is there is not run again.",
+@out_option(
+    "widthwise-maml",
+    "Folder for results.jsonl, maml.png and report.html; what is there is not run again.",
 )
+@interruption(RUNS_KEPT)
 def maml(
     data: Path,
     widths: tuple[int, ...],
@@ -98,10 +78,7 @@ def maml(
     from ..limits.maml import load_omniglot
     from ..limits.maml.figures import draw_runs
 
-    asked: list[tuple[str, int | None]] = [("finite", width) for width in widths]
-    asked += [("limit", None)] * limit + [(kernel, None) for kernel in _KERNELS if kernels]
-    if not asked:
-        raise click.UsageError("nothing to train: give --widths, --limit or --kernels")
+    asked = asked_networks("--widths", widths, limit, _KERNELS if kernels else ())
     jobs = [
         _job(network, width, seed, lr, kernel_steps if network in _DICTIONARY else steps)
         for seed in range(seeds)
@@ -113,6 +90,7 @@ def maml(
     found = _run(images, jobs, out / "results.jsonl", digest)
     save_drawing(draw_runs(found), out / "maml.png")
     _print(found)
+    save_page(out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +132,7 @@ def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> lis
     """All runs, those that the file holds from there; the others are added to it as they end."""
     from rich.console import Console
 
-    from .maml_records import append, load, settings_of
+    from ..study.runs.maml import append, load, settings_of
     from .show import TimeLeft, progress
 
     known, kept = load(path), {}
@@ -184,19 +162,15 @@ def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> lis
 def _train(images: Omniglot, job: _Job, on_step: Callable[[int], None]) -> Result:
     from ..limits.maml import meta_train
 
-    try:
-        return meta_train(
-            images,
-            job.network,
-            job.width,
-            seed=job.seed,
-            settings=job.settings,
-            recipe=job.recipe,
-            on_step=on_step,
-        )
-    except KeyboardInterrupt:
-        text = "interrupted; the same command goes on where it was"
-        raise click.ClickException(text) from None
+    return meta_train(
+        images,
+        job.network,
+        job.width,
+        seed=job.seed,
+        settings=job.settings,
+        recipe=job.recipe,
+        on_step=on_step,
+    )
 
 
 def _said(result: Result) -> str:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..prune import Checkpoint, locate
-from .drawings import check_place, drawing_options, save_drawing
+from .drawings import drawing_options, save_drawing
+from .interruption import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
 from .options import whole_numbers
+from .run_pages import check_beside, save_beside
 
 if TYPE_CHECKING:
     from ..limits.transfer import Coordinates, Parametrization
@@ -63,7 +65,8 @@ mup.add_command(transfer)
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The first."
 )
 @click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
-@drawing_options("Draw the slope of every layer, and every run.")
+@drawing_options("Draw every layer's slope, and every run; records and page go beside it.")
+@interruption(NOTHING_KEPT)
 def check(
     kind: Any,
     widths: tuple[int, ...],
@@ -80,13 +83,13 @@ def check(
 
     Fits how far the output of every layer moves as a power of the width. A layer passes where the
     interval of its slope is within 0.15 of 0, fails where all of it is beyond, and is undecided
-    otherwise: more --seeds make intervals narrower.
+    otherwise: more --seeds or --widths make intervals narrower.
 
     Example: widthwise mup check --parametrization sp -o standard.png
     """
     from ..limits.transfer import coordinate_check, glu_config, glu_start
 
-    check_place(out, force)
+    check_beside(out, force)
     for width in widths:
         glu_config(width)  # all widths before any work
     found = coordinate_check(
@@ -98,9 +101,11 @@ def check(
     )
     if out is not None:
         from ..limits.transfer.figures import draw_coordinates
+        from ..study.runs.rates import coordinates_line
 
         title = f"{'muP' if kind == 'mup' else 'Standard'}, GLU transformer{', tied' * tied}"
         save_drawing(draw_coordinates(found, title), out)
+        save_beside(out, [coordinates_line(found, title, lr=lr, seed=seed)])
     if as_json:
         asked = {"parametrization": kind, "tied": tied, "lr": lr}
         click.echo(json.dumps({**asked, **_coordinates_as_json(found)}, allow_nan=False))
@@ -146,7 +151,9 @@ def _print_coordinates(found: Coordinates) -> None:
         sizes = [f"{size:.3g}" for size in rate.sizes]
         rows.append([layer, *sizes, f"{slope} [{low}, {high}]", found.verdict(place)])
     print_rows(console, header, rows, [0] * len(header))
-    say(console, f"{found.whole}; all intervals together hold with 95 %")
+    hint = "; more --seeds or --widths make intervals narrower"
+    undecided = hint if found.whole == "undecided" else ""
+    say(console, f"{found.whole}{undecided}; all intervals together hold with 95 %")
 
 
 @mup.command("after-prune", short_help="Say the learning rates for healing a pruned model.")
@@ -174,7 +181,9 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
 
 def _print_factors(found: Parametrization) -> None:
-    click.echo(found)
+    from ..limits.transfer.listing import listing
+
+    click.echo(listing(found.weights, found.multipliers, found.attention, is_trained=True))
     adam, sgd = (
         sum(factor != 1 for factor in factors)
         for factors in zip(*((one.adam, one.sgd) for one in found.weights), strict=True)

@@ -13,8 +13,10 @@ import click
 
 from .. import __version__
 from .drawings import save_drawing
+from .interruption import RUNS_KEPT, interruption
 from .options import names, out_option, whole_numbers
-from .run_lines import append_line, check_same, make_folder, read_lines
+from .run_lines import check_same, make_folder
+from .run_pages import save_page
 
 if TYPE_CHECKING:
     from ..limits.transfer import Curve, Kind, Rows, Shift, Trained, Training
@@ -88,8 +90,9 @@ def _rate(text: str, whole: str) -> float:
 )
 @out_option(
     "widthwise-transfer",
-    "Folder for results.jsonl and transfer.png; what is there is not run again.",
+    "Folder for results.jsonl, transfer.png and report.html; what is there is not run again.",
 )
+@interruption(RUNS_KEPT)
 def transfer(
     text: Path,
     widths: tuple[int, ...],
@@ -140,17 +143,7 @@ def transfer(
     shifts = shifts_of(found)
     save_drawing(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
     _print(shifts, found)
-
-
-def recorded(folder: Path) -> list[Trained]:
-    """The runs that a folder of this command holds.
-
-    Raises:
-        RunError: Its file cannot be read, or holds something else.
-    """
-    from ..limits.transfer import Trained
-
-    return [run for run, _ in read_lines(folder / _FILE, lambda line: Trained(**line))]
+    save_page(out)
 
 
 def _tokenizer(model: str) -> Any:
@@ -170,13 +163,15 @@ def _run(text: Rows, training: Training, jobs: Sequence[_Job], path: Path) -> li
     """All runs, those that the file holds from there; the others are added to it as they end."""
     from rich.console import Console
 
-    from ..limits.transfer import Trained
+    from ..limits.transfer import train_glu
+    from ..study.runs import transfer as runs_of
+    from ..study.runs.lines import append_line
     from .show import TimeLeft, progress
 
     settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
     settings["widthwise"] = __version__
     known: dict[_Job, Trained] = {}
-    for run, its in read_lines(path, lambda line: Trained(**line)):
+    for run, its in runs_of.load(path):
         job = (run.kind, run.width, run.lr, run.seed)
         known[job] = run
         if job in jobs:
@@ -192,21 +187,11 @@ def _run(text: Rows, training: Training, jobs: Sequence[_Job], path: Path) -> li
                 share = (done + job[1] ** 2 * step / training.steps) / total
                 bar.update(task, completed=share, description=_named(job), left=left(share))
 
-            run = known[job] = _train(text, job, training, tell)
+            run = known[job] = train_glu(text, *job, training, on_step=tell)
             append_line(path, {**asdict(run), "settings": settings})
             console.print(f"{_named(job)}: {_said(run)}", highlight=False, markup=False)
             done += job[1] ** 2
     return [known[job] for job in jobs]
-
-
-def _train(text: Rows, job: _Job, training: Training, on_step: Any) -> Trained:
-    from ..limits.transfer import train_glu
-
-    try:
-        return train_glu(text, *job, training, on_step=on_step)
-    except KeyboardInterrupt:
-        text_ = "interrupted; the same command goes on where it was"
-        raise click.ClickException(text_) from None
 
 
 def _named(job: _Job) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..arch import Target
 from ..prune import CRITERIA, MOMENT_CRITERIA, Plan, make_plan
+from .layers import told_by_layers
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Command = Callable[..., Any]
 _TARGETS = ("to", "remove", "width", "params", "size")
@@ -100,6 +104,59 @@ def whole_numbers(
     return tuple(int(part) for part in parts)
 
 
+def networks_options(flag: str, default: str, kernels: str) -> Callable[[Command], Command]:
+    """Widths of finite networks, `--limit` and `--kernels`; `asked_networks` joins them.
+
+    Args:
+        flag: Of the widths.
+        default: Of the widths.
+        kernels: What kernels there are.
+    """
+
+    def add(command: Command) -> Command:
+        widths = click.option(
+            flag,
+            "widths",
+            callback=_ascending,
+            default=default,
+            show_default=True,
+            metavar="LIST",
+            help="Of finite networks; '' for none.",
+        )
+        limit = click.option(
+            "--limit/--no-limit", default=True, show_default=True, help="Infinite width, too."
+        )
+        of_kernels = click.option(
+            "--kernels/--no-kernels", default=True, show_default=True, help=f"{kernels}, too."
+        )
+        return widths(limit(of_kernels(command)))
+
+    return add
+
+
+def _ascending(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """`2,8,32` as numbers, each once; "" is none."""
+    parts = names(value)
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def asked_networks(
+    flag: str, widths: Sequence[int], limit: bool, kernels: Sequence[str]
+) -> list[tuple[str, int | None]]:
+    """Kind and width of every network that `networks_options` ask for.
+
+    Raises:
+        click.UsageError: None is asked for.
+    """
+    asked: list[tuple[str, int | None]] = [("finite", width) for width in widths]
+    asked += [("limit", None)] * limit + [(kernel, None) for kernel in kernels]
+    if not asked:
+        raise click.UsageError(f"nothing to train: give {flag}, --limit or --kernels")
+    return asked
+
+
 def asked_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:
     """All widths, each one read as what it was given as: `--to 40%` is none."""
     return (
@@ -162,9 +219,14 @@ def planning_options_given() -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in given]
 
 
-def planned(model: str, options: dict[str, Any]) -> Plan:
-    """The plan that the options of `plan_options` describe."""
-    return make_plan(model, calibration=options["calibration"], **plan_request(options))
+def planned(model: str, options: dict[str, Any], console: Console) -> Plan:
+    """The plan that the options of `plan_options` describe; how far it is goes to the console."""
+    request, text = plan_request(options), options["calibration"]
+    if options["criterion"] not in MOMENT_CRITERIA:  # weights alone are read
+        with console.status("choosing neurons"):
+            return make_plan(model, calibration=text, **request)
+    with told_by_layers(console, model, "choosing neurons") as tell:
+        return make_plan(model, calibration=text, progress=tell, **request)
 
 
 def plan_request(options: dict[str, Any]) -> dict[str, Any]:

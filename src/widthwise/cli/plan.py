@@ -29,7 +29,9 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
     """
     if out is not None and out.exists() and not force:
         raise OutputError(f"{out} already exists; pass --force to replace it")
-    result = planned(model, options)
+    from rich.console import Console
+
+    result = planned(model, options, Console(stderr=True))
     if out is not None:
         result.save(out)
     click.echo(result.to_json() if as_json else result)

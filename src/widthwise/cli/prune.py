@@ -30,6 +30,7 @@ from ..prune import (
 )
 from ..prune.calibrating import opened
 from ..prune.checkpoint.refitted import REFIT_FILE
+from .layers import told_by_layers
 from .options import plan_options, plan_request, planned, planning_options_given
 
 if TYPE_CHECKING:
@@ -98,20 +99,20 @@ def prune(
     stored_dtype(options["dtype"])
     check_free(out, force=force)
     from rich.console import Console
-    from rich.progress import Progress
+
+    from .show import progress
 
     console = Console(stderr=True)
     done = _refitted(model, options, one_pass, layout, under, console) if refitting else None
     if done:
         plan = done.plan
     else:
-        with console.status("choosing neurons"):
-            plan = Plan.load(plan_file) if plan_file else planned(model, options)
+        plan = Plan.load(plan_file) if plan_file else planned(model, options, console)
     _tell(plan, done, layout)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("writing", total=plan.parent_bytes)
+    with progress(console) as bar:
+        task = bar.add_task("writing", total=plan.parent_bytes, left="")
         folder = prune_checkpoint(
             model,
             out,
@@ -149,24 +150,34 @@ def _refitted(
     quiet()
     request, text, widths = plan_request(options), options["calibration"], None
     if layout:
-        with console.status("measuring layers"):
-            found = _allocated(model, request, text, layout, under)
+        found = _allocated(model, request, text, layout, under, console)
         click.echo(found, err=True)
         widths = found.widths
-    with console.status("calibrating"):
-        return refit(model, text=text, sequential=not one_pass, widths=widths, **request)
+    with told_by_layers(console, model, "refitting") as tell:
+        return refit(
+            model, text=text, sequential=not one_pass, widths=widths, progress=tell, **request
+        )
 
 
 def _allocated(
-    model: str, request: dict[str, Any], text: str | None, layout: str, under: str
+    model: str,
+    request: dict[str, Any],
+    text: str | None,
+    layout: str,
+    under: str,
+    console: Console,
 ) -> Allocation:
     """Widths by layers; what a compact checkpoint cannot be made of is refused before."""
     path, name = locate(model)
     with Checkpoint(path, name) as checkpoint:
         if layout == "compact":
             check_compact(checkpoint)
-    costs = _nanoseconds(path, request) if under == "latency" else None
-    return per_layer(model, text=text, costs=costs, **request)
+    costs = None
+    if under == "latency":
+        with console.status("timing GLU blocks"):
+            costs = _nanoseconds(path, request)
+    with told_by_layers(console, model, "measuring layers") as tell:
+        return per_layer(model, text=text, costs=costs, progress=tell, **request)
 
 
 def _nanoseconds(path: Path, request: dict[str, Any]) -> dict[int, int]:

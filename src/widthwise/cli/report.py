@@ -16,7 +16,7 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path | None
 
 
 @click.command(
-    short_help="Draw the page of STUDIES, side by side if there are several.",
+    short_help="Draw the page of STUDIES, or of what another command ran.",
     epilog="Example: widthwise report widthwise-evaluate healed -o before-and-after.html",
 )
 @click.argument("studies", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -26,7 +26,7 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path | None
     callback=_page,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The page. Default: report.html in the study's folder; widthwise-report.html for several.",
+    help="The page. Default: report.html in the folder; widthwise-report.html for several.",
 )
 def report(studies: tuple[Path, ...], out: Path | None) -> None:
     """Draw one HTML page of STUDIES: answer, figures, sortable tables, how it was measured.
@@ -34,14 +34,26 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     A STUDY is a folder that evaluate, measure, study or demo wrote, finished or not, or a file of
     records. The page needs no other file and no network. Of several studies, differences are
     shown where the same items were asked.
+
+    What maml, word2vec, mup transfer, tinynet search, mup check and limit converge wrote has such a
+    page too, each folder or file of records one of its own.
     """
     from ..errors import RunError
     from ..report import write_report
+    from ..report.runs import runs_in, write_run_report
     from ..study import read_study
 
+    places = tuple(dict.fromkeys(studies))
     found, failed = [], []
-    for path in dict.fromkeys(studies):
+    for path in places:
         try:
+            runs = runs_in(path)
+            if runs is not None and len(places) == 1:
+                page = out or _default(places)
+                write_run_report(runs, page)
+                return click.echo(f"report: {page}")
+            if runs is not None:
+                raise RunError(_alone(path, runs.command))
             found.append(read_study(path))
         except RunError as error:
             failed.append(error)
@@ -54,6 +66,12 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     click.echo(f"report: {out}")
     if failed:
         sys.exit(1)
+
+
+def _alone(path: Path, command: str) -> str:
+    return (
+        f"{path} holds runs of widthwise {command}, which have a page of their own: name it alone"
+    )
 
 
 def _default(studies: tuple[Path, ...]) -> Path:

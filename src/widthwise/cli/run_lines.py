@@ -1,56 +1,18 @@
-"""Runs as lines of a JSON-lines file, so that a command goes on where it was."""
+"""Commands whose runs are lines of a file: the folder is theirs, and its runs are like theirs."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from ..errors import OutputError, RunError
-from ..study.lines import append_lines, read_whole_lines
-
-Run = TypeVar("Run")
-
-
-def append_line(path: Path, run: Mapping[str, Any]) -> None:
-    """Add a run and force it to disk; a line that an interruption cut off goes first.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    append_lines(path, [json.dumps(run, allow_nan=False)])
-
-
-def read_lines(
-    path: Path, run_of: Callable[[dict[str, Any]], Run]
-) -> list[tuple[Run, dict[str, Any]]]:
-    """Whole runs of a file with their settings; an absent file holds none.
-
-    Args:
-        path: The file.
-        run_of: Makes a run of what a line holds beside its `settings`; may fail as Python does
-            where something else stands there.
-
-    Raises:
-        RunError: The file cannot be read, or a whole line is no run.
-    """
-    runs = []
-    for number, line in enumerate(read_whole_lines(path), 1):
-        try:
-            found = json.loads(line)
-            settings = dict(found.pop("settings"))
-            runs.append((run_of(found), settings))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise RunError(
-                f"{path}:{number} is no run of this command ({error}); move the file away"
-            ) from error
-    return runs
 
 
 def check_same(path: Path, run: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

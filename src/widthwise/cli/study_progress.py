@@ -75,7 +75,7 @@ class _Display:
         assert self.study is not None
         done = self.study.share(self._shares)
         left, total = self._left(done), len(self.study.pieces)
-        counted = f"pieces of work: {total - len(self.study.missing)} of {total}"
+        counted = f"pieces: {total - len(self.study.missing)} of {total}"
         self._bars.update(self._whole, completed=done, description=counted, left=left)
         if not self._console.is_terminal and time.monotonic() - self._told > _QUIET_SEC:
             self._told = time.monotonic()
@@ -134,7 +134,7 @@ def print_study(records: list[Record]) -> None:
 
 
 def print_plan(study: Study) -> None:
-    """All pieces of work that are left, with the least time that this device allows."""
+    """All pieces that are left, with the least time that this device allows."""
     from rich.console import Console
 
     from ..measure import measure_ceilings
@@ -148,9 +148,11 @@ def print_plan(study: Study) -> None:
         for piece in pieces
     ]
     if rows:
-        print_rows(console, ("piece of work", "records", "at least"), rows, [0, 0, 0])
+        print_rows(console, ("piece", "cells", "at least"), rows, [0, 0, 0])
     cells = sum(len(piece.cells) for piece in pieces)
-    say(console, f"\n{study.resumed}; records to come: {cells:,}; nothing was measured or written.")
+    say(
+        console, f"\n{study.resumed}; cells to measure: {cells:,}; nothing was measured or written."
+    )
     if not pieces:
         return
     least = sum(piece.amount.least_sec(ceilings) for piece in pieces)

@@ -190,7 +190,7 @@ def _budget(texts: dict[str, str | None], device: str | None) -> Budget:
     ((name, text),) = given
     if device is not None and name != "latency":
         raise click.UsageError("--device is where --latency is measured.")
-    return parse_budget(_BUDGETS[name], text)
+    return parse_budget(_BUDGETS[name], text, what=f"--{name}")
 
 
 def _place(device: str | None) -> str:
@@ -263,16 +263,17 @@ def _sureness(fitted: Formula, found: Proposal, family: Family) -> list[str]:
     low, high = found.resolution.interval()
     pixels = [f"{max(0.0, r) * family.base_resolution:.0f}" for r in (low, high)]
     least, most = fitted.range
-    inside = "within" if found.is_inside else "OUTSIDE, so an extrapolation, of"
     said = [
         f"The formula is {fitted.source}.",
         f"Resolution {found.resolution.value:.3f}, 95 % interval {max(0.0, low):.3f} to {high:.3f} "
         f"({pixels[0]} to {pixels[1]} px); depth {found.depth.value:.3f}, "
         "95 % interval {:.3f} to {:.3f}.".format(*found.depth.interval()),
         "These intervals are as wide as needed for released models predicted from the other four.",
-        f"Read at the share {found.share:.4f} of the base's multiply-adds, {inside} the fitted "
-        f"range {least:.4f} to {most:.4f}.",
+        f"Read at the share {found.share:.4f} of the base's multiply-adds, "
+        f"{_beside_range(fitted, found.share)} the fitted range {least:.4f} to {most:.4f}.",
     ]
+    if found.budget.kind != "macs" and abs(found.own_share / found.share - 1) > _TOLD_MISS:
+        said.append(_off_the_curve(fitted, found))
     if abs(found.miss) > _TOLD_MISS:
         said.append(
             f"It costs {100 * abs(found.miss):.1f} % {'more' if found.miss > 0 else 'less'} than "
@@ -283,6 +284,34 @@ def _sureness(fitted: Formula, found: Proposal, family: Family) -> list[str]:
             f"It was fitted to efficientnet; nothing shows that it holds for {family.name}."
         )
     return said
+
+
+def _beside_range(fitted: Formula, share: float) -> str:
+    least, most = fitted.range
+    return "within" if least <= share <= most else "OUTSIDE, so an extrapolation, of"
+
+
+def _off_the_curve(fitted: Formula, found: Proposal) -> str:
+    """What the formula says at the network's own share, where that is not the one it was read at.
+
+    The width is solved for the budget, whatever multiply-adds come of it.
+    """
+    share, scale = found.own_share, found.scale
+    clauses, are_within = [], True
+    for name, curve, own in (
+        ("resolution", fitted.resolution, scale.resolution),
+        ("depth", fitted.depth, scale.depth),
+    ):
+        predicted = curve(share)
+        low, high = predicted.interval()
+        are_within = are_within and low <= own <= high
+        clauses.append(f"{name} {predicted.value:.3f}, {max(0.0, low):.3f} to {high:.3f}")
+    place = _beside_range(fitted, share)
+    return (
+        f"The network itself has the share {share:.4f}, {place} the fitted range. There the "
+        f"formula has {' and '.join(clauses)}: those of the network are "
+        f"{'' if are_within else 'not '}within these 95 % intervals."
+    )
 
 
 def _notes(found: Proposal, others: tuple[Alternative, ...]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import names, out_option, seed_option
+from .run_pages import save_page
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,8 +121,8 @@ def search(out: Path, **options: Any) -> None:
 
     Resolution and depth are drawn, the width is solved for the budget. Networks are chosen on the
     validation photos and reported on the test photos. Every training is a line of trials.jsonl, a
-    failed one with its reason; the same command goes on where it was. Writes search.md and
-    search.svg.
+    failed one with its reason; the same command goes on where it was. Writes search.md,
+    search.svg and report.html.
     """
     from rich.console import Console
 
@@ -129,6 +130,8 @@ def search(out: Path, **options: Any) -> None:
 
     engine = _engine(options)
     settings = _settings(options)
+    if settings.warning:
+        click.echo(f"Warning: {settings.warning}", err=True)
     searched = _run(Console(stderr=True), out, settings, engine)
     found = tiny_findings(
         searched.trials, classes=len(searched.photos.classes), is_chance=settings.is_chance
@@ -146,7 +149,9 @@ def _settings(options: dict[str, Any]) -> SearchSettings:
     return SearchSettings(
         data=str(options["data"]),
         family=options["family"],
-        budgets=tuple(parse_budget("macs", text).amount for text in options["budgets"]),
+        budgets=tuple(
+            parse_budget("macs", text, what="--budgets").amount for text in options["budgets"]
+        ),
         nets=options["nets"],
         seeds=options["seeds"],
         space=Space(pixels=options["pixels"], depth=options["depth"]),
@@ -256,4 +261,5 @@ def _write(out: Path, found: TinyFindings, searched: Searched) -> None:
     save_drawing(draw_search(found), out / "search.svg")
     for sentence in (*sentences_of(found), *searched.notes):
         click.echo(sentence)
-    click.echo(f"report: {text}, {out / 'search.svg'}")
+    click.echo(f"text: {text}")
+    save_page(out)

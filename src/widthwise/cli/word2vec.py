@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .drawings import save_drawing
-from .options import names
+from .interruption import interruption
+from .options import asked_networks, networks_options, out_option
 from .run_lines import check_same, make_folder
+from .run_pages import save_page
 
 if TYPE_CHECKING:
     from ..limits.word2vec import Corpus, Job, Questions, Result, Settings
-    from .word2vec_records import Key
+    from ..study.runs.word2vec import Key
 
 _CUDA_BATCH = 512  # centres of a step where nothing is asked for
-
-
-def _widths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """`64,256,1024` as numbers, each once; "" is none."""
-    parts = names(value)
-    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
-    return tuple(sorted({int(part) for part in parts}))
+_KERNELS = ("ntk", "gp")
+_KEPT = (
+    "interrupted; the same command goes on where it was: runs that have ended are kept, and the "
+    "one under way up to its last checkpoint"
+)
 
 
 @click.command(short_help="Train word2vec at several widths and in the limit.")
@@ -36,17 +35,7 @@ def _widths(context: click.Context, parameter: click.Parameter, value: str) -> t
     metavar="FILE",
     help="Questions of four words a line, such as word2vec's questions-words.txt.",
 )
-@click.option(
-    "--width",
-    "widths",
-    callback=_widths,
-    default="64,256,1024",
-    show_default=True,
-    metavar="LIST",
-    help="Of finite networks; '' for none.",
-)
-@click.option("--limit/--no-limit", default=True, show_default=True, help="Infinite width, too.")
-@click.option("--kernels/--no-kernels", default=True, show_default=True, help="NTK and GP, too.")
+@networks_options("--width", "64,256,1024", "NTK and GP")
 @click.option("--vocabulary", default=5000, show_default=True, help="Most words, by frequency.")
 @click.option("--min-count", default=5, show_default=True, help="Rarer words are left out.")
 @click.option("--window", default=8, show_default=True, help="Most distance of a context.")
@@ -65,15 +54,12 @@ def _widths(context: click.Context, parameter: click.Parameter, value: str) -> t
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--seed", default=0, show_default=True, help="Of starts and samples.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("widthwise-word2vec"),
-    show_default=True,
-    help="Folder for results.jsonl, word2vec.png and a .safetensors file a network; what is there "
-    "is not run again.",
+@out_option(
+    "widthwise-word2vec",
+    "Folder for results.jsonl, word2vec.png, report.html and a .safetensors file a network; what "
+    "is there is not run again.",
 )
+@interruption(_KEPT)
 def word2vec(
     text: Path,
     analogies: Path,
@@ -101,10 +87,7 @@ def word2vec(
     if options["batch"] is None:
         options["batch"] = _CUDA_BATCH if device == "cuda" else 1
     settings = Settings(**options)
-    asked: list[tuple[str, int | None]] = [("finite", width) for width in widths]
-    asked += [("limit", None)] * limit + [(kernel, None) for kernel in ("ntk", "gp") if kernels]
-    if not asked:
-        raise click.UsageError("nothing to train: give --width, --limit or --kernels")
+    asked = asked_networks("--width", widths, limit, _KERNELS if kernels else ())
     jobs = [
         Job(network=network, width=width, seed=seed, settings=settings, device=device)
         for network, width in asked
@@ -116,6 +99,7 @@ def word2vec(
     found = _run(corpus, questions, jobs, out)
     save_drawing(draw_runs(found), out / "word2vec.png")
     _print(found, corpus, settings)
+    save_page(out)
 
 
 def _check_fit(jobs: Sequence[Job], vocabulary: int) -> None:
@@ -132,8 +116,8 @@ def _run(corpus: Corpus, questions: Questions, jobs: Sequence[Job], out: Path) -
 
     from .. import __version__
     from ..limits.word2vec import facts_of
+    from ..study.runs.word2vec import append, load
     from .show import TimeLeft, progress
-    from .word2vec_records import append, load
 
     path = out / "results.jsonl"
     known = load(path)
@@ -191,18 +175,17 @@ def _train(corpus: Corpus, questions: Questions, job: Job, out: Path, tell: Any)
     from ..limits.word2vec import train
 
     place = out / f"{_name(job).replace(', ', '-').replace(' ', '-')}.safetensors"
-    try:
-        return train(corpus, questions, job, checkpoint=place, on_block=tell)
-    except KeyboardInterrupt:
-        text = "interrupted; the same command goes on where it was"
-        raise click.ClickException(text) from None
+    return train(corpus, questions, job, checkpoint=place, on_block=tell)
 
 
 def _said(result: Result) -> str:
     """A run in a few words."""
+    from ..limits.wording import counted
+
     if result.score is None:
         return f"missing: {result.reason}"
-    score = f"{100 * result.score.accuracy:.2f} % of {result.score.asked:,} questions"
+    asked = counted(result.score.asked, "question")
+    score = f"{100 * result.score.accuracy:.2f} % of {asked}"
     if result.words_per_sec is None:
         return f"{score}, not trained"
     return f"{score}, {result.words_per_sec:,.0f} words/s, {result.training_sec:.0f} s"
@@ -213,6 +196,7 @@ def _print(results: Sequence[Result], corpus: Corpus, settings: Settings) -> Non
     from rich.console import Console
 
     from ..limits.word2vec.summary import summary
+    from ..limits.wording import counted
     from .show import WIDE, print_rows, say
 
     console = Console(highlight=False)
@@ -232,17 +216,19 @@ def _print(results: Sequence[Result], corpus: Corpus, settings: Settings) -> Non
             cells[2] = f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
         speed = "-" if run.words_per_sec is None else f"{run.words_per_sec:,.0f}"
         rows.append([row.label, *cells, speed])
-        if run.reason is not None:
-            notes.append(f"{row.label}: {run.reason}")
+        reasons = (run.reason, row.reason)
+        notes += [f"{row.label}: {reason}" for reason in reasons if reason is not None]
     print_rows(console, header, rows, [0] * len(header))
     scores = [run.score for run in results if run.score is not None]
     asked = ""
     if scores:
-        asked = f"{scores[0].asked:,} of {scores[0].of:,} questions have all words in it. "
+        have = "has" if scores[0].asked == 1 else "have"
+        of = counted(scores[0].of, "question")
+        asked = f"{scores[0].asked:,} of {of} {have} all words in it. "
     share = f"{len(corpus.ids):,} of {corpus.raw:,} words of the text are in the vocabulary of "
     for note in (
         *notes,
-        f"{share}{len(corpus.words):,}. {asked}{settings.epochs} epochs.",
+        f"{share}{len(corpus.words):,}. {asked}{counted(settings.epochs, 'epoch')}.",
         "Intervals take questions as independent; those of a section share words, so that they "
         "are too narrow.",
     ):

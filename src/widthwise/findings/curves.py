@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..study.records import Record
 from .columns import Column, column_of, tasks_of
 from .grid import Grid, Network, estimate_of
-from .judge import CONFIDENCE, Judged, Judgements, beats_its_floor, is_worse
+from .judge import CONFIDENCE, Judged, Judgements, beats_its_floor, floor_word, is_worse
 from .knee import knee_of
 from .losses import SHARE_LOSS, Lost, allowed_loss, lost_of, unseen
 from .shapes import Curve, Point, Smallest, Trend
@@ -38,7 +38,8 @@ def trend_of(dense: Record | None, judged: Sequence[Judged], lost: Sequence[Lost
     1. `cannot tell`: there is no dense score, no network can be put beside it, or there are too
        few items for any difference to be shown.
     2. `at the floor`: dense is not shown above its floor, and no narrower network is shown to be
-       both above the floor and better than dense: there was nothing to lose.
+       both above the floor and better than dense: there was nothing to lose. Where dense has too
+       few items to tell (`judge.floor_word`), that is `cannot tell`.
     3. `holds`: at every width the whole interval of the loss is within the allowed loss, in both
        directions. (Every width must pass, so each may be tested at the full level.)
     4. `falls`: at some width worse than dense, by the interval of the difference and Holm's p over
@@ -50,7 +51,7 @@ def trend_of(dense: Record | None, judged: Sequence[Judged], lost: Sequence[Lost
         return "cannot tell"
     rises = any(j.word == "improves" for j in judged)
     if dense.floor is not None and not beats_its_floor(dense) and not rises:
-        return "at the floor"
+        return "cannot tell" if floor_word(dense) == "too few items" else "at the floor"
     if lost and all(one is not None and one.high <= 1 and one.low >= -1 for one in lost):
         return "holds"
     falls = any(is_worse(j, bool(dense.higher_is_better)) for j in judged)

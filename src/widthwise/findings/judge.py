@@ -22,6 +22,7 @@ from ..study.records import Record
 from .grid import Grid, Network, estimate_of, is_perplexity
 
 CONFIDENCE = 0.95
+_FEW = 0.2  # of the way from the floor to a perfect score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +181,26 @@ def beats_its_floor(record: Record | None) -> bool:
         higher_is_better=bool(record.higher_is_better),
         confidence=CONFIDENCE,
     )
+
+
+def floor_word(record: Record) -> str:
+    """`beats the floor`, `at the floor`, or `too few items`, of a score with a floor.
+
+    The last where the interval holds the floor and reaches more than a fifth of the way to a
+    perfect score too: such a score may be a trivial answerer's or a good one.
+    """
+    score = estimate_of(record)
+    if beats_its_floor(record):
+        return "beats the floor"
+    if score is None or record.floor is None:
+        return "too few items"
+    low, high = score.interval(CONFIDENCE)
+    if record.higher_is_better:
+        is_share = record.unit == "accuracy"  # of others it is not known what is perfect
+        few = is_share and high - record.floor > _FEW * (1 - record.floor)
+    else:
+        few = record.floor - low > _FEW * record.floor
+    return "too few items" if few else "at the floor"
 
 
 def is_worse(judged: Judged, higher_is_better: bool) -> bool:

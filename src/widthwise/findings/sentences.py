@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from .chance import Widths
 from .fronts import MEAN
 from .grid import Grid
-from .judge import beats_its_floor
+from .judge import beats_its_floor, floor_word
 from .shapes import Curve, Front
 from .tables import loss_text, of_draws, ratio
 from .words import joined
@@ -43,9 +43,17 @@ def of_dense(grid: Grid) -> str:
         names = f": {joined(known, most=13)}" if known else ""
         count = f"{len(known)} of {len(floored)} tasks"
         said.append(f"Dense {grid.model} beats the floor on {count}{names}.")
-    if unknown:
+    few = [q for q in unknown if floor_word(floored[q]) == "too few items"]
+    if len(unknown) > len(few):
+        at_floor = [q for q in unknown if q not in few]
         others = "the others" if known else "them"
+        others = joined(at_floor, most=13) if few else others
         said.append(f"On {others} it is not shown to be, so a cut has nothing to take there.")
+    if few:
+        said.append(
+            f"On {joined(few, most=13)} there are too few items to tell: intervals reach from the "
+            "floor to well above it."
+        )
     if bare:
         said.append(f"{joined(bare)} {'have' if len(bare) > 1 else 'has'} no floor.")
     return " ".join(said)

@@ -15,7 +15,7 @@ from .classify import classify, sizes_of
 from .limit import limit_from
 from .mlp import train
 from .named import mup, ntp
-from .rates import Rate, check_widths, fit_rate
+from .rates import Agreement, Rate, check_widths, fit_rate
 from .task import Task, Trajectory, toy
 
 _HALF = Fraction(1, 2)
@@ -62,6 +62,16 @@ class Convergence:
     expected_movement: Fraction
     limit_movement: float
     limit_error: float
+
+    @property
+    def verdict(self) -> Agreement | None:
+        """Of the slope of `distance` beside theory's; None where that is not known."""
+        return None if self.expected is None else self.distance.beside(float(self.expected))
+
+    @property
+    def movement_verdict(self) -> Agreement:
+        """Of the slope of `movement` beside theory's."""
+        return self.movement.beside(float(self.expected_movement))
 
 
 def standard_cases() -> tuple[Case, ...]:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .axes import dress, mark_widths
 from .converge import Convergence
-from .figures import INK, MUTED, RULE
+from .figures import INK, MUTED
 from .rates import Rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = (
+LOOKS = (
     ("#0072b2", "o"),
     ("#d55e00", "s"),
     ("#00916a", "^"),
@@ -40,8 +41,8 @@ def draw_convergence(found: Sequence[Convergence]) -> Figure:
     _panel(left, [(one.case.name, one.distance) for one in found])
     _panel(right, [(one.case.name, one.movement) for one in found])
     _theory(left, found)
-    left.set_title("distance of outputs from the limit", loc="left", color=INK, size=10.5, pad=8)
-    right.set_title("movement of the last features", loc="left", color=INK, size=10.5, pad=8)
+    dress(left, "distance of outputs from the limit", "width n (log scale)")
+    dress(right, "movement of the last features", "width n (log scale)")
     seeds = sorted({one.distance.runs.shape[1] for one in found})
     title = "Finite networks beside their infinite-width limits"
     figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
@@ -57,7 +58,7 @@ def _panel(axes: Axes, rates: Sequence[tuple[str, Rate]]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for place, (name, rate) in enumerate(rates):
-        color, marker = _LOOKS[place % len(_LOOKS)]
+        color, marker = LOOKS[place % len(LOOKS)]
         shift = 1.03 ** (
             place - (len(rates) - 1) / 2
         )  # so that runs of two cases can be told apart
@@ -72,11 +73,9 @@ def _panel(axes: Axes, rates: Sequence[tuple[str, Rate]]) -> None:
             x, rate.sizes, marker, color=color, ms=6, mew=0, zorder=4, label=f"{name}: {slope}"
         )
     widths = sorted({width for _, rate in rates for width in rate.widths})
-    axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks(widths, [f"{width:,}" for width in widths])
+    mark_widths(axes, widths)
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.minorticks_off()
     low, high = axes.get_ylim()
     high *= 1.25 * max(1.0, _SPAN / (high / low)) ** 0.5  # so that what is level looks level
     low /= (max(high / low, _SPAN)) ** (0.15 + 0.05 * len(rates))  # room for what the marks mean
@@ -88,13 +87,6 @@ def _panel(axes: Axes, rates: Sequence[tuple[str, Rate]]) -> None:
         loc="lower left", frameon=False, fontsize=9, labelcolor=INK, title="slope", title_fontsize=9
     )
     axes.get_legend()._legend_box.align = "left"  # type: ignore[union-attr]
-    axes.set_xlabel("width n (log scale)", color=MUTED)
-    axes.tick_params(colors=MUTED, length=0)
-    axes.grid(axis="y", color=RULE, lw=0.8)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(RULE)
 
 
 def _said(number: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..arch import Target
 from ..errors import PlanError, TargetError
-from .calibrating import Calibration, Source
+from .calibrating import Calibration, Source, Visit
 from .calibration import norms_of_text
 from .checkpoint import (
     Checkpoint,
@@ -45,6 +45,7 @@ def make_plan(
     calibration: Source | Calibration = None,
     tokens: int = TOKENS,
     activation_norms: Mapping[int, Tensor] | None = None,
+    progress: Visit | None = None,
 ) -> Plan:
     """Choose the neurons that every GLU block keeps. Reads weights, changes nothing.
 
@@ -68,6 +69,8 @@ def make_plan(
         tokens: Most tokens to take of the text, for `activation` and `obs`.
         activation_norms: Instead of `calibration`, not for `obs`: the result of
             `activation_norms`.
+        progress: Called with each layer that is done, of `activation` and `obs` on text, whose
+            layers take long; of nothing else.
 
     Raises:
         TargetError, PlanError, CheckpointError, UnsupportedModelError: as their messages say.
@@ -81,7 +84,7 @@ def make_plan(
         stored_dtype=stored_dtype(dtype),
     )
     if criterion in MOMENT_CRITERIA and activation_norms is None:
-        return plan_by_moments(model, selection, calibration, tokens)
+        return plan_by_moments(model, selection, calibration, tokens, progress)
     if calibration is not None and not isinstance(calibration, str | Path):
         raise PlanError(f"criterion {criterion} takes no calibration but a text file")
     if not isinstance(model, str | Path):

@@ -208,32 +208,44 @@ def _dense_moments(
 
 
 def plan_by_moments(
-    model: str | Path | nn.Module, selection: Selection, source: Calibration | Source, tokens: int
+    model: str | Path | nn.Module,
+    selection: Selection,
+    source: Calibration | Source,
+    tokens: int,
+    progress: Visit | None = None,
 ) -> Plan:
     """The plan alone, of any criterion, by the moments of the dense model.
 
     Args:
         source: A calibration, or text to run the model on, the moments of one layer at a time.
+        progress: Called with each layer that is done.
 
     Raises: as `refits`.
     """
     if isinstance(source, Calibration):
         with weights_of(model) as weights:
             check_calibration(source, weights)
-            return _planned(weights, selection, source.layers.__getitem__)
+            return _planned(weights, selection, source.layers.__getitem__, progress)
     with opened(model) as (module, weights):
         _width(weights, selection)
         with Walk(module, as_text(source, tokens, None, module)) as walk:
-            return _planned(weights, selection, partial(walk.moments, advance=True))
+            return _planned(weights, selection, partial(walk.moments, advance=True), progress)
 
 
-def _planned(weights: Weights, selection: Selection, halves: Callable[[int], Halves]) -> Plan:
+def _planned(
+    weights: Weights,
+    selection: Selection,
+    halves: Callable[[int], Halves],
+    progress: Visit | None,
+) -> Plan:
     width, keep = _width(weights, selection), []
     for layer in range(weights.architecture.layers):
         moment = halves(layer).fit.mean(weights.architecture.block(layer))
         weight = down_rows(weights, layer).T.to(moment)
         order = neuron_order(weights, layer, selection, moment, weight)
         keep.append(tuple(sorted(order[: width.width].tolist())))
+        if progress:
+            progress(layer)
     return plan_of(weights, width, selection, tuple(keep), fingerprint(weights))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
 from ..findings.grid import Grid, Network
-from ..findings.judge import beats_its_floor
+from ..findings.judge import floor_word
 from ..study.network import is_control
 from ..study.records import Record
 from ..study.stored import Stored, read_study
@@ -174,6 +174,7 @@ def _cell(one: Series, network: Network, quantity: str) -> str:
         return "" if record is None else "missing"
     found = one.judged.get((network, quantity))
     word = str(found.word) if found else ""
-    if network.criterion is None and record.floor is not None and not beats_its_floor(record):
-        word = "at the floor"
+    is_dense = network.criterion is None and record.floor is not None
+    if is_dense or word == "at the floor":
+        word = floor_word(record)
     return MARKS.get(word, "") + number(record.value, record.unit)

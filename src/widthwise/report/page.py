@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..assets.workspace import replaced
 from ..errors import OutputError
 from ..findings.grid import arrange
 from ..study.records import Record
@@ -38,7 +37,7 @@ def write_page(
         OutputError: The file cannot be written.
     """
     grid = arrange(records)
-    _write(path, _rendered(content_of([make_series(records, grid.model, settings)], title)))
+    write_whole(path, _rendered(content_of([make_series(records, grid.model, settings)], title)))
 
 
 def write_report(studies: Sequence[Stored], path: Path) -> None:
@@ -54,7 +53,7 @@ def write_report(studies: Sequence[Stored], path: Path) -> None:
         OutputError: The file cannot be written.
     """
     series = series_of(studies)
-    _write(path, _rendered(content_of(series, _title(studies))))
+    write_whole(path, _rendered(content_of(series, _title(studies))))
 
 
 def data_link(records: Sequence[Record]) -> str:
@@ -81,6 +80,12 @@ def _title(studies: Sequence[Stored]) -> str:
 
 
 def _rendered(content: Mapping[str, Any]) -> str:
+    records = [record for one in content["series"] for record in one.records]
+    return rendered("page.html", csv=data_link(records), n_records=len(records), **content)
+
+
+def rendered(template: str, **content: Any) -> str:
+    """A page of the house: the template filled in, with style and script in it."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -91,25 +96,17 @@ def _rendered(content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     own = {name: (_HERE / f"page.{name}").read_text(encoding="utf8") for name in ("css", "js")}
-    records = [record for one in content["series"] for record in one.records]
-    page = environment.get_template("page.html")
-    return page.render(**content, **own, csv=data_link(records), n_records=len(records))
+    return environment.get_template(template).render(**content, **own)
 
 
-def _write(path: Path, text: str) -> None:
-    temporary: Path | None = None
+def write_whole(path: Path, text: str) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        with replaced(path) as partial:
+            partial.write_text(text, encoding="utf8")
     except OSError as error:
         raise OutputError(f"cannot write the report {path}: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from ..findings.grid import Grid, Network, estimate_of, network_of
-from ..findings.judge import CONFIDENCE, beats_its_floor
+from ..findings.judge import CONFIDENCE, floor_word
 from ..findings.shapes import Front
 from ..stats import Estimate
 from ..study.records import Record
@@ -247,9 +247,9 @@ def _score_text(series: Series, network: Network, record: Record) -> tuple[str, 
         return f"missing: {record.reason}", ""
     found = series.judged.get((network, record.quantity))
     if found is not None:
-        word = str(found.word)
+        word = floor_word(record) if found.word == "at the floor" else str(found.word)
     elif record.criterion is None and record.floor is not None:
-        word = "beats the floor" if beats_its_floor(record) else "at the floor"
+        word = floor_word(record)
     else:
         word = ""
     text = number(score.value, record.unit)

@@ -50,23 +50,24 @@ def setting_rows(records: Sequence[Record], settings: Mapping[str, Any]) -> list
 
     A setting that the run left open (None) is what the records say it became.
     """
-    rows = {name: _plain(value) for name, value in settings.items() if value is not None}
+    rows = {name: plain(value) for name, value in settings.items() if value is not None}
     found: dict[str, dict[str, list[str]]] = {}
     for record in records:
         for name, value in record.settings.items():
             if name in _IN_SCORES or (is_cost(record) and name in _IN_COSTS):
                 continue
-            places = found.setdefault(name, {}).setdefault(_plain(value), [])
+            places = found.setdefault(name, {}).setdefault(plain(value), [])
             if record.quantity not in places:
                 places.append(record.quantity)
     for name, values in found.items():
-        rows.setdefault(name, _listed(values))
+        rows.setdefault(name, listed(values))
     for name in settings:
         rows.setdefault(name, "not set")
     return [(name.replace("_", " "), value) for name, value in rows.items()]
 
 
-def _listed(values: Mapping[str, Sequence[str]]) -> str:
+def listed(values: Mapping[str, Sequence[str]]) -> str:
+    """The values of a setting, each with the places where it is that one, if there are several."""
     if len(values) == 1:
         return next(iter(values))
     if len(values) > _FEW:
@@ -82,11 +83,12 @@ def _few(places: Sequence[str]) -> str:
     return ", ".join(places[:_PLACES]) + more
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A setting in words."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
+        return ", ".join(f"{name} {plain(part)}" for name, part in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(part) for part in value)
+        return ", ".join(plain(part) for part in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "not set" if value is None else str(value)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..findings.grid import Grid, Network, arrange, estimate_of, is_perplexity
-from ..findings.judge import Judged, Judgements, beats_its_floor, beside_control, beside_dense
+from ..findings.judge import Judged, Judgements, beside_control, beside_dense, floor_word
 from ..stats import Difference
 from ..study.network import CONTROL
 from ..study.records import Record
@@ -131,6 +131,8 @@ def _row(
         word = judged.word
         if word == "no change shown" and not judged.could_tell:
             word = "too few items"
+        if word == "at the floor":
+            word = floor_word(record)
         difference = "not paired"
         if judged.difference is not None and judged.p_value is not None:
             difference = difference_text(judged.difference, record.unit)
@@ -138,7 +140,7 @@ def _row(
     elif network.criterion is None:
         word = "no floor"
         if record.floor is not None:
-            word = "beats the floor" if beats_its_floor(record) else "at the floor"
+            word = floor_word(record)
     corrected = record.settings.get("chance_corrected")
     return (
         network.label,

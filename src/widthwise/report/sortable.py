@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..findings.grid import Grid, Network
+from ..findings.judge import floor_word
 from ..study.records import Record
 from .beside import Beside
 from .panels import csv_link
@@ -97,6 +98,8 @@ def beside_table(found: Sequence[Beside]) -> SortTable | None:
         word = "degrades" if one.is_worse else str(one.judged.word)
         if word == "no change shown" and not one.judged.could_tell:
             word = "too few items"
+        if word == "at the floor":
+            word = floor_word(one.own)
         unit = one.own.unit
         cells = (
             *(Cell(text=text) for text in (one.quantity, one.second, one.first, one.place)),

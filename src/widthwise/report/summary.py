@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..findings.grid import Grid, Network, arrange
-from ..findings.judge import Judgements, beats_its_floor, beside_control, beside_dense
+from ..findings.judge import (
+    Judgements,
+    beats_its_floor,
+    beside_control,
+    beside_dense,
+    floor_word,
+)
 from ..study.network import CONTROL
 from ..study.records import Record
 from .cost_figures import cost_ratios
@@ -109,17 +115,28 @@ def _of_dense(grid: Grid) -> str:
     ]
     if not known and not at_floor:
         return f"No score of dense {grid.model} has a floor to stand on, so no loss can be judged."
+    few = [q for q in at_floor if (r := dense[q]) and floor_word(r) == "too few items"]
     if not known:
         return (
             f"Dense {grid.model} is not shown above the floor on {_join(at_floor)}, so no loss "
-            "can be shown." + _without_floor(bare)
+            "can be shown." + _too_few(few) + _without_floor(bare)
         )
     said = f"Dense {grid.model} beats the floor on {_join(known)}"
+    at_floor = [q for q in at_floor if q not in few]
     if at_floor:
         many = len(at_floor) > 1
         said += f"; on {_join(at_floor)} it does not, so {'these' if many else 'this'} cannot show"
         said += " what a cut costs"
-    return said + "." + _without_floor(bare)
+    return said + "." + _too_few(few) + _without_floor(bare)
+
+
+def _too_few(quantities: Sequence[str]) -> str:
+    if not quantities:
+        return ""
+    return (
+        f" On {_join(quantities)} there are too few items to tell: intervals reach from the floor "
+        "to well above it."
+    )
 
 
 def _without_floor(quantities: Sequence[str]) -> str:

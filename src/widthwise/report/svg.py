@@ -90,10 +90,13 @@ def as_file(svg: str, legend: Sequence[tuple[str, str, str]]) -> str:
         f'<tspan fill="{color}" dx="{8 * bool(i)}">{glyph}</tspan> <tspan>{escape(name)}</tspan>'
         for i, (glyph, color, name) in enumerate(legend)
     )
-    line = f'<text x="0" y="{HEIGHT + 10}" font-size="9.5" fill="{INK}">{words}</text></svg>'
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert found is not None  # `to_svg` keeps it
+    width, height = map(float, found.groups())
+    line = f'<text x="0" y="{height + 10:g}" font-size="9.5" fill="{INK}">{words}</text></svg>'
     svg = svg.replace("</svg>", line if legend else "</svg>")
-    box = f'viewBox="0 0 {WIDTH} {HEIGHT + (16 if legend else 0)}"'
-    svg = re.sub(r'viewBox="[^"]+"', box, svg, count=1)
+    box = f'viewBox="0 0 {width:g} {height + (16 if legend else 0):g}"'
+    svg = svg.replace(found[0], box, 1)
     for color, variable in _COLOURS.items():
         svg = svg.replace(variable, color)
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..findings.tiny import TinyFindings
+from ..limits.axes import dress
 from ..study.frontier import Net
 from ..study.photo_trials import TEST
 from ..tinynet import family_named
 from ..tinynet.scale import BASE
-from .styles import INK, MUTED, RULE
+from .styles import INK, MUTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,9 +39,10 @@ def draw_search(found: TinyFindings) -> Figure:
     for row, name in enumerate(_MULTIPLIERS):
         axes = figure.add_subplot(grid[row, 1])
         _multiplier(axes, found, name)
-        _dress(axes, _MULTIPLIERS[name], "")
+        dress(axes, _MULTIPLIERS[name], "")
+        axes.tick_params(labelsize=8.5)
     axes.set_xlabel("multiply-adds [million]", color=MUTED)
-    _dress(left, "accuracy on the test set", "multiply-adds [million, log scale]")
+    dress(left, "accuracy on the test set", "multiply-adds [million, log scale]")
     left.set_ylabel("accuracy [%]", color=MUTED)
     title = f"{len(found.drawn)} networks drawn, "
     title += "no formula" if found.formula is None else f"a formula fitted to {len(found.behind)}"
@@ -110,15 +112,3 @@ def _multiplier(axes: Axes, found: TinyFindings, name: str) -> None:
 
 def _million(net: Net) -> float:
     return float(net.network["macs"]) / 1e6
-
-
-def _dress(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, loc="left", color=INK, size=10.5, pad=6)
-    if below:
-        axes.set_xlabel(below, color=MUTED)
-    axes.tick_params(colors=MUTED, length=0, labelsize=8.5)
-    axes.grid(axis="y", color=RULE, lw=0.8)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(RULE)

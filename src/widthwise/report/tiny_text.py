@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from ..findings.tiny import TinyFindings
 from ..findings.tiny.beside import Beside
@@ -11,6 +12,7 @@ from ..stats import RankCorrelation, RankLead
 from ..study.frontier import Net
 from ..study.photo_trials import TEST, VALIDATION
 
+Table: TypeAlias = tuple[list[str], list[list[str]]]  # header and rows
 _CLAIM = "Resolution and depth matter more than width (arXiv 2010.14819)"
 
 
@@ -27,21 +29,33 @@ def search_text(found: TinyFindings, notes: Sequence[str] = ()) -> str:
         *(f"- {note}" for note in notes),
         "\n## Multipliers\n\nSpearman's correlation with accuracy on the test set, with 95 % "
         "intervals.\n",
-        _multipliers(found),
+        _table(*multiplier_table(found)),
         "\n## Zero-cost proxies\n\nThe same, of numbers of the untrained network; `parameters` is "
         "the control.\n",
-        _proxies(found),
+        _table(*proxy_table(found)),
         "\n## The formula beside others, at the same budgets\n",
-        _besides(found),
+        _table(*beside_table(found)),
         "\n## Networks\n\nAccuracies in per cent, means over seeds; `*`: on the front, which the "
         "validation set chose.\n",
-        _networks(found),
+        _table(*network_table(found)),
     ]
     return "\n".join(parts) + "\n"
 
 
 def sentences_of(found: TinyFindings) -> tuple[str, ...]:
     """The findings in words, no more than their intervals carry."""
+    return (
+        *trained_sentences(found),
+        *judged_sentences(found),
+        *(
+            f"Failed: {trial.experiment}, seed {trial.seed}: {trial.reason}"
+            for trial in found.failed
+        ),
+    )
+
+
+def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
+    """What was trained, and how accurate it is."""
     trained = [net for net in found.drawn if net.is_trained]
     plural = "s" * (found.seeds != 1)
     said = [
@@ -56,11 +70,15 @@ def sentences_of(found: TinyFindings) -> tuple[str, ...]:
             f"the most frequent class alone gets {_percent(found.floor)} %, and {beaten} networks "
             "get more."
         )
-    said.append(f"{_CLAIM}: {claim_of(found.multipliers)}.")
-    said += [f"The formula beside {one.other}: {_said(one)}." for one in found.besides]
-    for trial in found.failed:
-        said.append(f"Failed: {trial.experiment}, seed {trial.seed}: {trial.reason}")
     return tuple(said)
+
+
+def judged_sentences(found: TinyFindings) -> tuple[str, ...]:
+    """What was asked of the search: the paper's claim, and the formula beside others."""
+    return (
+        f"{_CLAIM}: {claim_of(found.multipliers)}.",
+        *(f"The formula beside {one.other}: {_said(one)}." for one in found.besides),
+    )
 
 
 def _said(one: Beside) -> str:
@@ -72,21 +90,24 @@ def _said(one: Beside) -> str:
     return f"{one.verdict}, {points} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
 
 
-def _multipliers(found: TinyFindings) -> str:
+def multiplier_table(found: TinyFindings) -> Table:
+    """How r, d and w go with accuracy."""
     rows = [
         [m.name, _rho(m.marginal), _rho(m.at_cost), _lead(m.over_width)] for m in found.multipliers
     ]
-    return _table(["multiplier", "as it is", "at the same cost", "more than width's"], rows)
+    return ["multiplier", "as it is", "at the same cost", "more than width's"], rows
 
 
-def _proxies(found: TinyFindings) -> str:
+def proxy_table(found: TinyFindings) -> Table:
+    """How numbers of untrained networks do."""
     rows = [
         [f.proxy, _rho(f.marginal), _rho(f.at_cost), _lead(f.over_control)] for f in found.foretold
     ]
-    return _table(["proxy", "as it is", "at the same cost", "more than parameters'"], rows)
+    return ["proxy", "as it is", "at the same cost", "more than parameters'"], rows
 
 
-def _besides(found: TinyFindings) -> str:
+def beside_table(found: TinyFindings) -> Table:
+    """The formula beside others."""
     rows = [
         [
             one.other,
@@ -96,10 +117,11 @@ def _besides(found: TinyFindings) -> str:
         ]
         for one in found.besides
     ]
-    return _table(["beside", "difference in accuracy [95 %]", "budgets", "of"], rows)
+    return ["beside", "difference in accuracy [95 %]", "budgets", "of"], rows
 
 
-def _networks(found: TinyFindings) -> str:
+def network_table(found: TinyFindings) -> Table:
+    """Every network with its accuracies."""
     front = {id(net) for net in found.front}
     kinds = (("drawn", found.drawn), ("formula", found.formula_nets))
     rows = []
@@ -107,7 +129,7 @@ def _networks(found: TinyFindings) -> str:
         for net in nets:
             rows.append([kind + " *" * (id(net) in front), *_network(net)])
     header = ["", "multiply-adds", "parameters", "px", "r", "d", "w", "validation", "test"]
-    return _table(header, rows)
+    return header, rows
 
 
 def _network(net: Net) -> list[str]:
@@ -133,9 +155,8 @@ def _lead(one: RankLead | None) -> str:
     return f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of Markdown; a word where there are no rows."""
-    rows = list(rows)
     if not rows:
         return "Nothing: too few networks were trained."
     lines = [header, ["---"] * len(header), *rows]

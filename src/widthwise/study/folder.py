@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,14 @@ _OPEN = ("dtype", "device")  # settings that a user may leave to this machine
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, what: str = "study") -> Iterator[None]:
     """Make the folder, and hold it for this process alone.
+
+    A folder that was new goes again if nothing is written into it.
+
+    Args:
+        folder: Of the study.
+        what: The study is called, in errors.
 
     Raises:
         OutputError: It cannot be written, or another process is running a study in it.
@@ -28,7 +34,8 @@ def locked(folder: Path) -> Iterator[None]:
     if folder.is_dir() and not any((folder / name).exists() for name in (SETTINGS, RECORDS)):
         foreign = sorted(p.name for p in folder.iterdir() if p.name != ".lock")
         if foreign:
-            raise RunError(f"{folder} holds other files ({foreign[0]}) and no study; name another")
+            raise RunError(f"{folder} holds other files ({foreign[0]}) and no {what}; name another")
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
@@ -38,9 +45,20 @@ def locked(folder: Path) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise OutputError(f"another process is running a study in {folder}") from error
+        raise OutputError(f"another process is running a {what} in {folder}") from error
     finally:
+        if new and {path.name for path in folder.iterdir()} == {".lock"}:
+            _remove(new)
         os.close(lock)
+
+
+def _remove(places: Collection[Path]) -> None:
+    """Folders with nothing but the lock in them, the inner ones first."""
+    inner, *_ = places
+    with suppress(OSError):  # what another process has put there meanwhile stays
+        (inner / ".lock").unlink()
+        for place in places:
+            place.rmdir()
 
 
 def agreed_settings(
@@ -49,13 +67,14 @@ def agreed_settings(
     *,
     choosing: Collection[str] = (),
     later: Collection[str] = (),
+    what: str = "study",
 ) -> dict[str, Any]:
     """The settings that the folder's study was begun with; writes them where it is new.
 
     A dtype or device that `settings` holds as None was left open by the user: the folder's own is
     taken. None of anything else is a setting too (no limit), and must be the folder's. Those of
     `choosing` only choose cells, and may differ; those of `later` may be absent, now or when the
-    folder was begun.
+    folder was begun. `what` the study is called, in errors.
 
     Raises:
         RunError: The folder's study has other settings, or its settings cannot be read.
@@ -72,21 +91,31 @@ def agreed_settings(
             if not isinstance(merged.get(key), str | None):
                 raise TypeError(key)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        what = f"not the settings of a study ({type(error).__name__}); remove it to go on"
-        raise RunError(f"{path}: {what}") from error
+        said = f"not the settings of a {what} ({type(error).__name__}); remove it to go on"
+        raise RunError(f"{path}: {said}") from error
     if strange := merged.keys() - begun.keys() - {*choosing, *later}:
-        what = f"was begun without {', '.join(sorted(strange))}, so by another command"
-        raise RunError(f"the study in {folder} {what}; name another folder with -o")
-    for key, value in merged.items():
-        if key in choosing or (key in later and key not in begun):
-            continue
-        asked = json.loads(json.dumps(value))
-        if asked != begun[key]:
-            raise RunError(
-                f"the study in {folder} was begun with {key} {begun[key]!r}, not {asked!r}; "
-                "name another folder with -o"
-            )
+        said = f"was begun without {', '.join(sorted(strange))}, so by another command"
+        raise RunError(f"the {what} in {folder} {said}; name another folder with -o")
+    compared = [key for key in merged if key not in choosing and (key in begun or key not in later)]
+    asked = json.loads(json.dumps({key: merged[key] for key in compared}))
+    if others := _others({key: begun[key] for key in compared}, asked):
+        raise RunError(
+            f"the {what} in {folder} was begun with {'; '.join(others)}; name another folder "
+            "with -o"
+        )
     return merged
+
+
+def _others(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """What differs, by its name, with both values; of mappings of the same names, within them."""
+    found = []
+    for key in dict.fromkeys((*asked, *begun)):
+        old, new = begun.get(key), asked.get(key)
+        if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
+            found += [f"{key} {other}" for other in _others(old, new)]
+        elif old != new:
+            found.append(f"{key} {old!r}, not {new!r}")
+    return found
 
 
 def settings_in(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import RunError, TargetError, WidthwiseError
 from ..tinynet import Budget, Scale, family_named
-from ..tinynet.formula import Formula
+from ..tinynet.formula import FEWEST, Formula
 from ..tinynet.images import PhotoSets, load_photo_sets
 from ..tinynet.inverse import shrink
 from ..tinynet.proxies import PROXIES
@@ -84,6 +84,16 @@ class SearchSettings:
     def is_chance(self) -> bool:
         """Whether the networks drawn are drawn by chance alone."""
         return self.sampler == "random" and self.sieve is None
+
+    @property
+    def warning(self) -> str | None:
+        """What is known before any work not to come of it; None where nothing is."""
+        if self.nets >= FEWEST:
+            return None
+        return (
+            f"of {self.nets} network{'s' * (self.nets > 1)} no formula is fitted: it needs at "
+            f"least {FEWEST}; take more --nets, now or when this search is gone on with"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,6 +304,7 @@ class Search:
             make=partial(PhotoTrainer, data, side, self.photos.digest, settings.draw_seed),
             settings=told,
             choosing=CHOOSING,
+            what="search",
             engine=self._engine,
             on_trial=self._on_trial,
             on_event=self._on_event,

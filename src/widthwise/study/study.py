@@ -123,8 +123,8 @@ class Study:
         """What an earlier run has measured, in words."""
         total, missing = len(self.pieces), len(self.missing)
         if missing == total:
-            return f"pieces of work to do: {total}"
-        return f"pieces of work done: {total - missing} of {total}, left: {missing}"
+            return f"pieces to do: {total}"
+        return f"pieces done: {total - missing} of {total}, left: {missing}"
 
     @property
     def missing(self) -> list[Piece]:

@@ -301,6 +301,7 @@ def run_trials(
     make: MakeTrain,
     settings: Mapping[str, Any] | None = None,
     choosing: Collection[str] = (),
+    what: str = "study",
     engine: Callable[[MakeWorker], Engine] | None = None,
     on_trial: Callable[[Trial], None] = lambda _: None,
     on_event: Callable[[Event], None] = lambda _: None,
@@ -316,6 +317,7 @@ def run_trials(
         make: Makes what does a trial.
         settings: Those that the folder is begun with, and that each further call must share.
         choosing: Names of settings that only choose trials, and may differ.
+        what: All of it is called, in errors.
         engine: Makes the engine; None for one worker on this machine's first device.
         on_trial: Called with each trial that this call adds.
         on_event: Called with each event of the engine, after its trial is stored.
@@ -328,9 +330,9 @@ def run_trials(
         OutputError: It cannot be written, or is in use.
     """
     folder, wanted = Path(folder), {job.key: job for job in jobs}
-    with locked(folder):
+    with locked(folder, what=what):
         asked = {"widthwise": __version__, "trials": True, **(settings or {})}
-        write_settings(folder, agreed_settings(folder, asked, choosing=choosing))
+        write_settings(folder, agreed_settings(folder, asked, choosing=choosing, what=what))
         known = {trial.key: trial for trial in load_trials(folder)}
         missing = [job for key, job in wanted.items() if key not in known or known[key].again]
 

@@ -25,6 +25,7 @@ _WORDS = {
     "bytes": "bytes of parameters",
     "seconds": "ms",
 }
+_NAMES = {**_WORDS, "seconds": "time"}
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ class Budget:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.amount) and self.amount > 0):
-            raise TargetError(f"a budget of {self.kind} must be above 0; got {self.amount}")
+            raise TargetError(f"a budget of {_NAMES[self.kind]} must be above 0; got {self.amount}")
 
     def __str__(self) -> str:
         return amount_text(self.kind, self.amount)
 
 
-def parse_budget(kind: Kind, text: str) -> Budget:
-    """A budget as people write it.
+def parse_budget(kind: Kind, text: str, *, what: str | None = None) -> Budget:
+    """A budget as people write it; `what` it is called in errors.
 
     >>> parse_budget("macs", "50M"), parse_budget("seconds", "5ms").amount
     (Budget(kind='macs', amount=50000000.0), 0.005)
@@ -65,7 +66,10 @@ def parse_budget(kind: Kind, text: str) -> Budget:
     match = re.fullmatch(pattern, text.strip().lower()) if len(text) <= 32 else None
     unit = None if match is None else _UNITS[kind].get(match[2])
     if match is None or unit is None:
-        raise TargetError(f"a budget of {kind} must look like {_EXAMPLES[kind]}; got {text[:40]!r}")
+        raise TargetError(
+            f"{what or f'a budget of {_NAMES[kind]}'} must look like {_EXAMPLES[kind]}; "
+            f"got {text[:40]!r}"
+        )
     return Budget(kind, float(match[1]) * unit)
 
 

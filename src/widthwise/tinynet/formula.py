@@ -61,6 +61,8 @@ class Proposal:
         budget: What it was to cost.
         cost: What it costs, in the budget's unit.
         share: c at which the curves were read.
+        own_share: Its own multiply-adds over those of the base. Of a budget of another kind this
+            may be another c: parameters hardly change where resolution does.
         resolution: r as predicted.
         depth: d as predicted.
         scale: Its multipliers.
@@ -73,6 +75,7 @@ class Proposal:
     budget: Budget
     cost: float
     share: float
+    own_share: float
     resolution: Predicted
     depth: Predicted
     scale: Scale
@@ -219,15 +222,17 @@ class Formula:
                 device=device,
             )
         low, high = self.range
+        counts = family.counts(scale, classes=classes)
         return Proposal(
             family=family.name,
             budget=budget,
             cost=cost(scale),
             share=share,
+            own_share=counts.macs / family.counts(BASE, classes=classes).macs,
             resolution=self.resolution(share),
             depth=self.depth(share),
             scale=scale,
-            counts=family.counts(scale, classes=classes),
+            counts=counts,
             pixels=family.resolution(scale),
             is_inside=low <= share <= high,
         )

@@ -1,7 +1,7 @@
 """Large matrix products, all of them by SciPy's BLAS.
 
 NumPy brings a BLAS of its own, whose threads stay awake for a while after each product. Where both
-are called in turn, their threads push each other off the cores, and a step takes five times as long.
+are called in turn, their threads push each other off the cores, and a step takes five times longer.
 Small products, which one thread takes, may be NumPy's.
 """
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
+from ..wording import counted
 
 Images: TypeAlias = NDArray[np.uint8]
 
@@ -95,14 +96,17 @@ def _fault(arrays: dict[str, NDArray[np.generic]]) -> str:
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
             return f"{name} is {indices.dtype} of shape {indices.shape}"
         if len(indices) < WAYS:
-            return f"{name} has {len(indices)} classes and a task takes {WAYS}"
+            number = f"{len(indices)} class{'es' * (len(indices) != 1)}"
+            return f"{name} has {number} and a task takes {WAYS}"
         if indices.min() < 0 or indices.max() >= len(images):
             return f"{name} names a class that X does not have"
     every = np.concatenate([arrays[name] for name in _SETS])
     if len(np.unique(every)) < len(every):
         return "a class stands twice in train, val and test"
     blank = int((images[every] == 0).all(axis=(2, 3)).sum())
-    return f"{blank} images have no ink" if blank else ""
+    if not blank:
+        return ""
+    return f"{counted(blank, 'image')} {'has' if blank == 1 else 'have'} no ink"
 
 
 def _turned(images: Images) -> Images:

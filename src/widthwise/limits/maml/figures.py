@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..figures import FEATURE, INK, MUTED, RULE
+from ..axes import dress, line_looks, mark_widths
+from ..figures import INK, MUTED
+from ..wording import counted
 from .summary import Row, summary
 from .train import Result
 
@@ -15,8 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_KERNEL_LOOKS = {"linear": ("#96751a", ":"), "gp": ("#00916a", "--"), "ntk": ("#b8608f", "-.")}
-_NARROW, _WIDE = np.array([0.72, 0.83, 0.93]), np.array([0.0, 0.28, 0.45])  # two blues
+_KERNEL_LOOKS = {
+    "linear": {"color": "#96751a", "lw": 1.5, "ls": ":"},
+    "gp": {"color": "#00916a", "lw": 1.5, "ls": "--"},
+    "ntk": {"color": "#b8608f", "lw": 1.5, "ls": "-."},
+}
 
 
 def draw_runs(results: Sequence[Result], *, paper: Mapping[str, float] | None = None) -> Figure:
@@ -35,46 +40,30 @@ def draw_runs(results: Sequence[Result], *, paper: Mapping[str, float] | None = 
     figure = Figure(figsize=(10, 5.4), facecolor="white")
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.84, bottom=0.235, wspace=0.14)
-    looks = _looks(rows)
+    lines = line_looks(row.width for row in rows)
+    looks = {row.label: _KERNEL_LOOKS.get(row.network, lines[row.width]) for row in rows}
     for row in rows:
         steps, accuracy = _validation(row)
         left.plot(steps, 100 * accuracy, label=row.label, marker=".", ms=3, **looks[row.label])
     _by_width(right, rows, looks, paper or {})
-    lines = [*left.get_lines(), *(line for line in right.get_lines() if line.get_marker() == "x")]
-    named = {line.get_label(): line for line in lines if not str(line.get_label()).startswith("_")}
+    drawn = [*left.get_lines(), *(line for line in right.get_lines() if line.get_marker() == "x")]
+    named = {line.get_label(): line for line in drawn if not str(line.get_label()).startswith("_")}
     if named:
         figure.legend(
             handles=list(named.values()), loc="lower center", ncols=6, frameon=False, fontsize=9,
             labelcolor=INK,
         )  # fmt: skip
-    _dress(left, "validation, 1 step within a task", "meta-steps")
-    _dress(right, "test of the best checkpoint", "width n (log scale)")
+    dress(left, "validation, 1 step within a task", "meta-steps")
+    dress(right, "test of the best checkpoint", "width n (log scale)")
     left.set_ylabel("accuracy [%]", color=MUTED)
     title = "MAML on Omniglot, 5-way 1-shot: networks, their limit, and kernels"
     figure.text(0.012, 0.95, title, size=13, weight="bold", color=INK)
     seeds = max((len(row.runs) for row in rows), default=0)
     note = (
-        f"Means over {seeds} seed{'s' * (seeds != 1)}. No class of validation or test was seen in "
-        "training."
+        f"Means over {counted(seeds, 'seed')}. No class of validation or test was seen in training."
     )
     figure.text(0.012, 0.911, note, size=9.5, color=MUTED)
     return figure
-
-
-def _looks(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """A blue for each width, darker when wider; the limit in the colour of feature learning."""
-    finite = [row for row in rows if row.width is not None]
-    looks: dict[str, dict[str, Any]] = {}
-    for place, row in enumerate(finite):
-        share = place / max(1, len(finite) - 1)
-        looks[row.label] = {"color": tuple(_NARROW + share * (_WIDE - _NARROW)), "lw": 1.3}
-    for row in rows:
-        if row.network in _KERNEL_LOOKS:
-            color, dashes = _KERNEL_LOOKS[row.network]
-            looks[row.label] = {"color": color, "lw": 1.5, "ls": dashes}
-        elif row.width is None:
-            looks[row.label] = {"color": FEATURE, "lw": 2.0}
-    return looks
 
 
 def _validation(row: Row) -> tuple[Any, Any]:
@@ -105,19 +94,4 @@ def _by_width(
                 row.width, 100 * paper[row.label], "x", color=INK, ms=7, zorder=5, ls="",
                 label="published",
             )  # fmt: skip
-    widths = [row.width for row in rows if row.width is not None]
-    if widths:
-        axes.set_xscale("log")
-        axes.set_xticks(widths, [f"{width:,}" for width in widths])
-        axes.minorticks_off()
-
-
-def _dress(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, loc="left", color=INK, size=10.5, pad=8)
-    axes.set_xlabel(below, color=MUTED)
-    axes.tick_params(colors=MUTED, length=0)
-    axes.grid(axis="y", color=RULE, lw=0.8)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(RULE)
+    mark_widths(axes, [row.width for row in rows if row.width is not None])

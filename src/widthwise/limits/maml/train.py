@@ -10,6 +10,7 @@ from math import isfinite, log, sqrt
 import numpy as np
 
 from ...errors import LimitError
+from ..checks import check_least, check_positive
 from .data import WAYS, Images, Omniglot
 from .kernels import KINDS, Kernel, kernel_function
 from .learner import Learner
@@ -34,8 +35,7 @@ class Recipe:
     kernel: Kernel | None = None
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.lr) and self.lr > 0):
-            raise LimitError(f"a learning rate must be a number above 0; got {self.lr}")
+        check_positive("a learning rate", self.lr)
 
 
 LIMIT = Recipe(lr=0.1)
@@ -115,12 +115,9 @@ class Settings:
             name: value for name, value in vars(self).items() if name not in ("inner_lr", "clip")
         }
         for name, value in counts.items():
-            if value < (0 if name == "steps" else 1):
-                raise LimitError(f"{name} must be at least {int(name != 'steps')}; got {value}")
+            check_least(name, value, least=0 if name == "steps" else 1)
         for name in ("inner_lr", "clip"):
-            value = getattr(self, name)
-            if not (isfinite(value) and value > 0):
-                raise LimitError(f"{name} must be a number above 0; got {value}")
+            check_positive(name, getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import LimitError
 from ..activations import Array
-from ..rates import Rate, check_widths, fit_rate
+from ..rates import MARGIN, Rate, check_widths, fit_rate
 from .shapes import named_modules
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 Verdict = Literal["pass", "fail", "undecided"]
-MARGIN = 0.15  # the standard parametrization is off by 1/2 and more
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

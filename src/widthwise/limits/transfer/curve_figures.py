@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..figures import INK, MUTED, RULE
+from ..axes import dress
+from ..figures import INK, MUTED
 from .optimum import Curve, Shift
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def draw_transfer(shifts: Sequence[Shift], note: str) -> Figure:
     for axes, shift in zip(panels, shifts, strict=True):
         for curve, color in zip(shift.curves, _colors(len(shift.curves)), strict=True):
             _draw(axes, curve, color)
-        _dress(axes, shift)
+        axes.set_xscale("log", base=2)
+        below = "learning rate at the base width (log scale)"
+        dress(axes, _title(shift), below, size=9.5)
     panels[0].set_ylabel("loss on text held out [nats a token]", color=MUTED)
     panels[0].set_ylim(*_range(shifts))
     panels[-1].legend(frameon=False, labelcolor=INK, fontsize=9, title="width", loc="upper center")
@@ -80,21 +83,9 @@ def _range(shifts: Sequence[Shift]) -> tuple[float, float]:
     return low - 0.05 * room, low + (1.05 if room < 1 else _TOP) * room
 
 
-def _dress(axes: Axes, shift: Shift) -> None:
-    axes.set_xscale("log", base=2)
-    said = shift.sentence.partition(": ")[2]
-    wrapped = "\n".join(_wrapped(said, 62))
-    axes.set_title(f"{_NAMES[shift.kind]}\n{wrapped}", loc="left", color=INK, size=9.5, pad=8)
-    axes.set_xlabel("learning rate at the base width (log scale)", color=MUTED)
-    axes.tick_params(colors=MUTED, length=0)
-    axes.grid(axis="y", color=RULE, lw=0.8)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(RULE)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
+def _title(shift: Shift) -> str:
+    """The parametrization, and below it what may be said of it, wrapped."""
     from textwrap import wrap
 
-    return wrap(text, width)
+    said = shift.sentence.partition(": ")[2]
+    return "\n".join((_NAMES[shift.kind], *wrap(said, 62)))

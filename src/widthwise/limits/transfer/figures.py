@@ -6,20 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..figures import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE
+from ..axes import dress, mark_widths
+from ..figures import INK, MUTED, RULE, UNSTABLE
+from ..rate_figures import LOOKS
 from .coordinates import Coordinates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = {"pass": (KERNEL, "o"), "fail": (FEATURE, "X"), "undecided": (MUTED, "s")}
+_MARKS = {"pass": "o", "fail": "X", "undecided": "s"}
+_LINE_INCHES = 0.13  # of a label beside the right panel
 
 
 def draw_coordinates(found: Coordinates, title: str) -> Figure:
     """Slopes by layer at the left, beside the band that passes; at the right sizes over widths.
 
-    Every run is a faint mark, each width's geometric mean a full one; lines are the fitted powers.
+    A layer has the same number and colour in both; its mark is its verdict. Every run is a faint
+    mark, each width's geometric mean a full one; lines are the fitted powers.
 
     Args:
         found: What the check gave.
@@ -31,22 +35,23 @@ def draw_coordinates(found: Coordinates, title: str) -> Figure:
     height = max(4.5, 1.7 + 0.24 * len(found.layers))
     figure = Figure(figsize=(11, height), facecolor="white")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    longest = max(map(len, found.layers))
+    longest = 4 + max(map(len, found.layers))  # with its number
     figure.subplots_adjust(
-        left=min(0.4, 0.02 + 0.0068 * longest),
-        right=0.985,
+        left=min(0.42, 0.02 + 0.0068 * longest),
+        right=0.96,
         top=1 - 1.0 / height,
         bottom=0.6 / height,
-        wspace=0.16,
+        wspace=0.2,
     )
     _slopes(left, found)
     _sizes(right, found)
+    _numbers(right, found, _LINE_INCHES / (height - 1.6))
     figure.text(
         0.012, 1 - 0.3 / height, f"{title}: {found.whole}", size=13, weight="bold", color=INK
     )
     handles = [
-        Line2D([], [], color=color, marker=marker, lw=1.8, label=verdict)
-        for verdict, (color, marker) in _LOOKS.items()
+        Line2D([], [], color=INK, marker=marker, lw=0, label=verdict)
+        for verdict, marker in _MARKS.items()
     ]
     figure.legend(handles=handles, loc="upper right", ncols=3, frameon=False, labelcolor=INK)
     seeds = found.changes[0].runs.shape[1]
@@ -62,42 +67,60 @@ def _slopes(axes: Axes, found: Coordinates) -> None:
     axes.axvspan(-found.margin, found.margin, color=UNSTABLE, zorder=0)
     axes.axvline(0, color=RULE, lw=1, zorder=1)
     for layer, rate in enumerate(found.changes):
-        color, marker = _LOOKS[found.verdict(layer)]
+        color, marker = _color(layer), _MARKS[found.verdict(layer)]
         axes.plot(found.interval(layer), (layer, layer), color=color, lw=1.8, zorder=2)
         axes.plot(rate.slope.value, layer, marker, color=color, ms=6, mew=0, zorder=3)
-    axes.set_yticks(range(len(found.layers)), found.layers)
+    names = [f"{layer}  {place}" for place, layer in enumerate(found.layers, start=1)]
+    axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(found.layers) - 0.4, -0.6)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.6), max(high, 0.6))
-    axes.set_title("slope over the width", loc="left", color=INK, size=10.5, pad=8)
-    axes.set_xlabel(f"slope; the band to {found.margin:g} passes", color=MUTED)
-    _plain(axes)
+    below = f"slope; the band to {found.margin:g} passes"
+    dress(axes, "slope over the width, with its interval", below, grid=False)
+    for place, label in enumerate(axes.get_yticklabels()):
+        label.set_color(_color(place))
 
 
 def _sizes(axes: Axes, found: Coordinates) -> None:
     for layer, rate in enumerate(found.changes):
-        color, marker = _LOOKS[found.verdict(layer)]
+        color, marker = _color(layer), _MARKS[found.verdict(layer)]
         x = np.asarray(rate.widths, dtype=np.float64)
         every = np.repeat(x, rate.runs.shape[1])
         axes.plot(every, rate.runs.ravel(), marker, color=color, ms=2.5, alpha=0.2, mew=0)
         axes.plot(x, rate.size_at_one * x**rate.slope.value, color=color, lw=1, alpha=0.8)
         axes.plot(x, rate.sizes, marker, color=color, ms=4.5, mew=0)
-    widths = found.changes[0].widths
-    axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks(widths, [f"{width:,}" for width in widths])
-    axes.minorticks_off()
-    axes.set_title(
-        "root mean square change, one line a layer", loc="left", color=INK, size=10.5, pad=8
-    )
-    axes.set_xlabel("width n (both scales log)", color=MUTED)
-    axes.grid(axis="y", color=RULE, lw=0.8)
-    axes.set_axisbelow(True)
-    _plain(axes)
+    mark_widths(axes, found.changes[0].widths)
+    title = "size over the width, one line a layer, by its number"
+    dress(axes, title, "width n (both scales log)")
+    axes.set_ylabel("root mean square change of the output", color=MUTED)
 
 
-def _plain(axes: Axes) -> None:
-    axes.tick_params(colors=MUTED, length=0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(RULE)
+def _numbers(axes: Axes, found: Coordinates, gap: float) -> None:
+    """The number of each layer beside the right end of its line; none on another."""
+    low, high = np.log(axes.get_ylim())
+    wide = found.changes[0].widths[-1]
+    ends = [rate.size_at_one * wide**rate.slope.value for rate in found.changes]
+    heights = (np.log(ends) - low) / (high - low)
+    order = np.argsort(heights)
+    for place, beside in zip(order[1:], order, strict=False):
+        heights[place] = max(heights[place], heights[beside] + gap)
+    heights[order[-1]] = min(heights[order[-1]], 1)
+    for place, beside in zip(order[-2::-1], order[:0:-1], strict=True):
+        heights[place] = min(heights[place], heights[beside] - gap)
+    for layer in range(len(ends)):
+        axes.annotate(
+            str(layer + 1),
+            (wide, ends[layer]),
+            (1.03, heights[layer]),
+            textcoords="axes fraction",
+            color=_color(layer),
+            size=8,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": RULE, "lw": 0.6, "shrinkA": 0},
+        )
+
+
+def _color(layer: int) -> str:
+    return LOOKS[layer % len(LOOKS)][0]

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from .weights import Weight
 
-HEADER = ("parameter", "base", "shape", "role", "initial std", "Adam lr", "SGD lr")
+_INITIAL = "initial std"
+HEADER = ("parameter", "base", "shape", "role", _INITIAL, "Adam lr", "SGD lr")
 
 
 def rows(weights: Sequence[Weight]) -> list[tuple[str, ...]]:
-    """A row for each kind of parameter: layers that are alike in everything share one.
+    """A row for each kind of parameter, in the columns of `HEADER`.
+
+    Layers that are alike in everything share one.
 
     >>> from .parametrization import parametrize
     >>> base = {f"layers.{i}.weight": (8, 8) for i in range(3)}
@@ -34,11 +37,23 @@ def rows(weights: Sequence[Weight]) -> list[tuple[str, ...]]:
 
 
 def listing(
-    weights: Sequence[Weight], multipliers: Mapping[str, float], attention: Mapping[str, float]
+    weights: Sequence[Weight],
+    multipliers: Mapping[str, float],
+    attention: Mapping[str, float],
+    *,
+    is_trained: bool = False,
 ) -> str:
-    """The table, and under it what the forward pass needs."""
-    table = [HEADER, *rows(weights)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(HEADER))]
+    """The table, and under it what the forward pass needs.
+
+    Args:
+        weights: What the rows are of.
+        multipliers: Of the inputs of modules.
+        attention: Scale of each attention module.
+        is_trained: Whether weights are there already, so that initial ones mean nothing.
+    """
+    shown = [i for i, name in enumerate(HEADER) if not (is_trained and name == _INITIAL)]
+    table = [[row[i] for i in shown] for row in (HEADER, *rows(weights))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
+from ..wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,7 @@ def load_questions(path: Path, words: Sequence[str]) -> Questions:
         if len(parts) != 4:
             raise AssetError(
                 f"{path}:{place} must have four words, or a colon and a section's name; it has "
-                f"{len(parts)} words"
+                f"{counted(len(parts), 'word')}"
             )
         asked += 1
         missing.update(dict.fromkeys(part for part in parts if part not in number))
@@ -132,8 +133,11 @@ def _none(path: Path, asked: int, missing: list[str], vocabulary: int) -> str:
     if not asked:
         return f"{path} has no question; give word2vec's questions-words.txt"
     some = ", ".join(missing[:3])
+    none = f"none of the {asked:,} questions of {path} has"
+    if asked == 1:
+        none = f"the one question of {path} has not"
     return (
-        f"none of the {asked:,} questions of {path} has all four words in the vocabulary of "
-        f"{vocabulary:,}; {len(missing):,} words are missing, such as {some}; give a larger "
-        "--vocabulary, or a longer text"
+        f"{none} all four words in the vocabulary of {vocabulary:,}, which lacks "
+        f"{counted(len(missing), 'word')}, such as {some}; give a larger --vocabulary, or a longer "
+        "text"
     )

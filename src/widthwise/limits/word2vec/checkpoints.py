@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...assets.workspace import replaced
 from ...errors import OutputError, RunError
 from .networks import Network
 
@@ -22,7 +21,7 @@ def save(path: Path, network: Network, facts: Mapping[str, Any]) -> None:
     """Replace a checkpoint by a new one: written beside it, forced to disk, renamed.
 
     Args:
-        path: The file.
+        path: The file, which one process writes at a time.
         network: Its matrices are written as they lie in memory, without a copy.
         facts: What else is needed, as JSON.
 
@@ -30,25 +29,13 @@ def save(path: Path, network: Network, facts: Mapping[str, Any]) -> None:
         OutputError: It cannot be written; the one before is still there.
     """
     tensors = {"embeddings": network.embeddings, "outputs": network.outputs}
-    temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with replaced(path) as partial, open(partial, "wb") as file:
             file.write(_head(tensors, facts))
             for tensor in tensors.values():
                 file.write(tensor.cpu().contiguous().numpy().data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-        _flush(path.parent)
     except OSError as error:
         raise OutputError(f"{path} was not written: {error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def load(path: Path, network: Network) -> dict[str, Any] | None:
@@ -87,11 +74,3 @@ def _head(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

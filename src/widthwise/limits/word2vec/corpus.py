@@ -14,7 +14,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import AssetError, LimitError
+from ...errors import AssetError
+from ..checks import check_least
+from ..wording import counted
 
 _LOWER = bytes(
     byte + 32 if 65 <= byte <= 90 else byte if 97 <= byte <= 122 or byte == 10 else 32
@@ -57,8 +59,8 @@ def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5
         AssetError: The file is not there, is damaged, or less than two words of it are left.
     """
     for name, bound in (("vocabulary", vocabulary), ("min_count", min_count)):
-        if bound is not None and bound < 1:
-            raise LimitError(f"{name} must be at least 1; got {bound}")
+        if bound is not None:
+            check_least(name, bound, 1)
     if not path.is_file():
         raise AssetError(f"there is no text at {path}; give a text file, plain or .gz")
     try:
@@ -68,8 +70,9 @@ def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5
         known = [(word, n) for word, n in counter.most_common(vocabulary) if n >= min_count]
         if len(known) < 2:
             raise AssetError(
-                f"{path} has {len(known)} words that occur {min_count} times or more, and there "
-                "must be at least 2; give a longer text, or a lower --min-count"
+                f"{path} has {counted(len(known), 'word')} that occur{'s' * (len(known) == 1)} "
+                f"{counted(min_count, 'time')} or more, and there must be at least 2; give a "
+                "longer text, or a lower --min-count"
             )
         ids, starts = _numbers(path, {word: i for i, (word, _) in enumerate(known)})
         digest = _sha256(path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..figures import FEATURE, INK, KERNEL, MUTED, RULE
+from ..axes import dress, line_looks, mark_widths
+from ..figures import FEATURE, INK, KERNEL, MUTED
+from ..wording import counted
 from .summary import Row, summary
 from .training import Result
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_NARROW, _WIDE = np.array([0.72, 0.83, 0.93]), np.array([0.0, 0.28, 0.45])  # two blues
+_KERNELS = ("ntk", "gp")
+_KERNEL_LOOK: dict[str, Any] = {"color": KERNEL, "lw": 1.5, "ls": "--"}
 
 
 def draw_runs(results: Sequence[Result]) -> Figure:
@@ -33,7 +34,8 @@ def draw_runs(results: Sequence[Result]) -> Figure:
     figure = Figure(figsize=(10, 4.9), facecolor="white")
     left, right = figure.subplots(1, 2, sharey=True)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.08)
-    looks = _looks(rows)
+    lines = line_looks(row.run.width for row in rows)
+    looks = [_KERNEL_LOOK if row.run.network in _KERNELS else lines[row.run.width] for row in rows]
     for row, look in zip(rows, looks, strict=True):
         if row.run.curve:
             epochs = range(1, len(row.run.curve) + 1)
@@ -43,35 +45,23 @@ def draw_runs(results: Sequence[Result]) -> Figure:
         left.legend(frameon=False, fontsize=8.5, labelcolor=INK)
         left.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _by_width(right, rows, looks)
-    _dress(left, "after each epoch", "epochs")
-    _dress(right, "after the last epoch", "width n (log scale)")
+    dress(left, "after each epoch", "epochs")
+    dress(right, "after the last epoch", "width n (log scale)")
     left.set_ylabel("analogies answered rightly [%]", color=MUTED)
     left.set_ylim(bottom=0)
     title = "word2vec: networks in muP, their limit, and kernels"
     figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
     asked = max((row.run.score.asked for row in rows if row.run.score is not None), default=0)
-    note = f"{asked:,} questions whose words are in the vocabulary. Bars and band: 95 % intervals."
+    note = (
+        f"{counted(asked, 'question')} whose words are in the vocabulary. "
+        "Bars and band: 95 % intervals."
+    )
     figure.text(0.012, 0.902, note, size=9.5, color=MUTED)
     return figure
 
 
-def _looks(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A blue for each width, darker when wider; the limit in the colour of feature learning."""
-    widths = sorted({row.run.width for row in rows if row.run.width is not None})
-    looks = []
-    for row in rows:
-        if row.run.width is not None:
-            share = widths.index(row.run.width) / max(1, len(widths) - 1)
-            looks.append({"color": tuple(_NARROW + share * (_WIDE - _NARROW)), "lw": 1.3})
-        elif row.run.network == "limit":
-            looks.append({"color": FEATURE, "lw": 2.0})
-        else:
-            looks.append({"color": KERNEL, "lw": 1.5, "ls": "--"})
-    return looks
-
-
 def _by_width(axes: Axes, rows: Sequence[Row], looks: Sequence[dict[str, Any]]) -> None:
-    kernels = [row.label for row in rows if row.run.network in ("ntk", "gp")]
+    kernels = [row.label for row in rows if row.run.network in _KERNELS]
     for row, look in zip(rows, looks, strict=True):
         assert row.run.score is not None
         assert row.interval is not None
@@ -85,21 +75,6 @@ def _by_width(axes: Axes, rows: Sequence[Row], looks: Sequence[dict[str, Any]]) 
             axes.axhspan(low, high, color=FEATURE, alpha=0.12, lw=0)
         elif row.label == kernels[0]:  # the others lie on it
             axes.axhline(value, **look, label=" and ".join(kernels), zorder=3, clip_on=False)
-    widths = sorted({row.run.width for row in rows if row.run.width is not None})
-    if widths:
-        axes.set_xscale("log")
-        axes.set_xticks(widths, [f"{width:,}" for width in widths])
-        axes.minorticks_off()
+    mark_widths(axes, sorted({row.run.width for row in rows if row.run.width is not None}))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8.5, labelcolor=INK)
-
-
-def _dress(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, loc="left", color=INK, size=10.5, pad=8)
-    axes.set_xlabel(below, color=MUTED)
-    axes.tick_params(colors=MUTED, length=0)
-    axes.grid(axis="y", color=RULE, lw=0.8)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(RULE)

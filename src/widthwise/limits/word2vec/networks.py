@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import LimitError
+from ..checks import check_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,8 +53,8 @@ def check_network(kind: str, width: int | None) -> None:
         raise LimitError(f"a network must be one of {', '.join(KINDS)}; got {kind[:40]!r}")
     if (kind == "finite") != (width is not None):
         raise LimitError(f"a finite network has a width and no other has one; got {kind}, {width}")
-    if width is not None and width < 1:
-        raise LimitError(f"the width of a finite network must be at least 1; got {width}")
+    if width is not None:
+        check_least("the width of a finite network", width, 1)
 
 
 def start(vocabulary: int, width: int | None, *, seed: int = 0, device: str = "cpu") -> Network:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
 from ...errors import LimitError
+from ..checks import check_positive
 
 MOST_WINDOW = 100
 MOST_NEGATIVE = 1000
@@ -51,9 +51,7 @@ class Settings:
             if not 1 <= value <= top:
                 raise LimitError(f"{name} must be from 1 to {top:,}; got {value}")
         for name in ("sample", "lr"):
-            value = getattr(self, name)
-            if not (isfinite(value) and value > 0):
-                raise LimitError(f"{name} must be a number above 0; got {value}")
+            check_positive(name, getattr(self, name))
         if not 0 <= self.decay * self.lr < 1:
             raise LimitError(
                 f"decay must be at least 0, and less than 1 / lr; got {self.decay} at lr {self.lr}"

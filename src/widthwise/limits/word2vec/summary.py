@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...stats import Difference, paired_difference
 from .training import Result
@@ -20,12 +20,15 @@ class Row:
         run: The run.
         interval: 95 % interval of its accuracy, Wilson's; None without a score.
         to_limit: Its accuracy less the limit's, question by question; None where one of them has
-            no score, and of the limit itself.
+            no score, of the limit itself, and with a `reason`.
+        reason: Why two scores have no difference with an interval; None where there is one, or are
+            no two scores.
     """
 
     run: Result
     interval: tuple[float, float] | None
-    to_limit: Difference | None
+    to_limit: Difference | None = None
+    reason: str | None = None
 
     @property
     def label(self) -> str:
@@ -65,8 +68,14 @@ def summary(results: Sequence[Result]) -> list[Row]:
 
 def _row(run: Result, limit: Result | None) -> Row:
     if run.score is None:
-        return Row(run=run, interval=None, to_limit=None)
-    beside = None
-    if limit is not None and limit is not run and limit.score is not None:
-        beside = paired_difference(run.score.bits().tolist(), limit.score.bits().tolist())
-    return Row(run=run, interval=wilson(run.score.right, run.score.asked), to_limit=beside)
+        return Row(run=run, interval=None)
+    row = Row(run=run, interval=wilson(run.score.right, run.score.asked))
+    if limit is None or limit is run or limit.score is None:
+        return row
+    ours, limits = run.score.bits(), limit.score.bits()
+    why = "no interval of its difference from the limit, "
+    if not ours.any() and not limits.any():
+        return replace(row, reason=why + "as neither answers any question rightly")
+    if len(set(ours - limits)) == 1:
+        return replace(row, reason=why + "which is the same in every question")
+    return replace(row, to_limit=paired_difference(ours.tolist(), limits.tolist()))

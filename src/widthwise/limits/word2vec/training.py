@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LimitError, RunError
+from ..checks import check_least
 from . import checkpoints
 from .analogies import Questions, by_section, right_answers
 from .corpus import Corpus
@@ -98,8 +99,7 @@ class Job:
 
     def __post_init__(self) -> None:
         check_network(self.network, self.width)
-        if self.seed < 0:
-            raise LimitError(f"a seed must be at least 0; got {self.seed}")
+        check_least("a seed", self.seed, 0)
         if self.device == "cuda" and self.settings.batch == 1:
             raise LimitError("batches of 1 are trained on the CPU; give a larger --batch for cuda")
 

@@ -12,6 +12,8 @@ RATE, LORA_RATE = 3e-4, 2e-3
 _READ_A_MINUTE = {"cpu": 60_000, "cuda": 2_000_000}  # tokens: more than are trained on meanwhile
 WARM_UP, LAST_RATE = 0.03, 0.05  # share of the way; share of the highest learning rate
 CLIP = 1.0
+MOST = {"tokens": 10**12, "batch_tokens": 10**9, "micro_tokens": 10**9, "lora": 65_536}
+MOST_MINUTES = 5_256_000  # ten years
 TEMPERATURES = 0.01, 100.0  # beyond, one side of the loss is a constant or not finite
 
 
@@ -50,14 +52,18 @@ class HealSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("tokens", "batch_tokens", "micro_tokens", "lora"):
+        for name, most in MOST.items():
             value = getattr(self, name)
-            if value is not None and not (type(value) is int and value > 0):
-                raise RunError(f"{name} of a healing must be a whole number above 0; got {value!r}")
-        for name in ("minutes", "learning_rate"):
+            if value is not None and not (type(value) is int and 0 < value <= most):
+                raise RunError(
+                    f"{name} of a healing must be a whole number from 1 to {most:,}; got "
+                    f"{str(value)[:40]}"
+                )
+        for name, largest in (("minutes", MOST_MINUTES), ("learning_rate", math.inf)):
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value > 0):
-                raise RunError(f"{name} of a healing must be a number above 0; got {value!r}")
+            if value is not None and not (_is_number(value) and 0 < value <= largest):
+                up = f", at most {largest:,}" if largest < math.inf else ""
+                raise RunError(f"{name} of a healing must be a number above 0{up}; got {value!r}")
         if not (_is_number(self.hidden) and self.hidden >= 0):
             raise RunError(f"hidden of a healing must be 0 or above; got {self.hidden!r}")
         low, high = TEMPERATURES

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...assets.workspace import partial_of, replaced
 from ...errors import OutputError, RunError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = "widthwise healing 1"
-_FILE, _PARTIAL = "state.safetensors", "state.partial"
+_FILE = "state.safetensors"
 
 
 class StateFolder:
@@ -50,14 +51,11 @@ class StateFolder:
             "settings": json.dumps(self._settings),
             "facts": json.dumps(facts),
         }
-        partial = self.path / _PARTIAL
+        whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         try:
-            save_file({name: t.detach().contiguous() for name, t in tensors.items()}, partial, head)
-            _flush(partial)
-            partial.replace(self.path / _FILE)
-            _flush(self.path)
+            with replaced(self.path / _FILE) as partial:
+                save_file(whole, partial, head)
         except (OSError, safetensors.SafetensorError) as error:
-            partial.unlink(missing_ok=True)
             raise OutputError(f"{self.path}: the state was not written: {error}") from error
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -109,7 +107,7 @@ def state_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[StateFolder
         raise OutputError(f"{path} cannot be written: {error}") from error
     try:
         _lock(lock, out)
-        (path / _PARTIAL).unlink(missing_ok=True)  # of a run that was killed
+        partial_of(path / _FILE).unlink(missing_ok=True)  # of a run that was killed
         try:
             yield StateFolder(path, settings)
             shutil.rmtree(path)
@@ -125,11 +123,3 @@ def _lock(handle: int, out: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise OutputError(f"{out} is being healed into by another process") from error
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,4 +1,4 @@
-"""Runs of `widthwise word2vec` as lines of a file."""
+"""Runs of `widthwise word2vec`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .run_lines import append_line, read_lines
+from .lines import append_line, read_lines
+from .plain import from_plain
 
 if TYPE_CHECKING:
-    from ..limits.word2vec import Result
+    from ...limits.word2vec import Result
 
 Key: TypeAlias = tuple[str, "int | None", int]  # network, width, seed
 
@@ -21,18 +22,20 @@ def append(path: Path, result: Result, settings: dict[str, Any]) -> None:
 
 def load(path: Path) -> dict[Key, tuple[Result, dict[str, Any]]]:
     """Whole runs of a file with their settings; see `read_lines`."""
-    runs = read_lines(path, _result)
+    runs = read_lines(path, _result, "word2vec")
     return {(run.network, run.width, run.seed): (run, settings) for run, settings in runs}
 
 
 def _result(found: dict[str, Any]) -> Result:
-    from ..limits.word2vec import Result, Score
+    from ...limits.word2vec import Result
+    from ...limits.word2vec.networks import check_network
 
-    if found["score"] is not None:
-        score = Score(**found["score"])
-        sections = tuple((str(a), int(b), int(c)) for a, b, c in score.sections)
-        found["score"] = Score(**{**vars(score), "sections": sections})
-        if not len(score.bits()) == score.asked > 0:
+    run: Result = from_plain(Result, found)
+    check_network(run.network, run.width)
+    if (run.score is None) != (run.reason is not None):
+        raise ValueError("a run is missing exactly when a reason is given")
+    if run.score is not None:
+        bits = run.score.bits()
+        if not len(bits) == run.score.asked > 0 or bits.sum() != run.score.right:
             raise ValueError("its outcomes are not those of its questions")
-    found["curve"] = tuple((float(a), float(b)) for a, b in found["curve"])
-    return Result(**found)
+    return run

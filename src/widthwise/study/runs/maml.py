@@ -1,4 +1,4 @@
-"""Runs of `widthwise maml` as lines of a file."""
+"""Runs of `widthwise maml`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .. import __version__
-from .run_lines import append_line, read_lines
+from ... import __version__
+from .lines import append_line, read_lines
+from .plain import from_plain
 
 if TYPE_CHECKING:
-    from ..limits.maml import Recipe, Result, Settings
+    from ...limits.maml import Recipe, Result, Settings
 
 Key: TypeAlias = tuple[str, "int | None", int]  # network, width, seed
 
@@ -27,13 +28,17 @@ def append(path: Path, result: Result, settings: dict[str, Any]) -> None:
 
 def load(path: Path) -> dict[Key, tuple[Result, dict[str, Any]]]:
     """Whole runs of a file with their settings; see `read_lines`."""
-    runs = read_lines(path, _result)
+    runs = read_lines(path, _result, "maml")
     return {(run.network, run.width, run.seed): (run, settings) for run, settings in runs}
 
 
 def _result(found: dict[str, Any]) -> Result:
-    from ..limits.maml import Result, Score
+    from ...limits.maml import Result, recipe_of
 
-    found["test"] = None if found["test"] is None else Score(**found["test"])
-    found["validation"] = tuple((int(a), float(b)) for a, b in found["validation"])
-    return Result(**found)
+    run: Result = from_plain(Result, found)
+    recipe_of(run.network, run.width)  # sees that there is such a network
+    if (run.test is None) != (run.reason is not None):
+        raise ValueError("a run is missing exactly when a reason is given")
+    if run.test is not None and not 0 <= run.test.accuracy <= 1:
+        raise ValueError(f"an accuracy must be from 0 to 1, not {run.test.accuracy:g}")
+    return run

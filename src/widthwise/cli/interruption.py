@@ -1,0 +1,27 @@
+"""What is said where a user interrupts a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+NOTHING_KEPT = "interrupted; networks trained so far are not kept: the same command begins anew"
+RUNS_KEPT = (
+    "interrupted; the same command goes on where it was: runs that have ended are kept, the one "
+    "under way is not"
+)
+
+
+@contextmanager
+def interruption(said: str) -> Iterator[None]:
+    """Say this in place of click's `Aborted!`; also decorates a whole command.
+
+    Args:
+        said: What is kept of the work so far, and that the same command goes on with it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.ClickException(said) from None

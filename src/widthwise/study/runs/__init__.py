@@ -1,0 +1,1 @@
+"""Runs of experiments beside studies: lines of a file, each read back as what wrote it."""

@@ -1,0 +1,34 @@
+"""Plans with a width of its own for each layer, and tokens to calibrate tiny models on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from click.testing import CliRunner, Result
+from families import VOCAB, WIDTH
+
+from widthwise import Plan, make_plan
+from widthwise.cli import main
+
+WIDTHS = (17, 41, 29)
+
+
+def batches(count: int = 4, rows: int = 4) -> list[dict[str, Any]]:
+    generator = torch.Generator().manual_seed(3)
+    return [
+        {"input_ids": torch.randint(3, VOCAB, (rows, 40), generator=generator)}
+        for _ in range(count)
+    ]
+
+
+def ragged(model: Any, widths: tuple[int, ...] = WIDTHS) -> Plan:
+    plan = make_plan(model, width=30, align=1)
+    generator = torch.Generator().manual_seed(5)
+    orders = (torch.randperm(WIDTH, generator=generator)[:width] for width in widths)
+    return replace(plan, keep=tuple(tuple(sorted(order.tolist())) for order in orders))
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])

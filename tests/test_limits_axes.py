@@ -1,0 +1,54 @@
+"""What drawings of limits have in common, and numbers that a user gave."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+import pytest
+from matplotlib.figure import Figure
+
+from widthwise.errors import LimitError
+from widthwise.limits.axes import dress, line_looks, mark_widths
+from widthwise.limits.checks import check_least, check_positive
+from widthwise.limits.figures import FEATURE
+
+
+@pytest.mark.parametrize("grid", [True, False])
+def test_axes_are_dressed(grid: bool) -> None:
+    axes = Figure().subplots()
+    dress(axes, "above", "below", size=9, grid=grid)
+    assert (axes.get_title(loc="left"), axes.get_xlabel()) == ("above", "below")
+    assert axes.title.get_text() == ""
+    assert [side for side, spine in axes.spines.items() if spine.get_visible()] == ["bottom"]
+    assert axes.get_ygridlines()[0].get_visible() == grid
+    assert not axes.get_xgridlines()[0].get_visible()
+
+
+def test_each_width_has_a_tick_and_no_other_place_has() -> None:
+    axes = Figure().subplots()
+    mark_widths(axes, [])
+    assert axes.get_xscale() == "linear"
+    mark_widths(axes, [64, 1024])
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["64", "1,024"]
+    assert len(axes.get_xticks(minor=True)) == 0
+
+
+def test_wider_is_darker_whatever_the_order_and_the_limit_stands_apart() -> None:
+    looks = line_looks([256, None, 8, 64, 8])
+    assert set(looks) == {None, 8, 64, 256}
+    light = [sum(looks[width]["color"]) for width in (8, 64, 256)]
+    assert light[0] > light[1] > light[2]
+    assert looks[None]["color"] == FEATURE
+    assert line_looks([8])[8] == looks[8]
+    assert set(line_looks([])) == {None}
+
+
+def test_numbers_are_checked_with_their_names() -> None:
+    check_least("steps", 0, 0)
+    with pytest.raises(LimitError, match=r"^steps must be at least 1; got 0$"):
+        check_least("steps", 0, 1)
+    check_positive("lr", 1e-300)
+    for wrong in (0.0, -1.0, inf, nan):
+        with pytest.raises(LimitError, match=rf"^lr must be a number above 0; got {wrong}$"):
+            check_positive("lr", wrong)

@@ -1,0 +1,170 @@
+"""`widthwise mup transfer`: records that go on, lines that are none, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from widthwise.cli import main
+from widthwise.limits import transfer as room
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: Any) -> Path:
+    path: Path = tmp_path_factory.mktemp("text") / "text.txt"
+    words = ("king", "price", "river", "colour", "number", "wheat", "sand")
+    lines = (f"In the year {i} the {words[i % 7]} was {words[i % 5]}er.\n" for i in range(400))
+    path.write_text("".join(lines))
+    return path
+
+
+FAST = ("--widths", "16,32", "--learning-rates", "2^-8..2^-5", "--seeds", 2, "--steps", 2)
+FAST += ("--rows", 2, "--tokens", 16)
+
+
+def run(file: Path, out: Path, *words: Any) -> Result:
+    arguments = ["mup", "transfer", file, "-o", out, *words]
+    return CliRunner().invoke(main, [str(word) for word in arguments])
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def test_every_run_is_a_line_and_the_same_command_goes_on(
+    file: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    out = tmp_path / "out"
+    first = run(file, out, *FAST)
+    assert first.exit_code == 0, first.output
+    found = lines(out)
+    assert len({(x["kind"], x["width"], x["lr"], x["seed"]) for x in found}) == len(found) == 32
+    assert {x["settings"]["base"] for x in found} == {16}
+    assert (out / "transfer.png").read_bytes().startswith(b"\x89PNG")
+    rows = first.stdout.splitlines()
+    assert [row.split()[:2] for row in rows[1:5]] == [
+        ["standard", "16"], ["standard", "32"], ["muP", "16"], ["muP", "32"]
+    ]  # fmt: skip
+    path = out / "results.jsonl"
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(whole[:30]) + whole[30][:40])  # as an interruption leaves it
+    calls: list[Any] = []
+    train = room.train_glu
+
+    def counted(text: Any, *job: Any, **rest: Any) -> Any:
+        calls.append(job[:4])
+        return train(text, *job, **rest)
+
+    monkeypatch.setattr(room, "train_glu", counted)
+    second = run(file, out, *FAST)
+    assert second.exit_code == 0, second.output
+    assert calls == [("mup", 32, 2.0**-6, 1), ("mup", 32, 2.0**-5, 1)]
+    assert [x["loss"] for x in lines(out)] == [x["loss"] for x in found]
+    assert second.stdout == first.stdout
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, "train_glu", interrupted)
+    other = run(file, out, *FAST, "--steps", 3)
+    assert other.exit_code == 1
+    assert "with other steps; give another --out, or the same options" in other.stderr
+    more = run(file, out, *FAST, "--seeds", 3)
+    assert more.exit_code == 1
+    assert "interrupted; the same command goes on where it was" in more.stderr
+    path.write_text('{"a": 1}\n')
+    assert "results.jsonl:1 is no run of widthwise mup transfer" in run(file, out, *FAST).stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"loss": None}, "a run is missing exactly when a reason is given"),
+        ({"reason": "training diverged"}, "a run is missing exactly when a reason is given"),
+        ({"loss": float("nan")}, "loss must be a finite number, not nan"),
+        ({"loss": "low"}, "loss must be a finite number, not low"),
+        ({"width": 0}, "a width and a learning rate must be above 0"),
+        ({"kind": "other"}, "kind must be one of mup, sp, not other"),
+    ],
+)
+def test_a_line_that_is_no_run_is_one_sentence(
+    changes: dict[str, Any], said: str, file: Path, tmp_path: Path
+) -> None:
+    line = {
+        "kind": "mup", "width": 16, "lr": 0.01, "seed": 0, "loss": 2.5, "reason": None,
+        "duration_sec": 1.0, "settings": {},
+    }  # fmt: skip
+    (tmp_path / "results.jsonl").write_text(json.dumps({**line, **changes}) + "\n")
+    result = run(file, tmp_path, *FAST)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"Error: {tmp_path / 'results.jsonl'}:1 is no run of widthwise mup transfer ({said}); move "
+        "the file away\n"
+    )
+
+
+@pytest.mark.parametrize("place", ["read_rows", "shifts_of"])
+def test_an_interruption_anywhere_is_one_sentence(
+    place: str, file: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Before the first run and after the last one too."""
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, place, interrupted)
+    short = ["--widths", "16,32", "--seeds", 2, "--learning-rates", "1,2,4", "--steps", 1]
+    result = run(file, tmp_path / "out", *FAST, *short)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1] == (
+        "Error: interrupted; the same command goes on where it was: runs that have ended are kept, "
+        "the one under way is not"
+    )
+
+
+def test_runs_that_diverge_are_lines_and_nothing_is_claimed(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run(file, out, *FAST, "--learning-rates", "1e29,1e30,1e31")
+    assert result.exit_code == 0, result.output
+    assert [x["loss"] for x in lines(out)] == [None] * 24
+    assert all("diverged" in x["reason"] for x in lines(out))
+    assert "24 of 24 runs diverged; results.jsonl has the reasons" in result.stdout
+    assert "whether the best learning rate stays is not known" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--widths", "16"], 1, "widths must be at least 2"),
+        (["--widths", "16,40"], 1, "multiple of 16; got 40"),
+        (["--learning-rates", "fast"], 2, "must be numbers or powers 2^-7"),
+        (["--learning-rates", "2^-4..2^-8"], 2, "from one power of 2 up to another"),
+        (["--learning-rates", "0.1..0.2"], 2, "from one power of 2 up to another"),
+        (["--learning-rates", "0,1,2"], 1, "learning rates must be finite numbers above 0; got 0"),
+        (
+            ["--learning-rates", "1,2,nan"],
+            1,
+            "learning rates must be finite numbers above 0; got nan",
+        ),
+        (["--seeds", "1"], 2, "--seeds"),
+        (["--tokenizer", ""], 1, "a model must be named"),
+    ],
+)
+def test_bad_requests_are_refused_before_any_work(
+    file: Path, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    result = run(file, tmp_path / "out", *FAST, *words)
+    assert (result.exit_code, said in result.stderr) == (code, True), result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_and_folders_that_are_not_there(file: Path, tmp_path: Path) -> None:
+    missing = run(tmp_path / "none.txt", tmp_path / "out", *FAST)
+    assert (missing.exit_code, "no such file or folder" in missing.stderr) == (1, True)
+    blocked = run(file, file / "out", *FAST)
+    assert (blocked.exit_code, "cannot be made" in blocked.stderr) == (1, True)

@@ -1,0 +1,28 @@
+"""The figure of a healing shows every step, and what was held out before and after."""
+
+from typing import Any
+
+import numpy as np
+
+from widthwise.report.healing import draw_healing
+
+
+def test_steps_rates_and_what_was_held_out_are_where_they_were_measured(healed: Any) -> None:
+    found = healed()
+    upper, lower = draw_healing(found).axes
+    steps, means = upper.get_lines()[:2]
+    tokens = [step.tokens for step in found.curve]
+    np.testing.assert_array_equal(steps.get_xdata(), tokens)
+    np.testing.assert_array_equal(steps.get_ydata(), [step.divergence for step in found.curve])
+    # With fewer steps than stretches of the way, each stretch is a step.
+    np.testing.assert_array_equal(means.get_ydata(), steps.get_ydata())
+    np.testing.assert_array_equal(
+        lower.get_lines()[0].get_ydata(), [step.learning_rate for step in found.curve]
+    )
+    for bar, place, held in zip(
+        upper.containers, (0, tokens[-1]), (found.before, found.after), strict=True
+    ):
+        mark, _, (line,) = bar.lines
+        assert mark.get_xydata().tolist() == [[place, held.divergence.value]]
+        ends = line.get_segments()[0][:, 1]
+        np.testing.assert_allclose(ends, held.divergence.interval(), rtol=1e-12)  # rounding only

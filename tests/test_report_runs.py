@@ -1,0 +1,465 @@
+"""Pages of runs that are no studies: from stored records, from each command, and of bad ones."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from html import unescape
+from html.parser import HTMLParser
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_corpus
+import tiny_omniglot
+import tiny_photos
+from click.testing import CliRunner, Result
+from page_harness import say
+from scipy.stats import t as student
+
+from widthwise.cli import main, tinynet_search
+from widthwise.limits import converge, standard_cases
+from widthwise.limits.transfer import shifts_of
+from widthwise.report.runs.content import Beside, beside_of, conflicting, words_of
+from widthwise.stats import Estimate
+from widthwise.study.engines import Here
+from widthwise.study.runs import rates, transfer
+from widthwise.study.runs.lines import write_lines
+from widthwise.study.runs.plain import from_plain
+from widthwise.study.runs.search import load_search
+
+RESULTS = Path(__file__).parent.parent / "results"
+STORED = ("maml", "word2vec", "transfer", "tinynet-search")
+
+
+class Reader(HTMLParser):
+    """What a page shows and refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = ("src", "href", "xlink:href", "srcset", "data", "action")
+        self.references += [value or "" for name, value in attrs if name in names]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in ("meta", "input", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def report(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["report", *map(str, arguments)])
+
+
+def page_of(folder: Path, out: Path) -> str:
+    result = report(folder, "-o", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"report: {out}\n"
+    return out.read_text(encoding="utf8")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+
+
+def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambda x: x) -> Path:
+    """A folder with stored runs, changed."""
+    (source,) = (RESULTS / name).glob("*.jsonl")
+    folder = tmp_path / name
+    folder.mkdir()
+    write_lines(folder / source.name, change(lines(source)))
+    return folder
+
+
+def words(html: str) -> str:
+    """What stands on the page, without elements."""
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))).replace("\u00a0", " ")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("pages")
+    return {name: page_of(RESULTS / name, folder / f"{name}.html") for name in STORED}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_stored_runs_have_a_page_that_needs_nothing_else(pages: dict[str, str], name: str) -> None:
+    reader = Reader(pages[name])
+    assert reader.open == []
+    assert len(reader.ids) == len(set(reader.ids))
+    assert all(one.startswith(("#", "data:")) for one in reader.references)
+    assert "url(http" not in pages[name]
+    assert "@import" not in pages[name]
+    assert pages[name].count("<svg ") == 1
+    for part in ("answer", "figure", "numbers", "method", "unknown", "provenance"):
+        assert f'id="{part}"' in pages[name]
+
+
+def test_the_same_runs_give_the_same_bytes(pages: dict[str, str], tmp_path: Path) -> None:
+    assert page_of(RESULTS / "word2vec", tmp_path / "again.html") == pages["word2vec"]
+
+
+def test_tables_sort_in_a_browser_and_nothing_overflows(
+    pages: dict[str, str], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(pages["maml"], encoding="utf8")
+    script = """
+      const table = document.querySelector("#table-networks table");
+      const head = table.tHead.rows[0].cells[1].querySelector("button");
+      head.click(); head.click();
+      const first = [...table.tBodies[0].rows].slice(0, 3).map((row) => row.cells[1].textContent);
+      return [first, document.documentElement.scrollWidth, innerWidth];
+    """
+    (first, wide, room), console = say(page, script, width=390)
+    assert first == ["8,192", "2,048", "512"]
+    assert wide <= room
+    assert console == []
+
+
+def test_maml_says_what_the_records_hold(pages: dict[str, str]) -> None:
+    text = words(pages["maml"])
+    found = {(x["network"], x["width"]): x for x in lines(RESULTS / "maml" / "results.jsonl")}
+    test = found["finite", 2]["test"]
+    low, high = (
+        100 * (test["accuracy"] + z * test["standard_error"]) for z in (-1.959964, 1.959964)
+    )
+    assert f"{100 * test['accuracy']:.1f} % at width 2 [{low:.1f}, {high:.1f}]" in text
+    assert "Shown below the limit: width 2, 8, linear kernel, ReLU GP and ReLU NTK;" in text
+    assert "no difference from it is shown for width 32, 128, 512, 2048 and 8192." in text
+    assert "There is one seed: how far another start" in text
+    assert found["finite", 2]["settings"]["data"] in text
+    assert "10000 (width 2, width 8, width 32 and 6 more); 100 (ReLU GP, ReLU NTK)" in text
+
+
+def test_word2vec_says_what_the_records_hold(pages: dict[str, str]) -> None:
+    text = words(pages["word2vec"])
+    (limit,) = (
+        x["score"] for x in lines(RESULTS / "word2vec" / "results.jsonl") if x["network"] == "limit"
+    )
+    share = 100 * limit["right"] / limit["asked"]
+    assert re.search(rf"and {share:.1f} % by the limit \[\d\d\.\d, \d\d\.\d\]", text)
+    assert "those of a section share words, so that they are too narrow" in text
+
+
+def test_transfer_says_the_library_s_sentences(pages: dict[str, str]) -> None:
+    text = words(pages["transfer"])
+    runs = [run for run, _ in transfer.load(RESULTS / "transfer" / "results.jsonl")]
+    for shift in shifts_of(runs):
+        assert shift.sentence.partition(": ")[2] in text
+    assert "muP: whether it stays is not decided by these seeds." in text
+
+
+def test_a_search_without_settings_claims_nothing_beside_chance(pages: dict[str, str]) -> None:
+    text = words(pages["tinynet-search"])
+    assert "whether networks were drawn by chance alone is not known" in text
+    assert ">a random network<" not in pages["tinynet-search"]
+    assert "inverse compound scaling: worse, -13.4 points [-20.5, -6.2]" in text
+
+
+def test_classes_and_the_last_proposals_come_from_the_trials(tmp_path: Path) -> None:
+    found = load_search(RESULTS / "tinynet-search" / "trials.jsonl")
+    assert found.classes == 10
+    assert found.is_chance is None
+
+    def refitted(old: list[Any]) -> list[Any]:
+        first = next(x for x in old if x["experiment"] == "tinynet formula")
+        earlier = {**first, "key": "earlier", "network": {**first["network"], "depth": 0.7}}
+        return [*old[:1], earlier, *old[1:]]
+
+    folder = stored(tmp_path, "tinynet-search", refitted)
+    (folder / "study.json").write_text('{"sampler": "random", "sieve": null}')
+    again = load_search(folder / "trials.jsonl")
+    assert again.trials == found.trials
+    assert again.is_chance
+    assert ">a random network<" in page_of(folder, tmp_path / "page.html")
+
+
+def test_differences_of_one_seed_add_errors_and_of_several_are_paired() -> None:
+    def at(value: float, error: float = 0.03) -> Estimate:
+        return Estimate(value=value, standard_error=error, n=100)
+
+    one = beside_of({0: at(0.5)}, {0: at(0.6, 0.04)})
+    assert one is not None
+    half = 1.959963984540054 * 0.05  # the root of 0.03² + 0.04²
+    assert (one.low, one.high) == pytest.approx((-0.1 - half, -0.1 + half))
+    several = beside_of({0: at(0.5), 1: at(0.7), 2: at(0.9)}, {0: at(0.6), 1: at(0.8), 2: at(0.97)})
+    assert several is not None
+    half = student.ppf(0.975, 2) * 0.0173205081 / sqrt(3)  # of -0.1, -0.1, -0.07
+    assert (several.low, several.high) == pytest.approx((-0.09 - half, -0.09 + half))
+    assert several.p_value == pytest.approx(2 * student.sf(0.09 / 0.01, 2))
+    assert beside_of({0: at(0.5)}, {1: at(0.6)}) is None
+
+
+def test_what_holm_does_not_carry_is_not_said() -> None:
+    weak = Beside(value=-0.1, low=-0.19, high=-0.01, p_value=0.03)
+    strong = Beside(value=0.2, low=0.1, high=0.3, p_value=0.001)
+    assert words_of({"a": weak}) == {"a": "below"}
+    assert words_of({"a": weak, "b": weak, "c": strong, "d": None}) == {
+        "a": "no difference shown",
+        "b": "no difference shown",
+        "c": "above",
+    }
+
+
+def test_runs_of_other_settings_are_left_out_and_counted(tmp_path: Path) -> None:
+    assert conflicting([{"a": 1}, {"a": 2, "b": 1}, {"b": 1}, {"a": 2}]) == ["a", "", "", ""]
+
+    def other(old: list[Any]) -> list[Any]:
+        for run in old[:2]:
+            run["settings"]["data"] = "other"
+        return old
+
+    text = words(page_of(stored(tmp_path, "maml", other), tmp_path / "page.html"))
+    assert "2 runs were made with another data than the last ones, and left out here." in text
+    assert "at width 32 [" in text
+    assert "at width 2 [" not in text
+
+
+def test_failed_runs_have_their_reasons_and_are_escaped(tmp_path: Path) -> None:
+    def failed(old: list[Any]) -> list[Any]:
+        old[0] |= {"test": None, "best_step": None, "reason": "diverged <b>at once</b>"}
+        return old
+
+    html = page_of(stored(tmp_path, "maml", failed), tmp_path / "page.html")
+    assert "diverged &lt;b&gt;at once&lt;/b&gt;" in html
+    assert "width 2, seed 0" in html
+    assert "at width 8 [" in words(html)
+    every = stored(tmp_path / "maml", "word2vec", lambda old: [
+        {**run, "score": None, "reason": "no"} for run in old
+    ])  # fmt: skip
+    text = page_of(every, tmp_path / "none.html")
+    assert "No run came to an accuracy: see the failed runs." in text
+    assert "<svg" not in text
+
+
+def test_a_seed_that_is_not_finished_is_left_out_of_the_verdict(tmp_path: Path) -> None:
+    folder = stored(tmp_path, "transfer", lambda old: old[:-1])
+    text = words(page_of(folder, tmp_path / "page.html"))
+    assert "Not finished: seed 3 has 41 of 42 runs" in text
+    runs = [run for run, _ in transfer.load(folder / "results.jsonl") if run.seed < 3]
+    assert shifts_of(runs)[0].sentence.partition(": ")[2] in text
+    short = stored(tmp_path / "transfer", "transfer", lambda old: old[:50])
+    text = words(page_of(short, tmp_path / "short.html"))
+    assert "Not known yet: an error needs at least 2 seeds; got 1." in text
+
+
+def test_a_line_that_was_cut_off_is_no_run(tmp_path: Path) -> None:
+    folder = stored(tmp_path, "word2vec", lambda old: old[:3])
+    whole = page_of(folder, tmp_path / "whole.html")
+    with (folder / "results.jsonl").open("a") as file:
+        file.write('{"network": "limit", "wid')
+    assert page_of(folder, tmp_path / "torn.html") == whole
+
+
+def null(*path: str) -> Callable[[list[Any]], list[Any]]:
+    """Lines of which the second has nothing where a number must be."""
+
+    def change(old: list[Any]) -> list[Any]:
+        place = old[1]
+        for name in path[:-1]:
+            place = place[name]
+        place[path[-1]] = None
+        return old
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "said"),
+    [
+        ("maml", ("test", "accuracy"), "accuracy must be a finite number, not None"),
+        ("maml", ("seed",), "seed must be a whole number, not None"),
+        ("maml", ("test",), "a run is missing exactly when a reason is given"),
+        ("word2vec", ("score", "right"), "right must be a whole number, not None"),
+        ("transfer", ("lr",), "lr must be a finite number, not None"),
+        ("transfer", ("loss",), "a run is missing exactly when a reason is given"),
+        ("tinynet-search", ("network", "macs"), "macs must be a whole number, not None"),
+        ("tinynet-search", ("quantities", "test", "value"), "exactly when a reason is given"),
+    ],
+)
+def test_null_where_a_number_must_be_is_one_sentence(
+    tmp_path: Path, name: str, path: tuple[str, ...], said: str
+) -> None:
+    result = report(stored(tmp_path, name, null(*path)))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    if name != "tinynet-search" or path[0] == "quantities":
+        assert "jsonl:2" in result.stderr
+    assert not (tmp_path / name / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "is not the folder of a study"),
+        ({"results.jsonl": ""}, "holds no records yet: run the command that writes it first"),
+        ({"results.jsonl": '{"network": "fin'}, "holds no records yet"),
+        ({"results.jsonl": "[1, 2]\n"}, "is a record of no known kind; known are those of study"),
+        ({"results.jsonl": '{"a": 1}\n'}, "results.jsonl:1 is a record of no known kind"),
+        ({"results.jsonl": "nonsense\n"}, "results.jsonl:1 is no record"),
+        ({"trials.jsonl": '{"experiment": 1, "quantities": 2}\n'}, "unknown or missing fields"),
+        ({"a.jsonl": "{}\n", "b.jsonl": "{}\n"}, "several files of records (a.jsonl, b.jsonl)"),
+    ],
+)
+def test_a_folder_without_runs_that_can_be_read_is_one_sentence(
+    tmp_path: Path, files: dict[str, str], said: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    result = report(tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_runs_and_studies_do_not_share_a_page(tmp_path: Path) -> None:
+    study = tmp_path / "few.jsonl"
+    write_lines(study, lines(RESULTS / "smollm2-demo.jsonl")[:4])
+    out = tmp_path / "page.html"
+    result = report(study, RESULTS / "maml", "-o", out)
+    said = "holds runs of widthwise maml, which have a page of their own: name it alone"
+    assert result.exit_code == 1
+    assert f"left out: {RESULTS / 'maml'} {said}\n" in result.stderr
+    assert "SmolLM2" in out.read_text(encoding="utf8")
+    both = report(RESULTS / "maml", RESULTS / "word2vec", "-o", tmp_path / "none.html")
+    assert (both.exit_code, both.stderr.count("\n")) == (1, 1)
+    assert said in both.stderr
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_a_page_lies_beside_its_runs_and_may_be_drawn_of_the_file(tmp_path: Path) -> None:
+    folder = stored(tmp_path, "word2vec")
+    assert report(folder, folder).stdout == f"report: {folder / 'report.html'}\n"
+    file = shutil.copy(folder / "results.jsonl", tmp_path / "words.jsonl")
+    assert report(file).stdout == f"report: {tmp_path / 'words.html'}\n"
+
+
+def test_each_command_ends_with_its_page(tmp_path: Path) -> None:
+    tiny_corpus.save(tmp_path)
+    text = tmp_path / "text.txt"
+    text.write_text("Here and there a word is said twice. " * 60)
+    out = {name: tmp_path / name for name in ("maml", "words", "rates")}
+    omniglot = tiny_omniglot.save(tmp_path / "tiny.npz")
+    for name, asked in {
+        "maml": f"maml --data {omniglot} --widths 4 --steps 3 --no-kernels",
+        "words": f"word2vec {tmp_path / 'text.gz'} --analogies {tmp_path / 'analogies.txt'} "
+        "--width 8 --no-limit --no-kernels --min-count 1 --epochs 1",
+        "rates": f"mup transfer {text} --widths 16,32 --learning-rates 0.001,0.01,0.1 --seeds 2 "
+        "--steps 2 --tokens 8",
+    }.items():
+        result = CliRunner().invoke(main, [*asked.split(), "-o", str(out[name])])
+        assert result.exit_code == 0, result.output
+        page = out[name] / "report.html"
+        assert result.stdout.splitlines()[-1] == f"report: {page}"
+        before = page.read_bytes()
+        assert report(out[name]).exit_code == 0
+        assert page.read_bytes() == before
+
+
+def test_a_search_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_photos.register(monkeypatch)
+    monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
+    monkeypatch.setattr("widthwise.study.engines.Local", lambda make, devices: Here(make, "cpu"))
+    out, photos = tmp_path / "out", tiny_photos.save_sets(tmp_path / "photos")
+    words_ = ["--data", photos, "--family", "toy", "--pixels", "8-32", "--nets", 2, "-o", out]
+    words_ += ["--budgets", "200k", "--seeds", 0, "--epochs", 1]
+    result = CliRunner().invoke(tinynet_search.search, [str(word) for word in words_])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"report: {out / 'report.html'}"
+    text = words((out / "report.html").read_text(encoding="utf8"))
+    assert "not judged: too few networks" in text
+    assert "No formula was fitted" in text
+    assert "There is one seed" in text
+    assert load_search(out / "trials.jsonl").classes == 2
+    assert load_search(out / "trials.jsonl").is_chance
+
+
+def test_a_convergence_and_a_check_leave_records_and_a_page_beside_the_figure(
+    tmp_path: Path,
+) -> None:
+    for asked, load in (
+        ("limit converge --widths 16,64 --seeds 3 --json", rates.load_convergences),
+        ("mup check --widths 32,64 --seeds 2 --json", rates.load_coordinates),
+    ):
+        figure = tmp_path / asked.split()[1] / "drawn.png"
+        figure.parent.mkdir()
+        command = [*asked.split(), "-o", str(figure)]
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        page = figure.with_suffix(".html")
+        assert f"report: {page}\n" in result.stderr
+        before = page.read_bytes()
+        assert report(figure.parent, "-o", page).exit_code == 0
+        assert page.read_bytes() == before
+        assert len(load(figure.with_suffix(".jsonl"))) == (4 if isinstance(found, list) else 1)
+        figure.unlink()
+        again = CliRunner().invoke(main, command)
+        assert "drawn.jsonl already exists; pass --force to replace it" in again.stderr
+        assert not figure.exists()
+
+
+def test_a_convergence_is_read_back_as_it_was(tmp_path: Path) -> None:
+    found = [converge(case, widths=(16, 64), seeds=3) for case in standard_cases()]
+    path = tmp_path / "cases.jsonl"
+    write_lines(path, [rates.convergence_line(one, 0) for one in found])
+    for one, (again, settings) in zip(found, rates.load_convergences(path), strict=True):
+        assert again.case.name == one.case.name
+        assert again.case.parametrization == one.case.parametrization
+        assert again.distance.slope == one.distance.slope
+        assert again.movement.sizes == one.movement.sizes
+        assert (again.expected, again.expected_movement) == (one.expected, one.expected_movement)
+        assert again.verdict == one.verdict
+        assert settings["first_seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"widths": [16]}, "every width must have as many runs"),
+        ({"a": ["1/0", "0"]}, "limits.jsonl:1 is no run of widthwise limit converge"),
+        ({"activation": "sine"}, "an activation must be one of"),
+        ({"distances": [[1.0, None], [1.0, 2.0]]}, "distances must be a finite number, not None"),
+        ({"distances": [[1.0, 0.0], [1.0, 2.0]]}, "fitted to sizes above 0"),
+    ],
+)
+def test_damaged_cases_are_one_sentence(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    case = standard_cases()[0]
+    line = rates.convergence_line(converge(case, widths=(16, 64), seeds=2), 0)
+    path = tmp_path / "limits.jsonl"
+    write_lines(path, [{**line, **change}])
+    result = report(path)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        (int, True),
+        (int, 1.5),
+        (float, "1"),
+        (float, float("nan")),
+        (str, 1),
+        (tuple[int, ...], "12"),
+        (tuple[int, float], [1]),
+    ],
+)
+def test_values_of_another_type_are_refused(kind: Any, found: Any) -> None:
+    with pytest.raises(TypeError, match="it must be"):
+        from_plain(kind, found, "it")

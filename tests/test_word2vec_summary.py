@@ -1,0 +1,70 @@
+"""Rows of word2vec: what is set beside the limit, and what tells nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from widthwise.limits.word2vec import Result, Score
+from widthwise.limits.word2vec.summary import summary
+
+
+def result(bits: str | None, width: int | None = 8, seed: int = 0) -> Result:
+    """A run with these outcomes, question by question; None is one that failed."""
+    score = None
+    if bits is not None:
+        right = np.array([bit == "1" for bit in bits])
+        score = Score(
+            right=int(right.sum()), asked=len(bits), of=len(bits), sections=(),
+            outcomes=np.packbits(right).tobytes().hex(),
+        )  # fmt: skip
+    return Result(
+        network="limit" if width is None else "finite", width=width, seed=seed, score=score,
+        reason=None if score else "it diverged", curve=(), words_per_sec=None, training_sec=0.0,
+    )  # fmt: skip
+
+
+def test_a_row_has_a_difference_from_the_limit_of_its_seed() -> None:
+    runs = [result("1010"), result("1100", None), result("1111", seed=1), result("0000", None, 1)]
+    first, second, *limits = summary(runs)
+    assert first.to_limit is not None
+    assert first.to_limit.value == 0.0
+    assert first.to_limit.low < 0 < first.to_limit.high
+    assert first.reason is None
+    assert second.to_limit is None
+    assert second.reason is not None
+    assert second.reason.endswith("from the limit, which is the same in every question")
+    assert all(row.to_limit is None and row.reason is None for row in limits)
+
+
+@pytest.mark.parametrize(
+    ("ours", "limits", "reason"),
+    [
+        ("0000", "0000", "as neither answers any question rightly"),
+        ("1010", "1010", "which is the same in every question"),
+        ("1", "0", "which is the same in every question"),
+        ("0", "0", "as neither answers any question rightly"),
+        ("0000", "1111", "which is the same in every question"),
+    ],
+)
+def test_differences_that_do_not_vary_have_no_interval(ours: str, limits: str, reason: str) -> None:
+    row, _ = summary([result(ours), result(limits, None)])
+    assert row.to_limit is None
+    assert row.reason == f"no interval of its difference from the limit, {reason}"
+    assert row.interval is not None
+
+
+def test_where_one_of_both_answers_nothing_the_difference_tells() -> None:
+    row, _ = summary([result("0000"), result("1010", None)])
+    assert row.to_limit is not None
+    assert (row.to_limit.value, row.reason) == (-0.5, None)
+
+
+def test_without_two_scores_there_is_nothing_to_tell() -> None:
+    for runs in (
+        [result("10")],
+        [result("10"), result(None, None)],
+        [result(None), result("1", None)],
+    ):
+        row = summary(runs)[0]
+        assert (row.to_limit, row.reason) == (None, None)

@@ -1,0 +1,109 @@
+"""Files that are replaced: whole or as they were, and a killed writer leaves nothing for long."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from widthwise.assets.workspace import partial_of, replaced
+from widthwise.limits.word2vec import Network, checkpoints
+from widthwise.prune.healing.state import state_folder
+
+
+def write(path: Path, text: str) -> None:
+    with replaced(path) as partial:
+        partial.write_text(text)
+
+
+def die(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_at(name: str, work: Callable[[], None]) -> None:
+    """Do this in another process, which is killed at its first call of that function of `os`."""
+    child = os.fork()
+    if child == 0:
+        setattr(os, name, die)
+        work()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write(path, "old")
+    with replaced(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_file_alone(error: type[BaseException], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write(path, "old")
+
+    def fails() -> None:
+        with replaced(path) as partial:
+            partial.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fails()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_next_writer_writes_over_what_a_killed_one_left(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write(path, "old")
+    for text in ("longer than what comes after it", "x"):
+        killed_at("fsync", lambda text=text: write(path, text))
+        assert path.read_text() == "old"
+        assert sorted(tmp_path.iterdir()) == [partial_of(path), path]
+    write(path, "new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_killed_checkpoints_of_word2vec_leave_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "width-2-seed-0.safetensors"
+
+    def save(value: float) -> None:
+        matrix = torch.full((3, 2), value)
+        checkpoints.save(path, Network(embeddings=matrix, outputs=matrix), {"value": value})
+
+    save(1.0)
+    for value in (2.0, 3.0):
+        killed_at("fsync", lambda value=value: save(value))
+    found = Network(embeddings=torch.zeros(3, 2), outputs=torch.zeros(3, 2))
+    assert checkpoints.load(path, found) == {"value": 1.0}
+    assert found.embeddings.unique().tolist() == [1.0]
+    save(4.0)
+    assert checkpoints.load(path, found) == {"value": 4.0}
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_a_killed_healing_left_goes_when_the_next_one_begins(tmp_path: Path) -> None:
+    def save(step: int) -> None:
+        with state_folder(tmp_path / "out", {}) as folder:
+            folder.save({"w": torch.ones(2)}, {"step": step})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save(1)
+    killed_at("fsync", lambda: save(2))
+    assert len(list((tmp_path / ".out.healing").iterdir())) == 2
+    with state_folder(tmp_path / "out", {}) as folder:
+        assert [one.name for one in folder.path.iterdir()] == ["state.safetensors"]
+        found = folder.load()
+    assert found is not None
+    assert found[1] == {"step": 1}

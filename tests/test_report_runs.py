@@ -155,11 +155,13 @@ def test_word2vec_says_what_the_records_hold(pages: dict[str, str]) -> None:
     assert "those of a section share words, so that they are too narrow" in text
 
 
-def test_transfer_says_the_library_s_sentences(pages: dict[str, str]) -> None:
+def test_transfer_says_the_library_s_sentences(pages: dict[str, str], tmp_path: Path) -> None:
     text = words(pages["transfer"])
     runs = [run for run, _ in transfer.load(RESULTS / "transfer" / "results.jsonl")]
     for shift in shifts_of(runs):
         assert shift.sentence.partition(": ")[2] in text
+    few = stored(tmp_path, "transfer", lambda old: [run for run in old if run["seed"] < 4])
+    text = words(page_of(few, tmp_path / "few.html"))
     assert "muP: whether it stays is not decided by these seeds." in text
 
 
@@ -249,8 +251,8 @@ def test_failed_runs_have_their_reasons_and_are_escaped(tmp_path: Path) -> None:
 def test_a_seed_that_is_not_finished_is_left_out_of_the_verdict(tmp_path: Path) -> None:
     folder = stored(tmp_path, "transfer", lambda old: old[:-1])
     text = words(page_of(folder, tmp_path / "page.html"))
-    assert "Not finished: seed 3 has 41 of 42 runs" in text
-    runs = [run for run, _ in transfer.load(folder / "results.jsonl") if run.seed < 3]
+    assert "Not finished: seed 15 has 41 of 42 runs" in text
+    runs = [run for run, _ in transfer.load(folder / "results.jsonl") if run.seed < 15]
     assert shifts_of(runs)[0].sentence.partition(": ")[2] in text
     short = stored(tmp_path / "transfer", "transfer", lambda old: old[:50])
     text = words(page_of(short, tmp_path / "short.html"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,8 @@ def test_files_of_a_folder_take_turns_and_tables_give_their_text(tmp_path: Path)
         file.writelines(json.dumps({"text": text, "other": "zzzz"}) + "\n" for text in a)
     (tmp_path / "b.json").write_text(json.dumps([{"question": text, "n": 1} for text in b]))
     pyarrow.parquet.write_table(pyarrow.table({"text": c}), tmp_path / "c.parquet")
-    (tmp_path / "d.md").write_text("\n\n".join(d))
+    with gzip.open(tmp_path / "d.md.gz", "wt") as file:
+        file.write("\n\n".join(d))
     (tmp_path / "e.png").write_bytes(b"\x89PNG")
     found = as_words(read_text(tmp_path, Letters(), 4 * BLOCK_TOKENS))
     assert "z" not in found
@@ -267,10 +269,32 @@ def test_files_of_a_folder_take_turns_and_tables_give_their_text(tmp_path: Path)
     ],
 )
 def test_files_that_are_no_text_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / "text.txt"
-    path.write_bytes(content)
-    with pytest.raises(RunError, match=message):
-        read_text(path, Letters())
+    for path, stored in (
+        (tmp_path / "text.txt", content),
+        (tmp_path / "text.txt.gz", gzip.compress(content)),
+    ):
+        path.write_bytes(stored)
+        with pytest.raises(RunError, match=message):
+            read_text(path, Letters())
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:40] + b"\xff" * 40 + b[80:]])
+def test_packed_text_that_is_damaged_is_refused(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    words = " ".join(str(i * i) for i in range(9000))
+    (tmp_path / "x.txt.gz").write_bytes(damage(gzip.compress(words.encode())))
+    with pytest.raises(RunError, match=r"x\.txt\.gz: cannot be read as text"):
+        read_text(tmp_path / "x.txt.gz", Letters(), 4 * BLOCK_TOKENS * 1000)
+
+
+def test_a_long_text_is_cut_where_words_end_and_read_no_further_than_asked(tmp_path: Path) -> None:
+    words = [f"{i:05x}" for i in range(40_000)]  # 240,000 characters: several pieces and reads
+    (tmp_path / "x.txt").write_bytes(" ".join(words).encode() + b" \xff")  # no text at its end
+    found = as_words(read_text(tmp_path / "x.txt", Letters(), 40 * BLOCK_TOKENS))
+    assert found.split()[:3000] == words[:3000]
+    with pytest.raises(RunError, match="cannot be read as text"):
+        read_text(tmp_path / "x.txt", Letters(), 40_000 * BLOCK_TOKENS)
 
 
 def test_a_place_without_text_is_refused(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ..assets import benchmark_rows, coqa_passages, mmlu_subjects
 from ..errors import RunError
@@ -26,7 +27,8 @@ BATCH_BLOCKS = 8
 TOKENS = 65_536
 LEAST_KINDS = 16  # different tokens, below which no text is a text
 _PIECE_CHARACTERS = 4000
-_SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
+_READ_CHARACTERS = 1 << 16
+_SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".parquet")  # and packed as .gz
 
 # Texts of the embedded data that no task of ours scores: prose, and questions of several kinds. All
 # are validation splits, and of those only MMLU's belongs to a task of `evaluate`, which scores its
@@ -108,8 +110,9 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     """Calibration text, its first half to fit and its second half held out.
 
     Args:
-        source: A text, JSON lines or Parquet file, a folder of such files, a data set of the hub
-            (`"org/name"` or `"org/name:subset"`, its split train); None for the embedded text.
+        source: A file of text or JSON lines, also packed as .gz, or of Parquet, a folder of such
+            files, a data set of the hub (`"org/name"` or `"org/name:subset"`, its split train);
+            None for the embedded text.
         tokenizer: The model's own.
         tokens: Most tokens to take, in blocks of `BLOCK_TOKENS`; files and subjects take turns.
 
@@ -209,7 +212,7 @@ def _embedded() -> list[Iterator[str]]:
 def _streams(source: str) -> list[Iterator[str]]:
     path = Path(os.path.expanduser(source))
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.name.endswith(_SUFFIXES))
+        files = sorted(file for file in path.rglob("*") if _unpacked(file).endswith(_SUFFIXES))
         if not files:
             raise RunError(f"{path}: holds no file of text ({', '.join(_SUFFIXES)})")
         return [_file(file) for file in files]
@@ -222,6 +225,10 @@ def _streams(source: str) -> list[Iterator[str]]:
     )
 
 
+def _unpacked(file: Path) -> str:
+    return file.name.removesuffix(".gz")
+
+
 def _file(path: Path) -> Iterator[str]:
     """Pieces of one file: rows of a table, or paragraphs of a text."""
     try:
@@ -230,22 +237,18 @@ def _file(path: Path) -> Iterator[str]:
 
             for group in pyarrow.parquet.ParquetFile(path).iter_batches(256):
                 yield from map(_words, group.to_pylist())
-        elif path.name.endswith((".jsonl", ".json", ".jsonl.gz", ".json.gz")):
-            yield from map(_words, _json_rows(path))
-        else:
-            yield from _pieces(path.read_text(encoding="utf8"))
-    except (OSError, EOFError, ValueError, RecursionError) as error:  # pyarrow's are of these too
+            return
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", encoding="utf8") as file:
+            if _unpacked(path).endswith(".json"):
+                value = json.load(file)
+                yield from map(_words, value if isinstance(value, list) else [value])
+            elif _unpacked(path).endswith(".jsonl"):
+                yield from (_words(json.loads(line)) for line in file if line.strip())
+            else:
+                yield from _pieces(file)
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:  # pyarrow's too
         raise RunError(f"{path}: cannot be read as text: {error}") from error
-
-
-def _json_rows(path: Path) -> Iterator[Any]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf8") as file:
-        if path.name.removesuffix(".gz").endswith(".json"):
-            value = json.load(file)
-            yield from value if isinstance(value, list) else [value]
-        else:
-            yield from (json.loads(line) for line in file if line.strip())
 
 
 def _words(row: Any) -> str:
@@ -259,16 +262,20 @@ def _words(row: Any) -> str:
     return "\n".join(value for value in row.values() if isinstance(value, str))
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _pieces(file: TextIO) -> Iterator[str]:
     """A long text in pieces that end where a paragraph, a line or at least a word ends."""
-    start = 0
-    while start < len(text):
-        end = start + _PIECE_CHARACTERS
-        if end < len(text):
-            breaks = (text.rfind(mark, start + 1, end) for mark in ("\n\n", "\n", " "))
-            end = next((place for place in breaks if place > start), end)
-        yield text[start:end].strip()
-        start = end
+    rest = ""
+    while True:
+        while len(rest) <= _PIECE_CHARACTERS and (part := file.read(_READ_CHARACTERS)):
+            rest += part
+        if not rest:
+            return
+        end = len(rest)
+        if end > _PIECE_CHARACTERS:
+            breaks = (rest.rfind(mark, 1, _PIECE_CHARACTERS) for mark in ("\n\n", "\n", " "))
+            end = next((place for place in breaks if place > 0), _PIECE_CHARACTERS)
+        yield rest[:end].strip()
+        rest = rest[end:]
 
 
 def _from_hub(source: str) -> Iterator[str]:

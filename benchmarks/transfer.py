@@ -1,12 +1,11 @@
 """Learning-rate transfer on real text: muP's best rate stays, the standard one's falls.
 
     python benchmarks/transfer.py wikipedia.txt.gz
-    python benchmarks/transfer.py wikipedia.txt.gz --seeds 8 -o results/transfer
+    python benchmarks/transfer.py wikipedia.txt.gz --seeds 16 -o results/transfer
 
 Runs `widthwise mup transfer` with all its defaults, which goes on where it was, and sets what came
-of it beside theory. Goals: `stays` of muP,
-`shifts` of the standard parametrization, down; theory has 0 and, of very wide networks, -1 octaves
-a doubling.
+of it beside theory. Goals: `stays` of muP, `shifts` of the standard parametrization, down; theory
+has 0 and, of very wide networks, -1 octaves a doubling.
 """
 
 from __future__ import annotations

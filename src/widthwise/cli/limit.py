@@ -37,7 +37,7 @@ def limit() -> None:
 @limit.command(short_help="Fit how fast networks come near their limit.")
 @parametrization_options(1)
 @click.option("--activation", help="linear, tanh, relu or erf.  [default: tanh]")
-@click.option("--lr", type=float, help="Learning rate, to which the width is added. [default: 0.5]")
+@click.option("--lr", type=float, help="Learning rate at width 1: eta in eta n^-c.  [default: 0.5]")
 @click.option("--steps", type=click.IntRange(1, 10_000), help="Steps of training.  [default: 12]")
 @click.option(
     "--widths",

@@ -14,7 +14,7 @@ from widthwise.findings import arrange, beside_control, beside_dense, findings_o
 from widthwise.findings.chance import beside_chance
 from widthwise.findings.grid import estimate_of
 from widthwise.findings.judge import mean_of_draws, paired, paired_or_not
-from widthwise.stats import paired_difference
+from widthwise.stats import paired_difference, with_chance_of
 from widthwise.study import Record
 
 
@@ -37,10 +37,13 @@ def test_several_draws_stand_for_their_mean_item_by_item() -> None:
     records = [*study((180, 150)), *draws(120, 100, 90)]
     grid = arrange(records)
     mean = np.mean([r.items for r in records[2:]], axis=0)
+    scores = [r.value for r in records[2:]]
     (judged,) = beside_control(grid, "ppm", "random").values()
-    assert judged.difference == paired_difference(records[1].items, mean.tolist())
+    plain = paired_difference(records[1].items, mean.tolist())
+    assert judged.difference == with_chance_of(plain, scores)
     (reverse,) = beside_control(grid, "random", "ppm").values()
-    assert reverse.difference == paired_difference(mean.tolist(), records[1].items)
+    plain = paired_difference(mean.tolist(), records[1].items)
+    assert reverse.difference == with_chance_of(plain, scores)
     assert (judged.word, reverse.word) == ("improves", "degrades")
     assert [n.criterion for n in grid.networks][2:] == ["random", "random~7", "random~8"]
 
@@ -64,16 +67,23 @@ def test_no_further_draw_is_a_criterion() -> None:
     records = [*study((180, 150)), *draws(150, 150, 100)]
     (found,) = findings_of(records)
     assert [t.title for t in found.tables if t.title.startswith("Cut by")] == ["Cut by ppm"]
-    assert any("neurons chosen by chance, mean of 3 draws" in s for s in found.sentences)
+    assert any("neurons chosen by chance (mean of 3 draws)" in s for s in found.sentences)
     assert {c.criterion for c in found.curves} == {"ppm", "random", "random~7", "random~8"}
 
 
 def test_a_lucky_draw_is_not_the_control() -> None:
-    """Beside the first draw nothing is shown; beside the mean of three ppm is better."""
-    one = [*study((180, 150)), *draws(150)]
-    three = [*study((180, 150)), *draws(150, 60, 60)]
-    assert "not shown to be better or worse" in findings_of(one)[0].sentences[-1]
-    assert "ppm is better on piqa (at 1 of 1 widths)." in findings_of(three)[0].sentences[-1]
+    """Beside a lucky draw nothing is shown; beside the mean of three that are alike ppm is better,
+    and where they differ as much as ppm and their mean nothing is shown again."""
+    for counts, said in (
+        (
+            (150,),
+            "(one draw, whose luck is in no interval), ppm is not shown to be better or worse",
+        ),
+        ((70, 60, 65), "ppm is better on piqa (at 1 of 1 widths)."),
+        ((150, 60, 60), "(mean of 3 draws), ppm is not shown to be better or worse"),
+    ):
+        (found,) = findings_of([*study((180, 150)), *draws(*counts)])
+        assert said in found.sentences[-1]
 
 
 def test_only_the_control_is_shown_as_what_it_is() -> None:

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from findings_records import WIDTHS, place, right, sizes, study
 from report_records import record, score
 
-from widthwise.findings import Front, findings_of
+from widthwise.findings import Front, arrange, findings_of
+from widthwise.findings.columns import column_of
 from widthwise.study.records import Record
 
 
@@ -35,6 +37,23 @@ def test_a_network_is_off_the_front_where_a_smaller_one_is_as_good() -> None:
     assert not found["ppm 2.39x"][1]
     assert [point.cost for point in front.points] == sorted(point.cost for point in front.points)
     assert all(point.cost == point.cost_low == point.cost_high for point in front.points)
+
+
+def test_scores_of_a_part_of_the_items_share_less_luck() -> None:
+    """One network of 100 items, the other of 1,000, of which they share the first 100: the variance
+    of their difference is that of 2,000 made-up pairs, whose own error is 3 %."""
+    rng = np.random.default_rng(0)
+    made, told = [], []
+    for _ in range(2000):
+        shared = rng.normal(size=1000)
+        own = shared + 0.3 * rng.normal(size=1000)
+        long = score(place("ppm", WIDTHS[1]), "x", shared, unit="points")
+        short = score(place("ppm", WIDTHS[2]), "x", own[:100], unit="points")
+        column = column_of(arrange([long, short]), "x")
+        assert column.covariance is not None
+        made.append(column.values[0] - column.values[1])
+        told.append(np.array([1, -1]) @ column.covariance @ np.array([1, -1]))
+    assert np.var(made) == pytest.approx(np.mean(told), rel=4 * 0.032)
 
 
 def test_a_network_below_the_floor_is_surely_off() -> None:

@@ -24,7 +24,8 @@ class Column:
         networks: Those with a value.
         values: Shape (networks,); of perplexities, minus their logarithms.
         covariance: Of the errors of the values, shape (networks, networks); None where an error is
-            not known. Scores of the same items share their luck; those without items share none.
+            not known. Scores of the same items share their luck, and where one has fewer of them,
+            as after an early stop, that much less; those without items share none.
         n: Items behind the score that has fewest.
     """
 
@@ -80,7 +81,9 @@ def column_of(grid: Grid, quantity: str) -> Column:
     covariance = None
     if valued and None not in errors:
         known = np.array(errors, dtype=np.float64)
-        covariance = np.outer(known, known) * _correlations(list(valued.values()))
+        n = np.array([record.n for record in valued.values()], dtype=np.float64)
+        shared = np.sqrt(np.minimum.outer(n, n) / np.maximum.outer(n, n))
+        covariance = np.outer(known, known) * shared * _correlations(list(valued.values()))
     return Column(
         networks=tuple(valued),
         values=np.array(

@@ -16,6 +16,7 @@ from ..stats import (
     paired_difference,
     sequential_difference,
     verdict,
+    with_chance_of,
 )
 from ..study.network import is_control
 from ..study.records import Record
@@ -120,18 +121,37 @@ def beside_control(
     """Every score of a criterion beside the control's at the same width; families as above.
 
     Whichever of the two is the control stands for all of its draws: where there are several, for
-    the mean of their scores, item by item.
+    the mean of their scores, item by item, and how far they differ is in interval and p-value. Of
+    a single draw it is not known, and is not.
     """
     judged: dict[tuple[Network, str], Judged] = {}
     for quantity in grid.quality:
         partners = by_width(grid, control, quantity)
+        draws = _draws_by_width(grid, quantity)
+
+        def drawn(
+            own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
+        ) -> Difference | None:
+            found = compare(own, other)
+            return found and with_chance_of(found, draws.get(own.width, ()))
+
         family = []
         for width, (network, own) in by_width(grid, criterion, quantity).items():
             other = partners.get(width, (network, None))[1]
             if other and own is not other and other.value is not None:
                 family.append((network, own, other))
-        judged |= _judge_family(quantity, family, compare)
+        judged |= _judge_family(quantity, family, drawn)
     return judged
+
+
+def _draws_by_width(grid: Grid, quantity: str) -> Mapping[int, Sequence[float]]:
+    """Scores of all draws of the control at each width; of perplexities their logarithms."""
+    found: dict[int, list[float]] = {}
+    for network in (n for draw in grid.draws for n in grid.cut_by(draw)):
+        record = grid.cells.get((network, quantity))
+        if record is not None and record.value is not None:
+            found.setdefault(network.width, []).append(in_logarithms(record).value or 0.0)
+    return found
 
 
 def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[Network, Record]]:

@@ -14,6 +14,7 @@ from .activations import Array
 
 Agreement = Literal["agrees", "disagrees", "undecided"]
 MARGIN = 0.15  # of a slope around 0: other regimes and parametrizations are mostly off by 1/2
+NEAR = 0.25  # of a slope around another theory's: half of what regimes are mostly off by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +52,11 @@ class Rate:
     def beside(self, theory: float) -> Agreement:
         """What the 95 % interval of the slope carries of the slope that theory gives.
 
-        Of a slope other than 0 `agrees` where the interval holds it and leaves 0 out, `disagrees`
-        where it does not hold it. Of 0, which networks of finite width only come near, `agrees`
-        where the interval is within 0.15 of it, `disagrees` where all of it is beyond, as in the
-        coordinate check. Otherwise `undecided`: more seeds or widths make it narrower.
+        Of a slope other than 0 `agrees` where the interval holds it and lies within 0.25 of it, so
+        that it is neither 0 nor another regime's, `disagrees` where it does not hold it. Of 0,
+        which networks of finite width only come near, `agrees` where the interval is within 0.15 of
+        it, `disagrees` where all of it is beyond, as in the coordinate check. Otherwise
+        `undecided`: more seeds or widths make it narrower.
 
         >>> runs = np.array([[0.5, 0.49], [0.25, 0.24]])
         >>> [fit_rate((16, 64), runs).beside(slope) for slope in (-0.5, -0.25, 0)]
@@ -62,7 +64,8 @@ class Rate:
         """
         low, high = self.slope.interval()
         if theory:
-            holds, is_told = low <= theory <= high, low > 0 or high < 0
+            holds = low <= theory <= high
+            is_told = theory - NEAR <= low and high <= theory + NEAR
         else:
             holds = low <= MARGIN and high >= -MARGIN
             is_told = -MARGIN <= low and high <= MARGIN

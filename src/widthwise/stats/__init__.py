@@ -13,7 +13,7 @@ from .estimates import (
     paired_ratio,
     ratio_with_error,
 )
-from .paired import Difference, paired_difference
+from .paired import Difference, paired_difference, with_chance_of
 from .partial import RankCorrelation, RankLead, rank_correlation, rank_lead
 from .sequential import Interval, confidence_sequence, first_narrow, sequential_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
@@ -42,4 +42,5 @@ __all__ = [
     "ratio_with_error",
     "sequential_difference",
     "verdict",
+    "with_chance_of",
 ]

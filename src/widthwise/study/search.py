@@ -33,7 +33,7 @@ from .trials import Trial, TrialJob, run_trials
 
 SAMPLERS = ("random", "optuna")
 CANDIDATES = 4  # networks that the sieve looks at for each that is trained
-CHOOSING = ("nets", "seeds", "budgets", "sampler", "sieve")
+CHOOSING = ("nets", "seeds", "budgets")
 
 Asked = tuple[Budget, Scale]
 

@@ -10,7 +10,7 @@ from ...study.frontier import Net
 from ...study.photo_trials import TEST
 
 NAMES = ("resolution", "depth", "width")
-FEWEST = 5  # networks below which a rank correlation is not even asked for
+FEWEST = 8  # networks below which intervals of ranks hold too little of what they promise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Multiplier:
     Attributes:
         name: `resolution`, `depth` or `width`.
         marginal: Rank correlation as it is, networks of all budgets together.
-        at_cost: The same with multiply-adds held fixed. r, d and w are bound by the cost then, so
+        at_cost: The same with the budget held fixed. r, d and w are bound by the cost then, so
             that more of one is less of the others.
         over_width: How much more it is, at the same cost, than the width's; None of the width.
     """
@@ -41,7 +41,7 @@ def multipliers_of(nets: Sequence[Net]) -> tuple[Multiplier, ...]:
     if len(trained) < FEWEST:
         return ()
     accuracy = [net.mean(TEST) for net in trained]
-    cost = [[float(net.network["macs"]) for net in trained]]
+    cost = budget_rows(trained)
     rows = {name: [float(net.network[name]) for net in trained] for name in NAMES}
     return tuple(
         Multiplier(
@@ -54,6 +54,17 @@ def multipliers_of(nets: Sequence[Net]) -> tuple[Multiplier, ...]:
         )
         for name in NAMES
     )
+
+
+def budget_rows(nets: Sequence[Net]) -> list[list[float]]:
+    """What to hold fixed for networks to be of the same cost: a row for each budget but the first.
+
+    Each is 1 for the networks of its budget and 0 for the others. Their own multiply-adds would
+    not do: within a budget these differ by rounding alone, and from one budget to the next accuracy
+    and width step, which no line through such ranks takes away.
+    """
+    budgets = [float(net.network["asked_macs"]) for net in nets]
+    return [[float(each == budget) for each in budgets] for budget in sorted(set(budgets))[1:]]
 
 
 def claim_of(multipliers: Sequence[Multiplier]) -> str:

@@ -9,7 +9,7 @@ from ...stats import RankCorrelation, RankLead, rank_correlation, rank_lead
 from ...study.frontier import Net
 from ...study.photo_trials import TEST
 from ...tinynet.proxies import CONTROL, PROXIES
-from .multipliers import FEWEST
+from .multipliers import FEWEST, budget_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Foretold:
     Attributes:
         proxy: Its name.
         marginal: Rank correlation with accuracy, networks of all budgets together.
-        at_cost: The same with multiply-adds held fixed: what a sieve within a budget goes by.
+        at_cost: The same with the budget held fixed: what a sieve within a budget goes by.
         over_control: How much more `at_cost` is than that of the control; None of the control.
     """
 
@@ -38,7 +38,7 @@ def foretold_of(nets: Sequence[Net]) -> tuple[Foretold, ...]:
     if len(trained) < FEWEST:
         return ()
     accuracy = [net.mean(TEST) for net in trained]
-    cost = [[float(net.network["macs"]) for net in trained]]
+    cost = budget_rows(trained)
     rows = {
         name: [net.mean(name) for net in trained]
         for name in PROXIES

@@ -80,8 +80,9 @@ def _parts(found: TinyFindings) -> tuple[Part, ...]:
     tables = (
         (
             "The formula beside others",
-            "At the same budgets, on the test photos. Intervals hold chance of photos, seeds and "
-            "draws.",
+            "At the same budgets, on the test photos. Intervals hold chance of photos and seeds, "
+            "and of a random network that of the draw; that of other draws another formula, or "
+            "another best, would have come is not in them.",
             beside_table(found),
         ),
         (

@@ -143,7 +143,7 @@ def test_a_batch_that_does_not_fit_leaves_the_others(models: dict[str, Any]) -> 
     models["wide"].forward = forward
     costs = measure_costs(models, [workload("2x1x3"), workload("2x1x2")])
     assert [(cost.reason, len(cost.rounds)) for cost in costs] == [
-        ("wide does not fit into memory on 2x1x3", 0),
+        ("wide does not fit into memory on 2x1x3, beside the other models that are held", 0),
         (None, 5),
         (None, 5),
         (None, 5),

@@ -65,9 +65,47 @@ def test_a_step_that_cannot_be_captured_is_called(llama: Any) -> None:
     assert writers.reason.startswith("a step cannot be captured: ")
 
 
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (
+            "operation not permitted\nmore lines",
+            "a step cannot be captured: operation not permitted",
+        ),
+        ("CUDA error: out of memory", None),
+    ],
+)
+def test_what_broke_a_capture_is_told_and_not_what_that_broke(
+    cause: str, reason: str | None, llama: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a capture that fails, the end of the capture fails too, and its error comes last."""
+
+    def fails(*_: Any) -> Any:
+        try:
+            raise RuntimeError(cause)
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    monkeypatch.setattr("widthwise.measure.writers.captured", fails)
+    writers = Writers(llama, workload("5x3"))
+    writers.decoding = "captured"  # as if the model were on CUDA
+    if reason is None:
+        with pytest.raises(RuntimeError, match=f"^{cause}$"):
+            writers(1)
+    else:
+        assert isinstance(writers(1), Called)
+        assert writers.reason == reason
+
+
 def test_what_a_graph_would_freeze_is_named() -> None:
     assert _obstacle(tiny("llama"), workload("5x3")) is None
     assert _obstacle(tiny("llama"), workload("5x1")) == "a single new token needs no step"
+    turning = tiny(
+        "llama", rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
+    )
+    assert _obstacle(turning, workload("5x3")) == (
+        "its rotations are chosen on the host, by the length of the text"
+    )
     windows = tiny("gemma2", sliding_window=4)
     assert _obstacle(windows, workload("5x3")) == (
         "its cache has layers of type StaticSlidingWindowLayer"

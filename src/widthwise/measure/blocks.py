@@ -20,6 +20,7 @@ from .costs import LEAST_ROUNDS
 from .machine import synchronize
 from .roofline import LEAST_ROUND_SEC
 from .workloads import Workload
+from .writers import captured
 
 if TYPE_CHECKING:
     import torch
@@ -172,14 +173,18 @@ def _hidden(cell: _Cell, shape: tuple[int, int], seed: int) -> torch.Tensor:
 def _sweeps_sec(
     cell: _Cell, hidden: torch.Tensor, sweeps: int, clock: Callable[[], float]
 ) -> float:
-    """Seconds of so many sweeps over all layers."""
+    """Seconds of so many sweeps over all layers; on CUDA replayed, as Python asks too slowly."""
     import torch
 
+    def sweep() -> None:
+        for block in cell.blocks:
+            block(hidden)
+
     with torch.inference_mode():
+        run = captured(sweep, hidden.device).replay if hidden.is_cuda else sweep
         synchronize(hidden.device)
         start = clock()
         for _ in range(sweeps):
-            for block in cell.blocks:
-                block(hidden)
+            run()
         synchronize(hidden.device)
         return clock() - start

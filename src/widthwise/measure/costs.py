@@ -96,6 +96,7 @@ class _Cell:
     work: Workload
     setting: Setting
     writers: Writers
+    is_alone: bool  # no other model is held
     rounds: list[Round] = field(default_factory=list)
     working: Peak = field(default_factory=Peak)
     reason: str | None = None
@@ -160,7 +161,10 @@ def measure_costs(
         first = next(iter(models.values()))
         found = fastest_setting(able, work, clock=clock) if able and not setting else None
         chosen = setting or found or own_setting(first)
-        cells = [_Cell(n, model, work, chosen, Writers(model, work)) for n, model in models.items()]
+        cells = [
+            _Cell(n, model, work, chosen, Writers(model, work), is_alone=len(models) == 1)
+            for n, model in models.items()
+        ]
         order = list(cells)
         with using(chosen, able):
             for number in range(rounds + 1):
@@ -195,6 +199,7 @@ def _visit(
         if not out_of_memory(error):
             raise
         cell.reason = f"{cell.name} does not fit into memory on {cell.work.name}"
+        cell.reason += "" if cell.is_alone else ", beside the other models that are held"
 
 
 def _round(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,9 @@ def peak_of(device: torch.device) -> Iterator[Peak]:
     gc.collect()
     _trim()
     if device.type == "cuda":
+        one = torch.ones(1, 1, device=device)
+        torch.mm(one, one)  # from its first product on, cuBLAS keeps some 32 MB a stream
+        del one
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         allocated = torch.cuda.memory_allocated(device)
@@ -107,10 +110,13 @@ def _gpu(device: torch.device) -> tuple[float | None, float | None]:
     """Torch asks NVML; without its bindings or its rights there is no answer."""
     import torch
 
-    try:
-        return float(torch.cuda.clock_rate(device)), float(torch.cuda.temperature(device))
-    except Exception:  # of NVML's own kinds, which its bindings alone know: nothing to report
-        return None, None
+    def told(read: Callable[[torch.device], float]) -> float | None:
+        try:
+            return float(read(device))
+        except Exception:  # of NVML's own kinds, which its bindings alone know: nothing to report
+            return None
+
+    return told(torch.cuda.clock_rate), told(torch.cuda.temperature)
 
 
 def _cpu() -> tuple[float | None, float | None]:

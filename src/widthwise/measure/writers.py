@@ -7,6 +7,8 @@ values are kept in a cache that does not grow (transformers' `StaticCache`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..evaluate.engine import out_of_memory
@@ -15,7 +17,7 @@ from .workloads import Workload
 if TYPE_CHECKING:
     import torch
 
-_WARM_UPS = 3  # steps before a capture, so that libraries have chosen their kernels and buffers
+_WARM_UPS = 3  # calls before a capture, so that libraries have chosen their kernels and buffers
 
 Decoding = Literal["called", "captured"]
 
@@ -97,23 +99,41 @@ class Captured(Static):
     """A step is captured once as a CUDA graph, then replayed; prompts are read by a call."""
 
     def __init__(self, model: Any, rows: int, length: int) -> None:
-        import torch
-
         super().__init__(model, rows, length)
-        device = self.token.device
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.inference_mode(), torch.cuda.device(device):
-            current, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-            side.wait_stream(current)
-            with torch.cuda.stream(side):  # as a capture does: not on the default stream
-                for _ in range(_WARM_UPS):
-                    super().step()
-            current.wait_stream(side)
-            with torch.cuda.graph(self._graph):
-                super().step()
+        self._graph = captured(partial(Static.step, self), self.token.device)
 
     def step(self) -> None:
         self._graph.replay()
+
+
+def captured(call: Callable[[], object], device: torch.device) -> torch.cuda.CUDAGraph:
+    """All that a call asks of a CUDA device, to be replayed; the call is made a few times before.
+
+    Each graph is captured on a stream of its own: graphs of one stream share the workspace of
+    cuBLAS, which the first of them to go takes along. The stream is the former one again
+    afterwards, also where the capture fails.
+
+    Args:
+        call: Works on the same tensors each time, which must live as long as the graph.
+        device: Where they are.
+
+    Raises:
+        RuntimeError: Something in the call cannot be captured; its cause is the error's context.
+    """
+    import torch
+
+    graph = torch.cuda.CUDAGraph()
+    with torch.inference_mode(), torch.cuda.device(device):
+        side: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream(device)
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UPS):
+                call()
+            with torch.cuda.graph(graph, stream=side):
+                call()
+        current.wait_stream(side)
+    return graph
 
 
 class Writers:
@@ -142,9 +162,11 @@ class Writers:
             try:
                 return Captured(self._model, rows, self._work.longest)
             except RuntimeError as error:
-                if out_of_memory(error):
-                    raise
-                self.decoding, self.reason = "called", f"a step cannot be captured: {error}"
+                first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+                if out_of_memory(first):
+                    raise first from None
+                said = str(first).partition("\n")[0]
+                self.decoding, self.reason = "called", f"a step cannot be captured: {said}"
                 self._made.clear()
         return Called(self._model)
 
@@ -159,6 +181,8 @@ def _obstacle(model: Any, work: Workload) -> str | None:
 
     if work.new_tokens == 1:
         return "a single new token needs no step"
+    if "dynamic" in str(getattr(model.config.get_text_config(), "rope_parameters", None)):
+        return "its rotations are chosen on the host, by the length of the text"
     layers = StaticCache(config=model.config, max_cache_len=work.longest).layers
     strange = {type(layer).__name__ for layer in layers if type(layer) is not StaticLayer}
     return f"its cache has layers of type {', '.join(sorted(strange))}" if strange else None

@@ -172,7 +172,7 @@ def calibrate(
                 keep = stack.enter_context(_file(Path(out), result, *sizes))
             walk = stack.enter_context(Walk(module, read))
             for layer in range(weights.architecture.layers):
-                keep(layer, walk.moments(layer, advance=True))
+                keep(layer, walk.moments(layer, advance=True).cpu())
                 if progress:
                     progress(layer)
     return result if out is None else Calibration.load(out)

@@ -56,6 +56,10 @@ class Moments:
             )
         return Moments(self._total + other._total, self.tokens + other.tokens)
 
+    def cpu(self) -> Moments:
+        """The same on the CPU, to be kept without filling the device."""
+        return Moments(self._total.cpu(), self.tokens)
+
     @property
     def total(self) -> Tensor:
         """The sum, symmetric, float32, shape (neurons, neurons)."""
@@ -104,6 +108,10 @@ class Halves:
 
     fit: Moments
     held_out: Moments
+
+    def cpu(self) -> Halves:
+        """Both on the CPU."""
+        return Halves(fit=self.fit.cpu(), held_out=self.held_out.cpu())
 
     def merged(self, other: Halves) -> Halves:
         """Half by half."""

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 _BLOCK = 1024  # positions, and
 _PIECE = 2048  # of the vocabulary, whose logits (8 MB) are made at once: they stay in the cache
 
+_NO_MEMORY = (  # words of errors that are no OutOfMemoryError: of the CPU, and of parts of CUDA
+    "can't allocate memory",
+    "not enough memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 _GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # transformers reads it at every attention
 
 
@@ -195,8 +201,7 @@ def out_of_memory(error: Exception) -> bool:
     """Whether an allocation failed, in words since CPU allocations raise a plain RuntimeError."""
     import torch
 
-    text = str(error)
-    plain = "can't allocate memory" in text or "not enough memory" in text
+    plain = any(words in str(error) for words in _NO_MEMORY)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or plain
 
 

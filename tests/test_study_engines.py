@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_photos
 import toy_worker
 from study_runs import numbers, run, settings_of
 
 from widthwise.study import Record
-from widthwise.study.engines import Again, Done, Event, Local, OnRay
+from widthwise.study.engines import Again, Done, Event, Here, Local, OnRay
+from widthwise.study.search import Search, SearchSettings
+from widthwise.tinynet.sampling import Space
+from widthwise.tinynet.training import Recipe
 
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # bind to 127.0.0.1 alone
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -90,3 +94,28 @@ def test_a_cluster_that_loses_a_node_gives_the_same_records(
     assert numbers(records) == numbers(undisturbed)
     assert {event.worker for event in seen} == {"ray:0", "ray:1"}
     assert any(isinstance(event, Again) for event in seen)
+
+
+def test_a_search_for_small_networks_is_the_same_on_a_cluster(tmp_path: Path) -> None:
+    """Networks drawn, trained and judged by two actors, and by this process."""
+    ray = pytest.importorskip("ray", reason="the package ray is not installed")
+    settings = SearchSettings(
+        data=str(tiny_photos.save_sets(tmp_path / "photos")),
+        family="efficientnet-small",
+        budgets=(8e6,),
+        nets=2,
+        seeds=(0,),
+        space=Space(pixels=(24, 32)),
+        recipe=Recipe(epochs=1, batch=16),
+    )
+    here = Search(tmp_path / "here", settings, engine=lambda make: Here(make, "cpu")).run()
+    try:
+        engine = lambda make: OnRay(make, workers=2)  # noqa: E731
+        there = Search(tmp_path / "there", settings, engine=engine).run()
+    finally:
+        ray.shutdown()
+    both = [{t.key: (t.experiment, t.network) for t in found.trials} for found in (here, there)]
+    assert both[0] == both[1]
+    assert len(both[0]) == 3  # and what inverse scaling makes of the budget
+    values = [{t.key: t.value("test") for t in found.trials} for found in (here, there)]
+    assert values[0] == pytest.approx(values[1], abs=0.09)  # 2 of 24 photos: threads may differ

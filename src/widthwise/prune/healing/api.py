@@ -360,6 +360,7 @@ def _record(pair: Pair, blocks: Blocks, found: Healing) -> dict[str, Any]:
         "after": found.after.summary(),
         "gain_nats": gain.value,
         "gain_interval": (gain.low, gain.high) if several else None,
+        "gain_p_value": gain.p_value if several else None,
         "told": list(found.told),
         "curve": [asdict(step) for step in found.curve],
     }

@@ -147,13 +147,14 @@ def goal(name: str) -> float | None:
 
 def hold_settings(given: argparse.Namespace) -> None:
     """Keep what all networks of RESULTS have in common; end where it is something else."""
-    names = ("data", "model", "calibration", "tokens", "blocks", "passages")
+    names = ("model", "calibration", "tokens", "blocks", "passages")
     settings = {name: str(getattr(given, name)) for name in names}
+    settings["data"] = str(given.data.resolve())
     given.out.mkdir(parents=True, exist_ok=True)
     file = given.out / "settings.json"
-    if not file.exists():
+    if not any(given.out.glob("*.json")):
         file.write_text(json.dumps(settings))
-    known = json.loads(file.read_text())
+    known = json.loads(file.read_text()) if file.exists() else "not kept"
     if known != settings:
         raise SystemExit(f"{given.out} holds results of other settings: {known}; name another one")
 
@@ -171,6 +172,8 @@ def main() -> None:
     parser.add_argument("--also", action="append", default=[], metavar="NAME=CHECKPOINT")
     given = parser.parse_args()
 
+    hold_settings(given)
+
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -187,7 +190,6 @@ def main() -> None:
     ]
     for name, _, folder in (each.partition("=") for each in given.also):
         todo.append((name, lambda at=folder: load(at, dtype=torch.bfloat16).eval()))
-    hold_settings(given)
     baseline = None
     for name, make in todo:
         file = given.out / f"{name}.json"

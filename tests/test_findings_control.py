@@ -14,7 +14,9 @@ from widthwise.findings import arrange, beside_control, beside_dense, findings_o
 from widthwise.findings.chance import beside_chance
 from widthwise.findings.grid import estimate_of
 from widthwise.findings.judge import mean_of_draws, paired, paired_or_not
-from widthwise.stats import paired_difference, with_chance_of
+from widthwise.report.content import answer_of
+from widthwise.report.series import make_series
+from widthwise.stats import paired_difference, with_luck_of_draws
 from widthwise.study import Record
 
 
@@ -40,10 +42,10 @@ def test_several_draws_stand_for_their_mean_item_by_item() -> None:
     scores = [r.value for r in records[2:]]
     (judged,) = beside_control(grid, "ppm", "random").values()
     plain = paired_difference(records[1].items, mean.tolist())
-    assert judged.difference == with_chance_of(plain, scores)
+    assert judged.difference == with_luck_of_draws(plain, scores)
     (reverse,) = beside_control(grid, "random", "ppm").values()
     plain = paired_difference(mean.tolist(), records[1].items)
-    assert reverse.difference == with_chance_of(plain, scores)
+    assert reverse.difference == with_luck_of_draws(plain, scores)
     assert (judged.word, reverse.word) == ("improves", "degrades")
     assert [n.criterion for n in grid.networks][2:] == ["random", "random~7", "random~8"]
 
@@ -84,6 +86,19 @@ def test_a_lucky_draw_is_not_the_control() -> None:
     ):
         (found,) = findings_of([*study((180, 150)), *draws(*counts)])
         assert said in found.sentences[-1]
+
+
+def test_the_report_says_of_draws_what_findings_say() -> None:
+    """Its figures show their mean, and its words and tables know how they differ."""
+    for counts, said in (
+        ((70, 60, 65), "is better on piqa"),
+        ((150, 60, 60), "is not shown to be"),
+    ):
+        series = make_series([*study((180, 150)), *draws(*counts)], "s", {})
+        (sentence,) = [s for s in answer_of(series) if "The control is the mean of 3 draws" in s]
+        assert said in sentence
+        assert series.grid is not None
+        assert series.grid.criteria == ("ppm", "random")
 
 
 def test_only_the_control_is_shown_as_what_it_is() -> None:

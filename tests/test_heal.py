@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from widthwise import make_plan, prune_checkpoint
 from widthwise.errors import CheckpointError
 from widthwise.prune import Checkpoint
-from widthwise.prune.healing import HealSettings, heal, inspect_healing
+from widthwise.prune.healing import HealSettings, heal, inspect_healing, shown
 from widthwise.prune.healing.blocks import read_blocks
+from widthwise.stats import paired_difference
 
 pytestmark = pytest.mark.usefixtures("short_blocks")
 
@@ -208,3 +209,15 @@ def test_a_fused_family_is_healed(lora: int | None, text: Path, tmp_path: Path) 
     found = heal(child, dense, out=tmp_path / "out", text=text, settings=settings, dtype="float32")
     assert found.gain.low > 0
     assert hf.AutoModelForCausalLM.from_pretrained(found.out).config.intermediate_size == 20
+
+
+@pytest.mark.parametrize(
+    ("blocks", "word"),
+    [(4, None), (6, "closer")],  # all signs of 4 alike have p = 1/8, of 6 p = 1/32
+)
+def test_a_few_blocks_show_nothing_whatever_their_interval(blocks: int, word: str | None) -> None:
+    gain = paired_difference([1.0 + 0.01 * i for i in range(blocks)], [0.5] * blocks)
+    assert gain.low > 0
+    assert shown(gain) == word
+    back = paired_difference([0.5] * blocks, [1.0 + 0.01 * i for i in range(blocks)])
+    assert shown(back) == (word and "further")

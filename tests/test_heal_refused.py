@@ -99,7 +99,7 @@ def test_a_device_that_is_not_there_is_told(child: Path, tmp_path: Path) -> None
 def test_too_little_text_is_told(child: Path, dense: Path, text: Path, tmp_path: Path) -> None:
     few = tmp_path / "few.txt"
     few.write_text(text.read_text()[:200])
-    with pytest.raises(RunError, match=r"tokens; a healing needs at least 256"):
+    with pytest.raises(RunError, match=r"tokens; a healing needs at least 384"):
         heal(child, dense, out=tmp_path / "out", text=few)
 
 

@@ -123,6 +123,8 @@ def test_wrong_input_gets_one_clean_sentence(words: list[Any], code: int, said: 
         (-0.6, -0.4, -0.5, "agrees"),
         (-1.1, 0.1, -0.5, "undecided"),  # holds 0 too
         (-0.85, -0.15, -0.5, "undecided"),  # as well of -1/4 or -3/4
+        (-0.275, 0.025, -0.125, "undecided"),  # near, and holds 0
+        (-0.2, -0.05, -0.125, "agrees"),
         (-0.4, 0.1, -0.5, "disagrees"),
         (-0.1, 0.1, 0, "agrees"),
         (-0.1, -0.01, 0, "agrees"),  # of finite widths: within the margin

@@ -86,7 +86,7 @@ def test_what_broke_a_capture_is_told_and_not_what_that_broke(
         finally:
             raise RuntimeError("operation failed due to a previous error during capture")
 
-    monkeypatch.setattr("widthwise.measure.writers.captured", fails)
+    monkeypatch.setattr("widthwise.measure.writers._captured", fails)
     writers = Writers(llama, workload("5x3"))
     writers.decoding = "captured"  # as if the model were on CUDA
     if reason is None:

@@ -297,6 +297,21 @@ def test_a_long_text_is_cut_where_words_end_and_read_no_further_than_asked(tmp_p
         read_text(tmp_path / "x.txt", Letters(), 40_000 * BLOCK_TOKENS)
 
 
+def test_a_folder_of_more_files_than_may_be_open_is_read(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="no limits of this kind on this system")
+    for number in range(300):
+        (tmp_path / f"{number:03d}.txt").write_text(f"{number} {'words ' * 1000}")
+    (tmp_path / "table.parquet.gz").write_bytes(b"of no kind that is read")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    there = len(list(Path("/dev/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (there + 200, hard))
+    try:
+        found = as_words(read_text(tmp_path, Letters(), 4000 * BLOCK_TOKENS))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert all(f"{number} words" in found for number in range(299))
+
+
 def test_a_place_without_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no file of text"):
         read_text(tmp_path, Letters())

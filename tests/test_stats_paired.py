@@ -12,7 +12,7 @@ from widthwise.stats import (
     mean_with_error,
     paired_difference,
     ratio_with_error,
-    with_chance_of,
+    with_luck_of_draws,
 )
 from widthwise.stats.estimates import Estimate
 from widthwise.stats.paired import _sign_flips
@@ -162,16 +162,17 @@ def test_few_values_have_the_exact_p_of_their_flips() -> None:
     assert paired_difference([1.5] * 12, [0.25] * 12).p_value == 2 * 0.5**12
 
 
-def test_chance_of_draws_is_in_the_difference() -> None:
-    """A network and 3 draws of a control, all draws of one kind, with luck four times the error of
-    the items: at most 5 % are called different, and 3 standard errors of 1.3 % for 300 studies."""
+@pytest.mark.parametrize("draws", [2, 3, 5])
+def test_luck_of_draws_is_in_the_difference(draws: int) -> None:
+    """A network and draws of a control, all of one kind, with luck four times the error of the
+    items: at most 5 % are called different, and 3 standard errors of 1.3 % for 300 studies."""
     rng = np.random.default_rng(3)
     wrong = plain = 0
     for _ in range(300):
-        luck = rng.normal(0, 0.1, 4)
-        items = luck[:, None] + rng.normal(0, 0.25, (4, 100))
+        luck = rng.normal(0, 0.1, 1 + draws)
+        items = luck[:, None] + rng.normal(0, 0.25, (1 + draws, 100))
         found = paired_difference(items[0], items[1:].mean(axis=0), resamples=300)
-        wide = with_chance_of(found, items[1:].mean(axis=1).tolist())
+        wide = with_luck_of_draws(found, items[1:].mean(axis=1).tolist())
         # The network's own luck is one draw more, which no one can know of a single network: here
         # it is taken off, as what is asked is whether this network is beyond the control's mean.
         own = Difference(
@@ -189,10 +190,10 @@ def test_chance_of_draws_is_in_the_difference() -> None:
 
 def test_draws_never_make_a_difference_surer() -> None:
     lead = Difference(value=0.3, low=0.25, high=0.38, n=50, p_value=0.01)
-    assert with_chance_of(lead, []) == with_chance_of(lead, [0.4]) == lead
-    assert with_chance_of(lead, [0.4, 0.4, 0.4]) == lead
+    assert with_luck_of_draws(lead, []) == with_luck_of_draws(lead, [0.4]) == lead
+    assert with_luck_of_draws(lead, [0.4, 0.4, 0.4]) == lead
     for draws in ([0.4, 0.401], [0.4, 0.5, 0.6]):
-        wide = with_chance_of(lead, draws)
+        wide = with_luck_of_draws(lead, draws)
         assert wide.low <= lead.low
         assert wide.high >= lead.high
         assert wide.p_value >= lead.p_value

@@ -179,6 +179,7 @@ def test_other_photos_or_another_recipe_are_refused(
     search(tmp_path / "out", small).run()
     for changed in (
         replace(small, recipe=Recipe(epochs=3, batch=16)),
+        replace(small, sieve="parameters"),
         replace(small, data=str(tiny_photos.save_sets(tmp_path / "others", (40, 20, 20)))),
     ):
         with pytest.raises(RunError, match=r"the search in .* was begun") as error:

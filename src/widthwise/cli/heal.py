@@ -159,11 +159,14 @@ class _Shown:
 
 def _table(found: Healing) -> str:
     """Before and after, with intervals, and whether the difference is one."""
+    from ..prune.healing import shown
+
     minutes, gain = found.seconds / 60, found.gain
-    verdict = "not shown to be closer to its parent"
-    if gain.p_value <= 0.05:  # of a few blocks the interval alone is too sure
-        verdict = "closer to its parent" if gain.low > 0 else verdict
-        verdict = "further from its parent than before" if gain.high < 0 else verdict
+    verdict = {
+        "closer": "closer to its parent",
+        "further": "further from its parent than before",
+        None: "not shown to be closer to its parent",
+    }[shown(gain)]
     rows = [("", "KL from dense, nats a token", "perplexity / dense")]
     rows += [(name, *_cells(held)) for name, held in _named(found)]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
@@ -186,7 +189,7 @@ def _named(found: Healing) -> tuple[tuple[str, HeldOut], ...]:
 
 
 def _cells(held: HeldOut) -> tuple[str, str]:
-    low, high = held.divergence_interval
+    low, high = held.divergence.interval()
     ratio, least, most = held.perplexity_ratio
     return (
         f"{held.divergence.value:.4f} [{low:.4f}, {high:.4f}]",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 _UNDECIDED = (
-    "Undecided: the interval does not tell theory's slope from 0, or 0 from slopes beyond 0.15; "
-    "more --seeds or --widths make it narrower."
+    "Undecided: the interval is too wide to tell theory's slope from 0 or from those of other "
+    "parametrizations; more --seeds or --widths make it narrower."
 )
 
 

@@ -16,7 +16,7 @@ from ..stats import (
     paired_difference,
     sequential_difference,
     verdict,
-    with_chance_of,
+    with_luck_of_draws,
 )
 from ..study.network import is_control
 from ..study.records import Record
@@ -133,7 +133,7 @@ def beside_control(
             own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
         ) -> Difference | None:
             found = compare(own, other)
-            return found and with_chance_of(found, draws.get(own.width, ()))
+            return found and with_luck_of_draws(found, draws.get(own.width, ()))
 
         family = []
         for width, (network, own) in by_width(grid, criterion, quantity).items():

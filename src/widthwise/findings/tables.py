@@ -141,7 +141,7 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Tab
 
 
 def of_draws(grid: Grid) -> str:
-    """What the control is: `neurons chosen by chance, mean of 3 draws`."""
+    """What the control is: `neurons chosen by chance (mean of 3 draws)`."""
     count = len(grid.draws)
     few = "one draw, whose luck is in no interval"
     return f"neurons chosen by chance ({few if count == 1 else f'mean of {count} draws'})"

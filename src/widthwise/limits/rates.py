@@ -52,8 +52,8 @@ class Rate:
     def beside(self, theory: float) -> Agreement:
         """What the 95 % interval of the slope carries of the slope that theory gives.
 
-        Of a slope other than 0 `agrees` where the interval holds it and lies within 0.25 of it, so
-        that it is neither 0 nor another regime's, `disagrees` where it does not hold it. Of 0,
+        Of a slope other than 0 `agrees` where the interval holds it, lies within 0.25 of it and
+        leaves 0 out, `disagrees` where it does not hold it. Of 0,
         which networks of finite width only come near, `agrees` where the interval is within 0.15 of
         it, `disagrees` where all of it is beyond, as in the coordinate check. Otherwise
         `undecided`: more seeds or widths make it narrower.
@@ -65,7 +65,7 @@ class Rate:
         low, high = self.slope.interval()
         if theory:
             holds = low <= theory <= high
-            is_told = theory - NEAR <= low and high <= theory + NEAR
+            is_told = theory - NEAR <= low and high <= theory + NEAR and not low <= 0 <= high
         else:
             holds = low <= MARGIN and high >= -MARGIN
             is_told = -MARGIN <= low and high <= MARGIN

@@ -149,14 +149,15 @@ def _enough_sweeps(
     hidden = _hidden(cell, shape, seed)
     with torch.inference_mode():
         cell.blocks[0](hidden)  # loads libraries
-    enough = (n for n in _SWEEPS if _sweeps_sec(cell, hidden, n, clock) >= LEAST_ROUND_SEC)
+    sweep = _sweep(cell, hidden)
+    enough = (n for n in _SWEEPS if _sweeps_sec(sweep, hidden, n, clock) >= LEAST_ROUND_SEC)
     return next(enough, _SWEEPS[-1])
 
 
 def _block_sec(cell: _Cell, shape: tuple[int, int], seed: int, clock: Callable[[], float]) -> float:
     """Seconds of one block on one input."""
-    sweeps = cell.sweeps[shape]
-    seconds = _sweeps_sec(cell, _hidden(cell, shape, seed), sweeps, clock)
+    sweeps, hidden = cell.sweeps[shape], _hidden(cell, shape, seed)
+    seconds = _sweeps_sec(_sweep(cell, hidden), hidden, sweeps, clock)
     return seconds / (sweeps * len(cell.blocks))
 
 
@@ -170,21 +171,26 @@ def _hidden(cell: _Cell, shape: tuple[int, int], seed: int) -> torch.Tensor:
     return torch.randn(size, generator=generator, device=weight.device, dtype=weight.dtype)
 
 
-def _sweeps_sec(
-    cell: _Cell, hidden: torch.Tensor, sweeps: int, clock: Callable[[], float]
-) -> float:
-    """Seconds of so many sweeps over all layers; on CUDA replayed, as Python asks too slowly."""
-    import torch
+def _sweep(cell: _Cell, hidden: torch.Tensor) -> Callable[[], object]:
+    """An input through the blocks of all layers; on CUDA replayed, as Python asks too slowly."""
 
     def sweep() -> None:
         for block in cell.blocks:
             block(hidden)
 
+    return captured(sweep, hidden.device).replay if hidden.is_cuda else sweep
+
+
+def _sweeps_sec(
+    sweep: Callable[[], object], hidden: torch.Tensor, sweeps: int, clock: Callable[[], float]
+) -> float:
+    """Seconds of so many sweeps over all layers."""
+    import torch
+
     with torch.inference_mode():
-        run = captured(sweep, hidden.device).replay if hidden.is_cuda else sweep
         synchronize(hidden.device)
         start = clock()
         for _ in range(sweeps):
-            run()
+            sweep()
         synchronize(hidden.device)
         return clock() - start

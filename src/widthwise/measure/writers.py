@@ -118,8 +118,19 @@ def captured(call: Callable[[], object], device: torch.device) -> torch.cuda.CUD
         device: Where they are.
 
     Raises:
-        RuntimeError: Something in the call cannot be captured; its cause is the error's context.
+        RuntimeError: Something in the call cannot be captured, or memory is out. It is the first
+            error, not that of the capture's end, which fails for it and comes last.
     """
+    try:
+        return _captured(call, device)
+    except RuntimeError as error:
+        first = error.__context__
+        if isinstance(first, RuntimeError):
+            raise first from None
+        raise
+
+
+def _captured(call: Callable[[], object], device: torch.device) -> torch.cuda.CUDAGraph:
     import torch
 
     graph = torch.cuda.CUDAGraph()
@@ -162,10 +173,9 @@ class Writers:
             try:
                 return Captured(self._model, rows, self._work.longest)
             except RuntimeError as error:
-                first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
-                if out_of_memory(first):
-                    raise first from None
-                said = str(first).partition("\n")[0]
+                if out_of_memory(error):
+                    raise
+                said = str(error).partition("\n")[0]
                 self.decoding, self.reason = "called", f"a step cannot be captured: {said}"
                 self._made.clear()
         return Called(self._model)

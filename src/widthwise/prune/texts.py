@@ -28,7 +28,8 @@ TOKENS = 65_536
 LEAST_KINDS = 16  # different tokens, below which no text is a text
 _PIECE_CHARACTERS = 4000
 _READ_CHARACTERS = 1 << 16
-_SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".parquet")  # and packed as .gz
+_AT_ONCE = 128  # files that take turns: each is open, and systems allow 256 at least
+_SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".parquet")  # and .gz of all but the last
 
 # Texts of the embedded data that no task of ours scores: prose, and questions of several kinds. All
 # are validation splits, and of those only MMLU's belongs to a task of `evaluate`, which scores its
@@ -183,13 +184,15 @@ def _beginning(tokenizer: Any) -> list[int]:
 
 
 def _in_turn(streams: Sequence[Iterable[Thing]]) -> Iterator[Thing]:
-    """One thing of each stream after the other, until all have ended."""
-    waiting = [iter(stream) for stream in streams]
+    """One thing of each stream after the other, until all have ended; of many, some at a time."""
+    coming = iter(streams)
+    waiting = [iter(stream) for stream in islice(coming, _AT_ONCE)]
     while waiting:
         for stream in list(waiting):
             thing = next(stream, None)
             if thing is None:
                 waiting.remove(stream)
+                waiting += [iter(following) for following in islice(coming, 1)]
             else:
                 yield thing
 
@@ -212,7 +215,7 @@ def _embedded() -> list[Iterator[str]]:
 def _streams(source: str) -> list[Iterator[str]]:
     path = Path(os.path.expanduser(source))
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _unpacked(file).endswith(_SUFFIXES))
+        files = sorted(file for file in path.rglob("*") if _kind(file) in _SUFFIXES)
         if not files:
             raise RunError(f"{path}: holds no file of text ({', '.join(_SUFFIXES)})")
         return [_file(file) for file in files]
@@ -225,14 +228,16 @@ def _streams(source: str) -> list[Iterator[str]]:
     )
 
 
-def _unpacked(file: Path) -> str:
-    return file.name.removesuffix(".gz")
+def _kind(file: Path) -> str:
+    """The suffix that says what is in a file; none of packed Parquet, which no reader takes."""
+    inner = Path(file.name.removesuffix(".gz")).suffix
+    return "" if file.suffix == ".gz" and inner == ".parquet" else inner
 
 
 def _file(path: Path) -> Iterator[str]:
     """Pieces of one file: rows of a table, or paragraphs of a text."""
     try:
-        if path.suffix == ".parquet":
+        if _kind(path) == ".parquet":
             import pyarrow.parquet
 
             for group in pyarrow.parquet.ParquetFile(path).iter_batches(256):
@@ -240,10 +245,10 @@ def _file(path: Path) -> Iterator[str]:
             return
         opened = gzip.open if path.suffix == ".gz" else open
         with opened(path, "rt", encoding="utf8") as file:
-            if _unpacked(path).endswith(".json"):
+            if _kind(path) == ".json":
                 value = json.load(file)
                 yield from map(_words, value if isinstance(value, list) else [value])
-            elif _unpacked(path).endswith(".jsonl"):
+            elif _kind(path) == ".jsonl":
                 yield from (_words(json.loads(line)) for line in file if line.strip())
             else:
                 yield from _pieces(file)

@@ -123,7 +123,7 @@ def answer_of(one: Series) -> list[str]:
     """The answer in a few sentences: what it knows, or else what it costs."""
     said = []
     if one.grid is not None and one.grid.quality:
-        said = sentences(one.grid, one.judged, draws=one.draws)
+        said = sentences(one.grid, one.judged, one.apart)
     unfinished = [_unfinished(one.pending)] if one.pending else []
     return [_unbroken(t) for t in (*unfinished, *(said or measured_sentences(one.costs)))]
 

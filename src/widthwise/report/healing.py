@@ -57,7 +57,7 @@ def _loss(axes: Axes, found: Healing) -> None:
     axes.plot(*zip(*means, strict=True), color=_LINE, lw=1.8, label="mean of steps")
     ends = ((0.0, found.before, "held out, before"), (tokens[-1], found.after, "held out, after"))
     for (place, held, label), marker in zip(ends, "sD", strict=True):
-        low, high = held.divergence_interval
+        low, high = held.divergence.interval()
         value = held.divergence.value
         axes.errorbar(
             place, value, yerr=[[value - low], [high - value]], fmt=marker, ms=7, color=INK,

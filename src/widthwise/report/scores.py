@@ -75,12 +75,18 @@ def score_tables(records: Sequence[Record]) -> tuple[TaskScores, ...]:
     return scores_of(grid, beside_dense(grid))
 
 
-def scores_of(grid: Grid, judged: Judgements) -> tuple[TaskScores, ...]:
-    """The tables of records that are arranged and judged already."""
+def scores_of(grid: Grid, judged: Judgements, apart: Grid | None = None) -> tuple[TaskScores, ...]:
+    """The tables of records that are arranged and judged already.
+
+    Args:
+        grid: What is shown.
+        judged: It beside dense.
+        apart: The same with each draw of the control by itself, where the grid has their mean.
+    """
     controlled: dict[tuple[Network, str], Judged] = {}
     for criterion in grid.criteria:
         if criterion != CONTROL:
-            controlled |= beside_control(grid, criterion, CONTROL)
+            controlled |= beside_control(apart or grid, criterion, CONTROL)
     return tuple(_scores(grid, judged, controlled, quantity) for quantity in grid.quality)
 
 

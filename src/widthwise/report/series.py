@@ -27,6 +27,8 @@ class Series:
         name: What tells it from the others of the report.
         model: Name of the dense parent.
         grid: Scores, sizes and speeds; None where only costs were measured, or nothing agrees.
+        apart: The same with each draw of the control by itself: how far they differ is in what is
+            said of a criterion beside the control.
         judged: Every score of the grid beside dense.
         scores: The same as text, a table a task.
         costs: What `widthwise measure` stored.
@@ -36,12 +38,12 @@ class Series:
         settings: That the study was begun with.
         source: Its folder or file; None for records that were handed over.
         pending: How many of the study's cells have no record yet.
-        draws: Of the control, at most, at one width.
     """
 
     name: str
     model: str
     grid: Grid | None
+    apart: Grid | None
     judged: Judgements
     scores: tuple[TaskScores, ...]
     costs: tuple[Record, ...]
@@ -51,7 +53,6 @@ class Series:
     settings: Mapping[str, Any]
     source: Path | None = None
     pending: int = 0
-    draws: int = 1
 
 
 def series_of(studies: Sequence[Stored]) -> tuple[Series, ...]:
@@ -90,17 +91,19 @@ def make_series(
     kept, notes = _without_conflicts(records)
     costs = [record for record in kept if is_cost(record)]
     kept, unequal = _of_equal_length(kept)
-    others, drawn = _pooled([record for record in kept if not is_cost(record)])
+    rated = [record for record in kept if not is_cost(record)]
+    others, drawn = _pooled(rated)
     if drawn > 1:
         unequal.append(f"{CONTROL} is the mean of up to {drawn} draws, item by item.")
-    grid = arrange(others) if others else None
+    grid, apart = (arrange(some) if some else None for some in (others, rated))
     judged = beside_dense(grid) if grid else {}
     return Series(
         name=name,
         model=records[0].model,
         grid=grid,
+        apart=apart,
         judged=judged,
-        scores=scores_of(grid, judged) if grid else (),
+        scores=scores_of(grid, judged, apart) if grid else (),
         costs=tuple(costs),
         records=tuple(records),
         agreed=tuple(kept),
@@ -108,7 +111,6 @@ def make_series(
         settings=settings,
         source=source,
         pending=pending,
-        draws=drawn,
     )
 
 

@@ -37,10 +37,10 @@ def answer(records: Sequence[Record]) -> list[str]:
     return sentences(grid, beside_dense(grid))
 
 
-def sentences(grid: Grid, judged: Judgements, *, draws: int = 1) -> list[str]:
+def sentences(grid: Grid, judged: Judgements, apart: Grid | None = None) -> list[str]:
     """The answer from records that are arranged and judged already; it always says something.
 
-    The control of the grid may be the mean of several draws.
+    Arguments as for `scores_of`.
     """
     said = [_of_dense(grid)]
     for criterion in grid.criteria:
@@ -48,7 +48,7 @@ def sentences(grid: Grid, judged: Judgements, *, draws: int = 1) -> list[str]:
             said.append(_of_cuts(grid, judged, criterion))
     if CONTROL in grid.criteria:
         said += [
-            _of_control(grid, criterion, draws)
+            _of_control(apart or grid, criterion)
             for criterion in grid.criteria
             if criterion != CONTROL
         ]
@@ -208,7 +208,7 @@ def _ranges(grid: Grid, judged: Judgements, narrowest: Network) -> Iterable[str]
             )
 
 
-def _of_control(grid: Grid, criterion: str, draws: int) -> str:
+def _of_control(grid: Grid, criterion: str) -> str:
     ahead = beside_control(grid, criterion, CONTROL)
     behind = beside_control(grid, CONTROL, criterion)
     if not ahead:
@@ -230,9 +230,9 @@ def _of_control(grid: Grid, criterion: str, draws: int) -> str:
     clauses = clauses or ["is not shown to be better on anything"]
     said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
     said += f"; on {_join(level)} neither is shown to be better." if level else "."
-    return (
-        said + f" The control is {'a single draw' if draws == 1 else f'the mean of {draws} draws'}."
-    )
+    draws = len(grid.draws)
+    few = "a single draw, whose luck is in no interval"
+    return said + f" The control is {few if draws == 1 else f'the mean of {draws} draws'}."
 
 
 def _first(

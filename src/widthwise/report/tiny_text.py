@@ -8,7 +8,8 @@ from typing import TypeAlias
 from ..findings.tiny import TinyFindings
 from ..findings.tiny.beside import Beside
 from ..findings.tiny.multipliers import claim_of
-from ..stats import RankCorrelation, RankLead
+from ..limits.wording import counted
+from ..stats import RankCorrelation, RankLead, beats_floor, mean_with_error
 from ..study.frontier import Net
 from ..study.photo_trials import TEST, VALIDATION
 
@@ -64,13 +65,18 @@ def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
     ]
     if found.floor is not None and trained:
         values = [net.mean(TEST) for net in trained]
-        beaten = sum(value > found.floor for value in values)
+        beaten = sum(_beats(net, found.floor) for net in trained)
         said.append(
             f"Accuracy on the test set is {_percent(min(values))} to {_percent(max(values))} %; "
-            f"the most frequent class alone gets {_percent(found.floor)} %, and {beaten} networks "
-            "get more."
+            f"the most frequent class alone gets {_percent(found.floor)} %, and "
+            f"{counted(beaten, 'network')} {'is' if beaten == 1 else 'are'} shown to get more."
         )
     return tuple(said)
+
+
+def _beats(net: Net, floor: float) -> bool:
+    """Whether its mean over seeds is shown to be above a floor, by the chance of the photos."""
+    return beats_floor(mean_with_error(net.right().mean(0)), floor, higher_is_better=True)
 
 
 def judged_sentences(found: TinyFindings) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 from .correlation import Correlation, correlation
 from .estimates import (
     Estimate,
+    Mean,
     Positive,
     Ratio,
     mean_with_error,
@@ -13,7 +14,7 @@ from .estimates import (
     paired_ratio,
     ratio_with_error,
 )
-from .paired import Difference, paired_difference, with_chance_of
+from .paired import Difference, paired_difference, with_luck_of_draws
 from .partial import RankCorrelation, RankLead, rank_correlation, rank_lead
 from .sequential import Interval, confidence_sequence, first_narrow, sequential_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
@@ -23,6 +24,7 @@ __all__ = [
     "Difference",
     "Estimate",
     "Interval",
+    "Mean",
     "Positive",
     "RankCorrelation",
     "RankLead",
@@ -42,5 +44,5 @@ __all__ = [
     "ratio_with_error",
     "sequential_difference",
     "verdict",
-    "with_chance_of",
+    "with_luck_of_draws",
 ]

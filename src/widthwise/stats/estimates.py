@@ -40,6 +40,32 @@ class Estimate:
         return self.value - half, self.value + half
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mean(Estimate):
+    """A mean of few values, such as seeds."""
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Mean:
+        """As `mean_with_error`."""
+        found = mean_with_error(values)
+        return cls(value=found.value, standard_error=found.standard_error, n=found.n)
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Student's, with n - 1 degrees of freedom.
+
+        Example:
+            >>> low, high = Mean.of([0.4, 0.5, 0.6]).interval()
+            >>> round(low, 3), round(high, 3)
+            (0.252, 0.748)
+        """
+        from scipy.stats import t
+
+        if self.standard_error is None:
+            return float("-inf"), float("inf")
+        half = float(t.ppf((1 + confidence) / 2, self.n - 1)) * self.standard_error
+        return self.value - half, self.value + half
+
+
 _LARGEST_LOG = 700.0  # whose exponential is still a number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -93,44 +94,47 @@ def paired_difference(
     return Difference(value=value, low=low, high=high, n=len(a), p_value=p_value)
 
 
-def with_chance_of(difference: Difference, draws: Sequence[float]) -> Difference:
-    """The difference from a mean of draws, with the chance of the draws in interval and p-value.
+def with_luck_of_draws(
+    difference: Difference, draws: Sequence[float], *, confidence: float = 0.95
+) -> Difference:
+    """The difference from a mean of draws, with the luck of the draws in interval and p-value.
 
-    Items are one source of chance, the draws another, and their variances add up; Student's
-    quantile has the degrees of freedom of the sum. Nothing becomes narrower or surer by it. What
-    one draw would have been is not known, so that its difference stays as it is.
+    Items are one source of chance, the draws another: the half-widths of both, each by Student's
+    quantile of its own, are added in squares, which holds its promise from two draws on. Nothing
+    becomes narrower or surer by it. What one draw would have been is not known, so that its
+    difference stays as it is.
 
     Args:
         difference: Of two scores, one of them the mean of all draws; the chance of items in it.
         draws: The score of each draw.
-
-    Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
+        confidence: Of the interval, as it was made.
 
     Example:
         >>> lead = Difference(value=0.3, low=0.2, high=0.4, n=100, p_value=0.001)
-        >>> wide = with_chance_of(lead, [0.4, 0.5, 0.6])
+        >>> wide = with_luck_of_draws(lead, [0.4, 0.5, 0.6])
         >>> round(wide.low, 2), round(wide.high, 2), round(wide.p_value, 3)
-        (0.1, 0.5, 0.018)
+        (0.03, 0.57, 0.038)
     """
     from statistics import variance
 
     from scipy.stats import t
 
     k, n = len(draws), difference.n
-    spread = variance(draws) / k if k > 1 else 0.0
-    if not spread or n < 2:
+    error = math.sqrt(variance(draws) / k) if k > 1 else 0.0
+    if not error or n < 2:
         return difference
-    half = (difference.high - difference.low) / 2
-    own = (half / float(t.ppf(0.975, n - 1))) ** 2
-    freedom = (own + spread) ** 2 / (own**2 / (n - 1) + spread**2 / (k - 1))
-    error = (own + spread) ** 0.5
-    wide = float(t.ppf(0.975, freedom)) * error
+    half = float(t.ppf((1 + confidence) / 2, k - 1)) * error
+    ends = difference.low, difference.high
+    low, high = (math.hypot(end - difference.value, half) for end in ends)
+    own = (difference.high - difference.low) / 2 / float(t.ppf((1 + confidence) / 2, n - 1))
+    freedom = k - 1 if error > own else n - 1
+    p_value = 2 * float(t.sf(abs(difference.value) / math.hypot(own, error), freedom))
     return Difference(
         value=difference.value,
-        low=min(difference.low, difference.value - wide),
-        high=max(difference.high, difference.value + wide),
+        low=difference.value - low,
+        high=difference.value + high,
         n=n,
-        p_value=max(difference.p_value, 2 * float(t.sf(abs(difference.value) / error, freedom))),
+        p_value=max(difference.p_value, p_value),
     )
 
 

@@ -225,7 +225,7 @@ class Parent:
             "seed": self.seed,
             "dtype": self.dtype,
             "device": self.device,
-            "processor": _processor(self.device),
+            "processor": platform.processor() or platform.machine(),
             "threads": torch.get_num_threads(),
             "openmp_spin": os.environ.get("GOMP_SPINCOUNT"),
             "widthwise": __version__,
@@ -233,14 +233,6 @@ class Parent:
             "transformers": transformers.__version__,
             "python": platform.python_version(),
         }
-
-
-def _processor(device: str) -> str:
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()
 
 
 def checked_device(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ...errors import LimitError
-from ...stats import Estimate, mean_with_error
+from ...stats import Mean
 from ..activations import Array
 from .training import Trained
 from .weights import Kind
@@ -18,20 +18,6 @@ from .weights import Kind
 Verdict = Literal["stays", "shifts", "undecided"]
 FARTHEST = 2.5  # octaves between rates that a parabola is laid through
 MARGIN = 0.25  # octaves a doubling: a quarter of what Adam's standard rate must go down by theory
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mean(Estimate):
-    """A mean over seeds."""
-
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Student's, with n - 1 degrees of freedom."""
-        from scipy.stats import t
-
-        if self.standard_error is None:
-            return -inf, inf
-        half = float(t.ppf((1 + confidence) / 2, self.n - 1)) * self.standard_error
-        return self.value - half, self.value + half
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +43,7 @@ class Curve:
     def best(self) -> Mean | None:
         """Mean of the optima over seeds; None where a seed has none."""
         known = [one for one in self.optima if one is not None]
-        return _mean(known) if len(known) == len(self.optima) else None
+        return Mean.of(known) if len(known) == len(self.optima) else None
 
     @property
     def reason(self) -> str | None:
@@ -201,9 +187,4 @@ def _slope(curves: Sequence[Curve]) -> Mean | None:
     x = np.log2([curve.width for curve in curves])
     x -= x.mean()
     optima = np.array([curve.optima for curve in curves], dtype=np.float64)
-    return _mean((x @ optima / (x @ x)).tolist())
-
-
-def _mean(values: Sequence[float]) -> Mean:
-    found = mean_with_error(values)
-    return Mean(value=found.value, standard_error=found.standard_error, n=found.n)
+    return Mean.of((x @ optima / (x @ x)).tolist())

@@ -2,7 +2,7 @@
 
 from .api import Healing, heal
 from .factors import rate_factors, width_change
-from .judging import HeldOut
+from .judging import HeldOut, shown
 from .record import inspect_healing
 from .settings import HealSettings
 from .training import Distilled, Step, distil
@@ -17,5 +17,6 @@ __all__ = [
     "heal",
     "inspect_healing",
     "rate_factors",
+    "shown",
     "width_change",
 ]

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
-from ...stats import Difference, paired_difference
+from ...stats import Difference
 from ..checkpoint import check_free
 from ..checkpoint.write import refuse_overlap
 from .blocks import Blocks, read_blocks
 from .factors import factors_of, width_change
-from .judging import Blockwise, HeldOut, judge
+from .judging import Blockwise, HeldOut, gain_of, judge, shown
 from .lora import add_lora, merge_lora
 from .padding import clear, padding
 from .pair import Pair, check_place, compute_dtype, model_in, narrowed, opened_pair
@@ -66,7 +66,7 @@ class Healing:
     @property
     def gain(self) -> Difference:
         """Nats a token by which KL from the parent fell on the blocks held out; paired."""
-        return paired_difference(self.before.blocks.divergence, self.after.blocks.divergence)
+        return gain_of(self.before, self.after)
 
 
 def heal(
@@ -288,8 +288,7 @@ class _Run:
         )
 
     def _told(self, after: HeldOut) -> Iterator[str]:
-        before = self._before.blocks.divergence
-        if paired_difference(after.blocks.divergence, before).low > 0:
+        if shown(gain_of(self._before, after)) == "further":
             yield (
                 "the healed model is further from its parent than before: take a lower learning "
                 "rate, or more text"

@@ -12,7 +12,8 @@ from ..texts import BLOCK_TOKENS, read_text
 if TYPE_CHECKING:
     from torch import Tensor
 
-HELD_SHARE, MOST_HELD, LEAST_HELD = 16, 32, 4
+HELD_SHARE, MOST_HELD = 16, 32
+LEAST_HELD = 6  # of fewer, whose signs may all agree by chance once in 16, nothing is ever shown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,7 +49,7 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> Block
         tokens: Most tokens to train on.
 
     Raises:
-        RunError: It cannot be read, or holds fewer than eight blocks.
+        RunError: It cannot be read, or holds fewer than twelve blocks.
     """
     import torch
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ...stats import Difference, Estimate, mean_with_error, paired_difference
+from ...stats import Difference, Mean, paired_difference
 from .loss import Head, in_rows, thoughts
 
 if TYPE_CHECKING:
@@ -40,20 +40,9 @@ class HeldOut:
     blocks: Blockwise
 
     @property
-    def divergence(self) -> Estimate:
+    def divergence(self) -> Mean:
         """KL(parent || child) in nats a token, the mean over blocks."""
-        return mean_with_error(self.blocks.divergence)
-
-    @property
-    def divergence_interval(self) -> tuple[float, float]:
-        """Student's 95 % interval of the divergence over blocks; anything of a single block."""
-        from scipy.stats import t
-
-        found = self.divergence
-        if found.standard_error is None:
-            return 0.0, math.inf
-        half = float(t.ppf(0.975, found.n - 1)) * found.standard_error
-        return max(0.0, found.value - half), found.value + half
+        return Mean.of(self.blocks.divergence)
 
     @property
     def excess(self) -> Difference:
@@ -79,11 +68,23 @@ class HeldOut:
         return {
             "blocks": divergence.n,
             "divergence_nats": divergence.value,
-            "divergence_interval": self.divergence_interval if several else None,
+            "divergence_interval": divergence.interval() if several else None,
             "perplexity": self.perplexity if math.isfinite(self.perplexity) else None,
             "perplexity_ratio": ratio if math.isfinite(ratio) else None,  # JSON has no infinity
             "perplexity_ratio_interval": (low, high) if several and math.isfinite(high) else None,
         }
+
+
+def gain_of(before: HeldOut, after: HeldOut) -> Difference:
+    """Nats a token by which KL from the parent fell, block by block."""
+    return paired_difference(before.blocks.divergence, after.blocks.divergence)
+
+
+def shown(gain: Difference) -> Literal["closer", "further", None]:
+    """What a gain shows; of a few blocks the interval alone is too sure, so p has a say too."""
+    if gain.p_value > 0.05 or gain.low <= 0 <= gain.high:
+        return None
+    return "closer" if gain.low > 0 else "further"
 
 
 def _exp(nats: float) -> float:

@@ -8,8 +8,7 @@ from math import hypot
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from ...limits.transfer.optimum import Mean
-from ...stats import Estimate, mean_with_error
+from ...stats import Estimate, Mean
 from ..provenance import listed, plain
 from ..sortable import SortTable, text_table
 
@@ -185,12 +184,6 @@ def beside_sentence(words: Mapping[str, str]) -> str:
     return f"{said[0].upper()}{said[1:]}."
 
 
-def over_seeds(values: Sequence[float]) -> Mean:
-    """Mean over seeds, whose interval is Student's."""
-    found = mean_with_error(values)
-    return Mean(value=found.value, standard_error=found.standard_error, n=found.n)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Beside:
     """A network less the one that it is set beside.
@@ -217,7 +210,7 @@ def beside_of(ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]) -> B
     if len(seeds) > 1:
         from scipy.stats import t
 
-        mean = over_seeds([ours[seed].value - theirs[seed].value for seed in seeds])
+        mean = Mean.of([ours[seed].value - theirs[seed].value for seed in seeds])
         if not mean.standard_error:
             return None
         low, high = mean.interval()

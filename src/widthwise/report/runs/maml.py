@@ -10,7 +10,7 @@ from ...errors import RunError
 from ...limits.maml.summary import Row, label_of, summary
 from ...limits.maml.train import Result
 from ...limits.wording import counted
-from ...stats import Estimate
+from ...stats import Estimate, Mean
 from ...study.runs import maml as runs_of
 from .content import (
     ONE_SEED,
@@ -21,7 +21,6 @@ from .content import (
     beside_sentence,
     conflicting,
     left_out,
-    over_seeds,
     part,
     points,
     seed_row,
@@ -101,7 +100,7 @@ def _accuracy(row: Row) -> Estimate | None:
     scores = list(_scores(row).values())
     if not scores:
         return None
-    return scores[0] if len(scores) == 1 else over_seeds([one.value for one in scores])
+    return scores[0] if len(scores) == 1 else Mean.of([one.value for one in scores])
 
 
 def _besides(rows: Sequence[Row]) -> dict[str, Beside | None]:

@@ -49,7 +49,8 @@ def converge_page(path: Path) -> RunPage:
             "Distance: root mean square over steps and tests between what a network and its limit "
             "compute. Movement: how far the features of the last hidden layer go in training.",
             "Slopes are least squares of logarithms over all runs, with Student's 95 % interval. A "
-            f"slope agrees with theory's where the interval holds it and is within {NEAR} of it; "
+            f"slope agrees with theory's where the interval holds it, is within {NEAR} of it "
+            f"and leaves 0 out; "
             f"with a slope of 0, where the interval is within {MARGIN} of it.",
         ),
         settings=setting_rows([(one.case.name, {**tasks[one.case.name], **s}) for one, s in kept]),

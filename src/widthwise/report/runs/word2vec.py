@@ -10,6 +10,7 @@ from ...errors import RunError
 from ...limits.word2vec.summary import Row, label_of, summary
 from ...limits.word2vec.training import Result
 from ...limits.wording import counted
+from ...stats import Mean
 from ...study.runs import word2vec as runs_of
 from .content import (
     ONE_SEED,
@@ -19,7 +20,6 @@ from .content import (
     beside_sentence,
     conflicting,
     left_out,
-    over_seeds,
     part,
     points,
     seed_row,
@@ -121,7 +121,7 @@ def _of_seeds(known: Sequence[Row]) -> tuple[str, ...]:
     for row in known:
         assert row.run.score is not None
         groups.setdefault(row.label, []).append(row.run.score.accuracy)
-    means = {label: over_seeds(own) for label, own in groups.items()}
+    means = {label: Mean.of(own) for label, own in groups.items()}
     return (
         f"Of the analogies asked are answered rightly: {shown(means)}. Means with 95 % intervals "
         "over seeds.",

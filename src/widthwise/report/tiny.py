@@ -33,7 +33,7 @@ def draw_search(found: TinyFindings) -> Figure:
 
     figure = Figure(figsize=(10.5, 6.4), facecolor="white")
     grid = figure.add_gridspec(3, 2, width_ratios=(1.7, 1))
-    figure.subplots_adjust(left=0.07, right=0.985, top=0.86, bottom=0.085, wspace=0.2, hspace=0.42)
+    figure.subplots_adjust(left=0.07, right=0.985, top=0.86, bottom=0.135, wspace=0.2, hspace=0.42)
     left = figure.add_subplot(grid[:, 0])
     _accuracies(left, found)
     for row, name in enumerate(_MULTIPLIERS):
@@ -83,7 +83,10 @@ def _accuracies(axes: Axes, found: TinyFindings) -> None:
     ticks = sorted({net.network["asked_macs"] / 1e6 for net in found.drawn})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=INK)
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(-0.02, -0.1), ncols=5, columnspacing=1.0,
+        handletextpad=0.3, handlelength=1.5, frameon=False, fontsize=8.5, labelcolor=INK,
+    )  # fmt: skip
 
 
 def _multiplier(axes: Axes, found: TinyFindings, name: str) -> None:

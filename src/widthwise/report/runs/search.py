@@ -81,8 +81,8 @@ def _parts(found: TinyFindings) -> tuple[Part, ...]:
         (
             "The formula beside others",
             "At the same budgets, on the test photos. Intervals hold chance of photos and seeds, "
-            "and of a random network that of the draw; that of other draws another formula, or "
-            "another best, would have come is not in them.",
+            "and of a random network that of the draw. Other draws would have given another "
+            "formula and another best network: that is in none of them.",
             beside_table(found),
         ),
         (

@@ -13,7 +13,7 @@ from widthwise.errors import RunError
 from widthwise.findings import arrange, beside_control, beside_dense, findings_of
 from widthwise.findings.chance import beside_chance
 from widthwise.findings.grid import estimate_of
-from widthwise.findings.judge import mean_of_draws, paired, paired_or_not
+from widthwise.findings.judge import draws_told, mean_of_draws, paired, paired_or_not
 from widthwise.report.content import answer_of
 from widthwise.report.series import make_series
 from widthwise.stats import paired_difference, with_luck_of_draws
@@ -95,7 +95,7 @@ def test_the_report_says_of_draws_what_findings_say() -> None:
         ((150, 60, 60), "is not shown to be"),
     ):
         series = make_series([*study((180, 150)), *draws(*counts)], "s", {})
-        (sentence,) = [s for s in answer_of(series) if "The control is the mean of 3 draws" in s]
+        (sentence,) = [s for s in answer_of(series) if "The control is the mean of 3 draws." in s]
         assert said in sentence
         assert series.grid is not None
         assert series.grid.criteria == ("ppm", "random")
@@ -111,6 +111,44 @@ def test_draws_of_different_lengths_meet_on_what_all_saw() -> None:
     first, second = draws(150, 100)
     shorter = score(place("random~7", 1376), "piqa", second.items[:120])
     assert mean_of_draws([first, shorter]).n == 120
+
+
+def test_draws_that_failed_or_are_of_other_widths_are_not_counted() -> None:
+    one, *rest = draws(150, 100, 90)
+    gone = [replace(r, value=None, standard_error=None, items=(), n=0, reason="x") for r in rest]
+    assert draws_told(arrange([one, *gone])) == "one draw, whose luck is in no interval"
+    narrow = score(place("random~8", 1216), "piqa", right(90, 200))
+    assert draws_told(arrange([one, rest[0], narrow])) == "mean of up to 2 draws"
+    assert draws_told(arrange([one, *rest])) == "mean of 3 draws"
+
+
+def test_the_mean_of_perplexities_is_that_of_their_logarithms() -> None:
+    values = ((1e3, 1.1e3), (1e4, 1.2e4), (1e6, 1.3e6))
+    found = []
+    for name, ends in zip(("random", "random~7", "random~8"), values, strict=True):
+        made = score(place(name, 1376), "x", ends, unit="word_perplexity", higher_is_better=False)
+        found.append(made)
+    mean = mean_of_draws(found)
+    wanted = math.exp(statistics.mean(math.log(r.value) for r in found))
+    assert mean.value == pytest.approx(wanted)
+    assert statistics.mean(mean.items) == pytest.approx(wanted)  # as of every record
+    with pytest.raises(RunError, match="x: a perplexity must be above 0; got -3"):
+        mean_of_draws([replace(found[0], value=-3.0), found[1]])
+
+
+def test_draws_without_items_keep_their_errors() -> None:
+    first, second = (replace(r, items=()) for r in draws(100, 120))
+    mean = mean_of_draws([first, second])
+    assert (mean.value, mean.n) == (pytest.approx(0.55), 200)
+    error = math.hypot(first.standard_error, second.standard_error) / 2
+    assert mean.standard_error == pytest.approx(error)
+
+
+def test_scores_of_different_items_are_named() -> None:
+    first, second = draws(150, 100)
+    shorter = score(place("ppm", 1376), "piqa", second.items[:120])
+    with pytest.raises(RunError, match=r"^piqa of ppm 2.39x: paired values must have equal"):
+        beside_control(arrange([first, shorter]), "ppm", "random")
 
 
 def test_a_failed_draw_leaves_the_others() -> None:

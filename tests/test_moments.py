@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -310,6 +311,19 @@ def test_a_folder_of_more_files_than_may_be_open_is_read(tmp_path: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert all(f"{number} words" in found for number in range(299))
+
+
+def test_what_only_has_the_name_of_a_text_is_passed_over(tmp_path: Path) -> None:
+    """A pipe would be waited for, and a link to nowhere is no file; a name of a text that is not
+    there is not looked for on the hub."""
+    os.mkfifo(tmp_path / "a.txt")
+    (tmp_path / "b.txt").mkdir()
+    (tmp_path / "c.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "d.txt").write_text(WORDS)
+    assert as_words(read_text(tmp_path, Letters(), 4 * BLOCK_TOKENS)).startswith(WORDS[:100])
+    for name in ("folder/text.txt", "folder/text.jsonl.gz"):
+        with pytest.raises(RunError, match="no such file or folder of text"):
+            read_text(name, Letters())
 
 
 def test_a_place_without_text_is_refused(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
+from ..errors import RunError
 from ..stats import (
     Difference,
+    Estimate,
     Verdict,
     beats_floor,
     holm,
@@ -68,6 +70,8 @@ def in_logarithms(record: Record) -> Record:
     if record.value is None or not is_perplexity(record.unit):
         return record
     value, error = record.value, record.standard_error
+    if value <= 0:
+        raise RunError(f"{record.quantity}: a perplexity must be above 0; got {value}")
     return replace(
         record,
         unit="nats",
@@ -144,6 +148,15 @@ def beside_control(
     return judged
 
 
+def draws_told(grid: Grid) -> str:
+    """How many draws of the control have a value: `mean of 3 draws`, of one what is not known."""
+    counts = {len(found) for q in grid.quality for found in _draws_by_width(grid, q).values()}
+    most = max(counts, default=1)
+    if most == 1:
+        return "one draw, whose luck is in no interval"
+    return f"mean of {most} draws" if len(counts) == 1 else f"mean of up to {most} draws"
+
+
 def _draws_by_width(grid: Grid, quantity: str) -> Mapping[int, Sequence[float]]:
     """Scores of all draws of the control at each width; of perplexities their logarithms."""
     found: dict[int, list[float]] = {}
@@ -172,21 +185,57 @@ def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[Netwo
 def mean_of_draws(records: Sequence[Record]) -> Record:
     """What the draws of one network score on average, over the items that all of them saw.
 
-    One draw stays as it is, and draws without a value count only if all are. Without items there
-    is a mean, and no error.
+    One draw stays as it is, and draws without a value count only if all are. Of perplexities it is
+    the geometric mean, as they are compared by their logarithms. Without items the errors of the
+    draws are taken as independent.
+
+    Raises:
+        RunError: A perplexity is not above 0.
     """
     valued = [record for record in records if record.value is not None]
     if len(valued) < 2:
         return (valued or list(records))[0]
-    if not all(record.items for record in valued):
-        value = sum(record.value or 0.0 for record in valued) / len(valued)
-        return replace(valued[0], value=value, standard_error=None, items=())
-    seen = min(len(record.items) for record in valued)
-    columns = zip(*(record.items[:seen] for record in valued), strict=True)
-    items = tuple(sum(column) / len(valued) for column in columns)
-    mean = mean_with_error(items)
+    logs = [in_logarithms(record) for record in valued]
+    seen = min(len(record.items) for record in logs)
+    if seen:
+        columns = zip(*(record.items[:seen] for record in logs), strict=True)
+        items = tuple(sum(column) / len(logs) for column in columns)
+        mean = mean_with_error(items)
+    else:
+        items = ()
+        mean = _independent_mean(logs)
+    made = replace(
+        logs[0],
+        value=mean.value,
+        standard_error=mean.standard_error,
+        n=seen or mean.n,
+        items=items,
+    )
+    return _out_of_logarithms(made, valued[0].unit)
+
+
+def _independent_mean(records: Sequence[Record]) -> Estimate:
+    """Mean of scores without items."""
+    count, errors = len(records), [record.standard_error for record in records]
+    known = [error for error in errors if error is not None]
+    return Estimate(
+        value=sum(record.value or 0.0 for record in records) / count,
+        standard_error=math.hypot(*known) / count if len(known) == count else None,
+        n=min(record.n for record in records),
+    )
+
+
+def _out_of_logarithms(record: Record, unit: str) -> Record:
+    """The reverse of `in_logarithms`, for a perplexity; others stay as they are."""
+    if record.value is None or not is_perplexity(unit):
+        return record
+    value, error = math.exp(record.value), record.standard_error
     return replace(
-        valued[0], value=mean.value, standard_error=mean.standard_error, n=seen, items=items
+        record,
+        unit=unit,
+        value=value,
+        standard_error=None if error is None else error * value,
+        items=tuple(value * (item - record.value + 1) for item in record.items),
     )
 
 
@@ -234,7 +283,12 @@ def is_worse(judged: Judged, higher_is_better: bool) -> bool:
 def _judge_family(
     quantity: str, family: Sequence[tuple[Network, Record, Record | None]], compare: Compare
 ) -> dict[tuple[Network, str], Judged]:
-    differences = {network: compare(own, other) for network, own, other in family}
+    differences = {}
+    for network, own, other in family:
+        try:
+            differences[network] = compare(own, other)
+        except RunError as error:
+            raise RunError(f"{quantity} of {network.label}: {error}") from error
     tested = {network: d.p_value for network, d in differences.items() if d is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     judged = {}

@@ -9,6 +9,7 @@ from ..study.network import CONTROL, is_control
 from .chance import Widths
 from .fronts import MEAN
 from .grid import Grid
+from .judge import draws_told
 from .losses import RELATIVE_LOSS
 from .shapes import Curve, Front, FrontPoint, Pair, Point, Smallest, Table
 from .words import NOTHING, interval, joined, number, p_text
@@ -142,9 +143,7 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Tab
 
 def of_draws(grid: Grid) -> str:
     """What the control is: `neurons chosen by chance (mean of 3 draws)`."""
-    count = len(grid.draws)
-    few = "one draw, whose luck is in no interval"
-    return f"neurons chosen by chance ({few if count == 1 else f'mean of {count} draws'})"
+    return f"neurons chosen by chance ({draws_told(grid)})"
 
 
 def front_tables(fronts: Sequence[Front]) -> tuple[Table, ...]:

@@ -215,13 +215,18 @@ def _embedded() -> list[Iterator[str]]:
 def _streams(source: str) -> list[Iterator[str]]:
     path = Path(os.path.expanduser(source))
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _kind(file) in _SUFFIXES)
+        named = (file for file in path.rglob("*") if _kind(file) in _SUFFIXES)
+        files = sorted(
+            file for file in named if file.is_file()
+        )  # no pipe, which would be waited for
         if not files:
-            raise RunError(f"{path}: holds no file of text ({', '.join(_SUFFIXES)})")
+            kinds = f"{', '.join(_SUFFIXES)}, and .gz of all but the last"
+            raise RunError(f"{path}: holds no file of text ({kinds})")
         return [_file(file) for file in files]
     if path.is_file():
         return [_file(path)]
-    if re.fullmatch(r"\w[\w.-]*/[\w.-]+(:[\w.-]+)?", source):
+    is_local = path.exists() or path.is_symlink() or _kind(path) in _SUFFIXES
+    if not is_local and re.fullmatch(r"\w[\w.-]*/[\w.-]+(:[\w.-]+)?", source):
         return [_from_hub(source)]
     raise RunError(
         f"{source}: no such file or folder of text, nor a data set of the hub (org/name)"
@@ -252,7 +257,7 @@ def _file(path: Path) -> Iterator[str]:
                 yield from (_words(json.loads(line)) for line in file if line.strip())
             else:
                 yield from _pieces(file)
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:  # pyarrow's too
+    except (OSError, EOFError, zlib.error, ValueError, ArithmeticError, RecursionError) as error:
         raise RunError(f"{path}: cannot be read as text: {error}") from error
 
 

@@ -151,7 +151,7 @@ def _pooled(records: Sequence[Record]) -> tuple[list[Record], int]:
         if not is_control(record.criterion):
             pooled.append(record)
         elif record is found[0]:
-            most = max(most, len(found))
+            most = max(most, sum(each.value is not None for each in found))
             pooled.append(replace(mean_of_draws(found), criterion=CONTROL))
     return pooled, most
 

@@ -10,6 +10,7 @@ from ..findings.judge import (
     beats_its_floor,
     beside_control,
     beside_dense,
+    draws_told,
     floor_word,
 )
 from ..study.network import CONTROL
@@ -230,9 +231,8 @@ def _of_control(grid: Grid, criterion: str) -> str:
     clauses = clauses or ["is not shown to be better on anything"]
     said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
     said += f"; on {_join(level)} neither is shown to be better." if level else "."
-    draws = len(grid.draws)
-    few = "a single draw, whose luck is in no interval"
-    return said + f" The control is {few if draws == 1 else f'the mean of {draws} draws'}."
+    told = draws_told(grid)
+    return said + f" The control is {'the ' * told.startswith('mean')}{told}."
 
 
 def _first(

@@ -32,7 +32,8 @@ def locked(folder: Path, *, what: str = "study") -> Iterator[None]:
         RunError: It holds other files and no study; nothing is written into it then.
     """
     if folder.is_dir() and not any((folder / name).exists() for name in (SETTINGS, RECORDS)):
-        foreign = sorted(p.name for p in folder.iterdir() if p.name != ".lock")
+        own = (".lock", f".{SETTINGS}.partial")  # of a run that was killed as it began
+        foreign = sorted(p.name for p in folder.iterdir() if p.name not in own)
         if foreign:
             raise RunError(f"{folder} holds other files ({foreign[0]}) and no {what}; name another")
     new = [place for place in (folder, *folder.parents) if not place.exists()]

@@ -66,6 +66,7 @@ def test_append_and_load_keep_order(tmp_path: Path) -> None:
     append(path, [example(cell="a"), example(cell="b")])
     append(path, [example(cell="c")])
     assert [r.cell for r in load(path)] == ["a", "b", "c"]
+    assert load(str(path)) == load(path)
 
 
 def test_a_cell_measured_again_is_its_last_record_in_the_place_of_its_first(tmp_path: Path) -> None:

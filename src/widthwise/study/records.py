@@ -152,7 +152,7 @@ def append(path: Path, records: Iterable[Record]) -> None:
     append_lines(path, [record.to_json() for record in records])
 
 
-def load(path: Path) -> list[Record]:
+def load(path: str | Path) -> list[Record]:
     """Read the whole records of a JSON-lines file; an absent file holds none, a torn line is none.
 
     A cell that was measured again is returned once: its last record, in the place of its first.
@@ -161,7 +161,7 @@ def load(path: Path) -> list[Record]:
         RunError: A line that is whole but not a record, with its number.
     """
     records: dict[str, Record] = {}
-    for number, line in enumerate(read_whole_lines(path), 1):
+    for number, line in enumerate(read_whole_lines(Path(path)), 1):
         try:
             record = Record.from_json(line)
         except RunError as error:

@@ -37,6 +37,7 @@ def importable() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(toy_worker.__file__).parent))
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # Ray looks for the GPU of a node there
         yield
 
 

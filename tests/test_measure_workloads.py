@@ -86,5 +86,5 @@ def test_the_paper_s_workloads_have_the_lengths_of_real_prompts() -> None:
 
 def test_documents_that_are_not_there_are_named(tmp_path: Path) -> None:
     (tmp_path / "readme.json").write_text(json.dumps({}))
-    with pytest.raises(AssetError, match="task ifeval needs its split"):
-        workloads_of(["ifeval-b1"], Letters(), data=tmp_path)
+    with pytest.raises(AssetError, match="task hellaswag needs its split"):
+        workloads_of(["hellaswag-b1"], Letters(), data=tmp_path)

@@ -21,9 +21,11 @@ from page_harness import say
 from scipy.stats import t as student
 
 from widthwise.cli import main, tinynet_search
+from widthwise.findings.tiny import tiny_findings
 from widthwise.limits import converge, standard_cases
 from widthwise.limits.transfer import shifts_of
 from widthwise.report.runs.content import Beside, beside_of, conflicting, words_of
+from widthwise.report.tiny_text import judged_sentences
 from widthwise.stats import Estimate
 from widthwise.study.engines import Here
 from widthwise.study.runs import rates, transfer
@@ -169,7 +171,9 @@ def test_a_search_without_settings_claims_nothing_beside_chance(pages: dict[str,
     text = words(pages["tinynet-search"])
     assert "whether networks were drawn by chance alone is not known" in text
     assert ">a random network<" not in pages["tinynet-search"]
-    assert "inverse compound scaling: worse, -13.4 points [-20.5, -6.2]" in text
+    trials = load_search(RESULTS / "tinynet-search" / "trials.jsonl").trials
+    found = tiny_findings(trials, classes=10, is_chance=False)
+    assert all(said in text for said in judged_sentences(found)[:2])
 
 
 def test_classes_and_the_last_proposals_come_from_the_trials(tmp_path: Path) -> None:

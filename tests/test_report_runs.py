@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
-from html import unescape
 from html.parser import HTMLParser
 from math import sqrt
 from pathlib import Path
@@ -16,21 +14,20 @@ import pytest
 import tiny_corpus
 import tiny_omniglot
 import tiny_photos
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from page_harness import say
+from run_pages import lines, page_of, report, words
 from scipy.stats import t as student
 
 from widthwise.cli import main, tinynet_search
 from widthwise.findings.tiny import tiny_findings
-from widthwise.limits import converge, standard_cases
 from widthwise.limits.transfer import shifts_of
 from widthwise.report.runs.content import Beside, beside_of, conflicting, words_of
 from widthwise.report.tiny_text import judged_sentences
 from widthwise.stats import Estimate
 from widthwise.study.engines import Here
-from widthwise.study.runs import rates, transfer
+from widthwise.study.runs import transfer
 from widthwise.study.runs.lines import write_lines
-from widthwise.study.runs.plain import from_plain
 from widthwise.study.runs.search import load_search
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -62,21 +59,6 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-def report(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, ["report", *map(str, arguments)])
-
-
-def page_of(folder: Path, out: Path) -> str:
-    result = report(folder, "-o", out)
-    assert result.exit_code == 0, result.output
-    assert result.stdout == f"report: {out}\n"
-    return out.read_text(encoding="utf8")
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
-
-
 def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambda x: x) -> Path:
     """A folder with stored runs, changed."""
     (source,) = (RESULTS / name).glob("*.jsonl")
@@ -84,11 +66,6 @@ def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambd
     folder.mkdir()
     write_lines(folder / source.name, change(lines(source)))
     return folder
-
-
-def words(html: str) -> str:
-    """What stands on the page, without elements."""
-    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))).replace("\u00a0", " ")
 
 
 @pytest.fixture(scope="module")
@@ -393,79 +370,3 @@ def test_a_search_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "There is one seed" in text
     assert load_search(out / "trials.jsonl").classes == 2
     assert load_search(out / "trials.jsonl").is_chance
-
-
-def test_a_convergence_and_a_check_leave_records_and_a_page_beside_the_figure(
-    tmp_path: Path,
-) -> None:
-    for asked, load in (
-        ("limit converge --widths 16,64 --seeds 3 --json", rates.load_convergences),
-        ("mup check --widths 32,64 --seeds 2 --json", rates.load_coordinates),
-    ):
-        figure = tmp_path / asked.split()[1] / "drawn.png"
-        figure.parent.mkdir()
-        command = [*asked.split(), "-o", str(figure)]
-        result = CliRunner().invoke(main, command)
-        assert result.exit_code == 0, result.output
-        found = json.loads(result.stdout)
-        page = figure.with_suffix(".html")
-        assert f"report: {page}\n" in result.stderr
-        before = page.read_bytes()
-        assert report(figure.parent, "-o", page).exit_code == 0
-        assert page.read_bytes() == before
-        assert len(load(figure.with_suffix(".jsonl"))) == (4 if isinstance(found, list) else 1)
-        figure.unlink()
-        again = CliRunner().invoke(main, command)
-        assert "drawn.jsonl already exists; pass --force to replace it" in again.stderr
-        assert not figure.exists()
-
-
-def test_a_convergence_is_read_back_as_it_was(tmp_path: Path) -> None:
-    found = [converge(case, widths=(16, 64), seeds=3) for case in standard_cases()]
-    path = tmp_path / "cases.jsonl"
-    write_lines(path, [rates.convergence_line(one, 0) for one in found])
-    for one, (again, settings) in zip(found, rates.load_convergences(path), strict=True):
-        assert again.case.name == one.case.name
-        assert again.case.parametrization == one.case.parametrization
-        assert again.distance.slope == one.distance.slope
-        assert again.movement.sizes == one.movement.sizes
-        assert (again.expected, again.expected_movement) == (one.expected, one.expected_movement)
-        assert again.verdict == one.verdict
-        assert settings["first_seed"] == 0
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"widths": [16]}, "every width must have as many runs"),
-        ({"a": ["1/0", "0"]}, "limits.jsonl:1 is no run of widthwise limit converge"),
-        ({"activation": "sine"}, "an activation must be one of"),
-        ({"distances": [[1.0, None], [1.0, 2.0]]}, "distances must be a finite number, not None"),
-        ({"distances": [[1.0, 0.0], [1.0, 2.0]]}, "fitted to sizes above 0"),
-    ],
-)
-def test_damaged_cases_are_one_sentence(tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    case = standard_cases()[0]
-    line = rates.convergence_line(converge(case, widths=(16, 64), seeds=2), 0)
-    path = tmp_path / "limits.jsonl"
-    write_lines(path, [{**line, **change}])
-    result = report(path)
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
-    assert said in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("kind", "found"),
-    [
-        (int, True),
-        (int, 1.5),
-        (float, "1"),
-        (float, float("nan")),
-        (str, 1),
-        (tuple[int, ...], "12"),
-        (tuple[int, float], [1]),
-    ],
-)
-def test_values_of_another_type_are_refused(kind: Any, found: Any) -> None:
-    with pytest.raises(TypeError, match="it must be"):
-        from_plain(kind, found, "it")

@@ -1,0 +1,33 @@
+"""Pages of runs as the command writes them, and what a reader sees of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from widthwise.cli import main
+
+
+def report(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["report", *map(str, arguments)])
+
+
+def page_of(folder: Path, out: Path) -> str:
+    result = report(folder, "-o", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"report: {out}\n"
+    return out.read_text(encoding="utf8")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+
+
+def words(html: str) -> str:
+    """What stands on the page, without elements."""
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))).replace("\u00a0", " ")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
 from families import tiny
+from graph_tape import install
 from power_fakes import Bench, Load, gpu_meter
 
 from widthwise.errors import RunError
 from widthwise.measure import Workload, measure_costs, own_setting, run_pass, workload
+from widthwise.measure.writers import Called, Writers
 
 
 @pytest.fixture
@@ -181,6 +185,56 @@ def test_joules_are_of_the_tokens_of_the_window(models: dict[str, Any]) -> None:
         # the fake counter is up to 0.1 s old at either end of the 6 s
         assert visit.energy.gross == pytest.approx(30, rel=0.1 / 6)
         assert visit.energy.net == pytest.approx(0, abs=2 * 30 * 0.1 / 6)
+
+
+def test_no_cache_outlives_a_visit(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of all models together may be more than memory holds, those of one not."""
+    made: weakref.WeakSet[Called] = weakref.WeakSet()
+    alive: list[int] = []
+    plain = Called.__init__
+
+    def counted(self: Called, model: Any) -> None:
+        plain(self, model)
+        made.add(self)
+        alive.append(len(made))
+
+    monkeypatch.setattr(Called, "__init__", counted)
+    setting = own_setting(models["wide"])
+    measure_costs(models, [workload("3x2"), workload("4x2")], setting=setting)
+    assert alive == [1] * (2 * 2 * 6)
+
+
+def test_energy_is_not_that_of_a_capture(
+    models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a step that is captured for full batches, and for the smaller last one."""
+    tapes, bench, within = install(monkeypatch), Bench(), []
+    plain = Writers.__init__
+
+    def on_cuda(self: Writers, model: Any, work: Workload) -> None:
+        plain(self, model, work)
+        self.decoding = "captured"
+
+    monkeypatch.setattr(Writers, "__init__", on_cuda)
+    models["wide"].register_forward_hook(lambda *_: bench.run(0.5))
+    meter = gpu_meter(bench, Load(120.0))
+    window = meter.window
+
+    @contextmanager
+    def watched() -> Iterator[Any]:
+        before = len(tapes)
+        with window() as energy:
+            yield energy
+        within.append(len(tapes) - before)
+
+    monkeypatch.setattr(meter, "window", watched)
+    work = Workload(name="three", prompt_tokens=(7, 5, 4), new_tokens=3, batch=2)
+    wide, setting = models["wide"], own_setting(models["wide"])
+    costs = measure_costs({"wide": wide}, [work], setting=setting, meter=meter, clock=bench.clock)
+    assert costs[0].decoding == "captured"
+    assert within == [0] * 5
+    assert len(tapes) == 2 * 6  # in every visit anew, as no cache outlives it
+    assert all(visit.energy and visit.energy.gross for visit in costs[0].rounds)
 
 
 @pytest.mark.parametrize("case", ["rounds", "models", "workloads", "names"])

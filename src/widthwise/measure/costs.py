@@ -184,7 +184,7 @@ def _visit(
     meter: Meter | Unavailable | None,
     clock: Callable[[], float],
 ) -> None:
-    """One round of a cell; one that failed is left alone."""
+    """One round of a cell; one that failed is left alone. No cache outlives it."""
     cell.reason = cell.reason or _too_long(cell.name, cell.model, cell.work)
     if cell.reason is not None:
         return
@@ -200,6 +200,8 @@ def _visit(
             raise
         cell.reason = f"{cell.name} does not fit into memory on {cell.work.name}"
         cell.reason += "" if cell.is_alone else ", beside the other models that are held"
+    finally:
+        cell.writers.release()
 
 
 def _round(
@@ -209,6 +211,7 @@ def _round(
     if not isinstance(meter, Meter):
         passes = [run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)]
         return Round(passes=tuple(passes), tokens=cell.work.tokens, energy=None, conditions=state)
+    cell.writers.make_all()  # what that takes is not of the window
     passes, start = [], clock()
     with meter.window() as window:
         while clock() - start < ENERGY_SEC:

@@ -2,7 +2,7 @@
 
 A small model on a GPU computes a step faster than Python can ask for it. A graph holds all that a
 step asks of the device, and needs to be asked for once. It works on fixed addresses, so keys and
-values are kept in a cache that does not grow (transformers' `StaticCache`).
+values are kept in a cache that does not grow (`fixed_cache`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Called:
 class Static:
     """Each step is a call of the model; its cache has its final size from the beginning.
 
-    Every step attends to the whole cache behind a mask.
+    Every step attends to the whole cache behind a mask; a prompt attends to itself alone. The
+    cache is made at once, so that lack of memory shows here, and not while time is taken.
 
     Args:
         model: On its device.
@@ -73,13 +74,15 @@ class Static:
 
     def __init__(self, model: Any, rows: int, length: int) -> None:
         import torch
-        from transformers import StaticCache
+
+        from .caches import fixed_cache
 
         self._model = model
-        length = max(length, _WARM_UPS + 1)
-        self._cache: Any = StaticCache(config=model.config, max_cache_len=length)
+        self._cache = fixed_cache(model.config, max(length, 1 + _WARM_UPS + 1))
         device = next(model.parameters()).device
         self.token = torch.zeros(rows, 1, dtype=torch.long, device=device)
+        with torch.inference_mode():
+            self._call(self.token)  # the cache takes its shapes from the first keys and values
 
     def ready(self) -> None:
         self._cache.reset()
@@ -150,6 +153,8 @@ def _captured(call: Callable[[], object], device: torch.device) -> torch.cuda.CU
 class Writers:
     """The writers of a model on a workload, one for each number of rows, made when first needed.
 
+    They hold the keys and values of a batch, which may be larger than the model.
+
     Attributes:
         decoding: How a step is done.
         reason: Why steps are called on a device that could replay them; None otherwise.
@@ -168,6 +173,15 @@ class Writers:
             self._made[rows] = self._make(rows)
         return self._made[rows]
 
+    def make_all(self) -> None:
+        """Make what the workload needs now, and not while something is measured."""
+        for rows, _ in self._work.batches:
+            self(rows)
+
+    def release(self) -> None:
+        """Let go of caches and graphs; they are made anew when they are needed."""
+        self._made.clear()
+
     def _make(self, rows: int) -> Writer:
         if self.decoding == "captured":
             try:
@@ -177,22 +191,16 @@ class Writers:
                     raise
                 said = str(error).partition("\n")[0]
                 self.decoding, self.reason = "called", f"a step cannot be captured: {said}"
-                self._made.clear()
+                self.release()
         return Called(self._model)
 
 
 def _obstacle(model: Any, work: Workload) -> str | None:
-    """Why a step of this model must not be captured, or None.
-
-    A layer with a window keeps its place in a Python number, which a graph would freeze.
-    """
-    from transformers import StaticCache
-    from transformers.cache_utils import StaticLayer
+    """Why a step of this model must not be captured, or None."""
+    from .caches import obstacle
 
     if work.new_tokens == 1:
         return "a single new token needs no step"
     if "dynamic" in str(getattr(model.config.get_text_config(), "rope_parameters", None)):
         return "its rotations are chosen on the host, by the length of the text"
-    layers = StaticCache(config=model.config, max_cache_len=work.longest).layers
-    strange = {type(layer).__name__ for layer in layers if type(layer) is not StaticLayer}
-    return f"its cache has layers of type {', '.join(sorted(strange))}" if strange else None
+    return obstacle(model.config)

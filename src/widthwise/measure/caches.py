@@ -14,8 +14,11 @@ from transformers import Cache, StaticCache
 from transformers.cache_utils import StaticLayer, StaticSlidingWindowLayer
 
 
-class Full(StaticLayer):
+class Full(StaticLayer):  # type: ignore[no-untyped-call]
     """Room for every token. More than one at once must come first, into an empty layer."""
+
+    keys: Any
+    values: Any
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -45,7 +48,7 @@ class Full(StaticLayer):
         return 0
 
 
-class Window(Full):
+class Window(Full):  # type: ignore[no-untyped-call]
     """Room for the last tokens: the newest takes the place of the oldest.
 
     Once all places are taken, they are not in the order of the text. Attention does not care, as
@@ -68,8 +71,8 @@ def fixed_cache(config: Any, length: int) -> Cache:
         config: Of the model; `obstacle` finds none in it.
         length: Tokens of the longest text.
     """
-    layers = StaticCache(config=config, max_cache_len=length).layers
-    return Cache(layers=[(Window if r.is_sliding else Full)(r.max_cache_len) for r in layers])
+    rooms: list[Any] = StaticCache(config=config, max_cache_len=length).layers
+    return Cache(layers=[(Window if r.is_sliding else Full)(r.max_cache_len) for r in rooms])
 
 
 def obstacle(config: Any) -> str | None:

@@ -78,7 +78,7 @@ class Static:
         from .caches import fixed_cache
 
         self._model = model
-        self._cache = fixed_cache(model.config, max(length, 1 + _WARM_UPS + 1))
+        self._cache: Any = fixed_cache(model.config, max(length, 1 + _WARM_UPS + 1))
         device = next(model.parameters()).device
         self.token = torch.zeros(rows, 1, dtype=torch.long, device=device)
         with torch.inference_mode():

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from widthwise.arch import Architecture, TensorSpec, counts_at, read_architecture
 from widthwise.errors import CheckpointError, UnsupportedModelError
+from widthwise.evaluate.engine import cache_of, given
 from widthwise.prune import ModelWeights
 
 
@@ -80,9 +81,9 @@ def test_decode_flops_per_token_equal_what_torch_counts(family: str) -> None:
     model = tiny(family, attn_implementation="eager")
     ids = torch.randint(3, 100, (1, context + 1))
     with torch.no_grad():
-        cache = model(ids[:, :context]).past_key_values
+        cache = cache_of(model(ids[:, :context]))
         with FlopCounterMode(display=False) as counter:
-            model(ids[:, context:], past_key_values=cache)
+            model(ids[:, context:], **given(model, cache))
     assert counter.get_total_flops() == counts_at(of(model), context=context).decode_flops_per_token
 
 

@@ -12,6 +12,7 @@ from families import FAMILIES, HIDDEN, LAYERS, VOCAB, WIDTH, tiny
 from widthwise.arch import Architecture, TensorSpec, counts_at, read_architecture
 from widthwise.arch.counts import decode_traffic, prefill_traffic
 from widthwise.errors import TargetError, UnsupportedModelError
+from widthwise.evaluate.engine import cache_of
 from widthwise.prune import ModelWeights
 
 PROMPT, BATCH, CONTEXT = 11, 3, 13
@@ -59,7 +60,7 @@ def test_weights_read_are_those_of_the_built_model(family: str) -> None:
 def test_the_cache_is_as_large_as_the_one_that_is_built(family: str) -> None:
     model = tiny(family)
     with torch.no_grad():
-        cache = model(torch.full((BATCH, PROMPT), 5)).past_key_values
+        cache = cache_of(model(torch.full((BATCH, PROMPT), 5)))
     kept = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     prompt = prefill_traffic(of(model), batch=BATCH, prompt_tokens=PROMPT)
     assert (prompt.cache_read_bytes, prompt.cache_written_bytes) == (0, kept)
@@ -72,7 +73,7 @@ def test_the_cache_is_as_large_as_the_one_that_is_built(family: str) -> None:
 def test_a_sliding_window_keeps_what_later_tokens_see() -> None:
     model = tiny("mistral", sliding_window=5)
     with torch.no_grad():
-        cache = model(torch.full((BATCH, PROMPT), 5), use_cache=True).past_key_values
+        cache = cache_of(model(torch.full((BATCH, PROMPT), 5), use_cache=True))
     kept = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     found = of(model)
     assert kept == BATCH * LAYERS * TOKEN_BYTES * (5 - 1)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..evaluate.engine import out_of_memory
+from ..evaluate.engine import cache_of, given, out_of_memory
 from .workloads import Workload
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Called:
         self._write(self._model(prompts, use_cache=True, logits_to_keep=1))
 
     def step(self) -> None:
-        self._write(self._model(self.token, use_cache=True, past_key_values=self._cache))
+        self._write(self._model(self.token, use_cache=True, **given(self._model, self._cache)))
 
     def _write(self, out: Any) -> None:
-        self._cache = out.past_key_values
+        self._cache = cache_of(out)
         self.token = out.logits[:, -1:].argmax(-1)
 
 
@@ -94,7 +94,8 @@ class Static:
         self._call(self.token)
 
     def _call(self, tokens: torch.Tensor) -> None:
-        out = self._model(tokens, use_cache=True, past_key_values=self._cache, logits_to_keep=1)
+        cache = given(self._model, self._cache)
+        out = self._model(tokens, use_cache=True, logits_to_keep=1, **cache)
         self.token.copy_(out.logits[:, -1:].argmax(-1))
 
 

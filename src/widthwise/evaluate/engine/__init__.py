@@ -10,4 +10,6 @@ from .head import rope_turn as rope_turn
 from .likelihood import Run as Run
 from .likelihood import Scored as Scored
 from .likelihood import log_likelihoods as log_likelihoods
+from .naming import cache_of as cache_of
+from .naming import given as given
 from .packing import longest_in_trees as longest_in_trees

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .head import Budget, padded
 from .kept import Kept, can_join
+from .naming import given
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +129,7 @@ class Table:
             ids,
             attention_mask=kept.seen,
             position_ids=positions,
-            past_key_values=kept.cache,
+            **given(self._model, kept.cache),
             use_cache=True,
             logits_to_keep=1,
         ).logits[:, -1]

@@ -9,6 +9,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .naming import cache_of, given
+
 if TYPE_CHECKING:
     import torch
 
@@ -78,7 +80,7 @@ class Head:
 
         ids = torch.tensor([list(tokens)], device=self.device)
         with self._replaced(lambda hidden: self._projected(hidden[0, :1])[None]):
-            return self.model(ids, use_cache=True).past_key_values
+            return cache_of(self.model(ids, use_cache=True))
 
     def log_probabilities(
         self,
@@ -101,7 +103,7 @@ class Head:
 
         kept: dict[str, Any] = {name: part.to(self.device) for name, part in layout.items()}
         if cache is not None:
-            kept["past_key_values"] = _repeated(cache, len(rows))
+            kept |= given(self.model, _repeated(cache, len(rows)))
         where = where.to(self.device)
         ids = padded(rows).to(self.device)
         taken: list[torch.Tensor] = []

@@ -36,6 +36,7 @@ from widthwise import measure
 from widthwise.arch import decode_traffic, prefill_traffic
 from widthwise.cli.main import _bound_busy_waiting, _keep_freed_memory
 from widthwise.errors import RunError
+from widthwise.memory import free_bytes
 from widthwise.prune import ModelWeights
 from widthwise.stats import Estimate, paired_ratio
 from widthwise.study import around
@@ -58,7 +59,7 @@ def layers_that_fit(shape: str, device: str, dtype: str) -> int:
     hidden, heads = sizes["hidden_size"], sizes["num_attention_heads"]
     layer = 3 * hidden * sum(WIDTHS)
     layer += 2 * hidden * sizes["head_dim"] * (heads + COMMON["num_key_value_heads"])
-    numbers = int(SHARE * measure.free_bytes(device)) // getattr(torch, dtype).itemsize
+    numbers = int(SHARE * free_bytes(device)) // getattr(torch, dtype).itemsize
     layers = (numbers - COMMON["vocab_size"] * hidden) // layer
     if layers < 1:
         raise click.ClickException(f"a layer of the {shape} shape does not fit into memory")

@@ -14,6 +14,7 @@ from typing import Any
 
 from widthwise.evaluate.harness import Document
 from widthwise.evaluate.loading import quiet
+from widthwise.memory import free_bytes
 from widthwise.prune import Checkpoint, loaded, locate
 
 GENERATION = "generate_until"
@@ -99,15 +100,13 @@ def fitting(sizes: Sequence[int], work: Work, model: Any, tokenizer: Any) -> lis
     For each row it holds logits of the whole vocabulary, their logarithms, and those of the batch
     before. In generation, transformers computes only the last logits.
     """
-    import psutil
-
     if work.kind == GENERATION:
         return list(sizes)
     texts = ["".join(request.args) for request in work.requests]
     longest = max(map(len, tokenizer(texts, verbose=False)["input_ids"]))
     tokens = min(longest, ours(model, tokenizer).max_length)
     row = 3 * tokens * model.get_output_embeddings().weight.shape[0] * model.dtype.itemsize
-    room = 0.8 * psutil.virtual_memory().available
+    room = 0.8 * free_bytes("cpu")
     return [n for n in sizes if n == min(sizes) or min(n, len(texts)) * row < room]
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from widthwise.errors import RunError
-from widthwise.measure.machine import free_bytes
 from widthwise.measure.roofline import (
     LEAST_ROUND_SEC,
     Ceilings,
@@ -20,6 +19,7 @@ from widthwise.measure.roofline import (
     measure_ceilings,
     place,
 )
+from widthwise.memory import free_bytes
 
 SMALL, MIDDLE, LARGE = 5, 7, 11  # rows of the matrices
 COPY_BYTES = 13 * 4

@@ -22,7 +22,6 @@ from .host import HostTime as HostTime
 from .host import host_time as host_time
 from .machine import Conditions as Conditions
 from .machine import Peak as Peak
-from .machine import free_bytes as free_bytes
 from .passes import Pass as Pass
 from .passes import run_pass as run_pass
 from .roofline import Ceilings as Ceilings

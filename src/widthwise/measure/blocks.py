@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..evaluate.engine import out_of_memory
+from ..memory import bounded, out_of_memory
 from ..prune import ModelWeights
 from .costs import LEAST_ROUNDS
 from .machine import synchronize
@@ -130,10 +130,12 @@ def _visit(
         return
     shapes = dict.fromkeys([*work.batches, *((rows, 1) for rows, _ in work.batches)])
     try:
-        if is_warm_up:
-            cell.sweeps = {shape: _enough_sweeps(cell, shape, seed, clock) for shape in shapes}
-        else:
-            cell.rounds.append({shape: _block_sec(cell, shape, seed, clock) for shape in shapes})
+        with bounded(next(cell.blocks[0].parameters()).device.type):
+            if is_warm_up:
+                cell.sweeps = {shape: _enough_sweeps(cell, shape, seed, clock) for shape in shapes}
+            else:
+                found = {shape: _block_sec(cell, shape, seed, clock) for shape in shapes}
+                cell.rounds.append(found)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

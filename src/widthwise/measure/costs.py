@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RunError
-from ..evaluate.engine import out_of_memory
+from ..memory import bounded, out_of_memory
 from .energy import JoulesPerToken, Meter, Unavailable, per_token
 from .machine import Conditions, Peak, conditions, peak_of
 from .passes import Pass, run_pass
@@ -190,11 +190,12 @@ def _visit(
         return
     device = next(cell.model.parameters()).device
     try:
-        if is_warm_up:
-            with peak_of(device) as cell.working:
-                run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)
-        else:
-            cell.rounds.append(_round(cell, seed, meter, clock))
+        with bounded(device.type):
+            if is_warm_up:
+                with peak_of(device) as cell.working:
+                    run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)
+            else:
+                cell.rounds.append(_round(cell, seed, meter, clock))
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..memory import process_bytes
+
 if TYPE_CHECKING:
     import torch
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # Linux Documentation/filesystems/proc: resets VmHWM
 
 
@@ -61,17 +63,6 @@ def synchronize(device: torch.device | str) -> None:
         torch.cuda.synchronize(device)
 
 
-def free_bytes(device: str) -> int:
-    """Memory that can be had on a device now."""
-    if device == "cpu":
-        import psutil
-
-        return int(psutil.virtual_memory().available)
-    import torch
-
-    return int(torch.cuda.mem_get_info(device)[0])
-
-
 @contextmanager
 def peak_of(device: torch.device) -> Iterator[Peak]:
     """Measure the working memory of what is done inside; known once the context has ended.
@@ -95,7 +86,7 @@ def peak_of(device: torch.device) -> Iterator[Peak]:
     if device.type == "cuda":
         peak.allocated_bytes = torch.cuda.max_memory_allocated(device) - allocated
     if resident is not None:
-        highest = _status("VmHWM")
+        highest = process_bytes("VmHWM")
         peak.resident_bytes = None if highest is None else max(0, highest - resident)
 
 
@@ -141,12 +132,4 @@ def _reset_resident() -> int | None:
         _CLEAR.write_text(_RESET_PEAK)
     except OSError:  # no Linux, or no right to: then there is no number
         return None
-    return _status("VmRSS")
-
-
-def _status(field: str) -> int | None:
-    """A size from the process's status, in bytes."""
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    return None
+    return process_bytes("VmRSS")

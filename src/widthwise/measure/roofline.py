@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import RunError
-from ..evaluate.engine import out_of_memory
-from .machine import free_bytes, synchronize
+from ..memory import free_bytes, out_of_memory
+from .machine import synchronize
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..evaluate.engine import grouped_attention, out_of_memory
-from .machine import free_bytes
+from ..evaluate.engine import grouped_attention
+from ..memory import bounded, free_bytes, out_of_memory
 from .passes import run_pass
 from .workloads import Workload
 
@@ -65,7 +65,8 @@ def fastest_setting(
     if next(first.parameters()).device.type != "cpu":
         return own
     try:
-        return _fastest(first, work, own, attentions, clock)
+        with bounded("cpu"):
+            return _fastest(first, work, own, attentions, clock)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

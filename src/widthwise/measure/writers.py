@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..evaluate.engine import cache_of, given, out_of_memory
+from ..evaluate.engine import cache_of, given
+from ..memory import out_of_memory
 from .workloads import Workload
 
 if TYPE_CHECKING:

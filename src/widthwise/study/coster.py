@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import __version__, measure
 from ..errors import RunError
+from ..memory import free_bytes
 from ..prune import apply
 from ..stats import median_with_error
 from .cost_settings import CostSettings, around
@@ -264,7 +265,7 @@ class Coster:
         """Raise RunError when all models and widths cannot be held at once."""
         device = self.parents[0].device
         needed = sum(parent.weight_bytes(network) for parent, network in self.entries)
-        if needed >= (free := measure.free_bytes(device)):
+        if needed >= (free := free_bytes(device)):
             raise RunError(
                 f"to visit all models in turn takes {needed:,} bytes of memory; {free:,} are free "
                 f"on {device}: compare fewer at once"

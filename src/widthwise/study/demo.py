@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .. import measure
+from ..memory import free_bytes
 from ..prune import apply, prune_checkpoint
 from ..stats import median_with_error
 from .network import Network
@@ -171,7 +172,7 @@ class Demo:
         """Why all widths cannot be held at once for timing in turn; None when they can."""
         cut = (network for network in timed if network.criterion is not None)
         needed = sum(map(self.sweep.parent.weight_bytes, cut))
-        free = measure.free_bytes("cpu")
+        free = free_bytes("cpu")
         if needed < free:
             return None
         return f"to time all widths in turn takes {needed:,} bytes of memory; {free:,} are free"

@@ -5,7 +5,6 @@ from .generate import Prompt as Prompt
 from .generate import generate as generate
 from .head import Budget as Budget
 from .head import grouped_attention as grouped_attention
-from .head import out_of_memory as out_of_memory
 from .head import rope_turn as rope_turn
 from .likelihood import Run as Run
 from .likelihood import Scored as Scored

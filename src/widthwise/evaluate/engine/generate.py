@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any
 
 from ...errors import RunError
+from ...memory import out_of_memory
 from .batch import Row, Table
-from .head import Budget, evaluating, out_of_memory, rope_turn
+from .head import Budget, evaluating, rope_turn
 
 _LOOK_EVERY = 4  # tokens between two searches for stop strings; what comes after one is cut off
 _LOOP_TOKENS, _LOOP_TIMES, _LOOP_PERIOD = 24, 3, 64

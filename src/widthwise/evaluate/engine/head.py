@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...memory import bounded
 from .naming import cache_of, given
 
 if TYPE_CHECKING:
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
 _BLOCK = 1024  # positions, and
 _PIECE = 2048  # of the vocabulary, whose logits (8 MB) are made at once: they stay in the cache
 
-_NO_MEMORY = (  # words of errors that are no OutOfMemoryError: of the CPU, and of parts of CUDA
-    "can't allocate memory",
-    "not enough memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
 _GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # transformers reads it at every attention
 
 
@@ -199,22 +194,14 @@ def _summed(
     return values.cpu(), likeliest.cpu()
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed, in words since CPU allocations raise a plain RuntimeError."""
-    import torch
-
-    plain = any(words in str(error) for words in _NO_MEMORY)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or plain
-
-
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """No dropout while open; and on a CPU, `grouped_attention`."""
+    """No dropout while open; and on a CPU, `grouped_attention`, and no more than free memory."""
     training = model.training
     model.eval()
-    on_cpu = next(model.parameters()).device.type == "cpu"
+    device = next(model.parameters()).device.type
     try:
-        with grouped_attention() if on_cpu else nullcontext():
+        with bounded(device), grouped_attention() if device == "cpu" else nullcontext():
             yield
     finally:
         model.train(training)

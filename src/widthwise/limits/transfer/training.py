@@ -9,6 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from ...errors import LimitError
+from ...memory import free_bytes
 from .glu import BASE, glu_config, glu_network
 from .text import Rows
 from .weights import Kind
@@ -59,10 +60,8 @@ def check_fits(width: int, vocabulary: int) -> None:
     Raises:
         LimitError: They do not, with their bytes.
     """
-    import psutil
-
     weights = 10 * width**2 + 2 * vocabulary * width  # fewer than the network has
-    needed, free = 16 * weights, psutil.virtual_memory().available
+    needed, free = 16 * weights, free_bytes("cpu")
     if needed > free:
         raise LimitError(
             f"a network of width {width:,} takes {needed:,} bytes to train, and {free:,} are free"

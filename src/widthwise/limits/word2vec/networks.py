@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import LimitError
+from ...memory import free_bytes
 from ..checks import check_least
 
 if TYPE_CHECKING:
@@ -108,11 +109,9 @@ def check_memory(vocabulary: int, width: int | None, device: str = "cpu") -> Non
 
 def _free_bytes(device: str) -> int:
     if device == "cpu":
-        import psutil
-
-        return int(psutil.virtual_memory().available)
+        return free_bytes("cpu")
     import torch
 
     if device != "cuda" or not torch.cuda.is_available():
         raise LimitError(f"a device must be cpu, or cuda where there is one; got {device[:40]!r}")
-    return int(torch.cuda.mem_get_info()[0])
+    return free_bytes(device)

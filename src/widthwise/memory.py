@@ -1,0 +1,99 @@
+"""How much memory can be had, and what it looks like when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_SHARE = 0.95  # of free memory; the rest is for page tables, and for others
+_STATUS = Path("/proc/self/status")
+_CGROUPS = Path("/sys/fs/cgroup")
+_NO_MEMORY = (  # words of errors that are no OutOfMemoryError: of the CPU, and of parts of CUDA
+    "can't allocate memory",
+    "not enough memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed, in words since CPU allocations raise a plain RuntimeError."""
+    import torch
+
+    plain = any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or plain
+
+
+def free_bytes(device: str) -> int:
+    """Memory that can be had on a device now; of the host, within what a container may take."""
+    if device == "cpu":
+        import psutil
+
+        return min([int(psutil.virtual_memory().available), *_free_in_cgroups(_CGROUPS)])
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
+@contextmanager
+def bounded(device: str) -> Iterator[None]:
+    """On a CPU, let an allocation fail that free memory does not hold, while open.
+
+    Linux grants it, and kills the process once it is used. Elsewhere, and on other devices, this
+    does nothing.
+    """
+    held = process_bytes("VmData") if device == "cpu" else None
+    if held is None:
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = held + int(_SHARE * free_bytes("cpu"))
+    lower = [limit for limit in (soft, hard, most) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(lower), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def process_bytes(field: str) -> int | None:
+    """A size from this process's status (`VmRSS`, `VmHWM`, `VmData`); None but on Linux."""
+    if not _STATUS.exists():
+        return None
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _free_in_cgroups(root: Path, own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """What each control group of this process leaves of its limit (versions 1 and 2 of cgroups).
+
+    A group counts files that it has read and that can be dropped; those are free.
+    """
+    found = []
+    for line in own.read_text().splitlines() if own.exists() else []:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        base = root / controllers
+        v1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        names = v1 if controllers else ("memory.max", "memory.current", "inactive_file")
+        folder = base / path.strip("/")
+        for group in (folder, *folder.parents):
+            if group.is_relative_to(base):
+                found += _left(group, *names)
+    return found
+
+
+def _left(group: Path, limit: str, used: str, droppable: str) -> list[int]:
+    try:
+        most, taken = (group / limit).read_text().strip(), int((group / used).read_text())
+        stat = (group / "memory.stat").read_text().split()
+    except OSError:  # the root has no limit, and a namespace hides those above it
+        return []
+    files = int(stat[stat.index(droppable) + 1]) if droppable in stat else 0
+    return [max(0, int(most) - taken + files)] if most.isdecimal() else []

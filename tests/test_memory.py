@@ -1,0 +1,86 @@
+"""Memory that is free, also within a container, and what happens when it does not suffice."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from widthwise import memory
+from widthwise.memory import bounded, free_bytes, out_of_memory
+
+GB = 2**30
+
+
+def group(folder: Path, limit: str, used: int, files: int, *, version: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("memory.max", "memory.current", "inactive_file")
+    if version == 1:
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    (folder / names[0]).write_text(f"{limit}\n")
+    (folder / names[1]).write_text(f"{used}\n")
+    (folder / "memory.stat").write_text(f"anon 5\n{names[2]} {files}\n")
+
+
+def test_a_container_has_what_its_limit_leaves(tmp_path: Path) -> None:
+    """Files that can be dropped count as free; the groups above count too."""
+    own = tmp_path / "cgroup"
+    own.write_text("1:name=systemd:/x\n0::/slice/job\n")
+    root = tmp_path / "v2"
+    group(root / "slice", str(10 * GB), 9 * GB, 1 * GB, version=2)
+    group(root / "slice/job", "max", 3 * GB, 0, version=2)
+    assert memory._free_in_cgroups(root, own) == [2 * GB]
+    group(root / "slice/job", str(4 * GB), 5 * GB, 0, version=2)  # a limit lowered below the use
+    assert memory._free_in_cgroups(root, own) == [0, 2 * GB]
+
+
+def test_the_older_groups_are_read_as_well(tmp_path: Path) -> None:
+    own = tmp_path / "cgroup"
+    own.write_text("5:cpuset:/\n4:memory:/docker/ab\n")
+    root = tmp_path / "v1"
+    group(root / "memory/docker/ab", str(8 * GB), 6 * GB, GB, version=1)
+    assert memory._free_in_cgroups(root, own) == [3 * GB]
+    assert memory._free_in_cgroups(root, tmp_path / "none") == []
+
+
+def test_free_memory_is_the_least_of_host_and_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_free_in_cgroups", lambda *_: [1000, 2000])
+    assert free_bytes("cpu") == 1000
+    monkeypatch.setattr(memory, "_free_in_cgroups", lambda *_: [])
+    assert 0 < free_bytes("cpu") < psutil.virtual_memory().total
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux bounds a process's data")
+def test_an_allocation_beyond_free_memory_fails_and_does_not_kill() -> None:
+    """What is within it succeeds, and afterwards all is as it was."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    too_much = free_bytes("cpu") + GB
+    with bounded("cpu"):
+        torch.empty(2**20)
+        with pytest.raises(RuntimeError) as caught:
+            torch.empty(too_much, dtype=torch.uint8)  # never touched
+        with bounded("cpu"):  # within another, the lower one holds
+            assert resource.getrlimit(resource.RLIMIT_DATA)[0] <= too_much * 2
+    assert out_of_memory(caught.value)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    with bounded("cuda"):
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux bounds a process's data")
+def test_a_limit_that_was_set_before_stays() -> None:
+    code = """
+import resource
+from widthwise.memory import bounded
+resource.setrlimit(resource.RLIMIT_DATA, (2**31, 2**32))
+with bounded("cpu"):
+    assert resource.getrlimit(resource.RLIMIT_DATA)[0] <= 2**31
+    assert resource.getrlimit(resource.RLIMIT_DATA)[1] == 2**32
+assert resource.getrlimit(resource.RLIMIT_DATA) == (2**31, 2**32)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

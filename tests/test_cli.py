@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from widthwise import Plan
@@ -152,3 +153,13 @@ def test_unexpected_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("widthwise.cli.inspect.locate", broken)
     assert isinstance(run("inspect", "x").exception, ZeroDivisionError)
+
+
+def test_memory_that_does_not_suffice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the error of torch itself."""
+    monkeypatch.setattr("widthwise.cli.inspect.locate", lambda _: torch.empty(2**60))
+    result = run("inspect", "x")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: memory does not suffice: ")
+    assert "allocate" in result.stderr
+    assert result.stderr.count("\n") == 1

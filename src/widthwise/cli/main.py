@@ -10,6 +10,7 @@ import click
 
 from .. import __version__
 from ..errors import WidthwiseError
+from ..memory import out_of_memory
 from .abc import abc
 from .demo import demo
 from .evaluate import evaluate
@@ -39,6 +40,11 @@ class _Commands(click.Group):
             raise click.ClickException(" ".join(str(error).split())) from error
         except (OSError, UnicodeError) as error:  # a path or a stream, whoever opened it
             raise click.ClickException(f"{type(error).__name__}: {error}") from error
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            first = str(error).partition("\n")[0]
+            raise click.ClickException(f"memory does not suffice: {first}") from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UnsupportedModelError
+from ..memory import bounded
 from .moments import Halves, Moments
 from .scoring import ModelWeights
 from .texts import Text
@@ -56,14 +57,15 @@ class Walk:
         self._text = text
         self._batches: list[_Rows] = []
         self._training = model.training
+        self._open = ExitStack()
 
     def __enter__(self) -> Walk:
         self._model.eval()
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._model.train, self._training)
+            stack.enter_context(bounded(next(self._model.parameters()).device.type))
             self._begin()
-        except BaseException:
-            self._model.train(self._training)
-            raise
+            self._open = stack.pop_all()
         return self
 
     def __exit__(
@@ -73,7 +75,7 @@ class Walk:
         trace: TracebackType | None,
     ) -> None:
         self._batches.clear()
-        self._model.train(self._training)
+        self._open.close()
 
     def moments(self, layer: int, *, advance: bool) -> Halves:
         """Second moments of one layer's activations, where the tokens stand now.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
+from ...memory import bounded
 from ...stats import Difference
 from ..checkpoint import check_free
 from ..checkpoint.write import refuse_overlap
@@ -129,7 +130,8 @@ def heal(
         dtype = compute_dtype(pair.child, device, dtype)
         say("reading text")
         blocks = read_blocks(text, pair.tokenizer, settings.to_read(torch.device(device).type))
-        with state_folder(out, _decisive(settings, pair, blocks, dtype)) as folder:
+        wanted = _decisive(settings, pair, blocks, dtype)
+        with state_folder(out, wanted) as folder, bounded(torch.device(device).type):
             run = _Run(pair, blocks, settings, folder, start, device, dtype, say)
             run.train(progress or (lambda _step, _share: None))
             say("measuring on held-out text")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -76,6 +77,13 @@ def paired_difference(
     Source: Hesterberg 2015, "What teachers should know about the bootstrap", The American
         Statistician 69(4), section on expanded percentile intervals; McNemar 1947.
     """
+    return _compared(tuple(a), tuple(b), confidence, seed, resamples)
+
+
+@lru_cache(maxsize=2**12)  # a report asks for the same pair in its tables, figures and sentences
+def _compared(
+    a: tuple[float, ...], b: tuple[float, ...], confidence: float, seed: int, resamples: int
+) -> Difference:
     import numpy as np
 
     if len(a) != len(b):

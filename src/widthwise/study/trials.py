@@ -154,7 +154,7 @@ class Trial:
 
     @classmethod
     def from_json(cls, line: str) -> Trial:
-        """Inverse of `to_json`; unknown or missing fields are an error."""
+        """Inverse of `to_json`; unknown or missing fields, or a key of other work, are an error."""
         try:
             data = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
@@ -164,6 +164,9 @@ class Trial:
         for name, found in data["quantities"].items():
             _check(found, Quantity, f"quantity {name}", _QUANTITY_KINDS)
             quantities[name] = Quantity(**{**found, "items": tuple(found["items"])})
+        work = {name: data[name] for name in ("experiment", "network", "settings", "seed")}
+        if (key := TrialJob(**work).key) != data["key"]:
+            raise RunError(f"a trial has the key {data['key'][:40]}, but what it tells has {key}")
         return cls(**{**data, "quantities": quantities})
 
 

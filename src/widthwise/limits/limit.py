@@ -92,6 +92,7 @@ def _kernel_limit(
         for nodes in (KERNEL_NODES, KERNEL_NODES * 3 // 4)
     ]
 
+    @np.errstate(over="ignore", invalid="ignore")  # whoever trains by it looks whether it is finite
     def follow(start: Trajectory | None) -> Trajectory:
         begun = (start.outputs[0], start.fitted[0]) if random and start is not None else None
         fine, coarse = (kernel_descent(gram, task, begun) for gram in grams)

@@ -63,9 +63,11 @@ def quadrature_limit(task: Task, phi: Activation, trained: Trained, nodes: int) 
         )
     fine = _on_grid(task, phi, trained, nodes)
     coarse = _on_grid(task, phi, trained, nodes * 3 // 4)
-    return replace(fine, error=float(np.abs(fine.outputs - coarse.outputs).max()))
+    with np.errstate(invalid="ignore"):
+        return replace(fine, error=float(np.abs(fine.outputs - coarse.outputs).max()))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # whoever trains by it looks whether it is finite
 def _on_grid(task: Task, phi: Activation, trained: Trained, nodes: int) -> Trajectory:
     d, o = task.inputs.shape[1], task.targets.shape[1]
     one, share = gaussian_grid(nodes)

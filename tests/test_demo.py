@@ -56,8 +56,10 @@ def test_a_demo_prints_reports_and_keeps_a_checkpoint(
     assert "<svg" in page
     assert all(name in page for name in ("▶</span> activation+refit", "●</span> ppm"))
     assert "src=" not in page
-    last = result.stdout.splitlines()[-1]
-    folder = last.split('"')[1]
+    kept, better = result.stdout.splitlines()[-2:]
+    folder = kept.split('"')[1]
+    assert "cut by ppm without calibration" in kept
+    assert "--width 47 --criterion activation --refit" in better
     assert hf.AutoModelForCausalLM.from_pretrained(folder).config.intermediate_size == 47
 
     before = (out / "records.jsonl").read_bytes()

@@ -121,9 +121,9 @@ def test_order_is_shuffled_by_the_seed() -> None:
 
 def test_a_prompt_beyond_the_context_is_a_reason(models: dict[str, Any]) -> None:
     context = models["wide"].config.max_position_embeddings
-    works = [workload(f"{context}x1"), workload(f"{context - 1}x1"), workload("2x1")]
+    works = [workload(f"{context}x2"), workload(f"{context}x1"), workload("2x1")]
     costs = measure_costs(models, works)
-    too_long = f"{context}x1x1 needs a context of {context + 1} tokens"
+    too_long = f"{context}x2x1 needs a context of {context + 1} tokens"
     assert [cost.reason for cost in costs[:3]] == [f"{too_long}; wide has {context}", None, None]
     assert [cost.reason for cost in costs[3:]] == [f"{too_long}; narrow has {context}", None, None]
 

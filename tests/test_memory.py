@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -70,6 +71,23 @@ def test_an_allocation_beyond_free_memory_fails_and_does_not_kill() -> None:
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     with bounded("cuda"):
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux bounds a process's data")
+def test_what_others_take_meanwhile_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free memory falls to nothing while open; then an allocation that was granted fails."""
+    free = 8 * GB
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
+    monkeypatch.setattr(memory, "_EVERY_SEC", 0.001)
+    with bounded("cpu"):
+        torch.empty(2 * GB, dtype=torch.uint8)
+        free = 0
+        first = limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+        end = time.monotonic() + 60
+        while limit >= first and time.monotonic() < end:
+            limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+        with pytest.raises(RuntimeError):
+            torch.empty(2 * GB, dtype=torch.uint8)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux bounds a process's data")

@@ -94,21 +94,6 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
     assert path.read_bytes() == b'{"cell": "half a li'
 
 
-def test_a_file_that_cannot_grow_keeps_what_it_holds(tmp_path: Path) -> None:
-    path = tmp_path / "records.jsonl"
-    append(path, [example(cell="a")])
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limits[1]))
-    try:
-        with pytest.raises(OutputError, match=r"records\.jsonl was not written"):
-            append(path, [example(cell="b")])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [r.cell for r in load(path)] == ["a"]
-    append(path, [example(cell="c")])
-    assert [r.cell for r in load(path)] == ["a", "c"]
-
-
 def test_a_bad_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_text(example().to_json() + "\n" + '{"cell": 1}\n')
@@ -144,3 +129,20 @@ def test_a_value_is_missing_exactly_with_a_reason() -> None:
 def test_numbers_that_are_not_finite_are_refused() -> None:
     with pytest.raises(RunError, match="not finite"):
         example(value=float("nan")).to_json()
+
+
+def test_a_disk_that_fills_up_takes_all_of_an_append_or_nothing(tmp_path: Path) -> None:
+    """The system's limit on a file's size cuts a write short, as a full disk does."""
+    path = tmp_path / "records.jsonl"
+    append(path, [example(cell="a")])
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + len(before) * 3 // 2, hard))
+    try:
+        with pytest.raises(OutputError, match="was not written"):
+            append(path, [example(cell="b"), example(cell="c")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    append(path, [example(cell="b"), example(cell="c")])
+    assert [record.cell for record in load(path)] == ["a", "b", "c"]

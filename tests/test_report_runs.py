@@ -362,7 +362,7 @@ def test_a_search_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     out, photos = tmp_path / "out", tiny_photos.save_sets(tmp_path / "photos")
     words_ = ["--data", photos, "--family", "toy", "--pixels", "8-32", "--nets", 2, "-o", out]
     words_ += ["--budgets", "200k", "--seeds", 0, "--epochs", 1]
-    result = CliRunner().invoke(tinynet_search.search, [str(word) for word in words_])
+    result = CliRunner().invoke(main, ["tinynet", "search", *map(str, words_)])
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == f"report: {out / 'report.html'}"
     text = words((out / "report.html").read_text(encoding="utf8"))

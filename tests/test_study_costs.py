@@ -258,7 +258,7 @@ def test_two_models_stand_side_by_side(tiny_checkpoint: Path, tmp_path: Path) ->
 def test_a_model_of_a_shorter_context_has_a_reason(tiny_checkpoint: Path, tmp_path: Path) -> None:
     config = json.loads((tiny_checkpoint / "config.json").read_text())
     context = config["max_position_embeddings"]
-    settings = settings_of(tiny_checkpoint, widths=(), workloads=(f"{context}x1", "2x1"))
+    settings = settings_of(tiny_checkpoint, widths=(), workloads=(f"{context + 1}x1", "2x1"))
     long, short = cost_tables(CostStudy(tmp_path / "out", settings).run())
     assert set(long.rows[0][3:]) <= {"-", ""}
     assert any("needs a context of" in note for note in long.notes)

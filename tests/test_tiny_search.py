@@ -13,7 +13,7 @@ import pytest
 import tiny_photos
 from click.testing import CliRunner
 
-from widthwise.cli import tinynet_search
+from widthwise.cli import main, tinynet_search
 from widthwise.errors import RunError, TargetError
 from widthwise.findings.tiny import tiny_findings
 from widthwise.report.tiny import draw_search
@@ -221,7 +221,7 @@ def test_a_budget_out_of_reach_is_named(tmp_path: Path, settings: SearchSettings
 def run(monkeypatch: pytest.MonkeyPatch, *words: Any) -> Any:
     monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
     monkeypatch.setattr("widthwise.study.engines.Local", lambda make, devices: Here(make, "cpu"))
-    return CliRunner().invoke(tinynet_search.search, [str(word) for word in words])
+    return CliRunner().invoke(main, ["tinynet", "search", *map(str, words)])
 
 
 def test_the_command_writes_trials_report_and_figure(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_SHARE = 0.95  # of free memory; the rest is for page tables, and for others
+_SHARE = 0.9  # of free memory; the rest is for page tables, and for others
+_EVERY_SEC = 0.25  # looks at free memory
 _STATUS = Path("/proc/self/status")
 _CGROUPS = Path("/sys/fs/cgroup")
 _NO_MEMORY = (  # words of errors that are no OutOfMemoryError: of the CPU, and of parts of CUDA
@@ -43,24 +45,37 @@ def bounded(device: str) -> Iterator[None]:
     Linux grants it, and kills the process once it is used. Elsewhere, and on other devices, this
     does nothing.
     """
-    held = process_bytes("VmData") if device == "cpu" else None
-    if held is None:
+    if device != "cpu" or process_bytes("RssAnon") is None:
         yield
         return
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    most = held + int(_SHARE * free_bytes("cpu"))
-    lower = [limit for limit in (soft, hard, most) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_DATA, (min(lower), hard))
+    others = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    ended = threading.Event()
+
+    def bound() -> None:
+        """All that is mapped may come to be used; others' memory comes and goes meanwhile."""
+        most = (process_bytes("RssAnon") or 0) + int(_SHARE * free_bytes("cpu"))
+        resource.setrlimit(resource.RLIMIT_DATA, (min([most, *others]), hard))
+
+    def follow() -> None:
+        while not ended.wait(_EVERY_SEC):
+            bound()
+
+    bound()
+    follower = threading.Thread(target=follow, name="widthwise-memory", daemon=True)
+    follower.start()
     try:
         yield
     finally:
+        ended.set()
+        follower.join()
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def process_bytes(field: str) -> int | None:
-    """A size from this process's status (`VmRSS`, `VmHWM`, `VmData`); None but on Linux."""
+    """A size from this process's status (`VmRSS`, `VmHWM`, `RssAnon`); None but on Linux."""
     if not _STATUS.exists():
         return None
     for line in _STATUS.read_text().splitlines():

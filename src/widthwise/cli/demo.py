@@ -30,13 +30,18 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
     id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
     """
-    from ..report import write_page
+    from ..findings.grid import SIZE_UNITS
+    from ..report import busy_sentences, write_page
     from ..study import Demo, DemoSettings, calibration_notes
+    from ..study.demo import CRITERIA
     from .show import print_table, run
 
-    study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
+    study, records = run(
+        partial(Demo, out, DemoSettings(model=model, **settings)),
+        lambda record: record.unit not in SIZE_UNITS,
+    )
     print_table(records)
-    for note in calibration_notes(records):
+    for note in (*busy_sentences(records), *calibration_notes(records)):
         click.echo(note, err=True)
     title = f"How wide should {study.model_name} be?"
     write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
@@ -44,6 +49,10 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")
     click.echo(
-        f"load the {folder.name} checkpoint: "
-        f'transformers.AutoModelForCausalLM.from_pretrained("{folder}")'
+        f"checkpoint, cut by {CRITERIA[0]} without calibration: {folder}; "
+        f'transformers.AutoModelForCausalLM.from_pretrained("{folder}") loads it'
+    )
+    click.echo(
+        f"a better one: widthwise prune {model} --width {study.kept_width} --criterion activation "
+        "--refit -o FOLDER"
     )

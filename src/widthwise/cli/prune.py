@@ -132,6 +132,12 @@ def _tell(plan: Plan, done: Refit | None, layout: str | None) -> None:
     click.echo(plan, err=True)
     if layout != "compact" and not plan.uniform:
         click.echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
+    if done is None and plan.criterion == "ppm":
+        click.echo(
+            "Note: ppm goes by weights alone; --criterion activation --refit goes by text, and "
+            "kept more of SmolLM2 at every width measured (docs/calibrated.md).",
+            err=True,
+        )
     if done and done.warning:
         click.echo(f"Warning: {done.warning}", err=True)
 

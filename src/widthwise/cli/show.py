@@ -22,16 +22,13 @@ if TYPE_CHECKING:
 WIDE = 400  # columns of what is no terminal: more than any table takes
 _GAP = 2  # spaces between two columns
 _NAME = len("activation+refit 2.4x")  # columns of a network's name in a line
-_KEY = (
-    "Scores and speeds ± one standard error; differences and ratios with 95 % intervals; of "
-    "perplexities a difference is a ratio (x 2.31)."
-)
-
+_KEY = "Scores and speeds ± one standard error; differences and ratios with 95 % intervals"
+_PERPLEXITY_KEY = "; of perplexities a difference is a ratio: x 1.10 is a tenth more"
 _COST_KEY = (
     "Medians over rounds ± one standard error. Ratios: to the first row, median of those within "
     "rounds, with 95 % intervals; of times below 1 is faster, of tokens/s above 1. Limit: least "
-    "time that the device allows, over the measured one, and the nearest limit: compute, memory, "
-    "or the host, to ask for it. Working memory: the most beyond the weights."
+    "time that the device allows, over the measured one, and what sets it: computing, moving bytes "
+    "(memory), or the host that asks for the work. Working memory: the most beyond the weights."
 )
 
 
@@ -133,6 +130,7 @@ def print_table(records: list[Record]) -> None:
     """The networks and their costs, the scores task by task, what is missing, and the answer."""
     from rich.console import Console
 
+    from ..findings.grid import arrange, is_perplexity
     from ..report import (
         BESIDE_CONTROL,
         CHANCE_CORRECTED,
@@ -160,7 +158,10 @@ def print_table(records: list[Record]) -> None:
                 shown = [i for i in shown if COLUMNS[i] != spare]
         cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]
         print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
-    notes = [f"\n{_KEY}", *missing_notes(records), "", *answer(records)]
+    perplexity = any(is_perplexity(record.unit) for record in records)
+    shared = " Networks of one width share its speeds." if arrange(records).shares_costs else ""
+    key = f"{_KEY}{_PERPLEXITY_KEY if perplexity else ''}.{shared}"
+    notes = [f"\n{key}", *missing_notes(records), "", *answer(records)]
     for sentence in notes:
         say(console, sentence)
 

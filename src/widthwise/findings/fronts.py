@@ -137,7 +137,7 @@ def _with_interval(column: Column, place: int) -> tuple[float, float | None, flo
 
 def _front(grid: Grid, quality: Quality, cost: str) -> Front:
     column = quality.column
-    paid = {n: grid.cells.get((n, cost)) for n in column.networks}
+    paid = {n: grid.cost(n, cost) for n in column.networks}
     places = [i for i, n in enumerate(column.networks) if _value(paid[n]) is not None]
     records = [record for n in column.networks if (record := paid[n]) and record.value is not None]
     less = grid.sample(cost).unit != "tokens_per_sec"

@@ -76,6 +76,24 @@ class Grid:
     def sizes(self) -> tuple[str, ...]:
         return tuple(q for q in self.quantities if self.column(q)[0].unit in ("count", "bytes"))
 
+    def cost(self, network: Network, quantity: str) -> Record | None:
+        """What a network takes: its own record, or that of another cut of the same width.
+
+        Time, memory and energy go by the width, whichever neurons are kept.
+        """
+        own = self.cells.get((network, quantity))
+        if own is not None or network.criterion is None:
+            return own
+        cuts = (n for n in self.networks if n.criterion is not None and n.width == network.width)
+        found = (self.cells.get((n, quantity)) for n in cuts)
+        return next((record for record in found if record is not None), None)
+
+    @property
+    def shares_costs(self) -> bool:
+        """Whether some network has a cost from another one of its width."""
+        places = ((n, q) for n in self.networks for q in self.quantities if q not in self.quality)
+        return any(p not in self.cells and self.cost(*p) is not None for p in places)
+
     def column(self, quantity: str) -> tuple[Record, ...]:
         found = (self.cells.get((network, quantity)) for network in self.networks)
         return tuple(record for record in found if record is not None)

@@ -227,9 +227,10 @@ def _round(
 def _too_long(name: str, model: Any, work: Workload) -> str | None:
     """Why a model cannot read so much, or None."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if not isinstance(context, int) or work.longest <= context:
+    read = work.longest - 1  # the last new token is written, and not read
+    if not isinstance(context, int) or read <= context:
         return None
-    return f"{work.name} needs a context of {work.longest} tokens; {name} has {context}"
+    return f"{work.name} needs a context of {read} tokens; {name} has {context}"
 
 
 def _weight_bytes(model: Any) -> int:

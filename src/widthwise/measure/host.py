@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..memory import bounded
 from .passes import run_pass
 from .workloads import Workload
 from .writers import Writers
@@ -55,8 +56,11 @@ def host_time(
     try:
         small = skeleton(model)
         writers = Writers(small, short)
-        passes = [run_pass(small, short, writers=writers, clock=clock) for _ in range(1 + _PASSES)]
-    except (ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
+        with bounded(next(small.parameters()).device.type):
+            passes = [
+                run_pass(small, short, writers=writers, clock=clock) for _ in range(1 + _PASSES)
+            ]
+    except (MemoryError, ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
         return HostTime(prefill_sec=None, step_sec=None, reason=f"no skeleton: {error}")
     del passes[0]
     steps = [p.next_sec for p in passes if p.next_sec is not None]

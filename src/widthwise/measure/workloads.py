@@ -20,7 +20,7 @@ _GRID = tuple(f"{p}x{n}x{b}" for b in (1, 8, 32) for p in (128, 512, 2048) for n
 _PAPER = {"hellaswag": (100, 20), "mmlu": (100, 50), "ifeval": (30, 150)}  # prompts, new tokens
 _PAPER_BATCHES = (1, 8)
 NAMED = tuple(f"{task}-b{batch}" for task in _PAPER for batch in _PAPER_BATCHES)
-_FORM = re.compile(r"([0-9]{1,7})x([0-9]{1,7})(?:x([0-9]{1,7}))?")  # no typo fills memory
+_FORM = re.compile(r"([0-9]{1,7})x([0-9]{1,7})(?:x([0-9]{1,5}))?")  # no typo fills memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,8 @@ def workload(text: str) -> Workload:
     found = _FORM.fullmatch(text)
     if found is None:
         raise RunError(
-            f"a workload must be PROMPTxNEW or PROMPTxNEWxBATCH (512x32x8, at most 7 digits each), "
-            f"grid, paper, {', '.join(NAMED)}; got {text!r}"
+            "a workload must be PROMPTxNEW or PROMPTxNEWxBATCH (512x32x8, at most 7 digits each, "
+            f"of BATCH 5), grid, paper, {', '.join(NAMED)}; got {text!r}"
         )
     prompt, new, batch = (int(number or 1) for number in found.groups())
     return Workload(

@@ -7,7 +7,7 @@ from .notebook import StudyView, open_study
 from .page import write_page, write_report
 from .scores import BESIDE_CONTROL, CHANCE_CORRECTED, COLUMNS, TaskScores, filled, score_tables
 from .styles import CRITERION_STYLE, Style
-from .summary import answer
+from .summary import answer, busy_sentences
 from .table import missing_notes, network_rows, number
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Style",
     "TaskScores",
     "answer",
+    "busy_sentences",
     "cost_tables",
     "filled",
     "is_cost",

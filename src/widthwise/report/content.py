@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..errors import RunError
 from ..findings import Findings, findings_of
-from ..findings.grid import Grid, network_of
-from ..findings.judge import beats_its_floor
+from ..findings.grid import Grid, is_perplexity, network_of
+from ..findings.judge import beats_its_floor, floor_word
 from ..study.network import CONTROL
 from ..study.records import Record
 from .beside import Beside, beside_sentences, compare
@@ -22,7 +23,13 @@ from .scores import CHANCE_CORRECTED, COLUMNS, filled
 from .series import Series
 from .sortable import SortTable, beside_table, network_table, score_table, text_table
 from .styles import style_in, style_of, workload_styles
-from .summary import cost_sentence, measured_sentences, sentences
+from .summary import (
+    busy_sentences,
+    company_sentences,
+    cost_sentence,
+    measured_sentences,
+    sentences,
+)
 from .svg import on_page
 from .table import missing_notes
 
@@ -34,6 +41,10 @@ Named = tuple[str, str, SortTable, tuple[str, ...]]  # title, about, table and n
 _AT_FLOOR = (
     "The dense model is not shown to beat a trivial answerer on these items, so they cannot show "
     "what a cut costs."
+)
+_TOO_FEW = (
+    "On these items the interval of the dense model reaches from its floor to well above it: ask "
+    "more of them before you say what a cut costs."
 )
 
 
@@ -141,6 +152,8 @@ def _answers(
     """
     answers = [(one.name, answer_of(one)) for one in series]
     rated = [one.name for one in series if one.grid is not None and one.grid.quality]
+    if not rated and (lead := [s for run in _runs(series) for s in company_sentences(run)]):
+        return [_unbroken(text) for text in lead], [answer for answer in answers if answer[1]]
     if len(rated) > 1:
         return [_unbroken(text) for text in beside_sentences(found)] or [_APART], answers
     first = next((i for i, one in enumerate(series) if one.name in rated), 0)
@@ -183,7 +196,13 @@ def _quality_groups(series: Sequence[Series]) -> list[Group]:
     """Scores that dense knows something of, then those at which no loss can be shown."""
     known, rest = known_first(series)
     drawn = {panel.title: panel for panel in quality_panels(series, [*known, *rest])}
-    groups = [("", "", known), ("At the floor before anything is cut", _AT_FLOOR, rest)]
+    few = [q for q in rest if any(_has_too_few(one.grid, q) for one in series)]
+    bare = [q for q in rest if q not in few]
+    groups = [
+        ("", "", known),
+        ("Too few items to tell", _TOO_FEW, few),
+        ("At the floor before anything is cut", _AT_FLOOR, bare),
+    ]
     if not known:
         groups = [("", "", rest)]
     return [
@@ -209,21 +228,34 @@ def _can_lose(grid: Grid, quantity: str) -> bool:
     return dense.floor is None or beats_its_floor(dense)
 
 
+def _has_too_few(grid: Grid | None, quantity: str) -> bool:
+    """Whether the interval of dense reaches from its floor to well above it."""
+    dense = grid.cells.get((grid.dense, quantity)) if grid and grid.dense else None
+    return dense is not None and dense.value is not None and floor_word(dense) == "too few items"
+
+
 def _cost_groups(series: Sequence[Series]) -> list[Group]:
-    groups = []
+    runs = _runs(series)
+    groups = [
+        Group(heading="Side by side", about="", panels=[], tables=_cost_tables("together", run))
+        for run in runs
+    ]
     for one in series:
         panels = [*size_panels(one), *cost_panels(one)]
-        if panels or one.costs:
+        if panels or (one.costs and not runs):
             said = cost_sentence(one.grid) if one.grid else ""
+            more = measured_sentences(one.costs)
             if one.costs and one.grid and one.grid.quality:
-                said = " ".join([said, *measured_sentences(one.costs)]).strip()
+                said = " ".join([said, *more]).strip()
+            elif said:
+                said = " ".join([said, *busy_sentences(one.records)])
             groups.append(
                 Group(
                     heading=one.name if len(series) > 1 else "",
                     about=_unbroken(said),
                     panels=panels,
                     legend=_cost_legend(one),
-                    tables=_cost_tables(one),
+                    tables=_cost_tables(one.name, one.costs),
                 )
             )
     return groups
@@ -235,15 +267,24 @@ def _cost_legend(one: Series) -> Legend:
     return [(style.glyph, style.color, name) for name, style in styles.items()]
 
 
-def _cost_tables(one: Series) -> list[Named]:
+def _runs(series: Sequence[Series]) -> list[list[Record]]:
+    """The costs of each run in which several models took turns, in their order."""
+    runs: dict[Path, list[Series]] = {}
+    for one in series:
+        if one.costs and one.source is not None:
+            runs.setdefault(one.source, []).append(one)
+    return [[r for one in run for r in one.costs] for run in runs.values() if len(run) > 1]
+
+
+def _cost_tables(name: str, costs: Sequence[Record]) -> list[Named]:
     """A table a workload, of the columns that say something."""
     tables = []
-    for table in cost_tables(one.costs):
+    for table in cost_tables(costs):
         used = [
             i for i, _ in enumerate(COST_COLUMNS) if any(r[i] not in _EMPTY for r in table.rows)
         ]
         made = text_table(
-            f"cost-{slug(one.name)}-{slug(table.workload)}",
+            f"cost-{slug(name)}-{slug(table.workload)}",
             f"Costs of {table.workload}",
             [COST_COLUMNS[i] for i in used],
             [[row[i] for i in used] for row in table.rows],
@@ -286,7 +327,9 @@ def _reading(series: Sequence[Series]) -> dict[str, bool]:
         "scored": bool(tables),
         "corrected": CHANCE_CORRECTED in shown,
         "written": "capped" in shown,
+        "perplexity": any(is_perplexity(r.unit) for one in series for r in one.records),
         "anytime": any(table.anytime for table in tables),
+        "shared": any(one.grid is not None and one.grid.shares_costs for one in series),
         "control": any(one.grid is not None and CONTROL in one.grid.criteria for one in series),
     }
 

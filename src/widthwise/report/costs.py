@@ -139,8 +139,14 @@ def milliseconds(record: Record) -> str:
     """A time with its error; - where it is missing."""
     if record.value is None:
         return "-"
-    error = f" ± {1000 * record.standard_error:.2g}" if record.standard_error is not None else ""
-    return f"{1000 * record.value:.4g}{error} ms"
+    value, error = 1000 * record.value, record.standard_error
+    told = "" if error is None else f" ± {_two_digits(1000 * error)}"
+    return f"{value:.4g}{told} ms" if value < 10_000 else f"{value:,.0f}{told} ms"
+
+
+def _two_digits(number: float) -> str:
+    """At least two digits, and none of them as a power of ten."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
 
 
 def _plain(record: Record, form: str) -> str:

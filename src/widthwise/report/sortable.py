@@ -225,7 +225,7 @@ def _floor_cell(record: Record) -> Cell:
 
 def _cost_cell(grid: Grid, network: Network, quantity: str, text: str) -> Cell:
     first, _, below = text.partition("\n")
-    record = grid.cells.get((network, quantity))
+    record = grid.cost(network, quantity)
     value = record.value if record else None
     return Cell(text=first, key="" if value is None else value, below=below)
 

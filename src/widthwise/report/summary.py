@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..findings.grid import Grid, Network, arrange
+from ..findings.grid import Grid, Network, arrange, network_of
 from ..findings.judge import (
     Judgements,
     beats_its_floor,
@@ -13,17 +13,17 @@ from ..findings.judge import (
     draws_told,
     floor_word,
 )
+from ..stats import Estimate, paired_ratio
 from ..study.network import CONTROL
 from ..study.records import Record
 from .cost_figures import cost_ratios
 from .scores import change_text
 from .table import number, speed_ratio
 
-_COST_PHRASES = {
-    "ttft": "the first token takes {} times the dense time{}",
-    "tpot": "a next token {} times{}",
-    "joules": "a token takes {} times the joules{}",
-    "working": "working memory is {} times that of dense{}",
+_COST_NAMES = {
+    "ttft": "the time to the first token",
+    "tpot": "that of a next token",
+    "joules": "the energy of a token",
 }
 _NAMED = 6  # names in a row that a sentence still bears; the table has them all
 
@@ -72,35 +72,76 @@ def cost_sentence(grid: Grid) -> str:
         record = grid.cells.get((narrowest, quantity))
         ratio = speed_ratio(grid, record) if record else None
         if ratio is not None and ratio.standard_error is not None:
-            low, high = ratio.interval()
-            parts.append(
-                f"{quantity} runs at {ratio.value:.2f} times the dense speed "
-                f"(95 % interval {low:.2f} to {high:.2f})"
-            )
+            parts.append(_told(f"the speed of {quantity}", ratio))
     return f"At {narrowest.ratio}, {_join(parts)}." if parts else ""
 
 
 def measured_sentences(records: Sequence[Record]) -> list[str]:
     """What the narrowest network costs beside dense on the first workload that was measured."""
     said: dict[str, list[str]] = {}
-    for what, phrase in _COST_PHRASES.items():
+    for what, name in _COST_NAMES.items():
         for workload, column in list(cost_ratios(records, what).items())[:1]:
             narrowest = min(column, key=lambda network: network.width)
-            ratio = column[narrowest]
-            interval = ""
-            if ratio.standard_error is not None:
-                low, high = ratio.interval()
-                interval = f" (95 % interval {low:.2f} to {high:.2f})"
             place = f"{narrowest.ratio} on {workload}"
-            said.setdefault(place, []).append(phrase.format(f"{ratio.value:.2f}", interval))
+            said.setdefault(place, []).append(_told(name, column[narrowest]))
     sentences = [f"At {place}, {_join(parts)}." for place, parts in said.items()]
+    return sentences + busy_sentences(records) if sentences else []
+
+
+def company_sentences(records: Sequence[Record]) -> list[str]:
+    """What each other network of one run costs beside the first, on the first workload.
+
+    Args:
+        records: Costs of several models that took turns, the first network's first.
+    """
+    columns: dict[str, dict[tuple[str, str], Record]] = {}
+    workload = str(records[0].settings["workload"])
+    for record in records:
+        own, _, what = record.quantity.rpartition(" ")
+        if own == workload and what in _COST_NAMES and record.items:
+            place = record.model, network_of(record).label
+            columns.setdefault(what, {})[place] = record
+    said: dict[tuple[str, str], list[str]] = {}
+    for what, column in columns.items():
+        first = next(iter(column.values()))
+        for place, record in list(column.items())[1:]:
+            if len(record.items) == len(first.items):
+                ratio = paired_ratio(record.items, first.items)
+                said.setdefault(place, []).append(_told(_COST_NAMES[what], ratio, "the first"))
+    sentences = [
+        f"{_named(model, label)} on {workload}: {_join(parts)}."
+        for (model, label), parts in list(said.items())[:_NAMED]
+    ]
+    model, label = records[0].model, network_of(records[0]).label
+    begin = [f"The first is {_named(model, label)}."] if sentences else []
+    return begin + sentences + (busy_sentences(records) if sentences else [])
+
+
+def _named(model: str, label: str) -> str:
+    """A network of several models; one that was measured as it is goes by the model's name."""
+    return model if label == "dense" else f"{model}, {label}"
+
+
+def _told(name: str, ratio: Estimate, other: str = "dense") -> str:
+    """A ratio as its interval allows: what reaches over 1 is no difference that is shown."""
+    if ratio.standard_error is None:
+        return f"{name} is {ratio.value:.2f} times that of {other}"
+    low, high = ratio.interval()
+    ends = f"95 % interval {low:.2f} to {high:.2f}"
+    if low <= 1 <= high:
+        return f"{name} is not shown to differ from that of {other} ({ends} times)"
+    return f"{name} is {ratio.value:.2f} times that of {other} ({ends})"
+
+
+def busy_sentences(records: Sequence[Record]) -> list[str]:
+    """A warning where more processes wanted a core than there are while time was taken."""
     loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
-    if sentences and loads:
-        sentences.append(
-            f"The machine was busy, up to {max(loads):.1f} processes wanted a core: measure on an "
-            "idle one before you trust these times."
-        )
-    return sentences
+    if not loads:
+        return []
+    return [
+        f"The machine was busy, up to {max(loads):.1f} processes wanted a core: measure on an "
+        "idle one before you trust these times."
+    ]
 
 
 def _of_dense(grid: Grid) -> str:

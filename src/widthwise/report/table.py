@@ -54,7 +54,7 @@ def rows_of(grid: Grid) -> tuple[list[str], list[list[str]]]:
     for network in grid.networks:
         row = [network.criterion or "dense", network.asked, str(network.width), network.ratio]
         for quantity in columns:
-            record = grid.cells.get((network, quantity))
+            record = grid.cost(network, quantity)
             if record is None:
                 row.append(NOT_MEASURED)
             elif record.reason is not None:

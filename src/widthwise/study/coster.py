@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .quantities import Instruments, Measured, described, placed, quantities_of,
 from .records import Record
 
 OnShare = Callable[[float, str], None]
+_NO_HOST_TIME = measure.HostTime(prefill_sec=None, step_sec=None, reason="nothing was measured")
 _STAND_IN = "ppm"  # chooses the neurons that are timed where calibration would: costs are the same
 
 
@@ -185,7 +186,11 @@ class Coster:
         )
         blocks: Sequence[measure.BlockCost | None] = [None] * len(costs)
         with measure.using(costs[0].setting, models.values()):
-            hosts = {p: measure.host_time(p.dense, work) for p in self.parents}
+            done = {p for (p, _), cost in zip(self.entries, costs, strict=True) if cost.rounds}
+            hosts = {
+                p: measure.host_time(p.dense, work) if p in done else _NO_HOST_TIME
+                for p in self.parents
+            }
             if self.settings.around is not None:
                 on_share(1.0, f"{work.name}: GLU blocks alone")
                 blocks = measure.measure_blocks(models, work, rounds=rounds, seed=seed)
@@ -257,7 +262,7 @@ class Coster:
         company = [(other.digest, self._name(other)) for other in self.parents]
         own = (parent.digest, self._name(parent), network.criterion, network.asked)
         text = json.dumps(
-            [*own, company, {**settings, **place}, asdict(work), quantity, __version__]
+            [*own, company, {**settings, **place}, _told(work), quantity, __version__]
         )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -270,6 +275,12 @@ class Coster:
                 f"to visit all models in turn takes {needed:,} bytes of memory; {free:,} are free "
                 f"on {device}: compare fewer at once"
             )
+
+
+@lru_cache(maxsize=64)
+def _told(work: measure.Workload) -> dict[str, Any]:
+    """A workload as plain values; of a large batch made once, and not for each of its cells."""
+    return asdict(work)
 
 
 def _timed(network: Network) -> Network:

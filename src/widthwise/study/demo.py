@@ -105,11 +105,19 @@ class Demo:
             self._on_progress(1.0, "done")
         return self.sweep.records
 
+    @property
+    def _kept(self) -> Network:
+        return next(network for network in self.networks if network.criterion == CRITERIA[0])
+
+    @property
+    def kept_width(self) -> int:
+        """Of the checkpoint that is kept."""
+        return self.sweep.parent.width(self._kept)
+
     def keep_checkpoint(self, command: str) -> Path:
         """The mildest cut by the first criterion as a checkpoint in the folder, written once."""
-        network = next(network for network in self.networks if network.criterion == CRITERIA[0])
-        parent = self.sweep.parent
-        ratio = parent.width(network) / parent.checkpoint.architecture.hidden_size
+        network, parent = self._kept, self.sweep.parent
+        ratio = self.kept_width / parent.checkpoint.architecture.hidden_size
         out = self.folder / f"{Path(self.model_name).name}-{ratio:.2f}x"
         if not (out / "config.json").exists():
             prune_checkpoint(self.settings.model, out, parent.stored_plan(network), command=command)
@@ -148,6 +156,9 @@ class Demo:
         """Tokens a second: of the prompt, and of those after the first new one."""
         for network, cost in zip(timed, costs, strict=True):
             prompt = cost.workload.prompt_tokens[0]
+            states = [r.conditions for r in cost.rounds]
+            load = max((state.load or 0.0 for state in states), default=0.0)
+            busy = {"load": load, "is_busy": any(state.is_busy for state in states)}
             for quantity in SPEED:
                 is_prefill = quantity == "prefill"
                 seconds_each = (r.first_sec if is_prefill else r.next_sec for r in cost.rounds)
@@ -165,7 +176,7 @@ class Demo:
                     higher_is_better=True,
                     duration_sec=seconds,
                     items=rates,
-                    settings={"workload": cost.workload.name},
+                    settings={"workload": cost.workload.name, **busy},
                 )
 
     def _lack_of_memory(self, timed: Iterable[Network]) -> str | None:

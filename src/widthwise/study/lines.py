@@ -17,12 +17,17 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
     """
     data = "".join(line + "\n" for line in lines).encode()
     try:
-        with open(path, "ab+") as file:
+        with open(path, "ab+", buffering=0) as file:
             file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            whole = file.read().rfind(b"\n") + 1
+            file.truncate(whole)
+            try:
+                while data:
+                    data = data[file.write(data) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(whole)  # all of these lines, or none of them
+                raise
     except OSError as error:
         raise OutputError(f"{path} was not written: {error}") from error
 

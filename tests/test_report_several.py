@@ -207,5 +207,5 @@ def test_costs_of_another_study_price_the_same_widths(tmp_path: Path) -> None:
     write_report([before(), stored("timed", costs)], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf8")
     assert "Costs of the same widths are those of timed." in text
-    assert "piqa against 8x4 ttft" in text
+    assert "piqa against 8x4 first token" in text
     assert "the time to the first token is 0.59 times that of dense" in text

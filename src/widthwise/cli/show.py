@@ -111,19 +111,21 @@ class TimeLeft:
 def line_of(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
     from ..report import milliseconds, number
+    from ..study.quantities import quantity_text
 
     name = f"{record.criterion} {record.asked}" if record.criterion else "dense"
+    begin = f"{name:{_NAME}} {quantity_text(record.quantity):10}"
     if record.value is None:
-        return f"{name:{_NAME}} {record.quantity:10} missing: {record.reason}"
+        return f"{begin} missing: {record.reason}"
     if record.unit == "sec":
-        return f"{name:{_NAME}} {record.quantity:10} {milliseconds(record)}"
+        return f"{begin} {milliseconds(record)}"
     value = f"{record.value:,.0f}"
     if record.unit not in ("count", "bytes"):
         value = number(record.value, record.unit)
     error = record.standard_error
     error_text = "" if error is None else f" ± {number(error, record.unit)}"
     floor = "" if record.floor is None else f"  (floor {number(record.floor, record.unit)})"
-    return f"{name:{_NAME}} {record.quantity:10} {value}{error_text} {record.unit}{floor}"
+    return f"{begin} {value}{error_text} {record.unit}{floor}"
 
 
 def print_table(records: list[Record]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..study.quantities import quantity_text
 from .chance import Widths
 from .fronts import MEAN
 from .grid import Grid
@@ -142,8 +143,9 @@ def of_fronts(fronts: Sequence[Front]) -> str:
     on = [p for p in front.points if p.on_front]
     sure = [p.label for p in on if p.sure]
     quality = "mean score above the floors" if front.quality == MEAN else front.quality
-    said = f"By {quality} against {front.cost}, {len(on)} of {len(front.points)} networks are on "
-    said += "the front; intervals carry it for "
+    cost = quantity_text(front.cost)
+    said = f"By {quality} against {cost}, {len(on)} of {len(front.points)} networks are on the "
+    said += "front; intervals carry it for "
     return said + (f"{joined(sure)}." if sure else "none of them.")
 
 

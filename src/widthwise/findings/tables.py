@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..stats import Correlation
 from ..study.network import CONTROL, is_control
+from ..study.quantities import quantity_text
 from .chance import Widths
 from .fronts import MEAN
 from .grid import Grid
@@ -188,7 +189,8 @@ def _cost_table(fronts: Sequence[Front]) -> Table:
 
 def _cost_name(front: Front) -> str:
     unit = _UNITS.get(front.unit)
-    return f"{front.cost}, {unit}" if unit else front.cost
+    cost = quantity_text(front.cost)
+    return f"{cost}, {unit}" if unit else cost
 
 
 def _task_table(fronts: Sequence[Front]) -> Table:

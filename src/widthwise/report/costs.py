@@ -8,7 +8,7 @@ from typing import Any
 
 from ..findings.judge import CONFIDENCE
 from ..stats import paired_ratio
-from ..study.quantities import NOT_ASKED
+from ..study.quantities import NOT_ASKED, QUANTITY_NAMES
 from ..study.records import Record
 
 COST_COLUMNS = (
@@ -32,16 +32,6 @@ COST_COLUMNS = (
     "g CO2e/token",
     "working memory",
 )
-_NAMES = {
-    "ttft": "first token",
-    "tpot": "next token",
-    "throughput": "tokens/s",
-    "joules": "J/token",
-    "net_joules": "net J/token",
-    "co2": "g CO2e/token",
-    "block_prefill": "block, prompt",
-    "block_decode": "block, token",
-}
 _EITHER = ("allocated", "resident")  # memory is the one of the two that a device tells
 _TIMES = ("ttft", "tpot")
 _BLOCKS = ("block_prefill", "block_decode")
@@ -68,7 +58,7 @@ class CostTable:
 def is_cost(record: Record) -> bool:
     """Whether `widthwise measure` stored it: a quantity of a workload, `"512x32x1 ttft"`."""
     workload, _, quantity = record.quantity.rpartition(" ")
-    named = quantity in _NAMES or quantity in _EITHER
+    named = quantity in QUANTITY_NAMES or quantity in _EITHER
     return named and record.settings.get("workload") == workload
 
 
@@ -182,10 +172,18 @@ def _about(records: Sequence[Record]) -> str:
         f"{_count(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
         f"{told['ceilings']['name'] if told['ceilings'] else told['device']}, {told['dtype']}"
     )
+    if told["ceilings"]:
+        about += f" (at best {_rates(told['ceilings'])})"
     if not record.n:
         return about
     day = f"{told['time'][:16].replace('T', ' ')} UTC"
     return f"{about}, {record.n} rounds; {_setting(told)}; {day}"
+
+
+def _rates(ceilings: Mapping[str, Any]) -> str:
+    """The limits of the device: what the columns of limits are shares of."""
+    flops, moved = ceilings.get("flops_per_sec"), ceilings.get("bytes_per_sec")
+    return f"{flops / 1e9:,.3g} GFLOP/s and {moved / 1e9:,.3g} GB/s" if flops and moved else "-"
 
 
 def _count(number: int, what: str) -> str:
@@ -210,7 +208,7 @@ def _notes(records: Sequence[Record]) -> list[str]:
         if record.reason in (None, NOT_ASKED) or quantity in _EITHER:
             continue
         names = lacking.setdefault(str(record.reason), [])
-        names += [_NAMES[quantity]] if _NAMES[quantity] not in names else []
+        names += [QUANTITY_NAMES[quantity]] if QUANTITY_NAMES[quantity] not in names else []
     notes = [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
     called = {r.settings["decoding_reason"] for r in records if r.settings["decoding_reason"]}
     notes += [f"steps are called, not replayed: {reason}" for reason in sorted(called)]

@@ -10,6 +10,7 @@ from ..findings.grid import Grid, Network, arrange, estimate_of
 from ..findings.judge import CONFIDENCE
 from ..findings.shapes import Front, FrontPoint
 from ..stats import Estimate
+from ..study.quantities import quantity_text
 from ..study.records import Record
 from .styles import DENSE_STYLE, INK, MUTED, PAGE, RULE, Style, style_in, style_of
 from .svg import LEFT
@@ -101,9 +102,9 @@ def plot_front(front: Front, ax: Axes) -> Axes:
         assert floor is not None
         level(ax, floor, f"floor\n{number(floor, front.quality_unit)}", "floor")
     way = "less is better" if front.lower_is_better else "more is better"
-    headed(ax, front.quality, f"against {front.cost}, {way}")
+    headed(ax, front.quality, f"against {quantity_text(front.cost)}, {way}")
     _plain_ticks(ax, front)
-    ax.set_xlabel(f"{front.cost} [{_unit(front)[1]}]", color=MUTED, size=9.5)
+    ax.set_xlabel(f"{quantity_text(front.cost)} [{_unit(front)[1]}]", color=MUTED, size=9.5)
     return ax
 
 

@@ -15,6 +15,7 @@ from ..findings.grid import Grid, Network, estimate_of, network_of
 from ..findings.judge import CONFIDENCE, floor_word
 from ..findings.shapes import Front
 from ..stats import Estimate
+from ..study.quantities import quantity_text
 from ..study.records import Record
 from . import cost_figures, figures
 from .provenance import counted
@@ -161,7 +162,7 @@ def front_panels(fronts: Sequence[Front], name: str) -> list[tuple[str, list[Pan
         made = _panel(
             figure,
             name=f"front-{slug(name)}-{index}",
-            title=f"{front.quality} against {front.cost}",
+            title=f"{front.quality} against {quantity_text(front.cost)}",
             caption=_front_caption(front),
             tips=_front_tips(ax, front),
             data=csv_link([header, *rows]),
@@ -320,7 +321,11 @@ def _front_tips(ax: Axes, front: Front) -> list[Tip]:
             where += ", not beyond doubt"
         look = style.glyph, on_page(style.color)
         cost = number(point.cost, front.unit) if front.unit != "sec" else f"{point.cost:.4g} s"
-        rows = ((*look, front.quality, score), ("", "", front.cost, cost), ("", "", "", where))
+        rows = (
+            (*look, front.quality, score),
+            ("", "", quantity_text(front.cost), cost),
+            ("", "", "", where),
+        )
         tips.append(Tip(x=x, y=y, head=point.label, rows=rows))
     return tips
 

@@ -66,9 +66,16 @@ class Coster:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which widths that were asked for stand in a row of another name."""
+        """Which widths that were asked for stand in a row of another name, and which weights are
+        held in another dtype than they are stored in."""
         notes = []
         for parent in self.parents:
+            stored = {tensor.spec.dtype for tensor in parent.checkpoint.tensors.values()}
+            if parent.dtype is not None and stored != {parent.stored_dtype}:
+                notes.append(
+                    f"{self._name(parent)}: weights are held in {parent.dtype} here (--dtype), and "
+                    f"stored as {', '.join(sorted(stored))}"
+                )
             rows = {parent.width(n): n.label for p, n in self.entries if p is parent}
             for network in (
                 Network(self.settings.criterion, text) for text in self.settings.widths

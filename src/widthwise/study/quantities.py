@@ -25,6 +25,16 @@ _WHOLE = {  # of every workload, and their units
 _BLOCKS = {"block_prefill": "sec", "block_decode": "sec"}
 _CO2 = {"co2": "grams_per_token"}
 NOT_ASKED = "energy was not asked for"
+QUANTITY_NAMES = {  # as people read them
+    "ttft": "first token",
+    "tpot": "next token",
+    "throughput": "tokens/s",
+    "joules": "J/token",
+    "net_joules": "net J/token",
+    "co2": "g CO2e/token",
+    "block_prefill": "block, prompt",
+    "block_decode": "block, token",
+}
 _OF_ROUND = {"ttft": "first_sec", "tpot": "next_sec", "throughput": "tokens_per_sec"}
 
 
@@ -32,6 +42,17 @@ def quantities_of(settings: CostSettings) -> dict[str, str]:
     """What is measured of every workload, and the units."""
     blocks = _BLOCKS if settings.around is not None else {}
     return {**_WHOLE, **(_CO2 if settings.country is not None else {}), **blocks}
+
+
+def quantity_text(quantity: str) -> str:
+    """What people read for the quantity of a record.
+
+    >>> quantity_text("512x32x1 ttft"), quantity_text("bytes")
+    ('512x32x1 first token', 'bytes')
+    """
+    workload, _, what = quantity.rpartition(" ")
+    known = workload and what in QUANTITY_NAMES
+    return f"{workload} {QUANTITY_NAMES[what]}" if known else quantity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from widthwise.cli import main
 from widthwise.errors import OutputError, RunError
 from widthwise.study import Demo, DemoSettings, Record, demo, load
 from widthwise.study.folder import locked
+from widthwise.study.stored import read_study
 
 QUANTITIES = 8  # parameters, bytes, prose and five tasks
 CELLS = 19 * QUANTITIES + 7 * 2  # dense and six widths by two criteria and chance; seven speeds
@@ -52,6 +53,7 @@ def test_a_demo_prints_reports_and_keeps_a_checkpoint(
     assert len(records) == len({r.cell for r in records}) == CELLS
     assert {r.width for r in records} == {53, 47, 42, 37, 31, 26, 21}
     assert {r.criterion for r in records} == {None, "ppm", "activation+refit", "random"}
+    assert read_study(out).pending == 0
     page = (out / "report.html").read_text(encoding="utf8")
     assert "<svg" in page
     assert all(name in page for name in ("▶</span> activation+refit", "●</span> ppm"))

@@ -34,7 +34,7 @@ class Sweep:
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of the work done (0 to 1) and what is being done.
         also: Further settings that the folder's study is begun with.
-        also_measured: Quantities that the caller stores in the same folder.
+        also_measured: The quantities of a network that the caller stores in the same folder.
 
     Raises:
         RunError, OutputError: The folder holds something else, or is in use; no such device.
@@ -48,7 +48,7 @@ class Sweep:
         on_record: Callable[[Record], None] = lambda _: None,
         on_progress: Progress = lambda *_: None,
         also: Mapping[str, Any] | None = None,
-        also_measured: Sequence[str] = (),
+        also_measured: Callable[[Network], Sequence[str]] = lambda _: (),
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -62,7 +62,7 @@ class Sweep:
         self.scorer = Scorer(self.parent, settings, folder, also=also)
         self.journal = Journal(folder, on_record)
         self._also = dict(also or {})
-        self._also_measured = tuple(also_measured)
+        self._also_measured = also_measured
         self._spent = self._calibrating = 0.0
 
     @property
@@ -95,9 +95,10 @@ class Sweep:
                 require_vllm()
             self.on_progress(0.0, "finding the data, fetched at first use")
             self.scorer.calibrated.check()
-            quantities = [*self.scorer.tasks, *self._also_measured]
             keys = [r.cell for network in self.networks for r in self.parent.counted(network)]
-            keys += [self.scorer.key(n, quantity) for n in self.networks for quantity in quantities]
+            for network in self.networks:
+                quantities = (*self.scorer.tasks, *self._also_measured(network))
+                keys += [self.scorer.key(network, quantity) for quantity in quantities]
             self.journal.begin(begun, [(key,) for key in keys])
             yield
 

@@ -140,7 +140,7 @@ def test_silent_worker_is_replaced(
     cluster: Any, pids: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("widthwise.study.engines.place._GRACE_SEC", 0.2)  # it hangs for 60 s
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=8) as engine:
+    with OnRay(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=20) as engine:
         events = list(engine.run(jobs_of(("hang", pids, 1))))
     assert [(e.reason, e.attempt) for e in events if isinstance(e, Again)] == [
         ("the worker said nothing for 8 s", 2)

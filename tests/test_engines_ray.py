@@ -143,7 +143,7 @@ def test_silent_worker_is_replaced(
     with OnRay(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=20) as engine:
         events = list(engine.run(jobs_of(("hang", pids, 1))))
     assert [(e.reason, e.attempt) for e in events if isinstance(e, Again)] == [
-        ("the worker said nothing for 8 s", 2)
+        ("the worker said nothing for 20 s", 2)
     ]
     assert last_of(events)["hang 0"].result == 2  # type: ignore[union-attr]
 

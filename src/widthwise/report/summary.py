@@ -101,20 +101,21 @@ def company_sentences(records: Sequence[Record]) -> list[str]:
         if own == workload and what in _COST_NAMES and record.items:
             place = record.model, network_of(record).label
             columns.setdefault(what, {})[place] = record
+    begin = records[0].model, network_of(records[0]).label
     said: dict[tuple[str, str], list[str]] = {}
     for what, column in columns.items():
-        first = next(iter(column.values()))
-        for place, record in list(column.items())[1:]:
-            if len(record.items) == len(first.items):
+        first = column.pop(begin, None)
+        for place, record in column.items():
+            if first is not None and len(record.items) == len(first.items):
                 ratio = paired_ratio(record.items, first.items)
                 said.setdefault(place, []).append(_told(_COST_NAMES[what], ratio, "the first"))
     sentences = [
         f"{_named(model, label)} on {workload}: {_join(parts)}."
         for (model, label), parts in list(said.items())[:_NAMED]
     ]
-    model, label = records[0].model, network_of(records[0]).label
-    begin = [f"The first is {_named(model, label)}."] if sentences else []
-    return begin + sentences + (busy_sentences(records) if sentences else [])
+    if not sentences:
+        return []
+    return [f"The first is {_named(*begin)}.", *sentences, *busy_sentences(records)]
 
 
 def _named(model: str, label: str) -> str:

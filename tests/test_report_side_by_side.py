@@ -1,0 +1,96 @@
+"""Costs on the page: models that took turns, what an interval carries, and who shares a speed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from report_records import DENSE, record
+
+from widthwise.findings.grid import arrange
+from widthwise.report import network_rows, write_report
+from widthwise.report.summary import company_sentences, measured_sentences
+from widthwise.study import Record, Stored
+
+ROUNDS = (1.0, 1.1, 0.9, 1.0, 1.05)
+UNITS = {
+    **{"ttft": "sec", "tpot": "sec", "throughput": "tokens_per_sec"},
+    **{"joules": "joules_per_token", "net_joules": "joules_per_token"},
+    **{"allocated": "bytes", "resident": "bytes"},
+}
+TOLD = {
+    **{"workload": "8x4", "prompts": 1, "prompt_tokens": [8, 8], "new_tokens": 4, "batch": 1},
+    **{"weight_bytes": 2e8, "attention": "sdpa", "threads": 1, "decoding": "called"},
+    **{"decoding_reason": None, "intensity": None, "dtype": "bfloat16", "device": "cpu"},
+    **{"ceilings": {"name": "a chip", "flops_per_sec": 2e11, "bytes_per_sec": 1e10}},
+    "time": "2026-01-01T00:00:00",
+}
+
+
+def costs(model: str, times: tuple[float, ...], **told: object) -> list[Record]:
+    """Of one dense model: every quantity has these values, one a round."""
+    place = None, "dense", DENSE
+    return [
+        replace(
+            record(place, f"8x4 {what}", unit, times[0], n=len(times), items=times, model=model),
+            settings={**TOLD, **told},
+            cell=f"{model} {what}",
+        )
+        for what, unit in UNITS.items()
+    ]
+
+
+def test_models_of_one_run_stand_side_by_side(tmp_path: Path) -> None:
+    """With ratios to the first in one table, and in the answer."""
+    half = tuple(time / 2 for time in ROUNDS)
+    records = (*costs("dense-7b", ROUNDS), *costs("cut-7b", half, is_busy=True, load=3.5))
+    study = Stored(path=Path("turns"), settings={}, records=records, pending=0)
+    write_report([study], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf8")
+    assert "Side by side" in text
+    assert "0.500 [0.500, 0.500]" in text
+    assert "(at best 200 GFLOP/s and 10 GB/s)" in text
+    assert company_sentences(records) == [
+        "The first is dense-7b.",
+        "cut-7b on 8x4: the time to the first token is 0.50 times that of the first (95 % interval "
+        "0.50 to 0.50), that of a next token is 0.50 times that of the first (95 % interval 0.50 "
+        "to 0.50) and the energy of a token is 0.50 times that of the first (95 % interval 0.50 to "
+        "0.50).",
+        "The machine was busy, up to 3.5 processes wanted a core: measure on an idle one before "
+        "you trust these times.",
+    ]
+
+
+def test_without_the_first_there_is_nothing_to_stand_beside() -> None:
+    lost = [replace(r, value=None, items=(), n=0, reason="no") for r in costs("a", ROUNDS)]
+    assert company_sentences([*lost, *costs("b", ROUNDS), *costs("c", ROUNDS)]) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (ROUNDS, "is not shown to differ from that of dense (95 % interval "),
+        ((0.5, 0.55, 0.45, 0.5, 0.52), "is 0.50 times that of dense (95 % interval "),
+    ],
+)
+def test_an_interval_that_reaches_over_one_is_no_difference(
+    times: tuple[float, ...], said: str
+) -> None:
+    shaken = tuple(time * by for time, by in zip(times, (1.1, 0.9, 1.0, 1.05, 0.95), strict=True))
+    cut = [replace(r, criterion="ppm", asked="1.6x", width=912) for r in costs("m", shaken)]
+    sentence = measured_sentences([*costs("m", ROUNDS), *cut])[0]
+    assert f"the time to the first token {said}" in sentence
+
+
+def test_networks_of_one_width_share_a_speed() -> None:
+    """Dense does not: a criterion that removes nothing is no other network."""
+    places = (None, "dense", DENSE), ("ppm", "1.6x", 912), ("random", "1.6x", 912)
+    records = [record(place, "bytes", "bytes", 1e8) for place in places]
+    assert not arrange(records).shares_costs
+    records.append(record(places[1], "decode", "tokens_per_sec", 15.0, n=5))
+    grid = arrange(records)
+    assert grid.shares_costs
+    by_label = {network.label: grid.cost(network, "decode") for network in grid.networks}
+    assert by_label == {"dense": None, "ppm 1.58x": records[-1], "random 1.58x": records[-1]}
+    assert [row[-1] for row in network_rows(records)[1]][1:] == ["15", "15"]

@@ -21,6 +21,18 @@ TASKS = {
 }
 PROSE = {"ppm": (1.05, 1.26, 1.52, 1.83, 2.3, 2.9), "random": (1.9, 2.9, 3.6, 4.1, 4.6, 5.1)}
 SETTINGS = {"seed": 0, "dtype": "bfloat16", "device": "cpu", "threads": 2}
+COST_UNITS = {
+    **{"ttft": "sec", "tpot": "sec", "throughput": "tokens_per_sec"},
+    **{"joules": "joules_per_token", "net_joules": "joules_per_token"},
+    **{"allocated": "bytes", "resident": "bytes"},
+}
+COST_TOLD = {
+    **{"workload": "8x4", "prompts": 1, "prompt_tokens": [8, 8], "new_tokens": 4, "batch": 1},
+    **{"weight_bytes": 2e8, "attention": "sdpa", "threads": 1, "decoding": "called"},
+    **{"decoding_reason": None, "intensity": None, "dtype": "bfloat16", "device": "cpu"},
+    **{"ceilings": {"name": "a chip", "flops_per_sec": 2e11, "bytes_per_sec": 1e10}},
+    "time": "2026-01-01T00:00:00",
+}
 
 
 def make_records(items: int = 100, seed: int = 0) -> list[Record]:

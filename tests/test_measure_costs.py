@@ -65,6 +65,21 @@ def test_the_first_token_comes_with_the_prompt(models: dict[str, Any]) -> None:
     assert (got.first_sec, got.next_sec, got.all_sec) == (2, 2 / 4, 4)
 
 
+def test_time_grows_with_tokens(models: dict[str, Any]) -> None:
+    """On a clock that goes on by one for each token that is read."""
+    now = 0
+
+    def read(_: Any, inputs: Any, __: Any) -> None:
+        nonlocal now
+        now += inputs[0].numel()
+
+    models["wide"].get_input_embeddings().register_forward_hook(read)
+    for prompt, new, rows in ((4, 2, 1), (8, 2, 1), (8, 9, 1), (8, 9, 3)):
+        got = run_pass(models["wide"], workload(f"{prompt}x{new}x{rows}"), clock=lambda: now)
+        assert (got.first_sec, got.next_sec) == (prompt * rows, rows)
+        assert got.all_sec == rows * (prompt + new - 1)  # the last token is written, not read
+
+
 def test_cells_come_by_model_and_rounds_without_the_warm_up(models: dict[str, Any]) -> None:
     steps: list[int] = []
     works = [workload("3x2"), workload("5x2x2")]

@@ -139,7 +139,7 @@ def test_a_disk_that_fills_up_takes_all_of_an_append_or_nothing(tmp_path: Path) 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + len(before) * 3 // 2, hard))
     try:
-        with pytest.raises(OutputError, match="was not written"):
+        with pytest.raises(OutputError, match=r"records\.jsonl was not written"):
             append(path, [example(cell="b"), example(cell="c")])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

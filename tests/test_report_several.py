@@ -6,7 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_records import DENSE, SETTINGS, described, make_records, record, score
+from report_records import (
+    COST_TOLD,
+    COST_UNITS,
+    DENSE,
+    SETTINGS,
+    described,
+    make_records,
+    record,
+    score,
+)
 
 from widthwise.errors import RunError
 from widthwise.report import write_report
@@ -181,12 +190,6 @@ def test_a_page_of_two_studies_has_both_in_each_panel(tmp_path: Path) -> None:
 
 
 def test_costs_of_another_study_price_the_same_widths(tmp_path: Path) -> None:
-    told = {
-        **{"workload": "8x4", "prompts": 1, "prompt_tokens": [8, 8], "new_tokens": 4, "batch": 1},
-        **{"weight_bytes": 2e8, "attention": "sdpa", "threads": 1, "decoding": "called"},
-        **{"decoding_reason": None, "intensity": None, "ceilings": {"name": "a processor"}},
-        **{"dtype": "bfloat16", "device": "cpu", "time": "2026-01-01T00:00:00"},
-    }
     costs = [
         record(
             at,
@@ -195,14 +198,10 @@ def test_costs_of_another_study_price_the_same_widths(tmp_path: Path) -> None:
             1.0 * at[2] / DENSE,
             n=5,
             items=tuple(at[2] / DENSE * k for k in (1.0, 1.1, 0.9, 1.0, 1.0)),
-            settings=told,
+            settings=COST_TOLD,
         )
         for at in (PARENT, ("ppm", "40%", 912))
-        for what, unit in (
-            *(("ttft", "sec"), ("tpot", "sec"), ("throughput", "tokens_per_sec")),
-            *(("joules", "joules_per_token"), ("net_joules", "joules_per_token")),
-            *(("allocated", "bytes"), ("resident", "bytes")),
-        )
+        for what, unit in COST_UNITS.items()
     ]
     write_report([before(), stored("timed", costs)], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf8")

@@ -6,26 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_records import DENSE, record
+from report_records import COST_TOLD, COST_UNITS, DENSE, record
 
 from widthwise.findings.grid import arrange
-from widthwise.report import network_rows, write_report
+from widthwise.report import cost_tables, network_rows, write_report
 from widthwise.report.summary import company_sentences, measured_sentences
 from widthwise.study import Record, Stored
 
 ROUNDS = (1.0, 1.1, 0.9, 1.0, 1.05)
-UNITS = {
-    **{"ttft": "sec", "tpot": "sec", "throughput": "tokens_per_sec"},
-    **{"joules": "joules_per_token", "net_joules": "joules_per_token"},
-    **{"allocated": "bytes", "resident": "bytes"},
-}
-TOLD = {
-    **{"workload": "8x4", "prompts": 1, "prompt_tokens": [8, 8], "new_tokens": 4, "batch": 1},
-    **{"weight_bytes": 2e8, "attention": "sdpa", "threads": 1, "decoding": "called"},
-    **{"decoding_reason": None, "intensity": None, "dtype": "bfloat16", "device": "cpu"},
-    **{"ceilings": {"name": "a chip", "flops_per_sec": 2e11, "bytes_per_sec": 1e10}},
-    "time": "2026-01-01T00:00:00",
-}
 
 
 def costs(model: str, times: tuple[float, ...], **told: object) -> list[Record]:
@@ -34,10 +22,10 @@ def costs(model: str, times: tuple[float, ...], **told: object) -> list[Record]:
     return [
         replace(
             record(place, f"8x4 {what}", unit, times[0], n=len(times), items=times, model=model),
-            settings={**TOLD, **told},
+            settings={**COST_TOLD, **told},
             cell=f"{model} {what}",
         )
-        for what, unit in UNITS.items()
+        for what, unit in COST_UNITS.items()
     ]
 
 
@@ -60,6 +48,14 @@ def test_models_of_one_run_stand_side_by_side(tmp_path: Path) -> None:
         "The machine was busy, up to 3.5 processes wanted a core: measure on an idle one before "
         "you trust these times.",
     ]
+
+
+def test_a_busy_machine_is_told_below_the_table() -> None:
+    (idle,) = cost_tables(costs("m", ROUNDS, is_busy=False, load=0.5))
+    (busy,) = cost_tables(costs("m", ROUNDS, is_busy=True, load=3.5))
+    assert idle.notes == ()
+    assert len(busy.notes) == 1
+    assert "the machine was busy: up to 3.5 processes wanted a core" in busy.notes[0]
 
 
 def test_without_the_first_there_is_nothing_to_stand_beside() -> None:

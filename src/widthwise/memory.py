@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .repeating import repeated
 
 _SHARE = 0.9  # of free memory; the rest is for page tables, and for others
 _EVERY_SEC = 0.25  # looks at free memory
@@ -52,25 +53,18 @@ def bounded(device: str) -> Iterator[None]:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     others = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-    ended = threading.Event()
 
     def bound() -> None:
         """All that is mapped may come to be used; others' memory comes and goes meanwhile."""
         most = (process_bytes("RssAnon") or 0) + int(_SHARE * free_bytes("cpu"))
         resource.setrlimit(resource.RLIMIT_DATA, (min([most, *others]), hard))
 
-    def follow() -> None:
-        while not ended.wait(_EVERY_SEC):
-            bound()
-
     bound()
-    follower = threading.Thread(target=follow, name="widthwise-memory", daemon=True)
-    follower.start()
+    end = repeated(bound, _EVERY_SEC, name="widthwise-memory")
     try:
         yield
     finally:
-        ended.set()
-        follower.join()
+        end()
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 

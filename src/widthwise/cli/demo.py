@@ -30,16 +30,12 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
     id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
     """
-    from ..findings.grid import SIZE_UNITS
     from ..report import busy_sentences, write_page
     from ..study import Demo, DemoSettings, calibration_notes
     from ..study.demo import CRITERIA
     from .show import print_table, run
 
-    study, records = run(
-        partial(Demo, out, DemoSettings(model=model, **settings)),
-        lambda record: record.unit not in SIZE_UNITS,
-    )
+    study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
     print_table(records)
     for note in (*busy_sentences(records), *calibration_notes(records)):
         click.echo(note, err=True)

@@ -107,7 +107,6 @@ def evaluate(
     or --remove it is measured at these widths as well, in one process, on the same items, beside
     random pruning. Prints a table; writes records.jsonl, items/*.parquet and report.html.
     """
-    from ..findings.grid import SIZE_UNITS
     from ..report import write_page
     from ..study import Sweep, SweepSettings, calibration_notes
     from .show import print_table, run
@@ -125,9 +124,7 @@ def evaluate(
     named = click.get_current_context().get_parameter_source("criteria")
     if named == click.core.ParameterSource.COMMANDLINE and not (to or remove):
         raise click.UsageError("--criterion chooses neurons of a width: add --to or --remove.")
-    study, records = run(
-        partial(Sweep, out, settings), lambda record: record.unit not in SIZE_UNITS
-    )
+    study, records = run(partial(Sweep, out, settings))
     title = f"What {study.parent.checkpoint.name} knows"
     write_page(records, out / "report.html", title=title, settings=study.settings.stored)
     print_table(records)

@@ -24,17 +24,11 @@ _GAP = 2  # spaces between two columns
 _NAME = len("activation+refit 2.4x")  # columns of a network's name in a line
 _KEY = "Scores and speeds ± one standard error; differences and ratios with 95 % intervals"
 _PERPLEXITY_KEY = "; of perplexities a difference is a ratio: x 1.10 is a tenth more"
-_COST_KEY = (
-    "Medians over rounds ± one standard error. Ratios: to the first row, median of those within "
-    "rounds, with 95 % intervals; of times below 1 is faster, of tokens/s above 1. Limit: least "
-    "time that the device allows, over the measured one, and what sets it: computing, moving bytes "
-    "(memory), or the host that asks for the work. Working memory: the most beyond the weights."
-)
 
 
 def run(
     make: Callable[..., Study],
-    is_shown: Callable[[Record], bool] = lambda _: True,
+    is_shown: Callable[[Record], bool] | None = None,
     *,
     with_model: bool = False,
 ) -> tuple[Study, list[Record]]:
@@ -42,12 +36,15 @@ def run(
 
     Args:
         make: Makes the study from the keywords `on_record` and `on_progress`.
-        is_shown: Which records get a line as they come.
+        is_shown: Which records get a line as they come; by default all but sizes, which are exact
+            and in the table.
         with_model: Whether the line names the model.
     """
     from rich.console import Console
     from rich.markup import escape
     from transformers.utils import logging
+
+    from ..findings.grid import SIZE_UNITS
 
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
@@ -62,7 +59,7 @@ def run(
             bar.update(task, completed=share, description=escape(label), left=left(share))
 
         def on_record(record: Record) -> None:
-            if is_shown(record):
+            if is_shown(record) if is_shown else record.unit not in SIZE_UNITS:
                 name = f"{record.model}, " if with_model else ""
                 console.print(f"{name}{line_of(record)}", highlight=False, markup=False)
 
@@ -110,6 +107,7 @@ class TimeLeft:
 
 def line_of(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
+    from ..findings.grid import SIZE_UNITS
     from ..report import milliseconds, number
     from ..study.quantities import quantity_text
 
@@ -120,7 +118,7 @@ def line_of(record: Record) -> str:
     if record.unit == "sec":
         return f"{begin} {milliseconds(record)}"
     value = f"{record.value:,.0f}"
-    if record.unit not in ("count", "bytes"):
+    if record.unit not in SIZE_UNITS:
         value = number(record.value, record.unit)
     error = record.standard_error
     error_text = "" if error is None else f" ± {number(error, record.unit)}"
@@ -172,7 +170,7 @@ def print_costs(records: list[Record]) -> None:
     """The costs workload by workload, and why anything is missing."""
     from rich.console import Console
 
-    from ..report import COST_COLUMNS, cost_tables
+    from ..report import COST_COLUMNS, COST_KEY, cost_tables
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -190,7 +188,7 @@ def print_costs(records: list[Record]) -> None:
         )
         for note in table.notes:
             say(console, note)
-    say(console, f"\n{_COST_KEY}")
+    say(console, f"\n{COST_KEY}")
 
 
 def say(console: Console, text: str, style: str = "") -> None:

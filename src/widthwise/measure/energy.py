@@ -20,15 +20,16 @@ Source:
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..errors import RunError
+from ..repeating import repeated
 from .machine import synchronize
 from .nvml import cuda_uuid, load_nvml, open_nvml
 from .rapl import open_rapl
@@ -62,22 +63,7 @@ class Reader(Protocol):
         """Energy from one reading to the next; negative if the counter went back."""
 
 
-def in_thread(sample: Callable[[], None], interval_sec: float) -> Callable[[], None]:
-    """Call `sample` every `interval_sec` from a thread, until the returned function is called."""
-    stop = threading.Event()
-
-    def loop() -> None:
-        while not stop.wait(interval_sec):
-            sample()
-
-    thread = threading.Thread(target=loop, name="widthwise-energy", daemon=True)
-    thread.start()
-
-    def end() -> None:
-        stop.set()
-        thread.join()
-
-    return end
+in_thread = partial(repeated, name="widthwise-energy")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """One self-contained page, figures, table and sentences, drawn from records and nothing else."""
 
 from .cost_figures import plot_cost, plot_size, plot_speed
-from .costs import COST_COLUMNS, CostTable, cost_tables, is_cost, milliseconds
+from .costs import COST_COLUMNS, COST_KEY, CostTable, cost_tables, is_cost, milliseconds
 from .figures import plot_front, plot_qualities, plot_quality
 from .notebook import StudyView, open_study
 from .page import write_page, write_report
@@ -15,6 +15,7 @@ __all__ = [
     "CHANCE_CORRECTED",
     "COLUMNS",
     "COST_COLUMNS",
+    "COST_KEY",
     "CRITERION_STYLE",
     "CostTable",
     "StudyView",

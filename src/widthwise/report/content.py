@@ -16,7 +16,7 @@ from ..findings.judge import beats_its_floor, floor_word
 from ..study.network import CONTROL
 from ..study.records import Record
 from .beside import Beside, beside_sentences, compare
-from .costs import COST_COLUMNS, cost_tables
+from .costs import COST_COLUMNS, COST_KEY, cost_tables
 from .panels import Panel, cost_panels, front_panels, quality_panels, size_panels, slug
 from .provenance import measured_rows, setting_rows
 from .scores import CHANCE_CORRECTED, COLUMNS, filled
@@ -84,6 +84,7 @@ def content_of(series: Sequence[Series], title: str) -> Context:
         "legend": legend_of(series),
         "quality": _quality_groups(series),
         "costs": _cost_groups(series),
+        "cost_key": _unbroken(COST_KEY),
         "speeds": any(one.grid is not None and one.grid.speeds for one in series),
         "findings": [(one.name, f, _text_tables(one, f)) for one, f, _ in findings if f],
         "fronts": [

@@ -32,6 +32,12 @@ COST_COLUMNS = (
     "g CO2e/token",
     "working memory",
 )
+COST_KEY = (
+    "Medians over rounds ± one standard error. Ratios: to the first row, median of those within "
+    "rounds, with 95 % intervals; of times below 1 is faster, of tokens/s above 1. Limit: least "
+    "time that the device allows, over the measured one, and what sets it: computing, moving bytes "
+    "(memory), or the host that asks for the work. Working memory: the most beyond the weights."
+)
 _EITHER = ("allocated", "resident")  # memory is the one of the two that a device tells
 _TIMES = ("ttft", "tpot")
 _BLOCKS = ("block_prefill", "block_decode")
@@ -182,8 +188,8 @@ def _about(records: Sequence[Record]) -> str:
 
 def _rates(ceilings: Mapping[str, Any]) -> str:
     """The limits of the device: what the columns of limits are shares of."""
-    flops, moved = ceilings.get("flops_per_sec"), ceilings.get("bytes_per_sec")
-    return f"{flops / 1e9:,.3g} GFLOP/s and {moved / 1e9:,.3g} GB/s" if flops and moved else "-"
+    flops, moved = ceilings["flops_per_sec"] / 1e9, ceilings["bytes_per_sec"] / 1e9
+    return f"{flops:,.3g} GFLOP/s and {moved:,.3g} GB/s"
 
 
 def _count(number: int, what: str) -> str:

@@ -12,6 +12,7 @@ from ..memory import free_bytes
 from ..prune import apply, prune_checkpoint
 from ..stats import median_with_error
 from .network import Network
+from .quantities import busy
 from .records import Record
 from .settings import SweepSettings
 from .sweep import Progress, Sweep
@@ -156,9 +157,6 @@ class Demo:
         """Tokens a second: of the prompt, and of those after the first new one."""
         for network, cost in zip(timed, costs, strict=True):
             prompt = cost.workload.prompt_tokens[0]
-            states = [r.conditions for r in cost.rounds]
-            load = max((state.load or 0.0 for state in states), default=0.0)
-            busy = {"load": load, "is_busy": any(state.is_busy for state in states)}
             for quantity in SPEED:
                 is_prefill = quantity == "prefill"
                 seconds_each = (r.first_sec if is_prefill else r.next_sec for r in cost.rounds)
@@ -176,7 +174,7 @@ class Demo:
                     higher_is_better=True,
                     duration_sec=seconds,
                     items=rates,
-                    settings={"workload": cost.workload.name, **busy},
+                    settings={"workload": cost.workload.name, **busy(cost)},
                 )
 
     def _lack_of_memory(self, timed: Iterable[Network]) -> str | None:

@@ -180,13 +180,19 @@ def undone(work: measure.Workload, weight_bytes: int) -> dict[str, Any]:
     return {**declared(work), "weight_bytes": weight_bytes, **dict.fromkeys(unknown)}
 
 
+def busy(cost: measure.Cost) -> dict[str, Any]:
+    """Whether the machine had other work as well, in any round."""
+    states = [r.conditions for r in cost.rounds]
+    loads = [state.load for state in states if state.load is not None]
+    return {"load": max(loads, default=None), "is_busy": any(state.is_busy for state in states)}
+
+
 def described(cost: measure.Cost, instruments: Instruments) -> dict[str, Any]:
     """What else a record says of how it was measured."""
     meter, intensity = instruments.meter, instruments.intensity
     states = [r.conditions for r in cost.rounds]
     clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
     heats = [state.temperature_c for state in states if state.temperature_c is not None]
-    loads = [state.load for state in states if state.load is not None]
     return {
         **declared(cost.workload),
         "weight_bytes": cost.weight_bytes,
@@ -195,8 +201,7 @@ def described(cost: measure.Cost, instruments: Instruments) -> dict[str, Any]:
         "decoding_reason": cost.decoding_reason,
         "clock_mhz": statistics.median(clocks) if clocks else None,
         "temperature_c": max(heats, default=None),
-        "load": max(loads, default=None),
-        "is_busy": any(state.is_busy for state in states),
+        **busy(cost),
         "ceilings": asdict(instruments.ceilings),
         "meter": None if not isinstance(meter, measure.Meter) else [meter.source, meter.scope],
         "intensity": None if intensity is None else asdict(intensity),

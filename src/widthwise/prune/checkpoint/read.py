@@ -226,7 +226,7 @@ def _stored(file: Path, name: str, entry: Mapping[str, Any], data_start: int) ->
     return StoredTensor(file, data_start + begin, spec)
 
 
-def free_bytes(path: Path) -> int:
+def free_disk_bytes(path: Path) -> int:
     """Bytes that an ordinary user may still write on the file system of `path`."""
     stat = os.statvfs(path)
     return stat.f_bavail * stat.f_frsize

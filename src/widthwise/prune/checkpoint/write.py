@@ -20,7 +20,7 @@ from ..scoring import check_plan, check_refit
 from .card import model_card
 from .compact import check_compact, write_compact
 from .output import new_folder
-from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_bytes
+from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_disk_bytes
 from .refitted import REFIT_FILE, describe
 from .stream import Background, Stream, memory
 
@@ -157,7 +157,7 @@ def refuse_overlap(parent: Path, out: Path) -> None:
 
 def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> None:
     needed = _nbytes(shards)
-    free = free_bytes(folder)
+    free = free_disk_bytes(folder)
     if needed > free:
         raise OutputError(
             f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"

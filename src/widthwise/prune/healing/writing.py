@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError, OutputError, UnsupportedModelError
 from ..checkpoint import Checkpoint, new_folder
-from ..checkpoint.read import INDEX, TORCH_DTYPES, free_bytes
+from ..checkpoint.read import INDEX, TORCH_DTYPES, free_disk_bytes
 from ..checkpoint.write import PLAN_FILE, copy_companions
 from ..scoring import check_finite, fingerprint
 from .record import HEALING_FILE, healed_card
@@ -49,7 +49,7 @@ def check_space(child: Checkpoint, out: Path) -> None:
     beside = sum(file.stat().st_size for file in child.path.iterdir() if file.suffix == ".json")
     needed = sum(stored.spec.nbytes for stored in child.tensors.values()) + beside
     place = next(folder for folder in out.parents if folder.is_dir())
-    if needed > (free := free_bytes(place)):
+    if needed > (free := free_disk_bytes(place)):
         raise OutputError(f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} free")
 
 
@@ -82,7 +82,7 @@ def write_healed(
     for name, stored in child.tensors.items():
         files.setdefault(stored.file.name, {})[name] = _value(child, name, tensors)
     with new_folder(out, force=force) as folder:
-        needed, free = sum(s.spec.nbytes for s in child.tensors.values()), free_bytes(folder)
+        needed, free = sum(s.spec.nbytes for s in child.tensors.values()), free_disk_bytes(folder)
         if needed > free:
             raise OutputError(
                 f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def repeated(sample: Callable[[], None], interval_sec: float, *, name: str) -> Callable[[], None]:
-    """Call `sample` every `interval_sec` from a thread of a name, until the returned function is called."""
+    """Call `sample` every `interval_sec` from a thread, until the returned function is called."""
     stop = threading.Event()
 
     def loop() -> None:

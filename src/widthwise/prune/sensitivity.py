@@ -14,13 +14,14 @@ from ..arch import Architecture, Width, resolve
 from ..errors import PlanError, RunError
 from .allocation import allocate, levels
 from .calibrating import Source, Visit, as_text, opened, part_of, weights_of
+from .calls import doing
 from .checkpoint import stored_dtype
 from .fitting import layer_cuts, narrowed
 from .moments import Halves, bfloat16_products
 from .refitting import check_tokens
 from .scoring import Selection, Weights, target_of
 from .texts import TOKENS
-from .walk import Walk, doing
+from .walk import Walk
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -169,7 +170,7 @@ def _exact_projection(model: Any) -> Iterator[None]:
         found = torch.cat(pieces, dim=-1)
         return found if bias is None else found + bias.float()
 
-    with doing([head], forward):
+    with doing([head], [forward]):
         yield
 
 

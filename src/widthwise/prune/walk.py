@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UnsupportedModelError
 from ..memory import bounded
+from .calls import WITHOUT_TEXT, Call, Catcher, Pass, doing, returned, whole_pass
 from .moments import Halves, Moments
 from .scoring import ModelWeights
-from .texts import Text
+from .texts import Batch, Text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_ROUNDING = 8  # steps of the dtype by which hidden states may differ that are computed alike
+
 
 @dataclass
 class _Rows:
-    """A batch on its way: its hidden states, and what each layer was called with beside them."""
+    """A batch on its way: its hidden states, and what each layer is called with beside them."""
 
     hidden: Tensor
-    calls: list[tuple[tuple[Any, ...], dict[str, Any]]]
+    calls: list[Call]
     kept: Tensor | None
     half: str
 
@@ -36,8 +40,9 @@ class Walk:
     """The tokens of a text, standing before one layer of a model at a time.
 
     A layer is run on its own, with the arguments that the model itself would give it: they are
-    caught once by a pass in which every layer hands its input on, so that masks of sliding
-    windows and position embeddings are those of the family. The model is in eval mode meanwhile.
+    caught for each batch by a pass in which every layer hands its input on, so that masks of
+    sliding windows, position embeddings and inputs that depend on the tokens are those of the
+    family and of the batch. The model is in eval mode meanwhile.
 
     Args:
         model: Any model that `ModelWeights` reads.
@@ -45,9 +50,11 @@ class Walk:
 
     Raises:
         RunError: A token is beyond the vocabulary.
-        UnsupportedModelError: A layer is not called with hidden states first.
+        UnsupportedModelError: Layers run one by one do not do what they do in a whole pass.
 
-    Memory: hidden states, tokens x hidden size, in the model's dtype; masks of padded batches.
+    Cost: beside the passes asked for, three of two rows, one of each half of the text.
+    Memory: hidden states, tokens x hidden size, in the model's dtype; of what layers are called
+        with beside them, what differs between batches.
     """
 
     def __init__(self, model: nn.Module, text: Text) -> None:
@@ -56,6 +63,7 @@ class Walk:
         self._architecture = self.weights.architecture
         self._text = text
         self._batches: list[_Rows] = []
+        self._catcher = Catcher(self._layers(), self._architecture.model_type)
         self._training = model.training
         self._open = ExitStack()
 
@@ -100,7 +108,7 @@ class Walk:
             with torch.no_grad():
                 for batch in self._batches:
                     current.append(batch)
-                    hidden = self._through(layer, batch, batch.hidden)
+                    hidden = self._through(layer, batch.calls, batch.hidden)
                     if advance:
                         batch.hidden = hidden
         finally:
@@ -113,7 +121,7 @@ class Walk:
 
         with torch.no_grad():
             for batch in self._batches:
-                batch.hidden = self._through(layer, batch, batch.hidden)
+                batch.hidden = self._through(layer, batch.calls, batch.hidden)
 
     def standing(self, tokens: int) -> Standing:
         """Some of the held-out tokens where they stand now; they stay there if the others go on.
@@ -136,7 +144,7 @@ class Walk:
         with torch.no_grad():
             for batch, hidden in standing:
                 for further in range(layer, self._architecture.layers):
-                    hidden = self._through(further, batch, hidden)
+                    hidden = self._through(further, batch.calls, hidden)
                 rows = hidden.flatten(0, -2)
                 found.append(rows if batch.kept is None else rows[batch.kept])
         return torch.cat(found)
@@ -152,8 +160,8 @@ class Walk:
 
         last: list[Tensor] = []
 
-        def put(*_: Any, **__: Any) -> Tensor:
-            return last[0]
+        def put(count: int) -> Callable[..., Any]:
+            return lambda *_, **__: returned(last[0], count)
 
         def logits(rows: Tensor) -> Tensor:
             last[:] = [rows[:, None]]  # each token a row, so that masks stay small
@@ -162,35 +170,56 @@ class Walk:
                 found: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
             return found
 
-        with doing(self._layers(), put):
+        with doing(self._layers(), [put(count) for count in self._catcher.counts]):
             yield logits
 
-    def _through(self, layer: int, batch: _Rows, hidden: Tensor) -> Tensor:
-        arguments, options = batch.calls[layer]
+    def _through(self, layer: int, calls: Sequence[Call], hidden: Tensor) -> Tensor:
         module = self._model.get_submodule(f"{self._architecture.stem}.{layer}")
-        result: Tensor = module(hidden, *arguments, **options)
-        return result
+        return calls[layer].run(module, hidden)
 
     def _begin(self) -> None:
         """Embed every batch, and catch what the layers are called with."""
         import torch
 
-        decoder = self._model.get_submodule(self._architecture.stem.rpartition(".")[0])
-        device = self._down(0).weight.device
-        known: dict[tuple[int, ...], list[tuple[tuple[Any, ...], dict[str, Any]]]] = {}
         self._check_vocabulary()
         halves = (("fit", self._text.fit), ("held_out", self._text.held_out))
-        with torch.no_grad(), _handing_on(self._layers()) as caught:
+        with torch.no_grad():
+            for batch in (self._text.fit[0], self._text.held_out[0]):
+                self._check_layers(_longest_row(batch))
             for half, batch in ((half, batch) for half, batches in halves for batch in batches):
-                mask, shape = batch.attention_mask, tuple(batch.input_ids.shape)
-                options = {} if mask is None else {"attention_mask": mask.to(device)}
-                decoder(input_ids=batch.input_ids.to(device), use_cache=False, **options)
-                hidden, calls = _of_one_pass(caught)
-                if mask is None:  # without padding, batches of one shape are called alike
-                    calls = known.setdefault(shape, calls)
-                kept = None if mask is None else mask.reshape(-1).bool().to(device)
-                self._batches.append(_Rows(hidden, calls, kept, half))
-                caught.clear()
+                caught = self._caught(batch)
+                mask = batch.attention_mask
+                kept = None if mask is None else mask.reshape(-1).bool().to(caught.hidden.device)
+                self._batches.append(_Rows(caught.hidden, caught.calls, kept, half))
+
+    def _caught(self, batch: Batch) -> Pass:
+        decoder = self._model.get_submodule(self._architecture.stem.rpartition(".")[0])
+        return self._catcher.catch(partial(decoder, **self._inputs(batch)))
+
+    def _inputs(self, batch: Batch) -> dict[str, Any]:
+        """What a model is called with."""
+        device, mask = self._down(0).weight.device, batch.attention_mask
+        inputs: dict[str, Any] = {"input_ids": batch.input_ids.to(device), "use_cache": False}
+        return inputs if mask is None else {**inputs, "attention_mask": mask.to(device)}
+
+    def _check_layers(self, row: Batch) -> None:
+        """Raise UnsupportedModelError unless layers run one by one do what a whole pass does.
+
+        Each is run twice, as a refit runs it: a layer that remembers the first time is no good.
+        """
+        outputs = whole_pass(self._model, self._layers(), self._inputs(row), self._catcher.name)
+        self._catcher.counts = [count for count, _ in outputs]
+        caught = self._caught(row)
+        hidden = caught.hidden
+        kept = ... if row.attention_mask is None else row.attention_mask[0].bool()
+        for layer, (_, expected) in enumerate(outputs):
+            self._through(layer, caught.calls, hidden.clone())
+            hidden = self._through(layer, caught.calls, hidden)
+            if not _alike(hidden[0, kept], expected[0, kept]):
+                raise UnsupportedModelError(
+                    f"layer {layer} of {self._catcher.name}, run alone, does not do what it does "
+                    f"in a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
+                )
 
     def _down(self, layer: int) -> Any:
         """The linear layer whose input the activations are."""
@@ -212,37 +241,25 @@ class Walk:
                 )
 
 
-Caught = list[tuple[tuple[Any, ...], dict[str, Any]]]
+def _longest_row(batch: Batch) -> Batch:
+    """The row of a batch with the least padding."""
+    mask = batch.attention_mask
+    row = 0 if mask is None else int(mask.sum(1).argmax())
+    ids = batch.input_ids[row : row + 1]
+    return Batch(input_ids=ids, attention_mask=None if mask is None else mask[row : row + 1])
 
 
-@contextmanager
-def _handing_on(layers: list[nn.Module]) -> Iterator[Caught]:
-    """Layers that only hand their input on; their calls are listed."""
-    caught: Caught = []
+def _alike(states: Tensor, others: Tensor) -> bool:
+    """Whether hidden states of tokens, shape (tokens, hidden size), are equal but for rounding.
 
-    def forward(*arguments: Any, **options: Any) -> Any:
-        caught.append((arguments, options))
-        return arguments[0] if arguments else options["hidden_states"]
+    Others that are not finite are left out: moments say by themselves where those begin.
+    """
+    import torch
 
-    with doing(layers, forward):
-        yield caught
-
-
-@contextmanager
-def doing(modules: Sequence[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
-    """Modules that do this in place of their own forward pass."""
-    before: list[Mapping[str, Any]] = [
-        {"forward": module.__dict__["forward"]} if "forward" in module.__dict__ else {}
-        for module in modules
-    ]
-    try:
-        for module in modules:
-            module.forward = forward
-        yield
-    finally:
-        for module, own in zip(modules, before, strict=True):
-            del module.forward
-            module.__dict__.update(own)
+    near = _ROUNDING * torch.finfo(others.dtype).eps
+    finite = others.isfinite().all(-1)
+    states, others = states[finite].double(), others[finite].double()
+    return bool(((states - others).norm(dim=-1) <= near * others.norm(dim=-1)).all())
 
 
 def _spread(batches: list[_Rows], tokens: int) -> list[_Rows]:
@@ -256,23 +273,3 @@ def _spread(batches: list[_Rows], tokens: int) -> list[_Rows]:
 
 def _tokens(batch: _Rows) -> int:
     return batch.hidden[..., 0].numel() if batch.kept is None else int(batch.kept.sum())
-
-
-def _of_one_pass(caught: Caught) -> tuple[Tensor, Caught]:
-    """Hidden states before the first layer, and the further arguments of every layer."""
-    calls: Caught = []
-    hidden: Any = None
-    for arguments, options in caught:
-        options = {
-            name: value
-            for name, value in options.items()
-            if "past_key_value" not in name and name != "hidden_states"
-        }
-        first = arguments[0] if arguments else caught[0][1].get("hidden_states")
-        hidden = first if hidden is None else hidden
-        calls.append((arguments[1:], options))
-    if hidden is None or not hasattr(hidden, "dim") or hidden.dim() != 3:
-        raise UnsupportedModelError(
-            "a layer must be called with hidden states of shape (rows, tokens, hidden size) first"
-        )
-    return hidden, calls

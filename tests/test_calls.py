@@ -1,0 +1,261 @@
+"""Layers run one by one, each batch with its own arguments, do what whole passes do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from families import LAYERS, tiny
+from special_families import CUT, VOCAB, crossing, special
+
+from widthwise.errors import UnsupportedModelError
+from widthwise.prune import calibrate, per_layer, refit
+from widthwise.prune.fitting import Cut, layer_cuts, narrowed
+from widthwise.prune.moments import Halves, Moments
+from widthwise.prune.scoring import ModelWeights
+from widthwise.prune.texts import text_of
+from widthwise.prune.walk import Walk
+
+Batches = list[dict[str, Any]]
+
+
+def batches(count: int = 4, *, tokens: int = 40, padded: bool = False) -> Batches:
+    generator = torch.Generator().manual_seed(3)
+    found = []
+    for _ in range(count):
+        ids = torch.randint(3, VOCAB, (3, tokens), generator=generator)
+        mask = torch.ones_like(ids)
+        mask[0, :9], mask[1, 30:] = 0, 0
+        found.append({"input_ids": ids, **({"attention_mask": mask} if padded else {})})
+    return found
+
+
+def whole_moments(model: Any, given: Batches, layers: int) -> list[torch.Tensor]:
+    """Sums of h h^T in float64 of every layer, caught in passes of the whole model."""
+    totals: list[Any] = [0.0] * layers
+    kept: list[torch.Tensor] = []
+
+    def catching(layer: int) -> Callable[..., None]:
+        def catch(_: Any, inputs: Any) -> None:
+            rows = inputs[0].detach().flatten(0, -2)[kept[-1]].double()
+            totals[layer] = totals[layer] + rows.T @ rows
+
+        return catch
+
+    downs = [model.get_submodule(f"model.layers.{n}.mlp.down_proj") for n in range(layers)]
+    handles = [d.register_forward_pre_hook(catching(n)) for n, d in enumerate(downs)]
+    with torch.no_grad():
+        for batch in given:
+            kept.append(batch.get("attention_mask", torch.ones_like(batch["input_ids"])) > 0)
+            kept[-1] = kept[-1].flatten()
+            model(**batch)
+    for handle in handles:
+        handle.remove()
+    return totals
+
+
+def close(got: torch.Tensor, expected: torch.Tensor) -> None:
+    """float32 sums of 500 products: 1e-7 of the norm; arguments of another batch err by a third."""
+    assert float((got.double() - expected).norm() / expected.norm()) < 1e-5
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("family", CUT)
+def test_moments_equal_those_of_whole_passes(family: str, padded: bool) -> None:
+    model, given = special(family), batches(padded=padded)
+    calibration = calibrate(model, text=given)
+    for layer, expected in enumerate(whole_moments(model, given, 4)):
+        halves = calibration.layers[layer]
+        close(halves.fit.total + halves.held_out.total, expected)
+
+
+@pytest.mark.parametrize("family", ["gemma4_shared", "qwen3_5_text"])
+def test_a_sequential_refit_equals_whole_passes_behind_the_cut_layers(family: str) -> None:
+    """Later layers read keys that earlier ones made of tokens that passed layers already cut."""
+    model, given = special(family), batches(8)
+    done = refit(model, width=26, align=1, text=given)
+    weights, selection = ModelWeights(model), _selection(26)
+    cuts: list[Cut] = []
+    for layer in range(4):
+        sums = []
+        for half in (given[::2], given[1::2]):
+            total = _behind(model, weights, cuts, lambda half=half: whole_moments(model, half, 4))
+            tokens = sum(batch["input_ids"].numel() for batch in half)
+            sums.append(Moments(total[layer].float(), tokens))
+        halves = Halves(fit=sums[0], held_out=sums[1])
+        cuts += layer_cuts(weights, layer, halves, selection, [26])
+    assert done.plan.keep == tuple(cut.keep for cut in cuts)
+    for cut, down in zip(cuts, done.down, strict=True):
+        # Least squares in float32 moments: 1e-5 of the weight; keys of uncut layers: 0.05 and more.
+        assert float((cut.down - down).norm() / down.norm()) < 1e-3
+
+
+def _selection(width: int) -> Any:
+    from widthwise.prune.scoring import Selection, target_of
+
+    return Selection(target=target_of(width=width), criterion="activation", align=1)
+
+
+def _behind(model: Any, weights: ModelWeights, cuts: list[Cut], call: Callable[[], Any]) -> Any:
+    """A call while the first layers are cut."""
+    if not cuts:
+        return call()
+    with narrowed(model, weights.architecture, len(cuts) - 1, cuts[-1]):
+        return _behind(model, weights, cuts[:-1], call)
+
+
+def test_widths_by_layers_are_measured_with_keys_that_layers_share() -> None:
+    """Of the dense model and the target alone each loss is known: 0, and that of a pass."""
+    model, given = special("gemma4_shared"), batches(8)
+    found = per_layer(model, to="0.6x", align=8, text=given)
+    again = per_layer(model, to="0.6x", align=8, text=given)
+    assert found == again
+    width, loss = found.measured[3][0]
+    with Walk(model, text_of(given)) as walk:
+        halves = [walk.moments(layer, advance=True) for layer in range(4)]
+    weights = ModelWeights(model)
+    (cut,) = layer_cuts(weights, 3, halves[3], _selection(width), [width])
+    ids = torch.cat([batch["input_ids"] for batch in given[1::2]])
+    with torch.no_grad():
+        dense = model(input_ids=ids).logits.log_softmax(-1)
+        with narrowed(model, weights.architecture, 3, cut):
+            other = model(input_ids=ids).logits.log_softmax(-1)
+    expected = float((dense.exp() * (dense - other)).sum(-1).mean())
+    assert loss == pytest.approx(expected, rel=1e-3)  # float32 logits of either way
+
+
+def test_what_layers_are_called_with_is_held_once_where_it_is_equal() -> None:
+    """Masks and positions of all batches are one; inputs that depend on the tokens are not."""
+    model = special("gemma4_per_layer")
+    with Walk(model, text_of(batches())) as walk:
+        first, second = (batch.calls[1] for batch in walk._batches[:2])
+        for one, other in zip(
+            first.options["position_embeddings"],
+            second.options["position_embeddings"],
+            strict=True,
+        ):
+            assert one is other
+        assert not torch.equal(first.arguments[1], second.arguments[1])
+
+
+def test_an_ordinary_model_is_not_read_more_often() -> None:
+    """Beside the passes asked for, three of two rows: one whole, and each layer twice."""
+    model, given, read = tiny("llama"), batches(6), [0]
+    with torch.no_grad():
+        handle = model.model.layers[0].mlp.register_forward_pre_hook(
+            lambda _, inputs: read.append(inputs[0].shape[:2].numel())
+        )
+        calibrate(model, text=given)
+    handle.remove()
+    assert sum(read) == 6 * 3 * 40 + 3 * 2 * 40
+
+
+def test_layers_that_text_does_not_reach_are_named() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"layers 1, 3 of mllama_text_model are left"):
+        calibrate(crossing(), text=batches())
+
+
+class Stack(torch.nn.Module):
+    """The layers of a llama, called in another way than its own.
+
+    Args:
+        decoder: A llama's.
+        step: What is done at each layer, from its number, the layer, hidden states and positions.
+    """
+
+    def __init__(self, decoder: Any, step: Callable[..., Any]) -> None:
+        super().__init__()
+        self.embed_tokens, self.layers, self.norm = (
+            decoder.embed_tokens,
+            decoder.layers,
+            decoder.norm,
+        )
+        self.rotary_emb, self.step = decoder.rotary_emb, step
+
+    def forward(self, input_ids: Any, use_cache: bool = False, **_: Any) -> Any:
+        from transformers.modeling_outputs import BaseModelOutputWithPast
+
+        hidden = self.embed_tokens(input_ids)
+        positions = torch.arange(input_ids.shape[1])[None]
+        rotations = self.rotary_emb(hidden, position_ids=positions)
+        for number, layer in enumerate(self.layers):
+            hidden = self.step(number, layer, hidden, rotations)
+        return BaseModelOutputWithPast(last_hidden_state=self.norm(hidden))
+
+
+def stacked(step: Callable[..., Any]) -> Any:
+    model = tiny("llama", initializer_range=0.3)
+    model.model = Stack(model.model, step)
+    return model
+
+
+def test_hidden_states_may_come_by_a_keyword() -> None:
+    def step(_: int, layer: Any, hidden: Any, rotations: Any) -> Any:
+        return layer(hidden_states=hidden, position_embeddings=rotations)
+
+    model, given = stacked(step), batches()
+    calibration = calibrate(model, text=given)
+    for layer, expected in enumerate(whole_moments(model, given, LAYERS)):
+        halves = calibration.layers[layer]
+        close(halves.fit.total + halves.held_out.total, expected)
+
+
+class Pairing(torch.nn.Module):
+    """A layer that returns a tuple."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.self_attn, self.mlp = layer.self_attn, layer.mlp
+        self.whole = [layer]
+
+    def forward(self, x: Any, rotations: Any) -> Any:
+        return self.whole[0](x, position_embeddings=rotations), None
+
+
+def test_layers_may_return_a_tuple() -> None:
+    model = stacked(lambda _, layer, hidden, rotations: layer(x=hidden, rotations=rotations)[0])
+    model.model.layers = torch.nn.ModuleList(map(Pairing, model.model.layers))
+    given = batches(8)
+    calibration = calibrate(model, text=given)
+    for layer, expected in enumerate(whole_moments(model, given, LAYERS)):
+        halves = calibration.layers[layer]
+        close(halves.fit.total + halves.held_out.total, expected)
+    assert per_layer(model, to="0.6x", align=8, text=given).loss > 0
+
+
+def test_a_model_that_works_between_its_layers_is_refused() -> None:
+    def step(_: int, layer: Any, hidden: Any, rotations: Any) -> Any:
+        return 0.5 * layer(hidden, position_embeddings=rotations)
+
+    with pytest.raises(UnsupportedModelError, match=r"layer 1 of llama, run alone, does not do"):
+        calibrate(stacked(step), text=batches())
+
+
+def test_layers_that_remember_are_refused() -> None:
+    """What a layer saw the first time changes what it does the second."""
+    seen: list[Any] = []
+
+    def step(number: int, layer: Any, hidden: Any, rotations: Any) -> Any:
+        return layer(hidden, position_embeddings=rotations)
+
+    model = stacked(step)
+    layer = model.model.layers[1]
+    forward = layer.forward
+
+    def remembering(hidden: Any, **options: Any) -> Any:
+        seen.append(hidden)
+        return forward(hidden, **options) + len(seen)
+
+    layer.forward = remembering
+    with pytest.raises(UnsupportedModelError, match=r"layer 1 of llama, run alone, does not do"):
+        calibrate(model, text=batches())
+
+
+def test_layers_that_are_run_several_times_are_refused() -> None:
+    def step(_: int, layer: Any, hidden: Any, rotations: Any) -> Any:
+        return layer(layer(hidden, position_embeddings=rotations), position_embeddings=rotations)
+
+    with pytest.raises(UnsupportedModelError, match="not run once each and in order"):
+        calibrate(stacked(step), text=batches())

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
-ORDER = ["errors", "repeating", "memory", "stats", "arch", "assets", "tinynet", "limits", "prune"]
-ORDER += ["evaluate", "measure", "study", "findings", "report", "cli"]
+ORDER = ["errors", "locks", "repeating", "memory", "stats", "arch", "assets", "tinynet", "limits"]
+ORDER += ["prune", "evaluate", "measure", "study", "findings", "report", "cli"]
 
 
 def imported_modules(path: Path) -> list[str]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..locks import lock
+
 
 @contextmanager
 def locked_work(work: Path) -> Iterator[Path]:
@@ -28,8 +30,6 @@ def locked_work(work: Path) -> Iterator[Path]:
 
 def _lock(work: Path) -> int:
     """Descriptor of the folder, locked; tried again where its last holder removed it meanwhile."""
-    import fcntl
-
     while True:
         try:
             work.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def _lock(work: Path) -> int:
             descriptor = os.open(work, os.O_RDONLY)
         except FileNotFoundError:
             continue
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor, wait=True)
         try:
             if os.path.samestat(os.fstat(descriptor), work.stat()):
                 return descriptor

@@ -10,6 +10,7 @@ import click
 
 from .. import __version__
 from ..errors import WidthwiseError
+from ..locks import check_system
 from ..memory import out_of_memory
 from .abc import abc
 from .demo import demo
@@ -55,6 +56,7 @@ def main() -> None:
     Cut the GLU-MLP blocks of a language model to a chosen width, and see what it still knows;
     scale small networks to a budget; compare networks with their limits of infinite width.
     """
+    check_system()
     _bound_busy_waiting()
     _keep_freed_memory()
 

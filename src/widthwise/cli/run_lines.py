@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from ..errors import OutputError, RunError
+from ..locks import lock as lock_file
 
 
 def check_same(path: Path, run: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
         click.get_current_context().call_on_close(partial(os.close, lock))
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock)
     except BlockingIOError as error:
         raise OutputError(f"another process is at work in {folder}") from error
     except OSError as error:

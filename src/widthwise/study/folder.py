@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, RunError
+from ..locks import lock as lock_file
 
 SETTINGS = "study.json"
 RECORDS = "records.jsonl"
@@ -43,7 +43,7 @@ def locked(folder: Path, *, what: str = "study") -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock)
         yield
     except BlockingIOError as error:
         raise OutputError(f"another process is running a {what} in {folder}") from error

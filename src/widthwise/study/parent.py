@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ class Parent:
             "width": width,
             "expansion_ratio": width / self.checkpoint.architecture.hidden_size,
         }
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         return Record(settings={**self.provenance, **settings, "time": now}, **{**told, **fields})
 
     def counted(self, network: Network) -> tuple[Record, Record]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError, PlanError
+from ..locks import lock as lock_file
 from ..prune import LayerFit, Plan, Refit
 from ..prune.calibrating import Part
 
@@ -132,7 +132,7 @@ class Shelf:
 def _is_taken(lock: int) -> bool:
     """Whether the lock is this process's now, or there are none on this file system."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock)
     except BlockingIOError:
         return False
     except OSError:

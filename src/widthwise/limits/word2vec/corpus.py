@@ -127,4 +127,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while part := file.read(_CHUNK):
+            digest.update(part)
+    return digest.hexdigest()

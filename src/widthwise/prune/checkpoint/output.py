@@ -7,7 +7,6 @@ that died, and is swept by the next run for the same result.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from ...assets.workspace import sync
 from ...errors import OutputError
+from ...locks import lock as lock_file
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def _claim(partial: Path, out: Path) -> int:
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock)
         if not _is_file(lock, _lock_path(partial)):  # its last holder removed it meanwhile
             raise BlockingIOError
         if partial.exists():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,5 +228,4 @@ def _stored(file: Path, name: str, entry: Mapping[str, Any], data_start: int) ->
 
 def free_disk_bytes(path: Path) -> int:
     """Bytes that an ordinary user may still write on the file system of `path`."""
-    stat = os.statvfs(path)
-    return stat.f_bavail * stat.f_frsize
+    return shutil.disk_usage(path).free

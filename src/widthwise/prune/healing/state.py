@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...assets.workspace import partial_of, replaced
 from ...errors import OutputError, RunError
+from ...locks import lock as lock_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,6 +120,6 @@ def state_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[StateFolder
 
 def _lock(handle: int, out: Path) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(handle)
     except BlockingIOError as error:
         raise OutputError(f"{out} is being healed into by another process") from error

@@ -6,7 +6,20 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
-ORDER = ["errors", "locks", "repeating", "memory", "stats", "arch", "assets", "tinynet", "limits"]
+ORDER = [
+    "errors",
+    "locks",
+    "notices",
+    "chat",
+    "plain_text",
+    "repeating",
+    "memory",
+    "stats",
+    "arch",
+    "assets",
+    "tinynet",
+    "limits",
+]
 ORDER += ["prune", "evaluate", "measure", "study", "findings", "report", "cli"]
 
 

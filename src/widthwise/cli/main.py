@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from functools import partial
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from .. import __version__
 from ..errors import WidthwiseError
 from ..locks import check_system
 from ..memory import out_of_memory
+from ..notices import shown
 from .abc import abc
 from .demo import demo
 from .evaluate import evaluate
@@ -50,7 +52,8 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="widthwise")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """How wide should this network be?
 
     Cut the GLU-MLP blocks of a language model to a chosen width, and see what it still knows;
@@ -59,6 +62,7 @@ def main() -> None:
     check_system()
     _bound_busy_waiting()
     _keep_freed_memory()
+    context.with_resource(shown(partial(click.echo, err=True)))
 
 
 def _bound_busy_waiting() -> None:

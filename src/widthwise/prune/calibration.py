@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from ..plain_text import check_plain_text
 from .checkpoint import loaded
 from .scoring import ModelWeights
 
@@ -89,6 +90,7 @@ def norms_of_text(path: Path, text_file: Path) -> dict[int, Tensor]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    check_plain_text(text_file, tables=True)
     try:
         text = text_file.read_text(encoding="utf8")
     except (OSError, UnicodeDecodeError) as error:

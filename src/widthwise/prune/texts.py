@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -10,12 +9,17 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ..assets import benchmark_rows, coqa_passages, mmlu_subjects
+from ..chat import chat_template_of
 from ..errors import RunError
+from ..notices import notice
+from ..plain_text import check_plain_text, open_unpacked
+from .rows import CONVERSATIONS, RowReader, is_conversation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +33,21 @@ LEAST_KINDS = 16  # different tokens, below which no text is a text
 _PIECE_CHARACTERS = 4000
 _READ_CHARACTERS = 1 << 16
 _AT_ONCE = 128  # files that take turns: each is open, and systems allow 256 at least
-_SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".parquet")  # and .gz of all but the last
+_SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".ndjson", ".json", ".parquet")  # .gz of all but last
+_OTHER_DATA: tuple[str, ...] = (
+    ".arrow",
+    ".bin",
+    ".bz2",
+    ".csv",
+    ".feather",
+    ".h5",
+    ".idx",
+    ".lz4",
+    ".mmap",
+    ".npy",
+)
+_OTHER_DATA += (".npz", ".pkl", ".pt", ".tar", ".tgz", ".tsv", ".xz", ".zip", ".zst")
+_MOVE_OUT = "write it as text, JSON lines or Parquet, or move it out of the folder"
 
 # Texts of the embedded data that no task of ours scores: prose, and questions of several kinds. All
 # are validation splits, and of those only MMLU's belongs to a task of `evaluate`, which scores its
@@ -113,20 +131,26 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     Args:
         source: A file of text or JSON lines, also packed as .gz, or of Parquet, a folder of such
             files, a data set of the hub (`"org/name"` or `"org/name:subset"`, its split train);
-            None for the embedded text.
-        tokenizer: The model's own.
+            None for the embedded text. Of rows, a conversation, a question with its answer or a
+            column of text is taken, and `Text.source` names which.
+        tokenizer: The model's own; its chat template, if it has one, writes conversations.
         tokens: Most tokens to take, in blocks of `BLOCK_TOKENS`; files and subjects take turns.
 
     Raises:
-        RunError: It cannot be read, or holds fewer tokens than two blocks.
+        RunError: It cannot be read, holds token ids or other data that is no text, does not tell
+            which of its columns is the text, or holds fewer tokens than two blocks.
     """
     if tokens < 2 * BLOCK_TOKENS:
         raise RunError(f"--tokens must be at least {2 * BLOCK_TOKENS}; got {tokens}")
     name = EMBEDDED_TEXT if source is None else str(source)
     if not name.strip():
         raise RunError("a text must be named: a file, a folder or a data set; got an empty name")
-    pieces = _in_turn(_embedded() if source is None else _streams(str(source)))
+    reader = RowReader(chat_template_of(tokenizer))
+    pieces = _in_turn(_embedded() if source is None else _streams(str(source), reader))
     ids = _token_ids(pieces, tokenizer, tokens)
+    if reader.notes:
+        name = f"{name} ({'; '.join(reader.notes)})"
+        notice(f"Text of {name}.")
     start = _beginning(tokenizer)
     size = BLOCK_TOKENS - len(start)
     blocks = [start + ids[i : i + size] for i in range(0, len(ids) - size + 1, size)]
@@ -212,7 +236,7 @@ def _embedded() -> list[Iterator[str]]:
     return [iter(coqa_passages()), subjects(), *pairs]
 
 
-def _streams(source: str) -> list[Iterator[str]]:
+def _streams(source: str, reader: RowReader) -> list[Iterator[str]]:
     path = Path(os.path.expanduser(source))
     if path.is_dir():
         named = (file for file in path.rglob("*") if _kind(file) in _SUFFIXES)
@@ -222,12 +246,13 @@ def _streams(source: str) -> list[Iterator[str]]:
         if not files:
             kinds = f"{', '.join(_SUFFIXES)}, and .gz of all but the last"
             raise RunError(f"{path}: holds no file of text ({kinds})")
-        return [_file(file) for file in files]
+        _check_all_text(path)
+        return [_file(file, reader) for file in files]
     if path.is_file():
-        return [_file(path)]
+        return [_file(path, reader)]
     is_local = path.exists() or path.is_symlink() or _kind(path) in _SUFFIXES
     if not is_local and re.fullmatch(r"\w[\w.-]*/[\w.-]+(:[\w.-]+)?", source):
-        return [_from_hub(source)]
+        return [_from_hub(source, reader)]
     raise RunError(
         f"{source}: no such file or folder of text, nor a data set of the hub (org/name)"
     )
@@ -239,37 +264,73 @@ def _kind(file: Path) -> str:
     return "" if file.suffix == ".gz" and inner == ".parquet" else inner
 
 
-def _file(path: Path) -> Iterator[str]:
+def _check_all_text(folder: Path) -> None:
+    """Raise RunError where a folder has data that would be passed over."""
+    for file in sorted(folder.rglob("*")):
+        if file.name[0] != "." and file.suffix.lower() in _OTHER_DATA and file.is_file():
+            check_plain_text(file, tables=True)
+            raise RunError(f"{file}: cannot be read as text; {_MOVE_OUT}")
+
+
+def _file(path: Path, reader: RowReader | None = None) -> Iterator[str]:
     """Pieces of one file: rows of a table, or paragraphs of a text."""
+    reader = reader or RowReader()
     try:
         if _kind(path) == ".parquet":
-            import pyarrow.parquet
-
-            for group in pyarrow.parquet.ParquetFile(path).iter_batches(256):
-                yield from map(_words, group.to_pylist())
+            yield from reader.texts(_parquet(path), str(path))
             return
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf8") as file:
+        check_plain_text(path)
+        if _kind(path) in (".csv", ".tsv"):
+            check_plain_text(path, tables=True)
+        with TextIOWrapper(open_unpacked(path), encoding="utf-8-sig") as file:
             if _kind(path) == ".json":
-                value = json.load(file)
-                yield from map(_words, value if isinstance(value, list) else [value])
-            elif _kind(path) == ".jsonl":
-                yield from (_words(json.loads(line)) for line in file if line.strip())
+                yield from reader.texts(_json(file.read()), str(path))
+            elif _kind(path) in (".jsonl", ".ndjson"):
+                yield from reader.texts(_lines(file), str(path))
             else:
                 yield from _pieces(file)
     except (OSError, EOFError, zlib.error, ValueError, ArithmeticError, RecursionError) as error:
         raise RunError(f"{path}: cannot be read as text: {error}") from error
 
 
-def _words(row: Any) -> str:
-    """The text of one row: its column `text`, else all that is text in it."""
-    if isinstance(row, str):
-        return row
-    if not isinstance(row, dict):
-        return ""
-    if isinstance(row.get("text"), str):
-        return str(row["text"])
-    return "\n".join(value for value in row.values() if isinstance(value, str))
+def _parquet(path: Path) -> Iterator[Any]:
+    import pyarrow.parquet
+
+    for group in pyarrow.parquet.ParquetFile(path).iter_batches(256):
+        yield from group.to_pylist()
+
+
+def _lines(lines: Iterable[str]) -> Iterator[Any]:
+    """Rows of JSON lines; a line may hold an array of rows as well."""
+    for line in lines:
+        if line.strip():
+            yield from _rows(json.loads(line))
+
+
+def _json(text: str) -> Iterator[Any]:
+    """Rows of a JSON text, which may in truth be JSON lines."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        if len(text.splitlines()) < 2:
+            raise
+        yield from _lines(text.splitlines())
+        return
+    if isinstance(value, dict):  # {"data": [...]}
+        tables = [rows for rows in value.values() if _is_table(rows)]
+        if len(tables) == 1 and not set(value) & set(CONVERSATIONS):
+            value = tables[0]
+    yield from _rows(value)
+
+
+def _rows(value: Any) -> Iterator[Any]:
+    """The rows of an array; the value itself where it is one row, as a list of turns is."""
+    is_table = isinstance(value, list) and not is_conversation(value)
+    yield from value if is_table else [value]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _pieces(file: TextIO) -> Iterator[str]:
@@ -288,7 +349,7 @@ def _pieces(file: TextIO) -> Iterator[str]:
         rest = rest[end:]
 
 
-def _from_hub(source: str) -> Iterator[str]:
+def _from_hub(source: str, reader: RowReader) -> Iterator[str]:
     try:
         import datasets
     except ImportError as error:
@@ -298,7 +359,7 @@ def _from_hub(source: str) -> Iterator[str]:
     name, _, subset = source.partition(":")
     try:
         rows = datasets.load_dataset(name, subset or None, split="train", streaming=True)
-        yield from (_words(row) for row in islice(rows, 10**6))
+        yield from reader.texts(islice(rows, 10**6), source)
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(
             f"{source}: the hub did not give it: {str(error).splitlines()[0]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import RunError
+from ...plain_text import check_plain_text, open_unpacked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,13 +48,13 @@ def read_rows(source: Path, *, tokens: int, most: int, tokenizer: Any = None) ->
 
     Args:
         source: A file, or a folder whose files are read one after the other in the order of their
-            names; those that end in .gz are unpacked.
+            names; what gzip packed is unpacked.
         tokens: Length of a row.
         most: Rows to train on that are wanted; a longer text is not read to its end.
         tokenizer: One of transformers; None takes every byte for a token.
 
     Raises:
-        RunError: It cannot be read, or has fewer than 64 rows.
+        RunError: It cannot be read, is no plain text, or has fewer than 64 rows.
     """
     wanted = (max(most, LEAST_ROWS) * HELD_SHARE // (HELD_SHARE - 1) + 1) * tokens
     pieces = _bytes(_files(source))
@@ -104,8 +104,9 @@ def _files(source: Path) -> list[Path]:
 
 def _bytes(files: Sequence[Path]) -> Iterator[bytes]:
     for path in files:
+        check_plain_text(path, tables=True)
         try:
-            with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+            with open_unpacked(path) as file:
                 while piece := file.read(_PIECE):
                     yield piece
         except (OSError, EOFError, zlib.error) as error:

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
+from ...plain_text import check_plain_text, open_unpacked
 from ..checks import check_least
 from ..wording import counted
 
@@ -57,12 +57,14 @@ def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5
     Raises:
         LimitError: A bound is below 1.
         AssetError: The file is not there, is damaged, or less than two words of it are left.
+        RunError: It is no plain text.
     """
     for name, bound in (("vocabulary", vocabulary), ("min_count", min_count)):
         if bound is not None:
             check_least(name, bound, 1)
     if not path.is_file():
         raise AssetError(f"there is no text at {path}; give a text file, plain or .gz")
+    check_plain_text(path, tables=True)
     try:
         counter: Counter[bytes] = Counter()
         for chunk in _chunks(path):
@@ -108,7 +110,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
     A line longer than a chunk is cut between words, and then is two lines.
     """
     rest = b""
-    with _opened(path) as file:
+    with open_unpacked(path) as file:
         while part := file.read(_CHUNK):
             text = rest + part.translate(_LOWER)
             cut = text.rfind(b"\n") + 1 or text.rfind(b" ") + 1
@@ -117,12 +119,6 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield text[:cut]
             rest = text[cut:]
     yield rest
-
-
-def _opened(path: Path) -> BinaryIO:
-    with open(path, "rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if is_packed else open(path, "rb")  # type: ignore[return-value]
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,105 @@
+"""Whether a file holds plain text, and if not, what it holds and what to do."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import RunError
+
+_HEAD = 1 << 16  # bytes looked at
+_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\v\f\r\x1b")
+_MOST_CONTROLS = 0.01  # share of a text; random bytes have 10 %
+_GZIP = b"\x1f\x8b"
+_TAR = (257, b"ustar")  # where the mark of a tar archive stands
+_PACKED = "unpack it first"
+_TOKENS = (
+    "token ids of some tokenizer, as packed corpora do, are of no use here: give the text that "
+    "they were made from"
+)
+_FORMATS = (  # how a file begins, what it is, what to do
+    (b"\x28\xb5\x2f\xfd", "packed by Zstandard", "unpack it with zstd -d"),
+    (b"PK\x03\x04", "a zip archive (also .npz, .pt and office documents are)", _PACKED),
+    (b"\x93NUMPY", "a NumPy array", _TOKENS),
+    (b"BZh", "packed by bzip2", "unpack it with bunzip2"),
+    (b"\xfd7zXZ\x00", "packed by xz", "unpack it with unxz"),
+    (b"\x04\x22\x4d\x18", "packed by lz4", "unpack it with lz4 -d"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _PACKED),
+    (b"ARROW1", "an Arrow table", "write it as Parquet or JSON lines"),
+    (b"\xff\xff\xff\xff", "an Arrow table", "write it as Parquet or JSON lines"),
+    (b"PAR1", "a Parquet table", "give it a name that ends in .parquet"),
+    (b"MMIDIDX", "the index of a packed corpus", _TOKENS),
+    (b"%PDF", "a PDF document", "extract its text"),
+    (b"SQLite format 3", "a database", "write its text as JSON lines"),
+    (b"\x89HDF", "an HDF5 file", "write its text as JSON lines"),
+    (b"\x80\x02", "a pickle", _TOKENS),
+    (b"\x80\x04", "a pickle", _TOKENS),
+    (b"\x80\x05", "a pickle", _TOKENS),
+    (b"GGUF", "a model (GGUF)", "give a text"),
+    (b"\xff\xfe", "text in UTF-16, or no text at all", "write it in UTF-8"),
+    (b"\xfe\xff", "text in UTF-16, or no text at all", "write it in UTF-8"),
+)
+
+
+def check_plain_text(path: Path, *, tables: bool = False) -> None:
+    """Raise RunError where a file, also one packed by gzip, holds no plain text.
+
+    Args:
+        path: The file. One that cannot be read passes, for whoever reads it to say so.
+        tables: Whether rows of a table (JSON, CSV) are refused as well.
+    """
+    try:
+        with open_unpacked(path) as file:
+            head = file.read(_HEAD)
+    except (OSError, EOFError, zlib.error):
+        return
+    found = _format(head) or (_table(path, head) if tables else None)
+    if found is not None:
+        what, advice = found
+        raise RunError(f"{path}: cannot be read as text: it is {what}; {advice}")
+
+
+def open_unpacked(path: Path) -> BinaryIO:
+    """The bytes of a file, unpacked where gzip packed them."""
+    with open(path, "rb") as file:
+        is_packed = file.read(len(_GZIP)) == _GZIP
+    return gzip.open(path, "rb") if is_packed else open(path, "rb")  # type: ignore[return-value]
+
+
+def _format(head: bytes) -> tuple[str, str] | None:
+    """What a file is that begins so, and what to do; None for text."""
+    for mark, what, advice in _FORMATS:
+        if head.startswith(mark):
+            return what, advice
+    if head[_TAR[0] :].startswith(_TAR[1]):
+        return "a tar archive", _PACKED
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    if b"\0" in head or controls > _MOST_CONTROLS * len(head):
+        return "binary data", _TOKENS
+    return None
+
+
+def _table(path: Path, head: bytes) -> tuple[str, str] | None:
+    """What kind of table a text is; None for running text."""
+    advice = "its names and ids would be read as words; write its text alone to a .txt file"
+    kinds = {".csv": "a table (CSV)", ".tsv": "a table (TSV)"}
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if suffix in kinds:
+        return kinds[suffix], advice
+    text = head.decode("utf8", "ignore").lstrip("\ufeff \n\r\t")
+    if suffix in (".json", ".jsonl", ".ndjson") or (text[:1] in ("{", "[") and _is_json(text)):
+        return "a table (JSON)", advice
+    return None
+
+
+def _is_json(text: str) -> bool:
+    """Whether the first line of a text, or all of it, is an object or an array of JSON."""
+    for part in (text.partition("\n")[0], text):
+        try:
+            return isinstance(json.loads(part), dict | list)
+        except (ValueError, RecursionError):
+            continue
+    return False

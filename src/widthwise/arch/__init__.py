@@ -1,7 +1,9 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
 from .counts import Counts, Traffic, counts_at, decode_traffic, prefill_traffic
-from .glu import Architecture, Cut, TensorSpec, read_architecture, text_config
+from .glu import Architecture, Cut, TensorSpec, read_architecture
+from .outside import at_width, draft_note, draft_settings, refuse_half_cut
+from .sections import text_config, text_path
 from .targets import Target, Width, default_alignment, paper_width, resolve
 
 __all__ = [
@@ -12,12 +14,17 @@ __all__ = [
     "TensorSpec",
     "Traffic",
     "Width",
+    "at_width",
     "counts_at",
     "decode_traffic",
     "default_alignment",
+    "draft_note",
+    "draft_settings",
     "paper_width",
     "prefill_traffic",
     "read_architecture",
+    "refuse_half_cut",
     "resolve",
     "text_config",
+    "text_path",
 ]

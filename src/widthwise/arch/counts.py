@@ -6,14 +6,14 @@ whole batch computes and at least moves, which is what a roofline is made of.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from ..errors import TargetError, UnsupportedModelError
-from .glu import DTYPE_BYTES, FLOAT_DTYPES, Architecture, TensorSpec, text_config
+from .built import is_buffer
+from .glu import DTYPE_BYTES, FLOAT_DTYPES, Architecture, TensorSpec
+from .sections import text_config
 
 MAX_CONTEXT = 10**9
-_BUFFERS = re.compile(r"(rotary_emb\.inv_freq|masked_bias|\.attention\.bias)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class Counts:
         width: Neurons in each GLU block.
         expansion_ratio: width / hidden_size.
         parameters: Trainable numbers, tied ones once; equals `sum(p.numel())` of the built model.
-        weight_bytes: Bytes of the stored tensors, as dtypes stand (file headers not included).
+        weight_bytes: Bytes of the stored tensors, as dtypes stand (file headers not included);
+            draft layers, which a cut leaves out, are in those of the uncut model alone.
         prefill_flops_per_token: Mean over the prompt; logits are computed for its last token only.
         decode_flops_per_token: FLOPs of the token that follows `context` tokens held in a cache.
         context: Tokens in the prompt, respectively in the cache.
@@ -68,11 +69,9 @@ def counts_at(
             f"[1, {MAX_CONTEXT}]; got {width} and {context}"
         )
     specs = {name: architecture.spec_at(name, width) for name in architecture.tensors}
-    parameters = sum(
-        spec.numel
-        for name, spec in specs.items()
-        if spec.is_float and name not in architecture.tied and not _BUFFERS.search(name)
-    )
+    removed = sum(architecture.tensors[n].numel - specs[n].numel for n in architecture.cuts)
+    if width == architecture.intermediate_size:
+        specs |= architecture.left_out
     weight_bytes = sum(_stored_bytes(spec, dtype) for spec in specs.values())
     per_token, head = _matmul_flops(architecture, width)
     lengths = _attended(architecture, context)
@@ -82,7 +81,7 @@ def counts_at(
     return Counts(
         width=width,
         expansion_ratio=width / architecture.hidden_size,
-        parameters=parameters,
+        parameters=architecture.parameters - removed,
         weight_bytes=weight_bytes,
         prefill_flops_per_token=per_token + prefill + head / context,
         decode_flops_per_token=per_token + decode + head,
@@ -239,7 +238,7 @@ def _weights_read(architecture: Architecture, width: int, dtype: str | None, loo
         elif is_beside and name.endswith("embed_tokens.weight"):
             row = _stored_bytes(spec, dtype) // spec.shape[0]
             total += 0 if head in architecture.tied else row * min(lookups, spec.shape[0])
-        elif is_beside or (name.startswith(stem) and not _BUFFERS.search(name)):
+        elif is_beside or (name.startswith(stem) and not is_buffer(name)):
             total += _stored_bytes(spec, dtype)
     return total
 

@@ -8,26 +8,32 @@ where a family stores gate and up as one `gate_up_proj`. That is all that cuttin
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
+from .built import count_parameters
+from .outside import draft_root, is_tower, refuse_outside, without_drafts
+from .sections import (
+    refuse_quantized_config,
+    refuse_unequal_widths,
+    text_config,
+    ties_embeddings,
+)
+from .stack import (
+    count_layers,
+    language_stack,
+    refuse_unequal_layers,
+    sizes_of,
+    stated_sizes,
+    table_beside,
+    tensors_by_layer,
+)
 
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
 DTYPE_BYTES |= {"U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
-
-_TIED_BY_DEFAULT = ("gemma", "gemma2", "gemma3", "gemma3_text", "cohere")  # in transformers
-
-_LAYER = re.compile(
-    r"^(?P<stem>(?:.*\.)?(?:layers|h|blocks|block|layer))\.(?P<layer>\d+)\.(?P<rest>.+)$"
-)
-_QUANTIZED_SUFFIXES = tuple(
-    "qweight qzeros scales g_idx SCB absmax quant_map weight_scale weight_scale_inv weight_packed "
-    "input_scale".split()
-)
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,12 @@ class Architecture:
         layers: Number of GLU blocks.
         stem: Name before the layer number in the names of the tensors (`"model.layers"`).
         fused: True where gate and up are stored as one `gate_up_proj`, gate first.
-        tensors: Every stored tensor.
+        tensors: Every stored tensor but those in `left_out`.
         cuts: The tensors that depend on the width.
+        left_out: Stored tensors of draft layers (multi-token prediction), which transformers does
+            not run and a cut does not carry.
         tied: Names that share the storage of another parameter and are not counted twice.
+        parameters: Numbers in the parameters of the model that transformers builds.
         config: The model's config, as a plain mapping.
     """
 
@@ -84,8 +93,15 @@ class Architecture:
     fused: bool
     tensors: Mapping[str, TensorSpec]
     cuts: Mapping[str, Cut]
+    left_out: Mapping[str, TensorSpec]
     tied: frozenset[str]
+    parameters: int
     config: Mapping[str, Any]
+
+    @property
+    def table(self) -> str:
+        """Name of the table of token embeddings beside the layers, or ""."""
+        return table_beside(self.stem, self.tensors)
 
     @property
     def expansion_ratio(self) -> float:
@@ -106,69 +122,72 @@ class Architecture:
         return replace(spec, shape=tuple(shape))
 
 
-def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a config that describes the language model (multimodal configs nest it)."""
-    nested = config.get("text_config")
-    return nested if isinstance(nested, Mapping) else config
-
-
-def read_architecture(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec]) -> Architecture:
+def read_architecture(
+    config: Mapping[str, Any], tensors: Mapping[str, TensorSpec], *, is_built: bool = False
+) -> Architecture:
     """Find and check the GLU blocks of all layers; reads no weight.
 
     Args:
         config: The parsed `config.json`, or `model.config.to_dict()`.
         tensors: Name to shape and dtype of every stored tensor.
+        is_built: The tensors are the parameters of a model in memory, each once.
 
     Raises:
         UnsupportedModelError: Mixture of experts, no GLU, quantized or adapter weights, or widths
             that differ between layers; names what was found and where.
         CheckpointError: A tensor is missing, or its shape contradicts the config.
     """
-    _refuse_quantized_config(config)
+    refuse_quantized_config(config)
     _refuse_adapters(tensors)
-    text = text_config(config)
-    grouped = _tensors_by_layer(tensors)
-    stem, blocks = _blocks(grouped)
-    layers = text.get("num_hidden_layers", len(blocks))
-    if type(layers) is not int or layers < 1:
-        raise CheckpointError(f"config.json: num_hidden_layers must be above 0; got {layers!r}")
-    if blocks and max(blocks) >= layers:
+    refuse_unequal_widths(config)
+    stem = language_stack(config, tensors)
+    layers = tensors_by_layer(tensors)[stem]
+    sizes = hidden_size, width = sizes_of(layers, tensors, stated_sizes(config))
+    count = count_layers(config, layers)
+    carried, left_out = without_drafts(config, tensors, stem, count, sizes)
+    blocks = tensors_by_layer(carried)[stem]
+    if max(blocks) >= count:
         raise UnsupportedModelError(
-            f"{stem}.{max(blocks)} is beyond the {layers} layers of the config; "
+            f"{stem}.{max(blocks)} is beyond the {count} layers of the config; "
             "widthwise does not know how to cut it"
         )
-    hidden_size, width = _sizes(text)
+    refuse_unequal_layers(config, stem, blocks, carried, sizes)
     cuts: dict[str, Cut] = {}
     fused = any("mlp.gate_up_proj.weight" in block for block in blocks.values())
-    for layer in range(layers):
+    for layer in range(count):
         names = blocks.get(layer, {})
         cuts |= _check_block(f"{stem}.{layer}", layer, names, tensors, hidden_size, width, fused)
-    family = str(text.get("model_type", config.get("model_type", "unknown")))
-    by_default = config.get("tie_word_embeddings", family in _TIED_BY_DEFAULT)
-    tied = text.get("tie_word_embeddings", by_default)
+    refuse_outside(config, carried, cuts, stem, sizes)
+    text = text_config(config)
+    tied = frozenset() if is_built else _tied(config, stem, carried)
     return Architecture(
-        model_type=family,
+        model_type=str(text.get("model_type", config.get("model_type", "unknown"))),
         hidden_size=hidden_size,
         intermediate_size=width,
-        layers=layers,
+        layers=count,
         stem=stem,
         fused=fused,
-        tensors=dict(tensors),
+        tensors=carried,
         cuts=cuts,
-        tied=frozenset({"lm_head.weight"} & set(tensors) if tied else ()),
+        left_out=left_out,
+        tied=tied,
+        parameters=(
+            sum(spec.numel for spec in carried.values())
+            if is_built
+            else count_parameters(config, carried, tied)
+        ),
         config=dict(config),
     )
 
 
-def _refuse_quantized_config(config: Mapping[str, Any]) -> None:
-    for part in (config, text_config(config)):
-        quantization = part.get("quantization_config")
-        if quantization:
-            method = quantization.get("quant_method") if isinstance(quantization, Mapping) else None
-            raise UnsupportedModelError(
-                f"config.json: the weights are quantized ({method or 'unknown method'}); "
-                "prune the unquantized checkpoint and quantize the result"
-            )
+def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> frozenset[str]:
+    """Heads that are stored beside the table of embeddings which they are tied to."""
+    heads = [
+        n for n in names if n.endswith("lm_head.weight") and not (draft_root(n) or is_tower(n))
+    ]
+    if not heads or not table_beside(stem, names) or not ties_embeddings(config):
+        return frozenset()
+    return frozenset(heads)
 
 
 def _refuse_adapters(names: Iterable[str]) -> None:
@@ -177,72 +196,6 @@ def _refuse_adapters(names: Iterable[str]) -> None:
             raise UnsupportedModelError(
                 f"{name}: the weights are an adapter (PEFT); merge it into its base model first"
             )
-
-
-def _tensors_by_layer(names: Iterable[str]) -> dict[str, dict[int, dict[str, str]]]:
-    """stem -> layer -> name within the layer -> whole name."""
-    grouped: dict[str, dict[int, dict[str, str]]] = {}
-    for name in names:
-        match = _LAYER.match(name)
-        if match:
-            layer = grouped.setdefault(match["stem"], {}).setdefault(int(match["layer"]), {})
-            layer[match["rest"]] = name
-    return grouped
-
-
-def _blocks(
-    grouped: dict[str, dict[int, dict[str, str]]],
-) -> tuple[str, dict[int, dict[str, str]]]:
-    """The one stack of layers that holds GLU blocks, or a refusal that names what it holds."""
-    for layers in grouped.values():
-        for layer, names in sorted(layers.items()):
-            for rest, name in names.items():
-                _refuse_part(layer, rest, name)
-    stems = [
-        stem
-        for stem, layers in grouped.items()
-        if any(
-            {"mlp.gate_proj.weight", "mlp.gate_up_proj.weight"} & set(names)
-            for names in layers.values()
-        )
-    ]
-    if len(stems) > 1:
-        raise UnsupportedModelError(
-            f"GLU blocks must stand in one stack of layers; found {', '.join(sorted(stems))}"
-        )
-    if not stems:
-        found = [name for layers in grouped.values() for name in layers.get(0, {}).values()]
-        feed_forward = [n for n in found if re.search(r"mlp|ffn|fc\d|feed_forward", n)] or found
-        listed = ", ".join(sorted(feed_forward)[:4]) or "no layers at all"
-        raise UnsupportedModelError(
-            "layer 0 must hold a GLU block (mlp.gate_proj, mlp.up_proj, mlp.down_proj, or "
-            f"mlp.gate_up_proj and mlp.down_proj); found {listed}"
-        )
-    return stems[0], grouped[stems[0]]
-
-
-def _refuse_part(layer: int, rest: str, name: str) -> None:
-    if "experts" in rest or "block_sparse_moe" in rest or rest.startswith("mlp.router"):
-        raise UnsupportedModelError(
-            f"layer {layer} is a mixture of experts ({name}); widthwise cuts dense GLU blocks"
-        )
-    if rest.endswith(_QUANTIZED_SUFFIXES):
-        raise UnsupportedModelError(
-            f"layer {layer} holds quantized weights ({name}); "
-            "prune the unquantized checkpoint and quantize the result"
-        )
-
-
-def _sizes(text: Mapping[str, Any]) -> tuple[int, int]:
-    sizes = []
-    for key in ("hidden_size", "intermediate_size"):
-        value = text.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UnsupportedModelError(
-                f"config.json: {key} must be one whole number for all layers; got {value!r}"
-            )
-        sizes.append(value)
-    return sizes[0], sizes[1]
 
 
 def _check_block(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ..arch import counts_at, default_alignment
+from ..arch import counts_at, default_alignment, draft_note
 from ..prune import Checkpoint, inspect_healing, inspect_refit, locate
 
 
@@ -22,7 +22,8 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
     """Print MODEL's GLU blocks and exact costs as JSON.
 
     Of a checkpoint that says it was refitted or healed, weights are read and compared with its
-    record; otherwise none are. Of a padded checkpoint, `widths` are those of its
+    record, and a head that is stored beside tied embeddings is compared with them; otherwise no
+    weights are read. Of a padded checkpoint, `widths` are those of its
     layers; counts are of the checkpoint as it stands, padding included.
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
@@ -38,6 +39,7 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "intermediate_size": architecture.intermediate_size,
             "fused_gate_up": architecture.fused,
             "widths": None if _is_uniform(checkpoint) else list(checkpoint.widths),
+            "draft_layers": draft_note(architecture) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),
             "counts": [
                 asdict(counts_at(architecture, width, context=context))

@@ -9,6 +9,7 @@ import click
 
 from ..errors import OutputError
 from .options import plan_options, planned
+from .remarks import remark_drafts
 
 
 @click.command(
@@ -35,3 +36,4 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
     if out is not None:
         result.save(out)
     click.echo(result.to_json() if as_json else result)
+    remark_drafts(model)

@@ -32,6 +32,7 @@ from ..prune.calibrating import opened
 from ..prune.checkpoint.refitted import REFIT_FILE
 from .layers import told_by_layers
 from .options import plan_options, plan_request, planned, planning_options_given
+from .remarks import remark_drafts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,6 +110,7 @@ def prune(
     else:
         plan = Plan.load(plan_file) if plan_file else planned(model, options, console)
     _tell(plan, done, layout)
+    remark_drafts(model)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
     with progress(console) as bar:

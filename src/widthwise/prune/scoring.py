@@ -66,7 +66,7 @@ class ModelWeights:
             )
         parameters = dict(model.named_parameters())
         specs = {name: TensorSpec(tuple(p.shape), _dtype_name(p)) for name, p in parameters.items()}
-        self.architecture = read_architecture(config.to_dict(), specs)
+        self.architecture = read_architecture(config.to_dict(), specs, is_built=True)
         self.name = str(getattr(config, "_name_or_path", "") or type(model).__name__)
         self._parameters = parameters
 

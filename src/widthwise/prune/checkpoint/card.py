@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ...arch import counts_at
+from ...arch import counts_at, draft_note
 from ..plan import Plan
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ parent knows, and measure it before you use it.
 {refit_lines}- plan: sha256 `{plan_hash}` (`widthwise_plan.json`)
 - parent: `{parent}`, weights sha256 `{parent_hash}`
 - licence of the parent: {license_words}
-
+{drafts}
 {how}```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 model = AutoModelForCausalLM.from_pretrained("path/to/this/folder"{trust})
@@ -115,6 +115,7 @@ def model_card(
         plan_hash=plan.digest,
         parent_hash=parent_hash,
         refitted=", and down_proj refitted" if refit else "",
+        drafts=f"- {note}\n" if (note := draft_note(checkpoint.architecture)) else "",
         refit_lines="" if refit is None else _refit_lines(refit),
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...arch import text_path
 from ...errors import UnsupportedModelError
 from ..plan import WIDTHS_KEY, Plan
 from .read import COMPACT_TYPE, Checkpoint
@@ -122,7 +123,7 @@ def _classes(checkpoint: Checkpoint) -> tuple[str, str]:
     named = config.get("architectures") or [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family)]
     model_class: Any = getattr(transformers, str(named[0]), None)
     config_class: Any = getattr(model_class, "config_class", None)
-    is_whole = isinstance(model_class, type) and not {"auto_map", "text_config"} & set(config)
+    is_whole = isinstance(model_class, type) and not ("auto_map" in config or text_path(config))
     if not is_whole or config_class is None or config_class.model_type != family:
         raise UnsupportedModelError(
             f"{checkpoint.name}: a compact checkpoint is made of a language model alone that "

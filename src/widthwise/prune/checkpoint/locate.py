@@ -14,7 +14,7 @@ from ...errors import CheckpointError
 
 EMBEDDED = "smollm2"
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
-_HUB_FILES += ["*.model", "*.md", "LICENSE*", "NOTICE*"]
+_HUB_FILES += ["*.model", "*.spm", "*.tiktoken", "*.py", "*.md", "LICENSE*", "NOTICE*"]
 
 
 def locate(model: str) -> tuple[Path, str]:

@@ -12,7 +12,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
+COMPARED_BYTES = 4 * 2**20  # of each of two tensors at a time
 COMPACT_TYPE = "widthwise_compact_"  # before the family, in the config of a compact checkpoint
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
 
@@ -62,9 +63,9 @@ class Checkpoint:
         self.config = _read_config(path)
         self.tensors = _read_tensors(path)
         specs = {name: stored.spec for name, stored in self.tensors.items()}
-        self.architecture: Architecture = read_architecture(self.config, specs)
-        self.widths = _read_widths(self.config, self.architecture)
         self._files: dict[Path, BinaryIO] = {}
+        self.architecture: Architecture = self._untied(read_architecture(self.config, specs))
+        self.widths = _read_widths(self.config, self.architecture)
 
     def __enter__(self) -> Checkpoint:
         return self
@@ -86,6 +87,33 @@ class Checkpoint:
         )
         self._fill(result.reshape(-1).view(torch.uint8).numpy().data, name, start * row_bytes)
         return result
+
+    def _untied(self, architecture: Architecture) -> Architecture:
+        """With each head that differs from its table counted, as transformers then ties neither."""
+        stored, table = self.tensors, architecture.table
+        apart = {name for name in architecture.tied if not self._are_equal(name, table)}
+        if not apart:
+            return architecture
+        more = sum(stored[name].spec.numel for name in apart)
+        tied, parameters = architecture.tied - apart, architecture.parameters + more
+        return replace(architecture, tied=tied, parameters=parameters)
+
+    def _are_equal(self, name: str, other: str) -> bool:
+        """Whether two stored tensors hold the same numbers; reads up to the first that differ."""
+        import torch
+
+        one, two = self.tensors[name].spec, self.tensors[other].spec
+        if one.shape != two.shape:
+            return False
+        step = max(1, COMPARED_BYTES * one.shape[0] // max(1, one.nbytes))
+        with self:
+            for start in range(0, one.shape[0], step):
+                stop = min(start + step, one.shape[0])
+                rows = [self.rows(each, start, stop) for each in (name, other)]
+                kind = torch.promote_types(rows[0].dtype, rows[1].dtype)
+                if not torch.equal(rows[0].to(kind), rows[1].to(kind)):
+                    return False
+        return True
 
     def _fill(self, view: memoryview, name: str, start: int) -> None:
         """Read a tensor's bytes from `start` on until `view` is full."""

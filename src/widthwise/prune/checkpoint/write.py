@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...arch import TensorSpec
+from ...arch import TensorSpec, at_width, draft_settings, refuse_half_cut, text_path
 from ...arch.glu import DTYPE_BYTES
 from ...errors import OutputError, TargetError
 from ..plan import WIDTHS_KEY, Plan
 from ..scoring import check_plan, check_refit
 from .card import model_card
 from .compact import check_compact, write_compact
+from .companions import copy_companions, with_code
 from .output import new_folder
 from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_disk_bytes
 from .refitted import REFIT_FILE, describe
 from .stream import Background, Stream, memory
+from .written import check_written
 
 if TYPE_CHECKING:
     from ..refitting import Refit
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 PLAN_FILE = "widthwise_plan.json"
-_NOT_COPIED = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".npz")
 
 Progress = Callable[[int], None]
 Layout = Literal["padded", "compact"]
@@ -100,6 +100,7 @@ def write_pruned(
     if is_compact:
         check_compact(checkpoint)
     refuse_overlap(checkpoint.path, out)
+    refuse_half_cut(checkpoint.config, checkpoint.architecture)
     padded_to = None if is_compact else plan.width
     shards = _shards(_specs(checkpoint, plan, output.dtype, padded_to), output.max_shard_bytes)
     with new_folder(out, force=output.force) as folder:
@@ -109,12 +110,13 @@ def write_pruned(
             stream = Stream(checkpoint, plan, hashed, progress, down, padded_to)
             _write_weights(folder, shards, stream)
         copy_companions(checkpoint.path, folder)
-        config = _config(checkpoint.config, plan, output.dtype)
+        config = _config(checkpoint, plan, output.dtype)
         if is_compact:
             write_compact(folder, checkpoint, plan, config)
         else:
             _write_json(folder / "config.json", config)
         _write_records(folder, plan, refit or None, output.dtype)
+        check_written(folder, checkpoint, config, plan, shards, is_plain=not is_compact)
         card = model_card(
             checkpoint,
             plan,
@@ -173,7 +175,7 @@ def _specs(
 ) -> dict[str, TensorSpec]:
     """Shape and dtype of every tensor of the result, wider dtypes first so that all are aligned."""
     specs, architecture = {}, checkpoint.architecture
-    for name in checkpoint.tensors:
+    for name in architecture.tensors:
         cut = architecture.cuts.get(name)
         width = plan.widths[cut.layer] if cut and padded_to is None else plan.width
         spec = architecture.spec_at(name, width)
@@ -225,12 +227,15 @@ def _write_all(file: FileIO, block: memoryview) -> None:
         block = block[file.write(block) :]
 
 
-def _config(config: Mapping[str, Any], plan: Plan, stored: str | None) -> dict[str, Any]:
+def _config(checkpoint: Checkpoint, plan: Plan, stored: str | None) -> dict[str, Any]:
     """The parent's config with the new width (and dtype, where it was changed)."""
+    config = with_code(checkpoint.config, checkpoint.path)
+    without = draft_settings(config) if checkpoint.architecture.left_out else {}
     dtype = TORCH_DTYPES[stored] if stored else None
-    result = json.loads(json.dumps(config))
-    text = result["text_config"] if isinstance(result.get("text_config"), dict) else result
-    text["intermediate_size"] = plan.width
+    result: dict[str, Any] = json.loads(json.dumps(at_width(config, plan.width)))
+    result.pop("transformers_weights", None)  # the name of a file of the parent
+    text: dict[str, Any] = reduce(lambda part, key: part[key], text_path(result), result)
+    text.update(without)
     text.pop(WIDTHS_KEY, None)
     if not plan.uniform:
         text[WIDTHS_KEY] = list(plan.widths)
@@ -238,20 +243,7 @@ def _config(config: Mapping[str, Any], plan: Plan, stored: str | None) -> dict[s
         for part in (result, text):
             part.pop("torch_dtype", None)
             part["dtype"] = dtype
-    return dict(result)
-
-
-def copy_companions(parent: Path, folder: Path) -> None:
-    """Tokenizer, chat template, generation config, licence: every small file beside the weights."""
-    for path in sorted(parent.iterdir()):
-        skipped = path.suffix in _NOT_COPIED or path.name.endswith(".index.json")
-        skipped |= path.name in ("config.json", "README.md")
-        skipped |= path.name.startswith((".", "widthwise_"))  # what is said of the parent's weights
-        if path.is_file() and not skipped:
-            shutil.copyfile(path, folder / path.name)
-    templates = parent / "additional_chat_templates"
-    if templates.is_dir():
-        shutil.copytree(templates, folder / templates.name)
+    return result
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError, OutputError, UnsupportedModelError
 from ..checkpoint import Checkpoint, new_folder
+from ..checkpoint.companions import copy_companions
 from ..checkpoint.read import INDEX, TORCH_DTYPES, free_disk_bytes
-from ..checkpoint.write import PLAN_FILE, copy_companions
+from ..checkpoint.write import PLAN_FILE
 from ..scoring import check_finite, fingerprint
 from .record import HEALING_FILE, healed_card
 

@@ -1,0 +1,241 @@
+"""Tensors that depend on the width that is cut, but stand outside the layers that are cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UnsupportedModelError
+from .built import built_shapes
+from .sections import WIDTH_KEY, text_config, text_path
+
+if TYPE_CHECKING:
+    from .glu import Architecture, TensorSpec
+
+# A part of a name that says: draft layers, which guess tokens ahead (multi-token prediction).
+_DRAFT = re.compile(r"(^|_)(mtp|nextn|eagle|medusa|draft)(_|\d|$)")
+_DRAFT_KEY = re.compile(r"(^|_)(mtp|nextn)(_|$)")
+_ATTENTION = re.compile(r"attn|attention|mixer|mamba|ssm|conv|lora|rotary")
+_ALIKE = (
+    {"vision", "visual", "image", "video"},
+    {"audio", "speech", "sound", "voice"},
+    {"talker"},
+)  # words for one kind of tower
+_GLU_PART = re.compile(r"(^|\.)(gate_proj|up_proj|down_proj|gate_up_proj|w1|w2|w3)\.(.*\.)?weight$")
+
+
+def draft_root(name: str) -> str | None:
+    """Begin of a name up to the part that says "draft" (`"model.mtp_layers."`), or None."""
+    parts = name.split(".")
+    for i, part in enumerate(parts[:-1]):
+        if _DRAFT.search(part):
+            return ".".join(parts[: i + 1]) + "."
+    return None
+
+
+def is_tower(name: str) -> bool:
+    """Whether a name is of a tower for images or sound, or of a model that speaks."""
+    return any(word in name for group in _ALIKE for word in group)
+
+
+def draft_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the language model that announce draft layers, as they are without any.
+
+    A number of layers or modules becomes 0, a switch false.
+    """
+    none: dict[str, Any] = {}
+    for key, value in text_config(config).items():
+        if not _DRAFT_KEY.search(key):
+            continue
+        if isinstance(value, bool):
+            none |= {key: False} if value and key.startswith(("use_", "enable_", "with_")) else {}
+        elif isinstance(value, int) and value > 0 and re.search(r"num|layers|modules|depth", key):
+            none[key] = 0
+    return none
+
+
+def without_drafts(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, TensorSpec],
+    stem: str,
+    layers: int,
+    sizes: tuple[int, int],
+) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
+    """The tensors that a cut carries, and those of draft layers that it leaves out.
+
+    Draft layers are left out where they are as wide as the layers that are cut: transformers does
+    not run them, so there are no activations to choose neurons by, and at the old width they would
+    contradict the config.
+
+    Args:
+        config: The parsed config.json.
+        tensors: Every stored tensor.
+        stem: Name before the number of the layers that are cut.
+        layers: How many of them there are.
+        sizes: Hidden size and width.
+    """
+    roots = {
+        root
+        for name, spec in tensors.items()
+        if depends(name, spec.shape, *sizes) and (root := draft_root(name))
+    }
+    if draft_settings(config):  # stored as layers behind the last one (DeepSeek, GLM)
+        beyond = re.compile(re.escape(stem) + r"\.(\d+)\.")
+        numbers = {int(m[1]) for name in tensors if (m := beyond.match(name))}
+        roots |= {f"{stem}.{number}." for number in numbers if number >= layers}
+    left = {n: s for n, s in tensors.items() if n.startswith(tuple(roots))} if roots else {}
+    return {n: s for n, s in tensors.items() if n not in left}, left
+
+
+def depends(name: str, shape: tuple[int, ...], hidden: int, width: int) -> bool:
+    """Whether a tensor looks like a matrix of a gated block with this width, by name and shape."""
+    if len(shape) != 2 or not _GLU_PART.search(name):
+        return False
+    return shape[0] in (width, 2 * width) or shape == (hidden, width)
+
+
+def refuse_outside(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, TensorSpec],
+    cut: Mapping[str, Any],
+    stem: str,
+    sizes: tuple[int, int],
+) -> None:
+    """Raise UnsupportedModelError where a tensor depends on the width and is not cut.
+
+    What looks so (`depends`) is compared with the model that transformers builds at another width:
+    what has the same shape there only happens to be as large. Of a family that it does not know, a
+    tower whose section of the config states its sizes is taken to be independent.
+
+    Args:
+        config: The parsed config.json.
+        tensors: What a cut carries.
+        cut: The tensors that are cut.
+        stem: Name before the number of the layers that are cut.
+        sizes: Hidden size and width.
+    """
+    hidden, width = sizes
+    pairs = _paired(tensors, hidden, width)
+    suspects = [
+        name
+        for name, spec in tensors.items()
+        if name not in cut and (depends(name, spec.shape, hidden, width) or name in pairs)
+    ]
+    if not suspects:
+        return
+    dense = built_shapes(config) or {}
+    moving = moving_names(config, width)
+    for name in suspects:
+        if moving is None:
+            is_dependent = name.startswith(stem + ".") or not _has_own_section(config, name)
+        else:
+            known = _nearest(name, tensors[name].shape, dense)
+            is_dependent = not known or any(found in moving for found in known)
+        if is_dependent:
+            raise UnsupportedModelError(
+                f"{name} {list(tensors[name].shape)} depends on {WIDTH_KEY} as well, but stands "
+                "outside the layers that are cut; widthwise does not know how to cut it"
+            )
+
+
+def moving_names(config: Mapping[str, Any], width: int) -> set[str] | None:
+    """Parameters whose shapes follow the width, by what transformers builds at this and another.
+
+    None where it does not build the family.
+    """
+    dense, other = built_shapes(config), built_shapes(at_width(config, width + 1))
+    if dense is None or other is None:
+        return None
+    return {name for name, shape in dense.items() if other.get(name) != shape}
+
+
+def at_width(config: Mapping[str, Any], width: int) -> dict[str, Any]:
+    """A copy of the config that states another width, where it stands or ought to stand."""
+    result = dict(config)
+    part = result
+    for key in text_path(config):
+        if WIDTH_KEY in part and part[WIDTH_KEY] == text_config(config).get(WIDTH_KEY):
+            part[WIDTH_KEY] = width
+        part[key] = dict(part[key])
+        part = part[key]
+    part[WIDTH_KEY] = width
+    return result
+
+
+def _paired(tensors: Mapping[str, TensorSpec], hidden: int, width: int) -> set[str]:
+    """Weights of blocks with other names, which lead from the hidden size to the width and back."""
+    parents: dict[str, dict[tuple[int, ...], list[str]]] = {}
+    for name, spec in tensors.items():
+        parent = name.rsplit(".", 2)[0]
+        if name.endswith(".weight") and not _ATTENTION.search(parent):
+            parents.setdefault(parent, {}).setdefault(spec.shape, []).append(name)
+    return {
+        name
+        for shapes in parents.values()
+        if (hidden, width) in shapes and {(width, hidden), (2 * width, hidden)} & set(shapes)
+        for shape in ((hidden, width), (width, hidden), (2 * width, hidden))
+        for name in shapes.get(shape, ())
+    }
+
+
+def _nearest(name: str, shape: tuple[int, ...], names: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Those names of this shape whose ends have most parts in common with a stored name."""
+    common = {other: _common_end(name, other) for other, found in names.items() if found == shape}
+    most = max(common.values(), default=0)
+    return [other for other, count in common.items() if count == most] if most > 1 else []
+
+
+def _common_end(name: str, other: str) -> int:
+    pairs = zip(reversed(name.split(".")), reversed(other.split(".")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _has_own_section(config: Mapping[str, Any], name: str) -> bool:
+    """Whether a tower has a section of the config, other than the language model's, by its name."""
+    path, sections, part = text_path(config), set(), config
+    for key in path:
+        sections |= {name for name, value in part.items() if isinstance(value, Mapping)}
+        part = part[key]
+    sections |= {name for name, value in part.items() if isinstance(value, Mapping)}
+    words = {word for key in sections.difference(path) for word in key.split("_")} - {"config"}
+    alike = [group for group in _ALIKE if words & group]
+    return any(word in name for word in words.union(*alike))
+
+
+def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> None:
+    """Raise where a model that transformers builds has more that follows the width than is cut.
+
+    A family that transformers does not build passes.
+
+    Raises:
+        UnsupportedModelError: Names a parameter that follows the width as well.
+    """
+    moving = moving_names(config, architecture.intermediate_size) or set()
+    other = set(moving)
+    for name in architecture.cuts:
+        end = name.removeprefix(architecture.stem)
+        alike = {found for found in moving if f".{found}".endswith(end)}
+        other -= {max(sorted(alike), key=lambda found: _common_end(name, found), default="")}
+    if other:
+        raise UnsupportedModelError(
+            f"{min(other)} follows {WIDTH_KEY} as well, by what transformers builds; widthwise "
+            "does not know how to cut it"
+        )
+
+
+def draft_note(architecture: Architecture) -> str:
+    """A sentence on the draft layers that a cut leaves out, or "" where there are none."""
+    left = architecture.left_out
+    if not left:
+        return ""
+    stem = architecture.stem
+    beyond = {".".join(name.split(".")[: stem.count(".") + 2]) for name in left}
+    roots = sorted({(draft_root(name) or "").removesuffix(".") for name in left} - {""} or beyond)
+    size = sum(spec.nbytes for spec in left.values())
+    return (
+        f"draft layers ({', '.join(roots)}: {len(left)} tensors, {size:,} bytes) are left out: "
+        "transformers does not run them, so nothing tells which of their neurons to keep, and at "
+        "the old width they would not fit"
+    )

@@ -1,0 +1,175 @@
+"""The part of a config that describes the language model, and what its class fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from ..errors import CheckpointError, UnsupportedModelError
+
+# Keys under which multimodal configs nest the language model, the usual one first.
+TEXT_SECTIONS = (
+    *("text_config", "language_config", "llm_config", "thinker_config", "vlm_config"),
+    *("language_model_config", "lm_config", "text_model_config", "text_model"),
+    *("language_model", "llm", "decoder_config", "decoder"),
+)
+
+WIDTH_KEY = "intermediate_size"
+
+
+def text_path(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys that lead to the section of the language model; () where it is the whole config."""
+    for key in TEXT_SECTIONS:
+        section = config.get(key)
+        if isinstance(section, Mapping):
+            return (key, *text_path(section))
+    return ()
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config that describes the language model (multimodal configs nest it)."""
+    return reduce(lambda part, key: part[key], text_path(config), config)
+
+
+def section_name(config: Mapping[str, Any]) -> str:
+    """How messages call the language model's section (`config.json: text_config`)."""
+    return ": ".join(("config.json", ".".join(text_path(config)))).removesuffix(": ")
+
+
+def class_config(config: Mapping[str, Any]) -> Any:
+    """The config as an object of its class in transformers, defaults filled in, or None.
+
+    None stands for a `model_type` that transformers does not know (custom code).
+
+    Raises:
+        CheckpointError: The class refuses the config.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    family = str(config.get("model_type"))
+    if family not in CONFIG_MAPPING:
+        return None
+    try:
+        return CONFIG_MAPPING[family].from_dict(dict(config))
+    except Exception as error:  # of many kinds: each family checks its settings in its way
+        cause = " ".join(str(error).split())
+        raise CheckpointError(
+            f"config.json: transformers cannot read it as {family}: {cause}"
+        ) from error
+
+
+def text_value(config: Mapping[str, Any], key: str) -> Any:
+    """A setting of the language model: as the file states it, else its class's default, else None.
+
+    Files often leave out what equals the default of the class.
+
+    Raises:
+        CheckpointError: The class refuses the config.
+    """
+    text = text_config(config)
+    return text[key] if key in text else class_value(config, key)
+
+
+def class_value(config: Mapping[str, Any], key: str) -> Any:
+    """A setting of the language model as its class in transformers has it, or None.
+
+    Raises:
+        CheckpointError: The class refuses the config.
+    """
+    path, whole = text_path(config), class_config(config)
+    if whole is not None and not path:
+        part = whole.get_text_config(decoder=True)
+    else:
+        part = reduce(lambda part, name: getattr(part, name, None), path, whole)
+    part = class_config(text_config(config)) if part is None else part
+    try:
+        return getattr(part, key, None)
+    except RuntimeError:  # transformers: the layers differ in it
+        return None
+
+
+def ties_embeddings(config: Mapping[str, Any]) -> bool:
+    """Whether transformers ties the LM head to the embeddings, unless both are stored and differ.
+
+    Raises:
+        CheckpointError: The class refuses the config.
+    """
+    key = "tie_word_embeddings"
+    if not text_path(config) and key in config:
+        return bool(config[key])
+    whole = class_config(config)
+    if whole is not None:
+        return bool(getattr(whole, key, False))
+    return bool(text_value(config, key) if key in text_config(config) else config.get(key))
+
+
+def refuse_quantized_config(config: Mapping[str, Any]) -> None:
+    """Raise UnsupportedModelError where a config says that the weights are quantized."""
+    for part in (config, text_config(config)):
+        for key in ("quantization_config", "compression_config"):
+            if quantization := part.get(key):
+                is_mapping = isinstance(quantization, Mapping)
+                method = quantization.get("quant_method") if is_mapping else None
+                raise UnsupportedModelError(
+                    f"config.json: the weights are quantized ({method or 'unknown method'}); "
+                    "prune the unquantized checkpoint and quantize the result"
+                )
+
+
+def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
+    """Raise UnsupportedModelError where a config gives layers widths of their own."""
+    text = text_config(config)
+    where, width = section_name(config), text.get(WIDTH_KEY)
+    if isinstance(width, list | tuple):
+        raise UnsupportedModelError(
+            f"{where}: {WIDTH_KEY} lists a width for each layer ({_range(width)}); "
+            "widthwise cuts models with one width for all layers"
+        )
+    if any(_positive(share) for share in _numbers(text.get("activation_sparsity_pattern"))):
+        raise UnsupportedModelError(
+            f"{where}: by activation_sparsity_pattern a neuron's activation depends on all others "
+            "of its layer; widthwise cuts layers whose neurons are independent"
+        )
+    layers = text.get("per_layer_config")
+    own = {
+        str(layer): settings[WIDTH_KEY]
+        for layer, settings in (layers.items() if isinstance(layers, Mapping) else ())
+        if isinstance(settings, Mapping) and settings.get(WIDTH_KEY, width) != width
+    }
+    if own:
+        raise UnsupportedModelError(
+            f"{where}: per_layer_config gives layers {_listed(own)} an {WIDTH_KEY} of their own "
+            f"({_range(list(own.values()))}); widthwise cuts models with one width for all layers"
+        )
+
+
+def unequal_width_keys(config: Mapping[str, Any]) -> list[str]:
+    """Keys of the config by which some layers may be wider than others or lack a block."""
+    text = text_config(config)
+    keys = ("use_double_wide_mlp", "per_layer_config", "block_configs", "ffn_multipliers")
+    return [key for key in keys if text.get(key)]
+
+
+def _numbers(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and value > 0
+
+
+def _range(values: Any) -> str:
+    numbers = sorted({v for v in values if isinstance(v, int)})
+    if not numbers:
+        return "no whole numbers"
+    return (
+        f"{numbers[0]} in all {len(values)}"
+        if len(numbers) == 1
+        else (f"{numbers[0]} to {numbers[-1]}")
+    )
+
+
+def _listed(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,0 +1,226 @@
+"""Which stack of layers is the language model's, by the config, and how many layers it has."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CheckpointError, UnsupportedModelError
+from .outside import draft_root, is_tower
+from .sections import WIDTH_KEY, section_name, text_value, unequal_width_keys
+
+if TYPE_CHECKING:
+    from .glu import TensorSpec
+
+Layers = dict[int, dict[str, str]]  # number -> name within the layer -> whole name
+Sizes = tuple[int | None, int | None]  # hidden size and width; None where the config has none
+
+_LAYER = re.compile(
+    r"^(?P<stem>(?:.*\.)?(?:layers|h|blocks|block|layer))\.(?P<layer>\d+)\.(?P<rest>.+)$"
+)
+_TABLES = ("embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embeddings")
+_GATES = frozenset({"mlp.gate_proj.weight", "mlp.gate_up_proj.weight"})
+_QUANTIZED_SUFFIXES = tuple(
+    "qweight qzeros scales g_idx SCB absmax quant_map weight_scale weight_scale_inv weight_packed "
+    "input_scale".split()
+)
+
+
+def tensors_by_layer(names: Iterable[str]) -> dict[str, Layers]:
+    """Begin of the names of each stack of layers -> its layers."""
+    grouped: dict[str, Layers] = {}
+    for name in names:
+        match = _LAYER.match(name)
+        if match:
+            layer = grouped.setdefault(match["stem"], {}).setdefault(int(match["layer"]), {})
+            layer[match["rest"]] = name
+    return grouped
+
+
+def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec]) -> str:
+    """Begin of the names of the layers of the language model (`"model.layers"`).
+
+    It is the stack of GLU blocks of the hidden size and width that the config states for the
+    language model; among several such, the one beside the table of token embeddings. Towers for
+    images or sound, and draft layers, may hold GLU blocks as well.
+
+    Raises:
+        UnsupportedModelError: There is none, or more than one, or its layers are a mixture of
+            experts or quantized; names what was found.
+    """
+    grouped = tensors_by_layer(tensors)
+    stated = stated_sizes(config)
+    plain = [stem for stem in grouped if not draft_root(stem + ".0") and not is_tower(stem)]
+    gated = [
+        stem
+        for stem in plain or grouped
+        if any(_GATES & set(names) for names in grouped[stem].values())
+    ]
+    fitting = [stem for stem in gated if _fits(grouped[stem], tensors, stated)]
+    alone = gated if len(plain) == 1 else []
+    beside = [stem for stem in fitting or gated if table_beside(stem, tensors)] or alone
+    chosen = fitting if len(fitting) == 1 else beside
+    if len(chosen) > 1 or (len(fitting) > 1 and not chosen):
+        raise UnsupportedModelError(
+            "GLU blocks of one width must stand in one stack of layers; found "
+            f"{', '.join(sorted(chosen or fitting))}"
+        )
+    for layers in [grouped[stem] for stem in chosen] or grouped.values():
+        _refuse_parts(layers)
+    if not chosen:
+        _refuse_without_blocks(config, grouped, gated, stated)
+    return chosen[0]
+
+
+def stated_sizes(config: Mapping[str, Any]) -> Sizes:
+    """Hidden size and width by the config or by the defaults of its class.
+
+    Raises:
+        UnsupportedModelError: One is not a whole number above 0.
+    """
+    hidden, width = (_size(config, key) for key in ("hidden_size", WIDTH_KEY))
+    return hidden, width
+
+
+def sizes_of(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -> tuple[int, int]:
+    """Hidden size and width as stated, else those of most layers."""
+    most = Counter(_shapes(layers, tensors)).most_common(1)[0][0]
+    return stated[0] or most[0], stated[1] or most[1]
+
+
+def count_layers(config: Mapping[str, Any], layers: Layers) -> int:
+    """How many layers the language model has, by the config, its class or the stored tensors."""
+    count = text_value(config, "num_hidden_layers")
+    count = max(layers) + 1 if count is None else count
+    if type(count) is not int or count < 1:
+        raise CheckpointError(
+            f"{section_name(config)}: num_hidden_layers must be above 0; got {count!r}"
+        )
+    return count
+
+
+def table_beside(stem: str, names: Container[str]) -> str:
+    """Name of the table of token embeddings that stands where a stack does, or ""."""
+    root = stem[: stem.rfind(".") + 1]
+    return next((t for table in _TABLES if (t := f"{root}{table}.weight") in names), "")
+
+
+def refuse_unequal_layers(
+    config: Mapping[str, Any],
+    stem: str,
+    layers: Layers,
+    tensors: Mapping[str, TensorSpec],
+    sizes: tuple[int, int],
+) -> None:
+    """Raise where whole blocks are of another width than the config states for all.
+
+    Raises:
+        UnsupportedModelError: Some layers are wider than others, or have no GLU block.
+        CheckpointError: All are as wide as each other, but not as the config states.
+    """
+    hidden, width = sizes
+    keys = ", ".join(unequal_width_keys(config))
+    why = f"{section_name(config)}: {keys}: " if keys else ""
+    widths: dict[int, int] = {}
+    for layer, names in sorted(layers.items()):
+        if not any(name.startswith("mlp.") for name in names):
+            raise UnsupportedModelError(
+                f"{why}layer {layer} ({stem}.{layer}) holds no GLU block; widthwise cuts models "
+                "with one in every layer"
+            )
+        found = _whole_width(names, tensors, hidden)
+        if found is None:
+            return  # a damaged or unknown block, which is checked tensor by tensor
+        widths[layer] = found
+    others = {layer: found for layer, found in widths.items() if found != width}
+    if others and len(set(widths.values())) == 1:
+        raise CheckpointError(
+            f"{section_name(config)}: {WIDTH_KEY} is {width}, but every layer of {stem} holds a "
+            f"GLU block of {next(iter(others.values()))} neurons"
+        )
+    if others:
+        listed = ", ".join(map(str, list(others)[:8])) + (" ..." if len(others) > 8 else "")
+        neurons = " or ".join(map(str, sorted(set(others.values()))[:4]))
+        raise UnsupportedModelError(
+            f"{why}layers {listed} hold GLU blocks of {neurons} neurons, the others of {width}; "
+            "widthwise cuts models with one width for all layers"
+        )
+
+
+def _size(config: Mapping[str, Any], key: str) -> int | None:
+    value = text_value(config, key)
+    if value is None:
+        return None
+    if type(value) is not int or value < 1:
+        raise UnsupportedModelError(
+            f"{section_name(config)}: {key} must be one whole number for all layers; got {value!r}"
+        )
+    return value
+
+
+def _shapes(layers: Layers, tensors: Mapping[str, TensorSpec]) -> list[tuple[int, ...]]:
+    """Hidden size and width of each GLU block, by its down_proj."""
+    names = [
+        names["mlp.down_proj.weight"]
+        for names in layers.values()
+        if "mlp.down_proj.weight" in names
+    ]
+    return [tensors[name].shape for name in names if len(tensors[name].shape) == 2]
+
+
+def _fits(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -> bool:
+    return any(
+        all(size in (None, found) for size, found in zip(stated, shape, strict=True))
+        for shape in _shapes(layers, tensors)
+    )
+
+
+def _whole_width(
+    names: Mapping[str, str], tensors: Mapping[str, TensorSpec], hidden: int
+) -> int | None:
+    """Width of a block whose matrices agree in it, else None."""
+    shapes = {rest: tensors[name].shape for rest, name in names.items()}
+    down = shapes.get("mlp.down_proj.weight")
+    if down is None or len(down) != 2 or down[0] != hidden:
+        return None
+    parts = {"mlp.gate_up_proj.weight": 2, "mlp.gate_proj.weight": 1, "mlp.up_proj.weight": 1}
+    rows = [
+        shapes[part] == (count * down[1], hidden) for part, count in parts.items() if part in shapes
+    ]
+    return down[1] if rows and all(rows) else None
+
+
+def _refuse_parts(layers: Layers) -> None:
+    for layer, names in sorted(layers.items()):
+        for rest, name in names.items():
+            if "experts" in rest or "block_sparse_moe" in rest or rest.startswith("mlp.router"):
+                raise UnsupportedModelError(
+                    f"layer {layer} is a mixture of experts ({name}); widthwise cuts dense GLU "
+                    "blocks"
+                )
+            if rest.endswith(_QUANTIZED_SUFFIXES):
+                raise UnsupportedModelError(
+                    f"layer {layer} holds quantized weights ({name}); "
+                    "prune the unquantized checkpoint and quantize the result"
+                )
+
+
+def _refuse_without_blocks(
+    config: Mapping[str, Any], grouped: Mapping[str, Layers], gated: list[str], stated: Sizes
+) -> None:
+    names = [name for layers in grouped.values() for name in layers.get(0, {}).values()]
+    names = [name for name in names if not name.startswith(tuple(gated))] if gated else names
+    feed_forward = [n for n in names if re.search(r"mlp|ffn|fc\d|feed_forward", n)] or names
+    listed = ", ".join(sorted(feed_forward)[:4]) or "no layers at all"
+    beside = f" (GLU blocks of other sizes: {', '.join(sorted(gated))})" if gated else ""
+    sizes = (
+        f" of hidden size {stated[0]} and width {stated[1]}, by {section_name(config)}"
+        if gated and None not in stated
+        else ""
+    )
+    raise UnsupportedModelError(
+        f"layer 0 must hold a GLU block{sizes} (mlp.gate_proj, mlp.up_proj, mlp.down_proj, or "
+        f"mlp.gate_up_proj and mlp.down_proj); found {listed}{beside}"
+    )

@@ -1,0 +1,179 @@
+"""The files beside the weights that belong to a cut checkpoint as much as to its parent.
+
+Tokenizer, processors, chat template, generation settings and licence do; so does the code that
+config.json names. Weights of other formats, training states, adapters and configs of other programs
+do not: they are of the parent, or state its width.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+_BELONG = (
+    *("tokenizer*", "vocab*", "merges*", "spiece*", "sentencepiece*", "*_tokens*.json", "*.spm"),
+    *("*.model", "*.tiktoken", "tekken.json", "bpe.codes", "normalizer.json", "*.jinja"),
+    *("*processor_config.json", "*tokenizer_config.json", "generation_config.json"),
+    *("chat_template*", "*licen[sc]e*", "notice*", "copying*", "*policy*", "*terms*"),
+)
+_DATA = (".json", ".txt", ".model", ".spm", ".tiktoken", ".vocab", ".codes", ".jinja", ".md", "")
+_FOREIGN = (
+    *("config.json", "readme*", "params.json", "adapter_*", "consolidated*", "*.index.json", ".*"),
+    *("widthwise_*", "trainer_state*", "training_args*", "quant*", "*_quant_*"),
+)
+_WEIGHTS = (
+    *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml", ".h5", ".msgpack", ".npz"),
+    *(".onnx", ".onnx_data", ".npy", ".xml", ".tflite", ".pb", ".pkl", ".zip", ".tar", ".gz"),
+    *(".mlmodel", ".engine", ".dduf", ".llamafile"),
+)
+_RELATIVE = re.compile(r"^\s*(?:from\s+\.(\w+)\s+import|import\s+\.(\w+)\s*$)", re.MULTILINE)
+_CODE_KEYS = ("auto_map", "custom_pipelines")
+
+
+def copy_companions(parent: Path, folder: Path) -> None:
+    """Copy what belongs to a cut checkpoint beside its weights and its config.
+
+    Args:
+        parent: Folder of a checkpoint.
+        folder: Of the one that is written.
+    """
+    for name in _companions(parent):
+        source = parent / name
+        if source.suffix == ".json" and (changed := _without_lost_code(source)) is not None:
+            (folder / name).write_text(json.dumps(changed, indent=2) + "\n", encoding="utf8")
+        else:
+            shutil.copyfile(source, folder / name)
+    templates = parent / "additional_chat_templates"
+    if templates.is_dir():
+        shutil.copytree(templates, folder / templates.name)
+
+
+def with_code(config: Mapping[str, Any], parent: Path) -> dict[str, Any]:
+    """A config that names only code which its folder holds, or which must be fetched to load it.
+
+    Code of another repository stays named for a model that transformers does not know; one that it
+    knows loads without.
+
+    Args:
+        config: The parsed config.json.
+        parent: The folder that it lies in.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    is_known = config.get("model_type") in CONFIG_MAPPING
+    result: dict[str, Any] = _pruned(dict(config), parent, keeps_remote=not is_known)
+    return result
+
+
+def _companions(parent: Path) -> list[str]:
+    """Names of the files to copy, sorted."""
+    present = {path.name: path for path in parent.iterdir() if path.is_file()}
+    found = {name for name in present if _belongs(name)}
+    texts = [parent / name for name in {"config.json", *found} & set(present)]
+    code = _modules(parent, [ref for text in texts for ref in _references(_json(text))])
+    named = {
+        word
+        for path in [*texts, *(parent / name for name in code)]
+        if path.suffix in (".json", ".py") and path.name != "tokenizer.json"
+        for word in re.findall(r"[\"']([\w.\-]+)[\"']", path.read_text("utf8", errors="replace"))
+    }
+    resources = {n for n in named & set(present) if not _is_foreign(n) and not n.endswith(".py")}
+    return sorted(found | code | resources)
+
+
+def _belongs(name: str) -> bool:
+    small = name.lower()
+    is_data = Path(small).suffix in _DATA or fnmatch(small, "*licen[sc]e*")
+    return is_data and not _is_foreign(name) and any(fnmatch(small, each) for each in _BELONG)
+
+
+def _is_foreign(name: str) -> bool:
+    small = name.lower()
+    return small.endswith(_WEIGHTS) or any(fnmatch(small, each) for each in _FOREIGN)
+
+
+def _json(path: Path) -> Any:
+    if path.suffix != ".json" or path.name == "tokenizer.json":
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf8"))
+    except (ValueError, RecursionError):
+        return None  # copied as it is; whoever reads it will say so
+
+
+def _references(data: Any) -> Iterable[str]:
+    """Classes of code that a JSON file names, as `module.Class` or `repository--module.Class`."""
+    if isinstance(data, list):
+        for each in data:
+            yield from _references(each)
+    elif isinstance(data, Mapping):
+        for key, value in data.items():
+            if key in _CODE_KEYS:
+                yield from _strings(value)
+            else:
+                yield from _references(value)
+
+
+def _strings(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(each)
+
+
+def _modules(parent: Path, references: Iterable[str]) -> set[str]:
+    """Files of code in a folder that references lead to, by their relative imports as well."""
+    found: set[str] = set()
+    waiting = [f"{ref.rpartition('.')[0]}.py" for ref in references if "--" not in ref]
+    while waiting:
+        name = waiting.pop()
+        if name in found or Path(name).name != name or not (parent / name).is_file():
+            continue
+        found.add(name)
+        code = (parent / name).read_text(encoding="utf8", errors="replace")
+        waiting += [f"{one or two}.py" for one, two in _RELATIVE.findall(code)]
+    return found
+
+
+def _is_present(parent: Path, reference: str) -> bool:
+    return bool(_modules(parent, [reference]))
+
+
+def _without_lost_code(path: Path) -> dict[str, Any] | None:
+    """The content of a JSON file without the names of code that is not there; None as it is."""
+    data = _json(path)
+    if not isinstance(data, dict):
+        return None
+    result = _pruned(data, path.parent, keeps_remote=True)
+    return result if result != data else None
+
+
+def _pruned(data: Any, parent: Path, *, keeps_remote: bool) -> Any:
+    """A copy without those entries of `auto_map` whose code is not there."""
+    if isinstance(data, list):
+        return [_pruned(each, parent, keeps_remote=keeps_remote) for each in data]
+    if not isinstance(data, dict):
+        return data
+    result = {}
+    for key, value in data.items():
+        if key not in _CODE_KEYS:
+            result[key] = _pruned(value, parent, keeps_remote=keeps_remote)
+            continue
+        kept = {
+            name: entry
+            for name, entry in (value.items() if isinstance(value, dict) else [("", value)])
+            if all(
+                keeps_remote if "--" in each else _is_present(parent, each)
+                for each in _strings(entry)
+                if "." in each
+            )
+        }
+        if kept:
+            result[key] = kept if isinstance(value, dict) else value
+    return result

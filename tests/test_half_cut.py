@@ -1,0 +1,227 @@
+"""Nothing is half cut: what follows the width elsewhere is left out, or refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from click.testing import CliRunner
+from families import HIDDEN, LAYERS, WIDTH, tokens
+from safetensors.torch import load_file, save_file
+
+from widthwise import make_plan, prune_checkpoint
+from widthwise.arch import TensorSpec, counts_at, read_architecture
+from widthwise.cli import main
+from widthwise.errors import CheckpointError, OutputError, UnsupportedModelError
+from widthwise.prune import Checkpoint
+from widthwise.prune.checkpoint import write
+
+KEPT = 29
+
+
+def add(folder: Path, tensors: Mapping[str, torch.Tensor], **settings: Any) -> None:
+    """Further tensors and settings in a saved checkpoint."""
+    file = folder / "model.safetensors"
+    save_file({**load_file(file), **tensors}, file, {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **settings}))
+
+
+def glu(stem: str, width: int = WIDTH, hidden: int = HIDDEN) -> dict[str, torch.Tensor]:
+    rows, columns = torch.ones(width, hidden), torch.ones(hidden, width)
+    parts = {"gate_proj": rows, "up_proj": rows.clone(), "down_proj": columns}
+    return {f"{stem}.{part}.weight": tensor for part, tensor in parts.items()}
+
+
+def specs(tensors: Mapping[str, torch.Tensor]) -> dict[str, TensorSpec]:
+    return {name: TensorSpec(tuple(tensor.shape), "F32") for name, tensor in tensors.items()}
+
+
+DRAFTS = {
+    "qwen3.5": ("mtp.layers.0.mlp", "mtp.fc.weight", "mtp_num_hidden_layers"),
+    "mimo": ("model.mtp_layers.0.mlp", "model.mtp_layers.0.input_proj.weight", "num_mtp_layers"),
+    "deepseek": (
+        f"model.layers.{LAYERS}.mlp",
+        f"model.layers.{LAYERS}.eh_proj.weight",
+        "num_nextn_predict_layers",
+    ),
+    "other names": ("model.nextn.block.mlp", "model.nextn.norm.weight", "num_nextn_modules"),
+}
+
+
+@pytest.mark.parametrize("name", DRAFTS)
+def test_draft_layers_are_left_out_whole_and_the_config_says_so(
+    name: str, saved: Path, tmp_path: Path
+) -> None:
+    block, beside, key = DRAFTS[name]
+    add(saved, {**glu(block), beside: torch.ones(HIDDEN, 2 * HIDDEN)}, **{key: 1})
+    out = tmp_path / "out"
+    words = ["prune", str(saved), "--width", str(KEPT), "--exact", "-o", str(out)]
+    run = CliRunner().invoke(main, words)
+    stored = load_file(out / "model.safetensors")
+    assert not any(beside.rpartition(".")[0].rpartition(".")[0] in each for each in stored)
+    written = json.loads((out / "config.json").read_text())
+    assert (written[key], written["intermediate_size"]) == (0, KEPT)
+    assert WIDTH not in {size for tensor in stored.values() for size in tensor.shape}
+    assert "are left out" in (out / "README.md").read_text()
+    assert "are left out" in run.output
+    assert hf.AutoModelForCausalLM.from_pretrained(out)(tokens()).logits.isfinite().all()
+
+
+def test_draft_layers_count_as_bytes_of_the_parent_alone(saved: Path) -> None:
+    plain = Checkpoint(saved).architecture
+    add(saved, glu("mtp.layers.0.mlp"), mtp_num_hidden_layers=1)
+    found = Checkpoint(saved).architecture
+    assert found.parameters == plain.parameters
+    draft = 3 * WIDTH * HIDDEN * 4  # bytes of float32
+    assert counts_at(found).weight_bytes == counts_at(plain).weight_bytes + draft
+    assert counts_at(found, KEPT) == counts_at(plain, KEPT)
+
+
+def test_draft_layers_of_another_width_travel(saved: Path, tmp_path: Path) -> None:
+    draft = glu("mtp.layers.0.mlp", width=37)
+    add(saved, draft, mtp_num_hidden_layers=1)
+    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
+    stored = load_file(out / "model.safetensors")
+    assert all(torch.equal(stored[name], tensor) for name, tensor in draft.items())
+    assert json.loads((out / "config.json").read_text())["mtp_num_hidden_layers"] == 1
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["model.layers.1.audio_mlp", "model.gated_cross_attn_layers.0.mlp", "connector.projection"],
+)
+def test_other_blocks_of_the_width_are_refused_by_name(block: str, llama: Any) -> None:
+    stored = {**specs(dict(llama.named_parameters())), **specs(glu(block))}
+    with pytest.raises(UnsupportedModelError, match=f"{block}.* depends on intermediate_size"):
+        read_architecture(llama.config.to_dict(), stored)
+
+
+def test_a_connector_that_follows_the_width_is_refused(tmp_path: Path) -> None:
+    """Idefics 2: `modality_projection` has rows of the text model's width, columns of the tower."""
+    text = {"model_type": "mistral", "hidden_size": 32, "intermediate_size": 53, "head_dim": 8}
+    text |= {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    vision = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 1, "image_size": 28}
+    vision |= {"num_attention_heads": 2, "patch_size": 14}
+    perceiver = {"resampler_n_latents": 2, "resampler_depth": 1, "num_key_value_heads": 2}
+    perceiver |= {"resampler_n_heads": 4, "resampler_head_dim": 8, "hidden_size": 32}
+    config = hf.Idefics2Config(
+        text_config={**text, "vocab_size": 101},
+        vision_config=vision,
+        perceiver_config=perceiver,
+        image_token_id=5,
+    )
+    model = hf.Idefics2ForConditionalGeneration(config)
+    with pytest.raises(UnsupportedModelError, match=r"modality_projection\.\w+\.weight"):
+        make_plan(model, width=KEPT)
+
+
+def vision_language(**vision: int) -> Any:
+    """A tiny Qwen2.5-VL, whose vision tower has gated blocks as well."""
+    text = {"hidden_size": 32, "intermediate_size": 53, "num_hidden_layers": 2, "vocab_size": 101}
+    text |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64}
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
+    tower = {"depth": 2, "hidden_size": 24, "intermediate_size": 40, "num_heads": 2}
+    tower |= {"out_hidden_size": 32, "patch_size": 4, "spatial_merge_size": 2, "window_size": 16}
+    config = hf.Qwen2_5_VLConfig(
+        text_config={**text, "rope_parameters": rope},
+        vision_config={**tower, "fullatt_block_indexes": [1], **vision},
+    )
+    torch.manual_seed(0)
+    return hf.Qwen2_5_VLForConditionalGeneration(config).eval()
+
+
+@pytest.mark.parametrize("vision", [{}, {"hidden_size": 32, "intermediate_size": 53}])
+def test_a_gated_vision_tower_is_copied_also_where_its_sizes_are_the_same(
+    vision: dict[str, int], tmp_path: Path
+) -> None:
+    model = vision_language(**vision)
+    model.save_pretrained(tmp_path / "parent")
+    plan = make_plan(tmp_path / "parent", width=KEPT, align=1)
+    out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
+    before, after = (load_file(path / "model.safetensors") for path in (tmp_path / "parent", out))
+    assert all(torch.equal(after[n], before[n]) for n in before if n.startswith("visual."))
+    cut = hf.Qwen2_5_VLForConditionalGeneration.from_pretrained(out)
+    assert cut.config.text_config.intermediate_size == KEPT
+    with torch.no_grad():
+        for layer, keep in enumerate(plan.keep):
+            gone = sorted(set(range(WIDTH)) - set(keep))
+            model.model.language_model.layers[layer].mlp.down_proj.weight[:, gone] = 0
+        # the same sums without terms that are 0, in another order: float32 rounding
+        torch.testing.assert_close(
+            cut(tokens()).logits, model(tokens()).logits, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_two_stacks_of_one_width_are_both_named(llama: Any) -> None:
+    stored = specs(dict(llama.named_parameters()))
+    twice = {
+        name.replace("model.", f"model.{part}."): spec
+        for part in ("encoder", "decoder")
+        for name, spec in stored.items()
+    }
+    with pytest.raises(UnsupportedModelError, match=r"model\.decoder\.layers, model\.encoder\.lay"):
+        read_architecture(llama.config.to_dict(), twice)
+
+
+def test_a_result_that_is_not_as_planned_gets_no_name(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The written headers and config are read again before the folder is renamed."""
+    plan = make_plan(saved, width=KEPT, align=1)
+    stale = json.loads((saved / "config.json").read_text())
+    monkeypatch.setattr(write, "_config", lambda *_: stale)
+    with pytest.raises(OutputError, match=rf"intermediate_size would be {WIDTH} in the result"):
+        prune_checkpoint(saved, tmp_path / "out", plan)
+    assert not (tmp_path / "out").exists()
+
+
+def wider(llama: Any, layers: tuple[int, ...]) -> dict[str, TensorSpec]:
+    stored = specs(dict(llama.named_parameters()))
+    for layer in layers:
+        stored |= specs(glu(f"model.layers.{layer}.mlp", width=2 * WIDTH))
+    return stored
+
+
+def test_layers_of_other_widths_are_refused_by_the_setting_that_makes_them(llama: Any) -> None:
+    config = {**llama.config.to_dict(), "use_double_wide_mlp": True}
+    message = r"use_double_wide_mlp: layers 1, 2 hold GLU blocks of 106 neurons, the others of 53"
+    with pytest.raises(UnsupportedModelError, match=message):
+        read_architecture(config, wider(llama, (1, 2)))
+
+
+def test_a_width_that_no_layer_has_is_a_fault_of_the_config(llama: Any) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json: intermediate_size is 53, but every"):
+        read_architecture(llama.config.to_dict(), wider(llama, tuple(range(LAYERS))))
+
+
+UNEQUAL = {
+    "a list": ({"intermediate_size": [53, 64, 53]}, "lists a width for each layer .53 to 64."),
+    "per_layer_config": (
+        {"per_layer_config": {"1": {"intermediate_size": 64}}},
+        "per_layer_config gives layers 1 an intermediate_size of their own",
+    ),
+    "sparsity": ({"activation_sparsity_pattern": [0.95, 0.0, 0.0]}, "activation_sparsity_pattern"),
+}
+
+
+@pytest.mark.parametrize("name", UNEQUAL)
+def test_a_config_with_widths_by_layers_is_refused_by_its_key(name: str, llama: Any) -> None:
+    settings, message = UNEQUAL[name]
+    config = {**llama.config.to_dict(), **settings}
+    with pytest.raises(UnsupportedModelError, match=message):
+        read_architecture(config, specs(dict(llama.named_parameters())))
+
+
+def test_a_layer_without_a_block_is_no_damaged_file(llama: Any) -> None:
+    stored = specs(dict(llama.named_parameters()))
+    stored = {n: s for n, s in stored.items() if not n.startswith("model.layers.1.mlp.")}
+    config = {**llama.config.to_dict(), "block_configs": [{}, {"ffn": {"no_op": True}}, {}]}
+    message = r"block_configs: layer 1 \(model\.layers\.1\) holds no GLU block"
+    with pytest.raises(UnsupportedModelError, match=message):
+        read_architecture(config, stored)

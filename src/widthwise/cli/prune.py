@@ -109,8 +109,7 @@ def prune(
         plan = done.plan
     else:
         plan = Plan.load(plan_file) if plan_file else planned(model, options, console)
-    _tell(plan, done, layout)
-    remark_drafts(model)
+    _tell(model, plan, done, layout)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
     with progress(console) as bar:
@@ -130,7 +129,7 @@ def prune(
     click.echo(folder)
 
 
-def _tell(plan: Plan, done: Refit | None, layout: str | None) -> None:
+def _tell(model: str, plan: Plan, done: Refit | None, layout: str | None) -> None:
     click.echo(plan, err=True)
     if layout != "compact" and not plan.uniform:
         click.echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
@@ -142,6 +141,7 @@ def _tell(plan: Plan, done: Refit | None, layout: str | None) -> None:
         )
     if done and done.warning:
         click.echo(f"Warning: {done.warning}", err=True)
+    remark_drafts(model)
 
 
 def _refitted(

@@ -22,6 +22,7 @@ from ..stats import (
 )
 from ..study.network import is_control
 from ..study.records import Record
+from .floored import floor_of, shared_luck
 from .grid import Grid, Network, estimate_of, is_perplexity
 
 CONFIDENCE = 0.95
@@ -210,6 +211,7 @@ def mean_of_draws(records: Sequence[Record]) -> Record:
         standard_error=mean.standard_error,
         n=seen or mean.n,
         items=items,
+        floor_items=logs[0].floor_items[:seen],
     )
     return _out_of_logarithms(made, valued[0].unit)
 
@@ -240,15 +242,16 @@ def _out_of_logarithms(record: Record, unit: str) -> Record:
 
 
 def beats_its_floor(record: Record | None) -> bool:
-    """Whether there is a floor, a value, and the value's interval is beyond the floor."""
+    """Whether there is a floor, a value, and the interval of value minus floor is beyond 0."""
     score = estimate_of(record) if record else None
     if record is None or score is None or record.floor is None:
         return False
     return beats_floor(
         score,
-        record.floor,
+        floor_of(record),
         higher_is_better=bool(record.higher_is_better),
         confidence=CONFIDENCE,
+        correlation=shared_luck(record),
     )
 
 
@@ -299,7 +302,8 @@ def _judge_family(
         word = verdict(
             differences[network],
             score=score,
-            floor=own.floor,
+            floor=floor_of(own),
+            correlation=shared_luck(own),
             higher_is_better=own.higher_is_better,
             p_value=p_value,
             confidence=CONFIDENCE,

@@ -60,14 +60,14 @@ def data_link(records: Sequence[Record]) -> str:
     """The records as a CSV file in a `data:` link; settings are JSON, items joined by spaces."""
     columns = [
         *("cell", "model", "criterion", "asked", "width", "expansion_ratio", "quantity", "unit"),
-        *("value", "standard_error", "n", "floor", "floor_kind", "higher_is_better", "reason"),
-        *("duration_sec", "settings", "items"),
+        *("value", "standard_error", "n", "floor", "floor_kind", "floor_n", "floor_error"),
+        *("higher_is_better", "reason", "duration_sec", "settings", "items", "floor_items"),
     ]
     rows: list[list[Any]] = [columns]
     for record in records:
-        items = " ".join(f"{item:g}" for item in record.items)
+        lists = (" ".join(f"{v:g}" for v in found) for found in (record.items, record.floor_items))
         settings = json.dumps(record.settings)
-        rows.append([*(getattr(record, column) for column in columns[:-2]), settings, items])
+        rows.append([*(getattr(record, column) for column in columns[:-3]), settings, *lists])
     return csv_link(rows)
 
 

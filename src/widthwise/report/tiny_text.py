@@ -9,7 +9,7 @@ from ..findings.tiny import TinyFindings
 from ..findings.tiny.beside import Beside
 from ..findings.tiny.multipliers import claim_of
 from ..limits.wording import counted
-from ..stats import RankCorrelation, RankLead, beats_floor, mean_with_error
+from ..stats import Estimate, RankCorrelation, RankLead, beats_floor, mean_with_error
 from ..study.frontier import Net
 from ..study.photo_trials import TEST, VALIDATION
 
@@ -75,8 +75,14 @@ def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
 
 
 def _beats(net: Net, floor: float) -> bool:
-    """Whether its mean over seeds is shown to be above a floor, by the chance of the photos."""
-    return beats_floor(mean_with_error(net.right().mean(0)), floor, higher_is_better=True)
+    """Whether its mean over seeds is shown to be above a floor, by the chance of the photos.
+
+    The most frequent class was counted on the same photos, so its share has an error too.
+    """
+    score = mean_with_error(net.right().mean(0))
+    error = (floor * (1 - floor) / score.n) ** 0.5
+    counted = Estimate(value=floor, standard_error=error, n=score.n)
+    return beats_floor(score, counted, higher_is_better=True)
 
 
 def judged_sentences(found: TinyFindings) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 from ..errors import RunError
-from .estimates import Estimate
+from .estimates import Estimate, Positive
 from .paired import Difference
 
 Verdict = Literal["improves", "degrades", "no change shown", "at the floor"]
@@ -39,27 +40,69 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def beats_floor(
-    score: Estimate, floor: float | None, *, higher_is_better: bool, confidence: float = 0.95
+    score: Estimate,
+    floor: Estimate | float | None,
+    *,
+    higher_is_better: bool,
+    confidence: float = 0.95,
+    correlation: float = 0.0,
 ) -> bool:
-    """Whether the score's whole interval is on the better side of the floor.
+    """Whether the whole interval of the score minus its floor is on the better side of 0.
 
-    True without a floor; False if the standard error is unknown. The interval is normal, so for
-    0/1 items it wants some thirty of them, and is too sure of itself when all have one value.
+    True without a floor; False if an error is unknown. The interval is made from those of the score
+    and of the floor, so it takes the shape of either: with the distances a from the score to its
+    worse end and b from the floor to its better end, it ends at
+    difference - sqrt(a^2 + b^2 - 2 correlation a b). Perplexities are compared by their logarithms.
+
+    Args:
+        score: The score that is judged.
+        floor: Score of a trivial answerer: counted on some documents, with its error, or a known
+            number, as the chance of an even guess; None if there is none.
+        higher_is_better: The better direction.
+        confidence: Of the interval, two-sided.
+        correlation: Of the errors of the two, which share their luck where they share their items.
+
+    Source: Zou and Donner 2008, "Construction of confidence limits about effect measures: a general
+        approach", Statistics in Medicine 27; of two shares it is method 10 of Newcombe 1998.
+
+    Example:
+        >>> score = Estimate(value=0.6, standard_error=0.04, n=150)
+        >>> beats_floor(score, 0.5, higher_is_better=True)
+        True
+        >>> counted = Estimate(value=0.5, standard_error=0.04, n=150)
+        >>> beats_floor(score, counted, higher_is_better=True)
+        False
+        >>> beats_floor(score, counted, higher_is_better=True, correlation=0.9)
+        True
     """
     if floor is None:
         return True
-    low, high = score.interval(confidence)
-    return low > floor if higher_is_better else high < floor
+    scale = _logarithm if isinstance(score, Positive) else float
+    mark = floor.value if isinstance(floor, Estimate) else floor
+    ends = floor.interval(confidence) if isinstance(floor, Estimate) else (floor, floor)
+    worse, better = (0, 1) if higher_is_better else (1, 0)
+    a = abs(scale(score.value) - scale(score.interval(confidence)[worse]))
+    b = abs(scale(ends[better]) - scale(mark))
+    ahead = scale(score.value) - scale(mark)
+    ahead = ahead if higher_is_better else -ahead
+    if math.inf in (a, b):
+        return False
+    return ahead > math.sqrt(max(0.0, a * a + b * b - 2 * correlation * a * b))
+
+
+def _logarithm(value: float) -> float:
+    return math.log(value) if value > 0 else -math.inf
 
 
 def verdict(
     difference: Difference | None,
     *,
     score: Estimate,
-    floor: float | None,
+    floor: Estimate | float | None,
     higher_is_better: bool,
     p_value: float | None = None,
     confidence: float = 0.95,
+    correlation: float = 0.0,
 ) -> Verdict:
     """The one word that a score may be called beside the one it is compared with.
 
@@ -74,12 +117,20 @@ def verdict(
     Args:
         difference: Score minus the compared score, over shared items; None if they share none.
         score: The score that is judged.
-        floor: Score of a trivial answerer on the same items; None if there is none.
+        floor: Score of a trivial answerer; None if there is none.
         higher_is_better: The better direction.
         p_value: In place of the difference's own, when it is one of a family (see `holm`).
         confidence: Of both intervals; the difference must have been made with the same.
+        correlation: Of the errors of score and floor.
     """
-    if not beats_floor(score, floor, higher_is_better=higher_is_better, confidence=confidence):
+    is_above = beats_floor(
+        score,
+        floor,
+        higher_is_better=higher_is_better,
+        confidence=confidence,
+        correlation=correlation,
+    )
+    if not is_above:
         return "at the floor"
     if difference is None or difference.low <= 0 <= difference.high:
         return "no change shown"

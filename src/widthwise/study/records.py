@@ -30,8 +30,12 @@ class Record:
         value: The number, or None with a `reason`.
         standard_error: Of `value`, same unit; None where repeats make no sense (exact counts).
         n: Items, bytes or repeats behind `value`.
-        floor: What a trivial answerer gets on the same items; None where there is none.
+        floor: What a trivial answerer gets on all documents of the task; None where there is none.
         floor_kind: Which trivial answerer that is.
+        floor_n: Documents that the floor was counted on; None where there is no floor, and in
+            records of older versions, which counted it on the items alone.
+        floor_error: Standard error of `floor` over these documents; None where it is unknown.
+        floor_items: What that answerer gets on each of `items`; none where it is unknown.
         higher_is_better: Direction in which `value` improves; None for plain facts.
         items: Value of each item, in an order shared by all widths, so that widths can be paired.
         reason: Why `value` is missing; None when it is there.
@@ -52,6 +56,9 @@ class Record:
     n: int
     floor: float | None = None
     floor_kind: str | None = None
+    floor_n: int | None = None
+    floor_error: float | None = None
+    floor_items: tuple[float, ...] = ()
     higher_is_better: bool | None = None
     items: tuple[float, ...] = ()
     reason: str | None = None
@@ -71,12 +78,14 @@ class Record:
 
     @classmethod
     def from_json(cls, line: str) -> Record:
-        """Inverse of `to_json`; unknown or missing fields are an error."""
+        """Inverse of `to_json`; unknown fields are an error, and missing ones but `_LATER`."""
         try:
             data = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise RunError(f"a record is not JSON: {error}") from error
         known = {f.name for f in fields(cls)}
+        if isinstance(data, dict):
+            data = {**_LATER, **data}
         if not isinstance(data, dict) or set(data) != known:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
             raise RunError(f"a record has unknown or missing fields: {odd}{_newer(data)}")
@@ -85,12 +94,13 @@ class Record:
                 raise RunError(f"a record has {name} {data[name]!r}")
         if not isinstance(data["higher_is_better"], bool | None):
             raise RunError(f"a record has higher_is_better {data['higher_is_better']!r}")
-        if not all(map(_is_number, data["items"])):
+        if not all(map(_is_number, [*data["items"], *data["floor_items"]])):
             raise RunError("a record has items that are no numbers")
         for name in _NUMBERS:
             if data[name] is not None and not _is_number(data[name]):
                 raise RunError(f"a record has a {name} that is out of range")
-        return cls(**{**data, "items": tuple(data["items"])})
+        listed = {name: tuple(data[name]) for name in ("items", "floor_items")}
+        return cls(**{**data, **listed})
 
 
 def _is_number(value: Any) -> bool:
@@ -129,14 +139,19 @@ def _refuse(name: str) -> None:
 
 
 _NUMBER, _MAYBE = (int, float), (int, float, type(None))
-_NUMBERS = ("width", "n", "value", "standard_error", "floor", "expansion_ratio", "duration_sec")
+_NUMBERS = (
+    *("width", "n", "value", "standard_error", "floor", "floor_n", "floor_error"),
+    *("expansion_ratio", "duration_sec"),
+)
+_LATER: dict[str, Any] = {"floor_n": None, "floor_error": None, "floor_items": []}  # in no old line
 _KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("cell", "model", "asked", "quantity", "unit"), str),
     **dict.fromkeys(("criterion", "floor_kind", "reason"), (str, type(None))),
     **dict.fromkeys(("width", "n"), int),
-    **dict.fromkeys(("value", "standard_error", "floor"), _MAYBE),
+    **dict.fromkeys(("value", "standard_error", "floor", "floor_error"), _MAYBE),
+    "floor_n": (int, type(None)),
     **dict.fromkeys(("expansion_ratio", "duration_sec"), _NUMBER),
-    "items": list,
+    **dict.fromkeys(("items", "floor_items"), list),
     "settings": dict,
 }
 

@@ -4,6 +4,7 @@ from .backends import BACKENDS as BACKENDS
 from .backends import language_model_of as language_model_of
 from .backends import require_vllm as require_vllm
 from .backends import vllm_model_of as vllm_model_of
+from .floors import FLOOR_RULE as FLOOR_RULE
 from .floors import Floor as Floor
 from .floors import floor_of as floor_of
 from .harness import Chat as Chat
@@ -17,4 +18,5 @@ from .score import answer_task as answer_task
 from .score import score_answers as score_answers
 from .score import unit_of as unit_of
 from .steps import Steps as Steps
+from .steps import drawn_order as drawn_order
 from .suites import SUITES as SUITES

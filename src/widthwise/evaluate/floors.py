@@ -1,9 +1,10 @@
-"""The floor of a task: what an answerer that understands nothing gets on the very same items.
+"""The floor of a task: what an answerer that understands nothing gets on all its documents.
 
 Made-up responses go through the harness's own filters, metric and aggregation, so a floor is
-computed exactly as a model's score is. The best of a few answerers is taken after the fact, and so
-a floor is a little higher than any answerer fixed beforehand could hope for; a model must beat it
-all the same.
+computed exactly as a model's score is; but on all documents of the task, however few of them a
+model is asked: the best of a few answerers, chosen on a small sample, would be the best for that
+sample. What the chosen answerer gets on each document is kept, so that a model's score can be
+compared with it on the same items.
 """
 
 from __future__ import annotations
@@ -16,15 +17,21 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .codes import byte_log_likelihoods, word_log_likelihoods
+from .harness import with_all_documents
 from .loading import harness_seeds, quiet, templates_once
+from .shares import aggregated, shares_of, standard_error_of
 
 if TYPE_CHECKING:
     from .harness import Document, Part, Task
 
     Asked = Sequence[tuple[Part, Document]]  # every item of a task, in order
+
+# Which documents floors are counted on; records that have them by another rule get new ones.
+FLOOR_RULE = "all documents of the task"
 
 # For the answerers that write: frequent English words, in no order.
 _COMMON_WORDS = (
@@ -35,7 +42,7 @@ _COMMON_WORDS = (
     "call who oil its now find long down day did get come made may part"
 ).split()
 _SENTENCE = "It was a fine day and they went for a long walk by the river."
-_CONSTANT_ANSWERS = 10  # of these items' own right answers, the most frequent
+_CONSTANT_ANSWERS = 10  # of the right answers, the most frequent
 _PUNCTUATION = string.punctuation + "\u2018\u2019\u201c\u201d"  # and curly quotes
 _TINY = -1e9  # nats of an option that must lose, whatever its length in characters or bytes
 
@@ -50,6 +57,10 @@ class Floor:
         chance: Expected score of an even guess among the options, for the chance-corrected score
             (score - chance) / (1 - chance); None where there is nothing to choose from.
         answerers: Every answerer that was tried -> its score, where that is finite.
+        documents: How many documents `value` is counted on, all of the task; 0 without a value.
+        standard_error: Of `value` over the documents; None where it is unknown.
+        items: Id of each document -> its share in `value`, whose mean `value` is; empty where the
+            metric cannot be shared out.
         reason: Why there is no floor, one clause, when `value` is None.
     """
 
@@ -57,36 +68,51 @@ class Floor:
     kind: str | None
     chance: float | None
     answerers: Mapping[str, float]
-    reason: str | None
+    documents: int
+    standard_error: float | None = None
+    items: Mapping[str, float] = field(default_factory=dict, repr=False)
+    reason: str | None = None
+
+    def corrected(self, value: float) -> float | None:
+        """(value - chance) / (1 - chance): 0 for an even guess, 1 for all right."""
+        if self.chance is None or self.chance >= 1:
+            return None
+        return (value - self.chance) / (1 - self.chance)
 
 
 def floor_of(task: Task) -> Floor:
-    """The floor of a task on its chosen items.
+    """The floor of a task on all its documents, whichever of them were chosen.
 
     - Options to choose from: an even guess, and each constant choice. Where the data always puts
       the right option in one place (`doc_to_target` is a fixed number), a constant choice would be
       reading the key: there the only answerer finds all options equally likely.
     - One continuation (LAMBADA): the most frequent target, and the code that knows only how often
-      each word occurs in these contexts and targets.
-    - A whole text (WikiText): the code that knows how often each word, for a metric per word, or
-      each byte occurs in these texts.
-    - Writing: a few texts that ignore the question, the question echoed, and the right answers
-      that are most frequent among these items.
+      each word occurs in the other documents and in the context.
+    - A whole text (WikiText): the code that knows how often each word, for a metric per word,
+      occurs in the other texts and earlier in this one; or each byte in the other texts. (By
+      frequencies that it had a part in itself, a text would be the likelier the fewer there are.)
+    - Writing: a few texts that ignore the question, the question echoed, and the most frequent
+      right answers.
 
     Cost: 5 s for the 14,042 items of MMLU, 10 s for the 541 prompts of IFEval, on one core.
     """
-    asked = [(part, document) for part in task.parts for document in part.documents()]
-    kinds = {str(part.harness.OUTPUT_TYPE) for part in task.parts}
+    kinds = {str(harness.OUTPUT_TYPE) for harness in task.harnesses}
     rule = {
         "multiple_choice": _choices,
         "loglikelihood": _continuations,
         "loglikelihood_rolling": _texts,
         "generate_until": _writing,
     }.get(kinds.pop() if len(kinds) == 1 else "")
-    if rule is None or not asked:
-        return _best(task, {}, reason=f"no trivial answerer is known for the task {task.name}")
-    with quiet(), harness_seeds(), templates_once(), same_languages():
-        return rule(task, asked)
+    if rule is None:
+        return _no_floor(f"no trivial answerer is known for the task {task.name}")
+    try:
+        with quiet(), harness_seeds(), templates_once(), same_languages():
+            whole = with_all_documents(task)
+            asked = [(part, document) for part in whole.parts for document in part.documents()]
+            return rule(whole, asked)
+    except Exception as error:  # of any kind: lm-eval trusts documents, also those not chosen
+        what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return _no_floor(f"a document of {task.name} does not fit the task ({what})")
 
 
 def _choices(task: Task, asked: Asked) -> Floor:
@@ -100,22 +126,22 @@ def _choices(task: Task, asked: Asked) -> Floor:
     if not numbers:  # pairs that only the aggregation understands: no even guess, no fair mix
         if fixed:
             reason = f"{task.metric} of options in a fixed order has no rule"
-            return _best(task, {}, reason=reason)
+            return _best(task, asked, {}, reason=reason)
         equal = [_prefer(item, o, None) for item, o in zip(asked, options, strict=True)]
-        scores = {"uniform likelihood": _aggregate(task, _values(task, asked, equal))}
+        tried = {"uniform likelihood": _values(task, asked, equal)}
         for k, column in enumerate(columns):
             if None not in column:
-                scores[_always(options, k)] = _aggregate(task, column)
-        return _best(task, scores)
+                tried[_always(options, k)] = column
+        return _best(task, asked, tried)
     guess = [_mean([v for v in row if v is not None]) for row in zip(*columns, strict=True)]
     chance = _aggregate(task, guess)
     if fixed:  # ties broken at random; the first of equals, as an argmax takes it, would be right
-        return _best(task, {"uniform likelihood": chance}, chance=chance)
-    scores = {"chance": chance}
+        return _best(task, asked, {"uniform likelihood": guess}, chance=chance)
+    tried = {"chance": guess}
     for k, column in enumerate(columns):  # an even guess where there are fewer options
         filled = [g if v is None else v for v, g in zip(column, guess, strict=True)]
-        scores[_always(options, k)] = _aggregate(task, filled)
-    return _best(task, scores, chance=chance)
+        tried[_always(options, k)] = filled
+    return _best(task, asked, tried, chance=chance)
 
 
 def _options(part: Part, document: Document) -> list[str]:
@@ -141,21 +167,20 @@ def _always(options: Sequence[Sequence[str]], k: int) -> str:
 
 def _continuations(task: Task, asked: Asked) -> Floor:
     if any(len(document.instances) != 1 for _, document in asked):
-        return _best(task, {}, reason=f"the items of {task.name} ask for several log-likelihoods")
+        reason = f"the items of {task.name} ask for several log-likelihoods"
+        return _best(task, asked, {}, reason=reason)
     pairs = [document.instances[0].args[:2] for _, document in asked]
-    counts = Counter(word for pair in pairs for text in pair for word in _words(text))
-    total = sum(counts.values())
     top = Counter(target for _, target in pairs).most_common(1)[0][0]
     constant = [[(0.0 if target == top else -math.inf, target == top)] for _, target in pairs]
-    code = [
-        [(math.fsum(math.log(counts[word] / total) for word in _words(target)), False)]
-        for _, target in pairs
-    ]
-    scores = {
-        f"always {top.strip()!r}": _aggregate(task, _values(task, asked, constant)),
-        "word frequencies of these texts": _aggregate(task, _values(task, asked, code)),
+    contexts = [_words(context) for context, _ in pairs]
+    texts = [words + _words(target) for words, (_, target) in zip(contexts, pairs, strict=True)]
+    nats = word_log_likelihoods(texts, given=list(map(len, contexts)))
+    code = [[(value, False)] for value in nats]
+    tried = {
+        f"always {top.strip()!r}": _values(task, asked, constant),
+        "word frequencies of the other texts and before": _values(task, asked, code),
     }
-    return _best(task, scores)
+    return _best(task, asked, tried)
 
 
 def _words(text: str) -> list[str]:
@@ -164,29 +189,25 @@ def _words(text: str) -> list[str]:
 
 
 def _texts(task: Task, asked: Asked) -> Floor:
-    units: dict[str, tuple[str, Callable[[str], Sequence[Any]]]] = {
-        "word_perplexity": ("words", lambda text: re.split(r"\s+", text)),  # as lm-eval counts
-        "byte_perplexity": ("single bytes", str.encode),
-        "bits_per_byte": ("single bytes", str.encode),
-    }
-    if task.metric not in units:
-        return _best(task, {}, reason=f"no code is known for the metric {task.metric}")
-    name, split = units[task.metric]
-    texts = [split(document.instances[0].args[0]) for _, document in asked]
-    counts = Counter(unit for text in texts for unit in text)
-    total = sum(counts.values())
-    nats = {unit: math.log(count / total) for unit, count in counts.items()}
-    code = [[math.fsum(nats[unit] for unit in text)] for text in texts]
-    score = _aggregate(task, _values(task, asked, code))
-    return _best(task, {f"frequencies of {name} in these texts": score})
+    texts = [document.instances[0].args[0] for _, document in asked]
+    if task.metric == "word_perplexity":
+        name = "words in the other texts and before"
+        nats = word_log_likelihoods([re.split(r"\s+", text) for text in texts])  # as lm-eval counts
+    elif task.metric in ("byte_perplexity", "bits_per_byte"):
+        name = "single bytes in the other texts"
+        nats = byte_log_likelihoods([text.encode() for text in texts])
+    else:
+        return _best(task, asked, {}, reason=f"no code is known for the metric {task.metric}")
+    values = _values(task, asked, [[value] for value in nats])
+    return _best(task, asked, {f"frequencies of {name}": values})
 
 
 def _writing(task: Task, asked: Asked) -> Floor:
-    scores = {}
+    tried = {}
     for name, write in _writers(asked).items():
         texts = [[_stopped(write(part, document), document)] for part, document in asked]
-        scores[name] = _aggregate(task, _values(task, asked, texts))
-    return _best(task, scores)
+        tried[name] = _values(task, asked, texts)
+    return _best(task, asked, tried)
 
 
 def _writers(asked: Asked) -> dict[str, Callable[[Part, Document], str]]:
@@ -224,8 +245,7 @@ def _answers(part: Part, document: Document) -> list[str]:
 
 def _question(part: Part, document: Document) -> str:
     """The question of an item, without solved examples, chat template and what ends an answer."""
-    text = part.harness.doc_to_text(document.doc)
-    text = text if isinstance(text, str) else str(document.instances[0].args[0])
+    text = str(part.harness.doc_to_text(document.doc))
     for stop in _stops(document):
         text = text.replace(stop, "")
     return text
@@ -254,26 +274,17 @@ def _values(
     responses: Sequence[Sequence[Any]],
     needed: Sequence[bool] | None = None,
 ) -> list[Any]:
-    """The metric of each item under made-up responses, one a request; None where not needed.
-
-    The task's instances are left as they were found.
-    """
-    instances = [instance for part in task.parts for instance in part.harness.instances]
-    before = [(instance.resps, instance.filtered_resps) for instance in instances]
-    try:
-        for (_, document), answers in zip(asked, responses, strict=True):
-            for instance, answer in zip(document.instances, answers, strict=True):
-                instance.resps = [answer] * (instance.repeats or 1)
-                instance.filtered_resps = {}
-        for part in task.parts:
-            part.harness.apply_filters()
-        return [
-            _value(task, part, document) if wanted else None
-            for (part, document), wanted in zip(asked, needed or [True] * len(asked), strict=True)
-        ]
-    finally:
-        for instance, (resps, filtered) in zip(instances, before, strict=True):
-            instance.resps, instance.filtered_resps = resps, filtered
+    """The metric of each item under made-up responses, one a request; None where not needed."""
+    for (_, document), answers in zip(asked, responses, strict=True):
+        for instance, answer in zip(document.instances, answers, strict=True):
+            instance.resps = [answer] * (instance.repeats or 1)
+            instance.filtered_resps = {}
+    for part in task.parts:
+        part.harness.apply_filters()
+    return [
+        _value(task, part, document) if wanted else None
+        for (part, document), wanted in zip(asked, needed or [True] * len(asked), strict=True)
+    ]
 
 
 def _value(task: Task, part: Part, document: Document) -> Any:
@@ -283,23 +294,42 @@ def _value(task: Task, part: Part, document: Document) -> Any:
 
 def _aggregate(task: Task, values: Sequence[Any]) -> float:
     """The harness's aggregate over all items of all parts."""
-    return float(task.parts[0].harness.aggregation()[task.metric](values))
+    return aggregated(task.parts[0].harness.aggregation()[task.metric], values)
 
 
 def _best(
     task: Task,
-    scores: Mapping[str, float],
+    asked: Asked,
+    tried: Mapping[str, Sequence[Any]],
     *,
     chance: float | None = None,
     reason: str = "no trivial answerer has a finite score",
 ) -> Floor:
-    """The floor among the scores, the first of equals."""
+    """The floor among the answerers, by the metric of each item; the first of equals."""
+    scores = {name: _aggregate(task, values) for name, values in tried.items()}
     finite = {name: score for name, score in scores.items() if math.isfinite(score)}
     if not finite:
-        return Floor(value=None, kind=None, chance=chance, answerers={}, reason=reason)
+        return _no_floor(reason, chance=chance)
     sign = 1 if task.higher_is_better else -1
     kind = max(finite, key=lambda name: sign * finite[name])
-    return Floor(value=finite[kind], kind=kind, chance=chance, answerers=finite, reason=None)
+    aggregate = task.parts[0].harness.aggregation()[task.metric]
+    shares = shares_of(task.metric, tried[kind], finite[kind], aggregate)
+    ids = [document.id for _, document in asked]
+    return Floor(
+        value=finite[kind],
+        kind=kind,
+        chance=chance,
+        answerers=finite,
+        documents=len(asked),
+        standard_error=standard_error_of(shares),
+        items=dict(zip(ids, shares, strict=True)) if shares else {},
+    )
+
+
+def _no_floor(reason: str, *, chance: float | None = None) -> Floor:
+    return Floor(
+        value=None, kind=None, chance=chance, answerers={}, documents=0, reason=reason
+    )
 
 
 def _is_number(value: Any) -> bool:

@@ -99,6 +99,7 @@ class Task:
         shots: Solved examples in each prompt.
         version: lm-eval's version of the task.
         parts: Those with chosen documents.
+        harnesses: lm-eval's tasks of all parts, with all their documents.
         source: Which documents were chosen, in words.
     """
 
@@ -109,6 +110,7 @@ class Task:
     shots: int
     version: str
     parts: tuple[Part, ...]
+    harnesses: tuple[Any, ...]
     source: str
 
     def documents(self) -> Iterator[Document]:
@@ -212,6 +214,39 @@ def chosen_items(task: Task, places: Sequence[int]) -> Task:
     return replace(task, parts=tuple(parts))
 
 
+def with_all_documents(task: Task) -> Task:
+    """The task with all its documents, each asked without examples and without chat template.
+
+    That is no prompt for a model, but enough for filters and metrics, and for trivial answerers.
+    """
+    parts = []
+    for original in task.harnesses:
+        harness = copy.copy(original)
+        total = len(harness.task_docs)
+        harness._instances = []
+        for number, doc in enumerate(harness.task_docs):
+            made = harness.construct_requests(
+                doc=doc,
+                ctx=_bare_context(harness, doc),
+                metadata=(harness.task_name, number, harness.config.repeats),
+                apply_chat_template=False,
+                chat_template=None,
+            )
+            harness._instances += made if isinstance(made, list) else [made]
+        doc_ids = tuple(range(total))
+        parts.append(Part(name=harness.task_name, harness=harness, doc_ids=doc_ids, total=total))
+    return replace(task, parts=tuple(parts))
+
+
+def _bare_context(harness: Any, doc: dict[str, Any]) -> Any:
+    """What stands before an answer, where it decides anything of a trivial answerer's."""
+    if harness.OUTPUT_TYPE == "loglikelihood":
+        return harness.doc_to_text(doc)
+    if harness.OUTPUT_TYPE == "multiple_choice" and harness.multiple_input:
+        return harness.doc_to_choice(doc)  # there each option is a context
+    return ""
+
+
 def chat_of(tokenizer: Any) -> Chat | None:
     """How a tokenizer writes a conversation; None if it has no template.
 
@@ -294,6 +329,7 @@ def _built(unit: Unit, limit: int | None, seed: int, chat: Chat | None) -> Task:
         shots=first.config.num_fewshot,
         version=unit.version,
         parts=tuple(parts),
+        harnesses=tuple(unit.harnesses),
         source=_source(parts, sizes, seed, unit.remark),
     )
 

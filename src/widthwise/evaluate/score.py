@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
 from .floors import Floor, same_languages
 from .loading import harness_seeds, quiet
+from .shares import aggregated, shares_of, standard_error_of
 
 if TYPE_CHECKING:
     from .harness import Task
-
-_JACKKNIFE = 2000  # items at most, where a metric must be computed anew without each of them
-_PER_WEIGHT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What a model got on a task, beside what trivial answerers get on the same items.
+    """What a model got on a task, beside what trivial answerers get on it.
 
     Attributes:
         task: Name of the task.
@@ -76,8 +74,7 @@ class Score:
     @property
     def chance_corrected(self) -> float | None:
         """(value - chance) / (1 - chance): 0 for an even guess, 1 for all right."""
-        chance = self.floor.chance
-        return None if chance is None or chance >= 1 else (self.value - chance) / (1 - chance)
+        return self.floor.corrected(self.value)
 
     @property
     def capped(self) -> float | None:
@@ -136,16 +133,16 @@ def score_answers(task: Task, answers: Sequence[Answer], floor: Floor) -> Score:
     """
     aggregation = task.parts[0].harness.aggregation()
     values = item_values(task, answers)
-    value = _aggregate(aggregation[task.metric], values)
+    value = aggregated(aggregation[task.metric], values)
     if not math.isfinite(value):
         raise RunError(f"task {task.name}: {task.metric} is {value}; the model may be damaged")
-    shares = _shares(task.metric, values, value, aggregation[task.metric])
+    shares = shares_of(task.metric, values, value, aggregation[task.metric])
     n = len(values)
     return Score(
         task=task.name,
         metric=task.metric,
         value=value,
-        standard_error=_standard_error(shares),
+        standard_error=standard_error_of(shares),
         unit=unit_of(task.metric),
         n=n,
         floor=floor,
@@ -199,7 +196,7 @@ def _aggregates(
     """Every metric over the items that have it; one that is not finite is left out."""
     names = dict.fromkeys(name for answer in answers for name in answer.metrics)
     found = {
-        name: _aggregate(
+        name: aggregated(
             aggregation[name.partition(",")[0]],
             [answer.metrics[name] for answer in answers if name in answer.metrics],
         )
@@ -207,50 +204,6 @@ def _aggregates(
         if name.partition(",")[0] in aggregation
     }
     return {name: value for name, value in found.items() if math.isfinite(value)}
-
-
-def _aggregate(aggregate: Callable[[Sequence[Any]], float], values: Sequence[Any]) -> float:
-    """The harness's aggregate; infinite where its exponential is too large for a number."""
-    try:
-        return float(aggregate(values))
-    except OverflowError:
-        return math.inf
-
-
-def _shares(
-    metric: str, values: Sequence[Any], value: float, aggregate: Callable[[Sequence[Any]], float]
-) -> list[float]:
-    """Each item's share in the aggregate; their mean is the aggregate, or close to it.
-
-    A mean is shared out as it is. Perplexities and bits a byte are functions of ratios of two sums
-    over items, R = sum a / sum w, and the share is the linearized one, f(R) + f'(R) (a - R w) /
-    mean w (delta method; for the ratio itself Cochran, Sampling Techniques, 3rd ed., eq. 6.13).
-    Any other aggregate of few items is shared out by the jackknife, n f - (n - 1) f without it.
-    """
-    n = len(values)
-    if metric in _PER_WEIGHT or metric == "perplexity":
-        pairs = [value if isinstance(value, tuple) else (value, 1) for value in values]
-        weight = math.fsum(w for _, w in pairs) / n
-        ratio = -math.fsum(ll for ll, _ in pairs) / (weight * n)
-        slope = 1 / math.log(2) if metric == "bits_per_byte" else value
-        return [value + slope * (-ll - ratio * w) / weight for ll, w in pairs]
-    if all(isinstance(item, SupportsFloat) for item in values):
-        mean = math.fsum(map(float, values)) / n
-        if math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12):
-            return [float(item) for item in values]
-    if not 2 < n <= _JACKKNIFE:
-        return []
-    without = (float(aggregate([*values[:i], *values[i + 1 :]])) for i in range(n))
-    return [n * value - (n - 1) * other for other in without]
-
-
-def _standard_error(shares: Sequence[float]) -> float | None:
-    n = len(shares)
-    if n < 2:
-        return None
-    mean = math.fsum(shares) / n
-    spread = math.hypot(*(share - mean for share in shares))  # no square that is too large
-    return spread / math.sqrt((n - 1) * n)
 
 
 def _share(flags: Sequence[bool | None]) -> float | None:

@@ -15,6 +15,13 @@ _STEP = 64  # items between two looks
 Network = TypeVar("Network", bound=Hashable)
 
 
+def drawn_order(task: Task, seed: int) -> list[int]:
+    """Places of all items of a task, in the order in which they are asked a few at a time."""
+    order = list(range(len(task.item_ids)))
+    random.Random(f"{task.name}/{seed}/order").shuffle(order)
+    return order
+
+
 class Steps(Generic[Network]):
     """Iterates over (network, part of the task) until every network is measured well enough.
 
@@ -38,8 +45,7 @@ class Steps(Generic[Network]):
         self._reference = networks[0]
         self._others = tuple(networks[1:])
         self._certain: set[Network] = set()
-        self._order = list(range(len(task.item_ids)))
-        random.Random(f"{task.name}/{seed}/order").shuffle(self._order)
+        self._order = drawn_order(task, seed)
 
     def __iter__(self) -> Iterator[tuple[Network, Task]]:
         step = _STEP if unit_of(self._task.metric) == "accuracy" else len(self._order)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from typing import Any
 from .. import __version__
 from ..errors import WidthwiseError
 from ..evaluate import (
+    FLOOR_RULE,
     Answer,
     Floor,
     Score,
     Task,
     answer_task,
     chat_of,
-    chosen_items,
+    drawn_order,
     floor_of,
     language_model_of,
     load_tasks,
@@ -116,10 +117,26 @@ class Scorer:
         return self.parent.record(network, cell=self.key(network, quantity), **told)
 
     def floor(self, task: Task) -> Floor:
-        """What trivial answerers get on the task's items; computed once."""
+        """What trivial answerers get on all documents of the task; computed once."""
         if task.name not in self._floors:
             self._floors[task.name] = floor_of(task)
         return self._floors[task.name]
+
+    def with_new_floors(self, records: Iterable[Record]) -> list[Record]:
+        """Those of the records whose floors were counted by an older rule, with new ones.
+
+        Args:
+            records: Any of the study's cells, measured on the documents that are at hand now.
+        """
+        found = []
+        for record in records:
+            task = self.tasks.get(record.quantity)
+            if task is not None and has_old_floor(record):
+                ids = task.item_ids
+                if record.settings.get("until") is not None:
+                    ids = tuple(ids[place] for place in drawn_order(task, self.settings.seed))
+                found.append(refloored(record, self.floor(task), ids))
+        return found
 
     def prepare(self, network: Network, on_share: Progress = lambda *_: None) -> None:
         """Calibrate, where the network needs it and it is not done yet.
@@ -171,9 +188,7 @@ class Scorer:
     ) -> Scored:
         """The record of a network's answers, which may be to a part of the items alone."""
         try:
-            whole = len(answers) == len(task.item_ids)  # else it stopped early, with its own floor
-            floor = self.floor(task) if whole else floor_of(_answered(task, answers))
-            score = score_answers(task, answers, floor)
+            score = score_answers(task, answers, self.floor(task))
         except WidthwiseError as error:
             return self.missed(network, task, error)
         record = self.record(
@@ -183,8 +198,7 @@ class Scorer:
             value=score.value,
             standard_error=score.standard_error,
             n=score.n,
-            floor=score.floor.value,
-            floor_kind=score.floor.kind,
+            **_floor_fields(score.floor, [answer.id for answer in score.answers]),
             higher_is_better=score.higher_is_better,
             items=score.items,
             duration_sec=seconds,
@@ -230,10 +244,39 @@ class Scorer:
         }
 
 
-def _answered(task: Task, answers: Sequence[Answer]) -> Task:
-    """The task with the items that were answered alone."""
-    ids = {answer.id for answer in answers}
-    return chosen_items(task, [place for place, id_ in enumerate(task.item_ids) if id_ in ids])
+def has_old_floor(record: Record) -> bool:
+    """Whether it is a score whose floor, if any, was counted by an older rule."""
+    asked = record.value is not None and "floors" in record.settings
+    return asked and record.settings.get("floor_rule") != FLOOR_RULE
+
+
+def refloored(record: Record, floor: Floor, item_ids: Sequence[str]) -> Record:
+    """The score beside this floor; ids are those of its items, in order, and may be of more."""
+    settings = {**record.settings, **_floor_settings(floor)}
+    if record.value is not None:
+        settings["chance_corrected"] = floor.corrected(record.value)
+    fields = _floor_fields(floor, item_ids[: record.n])
+    return replace(record, **fields, settings=settings)
+
+
+def _floor_fields(floor: Floor, item_ids: Sequence[str]) -> dict[str, Any]:
+    """What a record says of a floor beside its settings, whose items are these."""
+    return {
+        "floor": floor.value,
+        "floor_kind": floor.kind,
+        "floor_n": None if floor.value is None else floor.documents,
+        "floor_error": floor.standard_error,
+        "floor_items": tuple(floor.items[id_] for id_ in item_ids) if floor.items else (),
+    }
+
+
+def _floor_settings(floor: Floor) -> dict[str, Any]:
+    """What the settings of a record say of a floor."""
+    return {
+        "floors": dict(floor.answerers),
+        "floor_rule": FLOOR_RULE,
+        "no_floor": floor.reason,
+    }
 
 
 def _described(task: Task, score: Score) -> dict[str, Any]:
@@ -243,8 +286,7 @@ def _described(task: Task, score: Score) -> dict[str, Any]:
         "shots": task.shots,
         "task_version": task.version,
         "source": task.source,
-        "floors": dict(score.floor.answerers),
-        "no_floor": score.floor.reason,
+        **_floor_settings(score.floor),
         "chance_corrected": score.chance_corrected,
         "metrics": dict(score.metrics),
         "capped": score.capped,

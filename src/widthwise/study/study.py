@@ -19,7 +19,7 @@ from .network import Network
 from .parent import Parent, checked_device, default_device, default_dtype
 from .pieces import Ask, StudyWorker, Time, parent_of
 from .records import Record
-from .scorer import Scored, Scorer
+from .scorer import Scored, Scorer, has_old_floor
 from .study_settings import StudySettings
 
 MakeEngine = Callable[[MakeWorker], Engine]
@@ -96,6 +96,7 @@ class Study:
             self._is_running = True
             for parent in self.parents:
                 self._count(parent)
+                self._renew_floors(parent)
             if not self.missing:
                 self._on_progress(f"{self.resumed}; nothing to measure")
             else:
@@ -224,6 +225,15 @@ class Study:
         found = [r for r in self._counts_of(parent) if not self.journal.has(r.cell)]
         if found:
             self.journal.store(found)
+
+    def _renew_floors(self, parent: Parent) -> None:
+        """Give what an earlier version measured the floors that are counted now."""
+        records = [r for r in self.journal.records.values() if r.model == parent.name]
+        if any(map(has_old_floor, records)):
+            self._on_progress(f"{parent.name}: floors, which an older version counted otherwise")
+            settings = self.settings.sweep(parent.model)
+            scorer = Scorer(parent, settings, self.journal.folder)
+            self.journal.store(scorer.with_new_floors(records))
 
     def _pieces_of(self, parent: Parent) -> Iterator[Piece]:
         if self.settings.tasks:

@@ -16,7 +16,7 @@ from .journal import Journal
 from .network import CONTROL, Network
 from .parent import Parent, checked_device, default_device, default_dtype
 from .records import Record
-from .scorer import Scorer
+from .scorer import Scorer, has_old_floor
 from .settings import SweepSettings
 
 Progress = Callable[[float, str], None]
@@ -116,6 +116,7 @@ class Sweep:
         self.journal.store([record for record in counted if not self.journal.has(record.cell)])
         for task in self.scorer.tasks.values():
             missing = [network for network in self.networks if not self.has(network, task.name)]
+            self._renew_floors(task)
             after = self._spent + self._costs[task.name] * len(self.networks)
             if missing:
                 self._spent = after - self._costs[task.name] * len(missing)
@@ -124,14 +125,25 @@ class Sweep:
 
     def _evaluate(self, task: Task, missing: Sequence[Network]) -> None:
         """Measure one task at the widths where it is missing."""
-        self.on_progress(self.share, f"{task.name}: floor")
-        self.scorer.floor(task)
+        self._count_floor(task)
         if self.settings.until is not None:
             return self._score_until(self.settings.until, task, missing)
         for network in missing:
             self._calibrate(network)
             with self._reported(network, task) as report:
                 self.journal.keep(self.scorer.score(network, task, report))
+
+    def _renew_floors(self, task: Task) -> None:
+        """Give what an earlier version measured the floor that is counted now."""
+        keys = (self.scorer.key(network, task.name) for network in self.networks)
+        old = [r for key in keys if (r := self.journal.records.get(key)) and has_old_floor(r)]
+        if old:
+            self._count_floor(task)
+            self.journal.store(self.scorer.with_new_floors(old))
+
+    def _count_floor(self, task: Task) -> None:
+        self.on_progress(self.share, f"{task.name}: floor")
+        self.scorer.floor(task)
 
     def has(self, network: Network, quantity: str) -> bool:
         """Whether this cell is measured; one whose value is missing is tried again."""

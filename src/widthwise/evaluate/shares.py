@@ -1,0 +1,55 @@
+"""A metric of the harness over items, and the share that each item has in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, SupportsFloat
+
+_JACKKNIFE = 2000  # items at most, where a metric must be computed anew without each of them
+_PER_WEIGHT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
+
+
+def aggregated(aggregate: Callable[[Sequence[Any]], float], values: Sequence[Any]) -> float:
+    """The harness's aggregate; infinite where its exponential is too large for a number."""
+    try:
+        return float(aggregate(values))
+    except OverflowError:
+        return math.inf
+
+
+def shares_of(
+    metric: str, values: Sequence[Any], value: float, aggregate: Callable[[Sequence[Any]], float]
+) -> list[float]:
+    """Each item's share in the aggregate; their mean is the aggregate, or close to it.
+
+    A mean is shared out as it is. Perplexities and bits a byte are functions of ratios of two sums
+    over items, R = sum a / sum w, and the share is the linearized one, f(R) + f'(R) (a - R w) /
+    mean w (delta method; for the ratio itself Cochran, Sampling Techniques, 3rd ed., eq. 6.13).
+    Any other aggregate of few items is shared out by the jackknife, n f - (n - 1) f without it.
+    """
+    n = len(values)
+    if metric in _PER_WEIGHT or metric == "perplexity":
+        pairs = [value if isinstance(value, tuple) else (value, 1) for value in values]
+        weight = math.fsum(w for _, w in pairs) / n
+        ratio = -math.fsum(ll for ll, _ in pairs) / (weight * n)
+        slope = 1 / math.log(2) if metric == "bits_per_byte" else value
+        return [value + slope * (-ll - ratio * w) / weight for ll, w in pairs]
+    if all(isinstance(item, SupportsFloat) for item in values):
+        mean = math.fsum(map(float, values)) / n
+        if math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12):
+            return [float(item) for item in values]
+    if not 2 < n <= _JACKKNIFE:
+        return []
+    without = (float(aggregate([*values[:i], *values[i + 1 :]])) for i in range(n))
+    return [n * value - (n - 1) * other for other in without]
+
+
+def standard_error_of(shares: Sequence[float]) -> float | None:
+    """Of their mean: standard deviation / sqrt(n); None where it is unknown."""
+    n = len(shares)
+    if n < 2:
+        return None
+    mean = math.fsum(shares) / n
+    spread = math.hypot(*(share - mean for share in shares))  # no square that is too large
+    return spread / math.sqrt((n - 1) * n)

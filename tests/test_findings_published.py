@@ -62,7 +62,7 @@ def test_headline_scores(
 ) -> None:
     cells = rows[row]
     assert cells[0] == change
-    assert cells[-3:] == (p_value, "0.150", "at the floor")
+    assert cells[-3:] == (p_value, "0.287", "at the floor")
 
 
 def test_headline_correlations(rows: dict[str, tuple[str, ...]]) -> None:
@@ -104,7 +104,7 @@ def test_sentences_answer_the_claims(found: dict[str, Findings]) -> None:
     said = found["The headline claims of arXiv 2512.22671"].sentences
     assert said[0] == (
         "IFEval is said to improve by +46 % and +75 % in 1B: of the 14 base networks, dense or "
-        "cut, none is shown above the 0.150 of a constant answer."
+        "cut, none is shown above the 0.2865 of the prompt echoed 10 times."
     )
     assert "IFEval falls from 0.364 to 0.137" in said[1]
     assert "none is shown above the 0.4484 of uniform likelihood" in said[2]
@@ -123,12 +123,19 @@ def test_what_rose_is_at_the_floor_and_what_fell_was_above(
     assert "unpaired" in " ".join(found[model].tables[0].notes)
 
 
+def test_letters_said_always_reach_what_a_cut_model_gets(found: dict[str, Findings]) -> None:
+    """MMLU of 1B, .2511 to .2689 when cut, where always D gets .2689; MUSR .4087 beside .3849."""
+    words = {c.quantity: [p.word for p in c.points[1:]] for c in found["Llama-3.2-1B"].curves}
+    assert set(words["mmlu"]) == {"at the floor"}
+    assert "improves" not in words["leaderboard_musr"][-1:]
+
+
 def test_a_model_that_follows_instructions_loses_them(found: dict[str, Findings]) -> None:
     curves = {curve.quantity: curve for curve in found["Llama-3.2-1B-Instruct"].curves}
     assert curves["ifeval"].trend == "falls"
     assert [point.word for point in curves["ifeval"].points] == [
         None,
-        "degrades",
+        "at the floor",
         "at the floor",
         "at the floor",
     ]

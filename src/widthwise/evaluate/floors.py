@@ -68,7 +68,7 @@ class Floor:
     kind: str | None
     chance: float | None
     answerers: Mapping[str, float]
-    documents: int
+    documents: int = 0
     standard_error: float | None = None
     items: Mapping[str, float] = field(default_factory=dict, repr=False)
     reason: str | None = None
@@ -327,9 +327,7 @@ def _best(
 
 
 def _no_floor(reason: str, *, chance: float | None = None) -> Floor:
-    return Floor(
-        value=None, kind=None, chance=chance, answerers={}, documents=0, reason=reason
-    )
+    return Floor(value=None, kind=None, chance=chance, answerers={}, reason=reason)
 
 
 def _is_number(value: Any) -> bool:

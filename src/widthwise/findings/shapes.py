@@ -30,7 +30,7 @@ class Point:
         value: The score, in the unit of its curve.
         low: Lower end of its 95 % interval; None where no error is known.
         high: Upper end; None where no error is known.
-        floor: Score of a trivial answerer on the same items; None where there is none.
+        floor: Score of the best trivial answerer; None where there is none.
         word: Verdict beside dense; None for dense itself and where nothing could be compared.
     """
 

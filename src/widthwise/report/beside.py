@@ -124,11 +124,12 @@ def _why_not(pairs: Sequence[_Pair]) -> str:
             return "no items are stored"
         if own.settings.get("until") is None and len(own.items) != len(other.items):
             return f"{len(own.items):,} and {len(other.items):,} items"
-        if own.settings.get("until") is None and own.floor != other.floor:
+        if own.settings.get("floor_rule") != other.settings.get("floor_rule"):
+            return "floors of different versions; going on with the older study renews them"
+        shared = min(len(own.floor_items), len(other.floor_items))
+        if own.floor != other.floor or own.floor_items[:shared] != other.floor_items[:shared]:
             return "other floors, so other items"
         for name in _SAME:
-            if name == "floors" and own.settings.get("until") is not None:
-                continue
             if own.settings.get(name) != other.settings.get(name):
                 return f"other {_NAMES.get(name, name.replace('_', ' '))}"
     return ""

@@ -39,7 +39,7 @@ _APART = "No difference between these is shown: nowhere were other networks aske
 _EMPTY = ("", "-")
 Named = tuple[str, str, SortTable, tuple[str, ...]]  # title, about, table and notes
 _AT_FLOOR = (
-    "The dense model is not shown to beat a trivial answerer on these items, so they cannot show "
+    "The dense model is not shown to beat a trivial answerer with these items, so they cannot show "
     "what a cut costs."
 )
 _TOO_FEW = (

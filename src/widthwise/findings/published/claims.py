@@ -108,7 +108,7 @@ def _floors() -> Table:
     rows = [row for row in rows_of("tasks") if row["floor"]]
     return Table(
         title="Floors",
-        about="What a trivial answerer gets; a constant answer may get more than chance.",
+        about="What the best trivial answerer gets on all items of the task.",
         header=("task", "items", "floor", "answerer", "source"),
         rows=tuple(
             (
@@ -156,7 +156,7 @@ def _of_ifeval(models: Sequence[Model]) -> str:
     return (
         f"IFEval is said to improve by {change_at(models[0], 'ifeval', 40)} and "
         f"{change_at(models[0], 'ifeval', 30)} in 1B: of the {count} base networks, dense or cut, "
-        f"{which} is shown above the {floor.floor:.3f} of a constant answer."
+        f"{which} is shown above the {floor.floor:.4f} of {floor.floor_kind}."
     )
 
 

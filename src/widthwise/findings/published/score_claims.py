@@ -10,7 +10,7 @@ from ...study.records import Record
 from ..correlations import pair_of
 from ..curves import curves_of
 from ..grid import Grid, arrange, estimate_of
-from ..judge import Judgements, beside_dense, paired_or_not
+from ..judge import Judgements, beats_its_floor, beside_dense, paired_or_not
 from ..shapes import Curve, Pair
 from ..words import interval, joined, p_text
 from .claim import Claim, change
@@ -98,8 +98,8 @@ def monotone(model: Model, task: str) -> Claim:
         for before, after in pairwise(points)
         if after.value > before.value
     ]
-    above = [p.label for p in points if p.low is not None and p.floor and p.low > p.floor]
-    said = f"above the floor are {joined(above)}"
+    above = [n.label for n in model.grid.networks if beats_its_floor(model.grid.cells[n, task])]
+    said = f"above the floor are {joined(above)}" if above else "none is shown above the floor"
     if lowest is not last:
         apart = "do not overlap" if lowest.high < last.low else "overlap"
         said += (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 from widthwise import make_plan, prune_checkpoint
 from widthwise.errors import CheckpointError
 from widthwise.prune import Checkpoint
-from widthwise.prune.healing import HealSettings, heal, inspect_healing, shown
+from widthwise.prune.healing import HealSettings, NotBetter, heal, inspect_healing, shown
 from widthwise.prune.healing.blocks import read_blocks
 from widthwise.stats import paired_difference
 
@@ -149,8 +150,39 @@ def test_the_result_is_stored_as_the_child_is(
     assert all(changed)
 
 
-def test_a_model_that_is_ruined_is_told(healed: Any) -> None:
-    assert "further from its parent than before" in healed(learning_rate=1e3).told[0]
+def test_a_run_that_was_never_better_writes_nothing_and_says_so(
+    healed: Any, child: Path, dense: Path, text: Path, tmp_path: Path
+) -> None:
+    """A rate that ruins the model: exit 1, one sentence, and neither a result nor a state."""
+    before = {p.name: p.read_bytes() for p in child.iterdir()}
+    with pytest.raises(NotBetter, match="was not written: on held-out text no state"):
+        healed(learning_rate=1e3)
+    result = run(
+        "heal", child, "--dense", dense, "--text", text, "--tokens", QUICK["tokens"],
+        "--batch-tokens", BATCH, "--learning-rate", "1e3", "--dtype", "float32",
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.search(r"no state of the training was nearer to .* \(KL 0\.\d+ nats", result.stderr)
+    assert list(tmp_path.iterdir()) == []
+    assert {p.name: p.read_bytes() for p in child.iterdir()} == before
+    existing = healed(learning_rate=3e-3).out
+    kept = {p.name: p.read_bytes() for p in existing.iterdir()}
+    with pytest.raises(NotBetter):
+        healed(learning_rate=1e3, force=True)
+    assert {p.name: p.read_bytes() for p in existing.iterdir()} == kept
+
+
+def test_a_run_without_time_for_a_step_writes_nothing_and_says_so(
+    child: Path, dense: Path, text: Path, tmp_path: Path
+) -> None:
+    result = run(
+        "heal", child, "--dense", dense, "--text", text, "--minutes", "1e-6", "-o", tmp_path / "out"
+    )
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "nothing was trained, and" in result.stderr
+    assert "give more minutes" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_text_that_is_gone_through_again_is_told(healed: Any, text: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from widthwise.errors import OutputError, RunError
-from widthwise.prune.healing import api, judging
+from widthwise.prune.healing import run
 from widthwise.prune.healing.state import state_folder
 
 pytestmark = pytest.mark.usefixtures("short_blocks")
@@ -52,7 +52,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(
     """Bit for bit, with a Ctrl-C in the second step and a kill in the third, saved after each."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setattr(api, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "SAVE_SECONDS", 0.0)
     asked: dict[str, Any] = {"lora": lora, "hidden": 0.1, "tokens": 8 * BATCH}
     whole = healed("whole", **asked)
 
@@ -128,22 +128,22 @@ def test_a_loss_that_is_not_finite_keeps_the_state_before_it(
 def test_a_run_that_ends_while_measuring_loses_no_training(
     healed: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    calls: list[int] = []
+    """The best state is kept before it is measured as it is written; no step is made again."""
+    whole = healed("whole", tokens=2 * BATCH)
 
-    def judge(*given: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return judging.judge(*given)
+    def interrupted(_: Any) -> Any:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "judge", judge)
-    with pytest.raises(KeyboardInterrupt):
-        healed(tokens=2 * BATCH)
+    with monkeypatch.context() as patched:
+        patched.setattr(run.Run, "finished", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            healed(tokens=2 * BATCH)
     assert (tmp_path / ".out.healing" / "state.safetensors").exists()
     steps: list[Any] = []
     done = healed(tokens=2 * BATCH, progress=lambda *step: steps.append(step))
     assert steps == []
     assert len(done.curve) == 2
+    assert done.after == whole.after
 
 
 def test_a_first_step_that_is_not_finite_leaves_nothing_and_blames_no_rate(

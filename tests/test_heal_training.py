@@ -15,6 +15,7 @@ from widthwise.errors import RunError
 from widthwise.prune import ModelWeights
 from widthwise.prune.healing import HealSettings, Step, distil, training
 from widthwise.prune.healing.blocks import Order
+from widthwise.prune.healing.distilling import NothingTrained
 from widthwise.prune.healing.masters import Masters
 from widthwise.prune.healing.padding import padding
 from widthwise.prune.healing.settings import rate_at
@@ -167,13 +168,15 @@ def test_the_last_batch_ends_where_the_tokens_end() -> None:
     assert [step.learning_rate for step in curve] == pytest.approx(expected)
 
 
-def test_the_rate_rises_and_ends_low() -> None:
+def test_the_rate_rises_for_ten_steps_and_ends_low() -> None:
     child, parent = pair()
-    curve = distil(child, parent, rows(), settings(tokens=100 * 4 * BLOCK)).curve
-    rates = [step.learning_rate for step in curve]
+    trainer = Trainer(child, parent, rows(), settings(tokens=100 * 4 * BLOCK))
+    while not trainer.done:
+        trainer.step()
+    rates = [step.learning_rate for step in trainer.curve]
     top = rates.index(max(rates))
-    assert 1 <= top <= 4
-    assert rates[top] == pytest.approx(3e-3, rel=0.01)
+    assert top == 9
+    assert rates[top] == pytest.approx(3e-3, rel=0.03)  # a cosine that has begun to fall
     assert rates[: top + 1] == sorted(rates[: top + 1])
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert rates[-1] == pytest.approx(0.05 * 3e-3, rel=0.02)
@@ -183,10 +186,10 @@ class Clock:
     """Seconds that pass with every look: a step of training looks five times or so."""
 
     def __init__(self, pace: float) -> None:
-        self.now, self._pace = 0.0, pace
+        self.now, self.pace = 0.0, pace
 
     def __call__(self) -> float:
-        self.now += self._pace
+        self.now += self.pace
         return self.now
 
 
@@ -195,12 +198,13 @@ def test_when_minutes_end_the_rate_is_low_and_no_step_runs_over(tokens: int | No
     child, parent = pair()
     clock = Clock(0.25)
     chosen = settings(tokens=tokens, minutes=1.0)
-    trainer = Trainer(child, parent, rows(), chosen, spent=clock, reserve=20.0)
+    trainer = Trainer(child, parent, rows(), chosen, spent=clock)
+    trainer.reserve = 20.0
     while not trainer.done:
         trainer.step()
     assert 35 < trainer.curve[-1].seconds <= 40  # 60 less the reserve
     assert trainer.curve[-1].learning_rate < 0.08 * 3e-3
-    assert max(step.learning_rate for step in trainer.curve) > 0.9 * 3e-3
+    assert max(step.learning_rate for step in trainer.curve) > 0.75 * 3e-3  # after the warm-up
 
 
 def test_minutes_that_suffice_change_nothing() -> None:
@@ -212,9 +216,36 @@ def test_minutes_that_suffice_change_nothing() -> None:
     assert len(curves[1]) == len(curves[0]) == 20
 
 
-def test_one_step_is_made_however_short_the_time() -> None:
+def test_no_time_for_a_step_is_an_error_and_changes_nothing() -> None:
     child, parent = pair()
-    assert len(distil(child, parent, rows(), settings(minutes=1e-6)).curve) == 1
+    before = [p.detach().clone() for p in child.parameters()]
+    with pytest.raises(NothingTrained):
+        distil(child, parent, rows(), settings(minutes=1e-6))
+    for old, new in zip(before, child.parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
+@pytest.mark.parametrize("reserve", [59.9, 60.0, 1e4])
+def test_the_share_of_the_way_is_one_where_no_time_was_left(reserve: float) -> None:
+    """Less than nothing was left after a slow load; the share was a number of 13 digits then."""
+    child, parent = pair()
+    trainer = Trainer(child, parent, rows(), settings(minutes=1.0), spent=lambda: 61.0)
+    trainer.reserve = reserve
+    assert trainer.share == 1.0
+    assert trainer.done
+
+
+def test_steps_get_slower_and_the_rate_still_ends_low() -> None:
+    """Ten times slower from the middle on: shares of the time, not numbers of steps, decide."""
+    child, parent = pair()
+    clock = Clock(0.05)
+    trainer = Trainer(child, parent, rows(), settings(tokens=None, minutes=1.0), spent=clock)
+    while not trainer.done:
+        trainer.step()
+        if clock.now > 30:
+            clock.pace = 0.5
+    assert trainer.curve[-1].seconds <= 60 + 0.5  # a look at the clock is no part of a step
+    assert trainer.curve[-1].learning_rate < 0.08 * 3e-3
 
 
 def test_a_loss_that_is_not_finite_ends_it_before_a_weight_is_touched(monkeypatch: Any) -> None:
@@ -266,6 +297,7 @@ def test_a_model_without_a_trained_parameter_is_told() -> None:
 
 
 def test_the_schedule_at_its_ends() -> None:
-    assert rate_at(0.0, 1.0) == 0.0
+    assert rate_at(0.0, 1.0) == 1.0
+    assert rate_at(0.0, 1.0, warmed=0.5) == 0.5
     assert rate_at(1.0, 1.0) == pytest.approx(0.05)
     assert rate_at(2.0, 1.0) == pytest.approx(0.05)

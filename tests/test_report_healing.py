@@ -8,7 +8,7 @@ from widthwise.report.healing import draw_healing
 
 
 def test_steps_rates_and_what_was_held_out_are_where_they_were_measured(healed: Any) -> None:
-    found = healed()
+    found = healed(learning_rate=None, tokens=32 * 512, batch_tokens=512)
     upper, lower = draw_healing(found).axes
     steps, means = upper.get_lines()[:2]
     tokens = [step.tokens for step in found.curve]
@@ -19,8 +19,13 @@ def test_steps_rates_and_what_was_held_out_are_where_they_were_measured(healed: 
     np.testing.assert_array_equal(
         lower.get_lines()[0].get_ydata(), [step.learning_rate for step in found.curve]
     )
+    judged = [(s.tokens, s.held_out) for s in found.curve if s.held_out is not None]
+    assert len(judged) >= 2
+    line = upper.get_lines()[2].get_xydata().tolist()
+    assert line == [[0, found.before.divergence.value], *map(list, judged)]
+    written = found.curve[found.best_step - 1].tokens
     for bar, place, held in zip(
-        upper.containers, (0, tokens[-1]), (found.before, found.after), strict=True
+        upper.containers, (0, written), (found.before, found.after), strict=True
     ):
         mark, _, (line,) = bar.lines
         assert mark.get_xydata().tolist() == [[place, held.divergence.value]]

@@ -44,11 +44,13 @@ def _tokens(value: str) -> int:
 )
 @click.option("--tokens", type=_tokens, metavar="N", help="Most tokens; 1M without --minutes.")
 @click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Most minutes on the clock."
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Most minutes on the clock, loading and measuring included.",
 )
 @click.option("--temperature", default=1.0, show_default=True, help="Of both distributions.")
 @click.option("--hidden", default=0.0, show_default=True, help="Weight of the hidden-state term.")
-@click.option("--learning-rate", type=float, help="The highest. Default: 3e-4, with --lora 2e-3.")
+@click.option("--learning-rate", type=float, help="The highest. Default: found by a test.")
 @click.option(
     "--mup-factors",
     is_flag=True,
@@ -60,7 +62,7 @@ def _tokens(value: str) -> int:
     default="2048",
     show_default=True,
     metavar="N",
-    help="Tokens of one step; fewer where the text is short.",
+    help="Tokens of one step; fewer where the minutes give few steps.",
 )
 @click.option(
     "--micro-tokens",
@@ -91,7 +93,8 @@ def heal(
     """Train the pruned CHILD to give the logits of its dense parent; write a plain checkpoint.
 
     CHILD and MODEL are checkpoint folders, .gguf files, hub ids, or smollm2 (the embedded model).
-    Interrupted, the same command goes on where it was.
+    The state that is best on held-out text is written; where none is better than CHILD, nothing is,
+    and the exit code is 1. Interrupted, the same command goes on where it was.
     """
     check_free(out, force=force)
     from ..prune.healing import HealSettings, heal
@@ -173,10 +176,14 @@ def _table(found: Healing) -> str:
     lines = [
         "  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows
     ]
+    written = found.curve[found.best_step - 1].tokens
     return "\n".join(
         [
             f"{found.tokens:,} tokens in {minutes:.1f} minutes, {found.epochs:.2f} times through "
             f"{found.source}",
+            f"written: the state after {written:,} tokens (step {found.best_step} of "
+            f"{len(found.curve)}), the best on held-out text; highest learning rate "
+            f"{found.learning_rate:.2g}",
             *lines,
             f"KL fell by {gain.value:.4f} [{gain.low:.4f}, {gain.high:.4f}] on {gain.n} blocks "
             f"held out: {verdict}; brackets are 95 % intervals over blocks",

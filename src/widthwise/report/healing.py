@@ -21,8 +21,8 @@ def draw_healing(found: Healing) -> Figure:
     """KL from the parent against the tokens trained on, and the learning rate below it.
 
     Every step is a faint mark, measured before the step on its own tokens; the line is the mean of
-    the steps of a fortieth of the way. What was held out stands before and after as marks with 95 %
-    intervals.
+    the steps of a fortieth of the way. What was held out is a line of its own through all times
+    that it was judged; before, and after with the weights that are written, it has 95 % intervals.
     """
     from matplotlib.figure import Figure
 
@@ -55,7 +55,11 @@ def _loss(axes: Axes, found: Healing) -> None:
     parts = np.array_split(np.arange(len(tokens)), min(_BLOCKS, len(tokens)))
     means = [(tokens[part].mean(), values[part].mean()) for part in parts]
     axes.plot(*zip(*means, strict=True), color=_LINE, lw=1.8, label="mean of steps")
-    ends = ((0.0, found.before, "held out, before"), (tokens[-1], found.after, "held out, after"))
+    judged = [(0.0, found.before.divergence.value)]
+    judged += [(step.tokens, step.held_out) for step in found.curve if step.held_out is not None]
+    axes.plot(*zip(*judged, strict=True), "--", color=INK, lw=1.2, label="held out")
+    written = found.curve[found.best_step - 1].tokens
+    ends = ((0.0, found.before, "before"), (written, found.after, "written"))
     for (place, held, label), marker in zip(ends, "sD", strict=True):
         low, high = held.divergence.interval()
         value = held.divergence.value
@@ -64,4 +68,4 @@ def _loss(axes: Axes, found: Healing) -> None:
             label=label, clip_on=False, zorder=5,
         )  # fmt: skip
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, ncols=4)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, ncols=5)

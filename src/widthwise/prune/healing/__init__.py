@@ -1,18 +1,22 @@
 """Healing: a pruned model is trained to be like its dense parent."""
 
-from .api import Healing, heal
+from .api import Healing, NotBetter, heal
+from .distilling import Distilled, distil
 from .factors import rate_factors, width_change
 from .judging import HeldOut, shown
+from .rates import Trial
 from .record import inspect_healing
 from .settings import HealSettings
-from .training import Distilled, Step, distil
+from .training import Step
 
 __all__ = [
     "Distilled",
     "HealSettings",
     "Healing",
     "HeldOut",
+    "NotBetter",
     "Step",
+    "Trial",
     "distil",
     "heal",
     "inspect_healing",

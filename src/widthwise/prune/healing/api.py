@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,21 +15,19 @@ from ...stats import Difference
 from ..checkpoint import check_free
 from ..checkpoint.write import refuse_overlap
 from .blocks import Blocks, read_blocks
-from .factors import factors_of, width_change
-from .judging import Blockwise, HeldOut, gain_of, judge, shown
-from .lora import add_lora, merge_lora
-from .padding import clear, padding
-from .pair import Pair, check_place, compute_dtype, model_in, narrowed, opened_pair
+from .distilling import NothingTrained
+from .judging import HeldOut, gain_of
+from .pair import Pair, check_place, compute_dtype, opened_pair
+from .rates import Trial
 from .record import FORMAT, refit_facts
+from .run import Run
 from .settings import HealSettings
-from .state import StateFolder, state_folder
-from .training import Step, Trainer
-from .writing import check_space, stored_names, write_healed
+from .state import state_folder
+from .training import Step
+from .writing import check_space, write_healed
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SAVE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +44,13 @@ class Healing:
         factors: What learning rates were multiplied by, by parameter; 1 of all others.
         curve: Its steps.
         before: The pruned child beside its parent, on blocks held out.
-        after: The healed child on the same blocks.
+        after: The healed child, as it is written, on the same blocks.
+        learning_rate: The highest, before the training ever went back.
+        trials: Of the test of learning rates; empty where the rate was given.
+        best_step: Steps after which the weights were those that are written.
+        stopped: `"whole"` where tokens or minutes were used up, `"rising"` where the training ended
+            before because nothing got better any more.
+        went_back: How often it went back to its best state, at a lower rate.
         told: What a reader of the numbers should know; often nothing.
     """
 
@@ -62,6 +64,11 @@ class Healing:
     curve: tuple[Step, ...]
     before: HeldOut
     after: HeldOut
+    learning_rate: float
+    trials: tuple[Trial, ...]
+    best_step: int
+    stopped: str
+    went_back: int
     told: tuple[str, ...]
 
     @property
@@ -86,9 +93,11 @@ def heal(
 ) -> Healing:
     """Train a pruned checkpoint to give the logits of its dense parent, and write a plain one.
 
-    The state is kept beside `out` every five minutes and at the first Ctrl-C; the same call goes on
-    from there. With `minutes` what comes out depends on the machine's speed; without, on a
-    processor with a fixed number of threads, not even on interruptions.
+    What is written is the state that was nearest to the parent on blocks held out; where none was
+    nearer than the child itself, nothing is written. The state is kept beside `out` every five
+    minutes and at the first Ctrl-C; the same call goes on from there. With `minutes` what comes out
+    depends on the machine's speed; without, on a processor with a fixed number of threads, not even
+    on interruptions.
 
     Args:
         child: The pruned checkpoint: a folder, or whatever `make_plan` takes.
@@ -109,15 +118,17 @@ def heal(
         CheckpointError: One cannot be read, or they do not belong together.
         OutputError: `out` exists, or cannot be written.
         PlanError: `mup_factors` are asked for, and child and parent have the same widths.
+        NotBetter: No state was nearer to the parent than the child itself, or there was no time for
+            a step. Nothing is written, and no state is left.
         RunError: The text is too short, the loss is not finite, or the state beside `out` is one
             of other settings.
         UnsupportedModelError: The model's family cannot be healed.
 
-    Memory: 16 bytes a parameter of the child, and both models in `dtype`.
+    Memory: 20 bytes a parameter of the child, and both models in `dtype`.
     """
+    start = time.monotonic()
     import torch
 
-    start = time.monotonic()
     settings, out = settings or HealSettings(), Path(out).absolute()
     say = status or (lambda _: None)
     check_free(out, force=force)
@@ -132,16 +143,95 @@ def heal(
         blocks = read_blocks(text, pair.tokenizer, settings.to_read(torch.device(device).type))
         wanted = _decisive(settings, pair, blocks, dtype)
         with state_folder(out, wanted) as folder, bounded(torch.device(device).type):
-            run = _Run(pair, blocks, settings, folder, start, device, dtype, say)
-            run.train(progress or (lambda _step, _share: None))
-            say("measuring on held-out text")
-            weights = run.finished()
-            after = judge(run.child, run.parent, blocks.held_out, run.micro)
-            found = run.healing(out, after)
-            write_healed(
-                pair.child, out, weights, _record(pair, blocks, found), force=force, command=command
-            )
-    return found
+            try:
+                run = Run(pair, blocks, settings, folder, start, device, dtype, say)
+                run.train(progress or (lambda _step, _share: None))
+                say("measuring on held-out text")
+                weights, found = _result(run, pair, blocks, settings, out)
+            except NothingTrained:
+                failed = _nothing_trained(settings, out)
+            except NotBetter as error:
+                failed = error
+            else:
+                record = _record(pair, blocks, run, found)
+                write_healed(pair.child, out, weights, record, force=force, command=command)
+                return found
+    raise failed
+
+
+class NotBetter(RunError):
+    """A healing after which no state was better than the child itself."""
+
+
+def _nothing_trained(settings: HealSettings, out: Path) -> NotBetter:
+    return NotBetter(
+        f"nothing was trained, and {out} was not written: reading, loading and measuring left no "
+        f"time for a step in {settings.minutes:g} minutes; give more minutes"
+    )
+
+
+def _result(
+    run: Run, pair: Pair, blocks: Blocks, settings: HealSettings, out: Path
+) -> tuple[dict[str, Tensor], Healing]:
+    """The best weights, and what is said of them.
+
+    Raises:
+        NotBetter: As the checkpoint stores them, they are not nearer to the parent than before.
+    """
+    course = run.course
+    weights, after = run.finished() if course.best_step else ({}, course.best)
+    if not after.divergence.value < course.before.divergence.value:
+        raise NotBetter(_not_better(run, pair, out, after if course.best_step else None))
+    return weights, Healing(
+        out=out,
+        settings=settings,
+        source=blocks.source,
+        tokens=run.tokens,
+        epochs=run.epochs,
+        seconds=run.spent(),
+        factors=run.factors,
+        curve=tuple(course.trainer.curve),
+        before=course.before,
+        after=after,
+        learning_rate=run.learning_rate,
+        trials=run.trials,
+        best_step=course.best_step,
+        stopped=course.ended or "whole",
+        went_back=course.went_back,
+        told=tuple(_told(run, pair, blocks)),
+    )
+
+
+def _not_better(run: Run, pair: Pair, out: Path, after: HeldOut | None) -> str:
+    judged = [step.held_out for step in run.course.trainer.curve if step.held_out is not None]
+    values = judged if after is None else [after.divergence.value]
+    finite = [value for value in values if math.isfinite(value)]
+    before = run.course.before.divergence.value
+    return (
+        f"{out} was not written: on held-out text no state of the training was nearer to "
+        f"{pair.parent.name} than {pair.child.name} itself (KL {before:.4f} nats a token before, "
+        f"{f'{min(finite):.4f} at best' if finite else 'not finite'} after; {run.tokens:,} tokens, "
+        f"{run.epochs:.2f} times through the text, learning rate {run.learning_rate:.2g}); give "
+        "more text, more time or a lower learning rate"
+    )
+
+
+def _told(run: Run, pair: Pair, blocks: Blocks) -> Iterator[str]:
+    course = run.course
+    if course.ended == "rising":
+        best = course.trainer.curve[course.best_step - 1].tokens
+        yield (
+            f"after {best:,} tokens, {best / blocks.tokens:.1f} times through the text, nothing "
+            "got better on held-out text any more: the training ended early, and the state of "
+            "then is written; more text heals better"
+        )
+    elif run.epochs > 1:
+        yield (
+            f"{blocks.tokens:,} tokens of text were there to train on, and were gone through "
+            f"{run.epochs:.1f} times; more text heals better"
+        )
+    if pair.same_width:
+        yield "the pruned model is as wide as its parent"
 
 
 def _decisive(settings: HealSettings, pair: Pair, blocks: Blocks, dtype: str) -> dict[str, Any]:
@@ -156,176 +246,7 @@ def _decisive(settings: HealSettings, pair: Pair, blocks: Blocks, dtype: str) ->
     }
 
 
-class _Run:
-    """One process at work on a healing, perhaps after others."""
-
-    def __init__(
-        self,
-        pair: Pair,
-        blocks: Blocks,
-        settings: HealSettings,
-        folder: StateFolder,
-        start: float,
-        device: str,
-        dtype: str,
-        say: Callable[[str], None],
-    ) -> None:
-        earlier = folder.load()
-        facts: Mapping[str, Any] = earlier[1] if earlier else {}
-        self._pair, self._blocks, self._settings, self._folder = pair, blocks, settings, folder
-        self._place = device, dtype
-        change = width_change(pair.child, pair.parent) if settings.mup_factors else None
-        self._factors = {} if change is None else factors_of(change)
-        gone = float(facts.get("seconds", 0.0))
-        self.spent: Callable[[], float] = lambda: gone + time.monotonic() - start
-        say("loading both models")
-        self.child = model_in(pair.child, "float32", device)
-        self._names = stored_names(pair.child, self.child)
-        if settings.lora is not None:
-            add_lora(self.child, settings.lora, settings.seed)
-        exact = None if dtype == "float32" else narrowed(self.child, dtype)
-        self.parent = model_in(pair.parent, dtype, device)
-        self.micro = max(1, settings.at_once(self.child.device.type) // blocks.rows.shape[1])
-        seconds = self._judge_before(facts, say)
-        self._trainer = Trainer(
-            self.child, self.parent, blocks.rows, settings,
-            exact=exact, spent=self.spent, reserve=seconds,
-            factors={self._names[stored]: by for stored, by in self._factors.items()},
-        )  # fmt: skip
-        if earlier:
-            say("going on where an earlier run ended")
-            self._trainer.masters.load(earlier[0])
-            self._trainer.curve += [Step(**step) for step in facts["curve"]]
-            self._trainer.begun = facts["begun"]
-
-    def _judge_before(self, facts: Mapping[str, Any], say: Callable[[str], None]) -> float:
-        """The pruned child on the blocks held out, and how many seconds that takes."""
-        if "before" in facts:
-            values = {name: tuple(of_blocks) for name, of_blocks in facts["before"].items()}
-            self._before = HeldOut(blocks=Blockwise(**values))
-            return float(facts["judging_seconds"])
-        say("measuring on held-out text")
-        begun = time.monotonic()
-        self._before = judge(self.child, self.parent, self._blocks.held_out, self.micro)
-        return time.monotonic() - begun
-
-    def train(self, progress: Callable[[Step, float], None]) -> None:
-        """All steps that are left; the state is kept now and then, and when it ends early."""
-        trainer, saved = self._trainer, self.spent()
-        with _interrupts() as interrupted:
-            while not trainer.done:
-                try:
-                    step = trainer.step(interrupted)
-                except RunError as error:
-                    if not trainer.curve:  # nothing is worth keeping
-                        raise
-                    self._save()
-                    raise RunError(
-                        f"{error}, once {self._folder.path} with the state before it is removed"
-                    ) from error
-                if step:
-                    progress(step, trainer.share)
-                if interrupted():
-                    self._save()
-                    raise KeyboardInterrupt
-                if self.spent() - saved > SAVE_SECONDS:
-                    self._save()
-                    saved = self.spent()
-        self._save()  # measuring and writing may still be cut short
-
-    def _save(self) -> None:
-        facts = {
-            "seconds": self.spent(),
-            "begun": self._trainer.begun,
-            "judging_seconds": self._trainer.reserve,
-            "before": asdict(self._before.blocks),
-            "curve": [asdict(step) for step in self._trainer.curve],
-        }
-        self._folder.save(self._trainer.masters.state(), facts)
-
-    def finished(self) -> dict[str, Tensor]:
-        """The healed weights by their stored names; `child` then is the model that has them."""
-        import torch
-
-        weights = dict(self._trainer.masters.weights)
-        if self._settings.lora is not None:
-            weights = self._merged(weights)
-        return {stored: torch.as_tensor(weights[name]) for stored, name in self._names.items()}
-
-    def _merged(self, updates: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """All weights in float32 with the low-rank updates added, padding left alone."""
-        import torch
-
-        device, dtype = self._place
-        model = model_in(self._pair.child, "float32", device)
-        architecture = self._pair.child.architecture
-        masks = padding(dict(model.named_parameters()), architecture)
-        add_lora(model, self._settings.lora or 1, self._settings.seed)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in updates:
-                    parameter.copy_(updates[name])
-        merge_lora(model)
-        clear(dict(model.named_parameters()), architecture, masks)
-        weights = {name: p.detach().clone() for name, p in model.named_parameters()}
-        narrowed(model, dtype)
-        self.child = model
-        return weights
-
-    def healing(self, out: Path, after: HeldOut) -> Healing:
-        """What came of it."""
-        trainer = self._trainer
-        return Healing(
-            out=out,
-            settings=self._settings,
-            source=self._blocks.source,
-            tokens=trainer.curve[-1].tokens,
-            epochs=trainer.epochs,
-            seconds=self.spent(),
-            factors=self._factors,
-            curve=tuple(trainer.curve),
-            before=self._before,
-            after=after,
-            told=tuple(self._told(after)),
-        )
-
-    def _told(self, after: HeldOut) -> Iterator[str]:
-        if shown(gain_of(self._before, after)) == "further":
-            yield (
-                "the healed model is further from its parent than before: take a lower learning "
-                "rate, or more text"
-            )
-        epochs = self._trainer.epochs
-        if epochs > 1:
-            yield (
-                f"{self._blocks.tokens:,} tokens of text were there to train on, and were gone "
-                f"through {epochs:.1f} times; more text heals better"
-            )
-        if self._pair.same_width:
-            yield "the pruned model is as wide as its parent"
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """While open, the first Ctrl-C is only noted; the second one acts as ever."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler
-    seen: list[bool] = []
-
-    def note(*_: object) -> None:
-        seen.append(True)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(seen)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _record(pair: Pair, blocks: Blocks, found: Healing) -> dict[str, Any]:
+def _record(pair: Pair, blocks: Blocks, run: Run, found: Healing) -> dict[str, Any]:
     """What lies beside the result as JSON, but the fingerprint of its weights."""
     parts = {
         name: {
@@ -348,15 +269,21 @@ def _record(pair: Pair, blocks: Blocks, found: Healing) -> dict[str, Any]:
             "source": blocks.source,
             "fingerprint": blocks.fingerprint,
             "tokens": blocks.tokens,
-            "held_out_blocks": len(blocks.held_out),
+            "held_out_blocks": found.after.divergence.n,
+            "held_out_block_tokens": run.held_out_tokens,
             "block_tokens": blocks.rows.shape[1],
         },
         "settings": asdict(found.settings),
-        "learning_rate": found.settings.rate,
+        "learning_rate": found.learning_rate,
+        "learning_rate_test": [asdict(trial) for trial in found.trials] or None,
         "learning_rate_factors": dict(found.factors) or None,
         "tokens": found.tokens,
         "epochs": found.epochs,
         "seconds": found.seconds,
+        "written_step": found.best_step,
+        "written_tokens": found.curve[found.best_step - 1].tokens,
+        "stopped": found.stopped,
+        "went_back": found.went_back,
         "before": found.before.summary(),
         "after": found.after.summary(),
         "gain_nats": gain.value,

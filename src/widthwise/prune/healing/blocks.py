@@ -62,15 +62,23 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> Block
             f"{text.source}: holds {rows.numel():,} tokens; a healing needs at least "
             f"{2 * LEAST_HELD * BLOCK_TOKENS:,}, and is made for a million"
         )
-    held = min(held, max(LEAST_HELD, len(rows) // HELD_SHARE))
+    trained, kept = split(rows, held)
+    return Blocks(source=text.source, fingerprint=text.fingerprint, rows=trained, held_out=kept)
+
+
+def split(rows: Tensor, most: int = MOST_HELD) -> tuple[Tensor, Tensor]:
+    """Rows to train on and rows held out: about every sixteenth, spread evenly.
+
+    Args:
+        rows: Twelve at least, shape (rows, tokens).
+        most: Rows held out at most.
+    """
+    import torch
+
+    held = min(most, max(LEAST_HELD, len(rows) // HELD_SHARE))
     chosen = torch.zeros(len(rows), dtype=torch.bool)
     chosen[torch.arange(held) * len(rows) // held] = True
-    return Blocks(
-        source=text.source,
-        fingerprint=text.fingerprint,
-        rows=rows[~chosen],
-        held_out=rows[chosen],
-    )
+    return rows[~chosen], rows[chosen]
 
 
 class Order:

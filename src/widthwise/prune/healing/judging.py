@@ -95,36 +95,62 @@ def _exp(nats: float) -> float:
         return math.inf
 
 
+class Judge:
+    """Judges children beside one parent, always on the same blocks.
+
+    What the parent makes of the blocks is computed once and kept, so that a judgement costs the
+    child's pass and the products of both heads.
+
+    Args:
+        parent: A `transformers` model.
+        rows: Token rows that no child is trained on, shape (blocks, tokens).
+        micro: Blocks run at once.
+
+    Memory: a hidden state of the parent a token of the rows.
+    """
+
+    def __init__(self, parent: Any, rows: Tensor, micro: int) -> None:
+        import torch
+
+        self.rows = rows
+        self._head = Head.of(parent)
+        device = next(parent.parameters()).device
+        self._parts = [some.to(device) for some in torch.split(rows, max(1, micro))]
+        with torch.no_grad():
+            self._states = [thoughts(parent, part).last for part in self._parts]
+
+    def __call__(self, child: Any) -> HeldOut:
+        """How far a child on the parent's device is from it."""
+        import torch
+
+        values: list[list[float]] = [[], [], []]
+        with torch.no_grad():
+            for part, states in zip(self._parts, self._states, strict=True):
+                new = _of_rows(child, states, self._head, part)
+                for known, some in zip(values, new, strict=True):
+                    known += some.view(len(part), -1).mean(1).tolist()
+        divergence, own, other = map(tuple, values)
+        return HeldOut(blocks=Blockwise(divergence=divergence, child=own, parent=other))
+
+
 def judge(child: Any, parent: Any, rows: Tensor, micro: int) -> HeldOut:
-    """Run both models over blocks.
+    """Run both models over blocks once.
 
     Args:
         child, parent: `transformers` models on one device.
-        rows: Token rows, shape (blocks, tokens).
-        micro: Blocks run at once.
+        rows, micro: As for `Judge`.
     """
-    import torch
-
-    device = next(child.parameters()).device
-    values: list[list[float]] = [[], [], []]
-    with torch.no_grad():
-        for some in torch.split(rows, max(1, micro)):
-            part = some.to(device)
-            for known, new in zip(values, _of_rows(child, parent, part), strict=True):
-                known += new.view(len(part), -1).mean(1).tolist()
-    divergence, own, other = map(tuple, values)
-    return HeldOut(blocks=Blockwise(divergence=divergence, child=own, parent=other))
+    return Judge(parent, rows, micro)(child)
 
 
-def _of_rows(child: Any, parent: Any, rows: Tensor) -> Sequence[Tensor]:
+def _of_rows(child: Any, other: Tensor, other_head: Head, rows: Tensor) -> Sequence[Tensor]:
     """Divergence of every token, and -log p of every next token by both; float64, on the CPU."""
     import torch
 
-    own, other = thoughts(child, rows).last, thoughts(parent, rows).last
-    heads = Head.of(child), Head.of(parent)
+    own = thoughts(child, rows).last
     target = torch.cat([rows[:, 1:], rows[:, :1]], 1).flatten()  # what follows the last is unknown
     found: list[list[Tensor]] = [[], [], []]
-    for place, logs, other_logs in in_rows(own, heads[0], other, heads[1]):
+    for place, logs, other_logs in in_rows(own, Head.of(child), other, other_head):
         next_token = target[place, None]
         found[1].append(-logs.gather(1, next_token)[:, 0])
         found[2].append(-other_logs.gather(1, next_token)[:, 0])

@@ -88,6 +88,21 @@ class Masters:
         for weight in self.weights.values():
             weight.grad = None
 
+    def copied(self) -> dict[str, Tensor]:
+        """The weights as they are now, copied to the CPU's memory, for `restore`."""
+        return {name: weight.detach().to("cpu", copy=True) for name, weight in self.weights.items()}
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Take earlier weights again, and forget gradients and AdamW's sums."""
+        import torch
+
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(weights[name])
+        self._adam.state.clear()
+        self.forget()
+        self._refresh()
+
     def state(self) -> dict[str, Tensor]:
         """Weights and AdamW's sums, as tensors by name."""
         found = {f"weight:{name}": weight.detach() for name, weight in self.weights.items()}

@@ -28,14 +28,14 @@ tags:
 The GLU-MLP blocks of this model have {width} neurons a layer, those of its parent `{parent}`
 {parent_width}. After the cut it was trained with widthwise to give its parent's logits (forward
 KL), on {tokens:,} tokens of {source} ({epochs:.2f} times through its text), in {minutes:.1f}
-minutes. It is the parent's only as far as that text goes: measure it before you use it.
+minutes. These are the weights after {written_tokens:,} tokens, the best on held-out text. It is the parent's only as far as that text goes: measure it before you use it.
 
 | on {blocks} blocks held out | before | after |
 |---|---|---|
 | KL from the parent, nats a token | {before[divergence_nats]:.4f} | {after[divergence_nats]:.4f} |
 | perplexity / that of the parent | {before_ratio} | {after_ratio} |
 
-- trained: {trained}; highest learning rate {rate:g}, temperature {temperature:g}
+- trained: {trained}; highest learning rate {rate:.2g}, temperature {temperature:g}
 - command: `{command}`
 - pruned from: `{child}`, fingerprint `{child_print}`
 - parent: `{parent}`, fingerprint `{parent_print}`
@@ -81,6 +81,7 @@ def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | Non
         parent_print=record["parent"]["fingerprint"],
         parent_width=record["parent"]["intermediate_size"],
         tokens=record["tokens"],
+        written_tokens=record["written_tokens"],
         source=record["text"]["source"],
         epochs=record["epochs"],
         minutes=record["seconds"] / 60,

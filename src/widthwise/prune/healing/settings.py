@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from ...errors import RunError
 
 TOKENS = 1_000_000
-RATE, LORA_RATE = 3e-4, 2e-3
+RATE, LORA_RATE = 1e-4, 1e-3  # where the search for a rate begins
 _READ_A_MINUTE = {"cpu": 60_000, "cuda": 2_000_000}  # tokens: more than are trained on meanwhile
-WARM_UP, LAST_RATE = 0.03, 0.05  # share of the way; share of the highest learning rate
+WARM_UP_STEPS, WARM_UP_PART = 10, 5  # most steps; of the steps of a short run, one in so many
+LAST_RATE = 0.05  # share of the highest learning rate
 CLIP = 1.0
 MOST = {"tokens": 10**12, "batch_tokens": 10**9, "micro_tokens": 10**9, "lora": 65_536}
 MOST_MINUTES = 5_256_000  # ten years
@@ -27,7 +28,7 @@ class HealSettings:
         minutes: Most minutes on the clock, loading and the last measurement included.
         temperature: T of the loss.
         hidden: Weight of the hidden-state term; 0 leaves it out.
-        learning_rate: The highest; None for 3e-4, or 2e-3 with `lora`.
+        learning_rate: The highest; None for one that a short test on the model itself finds.
         mup_factors: Whether each weight's learning rate is multiplied by its factor in muP, the cut
             being a change of width: that of down_proj by dense width over width, layer by layer.
         batch_tokens: Tokens that one step is made of.
@@ -86,8 +87,8 @@ class HealSettings:
         return max(1, int((self.minutes or 0) * pace))
 
     @property
-    def rate(self) -> float:
-        """The highest learning rate."""
+    def first_rate(self) -> float:
+        """The learning rate that is asked for, or the first that the test of rates tries."""
         if self.learning_rate is not None:
             return self.learning_rate
         return RATE if self.lora is None else LORA_RATE
@@ -106,13 +107,16 @@ def _is_number(value: object) -> bool:
     return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
-def rate_at(share: float, highest: float) -> float:
-    """Learning rate at a share of the way: a short rise, then a cosine down to a twentieth.
+def rate_at(share: float, highest: float, warmed: float = 1.0) -> float:
+    """Learning rate at a share of the way: a cosine from the highest down to a twentieth of it.
 
-    >>> [round(rate_at(share, 1.0), 3) for share in (0.015, 0.03, 0.515, 1.0)]
-    [0.5, 1.0, 0.525, 0.05]
+    Args:
+        share: Of the tokens or of the minutes, from 0; above 1 it counts as 1.
+        highest: The highest rate.
+        warmed: Share of the warm-up that is behind; the rate is multiplied by it.
+
+    >>> [round(rate_at(share, 1.0), 3) for share in (0.0, 0.5, 1.0)]
+    [1.0, 0.525, 0.05]
     """
-    if share < WARM_UP:
-        return highest * share / WARM_UP
-    way = min(1.0, (share - WARM_UP) / (1 - WARM_UP))
-    return highest * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * way)) / 2)
+    cosine = (1 + math.cos(math.pi * min(1.0, share))) / 2
+    return highest * min(1.0, warmed) * (LAST_RATE + (1 - LAST_RATE) * cosine)

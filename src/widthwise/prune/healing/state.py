@@ -17,7 +17,7 @@ from ...locks import lock as lock_file
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = "widthwise healing 1"
+FORMAT = "widthwise healing 2"
 _FILE = "state.safetensors"
 
 

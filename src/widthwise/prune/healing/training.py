@@ -1,24 +1,24 @@
-"""`distil`: a child in memory is trained to say what its parent says."""
+"""A child in memory is trained, step by step, to give the logits of its parent."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
 from .blocks import Order
-from .factors import rate_factors
 from .loss import Head, check_head, divergence, thoughts, unlikeness
 from .masters import Masters
-from .settings import HealSettings, rate_at
+from .settings import WARM_UP_PART, WARM_UP_STEPS, HealSettings, rate_at
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _CHECKED_TOKENS = 8
+SLOWER = 1.1  # times the last step: what the next one may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class Step:
         unlikeness: The hidden-state term before its weight; None where it is not computed.
         learning_rate: Of this step, of weights whose factor is 1.
         gradient_norm: Before it was clipped.
+        held_out: KL from the parent on the blocks held out, in nats a token, with the weights
+            after the step; None where it was not measured, or not finite.
     """
 
     tokens: int
@@ -42,68 +44,41 @@ class Step:
     unlikeness: float | None
     learning_rate: float
     gradient_norm: float
+    held_out: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Distilled:
-    """A child that was trained.
-
-    Attributes:
-        weights: Name to trained weight, in float32 at least; the child holds them in its own dtype.
-        curve: Its steps.
-    """
-
-    weights: Mapping[str, Tensor]
-    curve: tuple[Step, ...]
-
-
-def distil(
-    child: Any,
-    parent: Any,
-    rows: Tensor,
-    settings: HealSettings | None = None,
-    *,
-    visit: Callable[[Step], None] | None = None,
-) -> Distilled:
-    """Train a child in memory, in place, to give its parent's logits.
-
-    Args:
-        child: A `transformers` model; all of its parameters that require a gradient are trained.
-        parent: One with the same vocabulary, on the same device; it is unchanged.
-        rows: Token rows to train on, shape (rows, tokens).
-        settings: How; `lora` is not looked at here, and the factors of `mup_factors` are by the
-            shapes of both, padding counted.
-        visit: Called with each step.
-
-    Raises:
-        PlanError: `mup_factors` are asked for, and the two differ in more than width.
-        RunError: The loss is no longer finite, or there is nothing to train.
-        UnsupportedModelError: A model does something to its logits that is not known here.
-    """
-    settings = settings or HealSettings()
-    factors = rate_factors(child, parent) if settings.mup_factors else None
-    trainer = Trainer(child, parent, rows, settings, factors=factors)
-    while not trainer.done:
-        step = trainer.step()
-        if visit and step:
-            visit(step)
-    return Distilled(weights=trainer.masters.weights, curve=tuple(trainer.curve))
+class NotFinite(RunError):
+    """A loss or a gradient is not finite; weights are as before the step."""
 
 
 class Trainer:
     """A child and its parent, between two steps.
 
     Args:
-        child, parent, rows, settings: As for `distil`.
+        child: A `transformers` model; all of its parameters that require a gradient are trained.
+        parent: One with the same vocabulary, on the same device; it is unchanged.
+        rows: Token rows to train on, shape (rows, tokens).
+        settings: How; `lora` is not looked at here.
         exact, factors: As for `Masters`.
         spent: Seconds of the minutes that are gone.
-        reserve: Seconds of the minutes that are left to what comes after the last step.
+
+    Raises:
+        RunError: There is nothing to train.
+        UnsupportedModelError: A model does something to its logits that is not known here.
 
     Attributes:
+        child, parent, rows, settings: As given.
         masters: The trained weights.
         curve: The steps so far.
-        begun: Seconds that were gone before the first of them.
-        reserve: As given.
+        order: In which the rows come.
+        spent: Seconds of the minutes that are gone.
+        micro: Blocks run at once.
+        rate: The highest learning rate from now on.
+        batch: Blocks of one step.
+        begun: Seconds that were gone before the first step.
+        reserve: Seconds of the minutes that are left to what comes after the last step.
+        step_seconds: How long a step takes: an estimate, then the last step; 0 for not known.
+        restarted: Steps that were made before the weights were last put back.
     """
 
     def __init__(
@@ -116,26 +91,27 @@ class Trainer:
         exact: Mapping[str, Tensor] | None = None,
         factors: Mapping[str, float] | None = None,
         spent: Callable[[], float] | None = None,
-        reserve: float = 0.0,
     ) -> None:
         start = time.monotonic()
         self.settings = settings
-        self._child, self._parent, self._rows = child.eval(), parent.eval(), rows
+        self.child, self.parent, self.rows = child.eval(), parent.eval(), rows
         self._device = next(child.parameters()).device
-        self._spent = spent or (lambda: time.monotonic() - start)
-        self._order = Order(len(rows), settings.seed)
+        self.spent = spent or (lambda: time.monotonic() - start)
+        self.order = Order(len(rows), settings.seed)
         self._length = int(rows.shape[1])
-        self._batch = max(1, settings.batch_tokens // self._length)
-        self._micro = max(1, settings.at_once(self._device.type) // self._length)
-        tokens, minutes = settings.most_tokens, settings.minutes
+        self.batch = max(1, settings.batch_tokens // self._length)
+        self.micro = max(1, settings.at_once(self._device.type) // self._length)
+        tokens = settings.most_tokens
         self._blocks = None if tokens is None else max(1, tokens // self._length)
-        self.reserve = reserve
-        self._limit = None if minutes is None else 60 * minutes - reserve
+        self._seconds = None if settings.minutes is None else 60 * settings.minutes
         for model in (child, parent):
             check_head(model, rows[:1, :_CHECKED_TOKENS].to(self._device))
         self.masters = Masters(child, exact, factors)
         self.curve: list[Step] = []
-        self.begun = self._spent()
+        self.rate = settings.first_rate
+        self.begun = self.spent()
+        self.reserve = self.step_seconds = 0.0
+        self.restarted = 0
 
     @property
     def place(self) -> int:
@@ -145,21 +121,39 @@ class Trainer:
     @property
     def epochs(self) -> float:
         """How often the text was gone through."""
-        return self.place / len(self._rows)
+        return self.place / len(self.rows)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the last step must end; infinite where minutes do not matter."""
+        if self._seconds is None:
+            return math.inf
+        return self._seconds - self.reserve - self.spent()
+
+    @property
+    def timed_steps(self) -> float:
+        """How many steps still fit into the minutes; infinite where that is not known."""
+        left = self.seconds_left
+        if left <= 0:
+            return 0.0
+        return left / self.step_seconds if self.step_seconds else math.inf
+
+    @property
+    def steps_left(self) -> float:
+        """How many steps still fit into tokens and minutes; infinite where that is not known."""
+        if self._blocks is None:
+            return self.timed_steps
+        return min(math.ceil((self._blocks - self.place) / self.batch), self.timed_steps)
 
     @property
     def share(self) -> float:
-        """How far the way is gone: of the tokens or of the time, whichever is further."""
-        return self._share(self.place, self._spent())
+        """How far the way is gone, from 0 to 1: of the tokens or of the time, the further."""
+        return self._share(self.place, self.spent())
 
     @property
     def done(self) -> bool:
-        """Whether no step is left that fits into tokens and minutes; the first one always does."""
-        if not self.curve:
-            return False
-        if self._blocks is not None and self.place >= self._blocks:
-            return True
-        return self._limit is not None and self._spent() + self._last_seconds() > self._limit
+        """Whether no step is left that fits into tokens and minutes."""
+        return self.steps_left < 1 or self.timed_steps < SLOWER
 
     def step(self, stopped: Callable[[], bool] = lambda: False) -> Step | None:
         """Train on one batch.
@@ -169,54 +163,74 @@ class Trainer:
                 nothing has changed.
 
         Raises:
-            RunError: Loss or gradient is not finite; weights are then as before the step.
+            NotFinite: Loss or gradient is not finite; weights are then as before the step.
         """
-        import torch
-
-        begun = self._spent()
-        left = self._batch if self._blocks is None else self._blocks - self.place
-        chosen = self._order.at(self.place, min(self._batch, left))
-        rate = rate_at(self._middle(len(chosen), begun), self.settings.rate)
-        totals = [0.0, 0.0]
-        for part in torch.split(chosen, self._micro):
-            if stopped():
-                self.masters.forget()
-                return None
-            for i, value in enumerate(self._add_gradient(part, len(part) / len(chosen))):
-                totals[i] += value
-        loss = totals[0] + self.settings.hidden * totals[1]
+        begun = self.spent()
+        left = self.batch if self._blocks is None else self._blocks - self.place
+        chosen = self.order.at(self.place, min(self.batch, left))
+        rate = rate_at(self._middle(len(chosen), begun), self.rate, self._warmed())
+        terms = self.add_gradients(self.rows[chosen], stopped)
+        if terms is None:
+            return None
+        loss = terms[0] + self.settings.hidden * terms[1]
         norm = self.masters.step(rate) if math.isfinite(loss) else math.nan
         if not math.isfinite(norm):
             self.masters.forget()
-            advice = f"try a lower learning rate than {self.settings.rate:g}"
+            advice = f"try a lower learning rate than {self.rate:g}"
             if not self.curve:
                 advice = "look at the models, and at --temperature and --hidden"
-            raise RunError(
+            raise NotFinite(
                 f"step {len(self.curve) + 1}: the loss is {loss:.4g} and its gradient {norm:.4g}; "
                 f"{advice}"
             )
         found = Step(
             tokens=(self.place + len(chosen)) * self._length,
-            seconds=self._spent(),
+            seconds=self.spent(),
             loss=loss,
-            divergence=totals[0],
-            unlikeness=totals[1] if self.settings.hidden else None,
+            divergence=terms[0],
+            unlikeness=terms[1] if self.settings.hidden else None,
             learning_rate=rate,
             gradient_norm=norm,
         )
         self.curve.append(found)
+        self.step_seconds = found.seconds - begun
         return found
 
-    def _add_gradient(self, part: Tensor, share: float) -> tuple[float, float]:
+    def go_back(self, weights: Mapping[str, Tensor], rate: float) -> None:
+        """Take earlier weights again and go on from them at another rate, warmed up anew."""
+        self.masters.restore(weights)
+        self.rate, self.restarted = rate, len(self.curve)
+
+    def add_gradients(
+        self, rows: Tensor, stopped: Callable[[], bool] = lambda: False
+    ) -> tuple[float, float] | None:
+        """Divergence and unlikeness on token rows, whose gradients are added to the masters'.
+
+        Args:
+            rows: Shape (rows, tokens).
+            stopped: As for `step`; where it says so, gradients are dropped and None is returned.
+        """
+        import torch
+
+        totals = [0.0, 0.0]
+        for part in torch.split(rows, self.micro):
+            if stopped():
+                self.masters.forget()
+                return None
+            for i, value in enumerate(self._add_gradient(part, len(part) / len(rows))):
+                totals[i] += value
+        return totals[0], totals[1]
+
+    def _add_gradient(self, rows: Tensor, share: float) -> tuple[float, float]:
         """Terms of the loss on some blocks, times their share of the batch; adds their gradient."""
         import torch
 
-        rows, weight = self._rows[part].to(self._device), self.settings.hidden
+        rows, weight = rows.to(self._device), self.settings.hidden
         with torch.no_grad():
-            other = thoughts(self._parent, rows, layers=bool(weight))
-        own = thoughts(self._child, rows, layers=bool(weight))
+            other = thoughts(self.parent, rows, layers=bool(weight))
+        own = thoughts(self.child, rows, layers=bool(weight))
         first = divergence(
-            own.last, Head.of(self._child), other.last, Head.of(self._parent),
+            own.last, Head.of(self.child), other.last, Head.of(self.parent),
             self.settings.temperature,
         )  # fmt: skip
         second = unlikeness(own.layers, other.layers) if weight else torch.zeros(())
@@ -226,16 +240,20 @@ class Trainer:
 
     def _share(self, place: int, seconds: float) -> float:
         by_tokens = 0.0 if self._blocks is None else place / self._blocks
-        if self._limit is None:
-            return by_tokens
-        return max(by_tokens, (seconds - self.begun) / max(self._limit - self.begun, 1e-9))
+        by_time = 0.0
+        if self._seconds is not None:
+            whole = self._seconds - self.reserve - self.begun
+            by_time = (seconds - self.begun) / whole if whole > 0 else 1.0  # nothing was left
+        return min(1.0, max(by_tokens, by_time))
 
     def _middle(self, blocks: int, now: float) -> float:
         """The share in the middle of a step that begins now."""
         low = self._share(self.place, now)
-        high = self._share(self.place + blocks, now + self._last_seconds())
-        return min(1.0, (low + high) / 2)
+        return (low + self._share(self.place + blocks, now + self.step_seconds)) / 2
 
-    def _last_seconds(self) -> float:
-        ends: Sequence[float] = [step.seconds for step in self.curve[-2:]]
-        return ends[-1] - ends[0] if len(ends) == 2 else 0.0
+    def _warmed(self) -> float:
+        """Share of the warm-up, in steps, at the end of the next step."""
+        done = len(self.curve) - self.restarted
+        whole = done + self.steps_left
+        steps = WARM_UP_STEPS if math.isinf(whole) else min(WARM_UP_STEPS, whole // WARM_UP_PART)
+        return (done + 1) / max(1.0, steps)

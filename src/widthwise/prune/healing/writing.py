@@ -68,20 +68,21 @@ def write_healed(
     Args:
         child: The pruned checkpoint.
         out: Folder to make, whole or absent.
-        tensors: Stored name to the new values; what is not named is copied.
+        tensors: What `as_stored` gave; what is not named is copied.
         record: For `widthwise_healing.json`; the fingerprint of the result is added.
         force: Replace `out` if it exists.
         command: To quote in the card.
 
     Raises:
         OutputError: It cannot be written.
-        CheckpointError: A weight is not finite in the dtype that it is stored in.
+        CheckpointError: A tensor that is not named cannot be copied.
     """
     from safetensors.torch import save_file
 
     files: dict[str, dict[str, Tensor]] = {}
     for name, stored in child.tensors.items():
-        files.setdefault(stored.file.name, {})[name] = _value(child, name, tensors)
+        value = tensors[name] if name in tensors else _copied(child, name)
+        files.setdefault(stored.file.name, {})[name] = value
     with new_folder(out, force=force) as folder:
         needed, free = sum(s.spec.nbytes for s in child.tensors.values()), free_disk_bytes(folder)
         if needed > free:
@@ -100,16 +101,25 @@ def write_healed(
         (folder / "README.md").write_text(healed_card(child, whole, command), encoding="utf8")
 
 
-def _value(child: Checkpoint, name: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    """A tensor of the result, as it is stored."""
+def as_stored(child: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights by stored name, in the dtypes that a checkpoint stores, on the CPU.
+
+    Raises:
+        CheckpointError: One is not finite in that dtype.
+    """
     import torch
 
+    found = {}
+    for name, tensor in tensors.items():
+        kind = getattr(torch, TORCH_DTYPES[child.tensors[name].spec.dtype])
+        found[name] = tensor.detach().to("cpu", kind, copy=True).contiguous()
+        check_finite(found[name], name)
+    return found
+
+
+def _copied(child: Checkpoint, name: str) -> Tensor:
+    """A tensor of the child as it is."""
     spec = child.tensors[name].spec
-    if name not in tensors:
-        if not spec.shape:
-            raise CheckpointError(f"tensor {name} has no axis; widthwise cannot copy it")
-        return child.rows(name, 0, spec.shape[0])
-    kind = getattr(torch, TORCH_DTYPES[spec.dtype])
-    value = tensors[name].detach().to("cpu", kind, copy=True).contiguous()
-    check_finite(value, name)
-    return value
+    if not spec.shape:
+        raise CheckpointError(f"tensor {name} has no axis; widthwise cannot copy it")
+    return child.rows(name, 0, spec.shape[0])

@@ -28,7 +28,8 @@ tags:
 The GLU-MLP blocks of this model have {width} neurons a layer, those of its parent `{parent}`
 {parent_width}. After the cut it was trained with widthwise to give its parent's logits (forward
 KL), on {tokens:,} tokens of {source} ({epochs:.2f} times through its text), in {minutes:.1f}
-minutes. These are the weights after {written_tokens:,} tokens, the best on held-out text. It is the parent's only as far as that text goes: measure it before you use it.
+minutes. These are the weights after {written_tokens:,} tokens, the best on held-out text. It is
+the parent's only as far as that text goes: measure it before you use it.
 
 | on {blocks} blocks held out | before | after |
 |---|---|---|

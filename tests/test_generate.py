@@ -12,10 +12,10 @@ from families import FAMILIES, HIDDEN, VOCAB
 from sharp import sharp
 
 from widthwise.errors import RunError
-from widthwise.evaluate.engine import batch
 from widthwise.evaluate.engine.generate import Generated, Prompt, ends_in_loop, generate
 from widthwise.evaluate.engine.head import Budget
-from widthwise.evaluate.engine.kept import Kept, can_join
+from widthwise.evaluate.engine.kept import Kept
+from widthwise.evaluate.engine.trial import CacheUse, cache_use
 
 LIMIT = 20
 LENGTHS = (3, 9, 1, 14, 6, 2, 11)
@@ -70,25 +70,26 @@ def test_each_text_is_what_the_library_writes(family: str, changes: dict[str, An
             assert text.is_finite
 
 
-@pytest.mark.parametrize("family", ["llama", *SLIDING])
-def test_rows_that_cannot_join_wait_for_the_others(
-    family: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("family", "use"), [(f, "own") for f in SLIDING] + [("llama", "none")])
+def test_rows_of_one_length_are_written_without_padding(
+    family: str, use: CacheUse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The library's own cache, of which a sliding layer keeps the end alone."""
-    monkeypatch.setattr(batch, "can_join", lambda model: False)
-    monkeypatch.setattr(Kept, "joined", pytest.fail)
+    """With the library's own cache, of which a sliding layer keeps the end alone, and with none."""
+    monkeypatch.setattr(Kept, "of", pytest.fail)
     model = sharp(family, **({} if family == "llama" else {"sliding_window": 8}))
-    written = alone(model, PROMPTS)
-    ends = frozenset({written[0][3], written[3][7]})
-    got = generate(model, prompts_of([LIMIT] * len(PROMPTS)), ends, rows=4)
+    prompts = [*PROMPTS[1:5], *([tokens[0] + 1, *tokens[1:]] for tokens in PROMPTS[1:5])]
+    written = alone(model, prompts)
+    ends = frozenset({written[0][3], written[2][7]})
+    asked = [Prompt(tokens=tuple(tokens), limit=LIMIT) for tokens in prompts]
+    got = generate(model, asked, ends, rows=4, use=use)
     assert [text.tokens for text in got] == [ended(text, LIMIT, ends) for text in written]
 
 
-def test_every_family_can_join_but_one_that_attends_in_chunks() -> None:
-    assert all(can_join(sharp(family, **changes)) for family, changes in CASES)
+def test_rows_of_every_family_may_be_joined_but_of_one_that_attends_in_chunks() -> None:
+    assert {cache_use(sharp(family, **changes)) for family, changes in CASES} == {"joined"}
     model = sharp("llama")
     model.config.attention_chunk_size = 8
-    assert not can_join(model)
+    assert cache_use(model) != "joined"
 
 
 def test_many_more_prompts_than_places() -> None:
@@ -124,7 +125,7 @@ def test_a_text_that_is_over_takes_no_further_position() -> None:
 
     model.forward = watching
     limits = [LIMIT, LIMIT, LIMIT, 1, LIMIT, LIMIT, 2]  # two of seven are over at once
-    generate(model, prompts_of(limits), frozenset())
+    generate(model, prompts_of(limits), frozenset(), use="joined")
     assert max(highest) == 9 + LIMIT - 2  # the last token that is read of the second prompt
 
 
@@ -264,7 +265,8 @@ def test_out_of_memory_at_any_time_changes_nothing(
                 else:
                     patch.setattr(Kept, name, lambda *args, call=call: call(*args))
                 budget = Budget(1024)
-                got = generate(model, prompts_of(limits), ends, rows=3, budget=budget)
+                asked = prompts_of(limits)
+                got = generate(model, asked, ends, rows=3, budget=budget, use="joined")
             assert [text.tokens for text in got] == expected, (name, at)
             assert budget.halved == int(call.calls > at)
             failed += budget.halved
@@ -276,12 +278,15 @@ def test_room_for_few_tokens_is_enough() -> None:
     written = alone(model, PROMPTS)
     model.forward = Failing(model.forward, most=40)
     budget = Budget(1024)
-    got = generate(model, prompts_of([LIMIT] * len(PROMPTS)), frozenset(), budget=budget)
+    asked = prompts_of([LIMIT] * len(PROMPTS))
+    got = generate(model, asked, frozenset(), budget=budget)
     assert [list(text.tokens) for text in got] == written
     assert budget.halved > 1
     model.forward = Failing(model.forward, most=10)
     with pytest.raises(RunError, match="a single prompt does not fit into memory"):
-        generate(model, prompts_of([LIMIT] * len(PROMPTS)), frozenset())
+        generate(model, asked, frozenset(), use="joined")
+    with pytest.raises(RunError, match="a few short texts do not fit into memory"):
+        generate(model, asked, frozenset())
 
 
 def test_other_errors_pass() -> None:

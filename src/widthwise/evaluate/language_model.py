@@ -7,7 +7,7 @@ Only the way to them differs. Tokens are remembered: the widths of a sweep encod
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from lm_eval.api.model import TemplateLM
@@ -23,10 +23,14 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from ..errors import RunError
 from .engine import (
     Budget,
+    CacheUse,
     Generated,
     Prompt,
     Run,
     Scored,
+    cache_use,
+    can_share,
+    check_causal,
     generate,
     log_likelihoods,
     longest_in_trees,
@@ -72,7 +76,9 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         self.generated: list[Generated] = []
         self.on_done: Callable[[int], None] = lambda _: None
         self._device = next(model.parameters()).device
+        check_causal(model)
         self._longest = longest_in_trees(model)
+        self._shares = can_share(model)
         self._known: dict[tuple[str, bool], tuple[int, ...]] = {}
 
     @property
@@ -169,8 +175,17 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
 
     def _scored(self, runs: Sequence[Run], on_runs: Callable[[int], None]) -> list[Scored]:
         return log_likelihoods(
-            self.model, runs, budget=self.budget, longest=self._longest, on_runs=on_runs
+            self.model,
+            runs,
+            budget=self.budget,
+            longest=self._longest,
+            shares=self._shares,
+            on_runs=on_runs,
         )
+
+    @cached_property
+    def _cache_use(self) -> CacheUse:
+        return cache_use(self.model)
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """The greedy continuation of each prompt, cut off before the first stop string."""
@@ -197,7 +212,12 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 )
             )
         self.generated = generate(
-            self.model, prompts, self._ends(), budget=self.budget, on_done=self.on_done
+            self.model,
+            prompts,
+            self._ends(),
+            budget=self.budget,
+            use=self._cache_use,
+            on_done=self.on_done,
         )
         texts = []
         for written, prompt, stop in zip(self.generated, prompts, stops, strict=True):

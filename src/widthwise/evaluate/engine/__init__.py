@@ -12,3 +12,7 @@ from .likelihood import log_likelihoods as log_likelihoods
 from .naming import cache_of as cache_of
 from .naming import given as given
 from .packing import longest_in_trees as longest_in_trees
+from .trial import CacheUse as CacheUse
+from .trial import cache_use as cache_use
+from .trial import can_share as can_share
+from .trial import check_causal as check_causal

@@ -15,8 +15,9 @@ from typing import Any
 
 from ...errors import RunError
 from ...memory import out_of_memory
-from .batch import Row, Table
+from .batch import Row, table_of
 from .head import Budget, evaluating, rope_turn
+from .trial import CacheUse, cache_use
 
 _LOOK_EVERY = 4  # tokens between two searches for stop strings; what comes after one is cut off
 _LOOP_TOKENS, _LOOP_TIMES, _LOOP_PERIOD = 24, 3, 64
@@ -79,6 +80,7 @@ def generate(
     *,
     rows: int | None = None,
     budget: Budget | None = None,
+    use: CacheUse | None = None,
     on_done: Callable[[int], None] = lambda _: None,
 ) -> list[Generated]:
     """Continue each prompt with the most probable token, again and again.
@@ -89,6 +91,8 @@ def generate(
         ends: Token ids that end a text.
         rows: Prompts that are continued at the same time; by default what suits the device.
         budget: Tokens of prompts read in one pass.
+        use: Of the model's cache, as `cache_use` found it; by default the model is tried here,
+            which takes up to a dozen short passes.
         on_done: Called with the number of prompts done so far.
 
     Raises:
@@ -101,7 +105,8 @@ def generate(
     texts = [Row(prompt.tokens, partial(_is_over, prompt, ends)) for prompt in prompts]
     waiting = deque(sorted(texts, key=lambda row: -len(row.prompt)))
     on_cpu = next(model.parameters()).device.type == "cpu"
-    table = Table(model, rows or (64 if on_cpu else 256), budget or Budget.of(model))
+    size, budget = rows or (64 if on_cpu else 256), budget or Budget.of(model)
+    table = table_of(model, use or cache_use(model), size, budget)
     done = 0
     with evaluating(model), torch.inference_mode():
         while waiting or not table.is_empty:

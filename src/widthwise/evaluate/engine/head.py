@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...memory import bounded
+from .kept import repeated
 from .naming import cache_of, given
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Head:
             self.bias = None if self.head.bias is None else self.head.bias.to(dtype)
 
     def cache(self, tokens: Sequence[int]) -> Any:
-        """Key-value cache of one row of tokens."""
+        """What the model keeps of one row of tokens."""
         import torch
 
         ids = torch.tensor([list(tokens)], device=self.device)
@@ -98,7 +98,7 @@ class Head:
 
         kept: dict[str, Any] = {name: part.to(self.device) for name, part in layout.items()}
         if cache is not None:
-            kept |= given(self.model, _repeated(cache, len(rows)))
+            kept |= given(self.model, repeated(cache, len(rows)))
         where = where.to(self.device)
         ids = padded(rows).to(self.device)
         taken: list[torch.Tensor] = []
@@ -227,13 +227,28 @@ def rope_turn(model: Any) -> int:
     """Tokens beyond which a model turns all positions of a row otherwise than in a shorter row.
 
     Longrope (Phi-3 and later) has two sets of frequencies, and the longest row of a batch chooses
-    for all of them. Other models: more than any row has.
+    for all of them. Dynamic scaling has one for every length. Other models: more than any row has.
     """
     config = model.config.get_text_config()
+    turns = [1 << 30]
+    for rope in _ropes(config):
+        if rope.get("rope_type") == "longrope":
+            turns.append(int(rope["original_max_position_embeddings"]))
+        if "dynamic" in str(rope.get("rope_type")):
+            turns.append(int(config.max_position_embeddings))
+    return min(turns)
+
+
+def rope_is_dynamic(model: Any) -> bool:
+    """Whether positions beyond `rope_turn` are turned by the length of the longest row so far."""
+    ropes = _ropes(model.config.get_text_config())
+    return any("dynamic" in str(rope.get("rope_type")) for rope in ropes)
+
+
+def _ropes(config: Any) -> list[dict[str, Any]]:
+    """Settings of a model's rotations; some have others for each kind of layer."""
     rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") != "longrope":
-        return 1 << 30
-    return int(rope["original_max_position_embeddings"])
+    return [rope, *(part for part in rope.values() if isinstance(part, dict))]
 
 
 def padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -244,13 +259,3 @@ def padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     for number, row in enumerate(rows):
         filled[number, : len(row)] = torch.tensor(row)
     return filled
-
-
-def _repeated(cache: Any, rows: int) -> Any:
-    """The cache of one row seen as that of many, without a copy: updates make new tensors."""
-    cache = copy.copy(cache)
-    cache.layers = [copy.copy(layer) for layer in cache.layers]
-    for layer in cache.layers:
-        layer.keys = layer.keys.expand(rows, -1, -1, -1)
-        layer.values = layer.values.expand(rows, -1, -1, -1)
-    return cache

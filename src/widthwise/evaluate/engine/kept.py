@@ -1,16 +1,30 @@
-"""The key-value cache of a batch of texts: written in place, its rows chosen, two joined."""
+"""What a model keeps of a batch of texts: written in place, its rows chosen, two batches joined.
+
+Layers keep keys and values, which grow with the text, and some keep states, which do not: of linear
+attention or a convolution. Layers that keep nothing of their own have neither.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from typing import TYPE_CHECKING, Any
+
+from .naming import given
 
 if TYPE_CHECKING:
     import torch
 
 _BLOCK = 64  # tokens by which room grows when it is full
+_JOINABLE = (  # layers whose parts all have rows first
+    "DynamicLayer",
+    "DynamicSlidingWindowLayer",
+    "DummyLayer",
+    "LinearAttentionLayer",
+    "LinearAttentionAndFullAttentionLayer",
+)
 
 
 @dataclass
@@ -26,13 +40,63 @@ class Kept:
     seen: torch.Tensor
 
     @classmethod
-    def empty(cls, model: Any, seen: torch.Tensor, *, growing: bool) -> Kept:
+    def of(
+        cls, model: Any, rows: Sequence[Sequence[int]], filler: int = 0
+    ) -> tuple[Kept, torch.Tensor]:
+        """Read whole rows: what is kept of them, and the logits of each row's last token.
+
+        Args:
+            model: A `joinable` one.
+            rows: Token ids.
+            filler: Token id of the padding, which makes no difference.
+        """
+        import torch
+
+        device = next(model.parameters()).device
+        length = max(map(len, rows))
+        lacks = torch.tensor([length - len(row) for row in rows], device=device)
+        seen = (torch.arange(length, device=device)[None] >= lacks[:, None]).long()
+        filled = [[*[filler] * (length - len(row)), *row] for row in rows]
+        kept = cls._empty(model, seen)
+        return kept, kept._logits(model, torch.tensor(filled, device=device))
+
+    def next(self, model: Any, tokens: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        """Logits after one more token of each row.
+
+        Args:
+            model: That read the rows.
+            tokens: Shape (rows, 1).
+            seen: Of the same shape: 0 for a row that is over, which stays as long as it is.
+        """
+        import torch
+
+        self.seen = torch.cat([self.seen, seen], dim=1)
+        return self._logits(model, tokens)
+
+    def _logits(self, model: Any, ids: torch.Tensor) -> torch.Tensor:
+        """One forward pass over the last tokens that `seen` describes."""
+        positions = (self.seen.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        logits: torch.Tensor = model(
+            ids,
+            attention_mask=self.seen,
+            position_ids=positions,
+            **given(model, self.cache),
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+        return logits[:, -1]
+
+    @classmethod
+    def _empty(cls, model: Any, seen: torch.Tensor) -> Kept:
         """Nothing yet of rows that `seen` describes."""
         from transformers import DynamicCache
+        from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
         cache: Any = DynamicCache(config=model.config)
-        if growing:
-            cache.layers = [_growing_layer()() for _ in cache.layers]
+        grows = (DynamicLayer, DynamicSlidingWindowLayer)
+        cache.layers = [
+            _growing_layer()() if type(layer) in grows else layer for layer in cache.layers
+        ]
         return cls(cache, seen)
 
     def chosen(self, places: Sequence[int]) -> Kept:
@@ -41,10 +105,12 @@ class Kept:
 
         index = torch.tensor(list(places), device=self.seen.device)
         seen = self.seen[index]
-        trims = type(self.cache.layers[0]) is _growing_layer()
-        first = int(seen.argmax(1).min()) if trims else 0
+        first = int(seen.argmax(1).min())
         for layer in self.cache.layers:
-            _hold(layer, layer.keys[index][:, :, first:], layer.values[index][:, :, first:])
+            if _has_keys(layer):
+                _hold(layer, layer.keys[index][:, :, first:], layer.values[index][:, :, first:])
+            for states, name in _states(layer):
+                states[name] = states[name][index]
         return Kept(self.cache, seen[:, first:])
 
     def joined(self, other: Kept) -> Kept:
@@ -53,26 +119,75 @@ class Kept:
 
         length = max(self.seen.shape[1], other.seen.shape[1])
         for layer, more in zip(self.cache.layers, other.cache.layers, strict=True):
-            keys = torch.cat([_widened(part, length) for part in (layer.keys, more.keys)])
-            values = torch.cat([_widened(part, length) for part in (layer.values, more.values)])
-            _hold(layer, keys, values)
+            if _has_keys(layer):
+                keys = torch.cat([_widened(part, length) for part in (layer.keys, more.keys)])
+                values = torch.cat([_widened(part, length) for part in (layer.values, more.values)])
+                _hold(layer, keys, values)
+            for (states, name), (others, _) in zip(_states(layer), _states(more), strict=True):
+                states[name] = torch.cat([states[name], others[name]])
         seen = [_widened(part[:, None, :, None], length) for part in (self.seen, other.seen)]
         return Kept(self.cache, torch.cat(seen)[:, 0, :, 0])
 
 
-def can_join(model: Any) -> bool:
-    """Whether every layer may keep all it has read, so that rows of different age stand together.
+def joinable(model: Any) -> bool:
+    """Whether every layer keeps what can be chosen and joined by rows, if it keeps anything.
 
-    A layer with a sliding window needs its last tokens only, but its mask hides the others too. A
-    layer that attends in chunks, or keeps something else than keys and values, cannot.
+    A layer with a sliding window needs its last tokens only, but its mask hides the others too. Of
+    a layer that attends in chunks the mask does not.
     """
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+    from transformers import DynamicCache, cache_utils
 
     if getattr(model.config.get_text_config(), "attention_chunk_size", None):
         return False
-    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
-    return kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
+    known = {getattr(cache_utils, name, None) for name in _JOINABLE}  # older releases lack some
+    return {type(layer) for layer in DynamicCache(config=model.config).layers} <= known
+
+
+def repeated(cache: Any, rows: int) -> Any:
+    """The cache of one row as that of many, which leaves the one as it is when it is written to.
+
+    Keys and values are not copied, as an update of these makes new tensors; states, which are
+    written in place, are.
+    """
+
+    def several(value: torch.Tensor) -> torch.Tensor:
+        return value.repeat(rows, *[1] * (value.ndim - 1))
+
+    cache = copy.copy(cache)
+    cache.layers = [_copied(layer, several) for layer in cache.layers]
+    for layer in cache.layers:
+        if _has_keys(layer):
+            layer.keys = layer.keys.expand(rows, -1, -1, -1)
+            layer.values = layer.values.expand(rows, -1, -1, -1)
+    return cache
+
+
+def _copied(layer: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """A layer with states and marks of its own, the states changed."""
+    layer = copy.copy(layer)
+    for name, value in vars(layer).items():
+        if isinstance(value, dict):
+            setattr(layer, name, dict(value))
+    for states, key in _states(layer):
+        states[key] = change(states[key])
+    return layer
+
+
+def _has_keys(layer: Any) -> bool:
+    return getattr(layer, "keys", None) is not None
+
+
+def _states(layer: Any) -> list[tuple[dict[Any, Any], Any]]:
+    """Where a layer holds tensors of one state a row: the mapping, and the key in it."""
+    import torch
+
+    mappings = [value for value in vars(layer).values() if isinstance(value, dict)]
+    return [
+        (mapping, key)
+        for mapping in mappings
+        for key, state in mapping.items()
+        if isinstance(state, torch.Tensor)
+    ]
 
 
 def _hold(layer: Any, keys: torch.Tensor, values: torch.Tensor) -> None:

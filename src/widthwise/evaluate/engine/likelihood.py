@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from ...errors import RunError
 from ...memory import out_of_memory
-from .head import Budget, Head, evaluating, padded, rope_turn
+from .head import Budget, Head, evaluating, padded, rope_is_dynamic, rope_turn
 from .packing import Packed, apart, longest_in_trees, mask_of, pack
 from .prefixes import Stem, find_stems
+from .trial import can_share, check_causal
 
 _SCORED = 1024  # tokens a forward pass whose logits are kept: x 50 k words x 4 bytes = 200 MB
 _KEPT = 16  # keys and values a forward pass, of the budget: each row keeps the stem's as its own
@@ -51,6 +52,7 @@ def log_likelihoods(
     *,
     budget: Budget | None = None,
     longest: int | None = None,
+    shares: bool | None = None,
     on_runs: Callable[[int], None] = lambda _: None,
 ) -> list[Scored]:
     """Score each run; what runs share at their beginning is read once.
@@ -59,19 +61,30 @@ def log_likelihoods(
         model: Any `AutoModelForCausalLM`; left as it was.
         runs: In any order.
         budget: Of a forward pass; by default what suits the model's device.
-        longest: Tokens of the rows that may be packed, as `longest_in_trees` found them; by
-            default the model is tried here, which takes seven short passes.
+        longest: Tokens of the rows that may be packed, as `longest_in_trees` found them for a
+            model that `check_causal` let pass; by default both are tried here, which takes nine
+            short passes.
+        shares: Whether rows may take up one cache, as `can_share` found it; by default that is
+            tried where rows begin alike, in five short passes.
         on_runs: Called after each batch with the number of runs done so far.
 
     Raises:
-        RunError: Not even one row fits into memory.
+        RunError: Not even one row fits into memory; the model is no causal one; or a row is longer
+            than a model with dynamic rotations reads alike in any company.
     """
     import torch
 
     with evaluating(model), torch.inference_mode():
         work = _Work(model, runs, budget or Budget.of(model), on_runs)
-        longest = min(longest_in_trees(model) if longest is None else longest, work.turn)
-        for stem in find_stems(work.rows, work.free):
+        if longest is None:
+            check_causal(model)
+            longest = longest_in_trees(model)
+        longest = min(longest, work.turn)
+        stems = find_stems(work.rows, work.free)
+        if any(stem.length for stem in stems):
+            may_share = can_share(model) if shares is None else shares
+            stems = stems if may_share else find_stems(work.rows, [0] * len(work.rows))
+        for stem in stems:
             cache = work.read(stem)
             rests = [(row, work.rows[row][stem.length :]) for row in stem.rows]
             short = [rest for rest in rests if stem.length + len(rest[1]) <= longest]
@@ -80,6 +93,16 @@ def log_likelihoods(
             work.score(apart(long), stem.length, cache)
             del cache  # before the next is read
     return work.results
+
+
+def _check_dynamic(model: Any, rows: Sequence[Sequence[int]], turn: int) -> None:
+    """Beyond the turn, dynamic rotations depend on the rows that a row is read with, or after."""
+    longest = max(map(len, rows), default=0)
+    if longest > turn and rope_is_dynamic(model):
+        raise RunError(
+            f"beyond {turn} tokens the model turns positions by the length of what it has read, so "
+            f"that a number would depend on other rows, and a row has {longest}: cut rows to {turn}"
+        )
 
 
 class _Work:
@@ -103,6 +126,7 @@ class _Work:
         self.needed = [max(runs[index].scored for index in of_row) for of_row in self.owners]
         # And a row beyond the turn is read in one go: the start of it alone would turn otherwise.
         self.turn = rope_turn(model)
+        _check_dynamic(model, self.rows, self.turn)
         self.free = [
             len(row) - needed if len(row) <= self.turn else 0
             for row, needed in zip(self.rows, self.needed, strict=True)

@@ -15,8 +15,9 @@ def given(model: Any, cache: Any) -> dict[str, Any]:
 
 
 def cache_of(out: Any) -> Any:
-    """The cache that a forward pass with `use_cache=True` gives."""
-    return next(getattr(out, name) for name in _NAMES if getattr(out, name, None) is not None)
+    """The cache that a forward pass with `use_cache=True` gives; None where it gives none."""
+    caches = (getattr(out, name, None) for name in _NAMES)
+    return next((cache for cache in caches if cache is not None), None)
 
 
 @lru_cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +74,7 @@ def test_prune_reads_calibration_only_for_its_criterion(saved: Path, tmp_path: P
     options = ["--width", "9", "--criterion", "ppm_activation", "--calibration", text]
     result = run("plan", saved, *options)  # its tokenizer files are not those of a tokenizer
     assert result.exit_code == 1
-    said = re.search(r"transformers cannot load it: (.+)\n", result.stderr)
-    assert said is not None
-    assert len(said[1]) > 20  # a sentence, of which more than what stands before its list
-    assert not said[1].endswith(":")
+    assert "its tokenizer cannot be loaded, since none is there" in result.stderr
 
 
 EXPECTED_ERRORS = [

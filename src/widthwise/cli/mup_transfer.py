@@ -147,16 +147,9 @@ def transfer(
 
 
 def _tokenizer(model: str) -> Any:
-    from transformers import AutoTokenizer
+    from ..prune import locate, tokenizer_in
 
-    from ..errors import RunError
-    from ..prune import locate
-
-    path, name = locate(model)
-    try:
-        return AutoTokenizer.from_pretrained(path)
-    except Exception as error:  # of many kinds, by what is missing
-        raise RunError(f"{name}: its tokenizer cannot be loaded; leave --tokenizer out") from error
+    return tokenizer_in(*locate(model))
 
 
 def _run(text: Rows, training: Training, jobs: Sequence[_Job], path: Path) -> list[Trained]:

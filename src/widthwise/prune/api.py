@@ -15,6 +15,7 @@ from .checkpoint import (
     Layout,
     Output,
     Progress,
+    check_complete,
     locate,
     stored_dtype,
     write_pruned,
@@ -95,8 +96,9 @@ def make_plan(
         raise PlanError(f"criterion {criterion} looks at weights only; drop the calibration text")
     path, name = locate(str(model))
     with Checkpoint(path, name) as checkpoint:
+        check_complete(checkpoint)
         if calibration is not None:
-            activation_norms = norms_of_text(path, Path(calibration))
+            activation_norms = norms_of_text(checkpoint, Path(calibration))
         return select(checkpoint, selection, activation_norms)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError, RunError
-from .checkpoint import Checkpoint, loaded, locate
+from .checkpoint import Checkpoint, check_tokens, load_model, locate, tokenizer_in
 from .moments import Halves, Moments
 from .scoring import ModelWeights, Weights, fingerprint
 from .texts import TOKENS, Text, read_text, text_of
@@ -200,15 +200,12 @@ def opened(model: str | Path | nn.Module) -> Iterator[tuple[nn.Module, Weights]]
     if not isinstance(model, str | Path):
         yield model, ModelWeights(model)
         return
-    from transformers import AutoModelForCausalLM
-
     path, name = locate(str(model))
     with Checkpoint(path, name) as checkpoint:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         kinds = {checkpoint.tensors[each].spec.dtype for each in checkpoint.architecture.cuts}
         dtype = torch.bfloat16 if kinds == {"BF16"} and has_bfloat16(device) else torch.float32
-        module = loaded(path, lambda p: AutoModelForCausalLM.from_pretrained(p, dtype=dtype))
-        yield module.to(device), checkpoint
+        yield load_model(checkpoint, dtype=dtype).to(device), checkpoint
 
 
 def has_bfloat16(device: str) -> bool:
@@ -222,23 +219,30 @@ def has_bfloat16(device: str) -> bool:
 def as_text(source: Source, tokens: int, tokenizer: Any, model: nn.Module) -> Text:
     """Calibration text as tokens of the model's tokenizer."""
     if source is None or isinstance(source, str | Path):
-        return read_text(source, tokenizer or _tokenizer(model), tokens)
+        known: Any = tokenizer or _tokenizer(model)
+        text = read_text(source, known, tokens)
+        table: Any = model.get_input_embeddings()  # type: ignore[operator]
+        check_text(text, int(table.weight.shape[0]), known)
+        return text
     return text_of(source)
 
 
-def _tokenizer(model: nn.Module) -> Any:
-    from transformers import AutoTokenizer
+def check_text(text: Text, rows: int, tokenizer: Any) -> None:
+    """Raise RunError where a text holds a token that has no row in a model's embedding table."""
+    for batch in (*text.fit, *text.held_out):
+        if int(batch.input_ids.max()) >= rows:
+            check_tokens(batch.input_ids.flatten().tolist(), rows, tokenizer, text.source)
 
+
+def _tokenizer(model: nn.Module) -> Any:
     config: Any = model.config
     path = str(getattr(config, "_name_or_path", "") or "")
-    try:
-        return AutoTokenizer.from_pretrained(path)
-    except Exception as error:  # of many kinds, by what is missing
-        where = f"{path}: its" if path else "the model's"
+    if not path:
         raise RunError(
-            f"{where} tokenizer cannot be loaded, and calibration text cannot be read without; "
-            "put its files beside config.json, or pass the tokenizer"
-        ) from error
+            "the model's tokenizer cannot be loaded, since the model does not say where it lies; "
+            "pass the tokenizer"
+        )
+    return tokenizer_in(Path(path), path)
 
 
 def part_of(text: Text) -> Part:

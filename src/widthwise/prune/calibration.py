@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import RunError
 from ..plain_text import check_plain_text
-from .checkpoint import loaded
+from .checkpoint import Checkpoint, check_tokens, load_model, load_tokenizer, table_rows
 from .scoring import ModelWeights
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     return {layer: total.sqrt().float().clone() for layer, total in sums.items()}
 
 
-def norms_of_text(path: Path, text_file: Path) -> dict[int, Tensor]:
-    """`activation_norms` of a checkpoint folder over a text file; loads the model.
+def norms_of_text(checkpoint: Checkpoint, text_file: Path) -> dict[int, Tensor]:
+    """`activation_norms` of a checkpoint over a text file; loads the model.
 
     At most `MAX_TOKENS` tokens are used, in blocks of `BLOCK_TOKENS`.
 
@@ -88,17 +88,17 @@ def norms_of_text(path: Path, text_file: Path) -> dict[int, Tensor]:
         RunError: The text cannot be read or holds no token.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_plain_text(text_file, tables=True)
     try:
         text = text_file.read_text(encoding="utf8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{text_file}: cannot be read as text: {error}") from error
-    tokenizer = loaded(path, AutoTokenizer.from_pretrained)
-    model = loaded(path, AutoModelForCausalLM.from_pretrained)
+    tokenizer = load_tokenizer(checkpoint)
     ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][0, :MAX_TOKENS]
     if not len(ids):
         raise RunError(f"{text_file}: holds no token to calibrate on")
+    check_tokens(ids.tolist(), table_rows(checkpoint), tokenizer, str(text_file))
     blocks = torch.split(ids, BLOCK_TOKENS)
+    model = load_model(checkpoint)
     return activation_norms(model, ({"input_ids": block[None]} for block in blocks))

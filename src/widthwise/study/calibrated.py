@@ -9,8 +9,8 @@ from typing import Any
 
 from .. import __version__
 from ..errors import RunError, WidthwiseError
-from ..prune import Plan, Refit, refits
-from ..prune.calibrating import part_of
+from ..prune import Plan, Refit, refits, table_rows
+from ..prune.calibrating import check_text, part_of
 from ..prune.texts import Text, read_text
 from .network import Network, is_calibrated
 from .parent import Parent
@@ -64,6 +64,7 @@ class Calibrated:
         """
         settings = self._settings
         text = read_text(settings.calibration, self._parent.tokenizer, settings.tokens)
+        check_text(text, table_rows(self._parent.checkpoint), self._parent.tokenizer)
         part = part_of(text)
         neurons = self._parent.checkpoint.architecture.intermediate_size
         if min(part.fit_tokens, part.held_out_tokens) < neurons:

@@ -45,16 +45,19 @@ class Tokens:
     written: int
 
 
+def texts_of(task: Task) -> list[str]:
+    """What each request of a task lets a model read."""
+    return [
+        str(request.args[0]) if isinstance(request.args[-1], dict) else "".join(request.args)
+        for request in task.requests
+    ]
+
+
 def tokens_of(task: Task, tokenizer: Any) -> Tokens:
     """Tokens of a task, from its characters and the tokens of a sample of its requests."""
-    texts, written = [], 0
-    for request in task.requests:
-        settings = request.args[-1]
-        if isinstance(settings, dict):
-            texts.append(str(request.args[0]))
-            written += int(settings.get("max_gen_toks", 256))
-        else:
-            texts.append("".join(map(str, request.args)))
+    settings = [request.args[-1] for request in task.requests]
+    written = sum(int(s.get("max_gen_toks", 256)) for s in settings if isinstance(s, dict))
+    texts = texts_of(task)
     sample = texts[:: max(1, len(texts) // _SAMPLE)]
     counted = sum(len(ids) for ids in tokenizer(sample)["input_ids"])
     per_character = counted / max(1, sum(map(len, sample)))

@@ -14,10 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..arch import counts_at, resolve, text_config
-from ..errors import CheckpointError, RunError
+from ..arch import counts_at, resolve
+from ..errors import RunError
 from ..measure import faster_dtype
-from ..prune import Checkpoint, Nested, Plan, Refit, loaded, locate, make_plan
+from ..prune import (
+    Checkpoint,
+    Nested,
+    Plan,
+    Refit,
+    check_loadable,
+    load_model,
+    load_tokenizer,
+    locate,
+    make_plan,
+)
 from .network import Network
 from .records import Record
 
@@ -72,24 +82,12 @@ class Parent:
 
     @cached_property
     def tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        return loaded(self.checkpoint.path, AutoTokenizer.from_pretrained)
+        return load_tokenizer(self.checkpoint)
 
     @cached_property
     def dense(self) -> Any:
         """The model in memory; it stands sorted once `at` has been used."""
-        from transformers import AutoModelForCausalLM
-
-        loader: Any = AutoModelForCausalLM
-        how = {"dtype": self.dtype, "output_loading_info": True}
-        dense, told = loaded(self.checkpoint.path, lambda path: loader.from_pretrained(path, **how))
-        if missing := sorted(told["missing_keys"]):
-            raise CheckpointError(
-                f"{self.checkpoint.path}: lacks {len(missing)} tensors of its model, such as "
-                f"{missing[0]}; transformers would take random numbers"
-            )
-        return dense.eval().to(self.device)
+        return load_model(self.checkpoint, dtype=self.dtype).to(self.device)
 
     @property
     def whole(self) -> Any:
@@ -205,15 +203,13 @@ class Parent:
         with self._nested.at(self.width(network)) as model:
             yield model
 
-    def check_vocabulary(self) -> None:
-        """Raise RunError when the tokenizer knows words that the model does not."""
-        words = len(self.tokenizer)
-        vocabulary = text_config(self.checkpoint.config).get("vocab_size")
-        if isinstance(vocabulary, int) and words > vocabulary:
-            raise RunError(
-                f"{self.checkpoint.path}: the tokenizer has {words} words, "
-                f"the model's vocabulary {vocabulary}"
-            )
+    def check(self) -> None:
+        """See that the model can be loaded, without reading a weight.
+
+        Raises:
+            CheckpointError, UnsupportedModelError: It cannot, and why.
+        """
+        check_loadable(self.checkpoint)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

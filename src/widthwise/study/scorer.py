@@ -30,8 +30,9 @@ from ..evaluate import (
     unit_of,
     vllm_model_of,
 )
-from ..prune import prune_checkpoint
+from ..prune import check_tokens, prune_checkpoint, table_rows
 from .calibrated import Calibrated
+from .estimate import texts_of
 from .network import Network
 from .parent import Parent
 from .records import Record
@@ -94,6 +95,20 @@ class Scorer:
             max_new_tokens=self.settings.max_new_tokens,
         )
         return {task.name: task for task in found}
+
+    def check(self) -> None:
+        """Read all texts, and see that the model has an embedding for every word in them.
+
+        Raises:
+            RunError: A text cannot be read, or holds a word that the model does not have.
+        """
+        tokenizer, rows = self.parent.tokenizer, table_rows(self.parent.checkpoint)
+        if max(tokenizer.get_vocab().values()) >= rows:
+            for task in self.tasks.values():
+                for text in texts_of(task):
+                    tokens = tokenizer(text, verbose=False)["input_ids"]
+                    check_tokens(tokens, rows, tokenizer, f"task {task.name}")
+        self.calibrated.check()
 
     @cached_property
     def _digests(self) -> Mapping[str, str]:

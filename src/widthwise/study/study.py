@@ -193,6 +193,10 @@ class Study:
     def _begin(self, *, write: bool) -> None:
         """Agree with the folder on the settings, and take its records up."""
         self._on_progress("finding the models, fetched at first use")
+        for parent in self.parents:
+            parent.check()
+            if self.settings.tasks:
+                parent.tokenizer  # noqa: B018  what cannot be read is said before all work
         weights = {parent.model: parent.digest for parent in self.parents}
         asked = {"widthwise": __version__, **self.settings.stored, "weights": weights}
         begun = self.journal.agree(asked, choosing=CHOOSING)
@@ -203,8 +207,6 @@ class Study:
             devices_of(device)  # what is not there is said before anything is written
         for parent in self.parents:
             parent.dtype, parent.device = begun["dtype"], device.partition(":")[0]
-            if self.settings.tasks:
-                parent.check_vocabulary()
         self._on_progress("finding the data, fetched at first use")
         groups = [piece.cells for piece in self.pieces]
         counted = [[record.cell] for parent in self.parents for record in self._counts_of(parent)]
@@ -245,7 +247,7 @@ class Study:
         """Every task, of every network of a model."""
         settings = self.settings.sweep(parent.model)
         scorer = Scorer(parent, settings, self.journal.folder)
-        scorer.calibrated.check()
+        scorer.check()
         self._calibrated[parent.model] = scorer.calibrated
         architecture = parent.checkpoint.architecture
         memory = parent.weight_bytes(Network(None, "dense"))  # all widths are parts of it

@@ -83,6 +83,8 @@ class Sweep:
         with self.journal.held():
             self.on_progress(0.0, "finding the model, fetched at first use")
             self.networks  # noqa: B018  a width out of range is said before anything is loaded
+            self.parent.check()
+            self.parent.tokenizer  # noqa: B018  as what cannot be read is
             asked = {**self.settings.stored, **self._also, "weights": self.parent.digest}
             begun = self.journal.agree({"widthwise": __version__, **asked}, choosing=CHOOSING)
             if begun["dtype"] is None:
@@ -90,11 +92,10 @@ class Sweep:
             if begun["device"] is None:
                 begun["device"] = self.parent.device
             self.parent.dtype, self.parent.device = begun["dtype"], checked_device(begun["device"])
-            self.parent.check_vocabulary()
             if self.settings.backend == "vllm":
                 require_vllm()
             self.on_progress(0.0, "finding the data, fetched at first use")
-            self.scorer.calibrated.check()
+            self.scorer.check()
             keys = [r.cell for network in self.networks for r in self.parent.counted(network)]
             for network in self.networks:
                 quantities = (*self.scorer.tasks, *self._also_measured(network))

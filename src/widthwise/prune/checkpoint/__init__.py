@@ -1,10 +1,12 @@
 """Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
 
 from .compact import check_compact
-from .locate import loaded, locate
+from .loading import check_complete, check_loadable, load_model, stored_of
+from .locate import locate
 from .output import check_free, new_folder
 from .read import Checkpoint
 from .refitted import inspect_refit
+from .tokenizing import check_tokens, load_tokenizer, table_rows, tokenizer_in
 from .write import Layout, Output, Progress, stored_dtype, write_pruned
 
 __all__ = [
@@ -13,11 +15,18 @@ __all__ = [
     "Output",
     "Progress",
     "check_compact",
+    "check_complete",
     "check_free",
+    "check_loadable",
+    "check_tokens",
     "inspect_refit",
-    "loaded",
+    "load_model",
+    "load_tokenizer",
     "locate",
     "new_folder",
     "stored_dtype",
+    "stored_of",
+    "table_rows",
+    "tokenizer_in",
     "write_pruned",
 ]

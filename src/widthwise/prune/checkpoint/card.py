@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...arch import counts_at, draft_note
 from ..plan import Plan
+from .building import auto_class_of, needs_code
+from .tokenizing import has_tokenizer
 
 if TYPE_CHECKING:
     from ..refitting import Refit
     from .read import Checkpoint
 
+_PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 _CARD = """\
 ---
 {license}{base_model}library_name: transformers
@@ -39,12 +45,7 @@ parent knows, and measure it before you use it.
 - parent: `{parent}`, weights sha256 `{parent_hash}`
 - licence of the parent: {license_words}
 {drafts}
-{how}```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-model = AutoModelForCausalLM.from_pretrained("path/to/this/folder"{trust})
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder"{trust})
-```
-"""
+{how}{code}"""
 
 _PADDED = """\
 Parameters and bytes above are those of the narrow layers. So that this folder loads anywhere, every
@@ -68,6 +69,7 @@ def model_card(
     plan: Plan,
     parent_hash: str,
     *,
+    folder: Path,
     stored_bytes: int,
     dtype: str | None,
     is_compact: bool,
@@ -80,6 +82,7 @@ def model_card(
         checkpoint: The parent.
         plan: What was kept.
         parent_hash: sha256 over the data of the parent's tensors, in the order of the result.
+        folder: Of the result, which is there but for the card.
         stored_bytes: Of the tensors of the result, padding included.
         dtype: safetensors name of the dtype of the result, or None for the parent's.
         is_compact: Whether each layer is stored in its own size.
@@ -108,7 +111,7 @@ def model_card(
         got_words=plan.words.rstrip(","),
         layer_lines="" if plan.uniform else f"- by layers: {', '.join(map(str, plan.widths))}\n",
         how=_how(plan, stored_bytes, is_compact),
-        trust=", trust_remote_code=True" if is_compact else "",
+        code=loading_code(folder),
         criterion=plan.criterion,
         seed="" if plan.seed is None else f", seed {plan.seed}",
         command=command or "widthwise.prune_checkpoint(...) in Python",
@@ -118,6 +121,27 @@ def model_card(
         drafts=f"- {note}\n" if (note := draft_note(checkpoint.architecture)) else "",
         refit_lines="" if refit is None else _refit_lines(refit),
     )
+
+
+def loading_code(folder: Path) -> str:
+    """Lines of Python that load all that a checkpoint folder holds, as a block of Markdown.
+
+    Args:
+        folder: With a config.json.
+    """
+    config: Mapping[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    loaders = {"model": auto_class_of(config, folder)}
+    if any((folder / name).exists() for name in _PROCESSORS):
+        loaders["processor"] = "AutoProcessor"
+    elif has_tokenizer(folder):
+        loaders["tokenizer"] = "AutoTokenizer"
+    trust = ", trust_remote_code=True" if needs_code(config) else ""
+    lines = [f"from transformers import {', '.join(sorted(loaders.values()))}"]
+    lines += [
+        f'{what} = {name}.from_pretrained("path/to/this/folder"{trust})'
+        for what, name in loaders.items()
+    ]
+    return "\n".join(["```python", *lines, "```", ""])
 
 
 def _range(plan: Plan, between: str = "to") -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ...assets import cache_dir, convert_gguf, embedded_model
 from ...errors import CheckpointError
@@ -73,17 +71,3 @@ def _from_hub(model: str) -> Path:
         raise CheckpointError(
             f"{model}: no such folder, and the hub did not give it: {cause}"
         ) from error
-
-
-def loaded(path: Path, load: Callable[[Path], Any]) -> Any:
-    """`load(path)`, where `load` is some `from_pretrained` of transformers.
-
-    Raises:
-        CheckpointError: transformers cannot load it, in the first sentence of its message.
-    """
-    try:
-        return load(path)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        lines = [line.strip() for line in str(error).strip().split("\n")]
-        cause = " ".join(lines) if lines[0].endswith(":") else lines[0]  # a list goes on below
-        raise CheckpointError(f"{path}: transformers cannot load it: {cause}") from error

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -29,6 +29,7 @@ SINGLE = "model.safetensors"
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 COMPARED_BYTES = 4 * 2**20  # of each of two tensors at a time
 COMPACT_TYPE = "widthwise_compact_"  # before the family, in the config of a compact checkpoint
+_WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
 
 
@@ -61,7 +62,8 @@ class Checkpoint:
         self.path = path
         self.name = name or str(path)
         self.config = _read_config(path)
-        self.tensors = _read_tensors(path)
+        self.tensors = _read_tensors(path, self.config)
+        _refuse_wrapped(path, self.tensors)
         specs = {name: stored.spec for name, stored in self.tensors.items()}
         self._files: dict[Path, BinaryIO] = {}
         self.architecture: Architecture = self._untied(read_architecture(self.config, specs))
@@ -146,7 +148,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    if (path / "adapter_config.json").exists() and not (path / SINGLE).exists():
+    weights = [file for file in path.glob("*.safetensors") if file.stem != "adapter_model"]
+    if (path / "adapter_config.json").exists() and not weights:
         raise UnsupportedModelError(
             f"{path / 'adapter_config.json'}: this is an adapter (PEFT); "
             "merge it into its base model first"
@@ -160,6 +163,20 @@ def _read_config(path: Path) -> dict[str, Any]:
             "take its padded form (--per-layer padded), which gives the same answers"
         )
     return config
+
+
+def _refuse_wrapped(path: Path, names: Iterable[str]) -> None:
+    """Raise where names are those of a model within a wrapper, which no class has."""
+    for name in names:
+        wrappers = [part for part in name.split(".") if part in _WRAPPERS]
+        wrappers += ["module"] if name.startswith("module.") else []
+        if wrappers:
+            raise CheckpointError(
+                f"{path}: tensor {name} has the prefix '{wrappers[0]}.' of a wrapper "
+                "(torch.compile, FSDP, DataParallel), and transformers would take random numbers "
+                "in its place: save the model inside the wrapper, or take the prefix out of all "
+                "names"
+            )
 
 
 def _read_widths(config: Mapping[str, Any], architecture: Architecture) -> tuple[int, ...]:
@@ -178,35 +195,46 @@ def _read_widths(config: Mapping[str, Any], architecture: Architecture) -> tuple
     return tuple(widths)
 
 
-def _read_tensors(path: Path) -> dict[str, StoredTensor]:
-    if (path / INDEX).exists():
-        return _read_sharded(path)
-    if (path / SINGLE).exists():
-        return read_header(path / SINGLE)
+def _read_tensors(path: Path, config: Mapping[str, Any]) -> dict[str, StoredTensor]:
+    """The tensors of the files that transformers takes: of one file rather than of an index."""
+    if split := next(path.glob("shard-*-model-*-of-*.safetensors"), None):
+        raise UnsupportedModelError(
+            f"{split}: this is a distributed checkpoint, which transformers takes before "
+            f"{SINGLE}; load it once with transformers and save_pretrained() it elsewhere"
+        )
+    named = config.get("transformers_weights")  # the file to take, where the config names one
+    first, index = (SINGLE, INDEX) if named is None else (str(named), str(named))
+    if Path(first).name != first:
+        raise CheckpointError(f"{path}: transformers_weights must be a file name; got {first!r}")
+    if (path / first).exists() and not first.endswith(".index.json"):
+        return read_header(path / first)
+    if (path / index).exists():
+        return _read_sharded(path, index)
     pickle = next((name for name in _PICKLES if (path / name).exists()), None)
     if pickle:
         raise UnsupportedModelError(
             f"{path / pickle}: weights must be safetensors; load them once with transformers and "
             "save_pretrained() them"
         )
-    raise CheckpointError(f"{path}: neither {SINGLE} nor {INDEX} is there")
+    wanted = f"neither {SINGLE} nor {INDEX}" if named is None else f"{first}, by config.json, not"
+    raise CheckpointError(f"{path}: {wanted} is there")
 
 
-def _read_sharded(path: Path) -> dict[str, StoredTensor]:
-    weight_map = _read_json(path / INDEX).get("weight_map")
+def _read_sharded(path: Path, index: str) -> dict[str, StoredTensor]:
+    weight_map = _read_json(path / index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(f"{path / INDEX}: weight_map must name the file of each tensor")
+        raise CheckpointError(f"{path / index}: weight_map must name the file of each tensor")
     tensors: dict[str, StoredTensor] = {}
-    for file in dict.fromkeys(map(str, weight_map.values())):
+    for file in sorted(set(map(str, weight_map.values()))):  # as transformers: the last one wins
         if Path(file).name != file or len(file) > 255:
-            raise CheckpointError(f"{path / INDEX}: {file!r} is not the name of a file beside it")
+            raise CheckpointError(f"{path / index}: {file!r} is not the name of a file beside it")
         if not (path / file).exists():
             count = list(weight_map.values()).count(file)
             raise CheckpointError(f"{path}: shard {file} is missing ({count} tensors are in it)")
         tensors |= read_header(path / file)
     for name, file in weight_map.items():
-        if name not in tensors or tensors[name].file.name != file:
-            raise CheckpointError(f"{path / file}: tensor {name} is missing, by {INDEX}")
+        if name not in tensors:
+            raise CheckpointError(f"{path / file}: tensor {name} is missing, by {index}")
     return tensors
 
 

@@ -19,6 +19,7 @@ from ..scoring import check_plan, check_refit
 from .card import model_card
 from .compact import check_compact, write_compact
 from .companions import copy_companions, with_code
+from .loading import check_complete
 from .output import new_folder
 from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_disk_bytes
 from .refitted import REFIT_FILE, describe
@@ -95,6 +96,7 @@ def write_pruned(
     output = output or Output()
     result = out.absolute()
     check_plan(plan, checkpoint)
+    check_complete(checkpoint)
     down = check_refit(plan, refit)
     is_compact = output.layout == "compact" and not plan.uniform
     if is_compact:
@@ -121,6 +123,7 @@ def write_pruned(
             checkpoint,
             plan,
             parent.hexdigest(),
+            folder=folder,
             stored_bytes=_nbytes(shards),
             dtype=output.dtype,
             is_compact=is_compact,

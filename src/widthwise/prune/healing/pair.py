@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError, RunError
 from ..calibrating import has_bfloat16
-from ..checkpoint import Checkpoint, loaded, locate
+from ..checkpoint import Checkpoint, check_loadable, load_model, load_tokenizer, locate
 from ..scoring import fingerprint
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def opened_pair(child: str | Path, dense: str | Path) -> Iterator[Pair]:
     places = [locate(str(each)) for each in (child, dense)]
     with Checkpoint(*places[0]) as own, Checkpoint(*places[1]) as parent:
         _check_shapes(own, parent)
+        for each in (own, parent):
+            check_loadable(each)
         prints = fingerprint(own), fingerprint(parent)
         if prints[0] == prints[1]:
             raise CheckpointError(
@@ -94,18 +96,7 @@ def _check_shapes(child: Checkpoint, parent: Checkpoint) -> None:
 
 def _tokenizer(child: Checkpoint, parent: Checkpoint) -> Any:
     """The child's tokenizer, after the parent's was seen to be the same."""
-    from transformers import AutoTokenizer
-
-    found = []
-    for checkpoint in (child, parent):
-        try:
-            found.append(AutoTokenizer.from_pretrained(checkpoint.path))
-        except Exception as error:  # of many kinds, by what is missing
-            raise RunError(
-                f"{checkpoint.name}: its tokenizer cannot be loaded, and text cannot be read "
-                "without; put its files beside config.json"
-            ) from error
-    own, other = found
+    own, other = load_tokenizer(child), load_tokenizer(parent)
     if own.get_vocab() != other.get_vocab() or own(_SAMPLE).input_ids != other(_SAMPLE).input_ids:
         raise CheckpointError(
             f"{child.name} and {parent.name} do not share a tokenizer: the logits of one say "
@@ -137,12 +128,7 @@ def compute_dtype(checkpoint: Checkpoint, device: str, asked: str | None) -> str
 
 def model_in(checkpoint: Checkpoint, dtype: str, device: str) -> Any:
     """A checkpoint's model in memory, in eval mode."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    kind = getattr(torch, dtype)
-    module = loaded(checkpoint.path, lambda p: AutoModelForCausalLM.from_pretrained(p, dtype=kind))
-    return module.to(device).eval()
+    return load_model(checkpoint, dtype=dtype).to(device)
 
 
 def narrowed(model: Any, dtype: str) -> dict[str, Tensor]:

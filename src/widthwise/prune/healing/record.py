@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import CheckpointError
 from ..checkpoint import Checkpoint
-from ..checkpoint.card import license_lines
+from ..checkpoint.card import license_lines, loading_code
 from ..scoring import fingerprint
 
 HEALING_FILE = "widthwise_healing.json"
@@ -43,12 +43,7 @@ the parent's only as far as that text goes: measure it before you use it.
 - everything else, with intervals and the loss curve: `widthwise_healing.json`
 - licence of the parent: {license_words}
 
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
-```
-"""
+{code}"""
 
 
 def _ratio(held_out: Mapping[str, Any]) -> str:
@@ -63,10 +58,13 @@ def _widths(child: Checkpoint) -> str:
     return f"(padded with zeros to {max(widths)}) {', '.join(map(str, widths))}"
 
 
-def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | None) -> str:
+def healed_card(
+    folder: Path, child: Checkpoint, record: Mapping[str, Any], command: str | None
+) -> str:
     """Markdown with a YAML head.
 
     Args:
+        folder: Of the healed checkpoint, which is there but for the card.
         child: The pruned checkpoint.
         record: What is written to `widthwise_healing.json`.
         command: The command line, or None for a call from Python.
@@ -94,6 +92,7 @@ def healed_card(child: Checkpoint, record: Mapping[str, Any], command: str | Non
         trained=_trained(settings),
         rate=record["learning_rate"],
         temperature=settings["temperature"],
+        code=loading_code(folder),
         command=command or "widthwise.heal(...) in Python",
     )
 

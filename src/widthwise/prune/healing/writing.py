@@ -98,7 +98,9 @@ def write_healed(
         with Checkpoint(folder) as written:
             whole = {**record, "fingerprint": fingerprint(written)}
         (folder / HEALING_FILE).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf8")
-        (folder / "README.md").write_text(healed_card(child, whole, command), encoding="utf8")
+        (folder / "README.md").write_text(
+            healed_card(folder, child, whole, command), encoding="utf8"
+        )
 
 
 def as_stored(child: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

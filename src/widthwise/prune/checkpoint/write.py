@@ -95,13 +95,9 @@ def write_pruned(
     """
     output = output or Output()
     result = out.absolute()
-    check_plan(plan, checkpoint)
-    check_complete(checkpoint)
-    down = check_refit(plan, refit)
     is_compact = output.layout == "compact" and not plan.uniform
-    if is_compact:
-        check_compact(checkpoint)
-    refuse_overlap(checkpoint.path, out)
+    _check(checkpoint, plan, out, is_compact=is_compact)
+    down = check_refit(plan, refit)
     refuse_half_cut(checkpoint.config, checkpoint.architecture)
     padded_to = None if is_compact else plan.width
     shards = _shards(_specs(checkpoint, plan, output.dtype, padded_to), output.max_shard_bytes)
@@ -132,6 +128,15 @@ def write_pruned(
         )
         (folder / "README.md").write_text(card, encoding="utf8")
     return result
+
+
+def _check(checkpoint: Checkpoint, plan: Plan, out: Path, *, is_compact: bool) -> None:
+    """Raise before any writing where the plan, the parent or the place does not allow it."""
+    check_plan(plan, checkpoint)
+    check_complete(checkpoint)
+    if is_compact:
+        check_compact(checkpoint)
+    refuse_overlap(checkpoint.path, out)
 
 
 def _write_weights(

@@ -20,9 +20,9 @@ from lm_eval.tasks import TaskManager
 from lm_eval.utils import env
 
 from widthwise.errors import RunError
-from widthwise.evaluate import loading
+from widthwise.evaluate import Chat, loading
 from widthwise.evaluate.data import read_rows
-from widthwise.evaluate.harness import Chat, Task, load_tasks
+from widthwise.evaluate.harness import Task, load_tasks
 from widthwise.evaluate.suites import FOLDERS, SUITES
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"

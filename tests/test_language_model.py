@@ -17,8 +17,9 @@ pytest.importorskip("lm_eval")
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
+from widthwise.evaluate import language_model_of
 from widthwise.evaluate.engine.generate import Prompt
 from widthwise.evaluate.language_model import SharedPrefixLM
 
@@ -302,16 +303,56 @@ def test_what_is_not_greedy_or_has_no_room_is_said(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("repetition_penalty", 1.1), ("no_repeat_ngram_size", 3), ("suppress_tokens", [5])],
+    "settings",
+    [
+        {"repetition_penalty": 2.0},
+        {"no_repeat_ngram_size": 1},
+        {"suppress_tokens": list(range(4, 200))},
+        {"bad_words_ids": [[number] for number in range(4, 200)]},
+        {"begin_suppress_tokens": list(range(4, 200))},
+        {"min_new_tokens": 9, "eos_token_id": list(range(2, 200))},
+        {"forced_eos_token_id": 9},
+        {"num_beams": 3, "length_penalty": 2.0, "early_stopping": True},
+        {"do_sample": True, "temperature": 1.7, "top_k": 9, "top_p": 0.9},
+        {"sequence_bias": [[[9], 50.0]]},
+        {"exponential_decay_length_penalty": (2, 5.0)},
+        {"penalty_alpha": 0.6, "top_k": 4},
+    ],
+    ids=lambda settings: "-".join(settings),
 )
-def test_generation_settings_that_are_not_greedy_are_said(
-    model: Any, words: Any, name: str, value: Any, monkeypatch: pytest.MonkeyPatch
+def test_generation_settings_of_a_checkpoint_change_no_text_of_any_backend(
+    model: Any, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model.generation_config, name, value)
-    request = asked("generate_until", ("the", {"until": [], "max_gen_toks": 5}))
-    with pytest.raises(RunError, match=f"{name} .*--backend hf"):
-        SharedPrefixLM(model, words).generate_until(request)
+    """Each of these changes what `generate` writes, but for sampling, which lm-eval turns off."""
+    words = tokenizer_of(begins=True)
+    ends = settings.get("eos_token_id", 2)
+    monkeypatch.setattr(model, "generation_config", GenerationConfig(eos_token_id=ends))
+    few = ((prompt, {"until": [], "max_gen_toks": 12}) for prompt in PROMPTS[:3])
+    requests = asked("generate_until", *few)
+    ours = language_model_of("widthwise", model, words)
+    hf = language_model_of("hf", model, words)
+    plain = ours.generate_until(requests)
+    asked_for = GenerationConfig(**{"eos_token_id": ends, **settings})
+    monkeypatch.setattr(model, "generation_config", asked_for)
+    assert ours.generate_until(requests) == plain
+    written = hf.generate_until(requests, disable_tqdm=True)
+    if ends == 2:  # lm-eval keeps the token that ends a text
+        assert written == plain
+    assert all(text.startswith(start) for text, start in zip(written, plain, strict=True))
+    assert model.generation_config is asked_for  # put back
+    if not ({"do_sample", "penalty_alpha"} & set(settings)):
+        assert theirs(model, words, 16).generate_until(requests, disable_tqdm=True) != written
+
+
+def test_text_begins_after_thinking_in_every_backend(model: Any, words: Any) -> None:
+    requests = asked("generate_until", *((p, {"until": [], "max_gen_toks": 20}) for p in PROMPTS))
+    plain = language_model_of("widthwise", model, words).generate_until(requests)
+    mark = plain[0][6]
+    expected = [text.split(mark)[-1].lstrip() for text in plain]
+    assert expected != plain
+    for backend in ("widthwise", "hf"):
+        lm = language_model_of(backend, model, words, think_end=mark)
+        assert lm.generate_until(requests, disable_tqdm=True) == expected
 
 
 def test_a_continuation_needs_tokens_and_no_more_than_fit(model: Any, words: Any) -> None:

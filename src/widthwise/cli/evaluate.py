@@ -24,6 +24,7 @@ from .options import (
     names,
     out_option,
     seed_option,
+    thinking_option,
     widths_options,
 )
 
@@ -80,6 +81,7 @@ def _points(value: str) -> float:
 @seed_option("Of samples and control.")
 @data_option("the tasks' documents")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written.")
+@thinking_option
 @click.option(
     "--until",
     type=_points,
@@ -91,7 +93,7 @@ def _points(value: str) -> float:
     type=click.Choice(BACKENDS),
     default=BACKENDS[0],
     show_default=True,
-    help="What scores: our own, or lm-eval's hf or vllm, untouched.",
+    help="What scores: our own, or lm-eval's hf or vllm.",
 )
 @dtype_option
 @device_option

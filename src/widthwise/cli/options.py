@@ -25,6 +25,12 @@ dtype_option = click.option(
 device_option = click.option(
     "--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one."
 )
+thinking_option = click.option(
+    "--thinking/--no-thinking",
+    default=False,
+    show_default=True,
+    help="Of tasks with @chat: ask the model to think before it answers; its text is what follows.",
+)
 
 
 def seed_option(what: str) -> Callable[[Command], Command]:

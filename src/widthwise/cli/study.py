@@ -21,6 +21,7 @@ from .options import (
     model_name,
     names,
     out_option,
+    thinking_option,
     widths_options,
 )
 
@@ -95,6 +96,7 @@ def _seeds(value: str) -> tuple[int, ...]:
     help="Items a task: 200, or 200,ifeval=50.",
 )
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written.")
+@thinking_option
 @click.option("--rounds", type=click.IntRange(5), default=5, show_default=True, help="Of timing.")
 @click.option("--energy/--no-energy", default=True, show_default=True, help="Joules, if metered.")
 @click.option("--country", metavar="CODE", help="Whose electricity gives joules their CO2: FRA.")

@@ -7,30 +7,52 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from .decoding import greedy
 
 BACKENDS = ("widthwise", "hf", "vllm")
 _HF_BATCH = 16  # rows a pass of lm-eval's own model
 
 
-def language_model_of(backend: str, model: Any, tokenizer: Any) -> Any:
+def language_model_of(
+    backend: str, model: Any, tokenizer: Any, *, think_end: str | None = None
+) -> Any:
     """A language model of lm-eval's kind around a model in memory.
+
+    Either writes texts greedily: of the model's generation settings, only the tokens that end a
+    text are applied (lm-eval's own would apply a repetition penalty and the like).
 
     Args:
         backend: `"widthwise"`: shared beginnings are read once. `"hf"`: lm-eval's own `HFLM`.
         model: Any `AutoModelForCausalLM`, on its device.
         tokenizer: Its tokenizer.
+        think_end: What ends a block of thinking: a text is given without all up to it.
     """
     if backend == "hf":
-        from lm_eval.models.huggingface import HFLM
-
-        return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=_HF_BATCH)
+        return _greedy_hf(model, tokenizer, think_end)
     from .language_model import SharedPrefixLM
 
-    return SharedPrefixLM(model, tokenizer)
+    return SharedPrefixLM(model, tokenizer, think_end=think_end)
 
 
-def vllm_model_of(folder: Path, dtype: str) -> Any:
+def _greedy_hf(model: Any, tokenizer: Any, think_end: str | None) -> Any:
+    from lm_eval.models.huggingface import HFLM
+
+    class GreedyHFLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
+        """lm-eval's model, without what the checkpoint's generation settings would change."""
+
+        def _model_generate(self, *args: Any, **settings: Any) -> Any:
+            with greedy(self.model):
+                return super()._model_generate(*args, **settings)
+
+    return GreedyHFLM(
+        pretrained=model, tokenizer=tokenizer, batch_size=_HF_BATCH, think_end_token=think_end
+    )
+
+
+def vllm_model_of(folder: Path, dtype: str, *, think_end: str | None = None) -> Any:
     """lm-eval's own `VLLM` of a checkpoint folder; vLLM reads no model in memory.
+
+    Of the checkpoint's generation settings it applies the tokens that end a text alone.
 
     Raises:
         RunError: vLLM is not installed.
@@ -38,7 +60,8 @@ def vllm_model_of(folder: Path, dtype: str) -> Any:
     require_vllm()
     from lm_eval.models.vllm_causallms import VLLM
 
-    return VLLM(pretrained=str(folder), dtype=dtype, batch_size="auto")
+    more = {} if think_end is None else {"think_end_token": think_end}
+    return VLLM(pretrained=str(folder), dtype=dtype, batch_size="auto", **more)
 
 
 def require_vllm() -> None:

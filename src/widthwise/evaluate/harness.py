@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from .chats import Chat
 from .loading import (
     Unit,
     harness_seeds,
@@ -29,20 +30,6 @@ from .sampling import draw
 from .suites import CHAT, wanted_tasks
 
 _WRITTEN = 256  # new tokens at most where a task names no limit, as in lm-eval
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chat:
-    """How a tokenizer writes a conversation.
-
-    Attributes:
-        apply: From messages (`{"role": ..., "content": ...}`) and the keyword
-            `add_generation_prompt` to text, as `apply_chat_template` of lm-eval's models.
-        tokenizer_name: For error messages.
-    """
-
-    apply: Callable[..., str]
-    tokenizer_name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +118,16 @@ class Task:
     def requests(self) -> list[Any]:
         """lm-eval's requests of all documents, in order."""
         return [instance for document in self.documents() for instance in document.instances]
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it is asked with the chat template."""
+        return self.name.endswith(CHAT)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the model writes texts for it."""
+        return any(isinstance(request.args[-1], dict) for request in self.requests)
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -245,31 +242,6 @@ def _bare_context(harness: Any, doc: dict[str, Any]) -> Any:
     if harness.OUTPUT_TYPE == "multiple_choice" and harness.multiple_input:
         return harness.doc_to_choice(doc)  # there each option is a context
     return ""
-
-
-def chat_of(tokenizer: Any) -> Chat | None:
-    """How a tokenizer writes a conversation; None if it has no template.
-
-    A template that refuses a system message gets the conversation without it, as in lm-eval.
-    """
-    from jinja2.exceptions import TemplateError
-
-    if not getattr(tokenizer, "chat_template", None):
-        return None
-
-    def apply(history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        settings = {
-            "tokenize": False,
-            "add_generation_prompt": add_generation_prompt,
-            "continue_final_message": not add_generation_prompt,
-        }
-        try:
-            return str(tokenizer.apply_chat_template(history, **settings))
-        except TemplateError:
-            others = [message for message in history if message["role"] != "system"]
-            return str(tokenizer.apply_chat_template(others, **settings))
-
-    return Chat(apply=apply, tokenizer_name=str(tokenizer.name_or_path))
 
 
 def _cap(request: Any, most: int) -> None:

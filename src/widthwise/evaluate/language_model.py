@@ -21,6 +21,7 @@ from lm_eval.models.utils import (
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ..errors import RunError
+from .chats import chat_of
 from .engine import (
     Budget,
     CacheUse,
@@ -35,38 +36,28 @@ from .engine import (
     log_likelihoods,
     longest_in_trees,
 )
-from .harness import chat_of
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}
-_PLAIN = {  # generation settings that change a greedy continuation, and where they do not
-    "repetition_penalty": 1.0,
-    "encoder_repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "num_beams": 1,
-    "min_length": 0,
-    "min_new_tokens": 0,
-    "bad_words_ids": None,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": None,
-    "forced_eos_token_id": None,
-    "exponential_decay_length_penalty": None,
-}
 
 
 class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no types
     """lm-eval's interface to a causal language model, for `lm_eval.simple_evaluate` or our sweeps.
 
+    Texts are written greedily: of the model's generation settings, only the tokens that end a text
+    are applied.
+
     Args:
         model: Any `AutoModelForCausalLM`, on its device. Its weights and widths may be changed
             between two calls.
         tokenizer: Its tokenizer.
+        think_end: What ends a block of thinking: a text is given without all up to it.
 
     Attributes:
         generated: What the last `generate_until` wrote, in the order of its requests.
         on_done: Called with the number of requests done so far; a request may be more than one run.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, think_end: str | None = None) -> None:
         super().__init__()
         if tokenizer.eos_token_id is None:
             raise RunError(f"the tokenizer {tokenizer.name_or_path} has no end-of-text token")
@@ -79,6 +70,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         check_causal(model)
         self._longest = longest_in_trees(model)
         self._shares = can_share(model)
+        self._think_end = think_end
         self._known: dict[tuple[str, bool], tuple[int, ...]] = {}
 
     @property
@@ -222,20 +214,12 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         texts = []
         for written, prompt, stop in zip(self.generated, prompts, stops, strict=True):
             text = self._text(_to_stop(written.tokens, prompt.is_over))
-            texts.append(postprocess_generated_text(text, stop, None))
+            texts.append(postprocess_generated_text(text, stop, self._think_end))
         return texts
 
     def _ends(self) -> frozenset[int]:
         """Tokens that end a text: the tokenizer's, and those of the model's generation settings."""
-        settings = self.model.generation_config
-        for name, plain in _PLAIN.items():
-            value = getattr(settings, name, None)
-            if value is not None and value != plain:
-                raise RunError(
-                    f"the model's generation settings ask for {name} {value}, which is not greedy "
-                    "decoding; pass --backend hf"
-                )
-        named = settings.eos_token_id
+        named = self.model.generation_config.eos_token_id
         own = [] if named is None else named if isinstance(named, list) else [named]
         return frozenset([self.eot_token_id, *own])
 

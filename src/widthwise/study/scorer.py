@@ -21,7 +21,6 @@ from ..evaluate import (
     Score,
     Task,
     answer_task,
-    chat_of,
     drawn_order,
     floor_of,
     language_model_of,
@@ -31,6 +30,7 @@ from ..evaluate import (
     vllm_model_of,
 )
 from ..prune import check_tokens, prune_checkpoint, table_rows
+from .asking import Asking
 from .calibrated import Calibrated
 from .estimate import texts_of
 from .network import Network
@@ -77,6 +77,7 @@ class Scorer:
         self.settings = settings
         self._checkpoints = folder / "checkpoints"
         self.calibrated = Calibrated(parent, settings, folder)
+        self._asking = Asking(parent, thinking=settings.thinking)
         self._also = dict(also or {})
         self._lm: Any = None
         self._floors: dict[str, Floor] = {}
@@ -91,9 +92,10 @@ class Scorer:
             limit=self.settings.limit,
             limits=self.settings.limits,
             seed=self.settings.seed,
-            chat=chat_of(self.parent.tokenizer),
+            chat=self._asking.chat,
             max_new_tokens=self.settings.max_new_tokens,
         )
+        self._asking.check(found)
         return {task.name: task for task in found}
 
     def check(self) -> None:
@@ -118,7 +120,8 @@ class Scorer:
     def key(self, network: Network, quantity: str) -> str:
         """Content address of a cell: everything that fixes its number, and nothing else."""
         settings = self.settings
-        asked = (settings.seed, settings.max_new_tokens, settings.until, settings.backend)
+        asked: tuple[object, ...] = (settings.seed, settings.max_new_tokens, settings.until)
+        asked += (settings.backend, *(["thinking"] * settings.thinking))
         place = (self.parent.dtype, self.parent.device.partition(":")[0])
         what = (quantity, self._digests.get(quantity), self._also)
         parts = (self.parent.digest, network.criterion, network.asked, *what, *asked, *place)
@@ -217,7 +220,12 @@ class Scorer:
             higher_is_better=score.higher_is_better,
             items=score.items,
             duration_sec=seconds,
-            settings={**_described(task, score), **self._engine, **settings},
+            settings={
+                **_described(task, score),
+                **self._asking.settings(task),
+                **self._engine,
+                **settings,
+            },
         )
         return Scored(record=record, answers=tuple(score.answers))
 
@@ -225,13 +233,16 @@ class Scorer:
     def _open(self, network: Network) -> Iterator[Any]:
         """The language model of a network, while open."""
         if self.settings.backend == "vllm":
-            yield vllm_model_of(self._written(network), str(self.parent.dtype))
+            folder, dtype = self._written(network), str(self.parent.dtype)
+            yield vllm_model_of(folder, dtype, think_end=self._asking.think_end)
             return
         cuts = self.calibrated.cuts(network, lambda *_: None)
         with self.parent.at(network, cuts) as model:
             if self._lm is None:  # one for all networks, which are one object: texts encoded once
                 tokenizer = self.parent.tokenizer
-                self._lm = language_model_of(self.settings.backend, model, tokenizer)
+                self._lm = language_model_of(
+                    self.settings.backend, model, tokenizer, think_end=self._asking.think_end
+                )
             yield self._lm
 
     def _written(self, network: Network) -> Path:

@@ -32,6 +32,7 @@ class SweepSettings:
         device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
         data: Folder of documents; None for the hub.
         max_new_tokens: Cap on what a task has written; None for the task's own.
+        thinking: Whether a model asked by its chat template is asked to think before it answers.
         until: Stop a task early when the interval of the difference from dense is this narrow to
             either side; None for all items.
         backend: `"widthwise"`, or lm-eval's own `"hf"` or `"vllm"`.
@@ -56,6 +57,7 @@ class SweepSettings:
     device: str | None = None
     data: str | None = None
     max_new_tokens: int | None = None
+    thinking: bool = False
     until: float | None = None
     backend: str = "widthwise"
     calibration: str | None = None

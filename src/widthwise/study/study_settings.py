@@ -34,6 +34,7 @@ class StudySettings:
         limit: Items of each task at most.
         limits: Of single tasks, by name, in place of `limit`.
         max_new_tokens: Cap on what a task has written; None for the task's own.
+        thinking: Whether a model asked by its chat template is asked to think before it answers.
         rounds: Of each workload, at least 5.
         energy: Whether joules are measured where there is a meter, 6 s for each round.
         country: Whose electricity gives joules their CO2 (`"FRA"`); None for no CO2.
@@ -56,6 +57,7 @@ class StudySettings:
     limit: int | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     max_new_tokens: int | None = None
+    thinking: bool = False
     rounds: int = measure.LEAST_ROUNDS
     energy: bool = True
     country: str | None = None
@@ -150,6 +152,7 @@ class StudySettings:
             device=self.device,
             data=self.data,
             max_new_tokens=self.max_new_tokens,
+            thinking=self.thinking,
             calibration=self.calibration,
             tokens=self.tokens,
         )

@@ -146,3 +146,21 @@ def test_a_disk_that_fills_up_takes_all_of_an_append_or_nothing(tmp_path: Path) 
     assert path.read_bytes() == before
     append(path, [example(cell="b"), example(cell="c")])
     assert [record.cell for record in load(path)] == ["a", "b", "c"]
+
+
+def test_a_line_of_an_older_version_is_read_without_what_it_did_not_have() -> None:
+    line = json.loads(example(floor=0.25, floor_kind="chance").to_json())
+    for name in ("floor_n", "floor_error", "floor_items"):
+        del line[name]
+    read = Record.from_json(json.dumps(line))
+    assert (read.floor, read.floor_n, read.floor_error, read.floor_items) == (0.25, None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("floor_n", 1.5), ("floor_error", "0.1"), ("floor_items", 3), ("floor_items", ["a"])],
+)
+def test_a_floor_that_is_no_number_is_refused(name: str, value: Any) -> None:
+    line = {**json.loads(example().to_json()), name: value}
+    with pytest.raises(RunError, match=r"a record has "):
+        Record.from_json(json.dumps(line))

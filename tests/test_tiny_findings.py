@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,27 @@ def test_a_claim_turned_round_does_not_hold() -> None:
     ]
     assert claim_of(multipliers_of(nets_of(turned))) == "does not hold here"
     assert claim_of(multipliers_of(nets_of(turned[:7]))) == "not judged: too few networks"
+
+
+def test_networks_that_are_undertrained_decide_nothing() -> None:
+    """Deep networks are behind, and had not learnt the photos that they were trained on."""
+    chance, deep = np.random.default_rng(2), []
+    for i in range(16):
+        places = {"depth": 0.1 * i + 0.1, "width": 1.7 - 0.1 * i, "resolution": chance.uniform()}
+        found = trial(DRAWN, 2e6, 0.9 - 0.03 * i, **places)
+        slow = Quantity(value=1 + 0.1 * i + 0.05 * chance.normal(), unit="nats")
+        deep.append(replace(found, quantities={**found.quantities, "loss": slow}))
+    said = claim_of(multipliers_of(nets_of(deep)))
+    assert said.startswith("undecided, as networks with more depth are undertrained (at the same")
+    fitted = [
+        replace(t, quantities={**t.quantities, "loss": quick})
+        for t, quick in zip(
+            deep,
+            (Quantity(value=float(v), unit="nats") for v in chance.uniform(1, 2, 16)),
+            strict=True,
+        )
+    ]
+    assert claim_of(multipliers_of(nets_of(fitted))) == "does not hold here"
 
 
 def test_proxies_are_judged_beside_the_number_of_parameters() -> None:

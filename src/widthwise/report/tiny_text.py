@@ -105,9 +105,17 @@ def _said(one: Beside) -> str:
 def multiplier_table(found: TinyFindings) -> Table:
     """How r, d and w go with accuracy."""
     rows = [
-        [m.name, _rho(m.marginal), _rho(m.at_cost), _lead(m.over_width)] for m in found.multipliers
+        [
+            m.name,
+            _rho(m.marginal),
+            _rho(m.at_cost),
+            _lead(m.over_width),
+            "-" if m.with_loss is None else _rho(m.with_loss),
+        ]
+        for m in found.multipliers
     ]
-    return ["multiplier", "as it is", "at the same cost", "more than width's"], rows
+    header = ["multiplier", "as it is", "at the same cost", "more than width's"]
+    return [*header, "with training loss, at the same cost"], rows
 
 
 def proxy_table(found: TinyFindings) -> Table:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SIEVE = "tinynet sieve"  # experiment: proxies alone
 DRAWN, FORMULA, INVERSE = "tinynet drawn", "tinynet formula", "tinynet inverse"
 VALIDATION, TEST = "validation", "test"  # accuracies: what is chosen by, and what is reported
+LOSS = "loss"  # of the last epoch, on the photos trained on
 _TRAINING = 0.9  # share of a trial that training is taken for
 
 
@@ -123,7 +124,7 @@ class PhotoTrainer:
             device=self._device,
             on_share=lambda share: on_share(_TRAINING * share, job.label),
         )
-        found["loss"] = Quantity(value=loss, unit="nats", n=len(photos.train))
+        found[LOSS] = Quantity(value=loss, unit="nats", n=len(photos.train))
         for name, part in ((VALIDATION, photos.validation), (TEST, photos.test)):
             right = answers_right(net, part, side, device=self._device)
             found[name] = Quantity.share(right, part.floor)

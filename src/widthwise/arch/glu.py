@@ -14,8 +14,9 @@ from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .built import count_parameters
-from .outside import draft_root, is_tower, refuse_outside, without_drafts
+from .outside import draft_root, refuse_outside, without_drafts
 from .sections import (
+    is_tower,
     refuse_quantized_config,
     refuse_unequal_widths,
     text_config,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedModelError
 from .built import built_shapes
-from .sections import WIDTH_KEY, text_config, text_path
+from .sections import TOWER_WORDS, WIDTH_KEY, text_config, text_path
 
 if TYPE_CHECKING:
     from .glu import Architecture, TensorSpec
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 _DRAFT = re.compile(r"(^|_)(mtp|nextn|eagle|medusa|draft)(_|\d|$)")
 _DRAFT_KEY = re.compile(r"(^|_)(mtp|nextn)(_|$)")
 _ATTENTION = re.compile(r"attn|attention|mixer|mamba|ssm|conv|lora|rotary")
-_ALIKE = (
-    {"vision", "visual", "image", "video"},
-    {"audio", "speech", "sound", "voice"},
-    {"talker"},
-)  # words for one kind of tower
 _GLU_PART = re.compile(r"(^|\.)(gate_proj|up_proj|down_proj|gate_up_proj|w1|w2|w3)\.(.*\.)?weight$")
 
 
@@ -33,11 +28,6 @@ def draft_root(name: str) -> str | None:
         if _DRAFT.search(part):
             return ".".join(parts[: i + 1]) + "."
     return None
-
-
-def is_tower(name: str) -> bool:
-    """Whether a name is of a tower for images or sound, or of a model that speaks."""
-    return any(word in name for group in _ALIKE for word in group)
 
 
 def draft_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,7 +190,7 @@ def _has_own_section(config: Mapping[str, Any], name: str) -> bool:
         part = part[key]
     sections |= {name for name, value in part.items() if isinstance(value, Mapping)}
     words = {word for key in sections.difference(path) for word in key.split("_")} - {"config"}
-    alike = [group for group in _ALIKE if words & group]
+    alike = [group for group in TOWER_WORDS if words & group]
     return any(word in name for word in words.union(*alike))
 
 

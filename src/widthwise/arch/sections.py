@@ -17,14 +17,31 @@ TEXT_SECTIONS = (
 
 WIDTH_KEY = "intermediate_size"
 
+TOWER_WORDS = (
+    {"vision", "visual", "image", "video"},
+    {"audio", "speech", "sound", "voice"},
+    {"talker"},
+)  # words for one kind of tower
+
 
 def text_path(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Keys that lead to the section of the language model; () where it is the whole config."""
+    """Keys that lead to the section of the language model; () where it is the whole config.
+
+    Under a key that is not known, it is the one section that has a vocabulary.
+    """
     for key in TEXT_SECTIONS:
         section = config.get(key)
         if isinstance(section, Mapping):
             return (key, *text_path(section))
-    return ()
+    if "hidden_size" in config:
+        return ()
+    others = sections_with(config, "vocab_size")
+    return (others[0], *text_path(config[others[0]])) if len(others) == 1 else ()
+
+
+def sections_with(config: Mapping[str, Any], key: str) -> list[str]:
+    """Names of the sections of a config that state a setting."""
+    return [name for name, part in config.items() if isinstance(part, Mapping) and key in part]
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -35,6 +52,11 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def section_name(config: Mapping[str, Any]) -> str:
     """How messages call the language model's section (`config.json: text_config`)."""
     return ": ".join(("config.json", ".".join(text_path(config)))).removesuffix(": ")
+
+
+def is_tower(name: str) -> bool:
+    """Whether a name is of a tower for images or sound, or of a model that speaks."""
+    return any(word in name for group in TOWER_WORDS for word in group)
 
 
 def class_config(config: Mapping[str, Any]) -> Any:
@@ -120,7 +142,13 @@ def refuse_quantized_config(config: Mapping[str, Any]) -> None:
 def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
     """Raise UnsupportedModelError where a config gives layers widths of their own."""
     text = text_config(config)
-    where, width = section_name(config), text.get(WIDTH_KEY)
+    where, width = section_name(config), text_value(config, WIDTH_KEY)
+    stating = sections_with(config, WIDTH_KEY) if width is None and text is config else []
+    if unknown := [name for name in stating if not is_tower(name)]:
+        raise UnsupportedModelError(
+            f"config.json: {WIDTH_KEY} stands in {', '.join(unknown)}, and not in "
+            f"{TEXT_SECTIONS[0]}, where widthwise looks for that of the language model"
+        )
     if isinstance(width, list | tuple):
         raise UnsupportedModelError(
             f"{where}: {WIDTH_KEY} lists a width for each layer ({_range(width)}); "

@@ -8,8 +8,8 @@ from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
-from .outside import draft_root, is_tower
-from .sections import WIDTH_KEY, section_name, text_value, unequal_width_keys
+from .outside import draft_root
+from .sections import WIDTH_KEY, is_tower, section_name, text_value, unequal_width_keys
 
 if TYPE_CHECKING:
     from .glu import TensorSpec
@@ -124,6 +124,11 @@ def refuse_unequal_layers(
     keys = ", ".join(unequal_width_keys(config))
     why = f"{section_name(config)}: {keys}: " if keys else ""
     widths: dict[int, int] = {}
+    parts = {part for names in layers.values() for part in names}
+    if "mlp.gate_proj.weight" in parts and "mlp.up_proj.weight" not in parts:
+        raise UnsupportedModelError(
+            f"no layer of {stem} has mlp.up_proj beside mlp.gate_proj; widthwise cuts gated blocks"
+        )
     for layer, names in sorted(layers.items()):
         if not any(name.startswith("mlp.") for name in names):
             raise UnsupportedModelError(
@@ -210,10 +215,13 @@ def _refuse_parts(layers: Layers) -> None:
 def _refuse_without_blocks(
     config: Mapping[str, Any], grouped: Mapping[str, Layers], gated: list[str], stated: Sizes
 ) -> None:
-    names = [name for layers in grouped.values() for name in layers.get(0, {}).values()]
-    names = [name for name in names if not name.startswith(tuple(gated))] if gated else names
+    found = [layers for stem, layers in grouped.items() if stem not in gated]
+    numbers = sorted({number for layers in found for number in layers})
+    names = [
+        name for i in numbers for layers in found for name in sorted(layers.get(i, {}).values())
+    ]
     feed_forward = [n for n in names if re.search(r"mlp|ffn|fc\d|feed_forward", n)] or names
-    listed = ", ".join(sorted(feed_forward)[:4]) or "no layers at all"
+    listed = ", ".join(feed_forward[:4]) or "no layers at all"
     beside = f" (GLU blocks of other sizes: {', '.join(sorted(gated))})" if gated else ""
     sizes = (
         f" of hidden size {stated[0]} and width {stated[1]}, by {section_name(config)}"

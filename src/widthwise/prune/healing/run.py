@@ -199,14 +199,16 @@ class Run:
         device, dtype = self._place
         model = model_in(self._pair.child, "float32", device)
         architecture = self._pair.child.architecture
-        masks = padding(dict(model.named_parameters()), architecture)
+        held = dict(model.named_parameters())
+        masks = padding({stored: held[name] for stored, name in self._names.items()}, architecture)
         add_lora(model, self._settings.lora or 1, self._settings.seed)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name in updates:
                     parameter.copy_(updates[name])
         merge_lora(model)
-        clear(dict(model.named_parameters()), architecture, masks)
+        held = dict(model.named_parameters())
+        clear({stored: held[name] for stored, name in self._names.items()}, architecture, masks)
         weights = {name: p.detach().clone() for name, p in model.named_parameters()}
         narrowed(model, dtype)
         self._child = model

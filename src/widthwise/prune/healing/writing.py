@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import CheckpointError, OutputError, UnsupportedModelError
-from ..checkpoint import Checkpoint, new_folder
+from ...errors import OutputError, UnsupportedModelError
+from ..checkpoint import Checkpoint, new_folder, stored_of
 from ..checkpoint.companions import copy_companions
-from ..checkpoint.read import INDEX, TORCH_DTYPES, free_disk_bytes
+from ..checkpoint.read import INDEX, SINGLE, TORCH_DTYPES, free_disk_bytes
 from ..checkpoint.write import PLAN_FILE
 from ..scoring import check_finite, fingerprint
 from .record import HEALING_FILE, healed_card
@@ -21,24 +21,60 @@ if TYPE_CHECKING:
 
 
 def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
-    """Name of every trained parameter to the name under which the checkpoint stores it.
+    """Stored name of every parameter that text trains, to its name in memory.
+
+    All other parameters, those of towers for images and sound, are frozen, and copied as stored.
 
     Raises:
-        UnsupportedModelError: A parameter is stored under no name of its own.
+        UnsupportedModelError: A parameter is no stored tensor, whole.
     """
+    sources = stored_of(checkpoint)
+    trained = _of_language(checkpoint, model, sources)
     aliases: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
+        parameter.requires_grad_(name in trained)
         aliases.setdefault(id(parameter), []).append(name)
     found: dict[str, str] = {}
     for names in aliases.values():
-        stored = [name for name in names if name in checkpoint.tensors]
-        if not stored:
+        if not trained & set(names):
+            continue
+        stored = [sources[name] for name in names if name in sources]
+        parameter = model.get_parameter(names[0]).requires_grad_()
+        if not stored or not all(_is_stored(checkpoint, name, parameter) for name in stored):
             raise UnsupportedModelError(
-                f"{checkpoint.name}: parameter {names[0]} is stored under another name; load the "
-                "model once with transformers and save_pretrained() it"
+                f"{checkpoint.name}: parameter {names[0]} is put together from what is stored, and "
+                "a healing could not write it back; load the model once with transformers and "
+                "save_pretrained(folder, save_original_format=False) it"
             )
-        found |= {name: names[0] for name in stored}
+        found |= dict.fromkeys(stored, names[0])
     return found
+
+
+def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str]) -> set[str]:
+    """Names in memory of the parameters that text passes: beside the GLU blocks, and the head."""
+    architecture = checkpoint.architecture
+    one = next(iter(architecture.cuts))
+    inside = next((name for name, stored in sources.items() if stored == one), "")
+    stem = inside.removesuffix(one.removeprefix(architecture.stem))
+    root = stem[: stem.rfind(".") + 1]
+    head = {id(each) for each in model.get_output_embeddings().parameters()}
+    return {
+        name
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if name.startswith(root) or id(parameter) in head
+    }
+
+
+def _is_stored(checkpoint: Checkpoint, name: str, parameter: Tensor) -> bool:
+    """Whether a parameter has the numbers of a stored tensor, by a sample of its rows."""
+    import torch
+
+    rows = parameter.detach().cpu()
+    places = {0, len(rows) // 3, len(rows) // 2, len(rows) - 1} if rows.ndim else set()
+    return all(
+        torch.equal(checkpoint.rows(name, at, at + 1).to(rows.dtype), rows[at : at + 1])
+        for at in places
+    )
 
 
 def check_space(child: Checkpoint, out: Path) -> None:
@@ -75,7 +111,6 @@ def write_healed(
 
     Raises:
         OutputError: It cannot be written.
-        CheckpointError: A tensor that is not named cannot be copied.
     """
     from safetensors.torch import save_file
 
@@ -92,8 +127,9 @@ def write_healed(
         for file, values in files.items():
             save_file(values, folder / file, {"format": "pt"})
         copy_companions(child.path, folder)
-        for name in ("config.json", INDEX, PLAN_FILE):
-            if (child.path / name).exists():
+        index = str(child.config.get("transformers_weights", INDEX))
+        for name in ("config.json", PLAN_FILE, *([] if SINGLE in files else [index])):
+            if (child.path / name).exists() and name not in files:
                 shutil.copyfile(child.path / name, folder / name)
         with Checkpoint(folder) as written:
             whole = {**record, "fingerprint": fingerprint(written)}
@@ -122,6 +158,4 @@ def as_stored(child: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Ten
 def _copied(child: Checkpoint, name: str) -> Tensor:
     """A tensor of the child as it is."""
     spec = child.tensors[name].spec
-    if not spec.shape:
-        raise CheckpointError(f"tensor {name} has no axis; widthwise cannot copy it")
-    return child.rows(name, 0, spec.shape[0])
+    return child.rows(name, 0, spec.shape[0] if spec.shape else 1).reshape(spec.shape)

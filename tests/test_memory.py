@@ -102,3 +102,18 @@ with bounded("cpu"):
 assert resource.getrlimit(resource.RLIMIT_DATA) == (2**31, 2**32)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux bounds a process's data")
+def test_the_bound_begins_where_no_memory_is_left() -> None:
+    """Its own thread once could not be started there, or was waited for without end."""
+    code = (
+        "from widthwise import memory\n"
+        "memory.free_bytes = lambda device: 0\n"
+        "with memory.bounded('cpu'):\n"
+        "    pass\n"
+        "print('ended')\n"
+    )
+    # A minute is for a busy machine; without memory for the thread it never ended.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "ended\n"

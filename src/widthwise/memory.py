@@ -59,8 +59,9 @@ def bounded(device: str) -> Iterator[None]:
         most = (process_bytes("RssAnon") or 0) + int(_SHARE * free_bytes("cpu"))
         resource.setrlimit(resource.RLIMIT_DATA, (min([most, *others]), hard))
 
-    bound()
+    # Before the bound: a thread that cannot be given memory to start is waited for without end.
     end = repeated(bound, _EVERY_SEC, name="widthwise-memory")
+    bound()
     try:
         yield
     finally:

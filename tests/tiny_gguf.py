@@ -1,7 +1,8 @@
-"""A GGUF file of a tiny Llama, written as llama.cpp's converter writes it."""
+"""A GGUF file of a tiny network, written as llama.cpp's converter writes it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,35 @@ _NAMES = {
     "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "self_attn.qkv_proj": "attn_qkv",
+    "mlp.gate_up_proj": "ffn_up",
+}
+_GEMMA = {
+    **_NAMES,
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
 }
 
 
-def write_gguf(model: Any, path: Path, architecture: str = "llama") -> None:
-    """Write the weights in float32, with a vocabulary of single bytes."""
+def write_gguf(
+    model: Any,
+    path: Path,
+    architecture: str = "llama",
+    extra: Callable[[Any], object] = lambda _: None,
+) -> None:
+    """Write the weights in float32, with a vocabulary of single bytes.
+
+    Args:
+        model: Of transformers.
+        path: The file.
+        architecture: As GGUF names it.
+        extra: Called with the writer, for further keys and tensors.
+    """
     config = model.config
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("Tiny")
     writer.add_context_length(config.max_position_embeddings)
@@ -35,7 +59,8 @@ def write_gguf(model: Any, path: Path, architecture: str = "llama") -> None:
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.head_dim)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
@@ -46,18 +71,23 @@ def write_gguf(model: Any, path: Path, architecture: str = "llama") -> None:
     writer.add_token_merges(["! !"])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
+    extra(writer)
+    is_gemma = architecture.startswith("gemma")
+    names = _GEMMA if is_gemma else _NAMES
     for name, tensor in model.state_dict().items():
         array = tensor.float().numpy()
-        if name.endswith(("q_proj.weight", "k_proj.weight")):  # halves of a head are interleaved
-            heads = len(array) // config.head_dim
-            split = array.reshape(heads, 2, config.head_dim // 2, -1)
+        rotated = name.endswith(("q_proj.weight", "k_proj.weight", "q_proj.bias", "k_proj.bias"))
+        if architecture == "llama" and rotated:  # halves of a head are interleaved
+            split = array.reshape(len(array) // head, 2, head // 2, -1)
             array = np.ascontiguousarray(split.swapaxes(1, 2)).reshape(array.shape)
-        stem = name.removesuffix(".weight")
+        if is_gemma and name.endswith("norm.weight"):
+            array = array + 1  # transformers adds it when the norm is taken
+        stem, _, kind = name.rpartition(".")
         if stem.startswith("model.layers."):
             _, _, layer, part = stem.split(".", 3)
-            writer.add_tensor(f"blk.{layer}.{_NAMES[part]}.weight", array)
-        else:
-            writer.add_tensor(f"{_NAMES[stem]}.weight", array)
+            writer.add_tensor(f"blk.{layer}.{names[part]}.{kind}", array)
+        elif not (stem == "lm_head" and config.tie_word_embeddings):
+            writer.add_tensor(f"{names[stem]}.{kind}", array)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, OutputError, UnsupportedModelError
+from .gguf_keys import Stated
+from .gguf_rope import check_rotation
 from .workspace import locked_work, sync
 
 if TYPE_CHECKING:
     import torch
+
+CONVERSION = 2  # raised when the same file is converted to something else
 
 
 def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
     """Convert a single GGUF file, quantized or not, to a safetensors checkpoint folder.
 
     The folder holds weights, config, tokenizer and chat template, and appears whole or not at all.
+    What the file states of its network and transformers' reader drops (scaled rotations, biases,
+    ends of turns) is in the config; what no config can state is refused.
 
     Args:
         path: The GGUF file.
@@ -27,18 +33,20 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
 
     Raises:
         CheckpointError: Not a GGUF file, or a truncated one.
-        UnsupportedModelError: An architecture that transformers cannot read, or a split file.
+        UnsupportedModelError: An architecture that transformers cannot read, a split file, or a key
+            or a tensor that the converted model could not honour.
         OutputError: `out` exists, or its parent cannot be written.
 
     Cost: the dequantized model is held in memory.
     """
-    licence = _checked_licence(path)
+    reader = _checked_reader(path)
+    licence = _licence(reader)
     try:
         with locked_work(out.parent / f".{out.name}.partial") as work:
             if out.exists():
                 raise OutputError(f"{out} already exists; choose another folder")
             built = work / out.name
-            _convert(path, built, dtype)
+            _convert(path, built, dtype, Stated(reader))
             if licence:
                 (built / "README.md").write_text(f"---\nlicense: {licence}\n---\n", encoding="utf8")
             for file in sorted(built.iterdir()):
@@ -49,8 +57,8 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
         raise OutputError(f"{out} cannot be written: {error}") from error
 
 
-def _checked_licence(path: Path) -> str | None:
-    """The file's own word on its licence; raises unless it is whole, single and readable."""
+def _checked_reader(path: Path) -> Any:
+    """A reader of the file; raises unless it is whole, single and of a known architecture."""
     import gguf
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
@@ -75,27 +83,49 @@ def _checked_licence(path: Path) -> str | None:
         raise UnsupportedModelError(
             f"{path} holds the architecture {architecture!r}, which transformers cannot read"
         )
+    return reader
+
+
+def _licence(reader: Any) -> str | None:
+    """What the file says of its licence."""
     licence = reader.get_field("general.license")
     return None if licence is None else " ".join(str(licence.contents()).split())
 
 
-def _convert(path: Path, out: Path, dtype: str | torch.dtype) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+def _model(path: Path, dtype: str | torch.dtype, stated: Stated) -> Any:
+    """The model of the file, with all that the file states; raises where that cannot be."""
+    from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
+
+    source: dict[str, Any] = {"gguf_file": path.name}
+    config = AutoConfig.from_pretrained(path.parent, **source)
+    rotation = stated.complete(config)
+    loader: Any = AutoModelForCausalLM
+    how = {"dtype": dtype, "quantization_config": GgufConfig(dequantize=True), "config": config}
+    model, report = loader.from_pretrained(path.parent, output_loading_info=True, **how, **source)
+    if missing := sorted(report["missing_keys"]):
+        raise UnsupportedModelError(f"no tensor for {missing[0]}")
+    stated.check_tensors(model)
+    if rotation is not None:
+        check_rotation(model, *rotation)
+    return model
+
+
+def _convert(path: Path, out: Path, dtype: str | torch.dtype, stated: Stated) -> None:
+    from transformers import AutoTokenizer
 
     with _quiet_transformers():
-        source: dict[str, Any] = {"gguf_file": path.name}
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                path.parent, dtype=dtype, quantization_config=GgufConfig(dequantize=True), **source
-            )
-            tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, **source)
+            model = _model(path, dtype, stated)
+            tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        except UnsupportedModelError as error:
+            raise UnsupportedModelError(f"{path} cannot be converted: it has {error}") from error
         except Exception as error:  # tokenizers raises nothing more precise
             raise UnsupportedModelError(f"{path} cannot be converted: {error}") from error
         for key in ("quantization_config", "_model_name_or_path"):
             if hasattr(model.config, key):
                 delattr(model.config, key)
         model.hf_quantizer = None  # else saving asks the quantizer, which can only write GGUF
-        model.generation_config = _generation(model.config)
+        model.generation_config = _generation(model.config, stated.ends)
         tokenizer.model_max_length = model.config.max_position_embeddings  # GGUF leaves 1e30
         for key in ("is_local", "local_files_only"):
             tokenizer.init_kwargs.pop(key, None)
@@ -103,13 +133,16 @@ def _convert(path: Path, out: Path, dtype: str | torch.dtype) -> None:
         tokenizer.save_pretrained(out)
 
 
-def _generation(config: Any) -> Any:
-    """Generation settings that hold the special tokens and nothing else."""
+def _generation(config: Any, ends: tuple[int, ...]) -> Any:
+    """Generation settings that hold the special tokens, all that end a turn, and nothing else."""
     import transformers
 
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
     make: Any = transformers.GenerationConfig
-    return make(**{name: getattr(config, name, None) for name in names})
+    made = make(**{name: getattr(config, name, None) for name in names})
+    if len(ends) > 1 and not isinstance(made.eos_token_id, list):
+        made.eos_token_id = list(ends)
+    return made
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from ...assets import cache_dir, convert_gguf, embedded_model
+from ...assets import CONVERSION, cache_dir, convert_gguf, embedded_model
 from ...errors import CheckpointError
 
 EMBEDDED = "smollm2"
@@ -53,7 +53,7 @@ def _converted(path: Path) -> Path:
     with open(path, "rb") as file:
         while block := file.read(2**22):
             digest.update(block)
-    folder = cache_dir() / "gguf" / f"{path.stem}-{digest.hexdigest()[:16]}"
+    folder = cache_dir() / "gguf" / f"{path.stem}-{digest.hexdigest()[:16]}-{CONVERSION}"
     if not folder.exists():
         convert_gguf(path, folder, "bfloat16")
     return folder

@@ -25,6 +25,13 @@ FOREIGN = (
     *("adapter_config.json", "adapter_model.bin", "trainer_state.json", "training_args.bin"),
     *("optimizer.pt", "scheduler.pt", "pytorch_model.bin.index.json", "quantize_config.json"),
     *("hf_quant_config.json", "config_sentence_transformers.json", "modules.json", "README_zh.md"),
+    *(
+        "openvino_tokenizer.xml",
+        "rng_state.pth",
+        "latest",
+        "zero_to_fp32.py",
+        "pruning_policy.json",
+    ),
     *("eval_results.json", "unused_code.py", "tokenizer.onnx", "figure.png", "config_1.json"),
 )
 OWN = (
@@ -36,6 +43,7 @@ OWN = (
         "chat_template.json",
     ),
     *("added_tokens.json", "preprocessor_config.json", "processor_config.json", "LICENSE.txt"),
+    *("tokenizer.model.v3", "target_vocab.json", "THIRD_PARTY_NOTICES.txt", "vocab.bpe"),
     *("video_preprocessor_config.json", "NOTICE", "USE_POLICY.md", "bpe.tiktoken", "source.spm"),
 )
 

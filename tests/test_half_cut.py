@@ -15,7 +15,7 @@ from families import HIDDEN, LAYERS, WIDTH, tokens
 from safetensors.torch import load_file, save_file
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.arch import TensorSpec, counts_at, read_architecture
+from widthwise.arch import TensorSpec, counts_at, read_architecture, without_draft_settings
 from widthwise.cli import main
 from widthwise.errors import CheckpointError, OutputError, UnsupportedModelError
 from widthwise.prune import Checkpoint
@@ -50,6 +50,7 @@ DRAFTS = {
         f"model.layers.{LAYERS}.eh_proj.weight",
         "num_nextn_predict_layers",
     ),
+    "a head of its own": ("model.eagle_head.mlp", "model.eagle_head.norm.weight", "mtp_num_layers"),
     "other names": ("model.nextn.block.mlp", "model.nextn.norm.weight", "num_nextn_modules"),
 }
 
@@ -63,6 +64,7 @@ def test_draft_layers_are_left_out_whole_and_the_config_says_so(
     out = tmp_path / "out"
     words = ["prune", str(saved), "--width", str(KEPT), "--exact", "-o", str(out)]
     run = CliRunner().invoke(main, words)
+    assert run.exit_code == 0, run.output
     stored = load_file(out / "model.safetensors")
     assert not any(beside.rpartition(".")[0].rpartition(".")[0] in each for each in stored)
     written = json.loads((out / "config.json").read_text())
@@ -71,6 +73,24 @@ def test_draft_layers_are_left_out_whole_and_the_config_says_so(
     assert "are left out" in (out / "README.md").read_text()
     assert "are left out" in run.output
     assert hf.AutoModelForCausalLM.from_pretrained(out)(tokens()).logits.isfinite().all()
+
+
+def test_no_more_layers_than_are_announced_are_taken_for_drafts(saved: Path) -> None:
+    more = {**glu(f"model.layers.{LAYERS}.mlp"), **glu(f"model.layers.{LAYERS + 1}.mlp")}
+    add(saved, more, num_nextn_predict_layers=1)
+    with pytest.raises(
+        UnsupportedModelError, match=rf"layers\.{LAYERS + 1} is beyond the {LAYERS}"
+    ):
+        Checkpoint(saved)
+
+
+def test_every_setting_that_announces_draft_layers_is_cleared() -> None:
+    text = {"hidden_size": 8, "mtp_num_layers": 2, "mtp_layer_types": ["full_attention"]}
+    config = {"use_mtp": True, "mtp_loss_weight": 0.3, "text_config": text, "num_layers": 4}
+    assert without_draft_settings(config) == {
+        **{"use_mtp": False, "mtp_loss_weight": 0.3, "num_layers": 4},
+        "text_config": {"hidden_size": 8, "mtp_num_layers": 0, "mtp_layer_types": []},
+    }
 
 
 def test_draft_layers_count_as_bytes_of_the_parent_alone(saved: Path) -> None:
@@ -198,6 +218,19 @@ def test_layers_of_other_widths_are_refused_by_the_setting_that_makes_them(llama
 def test_a_width_that_no_layer_has_is_a_fault_of_the_config(llama: Any) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json: intermediate_size is 53, but every"):
         read_architecture(llama.config.to_dict(), wider(llama, tuple(range(LAYERS))))
+
+
+def test_a_hidden_size_that_no_layer_has_is_a_fault_of_the_config(llama: Any) -> None:
+    config = {**llama.config.to_dict(), "hidden_size": 64}
+    with pytest.raises(CheckpointError, match=r"config\.json: hidden_size is 64, but every layer"):
+        read_architecture(config, specs(dict(llama.named_parameters())))
+
+
+def test_blocks_without_an_up_projection_are_no_damaged_file(llama: Any) -> None:
+    stored = specs(dict(llama.named_parameters()))
+    stored = {name: spec for name, spec in stored.items() if "up_proj" not in name}
+    with pytest.raises(UnsupportedModelError, match=r"no layer of model\.layers has mlp\.up_proj"):
+        read_architecture(llama.config.to_dict(), stored)
 
 
 UNEQUAL = {

@@ -14,6 +14,7 @@ from families import HIDDEN, LAYERS, SHAPE, WIDTH, tokens
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import TensorSpec, read_architecture, text_config, text_path
 from widthwise.errors import CheckpointError, UnsupportedModelError
+from widthwise.prune import Checkpoint
 
 KEPT = 29
 TEXT = {"model_type": "llama", **SHAPE}
@@ -104,6 +105,18 @@ def test_a_width_that_is_stated_twice_is_changed_twice(tmp_path: Path) -> None:
         torch.testing.assert_close(
             cut(tokens()).logits, model(tokens()).logits, rtol=1e-4, atol=1e-5
         )
+
+
+def test_a_width_under_another_name_is_changed_there(tmp_path: Path, saved: Path) -> None:
+    """Custom code has other words for it; the one that it reads is not left at the old width."""
+    file = saved / "config.json"
+    config = {**json.loads(file.read_text()), "model_type": "of_its_own", "ffn_hidden_size": WIDTH}
+    del config["intermediate_size"]
+    file.write_text(json.dumps(config))
+    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
+    written = json.loads((out / "config.json").read_text())
+    assert written == {**config, "ffn_hidden_size": KEPT}
+    assert Checkpoint(out).architecture.intermediate_size == KEPT
 
 
 def test_a_config_without_a_section_still_describes_a_model_with_towers(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
 from .counts import Counts, Traffic, counts_at, decode_traffic, prefill_traffic
+from .drafts import draft_note, without_draft_settings
 from .glu import Architecture, Cut, TensorSpec, read_architecture
-from .outside import at_width, draft_note, draft_settings, refuse_half_cut
+from .outside import at_width, refuse_half_cut
 from .sections import text_config, text_path
 from .targets import Target, Width, default_alignment, paper_width, resolve
 
@@ -19,7 +20,6 @@ __all__ = [
     "decode_traffic",
     "default_alignment",
     "draft_note",
-    "draft_settings",
     "paper_width",
     "prefill_traffic",
     "read_architecture",
@@ -27,4 +27,5 @@ __all__ = [
     "resolve",
     "text_config",
     "text_path",
+    "without_draft_settings",
 ]

@@ -14,7 +14,8 @@ from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .built import count_parameters
-from .outside import draft_root, refuse_outside, without_drafts
+from .drafts import draft_root, without_drafts
+from .outside import refuse_outside
 from .sections import (
     is_tower,
     refuse_quantized_config,

@@ -9,74 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedModelError
 from .built import built_shapes
-from .sections import TOWER_WORDS, WIDTH_KEY, text_config, text_path
+from .sections import TOWER_WORDS, WIDTH_KEY, WIDTH_KEYS, text_path
 
 if TYPE_CHECKING:
     from .glu import Architecture, TensorSpec
 
-# A part of a name that says: draft layers, which guess tokens ahead (multi-token prediction).
-_DRAFT = re.compile(r"(^|_)(mtp|nextn|eagle|medusa|draft)(_|\d|$)")
-_DRAFT_KEY = re.compile(r"(^|_)(mtp|nextn)(_|$)")
 _ATTENTION = re.compile(r"attn|attention|mixer|mamba|ssm|conv|lora|rotary")
 _GLU_PART = re.compile(r"(^|\.)(gate_proj|up_proj|down_proj|gate_up_proj|w1|w2|w3)\.(.*\.)?weight$")
-
-
-def draft_root(name: str) -> str | None:
-    """Begin of a name up to the part that says "draft" (`"model.mtp_layers."`), or None."""
-    parts = name.split(".")
-    for i, part in enumerate(parts[:-1]):
-        if _DRAFT.search(part):
-            return ".".join(parts[: i + 1]) + "."
-    return None
-
-
-def draft_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the language model that announce draft layers, as they are without any.
-
-    A number of layers or modules becomes 0, a switch false.
-    """
-    none: dict[str, Any] = {}
-    for key, value in text_config(config).items():
-        if not _DRAFT_KEY.search(key):
-            continue
-        if isinstance(value, bool):
-            none |= {key: False} if value and key.startswith(("use_", "enable_", "with_")) else {}
-        elif isinstance(value, int) and value > 0 and re.search(r"num|layers|modules|depth", key):
-            none[key] = 0
-    return none
-
-
-def without_drafts(
-    config: Mapping[str, Any],
-    tensors: Mapping[str, TensorSpec],
-    stem: str,
-    layers: int,
-    sizes: tuple[int, int],
-) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
-    """The tensors that a cut carries, and those of draft layers that it leaves out.
-
-    Draft layers are left out where they are as wide as the layers that are cut: transformers does
-    not run them, so there are no activations to choose neurons by, and at the old width they would
-    contradict the config.
-
-    Args:
-        config: The parsed config.json.
-        tensors: Every stored tensor.
-        stem: Name before the number of the layers that are cut.
-        layers: How many of them there are.
-        sizes: Hidden size and width.
-    """
-    roots = {
-        root
-        for name, spec in tensors.items()
-        if depends(name, spec.shape, *sizes) and (root := draft_root(name))
-    }
-    if draft_settings(config):  # stored as layers behind the last one (DeepSeek, GLM)
-        beyond = re.compile(re.escape(stem) + r"\.(\d+)\.")
-        numbers = {int(m[1]) for name in tensors if (m := beyond.match(name))}
-        roots |= {f"{stem}.{number}." for number in numbers if number >= layers}
-    left = {n: s for n, s in tensors.items() if n.startswith(tuple(roots))} if roots else {}
-    return {n: s for n, s in tensors.items() if n not in left}, left
 
 
 def depends(name: str, shape: tuple[int, ...], hidden: int, width: int) -> bool:
@@ -135,22 +74,32 @@ def moving_names(config: Mapping[str, Any], width: int) -> set[str] | None:
 
     None where it does not build the family.
     """
-    dense, other = built_shapes(config), built_shapes(at_width(config, width + 1))
+    dense, other = built_shapes(config), built_shapes(at_width(config, width + 1, width))
     if dense is None or other is None:
         return None
     return {name for name, shape in dense.items() if other.get(name) != shape}
 
 
-def at_width(config: Mapping[str, Any], width: int) -> dict[str, Any]:
-    """A copy of the config that states another width, where it stands or ought to stand."""
+def at_width(config: Mapping[str, Any], width: int, dense: int) -> dict[str, Any]:
+    """A copy of the config that states another width wherever it states that of the layers.
+
+    Where it states none, as what equals the default of the class may be left out, the width is
+    added to the section of the language model.
+
+    Args:
+        config: The parsed config.json.
+        width: The new one.
+        dense: The one that the layers have.
+    """
     result = dict(config)
-    part = result
-    for key in text_path(config):
-        if WIDTH_KEY in part and part[WIDTH_KEY] == text_config(config).get(WIDTH_KEY):
-            part[WIDTH_KEY] = width
-        part[key] = dict(part[key])
-        part = part[key]
-    part[WIDTH_KEY] = width
+    part, path = result, text_path(config)
+    for key in (*path, None):
+        part |= {name: width for name in WIDTH_KEYS if part.get(name) == dense}
+        if key is not None:
+            part[key] = dict(part[key])
+            part = part[key]
+    if not any(part.get(name) == width for name in WIDTH_KEYS):
+        part[WIDTH_KEY] = width
     return result
 
 
@@ -213,19 +162,3 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
             f"{min(other)} follows {WIDTH_KEY} as well, by what transformers builds; widthwise "
             "does not know how to cut it"
         )
-
-
-def draft_note(architecture: Architecture) -> str:
-    """A sentence on the draft layers that a cut leaves out, or "" where there are none."""
-    left = architecture.left_out
-    if not left:
-        return ""
-    stem = architecture.stem
-    beyond = {".".join(name.split(".")[: stem.count(".") + 2]) for name in left}
-    roots = sorted({(draft_root(name) or "").removesuffix(".") for name in left} - {""} or beyond)
-    size = sum(spec.nbytes for spec in left.values())
-    return (
-        f"draft layers ({', '.join(roots)}: {len(left)} tensors, {size:,} bytes) are left out: "
-        "transformers does not run them, so nothing tells which of their neurons to keep, and at "
-        "the old width they would not fit"
-    )

@@ -16,6 +16,11 @@ TEXT_SECTIONS = (
 )
 
 WIDTH_KEY = "intermediate_size"
+# Other words for it, mostly in configs of custom code.
+WIDTH_KEYS = (
+    *(WIDTH_KEY, "ffn_hidden_size", "ffn_dim", "ffn_size", "n_inner", "inner_size", "d_ff"),
+    *("ffn_intermediate_size", "feed_forward_size", "mlp_hidden_size", "mlp_dim", "d_inner_mlp"),
+)
 
 TOWER_WORDS = (
     {"vision", "visual", "image", "video"},
@@ -90,7 +95,12 @@ def text_value(config: Mapping[str, Any], key: str) -> Any:
         CheckpointError: The class refuses the config.
     """
     text = text_config(config)
-    return text[key] if key in text else class_value(config, key)
+    if key in text:
+        return text[key]
+    value = class_value(config, key)
+    if value is None and key == WIDTH_KEY:
+        return next((text[name] for name in WIDTH_KEYS if type(text.get(name)) is int), None)
+    return value
 
 
 def class_value(config: Mapping[str, Any], key: str) -> Any:

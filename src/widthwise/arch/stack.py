@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
-from .outside import draft_root
+from .drafts import draft_root
 from .sections import WIDTH_KEY, is_tower, section_name, text_value, unequal_width_keys
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def refuse_unequal_layers(
     hidden, width = sizes
     keys = ", ".join(unequal_width_keys(config))
     why = f"{section_name(config)}: {keys}: " if keys else ""
-    widths: dict[int, int] = {}
+    blocks: dict[int, tuple[int, int]] = {}
     parts = {part for names in layers.values() for part in names}
     if "mlp.gate_proj.weight" in parts and "mlp.up_proj.weight" not in parts:
         raise UnsupportedModelError(
@@ -135,10 +135,15 @@ def refuse_unequal_layers(
                 f"{why}layer {layer} ({stem}.{layer}) holds no GLU block; widthwise cuts models "
                 "with one in every layer"
             )
-        found = _whole_width(names, tensors, hidden)
-        if found is None:
+        found = _whole_shape(names, tensors)
+        if found is None or (blocks and found[0] != next(iter(blocks.values()))[0]):
             return  # a damaged or unknown block, which is checked tensor by tensor
-        widths[layer] = found
+        blocks[layer] = found
+    if blocks and (size := next(iter(blocks.values()))[0]) != hidden:
+        raise CheckpointError(
+            f"{section_name(config)}: hidden_size is {hidden}, but every layer of {stem} has {size}"
+        )
+    widths = {layer: shape[1] for layer, shape in blocks.items()}
     others = {layer: found for layer, found in widths.items() if found != width}
     if others and len(set(widths.values())) == 1:
         raise CheckpointError(
@@ -182,19 +187,21 @@ def _fits(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -> b
     )
 
 
-def _whole_width(
-    names: Mapping[str, str], tensors: Mapping[str, TensorSpec], hidden: int
-) -> int | None:
-    """Width of a block whose matrices agree in it, else None."""
+def _whole_shape(
+    names: Mapping[str, str], tensors: Mapping[str, TensorSpec]
+) -> tuple[int, int] | None:
+    """Hidden size and width of a block whose matrices agree in them, else None."""
     shapes = {rest: tensors[name].shape for rest, name in names.items()}
-    down = shapes.get("mlp.down_proj.weight")
-    if down is None or len(down) != 2 or down[0] != hidden:
+    down = shapes.get("mlp.down_proj.weight", ())
+    if len(down) != 2:
         return None
     parts = {"mlp.gate_up_proj.weight": 2, "mlp.gate_proj.weight": 1, "mlp.up_proj.weight": 1}
     rows = [
-        shapes[part] == (count * down[1], hidden) for part, count in parts.items() if part in shapes
+        shapes[part] == (count * down[1], down[0])
+        for part, count in parts.items()
+        if part in shapes
     ]
-    return down[1] if rows and all(rows) else None
+    return (down[0], down[1]) if rows and all(rows) else None
 
 
 def _refuse_parts(layers: Layers) -> None:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 _BELONG = (
-    *("tokenizer*", "vocab*", "merges*", "spiece*", "sentencepiece*", "*_tokens*.json", "*.spm"),
-    *("*.model", "*.tiktoken", "tekken.json", "bpe.codes", "normalizer.json", "*.jinja"),
-    *("*processor_config.json", "*tokenizer_config.json", "generation_config.json"),
-    *("chat_template*", "*licen[sc]e*", "notice*", "copying*", "*policy*", "*terms*"),
+    *("*tokenizer*", "*vocab*", "merges*", "spiece*", "sentencepiece*", "*_tokens*.json", "*.spm"),
+    *("*.model", "*.tiktoken", "tekken.json", "*.codes", "*.bpe", "normalizer.json", "dict.txt"),
+    *("emoji.json", "byte_maps.json", "word_*.json"),
+    *("*processor_config.json", "generation_config.json", "chat_template*", "*.jinja"),
 )
-_DATA = (".json", ".txt", ".model", ".spm", ".tiktoken", ".vocab", ".codes", ".jinja", ".md", "")
+_LEGAL = ("*licen[sc]e*", "*notice*", "copying*", "*policy*", "*terms*")
+_LEGAL_KINDS = ("", ".md", ".txt", ".rst", ".pdf", ".html")
 _FOREIGN = (
     *("config.json", "readme*", "params.json", "adapter_*", "consolidated*", "*.index.json", ".*"),
     *("widthwise_*", "trainer_state*", "training_args*", "quant*", "*_quant_*"),
@@ -88,13 +89,18 @@ def _companions(parent: Path) -> list[str]:
 
 def _belongs(name: str) -> bool:
     small = name.lower()
-    is_data = Path(small).suffix in _DATA or fnmatch(small, "*licen[sc]e*")
-    return is_data and not _is_foreign(name) and any(fnmatch(small, each) for each in _BELONG)
+    is_legal = Path(small).suffix in _LEGAL_KINDS and _is_one_of(small, _LEGAL)
+    is_model_data = not small.endswith(".py") and _is_one_of(small, _BELONG)
+    return (is_legal or is_model_data) and not _is_foreign(name)
 
 
 def _is_foreign(name: str) -> bool:
     small = name.lower()
-    return small.endswith(_WEIGHTS) or any(fnmatch(small, each) for each in _FOREIGN)
+    return small.endswith(_WEIGHTS) or _is_one_of(small, _FOREIGN)
+
+
+def _is_one_of(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name, each) for each in patterns)
 
 
 def _json(path: Path) -> Any:

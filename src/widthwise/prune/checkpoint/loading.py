@@ -194,7 +194,8 @@ def _refuse(
             f"has {list(built)}"
         )
     modules = frozenset(name for name, _ in model.named_modules())
-    if lost := [name for name in unused if _has_place(name, modules)]:
+    left_out = checkpoint.architecture.left_out
+    if lost := [name for name in unused if _has_place(name, modules) and name not in left_out]:
         raise CheckpointError(
             f"{where}{len(lost)} stored tensors have no place in {builder.name} by config.json, "
             f"and would be left out: {_listed(lost)}"

@@ -11,7 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...arch import TensorSpec, at_width, draft_settings, refuse_half_cut, text_path
+from ...arch import TensorSpec, at_width, refuse_half_cut, text_path, without_draft_settings
 from ...arch.glu import DTYPE_BYTES
 from ...errors import OutputError, TargetError
 from ..plan import WIDTHS_KEY, Plan
@@ -238,12 +238,14 @@ def _write_all(file: FileIO, block: memoryview) -> None:
 def _config(checkpoint: Checkpoint, plan: Plan, stored: str | None) -> dict[str, Any]:
     """The parent's config with the new width (and dtype, where it was changed)."""
     config = with_code(checkpoint.config, checkpoint.path)
-    without = draft_settings(config) if checkpoint.architecture.left_out else {}
+    if checkpoint.architecture.left_out:
+        config = without_draft_settings(config)
     dtype = TORCH_DTYPES[stored] if stored else None
-    result: dict[str, Any] = json.loads(json.dumps(at_width(config, plan.width)))
+    result: dict[str, Any] = json.loads(
+        json.dumps(at_width(config, plan.width, plan.intermediate_size))
+    )
     result.pop("transformers_weights", None)  # the name of a file of the parent
     text: dict[str, Any] = reduce(lambda part, key: part[key], text_path(result), result)
-    text.update(without)
     text.pop(WIDTHS_KEY, None)
     if not plan.uniform:
         text[WIDTHS_KEY] = list(plan.widths)

@@ -1,0 +1,118 @@
+"""Draft layers, which guess tokens ahead (multi-token prediction): a cut leaves them out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .sections import text_path
+
+if TYPE_CHECKING:
+    from .glu import Architecture, TensorSpec
+
+_NAME = re.compile(
+    r"(^|_)(mtps?|nextn|eagle\d?|medusa|hydra|draft(er)?|speculat(or|ive)|multi_token)(_|\d|$)",
+    re.I,
+)
+_KEY = re.compile(r"(^|_)(mtp|nextn|multi_token)(_|$)", re.IGNORECASE)
+_COUNT = re.compile(r"(^|_)(num|n|layers|modules|depth)(_|$)")
+
+
+def draft_root(name: str) -> str | None:
+    """Begin of a name up to the part that says "draft" (`"model.mtp_layers."`), or None."""
+    parts = name.split(".")
+    for i, part in enumerate(parts[:-1]):
+        if _NAME.search(part):
+            return ".".join(parts[: i + 1]) + "."
+    return None
+
+
+def announced_drafts(config: Mapping[str, Any]) -> int:
+    """How many draft layers or modules a config announces; 0 for none."""
+    counts = [0]
+    for part in _parts(config):
+        counts += [value for key, value in _settings(part).items() if type(value) is int]
+    return max(counts)
+
+
+def without_draft_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a config that announces no draft layers: counts 0, lists empty, switches off."""
+    result = dict(config)
+    part: dict[str, Any] = result
+    for key in (*text_path(config), None):
+        for name, value in _settings(part).items():
+            part[name] = [] if isinstance(value, list) else type(value)()
+        if key is not None:
+            part[key] = dict(part[key])
+            part = part[key]
+    return result
+
+
+def without_drafts(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, TensorSpec],
+    stem: str,
+    layers: int,
+    sizes: tuple[int, int],
+) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
+    """The tensors that a cut carries, and those of draft layers that it leaves out.
+
+    Draft layers are left out where they are as wide as the layers that are cut: transformers does
+    not run them, so there are no activations to choose neurons by, and at the old width they would
+    contradict the config.
+
+    Args:
+        config: The parsed config.json.
+        tensors: Every stored tensor.
+        stem: Name before the number of the layers that are cut.
+        layers: How many of them there are.
+        sizes: Hidden size and width.
+    """
+    hidden, width = sizes
+    wide = {(width, hidden), (hidden, width), (2 * width, hidden)}
+    roots = {
+        root for name, spec in tensors.items() if spec.shape in wide and (root := draft_root(name))
+    }
+    # Stored as layers behind the last one (DeepSeek, GLM), where the config announces them.
+    roots |= {f"{stem}.{layers + number}." for number in range(announced_drafts(config))}
+    left = {n: s for n, s in tensors.items() if roots and n.startswith(tuple(roots))}
+    return {n: s for n, s in tensors.items() if n not in left}, left
+
+
+def draft_note(architecture: Architecture) -> str:
+    """A sentence on the draft layers that a cut leaves out, or "" where there are none."""
+    left = architecture.left_out
+    if not left:
+        return ""
+    stem = architecture.stem
+    beyond = {".".join(name.split(".")[: stem.count(".") + 2]) for name in left}
+    roots = sorted({(draft_root(name) or "").removesuffix(".") for name in left} - {""} or beyond)
+    size = sum(spec.nbytes for spec in left.values())
+    return (
+        f"draft layers ({', '.join(roots)}: {len(left)} tensors, {size:,} bytes) are left out: "
+        "transformers does not run them, so nothing tells which of their neurons to keep, and at "
+        "the old width they would not fit"
+    )
+
+
+def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The config and its sections down to that of the language model."""
+    parts = [config]
+    for key in text_path(config):
+        parts.append(parts[-1][key])
+    return parts
+
+
+def _settings(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts, lists and switches of a section that say that there are draft layers."""
+    return {
+        key: value
+        for key, value in part.items()
+        if _KEY.search(key)
+        and (
+            (value is True and key.startswith(("use_", "enable_", "with_", "has_")))
+            or (type(value) is int and value > 0 and _COUNT.search(key))
+            or (isinstance(value, list) and value)
+        )
+    }

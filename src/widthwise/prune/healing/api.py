@@ -14,7 +14,7 @@ from ...memory import bounded
 from ...stats import Difference
 from ..checkpoint import check_free
 from ..checkpoint.write import refuse_overlap
-from .blocks import Blocks, read_blocks
+from .blocks import Blocks
 from .distilling import NothingTrained
 from .judging import HeldOut, gain_of
 from .pair import Pair, check_place, compute_dtype, opened_pair
@@ -140,7 +140,7 @@ def heal(
         check_space(pair.child, out)
         dtype = compute_dtype(pair.child, device, dtype)
         say("reading text")
-        blocks = read_blocks(text, pair.tokenizer, settings.to_read(torch.device(device).type))
+        blocks = pair.read(text, settings.to_read(torch.device(device).type))
         wanted = _decisive(settings, pair, blocks, dtype)
         with state_folder(out, wanted) as folder, bounded(torch.device(device).type):
             try:

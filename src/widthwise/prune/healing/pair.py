@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError, RunError
 from ..calibrating import has_bfloat16
-from ..checkpoint import Checkpoint, check_loadable, load_model, load_tokenizer, locate
+from ..checkpoint import (
+    Checkpoint,
+    check_loadable,
+    check_tokens,
+    load_model,
+    load_tokenizer,
+    locate,
+    table_rows,
+)
 from ..scoring import fingerprint
+from .blocks import Blocks, read_blocks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +52,18 @@ class Pair:
         """Whether the child is as wide as its parent."""
         widths = [each.architecture.intermediate_size for each in (self.child, self.parent)]
         return widths[0] == widths[1]
+
+    def read(self, text: str | Path | None, tokens: int) -> Blocks:
+        """The text of a healing, as `read_blocks` reads it with the tokenizer that both share.
+
+        Raises:
+            RunError: It cannot be read, or holds a word that the models have no embedding for.
+        """
+        blocks = read_blocks(text, self.tokenizer, tokens)
+        rows = min(table_rows(self.child), table_rows(self.parent))
+        for part in (blocks.rows, blocks.held_out):
+            check_tokens(part.flatten().tolist(), rows, self.tokenizer, blocks.source)
+        return blocks
 
 
 @contextmanager

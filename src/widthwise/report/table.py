@@ -115,10 +115,10 @@ def with_error(score: Estimate, unit: str) -> str:
 
 
 def floor_text(record: Record) -> str:
-    """`floor 0.269: always 'D', of all 14,042 documents`, or why there is none."""
+    """`floor 0.269: always 'D', on all 14,042 documents`, or why there is none."""
     if record.floor is not None:
         kind = f": {record.floor_kind}" if record.floor_kind else ""
-        counted = f", of all {record.floor_n:,} documents" if record.floor_n else ""
+        counted = f", on all {record.floor_n:,} documents" if record.floor_n else ""
         return f"floor {number(record.floor, record.unit)}{kind}{counted}"
     reason = record.settings.get("no_floor")
     return f"no floor: {reason}" if reason else "no floor"

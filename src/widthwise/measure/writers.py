@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ..errors import RunError
 from ..evaluate.engine import cache_of, given
 from ..memory import out_of_memory
 from .workloads import Workload
@@ -54,6 +55,11 @@ class Called:
         self._write(self._model(prompts, use_cache=True, logits_to_keep=1))
 
     def step(self) -> None:
+        if self._cache is None:
+            raise RunError(
+                f"{self._model.config.model_type} keeps nothing of what it has read, so it has no "
+                "step from one new token to the next; measure workloads of a single new token"
+            )
         self._write(self._model(self.token, use_cache=True, **given(self._model, self._cache)))
 
     def _write(self, out: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import RunError
 from ..plain_text import check_plain_text
+from .calls import check_reached
 from .checkpoint import Checkpoint, check_tokens, load_model, load_tokenizer, table_rows
 from .scoring import ModelWeights
 
@@ -35,6 +36,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
 
     Raises:
         RunError: No token was given, or an activation is not finite.
+        UnsupportedModelError: Text does not reach a layer.
     """
     import torch
 
@@ -73,6 +75,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
         model.train(training)
     if not sums or not tokens[0]:
         raise RunError("calibration needs at least one batch of tokens")
+    check_reached(sums, architecture.layers, architecture.model_type)
     for layer, total in sums.items():
         if not torch.isfinite(total).all():
             raise RunError(f"activations of {architecture.block(layer)} are not finite")

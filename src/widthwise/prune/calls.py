@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -214,8 +214,14 @@ def doing(modules: Sequence[nn.Module], forwards: Sequence[Callable[..., Any]]) 
             module.__dict__.update(own)
 
 
-def _check_order(numbers: Sequence[int], layers: int, name: str) -> None:
-    """Raise UnsupportedModelError unless the layers are called once each and in order."""
+def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
+    """Raise UnsupportedModelError for layers that a pass over text leaves out.
+
+    Args:
+        numbers: Of the layers that it ran.
+        layers: How many there are.
+        name: Of the family.
+    """
     absent = sorted(set(range(layers)) - set(numbers))
     if absent:
         one = len(absent) == 1
@@ -224,6 +230,11 @@ def _check_order(numbers: Sequence[int], layers: int, name: str) -> None:
             f"{'is' if one else 'are'} left out where text is all there is, so text cannot "
             f"calibrate {'it' if one else 'them'}; {WITHOUT_TEXT}"
         )
+
+
+def _check_order(numbers: Sequence[int], layers: int, name: str) -> None:
+    """Raise UnsupportedModelError unless the layers are called once each and in order."""
+    check_reached(numbers, layers, name)
     if list(numbers) != list(range(layers)):
         raise UnsupportedModelError(
             f"the layers of {name} are not run once each and in order, so they cannot be "

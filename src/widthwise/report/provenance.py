@@ -19,6 +19,7 @@ _IN_SCORES |= {"capped", "loops"}
 _IN_COSTS = {"workload", "prompts", "prompt_tokens", "new_tokens", "batch", "weight_bytes"}
 _IN_COSTS |= {"attention", "decoding", "decoding_reason", "load", "is_busy", "intensity"}
 _IN_COSTS |= {"flops", "moved_bytes", "least_sec", "of_limit", "bound", "host_sec", "ceilings"}
+_IN_COSTS |= {"limit_reason"}
 _PLACES = 3  # quantities that are named beside a value
 
 

@@ -19,7 +19,16 @@ from ..stats import median_with_error
 from .cost_settings import CostSettings, around
 from .network import Network
 from .parent import Parent
-from .quantities import Instruments, Measured, described, placed, quantities_of, undone, values_of
+from .quantities import (
+    Instruments,
+    Measured,
+    described,
+    limit_reason,
+    placed,
+    quantities_of,
+    undone,
+    values_of,
+)
 from .records import Record
 
 OnShare = Callable[[float, str], None]
@@ -66,10 +75,15 @@ class Coster:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which widths that were asked for stand in a row of another name, and which weights are
-        held in another dtype than they are stored in."""
+        """Which widths that were asked for stand in a row of another name, which weights are held
+        in another dtype than they are stored in, and of which models no limit is known."""
         notes = []
         for parent in self.parents:
+            if (reason := limit_reason(parent)) is not None:
+                notes.append(
+                    f"{self._name(parent)}: how far its times are from the limit of the device is "
+                    f"not known: {reason}"
+                )
             stored = {tensor.spec.dtype for tensor in parent.checkpoint.tensors.values()}
             if parent.dtype is not None and stored != {parent.stored_dtype}:
                 notes.append(

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..arch import Architecture, decode_traffic, prefill_traffic
+from ..arch import Architecture, counts_at, decode_traffic, prefill_traffic
+from ..errors import UnsupportedModelError
 from ..evaluate import Task
 from ..measure import Ceilings, Workload
 
@@ -66,12 +67,11 @@ def tokens_of(task: Task, tokenizer: Any) -> Tokens:
 
 def scoring(architecture: Architecture, width: int, tokens: Tokens, dtype: str) -> Amount:
     """Work of reading and writing these tokens."""
-    one = prefill_traffic(architecture, width, batch=1, prompt_tokens=_PROMPT, dtype=dtype)
-    per_token = one.flops / _PROMPT
-    step = decode_traffic(architecture, width, batch=_ROWS, context=_PROMPT, steps=1, dtype=dtype)
+    one = _reading(architecture, width, 1, _PROMPT, dtype)
+    step = _writing(architecture, width, _ROWS, _PROMPT, 1, dtype)
     return Amount(
-        flops=per_token * (tokens.read + tokens.written),
-        moved_bytes=step.num_bytes * tokens.written / _ROWS,
+        flops=one.flops / _PROMPT * (tokens.read + tokens.written),
+        moved_bytes=step.moved_bytes * tokens.written / _ROWS,
     )
 
 
@@ -79,20 +79,43 @@ def timing(
     architecture: Architecture, widths: Sequence[int], work: Workload, rounds: int, dtype: str
 ) -> Amount:
     """Work of all rounds of a workload, and of the one before them."""
-    flops, moved = 0, 0
+    parts = []
     for width in widths:
         for rows, length in work.batches:
-            read = prefill_traffic(
-                architecture, width, batch=rows, prompt_tokens=length, dtype=dtype
-            )
-            flops, moved = flops + read.flops, moved + read.num_bytes
+            parts.append(_reading(architecture, width, rows, length, dtype))
             if work.new_tokens > 1:
                 steps = work.new_tokens - 1
-                written = decode_traffic(
-                    architecture, width, batch=rows, context=length, steps=steps, dtype=dtype
-                )
-                flops, moved = flops + written.flops, moved + written.num_bytes
-    return Amount(flops=float(flops * (rounds + 1)), moved_bytes=float(moved * (rounds + 1)))
+                parts.append(_writing(architecture, width, rows, length, steps, dtype))
+    return Amount(
+        flops=sum(part.flops for part in parts) * (rounds + 1),
+        moved_bytes=sum(part.moved_bytes for part in parts) * (rounds + 1),
+    )
+
+
+def _reading(architecture: Architecture, width: int, rows: int, length: int, dtype: str) -> Amount:
+    """Work of reading a batch of prompts; less than that where a cache cannot be counted."""
+    try:
+        part = prefill_traffic(architecture, width, batch=rows, prompt_tokens=length, dtype=dtype)
+    except UnsupportedModelError:
+        counts = counts_at(architecture, width, context=length, dtype=dtype)
+        flops = rows * length * counts.prefill_flops_per_token
+        return Amount(flops=flops, moved_bytes=float(counts.weight_bytes))
+    return Amount(flops=float(part.flops), moved_bytes=float(part.num_bytes))
+
+
+def _writing(
+    architecture: Architecture, width: int, rows: int, context: int, steps: int, dtype: str
+) -> Amount:
+    """Work of writing after a batch of prompts; less than that where a cache cannot be counted."""
+    try:
+        part = decode_traffic(
+            architecture, width, batch=rows, context=context, steps=steps, dtype=dtype
+        )
+    except UnsupportedModelError:
+        counts = counts_at(architecture, width, context=context, dtype=dtype)
+        flops = rows * steps * counts.decode_flops_per_token
+        return Amount(flops=flops, moved_bytes=float(steps * counts.weight_bytes))
+    return Amount(flops=float(part.flops), moved_bytes=float(part.num_bytes))
 
 
 def _distinct(texts: Sequence[str]) -> int:

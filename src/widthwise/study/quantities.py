@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import measure
 from ..arch import decode_traffic, prefill_traffic
+from ..errors import UnsupportedModelError
 from .cost_settings import CostSettings
 from .network import Network
 from .parent import Parent
@@ -133,12 +134,37 @@ def placed(
     values: Sequence[float],
     ceilings: measure.Ceilings,
 ) -> dict[str, Any]:
-    """Where a time of the whole model stands under the roofline; nothing for what is no time."""
+    """Where a time of the whole model stands under the roofline; nothing for what is no time.
+
+    Of a model whose traffic cannot be counted all is None, beside the reason (`limit_reason`).
+    """
     if quantity not in ("ttft", "tpot") or not values:
         return {}
+    host_sec = getattr(measured.host, "prefill_sec" if quantity == "ttft" else "step_sec")
+    try:
+        flops, moved = _work_of(parent, network, measured.cost.workload, quantity)
+    except UnsupportedModelError as error:
+        unknown = dict.fromkeys(("flops", "moved_bytes", "least_sec", "of_limit", "bound"))
+        return {**unknown, "host_sec": host_sec, "limit_reason": str(error)}
+    place = measure.place(flops, moved, statistics.median(values), ceilings, host_sec)
+    return {"flops": flops, "moved_bytes": moved, **asdict(place)}
+
+
+def limit_reason(parent: Parent) -> str | None:
+    """Why no time of a model can stand under the roofline, or None."""
+    try:
+        prefill_traffic(parent.checkpoint.architecture, batch=1, prompt_tokens=1)
+    except UnsupportedModelError as error:
+        return str(error)
+    return None
+
+
+def _work_of(
+    parent: Parent, network: Network, work: measure.Workload, quantity: str
+) -> tuple[float, float]:
+    """FLOPs and moved bytes of reading one batch (`ttft`), or of one step."""
     architecture, width = parent.checkpoint.architecture, parent.width(network)
     dtype = parent.stored_dtype
-    work, host = measured.cost.workload, measured.host
     new, flops, moved = work.new_tokens, 0, 0
     for rows, length in work.batches:
         if quantity == "ttft":
@@ -152,15 +178,7 @@ def placed(
         flops += part.flops
         moved += part.num_bytes
     times = len(work.batches) * (1 if quantity == "ttft" else new - 1)
-    middle = statistics.median(values)
-    place = measure.place(
-        flops / times,
-        moved / times,
-        middle,
-        ceilings,
-        host.prefill_sec if quantity == "ttft" else host.step_sec,
-    )
-    return {"flops": flops / times, "moved_bytes": moved / times, **asdict(place)}
+    return flops / times, moved / times
 
 
 def declared(work: measure.Workload) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pyarrow as pa
 import pytest
 import torch
@@ -239,6 +240,21 @@ def test_convert_gguf_keeps_every_weight(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "new" / "out")
     assert tokenizer.model_max_length == model.config.max_position_embeddings
     assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "out"]
+
+
+def test_convert_gguf_parses_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    class Counted(gguf.GGUFReader):
+        def __init__(self, *given: Any) -> None:
+            opened.append(given)
+            super().__init__(*given)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counted)
+    write_gguf(tiny("llama"), tmp_path / "tiny.gguf")
+    assets.convert_gguf(tmp_path / "tiny.gguf", tmp_path / "out", "float32")
+    assert len(opened) == 1
+    assert gguf.GGUFReader is Counted  # what transformers was given meanwhile is taken back
 
 
 def test_convert_gguf_refuses_what_it_cannot_read(tmp_path: Path) -> None:

@@ -60,6 +60,32 @@ def test_a_size_is_meant_in_the_dtype_that_is_stored(one_b: Architecture) -> Non
     assert narrow == resolve(one_b, Target("size", "1.7GB"), align=1).width
 
 
+@pytest.mark.parametrize("kind", ["params", "size"])
+def test_a_share_is_of_the_dense_model_and_met_as_closely_as_whole_neurons_allow(
+    kind: Any, one_b: Architecture
+) -> None:
+    def cost(width: int) -> int:
+        counts = counts_at(one_b, width)
+        return counts.parameters if kind == "params" else counts.weight_bytes
+
+    got = resolve(one_b, Target(kind, "85%"))
+    dense = cost(one_b.intermediate_size)
+    assert cost(got.unaligned) * 100 <= dense * 85 < cost(got.unaligned + 1) * 100
+    assert got.asked == f"--{kind} 85%"
+    assert resolve(one_b, Target(kind, "85.0 %")).unaligned == got.unaligned
+
+
+def test_a_share_of_the_bytes_is_of_the_parent_as_it_is_stored(
+    one_b: Architecture, small: Architecture
+) -> None:
+    got = resolve(one_b, Target("size", "95%"), dtype="F32", align=1)  # the parent is bfloat16
+    asked = counts_at(one_b).weight_bytes * 95 // 100
+    assert counts_at(one_b, got.width, dtype="F32").weight_bytes <= asked
+    assert counts_at(one_b, got.width + 1, dtype="F32").weight_bytes > asked
+    with pytest.raises(TargetError, match=r"85%, which is .* must be below .* in BF16"):
+        resolve(small, Target("size", "85%"), dtype="BF16")  # of a float32 parent
+
+
 @given(
     percent=st.integers(1, 99),
     align=st.sampled_from([None, 1, 8, 10, 64]),
@@ -113,6 +139,13 @@ BAD_TEXT = [
     ("params", "many", "must look like 900M"),
     ("size", "1.7GBs", "must look like 1.7GB"),
     ("size", "", "must look like 1.7GB"),
+    ("params", "100%", "below 100%"),
+    ("size", "120%", "below 100%"),
+    ("params", "0%", "must be above 0"),
+    ("params", "-5%", "must look like 900M or 85%"),
+    ("params", "85%%", "must look like 900M or 85%"),
+    ("to", "85%", "must look like 2.4x"),
+    ("width", "85%", "must look like 4864"),
 ]
 
 
@@ -130,6 +163,7 @@ OUT_OF_RANGE = [
     ("params", "1K", r"cannot be met: with one neuron a layer"),
     ("params", "1G", r"must be below the model's own"),
     ("size", "10B", r"cannot be met"),
+    ("params", "0.001%", r"0.001%, which is [0-9,]+ parameters, cannot be met"),
 ]
 
 

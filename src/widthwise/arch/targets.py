@@ -23,10 +23,11 @@ ALIGNMENTS = (128, 64, 32, 16, 8)
 @dataclass(frozen=True)
 class Target:
     """A width as it was asked for: `Target("to", "2.4x")`, `Target("remove", "40%")`,
-    `Target("width", "4864")`, `Target("params", "900M")` or `Target("size", "1.7GB")`.
+    `Target("width", "4864")`, `Target("params", "900M")` or `Target("size", "1.7GB")`; the last two
+    also as a share of the dense model's: `Target("params", "85%")`.
 
     `amount` is the exact number behind the text: neurons per hidden unit, the fraction of neurons
-    removed, neurons, parameters or bytes.
+    removed, neurons, parameters or bytes; of a share (`is_share`) a fraction of the dense model's.
 
     Raises:
         TargetError: The text is not such an amount.
@@ -38,6 +39,11 @@ class Target:
     @property
     def amount(self) -> Fraction:
         return _PARSERS[self.kind](self.text.strip())
+
+    @property
+    def is_share(self) -> bool:
+        """Whether `params` or `size` is asked for as a percentage of the dense model's."""
+        return self.kind in ("params", "size") and self.text.strip().endswith("%")
 
     def __post_init__(self) -> None:
         if self.amount < 0 or (self.amount == 0 and self.kind != "remove"):
@@ -102,7 +108,8 @@ def resolve(
         target: What was asked.
         align: Multiple to round down to; None takes `default_alignment`, 1 rounds nothing.
         paper_widths: Use the paper's rule instead (for `remove` only; rounds nothing).
-        dtype: Stored dtype that a `size` is meant in (safetensors name); None keeps the parent's.
+        dtype: Stored dtype that a `size` is meant in (safetensors name); None keeps the parent's. A
+            share is of the parent's bytes as it is stored.
 
     Raises:
         TargetError: The width would not be between 1 and I - 1, or a budget is out of reach.
@@ -146,20 +153,24 @@ def _checked(target: str, unaligned: int, alignment: int, size: int) -> Width:
 def _within_budget(architecture: Architecture, target: Target, dtype: str | None) -> int:
     """Largest width whose parameters or bytes stay within the budget; both are linear in width."""
 
-    def cost(width: int) -> int:
-        counts = counts_at(architecture, width, dtype=dtype)
+    def cost(width: int, stored: str | None = dtype) -> int:
+        counts = counts_at(architecture, width, dtype=stored)
         return counts.parameters if target.kind == "params" else counts.weight_bytes
 
     unit = "parameters" if target.kind == "params" else "bytes of weights"
-    fixed, one = cost(0), cost(1)
-    budget = int(target.amount)
+    size = architecture.intermediate_size
+    fixed, one, dense = cost(0), cost(1), cost(size)
+    budget, asked = int(target.amount), str(target)
+    if target.is_share:
+        budget = int(target.amount * cost(size, None))
+        asked = f"{target}, which is {budget:,} {unit},"
     if budget < one:
         raise TargetError(
-            f"{target} cannot be met: with one neuron a layer the model has {one:,} {unit}"
+            f"{asked} cannot be met: with one neuron a layer the model has {one:,} {unit}"
         )
-    dense = cost(architecture.intermediate_size)
     if budget >= dense:
-        raise TargetError(f"{target} must be below the model's own {dense:,} {unit}")
+        stored = f" in {dtype}" if dtype and target.kind == "size" else ""
+        raise TargetError(f"{asked} must be below the model's own {dense:,} {unit}{stored}")
     return (budget - fixed) // (one - fixed)
 
 
@@ -175,9 +186,13 @@ def _ratio(text: str) -> Fraction:
 
 
 def _removed(text: str) -> Fraction:
-    fraction = Fraction(_match(_NUMBER + "%", text, "remove", "40%")[1]) / 100
+    return _percentage(text, "remove", "40%")
+
+
+def _percentage(text: str, kind: str, example: str) -> Fraction:
+    fraction = Fraction(_match(_NUMBER + r"\s*%", text, kind, example)[1]) / 100
     if fraction >= 1:
-        raise TargetError(f"--remove must be below 100%; got {text!r}")
+        raise TargetError(f"--{kind} must be below 100%; got {text!r}")
     return fraction
 
 
@@ -186,12 +201,16 @@ def _width(text: str) -> Fraction:
 
 
 def _parameters(text: str) -> Fraction:
-    match = _match(_NUMBER + r"\s*([kmbgt]?)", text, "params", "900M")
+    if text.endswith("%"):
+        return _percentage(text, "params", "900M or 85%")
+    match = _match(_NUMBER + r"\s*([kmbgt]?)", text, "params", "900M or 85%")
     return Fraction(match[1]) * _SCALES[match[2].lower()]
 
 
 def _size(text: str) -> Fraction:
-    match = _match(_NUMBER + r"\s*((?:[kmgt]i?)?b|)", text, "size", "1.7GB or 1.6GiB")
+    if text.endswith("%"):
+        return _percentage(text, "size", "1.7GB, 1.6GiB or 85%")
+    match = _match(_NUMBER + r"\s*((?:[kmgt]i?)?b|)", text, "size", "1.7GB, 1.6GiB or 85%")
     return Fraction(match[1]) * _BYTES[match[2].lower()]
 
 

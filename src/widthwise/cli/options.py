@@ -183,8 +183,14 @@ def plan_options(command: Command) -> Command:
             click.option("--to", metavar="RATIO", help="Expansion ratio to cut to: 2.4x."),
             click.option("--remove", metavar="PERCENT", help="Share of neurons to remove: 40%."),
             click.option("--width", type=int, help="Neurons to keep in each block: 4864."),
-            click.option("--params", metavar="N", help="Most parameters: 900M."),
-            click.option("--size", metavar="BYTES", help="Most bytes of weights: 1.7GB."),
+            click.option(
+                "--params", metavar="N", help="Most parameters: 900M, or 85% of the dense model's."
+            ),
+            click.option(
+                "--size",
+                metavar="BYTES",
+                help="Most bytes of weights: 1.7GB, or 85% of the dense model's.",
+            ),
             click.option(
                 "--criterion",
                 default="ppm",

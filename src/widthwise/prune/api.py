@@ -56,8 +56,8 @@ def make_plan(
         to: Expansion ratio to cut to (`"2.4x"`, I/H).
         remove: Share of neurons to remove (`"40%"`).
         width: Neurons to keep in each block.
-        params: Most parameters the result may have (`"900M"`).
-        size: Most bytes of weights it may have (`"1.7GB"`).
+        params: Most parameters the result may have (`"900M"`, or `"85%"` of the dense model's).
+        size: Most bytes of weights it may have (`"1.7GB"`, or `"85%"` of the dense model's).
         criterion: `ppm`, `max_abs`, `vow`, `pon`, `l2`, `random`, `ppm_activation`, `activation`
             or `obs`, which needs a refit (see `refit`).
         seed: Of `random`.
@@ -109,9 +109,12 @@ def shard_limit(text: str | int) -> int:
         TargetError: It is no such size.
     """
     try:
-        return int(Target("size", str(text)).amount)
-    except TargetError as error:
-        raise TargetError(str(error).replace("--size", "--max-shard-size")) from error
+        limit = Target("size", str(text))
+    except TargetError:
+        limit = None
+    if limit is None or limit.is_share:
+        raise TargetError(f"--max-shard-size must look like 5GB or 500MB; got {str(text)[:40]!r}")
+    return int(limit.amount)
 
 
 def prune_checkpoint(

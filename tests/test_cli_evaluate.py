@@ -166,9 +166,9 @@ def test_a_chat_suite_needs_a_chat_template(
         if file.name != "chat_template.jinja":
             (mute / file.name).symlink_to(file)
     assert AutoTokenizer.from_pretrained(mute).chat_template is None
-    words = ["--suite", "paper-instruct", "--device", "cpu", "--data", data]
+    words = ["--suite", "paper-instruct:mmlu@chat", "--device", "cpu", "--data", data]
     result = run(mute, *words, "-o", tmp_path / "out")
-    assert_one_line(result, 1, "task ifeval@chat needs a chat template and the tokenizer has none")
+    assert_one_line(result, 1, "task mmlu@chat needs a chat template and the tokenizer has none")
 
 
 @pytest.mark.demo

@@ -1,13 +1,14 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
-from .counts import Counts, Traffic, counts_at, decode_traffic, prefill_traffic
+from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .drafts import draft_note, without_draft_settings
 from .glu import Architecture, Cut, TensorSpec, read_architecture
 from .outside import at_width, refuse_half_cut
 from .sections import text_config, text_path
-from .targets import Target, Width, default_alignment, paper_width, resolve
+from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
 
 __all__ = [
+    "MAX_CONTEXT",
     "Architecture",
     "Counts",
     "Cut",
@@ -16,6 +17,7 @@ __all__ = [
     "Traffic",
     "Width",
     "at_width",
+    "check_rounding",
     "counts_at",
     "decode_traffic",
     "default_alignment",

@@ -115,11 +115,8 @@ def resolve(
         TargetError: The width would not be between 1 and I - 1, or a budget is out of reach.
     """
     size = architecture.intermediate_size
-    if align is not None and align < 1:
-        raise TargetError(f"--align must be at least 1; got {align}")
+    check_rounding(target, align, paper_widths)
     if paper_widths:
-        if target.kind != "remove":
-            raise TargetError(f"--paper-widths goes with --remove; got {target}")
         return _checked(
             f"{target} --paper-widths", paper_width(size, float(target.amount * 100)), 1, size
         )
@@ -133,6 +130,14 @@ def resolve(
         unaligned = int(target.amount)
     alignment = default_alignment(size) if align is None else align
     return _checked(str(target), unaligned, alignment, size)
+
+
+def check_rounding(target: Target, align: int | None, paper_widths: bool) -> None:
+    """Raise TargetError for a rounding that no model allows; arguments as for `resolve`."""
+    if align is not None and align < 1:
+        raise TargetError(f"--align must be at least 1; got {align}")
+    if paper_widths and target.kind != "remove":
+        raise TargetError(f"--paper-widths goes with --remove; got {target}")
 
 
 def _checked(target: str, unaligned: int, alignment: int, size: int) -> Width:

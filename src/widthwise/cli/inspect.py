@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ..arch import counts_at, default_alignment, draft_note
+from ..arch import MAX_CONTEXT, counts_at, default_alignment, draft_note
 from ..prune import Checkpoint, inspect_healing, inspect_refit, locate
 
 
@@ -16,8 +16,16 @@ from ..prune import Checkpoint, inspect_healing, inspect_refit, locate
     epilog="Example: widthwise inspect smollm2 --context 2048",
 )
 @click.argument("model")
-@click.option("--width", "widths", type=int, multiple=True, help="Count at this width as well.")
-@click.option("--context", default=1024, show_default=True, help="Tokens of prompt or cache.")
+@click.option(
+    "--width", "widths", type=click.IntRange(0), multiple=True, help="Count at this width as well."
+)
+@click.option(
+    "--context",
+    type=click.IntRange(1, MAX_CONTEXT),
+    default=1024,
+    show_default=True,
+    help="Tokens of prompt or cache.",
+)
 def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
     """Print MODEL's GLU blocks and exact costs as JSON.
 

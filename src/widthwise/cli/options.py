@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..arch import Target
-from ..prune import CRITERIA, MOMENT_CRITERIA, Plan, make_plan
+from ..prune import (
+    CRITERIA,
+    MOMENT_CRITERIA,
+    Plan,
+    check_calibration_of,
+    check_text,
+    make_plan,
+    selection_of,
+)
 from .layers import told_by_layers
 
 if TYPE_CHECKING:
@@ -233,6 +241,7 @@ def planning_options_given() -> list[str]:
 
 def planned(model: str, options: dict[str, Any], console: Console) -> Plan:
     """The plan that the options of `plan_options` describe; how far it is goes to the console."""
+    check_plan_options(options)
     request, text = plan_request(options), options["calibration"]
     if options["criterion"] not in MOMENT_CRITERIA:  # weights alone are read
         with console.status("choosing neurons"):
@@ -255,6 +264,22 @@ def plan_request(options: dict[str, Any]) -> dict[str, Any]:
     passed = (*_TARGETS, "criterion", "seed", "paper_widths", "dtype", "tokens")
     align = 1 if options["exact"] else options["align"]
     return {"align": align, **{name: options[name] for name in passed}}
+
+
+def check_plan_options(options: dict[str, Any], *, refitting: bool = False) -> None:
+    """Refuse options of `plan_options` that no model allows, before one is looked for.
+
+    Args:
+        options: Of the command.
+        refitting: Whether down_proj is refitted, which goes by text whatever the criterion is.
+    """
+    request = plan_request(options)
+    tokens = request.pop("tokens")
+    selection_of(**request)
+    if refitting:
+        check_text(options["calibration"], tokens)
+    else:
+        check_calibration_of(options["criterion"], options["calibration"], tokens)
 
 
 def calibration_options(command: Command) -> Command:

@@ -30,6 +30,8 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
     """
     if out is not None and out.exists() and not force:
         raise OutputError(f"{out} already exists; pass --force to replace it")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise OutputError(f"{out} cannot be written: there is no folder {out.parent}")
     from rich.console import Console
 
     result = planned(model, options, Console(stderr=True))

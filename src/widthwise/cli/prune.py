@@ -20,6 +20,7 @@ from ..prune import (
     apply,
     check_compact,
     check_free,
+    check_refit_wanted,
     locate,
     make_plan,
     per_layer,
@@ -31,7 +32,13 @@ from ..prune import (
 from ..prune.calibrating import opened
 from ..prune.checkpoint.refitted import REFIT_FILE
 from .layers import told_by_layers
-from .options import plan_options, plan_request, planned, planning_options_given
+from .options import (
+    check_plan_options,
+    plan_options,
+    plan_request,
+    planned,
+    planning_options_given,
+)
 from .remarks import remark_drafts
 
 if TYPE_CHECKING:
@@ -96,8 +103,7 @@ def prune(
     """
     _check_usage(plan_file, refitting, one_pass, layout)
     _check_budget(layout, under, options)
-    shard_limit(max_shard_size)  # what is cheap to refuse is refused before neurons are chosen
-    stored_dtype(options["dtype"])
+    _check_values(plan_file, refitting, max_shard_size, options)
     check_free(out, force=force)
     from rich.console import Console
 
@@ -228,6 +234,17 @@ def _check_budget(layout: str | None, under: str, options: dict[str, Any]) -> No
             "A padded checkpoint is as large as its widest layer makes it, whatever --size says; "
             "pass --per-layer compact."
         )
+
+
+def _check_values(
+    plan_file: Path | None, refitting: bool | None, max_shard_size: str, options: dict[str, Any]
+) -> None:
+    """Refuse what is out of range for every model, before one is looked for."""
+    if plan_file is None:
+        check_plan_options(options, refitting=bool(refitting))
+        check_refit_wanted(options["criterion"], refitting)
+    shard_limit(max_shard_size)
+    stored_dtype(options["dtype"])
 
 
 def _check_usage(

@@ -1,5 +1,6 @@
 """What a model knows and how it follows instructions: tasks of lm-eval, each beside its floor."""
 
+from .asked import check_tasks as check_tasks
 from .backends import BACKENDS as BACKENDS
 from .backends import language_model_of as language_model_of
 from .backends import require_vllm as require_vllm

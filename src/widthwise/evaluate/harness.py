@@ -18,6 +18,7 @@ from ..errors import RunError
 from .chats import Chat
 from .loading import (
     Unit,
+    check_limits,
     harness_seeds,
     leaf_names,
     load_units,
@@ -189,7 +190,7 @@ def load_tasks(
             for unit in load_units(manager, item, data)
         ]
         _check_distinct([unit.name + CHAT * (chat is not None) for unit, chat in units])
-        _check_limits(limits, [unit.name for unit, _ in units])
+        check_limits(limits, [unit.name for unit, _ in units])
         tasks = tuple(
             _built(unit, limits.get(unit.name, limit), seed, chat) for unit, chat in units
         )
@@ -266,12 +267,6 @@ def _with_documents(part: Part, numbers: Sequence[int]) -> Part:
             harness._instances.append(renumbered)
     doc_ids = tuple(part.doc_ids[number] for number in numbers)
     return replace(part, harness=harness, doc_ids=doc_ids)
-
-
-def _check_limits(limits: Mapping[str, int], names: Sequence[str]) -> None:
-    for name in sorted(set(limits) - set(names)):
-        known = ", ".join(dict.fromkeys(names))
-        raise RunError(f"a limit is set for {name!r}, which is none of the tasks: {known}")
 
 
 def _check_distinct(names: Sequence[str]) -> None:

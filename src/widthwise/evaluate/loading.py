@@ -6,7 +6,7 @@ import difflib
 import io
 import logging
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +18,7 @@ from .data import Documents, Source, as_dataset, embedded_documents, local_sourc
 from .suites import FILTERS, FOLDERS, METRICS, SUITES, Wanted
 
 _HUB = "the hub"
+_SHOWN = 20  # names of tasks in one message
 _LOGGERS = ("lm_eval", "datasets", "huggingface_hub")
 
 
@@ -44,7 +45,7 @@ def _ifbench_config() -> dict[str, Any]:
     return ifbench_config()
 
 
-_OWN = {"prose": prose_config, "ifbench": _ifbench_config}  # tasks that lm-eval does not have
+OWN_TASKS = {"prose": prose_config, "ifbench": _ifbench_config}  # tasks that lm-eval does not have
 
 
 @contextmanager
@@ -99,7 +100,7 @@ def open_manager(wanted: Iterable[Wanted]) -> Any:
     Raises:
         RunError: A name is none of lm-eval's, or a file of a task is not there.
     """
-    named = [item.task for item in wanted if not item.is_file and item.task not in _OWN]
+    named = [item.task for item in wanted if not item.is_file and item.task not in OWN_TASKS]
     for item in wanted:
         if item.is_file and not Path(item.task).expanduser().is_file():
             raise RunError(f"the task file {item.task} is not there")
@@ -112,13 +113,26 @@ def open_manager(wanted: Iterable[Wanted]) -> Any:
             break
     for name in named:
         if name not in manager.task_index:
-            known = [*SUITES, *manager.all_tasks]
-            close = ", ".join(difflib.get_close_matches(name, known)) or "none"
-            raise RunError(
-                f"lm-eval has no task, group or tag {name!r} and there is no such suite "
-                f"({', '.join(SUITES)}); names like it: {close}"
-            )
+            raise unknown_task(name, manager.all_tasks)
     return manager
+
+
+def unknown_task(name: str, names: Sequence[str]) -> RunError:
+    """The error for a name that is none of lm-eval's names."""
+    close = ", ".join(difflib.get_close_matches(name, [*SUITES, *names])) or "none"
+    return RunError(
+        f"lm-eval has no task, group or tag {name!r} and there is no such suite "
+        f"({', '.join(SUITES)}); names like it: {close}"
+    )
+
+
+def check_limits(limits: Mapping[str, int], names: Sequence[str]) -> None:
+    """Raise RunError for a limit of a task that has none of the names."""
+    for name in sorted(set(limits) - set(names)):
+        shown = list(dict.fromkeys(names))
+        more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+        known = ", ".join(shown[:_SHOWN]) + more
+        raise RunError(f"a limit is set for {name!r}, which is none of the tasks: {known}")
 
 
 @lru_cache(maxsize=2)
@@ -131,14 +145,25 @@ def manager_of(*, everything: bool) -> Any:
     return lm_eval.tasks.TaskManager(include_defaults=everything, include_path=folders)
 
 
-def leaf_names(manager: Any, name: str) -> list[str]:
-    """Names of the tasks behind a name, groups and tags taken apart."""
+def names_under(manager: Any, name: str) -> list[str]:
+    """A name, and those of all groups and tasks in it."""
     entry = manager.task_index.get(name)
     if entry is None or entry.kind.name not in ("GROUP", "TAG"):
         return [name]
     members = sorted(entry.tags) if entry.kind.name == "TAG" else (entry.cfg or {}).get("task", [])
     names = [item if isinstance(item, str) else item.get("task") for item in members]
-    return [leaf for item in names if isinstance(item, str) for leaf in leaf_names(manager, item)]
+    below = [each for item in names if isinstance(item, str) for each in names_under(manager, item)]
+    return [name, *below]
+
+
+def leaf_names(manager: Any, name: str) -> list[str]:
+    """Names of the tasks behind a name, groups and tags taken apart."""
+    index = manager.task_index
+    return [
+        each
+        for each in names_under(manager, name)
+        if each not in index or index[each].kind.name not in ("GROUP", "TAG")
+    ]
 
 
 def load_units(manager: Any, wanted: Wanted, data: Path | None) -> list[Unit]:
@@ -155,8 +180,8 @@ def load_units(manager: Any, wanted: Wanted, data: Path | None) -> list[Unit]:
     spec: Any = wanted.task
     if wanted.embedded:
         source = embedded_documents
-    if wanted.task in _OWN:
-        source, spec = None, _OWN[wanted.task]()
+    if wanted.task in OWN_TASKS:
+        source, spec = None, OWN_TASKS[wanted.task]()
     elif wanted.is_file:  # a file says itself where its documents are
         source, spec = None, str(Path(wanted.task).expanduser())
     remarks: dict[str, str] = {}

@@ -33,5 +33,6 @@ from .settings import own_setting as own_setting
 from .settings import using as using
 from .workloads import NAMED as NAMED
 from .workloads import Workload as Workload
+from .workloads import check_workload as check_workload
 from .workloads import workload as workload
 from .workloads import workloads_of as workloads_of

@@ -91,6 +91,12 @@ def workload(text: str) -> Workload:
     )
 
 
+def check_workload(name: str) -> None:
+    """Raise RunError for a name that `workloads_of` does not know; reads nothing."""
+    if name not in ("grid", "paper", *NAMED):
+        workload(name)
+
+
 def workloads_of(
     names: Sequence[str], tokenizer: Any, *, data: Path | None = None, seed: int = 0
 ) -> tuple[Workload, ...]:

@@ -1,6 +1,7 @@
 """Cutting GLU blocks: score, plan, apply."""
 
 from .api import make_plan, prune_checkpoint, shard_limit
+from .asked import check_calibration_of, check_text, selection_of
 from .calibrating import Calibration, calibrate
 from .calibration import activation_norms
 from .checkpoint import (
@@ -9,6 +10,7 @@ from .checkpoint import (
     check_free,
     check_loadable,
     check_tokens,
+    finding,
     inspect_refit,
     load_model,
     load_tokenizer,
@@ -24,7 +26,14 @@ from .importance import CALIBRATED, CRITERIA, MOMENT_CRITERIA
 from .nested import Nested
 from .plan import Plan
 from .refitting import Refit, refit, refits
-from .scoring import ModelWeights, Selection, fingerprint, select, target_of
+from .scoring import (
+    ModelWeights,
+    Selection,
+    check_refit_wanted,
+    fingerprint,
+    select,
+    target_of,
+)
 from .sensitivity import Allocation, allowed_widths, per_layer
 from .surgery import apply, apply_
 
@@ -48,11 +57,15 @@ __all__ = [
     "apply",
     "apply_",
     "calibrate",
+    "check_calibration_of",
     "check_compact",
     "check_free",
     "check_loadable",
     "check_tokens",
+    "check_refit_wanted",
+    "check_text",
     "distil",
+    "finding",
     "fingerprint",
     "heal",
     "inspect_healing",
@@ -66,6 +79,7 @@ __all__ = [
     "refit",
     "refits",
     "select",
+    "selection_of",
     "shard_limit",
     "stored_dtype",
     "table_rows",

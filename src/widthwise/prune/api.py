@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..arch import Target
 from ..errors import PlanError, TargetError
+from .asked import check_calibration_of, selection_of
 from .calibrating import Calibration, Source, Visit
 from .calibration import norms_of_text
 from .checkpoint import (
@@ -23,7 +25,7 @@ from .checkpoint import (
 from .importance import MOMENT_CRITERIA
 from .plan import Plan
 from .refitting import Refit, plan_by_moments
-from .scoring import ModelWeights, Selection, select, target_of
+from .scoring import ModelWeights, select
 from .texts import TOKENS
 
 if TYPE_CHECKING:
@@ -76,14 +78,12 @@ def make_plan(
     Raises:
         TargetError, PlanError, CheckpointError, UnsupportedModelError: as their messages say.
     """
-    selection = Selection(
-        target=target_of(to=to, remove=remove, width=width, params=params, size=size),
-        criterion=criterion,
-        seed=seed,
-        align=align,
-        paper_widths=paper_widths,
-        stored_dtype=stored_dtype(dtype),
-    )
+    selection = selection_of(
+        to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
+        seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
+    )  # fmt: skip
+    if isinstance(model, str | Path) and activation_norms is None:
+        check_calibration_of(criterion, calibration, tokens)
     if criterion in MOMENT_CRITERIA and activation_norms is None:
         return plan_by_moments(model, selection, calibration, tokens, progress)
     if calibration is not None and not isinstance(calibration, str | Path):
@@ -92,8 +92,6 @@ def make_plan(
         if calibration is not None:
             raise PlanError("calibration text is for a model on disk; pass activation_norms")
         return select(ModelWeights(model), selection, activation_norms)
-    if calibration is not None and criterion != "ppm_activation":
-        raise PlanError(f"criterion {criterion} looks at weights only; drop the calibration text")
     path, name = locate(str(model))
     with Checkpoint(path, name) as checkpoint:
         check_complete(checkpoint)
@@ -108,10 +106,9 @@ def shard_limit(text: str | int) -> int:
     Raises:
         TargetError: It is no such size.
     """
-    try:
+    limit: Target | None = None
+    with suppress(TargetError):
         limit = Target("size", str(text))
-    except TargetError:
-        limit = None
     if limit is None or limit.is_share:
         raise TargetError(f"--max-shard-size must look like 5GB or 500MB; got {str(text)[:40]!r}")
     return int(limit.amount)

@@ -14,7 +14,7 @@ from ..errors import OutputError, RunError
 from .checkpoint import Checkpoint, check_tokens, load_model, locate, tokenizer_in
 from .moments import Halves, Moments
 from .scoring import ModelWeights, Weights, fingerprint
-from .texts import TOKENS, Text, read_text, text_of
+from .texts import TOKENS, Text, check_source, read_text, text_of
 from .walk import Walk
 
 if TYPE_CHECKING:
@@ -161,6 +161,8 @@ def calibrate(
 
     Cost: about one forward pass, and 1.3 I^2 multiplications and additions a layer and token.
     """
+    if text is None or isinstance(text, str | Path):
+        check_source(text, tokens)
     with opened(model) as (module, weights):
         read = as_text(text, tokens, tokenizer, module)
         made: dict[int, Halves] = {}

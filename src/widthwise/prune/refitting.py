@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..arch import Width, resolve
 from ..errors import PlanError, RunError
+from .asked import check_text, selection_of
 from .calibrating import Calibration, Part, Source, Visit, as_text, opened, part_of, weights_of
-from .checkpoint import stored_dtype
 from .fitting import Cut, LayerFit, layer_cuts, narrowed, neuron_order
 from .moments import Halves
 from .plan import Plan
-from .scoring import Selection, Weights, down_rows, fingerprint, plan_of, target_of
+from .scoring import Selection, Weights, down_rows, fingerprint, plan_of
 from .texts import TOKENS
 from .walk import Walk
 
@@ -103,14 +103,11 @@ def refit(
     Cost: two forward passes and the moments, 1.3 I^2 multiplications and additions a layer and
     token; I^3 operations a layer.
     """
-    selection = Selection(
-        target=target_of(to=to, remove=remove, width=width, params=params, size=size),
-        criterion=criterion,
-        seed=seed,
-        align=align,
-        paper_widths=paper_widths,
-        stored_dtype=stored_dtype(dtype),
-    )
+    selection = selection_of(
+        to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
+        seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
+    )  # fmt: skip
+    check_text(text, tokens)
     with opened(model) as (module, weights):
         read = as_text(text, tokens, tokenizer, module)
         parts = (part_of(read),)
@@ -175,6 +172,7 @@ def refits(
         raise PlanError(
             "widths that are refitted together must be of one criterion and seed, and of one dtype"
         )
+    check_text(source, tokens)
     with _dense_moments(model, source, tokens, tokenizer) as (weights, parts, halves):
         counts = [_width(weights, each).width for each in selections]
         cuts = []
@@ -222,6 +220,7 @@ def plan_by_moments(
 
     Raises: as `refits`.
     """
+    check_text(source, tokens)
     if isinstance(source, Calibration):
         with weights_of(model) as weights:
             check_calibration(source, weights)

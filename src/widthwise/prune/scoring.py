@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..arch import Architecture, Target, Width, counts_at, read_architecture, resolve
+from ..arch import (
+    Architecture,
+    Target,
+    Width,
+    check_rounding,
+    counts_at,
+    read_architecture,
+    resolve,
+)
 from ..arch.glu import TensorSpec
 from ..errors import CheckpointError, PlanError, TargetError, UnsupportedModelError
 from .importance import (
@@ -111,6 +119,7 @@ class Selection:
 
     Raises:
         PlanError: Unknown criterion.
+        TargetError: An alignment below 1, or the paper's rule for another target than `remove`.
     """
 
     target: Target
@@ -126,6 +135,7 @@ class Selection:
             raise PlanError(f"criterion must be one of {known}; got {self.criterion!r}")
         if type(self.seed) is not int or not 0 <= self.seed < 2**31:
             raise PlanError(f"seed must be a whole number in [0, 2^31); got {self.seed!r}")
+        check_rounding(self.target, self.align, self.paper_widths)
 
 
 def select(
@@ -307,13 +317,18 @@ def check_refit(plan: Plan, refit: Refit | Literal[False] | None) -> Sequence[Te
     Raises:
         PlanError: The refit belongs to another plan, or the criterion ought to have one.
     """
-    if refit is None and plan.criterion == "obs":
-        raise PlanError(
-            "neurons chosen by obs without a refit are worse than those chosen by activation: "
-            "refit (--refit, refit=...), or insist (--no-refit, refit=False)"
-        )
+    check_refit_wanted(plan.criterion, refit)
     if not refit:
         return None
     if refit.plan.digest != plan.digest:
         raise PlanError("a refit belongs to its own plan; pass refit.plan")
     return refit.down
+
+
+def check_refit_wanted(criterion: str, refit: object) -> None:
+    """Raise PlanError where a criterion ought to have a refit and nobody decided (None)."""
+    if refit is None and criterion == "obs":
+        raise PlanError(
+            "neurons chosen by obs without a refit are worse than those chosen by activation: "
+            "refit (--refit, refit=...), or insist (--no-refit, refit=False)"
+        )

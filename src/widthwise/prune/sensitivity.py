@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ..arch import Architecture, Width, resolve
 from ..errors import PlanError, RunError
 from .allocation import allocate, levels
+from .asked import check_text, selection_of
 from .calibrating import Source, Visit, as_text, opened, part_of, weights_of
 from .calls import doing
-from .checkpoint import stored_dtype
 from .fitting import layer_cuts, narrowed
 from .moments import Halves, bfloat16_products
 from .refitting import check_tokens
-from .scoring import Selection, Weights, target_of
+from .scoring import Selection, Weights
 from .texts import TOKENS
 from .walk import Walk
 
@@ -126,14 +126,11 @@ def per_layer(
     """
     if costs is not None and (params is not None or size is not None):
         raise PlanError("params and size are budgets of their own; give costs with another target")
-    selection = Selection(
-        target=target_of(to=to, remove=remove, width=width, params=params, size=size),
-        criterion=criterion,
-        seed=seed,
-        align=align,
-        paper_widths=paper_widths,
-        stored_dtype=stored_dtype(dtype),
-    )
+    selection = selection_of(
+        to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
+        seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
+    )  # fmt: skip
+    check_text(text, tokens)
     with opened(model) as (module, weights):
         asked, allowed = _allowed(weights.architecture, selection)
         prices = _prices(weights.architecture, allowed, costs)
@@ -190,12 +187,10 @@ def allowed_widths(
 
     Arguments and errors: as `make_plan`.
     """
-    selection = Selection(
-        target=target_of(to=to, remove=remove, width=width, params=params, size=size),
-        align=align,
-        paper_widths=paper_widths,
-        stored_dtype=stored_dtype(dtype),
-    )
+    selection = selection_of(
+        to=to, remove=remove, width=width, params=params, size=size,
+        align=align, paper_widths=paper_widths, dtype=dtype,
+    )  # fmt: skip
     with weights_of(model) as weights:
         return _allowed(weights.architecture, selection)[1]
 

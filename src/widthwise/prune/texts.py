@@ -140,11 +140,8 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
         RunError: It cannot be read, holds token ids or other data that is no text, does not tell
             which of its columns is the text, or holds fewer tokens than two blocks.
     """
-    if tokens < 2 * BLOCK_TOKENS:
-        raise RunError(f"--tokens must be at least {2 * BLOCK_TOKENS}; got {tokens}")
+    check_source(source, tokens)
     name = EMBEDDED_TEXT if source is None else str(source)
-    if not name.strip():
-        raise RunError("a text must be named: a file, a folder or a data set; got an empty name")
     reader = RowReader(chat_template_of(tokenizer))
     pieces = _in_turn(_embedded() if source is None else _streams(str(source), reader))
     ids = _token_ids(pieces, tokenizer, tokens)
@@ -162,6 +159,23 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
         )
     half = len(blocks) // 2
     return _text(name, _batches(blocks[:half]), _batches(blocks[half:]))
+
+
+def check_source(source: str | Path | None, tokens: int = TOKENS) -> None:
+    """Refuse a text that cannot be read, as far as neither tokenizer nor network tell.
+
+    Arguments as for `read_text`.
+
+    Raises:
+        RunError: Too few tokens, an empty name, or no such file or folder.
+    """
+    if tokens < 2 * BLOCK_TOKENS:
+        raise RunError(f"--tokens must be at least {2 * BLOCK_TOKENS}; got {tokens}")
+    if source is None:
+        return
+    if not str(source).strip():
+        raise RunError("a text must be named: a file, a folder or a data set; got an empty name")
+    _streams(str(source), RowReader())  # opened when they are read
 
 
 def _text(source: str, fit: Sequence[Batch], held_out: Sequence[Batch]) -> Text:

@@ -35,7 +35,8 @@ class CostSettings:
         device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
 
     Raises:
-        RunError: No model, a model twice, no workload, too few rounds, or a country without energy.
+        RunError: No model, a model twice, no workload, one that cannot be read, too few rounds, or
+            a country without energy.
         TargetError: A width cannot be read.
     """
 
@@ -64,6 +65,8 @@ class CostSettings:
             )
         if self.country is not None and not self.energy:
             raise RunError(f"CO2 of {self.country} follows from energy, which is not asked for")
+        for name in self.workloads:
+            measure.check_workload(name)
         for asked in self.widths:
             Network(self.criterion, asked).target  # noqa: B018  read, so that it is looked at
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from .. import __version__
+from ..prune import finding
 from .cost_settings import CostSettings
 from .coster import Coster
 from .journal import Journal
@@ -56,7 +57,8 @@ class CostStudy:
     def run(self) -> list[Record]:
         """Measure what is missing and return all records."""
         with self.journal.held():
-            self._on_progress(0.0, "finding the models, fetched at first use")
+            self.coster.intensity  # noqa: B018  a country without a number is refused first
+            self._on_progress(0.0, finding(self.settings.models))
             self._begin()
             known = self.journal.records.keys()
             works = self.coster.workloads

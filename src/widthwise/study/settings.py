@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PlanError, RunError
-from ..evaluate import BACKENDS
+from ..evaluate import BACKENDS, check_tasks, require_vllm
+from ..prune import check_text
 from ..prune.texts import BLOCK_TOKENS, TOKENS
 from .network import CONTROL, Network, check_criterion, is_calibrated
 
@@ -86,6 +87,18 @@ class SweepSettings:
     def stored(self) -> dict[str, Any]:
         """The settings as a study keeps them: calibration text only where it has a say."""
         return stored_settings(asdict(self))
+
+    def check(self) -> None:
+        """Refuse what can be refused without the model and without documents.
+
+        Raises:
+            RunError: A task, a limit, calibration text or a package is not there.
+        """
+        if self.backend == "vllm":
+            require_vllm()
+        if any(map(is_calibrated, self.criteria)):
+            check_text(self.calibration, self.tokens)
+        check_tasks(self.tasks, self.limits, Path(self.data) if self.data else None)
 
 
 def check_calibration(criteria: Sequence[str], text: str | None, tokens: int) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import RunError, TargetError
-from ..measure import Ceilings
+from ..measure import Ceilings, carbon_intensity
+from ..prune import finding
 from .calibrated import Calibrated
 from .coster import Coster
 from .engines import Done, Engine, Event, Failed, Job, Local, MakeWorker
@@ -192,7 +193,8 @@ class Study:
 
     def _begin(self, *, write: bool) -> None:
         """Agree with the folder on the settings, and take its records up."""
-        self._on_progress("finding the models, fetched at first use")
+        self._check()
+        self._on_progress(finding(self.settings.models))
         for parent in self.parents:
             parent.check()
             if self.settings.tasks:
@@ -204,13 +206,24 @@ class Study:
         begun |= {"device": device, "dtype": begun["dtype"] or default_dtype(device)}
         self.settings = replace(self.settings, device=device, dtype=begun["dtype"])
         if self._make_engine is None:
-            devices_of(device)  # what is not there is said before anything is written
+            devices_of(device)  # of the folder, where this run leaves it open
         for parent in self.parents:
             parent.dtype, parent.device = begun["dtype"], device.partition(":")[0]
         self._on_progress("finding the data, fetched at first use")
         groups = [piece.cells for piece in self.pieces]
         counted = [[record.cell] for parent in self.parents for record in self._counts_of(parent)]
         self.journal.begin(begun, [*counted, *groups], write=write)
+
+    def _check(self) -> None:
+        """Refuse what can be refused before a model is looked for."""
+        asked = {"widthwise": __version__, **self.settings.stored}
+        self.journal.agree(asked, choosing=CHOOSING)
+        if self._make_engine is None:
+            devices_of(self.settings.device or default_device())
+        if self.settings.tasks:
+            self.settings.sweep(self.settings.models[0]).check()
+        if self.settings.workloads and self.settings.country is not None:
+            carbon_intensity(self.settings.country)
 
     def _networks(self, parent: Parent) -> tuple[Network, ...]:
         try:

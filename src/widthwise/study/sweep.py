@@ -11,7 +11,8 @@ from typing import Any
 
 from .. import __version__
 from ..errors import WidthwiseError
-from ..evaluate import Steps, Task, require_vllm
+from ..evaluate import Steps, Task
+from ..prune import finding
 from .journal import Journal
 from .network import CONTROL, Network
 from .parent import Parent, checked_device, default_device, default_dtype
@@ -81,19 +82,20 @@ class Sweep:
     def opened(self) -> Iterator[None]:
         """Hold the folder, look at everything that the run needs, and load what was measured."""
         with self.journal.held():
-            self.on_progress(0.0, "finding the model, fetched at first use")
+            self.settings.check()
+            asked = {"widthwise": __version__, **self.settings.stored, **self._also}
+            self.journal.agree(asked, choosing=CHOOSING)  # before a model is fetched for nothing
+            self.on_progress(0.0, finding([self.settings.model]))
             self.networks  # noqa: B018  a width out of range is said before anything is loaded
             self.parent.check()
             self.parent.tokenizer  # noqa: B018  as what cannot be read is
-            asked = {**self.settings.stored, **self._also, "weights": self.parent.digest}
-            begun = self.journal.agree({"widthwise": __version__, **asked}, choosing=CHOOSING)
+            asked["weights"] = self.parent.digest
+            begun = self.journal.agree(asked, choosing=CHOOSING)
             if begun["dtype"] is None:
                 begun["dtype"] = default_dtype(self.parent.device)
             if begun["device"] is None:
                 begun["device"] = self.parent.device
             self.parent.dtype, self.parent.device = begun["dtype"], checked_device(begun["device"])
-            if self.settings.backend == "vllm":
-                require_vllm()
             self.on_progress(0.0, "finding the data, fetched at first use")
             self.scorer.check()
             keys = [r.cell for network in self.networks for r in self.parent.counted(network)]

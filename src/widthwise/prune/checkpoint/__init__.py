@@ -2,7 +2,7 @@
 
 from .compact import check_compact
 from .loading import check_complete, check_loadable, load_model, stored_of
-from .locate import locate
+from .locate import finding, locate
 from .output import check_free, new_folder
 from .read import Checkpoint
 from .refitted import inspect_refit
@@ -19,6 +19,7 @@ __all__ = [
     "check_free",
     "check_loadable",
     "check_tokens",
+    "finding",
     "inspect_refit",
     "load_model",
     "load_tokenizer",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from ...assets import CONVERSION, cache_dir, convert_gguf, embedded_model
 from ...errors import CheckpointError
+from ...notices import notice
 
 EMBEDDED = "smollm2"
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
@@ -43,20 +46,41 @@ def locate(model: str) -> tuple[Path, str]:
     )
 
 
+def finding(models: Sequence[str]) -> str:
+    """What `locate` does with these models, in words for somebody who waits for it.
+
+    >>> finding(["org/name"])
+    'finding the model, fetched at first use'
+    """
+    what = "the models" if len(models) > 1 else "the model"
+    paths = [Path(os.path.expanduser(model)) for model in models if model != EMBEDDED]
+    is_local = len(paths) == len(models) and all(path.exists() for path in paths)
+    return f"reading {what}" if is_local else f"finding {what}, fetched at first use"
+
+
 def _converted(path: Path) -> Path:
     if path.suffix.lower() != ".gguf":
         raise CheckpointError(
             f"{path}: a model is a checkpoint folder or a .gguf file; "
             "for a single safetensors file name its folder"
         )
+    stat = path.stat()
+    digest = _sha256(path, stat.st_size, stat.st_mtime_ns)
+    folder = cache_dir() / "gguf" / f"{path.stem}-{digest[:16]}-{CONVERSION}"
+    if not folder.exists():
+        notice(f"Converting {path.name} to safetensors, once; it is kept in {folder}.")
+        convert_gguf(path, folder, "bfloat16")
+    return folder
+
+
+@lru_cache(maxsize=8)
+def _sha256(path: Path, size: int, modified_ns: int) -> str:
+    """Of a file; read once as long as its size and the time of its last change stay the same."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(2**22):
             digest.update(block)
-    folder = cache_dir() / "gguf" / f"{path.stem}-{digest.hexdigest()[:16]}-{CONVERSION}"
-    if not folder.exists():
-        convert_gguf(path, folder, "bfloat16")
-    return folder
+    return digest.hexdigest()
 
 
 def _from_hub(model: str) -> Path:

@@ -1,0 +1,102 @@
+"""What no model could make possible is refused before one is looked for, fetched or converted."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from widthwise.cli import main
+from widthwise.errors import CheckpointError
+from widthwise.prune import finding
+
+MODEL = "org/model"  # M below: of the hub, so that to look for it would be a download
+
+REFUSED = [
+    ("plan M --to 2x --align 0", "--align must be at least 1"),
+    ("plan M --to 2x --paper-widths", "--paper-widths goes with --remove"),
+    ("plan M --to 2x --criterion activation --calibration no.txt", "no.txt: no such file"),
+    ("plan M --to 2x --criterion activation --tokens 3", "--tokens must be at least 1024"),
+    ("plan M --to 2x --criterion ppm_activation", "pass --calibration FILE"),
+    ("plan M --to 2x --criterion ppm_activation --calibration no.txt", "no.txt: no such file"),
+    ("plan M --to 2x -o absent/plan.json", "there is no folder absent"),
+    ("prune M --to wide --refit -o out", "--to must look like 2.4x"),
+    ("prune M --to 2x --refit --criterion best -o out", "criterion must be one of"),
+    ("prune M --to 2x --refit --align 0 -o out", "--align must be at least 1"),
+    ("prune M --to 2x --refit --calibration no.txt -o out", "no.txt: no such file"),
+    ("prune M --to 2x --refit --tokens 5 -o out", "--tokens must be at least 1024"),
+    ("prune M --to 2x --criterion obs -o out", "obs without a refit are worse"),
+    ("prune M --to 2x -o file.jsonl/out", "file.jsonl is no folder"),
+    ("prune M --to 2x --max-shard-size 85% -o out", "--max-shard-size must look like"),
+    ("inspect M --context 0", "0 is not in the range"),
+    ("inspect M --width -5", "-5 is not in the range"),
+    ("evaluate M --suite file.jsonl", "file.jsonl is no task"),
+    ("evaluate M --suite absent.jsonl", "absent.jsonl is not there"),
+    ("evaluate M --suite absent.yaml", "the task file absent.yaml is not there"),
+    ("evaluate M --suite broken.yaml", "the task file broken.yaml cannot be read"),
+    ("evaluate M --suite empty.yaml", "the task file empty.yaml cannot be read"),
+    ("evaluate M --suite other.yaml", "the task file other.yaml describes no task"),
+    ("evaluate M --suite helaswag", "names like it: hellaswag"),
+    ("evaluate M --suite embedded:nosuch", "suite embedded has no task 'nosuch'"),
+    ("evaluate M --limit nosuch=5", "a limit is set for 'nosuch'"),
+    ("evaluate M --suite piqa,embedded:piqa", "two of the tasks asked for are named piqa"),
+    ("evaluate M --to 2x --criterion activation --calibration no.txt", "no.txt: no such file"),
+    ("evaluate M --backend vllm", "backend vllm needs vLLM"),
+    ("evaluate M --limit 5 -o begun", "the study in begun was begun"),
+    ("study M --suite file.jsonl", "file.jsonl is no task"),
+    ("study M --limit nosuch=5", "a limit is set for 'nosuch'"),
+    ("study M --device nosuch", "device nosuch cannot be used here"),
+    ("study M --measure 5y5", "a workload must be PROMPTxNEW"),
+    ("study M --measure 128x16 --country France", "country must be three letters"),
+    ("measure M --workload 0x5x", "a workload must be PROMPTxNEW"),
+    ("measure M --country France", "country must be three letters"),
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with files of the wrong kinds, on a machine that would have to fetch the model."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.jsonl").write_text('{"question": "Why?"}\n')
+    (tmp_path / "broken.yaml").write_text("task: [a\n b: c")
+    (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "other.yaml").write_text("dataset_path: json\n")
+    (tmp_path / "begun").mkdir()
+    begun = {"model": MODEL, "tasks": ["embedded"], "limit": 7, "dtype": None, "device": "cpu"}
+    (tmp_path / "begun" / "study.json").write_text(json.dumps(begun))
+
+    def fetch(model: str) -> Path:
+        raise CheckpointError(f"{model} was looked for")
+
+    module = importlib.import_module("widthwise.prune.checkpoint.locate")
+    monkeypatch.setattr(module, "_from_hub", fetch)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED)
+def test_nonsense_is_refused_before_the_model_is_looked_for(
+    words: str, message: str, place: Path
+) -> None:
+    result = CliRunner().invoke(main, [MODEL if word == "M" else word for word in words.split()])
+    assert result.exit_code in (1, 2), result.output
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert message in last
+    assert "was looked for" not in result.stderr
+
+
+def test_what_is_asked_soundly_does_look_for_the_model(place: Path) -> None:
+    result = CliRunner().invoke(main, ["plan", MODEL, "--to", "2x"])
+    assert "org/model was looked for" in result.stderr
+
+
+def test_a_local_model_is_read_and_only_another_one_is_fetched(tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.touch()
+    assert finding([str(tmp_path)]) == "reading the model"
+    assert finding([str(file), str(tmp_path)]) == "reading the models"
+    assert finding(["org/model"]) == "finding the model, fetched at first use"
+    assert finding([str(tmp_path), "smollm2"]) == "finding the models, fetched at first use"

@@ -50,7 +50,7 @@ def test_the_answer_comes_in_a_few_sentences() -> None:
     ]
     assert only(records).sentences == (
         "Dense SmolLM2-135M-Instruct beats the floor on 1 of 2 tasks: piqa. On the others it is "
-        "not shown to be, so a cut has nothing to take there.",
+        "not shown to, so a cut has nothing to take there.",
         "Cut narrower by ppm, piqa falls; none is shown to rise or to hold.",
         "Of the widths cut by ppm, none is shown to keep within a loss of 2 pp of right answers, "
         "5 % of anything else.",

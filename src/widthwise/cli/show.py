@@ -107,11 +107,12 @@ class TimeLeft:
 
 def line_of(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
-    from ..findings.grid import SIZE_UNITS
+    from ..findings.grid import SIZE_UNITS, network_of
     from ..report import milliseconds, number
     from ..study.quantities import quantity_text
 
-    name = f"{record.criterion} {record.asked}" if record.criterion else "dense"
+    whole = network_of(record).whole
+    name = f"{record.criterion} {record.asked}" if record.criterion else whole
     begin = f"{name:{_NAME}} {quantity_text(record.quantity):10}"
     if record.value is None:
         return f"{begin} missing: {record.reason}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import RunError
 from ..stats import Estimate, Positive
 from ..study.network import is_control
 from ..study.records import Record
+from .origin import Origin, origin_in
 
 SIZE_UNITS = ("count", "bytes")
 TIME_UNITS = ("tokens_per_sec", "sec")
@@ -23,6 +24,12 @@ class Network:
     asked: str
     width: int
     expansion_ratio: float
+    whole: str = field(default="dense", compare=False)  # what a table calls it without a criterion
+
+    @property
+    def shown(self) -> str:
+        """What a table calls the way that it was cut."""
+        return self.criterion or self.whole
 
     @property
     def label(self) -> str:
@@ -53,6 +60,20 @@ class Grid:
     @property
     def dense(self) -> Network | None:
         return next((n for n in self.networks if n.criterion is None), None)
+
+    @property
+    def origin(self) -> Origin | None:
+        """What the whole network was cut from; None where no file said that it was cut."""
+        records = (record for (n, _), record in self.cells.items() if n.criterion is None)
+        return next(filter(None, (origin_in(record.settings) for record in records)), None)
+
+    @property
+    def subject(self) -> str:
+        """What a sentence calls the whole network: dense beside its cuts, but for one that was cut
+        itself."""
+        if self.origin is not None:
+            return f"{self.model} ({self.origin})"
+        return f"dense {self.model}" if self.criteria else self.model
 
     @property
     def criteria(self) -> tuple[str, ...]:
@@ -109,7 +130,10 @@ class Grid:
 
 
 def network_of(record: Record) -> Network:
+    """The network that a record is of."""
+    origin = origin_in(record.settings)
     return Network(
+        whole="dense" if origin is None else origin.label,
         criterion=record.criterion,
         asked=record.asked,
         width=record.width,

@@ -9,9 +9,10 @@ from .chance import Widths
 from .fronts import MEAN
 from .grid import Grid
 from .judge import beats_its_floor, floor_word
+from .origin import of_parent
 from .shapes import Curve, Front
 from .tables import loss_text, of_draws, ratio
-from .words import joined
+from .words import capital, joined
 
 _VERBS: dict[str, tuple[str, str]] = {
     "falls": ("falls", "fall"),
@@ -38,18 +39,19 @@ def of_dense(grid: Grid) -> str:
     unknown = [q for q in floored if q not in known]
     bare = [q for q in valued if q not in floored]
     if not valued:
-        return f"No score of dense {grid.model} was measured, so no loss can be shown."
+        return f"No score of {grid.subject} was measured, so no loss can be shown."
     said = []
     if floored:
         names = f": {joined(known, most=13)}" if known else ""
         count = f"{len(known)} of {len(floored)} tasks"
-        said.append(f"Dense {grid.model} beats the floor on {count}{names}.")
+        said.append(f"{capital(grid.subject)} beats the floor on {count}{names}.")
     few = [q for q in unknown if floor_word(floored[q]) == "too few items"]
     if len(unknown) > len(few):
         at_floor = [q for q in unknown if q not in few]
         others = "the others" if known else "them"
         others = joined(at_floor, most=13) if few else others
-        said.append(f"On {others} it is not shown to be, so a cut has nothing to take there.")
+        nothing = "" if grid.origin else ", so a cut has nothing to take there"
+        said.append(f"On {others} it is not shown to{nothing}.")
     if few:
         said.append(
             f"On {joined(few, most=13)} there are too few items to tell: intervals reach from the "
@@ -151,14 +153,15 @@ def of_fronts(fronts: Sequence[Front]) -> str:
 
 def sentences_of(
     grid: Grid,
+    parent: Grid | None,
     curves: Mapping[str, Sequence[Curve]],
     beside: Mapping[str, Mapping[str, Widths]],
     fronts: Sequence[Front],
     loss: float,
 ) -> tuple[str, ...]:
     """All that is said of one model; curves and comparisons with chance by criterion."""
-    said = [of_dense(grid)]
-    if not grid.criteria:
+    said = [of_dense(grid), of_parent(grid, parent)]
+    if not grid.criteria and grid.origin is None:
         said.append("No narrower network was measured, so there is nothing to compare.")
     for criterion, own in curves.items():
         if grid.dense is not None:

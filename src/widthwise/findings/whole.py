@@ -14,6 +14,7 @@ from .fronts import fronts_of
 from .grid import Grid, arrange
 from .judge import beside_dense, paired_or_not
 from .losses import SHARE_LOSS
+from .origin import parent_of
 from .sentences import sentences_of
 from .shapes import Findings
 from .tables import control_table, curve_table, front_tables, missing_notes, pair_table
@@ -46,12 +47,11 @@ def findings_of(records: Sequence[Record], *, loss: float = SHARE_LOSS) -> tuple
     models = dict.fromkeys(record.model for record in records)
     if not models:
         raise RunError("findings need at least one record; got none, so run the study first")
-    return tuple(
-        _of_model(arrange([r for r in records if r.model == model]), loss) for model in models
-    )
+    grids = tuple(arrange([r for r in records if r.model == model]) for model in models)
+    return tuple(_of_model(grid, parent_of(grid, grids), loss) for grid in grids)
 
 
-def _of_model(grid: Grid, loss: float) -> Findings:
+def _of_model(grid: Grid, parent: Grid | None, loss: float) -> Findings:
     curves = curves_of(grid, beside_dense(grid, paired_or_not), loss)
     named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
     by_criterion = {name: [c for c in curves if c.criterion == name] for name in named}
@@ -70,7 +70,7 @@ def _of_model(grid: Grid, loss: float) -> Findings:
         curves=curves,
         fronts=fronts,
         correlations=pairs,
-        sentences=sentences_of(grid, by_criterion, beside, fronts, loss),
+        sentences=sentences_of(grid, parent, by_criterion, beside, fronts, loss),
         tables=tuple(tables),
     )
 

@@ -16,6 +16,15 @@ def joined(words: Sequence[str], *, most: int = _NAMED) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
+def capital(subject: str) -> str:
+    """The subject of a sentence at its beginning; the name of a model stays as it is.
+
+    >>> capital("dense SmolLM2"), capital("smollm2-2.4x")
+    ('Dense SmolLM2', 'smollm2-2.4x')
+    """
+    return f"D{subject[1:]}" if subject.startswith("dense ") else subject
+
+
 def number(value: float, unit: str) -> str:
     """Three decimals of a share; three digits or more of anything else, without an exponent.
 

@@ -131,11 +131,17 @@ def _lent(costs: Sequence[Record], grid: Grid) -> list[Record]:
     ]
 
 
-def answer_of(one: Series) -> list[str]:
-    """The answer in a few sentences: what it knows, or else what it costs."""
+def answer_of(one: Series, others: Sequence[Series] = ()) -> list[str]:
+    """The answer in a few sentences: what it knows, or else what it costs.
+
+    Args:
+        one: The model of a study.
+        others: All of the page; the parent of a model that was cut before may be among them.
+    """
     said = []
     if one.grid is not None and one.grid.quality:
-        said = sentences(one.grid, one.judged, one.apart)
+        grids = tuple(other.grid for other in others if other.grid is not None)
+        said = sentences(one.grid, one.judged, one.apart, grids)
     unfinished = [_unfinished(one.pending)] if one.pending else []
     return [_unbroken(t) for t in (*unfinished, *(said or measured_sentences(one.costs)))]
 
@@ -151,7 +157,7 @@ def _answers(
 
     Differences come first, where there are two studies that could differ.
     """
-    answers = [(one.name, answer_of(one)) for one in series]
+    answers = [(one.name, answer_of(one, series)) for one in series]
     rated = [one.name for one in series if one.grid is not None and one.grid.quality]
     if not rated and (lead := [s for run in _runs(series) for s in company_sentences(run)]):
         return [_unbroken(text) for text in lead], [answer for answer in answers if answer[1]]
@@ -183,9 +189,10 @@ def legend_of(series: Sequence[Series]) -> list[tuple[str, str, str]]:
     entries: dict[tuple[str, str, str], None] = {}
     for index, (one, grid) in enumerate(rated):
         names = [*([None] if grid.dense else []), *grid.criteria]
+        whole = grid.dense.whole if grid.dense else ""
         for criterion in names:
             style = style_of(criterion)
-            color, told = on_page(style.color), criterion or "dense"
+            color, told = on_page(style.color), criterion or whole
             if len(rated) > 1:
                 color, told = style_in(index, criterion).color, f"{one.name}, {told}"
             told += " control" if criterion == CONTROL else ""

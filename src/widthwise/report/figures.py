@@ -73,7 +73,9 @@ def plot_qualities(studies: Mapping[str, Grid | None], ax: Axes) -> Axes:
     for index, grid in grids:
         if grid.dense:
             style = style_in(index, None) if several else DENSE_STYLE
-            draw_line(ax, {grid.dense: _score(grid, grid.dense, quantity)}, style, "dense", 0.0)
+            draw_line(
+                ax, {grid.dense: _score(grid, grid.dense, quantity)}, style, grid.dense.whole, 0.0
+            )
     sample = grids[0][1].sample(quantity)
     _draw_floors(ax, {index: grid.sample(quantity) for index, grid in grids})
     better = {True: "higher is better", False: "lower is better", None: ""}[sample.higher_is_better]

@@ -221,7 +221,7 @@ def _quality_panel(
             style = (
                 style_in(index, record.criterion) if len(series) > 1 else style_of(record.criterion)
             )
-            label = network.criterion or "dense"
+            label = network.shown
             told = f"{one.name}, {label}" if len(series) > 1 else label
             text, word = _score_text(one, network, record)
             row = (style.glyph, on_page(style.color), told, text)
@@ -284,7 +284,7 @@ def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tip]:
         ratio = speed_ratio(grid, record) if record.quantity in grid.speeds else None
         if ratio is not None:
             text += f", {_with_ends(ratio)} times dense"
-        name = record.quantity if record.quantity in grid.sizes else record.criterion or "dense"
+        name = record.quantity if record.quantity in grid.sizes else network_of(record).shown
         row = (style.glyph, on_page(style.color), name, text)
         columns.setdefault(record.expansion_ratio, {})[row] = None
     return [

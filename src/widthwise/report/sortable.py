@@ -203,7 +203,7 @@ def _score_rows(
             "n": float(record.n),
         }
         cells = [Cell(text=table.task), *([Cell(text=one.name)] if several else [])]
-        cells += [Cell(text=network.criterion or "dense")]
+        cells += [Cell(text=network.shown)]
         cells.append(Cell(text=network.ratio, key=network.expansion_ratio))
         cells.append(Cell(text=texts[1], key=keys[COLUMNS[1]]))
         cells.append(_floor_cell(record))
@@ -211,7 +211,7 @@ def _score_rows(
             mark = MARKS.get(texts[i], "") if COLUMNS[i] == "verdict" else ""
             key = keys.get(COLUMNS[i], _leading(texts[i]))
             cells.append(Cell(text=mark + texts[i], key=key))
-        criterion = network.criterion or "dense"
+        criterion = network.shown
         choices = (table.task, *([one.name] if several else []), criterion, word or "missing")
         rows.append(Row(cells=tuple(cells), choices=choices))
     return rows

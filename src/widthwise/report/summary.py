@@ -13,6 +13,8 @@ from ..findings.judge import (
     draws_told,
     floor_word,
 )
+from ..findings.origin import of_parent, parent_of
+from ..findings.words import capital
 from ..stats import Estimate, paired_ratio
 from ..study.network import CONTROL
 from ..study.records import Record
@@ -38,12 +40,19 @@ def answer(records: Sequence[Record]) -> list[str]:
     return sentences(grid, beside_dense(grid))
 
 
-def sentences(grid: Grid, judged: Judgements, apart: Grid | None = None) -> list[str]:
+def sentences(
+    grid: Grid,
+    judged: Judgements,
+    apart: Grid | None = None,
+    others: tuple[Grid, ...] = (),
+) -> list[str]:
     """The answer from records that are arranged and judged already; it always says something.
 
-    Arguments as for `scores_of`.
+    Args:
+        grid, judged, apart: As for `scores_of`.
+        others: What else is at hand, among it perhaps the parent of a network that was cut before.
     """
-    said = [_of_dense(grid)]
+    said = [_of_dense(grid), of_parent(grid, parent_of(grid, others))]
     for criterion in grid.criteria:
         if criterion != CONTROL or len(grid.criteria) == 1:
             said.append(_of_cuts(grid, judged, criterion))
@@ -157,19 +166,19 @@ def _of_dense(grid: Grid) -> str:
         if record and record.value is not None and record.floor is not None and q not in known
     ]
     if not known and not at_floor:
-        return f"No score of dense {grid.model} has a floor to stand on, so no loss can be judged."
+        return f"No score of {grid.subject} has a floor to stand on, so no loss can be judged."
     few = [q for q in at_floor if (r := dense[q]) and floor_word(r) == "too few items"]
+    subject = capital(grid.subject)
+    is_cut = grid.origin is not None  # then what a cut costs is a question to its parent
     if not known:
-        return (
-            f"Dense {grid.model} is not shown above the floor on {_join(at_floor)}, so no loss "
-            "can be shown." + _too_few(few) + _without_floor(bare)
-        )
-    said = f"Dense {grid.model} beats the floor on {_join(known)}"
+        blind = "" if is_cut else ", so no loss can be shown"
+        said = f"{subject} is not shown above the floor on {_join(at_floor)}{blind}"
+        return said + "." + _too_few(few) + _without_floor(bare)
+    said = f"{subject} beats the floor on {_join(known)}"
     at_floor = [q for q in at_floor if q not in few]
     if at_floor:
-        many = len(at_floor) > 1
-        said += f"; on {_join(at_floor)} it does not, so {'these' if many else 'this'} cannot show"
-        said += " what a cut costs"
+        blind = f", so {'these' if len(at_floor) > 1 else 'this'} cannot show what a cut costs"
+        said += f"; on {_join(at_floor)} it does not{'' if is_cut else blind}"
     return said + "." + _too_few(few) + _without_floor(bare)
 
 

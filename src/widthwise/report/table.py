@@ -52,7 +52,9 @@ def rows_of(grid: Grid) -> tuple[list[str], list[list[str]]]:
     reasons = reasons_of(grid)
     rows = []
     for network in grid.networks:
-        row = [network.criterion or "dense", network.asked, str(network.width), network.ratio]
+        is_cut_before = network.criterion is None and network.whole != "dense"
+        asked = "-" if is_cut_before else network.asked
+        row = [network.shown, asked, str(network.width), network.ratio]
         for quantity in columns:
             record = grid.cost(network, quantity)
             if record is None:

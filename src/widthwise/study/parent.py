@@ -23,6 +23,8 @@ from ..prune import (
     Plan,
     Refit,
     check_loadable,
+    fingerprint,
+    lineage_of,
     load_model,
     load_tokenizer,
     locate,
@@ -212,12 +214,21 @@ class Parent:
         check_loadable(self.checkpoint)
 
     @cached_property
+    def _origin(self) -> dict[str, Any]:
+        """Which weights these are, and of a cut checkpoint which parent it was cut from."""
+        lineage = lineage_of(self.checkpoint.path)
+        with self.checkpoint as checkpoint:  # closes its files, and may be opened again
+            weights = {"glu_weights": fingerprint(checkpoint)[:16]}
+        return weights if lineage is None else {**weights, "cut_from": lineage.stored}
+
+    @cached_property
     def provenance(self) -> dict[str, Any]:
         """What else fixes a number measured here."""
         import torch
         import transformers
 
         return {
+            **self._origin,
             "seed": self.seed,
             "dtype": self.dtype,
             "device": self.device,

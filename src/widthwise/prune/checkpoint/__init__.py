@@ -1,6 +1,7 @@
 """Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
 
 from .compact import check_compact
+from .lineage import Lineage, lineage_of
 from .loading import check_complete, check_loadable, load_model, stored_of
 from .locate import finding, locate
 from .output import check_free, new_folder
@@ -12,6 +13,7 @@ from .write import Layout, Output, Progress, stored_dtype, write_pruned
 __all__ = [
     "Checkpoint",
     "Layout",
+    "Lineage",
     "Output",
     "Progress",
     "check_compact",
@@ -21,6 +23,7 @@ __all__ = [
     "check_tokens",
     "finding",
     "inspect_refit",
+    "lineage_of",
     "load_model",
     "load_tokenizer",
     "locate",

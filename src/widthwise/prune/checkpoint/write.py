@@ -19,6 +19,7 @@ from ..scoring import check_plan, check_refit
 from .card import model_card
 from .compact import check_compact, write_compact
 from .companions import copy_companions, with_code
+from .lineage import PLAN_FILE
 from .loading import check_complete
 from .output import new_folder
 from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_disk_bytes
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ..refitting import Refit
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-PLAN_FILE = "widthwise_plan.json"
 
 Progress = Callable[[int], None]
 Layout = Literal["padded", "compact"]

@@ -10,9 +10,9 @@ from typing import Any
 from ...errors import CheckpointError
 from ..checkpoint import Checkpoint
 from ..checkpoint.card import license_lines, loading_code
+from ..checkpoint.lineage import HEALING_FILE
 from ..scoring import fingerprint
 
-HEALING_FILE = "widthwise_healing.json"
 FORMAT = 1
 
 _CARD = """\

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ...errors import OutputError, UnsupportedModelError
 from ..checkpoint import Checkpoint, new_folder, stored_of
 from ..checkpoint.companions import copy_companions
+from ..checkpoint.lineage import HEALING_FILE, PLAN_FILE
 from ..checkpoint.read import INDEX, SINGLE, TORCH_DTYPES, free_disk_bytes
-from ..checkpoint.write import PLAN_FILE
 from ..scoring import check_finite, fingerprint
-from .record import HEALING_FILE, healed_card
+from .record import healed_card
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -112,8 +112,7 @@ class Checkpoint:
             for start in range(0, one.shape[0], step):
                 stop = min(start + step, one.shape[0])
                 rows = [self.rows(each, start, stop) for each in (name, other)]
-                kind = torch.promote_types(rows[0].dtype, rows[1].dtype)
-                if not torch.equal(rows[0].to(kind), rows[1].to(kind)):
+                if not torch.equal(*(each.to(torch.float64) for each in rows)):
                     return False
         return True
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -71,6 +72,23 @@ def test_an_allocation_beyond_free_memory_fails_and_does_not_kill() -> None:
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     with bounded("cuda"):
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux bounds a process's data")
+def test_a_bound_within_another_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory is short by then, a thread could not begin, and would be waited for."""
+    started: list[str] = []
+    begin = memory.repeated
+
+    def counted(*args: Any, name: str, **kwargs: Any) -> Any:
+        started.append(name)
+        return begin(*args, name=name, **kwargs)
+
+    monkeypatch.setattr(memory, "repeated", counted)
+    for _ in range(2):
+        with bounded("cpu"), bounded("cpu"):
+            pass
+    assert len(started) == 2
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux bounds a process's data")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from .repeating import repeated
 
 _SHARE = 0.9  # of free memory; the rest is for page tables, and for others
 _EVERY_SEC = 0.25  # looks at free memory
+_is_bounded: ContextVar[bool] = ContextVar("bounded", default=False)
 _STATUS = Path("/proc/self/status")
 _CGROUPS = Path("/sys/fs/cgroup")
 _NO_MEMORY = (  # words of errors that are no OutOfMemoryError: of the CPU, and of parts of CUDA
@@ -43,10 +45,10 @@ def free_bytes(device: str) -> int:
 def bounded(device: str) -> Iterator[None]:
     """On a CPU, let an allocation fail that free memory does not hold, while open.
 
-    Linux grants it, and kills the process once it is used. Elsewhere, and on other devices, this
-    does nothing.
+    Linux grants it, and kills the process once it is used. Elsewhere, on other devices, and within
+    another that is open in the same thread, this does nothing.
     """
-    if device != "cpu" or process_bytes("RssAnon") is None:
+    if device != "cpu" or process_bytes("RssAnon") is None or _is_bounded.get():
         yield
         return
     import resource
@@ -62,9 +64,11 @@ def bounded(device: str) -> Iterator[None]:
     # Before the bound: a thread that cannot be given memory to start is waited for without end.
     end = repeated(bound, _EVERY_SEC, name="widthwise-memory")
     bound()
+    outside = _is_bounded.set(True)
     try:
         yield
     finally:
+        _is_bounded.reset(outside)
         end()
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 

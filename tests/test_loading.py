@@ -263,6 +263,28 @@ def test_an_index_that_names_a_file_that_is_gone_does_not_matter_beside_a_single
     loaded(dense)
 
 
+def test_an_index_without_metadata_is_an_error_that_says_what_to_add(
+    dense: Path, tmp_path: Path
+) -> None:
+    (dense / "model.safetensors").rename(dense / "model-00001-of-00001.safetensors")
+    names = load_file(dense / "model-00001-of-00001.safetensors")
+    index: dict[str, Any] = {"weight_map": dict.fromkeys(names, "model-00001-of-00001.safetensors")}
+    (dense / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=r'add "metadata": \{\}'):
+        loaded(dense)
+    prune_checkpoint(dense, tmp_path / "out", make_plan(dense, width=KEPT))  # has one of its own
+    (dense / "model.safetensors.index.json").write_text(json.dumps({**index, "metadata": {}}))
+    loaded(dense)
+
+
+def test_a_pointer_of_git_lfs_is_called_so(dense: Path) -> None:
+    (dense / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n"
+    )
+    with pytest.raises(CheckpointError, match="is a pointer of git-lfs to the weights"):
+        Checkpoint(dense)
+
+
 def test_the_file_that_the_config_names_is_taken(dense: Path, tmp_path: Path) -> None:
     name = "model.layers.0.mlp.gate_proj.weight"
     held = stored(dense)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from cards import by_card
 from families import tiny
 from healing_runs import QUICK, VOCABULARY, save_tokenizer
 from multimodal_models import MULTIMODAL, save_multimodal
@@ -25,16 +26,6 @@ KEPT = 20
 
 def stored(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
-
-
-def by_card(folder: Path) -> dict[str, Any]:
-    """What the lines of a model card load."""
-    card = (folder / "README.md").read_text()
-    code = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    assert len(code) == 1
-    found: dict[str, Any] = {}
-    exec(code[0].replace("path/to/this/folder", str(folder)), found)  # what readers do
-    return found
 
 
 def logits(model: Any) -> Tensor:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CheckpointError, UnsupportedModelError
 from ...memory import out_of_memory
 from .building import Builder, builder_of, cause_of
+from .read import read_json
 
 if TYPE_CHECKING:
     from .read import Checkpoint
@@ -87,6 +88,11 @@ def check_stored(checkpoint: Checkpoint, builder: Builder) -> None:
     """
     model, report = _without_data(checkpoint, builder)
     _refuse(checkpoint, builder, report, model)
+    if (index := checkpoint.index) and "metadata" not in read_json(index):
+        raise CheckpointError(
+            f"{index}: has no entry 'metadata', without which transformers does not load it; add "
+            '"metadata": {}'
+        )
 
 
 def _without_data(checkpoint: Checkpoint, builder: Builder) -> tuple[Any, dict[str, Any]]:
@@ -182,10 +188,9 @@ def _refuse(
     needed = len(model.state_dict())
     where = f"{checkpoint.path}: "
     if missing:
-        count = "all" if len(missing) == needed else f"{len(missing)} of the"
         raise CheckpointError(
-            f"{where}{count} {needed} tensors of {builder.name} are missing, and would be random: "
-            f"{_listed(missing)}{_reason(missing, unused, model)}"
+            f"{where}tensors of {builder.name} are missing ({len(missing)} of {needed}), and would "
+            f"be random: {_listed(missing)}{_reason(missing, unused, model)}"
         )
     if report["mismatched_keys"]:
         name, stored, built = sorted(report["mismatched_keys"])[0]
@@ -197,8 +202,8 @@ def _refuse(
     left_out = checkpoint.architecture.left_out
     if lost := [name for name in unused if _has_place(name, modules) and name not in left_out]:
         raise CheckpointError(
-            f"{where}{len(lost)} stored tensors have no place in {builder.name} by config.json, "
-            f"and would be left out: {_listed(lost)}"
+            f"{where}{builder.name}, by config.json, has no place for stored tensors, which would "
+            f"be left out: {_listed(lost)}"
         )
 
 

@@ -49,6 +49,7 @@ class Checkpoint:
         path: The folder.
         name: What to call it in plans and model cards.
         config: The parsed config.json.
+        index: The file that says which tensor lies where; None of a single file.
         tensors: Name to place of every tensor, in the order of the files.
         architecture: Its GLU blocks, checked.
         widths: Neurons of each layer, those that pad a narrower layer with zeros not counted.
@@ -62,7 +63,7 @@ class Checkpoint:
         self.path = path
         self.name = name or str(path)
         self.config = _read_config(path)
-        self.tensors = _read_tensors(path, self.config)
+        self.index, self.tensors = _read_tensors(path, self.config)
         _refuse_wrapped(path, self.tensors)
         specs = {name: stored.spec for name, stored in self.tensors.items()}
         self._files: dict[Path, BinaryIO] = {}
@@ -136,7 +137,12 @@ TORCH_DTYPES |= {"U16": "uint16", "U32": "uint32", "U64": "uint64", "BOOL": "boo
 TORCH_DTYPES |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        CheckpointError: It holds none.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -155,7 +161,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         )
     if not (path / "config.json").exists():
         raise CheckpointError(f"{path}: no config.json; this is not a checkpoint folder")
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json")
     if str(config.get("model_type")).startswith(COMPACT_TYPE):
         raise UnsupportedModelError(
             f"{path}: a compact per-layer checkpoint, which only its own code reads; "
@@ -194,8 +200,10 @@ def _read_widths(config: Mapping[str, Any], architecture: Architecture) -> tuple
     return tuple(widths)
 
 
-def _read_tensors(path: Path, config: Mapping[str, Any]) -> dict[str, StoredTensor]:
-    """The tensors of the files that transformers takes: of one file rather than of an index."""
+def _read_tensors(
+    path: Path, config: Mapping[str, Any]
+) -> tuple[Path | None, dict[str, StoredTensor]]:
+    """Index and tensors of the files that transformers takes: one file rather than an index."""
     if split := next(path.glob("shard-*-model-*-of-*.safetensors"), None):
         raise UnsupportedModelError(
             f"{split}: this is a distributed checkpoint, which transformers takes before "
@@ -206,9 +214,9 @@ def _read_tensors(path: Path, config: Mapping[str, Any]) -> dict[str, StoredTens
     if Path(first).name != first:
         raise CheckpointError(f"{path}: transformers_weights must be a file name; got {first!r}")
     if (path / first).exists() and not first.endswith(".index.json"):
-        return read_header(path / first)
+        return None, read_header(path / first)
     if (path / index).exists():
-        return _read_sharded(path, index)
+        return path / index, _read_sharded(path, index)
     pickle = next((name for name in _PICKLES if (path / name).exists()), None)
     if pickle:
         raise UnsupportedModelError(
@@ -220,7 +228,7 @@ def _read_tensors(path: Path, config: Mapping[str, Any]) -> dict[str, StoredTens
 
 
 def _read_sharded(path: Path, index: str) -> dict[str, StoredTensor]:
-    weight_map = _read_json(path / index).get("weight_map")
+    weight_map = read_json(path / index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{path / index}: weight_map must name the file of each tensor")
     tensors: dict[str, StoredTensor] = {}
@@ -244,7 +252,7 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
         with open(file, "rb") as handle:
             length = int.from_bytes(handle.read(8), "little")
             if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-                raise CheckpointError(f"{file}: truncated, or not a safetensors file")
+                raise CheckpointError(f"{file}: {_not_safetensors(file)}")
             header = json.loads(handle.read(length))
     except CheckpointError:
         raise
@@ -261,6 +269,14 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
             f"{file}: truncated or overlong: its header states {end} bytes, it has {size}"
         )
     return dict(sorted(tensors.items(), key=lambda item: item[1].start))
+
+
+def _not_safetensors(file: Path) -> str:
+    with open(file, "rb") as handle:
+        is_pointer = handle.read(20).startswith(b"version https://git-")
+    if is_pointer:
+        return "is a pointer of git-lfs to the weights and not the weights: git lfs pull"
+    return "truncated, or not a safetensors file"
 
 
 def _stored(file: Path, name: str, entry: Mapping[str, Any], data_start: int) -> StoredTensor:

@@ -12,7 +12,7 @@ from ...errors import OutputError, UnsupportedModelError
 from ..checkpoint import Checkpoint, new_folder, stored_of
 from ..checkpoint.companions import copy_companions
 from ..checkpoint.lineage import HEALING_FILE, PLAN_FILE
-from ..checkpoint.read import INDEX, SINGLE, TORCH_DTYPES, free_disk_bytes
+from ..checkpoint.read import TORCH_DTYPES, free_disk_bytes
 from ..scoring import check_finite, fingerprint
 from .record import healed_card
 
@@ -127,9 +127,9 @@ def write_healed(
         for file, values in files.items():
             save_file(values, folder / file, {"format": "pt"})
         copy_companions(child.path, folder)
-        index = str(child.config.get("transformers_weights", INDEX))
-        for name in ("config.json", PLAN_FILE, *([] if SINGLE in files else [index])):
-            if (child.path / name).exists() and name not in files:
+        index = [] if child.index is None else [child.index.name]
+        for name in ("config.json", PLAN_FILE, *index):
+            if (child.path / name).exists():
                 shutil.copyfile(child.path / name, folder / name)
         with Checkpoint(folder) as written:
             whole = {**record, "fingerprint": fingerprint(written)}

@@ -18,6 +18,7 @@ from families import tiny
 from tiny_gguf import write_gguf
 
 from widthwise import assets
+from widthwise.assets import gguf_keys
 from widthwise.assets.gguf_rope import rotation_of
 from widthwise.errors import UnsupportedModelError
 from widthwise.prune import locate
@@ -136,13 +137,6 @@ def distance(model: Any, folder: Path) -> float:
             [lambda w: w.add_attn_logit_softcapping(3.0),
              lambda w: w.add_final_logit_softcapping(2.0), lambda w: w.add_sliding_window(9)],
         ),
-        (  # Gemma 2 27B: of so many layers, the scale goes by the width
-            "gemma2", "gemma2",
-            {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "sliding_window": 9,
-             "query_pre_attn_scalar": 16, "num_hidden_layers": 46},
-            [lambda w: w.add_attn_logit_softcapping(50.0),
-             lambda w: w.add_final_logit_softcapping(30.0), lambda w: w.add_sliding_window(9)],
-        ),
         (
             "phi3", "phi3", rope(rope_type="default", partial_rotary_factor=0.5),
             [lambda w: w.add_rope_dimension_count(8)],
@@ -167,6 +161,20 @@ def test_converted_network_computes_what_the_stored_one_does(
         extra = [*extra, lambda writer: writer.add_pad_token_id(0)]
     model = model_of(family, **changes)
     assert distance(model, converted(model, tmp_path, architecture, *extra)) < CLOSE
+
+
+def test_scale_of_the_largest_gemmas_goes_by_their_width(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GGUF does not state it: llama.cpp knows these by their layers, of which 3 stand for 46."""
+    monkeypatch.setattr(gguf_keys, "_SCALE_BY_WIDTH", {"gemma2": 3})
+    model = model_of("gemma2", query_pre_attn_scalar=16, sliding_window=9)
+    extra: list[Write] = [
+        lambda w: w.add_attn_logit_softcapping(50.0),
+        lambda w: w.add_final_logit_softcapping(30.0),
+        lambda w: w.add_sliding_window(9),
+    ]
+    assert distance(model, converted(model, tmp_path, "gemma2", *extra)) < CLOSE
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,8 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 def _print_factors(found: Parametrization) -> None:
     from ..limits.transfer.listing import listing
 
-    click.echo(listing(found.weights, found.multipliers, found.attention, is_trained=True))
+    needed = found.multipliers, found.attention
+    click.echo(listing(found.weights, *needed, unscaled=found.unscaled, is_trained=True))
     adam, sgd = (
         sum(factor != 1 for factor in factors)
         for factors in zip(*((one.adam, one.sgd) for one in found.weights), strict=True)

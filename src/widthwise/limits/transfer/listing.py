@@ -24,13 +24,13 @@ def rows(weights: Sequence[Weight]) -> list[tuple[str, ...]]:
     kinds: dict[tuple[object, ...], list[Weight]] = {}
     patterns: dict[str, int] = {}
     for weight in weights:
-        pattern = _pattern(weight.name)
+        pattern = pattern_of(weight.name)
         key = (pattern, weight.shape, weight.base, weight.role)
         patterns[pattern] = patterns.get(pattern, 0) + (key not in kinds)
         kinds.setdefault(key, []).append(weight)
     found = []
     for alike in kinds.values():
-        pattern = _pattern(alike[0].name)
+        pattern = pattern_of(alike[0].name)
         whole = patterns[pattern] == 1 and len(alike) > 1
         found += [(pattern, *_cells(alike[0]))] if whole else [(w.name, *_cells(w)) for w in alike]
     return found
@@ -41,6 +41,7 @@ def listing(
     multipliers: Mapping[str, float],
     attention: Mapping[str, float],
     *,
+    unscaled: Mapping[str, float] | None = None,
     is_trained: bool = False,
 ) -> str:
     """The table, and under it what the forward pass needs.
@@ -49,6 +50,7 @@ def listing(
         weights: What the rows are of.
         multipliers: Of the inputs of modules.
         attention: Scale of each attention module.
+        unscaled: Of attention modules whose scale was not found: by what it must change.
         is_trained: Whether weights are there already, so that initial ones mean nothing.
     """
     shown = [i for i, name in enumerate(HEADER) if not (is_trained and name == _INITIAL)]
@@ -59,12 +61,18 @@ def listing(
         for row in table
     ]
     lines += [f"input of {path} x {by:.4g}" for path, by in multipliers.items()]
-    scales = dict.fromkeys((_pattern(path), scale) for path, scale in attention.items())
+    scales = dict.fromkeys((pattern_of(path), scale) for path, scale in attention.items())
     lines += [f"attention scale of {path} = {scale:.4g}" for path, scale in scales]
+    missing = dict.fromkeys((pattern_of(path), by) for path, by in (unscaled or {}).items())
+    lines += [
+        f"attention scale of {path} was not found: it must be that of the base x {by:.4g} (1/d)"
+        for path, by in missing
+    ]
     return "\n".join(lines)
 
 
-def _pattern(name: str) -> str:
+def pattern_of(name: str) -> str:
+    """A name with its numbers of layers as `*`."""
     return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
 
 

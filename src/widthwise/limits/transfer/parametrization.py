@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ...errors import LimitError
-from .listing import listing
+from .listing import listing, pattern_of
 from .scales import draw_, scale_inputs_, scale_logits_
 from .shapes import Shapes, named_parameters, read_shapes
 from .weights import Kind, Weight, compare
@@ -35,12 +35,15 @@ class Parametrization:
         multipliers: What the input of a module is multiplied by: heads that share the weight of an
             embedding. No others need one.
         attention: Scales of the logits of attention modules whose heads grow.
+        unscaled: Of such modules whose scale was not found: what theirs at the base width must be
+            multiplied by.
     """
 
     kind: Kind
     weights: tuple[Weight, ...]
     multipliers: Mapping[str, float]
     attention: Mapping[str, float]
+    unscaled: Mapping[str, float] = field(default_factory=dict)
 
     def groups(
         self,
@@ -114,8 +117,17 @@ class Parametrization:
         `multipliers` and `attention` are empty it has nothing to do.
 
         Raises:
-            LimitError: A module is not there.
+            LimitError: A module is not there, or the scale of attention whose heads grow was not
+                found (`unscaled`).
         """
+        if self.unscaled:
+            paths = ", ".join(dict.fromkeys(map(pattern_of, self.unscaled)))
+            raise LimitError(
+                f"attention whose heads grow must have its logits scaled by 1/d, and where {paths} "
+                "keeps its scale was not found; give the module an attribute `scaling` that its "
+                "logits are multiplied by, or scale them in its code and call apply_ of "
+                "dataclasses.replace(parametrization, unscaled={})"
+            )
         scale_inputs_(model, self.multipliers)
         scale_logits_(model, self.attention)
 
@@ -142,7 +154,7 @@ class Parametrization:
 
     def __str__(self) -> str:
         """A row for each kind of parameter; numbers of layers that are alike as `*`."""
-        return listing(self.weights, self.multipliers, self.attention)
+        return listing(self.weights, self.multipliers, self.attention, unscaled=self.unscaled)
 
     def _parameters(self, model: nn.Module, *, whole: bool = False) -> dict[str, nn.Parameter]:
         """Parameters by name, seen to be those of this parametrization.
@@ -206,6 +218,7 @@ def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup")
         weights=weights,
         multipliers=_multipliers(here, weights),
         attention=_scales(here, at_base),
+        unscaled=_unscaled(here, at_base),
     )
 
 
@@ -222,4 +235,14 @@ def _scales(model: Shapes, base: Shapes) -> dict[str, float]:
         path: scale * head / model.attention[path][1]
         for path, (scale, head) in both.items()
         if head != model.attention[path][1]
+    }
+
+
+def _unscaled(model: Shapes, base: Shapes) -> dict[str, float]:
+    """How much smaller the base's heads are, of attention whose scale cannot be set."""
+    sizes = {**base.fixed, **{path: head for path, (_, head) in base.attention.items()}}
+    return {
+        path: sizes[path] / head
+        for path, head in model.fixed.items()
+        if sizes.get(path, head) != head
     }

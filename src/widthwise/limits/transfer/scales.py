@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LimitError
+from .attention import scale_of
 from .shapes import named_modules, named_parameters
 from .weights import Weight
 
@@ -83,11 +84,20 @@ def scale_inputs_(model: nn.Module, multipliers: Mapping[str, float]) -> None:
 
 
 def scale_logits_(model: nn.Module, attention: Mapping[str, float]) -> None:
-    """Set `scaling`, which attention of transformers multiplies its logits by."""
+    """Set what attention multiplies its logits by.
+
+    Raises:
+        LimitError: A module is not there, or keeps no scale.
+    """
     modules = named_modules(model)
     for path, scale in attention.items():
-        module: Any = _module(modules, path)
-        module.scaling = scale
+        module = _module(modules, path)
+        kept = scale_of(module)
+        if kept is None:
+            raise LimitError(
+                f"{path} must keep the scale of its logits; {type(module).__name__} does not"
+            )
+        kept.set_(module, scale)
 
 
 def _module(modules: Mapping[str, nn.Module], path: str) -> nn.Module:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ...errors import LimitError
+from .attention import head_of, scale_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +28,9 @@ class Shapes:
             inputs first, and the rows of an `embedding` are picked and not summed over.
         shared: The other names of parameters that have several.
         heads: Modules that multiply by the weight of an embedding.
-        attention: Scale of the logits and size of a head, of attention modules that tell both.
+        attention: Scale of the logits and size of a head, of attention modules whose scale can be
+            set.
+        fixed: Size of a head of the other attention modules.
     """
 
     sizes: Mapping[str, tuple[int, ...]]
@@ -35,6 +38,7 @@ class Shapes:
     shared: frozenset[str] = frozenset()
     heads: Mapping[str, str] = field(default_factory=dict)
     attention: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    fixed: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_shapes(source: Any, what: str) -> Shapes:
@@ -138,12 +142,14 @@ def _of_module(model: nn.Module) -> Shapes:
                 own for (own, _, _), kind in zip(owners, found, strict=True) if kind == "linear"
             ]
             heads |= {own.rpartition(".")[0]: name for own in tied}
+    scaled, fixed = _attention(model)
     return Shapes(
         sizes=sizes,
         layouts=layouts,
         shared=frozenset(shared),
         heads=heads,
-        attention=dict(_attention(model)),
+        attention=scaled,
+        fixed=fixed,
     )
 
 
@@ -171,9 +177,15 @@ def _layout(module: nn.Module) -> Layout:
     return "linear"
 
 
-def _attention(model: nn.Module) -> Iterator[tuple[str, tuple[float, int]]]:
-    """Attention modules as transformers writes them."""
+def _attention(model: nn.Module) -> tuple[dict[str, tuple[float, int]], dict[str, int]]:
+    """Attention modules: those whose scale can be set, with it, and the others."""
+    scaled: dict[str, tuple[float, int]] = {}
+    fixed: dict[str, int] = {}
     for path, module in named_modules(model).items():
-        scale, head = getattr(module, "scaling", None), getattr(module, "head_dim", None)
-        if isinstance(scale, float) and isinstance(head, int):
-            yield path, (scale, head)
+        head = head_of(module)
+        scale = None if head is None else scale_of(module)
+        if head is not None and scale is not None:
+            scaled[path] = scale.value, head
+        elif head is not None:
+            fixed[path] = head
+    return scaled, fixed

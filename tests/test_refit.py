@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +16,7 @@ from widthwise import Nested, apply
 from widthwise.arch import Target
 from widthwise.errors import PlanError, RunError
 from widthwise.prune import Selection, calibrate, make_plan, refit, refits
-from widthwise.prune.fitting import LAMS
+from widthwise.prune.fitting import LAMS, LEAST_LAM, MOST_LAM, _best_ridge
 from widthwise.prune.ridge import Ridge, cholesky, damped, obs_order, relative_error
 
 M, D, N = 11, 5, 60
@@ -203,6 +204,42 @@ def test_each_layer_is_fitted_behind_the_layers_already_cut() -> None:
     assert not torch.allclose(one_pass.down[1], done.down[1], rtol=1e-3)
 
 
+LADDER = [10.0**power for power in range(-6, 5)]
+
+
+@pytest.mark.parametrize(
+    ("shared", "tokens", "low", "high"),
+    [
+        (0.0, 60, 2.0, MOST_LAM),  # nothing to learn, and much noise
+        (0.3, 120, 2.0, 1e3),  # above the grid
+        (1.0, 100_000, LEAST_LAM, 2e-3),  # all that is gone follows from what stays
+    ],
+)
+def test_a_ridge_at_an_end_of_the_grid_is_followed_until_it_is_inside(
+    shared: float, tokens: int, low: float, high: float
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def moment() -> torch.Tensor:
+        common = torch.randn(tokens, 5, generator=generator, dtype=torch.float64)
+        own = torch.randn(tokens, WIDTH, generator=generator, dtype=torch.float64)
+        rows = shared * common.repeat(1, 11)[:, :WIDTH] + (1.01 - shared) * own
+        return rows.T @ rows / tokens
+
+    fit, held_out, order = moment(), moment(), torch.arange(WIDTH)
+    weight = torch.randn(WIDTH, 8, generator=generator, dtype=torch.float64)
+    lam, _ = _best_ridge(fit, held_out, weight, order, "")
+    kept = order[: WIDTH // 2]
+    errors = {
+        each: relative_error(
+            held_out, weight, kept, Ridge(fit, weight, order, each, "").at(len(kept))
+        )
+        for each in LADDER
+    }
+    assert lam == pytest.approx(min(errors, key=errors.__getitem__))
+    assert low <= lam <= high
+
+
 def test_the_ridge_is_the_best_on_the_held_out_half_and_errors_are_of_both_halves() -> None:
     model = tiny("llama")
     calibration = calibrate(model, text=batches())
@@ -214,11 +251,12 @@ def test_the_ridge_is_the_best_on_the_held_out_half_and_errors_are_of_both_halve
         weight = model.model.layers[layer].mlp.down_proj.weight.detach().double().T
         keep = torch.tensor(done.plan.keep[layer])
         order = torch.cat([keep, torch.tensor([i for i in range(WIDTH) if i not in keep])])
-        values = {lam: Ridge(moment, weight, order, lam, "").at(26) for lam in LAMS}
+        values = {lam: Ridge(moment, weight, order, lam, "").at(26) for lam in LADDER}
         errors = {lam: relative_error(held_out, weight, keep, v) for lam, v in values.items()}
-        assert fit.lam == min(errors, key=errors.__getitem__)
-        assert fit.held_out_error == pytest.approx(errors[fit.lam], rel=1e-6)
-        own = relative_error(moment, weight, keep, values[fit.lam])
+        best = min(errors, key=errors.__getitem__)
+        assert fit.lam == pytest.approx(best)  # a power of ten, by steps
+        assert fit.held_out_error == pytest.approx(errors[best], rel=1e-6)
+        own = relative_error(moment, weight, keep, values[best])
         assert fit.fit_error == pytest.approx(own, rel=1e-6)
         assert fit.fit_error < fit.held_out_error
         assert len(fit.curve) == WIDTH + 1
@@ -241,7 +279,11 @@ def test_many_widths_from_one_factorisation_are_those_of_one_each(
         Ridge, "__init__", lambda self, *given: (counted.append(1), init(self, *given))[1]
     )
     together = refits(model, chosen, calibration)
-    assert len(counted) == LAYERS * (len(LAMS) + 1)  # none for a width
+    tried = len(counted)
+    assert tried >= LAYERS * (len(LAMS) + 1)
+    counted.clear()
+    refits(model, chosen[:1], calibration)
+    assert len(counted) == tried  # none for a width
     for done, selection in zip(together, chosen, strict=True):
         (alone,) = refits(model, [selection], calibration)
         assert done.plan == alone.plan
@@ -300,8 +342,10 @@ def test_another_language_in_the_held_out_half_is_warned_of() -> None:
     """Words of one half of the vocabulary to fit, of the other half to hold out."""
     model = tiny("llama")
     strange = [b for pair in zip(batches(3, 20), batches(60), strict=True) for b in pair]
-    assert "times worse on the held-out half" in str(
-        refit(model, width=20, align=1, text=strange).warning
+    warning = str(refit(model, width=20, align=1, text=strange).warning)
+    assert re.search(r"times worse on the held-out half|took the largest ridge", warning)
+    assert warning.endswith(
+        "calibrate on more text, and on text such as the model will be used for"
     )
     plenty = [b for seed in range(40) for b in batches(seed=seed)]
     assert refit(model, width=20, align=1, text=plenty).warning is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..arch import Architecture
-from ..errors import CheckpointError
+from ..errors import CheckpointError, RunError
 from .checkpoint.read import TORCH_DTYPES
 from .moments import Halves
 from .ridge import Ridge, energy, lost_weight, obs_order
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 LAMS = (1e-3, 1e-2, 1e-1, 1.0)
+LEAST_LAM, MOST_LAM = 1e-6, 1e4  # how far ridges are tried beyond those, where an end is the best
+_STEP = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +31,8 @@ class LayerFit:
     mean square of that output: 0 is none, 1 as if the block were gone.
 
     Attributes:
-        lam: Ridge, as a share of the mean of the diagonal of the second moments; the best of
-            `LAMS` on the held-out half.
+        lam: Ridge, as a share of the mean of the diagonal of the second moments; the best on the
+            held-out half of `LAMS`, and beyond an end of these of more in steps of ten.
         fit_error: On the half that the refit is made from.
         held_out_error: On the other half.
         curve: Loss at every width from 0 to I as a share of that at 0, on the first half, the
@@ -114,14 +116,32 @@ def _best_ridge(
     moment: Tensor, held_out: Tensor, weight: Tensor, order: Tensor, where: str
 ) -> tuple[float, Ridge]:
     """The ridge that errs least on the held-out half when half of the neurons stay."""
-    kept, best = order[: max(1, len(order) // 2)], None
-    for lam in LAMS:
-        ridge = Ridge(moment, weight, order, lam, where)
+    kept, tried, waiting = order[: max(1, len(order) // 2)], [], list(LAMS)
+    best: tuple[float, float, Ridge] | None = None
+    while waiting:
+        lam = waiting.pop(0)
+        try:
+            ridge = Ridge(moment, weight, order, lam, where)
+        except RunError:
+            if best is None or lam > best[1]:
+                raise
+            break  # less ridge than the moments allow: the best is the least that they do
         error = energy(held_out, lost_weight(weight, kept, ridge.at(len(kept))))
+        tried.append(lam)
         if best is None or error < best[0]:
             best = error, lam, ridge
+        waiting = waiting or _beyond(best[1], tried)
     assert best is not None
     return best[1], best[2]
+
+
+def _beyond(best: float, tried: Sequence[float]) -> list[float]:
+    """The next ridge to try, where the best is at an end of those that were."""
+    if best == max(tried) and best * _STEP <= MOST_LAM:
+        return [best * _STEP]
+    if best == min(tried) and best / _STEP >= LEAST_LAM:
+        return [best / _STEP]
+    return []
 
 
 @contextmanager

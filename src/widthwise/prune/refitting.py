@@ -13,7 +13,7 @@ from ..arch import Width, resolve
 from ..errors import PlanError, RunError
 from .asked import check_text, selection_of
 from .calibrating import Calibration, Part, Source, Visit, as_text, opened, part_of, weights_of
-from .fitting import Cut, LayerFit, layer_cuts, narrowed, neuron_order
+from .fitting import MOST_LAM, Cut, LayerFit, layer_cuts, narrowed, neuron_order
 from .moments import Halves
 from .plan import Plan
 from .scoring import Selection, Weights, down_rows, fingerprint, plan_of
@@ -45,7 +45,24 @@ class Refit:
 
     @property
     def warning(self) -> str | None:
-        """One sentence where the held-out half is reproduced far worse than the fitted one."""
+        """What is wrong with the refit; None where nothing is known to be."""
+        return "; ".join(filter(None, (self._overfitted, self._unfitted))) or None
+
+    @property
+    def _unfitted(self) -> str | None:
+        """Whether the best ridge of a layer is the largest, which leaves weights as they are."""
+        count = sum(fit.lam * 2 > MOST_LAM for fit in self.layers)  # a ridge is a power of ten
+        if not count:
+            return None
+        return (
+            f"{count} of {len(self.layers)} layers took the largest ridge that is tried, "
+            f"{MOST_LAM:g}, so their refit changes next to nothing: calibrate on more text, "
+            "and on text such as the model will be used for"
+        )
+
+    @property
+    def _overfitted(self) -> str | None:
+        """Whether the held-out half is reproduced far worse than the fitted one."""
         ratios = [fit.held_out_error / max(fit.fit_error, 1e-12) for fit in self.layers]
         layer = max(range(len(ratios)), key=ratios.__getitem__)
         median = sorted(ratios)[len(ratios) // 2]

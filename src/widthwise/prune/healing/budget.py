@@ -6,7 +6,6 @@ rates, the rest into training. Costs are counted in tokens; where minutes matter
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,27 +13,30 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TRAINED = 2.5  # cost of a token trained on beside one that both models only read, about
-LEAST_HELD_TOKENS, LEAST_TEST_TOKENS = 64, 64  # of a row; shorter ones say little of a text
+LEAST_HELD_TOKENS, LEAST_TEST_TOKENS = 32, 64  # of a row, however short the time
 HELD_PART = 50  # one token held out for so many trained on: about 20 judgements are a tenth
 JUDGEMENTS = 20  # at most, while training
 TEST_PART = 150  # one token in a step of the test of rates for so many trained on
 TIMED_SHARE = 0.005  # of the time: a timing that took less is too short to go by
 
 
-def token_seconds(run: Callable[[Tensor], object], rows: Tensor, seconds: float) -> float:
+def token_seconds(
+    run: Callable[[Tensor], object], rows: Tensor, seconds: float, clock: Callable[[], float]
+) -> float:
     """How long both models take to read a token, timed on ever longer parts of a few rows.
 
     Args:
         run: Runs both models over token rows.
         rows: Token rows, shape (rows, tokens).
         seconds: That there are for everything.
+        clock: Seconds.
     """
     length = min(rows.shape[1], LEAST_HELD_TOKENS)
     while True:
         part = rows[:1, :length]
-        start = time.monotonic()
+        start = clock()
         run(part)
-        took = time.monotonic() - start
+        took = clock() - start
         if took > TIMED_SHARE * seconds or length == rows.shape[1]:
             return took / part.numel()
         length = min(2 * length, rows.shape[1])

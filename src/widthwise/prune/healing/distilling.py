@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -150,10 +149,10 @@ def prepare(
         if trainer.seconds_left < 2 * reading * rows.numel():
             raise NothingTrained
     judge = Judge(trainer.parent, rows, trainer.micro)
-    start = time.monotonic()
+    start = trainer.spent()
     before = judge(trainer.child)
     if reading:
-        trainer.reserve += 2 * (time.monotonic() - start)
+        trainer.reserve += 2 * (trainer.spent() - start)
     course = Course(trainer, lambda: judge(trainer.child), before)
     trainer.step_seconds = TRAINED * reading * trainer.batch * trainer.rows.shape[1]
     trials: tuple[Trial, ...] = ()
@@ -182,7 +181,7 @@ def _affordable(trainer: Trainer, held_out: Tensor) -> tuple[float, float]:
     if left <= 0:
         raise NothingTrained
     reading = token_seconds(
-        lambda rows: judge(trainer.child, trainer.parent, rows, 1), held_out, left
+        lambda rows: judge(trainer.child, trainer.parent, rows, 1), held_out, left, trainer.spent
     )
     return min(most, trainer.seconds_left / (TRAINED * reading)), reading
 

@@ -1,0 +1,109 @@
+"""Minutes are kept, and most of them are training, whatever the pace of the machine.
+
+Time is simulated: each pass over tokens moves the clock by so many seconds a token, three times as
+many where a gradient follows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from test_heal_training import pair, settings
+
+from widthwise.prune.healing.budget import held_rows, token_seconds
+from widthwise.prune.healing.distilling import NothingTrained, prepare
+from widthwise.prune.healing.training import Trainer
+
+LENGTH = 128
+LOADED = 20.0  # seconds that are gone before
+
+
+class Machine:
+    """A clock that is moved by what models do."""
+
+    def __init__(self, pace: float) -> None:
+        self.now, self.pace = LOADED, pace
+        self.spent_on = {"training": 0.0, "reading": 0.0}
+
+    def __call__(self) -> float:
+        return self.now
+
+    def time(self, model: Any) -> None:
+        def passed(_module: Any, _args: Any, given: dict[str, Any], _out: Any = None) -> None:
+            trained = torch.is_grad_enabled()
+            seconds = given["input_ids"].numel() * self.pace * (3 if trained else 1)
+            self.now += seconds
+            self.spent_on["training" if trained else "reading"] += seconds
+
+        model.get_decoder().register_forward_pre_hook(passed, with_kwargs=True)
+
+
+def rows(count: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(3, 99, (count, LENGTH), generator=generator)
+
+
+def simulated(pace: float, rate: float | None, slower: float = 1.0) -> tuple[Trainer, Machine, Any]:
+    """A course of ten minutes, to its end, on a machine that gets slower in its middle."""
+    child, parent = pair()
+    machine = Machine(pace)
+    for model in (child, parent):
+        machine.time(model)
+    asked = settings(tokens=None, minutes=10.0, learning_rate=rate, batch_tokens=4 * LENGTH)
+    trainer = Trainer(child, parent, rows(40, 1), asked, spent=machine)
+    ready = prepare(trainer, rows(32, 2), closing=10.0)
+    while not ready.course.ended:
+        ready.course.step()
+        if machine.now > 300:
+            machine.pace = slower * pace
+    return trainer, machine, ready
+
+
+@pytest.mark.parametrize("rate", [None, 1e-4])
+@pytest.mark.parametrize("pace", [0.01, 0.04, 0.1])  # seconds a token
+def test_minutes_are_kept_and_most_of_them_are_training(pace: float, rate: float | None) -> None:
+    trainer, machine, ready = simulated(pace, rate)
+    judgements = [step for step in trainer.curve if step.held_out is not None]
+    assert judgements
+    assert machine.now <= 600 - 10  # less what was said to come after
+    if ready.course.ended == "whole":
+        assert machine.now >= 0.85 * 600
+    parent_reads = machine.spent_on["training"] / 3  # the parent reads each row trained on
+    judging = machine.spent_on["reading"] - parent_reads  # the test of rates judges too
+    assert judging < 0.2 * (machine.now - LOADED)
+    assert trainer.curve[-1].learning_rate < 0.35 * trainer.rate
+
+
+def test_minutes_are_kept_where_the_machine_gets_slower() -> None:
+    trainer, machine, _ = simulated(0.02, 1e-4, slower=3.0)
+    assert machine.now <= 600
+    assert trainer.curve[-1].learning_rate < 0.35 * trainer.rate
+
+
+def test_a_machine_too_slow_for_a_step_trains_nothing() -> None:
+    with pytest.raises(NothingTrained):
+        simulated(2.0, None)
+
+
+def test_fewer_rows_are_held_out_first_and_then_shorter_ones() -> None:
+    whole = rows(32, 3)
+    assert held_rows(whole, 1e9, 6).shape == (32, LENGTH)
+    assert held_rows(whole, 50 * 10 * LENGTH, 6).shape == (10, LENGTH)
+    assert held_rows(whole, 50 * 6 * 100, 6).shape == (6, 100)
+    assert held_rows(whole, 1, 6).shape == (6, 32)
+    assert held_rows(whole[:4, :16], 1, 6).shape == (4, 16)  # no more than there are
+
+
+@pytest.mark.parametrize(("fixed", "read"), [(0.0, LENGTH), (100.0, 32)])
+def test_the_pace_is_timed_on_short_rows_where_those_take_long_enough(
+    fixed: float, read: int
+) -> None:
+    seen: list[int] = []
+    clock = iter([0.0, fixed + 1.0, 10.0, 11.0, 20.0, 21.0])
+    pace = token_seconds(
+        lambda part: seen.append(part.numel()), rows(2, 4), 1000.0, lambda: next(clock)
+    )
+    assert seen[-1] == read
+    assert pace == (fixed + 1.0) / read

@@ -45,15 +45,20 @@ class _Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("lora", [None, 2])
+@pytest.mark.parametrize(("lora", "rate"), [(None, 3e-3), (2, 3e-3), (None, None)])
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(
-    lora: int | None, healed: Any, tmp_path: Path, monkeypatch: Any
+    lora: int | None, rate: float | None, healed: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Bit for bit, with a Ctrl-C in the second step and a kill in the third, saved after each."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setattr(run, "SAVE_SECONDS", 0.0)
-    asked: dict[str, Any] = {"lora": lora, "hidden": 0.1, "tokens": 8 * BATCH}
+    asked: dict[str, Any] = {
+        "lora": lora,
+        "hidden": 0.1,
+        "tokens": 8 * BATCH,
+        "learning_rate": rate,
+    }
     whole = healed("whole", **asked)
 
     def interrupt(step: Any, _: float) -> None:
@@ -77,6 +82,8 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(
     assert steps == [4, 5, 6, 7, 8]  # the fourth was not saved before the kill
     assert [s.loss for s in again.curve] == [s.loss for s in whole.curve]
     assert again.before == whole.before
+    assert (again.trials, again.learning_rate) == (whole.trials, whole.learning_rate)
+    assert bool(whole.trials) == (rate is None)
     assert again.after == whole.after
     files = [load_file(tmp_path / name / "model.safetensors") for name in ("whole", "out")]
     for name, value in files[0].items():

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SAVE_SECONDS = 300.0
 WRITTEN_A_SECOND = 2e8  # bytes, on a slow disk
+AROUND = 0.03  # share of the minutes: libraries are imported before, a figure is drawn after
 
 
 class Run:
@@ -116,7 +117,8 @@ class Run:
         stored = sum(each.spec.nbytes for each in self._pair.child.tensors.values())
         state = sum(4 * weight.numel() for weight in self._trainer.masters.weights.values())
         merging = self._loading if self._settings.lora is not None else 0.0
-        return merging + (stored + state) / WRITTEN_A_SECOND
+        around = AROUND * 60 * (self._settings.minutes or 0.0)
+        return around + merging + (stored + state) / WRITTEN_A_SECOND
 
     def train(self, progress: Callable[[Step, float], None]) -> None:
         """All steps that are left; the state is kept now and then, and when it ends early.

@@ -73,7 +73,9 @@ class StateFolder:
             with safetensors.safe_open(path, "pt") as file:
                 head = file.metadata() or {}
                 if head.get("format") != FORMAT:
-                    raise ValueError("it is no state of a healing")
+                    raise ValueError(
+                        "it is not a state that this version of widthwise goes on from"
+                    )
                 begun, facts = json.loads(head["settings"]), json.loads(head["facts"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:

@@ -34,8 +34,7 @@ class Course:
         before: What `judge` says of the child before any step.
 
     Attributes:
-        trainer: As given.
-        before: As given.
+        trainer, judge, before: As given.
         best: Of all judgements the one of the lowest divergence.
         best_step: Steps before it; 0 where no state was better than the one before any step.
         every: Tokens from one judgement to the next.
@@ -48,7 +47,7 @@ class Course:
     def __init__(self, trainer: Trainer, judge: Callable[[], HeldOut], before: HeldOut) -> None:
         self.trainer, self.before, self.every = trainer, before, 1
         self.best, self.best_step = before, 0
-        self._judge = judge
+        self.judge = judge
         self.weights = trainer.masters.copied()
         self.went_back = 0
         self._judged_at = 0  # steps
@@ -87,7 +86,7 @@ class Course:
             return None
         if step is None or not ((alarmed := self._alarmed()) or self._due()):
             return step
-        held = self._judge()
+        held = self.judge()
         value = held.divergence.value
         step = replace(step, held_out=value if math.isfinite(value) else None)
         trainer.curve[-1] = step

@@ -126,6 +126,7 @@ def prepare(
     trainer: Trainer,
     held_out: Tensor,
     *,
+    dtypes: Mapping[str, Any] | None = None,
     closing: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Ready:
@@ -134,6 +135,8 @@ def prepare(
     Args:
         trainer: Before its first step; its rate, batch and times are set.
         held_out: Token rows that are not trained on; of a short time fewer of them are used.
+        dtypes: That weights will be stored in, by name; they are judged as these hold them, since a
+            small step may be lost in a narrow dtype.
         closing: Seconds that the caller needs after the last judgement.
         say: Called with what is being done.
 
@@ -153,12 +156,12 @@ def prepare(
     before = judge(trainer.child)
     if reading:
         trainer.reserve += 2 * (trainer.spent() - start)
-    course = Course(trainer, lambda: judge(trainer.child), before)
+    course = Course(trainer, judging(trainer, judge, dtypes or {}), before)
     trainer.step_seconds = TRAINED * reading * trainer.batch * trainer.rows.shape[1]
     trials: tuple[Trial, ...] = ()
     if trainer.settings.learning_rate is None:
         say("finding the learning rate")
-        trials = _find_rate(trainer, course, tokens, lambda: judge(trainer.child))
+        trials = _find_rate(trainer, course, tokens)
     if reading:
         trainer.batch, trainer.step_seconds = _fitted(trainer)
     course.every = every_tokens(
@@ -186,9 +189,21 @@ def _affordable(trainer: Trainer, held_out: Tensor) -> tuple[float, float]:
     return min(most, trainer.seconds_left / (TRAINED * reading)), reading
 
 
-def _find_rate(
-    trainer: Trainer, course: Course, tokens: float, judged: Callable[[], HeldOut]
-) -> tuple[Trial, ...]:
+def judging(trainer: Trainer, judge: Judge, dtypes: Mapping[str, Any]) -> Callable[[], HeldOut]:
+    """Judges a trainer's child with its weights as they will be stored.
+
+    Args:
+        dtypes: As for `prepare`.
+    """
+
+    def judged() -> HeldOut:
+        with trainer.masters.rounded(dtypes):
+            return judge(trainer.child)
+
+    return judged
+
+
+def _find_rate(trainer: Trainer, course: Course, tokens: float) -> tuple[Trial, ...]:
     """Set the trainer's rate, and how long its steps take, by trials of several rates."""
     left, start = trainer.seconds_left, trainer.spent()
     if left < math.inf and tokens < TESTED_TOKENS:
@@ -201,7 +216,7 @@ def _find_rate(
 
     def trial(rate: float) -> Trial:
         begun = trainer.spent()
-        found = tried(trainer, judged, course.weights, parts, rate)
+        found = tried(trainer, course.judge, course.weights, parts, rate)
         seconds.append(trainer.spent() - begun)
         return found
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
@@ -102,6 +103,30 @@ class Masters:
         self._adam.state.clear()
         self.forget()
         self._refresh()
+
+    @contextmanager
+    def rounded(self, dtypes: Mapping[str, Any]) -> Iterator[None]:
+        """While open, weights are as these dtypes hold them; between steps only.
+
+        Args:
+            dtypes: By name; a weight that is not named stays as it is.
+
+        Memory: 4 bytes a parameter, where gradients were before.
+        """
+        import torch
+
+        exact = {}
+        with torch.no_grad():
+            for name, dtype in dtypes.items():
+                weight = self.weights[name]
+                if weight.dtype != dtype:
+                    exact[name] = weight.detach().clone()
+                    weight.copy_(weight.to(dtype))
+            self._refresh()
+            yield
+            for name, value in exact.items():
+                self.weights[name].copy_(value)
+            self._refresh()
 
     def state(self) -> dict[str, Tensor]:
         """Weights and AdamW's sums, as tensors by name."""

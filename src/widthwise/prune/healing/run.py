@@ -11,10 +11,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
+from ..checkpoint.read import TORCH_DTYPES
 from .blocks import Blocks
 from .budget import spread
 from .course import Course, held_out
-from .distilling import NothingTrained, prepare
+from .distilling import NothingTrained, judging, prepare
 from .factors import factors_of, width_change
 from .judging import HeldOut, Judge
 from .lora import add_lora, merge_lora
@@ -98,7 +99,7 @@ class Run:
         """Make the course: from a state, or anew."""
         trainer, rows = self._trainer, self._blocks.held_out
         if earlier is None:
-            ready = prepare(trainer, rows, closing=self._closing(), say=say)
+            ready = prepare(trainer, rows, dtypes=self._dtypes(), closing=self._closing(), say=say)
             self._judge, self.course, self.trials = ready.judge, ready.course, ready.trials
             self.learning_rate = trainer.rate
             return
@@ -107,10 +108,19 @@ class Run:
         count, length = facts["held_out"]
         judge = self._judge = Judge(trainer.parent, spread(rows, count)[:, :length], trainer.micro)
         before = held_out(facts["before"])
-        self.course = Course(trainer, lambda: judge(trainer.child), before)
+        self.course = Course(trainer, judging(trainer, judge, self._dtypes()), before)
         self.course.load(tensors, facts)
         self.trials = tuple(Trial(**trial) for trial in facts["trials"])
         self.learning_rate = facts["learning_rate"]
+
+    def _dtypes(self) -> dict[str, Any]:
+        """Of trained weights as they are stored, by name; none of updates that are merged later."""
+        import torch
+
+        if self._settings.lora is not None:
+            return {}
+        specs = {name: self._pair.child.tensors[stored] for stored, name in self._names.items()}
+        return {name: getattr(torch, TORCH_DTYPES[one.spec.dtype]) for name, one in specs.items()}
 
     def _closing(self) -> float:
         """Seconds from the last judgement to the end: the state and the result are written."""

@@ -62,7 +62,7 @@ def simulated(pace: float, rate: float | None, slower: float = 1.0) -> tuple[Tra
 
 
 @pytest.mark.parametrize("rate", [None, 1e-4])
-@pytest.mark.parametrize("pace", [0.01, 0.04, 0.1])  # seconds a token
+@pytest.mark.parametrize("pace", [0.01, 0.04, 0.1, 0.2])  # seconds a token
 def test_minutes_are_kept_and_most_of_them_are_training(pace: float, rate: float | None) -> None:
     trainer, machine, ready = simulated(pace, rate)
     judgements = [step for step in trainer.curve if step.held_out is not None]
@@ -72,7 +72,8 @@ def test_minutes_are_kept_and_most_of_them_are_training(pace: float, rate: float
         assert machine.now >= 0.85 * 600
     parent_reads = machine.spent_on["training"] / 3  # the parent reads each row trained on
     judging = machine.spent_on["reading"] - parent_reads  # the test of rates judges too
-    assert judging < 0.2 * (machine.now - LOADED)
+    # Six rows of 32 tokens, judged three times, are the least there is, however slow the machine.
+    assert judging < (0.3 if pace == 0.2 else 0.2) * (machine.now - LOADED)
     assert trainer.curve[-1].learning_rate < 0.35 * trainer.rate
 
 
@@ -105,5 +106,6 @@ def test_the_pace_is_timed_on_short_rows_where_those_take_long_enough(
     pace = token_seconds(
         lambda part: seen.append(part.numel()), rows(2, 4), 1000.0, lambda: next(clock)
     )
+    assert seen[0] == 32  # to warm up
     assert seen[-1] == read
     assert pace == (fixed + 1.0) / read

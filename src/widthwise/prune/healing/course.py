@@ -145,6 +145,7 @@ class Course:
             "best": asdict(self.best.blocks),
             "best_step": self.best_step,
             "every": self.every,
+            "length": trainer.length,
             "judged_at": self._judged_at,
             "fruitless": self._fruitless,
             "setbacks": self._setbacks,
@@ -161,6 +162,7 @@ class Course:
         trainer = self.trainer
         whole = {name: value for name, value in tensors.items() if not name.startswith(_BEST)}
         trainer.masters.load(whole)
+        trainer.shorten(facts["length"])
         trainer.curve[:] = [Step(**step) for step in facts["curve"]]
         for name in _OF_TRAINER:
             setattr(trainer, name, facts[name])

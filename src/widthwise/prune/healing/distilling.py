@@ -25,6 +25,7 @@ TEST_SHARE = 0.15  # of the time that is left: then no further rate is tried
 TESTED_TOKENS = 2500  # where time gives fewer to train on, none is left for a test of rates
 UNTESTED = 0.1  # times the first rate: what is taken then
 LEAST_STEPS = 24  # where time gives fewer steps of the batch asked for, batches get smaller
+FEW_STEPS, SHORTEST = 6, 64  # steps and tokens: where not even so many of one row fit, rows are cut
 
 
 class NothingTrained(RunError):
@@ -163,7 +164,7 @@ def prepare(
         say("finding the learning rate")
         trials = _find_rate(trainer, course, tokens)
     if reading:
-        trainer.batch, trainer.step_seconds = _fitted(trainer)
+        _fit_batch(trainer)
     course.every = every_tokens(
         tokens, rows.numel(), trainer.batch * trainer.rows.shape[1], trainer.rows.numel()
     )
@@ -232,8 +233,13 @@ def _find_rate(trainer: Trainer, course: Course, tokens: float) -> tuple[Trial, 
     return trials
 
 
-def _fitted(trainer: Trainer) -> tuple[int, float]:
-    """Blocks of a step, fewer where time gives few steps, and the seconds that one then takes."""
+def _fit_batch(trainer: Trainer) -> None:
+    """Make steps smaller where time gives few of them: fewer rows, and then shorter ones."""
+    batch, seconds = trainer.batch, trainer.step_seconds
     share = min(1.0, trainer.timed_steps / LEAST_STEPS)
-    batch = max(1, int(trainer.batch * share))
-    return batch, trainer.step_seconds * batch / trainer.batch
+    trainer.batch = max(1, int(batch * share))
+    trainer.step_seconds = seconds * trainer.batch / batch
+    while trainer.timed_steps < FEW_STEPS and trainer.length >= 2 * SHORTEST:
+        seconds = trainer.step_seconds
+        trainer.shorten(trainer.length // 2)
+        trainer.batch, trainer.step_seconds = 1, seconds / 2

@@ -72,6 +72,7 @@ class Trainer:
         curve: The steps so far.
         order: In which the rows come.
         spent: Seconds of the minutes that are gone.
+        length: Tokens of a row.
         micro: Blocks run at once.
         rate: The highest learning rate from now on.
         batch: Blocks of one step.
@@ -97,12 +98,7 @@ class Trainer:
         self.child, self.parent, self.rows = child.eval(), parent.eval(), rows
         self._device = next(child.parameters()).device
         self.spent = spent or (lambda: time.monotonic() - start)
-        self.order = Order(len(rows), settings.seed)
-        self._length = int(rows.shape[1])
-        self.batch = max(1, settings.batch_tokens // self._length)
-        self.micro = max(1, settings.at_once(self._device.type) // self._length)
-        tokens = settings.most_tokens
-        self._blocks = None if tokens is None else max(1, tokens // self._length)
+        self.shorten(int(rows.shape[1]))
         self._seconds = None if settings.minutes is None else 60 * settings.minutes
         for model in (child, parent):
             check_head(model, rows[:1, :_CHECKED_TOKENS].to(self._device))
@@ -113,10 +109,20 @@ class Trainer:
         self.reserve = self.step_seconds = 0.0
         self.restarted = 0
 
+    def shorten(self, length: int) -> None:
+        """Cut the rows into rows of so many tokens; before the first step only."""
+        self.rows = self.rows[:, : self.rows.shape[1] // length * length].reshape(-1, length)
+        self.length = length
+        self.order = Order(len(self.rows), self.settings.seed)
+        self.batch = max(1, self.settings.batch_tokens // length)
+        self.micro = max(1, self.settings.at_once(self._device.type) // length)
+        tokens = self.settings.most_tokens
+        self._blocks = None if tokens is None else max(1, tokens // length)
+
     @property
     def place(self) -> int:
         """Blocks trained on so far."""
-        return self.curve[-1].tokens // self._length if self.curve else 0
+        return self.curve[-1].tokens // self.length if self.curve else 0
 
     @property
     def epochs(self) -> float:
@@ -184,7 +190,7 @@ class Trainer:
                 f"{advice}"
             )
         found = Step(
-            tokens=(self.place + len(chosen)) * self._length,
+            tokens=(self.place + len(chosen)) * self.length,
             seconds=self.spent(),
             loss=loss,
             divergence=terms[0],

@@ -23,6 +23,7 @@ from widthwise.evaluate.engine import (
     prefixes,
 )
 from widthwise.evaluate.engine.trial import CacheUse
+from widthwise.prune import Nested, apply, make_plan
 
 SPECIAL = [*CUT, *OTHERS]
 # Sums of 3 log-probabilities of size 10 in float32, layers of states adding up in another order:
@@ -86,6 +87,21 @@ def test_texts_are_those_of_each_row_alone(family: str) -> None:
     ]
     got = generate(model, prompts, frozenset(), rows=4)
     assert [text.tokens for text in got] == [written(model, prompt) for prompt in prompts]
+
+
+@pytest.mark.parametrize("family", ["qwen3_5_text", "gemma4_shared"])
+def test_a_narrowed_model_answers_as_a_cut_one_and_is_itself_again(family: str) -> None:
+    """Nothing of one width is left for the next, nor for the dense model."""
+    model, runs = special(family), runs_of(30)
+    dense = log_likelihoods(model, runs)
+    with Nested(model) as nested:
+        nested.sort("ppm")
+        for width in (40, 20, 40):
+            cut = apply(special(family), make_plan(special(family), width=width, align=1))
+            with nested.at(width) as narrow:
+                got = [scored.log_likelihood for scored in log_likelihoods(narrow, runs)]
+            assert got == pytest.approx([alone(cut, run) for run in runs], abs=CLOSE)
+    assert log_likelihoods(model, runs) == dense
 
 
 def test_cross_layers_without_an_image_keep_nothing() -> None:

@@ -134,6 +134,13 @@ def test_a_config_without_a_section_still_describes_a_model_with_towers(tmp_path
     assert cut.config.text_config.intermediate_size == KEPT
 
 
+@pytest.mark.parametrize("key", ["hidden_size", "intermediate_size", "num_hidden_layers"])
+def test_a_default_that_no_layer_has_is_called_a_default(key: str, llama: Any) -> None:
+    config = {name: value for name, value in TEXT.items() if name != key}
+    with pytest.raises(CheckpointError, match=rf"config\.json: {key} is \d+ by default, as it is"):
+        read_architecture(config, stored(llama, root=""))
+
+
 def test_settings_that_the_class_refuses_are_a_fault_of_the_config(llama: Any) -> None:
     text = {key: value for key, value in TEXT.items() if key != "intermediate_size"}
     config = {"model_type": "llava", "text_config": {**text, "num_attention_heads": "many"}}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .drafts import draft_root
-from .sections import WIDTH_KEY, is_tower, section_name, text_value, unequal_width_keys
+from .sections import WIDTH_KEY, is_tower, section_name, text_config, text_value, unequal_width_keys
 
 if TYPE_CHECKING:
     from .glu import TensorSpec
@@ -98,6 +98,12 @@ def count_layers(config: Mapping[str, Any], layers: Layers) -> int:
         raise CheckpointError(
             f"{section_name(config)}: num_hidden_layers must be above 0; got {count!r}"
         )
+    default = _unless_stated(config, "num_hidden_layers")
+    if default and count > max(layers) + 1:
+        raise CheckpointError(
+            f"{section_name(config)}: num_hidden_layers is {count}{default}, but {max(layers) + 1} "
+            "layers are stored"
+        )
     return count
 
 
@@ -141,13 +147,15 @@ def refuse_unequal_layers(
         blocks[layer] = found
     if blocks and (size := next(iter(blocks.values()))[0]) != hidden:
         raise CheckpointError(
-            f"{section_name(config)}: hidden_size is {hidden}, but every layer of {stem} has {size}"
+            f"{section_name(config)}: hidden_size is {hidden}"
+            f"{_unless_stated(config, 'hidden_size')}, but every layer of {stem} has {size}"
         )
     widths = {layer: shape[1] for layer, shape in blocks.items()}
     others = {layer: found for layer, found in widths.items() if found != width}
     if others and len(set(widths.values())) == 1:
         raise CheckpointError(
-            f"{section_name(config)}: {WIDTH_KEY} is {width}, but every layer of {stem} holds a "
+            f"{section_name(config)}: {WIDTH_KEY} is {width}"
+            f"{_unless_stated(config, WIDTH_KEY)}, but every layer of {stem} holds a "
             f"GLU block of {next(iter(others.values()))} neurons"
         )
     if others:
@@ -157,6 +165,11 @@ def refuse_unequal_layers(
             f"{why}layers {listed} hold GLU blocks of {neurons} neurons, the others of {width}; "
             "widthwise cuts models with one width for all layers"
         )
+
+
+def _unless_stated(config: Mapping[str, Any], key: str) -> str:
+    """A remark that a setting is the default of its class, where the file has none."""
+    return "" if key in text_config(config) else " by default, as it is not stated"
 
 
 def _size(config: Mapping[str, Any], key: str) -> int | None:

@@ -127,8 +127,6 @@ def refuse_unequal_layers(
         CheckpointError: All are as wide as each other, but not as the config states.
     """
     hidden, width = sizes
-    keys = ", ".join(unequal_width_keys(config))
-    why = f"{section_name(config)}: {keys}: " if keys else ""
     blocks: dict[int, tuple[int, int]] = {}
     parts = {part for names in layers.values() for part in names}
     if "mlp.gate_proj.weight" in parts and "mlp.up_proj.weight" not in parts:
@@ -138,7 +136,7 @@ def refuse_unequal_layers(
     for layer, names in sorted(layers.items()):
         if not any(name.startswith("mlp.") for name in names):
             raise UnsupportedModelError(
-                f"{why}layer {layer} ({stem}.{layer}) holds no GLU block; widthwise cuts models "
+                f"{_why(config)}layer {layer} ({stem}.{layer}) holds no GLU block; widthwise cuts models "
                 "with one in every layer"
             )
         found = _whole_shape(names, tensors)
@@ -150,7 +148,13 @@ def refuse_unequal_layers(
             f"{section_name(config)}: hidden_size is {hidden}"
             f"{_unless_stated(config, 'hidden_size')}, but every layer of {stem} has {size}"
         )
-    widths = {layer: shape[1] for layer, shape in blocks.items()}
+    _refuse_widths(config, stem, {layer: shape[1] for layer, shape in blocks.items()}, width)
+
+
+def _refuse_widths(
+    config: Mapping[str, Any], stem: str, widths: Mapping[int, int], width: int
+) -> None:
+    """Raise unless all blocks have the width of the config."""
     others = {layer: found for layer, found in widths.items() if found != width}
     if others and len(set(widths.values())) == 1:
         raise CheckpointError(
@@ -160,11 +164,18 @@ def refuse_unequal_layers(
         )
     if others:
         listed = ", ".join(map(str, list(others)[:8])) + (" ..." if len(others) > 8 else "")
+        hold = f"layers {listed} hold" if len(others) > 1 else f"layer {listed} holds"
         neurons = " or ".join(map(str, sorted(set(others.values()))[:4]))
         raise UnsupportedModelError(
-            f"{why}layers {listed} hold GLU blocks of {neurons} neurons, the others of {width}; "
+            f"{_why(config)}{hold} GLU blocks of {neurons} neurons, the others of {width}; "
             "widthwise cuts models with one width for all layers"
         )
+
+
+def _why(config: Mapping[str, Any]) -> str:
+    """The settings that make layers differ, as the begin of a message."""
+    keys = ", ".join(unequal_width_keys(config))
+    return f"{section_name(config)}: {keys}: " if keys else ""
 
 
 def _unless_stated(config: Mapping[str, Any], key: str) -> str:

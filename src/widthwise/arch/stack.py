@@ -136,8 +136,8 @@ def refuse_unequal_layers(
     for layer, names in sorted(layers.items()):
         if not any(name.startswith("mlp.") for name in names):
             raise UnsupportedModelError(
-                f"{_why(config)}layer {layer} ({stem}.{layer}) holds no GLU block; widthwise cuts models "
-                "with one in every layer"
+                f"{_why(config)}layer {layer} ({stem}.{layer}) holds no GLU block; widthwise cuts "
+                "models with one in every layer"
             )
         found = _whole_shape(names, tensors)
         if found is None or (blocks and found[0] != next(iter(blocks.values()))[0]):

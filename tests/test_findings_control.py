@@ -36,16 +36,16 @@ def test_one_draw_is_compared_as_it_is() -> None:
 
 
 def test_several_draws_stand_for_their_mean_item_by_item() -> None:
-    records = [*study((180, 150)), *draws(120, 100, 90)]
+    records = [*study((180, 150)), *draws(110, 100, 105)]
     grid = arrange(records)
     mean = np.mean([r.items for r in records[2:]], axis=0)
     scores = [r.value for r in records[2:]]
     (judged,) = beside_control(grid, "ppm", "random").values()
     plain = paired_difference(records[1].items, mean.tolist())
-    assert judged.difference == with_luck_of_draws(plain, scores)
+    assert judged.difference == with_luck_of_draws(plain, scores, beside_one_more=True)
     (reverse,) = beside_control(grid, "random", "ppm").values()
     plain = paired_difference(mean.tolist(), records[1].items)
-    assert reverse.difference == with_luck_of_draws(plain, scores)
+    assert reverse.difference == with_luck_of_draws(plain, scores, beside_one_more=True)
     assert (judged.word, reverse.word) == ("improves", "degrades")
     assert [n.criterion for n in grid.networks][2:] == ["random", "random~7", "random~8"]
 
@@ -59,10 +59,40 @@ def test_draws_come_after_all_criteria() -> None:
 
 def test_a_control_at_its_floor_is_not_better() -> None:
     """40 of 200 beside 0, where the floor is 50: shown to be more, and still nothing."""
-    low = beside_chance(arrange([*study((180, 0)), *draws(40)]), "ppm")["piqa"]
+    low = beside_chance(arrange([*study((180, 0)), *draws(40, 41, 39)]), "ppm")["piqa"]
     assert (low.better, low.worse, low.of) == (0, 0, 1)
-    high = beside_chance(arrange([*study((180, 0)), *draws(90)]), "ppm")["piqa"]
+    high = beside_chance(arrange([*study((180, 0)), *draws(90, 91, 89)]), "ppm")["piqa"]
     assert (high.better, high.worse, high.of) == (0, 1, 1)
+
+
+def test_of_a_single_draw_no_word_is_one_on_chance() -> None:
+    """However far from it: what is shown is said of this draw."""
+    for own, other, ends in ((180, 90, (1, 0)), (90, 180, (0, 1))):
+        grid = arrange([*study((190, own)), *draws(other)])
+        for pair in (("ppm", "random"), ("random", "ppm")):
+            (judged,) = beside_control(grid, *pair).values()
+            assert judged.one_draw
+            assert judged.word == "no change shown"
+        widths = beside_chance(grid, "ppm")["piqa"]
+        assert (widths.better, widths.worse, widths.higher, widths.lower) == (0, 0, *ends)
+        word = "better" if own > other else "worse"
+        said = f"It scores {word} than this one draw on piqa (at 1 of 1 widths), which says nothing"
+        (found,) = findings_of([*study((190, own)), *draws(other)])
+        assert "ppm is not shown to be better or worse on any task." in found.sentences[-1]
+        assert said in found.sentences[-1]
+        series = make_series([*study((190, own)), *draws(other)], "s", {})
+        sentence = answer_of(series)[-1]
+        assert "ppm is not shown to be better on anything. The control is one draw" in sentence
+        assert f"than one draw alone ppm scores {word} on piqa at 1 of 1 widths." in sentence
+
+
+def test_the_mean_of_draws_beside_dense_has_their_luck() -> None:
+    records = [*study((180, 150)), *draws(150, 100, 110)]
+    series = make_series(records, "s", {})
+    (found,) = [j for (n, _), j in series.judged.items() if n.criterion == "random"]
+    mean = np.mean([r.items for r in records[2:]], axis=0)
+    plain = paired_difference(mean.tolist(), records[0].items)
+    assert found.difference == with_luck_of_draws(plain, [r.value for r in records[2:]])
 
 
 def test_no_further_draw_is_a_criterion() -> None:
@@ -159,14 +189,16 @@ def test_a_failed_draw_leaves_the_others() -> None:
 
 
 def test_scores_without_items_are_compared_unpaired() -> None:
-    """z of .80 - .75 with √(.8 .2 / 199 + .75 .25 / 199) = 0.0418."""
+    """Newcombe's interval of .75 - .80: Wilson's ends of both are .686 to .805 and .739 to .850."""
     dense, cut = (replace(r, items=()) for r in study((160, 150)))
     assert paired(cut, dense) is None
     found = paired_or_not(cut, dense)
     assert found is not None
     assert found.value == pytest.approx(-0.05)
-    assert (found.low, found.high) == pytest.approx((-0.05 - 0.0819, -0.05 + 0.0819), abs=1e-4)
-    assert found.p_value == pytest.approx(0.231, abs=1e-3)
+    below = math.hypot(0.75 - 0.6857, 0.8495 - 0.80)
+    above = math.hypot(0.8050 - 0.75, 0.80 - 0.7391)
+    assert (found.low, found.high) == pytest.approx((-0.05 - below, -0.05 + above), abs=2e-4)
+    assert found.p_value == pytest.approx(0.232, abs=2e-3)
     (whole,) = findings_of([dense, cut])
     assert any("unpaired" in note for note in whole.tables[0].notes)
 

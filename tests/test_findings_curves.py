@@ -10,7 +10,7 @@ from report_records import score
 from widthwise.findings import Curve, Network, findings_of
 from widthwise.findings.columns import Column
 from widthwise.findings.knee import knee_of
-from widthwise.findings.losses import score_interval
+from widthwise.stats import paired_share_interval
 from widthwise.study.records import Record
 
 
@@ -61,9 +61,11 @@ def test_holds_only_where_intervals_are_within_the_loss() -> None:
 
 
 @pytest.mark.parametrize(("won", "lost", "n"), [(0, 0, 50), (1, 0, 200), (3, 9, 80), (40, 10, 90)])
-def test_score_interval_is_what_the_score_test_does_not_reject(won: int, lost: int, n: int) -> None:
+def test_paired_share_interval_is_what_the_score_test_does_not_reject(
+    won: int, lost: int, n: int
+) -> None:
     """At either end the statistic, with the likeliest shares that have this difference, is z."""
-    low, high = score_interval(won, lost, n)
+    low, high = paired_share_interval(won, lost, n)
     for end in (low, high):
         shares = np.linspace(max(0.0, -end), (1 - end) / 2, 200_001)[1:-1]
         both = shares + (shares + end)
@@ -111,8 +113,8 @@ def test_points_are_dense_first_with_intervals_and_words() -> None:
     assert [point.label for point in points] == ["dense", "ppm 2.39x", "ppm 2.11x"]
     assert [point.word for point in points] == [None, "degrades", "at the floor"]
     assert points[0].value == 0.8
-    # 0.8 ± 1.96 √(.8 .2 / 199)
-    assert (points[0].low, points[0].high) == pytest.approx((0.7444, 0.8556), abs=1e-4)
+    # Wilson's ends of 160 of 200: (.8 + z²/400 ± z √(.8 .2/200 + z²/160,000)) / (1 + z²/200)
+    assert (points[0].low, points[0].high) == pytest.approx((0.7391, 0.8495), abs=1e-4)
 
 
 def test_smallest_width_is_shown_down_to_where_intervals_allow() -> None:
@@ -250,5 +252,5 @@ def test_each_model_has_its_own_findings() -> None:
 
 def test_items_of_all_widths_right_have_an_interval_still() -> None:
     point = curve([score(place("ppm", w), "piqa", right(40, 40)) for w in WIDTHS]).points[0]
-    assert point.low == pytest.approx(0.025 ** (1 / 40))  # Clopper and Pearson
+    assert point.low == pytest.approx(40 / (40 + 1.959964**2))  # Wilson: n / (n + z²)
     assert point.high == 1.0

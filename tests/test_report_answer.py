@@ -40,8 +40,8 @@ def test_speed_stands_with_its_ratio() -> None:
         record(at, "decode", "tokens_per_sec", value, standard_error=0.1, n=5)
         for at, value in ((DENSE, 10.0), (NARROW, 15.0))
     ]
-    # 1.5 * sqrt((.1/15)^2 + (.1/10)^2) = 0.018; times 1.96 is 0.035
-    assert cell(speeds, 1, "decode") == "15 ± 0\n1.50 [1.46, 1.54]"
+    # 1.5 * sqrt((.1/15)^2 + (.1/10)^2) = 0.018; times 2.776, t with 4 degrees of freedom, is 0.050
+    assert cell(speeds, 1, "decode") == "15 ± 0.1\n1.50 [1.45, 1.55]"
 
 
 def test_missing_reasons_are_numbered_once() -> None:
@@ -78,9 +78,13 @@ def test_answer_follows_the_records() -> None:
 @pytest.mark.parametrize(
     ("ppm", "control", "said"),
     [
-        (100, 60, "ppm is better on piqa at 1 of 1 widths."),
-        (60, 100, "ppm is worse on piqa at 1 of 1 widths."),
-        (40, 100, "ppm is worse on piqa at 1 of 1 widths."),
+        (
+            100,
+            60,
+            "in no interval: than one draw alone ppm scores better on piqa at 1 of 1 widths.",
+        ),
+        (60, 100, "in no interval: than one draw alone ppm scores worse on piqa at 1 of 1 widths."),
+        (40, 100, "in no interval: than one draw alone ppm scores worse on piqa at 1 of 1 widths."),
         (58, 52, "ppm is not shown to be better on anything; on piqa neither is"),
         (52, 20, "ppm is not shown to be better on anything; on piqa neither is"),
     ],
@@ -129,8 +133,8 @@ def test_sentences_of_13_tasks_stay_short() -> None:
         "There is no floor on lambada_openai, so what such a score is worth is not known."
     )
     assert (
-        "better on mmlu, arc, hellaswag, boolq and 7 more at 6 of 6 widths, piqa at 5 of 5"
-        in (said[-1])
+        "than one draw alone ppm scores better on mmlu, arc, hellaswag, boolq and 7 more at 6 of 6 "
+        "widths, piqa at 5 of 5" in said[-1]
     )
     assert max(map(len, said)) < 300  # three lines of a page
 

@@ -12,6 +12,7 @@ from report_records import TASKS, make_records, record, sweep_records
 
 from widthwise.errors import RunError
 from widthwise.findings import Front, FrontPoint, arrange
+from widthwise.findings.grid import estimate_of
 from widthwise.prune.importance import CRITERIA, MOMENT_CRITERIA
 from widthwise.report import (
     CRITERION_STYLE,
@@ -56,10 +57,9 @@ def test_quality_shows_floor_and_intervals(quantity: str) -> None:
     assert {name: len(ends) for name, ends in drawn.items()} == {"dense": 1, "ppm": 6, "random": 6}
     low, high = drawn["dense"][0]
     dense = records[0]
-    assert (low, high) == pytest.approx(
-        (dense.value - 1.96 * dense.standard_error, dense.value + 1.96 * dense.standard_error),
-        rel=1e-4,  # 1.96 for 1.959964
-    )
+    score = estimate_of(dense)
+    assert score is not None
+    assert (low, high) == pytest.approx(score.interval(), abs=1e-12)  # a bar is two half widths
 
 
 def test_quality_axis_falls_from_dense_on_the_left() -> None:

@@ -1,16 +1,18 @@
 """Paired differences: coverage, symmetry, McNemar by hand, and the edges."""
 
+import math
 from math import comb, inf
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import t, ttest_rel
 
 from widthwise.errors import RunError
 from widthwise.stats import (
     Difference,
     mean_with_error,
     paired_difference,
+    paired_share_interval,
     ratio_with_error,
     with_luck_of_draws,
 )
@@ -94,7 +96,7 @@ def test_sign_flips_of_binary_items_agree_with_mcnemar() -> None:
 
 def test_two_equal_differences_are_never_significant() -> None:
     found = paired_difference([1.5, 1.5], [1.0, 1.0])
-    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
+    assert (found.value, found.low, found.high) == (0.5, -inf, inf)
     assert found.p_value > 0.4  # 1/2 by enumeration
 
 
@@ -105,7 +107,9 @@ def test_one_item_says_nothing() -> None:
 
 def test_equal_networks_differ_by_zero() -> None:
     found = paired_difference([0.0, 1.0, 1.0], [0.0, 1.0, 1.0])
-    assert (found.value, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+    assert (found.value, found.p_value) == (0, 1)
+    z = 1.959964  # of no item that moved, Tango's ends are those of Wilson's: z² / (n + z²)
+    assert (-found.low, found.high) == pytest.approx((z**2 / (3 + z**2),) * 2, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -191,9 +195,63 @@ def test_luck_of_draws_is_in_the_difference(draws: int) -> None:
 def test_draws_never_make_a_difference_surer() -> None:
     lead = Difference(value=0.3, low=0.25, high=0.38, n=50, p_value=0.01)
     assert with_luck_of_draws(lead, []) == with_luck_of_draws(lead, [0.4]) == lead
-    assert with_luck_of_draws(lead, [0.4, 0.4, 0.4]) == lead
-    for draws in ([0.4, 0.401], [0.4, 0.5, 0.6]):
+    for draws in ([0.4, 0.4, 0.4], [0.4, 0.401], [0.4, 0.5, 0.6]):
         wide = with_luck_of_draws(lead, draws)
-        assert wide.low <= lead.low
-        assert wide.high >= lead.high
-        assert wide.p_value >= lead.p_value
+        further = with_luck_of_draws(lead, draws, beside_one_more=True)
+        assert further.low < wide.low < lead.low
+        assert further.high > wide.high > lead.high
+        assert further.p_value >= wide.p_value >= lead.p_value
+
+
+def test_draws_that_came_out_alike_are_not_without_luck() -> None:
+    """The variance of a draw is at least k / (k + 1) of that of the difference, 0.05² of it here:
+    of 2 draws that agree √(1/3) 0.05 goes into the interval by t with 1 degree of freedom."""
+    half = 0.05 * t.ppf(0.975, 99)
+    lead = Difference(value=0.3, low=0.3 - half, high=0.3 + half, n=100, p_value=1e-6)
+    wide = with_luck_of_draws(lead, [0.5, 0.5])
+    expected = math.hypot(half, 0.05 / math.sqrt(3) * t.ppf(0.975, 1))
+    assert wide.value - wide.low == pytest.approx(expected, rel=1e-9)  # rounding of a quantile
+    assert wide.p_value > 0.05
+
+
+@pytest.mark.parametrize("value", [0.3, -0.3, 0.02])
+@pytest.mark.parametrize("draws", [(0.50, 0.58), (0.1, 0.2, 0.35)])
+def test_p_value_is_that_of_the_interval_which_touches_0(
+    value: float, draws: tuple[float, ...]
+) -> None:
+    half = 0.05 * t.ppf(0.975, 99)
+    lead = Difference(value=value, low=value - half, high=value + half, n=100, p_value=1e-9)
+    found = with_luck_of_draws(lead, draws)
+    half = 0.05 * t.ppf(1 - found.p_value / 2, 99)
+    lead = Difference(value=value, low=value - half, high=value + half, n=100, p_value=1e-9)
+    same = with_luck_of_draws(lead, draws, confidence=1 - found.p_value)
+    nearest = same.low if value > 0 else same.high
+    assert nearest == pytest.approx(0, abs=1e-6)  # a root is found to 1e-9 of the logarithm of p
+    assert (found.p_value <= 0.05) == (not found.low <= 0 <= found.high)
+
+
+def test_draws_must_be_finite() -> None:
+    lead = Difference(value=0.3, low=0.25, high=0.38, n=50, p_value=0.01)
+    with pytest.raises(RunError, match=r"scores of draws must be finite; got 0.4, nan"):
+        with_luck_of_draws(lead, [0.4, float("nan")])
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7])
+def test_interval_of_few_values_is_students(n: int) -> None:
+    rng = np.random.default_rng(n)
+    a, b = rng.normal(size=(2, n))
+    found = paired_difference(a, b)
+    assert (found.low, found.high) == pytest.approx(tuple(ttest_rel(a, b).confidence_interval()))
+
+
+def test_interval_of_shares_in_which_few_items_moved_is_never_a_point() -> None:
+    """Means of three networks' 0/1 items: of 60 none or two differ, by a third each."""
+    other = np.ones(60)
+    for moved in (0, 2):
+        mean = other.copy()
+        mean[:moved] -= 1 / 3
+        found = paired_difference(mean, other)
+        assert found.low < found.value < found.high or moved == 0
+        low, high = paired_share_interval(0, moved / 3, 60)
+        assert found.low <= low + 1e-12  # sums of thirds
+        assert found.high >= high - 1e-12

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 WIDE = 400  # columns of what is no terminal: more than any table takes
 _GAP = 2  # spaces between two columns
 _NAME = len("activation+refit 2.4x")  # columns of a network's name in a line
-_KEY = "Scores and speeds ± one standard error; differences and ratios with 95 % intervals"
+_KEY = (
+    "Scores and speeds ± one standard error, or with a 95 % interval where all items are the same; "
+    "differences and ratios with 95 % intervals"
+)
 _PERPLEXITY_KEY = "; of perplexities a difference is a ratio: x 1.10 is a tenth more"
 
 
@@ -107,8 +110,8 @@ class TimeLeft:
 
 def line_of(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
-    from ..findings.grid import SIZE_UNITS, network_of
-    from ..report import milliseconds, number
+    from ..findings.grid import SIZE_UNITS, estimate_of, network_of
+    from ..report import milliseconds, number, with_error
     from ..study.quantities import quantity_text
 
     whole = network_of(record).whole
@@ -118,13 +121,11 @@ def line_of(record: Record) -> str:
         return f"{begin} missing: {record.reason}"
     if record.unit == "sec":
         return f"{begin} {milliseconds(record)}"
-    value = f"{record.value:,.0f}"
-    if record.unit not in SIZE_UNITS:
-        value = number(record.value, record.unit)
-    error = record.standard_error
-    error_text = "" if error is None else f" ± {number(error, record.unit)}"
+    value, score = f"{record.value:,.0f}", estimate_of(record)
+    if score is not None and record.unit not in SIZE_UNITS:
+        value = with_error(score, record.unit)
     floor = "" if record.floor is None else f"  (floor {number(record.floor, record.unit)})"
-    return f"{begin} {value}{error_text} {record.unit}{floor}"
+    return f"{begin} {value} {record.unit}{floor}"
 
 
 def print_table(records: list[Record]) -> None:

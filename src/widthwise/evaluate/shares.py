@@ -26,15 +26,25 @@ def shares_of(
     A mean is shared out as it is. Perplexities and bits a byte are functions of ratios of two sums
     over items, R = sum a / sum w, and the share is the linearized one, f(R) + f'(R) (a - R w) /
     mean w (delta method; for the ratio itself Cochran, Sampling Techniques, 3rd ed., eq. 6.13).
+    Where weights differ, a - R w is divided by the weight that the others have of all, as by the
+    jackknife, and centred: of 8 texts of unequal lengths the error is else too small by a seventh.
     Any other aggregate of few items is shared out by the jackknife, n f - (n - 1) f without it.
     """
     n = len(values)
     if metric in _PER_WEIGHT or metric == "perplexity":
         pairs = [value if isinstance(value, tuple) else (value, 1) for value in values]
-        weight = math.fsum(w for _, w in pairs) / n
-        ratio = -math.fsum(ll for ll, _ in pairs) / (weight * n)
-        slope = 1 / math.log(2) if metric == "bits_per_byte" else value
-        return [value + slope * (-ll - ratio * w) / weight for ll, w in pairs]
+        whole = math.fsum(w for _, w in pairs)
+        ratio = -math.fsum(ll for ll, _ in pairs) / whole
+        slope = n / whole / (math.log(2) if metric == "bits_per_byte" else 1 / value)
+        rests = [-ll - ratio * w for ll, w in pairs]
+        if metric in _PER_WEIGHT:  # what R takes of each item's own deviation is given back
+            rests = [
+                rest * whole / (whole - w) if w < whole else 0.0
+                for rest, (_, w) in zip(rests, pairs, strict=True)
+            ]
+            middle = math.fsum(rests) / n
+            rests = [rest - middle for rest in rests]
+        return [value + slope * rest for rest in rests]
     if all(isinstance(item, SupportsFloat) for item in values):
         mean = math.fsum(map(float, values)) / n
         if math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12):

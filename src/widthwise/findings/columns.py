@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
+from ..stats import Share, t_quantile
 from ..study.records import Record
-from .grid import Grid, Network
+from .grid import Grid, Network, estimate_of
 from .judge import in_logarithms
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Column:
 
     def quantile(self, tail: float) -> float:
         """Student's quantile that is exceeded with the chance `tail`."""
-        return student(tail, self.n)
+        return t_quantile(tail, self.n - 1)
 
     def only(self, networks: Sequence[Network]) -> Column:
         """Some of the networks, in the order asked for; those without a value are left out."""
@@ -51,14 +52,6 @@ class Column:
             covariance=None if covariance is None else covariance[np.ix_(places, places)],
             n=self.n,
         )
-
-
-@cache
-def student(tail: float, n: int) -> float:
-    """What the mean of n values, in its errors, exceeds with the chance `tail`."""
-    from scipy.stats import t
-
-    return float(t.isf(tail, n - 1)) if n > 1 else float("inf")
 
 
 def tasks_of(grid: Grid) -> tuple[str, ...]:
@@ -77,7 +70,7 @@ def column_of(grid: Grid, quantity: str) -> Column:
 
     found = {n: grid.cells[n, quantity] for n in grid.networks if (n, quantity) in grid.cells}
     valued = {n: in_logarithms(r) for n, r in found.items() if r.value is not None}
-    errors = [record.standard_error for record in valued.values()]
+    errors = [_error(record) for record in valued.values()]
     covariance = None
     if valued and None not in errors:
         known = np.array(errors, dtype=np.float64)
@@ -93,6 +86,72 @@ def column_of(grid: Grid, quantity: str) -> Column:
         covariance=covariance,
         n=min((record.n for record in valued.values()), default=0),
     )
+
+
+def documents_of(record: Record) -> tuple[bytes, ...]:
+    """What tells the document of each item from others; empty where the record does not say."""
+    text = record.settings.get("documents")
+    if not text:
+        return ()
+    marks = b64decode(text)
+    size = len(marks) // len(record.items) if record.items else 0
+    return tuple(marks[i * size : (i + 1) * size] for i in range(len(record.items)))
+
+
+def shared_covariance(
+    grid: Grid, first: str, second: str, networks: Sequence[Network]
+) -> NDArray[np.float64]:
+    """Covariance of the errors of two tasks' scores, by the documents that both ask of.
+
+    Where records do not say which documents they are of, tasks of one family (by the first word of
+    their names, as of `truthfulqa_mc1`) with equally many items are taken to have the same ones in
+    the same order; if these are others after all, what is added is 0 on average.
+
+    Returns:
+        Shape (networks, networks), those of the first task in rows; 0 where nothing is shared.
+    """
+    import numpy as np
+
+    rows = [[grid.cells[n, task] for n in networks] for task in (first, second)]
+    longest = [max(row, key=lambda record: len(record.items)) for row in rows]
+    marks = [documents_of(record) for record in longest]
+    if all(marks):
+        where = {mark: place for place, mark in enumerate(marks[1])}
+        pairs = [(i, where[mark]) for i, mark in enumerate(marks[0]) if mark in where]
+    elif _family(first) == _family(second) and len(longest[0].items) == len(longest[1].items):
+        pairs = [(i, i) for i in range(len(longest[0].items))]
+    else:
+        pairs = []
+    if not pairs:
+        return np.zeros((len(networks), len(networks)))
+    places = np.array(pairs).T
+    centred = [_centred(row, len(one.items)) for row, one in zip(rows, longest, strict=True)]
+    counts = [np.array([max(1, len(record.items)) for record in row]) for row in rows]
+    product: NDArray[np.float64] = centred[0][:, places[0]] @ centred[1][:, places[1]].T
+    return product / np.outer(*counts)
+
+
+def _family(task: str) -> str:
+    return task.partition("@")[0].partition("_")[0]
+
+
+def _centred(records: Sequence[Record], longest: int) -> NDArray[np.float64]:
+    """Items less their mean, shape (records, longest); 0 for items that were not seen."""
+    import numpy as np
+
+    found = np.zeros((len(records), longest))
+    for row, record in zip(found, records, strict=True):
+        row[: len(record.items)] = np.array(record.items) - np.mean(record.items or [0.0])
+    return found
+
+
+def _error(record: Record) -> float | None:
+    """Standard error; of a share whose items are all the same, the one that its interval has."""
+    score = estimate_of(record)
+    if not isinstance(score, Share) or score.standard_error != 0:
+        return record.standard_error
+    low, high = score.interval()
+    return (high - low) / 2 / t_quantile(0.025, score.n - 1)
 
 
 def _correlations(records: Sequence[Record]) -> NDArray[np.float64]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+import math
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 
 from ..stats import Correlation, correlation
-from .grid import Grid
+from .grid import Grid, is_perplexity
 from .judge import beats_its_floor
 from .shapes import Curve, Pair
 
@@ -26,13 +28,12 @@ def pairs_of(grid: Grid, curves: tuple[Curve, ...]) -> tuple[Pair, ...]:
 
 def pair_of(grid: Grid, first: Curve, second: Curve) -> Pair | None:
     """Two tasks of one criterion; None where they share too few networks."""
-    one = {point.label: point.value for point in first.points}
-    other = {point.label: point.value for point in second.points}
-    shared = [label for label in one if label in other]
+    one, other = _by_network(first), _by_network(second)
+    shared = [network for network in one if network in other]
     whole = _correlation(one, other, shared)
     if whole is None:
         return None
-    cut = [label for label in shared if label != "dense"]
+    cut = [network for network in shared if network[0] is not None]
     return Pair(
         first=first.quantity,
         second=second.quantity,
@@ -40,15 +41,34 @@ def pair_of(grid: Grid, first: Curve, second: Curve) -> Pair | None:
         correlation=whole,
         without_dense=_correlation(one, other, cut) if len(cut) < len(shared) else None,
         reading=_reading(grid, first, second),
+        one_way=all(_goes_one_way([row[network] for network in shared]) for row in (one, other)),
     )
 
 
+_Place = tuple[str | None, int]  # criterion, None of dense, and width
+
+
+def _by_network(curve: Curve) -> dict[_Place, float]:
+    """Value of each network; of a perplexity its logarithm, as one huge value would be all of r."""
+    logs = is_perplexity(curve.unit)
+    return {
+        (point.criterion, point.width): math.log(point.value) if logs else point.value
+        for point in curve.points
+    }
+
+
+def _goes_one_way(values: Sequence[float]) -> bool:
+    """Whether values never rise, or never fall."""
+    steps = [b - a for a, b in pairwise(values)]
+    return all(step <= 0 for step in steps) or all(step >= 0 for step in steps)
+
+
 def _correlation(
-    one: dict[str, float], other: dict[str, float], labels: list[str]
+    one: dict[_Place, float], other: dict[_Place, float], networks: list[_Place]
 ) -> Correlation | None:
-    if len(labels) < _FEWEST:
+    if len(networks) < _FEWEST:
         return None
-    return correlation([one[label] for label in labels], [other[label] for label in labels])
+    return correlation([one[n] for n in networks], [other[n] for n in networks])
 
 
 def _reading(grid: Grid, first: Curve, second: Curve) -> str:

@@ -10,7 +10,7 @@ from .columns import Column, column_of, tasks_of
 from .grid import Grid, Network, estimate_of
 from .judge import CONFIDENCE, Judged, Judgements, beats_its_floor, floor_word, is_worse
 from .knee import knee_of
-from .losses import SHARE_LOSS, Lost, allowed_loss, lost_of, unseen
+from .losses import SHARE_LOSS, Lost, allowed_loss, lost_of
 from .shapes import Curve, Point, Smallest, Trend
 
 
@@ -75,7 +75,7 @@ def _curve(
     part = column.only(shown)
     allowed = allowed_loss(dense, loss) if dense else loss
     words = {n: judged[n, quantity] for n in part.networks if (n, quantity) in judged}
-    lost = {n: lost_of(dense, grid.cells[n, quantity], words.get(n), allowed) for n in networks}
+    lost = {n: lost_of(dense, words.get(n), allowed) for n in networks}
     measured = [lost[n] for n in networks if n in part.networks]
     trend = trend_of(dense, list(words.values()), measured)
     points = [_point(n, grid.cells[n, quantity], words.get(n)) for n in part.networks]
@@ -109,21 +109,18 @@ def _point(network: Network, record: Record, judged: Judged | None) -> Point:
         low=low,
         high=high,
         floor=record.floor,
+        above_floor=beats_its_floor(record),
         word=judged.word if judged and judged.difference else None,
     )
 
 
 def interval_of(record: Record) -> tuple[float | None, float | None]:
-    """95 % interval, of a share within [0, 1]; none where it has no end."""
+    """The 95 % interval of `estimate_of`; none where no error is known, or it has no end."""
     score = estimate_of(record)
     if score is None or score.standard_error is None:
         return None, None
     low, high = score.interval(CONFIDENCE)
-    if not math.isfinite(high):
-        return None, None
-    if record.unit == "accuracy" and low == high:
-        low, high = low - unseen(score.n), high + unseen(score.n)
-    return (max(0.0, low), min(1.0, high)) if record.unit == "accuracy" else (low, high)
+    return (low, high) if math.isfinite(high) else (None, None)
 
 
 def _smallest(

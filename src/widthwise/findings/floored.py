@@ -35,7 +35,8 @@ def floor_of(record: Record) -> Estimate | float | None:
             error *= floor / record.value
     if error == 0 and 0 < floor < 1:  # the same on every document
         return floor
-    counted = replace(record, value=floor, standard_error=error, n=n, items=record.floor_items)
+    told = {"value": floor, "standard_error": error, "n": n}
+    counted = replace(record, **told, items=(), settings={})  # of all documents, not stopped early
     return estimate_of(counted)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
-from ..stats import paired_ratio
+from ..stats import paired_ratio, t_interval
 from ..study.records import Record
-from .columns import Column, column_of, student, tasks_of
+from .columns import Column, column_of, documents_of, shared_covariance, tasks_of
 from .curves import interval_of
-from .grid import Grid, estimate_of
+from .grid import SIZE_UNITS, Grid
 from .judge import CONFIDENCE, beats_its_floor
 from .shapes import Front, FrontPoint
 
@@ -35,6 +36,7 @@ class Quality:
         column: Scores turned so that higher is better, with the errors that they share.
         floors: Floor of each network of the column, in the unit; None where there is none.
         shown: Value and interval of each network of the column, in the unit.
+        above: Whether each network of the column is shown above its floor.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Quality:
     column: Column
     floors: tuple[float | None, ...]
     shown: tuple[tuple[float, float | None, float | None], ...]
+    above: tuple[bool, ...]
 
 
 def fronts_of(grid: Grid) -> tuple[Front, ...]:
@@ -79,7 +82,18 @@ def qualities_of(grid: Grid) -> tuple[Quality, ...]:
     known = [q for q in tasks_of(grid) if beats_its_floor(grid.cells.get((grid.dense, q)))]
     single = [_of_task(grid, quantity) for quantity in known]
     shares = [q for q in single if q.unit == "accuracy" and (q.floors[0] or 0.0) < 1]
-    return (*([_mean(shares)] if len(shares) > 1 else []), *single)
+    shares = [q for q in shares if not _is_part(grid, q.name, [one.name for one in shares])]
+    return (*([_mean(grid, shares)] if len(shares) > 1 else []), *single)
+
+
+def _is_part(grid: Grid, task: str, others: Sequence[str]) -> bool:
+    """Whether a task goes by the name of a group among the others, and may share its documents.
+
+    Records that say which documents they are of have what is shared in their errors.
+    """
+    records = [grid.sample(task)]
+    records += [grid.sample(other) for other in others if task.startswith(f"{other}_")]
+    return len(records) > 1 and not all(documents_of(record) for record in records)
 
 
 def _of_task(grid: Grid, quantity: str) -> Quality:
@@ -92,11 +106,12 @@ def _of_task(grid: Grid, quantity: str) -> Quality:
         column=column,
         floors=tuple(record.floor for record in records),
         shown=tuple((record.value or 0.0, *interval_of(record)) for record in records),
+        above=tuple(map(beats_its_floor, records)),
     )
 
 
-def _mean(tasks: Sequence[Quality]) -> Quality:
-    """Errors of different tasks are independent: their items are different ones."""
+def _mean(grid: Grid, tasks: Sequence[Quality]) -> Quality:
+    """Errors of different tasks are independent, except for the documents that they share."""
     import numpy as np
 
     networks = [
@@ -104,26 +119,32 @@ def _mean(tasks: Sequence[Quality]) -> Quality:
     ]
     values = np.zeros(len(networks))
     covariance: NDArray[np.float64] | None = np.zeros((len(networks), len(networks)))
-    for task in tasks:
-        part, floor = task.column.only(networks), task.floors[0] or 0.0
-        weight = 1 / (1 - floor) / len(tasks)
-        values += weight * (part.values - floor)
+    weights = [1 / (1 - (task.floors[0] or 0.0)) / len(tasks) for task in tasks]
+    for task, weight in zip(tasks, weights, strict=True):
+        part = task.column.only(networks)
+        values += weight * (part.values - (task.floors[0] or 0.0))
         if covariance is not None:
             known = part.covariance
             covariance = None if known is None else covariance + weight**2 * known
+    for (a, first), (b, second) in combinations(enumerate(tasks), 2):
+        if covariance is not None:
+            both = shared_covariance(grid, first.name, second.name, networks)
+            covariance = covariance + weights[a] * weights[b] * (both + both.T)
     column = Column(
         networks=tuple(networks),
         values=values,
         covariance=covariance,
         n=min(task.column.n for task in tasks),
     )
+    shown = tuple(_with_interval(column, i) for i in range(len(networks)))
     return Quality(
         name=MEAN,
         unit="accuracy",
         higher_is_better=True,
         column=column,
         floors=(0.0,) * len(networks),
-        shown=tuple(_with_interval(column, i) for i in range(len(networks))),
+        shown=shown,
+        above=tuple(low is not None and low > 0 for _, low, _ in shown),
     )
 
 
@@ -131,8 +152,8 @@ def _with_interval(column: Column, place: int) -> tuple[float, float | None, flo
     value = float(column.values[place])
     if column.covariance is None:
         return value, None, None
-    half = column.quantile((1 - CONFIDENCE) / 2) * math.sqrt(column.covariance[place, place])
-    return value, value - half, value + half
+    error = math.sqrt(max(0.0, column.covariance[place, place]))
+    return value, *t_interval(value, error, column.n - 1, CONFIDENCE)
 
 
 def _front(grid: Grid, quality: Quality, cost: str) -> Front:
@@ -178,14 +199,10 @@ def _value(record: Record | None) -> float | None:
 
 
 def cost_interval(record: Record) -> tuple[float | None, float | None]:
-    """Student's 95 % interval over rounds; a size is exact."""
-    value, score = record.value, estimate_of(record)
-    if value is None or record.unit in ("count", "bytes"):
-        return value, value
-    if score is None or score.standard_error is None or score.n < 2:
-        return None, None
-    half = student((1 - CONFIDENCE) / 2, score.n) * score.standard_error
-    return value - half, value + half
+    """The 95 % interval over rounds; a size is exact."""
+    if record.value is None or record.unit in SIZE_UNITS:
+        return record.value, record.value
+    return interval_of(record)
 
 
 def _standings(
@@ -227,9 +244,10 @@ def _beside_the_floor(quality: Quality, place: int) -> tuple[bool, bool, bool]:
         return False, False, False
     if low is None or high is None:
         low, high = -math.inf, math.inf
+    could = not quality.above[place]
     if quality.higher_is_better:
-        return value <= floor, high < floor, low <= floor
-    return value >= floor, low > floor, high >= floor
+        return value <= floor, high < floor, could
+    return value >= floor, low > floor, could
 
 
 def _lead(column: Column, j: int, i: int, tail: float) -> tuple[float, float]:
@@ -245,7 +263,7 @@ def _lead(column: Column, j: int, i: int, tail: float) -> tuple[float, float]:
 def _cheaper(one: Record, other: Record, less_is_better: bool) -> bool | None:
     """Whether one costs surely no more than the other; None where intervals leave it open."""
     sign = 1.0 if less_is_better else -1.0
-    if one.unit in ("count", "bytes"):
+    if one.unit in SIZE_UNITS:
         return (one.value or 0.0) <= (other.value or 0.0)
     rounds = one.items, other.items
     if len(one.items) == len(other.items) > 1 and min(*one.items, *other.items) > 0:

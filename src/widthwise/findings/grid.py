@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import RunError
-from ..stats import Estimate, Positive
+from ..stats import Estimate, Positive, Share, Stopped
 from ..study.network import is_control
 from ..study.records import Record
 from .origin import Origin, origin_in
@@ -18,13 +18,24 @@ COST_UNITS = (*SIZE_UNITS, *TIME_UNITS, "joules_per_token", "grams_per_token")
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """The dense model (criterion None), or what is left of it at one width."""
+    """The dense model (criterion None), or what is left of it at one width.
+
+    Attributes:
+        criterion: How neurons were chosen; None for dense.
+        asked: The width as asked for.
+        width: Neurons a layer, by which networks of one criterion are told apart.
+        expansion_ratio: width / hidden size, as got.
+        decimals: Those that its ratio is written with, so that other widths of the grid read
+            otherwise.
+        whole: What a table calls it where it has no criterion.
+    """
 
     criterion: str | None
     asked: str
     width: int
     expansion_ratio: float
-    whole: str = field(default="dense", compare=False)  # what a table calls it without a criterion
+    decimals: int = field(default=2, compare=False)
+    whole: str = field(default="dense", compare=False)
 
     @property
     def shown(self) -> str:
@@ -38,7 +49,7 @@ class Network:
 
     @property
     def ratio(self) -> str:
-        return f"{self.expansion_ratio:.2f}x"
+        return f"{self.expansion_ratio:.{self.decimals}f}x"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,11 +157,21 @@ def is_perplexity(unit: str) -> bool:
 
 
 def estimate_of(record: Record) -> Estimate | None:
-    """The record's value with its error; None where it is missing."""
+    """The record's value with its error and the one interval that it has; None where it is missing.
+
+    Shares of right answers have that of a share, and where one stopped when enough was known, the
+    one that holds wherever one stops; perplexities that of their logarithm; all others Student's.
+    """
     if record.value is None:
         return None
-    kind = Positive if is_perplexity(record.unit) else Estimate
-    return kind(value=record.value, standard_error=record.standard_error, n=record.n)
+    value, error, n = record.value, record.standard_error, record.n
+    if is_perplexity(record.unit):
+        return Positive(value=value, standard_error=error, n=n)
+    if record.unit != "accuracy" or not 0 <= value <= 1:
+        return Estimate(value=value, standard_error=error, n=n)
+    if record.settings.get("until") is not None and record.items:
+        return Stopped(value=value, standard_error=error, n=n, values=record.items)
+    return Share(value=value, standard_error=error, n=n)
 
 
 def arrange(records: Sequence[Record]) -> Grid:
@@ -165,8 +186,9 @@ def arrange(records: Sequence[Record]) -> Grid:
     if len(models) > 1:
         raise RunError(f"a report shows one model; got records of {', '.join(models)}")
     cells: dict[tuple[Network, str], Record] = {}
+    decimals = _decimals({record.width: record.expansion_ratio for record in records})
     for record in records:
-        place = network_of(record), record.quantity
+        place = replace(network_of(record), decimals=decimals), record.quantity
         if place in cells and cells[place].cell != record.cell:
             raise RunError(
                 f"two different cells measured {record.quantity} of {place[0].label}: "
@@ -180,6 +202,14 @@ def arrange(records: Sequence[Record]) -> Grid:
         quantities=tuple(dict.fromkeys(record.quantity for record in records)),
         cells=cells,
     )
+
+
+def _decimals(ratios: Mapping[int, float]) -> int:
+    """How many tell the ratio of each width from those of all others; at least 2."""
+    found = 2
+    while found < 6 and len({f"{x:.{found}f}" for x in ratios.values()}) < len(ratios):
+        found += 1
+    return found
 
 
 def _reading_order(network: Network) -> tuple[bool, bool, str, int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 from ..errors import RunError
 from ..stats import (
@@ -17,6 +16,7 @@ from ..stats import (
     mean_with_error,
     paired_difference,
     sequential_difference,
+    unpaired_difference,
     verdict,
     with_luck_of_draws,
 )
@@ -40,6 +40,8 @@ class Judged:
         could_tell: Whether there are items enough: if all of them had changed in one direction, p
             would be small enough. Otherwise `no change shown` says nothing.
         anytime: Whether interval and p-value hold wherever the measurement was stopped.
+        one_draw: Whether one of the two is a single draw of the control. How far draws differ is
+            not known then and in no interval, so that the word is never `improves` or `degrades`.
     """
 
     word: Verdict
@@ -47,6 +49,7 @@ class Judged:
     p_value: float | None
     could_tell: bool = True
     anytime: bool = False
+    one_draw: bool = False
 
 
 Judgements = Mapping[tuple[Network, str], Judged]
@@ -85,27 +88,24 @@ def in_logarithms(record: Record) -> Record:
 def paired_or_not(own: Record, other: Record | None) -> Difference | None:
     """As `paired`, and also of records without items.
 
-    Without items the scores are taken as independent: their errors add in squares, and interval and
-    p-value are normal. Scores of the same items are not, so that interval is mostly too wide.
+    Without items the scores are taken as independent (`stats.unpaired_difference`).
     """
     if other is None or own.items or other.items:
         return paired(own, other)
     first, second = estimate_of(in_logarithms(own)), estimate_of(in_logarithms(other))
     if first is None or second is None:
         return None
-    if first.standard_error is None or second.standard_error is None:
-        return None
-    value = first.value - second.value
-    error = (first.standard_error**2 + second.standard_error**2) ** 0.5
-    normal = NormalDist()
-    half = normal.inv_cdf((1 + CONFIDENCE) / 2) * error
-    p_value = 2 * normal.cdf(-abs(value) / error) if error else float(value == 0)
-    n = min(first.n, second.n)
-    return Difference(value=value, low=value - half, high=value + half, n=n, p_value=p_value)
+    return unpaired_difference(first, second, confidence=CONFIDENCE)
 
 
-def beside_dense(grid: Grid, compare: Compare = paired) -> Judgements:
+def beside_dense(grid: Grid, compare: Compare = paired, apart: Grid | None = None) -> Judgements:
     """Every pruned score beside the dense one; all of one quantity are one family of tests.
+
+    Args:
+        grid: What is judged.
+        compare: How two records are compared.
+        apart: The grid with each draw of the control by itself, where `grid` has their mean: how
+            far they differ is then in interval and p-value.
 
     Raises:
         RunError: Two networks were measured on different numbers of items, and not because they
@@ -115,8 +115,17 @@ def beside_dense(grid: Grid, compare: Compare = paired) -> Judgements:
     for quantity in grid.quality:
         dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
         cut = [n for n in grid.networks if n.criterion is not None and (n, quantity) in grid.cells]
-        found = [(n, grid.cells[n, quantity]) for n in cut]
-        judged |= _judge_family(quantity, [(n, record, dense) for n, record in found], compare)
+        family = [(n, grid.cells[n, quantity], dense) for n in cut]
+        draws = _draws_by_width(apart, quantity) if apart else {}
+
+        def drawn(
+            own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
+        ) -> Difference | None:
+            found = compare(own, other)
+            luck = draws.get(own.width, ()) if is_control(own.criterion) else ()
+            return found and with_luck_of_draws(found, luck, confidence=CONFIDENCE)
+
+        judged |= _judge_family(quantity, family, drawn)
     return judged
 
 
@@ -126,8 +135,10 @@ def beside_control(
     """Every score of a criterion beside the control's at the same width; families as above.
 
     Whichever of the two is the control stands for all of its draws: where there are several, for
-    the mean of their scores, item by item, and how far they differ is in interval and p-value. Of
-    a single draw it is not known, and is not.
+    the mean of their scores, item by item. A criterion that chose no better than chance would be
+    one more draw, so that interval and p-value hold how far one draw is from the mean of the
+    others. Of a single draw that is not known: the difference is from that draw, and no word says
+    that it is one from chance.
     """
     judged: dict[tuple[Network, str], Judged] = {}
     for quantity in grid.quality:
@@ -138,15 +149,28 @@ def beside_control(
             own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
         ) -> Difference | None:
             found = compare(own, other)
-            return found and with_luck_of_draws(found, draws.get(own.width, ()))
+            luck = draws.get(own.width, ())
+            return found and with_luck_of_draws(
+                found, luck, confidence=CONFIDENCE, beside_one_more=True
+            )
 
         family = []
         for width, (network, own) in by_width(grid, criterion, quantity).items():
             other = partners.get(width, (network, None))[1]
             if other and own is not other and other.value is not None:
                 family.append((network, own, other))
-        judged |= _judge_family(quantity, family, drawn)
+        found = _judge_family(quantity, family, drawn)
+        if is_control(criterion) or is_control(control):
+            alone = {n for n, _ in found if len(draws.get(n.width, ())) < 2}
+            found = {at: _of_one_draw(j) if at[0] in alone else j for at, j in found.items()}
+        judged |= found
     return judged
+
+
+def _of_one_draw(judged: Judged) -> Judged:
+    """The same without a word that would be one on chance."""
+    at_floor = judged.word == "at the floor"
+    return replace(judged, word="at the floor" if at_floor else "no change shown", one_draw=True)
 
 
 def draws_told(grid: Grid) -> str:
@@ -159,13 +183,24 @@ def draws_told(grid: Grid) -> str:
 
 
 def _draws_by_width(grid: Grid, quantity: str) -> Mapping[int, Sequence[float]]:
-    """Scores of all draws of the control at each width; of perplexities their logarithms."""
-    found: dict[int, list[float]] = {}
+    """Scores of all draws of the control at each width, over the items that all of them saw.
+
+    Of perplexities they are logarithms.
+    """
+    found: dict[int, list[Record]] = {}
     for network in (n for draw in grid.draws for n in grid.cut_by(draw)):
         record = grid.cells.get((network, quantity))
         if record is not None and record.value is not None:
-            found.setdefault(network.width, []).append(in_logarithms(record).value or 0.0)
-    return found
+            found.setdefault(network.width, []).append(in_logarithms(record))
+    return {width: _on_shared_items(records) for width, records in found.items()}
+
+
+def _on_shared_items(records: Sequence[Record]) -> list[float]:
+    """Scores over the items that all records have, which are more where one stopped later."""
+    seen = min(len(record.items) for record in records)
+    if len({len(record.items) for record in records}) == 1 or not seen:
+        return [record.value or 0.0 for record in records]
+    return [sum(record.items[:seen]) / seen for record in records]
 
 
 def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[Network, Record]]:
@@ -273,6 +308,11 @@ def floor_word(record: Record) -> str:
     else:
         few = record.floor - low > _FEW * record.floor
     return "too few items" if few else "at the floor"
+
+
+def is_above_floor(judged: Judged) -> bool:
+    """Whether the score has no floor, or beats it."""
+    return judged.word != "at the floor"
 
 
 def is_worse(judged: Judged, higher_is_better: bool) -> bool:

@@ -130,7 +130,12 @@ def of_control(grid: Grid, criterion: str, beside: Mapping[str, Widths]) -> str:
     clauses = [f"better on {joined(better)}"] if better else []
     clauses += [f"worse on {joined(worse)}"] if worse else []
     said = joined(clauses) or "not shown to be better or worse on any task"
-    return f"Beside {of_draws(grid)}, {criterion} is {said}."
+    higher = [_at(task, w.higher, w.of) for task, w in beside.items() if w.higher]
+    lower = [_at(task, w.lower, w.of) for task, w in beside.items() if w.lower]
+    alone = [f"better than this one draw on {joined(higher)}"] if higher else []
+    alone += [f"worse than this one draw on {joined(lower)}"] if lower else []
+    more = f" It scores {joined(alone)}, which says nothing of other draws." if alone else ""
+    return f"Beside {of_draws(grid)}, {criterion} is {said}.{more}"
 
 
 def _at(task: str, count: int, of: int) -> str:

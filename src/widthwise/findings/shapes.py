@@ -31,6 +31,7 @@ class Point:
         low: Lower end of its 95 % interval; None where no error is known.
         high: Upper end; None where no error is known.
         floor: Score of the best trivial answerer; None where there is none.
+        above_floor: Whether it is shown above its floor, by `judge.beats_its_floor`.
         word: Verdict beside dense; None for dense itself and where nothing could be compared.
     """
 
@@ -42,6 +43,7 @@ class Point:
     low: float | None
     high: float | None
     floor: float | None
+    above_floor: bool
     word: Verdict | None
 
 
@@ -169,6 +171,8 @@ class Front:
 class Pair:
     """How two tasks move together over the widths of one criterion, dense included.
 
+    Perplexities are correlated by their logarithms.
+
     Attributes:
         first: A task.
         second: Another one.
@@ -176,6 +180,8 @@ class Pair:
         correlation: Over the networks that both were measured on, dense first.
         without_dense: The same without the dense network; None where too few are left.
         reading: What keeps the number from being a finding, in words; empty if nothing does.
+        one_way: Whether both tasks only fall or only rise over these networks. They correlate by
+            that alone, and the p-value, which takes the networks as independent, means nothing.
     """
 
     first: str
@@ -184,6 +190,7 @@ class Pair:
     correlation: Correlation
     without_dense: Correlation | None
     reading: str
+    one_way: bool
 
 
 @dataclass(frozen=True, kw_only=True)

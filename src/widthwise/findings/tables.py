@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..stats import Correlation
+from ..stats import Correlation, holm
 from ..study.network import CONTROL, is_control
 from ..study.quantities import quantity_text
 from .chance import Widths
@@ -81,21 +81,15 @@ def _above_floor_to(curve: Curve) -> str:
     """The narrowest network that is above the floor with all wider ones."""
     found = NOTHING
     for point in curve.points:
-        if not is_above_floor(point, curve.higher_is_better):
+        if not point.above_floor:
             break
         found = ratio(point)
     return found
 
 
-def is_above_floor(point: Point, higher_is_better: bool) -> bool:
-    """Whether there is a floor and the whole interval is on its better side."""
-    if point.floor is None or point.low is None or point.high is None:
-        return False
-    return point.low > point.floor if higher_is_better else point.high < point.floor
-
-
 def ratio(point: Point) -> str:
-    return f"{point.expansion_ratio:.2f}x" if point.criterion else "dense"
+    """The width alone: `"2.39x"`, or `"dense"`."""
+    return point.label.rpartition(" ")[2]
 
 
 def _smallest_cells(smallest: Smallest | None) -> tuple[str, str]:
@@ -115,6 +109,9 @@ def _knee_cell(curve: Curve) -> str:
     return f"{ratio(knee.point)} [{knee.low:.2f}x, {knee.high:.2f}x], most {side}"
 
 
+_OF_ONE_DRAW = ("above one draw", "below one draw")
+
+
 def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Table | None:
     """At how many widths each criterion is shown to be better or worse than chance.
 
@@ -123,9 +120,9 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Tab
     rows, level = [], []
     for criterion, tasks in beside.items():
         for task, widths in tasks.items():
-            if widths.better or widths.worse:
-                counts = (str(n or NOTHING) for n in (widths.better, widths.worse))
-                rows.append((task, criterion, *counts, str(widths.of)))
+            counts = (widths.better, widths.worse, widths.higher, widths.lower)
+            if any(counts):
+                rows.append((task, criterion, *(str(n or NOTHING) for n in counts), str(widths.of)))
             else:
                 level.append(task if len(beside) == 1 else f"{task} ({criterion})")
     if not rows:
@@ -133,10 +130,12 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Tab
     return Table(
         title="Beside chance",
         about=f"Widths at which a criterion is shown to be better or worse than {of_draws(grid)}.",
-        header=("task", "criterion", "better", "worse", "of"),
+        header=("task", "criterion", "better", "worse", *_OF_ONE_DRAW, "of"),
         rows=tuple(rows),
         notes=(
-            "Better or worse: above the floor, by the paired interval and Holm's p.",
+            "Better or worse: above the floor, by the paired interval and Holm's p, in which is "
+            "how far draws of the control differ. Of one draw that is not known: what is above or "
+            "below it says nothing of chance.",
             *([f"Neither anywhere: {', '.join(level)}."] if level else []),
         ),
     )
@@ -238,6 +237,7 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     own = own or list(pairs)
     sound = [p for p in own if not p.reading and p.correlation.pearson is not None]
     ranked = sorted(sound, key=lambda p: -abs(p.correlation.pearson or 0.0))
+    adjusted = _adjusted(ranked)
     shown = ranked[:_MOST_PAIRS]
     if not shown:
         return None
@@ -245,6 +245,10 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     notes.append(
         "Points are widths of one model, not independent: two curves that fall go together by that."
     )
+    if any(p.one_way for p in shown):
+        notes.append("No p where both only fall or only rise: that alone makes them correlate.")
+    if len(adjusted) > 1:
+        notes.append(f"p is adjusted for all {len(adjusted)} pairs that have one.")
     if len(ranked) > len(shown):
         notes.append(f"The {len(shown)} strongest of {len(ranked)}; --json has all.")
     if len(own) > len(sound):
@@ -256,15 +260,29 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     return Table(
         title="Tasks that move together",
         about="Correlation of two tasks over the widths, dense included.",
-        header=(*PAIR_COLUMNS, "r by chance"),
-        rows=tuple(_pair_row(p, chance.get((p.first, p.second))) for p in shown),
+        header=(*PAIR_COLUMNS[:2], "p (Holm)", *PAIR_COLUMNS[3:], "r by chance"),
+        rows=tuple(
+            _pair_row(p, adjusted.get(i), chance.get((p.first, p.second)))
+            for i, p in enumerate(shown)
+        ),
         notes=tuple(notes),
     )
 
 
-def _pair_row(pair: Pair, chance: Pair | None) -> tuple[str, ...]:
+def _adjusted(pairs: Sequence[Pair]) -> dict[int, float]:
+    """Holm's p of each pair among all, by its place; none of a pair that only goes one way."""
+    known = {
+        i: pair.correlation.p_value
+        for i, pair in enumerate(pairs)
+        if not pair.one_way and pair.correlation.p_value is not None
+    }
+    return dict(zip(known, holm(list(known.values())), strict=True))
+
+
+def _pair_row(pair: Pair, p_value: float | None, chance: Pair | None) -> tuple[str, ...]:
     by_chance = chance.correlation.pearson if chance and chance is not pair else None
-    return (*pair_row(pair), _r(by_chance))
+    names, r, _, *rest = pair_row(pair)
+    return (names, r, p_text(p_value), *rest, _r(by_chance))
 
 
 def pair_row(pair: Pair) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import LimitError
-from ..stats import Estimate
+from ..stats import Estimate, t_interval
 from .activations import Array
 
 Agreement = Literal["agrees", "disagrees", "undecided"]
@@ -23,12 +23,7 @@ class Slope(Estimate):
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Student's interval with n - 2 degrees of freedom."""
-        from scipy.stats import t
-
-        if self.standard_error is None:
-            return float("-inf"), float("inf")
-        half = float(t.ppf((1 + confidence) / 2, self.n - 2)) * self.standard_error
-        return self.value - half, self.value + half
+        return t_interval(self.value, self.standard_error, self.n - 2, confidence)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

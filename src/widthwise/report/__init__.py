@@ -8,7 +8,7 @@ from .page import write_page, write_report
 from .scores import BESIDE_CONTROL, CHANCE_CORRECTED, COLUMNS, TaskScores, filled, score_tables
 from .styles import CRITERION_STYLE, Style
 from .summary import answer, busy_sentences
-from .table import missing_notes, network_rows, number
+from .table import missing_notes, network_rows, number, with_error
 
 __all__ = [
     "BESIDE_CONTROL",
@@ -38,6 +38,7 @@ __all__ = [
     "plot_size",
     "plot_speed",
     "score_tables",
+    "with_error",
     "write_page",
     "write_report",
 ]

@@ -75,7 +75,9 @@ _Pair = tuple[Network, Record, Network, Record]  # of the later study, then of t
 def _pairs(first: Grid, second: Grid, quantity: str) -> Iterator[_Pair]:
     for network in second.networks:
         own = second.cells.get((network, quantity))
-        for place in _partners(network, first, second):
+        partners = _partners(network, first, second)
+        exact = [n for n in partners if n.width == network.width]
+        for place in exact or partners:
             other = first.cells.get((place, quantity))
             if own and other and own.cell != other.cell and None not in (own.value, other.value):
                 yield network, own, place, other

@@ -14,7 +14,7 @@ _FEW = 6  # distinct values that are still listed one by one
 _SHORT = 40  # characters of a value that is still shown as the first or last of many
 # Settings that the table of scores shows, beside the scores.
 _IN_SCORES = {"metric", "shots", "source", "floors", "no_floor", "chance_corrected", "metrics"}
-_IN_SCORES |= {"capped", "loops"}
+_IN_SCORES |= {"capped", "loops", "documents"}
 # And those that the tables of costs show.
 _IN_COSTS = {"workload", "prompts", "prompt_tokens", "new_tokens", "batch", "weight_bytes"}
 _IN_COSTS |= {"attention", "decoding", "decoding_reason", "load", "is_busy", "intensity"}

@@ -171,7 +171,7 @@ def difference_text(difference: Difference, unit: str) -> str:
     """`-0.100 [-0.171, -0.029]`; what is above 0 has its sign as well.
 
     Of perplexities, whose difference is one of logarithms, it is what that makes of their ratio:
-    `x 2.31 [1.95, 2.74]`.
+    `x 2.31 [1.95, 2.74]`. Of one item, and of fewer than 8 that differ alike, no interval is known.
 
     Example:
         >>> from widthwise.stats import Difference
@@ -184,6 +184,8 @@ def difference_text(difference: Difference, unit: str) -> str:
     value, low, high = (
         change_text(x, unit) for x in (difference.value, difference.low, difference.high)
     )
+    if not math.isfinite(difference.high - difference.low):
+        return f"{value} [unknown]"
     return f"{value} [{low}, {high}]".replace(f"[{_TIMES}", "[").replace(f", {_TIMES}", ", ")
 
 

@@ -96,7 +96,7 @@ def make_series(
     if drawn > 1:
         unequal.append(f"{CONTROL} is the mean of up to {drawn} draws, item by item.")
     grid, apart = (arrange(some) if some else None for some in (others, rated))
-    judged = beside_dense(grid) if grid else {}
+    judged = beside_dense(grid, apart=apart) if grid else {}
     return Series(
         name=name,
         model=records[0].model,

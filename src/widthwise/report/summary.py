@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..findings.grid import Grid, Network, arrange, network_of
@@ -12,6 +13,8 @@ from ..findings.judge import (
     beside_dense,
     draws_told,
     floor_word,
+    is_above_floor,
+    is_worse,
 )
 from ..findings.origin import of_parent, parent_of
 from ..findings.words import capital
@@ -103,15 +106,15 @@ def company_sentences(records: Sequence[Record]) -> list[str]:
     Args:
         records: Costs of several models that took turns, the first network's first.
     """
-    columns: dict[str, dict[tuple[str, str], Record]] = {}
+    columns: dict[str, dict[tuple[str, Network], Record]] = {}
     workload = str(records[0].settings["workload"])
     for record in records:
         own, _, what = record.quantity.rpartition(" ")
         if own == workload and what in _COST_NAMES and record.items:
-            place = record.model, network_of(record).label
+            place = record.model, network_of(record)
             columns.setdefault(what, {})[place] = record
-    begin = records[0].model, network_of(records[0]).label
-    said: dict[tuple[str, str], list[str]] = {}
+    begin = records[0].model, network_of(records[0])
+    said: dict[tuple[str, Network], list[str]] = {}
     for what, column in columns.items():
         first = column.pop(begin, None)
         for place, record in column.items():
@@ -119,17 +122,17 @@ def company_sentences(records: Sequence[Record]) -> list[str]:
                 ratio = paired_ratio(record.items, first.items)
                 said.setdefault(place, []).append(_told(_COST_NAMES[what], ratio, "the first"))
     sentences = [
-        f"{_named(model, label)} on {workload}: {_join(parts)}."
-        for (model, label), parts in list(said.items())[:_NAMED]
+        f"{_named(model, network)} on {workload}: {_join(parts)}."
+        for (model, network), parts in list(said.items())[:_NAMED]
     ]
     if not sentences:
         return []
     return [f"The first is {_named(*begin)}.", *sentences, *busy_sentences(records)]
 
 
-def _named(model: str, label: str) -> str:
+def _named(model: str, network: Network) -> str:
     """A network of several models; one that was measured as it is goes by the model's name."""
-    return model if label == "dense" else f"{model}, {label}"
+    return model if network.criterion is None else f"{model}, {network.label}"
 
 
 def _told(name: str, ratio: Estimate, other: str = "dense") -> str:
@@ -224,7 +227,8 @@ def _unshown(
     blind, open_ = [], []
     for quantity in quantities:
         found = [judged[n, quantity] for n in networks if (n, quantity) in judged]
-        ends = [f.difference for f in found if f.difference is not None]
+        differences = (f.difference for f in found)
+        ends = [d for d in differences if d is not None and math.isfinite(d.high - d.low)]
         if not ends or not any(f.could_tell for f in found):
             blind.append(quantity)
             continue
@@ -265,25 +269,44 @@ def _of_control(grid: Grid, criterion: str) -> str:
     behind = beside_control(grid, CONTROL, criterion)
     if not ahead:
         return ""
-    wins: dict[str, list[str]] = {}
-    losses: dict[str, list[str]] = {}
-    level: list[str] = []
-    for quantity in grid.quality:
-        words = [found.word for (_, q), found in ahead.items() if q == quantity]
-        reverse = [found.word for (_, q), found in behind.items() if q == quantity]
-        for found, place in ((words, wins), (reverse, losses)):
-            if "improves" in found:
-                where = f"{found.count('improves')} of {len(found)} widths"
-                place.setdefault(where, []).append(quantity)
-        if words and "improves" not in words + reverse:
-            level.append(quantity)
+    wins, losses, above, below, level = _counts(grid, ahead, behind)
     clauses = [f"is better on {_by_count(wins)}"] if wins else []
     clauses += [f"is worse on {_by_count(losses)}"] if losses else []
     clauses = clauses or ["is not shown to be better on anything"]
     said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
     said += f"; on {_join(level)} neither is shown to be better." if level else "."
     told = draws_told(grid)
-    return said + f" The control is {'the ' * told.startswith('mean')}{told}."
+    said += f" The control is {'the ' * told.startswith('mean')}{told}"
+    alone = [f"better on {_by_count(above)}"] if above else []
+    alone += [f"worse on {_by_count(below)}"] if below else []
+    return said + (f": than one draw alone {criterion} scores {_join(alone)}." if alone else ".")
+
+
+_Counts = dict[str, list[str]]
+
+
+def _counts(
+    grid: Grid, ahead: Judgements, behind: Judgements
+) -> tuple[_Counts, _Counts, _Counts, _Counts, list[str]]:
+    """Tasks by the widths at which a criterion is better, worse, above one draw, or below it.
+
+    Last the tasks of which none of the first two is shown, and that no single draw tells apart.
+    """
+    counts: tuple[_Counts, _Counts, _Counts, _Counts] = ({}, {}, {}, {})
+    level = []
+    for quantity in grid.quality:
+        up = bool(grid.sample(quantity).higher_is_better)
+        sides = [[j for (_, q), j in both.items() if q == quantity] for both in (ahead, behind)]
+        shown = [[j.word == "improves" for j in side] for side in sides]
+        shown += [
+            [j.one_draw and is_above_floor(j) and is_worse(j, not up) for j in s] for s in sides
+        ]
+        for place, found in zip(counts, shown, strict=True):
+            if any(found):
+                place.setdefault(f"{sum(found)} of {len(found)} widths", []).append(quantity)
+        if sides[0] and not any(map(any, shown)):
+            level.append(quantity)
+    return (*counts, level)
 
 
 def _first(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..findings.grid import Grid, Network, arrange, estimate_of
 from ..findings.judge import CONFIDENCE
-from ..stats import Estimate, paired_ratio, ratio_with_error
+from ..stats import Estimate, Share, Stopped, paired_ratio, ratio_with_error
 from ..study.records import Record
 
 NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it
@@ -102,10 +102,17 @@ def number(value: float, unit: str) -> str:
 
 
 def with_error(score: Estimate, unit: str) -> str:
-    """`0.412 ± 0.049`: a value and its standard error, to the same decimal; no error, no `±`."""
+    """`0.412 ± 0.049`: a value and its standard error, to the same decimal; no error, no `±`.
+
+    A share whose items are all the same has no error that could be true, and its interval in its
+    place: `0 [0, 0.602]` of 4 items.
+    """
     text = number(score.value, unit)
     if score.standard_error is None:
         return text
+    if isinstance(score, Share | Stopped) and score.standard_error == 0:
+        low, high = score.interval(CONFIDENCE)
+        return f"{text} [{number(low, unit)}, {number(high, unit)}]"
     error = number(score.standard_error, unit)
     if unit == "tokens_per_sec":
         error = f"{score.standard_error:.{_decimals(text)}f}"
@@ -113,6 +120,8 @@ def with_error(score: Estimate, unit: str) -> str:
         error = f"{score.standard_error:.1e}"
     elif "e" not in error and "0" not in (text, error):
         error = f"{score.standard_error:,.{min(_decimals(text), _decimals(error))}f}"
+    if score.standard_error > 0 and not error.strip("0.,"):
+        error = f"{score.standard_error:.1g}"  # one digit of what would be rounded to nothing
     return f"{text} ± {error}"
 
 

@@ -8,8 +8,9 @@ from typing import TypeAlias
 from ..findings.tiny import TinyFindings
 from ..findings.tiny.beside import Beside
 from ..findings.tiny.multipliers import claim_of
+from ..findings.words import p_text
 from ..limits.wording import counted
-from ..stats import Estimate, RankCorrelation, RankLead, beats_floor, mean_with_error
+from ..stats import RankCorrelation, RankLead, Share, beats_floor, mean_with_error
 from ..study.frontier import Net
 from ..study.photo_trials import TEST, VALIDATION
 
@@ -65,7 +66,7 @@ def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
     ]
     if found.floor is not None and trained:
         values = [net.mean(TEST) for net in trained]
-        beaten = sum(_beats(net, found.floor) for net in trained)
+        beaten = sum(_beats(net, found.floor, len(trained)) for net in trained)
         said.append(
             f"Accuracy on the test set is {_percent(min(values))} to {_percent(max(values))} %; "
             f"the most frequent class alone gets {_percent(found.floor)} %, and "
@@ -74,15 +75,17 @@ def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _beats(net: Net, floor: float) -> bool:
+def _beats(net: Net, floor: float, of: int) -> bool:
     """Whether its mean over seeds is shown to be above a floor, by the chance of the photos.
 
-    The most frequent class was counted on the same photos, so its share has an error too.
+    The most frequent class was counted on the same photos, so its share has an error too. As one of
+    so many networks: the interval's error is shared out among them (Bonferroni).
     """
-    score = mean_with_error(net.right().mean(0))
+    mean = mean_with_error(net.right().mean(0))
+    score = Share(value=mean.value, standard_error=mean.standard_error, n=mean.n)
     error = (floor * (1 - floor) / score.n) ** 0.5
-    counted = Estimate(value=floor, standard_error=error, n=score.n)
-    return beats_floor(score, counted, higher_is_better=True)
+    counted = Share(value=floor, standard_error=error, n=score.n)
+    return beats_floor(score, counted, higher_is_better=True, confidence=1 - 0.05 / of)
 
 
 def judged_sentences(found: TinyFindings) -> tuple[str, ...]:
@@ -99,7 +102,8 @@ def _said(one: Beside) -> str:
     points = f"{100 * one.value:+.1f} points"
     if one.low is None or one.high is None:
         return f"{points}, no interval: {one.reason}"
-    return f"{one.verdict}, {points} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+    ends = f"[{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+    return f"{one.verdict}, {points} {ends}, p {p_text(one.p_value)}"
 
 
 def multiplier_table(found: TinyFindings) -> Table:
@@ -137,7 +141,7 @@ def beside_table(found: TinyFindings) -> Table:
         ]
         for one in found.besides
     ]
-    return ["beside", "difference in accuracy [95 %]", "budgets", "of"], rows
+    return ["beside", "difference in accuracy [95 %], p (Holm)", "budgets", "of"], rows
 
 
 def network_table(found: TinyFindings) -> Table:

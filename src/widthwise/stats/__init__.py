@@ -4,19 +4,34 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
 
 from .correlation import Correlation, correlation
+from .draws import with_luck_of_draws
 from .estimates import (
     Estimate,
-    Mean,
     Positive,
     Ratio,
+    Share,
     mean_with_error,
     median_with_error,
     paired_ratio,
     ratio_with_error,
 )
-from .paired import Difference, paired_difference, with_luck_of_draws
+from .intervals import (
+    paired_share_interval,
+    share_interval,
+    t_interval,
+    t_p_value,
+    t_quantile,
+)
+from .paired import Difference, paired_difference
 from .partial import RankCorrelation, RankLead, rank_correlation, rank_lead
-from .sequential import Interval, confidence_sequence, first_narrow, sequential_difference
+from .sequential import (
+    Interval,
+    Stopped,
+    confidence_sequence,
+    first_narrow,
+    sequential_difference,
+)
+from .unpaired import unpaired_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
 
 __all__ = [
@@ -24,11 +39,12 @@ __all__ = [
     "Difference",
     "Estimate",
     "Interval",
-    "Mean",
     "Positive",
     "RankCorrelation",
     "RankLead",
     "Ratio",
+    "Share",
+    "Stopped",
     "Verdict",
     "beats_floor",
     "confidence_sequence",
@@ -39,10 +55,16 @@ __all__ = [
     "median_with_error",
     "paired_difference",
     "paired_ratio",
+    "paired_share_interval",
     "rank_correlation",
     "rank_lead",
     "ratio_with_error",
     "sequential_difference",
+    "share_interval",
+    "t_interval",
+    "t_p_value",
+    "t_quantile",
+    "unpaired_difference",
     "verdict",
     "with_luck_of_draws",
 ]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW = 10  # points below which a correlation comes with a warning
+_PERFECT = 1 - 1e-12  # up to rounding
 ALL_ORDERS = 8  # points of which all 40,320 orders are looked at
 
 
@@ -56,8 +57,10 @@ def correlation(
     """Pearson's r and Spearman's of two rows, with what a handful of points leaves open.
 
     The interval is Fisher's, tanh(atanh r ± z / √(n - 3)): of 4 points it is nearly everything,
-    and of 3 or fewer it is [-1, 1], whatever r is. It knows nothing of points that are not
-    independent: two scores that both fall as one thing is changed step by step correlate by that.
+    and of 3 or fewer it is [-1, 1], whatever r is. A perfect r is not certain: its interval begins
+    as that of `almost_perfect`, and its p is that of ranks, 2 / n!. It knows nothing of
+    points that are not independent: two scores that both fall as one thing is changed step by step
+    correlate by that.
 
     Args:
         first: Finite numbers.
@@ -117,10 +120,22 @@ def _fisher(r: float | None, n: int, confidence: float) -> tuple[float, float]:
         raise RunError(f"a confidence must be in (0, 1); got {confidence}")
     if r is None or n <= 3:
         return -1.0, 1.0
-    if abs(r) == 1:  # as its own limit: no error is left
-        return r, r
     half = NormalDist().inv_cdf((1 + confidence) / 2) / math.sqrt(n - 3)
+    if abs(r) >= _PERFECT:  # rounded numbers, or ranks, may fall into line: not certain
+        end = math.tanh(math.atanh(almost_perfect(n)) - half)
+        return (end, 1.0) if r > 0 else (-1.0, -end)
     return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
+
+
+def almost_perfect(n: int) -> float:
+    """The rank correlation half way from that of n points in order to the next smaller one.
+
+    In place of 1, whose interval by Fisher would be a point, however few points are in order.
+
+    >>> round(almost_perfect(4), 3), round(almost_perfect(8), 3)
+    (0.9, 0.988)
+    """
+    return 1 - 6 / (n * (n * n - 1))
 
 
 def _student(r: float | None, n: int) -> float | None:
@@ -129,8 +144,8 @@ def _student(r: float | None, n: int) -> float | None:
 
     if r is None or n < 3:
         return None
-    if abs(r) == 1:
-        return 0.0
+    if abs(r) >= _PERFECT:  # as the exact p of ranks: one order of n!, and its reverse
+        return 2 / math.factorial(n)
     return float(2 * t.sf(abs(r) * math.sqrt((n - 2) / (1 - r * r)), n - 2))
 
 

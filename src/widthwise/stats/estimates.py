@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from ..errors import RunError
+from .intervals import share_interval, t_interval
 
 RESAMPLES = 2000  # the error's own error is then 1 / sqrt(2 x 2000) = 1.6 % of it
 
@@ -27,45 +27,45 @@ class Estimate:
     n: int
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Normal interval, value ± z · standard error; the whole line if the error is unknown.
+        """Student's, with n - 1 degrees of freedom; the whole line if the error is unknown.
 
         Example:
-            >>> low, high = Estimate(value=0.5, standard_error=0.1, n=25).interval()
-            >>> round(low, 3), round(high, 3)
-            (0.304, 0.696)
-        """
-        if self.standard_error is None:
-            return float("-inf"), float("inf")
-        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.standard_error
-        return self.value - half, self.value + half
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mean(Estimate):
-    """A mean of few values, such as seeds."""
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Mean:
-        """As `mean_with_error`."""
-        found = mean_with_error(values)
-        return cls(value=found.value, standard_error=found.standard_error, n=found.n)
-
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Student's, with n - 1 degrees of freedom.
-
-        Example:
-            >>> low, high = Mean.of([0.4, 0.5, 0.6]).interval()
+            >>> low, high = mean_with_error([0.4, 0.5, 0.6]).interval()
             >>> round(low, 3), round(high, 3)
             (0.252, 0.748)
         """
-        from scipy.stats import t
+        return t_interval(self.value, self.standard_error, self.n - 1, confidence)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Share(Estimate):
+    """A share of right answers, or another mean of values in [0, 1]."""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether every value is 0 or 1: no other values with this mean vary so much."""
         if self.standard_error is None:
-            return float("-inf"), float("inf")
-        half = float(t.ppf((1 + confidence) / 2, self.n - 1)) * self.standard_error
-        return self.value - half, self.value + half
+            return self.n == 1 and self.value in (0.0, 1.0)
+        most = self.value * (1 - self.value)
+        return self.standard_error**2 * self.n >= most * (1 - _ROUNDING)
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """`share_interval` of 0/1 values; of others Student's, as far as it is within [0, 1].
+
+        Others that are all the same have that of a share, which is wide.
+
+        Example:
+            >>> low, high = Share(value=0.0, standard_error=0.0, n=4).interval()
+            >>> round(low, 3), round(high, 3)
+            (0.0, 0.602)
+        """
+        if self.is_binary or self.standard_error == 0:
+            return share_interval(self.value, self.n, confidence)
+        low, high = t_interval(self.value, self.standard_error, self.n - 1, confidence)
+        return max(0.0, low), min(1.0, high)
 
 
+_ROUNDING = 1e-6  # of an error: that of a published one is of n items, in place of n - 1
 _LARGEST_LOG = 700.0  # whose exponential is still a number
 
 
@@ -74,19 +74,18 @@ class Positive(Estimate):
     """A number above 0 that may be any multiple of another, as a perplexity."""
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Normal interval of the logarithm, whose error is that of the number over the number.
+        """Student's of the logarithm, whose error is that of the number over the number.
+
+        From 0 to infinity where the number is not above 0, or its error is unknown.
 
         Example:
             >>> low, high = Positive(value=100.0, standard_error=60.0, n=9).interval()
             >>> round(low, 1), round(high, 1)
-            (30.9, 324.1)
+            (25.1, 398.9)
         """
-        if self.standard_error is None:
-            return 0.0, float("inf")
-        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.standard_error / self.value
-        if half > _LARGEST_LOG:
-            return 0.0, float("inf")
-        return self.value * math.exp(-half), self.value * math.exp(half)
+        if self.standard_error is None or self.value <= 0:
+            return 0.0, math.inf
+        return _as_factors(self.value, self.standard_error / self.value, self.n, confidence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +109,17 @@ class Ratio(Estimate):
             >>> round(low, 3), round(high, 3)
             (1.515, 2.64)
         """
-        from scipy.stats import t
+        return _as_factors(self.value, self.log_error, self.n, confidence)
 
-        if self.log_error is None:
-            return 0.0, float("inf")
-        half = float(t.ppf((1 + confidence) / 2, self.n - 1)) * self.log_error
-        return self.value * math.exp(-half), self.value * math.exp(half)
+
+def _as_factors(
+    value: float, log_error: float | None, n: int, confidence: float
+) -> tuple[float, float]:
+    """Student's interval of the logarithm of a number, as that of the number."""
+    _, half = t_interval(0.0, log_error, n - 1, confidence)
+    if half > _LARGEST_LOG:
+        return 0.0, math.inf
+    return value * math.exp(-half), value * math.exp(half)
 
 
 def mean_with_error(values: Sequence[float]) -> Estimate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from .intervals import FEW, paired_share_interval, t_interval, t_quantile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ALL_FLIPS = 12  # items: 4,096 ways to flip their signs are fewer than would be drawn
 _DRAWN_AT_ONCE = 2**18  # numbers: 2 MB in float64
-_FEW = 16  # distinct values, for which counts are drawn faster than items
+_FEW_VALUES = 16  # distinct values, for which counts are drawn faster than items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +50,17 @@ def paired_difference(
     seed: int = 0,
     resamples: int = 10_000,
 ) -> Difference:
-    """Mean of a - b over paired items, with a bootstrap interval and a sign-flip p-value.
+    """Mean of a - b over paired items, with an interval and a sign-flip p-value.
 
-    The interval is the *expanded percentile* bootstrap over items: quantiles of the resampled
-    means, moved outwards so that for normal data they equal Student's t interval (plain
-    percentiles are too narrow by √((n-1)/n) and use z for t). Percentile rather than BCa because
-    the differences of 0/1 items are -1, 0 or 1: many resampled means tie with the observed one,
-    which makes BCa's bias correction arbitrary, and equal differences leave it undefined.
-    The interval of one item is the whole line; when all of n > 1 differences are equal it is that
-    point, and only the p-value tells how little that may mean.
+    The interval of 0/1 items is `paired_share_interval`, which is right for few items, and for few
+    that moved. That of other values is Student's below 8 items, and from 8 on the *expanded
+    percentile* bootstrap over items: quantiles of the resampled means, moved outwards so that for
+    normal data they equal Student's t interval (plain percentiles are too narrow by √((n-1)/n) and
+    use z for t). Of values in [0, 1] of which fewer than 8 differ, as the mean of a few networks'
+    0/1 items, it reaches at least as far as it would for 0/1 items that differ as much.
+
+    It is the whole line of one item, and of fewer than 8 equal differences: they say nothing of how
+    far others would be. From 8 equal differences on it is that point.
 
     For 0/1 items the sign-flip test is McNemar's exact test and is computed as such. Of other
     values, all flips of up to 12 items are looked at; of more, `resamples` are drawn, and the
@@ -95,68 +97,40 @@ def _compared(
         raise RunError("paired values must be finite; got NaN or infinity")
     differences = first - second
     rng = np.random.default_rng(seed)
-    low, high = _bootstrap_interval(differences, confidence, rng, resamples)
     binary = bool(np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all())
+    bounded = bool((np.abs(np.stack([first, second]) - 0.5) <= 0.5).all())
+    if binary and len(a) > 1:
+        low, high = _share_ends(differences, confidence)
+    else:
+        low, high = _mean_interval(differences, confidence, rng, resamples)
+        if bounded and np.count_nonzero(differences) < FEW <= len(a):
+            ends = _share_ends(differences, confidence)
+            low, high = min(low, ends[0]), max(high, ends[1])
     p_value = _mcnemar(differences) if binary else _sign_flips(differences, rng, resamples)
     value = float(differences.mean())
     return Difference(value=value, low=low, high=high, n=len(a), p_value=p_value)
 
 
-def with_luck_of_draws(
-    difference: Difference, draws: Sequence[float], *, confidence: float = 0.95
-) -> Difference:
-    """The difference from a mean of draws, with the luck of the draws in interval and p-value.
-
-    Items are one source of chance, the draws another: the half-widths of both, each by Student's
-    quantile of its own, are added in squares, which holds its promise from two draws on. Nothing
-    becomes narrower or surer by it. What one draw would have been is not known, so that its
-    difference stays as it is.
-
-    Args:
-        difference: Of two scores, one of them the mean of all draws; the chance of items in it.
-        draws: The score of each draw.
-        confidence: Of the interval, as it was made.
-
-    Example:
-        >>> lead = Difference(value=0.3, low=0.2, high=0.4, n=100, p_value=0.001)
-        >>> wide = with_luck_of_draws(lead, [0.4, 0.5, 0.6])
-        >>> round(wide.low, 2), round(wide.high, 2), round(wide.p_value, 3)
-        (0.03, 0.57, 0.059)
-    """
-    from statistics import variance
-
-    from scipy.stats import t
-
-    k, n = len(draws), difference.n
-    error = math.sqrt(variance(draws) / k) if k > 1 else 0.0
-    if not error or n < 2:
-        return difference
-    half = float(t.ppf((1 + confidence) / 2, k - 1)) * error
-    ends = difference.low, difference.high
-    low, high = (math.hypot(end - difference.value, half) for end in ends)
-    own = (difference.high - difference.low) / 2 / float(t.ppf((1 + confidence) / 2, n - 1))
-    freedom = k - 1 if error > own else n - 1
-    p_value = 2 * float(t.sf(abs(difference.value) / math.hypot(own, error), freedom))
-    return Difference(
-        value=difference.value,
-        low=difference.value - low,
-        high=difference.value + high,
-        n=n,
-        p_value=max(difference.p_value, p_value),
-    )
+def _share_ends(differences: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """`paired_share_interval` of differences in [-1, 1]."""
+    won, lost = differences.clip(0, 1).sum(), (-differences).clip(0, 1).sum()
+    return paired_share_interval(float(won), float(lost), len(differences), confidence)
 
 
-def _bootstrap_interval(
+def _mean_interval(
     differences: NDArray[np.float64], confidence: float, rng: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
+    """Student's interval of fewer than 8 differences, else that of the bootstrap."""
     import numpy as np
-    from scipy.stats import t
 
     n = len(differences)
-    if n == 1:
-        return float("-inf"), float("inf")
+    if n < FEW:
+        error = float(differences.std(ddof=1)) / n**0.5 if np.ptp(differences) > 0 else None
+        return t_interval(float(differences.mean()), error, n - 1, confidence)
     values, counts = np.unique(differences, return_counts=True)
-    if len(values) <= _FEW:  # n draws with replacement are how often each distinct value comes up
+    if (
+        len(values) <= _FEW_VALUES
+    ):  # n draws with replacement are how often each distinct value comes up
         means = rng.multinomial(n, counts / n, size=resamples) @ values / n
     else:
         means = np.concatenate(
@@ -165,7 +139,7 @@ def _bootstrap_interval(
                 for rows in _in_parts(resamples, n)
             ]
         )
-    z = float(t.ppf((1 + confidence) / 2, n - 1)) * (n / (n - 1)) ** 0.5
+    z = t_quantile((1 - confidence) / 2, n - 1) * (n / (n - 1)) ** 0.5
     tail = NormalDist().cdf(-z)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from .correlation import almost_perfect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,10 +92,12 @@ def rank_correlation(
     value = _rho(rows[0], rows[1], rows[2:])
     low, high = -1.0, 1.0
     if value is not None and n - 3 - k > 0:
-        inside = max(-1 + 1e-12, min(1 - 1e-12, value))
+        most = almost_perfect(n - k)  # ranks in order are not certain
+        inside = max(-most, min(most, value))
         half = NormalDist().inv_cdf((1 + confidence) / 2)
         half *= math.sqrt((1 + value * value / 2) / (n - 3 - k))
         low, high = math.tanh(math.atanh(inside) - half), math.tanh(math.atanh(inside) + half)
+        low, high = min(low, value), max(high, value)
     return RankCorrelation(value=value, low=low, high=high, n=n, fixed=k)
 
 

@@ -20,11 +20,13 @@ Source: Waudby-Smith and Ramdas 2023, "Estimating means of bounded random variab
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from math import exp, log
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from .estimates import Estimate
 from .paired import Difference
 
 if TYPE_CHECKING:
@@ -57,6 +59,33 @@ class Interval:
     def half_width(self) -> float:
         """Half of high - low."""
         return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped(Estimate):
+    """The mean of values in [0, 1] of which one stopped to take more when enough was known.
+
+    Attributes:
+        values: In the order seen, at least one.
+    """
+
+    values: tuple[float, ...] = field(repr=False)
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The `confidence_sequence` of the values, which holds wherever one stopped.
+
+        Example:
+            >>> one = Stopped(value=0.5, standard_error=0.05, n=100, values=(0.0, 1.0) * 50)
+            >>> [round(end, 2) for end in one.interval()]
+            [0.35, 0.65]
+        """
+        return _of_shares(self.values, confidence)
+
+
+@lru_cache(maxsize=2**10)  # a report asks for the same one in its tables, figures and sentences
+def _of_shares(values: tuple[float, ...], confidence: float) -> tuple[float, float]:
+    found = confidence_sequence(values, low=0.0, high=1.0, confidence=confidence)
+    return found.low, found.high
 
 
 def confidence_sequence(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
+from ..stats import t_interval
 
 if TYPE_CHECKING:
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -41,10 +42,7 @@ class Predicted:
         >>> round(low, 3), round(high, 3)
         (0.571, 0.829)
         """
-        from scipy.stats import t
-
-        half = float(t.ppf((1 + confidence) / 2, self.n)) * self.deviation
-        return self.value - half, self.value + half
+        return t_interval(self.value, self.deviation, self.n, confidence)
 
 
 @dataclass(frozen=True, kw_only=True)

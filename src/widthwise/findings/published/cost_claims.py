@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
+from ...stats import t_interval
 from .claim import Claim, change
 from .tables import WRONG_UNIT, costs, short
 
@@ -91,14 +92,11 @@ def _ratio_interval(model: str, workload: str, percent: int) -> tuple[float, flo
 
     With 2 degrees of freedom, the fewest that there may be.
     """
-    from scipy.stats import t
-
     found = costs()
     squares, mean = 0.0, []
     for at in (0, percent):
         mean.append(_mean(model, workload, at, _ALL))
         sd = found[model, workload, at, f"{_ALL}_sd"]
         squares += (sd / mean[-1]) ** 2 / found[model, workload, at, f"{_ALL}_n"]
-    half = float(t.ppf(0.975, 2)) * math.sqrt(squares)
-    ratio = mean[1] / mean[0]
-    return ratio * math.exp(-half), ratio * math.exp(half)
+    low, high = t_interval(math.log(mean[1] / mean[0]), math.sqrt(squares), 2)
+    return math.exp(low), math.exp(high)

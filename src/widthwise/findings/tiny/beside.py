@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...errors import RunError
+from ...stats import holm, t_interval, t_p_value
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Columns = NDArray[np.float64]  # (runs, photos): answers of each run, 0 to 1
+
+
+_LEVEL = 0.05  # that a p-value must not exceed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,8 @@ class Beside:
         high: Upper end.
         photos: How many both were judged on.
         runs: Fewest runs behind either way at a budget.
+        p_value: Of the difference; adjusted by Holm's method where it is one of several; None where
+            there is no interval.
         reason: Why there is no value or no interval; None otherwise.
     """
 
@@ -38,12 +44,15 @@ class Beside:
     high: float | None
     photos: int
     runs: int
+    p_value: float | None = None
     reason: str | None = None
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or that nothing is shown."""
+        """`better`, `worse`, or that nothing is shown, by the interval and the p-value."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return "no difference shown"
+        if self.p_value is None or self.p_value > _LEVEL:
             return "no difference shown"
         return "better" if self.low > 0 else "worse"
 
@@ -86,43 +95,41 @@ def lead_of(
     differences = np.mean([ours[b].mean(0) - theirs[b].mean(0) for b in shared], axis=0)
     value = float(differences.mean())
     groups = [part[budget].mean(1) for part in (ours, theirs) for budget in shared]
-    runs = min(map(len, groups))
-    if runs < 2 or n_photos < 2:
-        reason = "a single run says nothing of the chance of runs; take two seeds or more"
-        return Beside(
-            other=other,
-            budgets=tuple(shared),
-            value=value,
-            low=None,
-            high=None,
-            photos=n_photos,
-            runs=runs,
-            reason=reason,
-        )
-    parts = [(float(differences.var(ddof=1)) / n_photos, n_photos - 1)]
-    parts += [(share**2 * float(g.var(ddof=1)) / len(g), len(g) - 1) for g in groups]
-    half = _half_width(parts, confidence)
-    return Beside(
+    told = Beside(
         other=other,
         budgets=tuple(shared),
         value=value,
-        low=value - half,
-        high=value + half,
+        low=None,
+        high=None,
         photos=n_photos,
-        runs=runs,
+        runs=min(map(len, groups)),
+    )
+    if told.runs < 2 or n_photos < 2:
+        reason = "a single run says nothing of the chance of runs; take two seeds or more"
+        return replace(told, reason=reason)
+    parts = [(float(differences.var(ddof=1)) / n_photos, n_photos - 1)]
+    parts += [(share**2 * float(g.var(ddof=1)) / len(g), len(g) - 1) for g in groups]
+    error, freedom = _error(parts)
+    low, high = t_interval(value, error, freedom, confidence)
+    return replace(told, low=low, high=high, p_value=t_p_value(value, error, freedom))
+
+
+def adjusted(besides: Sequence[Beside]) -> tuple[Beside, ...]:
+    """The same with p-values adjusted by Holm's method over all that have one."""
+    known = [one.p_value for one in besides if one.p_value is not None]
+    left = iter(holm(known))
+    return tuple(
+        one if one.p_value is None else replace(one, p_value=next(left)) for one in besides
     )
 
 
-def _half_width(parts: Sequence[tuple[float, int]], confidence: float) -> float:
-    """Of the interval of a sum of parts, each a variance with its degrees of freedom."""
-    from scipy.stats import t
-
+def _error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """Standard error of a sum, and its degrees of freedom, from the variance and those of each."""
     total = sum(variance for variance, _ in parts)
     if total == 0:
-        return 0.0
+        return 0.0, 1.0
     freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
-    half: float = t.ppf((1 + confidence) / 2, freedom) * math.sqrt(total)
-    return half
+    return math.sqrt(total), freedom
 
 
 def _without(other: str, reason: str) -> Beside:

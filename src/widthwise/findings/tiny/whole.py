@@ -12,7 +12,7 @@ from ...study.photo_trials import DRAWN, FORMULA, INVERSE, TEST, VALIDATION
 from ...study.trials import Trial
 from ...tinynet import family_named
 from ...tinynet.pareto import front_ranks
-from .beside import Beside, lead_of
+from .beside import Beside, adjusted, lead_of
 from .multipliers import Multiplier, multipliers_of
 from .proxies import Foretold, foretold_of
 
@@ -118,7 +118,10 @@ def _by_validation(net: Net) -> float:
 def _besides(
     formula: Sequence[Net], inverse: Sequence[Net], drawn: Sequence[Net], is_chance: bool
 ) -> tuple[Beside, ...]:
-    """The formula's networks beside others of the same budgets; nothing without a formula."""
+    """The formula's networks beside others of the same budgets, which are one family of tests.
+
+    Nothing without a formula.
+    """
     import numpy as np
 
     ours = {float(n.network["asked_macs"]): n.right() for n in formula if n.is_trained}
@@ -136,4 +139,4 @@ def _besides(
         }
         found.append(lead_of(ours, chance, "a random network"))
     name = "the best random network" if is_chance else "the best network drawn"
-    return (*found, lead_of(ours, best, f"{name} by validation"))
+    return adjusted([*found, lead_of(ours, best, f"{name} by validation")])

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ...errors import LimitError
-from ...stats import Mean
+from ...stats import Estimate, mean_with_error
 from ..activations import Array
 from .training import Trained
 from .weights import Kind
@@ -40,10 +40,10 @@ class Curve:
     optima: tuple[float | None, ...]
 
     @property
-    def best(self) -> Mean | None:
+    def best(self) -> Estimate | None:
         """Mean of the optima over seeds; None where a seed has none."""
         known = [one for one in self.optima if one is not None]
-        return Mean.of(known) if len(known) == len(self.optima) else None
+        return mean_with_error(known) if len(known) == len(self.optima) else None
 
     @property
     def reason(self) -> str | None:
@@ -71,7 +71,7 @@ class Shift:
 
     kind: Kind
     curves: tuple[Curve, ...]
-    slope: Mean | None
+    slope: Estimate | None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -180,11 +180,11 @@ def _optimum(rates: Sequence[float], losses: Array) -> float | None:
     return here - ((here - left) * a - (here - right) * b) / (2 * (a - b))
 
 
-def _slope(curves: Sequence[Curve]) -> Mean | None:
+def _slope(curves: Sequence[Curve]) -> Estimate | None:
     """Least squares for each seed, whose networks saw the same text, and their mean."""
     if any(curve.best is None for curve in curves):
         return None
     x = np.log2([curve.width for curve in curves])
     x -= x.mean()
     optima = np.array([curve.optima for curve in curves], dtype=np.float64)
-    return Mean.of((x @ optima / (x @ x)).tolist())
+    return mean_with_error((x @ optima / (x @ x)).tolist())

@@ -161,9 +161,9 @@ def _refit_lines(refit: Refit) -> str:
     tokens = sum(part.fit_tokens + part.held_out_tokens for part in refit.parts)
     how = "layer after layer" if refit.sequential else "on the moments of the dense model"
     return (
-        f"- refit: ridge regression of down_proj, {how}; largest relative error on held-out text "
-        f"{refit.layers[worst].held_out_error:.3f}, in layer {worst} (`widthwise_refit.json`; "
-        "`widthwise inspect` checks the weights)\n"
+        f"- refit: ridge regression of down_proj, {how}; largest relative error on the "
+        f"half of the text that chose the ridge {refit.layers[worst].held_out_error:.3f}, in layer "
+        f"{worst} (`widthwise_refit.json`; `widthwise inspect` checks the weights)\n"
         f"- calibration: {tokens:,} tokens of {texts}\n"
     )
 

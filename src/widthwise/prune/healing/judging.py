@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...stats import Difference, Mean, paired_difference
+from ...stats import Difference, Estimate, mean_with_error, paired_difference
 from .loss import Head, in_rows, thoughts
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class HeldOut:
     blocks: Blockwise
 
     @property
-    def divergence(self) -> Mean:
+    def divergence(self) -> Estimate:
         """KL(parent || child) in nats a token, the mean over blocks."""
-        return Mean.of(self.blocks.divergence)
+        return mean_with_error(self.blocks.divergence)
 
     @property
     def excess(self) -> Difference:

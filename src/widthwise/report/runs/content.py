@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from ...stats import Estimate, Mean
+from ...stats import Estimate, mean_with_error, t_p_value
 from ..provenance import listed, plain
 from ..sortable import SortTable, text_table
 
@@ -208,14 +207,11 @@ def beside_of(ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]) -> B
     """
     seeds = sorted(set(ours) & set(theirs))
     if len(seeds) > 1:
-        from scipy.stats import t
-
-        mean = Mean.of([ours[seed].value - theirs[seed].value for seed in seeds])
+        mean = mean_with_error([ours[seed].value - theirs[seed].value for seed in seeds])
         if not mean.standard_error:
             return None
         low, high = mean.interval()
-        away = abs(mean.value) / mean.standard_error
-        p_value = float(2 * t.sf(away, mean.n - 1))
+        p_value = t_p_value(mean.value, mean.standard_error, mean.n - 1)
         return Beside(value=mean.value, low=low, high=high, p_value=p_value)
     if not seeds:
         return None
@@ -225,7 +221,7 @@ def beside_of(ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]) -> B
     error = hypot(one.standard_error, other.standard_error)
     whole = Estimate(value=one.value - other.value, standard_error=error, n=one.n)
     low, high = whole.interval()
-    p_value = 1.0 if error == 0 else 2 * NormalDist().cdf(-abs(whole.value) / error)
+    p_value = t_p_value(whole.value, error, whole.n - 1) if error else 1.0
     return Beside(value=whole.value, low=low, high=high, p_value=p_value)
 
 

@@ -10,7 +10,7 @@ from ...errors import RunError
 from ...limits.maml.summary import Row, label_of, summary
 from ...limits.maml.train import Result
 from ...limits.wording import counted
-from ...stats import Estimate, Mean
+from ...stats import Estimate, mean_with_error
 from ...study.runs import maml as runs_of
 from .content import (
     ONE_SEED,
@@ -100,7 +100,7 @@ def _accuracy(row: Row) -> Estimate | None:
     scores = list(_scores(row).values())
     if not scores:
         return None
-    return scores[0] if len(scores) == 1 else Mean.of([one.value for one in scores])
+    return scores[0] if len(scores) == 1 else mean_with_error([one.value for one in scores])
 
 
 def _besides(rows: Sequence[Row]) -> dict[str, Beside | None]:

@@ -10,7 +10,7 @@ from ...errors import RunError
 from ...limits.word2vec.summary import Row, label_of, summary
 from ...limits.word2vec.training import Result
 from ...limits.wording import counted
-from ...stats import Mean
+from ...stats import mean_with_error
 from ...study.runs import word2vec as runs_of
 from .content import (
     ONE_SEED,
@@ -121,7 +121,7 @@ def _of_seeds(known: Sequence[Row]) -> tuple[str, ...]:
     for row in known:
         assert row.run.score is not None
         groups.setdefault(row.label, []).append(row.run.score.accuracy)
-    means = {label: Mean.of(own) for label, own in groups.items()}
+    means = {label: mean_with_error(own) for label, own in groups.items()}
     return (
         f"Of the analogies asked are answered rightly: {shown(means)}. Means with 95 % intervals "
         "over seeds.",

@@ -1,0 +1,162 @@
+"""Tasks that move together: by logarithms, exact widths and adjusted p-values; shared documents."""
+
+import math
+from base64 import b64encode
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from findings_records import WIDTHS, place, right, sizes, study
+from report_records import record, score
+
+from widthwise.findings import Findings, findings_of
+from widthwise.findings.columns import shared_covariance
+from widthwise.findings.grid import Grid, arrange
+from widthwise.stats import correlation, holm
+from widthwise.study.records import Record
+
+CONFIDENT = (180, 171, 150, 140, 118, 101, 90)
+
+
+def only(records: list[Record]) -> Findings:
+    (found,) = findings_of(records)
+    return found
+
+
+def perplexities(values: tuple[float, ...], task: str = "wikitext") -> list[Record]:
+    found = []
+    for width, value in zip(WIDTHS, values, strict=True):
+        items = value * (1 + np.linspace(-0.1, 0.1, 20))
+        made = score(place("ppm", width), task, items, unit="word_perplexity", floor=1e9)
+        found.append(replace(made, higher_is_better=False))
+    return found
+
+
+def test_perplexities_are_correlated_by_their_logarithms() -> None:
+    """One width of 2.5e7 is not all of r, and the chance column has the same scale."""
+    values = (30.0, 60.0, 200.0, 900.0, 4e3, 91_530.0, 2.5e7)
+    found = only([*perplexities(values), *study(CONFIDENT, task="hellaswag")])
+    (pair,) = found.correlations
+    logs = correlation([math.log(x) for x in values], [x / 200 for x in CONFIDENT])
+    assert pair.correlation.pearson == pytest.approx(logs.pearson, abs=1e-12)
+    assert pair.correlation.pearson < -0.92
+    assert correlation(values, CONFIDENT).pearson > -0.6  # as it was, of the values themselves
+
+
+def test_two_networks_of_nearly_one_width_are_two() -> None:
+    """1026 and 1024 of 512 are both 2.00x: labels have as many digits as tell them apart."""
+    widths = (2048, 1026, 1024, 600)
+    records = []
+    for task, counts in (("piqa", (180, 150, 120, 140)), ("arc", (170, 120, 130, 100))):
+        for width, count in zip(widths, counts, strict=True):
+            at = (None, "dense", width) if width == 2048 else ("ppm", str(width), width)
+            made = score(at, task, right(count, 200))
+            records.append(replace(made, expansion_ratio=width / 512))
+    for width in widths:
+        at = (None, "dense", width) if width == 2048 else ("ppm", str(width), width)
+        records.append(
+            replace(record(at, "bytes", "bytes", 1e6 * width, n=1), expansion_ratio=width / 512)
+        )
+    found = only(records)
+    (pair,) = found.correlations
+    assert pair.correlation.n == 4
+    assert pair.without_dense.n == 3
+    labels = [point.label for point in found.curves[0].points]
+    assert labels == ["dense", "ppm 2.004x", "ppm 2.000x", "ppm 1.172x"]
+    (table,) = [t for t in found.tables if t.title == "Quality against cost"]
+    assert [row[0] for row in table.rows] == labels
+
+
+def test_pairs_are_adjusted_before_the_strongest_are_shown() -> None:
+    """Seven tasks are 21 pairs; 12 are shown, with Holm's p of all that do not go one way."""
+    rng = np.random.default_rng(2)
+    records = []
+    for i in range(7):
+        counts = [180, *(int(c) for c in rng.integers(80, 181, 6))]
+        records += study(counts, task=f"task{i}")
+    found = only(records)
+    own = sorted(found.correlations, key=lambda p: -abs(p.correlation.pearson or 0))
+    known = [p.correlation.p_value for p in own if not p.one_way]
+    adjusted = holm(known)
+    (table,) = [t for t in found.tables if t.title == "Tasks that move together"]
+    assert table.header[2] == "p (Holm)"
+    assert len(table.rows) == 12
+    shown = [row[2] for row, pair in zip(table.rows, own, strict=False) if not pair.one_way]
+    assert shown == [f"{p:.3f}" for p in adjusted[: len(shown)]]
+    assert f"p is adjusted for all {len(known)} pairs that have one." in table.notes
+
+
+def test_two_curves_that_only_fall_have_no_p() -> None:
+    found = only([*study(CONFIDENT, task="piqa"), *study(CONFIDENT[:6], task="arc")])
+    (pair,) = found.correlations
+    assert pair.one_way
+    (table,) = [t for t in found.tables if t.title == "Tasks that move together"]
+    assert table.rows[0][2] == "-"
+    assert any(note.startswith("No p where both only fall or only rise") for note in table.notes)
+
+
+def with_documents(records: list[Record], ids: list[int]) -> list[Record]:
+    text = b64encode(b"".join(i.to_bytes(4, "big") for i in ids)).decode()
+    return [replace(r, settings={**r.settings, "documents": text}) for r in records]
+
+
+def shuffled(counts: tuple[int, ...], task: str, seed: int = 0) -> list[Record]:
+    """Records of 400 items whose right ones are anywhere."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(400)
+    return [
+        score(place("ppm", w), task, np.array(right(c, 400))[order])
+        for w, c in zip(WIDTHS, counts, strict=False)
+    ]
+
+
+def mean_of(records: list[Record]) -> tuple[float, float, float]:
+    front = next(f for f in only([*records, *sizes()]).fronts if f.quality == "mean above floors")
+    point = next(p for p in front.points if p.label == "dense")
+    assert point.low is not None
+    assert point.high is not None
+    return point.value, point.low, point.high
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["by document", "by name"])
+def test_a_mean_of_the_same_answers_twice_is_no_surer_than_once(known: bool) -> None:
+    first = shuffled((242, 200), "truthfulqa_mc1")
+    second = shuffled((242, 200), "truthfulqa_mc2")
+    if known:
+        first, second = (with_documents(r, list(range(400))) for r in (first, second))
+    value, low, high = mean_of([*first, *second])
+    share, error = 242 / 400, math.sqrt(0.605 * 0.395 / 399)
+    assert value == pytest.approx((share - 0.25) / 0.75)
+    half = 1.966 * error / 0.75  # Student's, 399 degrees of freedom
+    assert (low, high) == pytest.approx((value - half, value + half), abs=2e-4)  # n - 1 beside n
+
+
+def test_a_group_and_its_part_share_the_documents_of_the_part() -> None:
+    """Of the covariance of the part's score only a quarter is that of the group's 400 items."""
+    group = with_documents(shuffled((242, 200), "mmlu"), list(range(400)))
+    part = [score((r.criterion, r.asked, r.width), "mmlu_law", r.items[100:200]) for r in group]
+    part = with_documents(part, list(range(100, 200)))
+    grid: Grid = arrange([*group, *part])
+    both = shared_covariance(grid, "mmlu", "mmlu_law", grid.networks)
+    items = np.array(group[0].items)
+    centred = items[100:200] - items[100:200].mean()
+    expected = (items[100:200] - items.mean()) @ centred / 400 / 100
+    assert both[0, 0] == pytest.approx(expected, rel=1e-9)
+    assert both[0, 0] > 0
+
+
+def test_of_unknown_documents_a_part_is_not_counted_beside_its_group() -> None:
+    group = shuffled((242, 200), "mmlu")
+    part = [score((r.criterion, r.asked, r.width), "mmlu_law", r.items[:100]) for r in group]
+    alone = [f for f in only([*group, *part, *sizes()]).fronts if f.quality == "mean above floors"]
+    assert alone == []
+    others = shuffled((300, 200), "piqa", seed=5)
+    value, _, _ = mean_of([*group, *part, *others])
+    assert value == pytest.approx(((0.605 - 0.25) + (0.75 - 0.25)) / 0.75 / 2)
+
+
+def test_tasks_with_other_documents_share_nothing() -> None:
+    first = with_documents(shuffled((242, 200), "arc_easy"), list(range(400)))
+    second = with_documents(shuffled((242, 200), "arc_challenge"), list(range(400, 800)))
+    grid = arrange([*first, *second])
+    assert not shared_covariance(grid, "arc_easy", "arc_challenge", grid.networks).any()

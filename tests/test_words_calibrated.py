@@ -1,0 +1,158 @@
+"""Words and intervals under true nulls: the functions that make them, on simulated studies.
+
+The simulations are those of `benchmarks/words.py`, whose long version is in LOG.md; here are the
+families that were wrong most often before, with fixed seeds. A bound is what a rate of 5 % (or of
+the coverage that is asked for) exceeds in one of a thousand simulations of this length.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from widthwise.findings.grid import arrange
+from widthwise.findings.judge import beside_control
+
+
+def load() -> ModuleType:
+    path = Path(__file__).parent.parent / "benchmarks" / "words.py"
+    spec = importlib.util.spec_from_file_location("benchmark_words", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for their own names
+    spec.loader.exec_module(module)
+    return module
+
+
+words = load()
+
+
+def most(times: int, share: float = 0.05) -> float:
+    """The largest rate that a true share still gives in 999 of 1,000 simulations."""
+    return float(binom.ppf(0.999, times, share)) / times
+
+
+@pytest.mark.parametrize(
+    ("null", "families"),
+    [
+        (words.Null(draws=0, n=2, kind="0/1"), 100),
+        (words.Null(draws=0, n=8, kind="real"), 60),
+        (words.Null(draws=0, n=60, kind="0/1"), 120),
+        (words.Null(draws=0, n=400, kind="0/1"), 60),
+        (words.Null(draws=0, n=192, kind="0/1", until=True), 20),
+    ],
+    ids=str,
+)
+def test_nothing_is_called_a_change_from_dense_where_nothing_changed(
+    null: object, families: int
+) -> None:
+    share, _, done = words.rate(lambda chance: words.has_word(null, chance), families, 1)
+    assert done == families
+    assert share <= most(families)
+
+
+@pytest.mark.parametrize(
+    ("null", "families"),
+    [
+        (words.Null(draws=1, n=60, kind="0/1", luck=4.0), 50),
+        (words.Null(draws=1, n=20, kind="real", luck=4.0), 50),
+        (words.Null(draws=1, n=128, kind="0/1", luck=4.0, until=True), 10),
+        (words.Null(draws=2, n=20, kind="real", luck=4.0, own_luck=False), 80),
+        (words.Null(draws=2, n=60, kind="0/1", luck=2.0), 40),
+        (words.Null(draws=3, n=20, kind="real", luck=4.0), 80),
+        (words.Null(draws=3, n=20, kind="0/1", luck=4.0, own_luck=False), 40),
+        (words.Null(draws=3, n=128, kind="0/1", luck=2.0, until=True), 10),
+    ],
+    ids=str,
+)
+def test_nothing_is_called_better_than_chance_that_is_one_more_draw(
+    null: object, families: int
+) -> None:
+    share, _, done = words.rate(lambda chance: words.has_word(null, chance), families, 2)
+    assert done == families
+    assert share <= most(families)
+
+
+def test_what_is_far_better_than_three_draws_is_called_so() -> None:
+    """The words are not calibrated by saying nothing: a difference of 60 errors is found."""
+    null = words.Null(draws=3, n=60, kind="real", luck=1.0)
+    chance = np.random.default_rng(3)
+    found = 0
+    for _ in range(10):
+        records = words.family(null, chance)
+        shifted = [
+            words.shifted(record, -8.0) if record.criterion == "ppm" else record
+            for record in records
+        ]
+        judged = beside_control(arrange(shifted), "ppm", "random")
+        found += any(one.word == "improves" for one in judged.values())
+    assert found == 10  # of six widths in each of ten studies
+
+
+@pytest.mark.parametrize(
+    ("n", "documents", "leans", "is_told"),
+    [
+        (8, 8, 0.0, True),
+        (60, 60, 0.0, True),
+        (60, 60, 0.0, False),
+        (80, 800, 0.0, True),
+        (80, 80, 0.5, True),
+        (400, 400, 0.0, False),
+    ],
+)
+def test_a_scorer_no_better_than_the_best_constant_answer_seldom_beats_it(
+    n: int, documents: int, leans: float, is_told: bool
+) -> None:
+    def one(chance: np.random.Generator) -> bool:
+        return bool(words.beats(n, documents, leans, chance, is_told=is_told))
+
+    share, _, done = words.rate(one, 1500, n)
+    assert share <= most(done)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 7])
+def test_intervals_of_shares_of_few_items_hold_at_every_chance(n: int) -> None:
+    """Exact sums over all counts: Clopper and Pearson's never hold less than they say."""
+    assert min(words.coverage_of_shares(n, np.arange(0.01, 1, 0.01).tolist())) >= 0.95 - 1e-12
+
+
+@pytest.mark.parametrize("n", [8, 12, 20, 60, 160, 400])
+def test_intervals_of_shares_hold_on_average(n: int) -> None:
+    """Exact sums. At a single chance Wilson's hold 91 % or more within [.1, .9]: n items have only
+    n + 1 shares, and no interval holds 95 % at each chance."""
+    found = np.array(words.coverage_of_shares(n, np.arange(0.005, 1, 0.005).tolist()))
+    assert 0.945 <= found.mean() <= 0.96
+    assert found[19:180].min() >= 0.91
+
+
+@pytest.mark.parametrize("kind", ["mean", "perplexity", "bits"])
+@pytest.mark.parametrize("n", [2, 4, 8, 20, 100])
+def test_intervals_of_numbers_hold_as_often_as_they_say(kind: str, n: int) -> None:
+    holds = getattr(words, f"{kind}_holds")
+    share, _, done = words.rate(lambda chance: holds(n, chance), 3000, n)
+    assert share >= 1 - most(done, 0.07)
+    assert n < 8 or share <= most(done, 0.97)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n", "times"),
+    [("0/1", 3, 400), ("0/1", 8, 400), ("0/1", 60, 400), ("real", 2, 400), ("real", 8, 150)],
+)
+def test_intervals_of_differences_hold_as_often_as_they_say(kind: str, n: int, times: int) -> None:
+    def one(chance: np.random.Generator) -> bool:
+        return bool(words.difference_holds(n, kind, chance))
+
+    share, _, done = words.rate(one, times, n)
+    assert share >= 1 - most(done, 0.07)
+    assert n < 8 or share <= most(done, 0.97)
+
+
+def test_the_mean_of_two_tasks_with_the_same_documents_holds_as_often_as_it_says() -> None:
+    """Taken as independent, these errors would hold the truth in 86 % of studies."""
+    share, _, done = words.rate(lambda chance: words.mean_of_tasks_holds(60, chance), 400, 1)
+    assert 1 - most(done, 0.07) <= share <= most(done, 0.97)

@@ -179,7 +179,7 @@ def test_differences_of_one_seed_add_errors_and_of_several_are_paired() -> None:
 
     one = beside_of({0: at(0.5)}, {0: at(0.6, 0.04)})
     assert one is not None
-    half = 1.959963984540054 * 0.05  # the root of 0.03² + 0.04²
+    half = 1.98421695158642 * 0.05  # t, 99 degrees; the root of 0.03² + 0.04²
     assert (one.low, one.high) == pytest.approx((-0.1 - half, -0.1 + half))
     several = beside_of({0: at(0.5), 1: at(0.7), 2: at(0.9)}, {0: at(0.6), 1: at(0.8), 2: at(0.97)})
     assert several is not None

@@ -127,8 +127,9 @@ def shared_covariance(
     places = np.array(pairs).T
     centred = [_centred(row, len(one.items)) for row, one in zip(rows, longest, strict=True)]
     counts = [np.array([max(1, len(record.items)) for record in row]) for row in rows]
-    product: NDArray[np.float64] = centred[0][:, places[0]] @ centred[1][:, places[1]].T
-    return product / np.outer(*counts)
+    product = centred[0][:, places[0]] @ centred[1][:, places[1]].T
+    shared: NDArray[np.float64] = product / np.outer(*counts)
+    return shared
 
 
 def _family(task: str) -> str:

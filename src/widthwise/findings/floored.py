@@ -35,8 +35,9 @@ def floor_of(record: Record) -> Estimate | float | None:
             error *= floor / record.value
     if error == 0 and 0 < floor < 1:  # the same on every document
         return floor
-    told = {"value": floor, "standard_error": error, "n": n}
-    counted = replace(record, **told, items=(), settings={})  # of all documents, not stopped early
+    counted = replace(  # of all documents, and so not stopped early
+        record, value=floor, standard_error=error, n=n, items=(), settings={}
+    )
     return estimate_of(counted)
 
 

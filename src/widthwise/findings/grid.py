@@ -48,6 +48,11 @@ class Network:
         return "dense" if self.criterion is None else f"{self.criterion} {self.ratio}"
 
     @property
+    def named(self) -> str:
+        """The label; of a checkpoint that was cut before, what a table calls it."""
+        return self.whole if self.criterion is None else self.label
+
+    @property
     def ratio(self) -> str:
         return f"{self.expansion_ratio:.{self.decimals}f}x"
 

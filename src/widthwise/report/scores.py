@@ -106,7 +106,7 @@ def _scores(grid: Grid, judged: Judgements, controlled: Judgements, quantity: st
     for network, record in places:
         if record.reason is not None:
             missing = f"missing [{reasons[record.reason]}]"
-            rows.append((network.label, missing, *[""] * (len(COLUMNS) - 2)))
+            rows.append((network.named, missing, *[""] * (len(COLUMNS) - 2)))
             continue
         place = network, quantity
         row = _row(network, record, judged.get(place), controlled.get(place))
@@ -149,7 +149,7 @@ def _row(
             word = floor_word(record)
     corrected = record.settings.get("chance_corrected")
     return (
-        network.label,
+        network.named,
         with_error(score, record.unit),
         difference,
         p_value,
@@ -237,7 +237,7 @@ def _metric_rows(
         values = record.settings.get("metrics")
         if values:
             found = (values.get(metric) for metric in metrics)
-            rows.append((network.label, *("" if v is None else number(v, "") for v in found)))
+            rows.append((network.named, *("" if v is None else number(v, "") for v in found)))
     return tuple(rows)
 
 

@@ -209,7 +209,8 @@ class Sweep:
 
         def report(share: float) -> None:
             self._spent = begun + cost * share
-            self.on_progress(self.share, f"{network.label}: {task.name}")
+            name = f"{network.label}: " if len(self.networks) > 1 else ""  # of one, dense or not
+            self.on_progress(self.share, f"{name}{task.name}")
 
         report(0.0)
         yield report

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,20 @@ def test_a_finished_sweep_computes_nothing(
     assert again == list(records.values())
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert shares[-1] == 1
+
+
+def test_a_folder_from_before_thinking_was_a_choice_goes_on(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Its settings do not state `thinking`, and nothing in it was measured with any."""
+    settings = settings_of(tiny_checkpoint)
+    records = run(tmp_path, settings)
+    stored = json.loads((tmp_path / "study.json").read_text())
+    del stored["thinking"]
+    (tmp_path / "study.json").write_text(json.dumps(stored))
+    assert run(tmp_path, settings) == records
+    with pytest.raises(RunError, match="thinking False, not True"):
+        run(tmp_path, replace(settings, thinking=True))
 
 
 def test_what_was_left_open_may_be_said_and_left_open_again(

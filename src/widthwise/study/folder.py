@@ -15,6 +15,7 @@ from ..locks import lock as lock_file
 SETTINGS = "study.json"
 RECORDS = "records.jsonl"
 _OPEN = ("dtype", "device")  # settings that a user may leave to this machine
+_ABSENT = {"thinking": False}  # what a folder was begun with that does not state the setting
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def agreed_settings(
     if not path.exists():
         return dict(settings)
     try:
-        begun = settings_in(path)
+        begun = {**{k: v for k, v in _ABSENT.items() if k in settings}, **settings_in(path)}
         left_open = [key for key in _OPEN if key in settings and settings[key] is None]
         kept = [key for key in later if key in begun and key not in settings]
         merged = {**settings, **{key: begun[key] for key in (*left_open, *kept)}}

@@ -59,8 +59,8 @@ def test_a_demo_prints_reports_and_keeps_a_checkpoint(
     assert all(name in page for name in ("▶</span> activation+refit", "●</span> ppm"))
     assert "src=" not in page
     kept, better = result.stdout.splitlines()[-2:]
-    folder = kept.split('"')[1]
-    assert "cut by ppm without calibration" in kept
+    folder = out / "tiny-1.47x"
+    assert f"cut by ppm without calibration: {folder}; the README.md in it says" in kept
     assert "--width 47 --criterion activation --refit" in better
     assert hf.AutoModelForCausalLM.from_pretrained(folder).config.intermediate_size == 47
 

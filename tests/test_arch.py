@@ -205,8 +205,11 @@ def test_tensors_that_cannot_be_cut_are_named(name: str, llama: Any) -> None:
 @pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "fp8"])
 def test_a_quantized_config_is_refused(method: str, llama: Any) -> None:
     config = {**llama.config.to_dict(), "quantization_config": {"quant_method": method}}
+    packed = {"model.layers.0.mlp.up_proj.weight": TensorSpec((53, 16), "U8")}
     with pytest.raises(UnsupportedModelError, match=method):
-        read_architecture(config, specs(llama))
+        read_architecture(config, {**specs(llama), **packed})
+    with pytest.raises(UnsupportedModelError, match=method):  # whose tensors may look whole
+        read_architecture(config, specs(llama), is_built=True)
 
 
 def test_a_missing_tensor_is_named(llama: Any) -> None:

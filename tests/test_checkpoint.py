@@ -214,19 +214,6 @@ def test_an_incomplete_checkpoint_names_its_missing_shard(sharded: Path) -> None
         Checkpoint(sharded)
 
 
-def test_an_index_that_promises_too_much_is_refused(sharded: Path) -> None:
-    index = sharded / "model.safetensors.index.json"
-    data = json.loads(index.read_text())
-    data["weight_map"]["model.layers.9.extra"] = next(iter(data["weight_map"].values()))
-    index.write_text(json.dumps(data))
-    with pytest.raises(CheckpointError, match=r"tensor model\.layers\.9\.extra is missing"):
-        Checkpoint(sharded)
-    data["weight_map"]["model.layers.9.extra"] = "../../etc/passwd"
-    index.write_text(json.dumps(data))
-    with pytest.raises(CheckpointError, match="not the name of a file beside it"):
-        Checkpoint(sharded)
-
-
 def test_folders_that_are_no_checkpoints_are_named(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match=r"no config\.json"):

@@ -2,7 +2,7 @@
 
 from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .drafts import draft_note, without_draft_settings
-from .glu import Architecture, Cut, TensorSpec, read_architecture
+from .glu import Architecture, Cut, TensorSpec, read_architecture, refuse_adapters
 from .outside import at_width, refuse_half_cut
 from .sections import text_config, text_path
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
@@ -25,6 +25,7 @@ __all__ = [
     "paper_width",
     "prefill_traffic",
     "read_architecture",
+    "refuse_adapters",
     "refuse_half_cut",
     "resolve",
     "text_config",

@@ -8,6 +8,7 @@ where a family stores gate and up as one `gate_up_proj`. That is all that cuttin
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +17,11 @@ from ..errors import CheckpointError, UnsupportedModelError
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
 from .outside import refuse_outside
+from .quantized import refuse_quantized_config
 from .sections import (
     is_tower,
-    refuse_quantized_config,
     refuse_unequal_widths,
+    section_name,
     text_config,
     ties_embeddings,
 )
@@ -36,6 +38,10 @@ from .stack import (
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
 DTYPE_BYTES |= {"U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
+_ADAPTER = re.compile(  # in names of PEFT
+    r"\.(lora|ia3|hada|lokr|oft|boft|vera|vblora|hra|bone|ln_tuning|fourierft)_\w|"
+    r"\.(base_layer|modules_to_save|original_module|trainable_tokens_\w+)\."
+)
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,8 @@ def read_architecture(
             that differ between layers; names what was found and where.
         CheckpointError: A tensor is missing, or its shape contradicts the config.
     """
-    refuse_quantized_config(config)
-    _refuse_adapters(tensors)
+    refuse_quantized_config(config, None if is_built else tensors)
+    refuse_adapters(tensors)
     refuse_unequal_widths(config)
     stem = language_stack(config, tensors)
     layers = tensors_by_layer(tensors)[stem]
@@ -150,8 +156,9 @@ def read_architecture(
     blocks = tensors_by_layer(carried)[stem]
     if max(blocks) >= count:
         raise UnsupportedModelError(
-            f"{stem}.{max(blocks)} is beyond the {count} layers of the config; "
-            "widthwise does not know how to cut it"
+            f"{stem}.{max(blocks)} is beyond the {count} layers of {section_name(config)} "
+            "(num_hidden_layers); correct the number or take the layer out of the files; as a "
+            "draft layer it would be announced, by num_nextn_predict_layers"
         )
     refuse_unequal_layers(config, stem, blocks, carried, sizes)
     cuts: dict[str, Cut] = {}
@@ -192,11 +199,12 @@ def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> fro
     return frozenset(heads)
 
 
-def _refuse_adapters(names: Iterable[str]) -> None:
+def refuse_adapters(names: Iterable[str]) -> None:
+    """Raise UnsupportedModelError where a name is that of a tensor of an adapter."""
     for name in names:
-        if ".lora_A." in name or ".lora_B." in name or name.startswith("base_model.model."):
+        if _ADAPTER.search(name):
             raise UnsupportedModelError(
-                f"{name}: the weights are an adapter (PEFT); merge it into its base model first"
+                f"{name}: the weights hold an adapter (PEFT); merge it into its base model first"
             )
 
 

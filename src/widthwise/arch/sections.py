@@ -136,19 +136,6 @@ def ties_embeddings(config: Mapping[str, Any]) -> bool:
     return bool(text_value(config, key) if key in text_config(config) else config.get(key))
 
 
-def refuse_quantized_config(config: Mapping[str, Any]) -> None:
-    """Raise UnsupportedModelError where a config says that the weights are quantized."""
-    for part in (config, text_config(config)):
-        for key in ("quantization_config", "compression_config"):
-            if quantization := part.get(key):
-                is_mapping = isinstance(quantization, Mapping)
-                method = quantization.get("quant_method") if is_mapping else None
-                raise UnsupportedModelError(
-                    f"config.json: the weights are quantized ({method or 'unknown method'}); "
-                    "prune the unquantized checkpoint and quantize the result"
-                )
-
-
 def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
     """Raise UnsupportedModelError where a config gives layers widths of their own."""
     text = text_config(config)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .drafts import draft_root
+from .quantized import QUANTIZED_SUFFIXES
 from .sections import WIDTH_KEY, is_tower, section_name, text_config, text_value, unequal_width_keys
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ _LAYER = re.compile(
 )
 _TABLES = ("embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embeddings")
 _GATES = frozenset({"mlp.gate_proj.weight", "mlp.gate_up_proj.weight"})
-_QUANTIZED_SUFFIXES = tuple(
-    "qweight qzeros scales g_idx SCB absmax quant_map weight_scale weight_scale_inv weight_packed "
-    "input_scale".split()
-)
 
 
 def tensors_by_layer(names: Iterable[str]) -> dict[str, Layers]:
@@ -91,7 +88,11 @@ def sizes_of(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -
 
 
 def count_layers(config: Mapping[str, Any], layers: Layers) -> int:
-    """How many layers the language model has, by the config, its class or the stored tensors."""
+    """How many layers the language model has, by the config, its class or the stored tensors.
+
+    Raises:
+        CheckpointError: It is no number of layers, or there are fewer.
+    """
     count = text_value(config, "num_hidden_layers")
     count = max(layers) + 1 if count is None else count
     if type(count) is not int or count < 1:
@@ -99,7 +100,7 @@ def count_layers(config: Mapping[str, Any], layers: Layers) -> int:
             f"{section_name(config)}: num_hidden_layers must be above 0; got {count!r}"
         )
     default = _unless_stated(config, "num_hidden_layers")
-    if default and count > max(layers) + 1:
+    if count > max(layers) + 1:
         raise CheckpointError(
             f"{section_name(config)}: num_hidden_layers is {count}{default}, but {max(layers) + 1} "
             "layers are stored"
@@ -236,7 +237,7 @@ def _refuse_parts(layers: Layers) -> None:
                     f"layer {layer} is a mixture of experts ({name}); widthwise cuts dense GLU "
                     "blocks"
                 )
-            if rest.endswith(_QUANTIZED_SUFFIXES):
+            if rest.endswith(QUANTIZED_SUFFIXES):
                 raise UnsupportedModelError(
                     f"layer {layer} holds quantized weights ({name}); "
                     "prune the unquantized checkpoint and quantize the result"

@@ -76,8 +76,25 @@ def check_complete(checkpoint: Checkpoint) -> None:
         builder = builder_of(checkpoint)
         model, report = _without_data(checkpoint, builder)
     except (CheckpointError, UnsupportedModelError):
-        return  # another transformers may know the model; weights can be cut without a class
+        # Another transformers may know the model; weights can be cut without a class.
+        _refuse_absent(checkpoint)
+        return
     _refuse(checkpoint, builder, report, model)
+
+
+def _refuse_absent(checkpoint: Checkpoint) -> None:
+    """Raise where an index names a tensor that is not stored.
+
+    Transformers goes by what the files hold: an index may name more than a known class needs.
+    """
+    if checkpoint.index is None:
+        return
+    for name, file in read_json(checkpoint.index)["weight_map"].items():
+        if name not in checkpoint.tensors:
+            raise CheckpointError(
+                f"{checkpoint.path / str(file)}: tensor {name} is missing, by "
+                f"{checkpoint.index.name}"
+            )
 
 
 def check_stored(checkpoint: Checkpoint, builder: Builder) -> None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ...arch import Architecture, TensorSpec, read_architecture, text_config
+from ...arch import Architecture, TensorSpec, read_architecture, refuse_adapters, text_config
 from ...arch.glu import DTYPE_BYTES
 from ...errors import CheckpointError, UnsupportedModelError
 from ..plan import WIDTHS_KEY
+from .absent import no_config, no_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +30,9 @@ SINGLE = "model.safetensors"
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 COMPARED_BYTES = 4 * 2**20  # of each of two tensors at a time
 COMPACT_TYPE = "widthwise_compact_"  # before the family, in the config of a compact checkpoint
+_BYTE_ORDER_MARK = "\ufeff"
+_PREFIXES = ("module", "base_model.model")  # of wrappers as well, at the begin of a name
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Checkpoint:
         self.name = name or str(path)
         self.config = _read_config(path)
         self.index, self.tensors = _read_tensors(path, self.config)
+        refuse_adapters(self.tensors)
         _refuse_wrapped(path, self.tensors)
         specs = {name: stored.spec for name, stored in self.tensors.items()}
         self._files: dict[Path, BinaryIO] = {}
@@ -144,9 +147,15 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: It holds none.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf8"))
+        text = path.read_text(encoding="utf8")
+        data = json.loads(text.removeprefix(_BYTE_ORDER_MARK))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from error
+    if text.startswith(_BYTE_ORDER_MARK):
+        raise CheckpointError(
+            f"{path}: begins with a byte order mark, which transformers does not read; save it as "
+            "UTF-8 without one"
+        )
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: must hold a JSON object; got {type(data).__name__}")
     return data
@@ -160,7 +169,7 @@ def _read_config(path: Path) -> dict[str, Any]:
             "merge it into its base model first"
         )
     if not (path / "config.json").exists():
-        raise CheckpointError(f"{path}: no config.json; this is not a checkpoint folder")
+        raise no_config(path)
     config = read_json(path / "config.json")
     if str(config.get("model_type")).startswith(COMPACT_TYPE):
         raise UnsupportedModelError(
@@ -174,13 +183,13 @@ def _refuse_wrapped(path: Path, names: Iterable[str]) -> None:
     """Raise where names are those of a model within a wrapper, which no class has."""
     for name in names:
         wrappers = [part for part in name.split(".") if part in _WRAPPERS]
-        wrappers += ["module"] if name.startswith("module.") else []
+        wrappers += [each for each in _PREFIXES if name.startswith(f"{each}.")]
         if wrappers:
             raise CheckpointError(
                 f"{path}: tensor {name} has the prefix '{wrappers[0]}.' of a wrapper "
-                "(torch.compile, FSDP, DataParallel), and transformers would take random numbers "
-                "in its place: save the model inside the wrapper, or take the prefix out of all "
-                "names"
+                "(torch.compile, FSDP, DataParallel, PEFT), and transformers would take random "
+                "numbers in its place: save the model inside the wrapper, or take the prefix out "
+                "of all names"
             )
 
 
@@ -217,14 +226,8 @@ def _read_tensors(
         return None, read_header(path / first)
     if (path / index).exists():
         return path / index, _read_sharded(path, index)
-    pickle = next((name for name in _PICKLES if (path / name).exists()), None)
-    if pickle:
-        raise UnsupportedModelError(
-            f"{path / pickle}: weights must be safetensors; load them once with transformers and "
-            "save_pretrained() them"
-        )
     wanted = f"neither {SINGLE} nor {INDEX}" if named is None else f"{first}, by config.json, not"
-    raise CheckpointError(f"{path}: {wanted} is there")
+    raise no_weights(path, wanted)
 
 
 def _read_sharded(path: Path, index: str) -> dict[str, StoredTensor]:
@@ -239,9 +242,6 @@ def _read_sharded(path: Path, index: str) -> dict[str, StoredTensor]:
             count = list(weight_map.values()).count(file)
             raise CheckpointError(f"{path}: shard {file} is missing ({count} tensors are in it)")
         tensors |= read_header(path / file)
-    for name, file in weight_map.items():
-        if name not in tensors:
-            raise CheckpointError(f"{path / file}: tensor {name} is missing, by {index}")
     return tensors
 
 

@@ -6,7 +6,8 @@ family is wrong where any width is said to improve or to degrade; at most 5 % ma
 draws differ by luck, `luck` times the error that the items leave in one score, most of it the same
 at all widths of a draw, as choices nest; a criterion that chooses no better than chance is one more
 draw. Floors: a scorer that is right independently of the label, as often as the best constant
-answer is in truth. Intervals: how many hold the truth; of shares that is a sum over all counts.
+answer is in truth; with early stop it stops where it is first said to beat the floor. Intervals:
+how many hold the truth; of shares that is a sum over all counts.
 
     python benchmarks/words.py                 # 20 minutes of one core
     python benchmarks/words.py --minutes 5     # fewer families, larger errors
@@ -19,6 +20,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -36,6 +39,7 @@ HIDDEN, WIDTHS = 100, (260, 240, 210, 180, 150, 120)
 SHARED, NESTED = 0.7, 0.7  # of the variance: items' difficulty in all networks, luck at all widths
 HALF_WIDTH = 0.12  # at which a network stops early
 FAMILIES = 1000  # at most
+SIZES = (2, 8, 20, 60, 128, 400)  # items
 Chance = np.random.Generator
 
 
@@ -134,7 +138,15 @@ def has_word(null: Null, chance: Chance) -> bool:
     return any(one.word in ("improves", "degrades") for one in judged.values())
 
 
-def beats(n: int, documents: int, leans: float, chance: Chance, *, is_told: bool = True) -> bool:
+def beats(
+    n: int,
+    documents: int,
+    leans: float,
+    chance: Chance,
+    *,
+    is_told: bool = True,
+    until: bool = False,
+) -> bool:
     """Whether a scorer no better than the best constant answer is said to beat it.
 
     Args:
@@ -143,35 +155,35 @@ def beats(n: int, documents: int, leans: float, chance: Chance, *, is_told: bool
         leans: Chance that the scorer gives the constant answer, and not one of its own.
         chance: Of labels and answers.
         is_told: Whether the record says how the floor was counted.
+        until: Whether the scorer is looked at after every step, and stops as soon as it is said to
+            beat the floor: no rule that stops at a step can have it said more often.
     """
     label = chance.uniform(size=documents) < 0.62
-    always = label.mean() >= 0.5
-    constant = (label == always).astype(float)
+    constant = (label == (label.mean() >= 0.5)).astype(float)
     free = chance.uniform(size=documents) < 0.62
     items = np.where(chance.uniform(size=documents) < leans, label, free)[:n].astype(float)
-    told = {"floor_n": documents, "floor_items": tuple(constant[:n].tolist())} if is_told else {}
+    record = _record(Null(draws=0, n=n, kind="0/1", until=until), None, 400, tuple(items), None)
     floor = float(constant.mean())
+    record = replace(record, floor=floor, floor_kind="always 'yes'")
     if is_told:
-        told["floor_error"] = math.sqrt(floor * (1 - floor) / (documents - 1))
-    record = Record(
-        cell="one",
-        model="null",
-        criterion=None,
-        asked="dense",
-        width=400,
-        expansion_ratio=4.0,
-        quantity="task",
-        unit="accuracy",
-        value=float(items.mean()),
-        standard_error=standard_error_of(items.tolist()),
-        n=n,
-        floor=floor,
-        floor_kind="always 'yes'",
-        higher_is_better=True,
-        items=tuple(items.tolist()),
-        **told,
+        error = math.sqrt(floor * (1 - floor) / (documents - 1))
+        told = tuple(constant[:n].tolist())
+        record = replace(record, floor_n=documents, floor_error=error, floor_items=told)
+    looks = range(_STEP, n + _STEP, _STEP) if until else (n,)
+    return any(beats_its_floor(_first(record, seen)) for seen in looks)
+
+
+def _first(record: Record, seen: int) -> Record:
+    """The record of a network that stopped after so many items."""
+    items = record.items[:seen]
+    return replace(
+        record,
+        value=sum(items) / len(items),
+        standard_error=standard_error_of(items),
+        n=len(items),
+        items=items,
+        floor_items=record.floor_items[:seen],
     )
-    return beats_its_floor(record)
 
 
 def coverage_of_shares(n: int, chances: Sequence[float]) -> list[float]:
@@ -265,30 +277,30 @@ def rate(
 
 
 def nulls() -> Iterator[Null]:
-    """All families of the long version."""
-    for n in (2, 8, 20, 60, 100, 400):
+    """All families of the long version, the quickest first."""
+    for n in SIZES:
         for kind in ("0/1", "real"):
             yield Null(draws=0, n=n, kind=kind)
             for draws in (1, 2, 3):
                 for luck in (0.0, 1.0, 4.0):
-                    if n in (20, 100) or luck == 1.0:
+                    if n in (20, 128) or luck == 1.0:
                         yield Null(draws=draws, n=n, kind=kind, luck=luck)
             yield Null(draws=3, n=n, kind=kind, luck=4.0, own_luck=False)
-    for n in (128, 400):
-        yield Null(draws=0, n=n, kind="0/1", until=True)
-        for draws in (1, 2, 3):
-            yield Null(draws=draws, n=n, kind="0/1", luck=1.0, until=True)
+        for draws in (0, 1, 2, 3):
+            yield Null(draws=draws, n=n, kind="0/1", luck=float(draws > 0), until=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=20.0)
-    minutes = parser.parse_args().minutes
+def print_shares() -> None:
+    """How often intervals of shares hold the truth."""
     print("95 % intervals of shares, exact: average over chances, least and most of .1 to .9")
     for n in (1, 2, 4, 7, 8, 12, 20, 60, 100, 400):
         found = np.array(coverage_of_shares(n, np.arange(0.005, 1, 0.005).tolist()))
         middle = found[19:180]
         print(f"  n {n:3}: {found.mean():6.1%} [{middle.min():.1%}, {middle.max():.1%}]")
+
+
+def print_numbers(seconds: float) -> None:
+    """How often intervals of other numbers do; so many seconds a cell at most."""
     print("95 % intervals, share that holds the truth")
     kinds: dict[str, Callable[[int, Chance], bool]] = {
         "mean": mean_holds,
@@ -301,35 +313,58 @@ def main() -> None:
     for name, one in kinds.items():
         cells = []
         for n in (2, 4, 8, 20, 60, 400) if one is not mean_of_tasks_holds else (20, 60, 400):
-            share, error, _ = rate(lambda c, o=one, n=n: o(n, c), 4000, n, minutes * 60 / 200)
+            share, error, _ = rate(lambda c, o=one, n=n: o(n, c), 4000, n, seconds)
             cells.append(f"n {n} {share:.1%} ± {error:.1%}")
         print(f"  {name:17}: {', '.join(cells)}", flush=True)
-    print("a scorer no better than the best constant answer beats the floor")
-    for n in (2, 8, 20, 60, 100, 400):
+
+
+def portions(cells: int, seconds: float) -> Iterator[float]:
+    """Seconds of each cell: what earlier ones leave is shared by those that follow."""
+    stop = time.monotonic() + seconds
+    for left in range(cells, 0, -1):
+        yield (stop - time.monotonic()) / left
+
+
+def print_floors(seconds: float) -> None:
+    """How often a floor is beaten by what is no better, in so many seconds."""
+    print("a scorer no better than the best constant answer beats the floor: items, early stop;")
+    print("  blind and leaning, by a floor of the same documents, the same of records that do not")
+    print("  say how it was counted, by a floor of ten times as many")
+    floors = list(product((1, 10), (True, False), (0.0, 0.5)))
+    floors = [(times, told, leans) for times, told, leans in floors if told or times == 1]
+    rows = list(product(SIZES, (False, True)))
+    own = portions(len(rows) * len(floors), seconds)
+    for n, until in rows:
         cells = []
-        for documents in (n, 10 * n):
-            for leans in (0.0, 0.5):
-                for told in (True, False) if documents == n else (True,):
-                    share, error, _ = rate(
-                        lambda c, a=(n, documents, leans), t=told: beats(*a, c, is_told=t),
-                        4000,
-                        n,
-                        minutes * 60 / 200,
-                    )
-                    cells.append(f"{share:.1%}")
-        print(f"  n {n:3}: {', '.join(cells)}", flush=True)
+        for times, told, leans in floors:
+            one = partial(beats, n, times * n, leans, is_told=told, until=until)
+            share, error, done = rate(one, 4000, n, next(own))
+            cells.append(f"{share:.1%} ± {error:.1%} of {done}")
+        print(f"  {n:3} {'yes' if until else 'no':3}: {', '.join(cells)}", flush=True)
+
+
+def print_words(seconds: float) -> None:
+    """How often a family has a false word, in so many seconds."""
     every = list(nulls())
     print("families with a false word: draws, items, kind, luck, own luck, early stop")
-    for null in every:
-        share, error, done = rate(
-            lambda c, null=null: has_word(null, c), FAMILIES, 1, minutes * 60 * 0.75 / len(every)
-        )
+    for null, own in zip(every, portions(len(every), seconds), strict=True):
+        share, error, done = rate(partial(has_word, null), FAMILIES, 1, own)
         print(
             f"  {null.draws} {null.n:3} {null.kind:4} {null.luck:g} "
             f"{'yes' if null.own_luck else 'no':3} {'yes' if null.until else 'no':3}: "
             f"{share:.1%} ± {error:.1%} of {done}",
             flush=True,
         )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=20.0)
+    seconds = 60 * parser.parse_args().minutes
+    print_shares()
+    print_numbers(seconds / 200)
+    print_floors(0.15 * seconds)
+    print_words(0.7 * seconds)
 
 
 if __name__ == "__main__":

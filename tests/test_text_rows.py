@@ -83,6 +83,10 @@ def template(tmp_path: Path) -> ChatTemplate:
         {"messages": [{"role": "user", "content": [{"type": "text", "text": ASK}]}, ASSISTANT]},
         {"messages": [{"role": "user", "content": PARTS}, ASSISTANT]},
         {"messages": [USER, {"role": "assistant", "content": {"parts": [ANSWER]}}]},
+        {"contents": [{"role": "user", "parts": [{"text": ASK}]}, ASSISTANT]},
+        {"inputs": ASK, "targets": ANSWER, "language_code": "eng"},
+        {"conversations": SHARED[:1], "chosen": SHARED[1], "rejected": SHARED[0]},
+        {"chosen": JOINED, "rejected": "A whole other conversation."},
     ],
 )
 def test_conversation_is_read_turn_by_turn(row: Any) -> None:
@@ -98,6 +102,14 @@ def test_all_parts_of_a_question_are_kept() -> None:
     assert one(row) == f"Be brief.\n\n{JOINED}"
     row = {"context": "A long river.", "instruction": ASK, "response": ANSWER, "category": "qa"}
     assert one(row) == f"{ASK}\n\nA long river.\n\n{ANSWER}"
+
+
+def test_earlier_turns_and_thoughts_are_kept() -> None:
+    row = {"instruction": ASK, "input": "", "output": ANSWER, "history": [["A river?", "Elbe."]]}
+    assert one(row) == f"A river?\n\nElbe.\n\n{JOINED}"
+    assert one({**row, "history": []}) == JOINED
+    thought = {**ASSISTANT, "reasoning_content": "It is long."}
+    assert one({"messages": [USER, thought]}) == f"{ASK}\n\nIt is long.\n{ANSWER}"
 
 
 def test_calls_of_tools_are_kept() -> None:
@@ -140,6 +152,7 @@ def test_column_of_prose_is_taken_and_ids_are_not(row: Any, text: str) -> None:
             "in column input_ids it holds numbers",
         ),
         (list(range(40)), "holds numbers"),
+        ({"tokens": [[float(i) for i in range(40)]]}, "in column tokens it holds numbers"),
         (
             {"messages": [USER, {"who": "?"}], "id": HASH},
             "no column of it is text, of messages, id",

@@ -16,6 +16,7 @@ _MOST_CONTROLS = 0.01  # share of a text; random bytes have 10 %
 _GZIP = b"\x1f\x8b"
 _TAR = (257, b"ustar")  # where the mark of a tar archive stands
 _PACKED = "unpack it first"
+_FEWEST_LETTERS = 0.1  # of the letters and digits of a text; ids written out have none
 _TOKENS = (
     "token ids of some tokenizer, as packed corpora do, are of no use here: give the text that "
     "they were made from"
@@ -56,7 +57,7 @@ def check_plain_text(path: Path, *, tables: bool = False) -> None:
             head = file.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return
-    found = _format(head) or (_table(path, head) if tables else None)
+    found = _by_suffix(path) or _format(head) or (_table(path, head) if tables else None)
     if found is not None:
         what, advice = found
         raise RunError(f"{path}: cannot be read as text: it is {what}; {advice}")
@@ -67,6 +68,39 @@ def open_unpacked(path: Path) -> BinaryIO:
     with open(path, "rb") as file:
         is_packed = file.read(len(_GZIP)) == _GZIP
     return gzip.open(path, "rb") if is_packed else open(path, "rb")  # type: ignore[return-value]
+
+
+def is_numbers(text: str) -> bool:
+    """Whether a text is of numbers, as token ids that are written out are."""
+    digits, letters = sum(map(str.isdecimal, text)), sum(map(str.isalpha, text))
+    return letters < _FEWEST_LETTERS * (digits + letters)
+
+
+def holds_rows(path: Path) -> bool:
+    """Whether a file holds rows of JSON, whatever its name says; running text may quote some."""
+    with open_unpacked(path) as file:
+        head = file.read(_HEAD)
+    lines = [line for line in head.decode("utf-8-sig", "ignore").splitlines() if line.strip()]
+    if len(head) == _HEAD and len(lines) > 1:
+        lines = lines[:-1]  # the last one may be cut off
+    return bool(lines) and all(
+        line.lstrip().startswith("{") and _is_json(line) for line in lines[:2]
+    )
+
+
+def is_data_card(path: Path) -> bool:
+    """Whether a file is the card of a data set, as the hub has one in each, and no text of it."""
+    if path.name.lower() != "readme.md":
+        return False
+    with open(path, "rb") as file:
+        return file.read(4).rstrip() == b"---"
+
+
+def _by_suffix(path: Path) -> tuple[str, str] | None:
+    """What a file without a mark at its begin is by its name, and what to do."""
+    if path.suffix.lower() == ".mds":
+        return "a shard of MosaicML's streaming", "write its text as JSON lines"
+    return None
 
 
 def _format(head: bytes) -> tuple[str, str] | None:

@@ -17,8 +17,14 @@ _LOOK = 64  # rows by which a column without a known name is chosen
 CONVERSATIONS = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns", "chat")
 _ENDINGS = ("completion", "chosen")  # conversations, or their ends after the column prompt
 _TEXT = ("content", "raw_content", "document", "article", "passage", "body", "code", "story")
-_ASKED = ("prompt", "instruction", "question", "query", "problem", "user", "human", "input")
-_ANSWERS = ("completion", "response", "output", "answer", "chosen", "solution", "assistant")
+_ASKED = (
+    *("prompt", "instruction", "question", "query", "problem", "user", "human"),
+    *("input", "inputs"),
+)
+_ANSWERS = (
+    *("completion", "response", "output", "answer", "chosen", "solution", "assistant"),
+    *("targets", "target"),
+)
 _BESIDE = ("input", "context")  # of the question, below it
 _SYSTEM = ("system", "system_prompt")
 _ROLES = {
@@ -33,10 +39,11 @@ _ROLES = {
     "function": "tool",
 }
 _ROLE_KEYS = ("role", "from", "speaker", "author")
-_SAID_KEYS = ("content", "value", "text", "message", "utterance")
+_SAID_KEYS = ("content", "value", "text", "message", "utterance", "parts")
+_THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")  # beside what a turn says
 _LEAST_WORDS = 3  # words of a mean value of a column, below which it is names, ids or labels
 _LEAST_IDS = 8  # whole numbers in a row that make a column one of token ids
-_NUMBERS = "holds numbers, such as token ids of some tokenizer; give the text that they stand for"
+NUMBERS = "holds numbers, such as token ids of some tokenizer; give the text that they stand for"
 _ABOUT = ("id", "uuid", "hash", "sha", "sha1", "sha256", "md5", "url", "source", "date", "license")
 
 
@@ -75,7 +82,7 @@ class RowReader:
         if isinstance(row, str):
             return row
         if isinstance(row, int | float) or _are_ids(row):
-            raise RunError(f"{where}: {_NUMBERS}")
+            raise RunError(f"{where}: {NUMBERS}")
         if isinstance(row, list):
             row = {"messages": row}
         if not isinstance(row, Mapping) or not any(row.values()):
@@ -90,7 +97,8 @@ class RowReader:
         if found is not None:
             columns, turns = found
             return self._written(columns, turns)
-        known = [name for name in _TEXT if isinstance(row.get(name), str)]
+        preferred = ("chosen",) if "rejected" in row else ()  # both texts are whole conversations
+        known = [n for n in (*preferred, *_TEXT) if isinstance(row.get(n), str)]
         if known:
             return self._noted(str(row[known[0]]), f"column {known[0]}")
         column = _only_prose(first, row, where)
@@ -130,13 +138,21 @@ def _conversation(
     name = next((name for name in (*CONVERSATIONS, *_ENDINGS) if name in found), None)
     if name is None:
         return None
-    turns, system = found[name], next((row[n] for n in _SYSTEM if isinstance(row.get(n), str)), "")
+    turns, system = (
+        [*found[name], *_chosen(row, name)],
+        next((row[n] for n in _SYSTEM if isinstance(row.get(n), str)), ""),
+    )
     if name in _ENDINGS and (asked := found.get("prompt") or _asked(row)):
         if [turn["content"] for turn in turns[: len(asked)]] != [one["content"] for one in asked]:
             return ("prompt", name), asked + turns
     if system.strip() and turns[0]["role"] != "system":
         turns = [{"role": "system", "content": system}, *turns]
     return (name,), turns
+
+
+def _chosen(row: Mapping[str, Any], name: str) -> list[Turn]:
+    """The answer that was preferred, of a row that has it as one turn beside the conversation."""
+    return [] if name in _ENDINGS else _turn(row.get("chosen")) or []
 
 
 def _asked(row: Mapping[str, Any]) -> list[Turn]:
@@ -194,7 +210,8 @@ def _content(value: Any) -> str | None:
     if not isinstance(value, list):
         return None
     parts = [part if isinstance(part, str) else _content(part) for part in value]
-    is_other = [isinstance(part, Mapping) and "text" not in part for part in value]
+    # Parquet gives every part all keys: an image has a text that is None.
+    is_other = [isinstance(part, Mapping) and part.get("text") is None for part in value]
     if any(part is None and not other for part, other in zip(parts, is_other, strict=True)):
         return None
     return "\n".join(part for part in parts if part)
@@ -213,11 +230,25 @@ def _pair(row: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Turn]] | None:
         {"role": "user", "content": "\n\n".join(row[name] for name in columns[:-1])},
         {"role": "assistant", "content": row[answers[0]]},
     ]
+    earlier = _history(row.get("history"))
+    columns, turns = (("history",) * bool(earlier) + columns), earlier + turns
     system = next((name for name in _SYSTEM if name in texts and row[name].strip()), None)
     if system is not None:
         columns = (system, *columns)
         turns.insert(0, {"role": "system", "content": row[system]})
     return columns, turns
+
+
+def _history(value: Any) -> list[Turn]:
+    """Earlier turns of a question with its answer, stored as pairs of both."""
+    pairs = value if isinstance(value, list) else []
+    if not all(isinstance(p, list) and [type(s) for s in p] == [str, str] for p in pairs):
+        return []
+    return [
+        {"role": role, "content": text}
+        for pair in pairs
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
 
 
 def _by_template(template: ChatTemplate, turns: Sequence[Turn]) -> str | None:
@@ -239,9 +270,10 @@ def _by_template(template: ChatTemplate, turns: Sequence[Turn]) -> str | None:
 
 
 def _said(turn: Turn) -> str:
-    """What a turn says, its calls of tools included."""
+    """What a turn says, what was thought before and its calls of tools included."""
     calls = turn.get("tool_calls")
-    return "\n".join(filter(None, [turn["content"], json.dumps(calls) if calls else ""]))
+    thoughts = [turn[key] for key in _THOUGHT_KEYS if isinstance(turn.get(key), str)]
+    return "\n".join(filter(None, [*thoughts, turn["content"], json.dumps(calls) if calls else ""]))
 
 
 def _only_prose(first: Sequence[Any], row: Mapping[str, Any], where: str) -> str:
@@ -257,7 +289,7 @@ def _only_prose(first: Sequence[Any], row: Mapping[str, Any], where: str) -> str
         return str(prose[0])
     ids = [name for name, value in row.items() if _are_ids(value)]
     if ids and not prose:
-        raise RunError(f"{where}: in column {ids[0]} it {_NUMBERS}")
+        raise RunError(f"{where}: in column {ids[0]} it {NUMBERS}")
     what = "no column of it is text" if not prose else "it is not clear which column is its text"
     raise RunError(
         f"{where}: {what}, of {', '.join(map(str, prose or names))}; name the column text, or "
@@ -278,8 +310,10 @@ def _is_prose(name: str, values: Sequence[Any]) -> bool:
 
 
 def _are_ids(value: Any) -> bool:
+    if isinstance(value, list) and value and all(isinstance(one, list) for one in value):
+        return any(map(_are_ids, value))
     return (
         isinstance(value, list)
         and len(value) >= _LEAST_IDS
-        and all(type(one) is int for one in value)
+        and all(type(one) in (int, float) for one in value)
     )

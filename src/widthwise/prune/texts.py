@@ -18,8 +18,14 @@ from ..assets import benchmark_rows, coqa_passages, mmlu_subjects
 from ..chat import chat_template_of
 from ..errors import RunError
 from ..notices import notice
-from ..plain_text import check_plain_text, open_unpacked
-from .rows import CONVERSATIONS, RowReader, is_conversation
+from ..plain_text import (
+    check_plain_text,
+    holds_rows,
+    is_data_card,
+    is_numbers,
+    open_unpacked,
+)
+from .rows import CONVERSATIONS, NUMBERS, RowReader, is_conversation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +52,8 @@ _OTHER_DATA: tuple[str, ...] = (
     ".mmap",
     ".npy",
 )
-_OTHER_DATA += (".npz", ".pkl", ".pt", ".tar", ".tgz", ".tsv", ".xz", ".zip", ".zst")
+_OTHER_DATA += (".mds", ".npz", ".pkl", ".pt", ".tar", ".tfrecord", ".tgz", ".tsv", ".xz", ".zip")
+_OTHER_DATA += (".zst", ".zstd")
 _MOVE_OUT = "write it as text, JSON lines or Parquet, or move it out of the folder"
 
 # Texts of the embedded data that no task of ours scores: prose, and questions of several kinds. All
@@ -144,7 +151,7 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     name = EMBEDDED_TEXT if source is None else str(source)
     reader = RowReader(chat_template_of(tokenizer))
     pieces = _in_turn(_embedded() if source is None else _streams(str(source), reader))
-    ids = _token_ids(pieces, tokenizer, tokens)
+    ids = _token_ids(pieces, tokenizer, tokens, name)
     if reader.notes:
         name = f"{name} ({'; '.join(reader.notes)})"
         notice(f"Text of {name}.")
@@ -204,13 +211,17 @@ def _batches(blocks: Sequence[list[int]]) -> list[Batch]:
     return [Batch(input_ids=torch.tensor(group)) for group in groups]
 
 
-def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int) -> list[int]:
+def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int, name: str) -> list[int]:
     ids: list[int] = []
+    read: list[str] = []
     for piece in pieces:
+        read.append(piece)
         piece = piece.encode("utf8", "replace").decode("utf8")  # JSON may hold halves of characters
         ids += tokenizer(piece + "\n\n", add_special_tokens=False, verbose=False)["input_ids"]
         if len(ids) >= tokens:
             break
+    if ids and is_numbers("".join(read)):
+        raise RunError(f"{name}: {NUMBERS}")
     return ids[:tokens]
 
 
@@ -257,11 +268,12 @@ def _streams(source: str, reader: RowReader) -> list[Iterator[str]]:
         files = sorted(
             file for file in named if file.is_file()
         )  # no pipe, which would be waited for
+        _check_all_text(path)
         if not files:
             kinds = f"{', '.join(_SUFFIXES)}, and .gz of all but the last"
             raise RunError(f"{path}: holds no file of text ({kinds})")
-        _check_all_text(path)
-        return [_file(file, reader) for file in files]
+        texts = [file for file in files if not is_data_card(file)]
+        return [_file(file, reader) for file in texts or files]
     if path.is_file():
         return [_file(path, reader)]
     is_local = path.exists() or path.is_symlink() or _kind(path) in _SUFFIXES
@@ -299,10 +311,16 @@ def _file(path: Path, reader: RowReader | None = None) -> Iterator[str]:
         with TextIOWrapper(open_unpacked(path), encoding="utf-8-sig") as file:
             if _kind(path) == ".json":
                 yield from reader.texts(_json(file.read()), str(path))
-            elif _kind(path) in (".jsonl", ".ndjson"):
+            elif _kind(path) in (".jsonl", ".ndjson") or holds_rows(path):
                 yield from reader.texts(_lines(file), str(path))
             else:
                 yield from _pieces(file)
+    except UnicodeDecodeError as error:
+        wrong = error.object[error.start]
+        raise RunError(
+            f"{path}: cannot be read as text: it is not in UTF-8 (byte {wrong:#x}); write it in "
+            "UTF-8"
+        ) from error
     except (OSError, EOFError, zlib.error, ValueError, ArithmeticError, RecursionError) as error:
         raise RunError(f"{path}: cannot be read as text: {error}") from error
 

@@ -95,3 +95,15 @@ def test_stored_buffers_are_no_parameters(tmp_path: Path) -> None:
     assert any(name.endswith("layer_scalar") for name in load_file(tmp_path / "model.safetensors"))
     counted, built = both(tmp_path)
     assert counted == built
+
+
+@pytest.mark.parametrize(
+    "name", ["score.weight", "mtp.layers.0.self_attn.q_proj.weight", "value_head.summary.bias"]
+)
+def test_what_the_class_has_no_place_for_is_no_parameter(name: str, tmp_path: Path) -> None:
+    """A head of another task, a draft layer: transformers leaves them out."""
+    tiny("llama").save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    save_file({**load_file(file), name: torch.ones(8, 8)}, file, {"format": "pt"})
+    counted, built = both(tmp_path)
+    assert counted == built

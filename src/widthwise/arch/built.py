@@ -46,8 +46,8 @@ def count_parameters(
 ) -> int:
     """Numbers in the parameters of the model that transformers builds from stored tensors.
 
-    Stored tensors that are neither a weight nor a bias by name may be buffers, which are none: with
-    such a tensor the built model is counted, where it can be built.
+    Where more is stored than is built, the rest is no part of the model: buffers, draft layers, a
+    head of another task. Where less is, as in layers of several widths, what is stored counts.
 
     Args:
         config: The parsed config.json.
@@ -62,11 +62,8 @@ def count_parameters(
         for name, spec in tensors.items()
         if spec.is_float and name not in tied and not is_buffer(name)
     }
-    if any(not name.endswith((".weight", ".bias")) for name in floats):
-        shapes = built_shapes(config)
-        if shapes is not None:
-            return sum(map(math.prod, shapes.values()))
-    return sum(floats.values())
+    stored, shapes = sum(floats.values()), built_shapes(config)
+    return stored if shapes is None else min(stored, sum(map(math.prod, shapes.values())))
 
 
 @lru_cache(maxsize=8)

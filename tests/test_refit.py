@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -349,6 +350,14 @@ def test_another_language_in_the_held_out_half_is_warned_of() -> None:
     )
     plenty = [b for seed in range(40) for b in batches(seed=seed)]
     assert refit(model, width=20, align=1, text=plenty).warning is None
+
+
+def test_ridges_at_the_largest_that_is_tried_are_said(llama: Any) -> None:
+    done = refit(llama, width=20, align=1, text=[b for seed in range(40) for b in batches(seed)])
+    assert done.warning is None
+    first, *others = done.layers
+    stuck = replace(done, layers=(replace(first, lam=MOST_LAM), *others))
+    assert str(stuck.warning).startswith(f"1 of {len(done.layers)} layers took the largest ridge")
 
 
 def test_what_belongs_to_another_model_or_plan_is_refused(llama: Any) -> None:

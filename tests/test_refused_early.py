@@ -42,6 +42,7 @@ REFUSED = [
     ("evaluate M --suite helaswag", "names like it: hellaswag"),
     ("evaluate M --suite embedded:nosuch", "suite embedded has no task 'nosuch'"),
     ("evaluate M --limit nosuch=5", "a limit is set for 'nosuch'"),
+    ("evaluate M --suite sound.yaml --limit nosuch=5", "a limit is set for 'nosuch'"),
     ("evaluate M --suite piqa,embedded:piqa", "two of the tasks asked for are named piqa"),
     ("evaluate M --to 2x --criterion activation --calibration no.txt", "no.txt: no such file"),
     ("evaluate M --backend vllm", "backend vllm needs vLLM"),
@@ -63,6 +64,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "file.jsonl").write_text('{"question": "Why?"}\n')
     (tmp_path / "broken.yaml").write_text("task: [a\n b: c")
     (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "sound.yaml").write_text("task: mine\ndataset_path: json\n")
     (tmp_path / "other.yaml").write_text("dataset_path: json\n")
     (tmp_path / "begun").mkdir()
     begun = {"model": MODEL, "tasks": ["embedded"], "limit": 7, "dtype": None, "device": "cpu"}

@@ -24,6 +24,8 @@ from widthwise.cli import main
 from widthwise.errors import RunError
 from widthwise.limits.transfer.text import read_rows
 from widthwise.limits.word2vec.corpus import load_corpus
+from widthwise.prune import Checkpoint
+from widthwise.prune.calibration import norms_of_text
 from widthwise.prune.rows import RowReader
 from widthwise.prune.texts import _file, read_text
 
@@ -315,3 +317,23 @@ def test_commands_state_the_columns_that_they_used(tiny_checkpoint: Path, tmp_pa
     assert result.exit_code == 0, result.output
     assert result.stderr.count("chat.jsonl (column messages") == 1
     assert "(column messages" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("rows", ['{"id": "a7", "text": "words"}\n' * 9, "id,text\n7,words\n" * 9])
+def test_norms_are_not_taken_of_a_table(rows: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(rows)
+    with (
+        Checkpoint(tiny_checkpoint) as checkpoint,
+        pytest.raises(RunError, match=r"rows\.csv: cannot be read as text: it is a table"),
+    ):
+        norms_of_text(checkpoint, path)
+
+
+def test_norms_of_packed_text_are_those_of_the_text(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    plain, packed = tmp_path / "words.txt", tmp_path / "words.txt.gz"
+    plain.write_text("The river ends in the northern sea. " * 40)
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    with Checkpoint(tiny_checkpoint) as checkpoint:
+        expected, found = (norms_of_text(checkpoint, path) for path in (plain, packed))
+    assert all(torch.equal(expected[layer], found[layer]) for layer in expected)

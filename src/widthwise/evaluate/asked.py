@@ -34,9 +34,10 @@ def check_tasks(
     """
     require_harness()
     wanted = wanted_tasks(names)
+    own: list[str | None] = []
     for item in wanted:
         if item.is_file:
-            _check_file(item.task)
+            own.append(_name_in_file(item.task))
         elif item.task not in OWN_TASKS:
             _check_name(item)
     _check_once(wanted)
@@ -45,12 +46,17 @@ def check_tasks(
         manager = open_manager(wanted)
         known = [name for item in wanted for name in names_under(manager, item.task)]
         check_needs(known, data)
-    if not any(item.is_file for item in wanted):  # the file says what its tasks are called
-        check_limits(limits or {}, [*(item.task for item in wanted), *known])
+    if None not in own:
+        named = [item.task for item in wanted if not item.is_file]
+        check_limits(limits or {}, [*named, *known, *filter(None, own)])
 
 
-def _check_file(task: str) -> None:
-    """Raise RunError unless it is a file of YAML that describes a task or a group."""
+def _name_in_file(task: str) -> str | None:
+    """The name of the task that a YAML file describes; None of a group or a class.
+
+    Raises:
+        RunError: It is no file of YAML that describes a task or a group.
+    """
     from lm_eval.tasks._yaml_loader import load_yaml, yaml
 
     path = Path(task).expanduser()
@@ -65,6 +71,8 @@ def _check_file(task: str) -> None:
         raise RunError(
             f"the task file {task} describes no task: it must hold a line such as task: my_task"
         )
+    name = described.get("task")
+    return name if isinstance(name, str) and not {"group", "class"} & described.keys() else None
 
 
 def _check_once(wanted: Sequence[Wanted]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from ..plain_text import check_plain_text
+from ..plain_text import check_plain_text, open_unpacked
 from .calls import check_reached
 from .checkpoint import Checkpoint, check_tokens, load_model, load_tokenizer, table_rows
 from .scoring import ModelWeights
@@ -94,8 +95,9 @@ def norms_of_text(checkpoint: Checkpoint, text_file: Path) -> dict[int, Tensor]:
 
     check_plain_text(text_file, tables=True)
     try:
-        text = text_file.read_text(encoding="utf8")
-    except (OSError, UnicodeDecodeError) as error:
+        with open_unpacked(text_file) as file:
+            text = file.read().decode("utf8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise RunError(f"{text_file}: cannot be read as text: {error}") from error
     tokenizer = load_tokenizer(checkpoint)
     ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][0, :MAX_TOKENS]

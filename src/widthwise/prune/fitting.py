@@ -35,7 +35,7 @@ class LayerFit:
             held-out half of `LAMS`, and beyond an end of these of more in steps of ten.
         fit_error: On the half that the refit is made from.
         held_out_error: On the other half, to which no weight was fitted. It chose `lam` among
-            four, so that on a third text the error is likely a little larger.
+            four or more, so that on a third text the error is likely a little larger.
         curve: Loss at every width from 0 to I as a share of that at 0, on the first half, the
             ridge counted in. What an allocation of widths to layers starts from.
     """

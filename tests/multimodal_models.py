@@ -71,11 +71,26 @@ def _qwen2_5_vl() -> Any:
     return hf.Qwen2_5_VLForConditionalGeneration(config)
 
 
+def _mllama() -> Any:
+    text = {key: value for key, value in TEXT.items() if key != "head_dim"}
+    rope = {"rope_type": "default", "rope_theta": 1e4}
+    vision = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
+    size = {"image_size": 28, "patch_size": 14, "max_num_tiles": 1, "attention_heads": 2}
+    states = {"num_global_layers": 1, "intermediate_layers_indices": [0], "vision_output_dim": 32}
+    config = hf.MllamaConfig(
+        text_config={**text, "cross_attention_layers": [1], "rope_parameters": rope},
+        vision_config={**vision, **size, **states, "supported_aspect_ratios": [[1, 1]]},
+        image_token_index=10,
+    )
+    return hf.MllamaForConditionalGeneration(config)
+
+
 MULTIMODAL = {
     "gemma3": _gemma3,
     "mistral3": _mistral3,
     "llava": _llava,
     "qwen2_5_vl": _qwen2_5_vl,
+    "mllama": _mllama,  # which leaves a layer out where there is no image
 }
 
 

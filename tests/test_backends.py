@@ -9,6 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import transformers as hf
+from healing_runs import VOCABULARY, save_dense
 from sweep_runs import answers, run, settings_of
 
 from widthwise.errors import RunError
@@ -58,3 +60,19 @@ def test_a_missing_vllm_is_said(
     )
     with pytest.raises(RunError, match="backend vllm needs vLLM and a GPU that it supports"):
         run(tmp_path / "out", settings_of(tiny_checkpoint, backend="vllm"))
+
+
+def test_padding_that_the_model_has_no_row_for_is_none_of_its_tokens(tmp_path: Path) -> None:
+    """As classes of tokenizers add one of their own, whatever the model."""
+    folder = save_dense(tmp_path / "model")
+    tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
+    assert tokenizer.pad_token_id == VOCABULARY
+    tokenizer.save_pretrained(folder)
+    settings = {"tasks": ("embedded:ifbench",), "widths": ()}
+    records = run(tmp_path / "hf", settings_of(folder, **settings, backend="hf"))
+    ours = run(tmp_path / "ours", settings_of(folder, **settings))
+    for key, record in records.items():
+        if key[2] == "ifbench":
+            there, here = answers(tmp_path / "hf", record), answers(tmp_path / "ours", ours[key])
+            assert there["text"].tolist() == here["text"].tolist()

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from families import tiny
 from harness_data import PIQA, write_rows
+from healing_runs import VOCABULARY, save_dense, save_tokenizer
 
 from widthwise.cli import main
 from widthwise.evaluate.language_model import SharedPrefixLM
@@ -124,6 +126,24 @@ def test_what_only_the_model_or_the_data_can_tell_is_one_line(
     (tmp_path / "file").write_text("")
     for model in ("no/such model", tmp_path / "file", tmp_path / "absent"):
         assert_one_line(run(model, *QUICK, "-o", tmp_path / "other"), 1, str(model))
+
+
+def test_a_model_that_cannot_be_asked_is_one_line_and_no_cells(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "ahead"
+    settings = {"vocab_size": VOCABULARY, "max_position_embeddings": 512, "initializer_range": 0.3}
+    tiny("gemma3_text", use_bidirectional_attention=True, **settings).save_pretrained(folder)
+    save_tokenizer(folder)
+    words = [*QUICK, "--data", data, "--to", "1.4x"]
+    for backend in ("widthwise", "hf"):
+        out = tmp_path / backend
+        result = run(folder, *words, "--backend", backend, "-o", out)
+        assert_one_line(result, 1, "gemma3_text looks at tokens that follow")
+        assert [r.quantity for r in load(out / "records.jsonl") if r.value is None] == []
+    save_dense(tmp_path / "endless")
+    file = tmp_path / "endless" / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "eos_token": None}))
+    result = run(tmp_path / "endless", *words, "-o", tmp_path / "out")
+    assert_one_line(result, 1, "has no end-of-text token")
 
 
 @pytest.mark.demo

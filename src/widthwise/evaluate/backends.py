@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
 from .decoding import greedy
+from .engine import check_causal
 
 BACKENDS = ("widthwise", "hf", "vllm")
 _HF_BATCH = 16  # rows a pass of lm-eval's own model
@@ -26,8 +28,14 @@ def language_model_of(
         model: Any `AutoModelForCausalLM`, on its device.
         tokenizer: Its tokenizer.
         think_end: What ends a block of thinking: a text is given without all up to it.
+
+    Raises:
+        RunError: The model looks at tokens that follow, or the tokenizer has none that ends a text.
     """
+    if tokenizer.eos_token_id is None:
+        raise RunError(f"the tokenizer {tokenizer.name_or_path} has no end-of-text token")
     if backend == "hf":
+        check_causal(model)
         return _greedy_hf(model, tokenizer, think_end)
     from .language_model import SharedPrefixLM
 
@@ -44,9 +52,22 @@ def _greedy_hf(model: Any, tokenizer: Any, think_end: str | None) -> Any:
             with greedy(self.model):
                 return super()._model_generate(*args, **settings)
 
+    tokenizer = _with_padding_of(model, tokenizer)
     return GreedyHFLM(
         pretrained=model, tokenizer=tokenizer, batch_size=_HF_BATCH, think_end_token=think_end
     )
+
+
+def _with_padding_of(model: Any, tokenizer: Any) -> Any:
+    """The tokenizer, padding with a token that the model has.
+
+    Some classes of tokenizers add a token of their own for it, for which a table may have no row.
+    """
+    if (tokenizer.pad_token_id or 0) < model.get_input_embeddings().num_embeddings:
+        return tokenizer
+    other = copy.deepcopy(tokenizer)
+    other.pad_token = other.eos_token
+    return other
 
 
 def vllm_model_of(folder: Path, dtype: str, *, think_end: str | None = None) -> Any:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..errors import RunError
+
 _ENDS = ("bos_token_id", "eos_token_id", "pad_token_id")  # these are applied
 _OTHER = (  # these change no token of a text of a given length
     "_from_model_config",
@@ -31,25 +33,48 @@ def settings_not_applied(folder: Path) -> dict[str, Any]:
 
     Args:
         folder: Of the checkpoint.
+
+    Raises:
+        RunError: They cannot be read, or name no tokens by number that begin and end a text.
     """
     from transformers import GenerationConfig
 
     config: Any = GenerationConfig
-    if (folder / "generation_config.json").exists():
-        found = config.from_pretrained(folder)
-    else:
-        stored = json.loads((folder / "config.json").read_text(encoding="utf8"))
-        found = config.from_model_config(stored)
+    file = folder / "generation_config.json"
+    try:
+        if file.exists():
+            found = config.from_pretrained(folder)
+        else:
+            file = folder / "config.json"
+            found = config.from_model_config(json.loads(file.read_text(encoding="utf8")))
+    except Exception as error:  # its checks raise errors of many kinds
+        cause = " ".join(str(error).split())
+        raise RunError(f"{file}: transformers cannot read the settings: {cause}") from error
+    for name in _ENDS:
+        tokens = getattr(found, name, None)
+        if not all(type(token) is int for token in _listed(tokens)):
+            raise RunError(f"{file}: {name} must be a token's number or a list; got {tokens!r}")
     return _others(found)
+
+
+def _listed(tokens: Any) -> list[Any]:
+    if tokens is None:
+        return []
+    return list(tokens) if isinstance(tokens, list | tuple) else [tokens]
 
 
 def _others(settings: Any) -> dict[str, Any]:
     named = settings.to_diff_dict()
     return {
-        name: named[name]
+        name: _plain(named[name])
         for name in sorted(named)
         if name not in (*_ENDS, *_OTHER) and named[name] is not None
     }
+
+
+def _plain(value: Any) -> Any:
+    """A setting as a record can store it: settings of their own are objects."""
+    return value.to_dict() if hasattr(value, "to_dict") else value
 
 
 @contextmanager

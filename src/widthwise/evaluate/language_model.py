@@ -59,8 +59,6 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
 
     def __init__(self, model: Any, tokenizer: Any, *, think_end: str | None = None) -> None:
         super().__init__()
-        if tokenizer.eos_token_id is None:
-            raise RunError(f"the tokenizer {tokenizer.name_or_path} has no end-of-text token")
         self.model = model
         self.tokenizer = tokenizer
         self.budget = Budget.of(model)

@@ -68,7 +68,7 @@ class Asking:
             chosen = self.chat.settings
             date = f"; dates in its texts are {chosen['date']}" if "date" in chosen else ""
             yield f"of the chat template, thinking is {chosen['thinking']}{date}"
-        if self._not_applied and any(task.is_written for task in tasks):
+        if any(task.is_written for task in tasks) and self._not_applied:
             named = ", ".join(f"{name} {value}" for name, value in self._not_applied.items())
             yield (
                 "texts are written greedily; the checkpoint's other generation settings are not "

@@ -113,6 +113,17 @@ class Scorer:
                     check_tokens(tokens, rows, tokenizer, f"task {task.name}")
         self.calibrated.check()
 
+    def try_out(self, network: Network) -> None:
+        """See that a network can be asked at all; loads it.
+
+        Raises:
+            WidthwiseError: It looks at tokens that follow, has no token that ends a text, or
+                cannot be loaded.
+        """
+        if self.settings.backend != "vllm":  # which loads it in a process of its own
+            with self._open(network):
+                pass
+
     @cached_property
     def _digests(self) -> Mapping[str, str]:
         """Task to a digest of its documents and of what is asked about them."""

@@ -65,6 +65,7 @@ class Sweep:
         self._also = dict(also or {})
         self._also_measured = also_measured
         self._spent = self._calibrating = 0.0
+        self._is_tried = False
 
     @property
     def records(self) -> list[Record]:
@@ -122,9 +123,21 @@ class Sweep:
             self._renew_floors(task)
             after = self._spent + self._costs[task.name] * len(self.networks)
             if missing:
+                self._try_out()
                 self._spent = after - self._costs[task.name] * len(missing)
                 self._evaluate(task, missing)
             self._spent = after
+
+    def _try_out(self) -> None:
+        """Load the model, and see once that it can be asked at all.
+
+        Raises:
+            WidthwiseError: It cannot, which no cell could tell better.
+        """
+        if not self._is_tried:
+            self.on_progress(self.share, "loading the model")
+            self.scorer.try_out(self.networks[0])
+            self._is_tried = True
 
     def _evaluate(self, task: Task, missing: Sequence[Network]) -> None:
         """Measure one task at the widths where it is missing."""

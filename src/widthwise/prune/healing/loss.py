@@ -250,9 +250,25 @@ def thoughts(model: Any, rows: Tensor, *, layers: bool = False) -> Thoughts:
         rows: Token ids, shape (rows, tokens), without padding.
         layers: Whether the states behind each layer are wanted too.
     """
-    found = model.get_decoder()(input_ids=rows, use_cache=False, output_hidden_states=layers)
+    found = _decoder(model)(input_ids=rows, use_cache=False, output_hidden_states=layers)
     states = tuple(found.hidden_states[1:]) if layers else ()
     return Thoughts(last=found.last_hidden_state.flatten(0, 1), layers=states)
+
+
+def _decoder(model: Any) -> Any:
+    """The part of a model that comes before its head.
+
+    Raises:
+        UnsupportedModelError: There is none such.
+    """
+    found, head = model.get_decoder(), model.get_output_embeddings()
+    if found is model:  # as of a text model whose part has another name than its class says
+        found = next((each for each in model.children() if each is not head), None)
+    if found is None or any(each is head for each in found.modules()):
+        raise UnsupportedModelError(
+            f"{type(model).__name__} cannot be run without its head, so it cannot be healed"
+        )
+    return found
 
 
 def check_head(model: Any, rows: Tensor) -> None:

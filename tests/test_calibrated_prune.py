@@ -303,3 +303,16 @@ def test_many_layers_are_told_in_tenths(monkeypatch: Any) -> None:
             tell(layer)
     found = [int(number) for number in re.findall(r"layer (\d+) of 34", file.getvalue())]
     assert found == [4, 7, 11, 14, 17, 21, 24, 28, 31, 34]
+
+
+def test_a_result_on_its_own_parent_is_refused_before_the_refit(
+    dense: Path, text: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(
+        "widthwise.cli.prune.refit", lambda *_, **__: pytest.fail("it was refitted")
+    )
+    for out in (dense, dense / "cut"):
+        words = ["prune", dense, "--remove", "40%", "--refit", "--calibration", text, "--force"]
+        result = CliRunner().invoke(main, [*map(str, words), "-o", str(out)])
+        assert result.exit_code == 1, result.output
+        assert "must not lie in one another" in result.stderr

@@ -26,6 +26,7 @@ from ..prune import (
     per_layer,
     prune_checkpoint,
     refit,
+    refuse_overlap,
     shard_limit,
     stored_dtype,
 )
@@ -105,6 +106,7 @@ def prune(
     _check_budget(layout, under, options)
     _check_values(plan_file, refitting, max_shard_size, options)
     check_free(out, force=force)
+    refuse_overlap(locate(model)[0], out)
     from rich.console import Console
 
     from .show import progress

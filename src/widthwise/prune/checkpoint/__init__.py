@@ -8,7 +8,7 @@ from .output import check_free, new_folder
 from .read import Checkpoint
 from .refitted import inspect_refit
 from .tokenizing import check_tokens, load_tokenizer, table_rows, tokenizer_in
-from .write import Layout, Output, Progress, stored_dtype, write_pruned
+from .write import Layout, Output, Progress, refuse_overlap, stored_dtype, write_pruned
 
 __all__ = [
     "Checkpoint",
@@ -28,6 +28,7 @@ __all__ = [
     "load_tokenizer",
     "locate",
     "new_folder",
+    "refuse_overlap",
     "stored_dtype",
     "stored_of",
     "table_rows",

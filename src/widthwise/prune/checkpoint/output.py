@@ -49,7 +49,8 @@ def new_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
 def check_free(out: Path, *, force: bool) -> None:
     """Raise OutputError unless `out` is absent or, with `force`, a checkpoint folder, and its
     folder can be written."""
-    above = next(place for place in Path(os.path.abspath(out)).parents if place.exists())
+    whole = Path(os.path.abspath(out))
+    above = next((place for place in whole.parents if place.exists()), whole)  # / has none above
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         why = "cannot be written" if above.is_dir() else "is no folder"
         raise OutputError(f"{out} cannot be written: {above} {why}")

@@ -261,3 +261,16 @@ def test_conversion_by_an_older_rule_is_not_used_again(
     monkeypatch.undo()
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
     assert locate(str(tmp_path / "tiny.gguf"))[0] != old
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (lambda w: w.add_string("split.count", "x"), "is one of x parts"),
+        (lambda w: w.add_string("tokenizer.ggml.eot_token_id", "x"), "cannot be converted: .*'x'"),
+    ],
+)
+def test_a_key_of_another_type_is_no_crash(tmp_path: Path, extra: Write, words: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=words):
+        converted(model_of(), tmp_path, "llama", extra)
+    assert not (tmp_path / "out").exists()

@@ -47,7 +47,7 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
                 raise OutputError(f"{out} already exists; choose another folder")
             built = work / out.name
             with _parsed_once(reader):
-                _convert(path, built, dtype, Stated(reader))
+                _convert(path, built, dtype, reader)
             if licence:
                 (built / "README.md").write_text(f"---\nlicense: {licence}\n---\n", encoding="utf8")
             for file in sorted(built.iterdir()):
@@ -75,7 +75,7 @@ def _checked_reader(path: Path) -> Any:
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         raise CheckpointError(f"{path} is truncated or damaged: {error}") from error
     split = reader.get_field("split.count")
-    if split is not None and split.contents() > 1:
+    if split is not None and split.contents() not in (0, 1):
         raise UnsupportedModelError(f"{path} is one of {split.contents()} parts; merge them first")
     field = reader.get_field("general.architecture")
     architecture = "none" if field is None else str(field.contents())
@@ -138,11 +138,12 @@ def _model(path: Path, dtype: str | torch.dtype, stated: Stated) -> Any:
     return model
 
 
-def _convert(path: Path, out: Path, dtype: str | torch.dtype, stated: Stated) -> None:
+def _convert(path: Path, out: Path, dtype: str | torch.dtype, reader: Any) -> None:
     from transformers import AutoTokenizer
 
     with _quiet_transformers():
         try:
+            stated = Stated(reader)
             model = _model(path, dtype, stated)
             tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
         except UnsupportedModelError as error:

@@ -18,7 +18,14 @@ from safetensors.torch import load_file
 from widthwise import make_plan, prune_checkpoint
 from widthwise.errors import CheckpointError
 from widthwise.prune import Checkpoint
-from widthwise.prune.healing import HealSettings, NotBetter, heal, inspect_healing, shown
+from widthwise.prune.healing import (
+    HealSettings,
+    NotBetter,
+    heal,
+    inspect_healing,
+    nats_text,
+    shown,
+)
 from widthwise.prune.healing.blocks import read_blocks
 from widthwise.stats import paired_difference
 
@@ -266,3 +273,20 @@ def test_a_few_blocks_show_nothing_whatever_their_interval(blocks: int, word: st
     assert shown(gain) == word
     back = paired_difference([0.5] * blocks, [1.0 + 0.01 * i for i in range(blocks)])
     assert shown(back) == (word and "further")
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((0.14671, 0.1, 0.2), ("0.1467", "0.1000", "0.2000")),
+        ((0.00215, 0.0019, 0.0024), ("0.00215", "0.00190", "0.00240")),
+        ((-0.0000188, -0.00002), ("-0.0000188", "-0.0000200")),  # not "closer" by 0.0000
+        ((0.0,), ("0.0000",)),
+        ((12.5,), ("12.5000",)),
+        ((float("inf"), 1.0), ("inf", "1.0000")),
+    ],
+)
+def test_small_divergences_keep_their_digits(
+    values: tuple[float, ...], texts: tuple[str, ...]
+) -> None:
+    assert nats_text(*values) == texts

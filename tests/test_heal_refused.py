@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from families import tiny
 from healing_runs import run
+from safetensors.torch import load_file, save_file
 
 from widthwise.errors import CheckpointError, OutputError, RunError
 from widthwise.prune.healing import HealSettings, heal
@@ -142,3 +143,31 @@ def test_huge_numbers_are_one_sentence_before_any_work(
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_finite_are_named(child: Path, dense: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(dense, tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["model.layers.0.mlp.up_proj.weight"][0, 0] = float("nan")
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    with pytest.raises(RunError, match=r"the logits of .*broken are not finite: its weights hold"):
+        heal(child, broken, out=tmp_path / "out", dtype="float32")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_parent_that_the_child_was_not_cut_from_is_said(
+    healed: Any, child: Path, dense: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="widthwise")
+    assert not any("was cut from" in line for line in healed().told)
+    assert "was cut from" not in caplog.text
+    other = shutil.copytree(dense, tmp_path / "other")
+    weights = load_file(other / "model.safetensors")
+    weights["model.layers.0.mlp.up_proj.weight"] *= 1.5
+    save_file(weights, other / "model.safetensors", {"format": "pt"})
+    words = ("heal", child, "--dense", other, "--tokens", "4k", "--learning-rate", "1e-3")
+    result = run(*words, "--dtype", "float32", "-o", tmp_path / "towards")
+    said = f"{child} was cut from {dense}, and the GLU weights of {other} are not those of"
+    lines = result.stderr.splitlines()
+    told = next(i for i, line in enumerate(lines) if line.startswith(said))
+    assert told < lines.index("measuring on held-out text"), result.stderr  # before the work

@@ -162,9 +162,10 @@ class _Shown:
 
 def _table(found: Healing) -> str:
     """Before and after, with intervals, and whether the difference is one."""
-    from ..prune.healing import shown
+    from ..prune.healing import nats_text, shown
 
     minutes, gain = found.seconds / 60, found.gain
+    fell, least, most = nats_text(gain.value, gain.low, gain.high)
     verdict = {
         "closer": "closer to its parent",
         "further": "further from its parent than before",
@@ -185,8 +186,8 @@ def _table(found: Healing) -> str:
             f"{len(found.curve)}), the best on held-out text; highest learning rate "
             f"{found.learning_rate:.2g}",
             *lines,
-            f"KL fell by {gain.value:.4f} [{gain.low:.4f}, {gain.high:.4f}] on {gain.n} blocks "
-            f"held out: {verdict}; brackets are 95 % intervals over blocks",
+            f"KL fell by {fell} [{least}, {most}] on {gain.n} blocks held out: {verdict}; brackets "
+            "are 95 % intervals over blocks",
         ]
     )
 
@@ -196,9 +197,11 @@ def _named(found: Healing) -> tuple[tuple[str, HeldOut], ...]:
 
 
 def _cells(held: HeldOut) -> tuple[str, str]:
-    low, high = held.divergence.interval()
+    from ..prune.healing import nats_text
+
+    value, low, high = nats_text(held.divergence.value, *held.divergence.interval())
     ratio, least, most = held.perplexity_ratio
     return (
-        f"{held.divergence.value:.4f} [{low:.4f}, {high:.4f}]",
+        f"{value} [{low}, {high}]",
         f"{ratio:.3f} [{least:.3f}, {most:.3f}]",
     )

@@ -3,7 +3,7 @@
 from .api import Healing, NotBetter, heal
 from .distilling import Distilled, distil
 from .factors import rate_factors, width_change
-from .judging import HeldOut, shown
+from .judging import HeldOut, nats_text, shown
 from .rates import Trial
 from .record import inspect_healing
 from .settings import HealSettings
@@ -20,6 +20,7 @@ __all__ = [
     "distil",
     "heal",
     "inspect_healing",
+    "nats_text",
     "rate_factors",
     "shown",
     "width_change",

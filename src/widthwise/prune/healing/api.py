@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ...errors import RunError
 from ...memory import bounded
 from ...stats import Difference
-from ..checkpoint import check_free
-from ..checkpoint.write import refuse_overlap
+from ..checkpoint import check_free, refuse_overlap
 from .blocks import Blocks
 from .distilling import NothingTrained
-from .judging import HeldOut, gain_of
+from .judging import HeldOut, gain_of, nats_text
 from .pair import Pair, check_place, compute_dtype, opened_pair
 from .rates import Trial
 from .record import FORMAT, refit_facts
@@ -206,11 +205,11 @@ def _not_better(run: Run, pair: Pair, out: Path, after: HeldOut | None) -> str:
     judged = [step.held_out for step in run.course.trainer.curve if step.held_out is not None]
     values = judged if after is None else [after.divergence.value]
     finite = [value for value in values if math.isfinite(value)]
-    before = run.course.before.divergence.value
+    before, *best = nats_text(run.course.before.divergence.value, *sorted(finite)[:1])
     return (
         f"{out} was not written: on held-out text no state of the training was nearer to "
-        f"{pair.parent.name} than {pair.child.name} itself (KL {before:.4f} nats a token before, "
-        f"{f'{min(finite):.4f} at best' if finite else 'not finite'} after; {run.tokens:,} tokens, "
+        f"{pair.parent.name} than {pair.child.name} itself (KL {before} nats a token before, "
+        f"{f'{best[0]} at best' if best else 'not finite'} after; {run.tokens:,} tokens, "
         f"{run.epochs:.2f} times through the text, learning rate {run.learning_rate:.2g}); give "
         "more text, more time or a lower learning rate"
     )
@@ -230,6 +229,8 @@ def _told(run: Run, pair: Pair, blocks: Blocks) -> Iterator[str]:
             f"{blocks.tokens:,} tokens of text were there to train on, and were gone through "
             f"{run.epochs:.1f} times; more text heals better"
         )
+    if pair.stranger:
+        yield pair.stranger
     if pair.same_width:
         yield "the pruned model is as wide as its parent"
 

@@ -87,6 +87,19 @@ def shown(gain: Difference) -> Literal["closer", "further", None]:
     return "closer" if gain.low > 0 else "further"
 
 
+def nats_text(first: float, *others: float) -> tuple[str, ...]:
+    """Nats a token as they are printed: four decimals, or more where the first is so small that
+    three digits of it need them.
+
+    Example:
+        >>> nats_text(0.14671, 0.1, 0.2), nats_text(0.0000123), nats_text(0.0)
+        (('0.1467', '0.1000', '0.2000'), ('0.0000123',), ('0.0000',))
+    """
+    size = abs(first)
+    decimals = 4 if not 0 < size < 1 else min(12, max(4, 2 - math.floor(math.log10(size))))
+    return tuple(f"{value:.{decimals}f}" for value in (first, *others))
+
+
 def _exp(nats: float) -> float:
     """exp, infinite where no float is large enough: of a model that training has ruined."""
     try:

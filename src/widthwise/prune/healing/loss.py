@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UnsupportedModelError
+from ...errors import RunError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -272,11 +272,15 @@ def _decoder(model: Any) -> Any:
 
 
 def check_head(model: Any, rows: Tensor) -> None:
-    """Raise UnsupportedModelError unless `Head` gives the logits that the model itself gives.
+    """Raise unless `Head` gives the logits that the model itself gives.
 
     Args:
         model: A `transformers` model.
         rows: A few tokens, shape (1, tokens).
+
+    Raises:
+        RunError: They are not finite.
+        UnsupportedModelError: `Head` gives others.
     """
     import torch
 
@@ -284,6 +288,11 @@ def check_head(model: Any, rows: Tensor) -> None:
         own = model(rows, use_cache=False).logits.flatten(0, 1).float()
         head = Head.of(model)
         ours = head.logits(head.product(thoughts(model, rows).last)).float()
+    if not torch.isfinite(own).all():
+        raise RunError(
+            f"the logits of {model.config.name_or_path or 'a model in memory'} are not finite: its "
+            "weights hold NaN or Inf, or overflow"
+        )
     # Both come from one product; a cap or a scale may be rounded to bfloat16 three times between.
     near = 2**-6 * float(own.abs().max())
     if own.shape != ours.shape or not torch.allclose(own, ours, rtol=0, atol=near):

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError, RunError
+from ...notices import notice
 from ..calibrating import has_bfloat16
 from ..checkpoint import (
     Checkpoint,
     check_loadable,
     check_tokens,
+    lineage_of,
     load_model,
     load_tokenizer,
     locate,
@@ -53,6 +55,22 @@ class Pair:
         widths = [each.architecture.intermediate_size for each in (self.child, self.parent)]
         return widths[0] == widths[1]
 
+    @property
+    def stranger(self) -> str | None:
+        """That the child was cut from other weights than the dense one's, where its plan says so.
+
+        Raises:
+            PlanError, CheckpointError: What the child says of its cut cannot be read.
+        """
+        said = lineage_of(self.child.path)
+        if said is None or self.parent_fingerprint.startswith(said.parent_weights):
+            return None
+        return (
+            f"{self.child.name} was cut from {said.parent}, and the GLU weights of "
+            f"{self.parent.name} are not those of that model: another one, or another version or "
+            "dtype of it, is what the training goes towards"
+        )
+
     def read(self, text: str | Path | None, tokens: int) -> Blocks:
         """The text of a healing, as `read_blocks` reads it with the tokenizer that both share.
 
@@ -84,13 +102,16 @@ def opened_pair(child: str | Path, dense: str | Path) -> Iterator[Pair]:
                 f"{own.name} has the GLU weights of {parent.name} itself: nothing was pruned, "
                 "so nothing can be healed"
             )
-        yield Pair(
+        pair = Pair(
             child=own,
             parent=parent,
             child_fingerprint=prints[0],
             parent_fingerprint=prints[1],
             tokenizer=_tokenizer(own, parent),
         )
+        if pair.stranger:
+            notice(f"{pair.stranger}.")
+        yield pair
 
 
 def _check_shapes(child: Checkpoint, parent: Checkpoint) -> None:

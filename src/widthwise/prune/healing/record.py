@@ -12,6 +12,7 @@ from ..checkpoint import Checkpoint
 from ..checkpoint.card import license_lines, loading_code
 from ..checkpoint.lineage import HEALING_FILE
 from ..scoring import fingerprint
+from .judging import nats_text
 
 FORMAT = 1
 
@@ -33,7 +34,7 @@ the parent's only as far as that text goes: measure it before you use it.
 
 | on {blocks} blocks held out | before | after |
 |---|---|---|
-| KL from the parent, nats a token | {before[divergence_nats]:.4f} | {after[divergence_nats]:.4f} |
+| KL from the parent, nats a token | {before_nats} | {after_nats} |
 | perplexity / that of the parent | {before_ratio} | {after_ratio} |
 
 - trained: {trained}; highest learning rate {rate:.2g}, temperature {temperature:g}
@@ -70,6 +71,7 @@ def healed_card(
         command: The command line, or None for a call from Python.
     """
     lines, settings = license_lines(child), record["settings"]
+    nats = [nats_text(record[when]["divergence_nats"])[0] for when in ("before", "after")]
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
         license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
@@ -85,8 +87,8 @@ def healed_card(
         epochs=record["epochs"],
         minutes=record["seconds"] / 60,
         blocks=record["after"]["blocks"],
-        before=record["before"],
-        after=record["after"],
+        before_nats=nats[0],
+        after_nats=nats[1],
         before_ratio=_ratio(record["before"]),
         after_ratio=_ratio(record["after"]),
         trained=_trained(settings),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 from collections import defaultdict
@@ -322,53 +321,6 @@ def test_loading_is_silent_and_leaves_nothing_behind(
     assert (logging.getLogger("lm_eval").level, random.getstate()) == (level, state)
     assert ConfigurableTask.download is download
     assert "from_string" not in vars(env)
-
-
-def yaml_task(path: Path, **config: Any) -> str:
-    """A task file with documents of its own."""
-    rows = path.with_suffix(".jsonl")
-    rows.write_text(json.dumps(PIQA) + "\n")
-    written = {
-        "task": path.stem,
-        "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {"test": str(rows)}},
-        "test_split": "test",
-        "output_type": "multiple_choice",
-        "doc_to_text": "goal",
-        "doc_to_choice": "{{[sol1, sol2]}}",
-        "doc_to_target": "label",
-        **config,
-    }
-    path.write_text(yaml.safe_dump(written))
-    return str(path)
-
-
-@pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_task_file_brings_its_own_documents(tmp_path: Path) -> None:
-    file = yaml_task(tmp_path / "mine.yaml")
-    (task,) = load_tasks([file], data=tmp_path / "elsewhere")
-    assert (task.name, task.metric, len(task.requests)) == ("mine", "acc", 2)
-    with pytest.raises(RunError, match="task no_code runs code that the model wrote"):
-        load_tasks([yaml_task(tmp_path / "no_code.yaml", unsafe_code=True)])
-    broken = yaml_task(tmp_path / "broken.yaml", doc_to_text="{{nothing}}")
-    with pytest.raises(RunError, match=r"task broken cannot be loaded .*'nothing' is undefined"):
-        load_tasks([broken])
-    with pytest.raises(RunError, match=r"the task file .*absent\.yaml is not there"):
-        load_tasks([str(tmp_path / "absent.yaml")])
-
-
-@pytest.mark.usefixtures("cache")
-def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
-    write_rows(tmp_path / "piqa" / "validation.jsonl", [PIQA])
-    file = yaml_task(tmp_path / "piqa.yaml")
-    with pytest.raises(RunError, match="two of the tasks asked for are named piqa"):
-        load_tasks(["piqa", file], data=tmp_path)
-    assert len(load_tasks(["piqa", "piqa"], data=tmp_path)) == 1
 
 
 def test_an_unknown_name_is_answered_with_like_ones() -> None:

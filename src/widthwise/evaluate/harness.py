@@ -316,6 +316,7 @@ def _build_requests(harness: Any, doc_ids: list[int], total: int, chat: Chat | N
                 tokenizer_name=chat.tokenizer_name if chat else "",
             )
         _check_labels(harness, doc_ids)
+        _check_lengths(harness)
     except RunError:
         raise
     except Exception as error:
@@ -342,6 +343,28 @@ def _check_labels(harness: Any, doc_ids: Sequence[int]) -> None:
                     f"task {harness.task_name}, item {number}: the label {one!r} names none of "
                     f"its {len(options)} options"
                 )
+
+
+def _check_lengths(harness: Any) -> None:
+    """Raise RunError where a text is to be written of a length that is none."""
+    from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
+
+    settings = next(
+        (one.args[-1] for one in harness.instances if isinstance(one.args[-1], dict)), None
+    )
+    if settings is None:
+        return
+    try:
+        limit = normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"task {harness.task_name}: its generation settings cannot be read ({error})"
+        ) from error
+    if limit < 1:
+        raise RunError(
+            f"task {harness.task_name} has texts of at most {limit} tokens written: max_gen_toks "
+            "must be at least 1"
+        )
 
 
 def _source(parts: Sequence[Part], sizes: dict[str, int], seed: int, remark: str) -> str:

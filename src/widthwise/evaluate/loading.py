@@ -278,7 +278,7 @@ def _documents_from(
         last["task"] = task.config.task or wanted.task
         if source is None:
             last["place"] = last["place"] or _HUB
-            original(task, dataset_kwargs, **rest)
+            _download(original, task, dataset_kwargs, last["place"], **rest)
             if left_out := (task.config.metadata or {}).get("left_out"):
                 names = ", ".join(f"{name} ({count})" for name, count in left_out.items())
                 remarks[task.config.task] = f"without prompts that cannot be checked here: {names}"
@@ -300,6 +300,14 @@ def _documents_from(
         raise _sentence(error, last["task"], last["place"]) from error
     finally:
         ConfigurableTask.download = original
+
+
+def _download(original: Any, task: Any, dataset_kwargs: Any, place: str, **rest: Any) -> None:
+    """lm-eval's own download; raises RunError where it finds no document."""
+    try:
+        original(task, dataset_kwargs, **rest)
+    except StopIteration as error:  # of datasets, which looks for the first document of a file
+        raise RunError(f"task {task.config.task}: {place} gives no documents") from error
 
 
 def _give(task: Any, documents: Documents) -> None:
@@ -331,6 +339,8 @@ def _process_once(task: Any) -> None:
 
 def _sentence(error: Exception, task: str, place: str) -> RunError:
     """The error of a user for what lm-eval or datasets raised while a task was loaded."""
+    if type(error).__name__ == "DatasetGenerationError" and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # datasets says "an error occurred", and in the cause which
     reason = (str(error).strip().splitlines() or [""])[0]
     reason = f"{type(error).__name__}: {reason}"
     if isinstance(error, ImportError):

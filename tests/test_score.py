@@ -304,3 +304,19 @@ def test_units() -> None:
     assert unit_of("exact_match") == "accuracy"
     assert unit_of("f1") == "f1"
     assert Answer(id="x", responses=(), metrics={}).capped is None
+
+
+class Short(Oracle):
+    """A model for which the second prompt of each item is too long."""
+
+    def loglikelihood(self, requests: Any, **_: Any) -> Any:
+        self.shortened = [number % 4 == 1 for number in range(len(requests))]
+        return super().loglikelihood(requests)
+
+
+def test_items_whose_prompt_was_shortened_are_counted(task_of: Any) -> None:
+    task = task_of("piqa")  # two options an item: every other item has one that is too long
+    score = scored(task, lm=Short())
+    assert score.shortened == 21
+    assert [answer.shortened for answer in score.answers[:3]] == [True, False, True]
+    assert scored(task).shortened is None  # lm-eval's own models do not tell

@@ -63,6 +63,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         self.tokenizer = tokenizer
         self.budget = Budget.of(model)
         self.generated: list[Generated] = []
+        self.shortened: list[bool] = []
         self.on_done: Callable[[int], None] = lambda _: None
         self._device = next(model.parameters()).device
         check_causal(model)
@@ -127,7 +128,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[Any, Sequence[int], Sequence[int]]], **_: Any
     ) -> list[Any]:
-        runs = []
+        runs, self.shortened = [], []
         for (_, text), context, continuation in requests:
             if not continuation or len(continuation) > self.max_length:
                 raise RunError(
@@ -137,6 +138,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
             if not context:
                 raise RunError(f"the context before {text[:40]!r} has no tokens")
             tokens = (*context, *continuation)[-(self.max_length + 1) :]
+            self.shortened.append(len(tokens) < len(context) + len(continuation))
             runs.append(Run(tokens, len(continuation)))
         return [tuple(answer) for answer in self._scored(runs, self.on_done)]
 
@@ -144,7 +146,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         self, requests: Sequence[Any], disable_tqdm: bool = False
     ) -> list[float]:
         """Log-likelihood of each text, read in windows of the model's context length."""
-        runs, owners = [], []
+        runs, owners, self.shortened = [], [], []
         self._encode([(request.args[0], None) for request in requests])
         for number, request in enumerate(requests):
             windows = get_rolling_token_windows(
@@ -179,7 +181,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """The greedy continuation of each prompt, cut off before the first stop string."""
-        stops, prompts = [], []
+        stops, prompts, self.shortened = [], [], []
         self._encode([(request.args[0], None) for request in requests])
         end = self.tokenizer.decode(self.eot_token_id, skip_special_tokens=False)
         for request in requests:
@@ -194,9 +196,11 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 )
             stop = handle_stop_sequences(settings.get("until"), eos=end)
             stops.append(stop)
+            tokens = self._tokens(context, None)
+            self.shortened.append(len(tokens) > room)
             prompts.append(
                 Prompt(
-                    tokens=self._tokens(context, None)[-room:],
+                    tokens=tokens[-room:],
                     limit=limit,
                     is_over=partial(_holds, self.tokenizer, [s for s in stop if s and s != end]),
                 )

@@ -13,7 +13,7 @@ from .loading import harness_seeds, quiet
 from .shares import aggregated, shares_of, standard_error_of
 
 if TYPE_CHECKING:
-    from .harness import Task
+    from .harness import Document, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class Answer:
         tokens: New tokens of a text that was written; None for other answers, as the next two.
         capped: Whether the text was cut off at its limit.
         loops: Whether it ends in one piece of text said over and over.
+        shortened: Whether the beginning of a prompt was left out, as the model reads fewer tokens;
+            None where what answered does not tell.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Answer:
     tokens: int | None = None
     capped: bool | None = None
     loops: bool | None = None
+    shortened: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,12 @@ class Score:
         """Share of the written texts that end in a loop; None if none was written."""
         return _share([answer.loops for answer in self.answers])
 
+    @property
+    def shortened(self) -> int | None:
+        """Items of which the beginning of a prompt was left out; None where it is not known."""
+        known = [each.shortened for each in self.answers if each.shortened is not None]
+        return sum(known) if known else None
+
 
 def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
     """A model's answers to all items of a task, with the harness's metrics of each.
@@ -112,6 +121,7 @@ def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
             if not _is_finite(response):
                 raise _not_finite(task, document.id)
             instance.resps, instance.filtered_resps = [response], {}
+    shortened = _shortened(lm, documents)
     with quiet(), harness_seeds(), same_languages():
         for part in task.parts:
             part.harness.apply_filters()
@@ -121,8 +131,15 @@ def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
                 text = next(written, None)
                 if text is not None and not text.is_finite:
                     raise _not_finite(task, document.id)
-                found.append(_answer(part.harness, document, text))
+                found.append(_answer(part.harness, document, text, shortened.get(document.id)))
     return tuple(found)
+
+
+def _shortened(lm: Any, documents: Sequence[Document]) -> dict[str, bool]:
+    """Id of each item to whether a prompt of it was shortened; nothing where `lm` does not tell."""
+    told = iter(getattr(lm, "shortened", ()))
+    found = {each.id: [next(told, None) for _ in each.instances] for each in documents}
+    return {id_: any(flags) for id_, flags in found.items() if None not in flags}
 
 
 def score_answers(task: Task, answers: Sequence[Answer], floor: Floor) -> Score:
@@ -170,7 +187,7 @@ def unit_of(metric: str) -> str:
     return "accuracy" if right else metric
 
 
-def _answer(harness: Any, document: Any, text: Any) -> Answer:
+def _answer(harness: Any, document: Any, text: Any, shortened: bool | None) -> Answer:
     metrics = {}
     for name in document.instances[0].filtered_resps:
         filtered = [instance.filtered_resps[name] for instance in document.instances]
@@ -187,6 +204,7 @@ def _answer(harness: Any, document: Any, text: Any) -> Answer:
         tokens=None if text is None else len(text.tokens),
         capped=None if text is None else text.capped,
         loops=None if text is None else text.loops,
+        shortened=shortened,
     )
 
 

@@ -30,6 +30,7 @@ from ..evaluate import (
     unit_of,
     vllm_model_of,
 )
+from ..notices import notice
 from ..prune import check_tokens, prune_checkpoint, table_rows
 from .asking import Asking
 from .calibrated import Calibrated
@@ -221,6 +222,11 @@ class Scorer:
             score = score_answers(task, answers, self.floor(task))
         except WidthwiseError as error:
             return self.missed(network, task, error)
+        if score.shortened:
+            notice(
+                f"{self.parent.name}: of {score.n:,} items of {task.name}, {score.shortened:,} are "
+                "longer than what the model reads; their beginnings are left out."
+            )
         record = self.record(
             network,
             task.name,
@@ -330,6 +336,7 @@ def _described(task: Task, score: Score) -> dict[str, Any]:
         "metrics": dict(score.metrics),
         "capped": score.capped,
         "loops": score.loops,
+        "shortened": score.shortened,
     }
 
 

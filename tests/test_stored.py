@@ -50,6 +50,7 @@ def test_only_cells_that_are_asked_for_are_read(tmp_path: Path) -> None:
         ("study.json", "[", "not the settings of a study"),
         ("study.json", "[1]", "not the settings of a study"),
         ("study.json", '{"cells": [1]}', "not the settings of a study"),
+        ("study.json", '{"cells": 5}', "TypeError: cells must be a list of keys"),
         ("study.json", '{"cells": ["c"]}', "holds no records yet"),
         ("records.jsonl", "{}\n", r"records.jsonl:1: a record has unknown or missing fields"),
         ("records.jsonl", "", "holds no records yet"),

@@ -361,3 +361,16 @@ def test_what_is_wrong_is_said_in_one_line(
     last = result.stderr.splitlines()[-1]
     assert last.startswith("Error: ")
     assert said in last
+
+
+def test_a_network_with_a_lost_record_is_left_out_and_named(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    records = CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, workloads=("3x4",))).run()
+    lost = next(r for r in records if r.asked == "40%" and r.quantity == "3x4x1 resident")
+    (table,) = cost_tables([record for record in records if record is not lost])
+    assert [row[0] for row in table.rows] == ["dense", "ppm 50"]
+    assert any(
+        note.startswith("ppm 40%: some of its records are not there") for note in table.notes
+    )
+    assert cost_tables([record for record in records if not record.quantity.endswith("ttft")]) == ()

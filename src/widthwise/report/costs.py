@@ -41,6 +41,8 @@ COST_KEY = (
 _EITHER = ("allocated", "resident")  # memory is the one of the two that a device tells
 _TIMES = ("ttft", "tpot")
 _BLOCKS = ("block_prefill", "block_decode")
+_NEEDED = {*_TIMES, "throughput", "joules", "net_joules", *_EITHER}
+_LOST = "{}: some of its records are not there; the command that made the others measures it anew"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,24 +79,30 @@ def cost_tables(records: Sequence[Record]) -> tuple[CostTable, ...]:
     blocks: dict[str, list[Record]] = {}
     for record in records:
         blocks.setdefault(str(record.settings["workload"]), []).append(record)
-    return tuple(_table(name, block) for name, block in blocks.items())
+    tables = (_table(name, block) for name, block in blocks.items())
+    return tuple(table for table in tables if table is not None)
 
 
-def _table(name: str, records: Sequence[Record]) -> CostTable:
+def _table(name: str, records: Sequence[Record]) -> CostTable | None:
+    """The table of a workload; None where no network has all its records."""
     networks: dict[tuple[str, str | None, str], dict[str, Record]] = {}
     for record in records:
         place = record.model, record.criterion, record.asked
         networks.setdefault(place, {})[record.quantity.rpartition(" ")[2]] = record
     one_model = len({model for model, _, _ in networks}) == 1
-    first = next(iter(networks.values()))
+    whole = {place: cells for place, cells in networks.items() if cells.keys() >= _NEEDED}
+    if not whole:
+        return None
+    first = next(iter(whole.values()))
     rows = tuple(
-        (_label(*place, one_model), *_cells(cells, first)) for place, cells in networks.items()
+        (_label(*place, one_model), *_cells(cells, first)) for place, cells in whole.items()
     )
+    lost = [_label(*place, one_model) for place in networks if place not in whole]
     return CostTable(
         workload=name,
-        about=_about([cells["ttft"] for cells in networks.values()]),
+        about=_about([cells["ttft"] for cells in whole.values()]),
         rows=rows,
-        notes=tuple(_notes(records)),
+        notes=(*_notes(records), *map(_LOST.format, lost)),
     )
 
 

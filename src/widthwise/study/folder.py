@@ -91,9 +91,10 @@ def agreed_settings(
         merged = {**settings, **{key: begun[key] for key in (*left_open, *kept)}}
         for key in _OPEN:
             if not isinstance(merged.get(key), str | None):
-                raise TypeError(key)
+                raise TypeError(f"{key} must be text; got {merged.get(key)!r}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        said = f"not the settings of a {what} ({type(error).__name__}); remove it to go on"
+        why = f"{type(error).__name__}: {error}"
+        said = f"not the settings of a {what} ({why}); remove it to go on"
         raise RunError(f"{path}: {said}") from error
     if strange := merged.keys() - begun.keys() - {*choosing, *later}:
         said = f"was begun without {', '.join(sorted(strange))}, so by another command"

@@ -72,10 +72,11 @@ def _settings_of(folder: Path) -> dict[str, Any]:
     try:
         found = settings_in(path)
         made_by, keys = found.get("widthwise", __version__), found.get(CELLS, [])
-        if not all(isinstance(key, str) for key in keys):
-            raise TypeError(CELLS)
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise TypeError(f"{CELLS} must be a list of keys")
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RunError(f"{path}: not the settings of a study ({type(error).__name__})") from error
+        said = f"not the settings of a study ({type(error).__name__}: {error})"
+        raise RunError(f"{path}: {said}") from error
     if is_newer(made_by):
         raise RunError(
             f"{folder} was made by widthwise {made_by}, newer than this one, {__version__}"

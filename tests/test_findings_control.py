@@ -14,7 +14,7 @@ from widthwise.findings import arrange, beside_control, beside_dense, findings_o
 from widthwise.findings.chance import beside_chance
 from widthwise.findings.grid import estimate_of
 from widthwise.findings.judge import draws_told, mean_of_draws, paired, paired_or_not
-from widthwise.report.content import answer_of
+from widthwise.report.answers import answer_of
 from widthwise.report.series import make_series
 from widthwise.stats import paired_difference, with_luck_of_draws
 from widthwise.study import Record

@@ -13,7 +13,7 @@ from report_records import score
 from widthwise.errors import CheckpointError
 from widthwise.findings import findings_of
 from widthwise.findings.grid import arrange
-from widthwise.findings.origin import parent_of
+from widthwise.findings.kin import parents_of
 from widthwise.prune import lineage_of, make_plan, prune_checkpoint
 from widthwise.report import answer, network_rows, score_tables
 from widthwise.report.summary import sentences
@@ -94,7 +94,7 @@ def test_a_parent_is_known_by_its_weights(
     name: str, width: int, settings: dict[str, Any], is_parent: bool
 ) -> None:
     other = arrange(of_model(name, width, 110, **settings))
-    assert (parent_of(arrange(cut()), (other,)) is other) is is_parent
+    assert any(one is other for one in parents_of(arrange(cut()), (other,))) is is_parent
 
 
 def test_a_model_that_no_file_says_was_cut_goes_by_its_name() -> None:
@@ -116,7 +116,7 @@ def test_records_of_a_cut_checkpoint_hold_its_parent(saved: Path, tmp_path: Path
     assert told["parent_weights"] == first.settings["glu_weights"] != own.settings["glu_weights"]
     assert (told["criterion"], told["parent_width"], told["healed"]) == ("ppm", 53, False)
     assert Record.from_json(own.to_json()) == own
-    assert parent_of(arrange([own]), (arrange([first]),)) is not None
+    assert parents_of(arrange([own]), (arrange([first]),))
 
 
 def test_a_lineage_says_what_was_done_to_the_weights(saved: Path, tmp_path: Path) -> None:
@@ -129,6 +129,13 @@ def test_a_lineage_says_what_was_done_to_the_weights(saved: Path, tmp_path: Path
     healed = lineage_of(out)
     assert healed is not None
     assert (healed.criterion, healed.healed) == ("ppm+refit", True)
+    assert "healed_from" not in healed.stored
+    child = {"name": "cuts/out", "fingerprint": "0123456789abcdef" * 4}
+    (out / "widthwise_healing.json").write_text(json.dumps({"child": child}))
+    named = lineage_of(out)
+    assert named is not None
+    told = {name: named.stored[name] for name in ("healed_from", "healed_from_weights")}
+    assert told == {"healed_from": "cuts/out", "healed_from_weights": "0123456789abcdef"}
     (out / "widthwise_healing.json").write_text("[")
     with pytest.raises(CheckpointError, match=r"widthwise_healing\.json: cannot be read as JSON"):
         lineage_of(out)

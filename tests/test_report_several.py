@@ -59,8 +59,8 @@ def test_the_later_study_is_judged_beside_the_earlier_one() -> None:
     assert found[1].judged.difference.value == pytest.approx(0.2)
     assert notes == ()
     assert beside_sentences(found) == [
-        "On the same items of 1 task, after beside before is shown to be better on piqa "
-        "(1 of 2 networks)."
+        "On the same items of 1 task, after beside before (dense and ppm 1.58x) is shown to be "
+        "better on piqa (1 of 2 networks)."
     ]
 
 
@@ -68,14 +68,13 @@ def test_a_loss_is_said_as_well() -> None:
     ones = [score(CUT, "piqa", right(n), floor=0.1) for n in (80, 40)]
     found, _ = compared(stored("before", ones[:1]), stored("after", ones[1:]))
     assert beside_sentences(found) == [
-        "On the same items of 1 task, after beside before is shown to be worse on piqa "
-        "(1 of 1 networks)."
+        "On the same items of 1 task, after beside before (ppm 1.58x) is shown to be worse on piqa."
     ]
 
 
 def test_no_difference_is_claimed_that_no_interval_carries() -> None:
     (said,) = beside_sentences(compared(before(), stored("a", [score(CUT, "piqa", right(81))]))[0])
-    assert said.endswith("a beside before is not shown to differ at any width.")
+    assert said.endswith("a beside before (ppm 1.58x) is not shown to differ.")
 
 
 def test_a_healed_checkpoint_stands_beside_the_cut_that_it_was() -> None:
@@ -186,7 +185,9 @@ def test_a_page_of_two_studies_has_both_in_each_panel(tmp_path: Path) -> None:
     for colour in ("#0072b2", "#d55e00"):  # of the first and of the second study
         assert colour in panel
     assert re.search(r"<option>before</option><option>after</option>", text)
-    assert "after beside before is shown to be better on prose" in text
+    assert (
+        "after beside before (dense, ppm 2.39x and 5 more) is shown to be better on prose" in text
+    )
 
 
 def test_costs_of_another_study_price_the_same_widths(tmp_path: Path) -> None:

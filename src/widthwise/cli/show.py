@@ -128,8 +128,13 @@ def line_of(record: Record) -> str:
     return f"{begin} {value} {record.unit}{floor}"
 
 
-def print_table(records: list[Record]) -> None:
-    """The networks and their costs, the scores task by task, what is missing, and the answer."""
+def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
+    """The networks and their costs, the scores task by task, what is missing, and the answer.
+
+    Args:
+        records: Of one model.
+        others: Of other models, among them perhaps the parent of a model that was cut before.
+    """
     from rich.console import Console
 
     from ..findings.grid import arrange, is_perplexity
@@ -161,9 +166,13 @@ def print_table(records: list[Record]) -> None:
         cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]
         print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
     perplexity = any(is_perplexity(record.unit) for record in records)
+    grids = [
+        arrange([r for r in others if r.model == model])
+        for model in dict.fromkeys(record.model for record in others)
+    ]
     shared = " Networks of one width share its speeds." if arrange(records).shares_costs else ""
     key = f"{_KEY}{_PERPLEXITY_KEY if perplexity else ''}.{shared}"
-    notes = [f"\n{key}", *missing_notes(records), "", *answer(records)]
+    notes = [f"\n{key}", *missing_notes(records), "", *answer(records, grids)]
     for sentence in notes:
         say(console, sentence)
 

@@ -128,7 +128,8 @@ def print_study(records: list[Record]) -> None:
         for model in models:
             if len(models) > 1:
                 click.echo(f"\n{model}")
-            print_table([record for record in scores if record.model == model])
+            own = [record for record in scores if record.model == model]
+            print_table(own, [record for record in scores if record.model != model])
     if costs := [record for record in records if is_cost(record)]:
         print_costs(costs)
 

@@ -125,7 +125,7 @@ def beside_dense(grid: Grid, compare: Compare = paired, apart: Grid | None = Non
             luck = draws.get(own.width, ()) if is_control(own.criterion) else ()
             return found and with_luck_of_draws(found, luck, confidence=CONFIDENCE)
 
-        judged |= _judge_family(quantity, family, drawn)
+        judged |= judge_family(quantity, family, drawn)
     return judged
 
 
@@ -159,7 +159,7 @@ def beside_control(
             other = partners.get(width, (network, None))[1]
             if other and own is not other and other.value is not None:
                 family.append((network, own, other))
-        found = _judge_family(quantity, family, drawn)
+        found = judge_family(quantity, family, drawn)
         if is_control(criterion) or is_control(control):
             alone = {n for n, _ in found if len(draws.get(n.width, ())) < 2}
             found = {at: _of_one_draw(j) if at[0] in alone else j for at, j in found.items()}
@@ -323,9 +323,10 @@ def is_worse(judged: Judged, higher_is_better: bool) -> bool:
     return difference.high < 0 if higher_is_better else difference.low > 0
 
 
-def _judge_family(
+def judge_family(
     quantity: str, family: Sequence[tuple[Network, Record, Record | None]], compare: Compare
 ) -> dict[tuple[Network, str], Judged]:
+    """What each score may be called beside its other one, p adjusted over all of them."""
     differences = {}
     for network, own, other in family:
         try:

@@ -9,7 +9,7 @@ from .chance import Widths
 from .fronts import MEAN
 from .grid import Grid
 from .judge import beats_its_floor, floor_word
-from .origin import of_parent
+from .kin import kin_sentences
 from .shapes import Curve, Front
 from .tables import loss_text, of_draws, ratio
 from .words import capital, joined
@@ -158,15 +158,19 @@ def of_fronts(fronts: Sequence[Front]) -> str:
 
 def sentences_of(
     grid: Grid,
-    parent: Grid | None,
+    others: Sequence[Grid],
     curves: Mapping[str, Sequence[Curve]],
     beside: Mapping[str, Mapping[str, Widths]],
     fronts: Sequence[Front],
     loss: float,
 ) -> tuple[str, ...]:
-    """All that is said of one model; curves and comparisons with chance by criterion."""
-    said = [of_dense(grid), of_parent(grid, parent)]
-    if not grid.criteria and grid.origin is None:
+    """All that is said of one model; curves and comparisons with chance by criterion.
+
+    Among the others may be what it was cut from.
+    """
+    kin = kin_sentences(grid, others)
+    said = [of_dense(grid), *kin]
+    if not grid.criteria and not kin:
         said.append("No narrower network was measured, so there is nothing to compare.")
     for criterion, own in curves.items():
         if grid.dense is not None:

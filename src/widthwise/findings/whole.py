@@ -14,7 +14,6 @@ from .fronts import fronts_of
 from .grid import Grid, arrange
 from .judge import beside_dense, paired_or_not
 from .losses import SHARE_LOSS
-from .origin import parent_of
 from .sentences import sentences_of
 from .shapes import Findings
 from .tables import control_table, curve_table, front_tables, missing_notes, pair_table
@@ -25,13 +24,16 @@ _UNPAIRED = (
 )
 
 
-def findings_of(records: Sequence[Record], *, loss: float = SHARE_LOSS) -> tuple[Findings, ...]:
+def findings_of(
+    records: Sequence[Record], *, loss: float = SHARE_LOSS, others: Sequence[Grid] = ()
+) -> tuple[Findings, ...]:
     """What the records say of each of their models, in the order in which these come.
 
     Args:
         records: Of one or more models.
         loss: How much worse than dense a share of right answers may be and still be called within
             the loss; of perplexities and bits per byte that is 5 % of dense.
+        others: What else is at hand, among it perhaps the parent of a model that was cut before.
 
     Raises:
         RunError: No records, none of them a score, a loss outside (0, 1), or as `arrange`.
@@ -48,10 +50,10 @@ def findings_of(records: Sequence[Record], *, loss: float = SHARE_LOSS) -> tuple
     if not models:
         raise RunError("findings need at least one record; got none, so run the study first")
     grids = tuple(arrange([r for r in records if r.model == model]) for model in models)
-    return tuple(_of_model(grid, parent_of(grid, grids), loss) for grid in grids)
+    return tuple(_of_model(grid, (*grids, *others), loss) for grid in grids)
 
 
-def _of_model(grid: Grid, parent: Grid | None, loss: float) -> Findings:
+def _of_model(grid: Grid, others: Sequence[Grid], loss: float) -> Findings:
     curves = curves_of(grid, beside_dense(grid, paired_or_not), loss)
     named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
     by_criterion = {name: [c for c in curves if c.criterion == name] for name in named}
@@ -70,7 +72,7 @@ def _of_model(grid: Grid, parent: Grid | None, loss: float) -> Findings:
         curves=curves,
         fronts=fronts,
         correlations=pairs,
-        sentences=sentences_of(grid, parent, by_criterion, beside, fronts, loss),
+        sentences=sentences_of(grid, others, by_criterion, beside, fronts, loss),
         tables=tuple(tables),
     )
 

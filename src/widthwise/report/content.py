@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from .. import __version__
@@ -15,7 +14,8 @@ from ..findings.grid import Grid, is_perplexity, network_of
 from ..findings.judge import beats_its_floor, floor_word
 from ..study.network import CONTROL
 from ..study.records import Record
-from .beside import Beside, beside_sentences, compare
+from .answers import answers_of, counted, other_grids, runs_of, unbroken
+from .beside import compare
 from .costs import COST_COLUMNS, COST_KEY, cost_tables
 from .panels import Panel, cost_panels, front_panels, quality_panels, size_panels, slug
 from .provenance import measured_rows, setting_rows
@@ -25,17 +25,14 @@ from .sortable import SortTable, beside_table, network_table, score_table, text_
 from .styles import style_in, style_of, workload_styles
 from .summary import (
     busy_sentences,
-    company_sentences,
     cost_sentence,
     measured_sentences,
-    sentences,
 )
 from .svg import on_page
 from .table import missing_notes
 
 Context = dict[str, Any]
 Legend = Sequence[tuple[str, str, str]]  # glyph, colour and name
-_APART = "No difference between these is shown: nowhere were other networks asked the same items."
 _EMPTY = ("", "-")
 Named = tuple[str, str, SortTable, tuple[str, ...]]  # title, about, table and notes
 _AT_FLOOR = (
@@ -72,7 +69,7 @@ def content_of(series: Sequence[Series], title: str) -> Context:
     findings = [(one, *_findings_of(one, series)) for one in series]
     left_out = [(one, note) for one in series for note in one.notes]
     notes = [f"{one.name}: {note}" if several else note for one, _, note in findings if note]
-    lead, each = _answers(series, found)
+    lead, each = answers_of(series, found)
     return {
         "title": title,
         "series": series,
@@ -84,7 +81,7 @@ def content_of(series: Sequence[Series], title: str) -> Context:
         "legend": legend_of(series),
         "quality": _quality_groups(series),
         "costs": _cost_groups(series),
-        "cost_key": _unbroken(COST_KEY),
+        "cost_key": unbroken(COST_KEY),
         "speeds": any(one.grid is not None and one.grid.speeds for one in series),
         "findings": [(one.name, f, _text_tables(one, f)) for one, f, _ in findings if f],
         "fronts": [
@@ -112,7 +109,7 @@ def _findings_of(one: Series, series: Sequence[Series]) -> tuple[Findings | None
     priced = [s for s in series if s.grid is None and s.model == one.model and s.costs]
     lent = _lent(priced[0].costs, one.grid) if len(priced) == 1 and not one.costs else []
     try:
-        (found,) = findings_of((*one.agreed, *lent))
+        (found,) = findings_of((*one.agreed, *lent), others=other_grids(one, series))
     except RunError as error:
         return None, f"No findings are drawn: {error}."
     return found, f"Costs of the same widths are those of {priced[0].name}." if lent else ""
@@ -131,56 +128,11 @@ def _lent(costs: Sequence[Record], grid: Grid) -> list[Record]:
     ]
 
 
-def answer_of(one: Series, others: Sequence[Series] = ()) -> list[str]:
-    """The answer in a few sentences: what it knows, or else what it costs.
-
-    Args:
-        one: The model of a study.
-        others: All of the page; the parent of a model that was cut before may be among them.
-    """
-    said = []
-    if one.grid is not None and one.grid.quality:
-        grids = tuple(other.grid for other in others if other.grid is not None)
-        said = sentences(one.grid, one.judged, one.apart, grids)
-    unfinished = [_unfinished(one.pending)] if one.pending else []
-    return [_unbroken(t) for t in (*unfinished, *(said or measured_sentences(one.costs)))]
-
-
-def _unfinished(pending: int) -> str:
-    return f"Not finished: {_counted(pending, 'cell')} not measured yet. So far:"
-
-
-def _answers(
-    series: Sequence[Series], found: Sequence[Beside]
-) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """What comes first, and what each of several studies says by itself.
-
-    Differences come first, where there are two studies that could differ.
-    """
-    answers = [(one.name, answer_of(one, series)) for one in series]
-    rated = [one.name for one in series if one.grid is not None and one.grid.quality]
-    if not rated and (lead := [s for run in _runs(series) for s in company_sentences(run)]):
-        return [_unbroken(text) for text in lead], [answer for answer in answers if answer[1]]
-    if len(rated) > 1:
-        return [_unbroken(text) for text in beside_sentences(found)] or [_APART], answers
-    first = next((i for i, one in enumerate(series) if one.name in rated), 0)
-    return answers[first][1], [answer for i, answer in enumerate(answers) if i != first]
-
-
-def _unbroken(text: str) -> str:
-    """A number and its per cent sign stay on one line."""
-    return text.replace(" %", "\u00a0%")
-
-
 def _byline(series: Sequence[Series]) -> str:
     models = list(dict.fromkeys(one.model for one in series))
     networks = sum(len({network_of(record) for record in one.records}) for one in series)
-    said = [", ".join(models), _counted(networks, "network")]
+    said = [", ".join(models), counted(networks, "network")]
     return " · ".join(said)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def legend_of(series: Sequence[Series]) -> list[tuple[str, str, str]]:
@@ -243,7 +195,7 @@ def _has_too_few(grid: Grid | None, quantity: str) -> bool:
 
 
 def _cost_groups(series: Sequence[Series]) -> list[Group]:
-    runs = _runs(series)
+    runs = runs_of(series)
     groups = [
         Group(heading="Side by side", about="", panels=[], tables=_cost_tables("together", run))
         for run in runs
@@ -260,7 +212,7 @@ def _cost_groups(series: Sequence[Series]) -> list[Group]:
             groups.append(
                 Group(
                     heading=one.name if len(series) > 1 else "",
-                    about=_unbroken(said),
+                    about=unbroken(said),
                     panels=panels,
                     legend=_cost_legend(one),
                     tables=_cost_tables(one.name, one.costs),
@@ -273,15 +225,6 @@ def _cost_legend(one: Series) -> Legend:
     """The workloads that `widthwise measure` measured."""
     styles = workload_styles(list(dict.fromkeys(r.settings["workload"] for r in one.costs)))
     return [(style.glyph, style.color, name) for name, style in styles.items()]
-
-
-def _runs(series: Sequence[Series]) -> list[list[Record]]:
-    """The costs of each run in which several models took turns, in their order."""
-    runs: dict[Path, list[Series]] = {}
-    for one in series:
-        if one.costs and one.source is not None:
-            runs.setdefault(one.source, []).append(one)
-    return [[r for one in run for r in one.costs] for run in runs.values() if len(run) > 1]
 
 
 def _cost_tables(name: str, costs: Sequence[Record]) -> list[Named]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from ..findings.changes import number
 from ..findings.grid import Grid, Network, arrange, estimate_of
 from ..findings.judge import CONFIDENCE
 from ..findings.shapes import Front, FrontPoint
@@ -14,7 +15,6 @@ from ..study.quantities import quantity_text
 from ..study.records import Record
 from .styles import DENSE_STYLE, INK, MUTED, PAGE, RULE, Style, style_in, style_of
 from .svg import LEFT
-from .table import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

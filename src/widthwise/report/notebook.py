@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
+from ..findings.changes import number
 from ..findings.grid import Grid, Network
 from ..findings.judge import floor_word
 from ..study.network import is_control
 from ..study.records import Record
 from ..study.stored import Stored, read_study
-from .content import answer_of, known_first, legend_of
+from .answers import answer_of
+from .content import known_first, legend_of
 from .page import write_report
 from .panels import quality_panels
 from .series import Series, series_of
 from .sortable import MARKS
-from .table import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,9 @@ class StudyView:
         parts = [f"<style>{_STYLE}</style>"]
         for one in self._series:
             title = f"<h4>{escape(one.name)}</h4>" if len(self._series) > 1 else ""
-            said = "".join(f"<p>{escape(text)}</p>" for text in (*answer_of(one), *one.notes))
+            said = "".join(
+                f"<p>{escape(text)}</p>" for text in (*answer_of(one, self._series), *one.notes)
+            )
             parts.append(title + said + _figures(one, self._prefix) + _table(one))
         return f'<div class="widthwise">{"".join(parts)}</div>'
 

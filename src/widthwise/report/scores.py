@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..findings.grid import Grid, Network, arrange, estimate_of, is_perplexity
+from ..findings.changes import difference_text, number
+from ..findings.grid import Grid, Network, arrange, estimate_of
 from ..findings.judge import Judged, Judgements, beside_control, beside_dense, floor_word
-from ..stats import Difference
+from ..findings.verdicts import shown_word
 from ..study.network import CONTROL
 from ..study.records import Record
 from .provenance import counted
-from .table import floor_text, number, reasons_of, with_error
+from .table import floor_text, reasons_of, with_error
 
 BESIDE_CONTROL = f"minus {CONTROL} [95 %], p"
 CHANCE_CORRECTED = "chance-corrected"
-_LARGEST_LOG = 700.0  # whose exponential is still a number
-_TIMES = "x "  # before a ratio
 COLUMNS = (
     "network",
     "score ± s.e.",
@@ -134,11 +132,7 @@ def _row(
     assert score is not None  # records without a value have a row of their own kind
     difference, p_value, word = "", "", ""
     if judged is not None:
-        word = judged.word
-        if word == "no change shown" and not judged.could_tell:
-            word = "too few items"
-        if word == "at the floor":
-            word = floor_word(record)
+        word = shown_word(judged, record)
         difference = "not paired"
         if judged.difference is not None and judged.p_value is not None:
             difference = difference_text(judged.difference, record.unit)
@@ -165,35 +159,6 @@ def _beside_text(controlled: Judged | None, unit: str) -> str:
     if controlled is None or controlled.difference is None or controlled.p_value is None:
         return ""
     return f"{difference_text(controlled.difference, unit)}, {p_text(controlled.p_value)}"
-
-
-def difference_text(difference: Difference, unit: str) -> str:
-    """`-0.100 [-0.171, -0.029]`; what is above 0 has its sign as well.
-
-    Of perplexities, whose difference is one of logarithms, it is what that makes of their ratio:
-    `x 2.31 [1.95, 2.74]`. Of one item, and of fewer than 8 that differ alike, no interval is known.
-
-    Example:
-        >>> from widthwise.stats import Difference
-        >>> found = Difference(value=0.1, low=0.0, high=0.2, n=50, p_value=0.06)
-        >>> difference_text(found, "accuracy")
-        '+0.100 [0, +0.200]'
-        >>> difference_text(found, "word_perplexity")
-        'x 1.105 [1.000, 1.221]'
-    """
-    value, low, high = (
-        change_text(x, unit) for x in (difference.value, difference.low, difference.high)
-    )
-    if not math.isfinite(difference.high - difference.low):
-        return f"{value} [unknown]"
-    return f"{value} [{low}, {high}]".replace(f"[{_TIMES}", "[").replace(f", {_TIMES}", ", ")
-
-
-def change_text(change: float, unit: str) -> str:
-    """An end of a difference: with its sign, or of perplexities as a ratio, `x 2.31`."""
-    if is_perplexity(unit):
-        return _TIMES + number(math.exp(min(change, _LARGEST_LOG)), unit)
-    return ("+" if change > 0 else "") + number(change, unit)
 
 
 def p_text(p_value: float) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..findings.changes import difference_text, number
 from ..findings.grid import Grid, Network
-from ..findings.judge import floor_word
+from ..findings.verdicts import shown_word
 from ..study.records import Record
 from .beside import Beside
 from .panels import csv_link
-from .scores import COLUMNS, TaskScores, difference_text, filled, p_text
+from .scores import COLUMNS, TaskScores, filled, p_text
 from .series import Series
-from .table import number, rows_of
+from .table import rows_of
 
 MARKS = {"improves": "▲ ", "degrades": "▼ ", "at the floor": "○ "}
 _FILTERED = ("task", "study", "criterion", "verdict")
@@ -87,19 +88,17 @@ def beside_table(found: Sequence[Beside]) -> SortTable | None:
     """Every difference between studies on the same items; None if there is none."""
     if not found:
         return None
-    header = [("task", False), ("later study", False), ("earlier study", False)]
-    header += [("network", False), ("later", True), ("earlier", True)]
-    header += [("later minus earlier [95 %]", True), ("p (Holm)", True), ("verdict", False)]
+    names = {(one.second, one.first) for one in found}
+    minus = " minus ".join(*names) if len(names) == 1 else "study minus the other"
+    header = [("task", False), ("study", False), ("minus study", False)]
+    header += [("network", False), ("score", True), ("of the other", True)]
+    header += [(f"{minus} [95 %]", True), ("p (Holm)", True), ("verdict", False)]
     rows = []
     for one in found:
         difference, p_value = one.judged.difference, one.judged.p_value
         assert one.own.value is not None  # only values are paired
         assert one.other.value is not None
-        word = "degrades" if one.is_worse else str(one.judged.word)
-        if word == "no change shown" and not one.judged.could_tell:
-            word = "too few items"
-        if word == "at the floor":
-            word = floor_word(one.own)
+        word = "degrades" if one.is_worse else shown_word(one.judged, one.own)
         unit = one.own.unit
         cells = (
             *(Cell(text=text) for text in (one.quantity, one.second, one.first, one.place)),

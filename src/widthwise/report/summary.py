@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..findings.changes import change_text, number
 from ..findings.grid import Grid, Network, arrange, network_of
 from ..findings.judge import (
     Judgements,
@@ -16,14 +17,13 @@ from ..findings.judge import (
     is_above_floor,
     is_worse,
 )
-from ..findings.origin import of_parent, parent_of
+from ..findings.kin import kin_sentences
 from ..findings.words import capital
 from ..stats import Estimate, paired_ratio
 from ..study.network import CONTROL
 from ..study.records import Record
 from .cost_figures import cost_ratios
-from .scores import change_text
-from .table import number, speed_ratio
+from .table import speed_ratio
 
 _COST_NAMES = {
     "ttft": "the time to the first token",
@@ -33,21 +33,25 @@ _COST_NAMES = {
 _NAMED = 6  # names in a row that a sentence still bears; the table has them all
 
 
-def answer(records: Sequence[Record]) -> list[str]:
+def answer(records: Sequence[Record], others: Sequence[Grid] = ()) -> list[str]:
     """What dense knows, what each cut does to it, and whether the criterion beats the control.
+
+    Args:
+        records: Of one model.
+        others: As for `sentences`.
 
     Raises:
         RunError: As `arrange`.
     """
     grid = arrange(records)
-    return sentences(grid, beside_dense(grid))
+    return sentences(grid, beside_dense(grid), others=others)
 
 
 def sentences(
     grid: Grid,
     judged: Judgements,
     apart: Grid | None = None,
-    others: tuple[Grid, ...] = (),
+    others: Sequence[Grid] = (),
 ) -> list[str]:
     """The answer from records that are arranged and judged already; it always says something.
 
@@ -55,7 +59,7 @@ def sentences(
         grid, judged, apart: As for `scores_of`.
         others: What else is at hand, among it perhaps the parent of a network that was cut before.
     """
-    said = [_of_dense(grid), of_parent(grid, parent_of(grid, others))]
+    said = [_of_dense(grid), *kin_sentences(grid, others)]
     for criterion in grid.criteria:
         if criterion != CONTROL or len(grid.criteria) == 1:
             said.append(_of_cuts(grid, judged, criterion))

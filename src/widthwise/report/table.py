@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..findings.changes import number
 from ..findings.grid import Grid, Network, arrange, estimate_of
 from ..findings.judge import CONFIDENCE
 from ..stats import Estimate, Share, Stopped, paired_ratio, ratio_with_error
@@ -71,34 +72,6 @@ def reasons_of(grid: Grid) -> Mapping[str, int]:
     """Each distinct reason for a missing value and the number of its note."""
     found = dict.fromkeys(record.reason for _, record in _in_order(grid) if record.reason)
     return {reason: index for index, reason in enumerate(found, 1)}
-
-
-def number(value: float, unit: str) -> str:
-    """A value as all tables print it: three decimals of a score, three to five digits otherwise.
-
-    From 100,000 on, and below 0.0005, a value without a prefix of its unit has two digits and an
-    exponent. Only what is 0, up to the rounding of sums, reads `0`.
-
-    Example:
-        >>> number(0.41249, "accuracy"), number(134515008, "count"), number(269e6, "bytes")
-        ('0.412', '134.5 M', '269.0 MB')
-        >>> number(2941.3, "perplexity"), number(3.14e7, "perplexity"), number(0.0, "accuracy")
-        ('2,941', '3.1e+07', '0')
-    """
-    if unit in ("count", "bytes"):
-        sign = "B" if unit == "bytes" else ""
-        for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-            if abs(value) >= scale:
-                return f"{value / scale:.1f} {prefix}{sign}"
-        return f"{value:g} {sign}".strip()
-    if unit == "tokens_per_sec":
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    if abs(value) < 1e-12:
-        return "0"
-    if abs(value) >= 1e5 or (abs(value) < 5e-4 and unit not in ("accuracy", "bits_per_byte")):
-        return f"{value:.1e}"
-    decimals = sum(abs(value) < bound for bound in (10, 100, 1000))
-    return f"{value:,.{decimals}f}"
 
 
 def with_error(score: Estimate, unit: str) -> str:

@@ -26,6 +26,8 @@ class Lineage:
         criterion: How neurons were chosen, with `+refit` where down_proj was refitted.
         ratio: Expansion ratio that is left, of layers of unequal widths in the mean.
         healed: Whether it was trained after the cut.
+        healed_from: Name of the checkpoint that the training began with; None where no file says.
+        healed_from_weights: Beginning of the fingerprint of its GLU weights.
     """
 
     parent: str
@@ -34,11 +36,13 @@ class Lineage:
     criterion: str
     ratio: float
     healed: bool
+    healed_from: str | None = None
+    healed_from_weights: str | None = None
 
     @property
     def stored(self) -> dict[str, Any]:
-        """As records keep it."""
-        return asdict(self)
+        """As records keep it: what is known."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def lineage_of(folder: Path) -> Lineage | None:
@@ -51,8 +55,10 @@ def lineage_of(folder: Path) -> Lineage | None:
     if not path.is_file():
         return None
     plan, is_refitted = Plan.load(path), (folder / REFIT_FILE).is_file()
-    if healing.is_file():  # which holds what was said of a refit
-        is_refitted |= _read(healing).get("child_refit") is not None
+    told = _read(healing) if healing.is_file() else {}
+    is_refitted |= told.get("child_refit") is not None  # which the healing took over
+    child = told.get("child")
+    child = child if isinstance(child, dict) else {}
     return Lineage(
         parent=plan.parent,
         parent_width=plan.intermediate_size,
@@ -60,6 +66,8 @@ def lineage_of(folder: Path) -> Lineage | None:
         criterion=plan.criterion + "+refit" * is_refitted,
         ratio=plan.expansion_ratio,
         healed=healing.is_file(),
+        healed_from=child.get("name"),
+        healed_from_weights=str(child["fingerprint"])[:16] if "fingerprint" in child else None,
     )
 
 

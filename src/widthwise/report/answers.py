@@ -1,0 +1,91 @@
+"""What a page says first, and of each of its studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..findings.grid import Grid
+from ..findings.kin import comparisons
+from ..study.records import Record
+from .beside import Beside, beside_sentences
+from .series import Series
+from .summary import company_sentences, measured_sentences, sentences
+
+_APART = "No difference between these is shown: nowhere were other networks asked the same items."
+
+
+def answer_of(one: Series, others: Sequence[Series] = ()) -> list[str]:
+    """The answer in a few sentences: what it knows, or else what it costs.
+
+    Args:
+        one: The model of a study.
+        others: All of the page; the parent of a model that was cut before may be among them.
+    """
+    said = []
+    if one.grid is not None and one.grid.quality:
+        said = sentences(one.grid, one.judged, one.apart, other_grids(one, others))
+    unfinished = [_unfinished(one.pending)] if one.pending else []
+    return [unbroken(t) for t in (*unfinished, *(said or measured_sentences(one.costs)))]
+
+
+def _unfinished(pending: int) -> str:
+    return f"Not finished: {counted(pending, 'cell')} not measured yet. So far:"
+
+
+def answers_of(
+    series: Sequence[Series], found: Sequence[Beside]
+) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """What comes first, and what each of several studies says by itself.
+
+    Differences come first, where there are two studies that could differ.
+    """
+    answers = [(one.name, answer_of(one, series)) for one in series]
+    rated = [one.name for one in series if one.grid is not None and one.grid.quality]
+    if not rated and (lead := [s for run in runs_of(series) for s in company_sentences(run)]):
+        return [unbroken(text) for text in lead], [answer for answer in answers if answer[1]]
+    if len(rated) > 1:
+        return _side_by_side(series, found, answers)
+    first = next((i for i, one in enumerate(series) if one.name in rated), 0)
+    return answers[first][1], [answer for i, answer in enumerate(answers) if i != first]
+
+
+def _side_by_side(
+    series: Sequence[Series], found: Sequence[Beside], answers: Sequence[tuple[str, list[str]]]
+) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """What first of all is said of several studies, and of each what is left to say.
+
+    Checkpoints beside what they were cut from come before studies that share networks.
+    """
+    kin = [
+        unbroken(text)
+        for one in series
+        if one.grid is not None
+        for text in comparisons(one.grid, other_grids(one, series))
+    ]
+    lead = list(dict.fromkeys([*kin, *map(unbroken, beside_sentences(found))]))
+    rest = [(name, [text for text in said if text not in lead]) for name, said in answers]
+    return lead or [_APART], rest
+
+
+def other_grids(one: Series, series: Sequence[Series]) -> tuple[Grid, ...]:
+    """The records of all others; the parent of a model that was cut before may be among them."""
+    return tuple(other.grid for other in series if other is not one and other.grid is not None)
+
+
+def unbroken(text: str) -> str:
+    """A number and its per cent sign stay on one line."""
+    return text.replace(" %", "\u00a0%")
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def runs_of(series: Sequence[Series]) -> list[list[Record]]:
+    """The costs of each run in which several models took turns, in their order."""
+    runs: dict[Path, list[Series]] = {}
+    for one in series:
+        if one.costs and one.source is not None:
+            runs.setdefault(one.source, []).append(one)
+    return [[r for one in run for r in one.costs] for run in runs.values() if len(run) > 1]

@@ -149,7 +149,7 @@ OPT = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_
 REFUSED_MODELS = {
     "gpt2": (hf.GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50), "GLU block"),
     "opt": (hf.OPTConfig(**OPT, vocab_size=50), "intermediate_size|GLU block"),
-    "starcoder2": (hf.Starcoder2Config(**SMALL), r"found model\.layers\.0\.mlp\.c_fc"),
+    "starcoder2": (hf.Starcoder2Config(**SMALL), r"starcoder2 has model\.layers\.0\.mlp\.c_fc"),
     "mixtral": (
         hf.MixtralConfig(**SMALL),
         r"layer 0 is a mixture of experts \(model\.layers\.0\.mlp\.experts",

@@ -265,6 +265,13 @@ def test_convert_gguf_refuses_what_it_cannot_read(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04")
     with pytest.raises(CheckpointError, match="is not a GGUF file: it begins with"):
         assets.convert_gguf(path, out, "float32")
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n")
+    with pytest.raises(CheckpointError, match="a pointer of git-lfs to the weights"):
+        assets.convert_gguf(path, out, "float32")
+    for kind in ("adapter", "imatrix"):
+        write_gguf(tiny("llama"), path, extra=lambda writer, kind=kind: writer.add_type(kind))
+        with pytest.raises(UnsupportedModelError, match=f"no model: it is of type '{kind}'"):
+            assets.convert_gguf(path, out, "float32")
     write_gguf(tiny("llama"), path)
     whole = path.read_bytes()
     for size in (4, 20, 500, len(whole) // 2, len(whole) - 4):

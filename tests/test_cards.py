@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers as hf
 from cards import by_card
-from families import tiny
+from families import SHAPE, tiny
 from healing_runs import VOCABULARY, save_dense, save_tokenizer
 from layered_models import ragged
 from multimodal_models import save_multimodal
@@ -86,3 +86,18 @@ def test_the_card_takes_the_class_that_the_config_names_where_several_load_it(
         "Qwen3_5ForConditionalGeneration"
     ]
     assert isinstance(by_card(out)["model"], hf.Qwen3_5ForConditionalGeneration)
+
+
+def test_the_card_of_a_model_that_writes_no_text_names_the_class_that_it_is_of(
+    tmp_path: Path,
+) -> None:
+    """An encoder may have GLU blocks as well: it can be cut and loaded, and not be asked."""
+    config = hf.EuroBertConfig(**{**SHAPE, "vocab_size": VOCABULARY})
+    for model_class in (hf.EuroBertForMaskedLM, hf.EuroBertForTokenClassification):
+        dense = tmp_path / model_class.__name__
+        model_class(config).save_pretrained(dense)
+        out = tmp_path / f"cut-{model_class.__name__}"
+        prune_checkpoint(dense, out, make_plan(dense, width=20, align=1))
+        found = by_card(out)["model"]
+        assert type(found) is model_class
+        assert found.config.intermediate_size == 20

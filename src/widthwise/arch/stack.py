@@ -254,6 +254,7 @@ def _refuse_without_blocks(
     ]
     feed_forward = [n for n in names if re.search(r"mlp|ffn|fc\d|feed_forward", n)] or names
     listed = ", ".join(feed_forward[:4]) or "no layers at all"
+    family = config.get("model_type", "the checkpoint")
     beside = f" (GLU blocks of other sizes: {', '.join(sorted(gated))})" if gated else ""
     sizes = (
         f" of hidden size {stated[0]} and width {stated[1]}, by {section_name(config)}"
@@ -262,5 +263,5 @@ def _refuse_without_blocks(
     )
     raise UnsupportedModelError(
         f"layer 0 must hold a GLU block{sizes} (mlp.gate_proj, mlp.up_proj, mlp.down_proj, or "
-        f"mlp.gate_up_proj and mlp.down_proj); found {listed}{beside}"
+        f"mlp.gate_up_proj and mlp.down_proj); {family} has {listed}{beside}"
     )

@@ -16,6 +16,8 @@ from .workspace import locked_work, sync
 if TYPE_CHECKING:
     import torch
 
+_NO_MODELS = ("adapter", "imatrix", "mmproj")  # values of general.type
+_LFS_POINTER = b"version https://git-"
 CONVERSION = 2  # raised when the same file is converted to something else
 
 
@@ -64,9 +66,13 @@ def _checked_reader(path: Path) -> Any:
 
     try:
         with open(path, "rb") as file:
-            magic = file.read(4)
-        if magic != b"GGUF":
-            raise CheckpointError(f"{path} is not a GGUF file: it begins with {magic!r}")
+            head = file.read(len(_LFS_POINTER))
+        if head == _LFS_POINTER:
+            raise CheckpointError(
+                f"{path}: is a pointer of git-lfs to the weights and not the weights: git lfs pull"
+            )
+        if head[:4] != b"GGUF":
+            raise CheckpointError(f"{path} is not a GGUF file: it begins with {head[:4]!r}")
         reader = _reader(path)
     except CheckpointError:
         raise
@@ -74,6 +80,9 @@ def _checked_reader(path: Path) -> Any:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         raise CheckpointError(f"{path} is truncated or damaged: {error}") from error
+    kind = reader.get_field("general.type")
+    if kind is not None and kind.contents() in _NO_MODELS:
+        raise UnsupportedModelError(f"{path} holds no model: it is of type {kind.contents()!r}")
     split = reader.get_field("split.count")
     if split is not None and split.contents() not in (0, 1):
         raise UnsupportedModelError(f"{path} is one of {split.contents()} parts; merge them first")

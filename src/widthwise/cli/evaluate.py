@@ -136,5 +136,6 @@ def evaluate(
     click.echo(f"records: {out / 'records.jsonl'}")
     missing = [record for record in records if record.value is None]
     if missing:
-        click.echo(f"{len(missing)} cells could not be measured; run again to retry", err=True)
+        cells = "1 cell" if len(missing) == 1 else f"{len(missing)} cells"
+        click.echo(f"{cells} could not be measured; run again to retry", err=True)
         sys.exit(1)

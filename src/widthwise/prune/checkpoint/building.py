@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 # Auto classes whose models write text, the ones for text alone first.
 AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForMultimodalLM")
+# Of models that write none, which can be cut and loaded, and not asked.
+_OTHER_CLASSES = (
+    *("AutoModelForMaskedLM", "AutoModelForSequenceClassification"),
+    *("AutoModelForTokenClassification", "AutoModel"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +123,8 @@ def auto_class_of(config: Mapping[str, Any], folder: Path) -> str:
         built = _config_of(folder)
     except CheckpointError:  # of a newer transformers, perhaps; the weights are cut all the same
         return AUTO_CLASSES[0]
-    found = {name: _class_in(getattr(transformers, name, None), built) for name in AUTO_CLASSES}
+    classes = (*AUTO_CLASSES, *_OTHER_CLASSES)
+    found = {name: _class_in(getattr(transformers, name, None), built) for name in classes}
     named = config.get("architectures") or ()
     known = [name for name, each in found.items() if each is not None]
     whole = [name for name in known if found[name].__name__ in named]

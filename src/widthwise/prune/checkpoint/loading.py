@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError, UnsupportedModelError
 from ...memory import out_of_memory
+from ...notices import notice
 from .building import Builder, builder_of, cause_of
 from .read import read_json
 
@@ -67,7 +68,7 @@ def check_loadable(checkpoint: Checkpoint) -> None:
 
 
 def check_complete(checkpoint: Checkpoint) -> None:
-    """Raise where names show that the model cannot be loaded, as far as transformers knows it.
+    """Raise where names show that the model cannot be loaded; say so where that cannot be told.
 
     Raises:
         CheckpointError: A tensor is missing, of another shape, or under a name of no use.
@@ -75,9 +76,10 @@ def check_complete(checkpoint: Checkpoint) -> None:
     try:
         builder = builder_of(checkpoint)
         model, report = _without_data(checkpoint, builder)
-    except (CheckpointError, UnsupportedModelError):
+    except (CheckpointError, UnsupportedModelError) as error:
         # Another transformers may know the model; weights can be cut without a class.
         _refuse_absent(checkpoint)
+        notice(f"Only the tensors of GLU blocks were checked, as no model can be built: {error}.")
         return
     _refuse(checkpoint, builder, report, model)
 

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from healing_runs import save_dense, save_tokenizer
 from transformers.utils import chat_template_utils
 
-from widthwise.chat import ChatTemplate
+from widthwise.chat import ChatTemplate, chat_template_of
 from widthwise.cli import main
 from widthwise.errors import RunError
 from widthwise.evaluate import settings_not_applied
+from widthwise.notices import shown
 
 USER = [{"role": "user", "content": "hi"}]
 TURNS = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
@@ -113,6 +114,22 @@ def test_generation_settings_that_are_not_applied_are_named(tmp_path: Path) -> N
     (tmp_path / "a" / "generation_config.json").write_text(json.dumps(mark))
     found = settings_not_applied(tmp_path / "a")["watermarking_config"]
     assert json.loads(json.dumps(found))["bias"] == 2.5
+
+
+def test_named_templates_are_used_where_one_is_the_default(tmp_path: Path) -> None:
+    tokenizer = hf.AutoTokenizer.from_pretrained(save_dense(tmp_path / "a"))
+    named = {"tool_use": "tools: {{ messages }}", "default": TURNS}
+    tokenizer.chat_template = named
+    template = chat_template_of(tokenizer)
+    assert template is not None
+    assert not template.write(USER).startswith("tools")
+    tokenizer.chat_template = {"tool_use": named["tool_use"], "rag": TURNS}
+    said: list[str] = []
+    with shown(said.append):
+        assert chat_template_of(tokenizer) is None
+    assert said == [
+        "No chat template is used: the tokenizer has rag, tool_use, and none as its default."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
+from .notices import notice
+
 DATE = date(2024, 7, 26)  # Llama 3's template writes this day where it cannot ask for today's
 _TODAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 _OPEN, CLOSE = "<think>", "</think>"
@@ -107,7 +109,12 @@ class ChatTemplate:
 
 def chat_template_of(tokenizer: Any, *, thinking: bool = False) -> ChatTemplate | None:
     """The chat template of a tokenizer; None if it has none."""
-    if not getattr(tokenizer, "chat_template", None):
+    stored = getattr(tokenizer, "chat_template", None)
+    if not stored:
+        return None
+    if isinstance(stored, Mapping) and "default" not in stored:
+        names = ", ".join(sorted(stored))
+        notice(f"No chat template is used: the tokenizer has {names}, and none as its default.")
         return None
     return ChatTemplate(tokenizer, thinking=thinking)
 

@@ -18,6 +18,7 @@ from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import TensorSpec, counts_at, read_architecture, without_draft_settings
 from widthwise.cli import main
 from widthwise.errors import CheckpointError, OutputError, UnsupportedModelError
+from widthwise.notices import shown
 from widthwise.prune import Checkpoint
 from widthwise.prune.checkpoint import write
 
@@ -120,6 +121,21 @@ def test_other_blocks_of_the_width_are_refused_by_name(block: str, llama: Any) -
     stored = {**specs(dict(llama.named_parameters())), **specs(glu(block))}
     with pytest.raises(UnsupportedModelError, match=f"{block}.* depends on intermediate_size"):
         read_architecture(llama.config.to_dict(), stored)
+
+
+@pytest.mark.parametrize("name", ["medusa_head.0.linear.weight", "probe.weight"])
+def test_a_part_of_the_old_width_that_nobody_uses_is_told(
+    name: str, saved: Path, tmp_path: Path
+) -> None:
+    stored = load_file(saved / "model.safetensors")
+    save_file({**stored, name: torch.ones(WIDTH, 7)}, saved / "model.safetensors")
+    said: list[str] = []
+    with shown(said.append):
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
+    assert said == [
+        f"LlamaForCausalLM does not use {name}, which a cut copies as stored; a size of {WIDTH}, "
+        "the old width, may tie it to blocks that are cut."
+    ]
 
 
 def test_a_connector_that_follows_the_width_is_refused(tmp_path: Path) -> None:

@@ -82,6 +82,23 @@ def check_complete(checkpoint: Checkpoint) -> None:
         notice(f"Only the tensors of GLU blocks were checked, as no model can be built: {error}.")
         return
     _refuse(checkpoint, builder, report, model)
+    _name_of_the_width(checkpoint, builder, report["unexpected_keys"])
+
+
+def _name_of_the_width(checkpoint: Checkpoint, builder: Builder, unused: Collection[str]) -> None:
+    """Say which tensors that nobody uses have a size that is the width, or looks so."""
+    architecture = checkpoint.architecture
+    width = architecture.intermediate_size
+    found = [
+        name
+        for name in sorted(set(unused) & set(architecture.tensors))
+        if width != architecture.hidden_size and width in architecture.tensors[name].shape
+    ]
+    if found:
+        notice(
+            f"{builder.name} does not use {_listed(found)}, which a cut copies as stored; a size "
+            f"of {width}, the old width, may tie it to blocks that are cut."
+        )
 
 
 def _refuse_absent(checkpoint: Checkpoint) -> None:

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from report_records import DENSE, score
 
 from widthwise.cli.study_progress import print_study
 from widthwise.findings import findings_of
 from widthwise.findings.grid import Grid, arrange
 from widthwise.findings.kin import descents, kin_sentences
-from widthwise.report import write_report
+from widthwise.report import plot_size, write_report
 from widthwise.report.beside import compare
+from widthwise.report.cost_figures import sizes_drawn
+from widthwise.report.panels import size_panels
 from widthwise.report.series import series_of
 from widthwise.study import Record, Stored
 
@@ -184,3 +187,33 @@ def test_of_many_tasks_those_that_changed_have_numbers() -> None:
     assert said.endswith(
         "degrades; no change shown on task0, task1, task2, task3, task4, task6 and task7."
     )
+
+
+def sized(records: list[Record], parameters: int) -> list[Record]:
+    of = records[0]
+    told = {"unit": "count", "value": float(parameters), "higher_is_better": None, "items": ()}
+    more = {"standard_error": None, "floor": None, "floor_kind": None, "n": 1}
+    size = replace(of, cell=f"{of.cell}-size", quantity="parameters", **told, **more)
+    return [*records, size]
+
+
+def test_the_size_of_a_cut_is_drawn_as_a_share_of_its_parent() -> None:
+    (own,) = series_of([stored("ev-cut", *sized(cut(), 75))])
+    assert size_panels(own) == []  # alone it would be all of itself
+    studies = [stored("ev1", *sized(dense(), 100)), stored("ev-cut", *sized(cut(), 75))]
+    parent, child = series_of(studies)
+    assert parent.grid is not None
+    (drawn,) = size_panels(child, (parent.grid,))
+    assert "2.67x: parameters 100; 1.53x: parameters 75." in drawn.svg
+    assert child.grid is not None
+    ax = Figure().add_subplot()
+    plot_size(sizes_drawn(child.grid, (parent.grid,)), ax)
+    (line,) = (one for one in ax.lines if one.get_label() == "parameters")
+    assert [float(y) for y in line.get_ydata()] == [0.75, 1.0]
+
+
+def test_a_cut_is_nowhere_called_dense(tmp_path: Path) -> None:
+    text = page(tmp_path, stored("ev-cut", *sized(cut(), 75)))
+    networks = text[text.index("Networks What was asked") : text.index("How this was measured")]
+    assert "this cut as stored 880 1.53x" in networks
+    assert "dense" not in networks

@@ -54,7 +54,7 @@ def test_a_cut_checkpoint_is_called_what_it_is_and_its_parent_is_missed() -> Non
     )
     assert said[1].startswith("Its parent SmolLM2 was not measured here, so what the cut cost is")
     assert "ense" not in " ".join(said)
-    assert network_rows(cut())[1][0][:2] == ["this cut", "-"]
+    assert network_rows(cut())[1][0][:2] == ["this cut", "as stored"]
     assert {row[0] for table in score_tables(cut()) for row in table.rows} == {"this cut"}
     assert network_rows(cut(healed=True))[1][0][0] == "this healed cut"
     (found,) = findings_of(cut(healed=True))

@@ -170,7 +170,7 @@ def _front(grid: Grid, quality: Quality, cost: str) -> Front:
         cost_low, cost_high = cost_interval(record)
         points.append(
             FrontPoint(
-                label=column.networks[i].label,
+                label=column.networks[i].named,
                 criterion=column.networks[i].criterion,
                 cost=record.value or 0.0,
                 cost_low=cost_low,

@@ -43,6 +43,11 @@ class Network:
         return self.criterion or self.whole
 
     @property
+    def asked_for(self) -> str:
+        """The width as asked for; a checkpoint that was cut before is taken as it is stored."""
+        return "as stored" if self.criterion is None and self.whole != "dense" else self.asked
+
+    @property
     def label(self) -> str:
         """`"dense"`, or the criterion and the ratio as got: `"ppm 2.39x"`."""
         return "dense" if self.criterion is None else f"{self.criterion} {self.ratio}"

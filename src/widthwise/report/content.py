@@ -201,7 +201,7 @@ def _cost_groups(series: Sequence[Series]) -> list[Group]:
         for run in runs
     ]
     for one in series:
-        panels = [*size_panels(one), *cost_panels(one)]
+        panels = [*size_panels(one, other_grids(one, series)), *cost_panels(one)]
         if panels or (one.costs and not runs):
             said = cost_sentence(one.grid) if one.grid else ""
             more = measured_sentences(one.costs)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
 from ..findings.grid import Grid, Network, arrange, network_of
+from ..findings.kin import parents_of
 from ..stats import Estimate, paired_ratio
 from ..study.records import Record
 from .figures import draw_line, dress, from_zero, level
@@ -26,6 +28,24 @@ COSTS = {  # what `measure` calls it: title of its figure, and where better lies
 _DRAWN = 6  # workloads in one figure
 
 
+def sizes_drawn(grid: Grid, others: Sequence[Grid]) -> tuple[Record, ...]:
+    """What is drawn of sizes: those of a checkpoint that was cut beside its parent's.
+
+    Alone it has none: it would be all of itself.
+    """
+    sizes = tuple(record for quantity in grid.sizes for record in grid.column(quantity))
+    if grid.origin is None or grid.dense is None:
+        return sizes
+    for parent in parents_of(grid, others):
+        whole = [parent.cells.get((parent.dense, q)) for q in grid.sizes if parent.dense]
+        found = [record for record in whole if record is not None and record.value]
+        if len(found) == len(grid.sizes) and not parent.origin:
+            label = grid.dense.whole
+            own = (replace(r, criterion=r.criterion or label, model=parent.model) for r in sizes)
+            return (*found, *own)
+    return sizes if grid.criteria else ()
+
+
 def plot_size(records: Sequence[Record], ax: Axes) -> Axes:
     """Draw parameters and bytes over those of dense against I/H; exact, so without intervals.
 
@@ -42,7 +62,7 @@ def plot_size(records: Sequence[Record], ax: Axes) -> Axes:
         points = [(x, r.value / dense.value) for x, r in by_width.items() if r and r.value]
         x, y = zip(*sorted(points), strict=True)
         ax.plot(x, y, line, marker=marker, color=color, ms=size, mfc=face, lw=1.2, label=quantity)
-    _beside_dense(ax, grid, "size", "parameters and bytes, times dense, exact")
+    _beside_dense(ax, grid, "size", "parameters and bytes, times {}, exact")
     ax.legend(frameon=False, fontsize=9.5, labelcolor=INK, loc="lower left")
     return ax
 
@@ -65,7 +85,7 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
         ratios = {n: _speed(grid, n, quantity) for n in grid.cut_by(criterion)}
         if any(ratios.values()):
             draw_line(ax, {**one, **ratios}, style_of(criterion), criterion, 0.0)
-    draw_line(ax, one, DENSE_STYLE, "dense", 0.0)
+    draw_line(ax, one, DENSE_STYLE, grid.dense.whole, 0.0)
     for record in grid.column(quantity):
         if record.criterion is None or len(record.items) != len(dense.items):
             continue
@@ -73,7 +93,7 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
         y = [item / other for item, other in zip(record.items, dense.items, strict=True)]
         color = style_of(record.criterion).color
         ax.plot(x, y, ".", color=color, ms=3, alpha=0.35, zorder=1.5, label="_repeats")
-    _beside_dense(ax, grid, quantity, "tokens per second, times dense")
+    _beside_dense(ax, grid, quantity, "tokens per second, times {}")
     return ax
 
 
@@ -120,7 +140,8 @@ def plot_cost(ratios: Mapping[str, Mapping[Network, Estimate]], what: str, ax: A
         shift = (index - (len(shown) - 1) / 2) * 0.012 * wide
         draw_line(ax, shown[workload], style, workload, shift)
     title, subtitle = COSTS[what]
-    level(ax, 1.0, "dense\n1.00", "dense-level")
+    whole = next((n.whole for n in networks if n.criterion is None), "dense")
+    level(ax, 1.0, f"{whole}\n1.00", "dense-level")
     dress(ax, [n.expansion_ratio for n in networks], title, subtitle)
     from_zero(ax)
     return ax
@@ -138,6 +159,8 @@ def _speed(grid: Grid, network: Network, quantity: str) -> Estimate | None:
 
 
 def _beside_dense(ax: Axes, grid: Grid, title: str, subtitle: str) -> None:
-    level(ax, 1.0, "dense\n1.00", "dense-level")
-    dress(ax, [n.expansion_ratio for n in grid.networks], title, subtitle)
+    """The level of dense, or of a checkpoint that was cut before as it is stored."""
+    whole = grid.dense.whole if grid.dense else "dense"
+    level(ax, 1.0, f"{whole}\n1.00", "dense-level")
+    dress(ax, [n.expansion_ratio for n in grid.networks], title, subtitle.format(whole))
     from_zero(ax)

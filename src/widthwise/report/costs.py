@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..findings.grid import network_of
 from ..findings.judge import CONFIDENCE
 from ..stats import paired_ratio
 from ..study.quantities import NOT_ASKED, QUANTITY_NAMES
@@ -42,6 +43,10 @@ _EITHER = ("allocated", "resident")  # memory is the one of the two that a devic
 _TIMES = ("ttft", "tpot")
 _BLOCKS = ("block_prefill", "block_decode")
 _NEEDED = {*_TIMES, "throughput", "joules", "net_joules", *_EITHER}
+_NOT_IN_TURN = (
+    "no ratios to {}: not timed in turn with it, so that what slows a machine for a while would be "
+    "in them: {}; widthwise measure times several models in turn"
+)
 _LOST = "{}: some of its records are not there; the command that made the others measures it anew"
 
 
@@ -83,6 +88,17 @@ def cost_tables(records: Sequence[Record]) -> tuple[CostTable, ...]:
     return tuple(table for table in tables if table is not None)
 
 
+def took_turns(own: Record, other: Record) -> bool:
+    """Whether two networks were timed in the same rounds, so that a ratio within a round has sense.
+
+    The limits of the device are measured anew for each run of rounds, and attention and threads are
+    chosen for all of its networks.
+    """
+    mine, its = own.settings, other.settings
+    same = all(mine[name] == its[name] for name in ("ceilings", "attention", "threads"))
+    return same and len(own.items) == len(other.items)
+
+
 def _table(name: str, records: Sequence[Record]) -> CostTable | None:
     """The table of a workload; None where no network has all its records."""
     networks: dict[tuple[str, str | None, str], dict[str, Record]] = {}
@@ -90,25 +106,31 @@ def _table(name: str, records: Sequence[Record]) -> CostTable | None:
         place = record.model, record.criterion, record.asked
         networks.setdefault(place, {})[record.quantity.rpartition(" ")[2]] = record
     one_model = len({model for model, _, _ in networks}) == 1
+    names = {
+        place: _label(next(iter(cells.values())), one_model) for place, cells in networks.items()
+    }
     whole = {place: cells for place, cells in networks.items() if cells.keys() >= _NEEDED}
     if not whole:
         return None
     first = next(iter(whole.values()))
-    rows = tuple(
-        (_label(*place, one_model), *_cells(cells, first)) for place, cells in whole.items()
-    )
-    lost = [_label(*place, one_model) for place in networks if place not in whole]
+    lost = [names[place] for place in networks if place not in whole]
+    about, apart = _about({names[place]: cells["ttft"] for place, cells in whole.items()})
     return CostTable(
         workload=name,
-        about=_about([cells["ttft"] for cells in whole.values()]),
-        rows=rows,
-        notes=(*_notes(records), *map(_LOST.format, lost)),
+        about=about,
+        rows=tuple((names[place], *_cells(cells, first)) for place, cells in whole.items()),
+        notes=(*apart, *_notes(records), *map(_LOST.format, lost)),
     )
 
 
-def _label(model: str, criterion: str | None, asked: str, one_model: bool) -> str:
-    own = f"{criterion} {asked}" if criterion else "dense"
-    return own if one_model else f"{model}, {own}"
+def _label(record: Record, one_model: bool) -> str:
+    """What a table calls a network."""
+    network = network_of(record)
+    if record.criterion is not None:
+        own = f"{record.criterion} {record.asked}"
+    else:
+        own = network.whole if one_model else network.asked_for
+    return own if one_model else f"{record.model}, {own}"
 
 
 def _cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
@@ -168,30 +190,67 @@ def _limit(record: Record) -> str:
 
 def _ratio(own: Record, first: Record, *, scale: float = 1.0) -> str:
     """Of this network to the first row's, within rounds, times a scale; nothing for the first."""
-    if own is first or own.value is None or first.value is None:
+    if own is first or own.value is None or first.value is None or not took_turns(own, first):
         return ""
-    ratio = paired_ratio(own.items, first.items)  # a workload is measured whole: same rounds
+    ratio = paired_ratio(own.items, first.items)
     low, high = ratio.interval(CONFIDENCE)
     return f"{scale * ratio.value:.3f} [{scale * low:.3f}, {scale * high:.3f}]"
 
 
-def _about(records: Sequence[Record]) -> str:
-    """What was done with what, as the first network tells that did it."""
-    record = next((record for record in records if record.value is not None), records[0])
+def _about(times: Mapping[str, Record]) -> tuple[str, list[str]]:
+    """What was done with what; and where not all networks were timed in the same rounds, what of
+    that differs, and that there are no ratios between them.
+
+    Args:
+        times: Of every network by its name, the first of the table first.
+    """
+    runs: list[dict[str, Record]] = []
+    for name, record in times.items():
+        if record.value is not None:
+            run = next((r for r in runs if took_turns(record, next(iter(r.values())))), None)
+            if run is None:
+                runs.append(run := {})
+            run[name] = record
+    records = [next(iter(run.values())) for run in runs]
+    sample = next(iter(times.values()))
+    if len(runs) < 2:
+        one = records[0] if records else sample
+        limits = f" ({_limits(one)})" if _limits(one) else ""
+        return ", ".join(filter(None, (f"{_asked(one)}{limits}", _run(one)))), []
+    own = runs[0] if sample in runs[0].values() else {}
+    first, others = next(iter(times)), [n for n in times if n not in own]
+    notes = [
+        f"{'; '.join(run)}: {', '.join(filter(None, (_limits(record), _run(record))))}"
+        for run, record in zip(runs, records, strict=True)
+    ]
+    return _asked(records[0]), [*notes, _NOT_IN_TURN.format(first, "; ".join(others))]
+
+
+def _asked(record: Record) -> str:
+    """What is read and written, and on what."""
     told = record.settings
     low, high = told["prompt_tokens"]
     length = _count(high, "token") if low == high else f"{low} to {high} tokens"
-    about = (
+    return (
         f"{_count(told['prompts'], 'prompt')} of {length}, "
         f"{_count(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
         f"{told['ceilings']['name'] if told['ceilings'] else told['device']}, {told['dtype']}"
     )
-    if told["ceilings"]:
-        about += f" (at best {_rates(told['ceilings'])})"
+
+
+def _limits(record: Record) -> str:
+    """The limits of the device, as they were measured before."""
+    ceilings = record.settings["ceilings"]
+    return f"at best {_rates(ceilings)}" if ceilings else ""
+
+
+def _run(record: Record) -> str:
+    """Rounds, what they ran with, and when; nothing where there were none."""
     if not record.n:
-        return about
+        return ""
+    told = record.settings
     day = f"{told['time'][:16].replace('T', ' ')} UTC"
-    return f"{about}, {record.n} rounds; {_setting(told)}; {day}"
+    return f"{record.n} rounds; {_setting(told)}; {day}"
 
 
 def _rates(ceilings: Mapping[str, Any]) -> str:

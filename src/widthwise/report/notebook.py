@@ -151,7 +151,7 @@ def _table(one: Series) -> str:
         return ""
     named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
     networks = [n for n in grid.networks if n.criterion in (None, *named[:1])]
-    head = "".join(f"<th>{escape(n.label)}</th>" for n in networks)
+    head = "".join(f"<th>{escape(n.named)}</th>" for n in networks)
     rows = "".join(
         f"<tr><th>{escape(quantity)}</th><td>{_floor(grid, quantity)}</td>"
         + "".join(f"<td>{_cell(one, n, quantity)}</td>" for n in networks)

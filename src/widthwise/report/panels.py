@@ -98,13 +98,18 @@ def quality_panels(
     ]
 
 
-def size_panels(series: Series) -> list[Panel]:
-    """Sizes and speeds of one series beside dense, as far as dense was measured."""
+def size_panels(series: Series, others: Sequence[Grid] = ()) -> list[Panel]:
+    """Sizes and speeds of one series beside dense, as far as dense was measured.
+
+    Args:
+        series: The networks.
+        others: What else is at hand: sizes of a checkpoint that was cut are shares of its parent's.
+    """
     grid = series.grid
     if grid is None:
         return []
     wanted: list[tuple[str, tuple[Record, ...]]] = []
-    sizes = tuple(record for quantity in grid.sizes for record in grid.column(quantity))
+    sizes = cost_figures.sizes_drawn(grid, others)
     dense = {record.quantity for record in sizes if record.criterion is None and record.value}
     if sizes and dense == set(grid.sizes):
         wanted.append(("size", sizes))
@@ -268,7 +273,7 @@ def _caption(series: Sequence[Series], quantity: str) -> str:
     samples = [next((r for r in found if r.value is not None), found[0]) for found in columns]
     floors = list(dict.fromkeys(floor_text(sample) for sample in samples))
     said = [f"n = {counted(column)}", *floors]
-    gaps = [network_of(r).label for r in column if r.value is None]
+    gaps = [network_of(r).named for r in column if r.value is None]
     if gaps:
         said.append(f"missing: {', '.join(gaps)}, for reasons see the table")
     return "; ".join(said)

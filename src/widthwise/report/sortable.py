@@ -132,7 +132,7 @@ def network_table(series: Sequence[Series]) -> SortTable | None:
         for network, cells in zip(one.grid.networks, texts, strict=True):
             found = dict(zip(names, cells, strict=True))
             own = [Cell(text=one.name)] if several else []
-            own += [Cell(text=found["criterion"]), Cell(text=network.asked)]
+            own += [Cell(text=found["criterion"]), Cell(text=network.asked_for)]
             own.append(Cell(text=f"{network.width:,}", key=float(network.width)))
             own.append(Cell(text=network.ratio, key=network.expansion_ratio))
             own += [_cost_cell(one.grid, network, q, found.get(q, "")) for q in extra]

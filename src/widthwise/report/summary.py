@@ -23,6 +23,7 @@ from ..stats import Estimate, paired_ratio
 from ..study.network import CONTROL
 from ..study.records import Record
 from .cost_figures import cost_ratios
+from .costs import took_turns
 from .table import speed_ratio
 
 _COST_NAMES = {
@@ -122,7 +123,7 @@ def company_sentences(records: Sequence[Record]) -> list[str]:
     for what, column in columns.items():
         first = column.pop(begin, None)
         for place, record in column.items():
-            if first is not None and len(record.items) == len(first.items):
+            if first is not None and took_turns(record, first):
                 ratio = paired_ratio(record.items, first.items)
                 said.setdefault(place, []).append(_told(_COST_NAMES[what], ratio, "the first"))
     sentences = [

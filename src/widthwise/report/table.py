@@ -39,7 +39,7 @@ def missing_notes(records: Sequence[Record]) -> list[str]:
         where: dict[str, list[str]] = {}
         for (network, quantity), record in _in_order(grid):
             if record.reason == reason:
-                where.setdefault(quantity, []).append(network.label)
+                where.setdefault(quantity, []).append(network.named)
         places = "; ".join(
             f"{quantity} of {', '.join(labels)}" for quantity, labels in where.items()
         )
@@ -53,9 +53,7 @@ def rows_of(grid: Grid) -> tuple[list[str], list[list[str]]]:
     reasons = reasons_of(grid)
     rows = []
     for network in grid.networks:
-        is_cut_before = network.criterion is None and network.whole != "dense"
-        asked = "-" if is_cut_before else network.asked
-        row = [network.shown, asked, str(network.width), network.ratio]
+        row = [network.shown, network.asked_for, str(network.width), network.ratio]
         for quantity in columns:
             record = grid.cost(network, quantity)
             if record is None:

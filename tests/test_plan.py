@@ -65,8 +65,10 @@ def test_different_plans_have_different_digests(a: Plan, b: Plan) -> None:
 def test_a_plan_prints_what_was_asked_and_got() -> None:
     text = str(Plan(**{**GOOD, "unaligned": 4, "alignment": 3}))
     assert "asked  --width 3, criterion ppm" in text
-    assert "width 3 of 7, 0.750x of 1.750x, 57.1% removed, 4 rounded down to a multiple" in text
-    assert "60 parameters of 100, 120 bytes of 200" in text
+    assert "width 3 of 7, 0.750x of 1.750x, 57.1% of neurons removed, 4 rounded down to" in text
+    assert "60 of 100 parameters (60.0% of dense), 120 of 200 bytes (60.0%)" in text
+    wider = str(Plan(**{**GOOD, "weight_bytes": 240}))  # stored in float32, of a bfloat16 parent
+    assert "240 of 200 bytes (120.0%)" in wider
 
 
 def test_a_plan_of_unequal_layers_tells_their_widths() -> None:

@@ -86,6 +86,22 @@ def test_a_share_of_the_bytes_is_of_the_parent_as_it_is_stored(
         resolve(small, Target("size", "85%"), dtype="BF16")  # of a float32 parent
 
 
+@pytest.mark.parametrize("kind", ["params", "size"])
+@pytest.mark.parametrize(
+    ("text", "meant"), [("75", "75%"), ("99.5", "99.5%"), ("0.75", "75%"), (".5", "50%")]
+)
+def test_a_number_that_is_likely_a_share_is_asked_about(
+    kind: Any, text: str, meant: str, one_b: Architecture
+) -> None:
+    with pytest.raises(TargetError, match=rf"cannot be met: .*; did you mean {meant}\?$"):
+        resolve(one_b, Target(kind, text))
+    for other in ("100", "75k", "75000"):
+        with pytest.raises(TargetError, match=r"cannot be met: with one neuron .*\w$"):
+            resolve(one_b, Target("params", other))
+    with pytest.raises(TargetError, match=r"params 1%, which is .* cannot be met: .*parameters$"):
+        resolve(one_b, Target("params", "1%"))
+
+
 @given(
     percent=st.integers(1, 99),
     align=st.sampled_from([None, 1, 8, 10, 64]),

@@ -172,11 +172,21 @@ def _within_budget(architecture: Architecture, target: Target, dtype: str | None
     if budget < one:
         raise TargetError(
             f"{asked} cannot be met: with one neuron a layer the model has {one:,} {unit}"
+            f"{_share_meant(target)}"
         )
     if budget >= dense:
         stored = f" in {dtype}" if dtype and target.kind == "size" else ""
         raise TargetError(f"{asked} must be below the model's own {dense:,} {unit}{stored}")
     return (budget - fixed) // (one - fixed)
+
+
+def _share_meant(target: Target) -> str:
+    """A question for who writes 75, or 0.75, where 75% is likely meant."""
+    number = re.fullmatch(_NUMBER, target.text.strip())
+    if number is None or target.amount >= 100:
+        return ""
+    percent = target.amount if target.amount >= 1 else 100 * target.amount
+    return f"; did you mean {float(percent):g}%?"
 
 
 def _match(pattern: str, text: str, kind: str, example: str) -> re.Match[str]:

@@ -124,9 +124,11 @@ class Plan:
             f"  asked  {self.asked}, criterion {self.criterion}{seed}\n"
             f"  got    {self.words} of {self.intermediate_size}, "
             f"{self.expansion_ratio:.3f}x of {self.intermediate_size / self.hidden_size:.3f}x, "
-            f"{removed:.1%} removed{rounded if is_rounded else ''}\n"
-            f"         {self.parameters:,} parameters of {self.parent_parameters:,}, "
-            f"{self.weight_bytes:,} bytes of {self.parent_bytes:,}\n"
+            f"{removed:.1%} of neurons removed{rounded if is_rounded else ''}\n"
+            f"         {self.parameters:,} of {self.parent_parameters:,} parameters "
+            f"({self.parameters / self.parent_parameters:.1%} of dense), "
+            f"{self.weight_bytes:,} of {self.parent_bytes:,} bytes "
+            f"({self.weight_bytes / self.parent_bytes:.1%})\n"
             f"  plan   sha256 {self.digest[:16]}"
         )
 

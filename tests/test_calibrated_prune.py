@@ -272,6 +272,7 @@ def test_how_far_it_is_is_said_without_a_terminal(
     lines = result.stderr.splitlines()
     for name in names:
         told = [line for line in lines if line.startswith(name)]
+        assert told[0] == f"{name}, 3 layers: the model is loaded first, and the text read"
         assert [line.split(",")[0] for line in told] == [
             name,
             *(f"{name}: layer {layer} of 3" for layer in (1, 2, 3)),
@@ -279,7 +280,7 @@ def test_how_far_it_is_is_said_without_a_terminal(
     assert result.stdout == f"{tmp_path / 'out'}\n"
 
 
-def test_many_layers_are_told_in_tenths(monkeypatch: Any) -> None:
+def test_of_many_layers_the_first_two_are_told_and_then_tenths(monkeypatch: Any) -> None:
     from rich.console import Console
 
     from widthwise.cli.layers import told_by_layers
@@ -302,7 +303,8 @@ def test_many_layers_are_told_in_tenths(monkeypatch: Any) -> None:
         for layer in range(34):
             tell(layer)
     found = [int(number) for number in re.findall(r"layer (\d+) of 34", file.getvalue())]
-    assert found == [4, 7, 11, 14, 17, 21, 24, 28, 31, 34]
+    assert found == [1, 2, 4, 7, 11, 14, 17, 21, 24, 28, 31, 34]
+    assert re.search(r"layer 2 of 34, \d+ min \d\d s left\n", file.getvalue())
 
 
 def test_a_result_on_its_own_parent_is_refused_before_the_refit(

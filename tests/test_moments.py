@@ -186,7 +186,8 @@ def test_overflow_in_half_precision_is_told() -> None:
     calibration = calibrate(model.half(), text=batches())
     calibration.layers[0].fit.mean("layer 0")
     with pytest.raises(
-        RunError, match=r"layers\.1\.mlp: its activations are not finite or overflow"
+        RunError,
+        match=r"layers\.1\.mlp: its activations are not finite: .* or weights up to this layer",
     ):
         calibration.layers[1].fit.mean("model.layers.1.mlp")
 

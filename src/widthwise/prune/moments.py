@@ -78,8 +78,8 @@ class Moments:
             raise RunError(f"{where}: no token to calibrate on; all of the batches are padding")
         if not torch.isfinite(self._total.diagonal()).all():
             raise RunError(
-                f"{where}: its activations are not finite or overflow in this dtype; "
-                "load the model in bfloat16 or float32"
+                f"{where}: its activations are not finite: they overflow in this dtype (load the "
+                "model in bfloat16 or float32), or weights up to this layer hold NaN or Inf"
             )
         mean = self.total.double()
         return mean.div_(self.tokens)

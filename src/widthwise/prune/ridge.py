@@ -169,6 +169,11 @@ def cholesky(matrix: Tensor, where: str) -> Tensor:
     """
     import torch
 
+    if not matrix.any():
+        raise RunError(
+            f"{where}: no neuron of it is active on any token: its weights, or what it is given, "
+            "are zeros"
+        )
     factor: Tensor
     factor, info = torch.linalg.cholesky_ex(matrix)
     if int(info) or not torch.isfinite(factor.diagonal()).all():

@@ -33,6 +33,9 @@ def test_every_form_of_file_holds_the_same_documents(tmp_path: Path, suffix: str
     assert data.read_rows(file) == rows
     (task,) = load_tasks(["piqa"], data=tmp_path)
     assert [document.doc for document in task.documents()] == rows
+    if suffix in ("json", "jsonl"):  # as editors of Windows save it
+        file.write_text(file.read_text(encoding="utf8"), encoding="utf-8-sig")
+        assert data.read_rows(file) == rows
 
 
 def test_a_missing_file_is_named_with_all_places(tmp_path: Path) -> None:

@@ -118,6 +118,18 @@ def test_the_card_of_a_data_set_is_none_of_its_texts(tokenizer: Any, tmp_path: P
     assert "CARD" in tokenizer.decode(read_text(tmp_path, tokenizer).fit[0].input_ids[0].tolist())
 
 
+def test_what_is_hidden_is_none_of_the_texts(tokenizer: Any, tmp_path: Path) -> None:
+    """Folders of git and of the hub's downloads hold files of text as well."""
+    for name in (".git", ".cache/huggingface"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.txt").write_text("HIDDEN " * 2000)
+        (tmp_path / name / "b.bin").write_bytes(bytes(99))
+    (tmp_path / "text.txt").write_text("words of a text, 1 to 9; (so) " * 300)
+    read = read_text(tmp_path, tokenizer, 4096)
+    text = [tokenizer.decode(batch.input_ids.flatten()) for batch in (*read.fit, *read.held_out)]
+    assert "HIDDEN" not in "".join(text)
+
+
 def test_another_encoding_than_utf_8_is_called_so(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("Der König über allem\n".encode("latin-1") * 99)

@@ -70,6 +70,13 @@ def open_unpacked(path: Path) -> BinaryIO:
     return gzip.open(path, "rb") if is_packed else open(path, "rb")  # type: ignore[return-value]
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Files below a folder, without those that are hidden or in a hidden folder, as of git."""
+    below = (file for file in folder.rglob("*") if file.is_file())  # a pipe would be waited for
+    seen = (f for f in below if not any(p[0] == "." for p in f.relative_to(folder).parts))
+    return sorted(seen)
+
+
 def is_numbers(text: str) -> bool:
     """Whether a text is of numbers, as token ids that are written out are."""
     digits, letters = sum(map(str.isdecimal, text)), sum(map(str.isalpha, text))

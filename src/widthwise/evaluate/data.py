@@ -148,9 +148,9 @@ def read_rows(path: Path) -> list[Row]:
 def _json(path: Path) -> Iterator[Row]:
     """Whatever the file holds, line by line or, where it is one list, item by item."""
     opened = (
-        gzip.open(path, "rt", encoding="utf8")
+        gzip.open(path, "rt", encoding="utf-8-sig")
         if path.suffix == ".gz"
-        else open(path, encoding="utf8")
+        else open(path, encoding="utf-8-sig")
     )
     with opened as file:
         text = file.read()

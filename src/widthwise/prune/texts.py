@@ -20,6 +20,7 @@ from ..errors import RunError
 from ..notices import notice
 from ..plain_text import (
     check_plain_text,
+    files_in,
     holds_rows,
     is_data_card,
     is_numbers,
@@ -264,11 +265,9 @@ def _embedded() -> list[Iterator[str]]:
 def _streams(source: str, reader: RowReader) -> list[Iterator[str]]:
     path = Path(os.path.expanduser(source))
     if path.is_dir():
-        named = (file for file in path.rglob("*") if _kind(file) in _SUFFIXES)
-        files = sorted(
-            file for file in named if file.is_file()
-        )  # no pipe, which would be waited for
-        _check_all_text(path)
+        below = files_in(path)
+        _check_all_text(below)
+        files = [file for file in below if _kind(file) in _SUFFIXES]
         if not files:
             kinds = f"{', '.join(_SUFFIXES)}, and .gz of all but the last"
             raise RunError(f"{path}: holds no file of text ({kinds})")
@@ -290,10 +289,10 @@ def _kind(file: Path) -> str:
     return "" if file.suffix == ".gz" and inner == ".parquet" else inner
 
 
-def _check_all_text(folder: Path) -> None:
-    """Raise RunError where a folder has data that would be passed over."""
-    for file in sorted(folder.rglob("*")):
-        if file.name[0] != "." and file.suffix.lower() in _OTHER_DATA and file.is_file():
+def _check_all_text(files: Sequence[Path]) -> None:
+    """Raise RunError where there is data that would be passed over."""
+    for file in files:
+        if file.suffix.lower() in _OTHER_DATA:
             check_plain_text(file, tables=True)
             raise RunError(f"{file}: cannot be read as text; {_MOVE_OUT}")
 

@@ -12,7 +12,8 @@ from report_records import score
 
 from widthwise.findings import beats_its_floor
 from widthwise.findings.floored import floor_of, shared_luck
-from widthwise.stats import Estimate, Positive, beats_floor
+from widthwise.findings.grid import estimate_of
+from widthwise.stats import Estimate, Positive, beats_floor, confidence_sequence, share_interval
 from widthwise.study.records import Record
 
 
@@ -76,6 +77,25 @@ def test_luck_is_shared_on_the_items_alone() -> None:
     items = np.arange(50) < 25
     record = asked(items, items, 0.5, floor_n=5000, floor_error=error_of(0.5, 5000))
     assert shared_luck(record) == pytest.approx(math.sqrt(50 / 5000), abs=1e-12)
+
+
+def test_a_score_that_stopped_early_beats_the_floor_by_the_interval_of_every_stop() -> None:
+    """130 of 200: Wilson's [.582, .713] is above .56, [.547, .751] at every stop is not."""
+    items = 7 * np.arange(200) % 20 < 13
+    whole = asked(items, None, 0.56, floor_n=14042, floor_error=error_of(0.56, 14042))
+    stopped = replace(whole, settings={**whole.settings, "until": 0.05})
+    found = confidence_sequence(whole.items, low=0.0, high=1.0)
+    for record, ends in (
+        (whole, share_interval(0.65, 200)),
+        (stopped, (found.low, found.high)),
+    ):
+        score = estimate_of(record)
+        assert score is not None
+        assert score.interval() == pytest.approx(ends)
+    assert found.low < 0.56 < share_interval(0.65, 200)[0]
+    assert beats_its_floor(whole)
+    assert not beats_its_floor(stopped)
+    assert beats_its_floor(replace(stopped, floor=0.5, floor_error=error_of(0.5, 14042)))
 
 
 @pytest.mark.parametrize("kind", ["chance", "uniform likelihood"])

@@ -219,6 +219,26 @@ def test_numbers_are_short_at_every_size(value: float, unit: str, text: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("items", "unit", "text"),
+    [
+        ([0.0] * 4, "accuracy", "0 [0, 0.602]"),
+        ([1.0] * 4, "accuracy", "1.000 [0.398, 1.000]"),
+        ([0.0] * 4, "f1", "0 [0, 0.602]"),
+        ([0.5] * 20, "f1", "0.500 [0.299, 0.701]"),
+        ([2.0] * 4, "f1", "2.000 ± 0"),
+        ([0.5] * 4, "bits_per_byte", "0.500 ± 0"),
+        ([0.0, 0.5, 0.0, 0.5], "f1", "0.250 ± 0.144"),
+    ],
+)
+def test_items_that_are_all_the_same_have_an_interval_and_no_error_of_0(
+    items: list[float], unit: str, text: str
+) -> None:
+    """Clopper and Pearson's upper end of 0 of 4 is 1 - .025^(1/4), Wilson's ends of 10 of 20 are
+    .5 ± .201. Of what has no upper bound nothing better is known."""
+    assert cell([score(DENSE, "piqa", items, unit=unit)], 0, "score ± s.e.") == text
+
+
+@pytest.mark.parametrize(
     ("value", "error", "unit", "text"),
     [
         (0.4125, 0.0492, "accuracy", "0.412 ± 0.049"),

@@ -13,6 +13,7 @@ from .origin import Origin, origin_in
 
 SIZE_UNITS = ("count", "bytes")
 TIME_UNITS = ("tokens_per_sec", "sec")
+_NO_BOUND = ("bits_per_byte", "nats")  # units of scores that may be larger than 1
 COST_UNITS = (*SIZE_UNITS, *TIME_UNITS, "joules_per_token", "grams_per_token")
 
 
@@ -171,17 +172,26 @@ def estimate_of(record: Record) -> Estimate | None:
 
     Shares of right answers have that of a share, and where one stopped when enough was known, the
     one that holds wherever one stops; perplexities that of their logarithm; all others Student's.
+    Of other scores whose items are all the same Student's would be a point, and they have that of a
+    share where they are within [0, 1].
     """
     if record.value is None:
         return None
     value, error, n = record.value, record.standard_error, record.n
     if is_perplexity(record.unit):
         return Positive(value=value, standard_error=error, n=n)
-    if record.unit != "accuracy" or not 0 <= value <= 1:
+    if not 0 <= value <= 1 or not (record.unit == "accuracy" or _is_level(record)):
         return Estimate(value=value, standard_error=error, n=n)
     if record.settings.get("until") is not None and record.items:
         return Stopped(value=value, standard_error=error, n=n, values=record.items)
     return Share(value=value, standard_error=error, n=n)
+
+
+def _is_level(record: Record) -> bool:
+    """Whether a score, of a metric of which no items beyond [0, 1] are known, is of equal items."""
+    if record.unit in (*COST_UNITS, *_NO_BOUND) or record.standard_error != 0:
+        return False
+    return bool(record.items) and all(0 <= item <= 1 for item in record.items)
 
 
 def arrange(records: Sequence[Record]) -> Grid:

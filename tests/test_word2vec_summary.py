@@ -54,6 +54,13 @@ def test_differences_that_do_not_vary_have_no_interval(ours: str, limits: str, r
     assert row.interval is not None
 
 
+@pytest.mark.parametrize(("bits", "low", "high"), [("0000", 0.0, 0.6024), ("0" * 12, 0.0, 0.2425)])
+def test_an_accuracy_has_the_interval_of_all_shares(bits: str, low: float, high: float) -> None:
+    """0 of 4 by Clopper and Pearson, 1 - .025^(1/4); 0 of 12 by Wilson, z² / (12 + z²)."""
+    row, _ = summary([result(bits), result("1" * len(bits), None)])
+    assert row.interval == pytest.approx((low, high), abs=5e-5)
+
+
 def test_where_one_of_both_answers_nothing_the_difference_tells() -> None:
     row, _ = summary([result("0000"), result("1010", None)])
     assert row.to_limit is not None

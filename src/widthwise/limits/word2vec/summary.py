@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...stats import Difference, paired_difference
+from ...stats import Difference, paired_difference, share_interval
 from .training import Result
 
 _KERNELS = {"ntk": "NTK", "gp": "GP"}
@@ -18,7 +18,8 @@ class Row:
 
     Attributes:
         run: The run.
-        interval: 95 % interval of its accuracy, Wilson's; None without a score.
+        interval: 95 % interval of its accuracy, `stats.share_interval`; None without a score. It
+            takes questions as independent; those of a section share words, so it is too narrow.
         to_limit: Its accuracy less the limit's, question by question; None where one of them has
             no score, of the limit itself, and with a `reason`.
         reason: Why two scores have no difference with an interval; None where there is one, or are
@@ -45,20 +46,6 @@ def label_of(network: str, width: int | None) -> str:
     return f"width {width}" if network == "finite" else _KERNELS.get(network, network)
 
 
-def wilson(right: int, asked: int) -> tuple[float, float]:
-    """95 % interval of a share by Wilson's score, which holds at 0 and 1 as well.
-
-    It takes questions as independent; those of a section share words, so that it is too narrow.
-
-    >>> [round(end, 4) for end in wilson(0, 100)]
-    [0.0, 0.037]
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(right, asked).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def summary(results: Sequence[Result]) -> list[Row]:
     """A row a run: finite ones by width, then the limit and the kernels."""
     limits = {run.seed: run for run in results if run.network == "limit"}
@@ -69,7 +56,7 @@ def summary(results: Sequence[Result]) -> list[Row]:
 def _row(run: Result, limit: Result | None) -> Row:
     if run.score is None:
         return Row(run=run, interval=None)
-    row = Row(run=run, interval=wilson(run.score.right, run.score.asked))
+    row = Row(run=run, interval=share_interval(run.score.accuracy, run.score.asked))
     if limit is None or limit is run or limit.score is None:
         return row
     ours, limits = run.score.bits(), limit.score.bits()

@@ -158,8 +158,9 @@ def _runs(
             ]
         )
     about = (
-        "Intervals are Wilson's; differences from the limit of the same seed are formed question "
-        "by question, and what is said of them is adjusted by Holm's method over all of them."
+        "Intervals are Wilson's, of fewer than 8 questions Clopper and Pearson's; differences from "
+        "the limit of the same seed are formed question by question, and what is said of them is "
+        "adjusted by Holm's method over all of them."
     )
     return part("Networks", about, header, lines)
 

@@ -202,6 +202,29 @@ def test_networks_that_were_not_drawn_by_chance_are_no_baseline() -> None:
     assert names == ["inverse compound scaling", "the best network drawn by validation"]
 
 
+def test_the_formula_beside_three_others_has_p_of_holm() -> None:
+    """Beside the best random network p is .049 by itself, and .099 as the second of three."""
+    trials = [trial(FORMULA, 2e6, share, seed=i) for i, share in enumerate((0.80, 0.82))]
+    trials += [trial(INVERSE, 2e6, share, seed=i) for i, share in enumerate((0.50, 0.70))]
+    for depth, shares in ((0.1, (0.60, 0.62)), (0.2, (0.66, 0.72)), (0.3, (0.62, 0.64))):
+        trials += [trial(DRAWN, 2e6, x, seed=i, depth=depth) for i, x in enumerate(shares)]
+    found = tiny_findings(trials, classes=10)
+    answers = [net.right() for net in nets_of(trials)]
+    ours, inverse, best = answers[0], answers[1], answers[3]
+    by_chance = np.array([net.mean(0) for net in answers[2:]])
+    raw = [lead_of({2e6: ours}, {2e6: x}, "").p_value for x in (inverse, by_chance, best)]
+    assert raw == pytest.approx([0.2372, 0.0047, 0.0493], abs=5e-5)
+    inverse_p, chance_p, best_p = (one.p_value for one in found.besides)
+    assert (inverse_p, chance_p, best_p) == pytest.approx((raw[0], 3 * raw[1], 2 * raw[2]))
+    assert [one.verdict for one in found.besides] == [
+        *("no difference shown", "better", "no difference shown"),
+    ]
+    text = search_text(found)
+    assert "The formula beside a random network: better, +16.7 points" in text
+    assert "p 0.014" in text
+    assert "p 0.099" in text
+
+
 def test_the_text_says_the_floor_the_seeds_and_no_more_than_intervals_carry() -> None:
     trials = [*drawn(), trial(FORMULA, 2e6, 0.5), trial(INVERSE, 2e6, 0.5)]
     text = search_text(tiny_findings(trials, classes=10), ["3 photos left out: a; b; c"])

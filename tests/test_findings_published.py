@@ -66,12 +66,29 @@ def test_headline_scores(
 
 
 def test_headline_correlations(rows: dict[str, tuple[str, ...]]) -> None:
-    assert rows["3B mmlu, truthfulqa_mc2"][:2] == ("-0.864 [-0.98, -0.32]", "0.012")
+    """P by Holm over the four pairs that have one: .01212, .01199 and .01200 times 4, and .096."""
+    assert rows["3B mmlu, truthfulqa_mc2"][:2] == ("-0.864 [-0.98, -0.32]", "0.048")
     assert rows["3B mmlu, truthfulqa_mc2"][3] == "-0.940"
     assert rows["3B hellaswag, truthfulqa_mc2"][0].startswith("-0.865")
     assert rows["3B arc_challenge, truthfulqa_mc2"][0].startswith("-0.865")
+    assert rows["3B hellaswag, truthfulqa_mc2"][1] == "0.048"
+    assert rows["3B arc_challenge, truthfulqa_mc2"][1] == "0.048"
     assert rows["1B mmlu, truthfulqa_mc2"][:2] == ("-0.676 [-0.95, 0.16]", "0.096")
     assert rows["1B mmlu, truthfulqa_mc2"][3] == "-0.018"
+
+
+def test_tasks_that_only_fall_beside_one_that_only_rises_have_no_p(
+    found: dict[str, Findings], rows: dict[str, tuple[str, ...]]
+) -> None:
+    for task in ("hellaswag", "arc_challenge"):
+        r, p_value, *_ = rows[f"1B {task}, truthfulqa_mc2"]
+        assert r.startswith("-0.9")
+        assert p_value == "-"
+    claims = found["The headline claims of arXiv 2512.22671"]
+    (table,) = [one for one in claims.tables if one.title == "Knowledge against truthfulness"]
+    assert table.header[2] == "p (Holm)"
+    assert "p is adjusted for all 4 pairs that have one." in table.notes
+    assert any(note.startswith("No p where both only fall or only rise") for note in table.notes)
 
 
 def test_headline_energy_and_latency(rows: dict[str, tuple[str, ...]]) -> None:

@@ -224,7 +224,7 @@ def _standing(point: FrontPoint) -> str:
     return ("on" if point.on_front else "off") + "!" * point.sure
 
 
-PAIR_COLUMNS = ("tasks", "r [95 %]", "p", "one left out", "without dense", "points")
+PAIR_COLUMNS = ("tasks", "r [95 %]", "p (Holm)", "one left out", "without dense", "points")
 
 
 def pair_table(pairs: Sequence[Pair]) -> Table | None:
@@ -237,7 +237,7 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     own = own or list(pairs)
     sound = [p for p in own if not p.reading and p.correlation.pearson is not None]
     ranked = sorted(sound, key=lambda p: -abs(p.correlation.pearson or 0.0))
-    adjusted = _adjusted(ranked)
+    adjusted = adjusted_by_place(ranked)
     shown = ranked[:_MOST_PAIRS]
     if not shown:
         return None
@@ -245,10 +245,7 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     notes.append(
         "Points are widths of one model, not independent: two curves that fall go together by that."
     )
-    if any(p.one_way for p in shown):
-        notes.append("No p where both only fall or only rise: that alone makes them correlate.")
-    if len(adjusted) > 1:
-        notes.append(f"p is adjusted for all {len(adjusted)} pairs that have one.")
+    notes += p_notes(shown, len(adjusted))
     if len(ranked) > len(shown):
         notes.append(f"The {len(shown)} strongest of {len(ranked)}; --json has all.")
     if len(own) > len(sound):
@@ -260,7 +257,7 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     return Table(
         title="Tasks that move together",
         about="Correlation of two tasks over the widths, dense included.",
-        header=(*PAIR_COLUMNS[:2], "p (Holm)", *PAIR_COLUMNS[3:], "r by chance"),
+        header=(*PAIR_COLUMNS, "r by chance"),
         rows=tuple(
             _pair_row(p, adjusted.get(i), chance.get((p.first, p.second)))
             for i, p in enumerate(shown)
@@ -269,7 +266,17 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     )
 
 
-def _adjusted(pairs: Sequence[Pair]) -> dict[int, float]:
+def p_notes(shown: Sequence[Pair], tested: int) -> list[str]:
+    """Why some pairs have no p, and over how many the others are adjusted."""
+    notes = []
+    if any(pair.one_way for pair in shown):
+        notes.append("No p where both only fall or only rise: that alone makes them correlate.")
+    if tested > 1:
+        notes.append(f"p is adjusted for all {tested} pairs that have one.")
+    return notes
+
+
+def adjusted_by_place(pairs: Sequence[Pair]) -> dict[int, float]:
     """Holm's p of each pair among all, by its place; none of a pair that only goes one way."""
     known = {
         i: pair.correlation.p_value
@@ -281,18 +288,17 @@ def _adjusted(pairs: Sequence[Pair]) -> dict[int, float]:
 
 def _pair_row(pair: Pair, p_value: float | None, chance: Pair | None) -> tuple[str, ...]:
     by_chance = chance.correlation.pearson if chance and chance is not pair else None
-    names, r, _, *rest = pair_row(pair)
-    return (names, r, p_text(p_value), *rest, _r(by_chance))
+    return (*pair_row(pair, p_value), _r(by_chance))
 
 
-def pair_row(pair: Pair) -> tuple[str, ...]:
-    """The cells of `PAIR_COLUMNS`."""
+def pair_row(pair: Pair, p_value: float | None) -> tuple[str, ...]:
+    """The cells of `PAIR_COLUMNS`, with the adjusted p."""
     found = pair.correlation
     left = found.without_one
     return (
         f"{pair.first}, {pair.second}",
         NOTHING if found.pearson is None else f"{found.pearson:.3f} {_ends(found)}",
-        p_text(found.p_value),
+        p_text(p_value),
         NOTHING if left is None else f"{left[0]:.2f} to {left[1]:.2f}",
         _r(pair.without_dense.pearson if pair.without_dense else None),
         str(found.n),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...study.records import Record
 from ..judge import beats_its_floor
 from ..shapes import Findings, Table
-from ..tables import PAIR_COLUMNS, pair_row
+from ..tables import PAIR_COLUMNS, adjusted_by_place, p_notes, pair_row
 from ..words import joined
 from .cost_claims import batches, energy, energy_of, latency
 from .score_claims import (
@@ -68,18 +68,21 @@ def _changes(small: Model, large: Model, instruct: Model) -> Table:
 
 
 def _correlations(models: Sequence[Model]) -> Table:
-    rows, notes = [], []
-    for model in models:
-        for task in ("mmlu", "hellaswag", "arc_challenge"):
-            first, *rest = pair_row(correlation_with_mc2(model, task))
-            rows.append((f"{model.name} {first}", *rest))
-        notes.append(correlation_with_mc2(model, "mmlu").correlation.warning)
+    tasks = ("mmlu", "hellaswag", "arc_challenge")
+    pairs = [(model, correlation_with_mc2(model, task)) for model in models for task in tasks]
+    every = [pair for _, pair in pairs]
+    adjusted = adjusted_by_place(every)
+    rows = []
+    for place, (model, pair) in enumerate(pairs):
+        first, *rest = pair_row(pair, adjusted.get(place))
+        rows.append((f"{model.name} {first}", *rest))
+    warnings = dict.fromkeys(p.correlation.warning for p in every if p.correlation.warning)
     return Table(
         title="Knowledge against truthfulness",
         about="Said of MMLU and TruthfulQA-MC2; other falling tasks beside it.",
         header=PAIR_COLUMNS,
         rows=tuple(rows),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=(*warnings, *p_notes(every, len(adjusted))),
     )
 
 

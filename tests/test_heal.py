@@ -21,6 +21,7 @@ from widthwise.prune import Checkpoint
 from widthwise.prune.healing import (
     HealSettings,
     NotBetter,
+    distilling,
     heal,
     inspect_healing,
     nats_text,
@@ -58,6 +59,10 @@ def test_the_command_writes_a_plain_checkpoint_that_says_what_it_is(
     assert record["child_refit"]["criterion"] == "activation"
     card = (out / "README.md").read_text()
     assert "992 tokens of" in card
+    assert re.search(rf"on \d+ blocks of {BLOCK} tokens held out \| before \| after", card)
+    assert "It is closer to its parent than before." in card
+    low, high = record["after"]["divergence_interval"]
+    assert f" [{low:.4f}, {high:.4f}] |" in card
     assert (out / "widthwise_healing.png").read_bytes().startswith(b"\x89PNG")
     assert record["parent"]["fingerprint"] in card
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
@@ -211,7 +216,20 @@ def test_a_text_that_is_gone_through_again_is_told(healed: Any, text: Path, tmp_
     found = healed(text=few, tokens=20 * BLOCK)
     assert 1 < found.epochs < 20
     assert "more text heals better" in found.told[0]
-    assert healed("other").told == ()
+    (alike,) = healed("other").told
+    assert alike.startswith("the refit of the pruned model was made from the same text")
+
+
+def test_a_run_without_time_for_a_test_of_rates_says_so(healed: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(distilling, "TESTED_TOKENS", 10**9)
+    found = healed(learning_rate=None, tokens=3 * BATCH, minutes=60)
+    assert found.trials == ()
+    assert any(
+        line.startswith("the time left no room for a test of learning rates: 1e-05 was taken")
+        for line in found.told
+    )
+    card = (found.out / "README.md").read_text()
+    assert all(f"- note: {line}\n" in card for line in found.told)
 
 
 def test_low_rank_updates_end_in_a_plain_checkpoint(

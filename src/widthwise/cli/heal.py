@@ -186,8 +186,8 @@ def _table(found: Healing) -> str:
             f"{len(found.curve)}), the best on held-out text; highest learning rate "
             f"{found.learning_rate:.2g}",
             *lines,
-            f"KL fell by {fell} [{least}, {most}] on {gain.n} blocks held out: {verdict}; brackets "
-            "are 95 % intervals over blocks",
+            f"KL fell by {fell} [{least}, {most}] on {gain.n} blocks of {found.block_tokens} "
+            f"tokens held out: {verdict}; brackets are 95 % intervals over blocks",
         ]
     )
 

@@ -44,6 +44,7 @@ class Healing:
         curve: Its steps.
         before: The pruned child beside its parent, on blocks held out.
         after: The healed child, as it is written, on the same blocks.
+        block_tokens: Of each of these blocks; fewer than were trained on where time is short.
         learning_rate: The highest, before the training ever went back.
         trials: Of the test of learning rates; empty where the rate was given.
         best_step: Steps after which the weights were those that are written.
@@ -63,6 +64,7 @@ class Healing:
     curve: tuple[Step, ...]
     before: HeldOut
     after: HeldOut
+    block_tokens: int
     learning_rate: float
     trials: tuple[Trial, ...]
     best_step: int
@@ -192,6 +194,7 @@ def _result(
         curve=tuple(course.trainer.curve),
         before=course.before,
         after=after,
+        block_tokens=run.held_out_tokens,
         learning_rate=run.learning_rate,
         trials=run.trials,
         best_step=course.best_step,
@@ -228,6 +231,17 @@ def _told(run: Run, pair: Pair, blocks: Blocks) -> Iterator[str]:
         yield (
             f"{blocks.tokens:,} tokens of text were there to train on, and were gone through "
             f"{run.epochs:.1f} times; more text heals better"
+        )
+    if run.course.trainer.settings.learning_rate is None and not run.trials:
+        yield (
+            f"the time left no room for a test of learning rates: {run.learning_rate:.2g} was "
+            "taken, a low one; more minutes heal better"
+        )
+    facts = refit_facts(pair.child.path) or {}
+    if blocks.source in [part["source"] for part in facts.get("calibration") or ()]:
+        yield (
+            "the refit of the pruned model was made from the same text, so the blocks held out are "
+            "not new to it: judge it on other text"
         )
     if pair.stranger:
         yield pair.stranger
@@ -271,7 +285,7 @@ def _record(pair: Pair, blocks: Blocks, run: Run, found: Healing) -> dict[str, A
             "fingerprint": blocks.fingerprint,
             "tokens": blocks.tokens,
             "held_out_blocks": found.after.divergence.n,
-            "held_out_block_tokens": run.held_out_tokens,
+            "held_out_block_tokens": found.block_tokens,
             "block_tokens": blocks.rows.shape[1],
         },
         "settings": asdict(found.settings),

@@ -32,12 +32,14 @@ KL), on {tokens:,} tokens of {source} ({epochs:.2f} times through its text), in 
 minutes. These are the weights after {written_tokens:,} tokens, the best on held-out text. It is
 the parent's only as far as that text goes: measure it before you use it.
 
-| on {blocks} blocks held out | before | after |
+| on {blocks} blocks of {block_tokens} tokens held out | before | after |
 |---|---|---|
 | KL from the parent, nats a token | {before_nats} | {after_nats} |
 | perplexity / that of the parent | {before_ratio} | {after_ratio} |
 
-- trained: {trained}; highest learning rate {rate:.2g}, temperature {temperature:g}
+Brackets are 95 % intervals over blocks. {verdict}
+
+{notes}- trained: {trained}; highest learning rate {rate:.2g}, temperature {temperature:g}
 - command: `{command}`
 - pruned from: `{child}`, fingerprint `{child_print}`
 - parent: `{parent}`, fingerprint `{parent_print}`
@@ -47,9 +49,25 @@ the parent's only as far as that text goes: measure it before you use it.
 {code}"""
 
 
+def _nats(held_out: Mapping[str, Any]) -> str:
+    ends = held_out["divergence_interval"] or ()
+    value, *rest = nats_text(held_out["divergence_nats"], *ends)
+    return f"{value} [{', '.join(rest)}]" if rest else value
+
+
 def _ratio(held_out: Mapping[str, Any]) -> str:
-    ratio = held_out["perplexity_ratio"]
-    return "beyond all floats" if ratio is None else f"{ratio:.3f}"
+    ratio, ends = held_out["perplexity_ratio"], held_out["perplexity_ratio_interval"]
+    if ratio is None:
+        return "beyond all floats"
+    return f"{ratio:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else f"{ratio:.3f}"
+
+
+def _verdict(record: Mapping[str, Any]) -> str:
+    """Whether the healing is shown to have helped, as a sentence."""
+    ends, p_value = record["gain_interval"], record["gain_p_value"]
+    if ends is None or ends[0] <= 0 or p_value > 0.05:
+        return "That it is closer to its parent than before is not shown."
+    return "It is closer to its parent than before."
 
 
 def _widths(child: Checkpoint) -> str:
@@ -71,7 +89,6 @@ def healed_card(
         command: The command line, or None for a call from Python.
     """
     lines, settings = license_lines(child), record["settings"]
-    nats = [nats_text(record[when]["divergence_nats"])[0] for when in ("before", "after")]
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
         license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
@@ -87,8 +104,11 @@ def healed_card(
         epochs=record["epochs"],
         minutes=record["seconds"] / 60,
         blocks=record["after"]["blocks"],
-        before_nats=nats[0],
-        after_nats=nats[1],
+        block_tokens=record["text"]["held_out_block_tokens"],
+        before_nats=_nats(record["before"]),
+        after_nats=_nats(record["after"]),
+        verdict=_verdict(record),
+        notes="".join(f"- note: {line}\n" for line in record["told"]),
         before_ratio=_ratio(record["before"]),
         after_ratio=_ratio(record["after"]),
         trained=_trained(settings),

@@ -76,14 +76,17 @@ def test_of_a_single_draw_no_word_is_one_on_chance() -> None:
         widths = beside_chance(grid, "ppm")["piqa"]
         assert (widths.better, widths.worse, widths.higher, widths.lower) == (0, 0, *ends)
         word = "better" if own > other else "worse"
-        said = f"It scores {word} than this one draw on piqa (at 1 of 1 widths), which says nothing"
         (found,) = findings_of([*study((190, own)), *draws(other)])
-        assert "ppm is not shown to be better or worse on any task." in found.sentences[-1]
-        assert said in found.sentences[-1]
+        assert found.sentences[-1] == (
+            f"ppm scores {word} than the one draw of neurons chosen by chance on piqa (at 1 of 1 "
+            "widths); how far other draws are from it is not known."
+        )
         series = make_series([*study((190, own)), *draws(other)], "s", {})
-        sentence = answer_of(series)[-1]
-        assert "ppm is not shown to be better on anything. The control is one draw" in sentence
-        assert f"than one draw alone ppm scores {word} on piqa at 1 of 1 widths." in sentence
+        assert answer_of(series)[-1] == (
+            f"At the same width, ppm scores {word} than the one draw of the random control on piqa "
+            "at 1 of 1 widths. How far other draws are from it is not known, so this says nothing "
+            "of chance."
+        )
 
 
 def test_the_mean_of_draws_beside_dense_has_their_luck() -> None:
@@ -109,7 +112,7 @@ def test_a_lucky_draw_is_not_the_control() -> None:
     for counts, said in (
         (
             (150,),
-            "(one draw, whose luck is in no interval), ppm is not shown to be better or worse",
+            "ppm is not shown to score better or worse than the one draw of neurons chosen by",
         ),
         ((70, 60, 65), "ppm is better on piqa (at 1 of 1 widths)."),
         ((150, 60, 60), "(mean of 3 draws), ppm is not shown to be better or worse"),

@@ -51,13 +51,25 @@ def test_the_answer_comes_in_a_few_sentences() -> None:
     assert only(records).sentences == (
         "Dense SmolLM2-135M-Instruct beats the floor on 1 of 2 tasks: piqa. On the others it is "
         "not shown to, so a cut has nothing to take there.",
-        "Cut narrower by ppm, piqa falls; none is shown to rise or to hold.",
+        "Cut narrower by ppm, piqa falls; no task is shown to rise or to hold.",
         "Of the widths cut by ppm, none is shown to keep within a loss of 2 pp of right answers, "
         "5 % of anything else.",
         "Cut by ppm, these curves bend: piqa at 2.11x (2.11x to 2.39x), with most lost beyond.",
-        "By piqa against bytes, 7 of 7 networks are on the front; intervals carry it for "
-        "ppm 1.31x, ppm 1.58x, ppm 1.86x, ppm 2.11x and ppm 2.39x.",
+        "By piqa against bytes, 7 of 7 networks are on the front, where no other one is as good "
+        "and as cheap: ppm 1.31x, ppm 1.58x, ppm 1.86x, ppm 2.11x and ppm 2.39x beyond doubt; of "
+        "the others intervals leave it open.",
     )
+
+
+def test_few_items_say_how_large_a_loss_could_be_ruled_out() -> None:
+    """Of 30 items of which none changed, the interval reaches 1.96^2 / (30 + 1.96^2)."""
+    reach = 1.96**2 / (30 + 1.96**2)
+    said = only(study((25, 25, 25), 30)).sentences
+    assert (
+        "With so few items no loss can be shown to be within 2 pp: 30 items of piqa rule out only "
+        f"losses above {100 * reach:.1f} pp, even where no answer changes." in said
+    )
+    assert not any("so few items" in s for s in only(study((170, 170, 170), 200)).sentences)
 
 
 def test_a_width_within_the_loss_is_said() -> None:

@@ -49,9 +49,10 @@ def test_a_block_a_task_and_a_row_a_network() -> None:
     assert "lower is better" in tables[5].about
 
 
-@pytest.mark.parametrize("dense", [20, 120])
-def test_dense_is_beside_its_floor(dense: int) -> None:
-    word = "beats the floor" if dense == 120 else "at the floor"
+@pytest.mark.parametrize(
+    ("dense", "word"), [(20, "below the floor"), (48, "at the floor"), (120, "beats the floor")]
+)
+def test_dense_is_beside_its_floor(dense: int, word: str) -> None:
     assert cell([score(DENSE, "piqa", right(dense))], 0, "verdict") == word
 
 

@@ -281,26 +281,34 @@ def beats_its_floor(record: Record | None) -> bool:
     score = estimate_of(record) if record else None
     if record is None or score is None or record.floor is None:
         return False
+    return _is_beyond(record, score, upwards=bool(record.higher_is_better))
+
+
+def _is_beyond(record: Record, score: Estimate, *, upwards: bool) -> bool:
+    """Whether a score is shown to be higher than its floor, or lower."""
     return beats_floor(
         score,
         floor_of(record),
-        higher_is_better=bool(record.higher_is_better),
+        higher_is_better=upwards,
         confidence=CONFIDENCE,
         correlation=shared_luck(record),
     )
 
 
 def floor_word(record: Record) -> str:
-    """`beats the floor`, `at the floor`, or `too few items`, of a score with a floor.
+    """`beats the floor`, `below the floor`, `too few items` or `at the floor`, of a score with one.
 
-    The last where the interval holds the floor and reaches more than a fifth of the way to a
-    perfect score too: such a score may be a trivial answerer's or a good one.
+    Below it is a score that is shown to be worse. Too few items are those whose interval holds the
+    floor and reaches more than a fifth of the way to a perfect score too: such a score may be a
+    trivial answerer's or a good one.
     """
     score = estimate_of(record)
     if beats_its_floor(record):
         return "beats the floor"
     if score is None or record.floor is None:
         return "too few items"
+    if _is_beyond(record, score, upwards=not record.higher_is_better):
+        return "below the floor"
     low, high = score.interval(CONFIDENCE)
     if record.higher_is_better:
         is_share = record.unit == "accuracy"  # of others it is not known what is perfect

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..stats import paired_share_interval
 from ..study.quantities import quantity_text
 from .chance import Widths
 from .fronts import MEAN
 from .grid import Grid
-from .judge import beats_its_floor, floor_word
+from .judge import beats_its_floor, draws_told, floor_word
 from .kin import kin_sentences
 from .shapes import Curve, Front
 from .tables import loss_text, of_draws, ratio
@@ -19,7 +20,10 @@ _VERBS: dict[str, tuple[str, str]] = {
     "rises": ("rises", "rise"),
     "rises and falls": ("is better at some widths and worse at others",) * 2,
     "holds": ("holds", "hold"),
-    "no change shown": ("shows no change, which proves none", "show no change, which proves none"),
+    "no change shown": (
+        "shows no change, but a loss is not ruled out",
+        "show no change, but a loss is not ruled out",
+    ),
     "too few items": ("has too few items to say", "have too few items to say"),
     "no known error": (
         "has no known error, so nothing is said",
@@ -77,7 +81,7 @@ def of_curves(criterion: str, curves: Sequence[Curve]) -> str:
     none = [] if {"rises", "rises and falls"} & set(groups) else ["rise"]
     none += [] if "holds" in groups else ["hold"]
     if none:
-        clauses.append(f"none is shown to {' or to '.join(none)}")
+        clauses.append(f"no task is shown to {' or to '.join(none)}")
     return f"Cut narrower by {criterion}, {'; '.join(clauses)}."
 
 
@@ -125,17 +129,59 @@ def of_control(grid: Grid, criterion: str, beside: Mapping[str, Widths]) -> str:
     """Whether a criterion beats chance anywhere; nothing where they share no width."""
     if not beside:
         return ""
+    higher = [_at(task, w.higher, w.of) for task, w in beside.items() if w.higher]
+    lower = [_at(task, w.lower, w.of) for task, w in beside.items() if w.lower]
+    if not draws_told(grid).startswith("mean"):
+        return _of_one_draw(criterion, higher, lower)
     better = [_at(task, w.better, w.of) for task, w in beside.items() if w.better]
     worse = [_at(task, w.worse, w.of) for task, w in beside.items() if w.worse]
     clauses = [f"better on {joined(better)}"] if better else []
     clauses += [f"worse on {joined(worse)}"] if worse else []
     said = joined(clauses) or "not shown to be better or worse on any task"
-    higher = [_at(task, w.higher, w.of) for task, w in beside.items() if w.higher]
-    lower = [_at(task, w.lower, w.of) for task, w in beside.items() if w.lower]
-    alone = [f"better than this one draw on {joined(higher)}"] if higher else []
-    alone += [f"worse than this one draw on {joined(lower)}"] if lower else []
-    more = f" It scores {joined(alone)}, which says nothing of other draws." if alone else ""
+    alone = [f"better on {joined(higher)}"] if higher else []
+    alone += [f"worse on {joined(lower)}"] if lower else []
+    more = f" Where there is one draw alone, it scores {joined(alone)}." if alone else ""
     return f"Beside {of_draws(grid)}, {criterion} is {said}.{more}"
+
+
+def _of_one_draw(criterion: str, higher: Sequence[str], lower: Sequence[str]) -> str:
+    """A criterion beside the only draw of the control: of chance that says nothing."""
+    draw = "than the one draw of neurons chosen by chance"
+    clauses = [f"better {draw} on {joined(higher)}"] if higher else []
+    clauses += [f"worse{'' if higher else ' ' + draw} on {joined(lower)}"] if lower else []
+    said = f"scores {joined(clauses)}" if clauses else ""
+    said = said or f"is not shown to score better or worse {draw} on any task"
+    return f"{criterion} {said}; how far other draws are from it is not known."
+
+
+def of_few(grid: Grid, curves: Sequence[Curve], loss: float) -> str:
+    """On which tasks there are too few items for a loss so small to be ruled out, and how large one
+    must be; nothing where there are enough.
+
+    That is the end of the interval of right and wrong answers of which none changed: where some
+    did, it reaches further.
+    """
+    least: dict[tuple[int, str], dict[str, None]] = {}
+    for curve in curves:
+        record = grid.cells.get((grid.dense, curve.quantity)) if grid.dense else None
+        if record is None or curve.unit != "accuracy" or not record.items:
+            continue
+        if curve.smallest is None or record.settings.get("until") is not None:
+            continue
+        _, reach = paired_share_interval(0, 0, len(record.items))
+        if reach > loss:
+            tasks = least.setdefault((len(record.items), f"{100 * reach:.1f} pp"), {})
+            tasks[curve.quantity] = None
+    if not least:
+        return ""
+    said = "; ".join(
+        f"{n:,} items of {joined(list(tasks), most=13)} rule out only losses above {reach}"
+        for (n, reach), tasks in least.items()
+    )
+    return (
+        f"With so few items no loss can be shown to be within {100 * loss:g} pp: {said}, even "
+        "where no answer changes."
+    )
 
 
 def _at(task: str, count: int, of: int) -> str:
@@ -151,9 +197,13 @@ def of_fronts(fronts: Sequence[Front]) -> str:
     sure = [p.label for p in on if p.sure]
     quality = "mean score above the floors" if front.quality == MEAN else front.quality
     cost = quantity_text(front.cost)
-    said = f"By {quality} against {cost}, {len(on)} of {len(front.points)} networks are on the "
-    said += "front; intervals carry it for "
-    return said + (f"{joined(sure)}." if sure else "none of them.")
+    said = f"By {quality} against {cost}, {len(on)} of {len(front.points)} networks "
+    said += "is on the " if len(on) == 1 else "are on the "
+    said += "front, where no other one is as good and as cheap: "
+    if not sure:
+        return f"{said}none of them beyond doubt."
+    left = "; of the others intervals leave it open" if len(sure) < len(on) else ""
+    return f"{said}{joined(sure)} beyond doubt{left}."
 
 
 def sentences_of(
@@ -179,5 +229,6 @@ def sentences_of(
             said.append(of_knees(criterion, own))
         if criterion in beside:
             said.append(of_control(grid, criterion, beside[criterion]))
-    said.append(of_fronts(fronts))
+    every = [curve for own in curves.values() for curve in own]
+    said += [of_few(grid, every, loss), of_fronts(fronts)]
     return tuple(sentence for sentence in said if sentence)

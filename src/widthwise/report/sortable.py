@@ -15,7 +15,7 @@ from .scores import COLUMNS, TaskScores, filled, p_text
 from .series import Series
 from .table import rows_of
 
-MARKS = {"improves": "▲ ", "degrades": "▼ ", "at the floor": "○ "}
+MARKS = {"improves": "▲ ", "degrades": "▼ ", "at the floor": "○ ", "below the floor": "○ "}
 _FILTERED = ("task", "study", "criterion", "verdict")
 
 

@@ -241,7 +241,8 @@ def _unshown(
         worst = min(d.low for d in ends) if sample.higher_is_better else max(d.high for d in ends)
         open_.append(f"{quantity} (intervals reach {change_text(worst, sample.unit)})")
     if open_:
-        yield f"no loss is shown at any width measured on {_join(open_)}"
+        where = "at any width measured" if len(networks) > 1 else "at the one width measured"
+        yield f"no loss is shown {where} on {_join(open_)}"
     if blind:
         yield f"{_join(blind)} {'have' if len(blind) > 1 else 'has'} too few items to show a loss"
 
@@ -275,16 +276,35 @@ def _of_control(grid: Grid, criterion: str) -> str:
     if not ahead:
         return ""
     wins, losses, above, below, level = _counts(grid, ahead, behind)
+    told = draws_told(grid)
+    if not told.startswith("mean"):
+        return _of_one_draw(criterion, above, below, level)
     clauses = [f"is better on {_by_count(wins)}"] if wins else []
     clauses += [f"is worse on {_by_count(losses)}"] if losses else []
-    clauses = clauses or ["is not shown to be better on anything"]
+    clauses = clauses or ["is not shown to be better or worse on any task"]
     said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
-    said += f"; on {_join(level)} neither is shown to be better." if level else "."
-    told = draws_told(grid)
-    said += f" The control is {'the ' * told.startswith('mean')}{told}"
+    if level and (wins or losses):
+        said += f"; on {_join(level)} neither is shown to be better"
+    said += f". The control is the {told}"
     alone = [f"better on {_by_count(above)}"] if above else []
     alone += [f"worse on {_by_count(below)}"] if below else []
-    return said + (f": than one draw alone {criterion} scores {_join(alone)}." if alone else ".")
+    if alone:
+        said += f"; where there is one draw alone, {criterion} scores {_join(alone)}"
+    return said + "."
+
+
+def _of_one_draw(criterion: str, above: _Counts, below: _Counts, level: Sequence[str]) -> str:
+    """A criterion beside the only draw of the control: of chance that says nothing."""
+    draw = f"than the one draw of the {CONTROL} control"
+    clauses = [f"better {draw} on {_by_count(above)}"] if above else []
+    clauses += [f"worse{'' if above else ' ' + draw} on {_by_count(below)}"] if below else []
+    said = f"At the same width, {criterion} "
+    if clauses:
+        said += f"scores {_join(clauses)}"
+        said += f"; on {_join(level)} no difference is shown" if level else ""
+    else:
+        said += f"is not shown to score better or worse {draw} on any task"
+    return said + ". How far other draws are from it is not known, so this says nothing of chance."
 
 
 _Counts = dict[str, list[str]]

@@ -11,8 +11,9 @@ import pytest
 import torch
 import transformers as hf
 from click.testing import CliRunner
-from families import HIDDEN, LAYERS, WIDTH, tokens
+from families import HIDDEN, LAYERS, VOCAB, WIDTH, tiny, tokens
 from safetensors.torch import load_file, save_file
+from transformers.models.llama import modeling_llama as llama_code
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import TensorSpec, counts_at, read_architecture, without_draft_settings
@@ -194,6 +195,52 @@ def test_a_gated_vision_tower_is_copied_also_where_its_sizes_are_the_same(
         )
 
 
+@pytest.mark.parametrize("rows", [WIDTH, 2 * WIDTH])
+def test_a_block_under_other_names_is_refused_and_half_of_one_is_not(
+    rows: int, saved: Path, tmp_path: Path
+) -> None:
+    """Matrices to the width and back are a block whatever they are called; to it alone is none."""
+    there, back = "connector.opening.weight", "connector.closing.weight"
+    words = ["prune", str(saved), "--width", str(KEPT), "--exact", "-o", str(tmp_path / "out")]
+    add(saved, {there: torch.ones(rows, HIDDEN), back: torch.ones(HIDDEN, WIDTH)})
+    run = CliRunner().invoke(main, words)
+    assert run.exit_code == 1
+    assert f"{back} [32, 53] depends on intermediate_size as well" in run.output
+    assert not (tmp_path / "out").exists()
+    tensors = load_file(saved / "model.safetensors")
+    save_file({n: t for n, t in tensors.items() if n != back}, saved / "model.safetensors")
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert torch.equal(load_file(tmp_path / "out/model.safetensors")[there], tensors[there])
+
+
+@pytest.fixture
+def gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Llama whose layers have a vector as long as the width beside their block."""
+    layer_class = llama_code.LlamaDecoderLayer
+    begin = layer_class.__init__
+
+    def with_gain(layer: Any, config: Any, *rest: Any, **named: Any) -> None:
+        begin(layer, config, *rest, **named)
+        layer.gain = torch.nn.Parameter(torch.ones(config.intermediate_size))
+
+    monkeypatch.setattr(layer_class, "__init__", with_gain)
+    folder = tmp_path / "gained"
+    # A vocabulary of its own, as shapes that transformers builds are remembered by the config.
+    tiny("llama", vocab_size=103).save_pretrained(folder)
+    return folder
+
+
+def test_what_only_the_built_model_shows_to_follow_the_width_is_refused(
+    gained: Path, tmp_path: Path
+) -> None:
+    """By name and shape nothing tells such a vector from others."""
+    plan = make_plan(gained, width=KEPT, align=1)
+    message = r"model\.layers\.0\.gain follows intermediate_size as well, by what transformers"
+    with pytest.raises(UnsupportedModelError, match=message):
+        prune_checkpoint(gained, tmp_path / "out", plan)
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_stacks_of_one_width_are_both_named(llama: Any) -> None:
     stored = specs(dict(llama.named_parameters()))
     twice = {
@@ -215,6 +262,60 @@ def test_a_result_that_is_not_as_planned_gets_no_name(
     with pytest.raises(OutputError, match=rf"intermediate_size would be {WIDTH} in the result"):
         prune_checkpoint(saved, tmp_path / "out", plan)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_tensor_that_is_not_written_as_planned_leaves_nothing(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole by itself, and of a config that says nothing of it: only the plan tells."""
+    write_shard, name = write._write_shard, "model.norm.weight"
+
+    def longer(path: Path, *rest: Any) -> None:
+        write_shard(path, *rest)
+        save_file({**load_file(path), name: torch.ones(HIDDEN + 1)}, path, {"format": "pt"})
+
+    monkeypatch.setattr(write, "_write_shard", longer)
+    with pytest.raises(OutputError, match=f"not written as planned: tensor {name} differs"):
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_hidden_layers": LAYERS + 1}, rf"num_hidden_layers is {LAYERS + 1}, but {LAYERS}"),
+        ({"num_hidden_layers": LAYERS - 1}, rf"is beyond the {LAYERS - 1} layers"),
+        ({"hidden_size": 64}, "hidden_size is 64, but every layer"),
+    ],
+)
+def test_a_result_that_contradicts_its_own_config_leaves_nothing(
+    changes: dict[str, int],
+    message: str,
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = make_plan(saved, width=KEPT, align=1)
+    wrong = json.loads((saved / "config.json").read_text())
+    wrong |= {"intermediate_size": KEPT, **changes}
+    monkeypatch.setattr(write, "_config", lambda *_: wrong)
+    with pytest.raises(
+        OutputError, match=f"the result would not be a whole checkpoint: .*{message}"
+    ):
+        prune_checkpoint(saved, tmp_path / "out", plan)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cut_to_the_width_of_another_stack_leaves_nothing(saved: Path, tmp_path: Path) -> None:
+    """Of the parent only one stack has the width of the config, of the result both would."""
+    other = {f"model.reader.{name}": tensor for name, tensor in glu("layers.0.mlp", KEPT).items()}
+    add(saved, {**other, "model.reader.embed_tokens.weight": torch.ones(VOCAB, HIDDEN)})
+    for width, is_written in ((KEPT + 1, True), (KEPT, False)):
+        out = tmp_path / str(width)
+        words = ["prune", str(saved), "--width", str(width), "--exact", "-o", str(out)]
+        run = CliRunner().invoke(main, words)
+        assert (run.exit_code == 0, out.exists()) == (is_written, is_written), run.output
+    assert "would not be a whole checkpoint: GLU blocks of one width must stand in" in run.output
 
 
 def wider(llama: Any, layers: tuple[int, ...]) -> dict[str, TensorSpec]:

@@ -18,14 +18,17 @@ from widthwise.prune import Checkpoint, ModelWeights
 from widthwise.prune.checkpoint import read
 
 
-def with_head(folder: Path, name: str, *, equal: bool) -> None:
-    """A saved checkpoint with its head stored beside its embeddings."""
+def with_head(folder: Path, name: str, *, equal: bool, dtype: torch.dtype | None = None) -> None:
+    """A saved checkpoint with its head stored beside its embeddings, perhaps in another dtype."""
     file = folder / "model.safetensors"
     tensors = load_file(file)
-    table = next(t for n, t in tensors.items() if n.endswith("embed_tokens.weight"))
+    of_table = next(n for n in tensors if n.endswith("embed_tokens.weight"))
+    table = tensors[of_table]
+    dtype = dtype or table.dtype
+    table = table.to(dtype).to(table.dtype)  # numbers that both can hold
     head = table.clone()
     head[-1, -1] += 0 if equal else 1  # the last number of all
-    save_file({**tensors, name: head}, file, {"format": "pt"})
+    save_file({**tensors, of_table: table, name: head.to(dtype)}, file, {"format": "pt"})
 
 
 def drop(folder: Path, key: str) -> None:
@@ -68,6 +71,17 @@ def test_small_chunks_compare_a_head_alike(
     assert counted == built
     bytes_stored = counts_at(Checkpoint(tmp_path).architecture).weight_bytes
     assert bytes_stored == sum(t.nbytes for t in load_file(tmp_path / "model.safetensors").values())
+
+
+@pytest.mark.parametrize("equal", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float8_e4m3fn])
+def test_a_head_in_another_dtype_is_compared_by_its_numbers(
+    dtype: torch.dtype, equal: bool, tmp_path: Path
+) -> None:
+    tiny("llama", tie_word_embeddings=True).to(torch.bfloat16).save_pretrained(tmp_path)
+    with_head(tmp_path, "lm_head.weight", equal=equal, dtype=dtype)
+    counted, built = both(tmp_path)
+    assert counted == built
 
 
 @pytest.mark.parametrize("equal", [True, False])

@@ -364,3 +364,11 @@ def test_code_that_a_config_names_is_not_run_where_transformers_has_the_class(de
     whole = logits(loaded(dense))
     set_config(dense, auto_map={"AutoModelForCausalLM": "modeling_foo.Foo"})
     assert torch.equal(logits(loaded(dense)), whole)
+
+
+def test_weights_that_were_changed_after_they_were_looked_at_are_refused(dense: Path) -> None:
+    """What is loaded is compared as well, not only what the headers said before."""
+    with Checkpoint(dense) as checkpoint:
+        rewrite(dense, {n: t for n, t in stored(dense).items() if n != "model.norm.weight"})
+        with pytest.raises(CheckpointError, match=r"would be random: model\.norm\.weight"):
+            load_model(checkpoint, dtype=torch.float32)

@@ -131,6 +131,14 @@ def test_a_mean_of_the_same_answers_twice_is_no_surer_than_once(known: bool) -> 
     assert (low, high) == pytest.approx((value - half, value + half), abs=2e-4)  # n - 1 beside n
 
 
+def test_a_mean_of_tasks_that_were_all_right_is_not_without_error() -> None:
+    """200 of 200 have Wilson's interval, [0.981, 1]: half of it goes in for each of two tasks."""
+    value, low, high = mean_of([*study((200, 150)), *study((200, 150), task="arc")])
+    z = 1.959964
+    half = z**2 / (200 + z**2) / 2 / 0.75 / math.sqrt(2)
+    assert (value, low, high) == pytest.approx((1, 1 - half, 1 + half), abs=1e-6)
+
+
 def test_a_group_and_its_part_share_the_documents_of_the_part() -> None:
     """Of the covariance of the part's score only a quarter is that of the group's 400 items."""
     group = with_documents(shuffled((242, 200), "mmlu"), list(range(400)))

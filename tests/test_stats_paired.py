@@ -203,6 +203,13 @@ def test_draws_never_make_a_difference_surer() -> None:
         assert further.p_value >= wide.p_value >= lead.p_value
 
 
+def test_what_says_nothing_says_nothing_with_draws_either() -> None:
+    """One item has no interval, and two equal differences have an endless one."""
+    for a, b in (([1.0], [0.0]), ([1.5, 1.5], [1.0, 1.0])):
+        found = paired_difference(a, b)
+        assert with_luck_of_draws(found, [0.4, 0.6], beside_one_more=True) == found
+
+
 def test_draws_that_came_out_alike_are_not_without_luck() -> None:
     """The variance of a draw is at least k / (k + 1) of that of the difference, 0.05² of it here:
     of 2 draws that agree √(1/3) 0.05 goes into the interval by t with 1 degree of freedom."""

@@ -6,12 +6,16 @@ many where a gradient follows.
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from healing_runs import BLOCK
 from test_heal_training import pair, settings
 
+from widthwise.prune.healing import HealSettings, api, run
 from widthwise.prune.healing.budget import held_rows, token_seconds
 from widthwise.prune.healing.distilling import NothingTrained, prepare
 from widthwise.prune.healing.training import Trainer
@@ -109,3 +113,26 @@ def test_the_pace_is_timed_on_short_rows_where_those_take_long_enough(
     assert seen[0] == 32  # to warm up
     assert seen[-1] == read
     assert pace == (fixed + 1.0) / read
+
+
+@pytest.mark.usefixtures("short_blocks")
+def test_a_part_of_the_minutes_is_left_to_what_comes_around_a_healing(
+    child: Path, dense: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imports before and a figure after take no time on this clock: 3 % of the minutes stay."""
+    machine = Machine(pace=0.02)
+    machine.now = 0.0
+    monkeypatch.setattr(api, "time", SimpleNamespace(monotonic=machine))
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=machine))
+    load = run.model_in
+
+    def timed(*place: Any) -> Any:
+        model = load(*place)
+        machine.time(model)
+        return model
+
+    monkeypatch.setattr(run, "model_in", timed)
+    asked = HealSettings(minutes=10.0, learning_rate=1e-3, batch_tokens=4 * BLOCK)
+    found = api.heal(child, dense, out=tmp_path / "out", text=text, settings=asked, dtype="float32")
+    assert found.stopped == "whole"
+    assert 0.85 * 600 <= found.seconds <= 0.97 * 600

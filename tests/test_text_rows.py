@@ -133,6 +133,9 @@ def test_calls_of_tools_are_kept() -> None:
         ({"question": ASK, "n": 1, "prompt_id": HASH}, ASK),
         ({"label": "1", "sentence": ANSWER}, ANSWER),
         ({"id": "7", "satz": "河流在北海结束它的旅程"}, "河流在北海结束它的旅程"),
+        ({"source": "a forum about rivers of the north", "sentence": ANSWER}, ANSWER),
+        ({"data-source": "a forum about rivers of the north", "sentence": ANSWER}, ANSWER),
+        ({"license": "free for all who live there", "story_line": ANSWER}, ANSWER),
         (ANSWER, ANSWER),
     ],
 )

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import transformers as hf
-from healing_runs import VOCABULARY, save_dense
+from families import tiny
+from healing_runs import VOCABULARY, save_tokenizer
 from sweep_runs import answers, run, settings_of
 
 from widthwise.errors import RunError
@@ -64,7 +65,9 @@ def test_a_missing_vllm_is_said(
 
 def test_padding_that_the_model_has_no_row_for_is_none_of_its_tokens(tmp_path: Path) -> None:
     """As classes of tokenizers add one of their own, whatever the model."""
-    folder = save_dense(tmp_path / "model")
+    folder = tmp_path / "model"  # which reads prompts whole, and so of unequal lengths
+    tiny("llama", vocab_size=VOCABULARY, max_position_embeddings=2048).save_pretrained(folder)
+    save_tokenizer(folder)
     tokenizer = hf.AutoTokenizer.from_pretrained(folder)
     tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
     assert tokenizer.pad_token_id == VOCABULARY

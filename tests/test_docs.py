@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
 import re
 from pathlib import Path
 
+import datasets
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -16,6 +18,7 @@ from widthwise.assets import embedded_model
 from widthwise.cli import main
 from widthwise.errors import AssetError
 from widthwise.limits.maml import load_omniglot
+from widthwise.study import load
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf8")
@@ -61,6 +64,30 @@ def test_the_example_of_a_study_runs(elsewhere: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(compile(block, "study.md", "exec"), {})
     assert out.getvalue().count("piqa") == 3  # dense, ppm and the control
+
+
+def test_questions_of_ones_own_are_asked_as_the_document_shows(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files, under the names that it gives them, and its command, of a tiny model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    text = (ROOT / "docs" / "evaluate.md").read_text(encoding="utf8")
+    (questions,), (described,) = blocks("json", text), blocks("yaml", text)
+    (tmp_path / "cooking.jsonl").write_text(questions)
+    (tmp_path / "cooking.yaml").write_text(described)
+    (command,) = [block for block in blocks("sh", text) if "cooking.yaml" in block]
+    words = command.replace("smollm2", str(tiny_checkpoint)).split()[1:]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    records = load(tmp_path / "widthwise-evaluate" / "records.jsonl")
+    asked = [record for record in records if record.quantity == "cooking"]
+    assert [(record.asked, record.criterion) for record in asked] == [
+        ("dense", None), ("20%", "ppm"), ("20%", "random")
+    ]  # fmt: skip
+    right = [json.loads(line)["answer"] for line in questions.splitlines()]
+    assert {record.floor for record in asked} == {max(map(right.count, right)) / len(right)}
+    assert all(len(record.items) == len(right) for record in asked)
 
 
 def test_the_document_makes_the_file_of_omniglot(

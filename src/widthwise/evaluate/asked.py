@@ -90,7 +90,8 @@ def _check_name(item: Wanted) -> None:
         found = "is no task" if path.exists() else "is not there, and would be no task"
         raise RunError(
             f"{item.task} {found}: name a suite ({', '.join(SUITES)}), a task of lm-eval or a YAML "
-            "file that describes one; a folder of documents for such tasks goes with --data"
+            "file that describes one (docs/evaluate.md shows how, for questions of your own); a "
+            "folder of documents for such tasks goes with --data"
         )
     if any(item.task in suite for suite in SUITES.values()):
         return

@@ -213,7 +213,8 @@ def plan_options(command: Command) -> Command:
                 "--calibration",
                 metavar="TEXT",
                 help="Text that activations are taken on: a file or folder, or a data set of the "
-                "hub. Default: embedded text (ppm_activation needs a file). Loads the model.",
+                "hub; ppm_activation needs a file of plain text. Default: embedded text. Loads the "
+                "model.",
             ),
             click.option(
                 "--tokens",

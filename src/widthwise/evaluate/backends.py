@@ -1,4 +1,4 @@
-"""What answers a task: our own way through a model, or one of lm-eval's, untouched."""
+"""What answers a task: our own way through a model, or one of lm-eval's, made greedy."""
 
 from __future__ import annotations
 

@@ -62,9 +62,10 @@ class TaskScores:
 def score_tables(records: Sequence[Record]) -> tuple[TaskScores, ...]:
     """The scores of every task, in the order in which records first name them.
 
-    A score reads `0.412 ± 0.049`, its standard error behind it; the difference from dense, over
-    the items that both answered, `-0.100 [-0.171, -0.029]`; p is adjusted by Holm's method over
-    all networks of the task. A missing value reads `missing [1]`, and `missing_notes` says why.
+    A score reads `0.412 ± 0.049`, its standard error behind it, or `0 [0, 0.602]` where all items
+    are alike; the difference from dense, over the items that both answered,
+    `-0.100 [-0.171, -0.029]`; p is adjusted by Holm's method over all networks of the task. A
+    missing value reads `missing [1]`, and `missing_notes` says why.
 
     Raises:
         RunError: As `arrange`: no records, or records that do not belong together.

@@ -97,7 +97,7 @@ def generate(
 
     Raises:
         RunError: Not even one prompt fits into memory, or a text may grow past the length where a
-            longrope model turns to its other frequencies.
+            model turns its positions otherwise (longrope, dynamic scaling).
     """
     import torch
 

@@ -1,6 +1,6 @@
 """What a healing can afford: how much text it is judged on, and how often, in the time it has.
 
-Of the time that loading leaves about a tenth goes into judging, about as much into the test of
+Of the time that loading leaves about a tenth goes into judging, at most 15 % into the test of
 rates, the rest into training. Costs are counted in tokens; where minutes matter, the pace is timed.
 """
 

@@ -10,12 +10,13 @@ import torch
 import transformers as hf
 from cards import by_card
 from families import SHAPE, tiny
-from healing_runs import VOCABULARY, save_dense, save_tokenizer
+from healing_runs import VOCABULARY, save_dense, save_text, save_tokenizer
 from layered_models import ragged
 from multimodal_models import save_multimodal
 from safetensors.torch import load_file
 
 from widthwise import make_plan, prune_checkpoint
+from widthwise.prune import refit
 
 
 @pytest.fixture
@@ -49,6 +50,19 @@ def test_the_card_names_no_tokenizer_where_there_is_none(tmp_path: Path) -> None
     out = prune_checkpoint(tmp_path / "dense", tmp_path / "out", plan)
     assert "okenizer" not in (out / "README.md").read_text()
     assert by_card(out)["model"].config.intermediate_size == 20
+
+
+def test_the_card_says_on_which_text_the_error_of_a_refit_is(dense: Path, tmp_path: Path) -> None:
+    """It is no error on fresh text: its half has chosen the ridge."""
+    text = save_text(tmp_path / "text.txt")
+    done = refit(dense, width=20, align=1, text=text, tokens=2048, sequential=False)
+    out = prune_checkpoint(dense, tmp_path / "out", done.plan, refit=done)
+    errors = [layer.held_out_error for layer in done.layers]
+    worst = max(errors)
+    assert (
+        f"half of the text that chose the ridge {worst:.3f}, in layer {errors.index(worst)} ("
+        in (out / "README.md").read_text()
+    )
 
 
 def test_the_card_of_a_model_with_a_processor_loads_that(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from report_records import record, score
 
 from widthwise.findings import Front, arrange, findings_of
 from widthwise.findings.columns import column_of
+from widthwise.stats import share_interval
 from widthwise.study.records import Record
 
 
@@ -74,8 +75,9 @@ def test_the_mean_is_of_tasks_above_their_floors() -> None:
     assert values["ppm 2.11x"] == pytest.approx((0 + (0.6 - 0.25) / 0.75) / 2)
     dense = next(point for point in front.points if point.label == "dense")
     assert dense.low is not None
-    spread = (0.9 * 0.1 / 0.25 + 0.75 * 0.25 / 0.75**2) / 199 / 4
-    assert dense.value - dense.low == pytest.approx(1.972 * spread**0.5, rel=1e-3)  # t, 199 d.f.
+    shares = [(score, share_interval(score, 200)[0]) for score in (0.9, 0.75)]
+    parts = [(score - low) / 2 for score, low in shares]  # each weighs half
+    assert dense.value - dense.low == pytest.approx(math.hypot(parts[0] / 0.5, parts[1] / 0.75))
     assert ("mmlu", "bytes") not in fronts(records)
 
 

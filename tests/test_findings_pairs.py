@@ -12,7 +12,7 @@ from report_records import record, score
 from widthwise.findings import Findings, findings_of
 from widthwise.findings.columns import shared_covariance
 from widthwise.findings.grid import Grid, arrange
-from widthwise.stats import correlation, holm
+from widthwise.stats import correlation, holm, share_interval
 from widthwise.study.records import Record
 
 CONFIDENT = (180, 171, 150, 140, 118, 101, 90)
@@ -125,18 +125,17 @@ def test_a_mean_of_the_same_answers_twice_is_no_surer_than_once(known: bool) -> 
     if known:
         first, second = (with_documents(r, list(range(400))) for r in (first, second))
     value, low, high = mean_of([*first, *second])
-    share, error = 242 / 400, math.sqrt(0.605 * 0.395 / 399)
-    assert value == pytest.approx((share - 0.25) / 0.75)
-    half = 1.966 * error / 0.75  # Student's, 399 degrees of freedom
-    assert (low, high) == pytest.approx((value - half, value + half), abs=2e-4)  # n - 1 beside n
+    ends = share_interval(242 / 400, 400)
+    expected = [(share - 0.25) / 0.75 for share in (242 / 400, *ends)]
+    assert [value, low, high] == pytest.approx(expected, abs=2e-4)  # n - 1 beside n
 
 
 def test_a_mean_of_tasks_that_were_all_right_is_not_without_error() -> None:
-    """200 of 200 have Wilson's interval, [0.981, 1]: half of it goes in for each of two tasks."""
+    """200 of 200 have Wilson's interval, [0.981, 1], whose lengths add in squares."""
     value, low, high = mean_of([*study((200, 150)), *study((200, 150), task="arc")])
     z = 1.959964
-    half = z**2 / (200 + z**2) / 2 / 0.75 / math.sqrt(2)
-    assert (value, low, high) == pytest.approx((1, 1 - half, 1 + half), abs=1e-6)
+    length = z**2 / (200 + z**2) / 0.75 / math.sqrt(2)
+    assert (value, low, high) == pytest.approx((1, 1 - length, 1), abs=1e-6)
 
 
 def test_a_group_and_its_part_share_the_documents_of_the_part() -> None:

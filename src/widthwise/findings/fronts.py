@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from ..stats import paired_ratio, t_interval
+from ..stats import paired_ratio
 from ..study.records import Record
 from .columns import Column, column_of, documents_of, shared_covariance, tasks_of
 from .curves import interval_of
-from .grid import SIZE_UNITS, Grid
+from .grid import SIZE_UNITS, Grid, Network
 from .judge import CONFIDENCE, beats_its_floor
 from .shapes import Front, FrontPoint
 
@@ -118,25 +118,22 @@ def _mean(grid: Grid, tasks: Sequence[Quality]) -> Quality:
         n for n in tasks[0].column.networks if all(n in task.column.networks for task in tasks)
     ]
     values = np.zeros(len(networks))
-    covariance: NDArray[np.float64] | None = np.zeros((len(networks), len(networks)))
-    weights = [1 / (1 - (task.floors[0] or 0.0)) / len(tasks) for task in tasks]
+    weights = np.array([1 / (1 - (task.floors[0] or 0.0)) / len(tasks) for task in tasks])
     for task, weight in zip(tasks, weights, strict=True):
-        part = task.column.only(networks)
-        values += weight * (part.values - (task.floors[0] or 0.0))
-        if covariance is not None:
-            known = part.covariance
-            covariance = None if known is None else covariance + weight**2 * known
-    for (a, first), (b, second) in combinations(enumerate(tasks), 2):
-        if covariance is not None:
-            both = shared_covariance(grid, first.name, second.name, networks)
-            covariance = covariance + weights[a] * weights[b] * (both + both.T)
+        values += weight * (task.column.only(networks).values - (task.floors[0] or 0.0))
+    errors = _errors(grid, tasks, networks)
     column = Column(
         networks=tuple(networks),
         values=values,
-        covariance=covariance,
+        covariance=None if errors is None else np.einsum("a,b,abij->ij", weights, weights, errors),
         n=min(task.column.n for task in tasks),
     )
-    shown = tuple(_with_interval(column, i) for i in range(len(networks)))
+    shown = tuple(
+        (float(value), None, None)
+        if errors is None
+        else _with_interval(float(value), tasks, weights, errors[:, :, i, i], networks[i])
+        for i, value in enumerate(values)
+    )
     return Quality(
         name=MEAN,
         unit="accuracy",
@@ -148,12 +145,64 @@ def _mean(grid: Grid, tasks: Sequence[Quality]) -> Quality:
     )
 
 
-def _with_interval(column: Column, place: int) -> tuple[float, float | None, float | None]:
-    value = float(column.values[place])
-    if column.covariance is None:
+def _errors(
+    grid: Grid, tasks: Sequence[Quality], networks: Sequence[Network]
+) -> NDArray[np.float64] | None:
+    """Covariance of errors, shape (tasks, tasks, networks, networks); None if one is unknown."""
+    import numpy as np
+
+    found = np.zeros((len(tasks), len(tasks), len(networks), len(networks)))
+    for place, task in enumerate(tasks):
+        known = task.column.only(networks).covariance
+        if known is None:
+            return None
+        found[place, place] = known
+    for (a, first), (b, second) in combinations(enumerate(tasks), 2):
+        found[a, b] = shared_covariance(grid, first.name, second.name, networks)
+        found[b, a] = found[a, b].T
+    return found
+
+
+def _with_interval(
+    value: float,
+    tasks: Sequence[Quality],
+    weights: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    network: Network,
+) -> tuple[float, float | None, float | None]:
+    """The mean of one network, with an interval that has the shape of its tasks' own intervals.
+
+    Their distances from the scores are added as errors are, with their correlations.
+
+    Args:
+        value: The mean.
+        tasks: It is of.
+        weights: Of each task's score in it.
+        errors: Covariance of the errors of the tasks' scores, shape (tasks, tasks).
+        network: Whose mean it is.
+
+    Source: Zou and Donner 2008, "Construction of confidence limits about effect measures: a general
+        approach", Statistics in Medicine 27.
+    """
+    import numpy as np
+
+    scale = np.sqrt(np.outer(errors.diagonal(), errors.diagonal()))
+    related = np.divide(errors, scale, out=np.zeros_like(errors), where=scale > 0).clip(-1, 1)
+    np.fill_diagonal(related, 1.0)
+    shown = [task.shown[task.column.networks.index(network)] for task in tasks]
+    known = [
+        (score - low, high - score)
+        for score, low, high in shown
+        if low is not None and high is not None
+    ]
+    if len(known) < len(tasks):
         return value, None, None
-    error = math.sqrt(max(0.0, column.covariance[place, place]))
-    return value, *t_interval(value, error, column.n - 1, CONFIDENCE)
+    below, above = np.array(known).T * weights
+    return (
+        value,
+        value - math.sqrt(max(0.0, below @ related @ below)),
+        value + math.sqrt(max(0.0, above @ related @ above)),
+    )
 
 
 def _front(grid: Grid, quality: Quality, cost: str) -> Front:

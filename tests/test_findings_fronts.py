@@ -1,5 +1,6 @@
 """Fronts of quality against cost, and pairs of tasks over widths."""
 
+import math
 from dataclasses import replace
 
 import numpy as np

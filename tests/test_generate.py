@@ -310,3 +310,7 @@ def test_the_model_is_left_as_it_was() -> None:
     model = sharp("llama").train()
     generate(model, prompts_of([4] * len(PROMPTS)), frozenset())
     assert model.training
+
+
+def test_a_prompt_knows_when_it_is_over_by_default() -> None:
+    assert not Prompt(tokens=(1,), limit=1).is_over([1, 2])

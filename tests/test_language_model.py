@@ -20,7 +20,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from widthwise.evaluate import language_model_of
-from widthwise.evaluate.engine.generate import Prompt
 from widthwise.evaluate.language_model import SharedPrefixLM
 
 VOCAB = 340
@@ -395,7 +394,3 @@ def test_names_that_lm_eval_asks_for(both: tuple[Any, Any]) -> None:
         assert ours.chat_template(True) == hf.chat_template(True)
     finally:
         ours.tokenizer.chat_template = None
-
-
-def test_a_prompt_knows_when_it_is_over_by_default() -> None:
-    assert not Prompt(tokens=(1,), limit=1).is_over([1, 2])

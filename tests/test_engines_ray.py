@@ -113,7 +113,21 @@ def test_alone_means_that_nothing_else_runs(cluster: Any) -> None:
     assert max(spans[job.key][1] for job in shared) <= spans["interval 0"][0]
     assert spans["interval 0"][1] <= spans["interval 1"][0]
     assert len({e.worker for e in events if e.job.alone}) == 1
-    assert {e.share for e in events if isinstance(e, Shared) and not e.job.alone} == {0.5}
+
+
+def test_a_share_is_told_while_its_job_runs(cluster: Any, pids: str, tmp_path: Path) -> None:
+    """The job ends when its share was heard here, however long that takes."""
+    opened = tmp_path / "opened"
+    with OnRay(Toy, address=cluster.address, gpus_per_worker=0) as engine:
+        heard = []
+        for event in engine.run(jobs_of(("gate", pids, str(opened)))):
+            heard.append(event)
+            if isinstance(event, Shared):
+                opened.touch()
+    shares = [event.share for event in heard if isinstance(event, Shared)]
+    assert set(shares) == {0.5}
+    assert isinstance(heard[-1], Done)
+    assert heard[-1].result == "passed"
 
 
 def test_dead_worker_is_replaced(

@@ -31,3 +31,10 @@ def test_steps_rates_and_what_was_held_out_are_where_they_were_measured(healed: 
         assert mark.get_xydata().tolist() == [[place, held.divergence.value]]
         ends = line.get_segments()[0][:, 1]
         np.testing.assert_allclose(ends, held.divergence.interval(), rtol=1e-12)  # rounding only
+
+
+def test_the_line_below_the_title_says_how_much_was_held_out(healed: Any) -> None:
+    found = healed()
+    texts = [text.get_text() for text in draw_healing(found).texts]
+    blocks, tokens = found.after.divergence.n, found.block_tokens
+    assert any(text.startswith(f"Held out: {blocks} blocks of {tokens} tokens.") for text in texts)

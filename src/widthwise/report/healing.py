@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from ..limits.axes import dress
@@ -40,9 +41,10 @@ def draw_healing(found: Healing) -> Figure:
     title = "Healing: the child beside its parent"
     figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
     note = (
-        f"{found.tokens:,} tokens of {found.source}. Held out: {found.after.divergence.n} blocks."
+        f"Held out: {found.after.divergence.n} blocks of {found.block_tokens} tokens. Trained on: "
+        f"{found.tokens:,} tokens of {found.source}"
     )
-    figure.text(0.012, 0.9, note[:140], size=9.5, color=MUTED)
+    figure.text(0.012, 0.9, shorten(note, 140, placeholder=" ..."), size=9.5, color=MUTED)
     return figure
 
 

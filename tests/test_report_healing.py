@@ -34,7 +34,7 @@ def test_steps_rates_and_what_was_held_out_are_where_they_were_measured(healed: 
 
 
 def test_the_line_below_the_title_says_how_much_was_held_out(healed: Any) -> None:
-    found = healed()
+    found = healed(learning_rate=None, tokens=32 * 512, batch_tokens=512)
     texts = [text.get_text() for text in draw_healing(found).texts]
     blocks, tokens = found.after.divergence.n, found.block_tokens
     assert any(text.startswith(f"Held out: {blocks} blocks of {tokens} tokens.") for text in texts)

@@ -18,6 +18,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/prune.py
 	$(BIN)/python benchmarks/evaluate.py
 	$(BIN)/python benchmarks/alignment.py
+	$(BIN)/python benchmarks/words.py
 	test -z "$(OMNIGLOT)" || $(BIN)/python benchmarks/maml.py --data $(OMNIGLOT)
 	test -z "$(TEXTS)" || $(BIN)/python benchmarks/targets.py --data $(TEXTS) -o targets
 	test -z "$(WIKIPEDIA)" || $(BIN)/python benchmarks/transfer.py $(WIKIPEDIA)

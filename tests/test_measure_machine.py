@@ -10,7 +10,7 @@ import torch
 
 from widthwise.measure import machine
 from widthwise.measure.dtypes import faster_dtype
-from widthwise.measure.machine import Conditions, conditions, peak_of
+from widthwise.measure.machine import Conditions, bring_in, conditions, peak_of
 
 CPU = torch.device("cpu")
 SIZE = 256 << 20  # far above what the interpreter takes meanwhile
@@ -53,3 +53,19 @@ def test_a_busy_machine_is_known_by_its_load(monkeypatch: pytest.MonkeyPatch) ->
 def test_faster_dtype_is_the_one_that_won() -> None:
     choice = faster_dtype()
     assert choice.name == ("bfloat16" if choice.speedup >= 1 else "float32")
+
+
+@pytest.mark.skipif(not ON_LINUX, reason="the peak of resident memory is read from /proc")
+def test_weights_that_come_in_when_first_read_are_no_working_memory(tmp_path: Path) -> None:
+    numbers = 2**25  # 128 MB, far more than an allocator keeps back
+    file = tmp_path / "weights"
+    with open(file, "wb") as opened:
+        opened.truncate(4 * numbers)
+    module = torch.nn.Module()
+    mapped = torch.from_file(str(file), shared=False, size=numbers)
+    module.weight = torch.nn.Parameter(mapped, requires_grad=False)
+    bring_in(module)
+    with peak_of(CPU) as peak:
+        module.weight.sum()
+    assert peak.resident_bytes is not None
+    assert peak.resident_bytes < numbers  # a quarter of them

@@ -1,9 +1,9 @@
 """Words and intervals under true nulls: the functions that make them, on simulated studies.
 
 The simulations are those of `benchmarks/words.py`, which takes longer (its table is in LOG.md);
-here they have fixed seeds. A bound is what a rate of 5 % (or of the coverage that is asked for) exceeds in
-one of a thousand simulations of this length, by the binomial distribution: 3 of 8 families, 6 of
-30, 14 of 120.
+here they have fixed seeds. A bound is what a rate of 5 % (or of the coverage that is asked for)
+exceeds in one of a thousand simulations of this length, by the binomial distribution: 3 of 8
+families, 6 of 30, 14 of 120.
 """
 
 import importlib.util

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import RunError
 from ..memory import bounded, out_of_memory
 from .energy import JoulesPerToken, Meter, Unavailable, per_token
-from .machine import Conditions, Peak, conditions, peak_of
+from .machine import Conditions, Peak, bring_in, conditions, peak_of
 from .passes import Pass, run_pass
 from .settings import Setting, fastest_setting, own_setting, using
 from .workloads import Workload
@@ -192,6 +192,7 @@ def _visit(
     try:
         with bounded(device.type):
             if is_warm_up:
+                bring_in(cell.model)  # or weights would count as working memory
                 with peak_of(device) as cell.working:
                     run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)
             else:

@@ -15,6 +15,7 @@ from ..memory import process_bytes
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # Linux Documentation/filesystems/proc: resets VmHWM
@@ -88,6 +89,13 @@ def peak_of(device: torch.device) -> Iterator[Peak]:
     if resident is not None:
         highest = process_bytes("VmHWM")
         peak.resident_bytes = None if highest is None else max(0, highest - resident)
+
+
+def bring_in(model: nn.Module) -> None:
+    """Have all weights of a model in memory: those mapped from a file come in when first read."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.detach().sum()
 
 
 def conditions(device: torch.device) -> Conditions:

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from families import tiny
 
+from widthwise import make_plan
 from widthwise.assets.workspace import partial_of, replaced
 from widthwise.limits.word2vec import Network, checkpoints
 from widthwise.prune.healing.state import state_folder
+from widthwise.study.folder import write_settings
+from widthwise.study.runs.lines import write_lines
 
 
 def write(path: Path, text: str) -> None:
@@ -60,6 +64,46 @@ def test_an_error_leaves_the_old_file_alone(error: type[BaseException], tmp_path
         fails()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_places_of_several_processes_are_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with replaced(path, shared=True) as mine, replaced(path) as other:
+        assert mine != other
+        mine.write_text("mine")
+        other.write_text("other")
+    assert path.read_text() == "mine"  # the one that ended last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def settings_file(folder: Path, text: str) -> Path:
+    write_settings(folder, {"tasks": text})
+    return folder / "study.json"
+
+
+def lines_file(folder: Path, text: str) -> Path:
+    write_lines(folder / "results.jsonl", [{"name": text, "settings": {}}])
+    return folder / "results.jsonl"
+
+
+def plan_file(folder: Path, text: str) -> Path:
+    model = tiny("llama")
+    plan = make_plan(model, width={"old": 20, "new": 12}[text], align=1)
+    plan.save(folder / "plan.json")
+    return folder / "plan.json"
+
+
+@pytest.mark.parametrize("make", [settings_file, lines_file, plan_file])
+def test_a_file_is_on_disk_before_it_has_its_name(
+    make: Callable[[Path, str], Path], tmp_path: Path
+) -> None:
+    """Killed as the new one is forced to disk, the old one is still there."""
+    path = make(tmp_path, "old")
+    old = path.read_bytes()
+    killed_at("fsync", lambda: make(tmp_path, "new"))
+    assert path.read_bytes() == old
+    make(tmp_path, "new")
+    assert path.read_bytes() != old
 
 
 def test_the_next_writer_writes_over_what_a_killed_one_left(tmp_path: Path) -> None:

@@ -62,16 +62,23 @@ def partial_of(path: Path) -> Path:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def replaced(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield a place to write a file to, which takes the place of `path` when the block ends well.
 
-    Killed at any moment, `path` holds the old file or the new one. The place always has the same
-    name, so that the next writer writes over what a killed one left: one process at a time.
+    Killed at any moment, `path` holds the old file or the new one, on disk.
+
+    Args:
+        path: The file.
+        shared: Whether several processes may write it at once: each has a place of its own then.
+            Else the place always has the same name, so that the next writer writes over what a
+            killed one left.
 
     Raises:
         OSError: It cannot be written; the old file is still there.
     """
     partial = partial_of(path)
+    if shared:
+        partial = partial.with_name(f"{partial.name}-{os.getpid()}")
     try:
         yield partial
         _flush(partial)

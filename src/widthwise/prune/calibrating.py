@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..assets.workspace import replaced
 from ..errors import OutputError, RunError
 from .checkpoint import Checkpoint, check_tokens, load_model, locate, tokenizer_in
 from .moments import Halves, Moments
@@ -264,13 +264,12 @@ def _file(
     """A moments file to be filled layer by layer; it appears when the block ends well."""
     if path.exists() and not force:
         raise OutputError(f"{path} already exists; choose another file")
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     parts = json.dumps([asdict(part) for part in head.parts])
     meta = {"format": FORMAT, "model": head.model, "parts": parts, "layers": str(layers)}
     text = json.dumps({"__metadata__": meta, **_places(layers, size)}).encode()
     text += b" " * (-len(text) % 8)
     try:
-        with open(partial, "wb") as file:
+        with replaced(path, shared=True) as partial, open(partial, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
 
             def write(_: int, halves: Halves) -> None:
@@ -278,11 +277,8 @@ def _file(
                     file.write(moments.total.cpu().numpy().data)
 
             yield write
-        partial.replace(path)
     except OSError as error:
         raise OutputError(f"{path} was not written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _places(layers: int, size: int) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..assets.workspace import replaced
 from ..errors import OutputError, PlanError
 
 FORMAT = 1
@@ -171,14 +171,11 @@ class Plan:
             OutputError: The file cannot be written.
         """
         path = Path(path)
-        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
         try:
-            partial.write_text(self.to_json() + "\n", encoding="utf8")
-            partial.replace(path)
+            with replaced(path, shared=True) as partial:
+                partial.write_text(self.to_json() + "\n", encoding="utf8")
         except OSError as error:
             raise OutputError(f"{path} was not written: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..assets.workspace import partial_of, replaced
 from ..errors import OutputError, RunError
 from ..locks import lock as lock_file
 
@@ -33,7 +34,7 @@ def locked(folder: Path, *, what: str = "study") -> Iterator[None]:
         RunError: It holds other files and no study; nothing is written into it then.
     """
     if folder.is_dir() and not any((folder / name).exists() for name in (SETTINGS, RECORDS)):
-        own = (".lock", f".{SETTINGS}.partial")  # of a run that was killed as it began
+        own = (".lock", partial_of(folder / SETTINGS).name)  # of a run that was killed as it began
         foreign = sorted(p.name for p in folder.iterdir() if p.name not in own)
         if foreign:
             raise RunError(f"{folder} holds other files ({foreign[0]}) and no {what}; name another")
@@ -137,9 +138,8 @@ def settings_in(path: Path) -> dict[str, Any]:
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write the settings whole or not at all."""
-    partial = folder / f".{SETTINGS}.partial"
     try:
-        partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf8")
-        partial.replace(folder / SETTINGS)
+        with replaced(folder / SETTINGS) as partial:
+            partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf8")
     except OSError as error:
         raise OutputError(f"{folder / SETTINGS} was not written: {error}") from error

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..assets.workspace import replaced
 from ..errors import OutputError, PlanError
 from ..locks import lock as lock_file
 from ..prune import LayerFit, Plan, Refit
@@ -85,7 +86,7 @@ class Shelf:
         from safetensors.torch import save_file
 
         folder = self._folder()
-        path, partial = folder / f"{name}.safetensors", folder / f".{name}.partial-{os.getpid()}"
+        path = folder / f"{name}.safetensors"
         tensors = _tensors(refits)
         head = {
             "format": FORMAT,
@@ -96,13 +97,11 @@ class Shelf:
         }
         try:
             folder.mkdir(exist_ok=True)
-            save_file(tensors, partial, head)
-            partial.chmod(0o644)  # as the other files of a study
-            partial.replace(path)
+            with replaced(path, shared=True) as partial:
+                save_file(tensors, partial, head)
+                partial.chmod(0o644)  # as the other files of a study
         except Exception as error:  # of safetensors too, when a disk is full
             raise OutputError(f"{path} was not written: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
 
     @contextmanager
     def held(self, name: str, waiting: Callable[[], None]) -> Iterator[None]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...assets.workspace import replaced
 from ...errors import OutputError, RunError
 from ..lines import append_lines, read_whole_lines
 
@@ -29,12 +30,10 @@ def write_lines(path: Path, runs: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text("".join(_line(run) + "\n" for run in runs), encoding="utf8")
-        partial.replace(path)
+        with replaced(path) as partial:
+            partial.write_text("".join(_line(run) + "\n" for run in runs), encoding="utf8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(f"{path} was not written: {error}") from error
 
 

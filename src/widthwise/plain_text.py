@@ -13,6 +13,7 @@ from .errors import RunError
 _HEAD = 1 << 16  # bytes looked at
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\v\f\r\x1b")
 _MOST_CONTROLS = 0.01  # share of a text; random bytes have 10 %
+_LFS = b"version https://git-"
 _GZIP = b"\x1f\x8b"
 _TAR = (257, b"ustar")  # where the mark of a tar archive stands
 _PACKED = "unpack it first"
@@ -68,6 +69,14 @@ def open_unpacked(path: Path) -> BinaryIO:
     with open(path, "rb") as file:
         is_packed = file.read(len(_GZIP)) == _GZIP
     return gzip.open(path, "rb") if is_packed else open(path, "rb")  # type: ignore[return-value]
+
+
+def lfs_pointer(path: Path) -> str | None:
+    """What to say of weights that are a pointer of git-lfs; None of any other file."""
+    with open(path, "rb") as file:
+        if file.read(len(_LFS)) != _LFS:
+            return None
+    return "is a pointer of git-lfs to the weights and not the weights: git lfs pull"
 
 
 def files_in(folder: Path) -> list[Path]:

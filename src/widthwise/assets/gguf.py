@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, OutputError, UnsupportedModelError
+from ..plain_text import lfs_pointer
 from .gguf_keys import Stated
 from .gguf_rope import check_rotation
 from .workspace import locked_work, sync
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import torch
 
 _NO_MODELS = ("adapter", "imatrix", "mmproj")  # values of general.type
-_LFS_POINTER = b"version https://git-"
 CONVERSION = 2  # raised when the same file is converted to something else
 
 
@@ -66,13 +66,11 @@ def _checked_reader(path: Path) -> Any:
 
     try:
         with open(path, "rb") as file:
-            head = file.read(len(_LFS_POINTER))
-        if head == _LFS_POINTER:
-            raise CheckpointError(
-                f"{path}: is a pointer of git-lfs to the weights and not the weights: git lfs pull"
-            )
-        if head[:4] != b"GGUF":
-            raise CheckpointError(f"{path} is not a GGUF file: it begins with {head[:4]!r}")
+            magic = file.read(4)
+        if pointer := lfs_pointer(path):
+            raise CheckpointError(f"{path}: {pointer}")
+        if magic != b"GGUF":
+            raise CheckpointError(f"{path} is not a GGUF file: it begins with {magic!r}")
         reader = _reader(path)
     except CheckpointError:
         raise

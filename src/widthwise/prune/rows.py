@@ -17,13 +17,9 @@ _LOOK = 64  # rows by which a column without a known name is chosen
 CONVERSATIONS = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns", "chat")
 _ENDINGS = ("completion", "chosen")  # conversations, or their ends after the column prompt
 _TEXT = ("content", "raw_content", "document", "article", "passage", "body", "code", "story")
-_ASKED = (
-    *("prompt", "instruction", "question", "query", "problem", "user", "human"),
-    *("input", "inputs"),
-)
-_ANSWERS = (
-    *("completion", "response", "output", "answer", "chosen", "solution", "assistant"),
-    *("targets", "target"),
+_ASKED = tuple("prompt instruction question query problem user human input inputs".split())
+_ANSWERS = tuple(
+    "completion response output answer chosen solution assistant targets target".split()
 )
 _BESIDE = ("input", "context")  # of the question, below it
 _SYSTEM = ("system", "system_prompt")
@@ -138,10 +134,8 @@ def _conversation(
     name = next((name for name in (*CONVERSATIONS, *_ENDINGS) if name in found), None)
     if name is None:
         return None
-    turns, system = (
-        [*found[name], *_chosen(row, name)],
-        next((row[n] for n in _SYSTEM if isinstance(row.get(n), str)), ""),
-    )
+    turns = [*found[name], *_chosen(row, name)]
+    system = next((row[n] for n in _SYSTEM if isinstance(row.get(n), str)), "")
     if name in _ENDINGS and (asked := found.get("prompt") or _asked(row)):
         if [turn["content"] for turn in turns[: len(asked)]] != [one["content"] for one in asked]:
             return ("prompt", name), asked + turns

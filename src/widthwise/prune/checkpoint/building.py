@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForMultimodalLM")
 # Of models that write none, which can be cut and loaded, and not asked.
 _OTHER_CLASSES = (
-    *("AutoModelForMaskedLM", "AutoModelForSequenceClassification"),
-    *("AutoModelForTokenClassification", "AutoModel"),
+    "AutoModelForMaskedLM",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "AutoModel",
 )
 
 

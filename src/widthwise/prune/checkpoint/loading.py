@@ -82,10 +82,10 @@ def check_complete(checkpoint: Checkpoint) -> None:
         notice(f"Only the tensors of GLU blocks were checked, as no model can be built: {error}.")
         return
     _refuse(checkpoint, builder, report, model)
-    _name_of_the_width(checkpoint, builder, report["unexpected_keys"])
+    _note_old_widths(checkpoint, builder, report["unexpected_keys"])
 
 
-def _name_of_the_width(checkpoint: Checkpoint, builder: Builder, unused: Collection[str]) -> None:
+def _note_old_widths(checkpoint: Checkpoint, builder: Builder, unused: Collection[str]) -> None:
     """Say which tensors that nobody uses have a size that is the width, or looks so."""
     architecture = checkpoint.architecture
     width = architecture.intermediate_size

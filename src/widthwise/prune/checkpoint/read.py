@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ...arch import Architecture, TensorSpec, read_architecture, refuse_adapters, text_config
 from ...arch.glu import DTYPE_BYTES
 from ...errors import CheckpointError, UnsupportedModelError
+from ...plain_text import lfs_pointer
 from ..plan import WIDTHS_KEY
 from .absent import no_config, no_weights
 
@@ -272,11 +273,7 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
 
 
 def _not_safetensors(file: Path) -> str:
-    with open(file, "rb") as handle:
-        is_pointer = handle.read(20).startswith(b"version https://git-")
-    if is_pointer:
-        return "is a pointer of git-lfs to the weights and not the weights: git lfs pull"
-    return "truncated, or not a safetensors file"
+    return lfs_pointer(file) or "truncated, or not a safetensors file"
 
 
 def _stored(file: Path, name: str, entry: Mapping[str, Any], data_start: int) -> StoredTensor:

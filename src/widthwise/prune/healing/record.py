@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError
+from ...stats import Difference
 from ..checkpoint import Checkpoint
 from ..checkpoint.card import license_lines, loading_code
 from ..checkpoint.lineage import HEALING_FILE
 from ..scoring import fingerprint
-from .judging import nats_text
+from .judging import nats_text, shown
 
 FORMAT = 1
 
@@ -64,10 +66,18 @@ def _ratio(held_out: Mapping[str, Any]) -> str:
 
 def _verdict(record: Mapping[str, Any]) -> str:
     """Whether the healing is shown to have helped, as a sentence."""
-    ends, p_value = record["gain_interval"], record["gain_p_value"]
-    if ends is None or ends[0] <= 0 or p_value > 0.05:
-        return "That it is closer to its parent than before is not shown."
-    return "It is closer to its parent than before."
+    low, high = record["gain_interval"] or (-math.inf, math.inf)
+    p_value, blocks = record["gain_p_value"], record["after"]["blocks"]
+    gain = Difference(
+        value=record["gain_nats"],
+        low=low,
+        high=high,
+        n=blocks,
+        p_value=1.0 if p_value is None else p_value,
+    )
+    if shown(gain) == "closer":
+        return "It is closer to its parent than before."
+    return "That it is closer to its parent than before is not shown."
 
 
 def _widths(child: Checkpoint) -> str:

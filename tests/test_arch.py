@@ -8,16 +8,12 @@ import pytest
 import torch
 import transformers as hf
 from families import FAMILIES, FUSED, HIDDEN, LAYERS, WIDTH, tiny
+from small_configs import PUBLISHED, llama32, of
 from torch.utils.flop_counter import FlopCounterMode
 
-from widthwise.arch import Architecture, TensorSpec, counts_at, read_architecture
+from widthwise.arch import TensorSpec, counts_at, read_architecture
 from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.evaluate.engine import cache_of, given
-from widthwise.prune import ModelWeights
-
-
-def of(model: Any) -> Architecture:
-    return ModelWeights(model).architecture
 
 
 def specs(model: Any) -> dict[str, TensorSpec]:
@@ -43,27 +39,7 @@ def test_parameters_equal_those_of_the_built_model(family: str, width: int) -> N
 
 
 # Published parameter counts (millions) of Llama-3.2 pruned by 0 to 60 %, arXiv 2512.22671.
-PUBLISHED = {
-    "1B": (2048, 16, 32, 8, 64, [1235.81, 1155.30, 1074.79, 994.28, 913.77, 833.16, 752.65]),
-    "3B": (3072, 28, 24, 8, 128, [3212.75, 3001.41, 2790.07, 2578.73, 2367.38, 2155.79, 1944.44]),
-}
 PAPER_WIDTHS = [8192, 7373, 6554, 5735, 4916, 4096, 3277]
-
-
-def llama32(name: str) -> Any:
-    hidden, layers, heads, kv_heads, head_dim, _ = PUBLISHED[name]
-    config = hf.LlamaConfig(
-        hidden_size=hidden,
-        intermediate_size=8192,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        head_dim=head_dim,
-        vocab_size=128256,
-        tie_word_embeddings=True,
-    )
-    with torch.device("meta"):
-        return hf.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

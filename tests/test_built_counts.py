@@ -10,8 +10,8 @@ import pytest
 import torch
 import transformers as hf
 from families import FAMILIES, SHAPE, tiny
+from llava_models import llava
 from safetensors.torch import load_file, save_file
-from test_sections import llava
 
 from widthwise.arch import counts_at
 from widthwise.prune import Checkpoint, ModelWeights

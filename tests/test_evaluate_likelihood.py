@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from families import FAMILIES, VOCAB
+from families import FAMILIES
+from likelihood_oracle import CLOSE, agree, oracle, runs_of, words
 from sharp import sharp
 
 from widthwise.errors import RunError
 from widthwise.evaluate.engine import likelihood, prefixes
 from widthwise.evaluate.engine.head import Budget, Head, rope_turn
-from widthwise.evaluate.engine.likelihood import Run, Scored, log_likelihoods
+from widthwise.evaluate.engine.likelihood import Run, log_likelihoods
 
 # Sums of up to 29 float32 log-probabilities of size 6: 29 x 6 x 6e-8 = 1e-5, and as much again for
 # the other order of additions inside each of three layers. A wrong layout is off by 0.01 and more.
-CLOSE = 5e-5
 # In float64, 29 x 6 x 1e-16 = 2e-14, and some more; but the softmax of gemma2 is always float32.
 CLOSE_DOUBLE = {"gemma2": CLOSE}
 
@@ -29,47 +29,6 @@ SLIDING = ["mistral", "gemma2", "gemma3_text", "exaone4", "phi3"]
 def _cheap_stems(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small rows must be worth a stem."""
     monkeypatch.setattr(prefixes, "_STEM_COST", 4)
-
-
-def words(draw: random.Random, length: int) -> tuple[int, ...]:
-    return tuple(draw.choices(range(3, VOCAB), k=length))
-
-
-def runs_of(seed: int = 0) -> list[Run]:
-    """Two preambles, questions with options, and what else a task may ask."""
-    draw = random.Random(seed)
-    runs = []
-    for preamble in (words(draw, 40), words(draw, 23)):
-        for _ in range(2):
-            question = (*preamble, *words(draw, draw.randint(4, 9)))
-            options = [words(draw, draw.randint(1, 6)) for _ in range(2)]
-            options += [(*options[0], *words(draw, 2)), options[1]]  # a longer one, and one again
-            runs += [Run((*question, *option), len(option)) for option in options]
-            runs += [Run((*question, token), 1) for token in (5, 6)]
-        runs.append(Run((*preamble, 9), 1))  # a run that others begin with
-        runs.append(Run((*preamble, 9), 12))  # the same row, more of it scored
-    runs.append(Run(words(draw, 2), 1))
-    runs += [Run(words(draw, 30), 29), Run(words(draw, 17), 16)]  # whole texts
-    draw.shuffle(runs)
-    return runs
-
-
-def oracle(model: Any, runs: list[Run]) -> list[Scored]:
-    """One forward pass a run."""
-    found = []
-    for run in runs:
-        with torch.no_grad():
-            logits = model(torch.tensor([run.tokens[:-1]])).logits[0, -run.scored :]
-        targets = torch.tensor(run.tokens[-run.scored :])
-        values = logits.log_softmax(-1)[range(run.scored), targets].double()
-        found.append(Scored(float(values.sum()), bool((logits.argmax(-1) == targets).all())))
-    return found
-
-
-def agree(got: list[Scored], expected: list[Scored], tolerance: float = CLOSE) -> None:
-    pairs = zip(got, expected, strict=True)
-    assert max(abs(a.log_likelihood - b.log_likelihood) for a, b in pairs) < tolerance
-    assert [one.greedy for one in got] == [one.greedy for one in expected]
 
 
 def with_greedy(model: Any, runs: list[Run]) -> list[Run]:

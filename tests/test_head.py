@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from families import FAMILIES
+from likelihood_oracle import agree, oracle, runs_of
 from sharp import sharp
-from test_evaluate_likelihood import agree, oracle, runs_of
 
 from widthwise.evaluate.engine import head
 from widthwise.evaluate.engine.head import Head

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from families import VOCAB
-from test_heal_training import BLOCK, pair, rows, settings
+from healing_pairs import BLOCK, pair, rows, settings
 
 from widthwise.errors import RunError
 from widthwise.prune.healing import HeldOut, distil, training

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from healing_pairs import BLOCK, rows, settings
 from special_families import CUT, VOCAB, special
-from test_heal_training import BLOCK, rows, settings
 
 from widthwise import apply, make_plan
 from widthwise.prune.healing import distil

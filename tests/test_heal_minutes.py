@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from healing_pairs import pair, settings
 from healing_runs import BLOCK
-from test_heal_training import pair, settings
 
 from widthwise.prune.healing import HealSettings, api, run
 from widthwise.prune.healing.budget import held_rows, token_seconds

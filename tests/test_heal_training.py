@@ -8,36 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from families import VOCAB, tiny
+from healing_pairs import BLOCK, pair, rows, settings
 
-from widthwise import apply, make_plan
 from widthwise.errors import RunError
 from widthwise.prune import ModelWeights
-from widthwise.prune.healing import HealSettings, Step, distil, training
+from widthwise.prune.healing import Step, distil, training
 from widthwise.prune.healing.blocks import Order
 from widthwise.prune.healing.distilling import NothingTrained
 from widthwise.prune.healing.masters import Masters
 from widthwise.prune.healing.padding import padding
 from widthwise.prune.healing.settings import rate_at
 from widthwise.prune.healing.training import Trainer
-
-BLOCK = 16
-
-
-def rows(count: int = 12, seed: int = 5) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(3, VOCAB, (count, BLOCK), generator=generator)
-
-
-def pair(family: str = "llama", width: int = 20) -> tuple[Any, Any]:
-    """A parent and what is left of it; drawn wide, so that the cut is felt."""
-    parent = tiny(family, initializer_range=0.15)
-    return apply(parent, make_plan(parent, width=width, align=1)), parent
-
-
-def settings(**changes: Any) -> HealSettings:
-    chosen = {"tokens": 20 * 4 * BLOCK, "batch_tokens": 4 * BLOCK, "learning_rate": 3e-3}
-    return HealSettings(**{**chosen, **changes})
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "phi3"])

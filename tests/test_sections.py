@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from families import HIDDEN, LAYERS, SHAPE, WIDTH, tokens
+from families import HIDDEN, LAYERS, WIDTH, tokens
+from llava_models import TEXT, VISION, llava
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import TensorSpec, read_architecture, text_config, text_path
@@ -17,12 +18,6 @@ from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.prune import Checkpoint
 
 KEPT = 29
-TEXT = {"model_type": "llama", **SHAPE}
-VISION = {
-    "model_type": "clip_vision_model",
-    **{"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "image_size": 28},
-    **{"num_attention_heads": 2, "patch_size": 14},
-}
 
 
 def stored(llama: Any, root: str = "language_model.") -> dict[str, TensorSpec]:
@@ -62,12 +57,6 @@ def test_sections_that_could_both_be_the_language_model_are_named(llama: Any) ->
     config = {"model_type": "of_its_own", "fast_model": TEXT, "slow_model": TEXT}
     with pytest.raises(UnsupportedModelError, match="stands in fast_model, slow_model, and not in"):
         read_architecture(config, stored(llama))
-
-
-def llava(**text: Any) -> Any:
-    config = hf.LlavaConfig(text_config={**TEXT, **text}, vision_config=VISION)
-    torch.manual_seed(0)
-    return hf.LlavaForConditionalGeneration(config).eval()
 
 
 def test_a_width_that_equals_the_default_of_the_class_is_written_out(tmp_path: Path) -> None:
@@ -121,7 +110,7 @@ def test_a_width_under_another_name_is_changed_there(tmp_path: Path, saved: Path
 
 def test_a_config_without_a_section_still_describes_a_model_with_towers(tmp_path: Path) -> None:
     """As Qwen2.5-VL on the hub: sizes at the top, and no text_config."""
-    from test_half_cut import vision_language
+    from vision_models import vision_language
 
     vision_language().save_pretrained(tmp_path / "parent")
     file = tmp_path / "parent" / "config.json"

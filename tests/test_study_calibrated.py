@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 from calibrated_runs import ALL, ASK, BY, PROSE, TOKENS
+from same_answers import CLOSE, assert_same_answers
 from study_runs import numbers
 from study_runs import run as run_study
 from study_runs import settings_of as study_settings_of
 from sweep_runs import answers, run, settings_of
-from test_sweep import CLOSE, assert_same_answers
 
 from widthwise import measure
 from widthwise.errors import RunError

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow.parquet
 import pytest
 import transformers as hf
 from harness_answers import one_task
 from harness_data import PIQA, write_rows
 from jinja2.exceptions import TemplateError
+from same_answers import CLOSE, assert_same_answers
 from sweep_runs import NAMES, TASKS, WIDTHS, answers, run, settings_of
 
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
@@ -31,7 +31,6 @@ NETWORKS = [
 COLUMNS = "item share metrics text tokens capped loops log_likelihoods greedy".split()
 # Two ways through one float32 model round at 2^-24 = 6e-8 in other orders; 3 layers with sums of
 # up to 53 terms leave some hundred roundings, and logits of large weights lose a digit more.
-CLOSE = 2e-5
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +38,6 @@ def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> tuple[Path, dict[tupl
     """An undisturbed sweep: its folder and its records."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, run(folder, settings_of(tiny_checkpoint))
-
-
-def assert_same_answers(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
-    assert list(ours["item"]) == list(theirs["item"])
-    assert list(ours["text"].fillna("")) == list(theirs["text"].fillna(""))
-    for a, b in zip(ours["greedy"], theirs["greedy"], strict=True):
-        assert (a is None and b is None) or list(a) == list(b)
-    for a, b in zip(ours["log_likelihoods"], theirs["log_likelihoods"], strict=True):
-        assert (a is None and b is None) or list(a) == pytest.approx(list(b), rel=CLOSE)
 
 
 @pytest.mark.parametrize("network", [("ppm", "1.4x"), ("random", "40%")])

@@ -8,7 +8,7 @@ import pytest
 from families import tiny
 from hypothesis import given
 from hypothesis import strategies as st
-from test_arch import llama32, of
+from small_configs import llama32, of
 
 from widthwise.arch import Architecture, Target, counts_at, default_alignment, paper_width, resolve
 from widthwise.errors import TargetError

@@ -2,6 +2,8 @@
 
     python tests/golden_pieces.py   # keep today's pieces as the right ones, after a look at each
 
+It keeps the digests of `golden_cuts` too.
+
 Numbers are rounded to five digits, so that the last bits of another processor do not matter.
 """
 
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import golden_cuts
 from click.testing import CliRunner
 
 from widthwise.cli import main
@@ -75,3 +78,4 @@ if __name__ == "__main__":
     for name, text in texts():
         (KEPT / f"{name}.txt").write_text(text, encoding="utf8")
     DIGESTS.write_text(digests(), encoding="utf8")
+    golden_cuts.keep()

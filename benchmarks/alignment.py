@@ -36,7 +36,7 @@ from widthwise import measure
 from widthwise.arch import decode_traffic, prefill_traffic
 from widthwise.cli.main import _bound_busy_waiting, _keep_freed_memory
 from widthwise.errors import RunError
-from widthwise.memory import free_bytes
+from widthwise.io import free_bytes
 from widthwise.prune import ModelWeights
 from widthwise.stats import Estimate, paired_ratio
 from widthwise.study import around

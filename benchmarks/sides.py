@@ -14,7 +14,7 @@ from typing import Any
 
 from widthwise.evaluate.harness import Document
 from widthwise.evaluate.loading import quiet
-from widthwise.memory import free_bytes
+from widthwise.io import free_bytes
 from widthwise.prune import Checkpoint, loaded, locate
 
 GENERATION = "generate_until"

@@ -1,4 +1,4 @@
-"""Run by test_atomic.py in a process of its own: kill a prune at every step it takes on disk.
+"""Run by test_io_atomic_folder.py as a process of its own: kill a prune at every step on disk.
 
 Each step (an open, a rename, a removal, a chunk that is written ...) is seen through Python's audit
 events; a forked child kills itself with SIGKILL just before step n, for n = 1, 2, ... until a child

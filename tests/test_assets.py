@@ -26,13 +26,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from widthwise import assets
 from widthwise.assets import embedded, wheels
-from widthwise.assets.workspace import locked_work
 from widthwise.errors import (
     AssetError,
     CheckpointError,
     OutputError,
     UnsupportedModelError,
 )
+from widthwise.io import locked_workdir
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_one_process_works_in_a_folder_at_a_time(tmp_path: Path) -> None:
 
     def enter() -> None:
         for _ in range(20):
-            with locked_work(tmp_path / "work") as work:
+            with locked_workdir(tmp_path / "work") as work:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 assert list(work.iterdir()) == []
@@ -214,8 +214,8 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     code = f"""
         import os, signal
         from pathlib import Path
-        from widthwise.assets.workspace import locked_work
-        with locked_work(Path({str(tmp_path / "work")!r})) as work:
+        from widthwise.io import locked_workdir
+        with locked_workdir(Path({str(tmp_path / "work")!r})) as work:
             (work / "sub").mkdir()
             (work / "sub" / "half").write_text("x")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -223,7 +223,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)])
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "work" / "sub" / "half").exists()
-    with locked_work(tmp_path / "work") as work:
+    with locked_workdir(tmp_path / "work") as work:
         assert list(work.iterdir()) == []
 
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from widthwise.cli import main
 from widthwise.errors import OutputError, RunError
 from widthwise.study import Demo, DemoSettings, Record, demo, load
-from widthwise.study.folder import locked
+from widthwise.study.folder import locked_folder
 from widthwise.study.stored import read_study
 
 QUANTITIES = 8  # parameters, bytes, prose and five tasks
@@ -145,7 +145,10 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_two_runs_in_one_folder_do_not_mix(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(OutputError, match="another process is running a study"):
+    with (
+        locked_folder(tmp_path),
+        pytest.raises(OutputError, match="another process is running a study"),
+    ):
         Demo(tmp_path, DemoSettings()).run()
     with pytest.raises(OutputError, match="cannot be written"):
         Demo(Path("/proc/demo"), DemoSettings()).run()

@@ -8,12 +8,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
 ORDER = [
     "errors",
-    "locks",
+    "io",
     "notices",
     "chat",
-    "plain_text",
-    "repeating",
-    "memory",
     "stats",
     "arch",
     "assets",

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from widthwise.errors import RunError
+from widthwise.io import free_bytes
 from widthwise.measure.roofline import (
     LEAST_ROUND_SEC,
     Ceilings,
@@ -19,7 +20,6 @@ from widthwise.measure.roofline import (
     measure_ceilings,
     place,
 )
-from widthwise.memory import free_bytes
 
 SMALL, MIDDLE, LARGE = 5, 7, 11  # rows of the matrices
 COPY_BYTES = 13 * 4

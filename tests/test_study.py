@@ -17,9 +17,10 @@ from sweep_runs import settings_of as sweep_settings_of
 from widthwise import measure
 from widthwise.cli import main
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
-from widthwise.study import Record, Study, StudySettings, lines, load, pieces, read_study
+from widthwise.io import jsonl
+from widthwise.study import Record, Study, StudySettings, load, pieces, read_study
 from widthwise.study.engines import Done, Event
-from widthwise.study.folder import locked
+from widthwise.study.folder import locked_folder
 from widthwise.study.study_settings import PAPER_SEEDS
 
 CEILINGS = measure.Ceilings(
@@ -130,7 +131,10 @@ def test_what_fixes_numbers_may_not_change_in_a_folder(
     ):
         with pytest.raises(RunError, match=f"begun with {words}; name another folder"):
             run(folder, settings_of(tiny_checkpoint, **changes))
-    with locked(folder), pytest.raises(OutputError, match="another process is running a study"):
+    with (
+        locked_folder(folder),
+        pytest.raises(OutputError, match="another process is running a study"),
+    ):
         run(folder, settings_of(tiny_checkpoint))
     assert (folder / "study.json").read_bytes() == before
 
@@ -173,7 +177,7 @@ def test_a_worker_with_other_weights_is_not_believed(tiny_checkpoint: Path, tmp_
 def test_a_full_disk_is_said_and_what_was_written_stays(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, written = lines.os.fsync, []
+    original, written = jsonl.os.fsync, []
 
     def fills(file: int) -> None:
         written.append(file)
@@ -182,7 +186,7 @@ def test_a_full_disk_is_said_and_what_was_written_stays(
         original(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(lines.os, "fsync", fills)
+        patch.setattr(jsonl.os, "fsync", fills)
         with pytest.raises(OutputError, match=r"was not written: .*No space left on device"):
             run(tmp_path / "out", settings_of(tiny_checkpoint))
     kept = load(tmp_path / "out" / "records.jsonl")

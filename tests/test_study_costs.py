@@ -23,7 +23,7 @@ from widthwise.cli import main
 from widthwise.errors import CheckpointError, OutputError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
 from widthwise.study import CostSettings, CostStudy, Record, around, load
-from widthwise.study.folder import locked
+from widthwise.study.folder import locked_folder
 from widthwise.study.quantities import quantities_of
 
 CEILINGS = measure.Ceilings(
@@ -291,7 +291,7 @@ def test_other_settings_or_another_process_are_refused(
     CostStudy(tmp_path / "out", settings).run()
     with pytest.raises(RunError, match="was begun with rounds 5, not 6"):
         CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=(), rounds=6)).run()
-    with locked(tmp_path / "out"), pytest.raises(OutputError, match="another process"):
+    with locked_folder(tmp_path / "out"), pytest.raises(OutputError, match="another process"):
         CostStudy(tmp_path / "out", settings).run()
 
 

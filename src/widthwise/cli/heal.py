@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..prune import check_free
+from ..io import check_overwrite
 from .drawings import save_drawing
 from .options import device_option, dtype_option, seed_option
 
@@ -96,7 +96,7 @@ def heal(
     The state that is best on held-out text is written; where none is better than CHILD, nothing is,
     and the exit code is 1. Interrupted, the same command goes on where it was.
     """
-    check_free(out, force=force)
+    check_overwrite(out, force=force)
     from ..prune.healing import HealSettings, heal
     from ..report.healing import draw_healing
 

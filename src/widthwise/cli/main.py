@@ -11,8 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import WidthwiseError
-from ..locks import check_system
-from ..memory import out_of_memory
+from ..io import check_system, out_of_memory
 from ..notices import shown
 from .abc import abc
 from .demo import demo

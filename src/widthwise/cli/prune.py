@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ..errors import RunError
+from ..io import check_overwrite
 from ..prune import (
     Allocation,
     Checkpoint,
@@ -19,7 +20,6 @@ from ..prune import (
     allowed_widths,
     apply,
     check_compact,
-    check_free,
     check_refit_wanted,
     locate,
     make_plan,
@@ -105,7 +105,7 @@ def prune(
     _check_usage(plan_file, refitting, one_pass, layout)
     _check_budget(layout, under, options)
     _check_values(plan_file, refitting, max_shard_size, options)
-    check_free(out, force=force)
+    check_overwrite(out, force=force)
     refuse_overlap(locate(model)[0], out)
     from rich.console import Console
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import OutputError, RunError
-from ..locks import lock as lock_file
+from ..io import locked
 
 
 def check_same(path: Path, run: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -43,10 +41,7 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-        click.get_current_context().call_on_close(partial(os.close, lock))
-        lock_file(lock)
-    except BlockingIOError as error:
-        raise OutputError(f"another process is at work in {folder}") from error
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    busy = f"another process is at work in {folder}"
+    click.get_current_context().with_resource(locked(folder / ".lock", folder, if_held=busy))

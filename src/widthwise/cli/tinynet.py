@@ -77,13 +77,13 @@ def build(
 
     Example: widthwise tinynet build e -o tinynet-e --onnx
     """
-    from ..prune.checkpoint import check_free, new_folder
+    from ..io import check_overwrite, new_folder
     from ..tinynet import load_weights, write_net
 
     asked = _asked(net, family, classes)
     if weights is not None and _is_typed("seed"):
         raise click.UsageError("--seed is of new weights; with --weights there are none")
-    check_free(out, force=force)
+    check_overwrite(out, force=force)
     model = asked.build(seed=seed)
     source = f"new, drawn with seed {seed}"
     if weights is not None:

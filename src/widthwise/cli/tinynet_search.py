@@ -245,18 +245,13 @@ def _line(trial: Trial) -> str:
 
 def _write(out: Path, found: TinyFindings, searched: Searched) -> None:
     """The report beside the trials, and its first part on the terminal."""
-    from ..assets.workspace import replaced
-    from ..errors import OutputError
+    from ..io import write_text
     from ..report.tiny import draw_search
     from ..report.tiny_text import search_text, sentences_of
     from .drawings import save_drawing
 
     text = out / "search.md"
-    try:
-        with replaced(text) as partial_file:
-            partial_file.write_text(search_text(found, searched.notes), encoding="utf8")
-    except OSError as error:
-        raise OutputError(f"{text} was not written: {error}") from error
+    write_text(text, search_text(found, searched.notes))
     save_drawing(draw_search(found), out / "search.svg")
     for sentence in (*sentences_of(found), *searched.notes):
         click.echo(sentence)

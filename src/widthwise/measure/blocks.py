@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..memory import bounded, out_of_memory
+from ..io import limited_memory, out_of_memory
 from ..prune import ModelWeights
 from .costs import LEAST_ROUNDS
 from .machine import synchronize
@@ -130,7 +130,7 @@ def _visit(
         return
     shapes = dict.fromkeys([*work.batches, *((rows, 1) for rows, _ in work.batches)])
     try:
-        with bounded(next(cell.blocks[0].parameters()).device.type):
+        with limited_memory(next(cell.blocks[0].parameters()).device.type):
             if is_warm_up:
                 cell.sweeps = {shape: _enough_sweeps(cell, shape, seed, clock) for shape in shapes}
             else:

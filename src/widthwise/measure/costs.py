@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RunError
-from ..memory import bounded, out_of_memory
+from ..io import limited_memory, out_of_memory
 from .energy import JoulesPerToken, Meter, Unavailable, per_token
 from .machine import Conditions, Peak, bring_in, conditions, peak_of
 from .passes import Pass, run_pass
@@ -190,7 +190,7 @@ def _visit(
         return
     device = next(cell.model.parameters()).device
     try:
-        with bounded(device.type):
+        with limited_memory(device.type):
             if is_warm_up:
                 bring_in(cell.model)  # or weights would count as working memory
                 with peak_of(device) as cell.working:

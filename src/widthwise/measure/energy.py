@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..errors import RunError
-from ..repeating import repeated
+from ..io import run_periodically
 from .machine import synchronize
 from .nvml import cuda_uuid, load_nvml, open_nvml
 from .rapl import open_rapl
@@ -63,7 +63,7 @@ class Reader(Protocol):
         """Energy from one reading to the next; negative if the counter went back."""
 
 
-in_thread = partial(repeated, name="widthwise-energy")
+in_thread = partial(run_periodically, name="widthwise-energy")
 
 
 @dataclass(frozen=True, kw_only=True)

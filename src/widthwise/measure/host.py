@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..memory import bounded
+from ..io import limited_memory
 from .passes import run_pass
 from .workloads import Workload
 from .writers import Writers
@@ -56,7 +56,7 @@ def host_time(
     try:
         small = skeleton(model)
         writers = Writers(small, short)
-        with bounded(next(small.parameters()).device.type):
+        with limited_memory(next(small.parameters()).device.type):
             passes = [
                 run_pass(small, short, writers=writers, clock=clock) for _ in range(1 + _PASSES)
             ]

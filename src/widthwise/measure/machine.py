@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..memory import process_bytes
+from ..io import process_bytes
 
 if TYPE_CHECKING:
     import torch

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import RunError
-from ..memory import free_bytes, out_of_memory
+from ..io import free_bytes, out_of_memory
 from .machine import synchronize
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..evaluate.engine import grouped_attention
-from ..memory import bounded, free_bytes, out_of_memory
+from ..io import free_bytes, limited_memory, out_of_memory
 from .passes import run_pass
 from .workloads import Workload
 
@@ -65,7 +65,7 @@ def fastest_setting(
     if next(first.parameters()).device.type != "cpu":
         return own
     try:
-        with bounded("cpu"):
+        with limited_memory("cpu"):
             return _fastest(first, work, own, attentions, clock)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..errors import RunError
 from ..evaluate.engine import cache_of, given
-from ..memory import out_of_memory
+from ..io import out_of_memory
 from .workloads import Workload
 
 if TYPE_CHECKING:

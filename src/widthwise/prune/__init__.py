@@ -7,7 +7,6 @@ from .calibration import activation_norms
 from .checkpoint import (
     Checkpoint,
     check_compact,
-    check_free,
     check_loadable,
     check_tokens,
     finding,
@@ -61,7 +60,6 @@ __all__ = [
     "calibrate",
     "check_calibration_of",
     "check_compact",
-    "check_free",
     "check_loadable",
     "check_refit_wanted",
     "check_text",

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..assets.workspace import replaced
 from ..errors import OutputError, RunError
+from ..io import replace_file
 from .checkpoint import Checkpoint, check_tokens, load_model, locate, tokenizer_in
 from .moments import Halves, Moments
 from .scoring import ModelWeights, Weights, fingerprint
@@ -269,7 +269,7 @@ def _file(
     text = json.dumps({"__metadata__": meta, **_places(layers, size)}).encode()
     text += b" " * (-len(text) % 8)
     try:
-        with replaced(path, shared=True) as partial, open(partial, "wb") as file:
+        with replace_file(path, shared=True) as partial, open(partial, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
 
             def write(_: int, halves: Halves) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from ..plain_text import check_plain_text, open_unpacked
+from ..io import check_plain_text, open_unpacked
 from .calls import check_reached
 from .checkpoint import Checkpoint, check_tokens, load_model, load_tokenizer, table_rows
 from .scoring import ModelWeights

@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..assets.workspace import replaced
-from ..errors import OutputError, PlanError
+from ..errors import PlanError
+from ..io import write_text
 
 FORMAT = 1
 WIDTHS_KEY = "widthwise_widths"  # in a config: the neurons of each layer, where they differ
@@ -170,12 +170,7 @@ class Plan:
         Raises:
             OutputError: The file cannot be written.
         """
-        path = Path(path)
-        try:
-            with replaced(path, shared=True) as partial:
-                partial.write_text(self.to_json() + "\n", encoding="utf8")
-        except OSError as error:
-            raise OutputError(f"{path} was not written: {error}") from error
+        write_text(Path(path), self.to_json() + "\n", shared=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:

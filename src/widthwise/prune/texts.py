@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from ..assets import benchmark_rows, coqa_passages, mmlu_subjects
 from ..chat import chat_template_of
 from ..errors import RunError
-from ..notices import notice
-from ..plain_text import (
+from ..io import (
     check_plain_text,
     files_in,
     holds_rows,
@@ -26,6 +25,7 @@ from ..plain_text import (
     is_numbers,
     open_unpacked,
 )
+from ..notices import notice
 from .rows import CONVERSATIONS, NUMBERS, RowReader, is_conversation
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UnsupportedModelError
-from ..memory import bounded
+from ..io import limited_memory
 from .calls import WITHOUT_TEXT, Call, Catcher, Pass, doing, returned, whole_pass
 from .moments import Halves, Moments
 from .scoring import ModelWeights
@@ -71,7 +71,7 @@ class Walk:
         self._model.eval()
         with ExitStack() as stack:
             stack.callback(self._model.train, self._training)
-            stack.enter_context(bounded(next(self._model.parameters()).device.type))
+            stack.enter_context(limited_memory(next(self._model.parameters()).device.type))
             self._begin()
             self._open = stack.pop_all()
         return self

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..assets.workspace import replaced
-from ..errors import OutputError
 from ..findings.grid import arrange
+from ..io import write_text
 from ..study.records import Record
 from ..study.stored import Stored
 from .content import content_of
@@ -105,8 +104,4 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    try:
-        with replaced(path) as partial:
-            partial.write_text(text, encoding="utf8")
-    except OSError as error:
-        raise OutputError(f"cannot write the report {path}: {error.strerror}") from error
+    write_text(path, text, failure="cannot write the report {path}: {error.strerror}")

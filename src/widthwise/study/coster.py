@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import __version__, measure
 from ..errors import RunError
-from ..memory import free_bytes
+from ..io import free_bytes
 from ..prune import apply
 from ..stats import median_with_error
 from .cost_settings import CostSettings, around

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .. import measure
-from ..memory import free_bytes
+from ..io import free_bytes
 from ..prune import apply, prune_checkpoint
 from ..stats import median_with_error
 from .network import Network

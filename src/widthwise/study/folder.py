@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..assets.workspace import partial_of, replaced
-from ..errors import OutputError, RunError
-from ..locks import lock as lock_file
+from ..errors import RunError
+from ..io import locked, partial_path, write_text
 
 SETTINGS = "study.json"
 RECORDS = "records.jsonl"
@@ -20,7 +18,7 @@ _ABSENT = {"thinking": False}  # what a folder was begun with that does not stat
 
 
 @contextmanager
-def locked(folder: Path, *, what: str = "study") -> Iterator[None]:
+def locked_folder(folder: Path, *, what: str = "study") -> Iterator[None]:
     """Make the folder, and hold it for this process alone.
 
     A folder that was new goes again if nothing is written into it.
@@ -34,25 +32,21 @@ def locked(folder: Path, *, what: str = "study") -> Iterator[None]:
         RunError: It holds other files and no study; nothing is written into it then.
     """
     if folder.is_dir() and not any((folder / name).exists() for name in (SETTINGS, RECORDS)):
-        own = (".lock", partial_of(folder / SETTINGS).name)  # of a run that was killed as it began
+        own = (
+            ".lock",
+            partial_path(folder / SETTINGS).name,
+        )  # of a run that was killed as it began
         foreign = sorted(p.name for p in folder.iterdir() if p.name not in own)
         if foreign:
             raise RunError(f"{folder} holds other files ({foreign[0]}) and no {what}; name another")
     new = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error}") from error
-    try:
-        lock_file(lock)
-        yield
-    except BlockingIOError as error:
-        raise OutputError(f"another process is running a {what} in {folder}") from error
-    finally:
-        if new and {path.name for path in folder.iterdir()} == {".lock"}:
-            _remove(new)
-        os.close(lock)
+    busy = f"another process is running a {what} in {folder}"
+    with locked(folder / ".lock", folder, if_held=busy):
+        try:
+            yield
+        finally:
+            if new and {path.name for path in folder.iterdir()} == {".lock"}:
+                _remove(new)
 
 
 def _remove(places: Collection[Path]) -> None:
@@ -138,8 +132,4 @@ def settings_in(path: Path) -> dict[str, Any]:
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write the settings whole or not at all."""
-    try:
-        with replaced(folder / SETTINGS) as partial:
-            partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf8")
-    except OSError as error:
-        raise OutputError(f"{folder / SETTINGS} was not written: {error}") from error
+    write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
 from ..evaluate import Answer
+from ..io import replace_file
 
 FOLDER = "items"
 
@@ -30,19 +29,13 @@ def write_items(
     import pyarrow.parquet
 
     path = folder / FOLDER / f"{cell}.parquet"
-    partial = path.with_suffix(".partial")
     rows = [_row(answer) for answer in answers]
     for number, row in enumerate(rows):
         row["share"] = shares[number] if shares else None
-    try:
+    table = pyarrow.Table.from_pylist(rows, schema=_schema())
+    with replace_file(path) as partial:
         path.parent.mkdir(exist_ok=True)
-        with open(partial, "wb") as file:
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema()), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise OutputError(f"{path} was not written: {error}") from error
+        pyarrow.parquet.write_table(table, partial)
 
 
 def _schema() -> Any:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .folder import RECORDS, agreed_settings, locked, write_settings
+from .folder import RECORDS, agreed_settings, locked_folder, write_settings
 from .items import write_items
 from .records import Record, append, load
 from .scorer import Scored
@@ -34,7 +34,7 @@ class Journal:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the folder for this process alone, and make it where it is new."""
-        with locked(self.folder):
+        with locked_folder(self.folder):
             yield
 
     def agree(self, settings: Mapping[str, Any], *, choosing: Collection[str]) -> dict[str, Any]:

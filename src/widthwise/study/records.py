@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import RunError
-from .lines import append_lines, read_whole_lines
+from ..io import append_lines, read_whole_lines
 
 
 @dataclass(frozen=True, kw_only=True)

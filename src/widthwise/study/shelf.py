@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
-import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..assets.workspace import replaced
 from ..errors import OutputError, PlanError
-from ..locks import lock as lock_file
+from ..io import locked, replace_file
 from ..prune import LayerFit, Plan, Refit
 from ..prune.calibrating import Part
 
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
 FOLDER = "calibrated"
 FORMAT = "widthwise refits 1"
-_LOOKS_SEC = 0.5  # between two looks whether another worker is done
 _FITS = ("lam", "fit_error", "held_out_error")
 
 
@@ -97,14 +93,13 @@ class Shelf:
         }
         try:
             folder.mkdir(exist_ok=True)
-            with replaced(path, shared=True) as partial:
+            with replace_file(path, shared=True) as partial:
                 save_file(tensors, partial, head)
                 partial.chmod(0o644)  # as the other files of a study
         except Exception as error:  # of safetensors too, when a disk is full
             raise OutputError(f"{path} was not written: {error}") from error
 
-    @contextmanager
-    def held(self, name: str, waiting: Callable[[], None]) -> Iterator[None]:
+    def held(self, name: str, waiting: Callable[[], None]) -> AbstractContextManager[None]:
         """Keep others who see this folder from making the same at the same time.
 
         Where the file system knows no locks, each makes its own; a file is still whole or absent.
@@ -114,29 +109,7 @@ class Shelf:
             waiting: Called again and again while another one holds it.
         """
         folder = self._folder()
-        try:
-            folder.mkdir(exist_ok=True)
-            lock = os.open(folder / f".{name}.lock", os.O_CREAT | os.O_RDWR, 0o644)
-        except OSError as error:
-            raise OutputError(f"{folder} cannot be written: {error}") from error
-        try:
-            while not _is_taken(lock):
-                waiting()
-                time.sleep(_LOOKS_SEC)
-            yield
-        finally:
-            os.close(lock)
-
-
-def _is_taken(lock: int) -> bool:
-    """Whether the lock is this process's now, or there are none on this file system."""
-    try:
-        lock_file(lock)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+        return locked(folder / f".{name}.lock", folder, if_held=waiting, is_optional=True)
 
 
 def _head(path: Path) -> dict[str, str] | None:

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 from .. import __version__
 from ..errors import RunError, WidthwiseError
+from ..io import append_lines, read_whole_lines
 from .engines import Done, Engine, Event, Failed, Job, Local, MakeWorker, OnShare
-from .folder import agreed_settings, locked, write_settings
-from .lines import append_lines, read_whole_lines
+from .folder import agreed_settings, locked_folder, write_settings
 
 TRIALS = "trials.jsonl"
 _KEY_DIGITS = 20
@@ -333,7 +333,7 @@ def run_trials(
         OutputError: It cannot be written, or is in use.
     """
     folder, wanted = Path(folder), {job.key: job for job in jobs}
-    with locked(folder, what=what):
+    with locked_folder(folder, what=what):
         asked = {"widthwise": __version__, "trials": True, **(settings or {})}
         write_settings(folder, agreed_settings(folder, asked, choosing=choosing, what=what))
         known = {trial.key: trial for trial in load_trials(folder)}

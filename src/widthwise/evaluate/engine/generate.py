@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ...errors import RunError
-from ...memory import out_of_memory
+from ...io import out_of_memory
 from .batch import Row, table_of
 from .head import Budget, evaluating, rope_turn
 from .trial import CacheUse, cache_use

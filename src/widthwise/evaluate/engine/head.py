@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...memory import bounded
+from ...io import limited_memory
 from .kept import repeated
 from .naming import cache_of, given
 
@@ -201,7 +201,7 @@ def evaluating(model: Any) -> Iterator[None]:
     model.eval()
     device = next(model.parameters()).device.type
     try:
-        with bounded(device), grouped_attention() if device == "cpu" else nullcontext():
+        with limited_memory(device), grouped_attention() if device == "cpu" else nullcontext():
             yield
     finally:
         model.train(training)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ...errors import RunError
-from ...memory import out_of_memory
+from ...io import out_of_memory
 from .head import Budget, Head, evaluating, padded, rope_is_dynamic, rope_turn
 from .packing import Packed, apart, longest_in_trees, mask_of, pack
 from .prefixes import Stem, find_stems

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import RunError
-from ...memory import out_of_memory
+from ...io import out_of_memory
 from .head import evaluating, padded
 from .kept import Kept, joinable, repeated
 from .naming import cache_of, given

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import RunError
-from ...plain_text import check_plain_text, open_unpacked
+from ...io import check_plain_text, open_unpacked
 
 if TYPE_CHECKING:
     from torch import Tensor

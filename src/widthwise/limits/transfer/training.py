@@ -9,7 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from ...errors import LimitError
-from ...memory import free_bytes
+from ...io import free_bytes
 from .glu import BASE, glu_config, glu_network
 from .text import Rows
 from .weights import Kind

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...assets.workspace import replaced
 from ...errors import OutputError, RunError
+from ...io import replace_file
 from .networks import Network
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def save(path: Path, network: Network, facts: Mapping[str, Any]) -> None:
     """
     tensors = {"embeddings": network.embeddings, "outputs": network.outputs}
     try:
-        with replaced(path) as partial, open(partial, "wb") as file:
+        with replace_file(path) as partial, open(partial, "wb") as file:
             file.write(_head(tensors, facts))
             for tensor in tensors.values():
                 file.write(tensor.cpu().contiguous().numpy().data)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
-from ...plain_text import check_plain_text, open_unpacked
+from ...io import check_plain_text, open_unpacked
 from ..checks import check_least
 from ..wording import counted
 

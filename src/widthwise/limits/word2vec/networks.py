@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import LimitError
-from ...memory import free_bytes
+from ...io import free_bytes
 from ..checks import check_least
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from .compact import check_compact
 from .lineage import Lineage, lineage_of
 from .loading import check_complete, check_loadable, load_model, stored_of
 from .locate import finding, locate
-from .output import check_free, new_folder
 from .read import Checkpoint
 from .refitted import inspect_refit
 from .tokenizing import check_tokens, load_tokenizer, table_rows, tokenizer_in
@@ -18,7 +17,6 @@ __all__ = [
     "Progress",
     "check_compact",
     "check_complete",
-    "check_free",
     "check_loadable",
     "check_tokens",
     "finding",
@@ -27,7 +25,6 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "locate",
-    "new_folder",
     "refuse_overlap",
     "stored_dtype",
     "stored_of",

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError, UnsupportedModelError
-from ...memory import out_of_memory
+from ...io import out_of_memory
 from ...notices import notice
 from .building import Builder, builder_of, cause_of
 from .read import read_json

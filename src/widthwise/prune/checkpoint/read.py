@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ...arch import Architecture, TensorSpec, read_architecture, refuse_adapters, text_config
 from ...arch.glu import DTYPE_BYTES
 from ...errors import CheckpointError, UnsupportedModelError
-from ...plain_text import lfs_pointer
+from ...io import lfs_pointer
 from ..plan import WIDTHS_KEY
 from .absent import no_config, no_weights
 

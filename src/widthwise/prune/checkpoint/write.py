@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...arch import TensorSpec, at_width, refuse_half_cut, text_path, without_draft_settings
 from ...arch.glu import DTYPE_BYTES
 from ...errors import OutputError, TargetError
+from ...io import new_folder
 from ..plan import WIDTHS_KEY, Plan
 from ..scoring import check_plan, check_refit
 from .card import model_card
@@ -21,7 +22,6 @@ from .compact import check_compact, write_compact
 from .companions import copy_companions, with_code
 from .lineage import PLAN_FILE
 from .loading import check_complete
-from .output import new_folder
 from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_disk_bytes
 from .refitted import REFIT_FILE, describe
 from .stream import Background, Stream, memory

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
-from ...memory import bounded
+from ...io import check_overwrite, limited_memory
 from ...stats import Difference
-from ..checkpoint import check_free, refuse_overlap
+from ..checkpoint import refuse_overlap
 from .blocks import Blocks
 from .distilling import NothingTrained
 from .judging import HeldOut, gain_of, nats_text
@@ -132,7 +132,7 @@ def heal(
 
     settings, out = settings or HealSettings(), Path(out).absolute()
     say = status or (lambda _: None)
-    check_free(out, force=force)
+    check_overwrite(out, force=force)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_place(device, dtype)
     with opened_pair(child, dense) as pair:
@@ -143,7 +143,7 @@ def heal(
         say("reading text")
         blocks = pair.read(text, settings.to_read(torch.device(device).type))
         wanted = _decisive(settings, pair, blocks, dtype)
-        with state_folder(out, wanted) as folder, bounded(torch.device(device).type):
+        with state_folder(out, wanted) as folder, limited_memory(torch.device(device).type):
             try:
                 run = Run(pair, blocks, settings, folder, start, device, dtype, say)
                 run.train(progress or (lambda _step, _share: None))

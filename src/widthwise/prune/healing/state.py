@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...assets.workspace import partial_of, replaced
 from ...errors import OutputError, RunError
-from ...locks import lock as lock_file
+from ...io import locked, partial_path, replace_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +51,7 @@ class StateFolder:
         }
         whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         try:
-            with replaced(self.path / _FILE) as partial:
+            with replace_file(self.path / _FILE) as partial:
                 save_file(whole, partial, head)
         except (OSError, safetensors.SafetensorError) as error:
             raise OutputError(f"{self.path}: the state was not written: {error}") from error
@@ -102,26 +100,12 @@ def state_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[StateFolder
         OutputError: It cannot be written, or another process is healing into `out`.
     """
     path = out.with_name(f".{out.name}.healing")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}") from error
-    try:
-        _lock(lock, out)
-        partial_of(path / _FILE).unlink(missing_ok=True)  # of a run that was killed
+    busy = f"{out} is being healed into by another process"
+    with locked(path, path, if_held=busy, is_folder=True):
+        partial_path(path / _FILE).unlink(missing_ok=True)  # of a run that was killed
         try:
             yield StateFolder(path, settings)
             shutil.rmtree(path)
         finally:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
-    finally:
-        os.close(lock)
-
-
-def _lock(handle: int, out: Path) -> None:
-    try:
-        lock_file(handle)
-    except BlockingIOError as error:
-        raise OutputError(f"{out} is being healed into by another process") from error

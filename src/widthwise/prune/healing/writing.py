@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import OutputError, UnsupportedModelError
-from ..checkpoint import Checkpoint, new_folder, stored_of
+from ...io import new_folder
+from ..checkpoint import Checkpoint, stored_of
 from ..checkpoint.companions import copy_companions
 from ..checkpoint.lineage import HEALING_FILE, PLAN_FILE
 from ..checkpoint.read import TORCH_DTYPES, free_disk_bytes

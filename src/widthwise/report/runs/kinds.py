@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import RunError
+from ...io import read_whole_lines
 from ...study.folder import RECORDS, SETTINGS
-from ...study.lines import read_whole_lines
 from ...study.trials import TRIALS
 from .content import RunPage
 

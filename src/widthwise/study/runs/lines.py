@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...assets.workspace import replaced
-from ...errors import OutputError, RunError
-from ..lines import append_lines, read_whole_lines
+from ...errors import RunError
+from ...io import append_lines, read_whole_lines, write_text
 
 Run = TypeVar("Run")
 _NO_RUN = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
@@ -30,11 +29,7 @@ def write_lines(path: Path, runs: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    try:
-        with replaced(path) as partial:
-            partial.write_text("".join(_line(run) + "\n" for run in runs), encoding="utf8")
-    except OSError as error:
-        raise OutputError(f"{path} was not written: {error}") from error
+    write_text(path, "".join(_line(run) + "\n" for run in runs))
 
 
 def read_lines(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ... import __version__
+from ...io import from_plain
 from .lines import append_line, read_lines
-from .plain import from_plain
 
 if TYPE_CHECKING:
     from ...limits.maml import Recipe, Result, Settings

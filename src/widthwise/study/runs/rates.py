@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import __version__
+from ...io import from_plain
 from .lines import read_lines
-from .plain import from_plain
 
 if TYPE_CHECKING:
     from ...limits import Convergence, Rate

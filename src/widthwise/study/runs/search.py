@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RunError
+from ...io import from_plain
 from ...tinynet import Scale, family_named
 from ..folder import SETTINGS, settings_in
 from ..photo_trials import DRAWN, FORMULA, INVERSE, TEST, VALIDATION
 from ..trials import Trial, load_trials
-from .plain import from_plain
 
 _TRAINED = (DRAWN, FORMULA, INVERSE)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...io import from_plain
 from .lines import read_lines
-from .plain import from_plain
 
 if TYPE_CHECKING:
     from ...limits.transfer import Trained

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ...io import from_plain
 from .lines import append_line, read_lines
-from .plain import from_plain
 
 if TYPE_CHECKING:
     from ...limits.word2vec import Result

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from .repeating import repeated
+from .background import run_periodically
 
 _SHARE = 0.9  # of free memory; the rest is for page tables, and for others
 _EVERY_SEC = 0.25  # looks at free memory
@@ -42,7 +42,7 @@ def free_bytes(device: str) -> int:
 
 
 @contextmanager
-def bounded(device: str) -> Iterator[None]:
+def limited_memory(device: str) -> Iterator[None]:
     """On a CPU, let an allocation fail that free memory does not hold, while open.
 
     Linux grants it, and kills the process once it is used. Elsewhere, on other devices, and within
@@ -62,7 +62,7 @@ def bounded(device: str) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (min([most, *others]), hard))
 
     # Before the bound: a thread that cannot be given memory to start is waited for without end.
-    end = repeated(bound, _EVERY_SEC, name="widthwise-memory")
+    end = run_periodically(bound, _EVERY_SEC, name="widthwise-memory")
     bound()
     outside = _is_bounded.set(True)
     try:

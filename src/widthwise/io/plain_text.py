@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import RunError
+from ..errors import RunError
 
 _HEAD = 1 << 16  # bytes looked at
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\v\f\r\x1b")

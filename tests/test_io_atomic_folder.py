@@ -13,7 +13,7 @@ import pytest
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.errors import OutputError
-from widthwise.prune.checkpoint import check_free, new_folder
+from widthwise.io import check_overwrite, new_folder
 
 
 @pytest.mark.parametrize("mode", ["fresh", "replace"])
@@ -137,4 +137,4 @@ def test_two_writers_of_one_result_do_not_mix(saved: Path, tmp_path: Path) -> No
 )
 def test_the_root_of_all_folders_is_no_result(force: bool, words: str) -> None:
     with pytest.raises(OutputError, match=words):
-        check_free(Path("/"), force=force)
+        check_overwrite(Path("/"), force=force)

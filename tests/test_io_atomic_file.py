@@ -13,7 +13,8 @@ import torch
 from families import tiny
 
 from widthwise import make_plan
-from widthwise.assets.workspace import partial_of, replaced
+from widthwise.errors import OutputError
+from widthwise.io import partial_path, replace_file
 from widthwise.limits.word2vec import Network, checkpoints
 from widthwise.prune.healing.state import state_folder
 from widthwise.study.folder import write_settings
@@ -21,7 +22,7 @@ from widthwise.study.runs.lines import write_lines
 
 
 def write(path: Path, text: str) -> None:
-    with replaced(path) as partial:
+    with replace_file(path) as partial:
         partial.write_text(text)
 
 
@@ -43,24 +44,28 @@ def killed_at(name: str, work: Callable[[], None]) -> None:
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write(path, "old")
-    with replaced(path) as partial:
+    with replace_file(path) as partial:
         partial.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-def test_an_error_leaves_the_old_file_alone(error: type[BaseException], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "seen"), [(OSError, OutputError), (KeyboardInterrupt, KeyboardInterrupt)]
+)
+def test_an_error_leaves_the_old_file_alone(
+    error: type[BaseException], seen: type[BaseException], tmp_path: Path
+) -> None:
     path = tmp_path / "file"
     write(path, "old")
 
     def fails() -> None:
-        with replaced(path) as partial:
+        with replace_file(path) as partial:
             partial.write_text("half")
             raise error
 
-    with pytest.raises(error):
+    with pytest.raises(seen):
         fails()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -68,7 +73,7 @@ def test_an_error_leaves_the_old_file_alone(error: type[BaseException], tmp_path
 
 def test_places_of_several_processes_are_their_own(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with replaced(path, shared=True) as mine, replaced(path) as other:
+    with replace_file(path, shared=True) as mine, replace_file(path) as other:
         assert mine != other
         mine.write_text("mine")
         other.write_text("other")
@@ -112,7 +117,7 @@ def test_the_next_writer_writes_over_what_a_killed_one_left(tmp_path: Path) -> N
     for text in ("longer than what comes after it", "x"):
         killed_at("fsync", lambda text=text: write(path, text))
         assert path.read_text() == "old"
-        assert sorted(tmp_path.iterdir()) == [partial_of(path), path]
+        assert sorted(tmp_path.iterdir()) == [partial_path(path), path]
     write(path, "new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]

@@ -13,8 +13,8 @@ import psutil
 import pytest
 import torch
 
-from widthwise import memory
-from widthwise.memory import bounded, free_bytes, out_of_memory
+from widthwise.io import free_bytes, limited_memory, out_of_memory
+from widthwise.io import memory_limit as memory
 
 GB = 2**30
 
@@ -62,15 +62,15 @@ def test_an_allocation_beyond_free_memory_fails_and_does_not_kill() -> None:
     """What is within it succeeds, and afterwards all is as it was."""
     before = resource.getrlimit(resource.RLIMIT_DATA)
     too_much = free_bytes("cpu") + GB
-    with bounded("cpu"):
+    with limited_memory("cpu"):
         torch.empty(2**20)
         with pytest.raises(RuntimeError) as caught:
             torch.empty(too_much, dtype=torch.uint8)  # never touched
-        with bounded("cpu"):  # within another, the lower one holds
+        with limited_memory("cpu"):  # within another, the lower one holds
             assert resource.getrlimit(resource.RLIMIT_DATA)[0] <= too_much * 2
     assert out_of_memory(caught.value)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
-    with bounded("cuda"):
+    with limited_memory("cuda"):
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
@@ -78,15 +78,15 @@ def test_an_allocation_beyond_free_memory_fails_and_does_not_kill() -> None:
 def test_a_bound_within_another_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where memory is short by then, a thread could not begin, and would be waited for."""
     started: list[str] = []
-    begin = memory.repeated
+    begin = memory.run_periodically
 
     def counted(*args: Any, name: str, **kwargs: Any) -> Any:
         started.append(name)
         return begin(*args, name=name, **kwargs)
 
-    monkeypatch.setattr(memory, "repeated", counted)
+    monkeypatch.setattr(memory, "run_periodically", counted)
     for _ in range(2):
-        with bounded("cpu"), bounded("cpu"):
+        with limited_memory("cpu"), limited_memory("cpu"):
             pass
     assert len(started) == 2
 
@@ -97,7 +97,7 @@ def test_what_others_take_meanwhile_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     free = 8 * GB
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
     monkeypatch.setattr(memory, "_EVERY_SEC", 0.001)
-    with bounded("cpu"):
+    with limited_memory("cpu"):
         torch.empty(2 * GB, dtype=torch.uint8)
         free = 0
         first = limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
@@ -112,9 +112,9 @@ def test_what_others_take_meanwhile_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_limit_that_was_set_before_stays() -> None:
     code = """
 import resource
-from widthwise.memory import bounded
+from widthwise.io import limited_memory
 resource.setrlimit(resource.RLIMIT_DATA, (2**31, 2**32))
-with bounded("cpu"):
+with limited_memory("cpu"):
     assert resource.getrlimit(resource.RLIMIT_DATA)[0] <= 2**31
     assert resource.getrlimit(resource.RLIMIT_DATA)[1] == 2**32
 assert resource.getrlimit(resource.RLIMIT_DATA) == (2**31, 2**32)
@@ -126,9 +126,9 @@ assert resource.getrlimit(resource.RLIMIT_DATA) == (2**31, 2**32)
 def test_the_bound_begins_where_no_memory_is_left() -> None:
     """Its own thread once could not be started there, or was waited for without end."""
     code = (
-        "from widthwise import memory\n"
+        "from widthwise.io import memory_limit as memory\n"
         "memory.free_bytes = lambda device: 0\n"
-        "with memory.bounded('cpu'):\n"
+        "with memory.limited_memory('cpu'):\n"
         "    pass\n"
         "print('ended')\n"
     )

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 
 
-def repeated(sample: Callable[[], None], interval_sec: float, *, name: str) -> Callable[[], None]:
+def run_periodically(
+    sample: Callable[[], None], interval_sec: float, *, name: str
+) -> Callable[[], None]:
     """Call `sample` every `interval_sec` from a thread, until the returned function is called."""
     stop = threading.Event()
 

@@ -1,0 +1,45 @@
+"""Files: all that is written, whole or not at all; locks, memory, and what users' files hold."""
+
+from .atomic_file import partial_path, replace_file, write_text
+from .atomic_folder import check_overwrite, locked_workdir, move_into_place, new_folder
+from .background import run_periodically
+from .decode import from_plain
+from .jsonl import append_lines, read_whole_lines
+from .lock import check_system, locked
+from .memory_limit import free_bytes, limited_memory, out_of_memory, process_bytes
+from .plain_text import (
+    check_plain_text,
+    files_in,
+    holds_rows,
+    is_data_card,
+    is_numbers,
+    lfs_pointer,
+    open_unpacked,
+)
+
+__all__ = [
+    "append_lines",
+    "check_overwrite",
+    "check_plain_text",
+    "check_system",
+    "files_in",
+    "free_bytes",
+    "from_plain",
+    "holds_rows",
+    "is_data_card",
+    "is_numbers",
+    "lfs_pointer",
+    "limited_memory",
+    "locked",
+    "locked_workdir",
+    "move_into_place",
+    "new_folder",
+    "open_unpacked",
+    "out_of_memory",
+    "partial_path",
+    "process_bytes",
+    "read_whole_lines",
+    "replace_file",
+    "run_periodically",
+    "write_text",
+]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+_WORDS = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
 
-def from_plain(kind: Any, found: Any, name: str = "a run") -> Any:
+
+def from_plain(kind: Any, value: Any, name: str = "a run") -> Any:
     """What `dataclasses.asdict` and JSON made of a value, made that value again.
 
+    A dataclass must have all its fields and no others. The metadata of a field may say otherwise:
+    one with `{"added_later": True}` may be absent, and has its default then. `{"name": ...}` is
+    what errors call its value instead of the field's name.
+
     Args:
-        kind: Its type: a dataclass, a number, text, a tuple, a literal, or one of these or None.
-        found: Of JSON: objects, lists, numbers, text, None.
-        name: What it is called in errors.
+        kind: Its type: a dataclass, a number, text, true or false, a literal, a tuple, a mapping
+            from text, one of these or None; `Any` takes what is there.
+        value: Of JSON: objects, lists, numbers, text, None.
+        name: What errors call it; an entry of a mapping has its key added.
 
     Raises:
         TypeError: It is no such value; a number that is not finite is none.
@@ -22,49 +32,80 @@ def from_plain(kind: Any, found: Any, name: str = "a run") -> Any:
     Example:
         >>> from_plain(tuple[int, ...], [1, 2]), from_plain(float | None, None)
         ((1, 2), None)
-        >>> from_plain(float, None, "accuracy")
+        >>> from_plain(Mapping[str, float], {"mmlu": None}, "accuracy of")
         Traceback (most recent call last):
-        TypeError: accuracy must be a finite number, not None
+        TypeError: accuracy of mmlu must be a finite number, not None
     """
     origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
     if is_dataclass(kind):
-        return _dataclass(kind, found, name)
+        return _dataclass(kind, value, name)
     if origin in (Union, UnionType):
         (one,) = (part for part in parts if part is not NoneType)
-        return None if found is None else from_plain(one, found, name)
+        return None if value is None else from_plain(one, value, name)
     if origin is tuple:
-        return _tuple(parts, found, name)
+        return _tuple(parts, value, name)
+    if origin in (dict, Mapping):
+        _check(isinstance(value, dict), name, "an object", value)
+        return {key: from_plain(parts[1], each, f"{name} {key}") for key, each in value.items()}
     if origin is Literal:
-        fits, told = found in parts, f"one of {', '.join(map(str, parts))}"
-    elif kind is float:
-        fits = _is_number(found) and isfinite(found)
-        told = "a finite number"
-    elif kind is int:
-        fits, told = _is_number(found) and not isinstance(found, float), "a whole number"
-    else:
-        fits, told = isinstance(found, kind), {str: "text", bool: "true or false"}[kind]
+        words = f"one of {', '.join(map(str, parts))}"
+        _check(
+            any(type(value) is type(part) and value == part for part in parts), name, words, value
+        )
+        return value
+    _check(_fits(kind, value), name, _WORDS[kind], value)
+    return float(value) if kind is float else value
+
+
+def _fits(kind: type, value: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
+
+
+def _check(fits: bool, name: str, wanted: str, value: Any) -> None:
     if not fits:
-        raise TypeError(f"{name} must be {told}, not {str(found)[:40]}")
-    return float(found) if kind is float else found
+        raise TypeError(f"{name} must be {wanted}, not {str(value)[:40]}")
 
 
-def _dataclass(kind: Any, found: Any, name: str) -> Any:
-    known = {field.name for field in fields(kind)}
-    if not isinstance(found, dict) or set(found) != known:
-        odd = sorted(set(found) ^ known) if isinstance(found, dict) else str(found)[:40]
+@cache
+def _fields(kind: type) -> dict[str, tuple[Any, str, bool]]:
+    """Type of each field, its name in errors, and whether it may be absent."""
+    types = get_type_hints(kind)
+    return {
+        each.name: (
+            types[each.name],
+            each.metadata.get("name", each.name),
+            each.metadata.get("added_later", False),
+        )
+        for each in fields(kind)
+    }
+
+
+def _dataclass(kind: Any, value: Any, name: str) -> Any:
+    known = _fields(kind)
+    required = {key for key, (_, _, added_later) in known.items() if not added_later}
+    if not isinstance(value, dict) or not required <= set(value) <= set(known):
+        odd: Any = str(value)[:40]
+        if isinstance(value, dict):
+            odd = sorted((set(value) - set(known)) | (required - set(value)))
         raise TypeError(f"{name} has unknown or missing fields: {odd}")
-    kinds = get_type_hints(kind)
-    return kind(**{key: from_plain(kinds[key], found[key], key) for key in found})
+    values = {}
+    for key, each in value.items():
+        field_kind, field_name, _ = known[key]
+        values[key] = from_plain(field_kind, each, field_name)
+    return kind(**values)
 
 
-def _tuple(parts: tuple[Any, ...], found: Any, name: str) -> tuple[Any, ...]:
-    if not isinstance(found, list):
-        raise TypeError(f"{name} must be a list, not {str(found)[:40]}")
-    kinds = [parts[0]] * len(found) if parts[-1] is Ellipsis else parts
-    if len(kinds) != len(found):
-        raise TypeError(f"{name} must be {len(kinds)} values, not {len(found)}")
-    return tuple(from_plain(kind, one, name) for kind, one in zip(kinds, found, strict=True))
-
-
-def _is_number(found: Any) -> bool:
-    return isinstance(found, int | float) and not isinstance(found, bool)
+def _tuple(parts: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    _check(isinstance(value, list), name, "a list", value)
+    if parts == (float, Ellipsis) and {*map(type, value)} == {float} and all(map(isfinite, value)):
+        return tuple(value)  # the usual case, and fast for many numbers
+    kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
+    if len(kinds) != len(value):
+        raise TypeError(f"{name} must be {len(kinds)} values, not {len(value)}")
+    return tuple(from_plain(kind, each, name) for kind, each in zip(kinds, value, strict=True))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import OutputError, RunError
+from .atomic_file import flush
 
 
 def append_lines(path: Path, lines: Iterable[str]) -> None:
@@ -16,6 +17,7 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
         OutputError: The file cannot be written; what it held is still there.
     """
     data = "".join(line + "\n" for line in lines).encode()
+    is_new = not path.exists()
     try:
         with open(path, "ab+", buffering=0) as file:
             file.seek(0)
@@ -28,6 +30,8 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
             except OSError:
                 file.truncate(whole)  # all of these lines, or none of them
                 raise
+        if is_new:
+            flush(path.parent)
     except OSError as error:
         raise OutputError(f"{path} was not written: {error}") from error
 

@@ -39,14 +39,14 @@ def die_at(step: int, watched: Path) -> None:
         if event in STEPS and (event == "fcntl.flock" or str(watched) in str(args[0])):
             act()
 
-    original = stream.memory
+    original = stream.tensor_bytes
 
     def counted(tensor: torch.Tensor) -> memoryview:
         act()
         return original(tensor)
 
-    stream.memory = counted
-    sys.modules["widthwise.prune.checkpoint.write"].memory = counted  # type: ignore[attr-defined]
+    stream.tensor_bytes = counted
+    sys.modules["widthwise.prune.checkpoint.write"].tensor_bytes = counted  # type: ignore[attr-defined]
     sys.addaudithook(hook)
 
 

@@ -11,9 +11,10 @@ from families import FAMILIES, FUSED, HIDDEN, LAYERS, WIDTH, tiny
 from small_configs import PUBLISHED, llama32, of
 from torch.utils.flop_counter import FlopCounterMode
 
-from widthwise.arch import TensorSpec, counts_at, read_architecture
+from widthwise.arch import counts_at, read_architecture
 from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.evaluate.engine import cache_of, given
+from widthwise.io import TensorSpec
 
 
 def specs(model: Any) -> dict[str, TensorSpec]:

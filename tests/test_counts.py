@@ -9,10 +9,11 @@ import pytest
 import torch
 from families import FAMILIES, HIDDEN, LAYERS, VOCAB, WIDTH, tiny
 
-from widthwise.arch import Architecture, TensorSpec, counts_at, read_architecture
+from widthwise.arch import Architecture, counts_at, read_architecture
 from widthwise.arch.counts import decode_traffic, prefill_traffic
 from widthwise.errors import TargetError, UnsupportedModelError
 from widthwise.evaluate.engine import cache_of
+from widthwise.io import TensorSpec
 from widthwise.prune import ModelWeights
 
 PROMPT, BATCH, CONTEXT = 11, 3, 13

@@ -17,9 +17,10 @@ from transformers.models.llama import modeling_llama as llama_code
 from vision_models import vision_language
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.arch import TensorSpec, counts_at, read_architecture, without_draft_settings
+from widthwise.arch import counts_at, read_architecture, without_draft_settings
 from widthwise.cli import main
 from widthwise.errors import CheckpointError, OutputError, UnsupportedModelError
+from widthwise.io import TensorSpec
 from widthwise.notices import shown
 from widthwise.prune import Checkpoint
 from widthwise.prune.checkpoint import write

@@ -13,8 +13,9 @@ from families import HIDDEN, LAYERS, WIDTH, tokens
 from llava_models import TEXT, VISION, llava
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.arch import TensorSpec, read_architecture, text_config, text_path
+from widthwise.arch import read_architecture, text_config, text_path
 from widthwise.errors import CheckpointError, UnsupportedModelError
+from widthwise.io import TensorSpec
 from widthwise.prune import Checkpoint
 
 KEPT = 29

@@ -2,7 +2,7 @@
 
 from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .drafts import draft_note, without_draft_settings
-from .glu import Architecture, Cut, TensorSpec, read_architecture, refuse_adapters
+from .glu import Architecture, Cut, read_architecture, refuse_adapters
 from .outside import at_width, refuse_half_cut
 from .sections import text_config, text_path
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
@@ -13,7 +13,6 @@ __all__ = [
     "Counts",
     "Cut",
     "Target",
-    "TensorSpec",
     "Traffic",
     "Width",
     "at_width",

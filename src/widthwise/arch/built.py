@@ -16,7 +16,7 @@ from .sections import class_config
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .glu import TensorSpec
+    from ..io import TensorSpec
 
 Shape = tuple[int, ...]
 

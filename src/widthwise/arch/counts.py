@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import TargetError, UnsupportedModelError
+from ..io import DTYPE_BYTES, FLOAT_DTYPES, TensorSpec
 from .built import is_buffer
-from .glu import DTYPE_BYTES, FLOAT_DTYPES, Architecture, TensorSpec
+from .glu import Architecture
 from .sections import text_config
 
 MAX_CONTEXT = 10**9

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .sections import text_path
 
 if TYPE_CHECKING:
-    from .glu import Architecture, TensorSpec
+    from ..io import TensorSpec
+    from .glu import Architecture
 
 _NAME = re.compile(
     r"(^|_)(mtps?|nextn|eagle\d?|medusa|hydra|draft(er)?|speculat(or|ive)|multi_token)(_|\d|$)",

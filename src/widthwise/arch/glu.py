@@ -7,13 +7,13 @@ where a family stores gate and up as one `gate_up_proj`. That is all that cuttin
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
+from ..io import TensorSpec
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
 from .outside import refuse_outside
@@ -35,33 +35,10 @@ from .stack import (
     tensors_by_layer,
 )
 
-DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
-DTYPE_BYTES |= {"U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
-FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 _ADAPTER = re.compile(  # in names of PEFT
     r"\.(lora|ia3|hada|lokr|oft|boft|vera|vblora|hra|bone|ln_tuning|fourierft)_\w|"
     r"\.(base_layer|modules_to_save|original_module|trainable_tokens_\w+)\."
 )
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """Shape and dtype of a stored tensor; `dtype` is the safetensors name (`"BF16"`)."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def numel(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        return self.numel * DTYPE_BYTES[self.dtype]
-
-    @property
-    def is_float(self) -> bool:
-        return self.dtype in FLOAT_DTYPES
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ..errors import CheckpointError, UnsupportedModelError
 from .sections import text_config
 
 if TYPE_CHECKING:
-    from .glu import TensorSpec
+    from ..io import TensorSpec
 
 QUANTIZED_SUFFIXES = tuple(
     "qweight qzeros scales g_idx SCB absmax quant_map weight_scale weight_scale_inv weight_packed "

@@ -13,7 +13,7 @@ from .quantized import QUANTIZED_SUFFIXES
 from .sections import WIDTH_KEY, is_tower, section_name, text_config, text_value, unequal_width_keys
 
 if TYPE_CHECKING:
-    from .glu import TensorSpec
+    from ..io import TensorSpec
 
 Layers = dict[int, dict[str, str]]  # number -> name within the layer -> whole name
 Sizes = tuple[int | None, int | None]  # hidden size and width; None where the config has none

@@ -16,8 +16,23 @@ from .plain_text import (
     lfs_pointer,
     open_unpacked,
 )
+from .safetensors_stream import (
+    DTYPE_BYTES,
+    FLOAT_DTYPES,
+    TORCH_DTYPES,
+    TensorSpec,
+    aligned,
+    save_tensors,
+    stream_safetensors,
+    tensor_bytes,
+)
 
 __all__ = [
+    "DTYPE_BYTES",
+    "FLOAT_DTYPES",
+    "TORCH_DTYPES",
+    "TensorSpec",
+    "aligned",
     "append_lines",
     "check_overwrite",
     "check_plain_text",
@@ -41,5 +56,8 @@ __all__ = [
     "read_whole_lines",
     "replace_file",
     "run_periodically",
+    "save_tensors",
+    "stream_safetensors",
+    "tensor_bytes",
     "write_text",
 ]

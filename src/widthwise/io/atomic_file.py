@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 
-_FAILURE = "{path} was not written: {error}"
+FAILURE = "{path} was not written: {error}"
 
 
 def partial_path(path: Path) -> Path:
@@ -18,7 +18,7 @@ def partial_path(path: Path) -> Path:
 
 
 @contextmanager
-def replace_file(path: Path, *, shared: bool = False, failure: str = _FAILURE) -> Iterator[Path]:
+def replace_file(path: Path, *, shared: bool = False, failure: str = FAILURE) -> Iterator[Path]:
     """Yield a place to write a file to, which takes the place of `path` when the block ends well.
 
     Killed at any moment, `path` holds the old file or the new one, on disk.
@@ -48,7 +48,7 @@ def replace_file(path: Path, *, shared: bool = False, failure: str = _FAILURE) -
         raise OutputError(failure.format(path=path, error=error)) from error
 
 
-def write_text(path: Path, text: str, *, shared: bool = False, failure: str = _FAILURE) -> None:
+def write_text(path: Path, text: str, *, shared: bool = False, failure: str = FAILURE) -> None:
     """Write a text file, whole or not at all; arguments and errors are those of `replace_file`."""
     with replace_file(path, shared=shared, failure=failure) as partial:
         partial.write_text(text, encoding="utf8")

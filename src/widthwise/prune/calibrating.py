@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError, RunError
-from ..io import replace_file
+from ..io import TensorSpec, replace_file, stream_safetensors, tensor_bytes
 from .checkpoint import Checkpoint, check_tokens, load_model, locate, tokenizer_in
 from .moments import Halves, Moments
 from .scoring import ModelWeights, Weights, fingerprint
@@ -266,26 +266,15 @@ def _file(
         raise OutputError(f"{path} already exists; choose another file")
     parts = json.dumps([asdict(part) for part in head.parts])
     meta = {"format": FORMAT, "model": head.model, "parts": parts, "layers": str(layers)}
-    text = json.dumps({"__metadata__": meta, **_places(layers, size)}).encode()
-    text += b" " * (-len(text) % 8)
-    try:
-        with replace_file(path, shared=True) as partial, open(partial, "wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-
-            def write(_: int, halves: Halves) -> None:
-                for moments in (halves.fit, halves.held_out):
-                    file.write(moments.total.cpu().numpy().data)
-
-            yield write
-    except OSError as error:
-        raise OutputError(f"{path} was not written: {error}") from error
-
-
-def _places(layers: int, size: int) -> dict[str, Any]:
-    """Where the sums of each layer stand in a moments file, in the order in which they come."""
     names = [f"layers.{i}.{half}" for i in range(layers) for half in ("fit", "held_out")]
-    step = 4 * size * size
-    return {
-        name: {"dtype": "F32", "shape": [size, size], "data_offsets": [i * step, (i + 1) * step]}
-        for i, name in enumerate(names)
-    }
+    specs = dict.fromkeys(names, TensorSpec((size, size), "F32"))
+    with (
+        replace_file(path, shared=True) as partial,
+        stream_safetensors(partial, specs, meta) as write,
+    ):
+
+        def add(_: int, halves: Halves) -> None:
+            write(tensor_bytes(halves.fit.total))
+            write(tensor_bytes(halves.held_out.total))
+
+        yield add

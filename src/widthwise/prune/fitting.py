@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..arch import Architecture
 from ..errors import CheckpointError, RunError
-from .checkpoint.read import TORCH_DTYPES
+from ..io import TORCH_DTYPES
 from .moments import Halves
 from .ridge import Ridge, energy, lost_weight, obs_order
 from .scoring import Selection, Weights, down_name, down_rows, score_layer

@@ -16,8 +16,8 @@ from ..arch import (
     read_architecture,
     resolve,
 )
-from ..arch.glu import TensorSpec
 from ..errors import CheckpointError, PlanError, TargetError, UnsupportedModelError
+from ..io import TensorSpec
 from .importance import (
     CRITERIA,
     MOMENT_CRITERIA,

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputError, PlanError
-from ..io import locked, replace_file
+from ..errors import PlanError
+from ..io import locked, save_tensors
 from ..prune import LayerFit, Plan, Refit
 from ..prune.calibrating import Part
 
@@ -79,10 +79,6 @@ class Shelf:
         Raises:
             OutputError: It cannot be written.
         """
-        from safetensors.torch import save_file
-
-        folder = self._folder()
-        path = folder / f"{name}.safetensors"
         tensors = _tensors(refits)
         head = {
             "format": FORMAT,
@@ -91,13 +87,7 @@ class Shelf:
             "parts": json.dumps([asdict(part) for part in refits[0].parts]),
             "sha256": _digest(tensors),
         }
-        try:
-            folder.mkdir(exist_ok=True)
-            with replace_file(path, shared=True) as partial:
-                save_file(tensors, partial, head)
-                partial.chmod(0o644)  # as the other files of a study
-        except Exception as error:  # of safetensors too, when a disk is full
-            raise OutputError(f"{path} was not written: {error}") from error
+        save_tensors(self._folder() / f"{name}.safetensors", tensors, head, shared=True)
 
     def held(self, name: str, waiting: Callable[[], None]) -> AbstractContextManager[None]:
         """Keep others who see this folder from making the same at the same time.

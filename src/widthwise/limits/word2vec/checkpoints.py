@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ...errors import OutputError, RunError
-from ...io import replace_file
+from ...errors import RunError
+from ...io import save_tensors
 from .networks import Network
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FORMAT = "widthwise word2vec 1"
 
@@ -29,13 +26,7 @@ def save(path: Path, network: Network, facts: Mapping[str, Any]) -> None:
         OutputError: It cannot be written; the one before is still there.
     """
     tensors = {"embeddings": network.embeddings, "outputs": network.outputs}
-    try:
-        with replace_file(path) as partial, open(partial, "wb") as file:
-            file.write(_head(tensors, facts))
-            for tensor in tensors.values():
-                file.write(tensor.cpu().contiguous().numpy().data)
-    except OSError as error:
-        raise OutputError(f"{path} was not written: {error}") from error
+    save_tensors(path, tensors, {"format": FORMAT, "facts": json.dumps(facts)})
 
 
 def load(path: Path, network: Network) -> dict[str, Any] | None:
@@ -62,15 +53,3 @@ def load(path: Path, network: Network) -> dict[str, Any] | None:
     except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
         raise RunError(f"{path}: cannot be read ({error}); move it away to begin anew") from error
     return facts
-
-
-def _head(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
-    """The beginning of a safetensors file; `save_file` would copy all matrices first."""
-    head: dict[str, Any] = {"__metadata__": {"format": FORMAT, "facts": json.dumps(facts)}}
-    end = 0
-    for name, tensor in tensors.items():
-        begin, end = end, end + tensor.nbytes
-        head[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
-    text = json.dumps(head).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text

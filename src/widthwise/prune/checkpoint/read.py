@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ...arch import Architecture, TensorSpec, read_architecture, refuse_adapters, text_config
-from ...arch.glu import DTYPE_BYTES
+from ...arch import Architecture, read_architecture, refuse_adapters, text_config
 from ...errors import CheckpointError, UnsupportedModelError
-from ...io import lfs_pointer
+from ...io import DTYPE_BYTES, TORCH_DTYPES, TensorSpec, lfs_pointer
 from ..plan import WIDTHS_KEY
 from .absent import no_config, no_weights
 
@@ -133,12 +132,6 @@ class Checkpoint:
             if not count:
                 raise CheckpointError(f"{stored.file.name}: truncated while reading tensor {name}")
             view = view[count:]
-
-
-TORCH_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-TORCH_DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"}
-TORCH_DTYPES |= {"U16": "uint16", "U32": "uint32", "U64": "uint64", "BOOL": "bool"}
-TORCH_DTYPES |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 
 
 def read_json(path: Path) -> dict[str, Any]:

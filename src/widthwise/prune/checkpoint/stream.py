@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from ...arch import Cut
 from ...errors import CheckpointError
+from ...io import TORCH_DTYPES, tensor_bytes
 from ..plan import Plan
 from ..scoring import CHUNK_BYTES, check_finite
 from ..surgery import cut_tensor, padded
-from .read import TORCH_DTYPES, Checkpoint
+from .read import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +67,7 @@ class Stream:
                 stop = min(start + step, end)
                 chunk = checkpoint.rows(name, start, stop)
                 check_finite(chunk, name)
-                self._digest(memory(chunk))
+                self._digest(tensor_bytes(chunk))
                 if self._progress:
                     self._progress(chunk.nbytes)
                 if cut:
@@ -128,13 +129,6 @@ class Background:
         self._waiting.append(self._worker.submit(self._function, block))
         if len(self._waiting) > 2:
             self._waiting.popleft().result()
-
-
-def memory(tensor: Tensor) -> memoryview:
-    """The bytes of a tensor on the CPU, without a copy where it is contiguous."""
-    import torch
-
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _converted(chunk: Tensor, dtype: str, name: str) -> Tensor:

@@ -6,15 +6,20 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
-from io import FileIO
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...arch import TensorSpec, at_width, refuse_half_cut, text_path, without_draft_settings
-from ...arch.glu import DTYPE_BYTES
+from ...arch import at_width, refuse_half_cut, text_path, without_draft_settings
 from ...errors import OutputError, TargetError
-from ...io import new_folder
+from ...io import (
+    TORCH_DTYPES,
+    TensorSpec,
+    aligned,
+    new_folder,
+    stream_safetensors,
+    tensor_bytes,
+)
 from ..plan import WIDTHS_KEY, Plan
 from ..scoring import check_plan, check_refit
 from .card import model_card
@@ -22,9 +27,9 @@ from .compact import check_compact, write_compact
 from .companions import copy_companions, with_code
 from .lineage import PLAN_FILE
 from .loading import check_complete
-from .read import INDEX, SINGLE, TORCH_DTYPES, Checkpoint, free_disk_bytes
+from .read import INDEX, SINGLE, Checkpoint, free_disk_bytes
 from .refitted import REFIT_FILE, describe
-from .stream import Background, Stream, memory
+from .stream import Background, Stream
 from .written import check_written
 
 if TYPE_CHECKING:
@@ -181,14 +186,14 @@ def _nbytes(shards: Mapping[str, Mapping[str, TensorSpec]]) -> int:
 def _specs(
     checkpoint: Checkpoint, plan: Plan, dtype: str | None, padded_to: int | None
 ) -> dict[str, TensorSpec]:
-    """Shape and dtype of every tensor of the result, wider dtypes first so that all are aligned."""
+    """Shape and dtype of every tensor of the result."""
     specs, architecture = {}, checkpoint.architecture
     for name in architecture.tensors:
         cut = architecture.cuts.get(name)
         width = plan.widths[cut.layer] if cut and padded_to is None else plan.width
         spec = architecture.spec_at(name, width)
         specs[name] = TensorSpec(spec.shape, dtype) if dtype and spec.is_float else spec
-    return dict(sorted(specs.items(), key=lambda item: -DTYPE_BYTES[item[1].dtype]))
+    return aligned(specs)
 
 
 def _shards(
@@ -215,24 +220,10 @@ def _index(shards: Mapping[str, Mapping[str, TensorSpec]]) -> dict[str, Any]:
 
 
 def _write_shard(path: Path, specs: Mapping[str, TensorSpec], stream: Stream) -> None:
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for name, spec in specs.items():
-        place = [offset, offset + spec.nbytes]
-        header[name] = {"dtype": spec.dtype, "shape": list(spec.shape), "data_offsets": place}
-        offset += spec.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # data starts at a multiple of 8
-    with open(path, "wb", buffering=0) as file, Background(partial(_write_all, file)) as write:
-        write(memoryview(len(text).to_bytes(8, "little") + text))
+    with stream_safetensors(path, specs, {"format": "pt"}) as add, Background(add) as write:
         for name, spec in specs.items():
             for chunk in stream.chunks(name, spec.dtype):
-                write(memory(chunk))
-
-
-def _write_all(file: FileIO, block: memoryview) -> None:
-    while block:
-        block = block[file.write(block) :]
+                write(tensor_bytes(chunk))
 
 
 def _config(checkpoint: Checkpoint, plan: Plan, stored: str | None) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...arch import TensorSpec
 from ...arch.sections import WIDTH_KEY, class_value, section_name, text_value
 from ...errors import OutputError, WidthwiseError
+from ...io import TensorSpec
 from ..plan import Plan
 from .read import Checkpoint, read_header
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
-from ..checkpoint.read import TORCH_DTYPES
+from ...io import TORCH_DTYPES
 from .blocks import Blocks
 from .budget import spread
 from .course import Course, held_out

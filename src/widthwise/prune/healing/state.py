@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import OutputError, RunError
-from ...io import locked, partial_path, replace_file
+from ...errors import RunError
+from ...io import locked, partial_path, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,20 +41,13 @@ class StateFolder:
         Raises:
             OutputError: It cannot be written; the one before is still there.
         """
-        import safetensors
-        from safetensors.torch import save_file
-
         head = {
             "format": FORMAT,
             "settings": json.dumps(self._settings),
             "facts": json.dumps(facts),
         }
-        whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        try:
-            with replace_file(self.path / _FILE) as partial:
-                save_file(whole, partial, head)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise OutputError(f"{self.path}: the state was not written: {error}") from error
+        failure = "{path.parent}: the state was not written: {error}"
+        save_tensors(self.path / _FILE, tensors, head, failure=failure)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and facts of the last state; None where there is none yet.

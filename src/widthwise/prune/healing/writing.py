@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import OutputError, UnsupportedModelError
-from ...io import new_folder
+from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
 from ..checkpoint import Checkpoint, stored_of
 from ..checkpoint.companions import copy_companions
 from ..checkpoint.lineage import HEALING_FILE, PLAN_FILE
-from ..checkpoint.read import TORCH_DTYPES, free_disk_bytes
+from ..checkpoint.read import free_disk_bytes
 from ..scoring import check_finite, fingerprint
 from .record import healed_card
 
@@ -113,20 +113,20 @@ def write_healed(
     Raises:
         OutputError: It cannot be written.
     """
-    from safetensors.torch import save_file
-
-    files: dict[str, dict[str, Tensor]] = {}
-    for name, stored in child.tensors.items():
-        value = tensors[name] if name in tensors else _copied(child, name)
-        files.setdefault(stored.file.name, {})[name] = value
+    files: dict[str, dict[str, TensorSpec]] = {}
+    for name, stored in sorted(child.tensors.items()):
+        files.setdefault(stored.file.name, {})[name] = stored.spec
     with new_folder(out, force=force) as folder:
         needed, free = sum(s.spec.nbytes for s in child.tensors.values()), free_disk_bytes(folder)
         if needed > free:
             raise OutputError(
                 f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"
             )
-        for file, values in files.items():
-            save_file(values, folder / file, {"format": "pt"})
+        for file, specs in files.items():
+            specs = aligned(specs)
+            with stream_safetensors(folder / file, specs, {"format": "pt"}) as write:
+                for name in specs:
+                    write(tensor_bytes(tensors[name] if name in tensors else _copied(child, name)))
         copy_companions(child.path, folder)
         index = [] if child.index is None else [child.index.name]
         for name in ("config.json", PLAN_FILE, *index):

@@ -14,7 +14,7 @@ from typing import Any
 
 from widthwise.evaluate.harness import Document
 from widthwise.evaluate.loading import quiet
-from widthwise.io import free_bytes
+from widthwise.io import free_bytes, write_text
 from widthwise.prune import Checkpoint, loaded, locate
 
 GENERATION = "generate_until"
@@ -157,6 +157,4 @@ def provenance(**settings: Any) -> Result:
 def write(path: Path, content: Any) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f"{path.name}.partial")
-    partial_path.write_text(json.dumps(content, indent=2) + "\n")
-    partial_path.replace(path)
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from families import tiny
+from killing import killed_at
 
-from widthwise import make_plan
 from widthwise.errors import OutputError
 from widthwise.io import partial_path, replace_file
 from widthwise.limits.word2vec import Network, checkpoints
 from widthwise.prune.healing.state import state_folder
-from widthwise.study.folder import write_settings
-from widthwise.study.runs.lines import write_lines
 
 
 def write(path: Path, text: str) -> None:
     with replace_file(path) as partial:
         partial.write_text(text)
-
-
-def die(*_: Any) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def killed_at(name: str, work: Callable[[], None]) -> None:
-    """Do this in another process, which is killed at its first call of that function of `os`."""
-    child = os.fork()
-    if child == 0:
-        setattr(os, name, die)
-        work()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -79,36 +57,6 @@ def test_places_of_several_processes_are_their_own(tmp_path: Path) -> None:
         other.write_text("other")
     assert path.read_text() == "mine"  # the one that ended last
     assert list(tmp_path.iterdir()) == [path]
-
-
-def settings_file(folder: Path, text: str) -> Path:
-    write_settings(folder, {"tasks": text})
-    return folder / "study.json"
-
-
-def lines_file(folder: Path, text: str) -> Path:
-    write_lines(folder / "results.jsonl", [{"name": text, "settings": {}}])
-    return folder / "results.jsonl"
-
-
-def plan_file(folder: Path, text: str) -> Path:
-    model = tiny("llama")
-    plan = make_plan(model, width={"old": 20, "new": 12}[text], align=1)
-    plan.save(folder / "plan.json")
-    return folder / "plan.json"
-
-
-@pytest.mark.parametrize("make", [settings_file, lines_file, plan_file])
-def test_a_file_is_on_disk_before_it_has_its_name(
-    make: Callable[[Path, str], Path], tmp_path: Path
-) -> None:
-    """Killed as the new one is forced to disk, the old one is still there."""
-    path = make(tmp_path, "old")
-    old = path.read_bytes()
-    killed_at("fsync", lambda: make(tmp_path, "new"))
-    assert path.read_bytes() == old
-    make(tmp_path, "new")
-    assert path.read_bytes() != old
 
 
 def test_the_next_writer_writes_over_what_a_killed_one_left(tmp_path: Path) -> None:

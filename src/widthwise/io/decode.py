@@ -42,8 +42,8 @@ def from_plain(kind: Any, value: Any, name: str = "a run") -> Any:
     if is_dataclass(kind):
         return _dataclass(kind, value, name)
     if origin in (Union, UnionType):
-        (one,) = (part for part in parts if part is not NoneType)
-        return None if value is None else from_plain(one, value, name)
+        (inner,) = (part for part in parts if part is not NoneType)
+        return None if value is None else from_plain(inner, value, name)
     if origin is tuple:
         return _tuple(parts, value, name)
     if origin in (dict, Mapping):

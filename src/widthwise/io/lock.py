@@ -48,44 +48,30 @@ def locked(
         OutputError: Another process holds the lock, or it cannot be made.
         RunError: This system has no locks.
     """
-    descriptor = _wait_for(path, result, if_held, is_folder, is_optional)
+    descriptor = None
+    while descriptor is None:
+        try:
+            descriptor = acquire(path, is_folder=is_folder, is_optional=is_optional)
+        except BlockingIOError as error:
+            if isinstance(if_held, str):
+                raise OutputError(if_held) from error
+            if_held()
+            time.sleep(_LOOKS_SEC)
+        except OSError as error:
+            raise OutputError(f"{result} cannot be written: {error}") from error
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def _wait_for(
-    path: Path,
-    result: Path,
-    if_held: str | Callable[[], None],
-    is_folder: bool,
-    is_optional: bool,
-) -> int:
-    while True:
-        try:
-            return acquire(path, is_folder=is_folder, is_optional=is_optional)
-        except BlockingIOError as error:
-            if isinstance(if_held, str):
-                raise OutputError(if_held) from error
-        except OSError as error:
-            raise OutputError(f"{result} cannot be written: {error}") from error
-        if_held()
-        time.sleep(_LOOKS_SEC)
-
-
 def acquire(
     path: Path, *, is_folder: bool = False, is_optional: bool = False, wait: bool = False
 ) -> int:
-    """A descriptor of a lock, which this process holds until the descriptor is closed.
+    """A descriptor of a lock as in `locked`, which is held until the descriptor is closed.
 
-    Tried again where the last holder removed the file or the folder meanwhile.
-
-    Args:
-        path: As in `locked`.
-        is_folder: As in `locked`.
-        is_optional: As in `locked`.
-        wait: Whether to wait while another process holds the lock.
+    It is tried again where the last holder removed the file or the folder meanwhile. With `wait`,
+    another process that holds the lock is waited for.
 
     Raises:
         BlockingIOError: Another process holds the lock, and `wait` is false.

@@ -35,9 +35,9 @@ from sides import Result, write
 from widthwise import measure
 from widthwise.arch import decode_traffic, prefill_traffic
 from widthwise.cli.main import _bound_busy_waiting, _keep_freed_memory
+from widthwise.cut import ModelWeights
 from widthwise.errors import RunError
 from widthwise.io import free_bytes
-from widthwise.prune import ModelWeights
 from widthwise.stats import Estimate, paired_ratio
 from widthwise.study import around
 

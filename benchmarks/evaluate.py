@@ -41,7 +41,8 @@ from sides import (
 )
 
 from widthwise.cli.main import _bound_busy_waiting, _keep_freed_memory
-from widthwise.evaluate.harness import Document, Task, load_tasks
+from widthwise.evaluate import Task, load_tasks
+from widthwise.evaluate.tasks import Document
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "benchmarks"
 RUN = 4  # neighbours that are sampled together

@@ -36,9 +36,9 @@ def main(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from widthwise.prune import locate
-    from widthwise.prune.healing.blocks import read_blocks
-    from widthwise.prune.healing.judging import judge
+    from widthwise.cut.checkpoint import locate
+    from widthwise.prune.healing.heldout import judge
+    from widthwise.prune.healing.text_blocks import read_blocks
 
     paths = [locate(name)[0] for name in (cut, dense)]
     child, parent = (

@@ -18,11 +18,8 @@ from statistics import median
 import click
 
 from widthwise.cli import main as cli
-from widthwise.cli.drawings import save_drawing
-from widthwise.limits.maml import Result, Score
-from widthwise.limits.maml.figures import draw_runs
-from widthwise.limits.maml.summary import label_of
-from widthwise.study.runs.maml import load
+from widthwise.cli.figure_options import save_drawing
+from widthwise.experiments.maml import Result, Score, draw_runs, label_of, load
 
 # Label: accuracy, its standard deviation over seeds, and how far off is allowed (None: by errors).
 PUBLISHED: dict[tuple[str, int | None], tuple[float, float, float | None]] = {

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from sides import GENERATION, Result, Work, answered, compared, fitting, number, ours, theirs, write
 
-from widthwise.evaluate.harness import Task
+from widthwise.evaluate import Task
 
 
 def run_parity(

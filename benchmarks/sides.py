@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from widthwise.evaluate.harness import Document
-from widthwise.evaluate.loading import quiet
+from widthwise.cut.checkpoint import Checkpoint, locate
+from widthwise.evaluate.harness_loading import quiet
+from widthwise.evaluate.tasks import Document
 from widthwise.io import free_bytes, write_text
-from widthwise.prune import Checkpoint, loaded, locate
+from widthwise.prune import loaded
 
 GENERATION = "generate_until"
 Result = dict[str, Any]

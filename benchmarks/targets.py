@@ -81,8 +81,7 @@ def losses(model: Any, rows: list[list[int]]) -> list[tuple[float, int]]:
 def networks(dense: Any, path: Path, text: str | None, tokens: int) -> Iterator[tuple[str, Any]]:
     """Names, and how to make each network from the dense model or from its checkpoint at `path`."""
     import widthwise
-    from widthwise.prune import activation_norms
-    from widthwise.prune.calibrating import as_text
+    from widthwise.prune.calibration import activation_norms, as_text
 
     def cut(criterion: str, removed: str) -> Callable[[], Any]:
         def made() -> Any:
@@ -177,7 +176,7 @@ def main() -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from widthwise.prune import locate
+    from widthwise.cut.checkpoint import locate
 
     path, _ = locate(given.model)
     texts = passages(given.data, AutoTokenizer.from_pretrained(path), given.blocks, given.passages)

@@ -15,8 +15,8 @@ from pathlib import Path
 import click
 
 from widthwise.cli import main as cli
-from widthwise.limits.transfer import shifts_of
-from widthwise.study.runs import transfer as runs_of
+from widthwise.experiments.lr_transfer import results as runs_of
+from widthwise.experiments.lr_transfer import shifts_of
 
 THEORY = {"sp": ("shifts", -1.0), "mup": ("stays", 0.0)}
 

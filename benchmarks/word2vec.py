@@ -23,8 +23,9 @@ import click
 import numpy as np
 
 from widthwise.cli import main as cli
-from widthwise.limits.word2vec import Corpus, Settings, load_corpus, start, stream
-from widthwise.limits.word2vec.sequential import train_block
+from widthwise.experiments.word2vec import Corpus, Settings, load_corpus, start
+from widthwise.experiments.word2vec import sampling as stream
+from widthwise.experiments.word2vec.sequential import train_block
 from widthwise.stats import paired_ratio
 
 

@@ -27,13 +27,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom, norm
 
-from widthwise.evaluate.shares import shares_of, standard_error_of
-from widthwise.evaluate.steps import _STEP
-from widthwise.findings.fronts import qualities_of
-from widthwise.findings.grid import arrange, estimate_of
-from widthwise.findings.judge import beats_its_floor, beside_control, beside_dense
+from widthwise.evaluate.early_stopping import _STEP
+from widthwise.evaluate.metric_shares import shares_of, standard_error_of
+from widthwise.findings import arrange, beats_its_floor, beside_control, beside_dense, estimate_of
+from widthwise.findings.pareto import qualities_of
 from widthwise.stats import Share, first_narrow, paired_difference
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 HIDDEN, WIDTHS = 100, (260, 240, 210, 180, 150, 120)
 SHARED, NESTED = 0.7, 0.7  # of the variance: items' difficulty in all networks, luck at all widths

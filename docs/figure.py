@@ -63,14 +63,15 @@ def save_scores(name: str, quantities: Sequence[str], picture: str) -> None:
 
 def save_runs() -> None:
     """Draw the experiments beside language models, each from its own kind of runs."""
-    from widthwise.findings.tiny import tiny_findings
-    from widthwise.limits.maml.figures import draw_runs as draw_maml
-    from widthwise.limits.transfer import shifts_of
-    from widthwise.limits.transfer.curve_figures import draw_transfer
-    from widthwise.limits.word2vec.figures import draw_runs as draw_words
-    from widthwise.report.tiny import draw_search
-    from widthwise.study.runs import maml, transfer, word2vec
-    from widthwise.study.trials import load_trials
+    from widthwise.experiments.lr_transfer import draw_transfer, shifts_of
+    from widthwise.experiments.lr_transfer import results as transfer
+    from widthwise.experiments.maml import draw_runs as draw_maml
+    from widthwise.experiments.maml import results as maml
+    from widthwise.experiments.tinynet_search import draw_search
+    from widthwise.experiments.tinynet_search.findings import tiny_findings
+    from widthwise.experiments.tinynet_search.trials import load_trials
+    from widthwise.experiments.word2vec import draw_runs as draw_words
+    from widthwise.experiments.word2vec import results as word2vec
 
     at = ROOT / "results"
     meta = [run for run, _ in maml.load(at / "maml" / "results.jsonl").values()]

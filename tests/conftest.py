@@ -137,8 +137,8 @@ def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Healings read texts in blocks of 32 tokens instead of 512."""
     from healing_runs import BLOCK
 
-    from widthwise.prune import texts
-    from widthwise.prune.healing import blocks
+    from widthwise.prune.calibration import text as texts
+    from widthwise.prune.healing import text_blocks as blocks
 
     for module in (texts, blocks):
         monkeypatch.setattr(module, "BLOCK_TOKENS", BLOCK)

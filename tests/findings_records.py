@@ -7,7 +7,7 @@ from typing import Any
 
 from report_records import HIDDEN, record, score
 
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 WIDTHS = (1536, 1376, 1216, 1072, 912, 752, 608)
 

@@ -18,7 +18,8 @@ from exact_models import WIDTH, batches, save_exact
 from tiny_gguf import write_gguf
 
 from widthwise import Plan, make_plan, per_layer, prune_checkpoint
-from widthwise.prune import CALIBRATED, CRITERIA, refit
+from widthwise.prune import CALIBRATED, CRITERIA
+from widthwise.prune.refitting import refit
 
 DIGESTS = Path(__file__).parent / "golden" / "cuts.txt"
 _OF_LIBRARIES = ("tokenizer", "generation_config")  # how their files begin

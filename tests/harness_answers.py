@@ -11,7 +11,7 @@ from typing import Any
 from harness_data import write_musr, write_rows
 from lm_eval.api.model import LM
 
-from widthwise.evaluate.harness import Task, load_tasks
+from widthwise.evaluate import Task, load_tasks
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 

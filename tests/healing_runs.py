@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from widthwise import prune_checkpoint
 from widthwise.cli import main
-from widthwise.prune import refit
+from widthwise.prune.refitting import refit
 
 BLOCK = 32  # tokens, instead of 512
 VOCABULARY = 257  # bytes and a beginning

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.prune.checkpoint import stream
+from widthwise.cut.checkpoint import stream
 
 STEPS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree", "fcntl.flock")
 
@@ -46,7 +46,7 @@ def die_at(step: int, watched: Path) -> None:
         return original(tensor)
 
     stream.tensor_bytes = counted
-    sys.modules["widthwise.prune.checkpoint.write"].tensor_bytes = counted  # type: ignore[attr-defined]
+    sys.modules["widthwise.cut.checkpoint.writer"].tensor_bytes = counted  # type: ignore[attr-defined]
     sys.addaudithook(hook)
 
 

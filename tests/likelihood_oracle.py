@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from families import VOCAB
 
-from widthwise.evaluate.engine.likelihood import Run, Scored
+from widthwise.evaluate.engine import Run, Scored
 
 CLOSE = 5e-5
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from widthwise.measure.energy import Energy, Meter, World, find_meter
+from widthwise.measure.energy.meter import Energy, Meter, World, find_meter
 
 START_SEC = 1000.0  # the clock at the start: meters were running long before
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 HIDDEN, DENSE = 576, 1536
 ASKED = {"2.4x": 1376, "2.133x": 1216, "1.867x": 1072, "1.6x": 912, "1.333x": 752, "1.067x": 608}

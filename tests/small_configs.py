@@ -8,7 +8,7 @@ import torch
 import transformers as hf
 
 from widthwise.arch import Architecture
-from widthwise.prune import ModelWeights
+from widthwise.cut import ModelWeights
 
 
 def of(model: Any) -> Architecture:

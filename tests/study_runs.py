@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from widthwise.runs import Here
 from widthwise.study import Record, Study, StudySettings
-from widthwise.study.engines import Here
 
 TASKS = ("embedded:piqa", "embedded:prose")
 QUICK: dict[str, Any] = {

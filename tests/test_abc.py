@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from widthwise.limits import (
+from widthwise.errors import LimitError
+from widthwise.theory import (
     Abc,
     Abcd,
-    LimitError,
+    activation,
     classify,
     exponents,
     faithful_abcd,
@@ -25,11 +26,10 @@ from widthwise.limits import (
     ntp_adam,
     sp,
     sp_adam,
+    toy,
+    train,
     up,
 )
-from widthwise.limits.activations import activation
-from widthwise.limits.mlp import train
-from widthwise.limits.task import toy
 
 HALF = Fraction(1, 2)
 

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
-from widthwise.limits import Abc, mup, up
-from widthwise.limits.figures import draw_region
+from widthwise.theory import Abc, draw_region, mup, up
 
 
 def run(*words: Any) -> Result:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from widthwise.limits import (
+from widthwise.errors import LimitError
+from widthwise.theory import (
     Abc,
     Abcd,
-    LimitError,
+    Task,
+    activation,
     as_table,
     mup,
     mup_adam,
@@ -20,10 +22,9 @@ from widthwise.limits import (
     table_abc,
     table_abcd,
     table_scales,
+    toy,
+    train,
 )
-from widthwise.limits.activations import activation
-from widthwise.limits.mlp import train
-from widthwise.limits.task import Task, toy
 
 TABLES = (3, 8, 9)
 HIDDEN, WIDTH, SEED = 2, 64, 3

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.errors import PlanError, TargetError
-from widthwise.prune.allocation import allocate, levels
+from widthwise.prune.knapsack import allocate, levels
 
 SMALL = st.integers(0, 5) | st.integers(0, 10**9)  # small ones collide, large ones never do
 LOSS = st.integers(0, 3).map(float) | st.floats(0, 1) | st.floats(0, 1e-9)

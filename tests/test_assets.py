@@ -26,12 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from widthwise import assets
 from widthwise.assets import embedded, wheels
-from widthwise.errors import (
-    AssetError,
-    CheckpointError,
-    OutputError,
-    UnsupportedModelError,
-)
+from widthwise.errors import AssetError, CheckpointError, OutputError, UnsupportedModelError
 from widthwise.io import locked_workdir
 
 

@@ -37,7 +37,7 @@ def test_vllm_reads_the_checkpoint_of_each_width(
     module.VLLM = stand_in  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(backends, "require_vllm", lambda: None)
-    monkeypatch.setattr("widthwise.study.settings.require_vllm", lambda: None)
+    monkeypatch.setattr("widthwise.study.evaluate_settings.require_vllm", lambda: None)
     settings = {"tasks": ("embedded:piqa",), "widths": ("40%",)}
     records = run(tmp_path / "vllm", settings_of(tiny_checkpoint, **settings, backend="vllm"))
     ours = run(tmp_path / "ours", settings_of(tiny_checkpoint, **settings))

@@ -14,8 +14,9 @@ from llava_models import llava
 from safetensors.torch import load_file, save_file
 
 from widthwise.arch import counts_at
-from widthwise.prune import Checkpoint, ModelWeights
-from widthwise.prune.checkpoint import read
+from widthwise.cut import ModelWeights
+from widthwise.cut.checkpoint import Checkpoint
+from widthwise.cut.checkpoint import reader as read
 
 
 def with_head(folder: Path, name: str, *, equal: bool, dtype: torch.dtype | None = None) -> None:

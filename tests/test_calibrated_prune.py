@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from widthwise import Plan, apply, make_plan, prune_checkpoint
 from widthwise.cli import main
+from widthwise.cut.checkpoint import REFIT_FILE, Checkpoint, inspect_refit
 from widthwise.errors import CheckpointError, PlanError
-from widthwise.prune import Checkpoint, calibrate, inspect_refit, refit
-from widthwise.prune.checkpoint.refitted import REFIT_FILE
+from widthwise.prune.calibration import calibrate
+from widthwise.prune.refitting import refit
 
 SENTENCES = "\n".join(
     f"In the year {i} the {a} of {b} was {c} than ever before, and nobody knew why it was so."
@@ -283,7 +284,7 @@ def test_how_far_it_is_is_said_without_a_terminal(
 def test_of_many_layers_the_first_two_are_told_and_then_tenths(monkeypatch: Any) -> None:
     from rich.console import Console
 
-    from widthwise.cli.layers import told_by_layers
+    from widthwise.cli.layer_progress import told_by_layers
 
     class Deep:
         """A checkpoint of 34 layers."""
@@ -297,7 +298,7 @@ def test_of_many_layers_the_first_two_are_told_and_then_tenths(monkeypatch: Any)
 
         def __exit__(self, *_: Any) -> None: ...
 
-    monkeypatch.setattr("widthwise.cli.layers.Checkpoint", Deep)
+    monkeypatch.setattr("widthwise.cli.layer_progress.Checkpoint", Deep)
     file = io.StringIO()
     with told_by_layers(Console(file=file), "smollm2", "refitting") as tell:
         for layer in range(34):

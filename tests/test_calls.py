@@ -10,13 +10,11 @@ import torch
 from families import LAYERS, tiny
 from special_families import CUT, VOCAB, crossing, special
 
+from widthwise.cut import ModelWeights
 from widthwise.errors import UnsupportedModelError
-from widthwise.prune import calibrate, per_layer, refit
-from widthwise.prune.fitting import Cut, layer_cuts, narrowed
-from widthwise.prune.moments import Halves, Moments
-from widthwise.prune.scoring import ModelWeights
-from widthwise.prune.texts import text_of
-from widthwise.prune.walk import Walk
+from widthwise.prune import per_layer
+from widthwise.prune.calibration import Halves, Moments, Walk, calibrate, text_of
+from widthwise.prune.refitting import Cut, layer_cuts, narrowed, refit
 
 Batches = list[dict[str, Any]]
 
@@ -93,7 +91,7 @@ def test_a_sequential_refit_equals_whole_passes_behind_the_cut_layers(family: st
 
 
 def _selection(width: int) -> Any:
-    from widthwise.prune.scoring import Selection, target_of
+    from widthwise.prune import Selection, target_of
 
     return Selection(target=target_of(width=width), criterion="activation", align=1)
 

@@ -16,7 +16,7 @@ from multimodal_models import save_multimodal
 from safetensors.torch import load_file
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.prune import refit
+from widthwise.prune.refitting import refit
 
 
 @pytest.fixture

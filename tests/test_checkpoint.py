@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from tiny_gguf import write_gguf
 
 from widthwise import Plan, apply, make_plan, prune_checkpoint
+from widthwise.cut.checkpoint import Checkpoint
+from widthwise.cut.checkpoint.reader import read_header
 from widthwise.errors import CheckpointError, OutputError, PlanError, UnsupportedModelError
-from widthwise.prune import Checkpoint
-from widthwise.prune.checkpoint.read import read_header
 
 KEPT = 29
 
@@ -60,7 +60,7 @@ def test_small_chunks_change_nothing(
 ) -> None:
     plan = make_plan(saved, width=KEPT)
     whole = tensors(prune_checkpoint(saved, tmp_path / "whole", plan))
-    for module in ("widthwise.prune.scoring", "widthwise.prune.checkpoint.stream"):
+    for module in ("widthwise.prune.selection", "widthwise.cut.checkpoint.stream"):
         monkeypatch.setattr(f"{module}.CHUNK_BYTES", 200)
     assert make_plan(saved, width=KEPT).keep == plan.keep
     chunked = tensors(prune_checkpoint(saved, tmp_path / "chunked", plan))
@@ -269,7 +269,7 @@ def test_models_are_found_in_the_local_hub_cache(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hub id works offline from the cache that huggingface_hub keeps."""
-    from widthwise.prune import locate
+    from widthwise.cut.checkpoint import locate
 
     repo = tmp_path / "hub" / "models--some--model"
     (repo / "refs").mkdir(parents=True)

@@ -9,12 +9,17 @@ import pytest
 import torch
 from families import FAMILIES, HIDDEN, LAYERS, VOCAB, WIDTH, tiny
 
-from widthwise.arch import Architecture, counts_at, read_architecture
-from widthwise.arch.counts import decode_traffic, prefill_traffic
+from widthwise.arch import (
+    Architecture,
+    counts_at,
+    decode_traffic,
+    prefill_traffic,
+    read_architecture,
+)
+from widthwise.cut import ModelWeights
 from widthwise.errors import TargetError, UnsupportedModelError
 from widthwise.evaluate.engine import cache_of
 from widthwise.io import TensorSpec
-from widthwise.prune import ModelWeights
 
 PROMPT, BATCH, CONTEXT = 11, 3, 13
 TOKEN_BYTES = (2 + 2) * 8 * 4  # keys and values of 2 heads of 8 numbers of 4 bytes, one layer

@@ -13,19 +13,10 @@ import torch
 from families import HIDDEN, LAYERS, WIDTH, tiny, tokens
 
 from widthwise import activation_norms, apply, make_plan
+from widthwise.cut import ModelWeights
 from widthwise.errors import PlanError, RunError
-from widthwise.prune import CRITERIA, ModelWeights
-from widthwise.prune.importance import (
-    ROW_CRITERIA,
-    keep_highest,
-    l2,
-    max_abs,
-    pon,
-    ppm,
-    ppm_activation,
-    vow,
-)
-from widthwise.prune.scoring import score_layer
+from widthwise.prune import CRITERIA, ROW_CRITERIA, keep_highest, ppm_activation, score_layer
+from widthwise.prune.criteria import l2, max_abs, pon, ppm, vow
 
 GATE = torch.tensor([[1.0, -3.0], [2.0, 4.0], [0.0, 0.0]])
 UP = torch.tensor([[-1.0, 2.0], [-2.0, -5.0], [0.0, 0.0]])
@@ -70,7 +61,7 @@ def test_scores_do_not_depend_on_how_rows_are_chunked(
 ) -> None:
     weights = ModelWeights(llama)
     whole = score_layer(weights, 1, criterion)
-    monkeypatch.setattr("widthwise.prune.scoring.CHUNK_BYTES", 7 * 2 * HIDDEN * 4)
+    monkeypatch.setattr("widthwise.cut.weights.CHUNK_BYTES", 7 * 2 * HIDDEN * 4)
     assert torch.equal(score_layer(weights, 1, criterion), whole)
 
 

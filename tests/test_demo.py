@@ -17,9 +17,8 @@ from click.testing import CliRunner
 
 from widthwise.cli import main
 from widthwise.errors import OutputError, RunError
-from widthwise.study import Demo, DemoSettings, Record, demo, load
-from widthwise.study.folder import locked_folder
-from widthwise.study.stored import read_study
+from widthwise.runs import locked_folder
+from widthwise.study import Demo, DemoSettings, Record, demo, load, read_study
 
 QUANTITIES = 8  # parameters, bytes, prose and five tasks
 CELLS = 19 * QUANTITIES + 7 * 2  # dense and six widths by two criteria and chance; seven speeds
@@ -128,7 +127,7 @@ def test_a_folder_of_a_demo_without_calibration_is_gone_on_with(
 def test_a_folder_with_other_settings_is_not_mixed(tmp_path: Path) -> None:
     settings = {"model": "x", "items": 2, "dtype": "float32"}
     (tmp_path / "study.json").write_text(json.dumps(settings))
-    from widthwise.study.folder import agreed_settings
+    from widthwise.runs import agreed_settings
 
     assert agreed_settings(tmp_path, {**settings, "dtype": None}) == settings
     with pytest.raises(RunError, match=r"was begun with items 2, not 3; name another folder"):

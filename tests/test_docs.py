@@ -17,7 +17,7 @@ from PIL import Image
 from widthwise.assets import embedded_model
 from widthwise.cli import main
 from widthwise.errors import AssetError
-from widthwise.limits.maml import load_omniglot
+from widthwise.experiments.maml import load_omniglot
 from widthwise.study import load
 
 ROOT = Path(__file__).parent.parent

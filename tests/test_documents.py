@@ -11,7 +11,7 @@ import pytest
 import yaml
 from sweep_runs import answers, run, settings_of
 
-from widthwise.findings.columns import documents_of
+from widthwise.findings.score_vector import documents_of
 
 ROWS = [
     {"ask": f"The river of year {year} ends in", "sea": "a sea", "tin": "a tin", "right": year % 2}

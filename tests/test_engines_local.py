@@ -14,7 +14,7 @@ import pytest
 import toy_worker
 from toy_worker import Toy, is_gone, jobs_of, kinds, last_of, noted, results_of, unmade, wait_until
 
-from widthwise.study.engines import Again, Begun, Done, Engine, Failed, Here, Job, Local, Shared
+from widthwise.runs import Again, Begun, Done, Engine, Failed, Here, Job, Local, Shared
 
 ENGINES: dict[str, Callable[[Any], Engine]] = {
     "here": lambda make: Here(make, "cpu"),
@@ -206,7 +206,7 @@ def test_worker_that_dies_while_it_waits_is_replaced() -> None:
 
 @pytest.mark.parametrize("how", ["hang", "freeze"])
 def test_silent_worker_is_replaced(how: str, pids: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("widthwise.study.engines.seat._GRACE_SEC", 0.2)  # frozen: cannot tidy up
+    monkeypatch.setattr("widthwise.runs.worker_process._GRACE_SEC", 0.2)  # frozen: cannot tidy up
     with Local(Toy, ["cpu", "cpu"], patience_sec=1.5) as engine:
         events = list(engine.run(jobs_of((how, pids, 1), ("double", 3))))
     assert [(e.reason, e.attempt) for e in events if isinstance(e, Again)] == [

@@ -15,8 +15,8 @@ import toy_worker
 from toy_worker import Toy, is_gone, jobs_of, kinds, last_of, noted, results_of, wait_until
 
 from widthwise.errors import RunError
-from widthwise.study.engines import Again, Begun, Done, Failed, Here, Job, OnRay, Shared
-from widthwise.study.engines.cluster import Need
+from widthwise.runs import Again, Begun, Done, Failed, Here, Job, OnRay, Shared
+from widthwise.runs.ray_cluster import Need
 
 # Read when Ray is imported: bind to 127.0.0.1 and not to all addresses.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -153,7 +153,7 @@ def test_dead_worker_is_replaced(
 def test_silent_worker_is_replaced(
     cluster: Any, pids: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("widthwise.study.engines.place._GRACE_SEC", 0.2)  # it hangs for 60 s
+    monkeypatch.setattr("widthwise.runs.ray_worker._GRACE_SEC", 0.2)  # it hangs for 60 s
     with OnRay(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=20) as engine:
         events = list(engine.run(jobs_of(("hang", pids, 1))))
     assert [(e.reason, e.attempt) for e in events if isinstance(e, Again)] == [
@@ -235,7 +235,7 @@ print(results, {ip.removeprefix("::ffff:") for ip in open_to}, sum(p.is_running(
 def test_workers_that_cannot_begin_are_not_begun_for_ever(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("widthwise.study.engines.place.Actor", toy_worker.Unbegun)
+    monkeypatch.setattr("widthwise.runs.ray_worker.Actor", toy_worker.Unbegun)
     told = "no worker can begin on the Ray cluster: ImportError: no widthwise here"
     with OnRay(Toy, address=cluster.address, workers=1, attempts=2) as engine:
         with pytest.raises(RunError, match=told):

@@ -13,9 +13,8 @@ from likelihood_oracle import CLOSE, agree, oracle, runs_of, words
 from sharp import sharp
 
 from widthwise.errors import RunError
-from widthwise.evaluate.engine import likelihood, prefixes
-from widthwise.evaluate.engine.head import Budget, Head, rope_turn
-from widthwise.evaluate.engine.likelihood import Run, log_likelihoods
+from widthwise.evaluate.engine import Budget, Run, likelihood, log_likelihoods, prefixes, rope_turn
+from widthwise.evaluate.engine.lm_head import Head
 
 # Sums of up to 29 float32 log-probabilities of size 6: 29 x 6 x 6e-8 = 1e-5, and as much again for
 # the other order of additions inside each of three layers. A wrong layout is off by 0.01 and more.

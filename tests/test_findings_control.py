@@ -10,12 +10,19 @@ from findings_records import place, right, study
 from report_records import score
 
 from widthwise.errors import RunError
-from widthwise.findings import arrange, beside_control, beside_dense, findings_of
-from widthwise.findings.chance import beside_chance
-from widthwise.findings.grid import estimate_of
-from widthwise.findings.judge import draws_told, mean_of_draws, paired, paired_or_not
+from widthwise.findings import (
+    arrange,
+    beside_control,
+    beside_dense,
+    draws_told,
+    estimate_of,
+    findings_of,
+    mean_of_draws,
+)
+from widthwise.findings.comparisons import paired, paired_or_not
+from widthwise.findings.control import beside_chance
 from widthwise.report.answers import answer_of
-from widthwise.report.series import make_series
+from widthwise.report.model_results import make_series
 from widthwise.stats import paired_difference, with_luck_of_draws
 from widthwise.study import Record
 

@@ -8,10 +8,10 @@ from findings_records import WIDTHS, place, right, study
 from report_records import score
 
 from widthwise.findings import Curve, Network, findings_of
-from widthwise.findings.columns import Column
 from widthwise.findings.knee import knee_of
+from widthwise.findings.score_vector import Column
 from widthwise.stats import paired_share_interval
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 
 def curve(records: list[Record], loss: float = 0.02, criterion: str = "ppm") -> Curve:

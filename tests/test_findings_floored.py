@@ -10,11 +10,10 @@ import pytest
 from findings_records import place
 from report_records import score
 
-from widthwise.findings import beats_its_floor
-from widthwise.findings.floored import floor_of, shared_luck
-from widthwise.findings.grid import estimate_of
+from widthwise.findings import beats_its_floor, estimate_of
+from widthwise.findings.floor_estimates import floor_of, shared_luck
 from widthwise.stats import Estimate, Positive, beats_floor, confidence_sequence, share_interval
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 
 def asked(

@@ -9,9 +9,9 @@ from findings_records import WIDTHS, place, right, sizes, study
 from report_records import record, score
 
 from widthwise.findings import Front, arrange, findings_of
-from widthwise.findings.columns import column_of
+from widthwise.findings.score_vector import column_of
 from widthwise.stats import share_interval
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 
 def fronts(records: list[Record]) -> dict[tuple[str, str], Front]:

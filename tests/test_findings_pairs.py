@@ -9,11 +9,10 @@ import pytest
 from findings_records import WIDTHS, place, right, sizes, study
 from report_records import record, score
 
-from widthwise.findings import Findings, findings_of
-from widthwise.findings.columns import shared_covariance
-from widthwise.findings.grid import Grid, arrange
+from widthwise.findings import Findings, Grid, arrange, findings_of
+from widthwise.findings.score_vector import shared_covariance
 from widthwise.stats import correlation, holm, share_interval
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 CONFIDENT = (180, 171, 150, 140, 118, 101, 90)
 

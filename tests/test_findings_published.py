@@ -2,8 +2,9 @@
 
 import pytest
 
-from widthwise.findings import Findings, published
-from widthwise.findings.published.tables import costs, records, rows_of
+from widthwise.findings import Findings
+from widthwise.findings.paper_2512_22671 import published, records
+from widthwise.findings.paper_2512_22671.tables import costs, rows_of
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from report_records import score, sweep_records
 from widthwise.cli import main
 from widthwise.errors import RunError
 from widthwise.findings import Findings, findings_of
-from widthwise.study.records import Record, append
+from widthwise.study import Record, append
 
 RESULTS = Path(__file__).parent.parent / "results"
 

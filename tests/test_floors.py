@@ -19,10 +19,8 @@ from lm_eval import evaluator
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
-from widthwise.evaluate import floors
-from widthwise.evaluate.codes import byte_log_likelihoods, word_log_likelihoods
-from widthwise.evaluate.floors import Floor, floor_of
-from widthwise.evaluate.harness import Task, load_tasks
+from widthwise.evaluate import Floor, Task, floor_of, floors, load_tasks
+from widthwise.evaluate.frequency_codes import byte_log_likelihoods, word_log_likelihoods
 
 Make = Callable[..., Task]
 

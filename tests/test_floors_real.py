@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from widthwise.evaluate import floors
-from widthwise.evaluate.floors import floor_of
-from widthwise.evaluate.harness import Task, load_tasks, with_all_documents
+from widthwise.evaluate import Task, floor_of, floors, load_tasks
+from widthwise.evaluate.tasks import with_all_documents
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 

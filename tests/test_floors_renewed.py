@@ -10,7 +10,8 @@ import pytest
 import study_runs
 from sweep_runs import run, settings_of
 
-from widthwise.evaluate import FLOOR_RULE, steps
+from widthwise.evaluate import FLOOR_RULE
+from widthwise.evaluate import early_stopping as steps
 from widthwise.study import scorer
 
 pytestmark = pytest.mark.demo

@@ -12,10 +12,9 @@ from families import FAMILIES, HIDDEN, VOCAB
 from sharp import sharp
 
 from widthwise.errors import RunError
-from widthwise.evaluate.engine.generate import Generated, Prompt, ends_in_loop, generate
-from widthwise.evaluate.engine.head import Budget
-from widthwise.evaluate.engine.kept import Kept
-from widthwise.evaluate.engine.trial import CacheUse, cache_use
+from widthwise.evaluate.engine import Budget, CacheUse, Generated, Prompt, cache_use, generate
+from widthwise.evaluate.engine.generate import ends_in_loop
+from widthwise.evaluate.engine.kv_cache import Kept
 
 LIMIT = 20
 LENGTHS = (3, 9, 1, 14, 6, 2, 11)

@@ -20,8 +20,8 @@ from tiny_gguf import write_gguf
 from widthwise import assets
 from widthwise.assets import gguf_keys
 from widthwise.assets.gguf_rope import rotation_of
+from widthwise.cut.checkpoint import locate
 from widthwise.errors import UnsupportedModelError
-from widthwise.prune import locate
 
 # Other orders of the same float32 operations; a lost scaling changes logits by more than 0.1.
 CLOSE = 1e-4
@@ -255,7 +255,7 @@ def test_conversion_by_an_older_rule_is_not_used_again(
 ) -> None:
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
     write_gguf(model_of(), tmp_path / "tiny.gguf")
-    module = importlib.import_module("widthwise.prune.checkpoint.locate")
+    module = importlib.import_module("widthwise.cut.checkpoint.resolve")
     monkeypatch.setattr(module, "CONVERSION", 1)
     old = locate(str(tmp_path / "tiny.gguf"))[0]
     monkeypatch.undo()

@@ -15,7 +15,7 @@ import torch
 from golden_cuts import DIGESTS, REFITS, cut, digests
 from safetensors.torch import load_file
 
-from widthwise.prune import Checkpoint, inspect_refit
+from widthwise.cut.checkpoint import Checkpoint, inspect_refit
 
 KEPT = Path(__file__).parent / "kept" / "formats-41e98b0"
 CLOSE: dict[str, float] = {"rtol": 1e-4, "atol": 1e-5}  # of single precision, in another order

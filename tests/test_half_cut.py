@@ -19,11 +19,11 @@ from vision_models import vision_language
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import counts_at, read_architecture, without_draft_settings
 from widthwise.cli import main
+from widthwise.cut.checkpoint import Checkpoint
+from widthwise.cut.checkpoint import writer as write
 from widthwise.errors import CheckpointError, OutputError, UnsupportedModelError
 from widthwise.io import TensorSpec
 from widthwise.notices import shown
-from widthwise.prune import Checkpoint
-from widthwise.prune.checkpoint import write
 
 KEPT = 29
 

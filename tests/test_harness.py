@@ -19,10 +19,10 @@ from lm_eval.tasks import TaskManager
 from lm_eval.utils import env
 
 from widthwise.errors import RunError
-from widthwise.evaluate import Chat, loading
-from widthwise.evaluate.data import read_rows
-from widthwise.evaluate.harness import Task, load_tasks
-from widthwise.evaluate.suites import FOLDERS, SUITES
+from widthwise.evaluate import SUITES, Chat, Task, load_tasks
+from widthwise.evaluate import harness_loading as loading
+from widthwise.evaluate.documents import read_rows
+from widthwise.evaluate.suites import FOLDERS
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 LM_EVAL = Path(evaluator.__file__).parent / "tasks"

@@ -15,8 +15,8 @@ import pytest
 from harness_data import PIQA, write_musr, write_rows
 
 from widthwise.errors import AssetError, RunError
-from widthwise.evaluate import data, preflight
-from widthwise.evaluate.harness import load_tasks
+from widthwise.evaluate import documents as data
+from widthwise.evaluate import load_tasks, preflight
 
 IFEVAL = {"key": 1, "prompt": "Be brief.", "instruction_id_list": [], "kwargs": []}
 
@@ -163,7 +163,7 @@ def test_a_package_that_a_task_imports_is_named(
     def absent(config: Any, shots: int) -> Any:
         raise ModuleNotFoundError("No module named 'sacremoses'")
 
-    monkeypatch.setattr("widthwise.evaluate.loading.local_source", lambda folder: absent)
+    monkeypatch.setattr("widthwise.evaluate.harness_loading.local_source", lambda folder: absent)
     with pytest.raises(RunError, match=r"task piqa needs a Python package .* 'sacremoses'"):
         load_tasks(["piqa"], data=tmp_path)
 

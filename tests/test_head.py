@@ -10,9 +10,9 @@ from families import FAMILIES
 from likelihood_oracle import agree, oracle, runs_of
 from sharp import sharp
 
-from widthwise.evaluate.engine import head
-from widthwise.evaluate.engine.head import Head
-from widthwise.evaluate.engine.likelihood import log_likelihoods
+from widthwise.evaluate.engine import lm_head as head
+from widthwise.evaluate.engine import log_likelihoods
+from widthwise.evaluate.engine.lm_head import Head
 
 SCALED = {"cohere", "granite", "gemma2"}  # they scale their logits or cap them
 

@@ -16,8 +16,8 @@ from healing_runs import BATCH, BLOCK, QUICK, VOCABULARY, run, save_tokenizer
 from safetensors.torch import load_file
 
 from widthwise import make_plan, prune_checkpoint
+from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import CheckpointError
-from widthwise.prune import Checkpoint
 from widthwise.prune.healing import (
     HealSettings,
     NotBetter,
@@ -27,7 +27,7 @@ from widthwise.prune.healing import (
     nats_text,
     shown,
 )
-from widthwise.prune.healing.blocks import read_blocks
+from widthwise.prune.healing.text_blocks import read_blocks
 from widthwise.stats import paired_difference
 
 pytestmark = pytest.mark.usefixtures("short_blocks")

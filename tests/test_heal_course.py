@@ -12,10 +12,10 @@ from families import VOCAB
 from healing_pairs import BLOCK, pair, rows, settings
 
 from widthwise.errors import RunError
-from widthwise.prune.healing import HeldOut, distil, training
+from widthwise.prune.healing import HeldOut, Trial, distil, training
 from widthwise.prune.healing.course import Course
-from widthwise.prune.healing.judging import Blockwise, judge
-from widthwise.prune.healing.rates import FACTOR, Trial, best, search, tried
+from widthwise.prune.healing.heldout import Blockwise, judge
+from widthwise.prune.healing.lr_search import FACTOR, best, search, tried
 from widthwise.prune.healing.training import Trainer
 
 RATE = 3e-3

@@ -13,10 +13,10 @@ from families import VOCAB, WIDTH, tiny
 
 from widthwise import apply, make_plan, prune_checkpoint
 from widthwise.cli import main
+from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import LimitError, PlanError, RunError
-from widthwise.prune import Checkpoint
 from widthwise.prune.healing import HealSettings, distil, rate_factors, width_change
-from widthwise.prune.healing.masters import BETAS, DECAY, Masters
+from widthwise.prune.healing.master_weights import BETAS, DECAY, Masters
 from widthwise.prune.healing.training import Trainer
 
 BLOCK, CUT = 16, 20

@@ -11,7 +11,7 @@ from special_families import CUT, VOCAB, special
 
 from widthwise import apply, make_plan
 from widthwise.prune.healing import distil
-from widthwise.prune.healing.judging import judge
+from widthwise.prune.healing.heldout import judge
 
 
 def divergence_of_whole_rows(child: Any, parent: Any, blocks: torch.Tensor) -> float:

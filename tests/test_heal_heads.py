@@ -12,8 +12,7 @@ from healing_runs import QUICK, VOCABULARY, save_tokenizer
 from safetensors.torch import load_file, save_file
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.prune import heal
-from widthwise.prune.healing import HealSettings
+from widthwise.prune.healing import HealSettings, heal
 
 HEAD, TABLE = "lm_head.weight", "model.embed_tokens.weight"
 

@@ -10,7 +10,7 @@ from families import FAMILIES, tiny, tokens
 
 from widthwise.errors import RunError, UnsupportedModelError
 from widthwise.prune.healing import HealSettings, loss
-from widthwise.prune.healing.judging import judge
+from widthwise.prune.healing.heldout import judge
 from widthwise.prune.healing.loss import Head, check_head, divergence, thoughts, unlikeness
 
 N, H, V = 7, 5, 13

@@ -24,7 +24,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_disk_too_small_is_refused_before_training(healed: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("widthwise.prune.healing.writing.free_disk_bytes", lambda _: 1000)
+    monkeypatch.setattr("widthwise.prune.healing.save.free_disk_bytes", lambda _: 1000)
     with pytest.raises(OutputError, match=r"the disk is full: .* bytes are needed, 1,000 free"):
         healed(progress=lambda *_: pytest.fail("it was trained"))
 

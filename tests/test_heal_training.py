@@ -10,15 +10,15 @@ import pytest
 import torch
 from healing_pairs import BLOCK, pair, rows, settings
 
+from widthwise.cut import ModelWeights
 from widthwise.errors import RunError
-from widthwise.prune import ModelWeights
 from widthwise.prune.healing import Step, distil, training
-from widthwise.prune.healing.blocks import Order
 from widthwise.prune.healing.distilling import NothingTrained
-from widthwise.prune.healing.masters import Masters
-from widthwise.prune.healing.padding import padding
+from widthwise.prune.healing.master_weights import Masters
 from widthwise.prune.healing.settings import rate_at
+from widthwise.prune.healing.text_blocks import Order
 from widthwise.prune.healing.training import Trainer
+from widthwise.prune.healing.zero_padding import padding
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "phi3"])

@@ -20,8 +20,7 @@ import pytest
 from widthwise.assets import ifbench as asset
 from widthwise.assets import wheels
 from widthwise.errors import AssetError, RunError
-from widthwise.evaluate import ifbench
-from widthwise.evaluate.harness import load_tasks
+from widthwise.evaluate import ifbench, load_tasks
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 

@@ -6,18 +6,9 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
-ORDER = [
-    "errors",
-    "io",
-    "notices",
-    "chat",
-    "stats",
-    "arch",
-    "assets",
-    "tinynet",
-    "limits",
-]
-ORDER += ["prune", "evaluate", "measure", "study", "findings", "report", "cli"]
+ORDER = ["errors", "io", "notices", "chat", "stats", "arch", "assets", "theory", "mup"]
+ORDER += ["cut", "prune", "evaluate", "measure", "runs", "tinynet", "study", "findings", "report"]
+ORDER += ["experiments", "cli"]
 
 
 def imported_modules(path: Path) -> list[str]:

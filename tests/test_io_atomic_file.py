@@ -9,8 +9,8 @@ import torch
 from killing import killed_at
 
 from widthwise.errors import OutputError
+from widthwise.experiments.word2vec import Network, checkpoints
 from widthwise.io import partial_path, replace_file
-from widthwise.limits.word2vec import Network, checkpoints
 from widthwise.prune.healing.state import state_folder
 
 

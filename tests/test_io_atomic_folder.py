@@ -72,7 +72,7 @@ def test_a_full_disk_is_told_before_and_while_writing(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(saved, width=9)
-    monkeypatch.setattr("widthwise.prune.checkpoint.write.free_disk_bytes", lambda _: 1000)
+    monkeypatch.setattr("widthwise.cut.checkpoint.writer.free_disk_bytes", lambda _: 1000)
     with pytest.raises(OutputError, match=r"the disk is full: [\d,]+ bytes are needed, 1,000"):
         prune_checkpoint(saved, tmp_path / "out", plan)
     assert names(tmp_path) == ["parent"]
@@ -81,7 +81,7 @@ def test_a_full_disk_is_told_before_and_while_writing(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("widthwise.prune.checkpoint.write.copy_companions", full)
+    monkeypatch.setattr("widthwise.cut.checkpoint.writer.copy_companions", full)
     with pytest.raises(OutputError, match="No space left on device"):
         prune_checkpoint(saved, tmp_path / "out", plan)
     assert names(tmp_path) == ["parent"]

@@ -15,20 +15,19 @@ from killing import killed_at, killed_within
 from matplotlib.figure import Figure
 
 from widthwise import make_plan
-from widthwise.cli.drawings import save_drawing
+from widthwise.cli.figure_options import save_drawing
+from widthwise.cut import LayerFit, Part, Refit
 from widthwise.evaluate import Answer
-from widthwise.limits.word2vec import Network, checkpoints
-from widthwise.prune import Calibration, LayerFit, Refit
-from widthwise.prune.calibrating import Part
+from widthwise.experiments.tinynet_search import Trial
+from widthwise.experiments.tinynet_search.trials import TrialJob, append_trials, load_trials
+from widthwise.experiments.word2vec import Network, checkpoints
+from widthwise.prune.calibration import Calibration, Halves, Moments
 from widthwise.prune.healing.state import StateFolder
-from widthwise.prune.moments import Halves, Moments
-from widthwise.report.page import write_whole
+from widthwise.report import write_whole
+from widthwise.runs import append_line, read_lines, write_lines, write_settings
 from widthwise.study import Record, append, load
-from widthwise.study.folder import write_settings
-from widthwise.study.items import write_items
-from widthwise.study.runs.lines import append_line, read_lines, write_lines
-from widthwise.study.shelf import Shelf
-from widthwise.study.trials import Trial, TrialJob, append_trials, load_trials
+from widthwise.study.item_parquet import write_items
+from widthwise.study.refit_cache import Shelf
 
 Make = Callable[[Path, int], Path]
 PART = Part(source="text", fingerprint="f", fit_tokens=8, held_out_tokens=8)

@@ -23,20 +23,17 @@ from safetensors import safe_open
 
 from widthwise import Plan
 from widthwise.cli import main
+from widthwise.cut.checkpoint import Checkpoint, inspect_refit
 from widthwise.errors import RunError
-from widthwise.prune import (
-    Calibration,
-    Checkpoint,
-    Healing,
-    HealSettings,
-    heal,
-    inspect_healing,
-    inspect_refit,
-)
-from widthwise.study.runs import maml, rates, transfer, word2vec
-from widthwise.study.runs.search import load_search
-from widthwise.study.shelf import Shelf
-from widthwise.study.trials import load_trials
+from widthwise.experiments.convergence import results as rates
+from widthwise.experiments.lr_transfer import results as transfer
+from widthwise.experiments.maml import results as maml
+from widthwise.experiments.tinynet_search.results import load_search
+from widthwise.experiments.tinynet_search.trials import load_trials
+from widthwise.experiments.word2vec import results as word2vec
+from widthwise.prune.calibration import Calibration
+from widthwise.prune.healing import Healing, HealSettings, heal, inspect_healing
+from widthwise.study.refit_cache import Shelf
 
 KEPT = Path(__file__).parent / "kept" / "formats-41e98b0"
 UNFINISHED = KEPT.parent / "healing-b37ee1e"  # its own, later commit: states changed in between

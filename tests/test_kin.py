@@ -12,15 +12,13 @@ import pytest
 from matplotlib.figure import Figure
 from report_records import DENSE, score
 
-from widthwise.cli.study_progress import print_study
-from widthwise.findings import findings_of
-from widthwise.findings.grid import Grid, arrange
-from widthwise.findings.kin import descents, kin_sentences
+from widthwise.cli.progress import print_study
+from widthwise.findings import Grid, arrange, descents, findings_of, kin_sentences
 from widthwise.report import plot_size, write_report
-from widthwise.report.beside import compare
 from widthwise.report.cost_figures import sizes_drawn
+from widthwise.report.model_results import series_of
 from widthwise.report.panels import size_panels
-from widthwise.report.series import series_of
+from widthwise.report.study_comparison import compare
 from widthwise.study import Record, Stored
 
 WIDTH = 880

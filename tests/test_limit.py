@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from widthwise.limits import (
+from widthwise.errors import LimitError
+from widthwise.theory import (
     Abc,
     Activation,
     Case,
-    LimitError,
     Task,
     activation,
     converge,
@@ -32,10 +32,10 @@ from widthwise.limits import (
     train,
     up,
 )
-from widthwise.limits.activations import quadrature_expectations
-from widthwise.limits.converge import expected_slope
-from widthwise.limits.linear import _bidiagonal
-from widthwise.limits.quadrature import Trained, quadrature_limit
+from widthwise.theory.activations import quadrature_expectations
+from widthwise.theory.converge import expected_slope
+from widthwise.theory.linear import _bidiagonal
+from widthwise.theory.quadrature import Trained, quadrature_limit
 
 HALF = Fraction(1, 2)
 BOTH = Trained(layers=(True, True), readout_starts=True)
@@ -71,7 +71,7 @@ def test_a_linear_layer_is_what_quadrature_says() -> None:
         Trained(layers=(True, False), readout_starts=True),
         Trained(layers=(True, True), readout_starts=False),
     ):
-        from widthwise.limits.linear import linear_limit
+        from widthwise.theory.linear import linear_limit
 
         averaged = quadrature_limit(task, activation("linear"), trained, 8)
         np.testing.assert_allclose(
@@ -136,7 +136,7 @@ def test_a_longer_basis_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     """The basis is as long as steps can reach; a much shorter one is not the limit."""
     from dataclasses import replace
 
-    from widthwise.limits import linear
+    from widthwise.theory import linear
 
     task = toy(lr=0.3, steps=8)
     trained = Trained(layers=(True,) * 3, readout_starts=True)

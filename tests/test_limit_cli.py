@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
-from widthwise.limits import converge, standard_cases
-from widthwise.limits.rate_figures import draw_convergence
-from widthwise.limits.rates import Rate, Slope
+from widthwise.experiments.convergence import draw_convergence
+from widthwise.theory import Rate, converge, standard_cases
+from widthwise.theory.power_law import Slope
 
 SMALL = ["--widths", "16,64", "--seeds", "4"]
 
@@ -145,7 +145,7 @@ def test_an_interrupted_command_says_that_nothing_is_kept(monkeypatch: Any) -> N
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("widthwise.limits.converge", interrupted)
+    monkeypatch.setattr("widthwise.theory.converge", interrupted)
     result = run("mup", *SMALL)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (

@@ -8,9 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from widthwise.errors import LimitError
-from widthwise.limits.axes import dress, line_looks, mark_widths
-from widthwise.limits.checks import check_least, check_positive
-from widthwise.limits.figures import FEATURE
+from widthwise.theory import FEATURE, check_least, check_positive, dress, line_looks, mark_widths
 
 
 @pytest.mark.parametrize("grid", [True, False])

@@ -13,9 +13,9 @@ from typing import Any
 import tiny_omniglot
 from click.testing import CliRunner
 
-from widthwise.limits.maml import Result, Score, Settings, recipe_of
-from widthwise.limits.transfer import KINDS, Trained, Training, read_rows
-from widthwise.study.runs import maml as maml_runs
+from widthwise.experiments.lr_transfer import KINDS, Trained, Training, read_rows
+from widthwise.experiments.maml import Result, Score, Settings, recipe_of
+from widthwise.experiments.maml import results as maml_runs
 
 
 def benchmark(name: str) -> Any:

@@ -18,10 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from widthwise import make_plan, prune_checkpoint
+from widthwise.cut.checkpoint import Checkpoint, load_model
 from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.notices import shown as notices
-from widthwise.prune import Checkpoint, calibrate, heal, load_model
-from widthwise.study.parent import Parent
+from widthwise.prune.calibration import calibrate
+from widthwise.prune.healing import heal
+from widthwise.study.dense_model import Parent
 
 KEPT = 29
 Rename = Callable[[str], str]

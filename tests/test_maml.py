@@ -13,8 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from widthwise.errors import AssetError, LimitError
-from widthwise.limits import fit_rate
-from widthwise.limits.maml import (
+from widthwise.experiments.maml import (
     KERNELS,
     RECIPES,
     Kernel,
@@ -26,9 +25,10 @@ from widthwise.limits.maml import (
     meta_train,
     recipe_of,
 )
-from widthwise.limits.maml.kernels import DictionaryFunction, LinearFunction
-from widthwise.limits.maml.networks import Grams, Weights, finite_network, limit_network
-from widthwise.limits.maml.tasks import Batch, draw_tasks
+from widthwise.experiments.maml.kernels import DictionaryFunction, LinearFunction
+from widthwise.experiments.maml.networks import Grams, Weights, finite_network, limit_network
+from widthwise.experiments.maml.tasks import Batch, draw_tasks
+from widthwise.theory import fit_rate
 
 PIXELS = tiny_omniglot.SIDE**2
 SCALES = Scales(u=0.8, v=0.6, bias=0.7)

@@ -11,7 +11,7 @@ import tiny_omniglot
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
-from widthwise.limits import maml as room
+from widthwise.experiments import maml as room
 
 FAST = ["--widths", "4,40", "--steps", 12, "--kernel-steps", 2]
 
@@ -72,8 +72,8 @@ def test_the_same_command_goes_on_where_it_was(file: Path, monkeypatch: Any) -> 
 @pytest.mark.parametrize(
     "place",
     [
-        "widthwise.limits.maml.load_omniglot",
-        "widthwise.limits.maml.meta_train",
+        "widthwise.experiments.maml.load_omniglot",
+        "widthwise.experiments.maml.meta_train",
         "widthwise.cli.maml.save_drawing",
     ],
 )

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from widthwise.errors import RunError
-from widthwise.measure import Intensity, carbon_intensity, grams_per_token
+from widthwise.measure.energy import carbon_intensity
+from widthwise.measure.energy.co2 import Intensity, grams_per_token
 
 VERSION = metadata.version("codecarbon")
 

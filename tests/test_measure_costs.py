@@ -16,7 +16,7 @@ from power_fakes import Bench, Load, gpu_meter
 
 from widthwise.errors import RunError
 from widthwise.measure import Workload, measure_costs, own_setting, run_pass, workload
-from widthwise.measure.writers import Called, Writers
+from widthwise.measure.decoders import Called, Writers
 
 
 @pytest.fixture

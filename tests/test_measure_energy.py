@@ -21,7 +21,7 @@ from power_fakes import (
 )
 
 from widthwise.errors import RunError
-from widthwise.measure.energy import (
+from widthwise.measure.energy.meter import (
     MIN_UPDATES,
     SAMPLE_SEC,
     Meter,

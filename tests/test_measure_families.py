@@ -13,13 +13,13 @@ from special_families import CUT, crossing, special
 
 from widthwise import measure
 from widthwise.arch import counts_at
+from widthwise.cut import ModelWeights
 from widthwise.errors import RunError, UnsupportedModelError
-from widthwise.measure.caches import obstacle
-from widthwise.measure.writers import Called
-from widthwise.prune import activation_norms
-from widthwise.prune.scoring import ModelWeights
+from widthwise.measure.decoders import Called
+from widthwise.measure.static_cache import obstacle
+from widthwise.prune.calibration import activation_norms
 from widthwise.study import CostSettings, CostStudy
-from widthwise.study.estimate import Tokens, scoring, timing
+from widthwise.study.work_estimate import Tokens, scoring, timing
 
 CEILINGS = measure.Ceilings(
     flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"

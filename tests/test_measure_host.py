@@ -11,7 +11,7 @@ from families import FAMILIES, tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from widthwise.measure import host_time, run_pass, workload
-from widthwise.measure.host import skeleton
+from widthwise.measure.host_overhead import skeleton
 
 
 class Asked(TorchDispatchMode):

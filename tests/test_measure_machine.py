@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from widthwise.measure import machine
-from widthwise.measure.dtypes import faster_dtype
-from widthwise.measure.machine import Conditions, bring_in, conditions, peak_of
+from widthwise.measure import Conditions, faster_dtype, machine
+from widthwise.measure.machine import bring_in, conditions, peak_of
 
 CPU = torch.device("cpu")
 SIZE = 256 << 20  # far above what the interpreter takes meanwhile

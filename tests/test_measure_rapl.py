@@ -18,10 +18,7 @@ from power_fakes import (
     work,
 )
 
-from widthwise.measure.energy import (
-    Unavailable,
-    find_meter,
-)
+from widthwise.measure.energy.meter import Unavailable, find_meter
 
 UPDATE_SEC = 0.1  # of the fake counter: each end of a window may miss so much
 

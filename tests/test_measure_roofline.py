@@ -12,14 +12,8 @@ import torch
 
 from widthwise.errors import RunError
 from widthwise.io import free_bytes
-from widthwise.measure.roofline import (
-    LEAST_ROUND_SEC,
-    Ceilings,
-    Trial,
-    _cpu_model,
-    measure_ceilings,
-    place,
-)
+from widthwise.measure import Ceilings, measure_ceilings, place
+from widthwise.measure.roofline import LEAST_ROUND_SEC, Trial, _cpu_model
 
 SMALL, MIDDLE, LARGE = 5, 7, 11  # rows of the matrices
 COPY_BYTES = 13 * 4

@@ -11,8 +11,8 @@ import torch
 from families import tiny
 from power_fakes import Bench
 
-from widthwise.measure import Setting, measure_costs, own_setting, workload
-from widthwise.measure.settings import fastest_setting, using
+from widthwise.measure import Setting, measure_costs, own_setting, using, workload
+from widthwise.measure.autotune import fastest_setting
 
 GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # the switch that transformers documents
 SECONDS = {"sdpa": 3.0, "sdpa, grouped": 2.0, "eager": 4.0}
@@ -78,7 +78,7 @@ def test_eager_scores_that_would_fill_memory_are_not_tried(
     model = slowed({**SECONDS, "eager": 1.0}, dict.fromkeys((4, 2, 1), 1.0))
     scores = 2 * 10**2 * model.config.num_attention_heads * 8
     for free, attention in ((4 * scores, "eager"), (4 * scores - 1, "sdpa, grouped")):
-        monkeypatch.setattr("widthwise.measure.settings.free_bytes", lambda device, f=free: f)
+        monkeypatch.setattr("widthwise.measure.autotune.free_bytes", lambda device, f=free: f)
         found = fastest_setting([model], workload("10x2x2"), clock=bench.clock)
         assert found.attention == attention
 

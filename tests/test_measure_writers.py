@@ -10,7 +10,7 @@ from families import FAMILIES, tiny, tokens
 from graph_tape import Tape, install
 
 from widthwise.measure import run_pass, workload
-from widthwise.measure.writers import Called, Captured, Static, Writer, Writers, _obstacle
+from widthwise.measure.decoders import Called, Captured, Static, Writer, Writers, _obstacle
 
 NEW = 6
 
@@ -126,7 +126,7 @@ def test_what_broke_a_capture_is_told_and_not_what_that_broke(
         finally:
             raise RuntimeError("operation failed due to a previous error during capture")
 
-    monkeypatch.setattr("widthwise.measure.writers._captured", fails)
+    monkeypatch.setattr("widthwise.measure.decoders._captured", fails)
     writers = Writers(llama, workload("5x3"))
     writers.decoding = "captured"  # as if the model were on CUDA
     if reason is None:

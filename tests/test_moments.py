@@ -17,10 +17,15 @@ from transformers import PreTrainedTokenizerFast
 
 from widthwise.assets import embedded_model
 from widthwise.errors import AssetError, OutputError, RunError
-from widthwise.prune import Calibration, calibrate
-from widthwise.prune.moments import Moments
-from widthwise.prune.texts import BLOCK_TOKENS, read_text, text_of
-from widthwise.prune.walk import Walk
+from widthwise.prune.calibration import (
+    BLOCK_TOKENS,
+    Calibration,
+    Moments,
+    Walk,
+    calibrate,
+    read_text,
+    text_of,
+)
 
 
 def batches(count: int = 4, seed: int = 3) -> list[dict[str, Any]]:

@@ -17,8 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.prune import Checkpoint, calibrate, load_model, refit
+from widthwise.cut.checkpoint import Checkpoint, load_model
+from widthwise.prune.calibration import calibrate
 from widthwise.prune.healing import HealSettings, heal
+from widthwise.prune.refitting import refit
 
 pytestmark = pytest.mark.usefixtures("short_blocks")
 KEPT = 20

@@ -14,7 +14,7 @@ from families import tiny, tokens
 from torch import nn
 
 from widthwise.errors import LimitError
-from widthwise.limits.transfer import Parametrization, initial_stds, parametrize
+from widthwise.mup import Parametrization, initial_stds, parametrize
 
 WIDE = {"hidden_size": 64, "intermediate_size": 159, "num_attention_heads": 8}  # 2, 3, 2 times
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from widthwise.errors import LimitError
-from widthwise.limits.transfer import Parametrization, parametrize
+from widthwise.mup import Parametrization, parametrize
 
 BASE, WIDE = 32, 128  # of 4 heads: of 8 numbers and of 32
 TO_BE = 8**-0.5 * 8 / 32  # scale of the wide network: that of the base, and 1/d from there

@@ -106,7 +106,7 @@ def test_layers_have_factors_of_their_own_and_padding_does_not_count(
     for file in dense.iterdir():
         (padded / file.name).write_bytes(file.read_bytes())
     config = json.loads((dense / "config.json").read_text())
-    from widthwise.prune.plan import WIDTHS_KEY
+    from widthwise.cut.plan import WIDTHS_KEY
 
     config[WIDTHS_KEY] = [WIDTH, 26, 50]
     (padded / "config.json").write_text(json.dumps(config))

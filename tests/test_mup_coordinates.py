@@ -9,14 +9,8 @@ import torch
 from torch import nn
 
 from widthwise.errors import LimitError
-from widthwise.limits.transfer import (
-    Coordinates,
-    Start,
-    coordinate_check,
-    glu_config,
-    glu_start,
-)
-from widthwise.limits.transfer.figures import draw_coordinates
+from widthwise.experiments.coordinate_check import draw_coordinates
+from widthwise.mup import Coordinates, Start, coordinate_check, glu_config, glu_start
 
 
 def planted(power: float, noise: float = 0.02) -> Any:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mlp_of_mup import BASE, DELTA, INPUTS, LR, WIDTH, Mlp, coordinates, normals
 
-from widthwise.limits.transfer import parametrize
+from widthwise.mup import parametrize
 
 # of_mup with mup 1.0.0 and torch 2.13; any torch gives them to rounding in float64
 GOLDEN = {

@@ -12,20 +12,19 @@ import pytest
 import torch
 
 from widthwise.errors import LimitError, RunError
-from widthwise.limits.transfer import (
+from widthwise.experiments.lr_transfer import (
     Rows,
     Shift,
     Trained,
     Training,
     check_grid,
-    glu_config,
-    glu_network,
+    draw_transfer,
     read_rows,
     shifts_of,
     train_glu,
 )
-from widthwise.limits.transfer.curve_figures import draw_transfer
-from widthwise.limits.transfer.training import _batches
+from widthwise.experiments.lr_transfer.train import _batches
+from widthwise.mup import glu_config, glu_network
 
 RATES = tuple(2.0**k for k in range(-8, -2))
 SHORT = Training(steps=3, rows=4, tokens=16, base=16)

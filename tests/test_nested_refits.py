@@ -12,7 +12,8 @@ from nested_models import KEPT, assert_untouched, bits, sizes
 from widthwise import Nested, apply, make_plan
 from widthwise.arch import Target
 from widthwise.errors import PlanError
-from widthwise.prune import Selection, refits
+from widthwise.prune import Selection
+from widthwise.prune.refitting import refits
 
 
 def refits_of(model: Any, criterion: str = "activation", widths: Any = (KEPT, 7, 40)) -> Any:

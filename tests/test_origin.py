@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 from report_records import score
 
+from widthwise.cut.checkpoint import lineage_of
 from widthwise.errors import CheckpointError
-from widthwise.findings import findings_of
-from widthwise.findings.grid import arrange
-from widthwise.findings.kin import parents_of
-from widthwise.prune import lineage_of, make_plan, prune_checkpoint
+from widthwise.findings import arrange, findings_of, parents_of
+from widthwise.prune import make_plan, prune_checkpoint
 from widthwise.report import answer, network_rows, score_tables
-from widthwise.report.summary import sentences
-from widthwise.study import Record
-from widthwise.study.network import Network
-from widthwise.study.parent import Parent
+from widthwise.report.headline import sentences
+from widthwise.study import Network, Record
+from widthwise.study.dense_model import Parent
 
 CUT_FROM = {
     "parent": "models/SmolLM2",

@@ -15,8 +15,8 @@ from families import tiny, tokens
 from safetensors.torch import load_file, save_file
 
 from widthwise import make_plan, prune_checkpoint
+from widthwise.cut.checkpoint import Checkpoint, load_model
 from widthwise.errors import CheckpointError, UnsupportedModelError
-from widthwise.prune import Checkpoint, load_model
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 

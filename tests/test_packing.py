@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sharp import sharp
 
-from widthwise.evaluate.engine import packing
-from widthwise.evaluate.engine.packing import Packed, Rows, apart, longest_in_trees, mask_of, pack
+from widthwise.evaluate.engine import longest_in_trees, packing
+from widthwise.evaluate.engine.packing import Packed, Rows, apart, mask_of, pack
 
 ROWS = st.lists(
     st.tuples(

@@ -15,11 +15,12 @@ from layered_models import batches, run
 
 from widthwise import Plan, apply, make_plan, per_layer, refit
 from widthwise.arch import Target
+from widthwise.cut import ModelWeights
 from widthwise.errors import PlanError, TargetError
 from widthwise.measure import BlockCost, Workload
-from widthwise.prune import Calibration, Selection, calibrate
-from widthwise.prune.fitting import layer_cuts
-from widthwise.prune.scoring import ModelWeights
+from widthwise.prune import Selection
+from widthwise.prune.calibration import Calibration, calibrate
+from widthwise.prune.refitting import layer_cuts
 from widthwise.prune.sensitivity import losses_between
 
 pytestmark = pytest.mark.usefixtures("own_modules")

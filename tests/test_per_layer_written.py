@@ -13,9 +13,8 @@ from families import FAMILIES, tiny, tokens
 from layered_models import WIDTHS, batches, ragged, run
 
 from widthwise import apply, make_plan, prune_checkpoint, refit
+from widthwise.cut.checkpoint import REFIT_FILE, Checkpoint, inspect_refit
 from widthwise.errors import CheckpointError, PlanError, UnsupportedModelError
-from widthwise.prune import Checkpoint, inspect_refit
-from widthwise.prune.checkpoint.refitted import REFIT_FILE
 
 pytestmark = pytest.mark.usefixtures("own_modules")
 
@@ -66,7 +65,7 @@ def test_small_chunks_shards_biases_and_a_dtype_change_nothing(
             whole = hf.AutoModelForCausalLM.from_pretrained(out, trust_remote_code=True)
             assert whole.dtype == torch.bfloat16
             with monkeypatch.context() as patch:
-                patch.setattr("widthwise.prune.checkpoint.stream.CHUNK_BYTES", 300)
+                patch.setattr("widthwise.cut.checkpoint.stream.CHUNK_BYTES", 300)
                 how["max_shard_size"] = "9000B"
                 small = prune_checkpoint(place / "parent", place / f"{layout}-small", plan, **how)
             again = hf.AutoModelForCausalLM.from_pretrained(small, trust_remote_code=True)

@@ -15,10 +15,13 @@ from families import FAMILIES, LAYERS, VOCAB, WIDTH, tiny
 
 from widthwise import Nested, apply
 from widthwise.arch import Target
+from widthwise.cut import LEAST_LAM, MOST_LAM
 from widthwise.errors import PlanError, RunError
-from widthwise.prune import Selection, calibrate, make_plan, refit, refits
-from widthwise.prune.fitting import LAMS, LEAST_LAM, MOST_LAM, _best_ridge
-from widthwise.prune.ridge import Ridge, cholesky, damped, obs_order, relative_error
+from widthwise.prune import Selection, make_plan
+from widthwise.prune.calibration import calibrate
+from widthwise.prune.refitting import LAMS, Ridge, obs_order, refit, refits
+from widthwise.prune.refitting.layer_fit import _best_ridge
+from widthwise.prune.refitting.ridge import cholesky, damped, relative_error
 
 M, D, N = 11, 5, 60
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from widthwise.cli import main
+from widthwise.cut.checkpoint import finding
 from widthwise.errors import CheckpointError
-from widthwise.prune import finding
 
 MODEL = "org/model"  # M below: of the hub, so that to look for it would be a download
 
@@ -73,7 +73,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def fetch(model: str) -> Path:
         raise CheckpointError(f"{model} was looked for")
 
-    module = importlib.import_module("widthwise.prune.checkpoint.locate")
+    module = importlib.import_module("widthwise.cut.checkpoint.resolve")
     monkeypatch.setattr(module, "_from_hub", fetch)
     return tmp_path
 

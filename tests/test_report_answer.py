@@ -8,7 +8,7 @@ from report_records import make_records, record, score, sweep_records
 from widthwise.errors import RunError
 from widthwise.report import answer, missing_notes, network_rows
 from widthwise.stats import paired_difference
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 DENSE, WIDE, NARROW = (None, "dense", 1536), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
 RANDOM = ("random", "1.6x", 912)

@@ -10,7 +10,7 @@ from report_records import DENSE, record, score
 
 from widthwise.cli import main
 from widthwise.report import write_report
-from widthwise.report.series import make_series
+from widthwise.report.model_results import make_series
 from widthwise.study import Record, Stored
 
 PARENT, WIDE, CUT = (None, "dense", DENSE), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)

@@ -11,22 +11,23 @@ from matplotlib.container import ErrorbarContainer
 from report_records import TASKS, make_records, record, sweep_records
 
 from widthwise.errors import RunError
-from widthwise.findings import Front, FrontPoint, arrange
-from widthwise.findings.grid import estimate_of
-from widthwise.prune.importance import CRITERIA, MOMENT_CRITERIA
+from widthwise.findings import Front, FrontPoint, arrange, estimate_of
+from widthwise.prune import CRITERIA, MOMENT_CRITERIA
 from widthwise.report import (
     CRITERION_STYLE,
+    as_file,
     plot_cost,
     plot_front,
     plot_qualities,
     plot_quality,
     plot_size,
     plot_speed,
+    to_svg,
 )
 from widthwise.report.cost_figures import cost_ratios
 from widthwise.report.styles import OTHER_STYLE, PAGE, style_in, style_of
-from widthwise.report.svg import HEIGHT, as_file, panel, to_svg
-from widthwise.study.records import Record
+from widthwise.report.svg import HEIGHT, panel
+from widthwise.study import Record
 
 
 def of(quantity: str) -> list[Record]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from widthwise.report.healing import draw_healing
+from widthwise.report import draw_healing
 
 
 def test_steps_rates_and_what_was_held_out_are_where_they_were_measured(healed: Any) -> None:

@@ -16,7 +16,7 @@ from widthwise.errors import OutputError, RunError
 from widthwise.report import write_page
 from widthwise.report.provenance import setting_rows
 from widthwise.stats import confidence_sequence, share_interval
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 MADE = make_records()
 VOID = {"meta", "link", "br", "hr", "img", "input"}

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from run_pages import report
 
 from widthwise.cli import main
+from widthwise.experiments.convergence import results as rates
 from widthwise.io import from_plain
-from widthwise.limits import converge, standard_cases
-from widthwise.study.runs import rates
-from widthwise.study.runs.lines import write_lines
+from widthwise.runs import write_lines
+from widthwise.theory import converge, standard_cases
 
 
 def test_a_convergence_and_a_check_leave_records_and_a_page_beside_the_figure(

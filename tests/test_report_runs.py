@@ -20,16 +20,15 @@ from run_pages import lines, page_of, report, words
 from scipy.stats import t as student
 
 from widthwise.cli import main, tinynet_search
-from widthwise.findings.tiny import tiny_findings
-from widthwise.limits.transfer import shifts_of
-from widthwise.report.runs.content import Beside, beside_of, conflicting, words_of
-from widthwise.report.tiny_text import judged_sentences
+from widthwise.experiments.lr_transfer import results as transfer
+from widthwise.experiments.lr_transfer import shifts_of
+from widthwise.experiments.tinynet_search.findings import tiny_findings
+from widthwise.experiments.tinynet_search.markdown import judged_sentences
+from widthwise.experiments.tinynet_search.results import load_search
+from widthwise.experiments.tinynet_search.trials import TrialJob
+from widthwise.report import Beside, beside_of, conflicting, words_of
+from widthwise.runs import Here, write_lines
 from widthwise.stats import Estimate
-from widthwise.study.engines import Here
-from widthwise.study.runs import transfer
-from widthwise.study.runs.lines import write_lines
-from widthwise.study.runs.search import load_search
-from widthwise.study.trials import TrialJob
 
 RESULTS = Path(__file__).parent.parent / "results"
 STORED = ("maml", "word2vec", "transfer", "tinynet-search")
@@ -358,7 +357,7 @@ def test_each_command_ends_with_its_page(tmp_path: Path) -> None:
 def test_a_search_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_photos.register(monkeypatch)
     monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
-    monkeypatch.setattr("widthwise.study.engines.Local", lambda make, devices: Here(make, "cpu"))
+    monkeypatch.setattr("widthwise.runs.Local", lambda make, devices: Here(make, "cpu"))
     out, photos = tmp_path / "out", tiny_photos.save_sets(tmp_path / "photos")
     words_ = ["--data", photos, "--family", "toy", "--pixels", "8-32", "--nets", 2, "-o", out]
     words_ += ["--budgets", "200k", "--seeds", 0, "--epochs", 1]

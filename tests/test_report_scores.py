@@ -6,18 +6,18 @@ import pytest
 from report_records import described, make_records, record, score, sweep_records
 
 from widthwise.errors import RunError
+from widthwise.findings import number
 from widthwise.report import (
     BESIDE_CONTROL,
     COLUMNS,
     TaskScores,
     answer,
     filled,
-    number,
     score_tables,
+    with_error,
 )
-from widthwise.report.table import with_error
 from widthwise.stats import Estimate, paired_difference, sequential_difference
-from widthwise.study.records import Record
+from widthwise.study import Record
 
 DENSE, WIDE, NARROW = (None, "dense", 1536), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
 RANDOM = ("random", "1.6x", 912)

@@ -19,8 +19,8 @@ from report_records import (
 
 from widthwise.errors import RunError
 from widthwise.report import write_report
-from widthwise.report.beside import Beside, beside_sentences, compare
-from widthwise.report.series import series_of
+from widthwise.report.model_results import series_of
+from widthwise.report.study_comparison import Beside, beside_sentences, compare
 from widthwise.study import Record, Stored
 
 PARENT, CUT, CHANCE = (None, "dense", DENSE), ("ppm", "1.6x", 912), ("random", "1.6x", 912)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from report_records import COST_TOLD, COST_UNITS, DENSE, record
 
-from widthwise.findings.grid import arrange
+from widthwise.findings import arrange
 from widthwise.report import cost_tables, network_rows, write_report
-from widthwise.report.summary import company_sentences, measured_sentences
+from widthwise.report.headline import company_sentences, measured_sentences
 from widthwise.study import Record, Stored
 
 ROUNDS = (1.0, 1.1, 0.9, 1.0, 1.05)

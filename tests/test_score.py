@@ -19,8 +19,17 @@ from harness_data import write_rows
 from lm_eval import evaluator
 
 from widthwise.errors import RunError
-from widthwise.evaluate import Answer, Floor, Score, answer_task, floor_of, score_answers, unit_of
-from widthwise.evaluate.harness import Task, load_tasks
+from widthwise.evaluate import (
+    Answer,
+    Floor,
+    Score,
+    Task,
+    answer_task,
+    floor_of,
+    load_tasks,
+    score_answers,
+    unit_of,
+)
 from widthwise.evaluate.score import item_values
 
 NO_FLOOR = Floor(value=None, kind=None, chance=None, answerers={}, reason="not asked")

@@ -14,9 +14,9 @@ from llava_models import TEXT, VISION, llava
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import read_architecture, text_config, text_path
+from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.io import TensorSpec
-from widthwise.prune import Checkpoint
 
 KEPT = 29
 

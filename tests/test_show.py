@@ -7,7 +7,7 @@ import pytest
 from report_records import make_records, sweep_records
 from rich.console import Console
 
-from widthwise.cli.show import _parts, line_of, print_rows, print_table
+from widthwise.cli.tables import _parts, line_of, print_rows, print_table
 from widthwise.report import answer, missing_notes, score_tables
 
 

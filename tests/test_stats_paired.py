@@ -10,13 +10,13 @@ from scipy.stats import t, ttest_rel
 from widthwise.errors import RunError
 from widthwise.stats import (
     Difference,
+    Estimate,
     mean_with_error,
     paired_difference,
     paired_share_interval,
     ratio_with_error,
     with_luck_of_draws,
 )
-from widthwise.stats.estimates import Estimate
 from widthwise.stats.paired import _sign_flips
 
 

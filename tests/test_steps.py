@@ -12,8 +12,7 @@ from harness_answers import BENCHMARKS, Oracle, documents, one_task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widthwise.evaluate import Answer, Steps, answer_task
-from widthwise.evaluate.harness import Task, chosen_items
+from widthwise.evaluate import Answer, Steps, Task, answer_task, chosen_items
 from widthwise.evaluate.score import item_values
 from widthwise.stats import confidence_sequence
 

@@ -18,9 +18,9 @@ from widthwise import measure
 from widthwise.cli import main
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
 from widthwise.io import jsonl
-from widthwise.study import Record, Study, StudySettings, load, pieces, read_study
-from widthwise.study.engines import Done, Event
-from widthwise.study.folder import locked_folder
+from widthwise.runs import Done, Event, locked_folder
+from widthwise.study import Record, Study, StudySettings, load, read_study
+from widthwise.study import worker as pieces
 from widthwise.study.study_settings import PAPER_SEEDS
 
 CEILINGS = measure.Ceilings(

@@ -22,18 +22,12 @@ from sweep_runs import answers, run, settings_of
 
 from widthwise import measure
 from widthwise.errors import RunError
-from widthwise.prune import prune_checkpoint, refit
-from widthwise.study import (
-    CostSettings,
-    CostStudy,
-    Network,
-    Sweep,
-    calibrated,
-    calibration_notes,
-    shelf,
-)
-from widthwise.study.engines import Local
-from widthwise.study.network import is_control
+from widthwise.prune import prune_checkpoint
+from widthwise.prune.refitting import refit
+from widthwise.runs import Local
+from widthwise.study import CostSettings, CostStudy, Network, Sweep, calibration_notes, is_control
+from widthwise.study import calibration_stage as calibrated
+from widthwise.study import refit_cache as shelf
 
 pytestmark = pytest.mark.demo
 

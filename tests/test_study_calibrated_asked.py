@@ -16,13 +16,7 @@ from sweep_runs import run, settings_of
 
 from widthwise.cli import main
 from widthwise.errors import PlanError, RunError
-from widthwise.study import (
-    Study,
-    StudySettings,
-    Sweep,
-    SweepSettings,
-    load,
-)
+from widthwise.study import Study, StudySettings, Sweep, SweepSettings, load
 
 pytestmark = pytest.mark.demo
 

@@ -22,8 +22,8 @@ from widthwise.arch import counts_at
 from widthwise.cli import main
 from widthwise.errors import CheckpointError, OutputError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
+from widthwise.runs import locked_folder
 from widthwise.study import CostSettings, CostStudy, Record, around, load
-from widthwise.study.folder import locked_folder
 from widthwise.study.quantities import quantities_of
 
 CEILINGS = measure.Ceilings(
@@ -279,7 +279,7 @@ def test_widths_beyond_the_model_are_refused(tiny_checkpoint: Path, tmp_path: Pa
 def test_what_memory_cannot_hold_is_said_before_it_is_loaded(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("widthwise.study.coster.free_bytes", lambda device: 1000)
+    monkeypatch.setattr("widthwise.study.cost_benchmark.free_bytes", lambda device: 1000)
     with pytest.raises(RunError, match=r"takes [\d,]+ bytes of memory; 1,000 are free on cpu"):
         CostStudy(tmp_path / "out", settings_of(tiny_checkpoint)).run()
 

@@ -13,11 +13,10 @@ import tiny_photos
 import toy_worker
 from study_runs import numbers, run, settings_of
 
+from widthwise.experiments.tinynet_search import Search, SearchSettings
+from widthwise.runs import Again, Done, Event, Here, Local, OnRay
 from widthwise.study import Record
-from widthwise.study.engines import Again, Done, Event, Here, Local, OnRay
-from widthwise.study.search import Search, SearchSettings
-from widthwise.tinynet.sampling import Space
-from widthwise.tinynet.training import Recipe
+from widthwise.tinynet import Recipe, Space
 
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # bind to 127.0.0.1 alone
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

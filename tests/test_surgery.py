@@ -11,8 +11,8 @@ import torch
 from families import FAMILIES, FUSED, LAYERS, WIDTH, tiny, tokens
 
 from widthwise import Plan, apply, apply_, make_plan
+from widthwise.cut import ModelWeights, fingerprint
 from widthwise.errors import PlanError, UnsupportedModelError
-from widthwise.prune.scoring import ModelWeights, fingerprint
 
 KEPT = 29
 

@@ -18,8 +18,10 @@ from sweep_runs import NAMES, TASKS, WIDTHS, answers, run, settings_of
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
 from widthwise.evaluate import chat_of, load_tasks
 from widthwise.prune import prune_checkpoint
-from widthwise.study import Network, Record, Sweep, journal, parent
-from widthwise.study.items import write_items
+from widthwise.study import Network, Record, Sweep
+from widthwise.study import dense_model as parent
+from widthwise.study import store as journal
+from widthwise.study.item_parquet import write_items
 
 pytestmark = pytest.mark.demo
 
@@ -212,7 +214,7 @@ def test_a_limit_is_lowered_by_whatever_name(name: str) -> None:
     """lm-eval takes several, `max_gen_toks` before the others."""
     from types import SimpleNamespace
 
-    from widthwise.evaluate.harness import _cap
+    from widthwise.evaluate.tasks import _cap
 
     for own, most, got in ((40, 100, 40), (100, 40, 40)):
         request = SimpleNamespace(args=("q", {"until": [], name: own}))

@@ -23,10 +23,12 @@ from harness_data import PIQA, write_rows
 from sweep_runs import NAMES, TASKS, answers, numbers, run, settings_of
 
 from widthwise.errors import OutputError, RunError
-from widthwise.evaluate import steps
+from widthwise.evaluate import early_stopping as steps
 from widthwise.evaluate.language_model import SharedPrefixLM
-from widthwise.study import Record, Sweep, journal, parent, read_study, scorer
-from widthwise.study.folder import agreed_settings
+from widthwise.runs import agreed_settings
+from widthwise.study import Record, Sweep, read_study, scorer
+from widthwise.study import dense_model as parent
+from widthwise.study import store as journal
 
 pytestmark = pytest.mark.demo
 

@@ -12,7 +12,7 @@ import yaml
 from harness_data import PIQA, write_rows
 
 from widthwise.errors import RunError
-from widthwise.evaluate.harness import load_tasks
+from widthwise.evaluate import load_tasks
 
 
 def yaml_task(path: Path, **config: Any) -> str:

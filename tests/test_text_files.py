@@ -16,7 +16,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from widthwise.errors import RunError
-from widthwise.prune.texts import _file, read_text
+from widthwise.prune.calibration import read_text
+from widthwise.prune.calibration.text import _file
 
 ROWS = [
     {

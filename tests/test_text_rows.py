@@ -21,13 +21,14 @@ from transformers import AutoTokenizer
 
 from widthwise.chat import ChatTemplate
 from widthwise.cli import main
+from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import RunError
-from widthwise.limits.transfer.text import read_rows
-from widthwise.limits.word2vec.corpus import load_corpus
-from widthwise.prune import Checkpoint
-from widthwise.prune.calibration import norms_of_text
-from widthwise.prune.rows import RowReader
-from widthwise.prune.texts import _file, read_text
+from widthwise.experiments.lr_transfer import read_rows
+from widthwise.experiments.word2vec import load_corpus
+from widthwise.prune.calibration import read_text
+from widthwise.prune.calibration.activations import norms_of_text
+from widthwise.prune.calibration.text import _file
+from widthwise.prune.calibration.text_rows import RowReader
 
 HASH = "cd18fc9fb6494384932af3bda6fe8102c0fa7a26774e22af3993a69e2ca79565"
 ASK, ANSWER = "Where does the river end?", "It ends in the northern sea."

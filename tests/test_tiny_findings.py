@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 
 from widthwise.errors import RunError
-from widthwise.findings.tiny import foretold_of, lead_of, multipliers_of, tiny_findings
-from widthwise.findings.tiny.multipliers import claim_of
-from widthwise.report.tiny_text import search_text, sentences_of
-from widthwise.study.frontier import best_nets, nets_of
-from widthwise.study.photo_trials import DRAWN, FORMULA, INVERSE
-from widthwise.study.trials import Quantity, Trial, TrialJob
+from widthwise.experiments.tinynet_search import Trial, search_text, sentences_of
+from widthwise.experiments.tinynet_search.findings import (
+    foretold_of,
+    lead_of,
+    multipliers_of,
+    tiny_findings,
+)
+from widthwise.experiments.tinynet_search.findings.multipliers import claim_of
+from widthwise.experiments.tinynet_search.networks import best_nets, nets_of
+from widthwise.experiments.tinynet_search.train import DRAWN, FORMULA, INVERSE
+from widthwise.experiments.tinynet_search.trials import Quantity, TrialJob
 
 PHOTOS = 50
 

@@ -13,7 +13,8 @@ import tiny_photos
 from PIL import Image
 
 from widthwise.errors import AssetError
-from widthwise.tinynet.images import load_photo_sets, load_photos, split
+from widthwise.tinynet import load_photo_sets
+from widthwise.tinynet.images import load_photos, split
 
 
 def test_a_folder_and_an_archive_of_the_same_photos_are_the_same(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.errors import RunError
-from widthwise.tinynet.pareto import best_ranked, front_ranks
+from widthwise.tinynet import best_ranked, front_ranks
 
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=25)
 

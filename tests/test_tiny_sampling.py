@@ -7,8 +7,8 @@ import pytest
 import tiny_photos
 
 from widthwise.errors import TargetError
-from widthwise.tinynet import Budget, family_named
-from widthwise.tinynet.sampling import NEAR, Sampler, Space, draw, spread
+from widthwise.tinynet import NEAR, Budget, Sampler, Space, family_named, spread
+from widthwise.tinynet.sampling import draw
 
 SPACE = Space(pixels=(8, 32), depth=(0.25, 1.5), width=(0.2, 3.0))
 TOY = tiny_photos.Toy()

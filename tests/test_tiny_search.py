@@ -15,15 +15,20 @@ from click.testing import CliRunner
 
 from widthwise.cli import main, tinynet_search
 from widthwise.errors import RunError, TargetError
-from widthwise.findings.tiny import tiny_findings
-from widthwise.report.tiny import draw_search
-from widthwise.report.tiny_text import search_text
-from widthwise.study.engines import Here
-from widthwise.study.photo_trials import DRAWN, FORMULA, INVERSE, SIEVE, PhotoTrainer
-from widthwise.study.search import CANDIDATES, Search, SearchSettings
-from widthwise.study.trials import TRIALS, Trial, load_trials
-from widthwise.tinynet.sampling import Space
-from widthwise.tinynet.training import Recipe
+from widthwise.experiments.tinynet_search import (
+    TRIALS,
+    Search,
+    SearchSettings,
+    Trial,
+    draw_search,
+    search_text,
+)
+from widthwise.experiments.tinynet_search.findings import tiny_findings
+from widthwise.experiments.tinynet_search.search import CANDIDATES
+from widthwise.experiments.tinynet_search.train import DRAWN, FORMULA, INVERSE, SIEVE, PhotoTrainer
+from widthwise.experiments.tinynet_search.trials import load_trials
+from widthwise.runs import Here
+from widthwise.tinynet import Recipe, Space
 
 SPACE = Space(pixels=(8, 32), depth=(0.25, 1.5), width=(0.2, 3.0))
 BUDGETS = (2e5, 4e5)
@@ -220,7 +225,7 @@ def test_a_budget_out_of_reach_is_named(tmp_path: Path, settings: SearchSettings
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: Any) -> Any:
     monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
-    monkeypatch.setattr("widthwise.study.engines.Local", lambda make, devices: Here(make, "cpu"))
+    monkeypatch.setattr("widthwise.runs.Local", lambda make, devices: Here(make, "cpu"))
     return CliRunner().invoke(main, ["tinynet", "search", *map(str, words)])
 
 

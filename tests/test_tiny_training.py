@@ -7,10 +7,17 @@ import tiny_photos
 import torch
 
 from widthwise.errors import RunError
-from widthwise.tinynet import Scale
-from widthwise.tinynet.augment import Augmentation, augmented, resized, shown
+from widthwise.tinynet import (
+    Augmentation,
+    Recipe,
+    Scale,
+    answers_right,
+    resized,
+    shown,
+    trained_network,
+)
+from widthwise.tinynet.augment import augmented
 from widthwise.tinynet.images import Photos
-from widthwise.tinynet.training import Recipe, answers_right, trained_network
 
 NOTHING = Augmentation(area=(1, 1), ratio=(1, 1), flip=0, jitter=0)
 WHOLE = Scale(resolution=1.0, depth=1.0, width=1.0)

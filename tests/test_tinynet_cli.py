@@ -16,8 +16,17 @@ from safetensors.torch import load_file, save_file
 from widthwise.cli import main
 from widthwise.errors import CheckpointError, RunError
 from widthwise.stats import Estimate
-from widthwise.tinynet import FAMILIES, PUBLISHED, Net, Scale, export, load_net, solve, write_net
-from widthwise.tinynet.formula import Formula
+from widthwise.tinynet import (
+    FAMILIES,
+    PUBLISHED,
+    Formula,
+    Net,
+    Scale,
+    export,
+    load_net,
+    solve,
+    write_net,
+)
 
 TINY = "0.145,0.1,0.1"  # 32 px, 7 blocks
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from widthwise.errors import TargetError
-from widthwise.tinynet import FAMILIES, PUBLISHED, Scale, family_named
+from widthwise.tinynet import BASE, FAMILIES, PUBLISHED, Scale, family_named
 from widthwise.tinynet.rounding import round_blocks, round_channels, round_resolution
-from widthwise.tinynet.scale import BASE
 
 ODD = Scale(resolution=0.53, depth=0.45, width=0.37)  # rounds in every stage
 

@@ -21,7 +21,7 @@ from widthwise.tinynet import (
     shrink,
     with_scaled_head,
 )
-from widthwise.tinynet.inverse import RULES
+from widthwise.tinynet.compound_shrink import RULES
 from widthwise.tinynet.regression import FIXED_LENGTH, FIXED_NOISE, Curve
 
 EFFICIENTNET = FAMILIES["efficientnet"]

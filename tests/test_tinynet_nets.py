@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from widthwise.tinynet import FAMILIES, PUBLISHED, Scale
-from widthwise.tinynet.glu_blocks import positions
-from widthwise.tinynet.scale import BASE
+from widthwise.tinynet import BASE, FAMILIES, PUBLISHED, Scale
+from widthwise.tinynet.transformer_modules import positions
 
 # SHA-256 over names and shapes, in order, of timm 1.0.31's state dicts.
 TIMM = {

@@ -14,11 +14,11 @@ from widthwise.tinynet import (
     Budget,
     Scale,
     closed_form_width,
+    latency_sec,
     parse_budget,
     solve,
     solve_width,
 )
-from widthwise.tinynet.latency import latency_sec
 from widthwise.tinynet.solve import WIDTHS, cost_function
 
 EFFICIENTNET = FAMILIES["efficientnet"]

@@ -13,8 +13,10 @@ from families import tiny
 from healing_runs import VOCABULARY, run, save_dense, save_text
 
 from widthwise import make_plan, prune_checkpoint
+from widthwise.cut.checkpoint import Checkpoint, load_tokenizer
 from widthwise.errors import RunError
-from widthwise.prune import Checkpoint, calibrate, heal, load_tokenizer
+from widthwise.prune.calibration import calibrate
+from widthwise.prune.healing import heal
 
 SENTENCEPIECE = b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02" * 3
 TIKTOKEN = b"IQ== 0\nIg== 1\n"

@@ -11,8 +11,10 @@ from families import FAMILIES, tiny
 from sharp import sharp
 from special_families import CUT, OTHERS, VOCAB, crossing, special
 
+from widthwise.cut import apply
 from widthwise.errors import RunError
 from widthwise.evaluate.engine import (
+    CacheUse,
     Prompt,
     Run,
     cache_use,
@@ -22,8 +24,7 @@ from widthwise.evaluate.engine import (
     log_likelihoods,
     prefixes,
 )
-from widthwise.evaluate.engine.trial import CacheUse
-from widthwise.prune import Nested, apply, make_plan
+from widthwise.prune import Nested, make_plan
 
 SPECIAL = [*CUT, *OTHERS]
 # Sums of 3 log-probabilities of size 10 in float32, layers of states adding up in another order:

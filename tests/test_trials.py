@@ -14,17 +14,15 @@ import pytest
 from toy_trials import Doubler, job
 
 from widthwise.errors import OutputError, RunError
-from widthwise.study.engines import Here, Local
-from widthwise.study.folder import locked_folder
-from widthwise.study.trials import (
-    TRIALS,
+from widthwise.experiments.tinynet_search import TRIALS, Trial
+from widthwise.experiments.tinynet_search.trials import (
     Quantity,
-    Trial,
     TrialJob,
     append_trials,
     load_trials,
     run_trials,
 )
+from widthwise.runs import Here, Local, locked_folder
 
 
 def run(folder: Path, jobs: list[TrialJob], **options: Any) -> list[Trial]:

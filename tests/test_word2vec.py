@@ -14,8 +14,7 @@ import tiny_corpus
 import torch
 
 from widthwise.errors import LimitError
-from widthwise.limits import fit_rate
-from widthwise.limits.word2vec import (
+from widthwise.experiments.word2vec import (
     Corpus,
     Job,
     Network,
@@ -26,9 +25,10 @@ from widthwise.limits.word2vec import (
     minibatch,
     sequential,
     start,
-    stream,
     train,
 )
+from widthwise.experiments.word2vec import sampling as stream
+from widthwise.theory import fit_rate
 
 EXACT = 1e-11  # float64, sums of some hundred terms in another order
 FEW = Settings(window=3, negative=4, sample=1.0, epochs=1, lr=0.2, decay=0.3, refresh=400)
@@ -257,7 +257,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     settings = replace(FEW, epochs=2, batch=batch, refresh=9000, decay=0.001)
     job = Job(network="finite", width=12, settings=settings)
     whole = train(*language, job)
-    monkeypatch.setattr("widthwise.limits.word2vec.training._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("widthwise.experiments.word2vec.training._SAVE_EVERY", 0.0)
     for stop in (2, 5, 6):  # within the first epoch of 4 blocks, within the second, twice
         calls = []
 
@@ -363,7 +363,7 @@ def test_without_numba_the_message_says_what_to_do(
 ) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "widthwise.limits.word2vec.loops", None)
+    monkeypatch.setitem(sys.modules, "widthwise.experiments.word2vec.cbow_numba", None)
     with pytest.raises(LimitError, match="pip install 'widthwise\\[word2vec\\]', or give a larger"):
         train(*language, Job(network="finite", width=8, settings=FEW))
 

@@ -11,7 +11,7 @@ import tiny_corpus
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
-from widthwise.limits import word2vec as room
+from widthwise.experiments import word2vec as room
 
 FAST = ["--width", "8,40", "--min-count", 1, "--sample", 1, "--window", 4, "--epochs", 2]
 
@@ -77,8 +77,8 @@ def test_the_same_command_goes_on_where_it_was(folder: Path, monkeypatch: Any) -
 @pytest.mark.parametrize(
     "place",
     [
-        "widthwise.limits.word2vec.load_corpus",
-        "widthwise.limits.word2vec.train",
+        "widthwise.experiments.word2vec.load_corpus",
+        "widthwise.experiments.word2vec.train",
         "widthwise.cli.word2vec.save_drawing",
     ],
 )

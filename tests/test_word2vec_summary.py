@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from widthwise.limits.word2vec import Result, Score
-from widthwise.limits.word2vec.summary import summary
+from widthwise.experiments.word2vec import Result, Score, summary
 
 
 def result(bits: str | None, width: int | None = 8, seed: int = 0) -> Result:

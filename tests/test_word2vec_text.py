@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from widthwise.errors import AssetError, LimitError
-from widthwise.limits.word2vec import (
+from widthwise.experiments.word2vec import (
     Corpus,
     Questions,
     Settings,
@@ -21,8 +21,8 @@ from widthwise.limits.word2vec import (
     load_questions,
     networks,
     right_answers,
-    stream,
 )
+from widthwise.experiments.word2vec import sampling as stream
 
 TEXT = "The cat, the dog.\n\nA cat's naïve DOG; THE end the\n" * 3
 
@@ -57,7 +57,7 @@ def test_chunks_and_compression_change_nothing(
     tmp_path: Path, monkeypatch: Any, chunk: int
 ) -> None:
     whole = load_corpus(written(tmp_path / "a.txt", TEXT), min_count=1)
-    monkeypatch.setattr("widthwise.limits.word2vec.corpus._CHUNK", chunk)
+    monkeypatch.setattr("widthwise.experiments.word2vec.corpus._CHUNK", chunk)
     packed = load_corpus(written(tmp_path / "a.gz", gzip.compress(TEXT.encode())), min_count=1)
     assert Counter(packed.words) == Counter(whole.words)
     assert np.array_equal(packed.ids, whole.ids)

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from widthwise.findings.grid import arrange
-from widthwise.findings.judge import beside_control
+from widthwise.findings import arrange, beside_control
 
 
 def load() -> ModuleType:

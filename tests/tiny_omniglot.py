@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from widthwise.limits.maml import Omniglot, load_omniglot
+from widthwise.experiments.maml import Omniglot, load_omniglot
 
 SIDE = 5
 

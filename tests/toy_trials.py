@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from widthwise.errors import RunError
-from widthwise.study.trials import Quantity, TrialJob
+from widthwise.experiments.tinynet_search.trials import Quantity, TrialJob
 
 
 class Doubler:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from widthwise.errors import RunError
-from widthwise.study.engines import Done, Engine, Event, Failed, Job
+from widthwise.runs import Done, Engine, Event, Failed, Job
 
 
 class Toy:

@@ -3,26 +3,12 @@
 from typing import Any
 
 from .arch import Architecture, Counts, Target, counts_at, read_architecture
+from .cut import Plan, Refit, apply, apply_
 from .errors import WidthwiseError
-from .prune import (
-    Allocation,
-    Calibration,
-    HealSettings,
-    Nested,
-    Plan,
-    Refit,
-    activation_norms,
-    allowed_widths,
-    apply,
-    apply_,
-    calibrate,
-    heal,
-    make_plan,
-    per_layer,
-    prune_checkpoint,
-    refit,
-    refits,
-)
+from .prune import Allocation, Nested, allowed_widths, make_plan, per_layer, prune_checkpoint
+from .prune.calibration import Calibration, activation_norms, calibrate
+from .prune.healing import HealSettings, heal
+from .prune.refitting import refit, refits
 
 __all__ = [
     "Allocation",
@@ -58,7 +44,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """What takes long to load comes when it is asked for."""
     if name == "open_study":
-        from .report.notebook import open_study
+        from .report import open_study
 
         return open_study
     if name in ("Study", "StudySettings"):

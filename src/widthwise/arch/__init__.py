@@ -4,11 +4,12 @@ from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, pre
 from .drafts import draft_note, without_draft_settings
 from .glu import Architecture, Cut, read_architecture, refuse_adapters
 from .outside import at_width, refuse_half_cut
-from .sections import text_config, text_path
+from .sections import WIDTH_KEY, class_value, section_name, text_config, text_path, text_value
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
 
 __all__ = [
     "MAX_CONTEXT",
+    "WIDTH_KEY",
     "Architecture",
     "Counts",
     "Cut",
@@ -17,6 +18,7 @@ __all__ = [
     "Width",
     "at_width",
     "check_rounding",
+    "class_value",
     "counts_at",
     "decode_traffic",
     "default_alignment",
@@ -27,7 +29,9 @@ __all__ = [
     "refuse_adapters",
     "refuse_half_cut",
     "resolve",
+    "section_name",
     "text_config",
     "text_path",
+    "text_value",
     "without_draft_settings",
 ]

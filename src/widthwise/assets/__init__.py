@@ -1,9 +1,17 @@
 """The embedded model and the benchmark data: fetched once, checked, kept in one cache folder."""
 
-from .embedded import benchmark_rows as benchmark_rows
-from .embedded import coqa_passages as coqa_passages
-from .embedded import embedded_model as embedded_model
-from .embedded import mmlu_subjects as mmlu_subjects
-from .gguf import CONVERSION as CONVERSION
-from .gguf import convert_gguf as convert_gguf
-from .wheels import cache_dir as cache_dir
+from .embedded import benchmark_rows, coqa_passages, embedded_model, mmlu_subjects
+from .gguf import CONVERSION, convert_gguf
+from .ifbench import ifbench_root
+from .wheels import cache_dir
+
+__all__ = [
+    "CONVERSION",
+    "benchmark_rows",
+    "cache_dir",
+    "convert_gguf",
+    "coqa_passages",
+    "embedded_model",
+    "ifbench_root",
+    "mmlu_subjects",
+]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .drawings import check_place, drawing_options, save_drawing
-from .parametrizations import asked_parametrization, parametrization_options, title_of
+from .figure_options import check_place, drawing_options, save_drawing
+from .parametrization_options import asked_parametrization, parametrization_options, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from fractions import Fraction
 
-    from ..limits import Abc, Abcd, Classification
+    from ..theory import Abc, Abcd, Classification
 
 
 @click.command(short_help="Say what a parametrization does at infinite width.")
@@ -48,7 +48,7 @@ def abc(
 
     Example: widthwise abc --a=-1/2,0,1/2 --b=1/2,1/2,1/2 --c=0 --json
     """
-    from ..limits import Abc, classify
+    from ..theory import Abc, classify
 
     asked = asked_parametrization(name, layers, {"a": a, "b": b, "c": c}, optimizer)
     if out is not None and not isinstance(asked, Abc):
@@ -57,7 +57,7 @@ def abc(
     found = classify(asked)
     title = title_of(name, (a, b, c))
     if out is not None and isinstance(asked, Abc):
-        from ..limits.figures import draw_region
+        from ..theory import draw_region
 
         save_drawing(draw_region(asked, title), out)
     if as_json:
@@ -87,8 +87,8 @@ def _print(title: str, parametrization: Abc | Abcd, found: Classification, optim
     """The exponents as powers of the width, and what they lead to."""
     from rich.console import Console
 
-    from ..limits.sentences import power
-    from .show import WIDE, print_rows, say
+    from ..theory import power
+    from .tables import WIDE, print_rows, say
 
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -31,9 +31,8 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
     """
     from ..report import busy_sentences, write_page
-    from ..study import Demo, DemoSettings, calibration_notes
-    from ..study.demo import CRITERIA
-    from .show import print_table, run
+    from ..study import CRITERIA, Demo, DemoSettings, calibration_notes
+    from .tables import print_table, run
 
     study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
     print_table(records)

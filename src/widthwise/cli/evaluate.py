@@ -111,7 +111,7 @@ def evaluate(
     """
     from ..report import write_page
     from ..study import Sweep, SweepSettings, calibration_notes
-    from .show import print_table, run
+    from .tables import print_table, run
 
     data, limits = options.pop("data"), options.pop("limits")
     options["calibration"] = calibration_of(options)

@@ -49,7 +49,7 @@ def findings(study: Path | None, published: bool, loss: float, as_json: bool) ->
     Example: widthwise findings my-study --loss 1pp
     """
     from ..findings import findings_of
-    from ..findings import published as findings_of_published
+    from ..findings.paper_2512_22671 import published as findings_of_published
 
     if published == (study is not None):
         raise click.UsageError("give the folder of a study, or --published")
@@ -72,7 +72,7 @@ def _print(found: Sequence[Findings]) -> None:
     """Each model's sentences first, then its tables."""
     from rich.console import Console
 
-    from .show import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, say
 
     console = Console(highlight=False)
     if not console.is_terminal:

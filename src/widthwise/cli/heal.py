@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..io import check_overwrite
-from .drawings import save_drawing
+from .figure_options import save_drawing
 from .options import device_option, dtype_option, seed_option
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def heal(
     """
     check_overwrite(out, force=force)
     from ..prune.healing import HealSettings, heal
-    from ..report.healing import draw_healing
+    from ..report import draw_healing
 
     settings = HealSettings(**options)
     command = shlex.join(["widthwise", *sys.argv[1:]])
@@ -126,7 +126,7 @@ class _Shown:
         from rich.console import Console
         from transformers.utils import logging
 
-        from .show import TimeLeft, progress
+        from .tables import TimeLeft, progress
 
         quiet: Any = logging.disable_progress_bar  # ours is the one to look at
         quiet()

@@ -8,7 +8,8 @@ from dataclasses import asdict
 import click
 
 from ..arch import MAX_CONTEXT, counts_at, default_alignment, draft_note
-from ..prune import Checkpoint, inspect_healing, inspect_refit, locate
+from ..cut.checkpoint import Checkpoint, inspect_refit, locate
+from ..prune.healing import inspect_healing
 
 
 @click.command(

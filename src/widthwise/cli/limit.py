@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .drawings import drawing_options, save_drawing
-from .interruption import NOTHING_KEPT, interruption
+from .figure_options import drawing_options, save_drawing
+from .interrupts import NOTHING_KEPT, interruption
 from .options import whole_numbers
-from .parametrizations import asked_parametrization, parametrization_options, title_of
-from .run_pages import check_beside, save_beside
+from .parametrization_options import asked_parametrization, parametrization_options, title_of
+from .save_pages import check_beside, save_beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..limits import Case, Convergence, Rate
+    from ..theory import Case, Convergence, Rate
 
 
 _UNDECIDED = (
@@ -77,14 +77,13 @@ def converge(
 
     Example: widthwise limit converge mup --activation erf -o limits.png
     """
-    from ..limits import converge as run
+    from ..theory import converge as run
 
     check_beside(out, force)
     cases = _cases(**asked)
     found = [run(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
     if out is not None:
-        from ..limits.rate_figures import draw_convergence
-        from ..study.runs.rates import convergence_line
+        from ..experiments.convergence import convergence_line, draw_convergence
 
         save_drawing(draw_convergence(found), out)
         save_beside(out, [convergence_line(one, seed) for one in found])
@@ -95,8 +94,8 @@ def converge(
 
 
 def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
-    from ..limits import Abc, Case, standard_cases, toy
-    from ..limits import activation as activation_of
+    from ..theory import Abc, Case, standard_cases, toy
+    from ..theory import activation as activation_of
 
     exponents = {letter: asked[letter] for letter in "abc"}
     if name is None and not any(exponents.values()):
@@ -148,7 +147,7 @@ def _print(found: Sequence[Convergence]) -> None:
     """A row a case: sizes, slopes, and what their intervals say of the theory's slopes."""
     from rich.console import Console
 
-    from .show import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, say
 
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .drawings import save_drawing
-from .interruption import RUNS_KEPT, interruption
+from .figure_options import save_drawing
+from .interrupts import RUNS_KEPT, interruption
 from .options import asked_networks, networks_options, out_option
 from .run_lines import check_same, make_folder
-from .run_pages import save_page
+from .save_pages import save_page
 
 if TYPE_CHECKING:
-    from ..limits.maml import Omniglot, Recipe, Result, Settings
-    from ..study.runs.maml import Key
+    from ..experiments.maml import Key, Omniglot, Recipe, Result, Settings
 
 _DICTIONARY = ("gp", "ntk")  # whose steps get slower
 _KERNELS = ("linear", *_DICTIONARY)
@@ -75,8 +74,7 @@ def maml(
 
     Example: widthwise maml --data omniglot28.npz --widths 2,8,32 --steps 1000 -o my-maml
     """
-    from ..limits.maml import load_omniglot
-    from ..limits.maml.figures import draw_runs
+    from ..experiments.maml import draw_runs, load_omniglot
 
     asked = asked_networks("--widths", widths, limit, _KERNELS if kernels else ())
     jobs = [
@@ -110,13 +108,13 @@ class _Job:
     @property
     def name(self) -> str:
         """What it is called."""
-        from ..limits.maml.summary import label_of
+        from ..experiments.maml import label_of
 
         return f"{label_of(self.network, self.width)}, seed {self.seed}"
 
 
 def _job(network: str, width: int | None, seed: int, lr: float | None, steps: int) -> _Job:
-    from ..limits.maml import Settings, recipe_of
+    from ..experiments.maml import Settings, recipe_of
 
     recipe = recipe_of(network, width)
     return _Job(
@@ -132,8 +130,8 @@ def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> lis
     """All runs, those that the file holds from there; the others are added to it as they end."""
     from rich.console import Console
 
-    from ..study.runs.maml import append, load, settings_of
-    from .show import TimeLeft, progress
+    from ..experiments.maml import append, load, settings_of
+    from .tables import TimeLeft, progress
 
     known, kept = load(path), {}
     for job in jobs:
@@ -160,7 +158,7 @@ def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> lis
 
 
 def _train(images: Omniglot, job: _Job, on_step: Callable[[int], None]) -> Result:
-    from ..limits.maml import meta_train
+    from ..experiments.maml import meta_train
 
     return meta_train(
         images,
@@ -186,8 +184,8 @@ def _print(results: Sequence[Result]) -> None:
     """A row a network: its mean accuracy, and how fast it trained."""
     from rich.console import Console
 
-    from ..limits.maml.summary import summary
-    from .show import WIDE, print_rows, say
+    from ..experiments.maml import summary
+    from .tables import WIDE, print_rows, say
 
     console = Console(highlight=False)
     if not console.is_terminal:

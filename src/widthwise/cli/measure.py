@@ -83,7 +83,7 @@ def measure(
     tokens are written is fixed. Writes records.jsonl.
     """
     from ..study import CostSettings, CostStudy
-    from .show import print_costs, run
+    from .tables import print_costs, run
 
     data = options.pop("data")
     settings = CostSettings(

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..prune import Checkpoint, locate
-from .drawings import drawing_options, save_drawing
-from .interruption import NOTHING_KEPT, interruption
+from ..cut.checkpoint import Checkpoint, locate
+from .figure_options import drawing_options, save_drawing
+from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
 from .options import whole_numbers
-from .run_pages import check_beside, save_beside
+from .save_pages import check_beside, save_beside
 
 if TYPE_CHECKING:
-    from ..limits.transfer import Coordinates, Parametrization
+    from ..mup import Coordinates, Parametrization
 
 
 @click.group(short_help="Carry learning rates over to another width (muP).")
@@ -87,7 +87,7 @@ def check(
 
     Example: widthwise mup check --parametrization sp -o standard.png
     """
-    from ..limits.transfer import coordinate_check, glu_config, glu_start
+    from ..mup import coordinate_check, glu_config, glu_start
 
     check_beside(out, force)
     for width in widths:
@@ -100,8 +100,8 @@ def check(
         seed=seed,
     )
     if out is not None:
-        from ..limits.transfer.figures import draw_coordinates
-        from ..study.runs.rates import coordinates_line
+        from ..experiments.convergence import coordinates_line
+        from ..experiments.coordinate_check import draw_coordinates
 
         title = f"{'muP' if kind == 'mup' else 'Standard'}, GLU transformer{', tied' * tied}"
         save_drawing(draw_coordinates(found, title), out)
@@ -136,7 +136,7 @@ def _coordinates_as_json(found: Coordinates) -> dict[str, Any]:
 def _print_coordinates(found: Coordinates) -> None:
     from rich.console import Console
 
-    from .show import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, say
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -181,7 +181,7 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
 
 def _print_factors(found: Parametrization) -> None:
-    from ..limits.transfer.listing import listing
+    from ..mup import listing
 
     needed = found.multipliers, found.attention
     click.echo(listing(found.weights, *needed, unscaled=found.unscaled, is_trained=True))

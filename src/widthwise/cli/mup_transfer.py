@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from .. import __version__
-from .drawings import save_drawing
-from .interruption import RUNS_KEPT, interruption
+from .figure_options import save_drawing
+from .interrupts import RUNS_KEPT, interruption
 from .options import names, out_option, whole_numbers
 from .run_lines import check_same, make_folder
-from .run_pages import save_page
+from .save_pages import save_page
 
 if TYPE_CHECKING:
-    from ..limits.transfer import Curve, Kind, Rows, Shift, Trained, Training
+    from ..experiments.lr_transfer import Curve, Rows, Shift, Trained, Training
+    from ..mup import Kind
 
 _Job: TypeAlias = "tuple[Kind, int, float, int]"  # parametrization, width, learning rate, seed
 _FILE = "results.jsonl"
@@ -113,16 +114,16 @@ def transfer(
 
     Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
     """
-    from ..limits.transfer import (
+    from ..experiments.lr_transfer import (
         KINDS,
         Training,
         check_fits,
         check_grid,
-        glu_config,
+        draw_transfer,
         read_rows,
         shifts_of,
     )
-    from ..limits.transfer.curve_figures import draw_transfer
+    from ..mup import glu_config
 
     check_grid(widths, rates, seeds)
     for width in widths:
@@ -147,7 +148,7 @@ def transfer(
 
 
 def _tokenizer(model: str) -> Any:
-    from ..prune import locate, tokenizer_in
+    from ..cut.checkpoint import locate, tokenizer_in
 
     return tokenizer_in(*locate(model))
 
@@ -156,10 +157,10 @@ def _run(text: Rows, training: Training, jobs: Sequence[_Job], path: Path) -> li
     """All runs, those that the file holds from there; the others are added to it as they end."""
     from rich.console import Console
 
-    from ..limits.transfer import train_glu
-    from ..study.runs import transfer as runs_of
-    from ..study.runs.lines import append_line
-    from .show import TimeLeft, progress
+    from ..experiments.lr_transfer import results as runs_of
+    from ..experiments.lr_transfer import train_glu
+    from ..runs import append_line
+    from .tables import TimeLeft, progress
 
     settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
     settings["widthwise"] = __version__
@@ -213,7 +214,7 @@ def _print(shifts: Sequence[Shift], runs: Sequence[Trained]) -> None:
     """A row a width: its best learning rate, the loss there; then what may be said."""
     from rich.console import Console
 
-    from .show import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, say
 
     console = Console(highlight=False)
     if not console.is_terminal:

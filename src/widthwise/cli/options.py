@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..arch import Target
+from ..cut import Plan
 from ..prune import (
     CRITERIA,
     MOMENT_CRITERIA,
-    Plan,
     check_calibration_of,
     check_text,
     make_plan,
     selection_of,
 )
-from .layers import told_by_layers
+from .layer_progress import told_by_layers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -307,7 +307,7 @@ def calibration_of(options: dict[str, Any]) -> str | None:
     Raises:
         click.UsageError: No criterion goes by what was given.
     """
-    from ..study.network import is_calibrated
+    from ..study import is_calibrated
 
     context = click.get_current_context()
     typed = click.core.ParameterSource.COMMANDLINE

@@ -10,36 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ..errors import RunError
-from ..io import check_overwrite
-from ..prune import (
-    Allocation,
+from ..cut import Plan, Refit, apply, check_refit_wanted
+from ..cut.checkpoint import (
+    REFIT_FILE,
     Checkpoint,
-    Plan,
-    Refit,
-    allowed_widths,
-    apply,
     check_compact,
-    check_refit_wanted,
     locate,
-    make_plan,
-    per_layer,
-    prune_checkpoint,
-    refit,
     refuse_overlap,
-    shard_limit,
     stored_dtype,
 )
-from ..prune.calibrating import opened
-from ..prune.checkpoint.refitted import REFIT_FILE
-from .layers import told_by_layers
-from .options import (
-    check_plan_options,
-    plan_options,
-    plan_request,
-    planned,
-    planning_options_given,
-)
+from ..errors import RunError
+from ..io import check_overwrite
+from ..prune import Allocation, allowed_widths, make_plan, per_layer, prune_checkpoint, shard_limit
+from ..prune.calibration import opened
+from ..prune.refitting import refit
+from .layer_progress import told_by_layers
+from .options import check_plan_options, plan_options, plan_request, planned, planning_options_given
 from .remarks import remark_drafts
 
 if TYPE_CHECKING:
@@ -109,7 +95,7 @@ def prune(
     refuse_overlap(locate(model)[0], out)
     from rich.console import Console
 
-    from .show import progress
+    from .tables import progress
 
     console = Console(stderr=True)
     done = _refitted(model, options, one_pass, layout, under, console) if refitting else None

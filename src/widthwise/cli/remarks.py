@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..arch import draft_note
-from ..prune import Checkpoint, locate
+from ..cut.checkpoint import Checkpoint, locate
 
 
 def remark_drafts(model: str) -> None:

@@ -39,8 +39,8 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     page too, each folder or file of records one of its own.
     """
     from ..errors import RunError
+    from ..experiments import runs_in, write_run_report
     from ..report import write_report
-    from ..report.runs import runs_in, write_run_report
     from ..study import read_study
 
     places = tuple(dict.fromkeys(studies))

@@ -26,8 +26,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..study import StudySettings
-    from ..study.study import MakeEngine
+    from ..study import MakeEngine, StudySettings
 
 _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others have no say in it
 
@@ -126,7 +125,7 @@ def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> 
     items/*.parquet and report.html.
     """
     from ..study import Study
-    from .study_progress import print_plan, run_study
+    from .progress import print_plan, run_study
 
     engine = _engine(options)
     settings = _settings(models, options)
@@ -181,6 +180,6 @@ def _engine(options: dict[str, Any]) -> MakeEngine | None:
         if given:
             raise click.UsageError(f"{given[0]} goes with --engine ray.")
         return None
-    from ..study.engines import OnRay
+    from ..runs import OnRay
 
     return lambda make: OnRay(make, **asked)

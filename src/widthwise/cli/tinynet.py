@@ -13,8 +13,7 @@ from ..tinynet import FAMILIES
 from .options import device_option, seed_option
 
 if TYPE_CHECKING:
-    from ..tinynet import Alternative, Budget, Family, Formula, Net, Proposal
-    from ..tinynet.budget import Kind
+    from ..tinynet import Alternative, Budget, Family, Formula, Kind, Net, Proposal
 
 _BUDGETS: dict[str, Kind] = {
     "flops": "macs",
@@ -223,7 +222,7 @@ def _print_formula(
     from rich.console import Console
 
     from ..tinynet import Alternative
-    from .show import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, say
 
     console = Console(highlight=False)
     if not console.is_terminal:

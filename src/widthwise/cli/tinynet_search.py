@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import names, out_option, seed_option
-from .run_pages import save_page
+from .save_pages import save_page
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..findings.tiny import TinyFindings
-    from ..study.search import Searched, SearchSettings
-    from ..study.study import MakeEngine
-    from ..study.trials import Trial
+    from ..experiments.tinynet_search import Searched, SearchSettings, Trial
+    from ..experiments.tinynet_search.findings import TinyFindings
+    from ..study import MakeEngine
 
 _MOST_WORKERS = 8  # by default; each holds the photos, and PyTorch, in memory
 
@@ -126,7 +125,7 @@ def search(out: Path, **options: Any) -> None:
     """
     from rich.console import Console
 
-    from ..findings.tiny import tiny_findings
+    from ..experiments.tinynet_search.findings import tiny_findings
 
     engine = _engine(options)
     settings = _settings(options)
@@ -140,10 +139,8 @@ def search(out: Path, **options: Any) -> None:
 
 
 def _settings(options: dict[str, Any]) -> SearchSettings:
-    from ..study.search import SearchSettings
-    from ..tinynet import parse_budget
-    from ..tinynet.sampling import Space
-    from ..tinynet.training import Recipe
+    from ..experiments.tinynet_search import SearchSettings
+    from ..tinynet import Recipe, Space, parse_budget
 
     changed = {name: options[name] for name in ("epochs", "lr") if options[name] is not None}
     return SearchSettings(
@@ -164,7 +161,7 @@ def _settings(options: dict[str, Any]) -> SearchSettings:
 
 def _engine(options: dict[str, Any]) -> MakeEngine:
     """Who trains."""
-    from ..study.engines import Local, OnRay
+    from ..runs import Local, OnRay
 
     address, workers = options["address"], options["workers"]
     if options["engine"] == "ray":
@@ -187,9 +184,9 @@ def _devices(workers: int | None) -> tuple[str, ...]:
 
 def _run(console: Console, out: Path, settings: SearchSettings, engine: MakeEngine) -> Searched:
     """Run the search under a bar that counts trainings."""
-    from ..study.engines import Again, Failed, Shared
-    from ..study.search import Search
-    from .show import TimeLeft, progress
+    from ..experiments.tinynet_search import Search
+    from ..runs import Again, Failed, Shared
+    from .tables import TimeLeft, progress
 
     left, shares = TimeLeft(), dict[str, float]()
     with progress(console) as bars:
@@ -245,10 +242,9 @@ def _line(trial: Trial) -> str:
 
 def _write(out: Path, found: TinyFindings, searched: Searched) -> None:
     """The report beside the trials, and its first part on the terminal."""
+    from ..experiments.tinynet_search import draw_search, search_text, sentences_of
     from ..io import write_text
-    from ..report.tiny import draw_search
-    from ..report.tiny_text import search_text, sentences_of
-    from .drawings import save_drawing
+    from .figure_options import save_drawing
 
     text = out / "search.md"
     write_text(text, search_text(found, searched.notes))

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .drawings import save_drawing
-from .interruption import interruption
+from .figure_options import save_drawing
+from .interrupts import interruption
 from .options import asked_networks, networks_options, out_option
 from .run_lines import check_same, make_folder
-from .run_pages import save_page
+from .save_pages import save_page
 
 if TYPE_CHECKING:
-    from ..limits.word2vec import Corpus, Job, Questions, Result, Settings
-    from ..study.runs.word2vec import Key
+    from ..experiments.word2vec import Corpus, Job, Key, Questions, Result, Settings
 
 _CUDA_BATCH = 512  # centres of a step where nothing is asked for
 _KERNELS = ("ntk", "gp")
@@ -81,8 +80,7 @@ def word2vec(
 
     Example: widthwise word2vec text.gz --analogies questions-words.txt --width 64,256 --epochs 3
     """
-    from ..limits.word2vec import Job, Settings, load_corpus, load_questions
-    from ..limits.word2vec.figures import draw_runs
+    from ..experiments.word2vec import Job, Settings, draw_runs, load_corpus, load_questions
 
     if options["batch"] is None:
         options["batch"] = _CUDA_BATCH if device == "cuda" else 1
@@ -104,7 +102,7 @@ def word2vec(
 
 def _check_fit(jobs: Sequence[Job], vocabulary: int) -> None:
     """See that each network fits in memory, before the first one is trained."""
-    from ..limits.word2vec import check_memory
+    from ..experiments.word2vec import check_memory
 
     for job in jobs:
         check_memory(vocabulary, job.width, job.device)
@@ -115,9 +113,8 @@ def _run(corpus: Corpus, questions: Questions, jobs: Sequence[Job], out: Path) -
     from rich.console import Console
 
     from .. import __version__
-    from ..limits.word2vec import facts_of
-    from ..study.runs.word2vec import append, load
-    from .show import TimeLeft, progress
+    from ..experiments.word2vec import append, facts_of, load
+    from .tables import TimeLeft, progress
 
     path = out / "results.jsonl"
     known = load(path)
@@ -166,13 +163,13 @@ def _key(job: Job) -> Key:
 
 
 def _name(job: Job) -> str:
-    from ..limits.word2vec.summary import label_of
+    from ..experiments.word2vec import label_of
 
     return f"{label_of(job.network, job.width)}, seed {job.seed}"
 
 
 def _train(corpus: Corpus, questions: Questions, job: Job, out: Path, tell: Any) -> Result:
-    from ..limits.word2vec import train
+    from ..experiments.word2vec import train
 
     place = out / f"{_name(job).replace(', ', '-').replace(' ', '-')}.safetensors"
     return train(corpus, questions, job, checkpoint=place, on_block=tell)
@@ -180,7 +177,7 @@ def _train(corpus: Corpus, questions: Questions, job: Job, out: Path, tell: Any)
 
 def _said(result: Result) -> str:
     """A run in a few words."""
-    from ..limits.wording import counted
+    from ..theory import counted
 
     if result.score is None:
         return f"missing: {result.reason}"
@@ -195,9 +192,9 @@ def _print(results: Sequence[Result], corpus: Corpus, settings: Settings) -> Non
     """A row a run: its accuracy with an interval, and how it stands beside the limit."""
     from rich.console import Console
 
-    from ..limits.word2vec.summary import summary
-    from ..limits.wording import counted
-    from .show import WIDE, print_rows, say
+    from ..experiments.word2vec import summary
+    from ..theory import counted
+    from .tables import WIDE, print_rows, say
 
     console = Console(highlight=False)
     if not console.is_terminal:

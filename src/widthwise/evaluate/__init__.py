@@ -1,25 +1,37 @@
 """What a model knows and how it follows instructions: tasks of lm-eval, each beside its floor."""
 
-from .asked import check_tasks as check_tasks
-from .backends import BACKENDS as BACKENDS
-from .backends import language_model_of as language_model_of
-from .backends import require_vllm as require_vllm
-from .backends import vllm_model_of as vllm_model_of
-from .chats import Chat as Chat
-from .chats import chat_of as chat_of
-from .decoding import settings_not_applied as settings_not_applied
-from .floors import FLOOR_RULE as FLOOR_RULE
-from .floors import Floor as Floor
-from .floors import floor_of as floor_of
-from .harness import Task as Task
-from .harness import chosen_items as chosen_items
-from .harness import load_tasks as load_tasks
-from .score import Answer as Answer
-from .score import Score as Score
-from .score import answer_task as answer_task
-from .score import score_answers as score_answers
-from .score import unit_of as unit_of
-from .steps import Steps as Steps
-from .steps import drawn_order as drawn_order
-from .suites import CHAT as CHAT
-from .suites import SUITES as SUITES
+from .backends import BACKENDS, language_model_of, require_vllm, vllm_model_of
+from .chat import Chat, chat_of
+from .decoding import settings_not_applied
+from .early_stopping import Steps, drawn_order
+from .floors import FLOOR_RULE, Floor, floor_of
+from .score import Answer, Score, answer_task, score_answers, unit_of
+from .suites import CHAT, SUITES
+from .task_names import check_tasks
+from .tasks import Task, chosen_items, load_tasks
+
+__all__ = [
+    "BACKENDS",
+    "CHAT",
+    "FLOOR_RULE",
+    "SUITES",
+    "Answer",
+    "Chat",
+    "Floor",
+    "Score",
+    "Steps",
+    "Task",
+    "answer_task",
+    "chat_of",
+    "check_tasks",
+    "chosen_items",
+    "drawn_order",
+    "floor_of",
+    "language_model_of",
+    "load_tasks",
+    "require_vllm",
+    "score_answers",
+    "settings_not_applied",
+    "unit_of",
+    "vllm_model_of",
+]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import RunError
 from .decoding import greedy
-from .engine import check_causal
+from .engine.cache_trial import check_causal
 
 BACKENDS = ("widthwise", "hf", "vllm")
 _HF_BATCH = 16  # rows a pass of lm-eval's own model

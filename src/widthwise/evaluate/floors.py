@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .codes import byte_log_likelihoods, word_log_likelihoods
-from .harness import with_all_documents
-from .loading import harness_seeds, quiet, templates_once
-from .shares import aggregated, shares_of, standard_error_of
+from .frequency_codes import byte_log_likelihoods, word_log_likelihoods
+from .harness_loading import harness_seeds, quiet, templates_once
+from .metric_shares import aggregated, shares_of, standard_error_of
+from .tasks import with_all_documents
 
 if TYPE_CHECKING:
-    from .harness import Document, Part, Task
+    from .tasks import Document, Part, Task
 
     Asked = Sequence[tuple[Part, Document]]  # every item of a task, in order
 

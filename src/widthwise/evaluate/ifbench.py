@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..assets.ifbench import ifbench_root
+from ..assets import ifbench_root
 from ..errors import RunError
 
 _VERSION = "26.3"

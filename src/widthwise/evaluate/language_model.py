@@ -21,21 +21,12 @@ from lm_eval.models.utils import (
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ..errors import RunError
-from .chats import chat_of
-from .engine import (
-    Budget,
-    CacheUse,
-    Generated,
-    Prompt,
-    Run,
-    Scored,
-    cache_use,
-    can_share,
-    check_causal,
-    generate,
-    log_likelihoods,
-    longest_in_trees,
-)
+from .chat import chat_of
+from .engine.cache_trial import CacheUse, cache_use, can_share, check_causal
+from .engine.generate import Generated, Prompt, generate
+from .engine.likelihood import Run, Scored, log_likelihoods
+from .engine.lm_head import Budget
+from .engine.packing import longest_in_trees
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
 from .floors import Floor, same_languages
-from .loading import harness_seeds, quiet
-from .shares import aggregated, shares_of, standard_error_of
+from .harness_loading import harness_seeds, quiet
+from .metric_shares import aggregated, shares_of, standard_error_of
 
 if TYPE_CHECKING:
-    from .harness import Document, Task
+    from .tasks import Document, Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import combinations, pairwise
 
 from ..stats import Correlation, correlation
+from .comparisons import beats_its_floor
 from .grid import Grid, is_perplexity
-from .judge import beats_its_floor
-from .shapes import Curve, Pair
+from .types import Curve, Pair
 
 _FEWEST = 3  # points of a correlation that is not a line by construction
 

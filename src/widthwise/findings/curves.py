@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..study.records import Record
-from .columns import Column, column_of, tasks_of
+from ..study import Record
+from .comparisons import CONFIDENCE, Judged, Judgements, beats_its_floor, floor_word, is_worse
 from .grid import Grid, Network, estimate_of
-from .judge import CONFIDENCE, Judged, Judgements, beats_its_floor, floor_word, is_worse
 from .knee import knee_of
-from .losses import SHARE_LOSS, Lost, allowed_loss, lost_of
-from .shapes import Curve, Point, Smallest, Trend
+from .noninferiority import SHARE_LOSS, Lost, allowed_loss, lost_of
+from .score_vector import Column, column_of, tasks_of
+from .types import Curve, Point, Smallest, Trend
 
 
 def curves_of(grid: Grid, judged: Judgements, loss: float = SHARE_LOSS) -> tuple[Curve, ...]:

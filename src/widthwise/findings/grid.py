@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import RunError
 from ..stats import Estimate, Positive, Share, Stopped
-from ..study.network import is_control
-from ..study.records import Record
+from ..study import Record, is_control
 from .origin import Origin, origin_in
 
 SIZE_UNITS = ("count", "bytes")

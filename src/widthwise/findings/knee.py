@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .columns import Column
-from .judge import CONFIDENCE
-from .shapes import Knee, Point
+from .comparisons import CONFIDENCE
+from .score_vector import Column
+from .types import Knee, Point
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..study.records import Record
+from ..study import Record
 
 _SAME = ("metric", "shots", "task_version", "source", "max_new_tokens", "until", "floors")
 _NAMES = {"source": "samples", "floors": "floors, so other items", "task_version": "task versions"}

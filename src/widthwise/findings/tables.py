@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..stats import Correlation, holm
-from ..study.network import CONTROL, is_control
-from ..study.quantities import quantity_text
-from .chance import Widths
-from .fronts import MEAN
+from ..study import CONTROL, is_control, quantity_text
+from .comparisons import draws_told
+from .control import Widths
+from .format import NOTHING, interval, joined, number, p_text
 from .grid import Grid
-from .judge import draws_told
-from .losses import RELATIVE_LOSS
-from .shapes import Curve, Front, FrontPoint, Pair, Point, Smallest, Table
-from .words import NOTHING, interval, joined, number, p_text
+from .noninferiority import RELATIVE_LOSS
+from .pareto import MEAN
+from .types import Curve, Front, FrontPoint, Pair, Point, Smallest, Table
 
 _MOST_PAIRS = 12  # rows that a reader still looks through
 

@@ -1,38 +1,52 @@
 """What a model costs to run: time, memory and energy of reading and writing, on a device."""
 
-from .blocks import BlockCost as BlockCost
-from .blocks import measure_blocks as measure_blocks
-from .co2 import Intensity as Intensity
-from .co2 import carbon_intensity as carbon_intensity
-from .co2 import grams_per_token as grams_per_token
-from .costs import LEAST_ROUNDS as LEAST_ROUNDS
-from .costs import Cost as Cost
-from .costs import Round as Round
-from .costs import measure_costs as measure_costs
-from .dtypes import DtypeChoice as DtypeChoice
-from .dtypes import faster_dtype as faster_dtype
-from .energy import Energy as Energy
-from .energy import JoulesPerToken as JoulesPerToken
-from .energy import Meter as Meter
-from .energy import Unavailable as Unavailable
-from .energy import Window as Window
-from .energy import find_meter as find_meter
-from .energy import per_token as per_token
-from .host import HostTime as HostTime
-from .host import host_time as host_time
-from .machine import Conditions as Conditions
-from .machine import Peak as Peak
-from .passes import Pass as Pass
-from .passes import run_pass as run_pass
-from .roofline import Ceilings as Ceilings
-from .roofline import Place as Place
-from .roofline import measure_ceilings as measure_ceilings
-from .roofline import place as place
-from .settings import Setting as Setting
-from .settings import own_setting as own_setting
-from .settings import using as using
-from .workloads import NAMED as NAMED
-from .workloads import Workload as Workload
-from .workloads import check_workload as check_workload
-from .workloads import workload as workload
-from .workloads import workloads_of as workloads_of
+from .autotune import Setting, own_setting, using
+from .blocks import BlockCost, measure_blocks
+from .costs import LEAST_ROUNDS, Cost, Round, measure_costs
+from .dtypes import DtypeChoice, faster_dtype
+from .energy.co2 import Intensity, carbon_intensity, grams_per_token
+from .energy.meter import Energy, JoulesPerToken, Meter, Unavailable, Window, find_meter, per_token
+from .host_overhead import HostTime, host_time
+from .machine import Conditions, Peak
+from .roofline import Ceilings, Place, measure_ceilings, place
+from .workload_pass import Pass, run_pass
+from .workloads import NAMED, Workload, check_workload, workload, workloads_of
+
+__all__ = [
+    "LEAST_ROUNDS",
+    "NAMED",
+    "BlockCost",
+    "Ceilings",
+    "Conditions",
+    "Cost",
+    "DtypeChoice",
+    "Energy",
+    "HostTime",
+    "Intensity",
+    "JoulesPerToken",
+    "Meter",
+    "Pass",
+    "Peak",
+    "Place",
+    "Round",
+    "Setting",
+    "Unavailable",
+    "Window",
+    "Workload",
+    "carbon_intensity",
+    "check_workload",
+    "faster_dtype",
+    "find_meter",
+    "grams_per_token",
+    "host_time",
+    "measure_blocks",
+    "measure_ceilings",
+    "measure_costs",
+    "own_setting",
+    "per_token",
+    "place",
+    "run_pass",
+    "using",
+    "workload",
+    "workloads_of",
+]

@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..cut import ModelWeights
 from ..errors import RunError
 from ..io import limited_memory, out_of_memory
-from ..prune import ModelWeights
 from .costs import LEAST_ROUNDS
+from .decoders import captured
 from .machine import synchronize
 from .roofline import LEAST_ROUND_SEC
 from .workloads import Workload
-from .writers import captured
 
 if TYPE_CHECKING:
     import torch

@@ -15,12 +15,12 @@ from typing import Any
 
 from ..errors import RunError
 from ..io import limited_memory, out_of_memory
-from .energy import JoulesPerToken, Meter, Unavailable, per_token
+from .autotune import Setting, fastest_setting, own_setting, using
+from .decoders import Decoding, Writers
+from .energy.meter import JoulesPerToken, Meter, Unavailable, per_token
 from .machine import Conditions, Peak, bring_in, conditions, peak_of
-from .passes import Pass, run_pass
-from .settings import Setting, fastest_setting, own_setting, using
+from .workload_pass import Pass, run_pass
 from .workloads import Workload
-from .writers import Decoding, Writers
 
 LEAST_ROUNDS = 5
 ENERGY_SEC = 6.0  # of a window: what NVML needs to see enough updates of its counter

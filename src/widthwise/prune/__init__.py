@@ -1,91 +1,60 @@
 """Cutting GLU blocks: score, plan, apply."""
 
 from .api import make_plan, prune_checkpoint, shard_limit
-from .asked import check_calibration_of, check_text, selection_of
-from .calibrating import Calibration, calibrate
-from .calibration import activation_norms
-from .checkpoint import (
-    Checkpoint,
-    check_compact,
-    check_loadable,
-    check_tokens,
-    finding,
-    inspect_refit,
-    lineage_of,
-    load_model,
-    load_tokenizer,
-    locate,
-    refuse_overlap,
-    stored_dtype,
-    table_rows,
-    tokenizer_in,
-    write_pruned,
+from .calibration.activations import activation_norms
+from .calibration.second_moments import Calibration, calibrate
+from .criteria import (
+    CALIBRATED,
+    CRITERIA,
+    MOMENT_CRITERIA,
+    ROW_CRITERIA,
+    activation,
+    keep_highest,
+    ppm_activation,
+    random,
 )
-from .fitting import LayerFit
-from .healing import Healing, HealSettings, distil, heal, inspect_healing
-from .importance import CALIBRATED, CRITERIA, MOMENT_CRITERIA
+from .healing.api import Healing, heal
+from .healing.distilling import distil
+from .healing.record import inspect_healing
+from .healing.settings import HealSettings
 from .nested import Nested
-from .plan import Plan
-from .refitting import Refit, refit, refits
-from .scoring import (
-    ModelWeights,
-    Selection,
-    check_refit_wanted,
-    fingerprint,
-    select,
-    target_of,
-)
+from .refitting.refit import refit, refits
+from .request import Selection, check_calibration_of, check_text, selection_of, target_of
+from .selection import plan_of, score_layer, select
 from .sensitivity import Allocation, allowed_widths, per_layer
-from .surgery import apply, apply_
 
 __all__ = [
     "CALIBRATED",
     "CRITERIA",
     "MOMENT_CRITERIA",
+    "ROW_CRITERIA",
     "Allocation",
     "Calibration",
-    "Checkpoint",
     "HealSettings",
     "Healing",
-    "LayerFit",
-    "ModelWeights",
     "Nested",
-    "Plan",
-    "Refit",
     "Selection",
+    "activation",
     "activation_norms",
     "allowed_widths",
-    "apply",
-    "apply_",
     "calibrate",
     "check_calibration_of",
-    "check_compact",
-    "check_loadable",
-    "check_refit_wanted",
     "check_text",
-    "check_tokens",
     "distil",
-    "finding",
-    "fingerprint",
     "heal",
     "inspect_healing",
-    "inspect_refit",
-    "lineage_of",
-    "load_model",
-    "load_tokenizer",
-    "locate",
+    "keep_highest",
     "make_plan",
     "per_layer",
+    "plan_of",
+    "ppm_activation",
     "prune_checkpoint",
+    "random",
     "refit",
     "refits",
-    "refuse_overlap",
+    "score_layer",
     "select",
     "selection_of",
     "shard_limit",
-    "stored_dtype",
-    "table_rows",
     "target_of",
-    "tokenizer_in",
-    "write_pruned",
 ]

@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..arch import Target
-from ..errors import PlanError, TargetError
-from .asked import check_calibration_of, selection_of
-from .calibrating import Calibration, Source, Visit
-from .calibration import norms_of_text
-from .checkpoint import (
+from ..cut import ModelWeights, Plan, Refit
+from ..cut.checkpoint import (
     Checkpoint,
     Layout,
     Output,
@@ -22,11 +19,14 @@ from .checkpoint import (
     stored_dtype,
     write_pruned,
 )
-from .importance import MOMENT_CRITERIA
-from .plan import Plan
-from .refitting import Refit, plan_by_moments
-from .scoring import ModelWeights, select
-from .texts import TOKENS
+from ..errors import PlanError, TargetError
+from .calibration.activations import norms_of_text
+from .calibration.second_moments import Calibration, Source, Visit
+from .calibration.text import TOKENS
+from .criteria import MOMENT_CRITERIA
+from .refitting.refit import plan_by_moments
+from .request import check_calibration_of, selection_of
+from .selection import select
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,23 +9,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..arch import Cut, Target, resolve
+from ..cut import ModelWeights, Plan, check_finite, cut_tensor, down_name, fingerprint, set_sizes
 from ..errors import PlanError
-from .plan import Plan
-from .scoring import (
-    ModelWeights,
-    Selection,
-    check_finite,
-    down_name,
-    fingerprint,
-    plan_of,
-    score_layer,
-)
-from .surgery import cut_tensor, set_sizes
+from .request import Selection
+from .selection import plan_of, score_layer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from .refitting import Refit
+    from ..cut import Refit
 
 Model = TypeVar("Model", bound="nn.Module")
 

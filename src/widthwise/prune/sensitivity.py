@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arch import Architecture, Width, resolve
+from ..cut import Weights
 from ..errors import PlanError, RunError
-from .allocation import allocate, levels
-from .asked import check_text, selection_of
-from .calibrating import Source, Visit, as_text, opened, part_of, weights_of
-from .calls import doing
-from .fitting import layer_cuts, narrowed
-from .moments import Halves, bfloat16_products
-from .refitting import check_tokens
-from .scoring import Selection, Weights
-from .texts import TOKENS
-from .walk import Walk
+from .calibration.layer_calls import doing
+from .calibration.layerwise import Walk
+from .calibration.moments import Halves, bfloat16_products
+from .calibration.second_moments import Source, Visit, as_text, opened, part_of, weights_of
+from .calibration.text import TOKENS
+from .knapsack import allocate, levels
+from .refitting.layer_fit import layer_cuts, narrowed
+from .refitting.refit import check_tokens
+from .request import Selection, check_text, selection_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..findings.grid import Grid
-from ..findings.kin import comparisons
-from ..study.records import Record
-from .beside import Beside, beside_sentences
-from .series import Series
-from .summary import company_sentences, measured_sentences, sentences
+from ..findings import Grid, comparisons
+from ..study import Record
+from .headline import company_sentences, measured_sentences, sentences
+from .model_results import Series
+from .study_comparison import Beside, beside_sentences
 
 _APART = "No difference between these is shown: nowhere were other networks asked the same items."
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from ..findings.grid import Grid, Network, arrange, network_of
-from ..findings.kin import parents_of
+from ..findings import Grid, Network, arrange, network_of, parents_of
 from ..stats import Estimate, paired_ratio
-from ..study.records import Record
+from ..study import Record
 from .figures import draw_line, dress, from_zero, level
+from .network_table import speed_ratio
 from .styles import DENSE_STYLE, INK, MUTED, style_of, workload_styles
-from .table import speed_ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

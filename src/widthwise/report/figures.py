@@ -6,13 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from ..findings.changes import number
-from ..findings.grid import Grid, Network, arrange, estimate_of
-from ..findings.judge import CONFIDENCE
-from ..findings.shapes import Front, FrontPoint
+from ..findings import CONFIDENCE, Front, FrontPoint, Grid, Network, arrange, estimate_of, number
 from ..stats import Estimate
-from ..study.quantities import quantity_text
-from ..study.records import Record
+from ..study import Record, quantity_text
 from .styles import DENSE_STYLE, INK, MUTED, PAGE, RULE, Style, style_in, style_of
 from .svg import LEFT
 

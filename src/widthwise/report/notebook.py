@@ -10,18 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..findings.changes import number
-from ..findings.grid import Grid, Network
-from ..findings.judge import floor_word
-from ..study.network import is_control
-from ..study.records import Record
-from ..study.stored import Stored, read_study
+from ..findings import Grid, Network, floor_word, number
+from ..study import Record, Stored, is_control, read_study
 from .answers import answer_of
-from .content import known_first, legend_of
+from .html_table import MARKS
+from .model_results import Series, series_of
 from .page import write_report
 from .panels import quality_panels
-from .series import Series, series_of
-from .sortable import MARKS
+from .study_page import known_first, legend_of
 
 if TYPE_CHECKING:
     import pandas as pd

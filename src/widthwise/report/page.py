@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..findings.grid import arrange
+from ..findings import arrange
 from ..io import write_text
-from ..study.records import Record
-from ..study.stored import Stored
-from .content import content_of
+from ..study import Record, Stored
+from .model_results import make_series, series_of
 from .panels import csv_link
-from .series import make_series, series_of
+from .study_page import content_of
 
 _HERE = Path(__file__).parent
 

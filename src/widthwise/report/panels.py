@@ -11,19 +11,15 @@ from dataclasses import asdict, dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from ..findings.changes import number
-from ..findings.grid import Grid, Network, estimate_of, network_of
-from ..findings.judge import CONFIDENCE, floor_word
-from ..findings.shapes import Front
+from ..findings import CONFIDENCE, Front, Grid, Network, estimate_of, floor_word, network_of, number
 from ..stats import Estimate
-from ..study.quantities import quantity_text
-from ..study.records import Record
+from ..study import Record, quantity_text
 from . import cost_figures, figures
+from .model_results import Series
+from .network_table import floor_text, speed_ratio, with_error
 from .provenance import counted
-from .series import Series
 from .styles import style_in, style_of, workload_styles
 from .svg import as_file, on_page, panel, place, to_svg
-from .table import floor_text, speed_ratio, with_error
 
 _FIRST, _OTHERS = 6, 3  # fronts that are drawn of the first quality and of each other one
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..findings.grid import Grid
-from ..study.records import Record
-from .costs import is_cost
-from .table import floor_text
+from ..findings import Grid
+from ..study import Record
+from .cost_table import is_cost
+from .network_table import floor_text
 
 _FEW = 6  # distinct values that are still listed one by one
 _SHORT = 40  # characters of a value that is still shown as the first or last of many

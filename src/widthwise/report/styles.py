@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..study.network import REFIT, is_control
+from ..study import REFIT, is_control
 
 
 @dataclass(frozen=True, kw_only=True)

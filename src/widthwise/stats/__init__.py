@@ -4,7 +4,7 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
 
 from .correlation import Correlation, correlation
-from .draws import with_luck_of_draws
+from .draw_variance import with_luck_of_draws
 from .estimates import (
     Estimate,
     Positive,
@@ -15,22 +15,10 @@ from .estimates import (
     paired_ratio,
     ratio_with_error,
 )
-from .intervals import (
-    paired_share_interval,
-    share_interval,
-    t_interval,
-    t_p_value,
-    t_quantile,
-)
+from .intervals import paired_share_interval, share_interval, t_interval, t_p_value, t_quantile
 from .paired import Difference, paired_difference
-from .partial import RankCorrelation, RankLead, rank_correlation, rank_lead
-from .sequential import (
-    Interval,
-    Stopped,
-    confidence_sequence,
-    first_narrow,
-    sequential_difference,
-)
+from .rank import RankCorrelation, RankLead, rank_correlation, rank_lead
+from .sequential import Interval, Stopped, confidence_sequence, first_narrow, sequential_difference
 from .unpaired import unpaired_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
 

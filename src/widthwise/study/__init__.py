@@ -1,22 +1,30 @@
 """Studies: cells that are measured once, and the records they leave."""
 
-from .calibrated import calibration_notes
+from .calibration_stage import CALIBRATING, calibration_notes
 from .cost_settings import CostSettings, around
-from .costs import CostStudy
-from .demo import Demo, DemoSettings
-from .network import Network
+from .cost_study import CostStudy
+from .demo import CRITERIA, Demo, DemoSettings
+from .evaluate_settings import SweepSettings
+from .evaluation import Sweep
+from .quantities import NOT_ASKED, QUANTITY_NAMES, quantity_text
 from .records import Record, append, load
-from .settings import SweepSettings
 from .stored import Stored, read_study
-from .study import Study
+from .study import MakeEngine, Study
 from .study_settings import StudySettings
-from .sweep import Sweep
+from .variant import CONTROL, REFIT, Network, is_calibrated, is_control
 
 __all__ = [
+    "CALIBRATING",
+    "CONTROL",
+    "CRITERIA",
+    "NOT_ASKED",
+    "QUANTITY_NAMES",
+    "REFIT",
     "CostSettings",
     "CostStudy",
     "Demo",
     "DemoSettings",
+    "MakeEngine",
     "Network",
     "Record",
     "Stored",
@@ -27,6 +35,9 @@ __all__ = [
     "append",
     "around",
     "calibration_notes",
+    "is_calibrated",
+    "is_control",
     "load",
+    "quantity_text",
     "read_study",
 ]

@@ -10,7 +10,7 @@ from ..chat import CLOSE
 from ..errors import RunError
 from ..evaluate import CHAT, Chat, Task, chat_of, settings_not_applied
 from ..notices import notice
-from .parent import Parent
+from .dense_model import Parent
 
 
 class Asking:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .. import measure
 from ..errors import RunError
-from .network import Network
+from .variant import Network
 
 _STEPS = (4, 8, 16, 64, 128)  # multiples that kernels and their tiles care for
 

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .. import measure
+from ..cut import apply
 from ..io import free_bytes
-from ..prune import apply, prune_checkpoint
+from ..prune import prune_checkpoint
 from ..stats import median_with_error
-from .network import Network
+from .evaluate_settings import SweepSettings
+from .evaluation import Progress, Sweep
 from .quantities import busy
 from .records import Record
-from .settings import SweepSettings
-from .sweep import Progress, Sweep
+from .variant import Network
 
 REMOVED = ("10%", "20%", "30%", "40%", "50%", "60%")  # the paper's design
 TASKS = ("prose", "mmlu", "arc_easy", "hellaswag", "piqa", "boolq")

@@ -11,8 +11,8 @@ from .. import measure
 from ..arch import decode_traffic, prefill_traffic
 from ..errors import UnsupportedModelError
 from .cost_settings import CostSettings
-from .network import Network
-from .parent import Parent
+from .dense_model import Parent
+from .variant import Network
 
 _WHOLE = {  # of every workload, and their units
     "ttft": "sec",

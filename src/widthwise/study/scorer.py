@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..cut.checkpoint import check_tokens, table_rows
 from ..errors import WidthwiseError
 from ..evaluate import (
     FLOOR_RULE,
@@ -31,14 +32,14 @@ from ..evaluate import (
     vllm_model_of,
 )
 from ..notices import notice
-from ..prune import check_tokens, prune_checkpoint, table_rows
+from ..prune import prune_checkpoint
 from .asking import Asking
-from .calibrated import Calibrated
-from .estimate import texts_of
-from .network import Network
-from .parent import Parent
+from .calibration_stage import Calibrated
+from .dense_model import Parent
+from .evaluate_settings import SweepSettings
 from .records import Record
-from .settings import SweepSettings
+from .variant import Network
+from .work_estimate import texts_of
 
 OnShare = Callable[[float], None]
 Progress = Callable[[float, str], None]

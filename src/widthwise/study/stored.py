@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import RunError
-from .folder import RECORDS, SETTINGS, settings_in
+from ..runs import RECORDS, SETTINGS, settings_in
 from .records import Record, is_newer, load
 
 CELLS = "cells"  # in the settings: keys of all cells of the study, measured or not

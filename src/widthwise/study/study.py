@@ -8,20 +8,21 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from .. import __version__
+from ..cut.checkpoint import finding
 from ..errors import RunError, TargetError
-from ..measure import Ceilings, carbon_intensity
-from ..prune import finding
-from .calibrated import Calibrated
-from .coster import Coster
-from .engines import Done, Engine, Event, Failed, Job, Local, MakeWorker
-from .estimate import NOMINAL, Amount, scoring, timing, tokens_of
-from .journal import Journal
-from .network import Network
-from .parent import Parent, checked_device, default_device, default_dtype
-from .pieces import Ask, StudyWorker, Time, parent_of
+from ..measure import Ceilings
+from ..measure.energy import carbon_intensity
+from ..runs import Done, Engine, Event, Failed, Job, Local, MakeWorker
+from .calibration_stage import Calibrated
+from .cost_benchmark import Coster
+from .dense_model import Parent, checked_device, default_device, default_dtype
 from .records import Record
 from .scorer import Scored, Scorer, has_old_floor
+from .store import Journal
 from .study_settings import StudySettings
+from .variant import Network
+from .work_estimate import NOMINAL, Amount, scoring, timing, tokens_of
+from .worker import Ask, StudyWorker, Time, parent_of
 
 MakeEngine = Callable[[MakeWorker], Engine]
 CHOOSING = ("models", "widths", "criteria", "tasks", "workloads", "weights")

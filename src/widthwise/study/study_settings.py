@@ -9,10 +9,10 @@ from typing import Any
 
 from .. import measure
 from ..errors import RunError
-from ..prune.texts import TOKENS
+from ..prune.calibration import TOKENS
 from .cost_settings import CostSettings
-from .network import CONTROL, Network, check_criterion
-from .settings import SweepSettings, check_calibration, stored_settings
+from .evaluate_settings import SweepSettings, check_calibration, stored_settings
+from .variant import CONTROL, Network, check_criterion
 
 _DTYPES = ("bfloat16", "float32", "float16")
 PAPER_SEEDS = (42, 123, 456)

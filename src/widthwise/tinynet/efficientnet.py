@@ -14,7 +14,7 @@ from .rounding import round_blocks, round_channels
 if TYPE_CHECKING:
     from torch import nn
 
-    from .scale import Scale
+    from .multipliers import Scale
 
 STEM = 32
 HEAD = 1280
@@ -137,7 +137,7 @@ class EfficientNet:
         return tally.counts()
 
     def build(self, scale: Scale, *, classes: int) -> nn.Module:
-        from .blocks import EfficientNetModel
+        from .efficientnet_modules import EfficientNetModel
 
         check_classes(classes)
         self.resolution(scale)

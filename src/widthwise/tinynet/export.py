@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import CheckpointError, RunError, TargetError, WidthwiseError
-from .families import family_named
-from .scale import Scale
+from .multipliers import Scale
+from .registry import family_named
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

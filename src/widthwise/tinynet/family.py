@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .counts import Counts
-    from .scale import Scale
+    from .multipliers import Scale
 
 
 class Family(Protocol):

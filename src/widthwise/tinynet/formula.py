@@ -16,9 +16,9 @@ from ..errors import TargetError
 from .budget import Budget, amount_text
 from .counts import Counts
 from .family import Family
+from .multipliers import BASE, Scale
 from .published import PUBLISHED, TINYNETS
 from .regression import Curve, Predicted, regress
-from .scale import BASE, Scale
 from .solve import Line, closed_form_width, cost_function, nearest, solve_width
 
 FEWEST = 8  # networks of a front; fewer leave the kernel undecided

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from .family import Family
-    from .scale import Scale
+    from .multipliers import Scale
 
 WARM_UPS = 3
 MEASURING_SEC = 0.6  # at least so long, and so often

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .scale import BASE, Scale
+from .multipliers import BASE, Scale
 
 
 @dataclass(frozen=True, kw_only=True)

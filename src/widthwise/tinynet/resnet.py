@@ -13,7 +13,7 @@ from .rounding import round_blocks, round_channels
 if TYPE_CHECKING:
     from torch import nn
 
-    from .scale import Scale
+    from .multipliers import Scale
 
 CHANNELS = (64, 128, 256, 512)
 STRIDE = 32
@@ -97,7 +97,7 @@ class ResNet:
         return tally.counts()
 
     def build(self, scale: Scale, *, classes: int) -> nn.Module:
-        from .resnet_blocks import ResNetModel
+        from .resnet_modules import ResNetModel
 
         check_classes(classes)
         self.resolution(scale)

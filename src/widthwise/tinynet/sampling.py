@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, TargetError
 from .budget import Budget
-from .scale import Scale
+from .multipliers import Scale
 from .solve import solve_width
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from .budget import Budget, Kind, range_text
 from .counts import Counts
 from .family import Family
 from .latency import latency_sec
-from .scale import BASE, LARGEST, Scale
+from .multipliers import BASE, LARGEST, Scale
 
 STEP = 0.005
 WIDTHS = tuple(round(STEP * i, 3) for i in range(1, round(LARGEST / STEP) + 1))

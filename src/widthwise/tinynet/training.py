@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from .family import Family
-    from .scale import Scale
+    from .multipliers import Scale
 
 _NO_DECAY = 1  # dimensions of biases and of the scales of normalisation, which are not decayed
 _JUDGED_AT_ONCE = 128

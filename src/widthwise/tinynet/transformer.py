@@ -17,7 +17,7 @@ from .rounding import round_blocks, round_channels
 if TYPE_CHECKING:
     from torch import nn
 
-    from .scale import Scale
+    from .multipliers import Scale
 
 HEAD_SIZE = 32
 
@@ -79,7 +79,7 @@ class GluTransformer:
         return tally.counts()
 
     def build(self, scale: Scale, *, classes: int) -> nn.Module:
-        from .glu_blocks import GluTransformerModel
+        from .transformer_modules import GluTransformerModel
 
         check_classes(classes)
         self.resolution(scale)

@@ -15,9 +15,9 @@ from typing import Any
 
 from ...errors import RunError
 from ...io import out_of_memory
-from .batch import Row, table_of
-from .head import Budget, evaluating, rope_turn
-from .trial import CacheUse, cache_use
+from .cache_trial import CacheUse, cache_use
+from .generation_batch import Row, table_of
+from .lm_head import Budget, evaluating, rope_turn
 
 _LOOK_EVERY = 4  # tokens between two searches for stop strings; what comes after one is cut off
 _LOOP_TOKENS, _LOOP_TIMES, _LOOP_PERIOD = 24, 3, 64

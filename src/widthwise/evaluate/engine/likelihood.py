@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from ...errors import RunError
 from ...io import out_of_memory
-from .head import Budget, Head, evaluating, padded, rope_is_dynamic, rope_turn
+from .cache_trial import can_share, check_causal
+from .lm_head import Budget, Head, evaluating, padded, rope_is_dynamic, rope_turn
 from .packing import Packed, apart, longest_in_trees, mask_of, pack
 from .prefixes import Stem, find_stems
-from .trial import can_share, check_causal
 
 _SCORED = 1024  # tokens a forward pass whose logits are kept: x 50 k words x 4 bytes = 200 MB
 _KEPT = 16  # keys and values a forward pass, of the budget: each row keeps the stem's as its own

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .head import evaluating
+from .lm_head import evaluating
 from .prefixes import shared_length
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from .api import Healing, NotBetter, heal
 from .distilling import Distilled, distil
-from .factors import rate_factors, width_change
-from .judging import HeldOut, nats_text, shown
-from .rates import Trial
+from .heldout import HeldOut, nats_text, shown
+from .lr_factors import rate_factors, width_change
+from .lr_search import Trial
 from .record import inspect_healing
 from .settings import HealSettings
 from .training import Step

@@ -9,21 +9,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...cut.checkpoint import refuse_overlap
 from ...errors import RunError
 from ...io import check_overwrite, limited_memory
 from ...stats import Difference
-from ..checkpoint import refuse_overlap
-from .blocks import Blocks
 from .distilling import NothingTrained
-from .judging import HeldOut, gain_of, nats_text
-from .pair import Pair, check_place, compute_dtype, opened_pair
-from .rates import Trial
+from .heldout import HeldOut, gain_of, nats_text
+from .lr_search import Trial
+from .model_pair import Pair, check_place, compute_dtype, opened_pair
 from .record import FORMAT, refit_facts
 from .run import Run
+from .save import check_space, write_healed
 from .settings import HealSettings
 from .state import state_folder
+from .text_blocks import Blocks
 from .training import Step
-from .writing import check_space, write_healed
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .judging import Blockwise, HeldOut
+from .heldout import Blockwise, HeldOut
 from .training import NotFinite, Step, Trainer
 
 if TYPE_CHECKING:

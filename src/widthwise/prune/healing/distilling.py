@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
-from .blocks import LEAST_HELD, split
 from .budget import TRAINED, every_tokens, held_rows, token_seconds, trial_parts
 from .course import Course
-from .factors import rate_factors
-from .judging import HeldOut, Judge, judge
-from .rates import TEST_STEPS, Trial, best, search, tried
+from .heldout import HeldOut, Judge, judge
+from .lr_factors import rate_factors
+from .lr_search import TEST_STEPS, Trial, best, search, tried
 from .settings import HealSettings
+from .text_blocks import LEAST_HELD, split
 from .training import Step, Trainer
 
 if TYPE_CHECKING:

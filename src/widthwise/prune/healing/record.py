@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...cut import fingerprint
+from ...cut.checkpoint import HEALING_FILE, Checkpoint, license_lines, loading_code
 from ...errors import CheckpointError
 from ...stats import Difference
-from ..checkpoint import Checkpoint
-from ..checkpoint.card import license_lines, loading_code
-from ..checkpoint.lineage import HEALING_FILE
-from ..scoring import fingerprint
-from .judging import nats_text, shown
+from .heldout import nats_text, shown
 
 FORMAT = 1
 
@@ -168,7 +166,7 @@ def inspect_healing(checkpoint: Checkpoint) -> dict[str, Any] | None:
 
 def refit_facts(folder: Path) -> dict[str, Any] | None:
     """What a pruned checkpoint says of the refit that its healing began from, without digests."""
-    from ..checkpoint.refitted import REFIT_FILE
+    from ...cut.checkpoint import REFIT_FILE
 
     path = folder / REFIT_FILE
     if not path.exists():

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
 from ...io import TORCH_DTYPES
-from .blocks import Blocks
 from .budget import spread
 from .course import Course, held_out
 from .distilling import NothingTrained, judging, prepare
-from .factors import factors_of, width_change
-from .judging import HeldOut, Judge
+from .heldout import HeldOut, Judge
 from .lora import add_lora, merge_lora
-from .padding import clear, padding
-from .pair import Pair, model_in, narrowed
-from .rates import Trial
+from .lr_factors import factors_of, width_change
+from .lr_search import Trial
+from .model_pair import Pair, model_in, narrowed
+from .save import as_stored, stored_names
 from .settings import HealSettings
 from .state import StateFolder
+from .text_blocks import Blocks
 from .training import Step, Trainer
-from .writing import as_stored, stored_names
+from .zero_padding import clear, padding
 
 if TYPE_CHECKING:
     from torch import Tensor

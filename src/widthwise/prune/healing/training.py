@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
-from .blocks import Order
 from .loss import Head, check_head, divergence, thoughts, unlikeness
-from .masters import Masters
+from .master_weights import Masters
 from .settings import WARM_UP_PART, WARM_UP_STEPS, HealSettings, rate_at
+from .text_blocks import Order
 
 if TYPE_CHECKING:
     from torch import Tensor

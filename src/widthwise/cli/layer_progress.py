@@ -1,0 +1,55 @@
+"""How far a command is that goes through a model layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..cut.checkpoint import Checkpoint, locate
+from .tables import TimeLeft, progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..prune.calibration import Visit
+
+_LINES = 10  # where there is no terminal, and one each of the first layers
+_FIRST = 2  # layers, after which the pace is known
+
+
+@contextmanager
+def told_by_layers(console: Console, model: str, doing: str) -> Iterator[Visit]:
+    """A bar over the layers; where there is no terminal, lines.
+
+    One stands before all work, which begins with a model to load and a text to read; one follows
+    each of the first two layers, the second with the time that is left; then one each tenth.
+
+    Args:
+        console: To tell it on.
+        model: Whose layers they are.
+        doing: What is done: `"refitting"`.
+
+    Yields:
+        What is to be called with each layer that is done, in their order.
+    """
+    path, name = locate(model)
+    with Checkpoint(path, name) as checkpoint:
+        total = checkpoint.architecture.layers
+    left = TimeLeft()
+    if not console.is_terminal:
+        start = f"{doing}, {total} layers: the model is loaded first, and the text read"
+        console.print(start, highlight=False, markup=False, soft_wrap=True)
+    with progress(console) as bar:
+        task = bar.add_task(f"{doing}: loading", total=total, left="")
+
+        def tell(layer: int) -> None:
+            done = layer + 1
+            counted, time_left = f"{doing}: layer {done} of {total}", left(done / total)
+            bar.update(task, completed=done, description=counted, left=time_left)
+            is_due = done <= _FIRST or _LINES * done // total > _LINES * layer // total
+            if is_due and not console.is_terminal:
+                line = ", ".join(filter(None, (counted, time_left)))
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+        yield tell

@@ -1,0 +1,71 @@
+"""Parametrizations as commands are asked for them: by name, by exponents, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..theory import Abc, Abcd
+
+_NAMES = {"mup": "muP", "sp": "SP", "ntp": "NTP", "mfp": "MFP"}
+
+
+def parametrization_options(layers: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """NAME, `--layers` with this default, `--a`, `--b` and `--c`."""
+    options = (
+        click.argument("name", required=False, callback=_stripped),
+        click.option(
+            "--layers", default=layers, show_default=True, help="Hidden layers of a named one."
+        ),
+        click.option(
+            "--a", metavar="LIST", help="Multipliers are n^-a: one fraction for each layer."
+        ),
+        click.option(
+            "--b", metavar="LIST", help="Weights start with a standard deviation of n^-b."
+        ),
+        click.option(
+            "--c", metavar="LIST", help="Learning rates go as n^-c; one for all, or each."
+        ),
+    )
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _stripped(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else value.strip()
+
+
+def asked_parametrization(
+    name: str | None, layers: int, given: Mapping[str, str | None], optimizer: Any = "sgd"
+) -> Abc | Abcd:
+    """From a name, from exponents, or from a name with some of its exponents replaced."""
+    from ..theory import Abc, exponents, faithful_abcd, named
+
+    parts = {letter: exponents(text) for letter, text in given.items() if text is not None}
+    source = click.get_current_context().get_parameter_source("layers")
+    if name is not None:
+        start = named(name, layers, optimizer)
+        parts = {**{letter: getattr(start, letter) for letter in "abc"}, **parts}
+    elif len(parts) < 3:
+        raise click.UsageError("give the name of a parametrization, or all of --a, --b and --c")
+    elif source == click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--layers goes with a name; --a, --b and --c say it themselves")
+    if len(parts["c"]) == 1:
+        parts["c"] *= len(parts["a"])
+    return (Abc if optimizer == "sgd" else faithful_abcd)(**parts)
+
+
+def title_of(name: str | None, given: Sequence[str | None]) -> str:
+    """What it is called in words and figures."""
+    changed = [f"{x} = {text}" for x, text in zip("abc", given, strict=True) if text is not None]
+    if name is None:
+        return "; ".join(changed)
+    return ", ".join([_NAMES.get(name.lower(), name), *changed])

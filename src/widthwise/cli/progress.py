@@ -1,0 +1,182 @@
+"""A study on the terminal: a bar for the whole, one for each worker, and lines that stay."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .tables import TimeLeft, line_of, print_costs, print_rows, print_table, progress, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from ..runs import Event
+    from ..study import MakeEngine, Record, Study, StudySettings
+
+_QUIET_SEC = 20.0  # between two lines that tell how far it is, where there is no terminal
+_LOUD = ("accuracy", "bits_per_byte", "perplexity", "sec")  # units of records that get a line
+
+
+class _Display:
+    """Follows the events of an engine."""
+
+    def __init__(self, console: Console, bars: Progress) -> None:
+        self._console = console
+        self._bars = bars
+        self._whole = bars.add_task("preparing", total=1.0, left="")
+        self._workers: dict[str, TaskID] = {}
+        self._shares: dict[str, float] = {}  # cell to the share of its piece that is done
+        self._left = TimeLeft()
+        self._told = time.monotonic()
+        self.study: Study | None = None
+
+    def on_progress(self, label: str) -> None:
+        """What is done before any worker starts."""
+        if not self._console.is_terminal:
+            self._console.print(label, markup=False, highlight=False)
+        self._bars.update(self._whole, description=label)
+
+    def on_record(self, record: Record) -> None:
+        """A line for each new number that a reader waits for, and for each that is missing."""
+        if record.unit in _LOUD and not record.quantity.endswith(("block_prefill", "block_decode")):
+            text = f"{record.model}, {line_of(record)}"
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def on_event(self, event: Event) -> None:
+        """Move the bars, and say what went wrong."""
+        from ..runs import Again, Done, Failed, Shared
+        from ..study import CALIBRATING
+
+        if isinstance(event, Shared):
+            label = event.text if event.text.startswith(CALIBRATING) else event.job.label
+            self._move(event.worker, event.job.key, label, event.share)
+        elif isinstance(event, Again):
+            text = f"{event.job.label}: {event.reason}; attempt {event.attempt}"
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        elif isinstance(event, Done | Failed):
+            self._move(event.worker, event.job.key, event.job.label, 1.0)
+            if isinstance(event, Failed) and event.details:
+                text = f"{event.job.label}: {event.reason}\n{event.details}"
+                self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _move(self, worker: str, key: str, label: str, share: float) -> None:
+        from rich.markup import escape
+
+        self._shares[key] = share
+        if worker not in self._workers:
+            self._workers[worker] = self._bars.add_task(worker, total=1.0, left="")
+        name = escape(f"{worker}: {label}")
+        self._bars.update(self._workers[worker], completed=share, description=name)
+        assert self.study is not None
+        done = self.study.share(self._shares)
+        left, total = self._left(done), len(self.study.pieces)
+        counted = f"pieces: {total - len(self.study.missing)} of {total}"
+        self._bars.update(self._whole, completed=done, description=counted, left=left)
+        if not self._console.is_terminal and time.monotonic() - self._told > _QUIET_SEC:
+            self._told = time.monotonic()
+            text = f"{counted}, about {done:.0%} of the time; {name}{', ' if left else ''}{left}"
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> list[Record]:
+    """Run a study under its bars, write its report and print its tables."""
+    from rich.console import Console
+    from transformers.utils import logging
+
+    from ..report import write_report
+    from ..study import Study, calibration_notes, read_study
+
+    quiet: Any = logging.disable_progress_bar  # ours are the ones to look at
+    quiet()
+    console = Console(stderr=True)
+    with progress(console) as bars:
+        display = _Display(console, bars)
+        study = Study(
+            out,
+            settings,
+            engine=engine,
+            on_record=display.on_record,
+            on_event=display.on_event,
+            on_progress=display.on_progress,
+        )
+        display.study = study
+        try:
+            records = study.run()
+        except KeyboardInterrupt:
+            raise click.ClickException(
+                "interrupted; the same command goes on where it was"
+            ) from None
+    print_study(records)
+    for note in calibration_notes(records):
+        click.echo(note, err=True)
+    write_report([read_study(out)], out / "report.html")
+    return records
+
+
+def print_study(records: list[Record]) -> None:
+    """The scores model by model, then the costs."""
+    from ..report import is_cost
+
+    scores = [record for record in records if not is_cost(record)]
+    models = list(dict.fromkeys(record.model for record in scores))
+    if any(record.unit not in ("count", "bytes") for record in scores):
+        for model in models:
+            if len(models) > 1:
+                click.echo(f"\n{model}")
+            own = [record for record in scores if record.model == model]
+            print_table(own, [record for record in scores if record.model != model])
+    if costs := [record for record in records if is_cost(record)]:
+        print_costs(costs)
+
+
+def print_plan(study: Study) -> None:
+    """All pieces that are left, with the least time that this device allows."""
+    from rich.console import Console
+
+    from ..measure import measure_ceilings
+
+    console = Console(highlight=False)
+    pieces = study.missing
+    device, dtype = str(study.settings.device), str(study.settings.dtype)
+    ceilings = measure_ceilings(device, dtype)
+    rows = [
+        (piece.label, str(len(piece.cells)), _time(piece.amount.least_sec(ceilings)))
+        for piece in pieces
+    ]
+    if rows:
+        print_rows(console, ("piece", "cells", "at least"), rows, [0, 0, 0])
+    cells = sum(len(piece.cells) for piece in pieces)
+    say(
+        console, f"\n{study.resumed}; cells to measure: {cells:,}; nothing was measured or written."
+    )
+    if not pieces:
+        return
+    least = sum(piece.amount.least_sec(ceilings) for piece in pieces)
+    say(
+        console,
+        f"At least {_time(least)} on one {ceilings.name} ({dtype}), if it did nothing but compute "
+        "and move bytes at its measured limits; texts at their longest.",
+    )
+    for sentence in study.to_calibrate:
+        say(console, f"{sentence}: that time comes on top.")
+    if (pace := study.pace(ceilings)) is not None:
+        say(console, f"At the pace of what is measured here already: {_time(pace * least)}.")
+    memory = max(piece.memory_bytes for piece in pieces)
+    say(console, f"Weights in memory at once: {memory / 1e9:.2f} GB, and room to work beside them.")
+
+
+def _time(seconds: float) -> str:
+    """`2 h 05 min`, `3 min 20 s`, `0.4 s`.
+
+    >>> _time(7500), _time(200), _time(0.42)
+    ('2 h 05 min', '3 min 20 s', '0.4 s')
+    """
+    if seconds >= 3600:
+        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02} min"
+    if seconds >= 60:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02} s"
+    return f"{seconds:.1f} s"

@@ -1,0 +1,237 @@
+"""A study on the terminal: its progress, its records as they come, its table at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ..study import Record
+
+    class _Runs(Protocol):
+        def run(self) -> list[Record]: ...
+
+    Study = TypeVar("Study", bound=_Runs)
+
+WIDE = 400  # columns of what is no terminal: more than any table takes
+_GAP = 2  # spaces between two columns
+_NAME = len("activation+refit 2.4x")  # columns of a network's name in a line
+_KEY = (
+    "Scores and speeds ± one standard error, or with a 95 % interval where all items are the same; "
+    "differences and ratios with 95 % intervals"
+)
+_PERPLEXITY_KEY = "; of perplexities a difference is a ratio: x 1.10 is a tenth more"
+
+
+def run(
+    make: Callable[..., Study],
+    is_shown: Callable[[Record], bool] | None = None,
+    *,
+    with_model: bool = False,
+) -> tuple[Study, list[Record]]:
+    """Run a study under a progress bar with the time that is left.
+
+    Args:
+        make: Makes the study from the keywords `on_record` and `on_progress`.
+        is_shown: Which records get a line as they come; by default all but sizes, which are exact
+            and in the table.
+        with_model: Whether the line names the model.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from transformers.utils import logging
+
+    from ..findings import SIZE_UNITS
+
+    quiet: Any = logging.disable_progress_bar  # ours is the one to look at
+    quiet()
+    console = Console(stderr=True)
+    left = TimeLeft()
+    with progress(console) as bar:
+        task = bar.add_task("preparing", total=1.0, left="")
+
+        def on_progress(share: float, label: str) -> None:
+            if not console.is_terminal and share == 0:
+                console.print(label, markup=False)
+            bar.update(task, completed=share, description=escape(label), left=left(share))
+
+        def on_record(record: Record) -> None:
+            if is_shown(record) if is_shown else record.unit not in SIZE_UNITS:
+                name = f"{record.model}, " if with_model else ""
+                console.print(f"{name}{line_of(record)}", highlight=False, markup=False)
+
+        study = make(on_record=on_record, on_progress=on_progress)
+        try:
+            return study, study.run()
+        except KeyboardInterrupt:
+            raise click.ClickException(
+                "interrupted; the same command goes on where it was"
+            ) from None
+
+
+def progress(console: Console) -> Progress:
+    """A bar with what is being done, and the time that has gone and that is left."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description:32}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+        disable=not console.is_terminal,  # there, lines tell how far it is
+    )
+
+
+class TimeLeft:
+    """Time left in words, from the pace since the first measurement of this very run."""
+
+    def __init__(self) -> None:
+        self._begun: tuple[float, float] | None = None
+
+    def __call__(self, share: float) -> str:
+        now = time.monotonic()
+        if self._begun is None or not share:
+            self._begun = (now, share) if share else None
+            return ""
+        begun, before = self._begun
+        if share - before < 0.005:
+            return ""
+        seconds = (now - begun) * (1 - share) / (share - before)
+        return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"
+
+
+def line_of(record: Record) -> str:
+    """A record as one line, so that the first numbers are seen at once."""
+    from ..findings import SIZE_UNITS, estimate_of, network_of, number
+    from ..report import milliseconds, with_error
+    from ..study import quantity_text
+
+    whole = network_of(record).whole
+    name = f"{record.criterion} {record.asked}" if record.criterion else whole
+    begin = f"{name:{_NAME}} {quantity_text(record.quantity):10}"
+    if record.value is None:
+        return f"{begin} missing: {record.reason}"
+    if record.unit == "sec":
+        return f"{begin} {milliseconds(record)}"
+    value, score = f"{record.value:,.0f}", estimate_of(record)
+    if score is not None and record.unit not in SIZE_UNITS:
+        value = with_error(score, record.unit)
+    floor = "" if record.floor is None else f"  (floor {number(record.floor, record.unit)})"
+    return f"{begin} {value} {record.unit}{floor}"
+
+
+def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
+    """The networks and their costs, the scores task by task, what is missing, and the answer.
+
+    Args:
+        records: Of one model.
+        others: Of other models, among them perhaps the parent of a model that was cut before.
+    """
+    from rich.console import Console
+
+    from ..findings import arrange, is_perplexity
+    from ..report import (
+        BESIDE_CONTROL,
+        CHANCE_CORRECTED,
+        COLUMNS,
+        answer,
+        filled,
+        missing_notes,
+        network_rows,
+        score_tables,
+    )
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE  # a file or a pipe has no edge to wrap at
+    header, networks = network_rows(records)
+    print_rows(console, header, networks, [0] * len(header))
+    tables = score_tables(records)
+    rows = [row for task in tables for row in (COLUMNS, *task.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for task in tables:
+        say(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
+        shown = filled([task])
+        for spare in (BESIDE_CONTROL, CHANCE_CORRECTED):  # the page has them
+            if sum(widths[i] + _GAP for i in shown) - _GAP > console.width:
+                shown = [i for i in shown if COLUMNS[i] != spare]
+        cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]
+        print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
+    perplexity = any(is_perplexity(record.unit) for record in records)
+    grids = [
+        arrange([r for r in others if r.model == model])
+        for model in dict.fromkeys(record.model for record in others)
+    ]
+    shared = " Networks of one width share its speeds." if arrange(records).shares_costs else ""
+    key = f"{_KEY}{_PERPLEXITY_KEY if perplexity else ''}.{shared}"
+    notes = [f"\n{key}", *missing_notes(records), "", *answer(records, grids)]
+    for sentence in notes:
+        say(console, sentence)
+
+
+def print_costs(records: list[Record]) -> None:
+    """The costs workload by workload, and why anything is missing."""
+    from rich.console import Console
+
+    from ..report import COST_COLUMNS, COST_KEY, cost_tables
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    for table in cost_tables(records):
+        say(console, f"\n{table.workload}: {table.about}", style="bold")
+        shown = [
+            i
+            for i in range(len(COST_COLUMNS))
+            if any(row[i] not in ("", "-") for row in table.rows)
+        ]
+        header = [COST_COLUMNS[i] for i in shown]
+        print_rows(
+            console, header, [[row[i] for i in shown] for row in table.rows], [0] * len(shown)
+        )
+        for note in table.notes:
+            say(console, note)
+    say(console, f"\n{COST_KEY}")
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
+
+
+def print_rows(
+    console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
+) -> None:
+    """A table without rules; columns are at least so wide.
+
+    Where the console is narrower than all columns, they come in parts, each with the first one.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    needed = [max(widths[i], *(len(row[i]) for row in (header, *rows))) for i in range(len(header))]
+    for part in _parts(needed, console.width):
+        table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+        for i in part:
+            table.add_column(escape(header[i]), min_width=widths[i], vertical="top")
+        for row in rows:
+            table.add_row(*(escape(row[i]) for i in part))
+        console.print(table)
+
+
+def _parts(needed: Sequence[int], width: int) -> list[list[int]]:
+    """Columns side by side, as many as fit; the first is in every part."""
+    parts: list[list[int]] = [[0]]
+    for i in range(1, len(needed)):
+        taken = sum(needed[k] + _GAP for k in (*parts[-1], i))
+        if len(parts[-1]) > 1 and taken - _GAP > width:
+            parts.append([0])
+        parts[-1].append(i)
+    return parts

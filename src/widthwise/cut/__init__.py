@@ -1,0 +1,37 @@
+"""Plans of which neurons stay, and the cut of tensors, models and checkpoints by them."""
+
+from .in_memory import apply, apply_, set_sizes
+from .plan import Plan
+from .refit_result import LEAST_LAM, MOST_LAM, LayerFit, Part, Refit
+from .tensor_cut import cut_tensor
+from .weights import (
+    CHUNK_BYTES,
+    ModelWeights,
+    Weights,
+    check_finite,
+    check_refit_wanted,
+    down_name,
+    down_rows,
+    fingerprint,
+)
+
+__all__ = [
+    "CHUNK_BYTES",
+    "LEAST_LAM",
+    "MOST_LAM",
+    "LayerFit",
+    "ModelWeights",
+    "Part",
+    "Plan",
+    "Refit",
+    "Weights",
+    "apply",
+    "apply_",
+    "check_finite",
+    "check_refit_wanted",
+    "cut_tensor",
+    "down_name",
+    "down_rows",
+    "fingerprint",
+    "set_sizes",
+]

@@ -1,0 +1,43 @@
+"""Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
+
+from .compact import check_compact
+from .companions import copy_companions
+from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
+from .load import check_complete, check_loadable, load_model, stored_of
+from .model_card import license_lines, loading_code
+from .reader import Checkpoint, free_disk_bytes
+from .refit_record import REFIT_FILE, inspect_refit
+from .resolve import finding, locate
+from .tokenizer import check_tokens, load_tokenizer, table_rows, tokenizer_in
+from .writer import Layout, Output, Progress, refuse_overlap, stored_dtype, write_pruned
+
+__all__ = [
+    "HEALING_FILE",
+    "PLAN_FILE",
+    "REFIT_FILE",
+    "Checkpoint",
+    "Layout",
+    "Lineage",
+    "Output",
+    "Progress",
+    "check_compact",
+    "check_complete",
+    "check_loadable",
+    "check_tokens",
+    "copy_companions",
+    "finding",
+    "free_disk_bytes",
+    "inspect_refit",
+    "license_lines",
+    "lineage_of",
+    "load_model",
+    "load_tokenizer",
+    "loading_code",
+    "locate",
+    "refuse_overlap",
+    "stored_dtype",
+    "stored_of",
+    "table_rows",
+    "tokenizer_in",
+    "write_pruned",
+]

@@ -1,0 +1,305 @@
+"""The one loader: the model that a checkpoint stores, whole, or an error that names what is not.
+
+transformers fills what is not stored with random numbers, and leaves out what it has no place for.
+Names are therefore compared before any weight is read: a model without memory is "loaded" from
+tensors without memory, by transformers itself, with all the renaming that it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ...errors import CheckpointError, UnsupportedModelError
+from ...io import out_of_memory
+from ...notices import notice
+from .model_class import Builder, builder_of, cause_of
+from .reader import read_json
+
+if TYPE_CHECKING:
+    from .reader import Checkpoint
+
+# A folder of full weights may hold an adapter as well; it is looked for where there is none.
+_NO_ADAPTER = {"subfolder": "no-adapter-beside-full-weights"}
+_BUFFERS = re.compile(r"(rotary_emb\.inv_freq|masked_bias|\.attention\.bias|\.[qkv]_scale)$")
+_SHOWN = 3  # names in a message
+
+
+def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
+    """The model of a checkpoint in eval mode on the CPU; an adapter beside it is not applied.
+
+    Args:
+        checkpoint: Opened.
+        dtype: Of its weights; `"auto"` for that of the config.
+
+    Raises:
+        CheckpointError: A tensor is missing or of another shape, or transformers cannot load it.
+        UnsupportedModelError: transformers has no class for it.
+    """
+    builder = builder_of(checkpoint)
+    check_stored(checkpoint, builder)
+    try:
+        model, report = builder.model_class.from_pretrained(
+            checkpoint.path,
+            config=builder.config,
+            dtype=dtype,
+            adapter_kwargs=_NO_ADAPTER,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # of many kinds, by what is wrong
+        if out_of_memory(error):
+            raise
+        raise _cannot_load(checkpoint, error) from error
+    _refuse(checkpoint, builder, report, model)
+    model.eval()
+    return model
+
+
+def check_loadable(checkpoint: Checkpoint) -> None:
+    """Raise unless `load_model` would find all that the model needs; reads no weight.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: As `load_model`.
+    """
+    check_stored(checkpoint, builder_of(checkpoint))
+
+
+def check_complete(checkpoint: Checkpoint) -> None:
+    """Raise where names show that the model cannot be loaded; say so where that cannot be told.
+
+    Raises:
+        CheckpointError: A tensor is missing, of another shape, or under a name of no use.
+    """
+    try:
+        builder = builder_of(checkpoint)
+        model, report = _without_data(checkpoint, builder)
+    except (CheckpointError, UnsupportedModelError) as error:
+        # Another transformers may know the model; weights can be cut without a class.
+        _refuse_absent(checkpoint)
+        notice(f"Only the tensors of GLU blocks were checked, as no model can be built: {error}.")
+        return
+    _refuse(checkpoint, builder, report, model)
+    _note_old_widths(checkpoint, builder, report["unexpected_keys"])
+
+
+def _note_old_widths(checkpoint: Checkpoint, builder: Builder, unused: Collection[str]) -> None:
+    """Say which tensors that nobody uses have a size that is the width, or looks so."""
+    architecture = checkpoint.architecture
+    width = architecture.intermediate_size
+    found = [
+        name
+        for name in sorted(set(unused) & set(architecture.tensors))
+        if width != architecture.hidden_size and width in architecture.tensors[name].shape
+    ]
+    if found:
+        notice(
+            f"{builder.name} does not use {_listed(found)}, which a cut copies as stored; a size "
+            f"of {width}, the old width, may tie it to blocks that are cut."
+        )
+
+
+def _refuse_absent(checkpoint: Checkpoint) -> None:
+    """Raise where an index names a tensor that is not stored.
+
+    Transformers goes by what the files hold: an index may name more than a known class needs.
+    """
+    if checkpoint.index is None:
+        return
+    for name, file in read_json(checkpoint.index)["weight_map"].items():
+        if name not in checkpoint.tensors:
+            raise CheckpointError(
+                f"{checkpoint.path / str(file)}: tensor {name} is missing, by "
+                f"{checkpoint.index.name}"
+            )
+
+
+def check_stored(checkpoint: Checkpoint, builder: Builder) -> None:
+    """Raise unless all that the class needs is stored, and all that it could use is used.
+
+    Raises:
+        CheckpointError: Names the tensors, and why they do not fit where that is plain.
+    """
+    model, report = _without_data(checkpoint, builder)
+    _refuse(checkpoint, builder, report, model)
+    if (index := checkpoint.index) and "metadata" not in read_json(index):
+        raise CheckpointError(
+            f"{index}: has no entry 'metadata', without which transformers does not load it; add "
+            '"metadata": {}'
+        )
+
+
+def _without_data(checkpoint: Checkpoint, builder: Builder) -> tuple[Any, dict[str, Any]]:
+    """The model without memory, and what transformers would report of loading it."""
+    import torch
+
+    stored = {
+        name: torch.empty(entry.spec.shape, dtype=torch.float32, device="meta")
+        for name, entry in checkpoint.tensors.items()
+    }
+    return _built_from(checkpoint, builder, stored, device_map="meta")
+
+
+def stored_of(checkpoint: Checkpoint) -> dict[str, str]:
+    """Name of each parameter in memory to that of the stored tensor that becomes it, whole.
+
+    Parameters that are made of parts of tensors, or of several, are left out.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: As `load_model`.
+    """
+    import torch
+
+    names = list(checkpoint.tensors)
+    shapes = {name: tuple(checkpoint.tensors[name].spec.shape) for name in names}
+    marked = {  # each tensor is a number, seen at every place of its shape
+        name: torch.tensor(float(index)).expand(shapes[name]) for index, name in enumerate(names)
+    }
+    model, _ = _built_from(checkpoint, builder_of(checkpoint), marked, dtype=torch.float32)
+    found = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        index = _mark(parameter)
+        if index is not None and tuple(parameter.shape) == shapes[names[index]]:
+            found[name] = names[index]
+    return found
+
+
+def _mark(parameter: Any) -> int | None:
+    """The number that a parameter is at every place, or None where it was put together."""
+    sizes = zip(parameter.shape, parameter.stride(), strict=True)
+    if any(size > 1 and stride for size, stride in sizes):
+        return None
+    return int(parameter.detach().flatten()[0]) if parameter.numel() else None
+
+
+def _built_from(
+    checkpoint: Checkpoint, builder: Builder, tensors: Mapping[str, Any], **how: Any
+) -> tuple[Any, dict[str, Any]]:
+    """A model of given tensors, and what transformers reports of loading them, in silence."""
+    try:
+        with _quiet():
+            model, report = builder.model_class.from_pretrained(
+                None,
+                config=builder.config,
+                state_dict=dict(tensors),
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **how,
+            )
+    except Exception as error:  # of many kinds, by what is wrong with the config
+        if out_of_memory(error):
+            raise
+        raise _cannot_load(checkpoint, error) from error
+    return model, report
+
+
+def _cannot_load(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{checkpoint.path}: transformers cannot load it: {cause_of(error)}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither a report nor a bar of transformers, while open."""
+    from transformers.utils import logging
+
+    log: Any = logging
+    level, with_bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity(log.CRITICAL)
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if with_bars:
+            log.enable_progress_bar()
+
+
+def _refuse(
+    checkpoint: Checkpoint, builder: Builder, report: Mapping[str, Any], model: Any
+) -> None:
+    """Raise where a report of transformers says that the model is not the stored one."""
+    missing, unused = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    needed = len(model.state_dict())
+    where = f"{checkpoint.path}: "
+    if missing:
+        raise CheckpointError(
+            f"{where}tensors of {builder.name} are missing ({len(missing)} of {needed}), and would "
+            f"be random: {_listed(missing)}{_reason(missing, unused, model)}"
+        )
+    if report["mismatched_keys"]:
+        name, stored, built = sorted(report["mismatched_keys"])[0]
+        raise CheckpointError(
+            f"{where}{name} is stored in shape {list(stored)}, where {builder.name} by config.json "
+            f"has {list(built)}"
+        )
+    modules = frozenset(name for name, _ in model.named_modules())
+    left_out = checkpoint.architecture.left_out
+    if lost := [name for name in unused if _has_place(name, modules) and name not in left_out]:
+        raise CheckpointError(
+            f"{where}{builder.name}, by config.json, has no place for stored tensors, which would "
+            f"be left out: {_listed(lost)}"
+        )
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = ", ".join(list(names)[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+
+
+def _reason(missing: Collection[str], unused: Collection[str], model: Any) -> str:
+    """Why tensors are missing, as a clause to add, or nothing."""
+    extra, example = _extra(set(missing), unused)
+    if extra:
+        return (
+            f"; stored names have {extra!r} too much, as a wrapper adds it ({example}): store them "
+            "without"
+        )
+    if unused:
+        return f"; stored, but of no use to it: {_listed(unused)}"
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    if head is not None and set(missing) == {f"{_name_of(model, head)}.weight"}:
+        return (
+            '; if the head is the embedding table, config.json must say "tie_word_embeddings": true'
+        )
+    return ""
+
+
+def _extra(missing: Collection[str], unused: Collection[str]) -> tuple[str, str]:
+    """What most unused names have more than missing ones, and the first of these names."""
+    found: dict[str, list[str]] = {}
+    for name in unused:
+        if extra := _more(name, missing):
+            found.setdefault(extra, []).append(name)
+    if not found:
+        return "", ""
+    extra = max(found, key=lambda each: len(found[each]))
+    return extra, found[extra][0]
+
+
+def _more(name: str, missing: Collection[str]) -> str:
+    """The parts of a name without which it is a missing one, or nothing."""
+    parts = name.split(".")
+    for start in range(len(parts)):
+        for stop in range(start + 1, len(parts)):
+            if ".".join(parts[:start] + parts[stop:]) in missing:
+                return ".".join(parts[start:stop]) + "."
+    return ""
+
+
+def _name_of(model: Any, module: Any) -> str:
+    return next(str(name) for name, each in model.named_modules() if each is module)
+
+
+def _has_place(name: str, modules: Collection[str]) -> bool:
+    """Whether a tensor that is not used belongs to a module that the model has.
+
+    Parts that it does not have, such as draft layers or a tower of another task, are no part of
+    the language model.
+    """
+    if _BUFFERS.search(name):
+        return False
+    owner = name.rpartition(".")[0]
+    layer = re.match(r"(.*\blayers)\.\d+\.", name)
+    return owner in modules or (layer is not None and layer[1] in modules)

@@ -1,0 +1,178 @@
+"""The model card of a pruned checkpoint: what was done, to what, and how to load it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...arch import counts_at, draft_note
+from ..plan import Plan
+from .model_class import auto_class_of, needs_code
+from .tokenizer import has_tokenizer
+
+if TYPE_CHECKING:
+    from ..refit_result import Refit
+    from .reader import Checkpoint
+
+_PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+_CARD = """\
+---
+{license}{base_model}library_name: transformers
+tags:
+- widthwise
+- width-pruning
+---
+# {parent}, cut to {got:.3f}x
+
+The GLU-MLP blocks of this model were cut from {dense_width} neurons a layer to {words}
+with widthwise{refitted}. It was not trained after that: expect it to have lost much of what the
+parent knows, and measure it before you use it.
+
+| | parent | this model |
+|---|---|---|
+| intermediate size | {dense_width} | {width_range} |
+| expansion ratio | {dense_ratio:.3f}x | {got:.3f}x |
+| parameters | {dense_parameters:,} | {parameters:,} |
+| bytes of weights | {dense_bytes:,} | {weight_bytes:,} |
+
+- asked: `{asked}`; got: {got_words}
+{layer_lines}- criterion: `{criterion}`{seed}
+- command: `{command}`
+{refit_lines}- plan: sha256 `{plan_hash}` (`widthwise_plan.json`)
+- parent: `{parent}`, weights sha256 `{parent_hash}`
+- licence of the parent: {license_words}
+{drafts}
+{how}{code}"""
+
+_PADDED = """\
+Parameters and bytes above are those of the narrow layers. So that this folder loads anywhere, every
+layer is stored {width} neurons wide, the missing ones as zeros: on disk, in memory and in time this
+model costs what width {width} costs ({stored_bytes:,} bytes of weights), not what its narrow layers
+would. Its answers are theirs.
+
+"""
+
+_COMPACT = """\
+Every layer is stored in its own size, which transformers alone cannot load: its code is in
+`widthwise_compact.py` in this folder, which needs nothing else. Read it, and load with
+`trust_remote_code=True`. Programs that do not run such code cannot load this folder; the same model
+padded (`--per-layer padded`) loads anywhere.
+
+"""
+
+
+def model_card(
+    checkpoint: Checkpoint,
+    plan: Plan,
+    parent_hash: str,
+    *,
+    folder: Path,
+    stored_bytes: int,
+    dtype: str | None,
+    is_compact: bool,
+    command: str | None,
+    refit: Refit | None = None,
+) -> str:
+    """Markdown with a YAML head.
+
+    Args:
+        checkpoint: The parent.
+        plan: What was kept.
+        parent_hash: sha256 over the data of the parent's tensors, in the order of the result.
+        folder: Of the result, which is there but for the card.
+        stored_bytes: Of the tensors of the result, padding included.
+        dtype: safetensors name of the dtype of the result, or None for the parent's.
+        is_compact: Whether each layer is stored in its own size.
+        command: The command line, or None for a call from Python.
+        refit: What made up for the removed neurons, if anything did.
+    """
+    dense = counts_at(checkpoint.architecture)
+    each = [counts_at(checkpoint.architecture, width, dtype=dtype) for width in plan.widths]
+    lines = license_lines(checkpoint)
+    hub_id = re.fullmatch(r"([\w.-]+/[\w.-]+)(@.*)?", checkpoint.name)
+    return _CARD.format(
+        license="".join(f"{line}\n" for line in lines),
+        license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
+        parent=checkpoint.name,
+        base_model=f"base_model: {hub_id[1]}\n" if hub_id else "",
+        got=plan.expansion_ratio,
+        dense_width=plan.intermediate_size,
+        dense_ratio=dense.expansion_ratio,
+        words=str(plan.width) if plan.uniform else f"between {_range(plan, 'and')}, by layers,",
+        width_range=_range(plan),
+        dense_parameters=dense.parameters,
+        parameters=sum(counts.parameters for counts in each) // len(each),  # as in `plan_of`
+        dense_bytes=dense.weight_bytes,
+        weight_bytes=sum(counts.weight_bytes for counts in each) // len(each),
+        asked=plan.asked,
+        got_words=plan.words.rstrip(","),
+        layer_lines="" if plan.uniform else f"- by layers: {', '.join(map(str, plan.widths))}\n",
+        how=_how(plan, stored_bytes, is_compact),
+        code=loading_code(folder),
+        criterion=plan.criterion,
+        seed="" if plan.seed is None else f", seed {plan.seed}",
+        command=command or "widthwise.prune_checkpoint(...) in Python",
+        plan_hash=plan.digest,
+        parent_hash=parent_hash,
+        refitted=", and down_proj refitted" if refit else "",
+        drafts=f"- {note}\n" if (note := draft_note(checkpoint.architecture)) else "",
+        refit_lines="" if refit is None else _refit_lines(refit),
+    )
+
+
+def loading_code(folder: Path) -> str:
+    """Lines of Python that load all that a checkpoint folder holds, as a block of Markdown.
+
+    Args:
+        folder: With a config.json.
+    """
+    config: Mapping[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    loaders = {"model": auto_class_of(config, folder)}
+    if any((folder / name).exists() for name in _PROCESSORS):
+        loaders["processor"] = "AutoProcessor"
+    elif has_tokenizer(folder):
+        loaders["tokenizer"] = "AutoTokenizer"
+    trust = ", trust_remote_code=True" if needs_code(config) else ""
+    lines = [f"from transformers import {', '.join(sorted(loaders.values()))}"]
+    lines += [
+        f'{what} = {name}.from_pretrained("path/to/this/folder"{trust})'
+        for what, name in loaders.items()
+    ]
+    return "\n".join(["```python", *lines, "```", ""])
+
+
+def _range(plan: Plan, between: str = "to") -> str:
+    return str(plan.width) if plan.uniform else f"{min(plan.widths)} {between} {plan.width}"
+
+
+def _how(plan: Plan, stored_bytes: int, is_compact: bool) -> str:
+    """What layers of unequal widths mean for whoever loads them."""
+    if plan.uniform:
+        return ""
+    return _COMPACT if is_compact else _PADDED.format(width=plan.width, stored_bytes=stored_bytes)
+
+
+def _refit_lines(refit: Refit) -> str:
+    worst = max(range(len(refit.layers)), key=lambda i: refit.layers[i].held_out_error)
+    texts = "; ".join(part.source for part in refit.parts)
+    tokens = sum(part.fit_tokens + part.held_out_tokens for part in refit.parts)
+    how = "layer after layer" if refit.sequential else "on the moments of the dense model"
+    return (
+        f"- refit: ridge regression of down_proj, {how}; largest relative error on the "
+        f"half of the text that chose the ridge {refit.layers[worst].held_out_error:.3f}, in layer "
+        f"{worst} (`widthwise_refit.json`; `widthwise inspect` checks the weights)\n"
+        f"- calibration: {tokens:,} tokens of {texts}\n"
+    )
+
+
+def license_lines(checkpoint: Checkpoint) -> list[str]:
+    """The `license:` lines of the parent's own model card, as they stand there."""
+    card = checkpoint.path / "README.md"
+    if not card.exists():
+        return []
+    head = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf8", errors="replace"), re.S)
+    lines = head[1].splitlines() if head else []
+    return [line for line in lines if re.match(r"license(_name|_link)?:\s*\S", line)]

@@ -1,0 +1,171 @@
+"""The class of transformers that builds the model of a checkpoint, or why there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import CheckpointError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from .reader import Checkpoint
+
+# Auto classes whose models write text, the ones for text alone first.
+AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForMultimodalLM")
+# Of models that write none, which can be cut and loaded, and not asked.
+_OTHER_CLASSES = (
+    "AutoModelForMaskedLM",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "AutoModel",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builder:
+    """What `from_pretrained` of an auto class would build.
+
+    Attributes:
+        auto_class: Name of the auto class in transformers.
+        model_class: The class of the model.
+        config: What it is built from; of a text model within a larger one, the text part.
+    """
+
+    auto_class: str
+    model_class: Any
+    config: Any
+
+    @property
+    def name(self) -> str:
+        """Name of the model's class."""
+        return str(self.model_class.__name__)
+
+
+def cause_of(error: BaseException) -> str:
+    """The first line of an error's message; the whole message where that line ends in a colon."""
+    lines = [line.strip() for line in str(error).strip().split("\n")]
+    text = " ".join(lines) if lines[0].endswith(":") else lines[0]
+    is_plain = isinstance(error, OSError | ValueError | RuntimeError | ImportError) and text
+    return text if is_plain else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def missing_package(error: BaseException) -> str:
+    """The package that an ImportError of transformers asks for, or nothing."""
+    named = re.search(r"pip install\s+(?:-U\s+|--upgrade\s+)?['\"`]?([\w.\[\]-]+)", str(error))
+    if named and (isinstance(error, ImportError) or "is required to" in str(error)):
+        return named[1]
+    return str(error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+
+
+def unknown_class(checkpoint: Checkpoint) -> str | None:
+    """Why the installed transformers has no class for a checkpoint, or None where it has one."""
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    config, version = checkpoint.config, transformers.__version__
+    family = config.get("model_type")
+    if not isinstance(family, str) or not family:
+        return f"{checkpoint.path / 'config.json'}: names no model_type, so no class can be built"
+    if family in CONFIG_MAPPING:
+        return None
+    if code := _own_code(config):
+        return (
+            f"{checkpoint.name}: model type {family!r} comes with code of its own ({code}), which "
+            "widthwise does not run; criteria that look at weights alone need no code"
+        )
+    written = config.get("transformers_version")
+    since = f" (the checkpoint was written by {written})" if isinstance(written, str) else ""
+    return (
+        f"{checkpoint.name}: transformers {version} does not know the model type {family!r}"
+        f"{since}; install one that does (pip install -U transformers)"
+    )
+
+
+def builder_of(checkpoint: Checkpoint) -> Builder:
+    """The class that transformers would take for text, and its config.
+
+    Raises:
+        CheckpointError: transformers cannot read config.json.
+        UnsupportedModelError: There is no such class.
+    """
+    import transformers
+
+    if reason := unknown_class(checkpoint):
+        raise UnsupportedModelError(reason)
+    config = _config_of(checkpoint.path)
+    for name in AUTO_CLASSES:
+        found = _class_in(getattr(transformers, name, None), config)
+        if found is None:
+            continue
+        text = config.sub_configs.get("text_config")
+        if text is not None and getattr(found, "config_class", None) is text:
+            config = config.get_text_config()
+        return Builder(auto_class=name, model_class=found, config=config)
+    raise UnsupportedModelError(
+        f"{checkpoint.name}: transformers has no class that writes text for the model type "
+        f"{checkpoint.config['model_type']!r}"
+    )
+
+
+def auto_class_of(config: Mapping[str, Any], folder: Path) -> str:
+    """Name of the auto class that loads all of a checkpoint, by what its config names.
+
+    Args:
+        config: The parsed config.json.
+        folder: Where it lies.
+    """
+    import transformers
+
+    if needs_code(config):
+        return next((name for name in AUTO_CLASSES if name in config["auto_map"]), AUTO_CLASSES[0])
+    try:
+        built = _config_of(folder)
+    except CheckpointError:  # of a newer transformers, perhaps; the weights are cut all the same
+        return AUTO_CLASSES[0]
+    classes = (*AUTO_CLASSES, *_OTHER_CLASSES)
+    found = {name: _class_in(getattr(transformers, name, None), built) for name in classes}
+    named = config.get("architectures") or ()
+    known = [name for name, each in found.items() if each is not None]
+    whole = [name for name in known if found[name].__name__ in named]
+    return next(iter(whole or known), AUTO_CLASSES[0])
+
+
+def needs_code(config: Mapping[str, Any]) -> bool:
+    """Whether a model is built by code that its config names, and not by transformers."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    return bool(config.get("auto_map")) and config.get("model_type") not in CONFIG_MAPPING
+
+
+def _own_code(config: Mapping[str, Any]) -> str:
+    """Names of the files of code that a config asks for."""
+    named = config.get("auto_map")
+    values = named.values() if isinstance(named, Mapping) else ()
+    files = {str(value).rpartition(".")[0].rpartition("--")[2] + ".py" for value in values}
+    return ", ".join(sorted(files))
+
+
+def _config_of(folder: Path) -> Any:
+    import transformers
+
+    try:
+        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # its checks raise errors of many kinds
+        raise CheckpointError(
+            f"{folder / 'config.json'}: transformers cannot read it: {cause_of(error)}"
+        ) from error
+
+
+def _class_in(auto: Any, config: Any) -> Any:
+    """The class that an auto class has for a config, or None."""
+    mapping: Any = getattr(auto, "_model_mapping", {})
+    if type(config) not in mapping:
+        return None
+    found = mapping[type(config)]
+    if not isinstance(found, list | tuple):
+        return found
+    named = getattr(config, "architectures", None) or []
+    return next((each for each in found if each.__name__ in named), found[0])

@@ -1,0 +1,125 @@
+"""The tokenizer beside a checkpoint, or the cause why there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import RunError
+from .model_class import builder_of, cause_of, missing_package
+
+if TYPE_CHECKING:
+    from .reader import Checkpoint
+
+# Files that hold the words of a tokenizer.
+_VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "tekken.json",
+    "*.model",
+    "*.tiktoken",
+)
+_MISSING = "its tokenizer needs a package that is not installed: pip install {}"
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The tokenizer of a checkpoint.
+
+    Raises:
+        RunError: Its files are missing or damaged, or need a package or code of their own.
+    """
+    return tokenizer_in(checkpoint.path, checkpoint.name)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the words of a tokenizer lie in a folder."""
+    return any(any(folder.glob(pattern)) for pattern in _VOCABULARIES)
+
+
+def tokenizer_in(folder: Path, name: str) -> Any:
+    """The tokenizer whose files lie in a folder.
+
+    Args:
+        folder: Of a checkpoint.
+        name: What to call the checkpoint in messages.
+
+    Raises:
+        RunError: As `load_tokenizer`.
+    """
+    from transformers import AutoTokenizer
+
+    if folder.is_dir() and not has_tokenizer(folder):  # a hub id is no folder
+        raise RunError(
+            f"{name}: its tokenizer cannot be loaded, since none is there; put its files beside "
+            "config.json (tokenizer.json, or tokenizer.model)"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # of many kinds, by what is missing
+        raise RunError(f"{name}: {_cause(folder, error)}") from error
+    special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+    if set(tokenizer.get_vocab()) <= special:
+        raise RunError(
+            f"{name}: its tokenizer has no words; put all of its files beside config.json"
+        )
+    return tokenizer
+
+
+def table_rows(checkpoint: Checkpoint) -> int:
+    """Tokens that a checkpoint's model has an embedding for."""
+    return int(builder_of(checkpoint).config.get_text_config().vocab_size)
+
+
+def check_tokens(tokens: Iterable[int], rows: int, tokenizer: Any, source: str) -> None:
+    """Raise where a text holds a word that the tokenizer has and the model has not.
+
+    Args:
+        tokens: Of the text.
+        rows: Tokens that the model has an embedding for.
+        tokenizer: Names the word.
+        source: What to call the text.
+
+    Raises:
+        RunError: Names the word.
+    """
+    beyond = next((int(token) for token in tokens if token >= rows), None)
+    if beyond is not None:
+        word = tokenizer.convert_ids_to_tokens(beyond)
+        raise RunError(
+            f"{source}: holds {word!r}, token {beyond}, for which the model has no embedding: its "
+            f"table has {rows:,} rows, the tokenizer {len(tokenizer):,} words; leave the word out "
+            "of the text, or use the tokenizer of the model"
+        )
+
+
+def _cause(folder: Path, error: Exception) -> str:
+    """Why a tokenizer cannot be loaded, and what to do."""
+    reason = cause_of(error)
+    if not (folder / "tokenizer.json").exists():
+        for file in (*sorted(folder.glob("*.model")), *sorted(folder.glob("*.tiktoken"))):
+            # transformers asks for tiktoken also where the file is one of sentencepiece.
+            package = "tiktoken" if _is_tiktoken(file) else "sentencepiece"
+            if find_spec(package) is None:
+                return _MISSING.format(package)
+            reason = f"{file.name} cannot be read as a file of {package}"
+        if (folder / "tekken.json").exists() and find_spec("mistral_common") is None:
+            return _MISSING.format("mistral-common")
+    if package := missing_package(error):
+        return _MISSING.format(package)
+    if "trust_remote_code" in str(error):
+        return (
+            "its tokenizer comes with code of its own, which widthwise does not run; convert it to "
+            "a tokenizer.json"
+        )
+    return f"its tokenizer cannot be loaded from the files beside config.json: {reason}"
+
+
+def _is_tiktoken(file: Path) -> bool:
+    """Whether a file lists words in base64 with their numbers, one a line."""
+    with open(file, "rb") as opened:
+        first = opened.readline(4096)
+    return re.fullmatch(rb"[A-Za-z0-9+/]+=* \d+\r?\n", first) is not None

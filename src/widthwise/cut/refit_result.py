@@ -1,0 +1,101 @@
+"""What a refit leaves: a plan, its weights of down_proj, and how well it fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Refit:
+    """A plan together with the down_proj weights that belong to it.
+
+    Attributes:
+        plan: Which neurons stay.
+        down: For each layer the refitted weight of down_proj, shape (hidden_size, width), in the
+            dtype in which it is to be stored.
+        layers: How well each layer was fitted.
+        parts: The calibration text.
+        sequential: Whether each layer was fitted behind the layers that were already cut.
+    """
+
+    plan: Plan
+    down: tuple[Tensor, ...]
+    layers: tuple[LayerFit, ...]
+    parts: tuple[Part, ...]
+    sequential: bool
+
+    @property
+    def warning(self) -> str | None:
+        """What is wrong with the refit; None where nothing is known to be."""
+        return "; ".join(filter(None, (self._overfitted, self._unfitted))) or None
+
+    @property
+    def _unfitted(self) -> str | None:
+        """Whether the best ridge of a layer is the largest, which leaves weights as they are."""
+        count = sum(fit.lam * 2 > MOST_LAM for fit in self.layers)  # a ridge is a power of ten
+        if not count:
+            return None
+        return (
+            f"{count} of {len(self.layers)} layers took the largest ridge that is tried, "
+            f"{MOST_LAM:g}, so their refit changes next to nothing: calibrate on more text, "
+            "and on text such as the model will be used for"
+        )
+
+    @property
+    def _overfitted(self) -> str | None:
+        """Whether the held-out half is reproduced far worse than the fitted one."""
+        ratios = [fit.held_out_error / max(fit.fit_error, 1e-12) for fit in self.layers]
+        layer = max(range(len(ratios)), key=ratios.__getitem__)
+        median = sorted(ratios)[len(ratios) // 2]
+        if median < FAR_WORSE:
+            return None
+        return (
+            f"the refit does {median:.1f} times worse on the held-out half of the text than on the "
+            f"other (layer {layer}: {ratios[layer]:.1f} times): calibrate on more text, and on "
+            "text such as the model will be used for"
+        )
+
+
+FAR_WORSE = 2.0  # times the fit error; see docs/calibrated.md for what usual text gives
+
+
+LEAST_LAM, MOST_LAM = 1e-6, 1e4  # how far ridges are tried beyond those, where an end is the best
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFit:
+    """How well the refit of one layer does.
+
+    Errors are the mean squared difference that the cut makes to the output of down_proj, over the
+    mean square of that output: 0 is none, 1 as if the block were gone.
+
+    Attributes:
+        lam: Ridge, as a share of the mean of the diagonal of the second moments; the best on the
+            held-out half of `LAMS`, and beyond an end of these of more in steps of ten.
+        fit_error: On the half that the refit is made from.
+        held_out_error: On the other half, to which no weight was fitted. It chose `lam` among
+            four or more, so that on a third text the error is likely a little larger.
+        curve: Loss at every width from 0 to I as a share of that at 0, on the first half, the
+            ridge counted in. What an allocation of widths to layers starts from.
+    """
+
+    lam: float
+    fit_error: float
+    held_out_error: float
+    curve: tuple[float, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One text that was added: what it is, and its tokens in both halves."""
+
+    source: str
+    fingerprint: str
+    fit_tokens: int
+    held_out_tokens: int

@@ -1,0 +1,51 @@
+"""One tensor of a GLU block made narrower, or filled up with zeros."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from ..arch import Cut
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Model = TypeVar("Model", bound=nn.Module)
+
+
+def cut_tensor(tensor: Tensor, cut: Cut, keep: Tensor, width: int) -> Tensor:
+    """The kept part of one tensor of a GLU block, as a new tensor.
+
+    Args:
+        tensor: One tensor of the block, its `cut.axis` of size `cut.parts * width`.
+        cut: How it depends on the width.
+        keep: Indices of the kept neurons, ascending, shape (new width,).
+        width: Neurons before the cut.
+    """
+    import torch
+
+    index = torch.cat([keep + part * width for part in range(cut.parts)]).to(tensor.device)
+    if cut.axis == 1:  # gather is twice as fast along rows as index_select (torch 2.13, CPU)
+        return tensor.gather(1, index.expand(len(tensor), -1))
+    return tensor.index_select(cut.axis, index)
+
+
+def padded(tensor: Tensor, cut: Cut, width: int) -> Tensor:
+    """One tensor of a narrow GLU block with zeros in the places of further neurons.
+
+    A neuron whose weights are all zero adds nothing to the output, and no gradient reaches it.
+
+    Args:
+        tensor: Its `cut.axis` of size `cut.parts` times the neurons that it has.
+        cut: How it depends on the width.
+        width: Neurons that it shall have, at least as many.
+    """
+    import torch
+
+    missing = width - tensor.shape[cut.axis] // cut.parts
+    if not missing:
+        return tensor
+    shape = list(tensor.shape)
+    shape[cut.axis] = missing
+    zeros = tensor.new_zeros(shape)
+    parts = tensor.chunk(cut.parts, cut.axis)
+    return torch.cat([each for part in parts for each in (part, zeros)], cut.axis)

@@ -1,0 +1,115 @@
+"""Tasks as they are asked for, looked at before a model is: no document is read, none fetched."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import RunError
+from .harness_loading import OWN_TASKS, check_limits, names_under, open_manager, quiet, unknown_task
+from .preflight import check_needs, require_harness, use_nltk_data
+from .suites import CHAT, SUITES, Wanted, wanted_tasks
+
+_TASK_NAMES = re.compile(rb"^\s*(?:-\s+)?(?:task|group|tag):\s*[\"']?([\w.-]+)", re.MULTILINE)
+_DATA_FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz")
+
+
+def check_tasks(
+    names: Sequence[str], limits: Mapping[str, int] | None = None, data: Path | None = None
+) -> None:
+    """Refuse what `load_tasks` would refuse, as far as names, limits and packages tell.
+
+    Takes a second where all names are known.
+
+    Args:
+        names, limits, data: As for `load_tasks`.
+
+    Raises:
+        RunError: A name is no suite and no task, a file is not there or describes no task, a task
+            is asked for twice, a limit is of a task that is not asked for, or a package that a
+            task needs is not there.
+    """
+    require_harness()
+    wanted = wanted_tasks(names)
+    own: list[str | None] = []
+    for item in wanted:
+        if item.is_file:
+            own.append(_name_in_file(item.task))
+        elif item.task not in OWN_TASKS:
+            _check_name(item)
+    _check_once(wanted)
+    with quiet():
+        use_nltk_data(data)
+        manager = open_manager(wanted)
+        known = [name for item in wanted for name in names_under(manager, item.task)]
+        check_needs(known, data)
+    if None not in own:
+        named = [item.task for item in wanted if not item.is_file]
+        check_limits(limits or {}, [*named, *known, *filter(None, own)])
+
+
+def _name_in_file(task: str) -> str | None:
+    """The name of the task that a YAML file describes; None of a group or a class.
+
+    Raises:
+        RunError: It is no file of YAML that describes a task or a group.
+    """
+    from lm_eval.tasks._yaml_loader import load_yaml, yaml
+
+    path = Path(task).expanduser()
+    if not path.is_file():
+        raise RunError(f"the task file {task} is not there")
+    try:
+        described = load_yaml(path, resolve_func=False)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"the task file {task} cannot be read: {reason}") from error
+    if not {"task", "group", "class"} & described.keys():
+        raise RunError(
+            f"the task file {task} describes no task: it must hold a line such as task: my_task"
+        )
+    name = described.get("task")
+    return name if isinstance(name, str) and not {"group", "class"} & described.keys() else None
+
+
+def _check_once(wanted: Sequence[Wanted]) -> None:
+    """Raise RunError for a task that two names ask for, such as `mmlu,embedded:mmlu`."""
+    asked = [item.task + CHAT * item.chat for item in wanted]
+    for name in asked:
+        if asked.count(name) > 1:
+            raise RunError(f"two of the tasks asked for are named {name}: ask for them in two runs")
+
+
+def _check_name(item: Wanted) -> None:
+    """Raise RunError for a name of which the task files of lm-eval do not hold a word."""
+    path = Path(item.task).expanduser()
+    if path.suffix in _DATA_FILES or os.sep in item.task or path.is_file():
+        found = "is no task" if path.exists() else "is not there, and would be no task"
+        raise RunError(
+            f"{item.task} {found}: name a suite ({', '.join(SUITES)}), a task of lm-eval or a YAML "
+            "file that describes one (docs/evaluate.md shows how, for questions of your own); a "
+            "folder of documents for such tasks goes with --data"
+        )
+    if any(item.task in suite for suite in SUITES.values()):
+        return
+    texts = _task_files()
+    word = re.compile(rb"(?<![\w.-])" + re.escape(item.task.encode()) + rb"(?![\w.-])")
+    if not any(map(word.search, texts)):
+        names = {name.decode() for text in texts for name in _TASK_NAMES.findall(text)}
+        raise unknown_task(item.task, sorted(names))
+
+
+def _task_files() -> list[bytes]:
+    """What is in lm-eval's files of tasks: 14,000 are read in half a second, and parsed in nine."""
+    package = importlib.util.find_spec("lm_eval")
+    roots = (package and package.submodule_search_locations) or []
+    return [
+        (Path(folder) / file).read_bytes()
+        for root in roots
+        for folder, _, files in os.walk(Path(root) / "tasks")
+        for file in files
+        if file.endswith((".yaml", ".yml")) or file.startswith("_")
+    ]

@@ -1,0 +1,379 @@
+"""Tasks of lm-eval with the requests of chosen documents, ready to be answered.
+
+Prompts, filters, metrics and versions are lm-eval's own: the requests are those that its
+`simple_evaluate(tasks, num_fewshot=..., samples=...)` builds for the same documents.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+from .chat import Chat
+from .harness_loading import (
+    Unit,
+    check_limits,
+    harness_seeds,
+    leaf_names,
+    load_units,
+    open_manager,
+    quiet,
+    templates_once,
+)
+from .preflight import check_needs, require_harness, use_nltk_data
+from .sampling import draw
+from .suites import CHAT, wanted_tasks
+
+_WRITTEN = 256  # new tokens at most where a task names no limit, as in lm-eval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One document of a task, and what the model is asked about it.
+
+    Attributes:
+        id: `"mmlu_anatomy/17"`: part and index in lm-eval's set.
+        doc: The document as lm-eval's `process_results` wants it.
+        instances: lm-eval's requests, in the order of their `idx`: one for each option of a
+            multiple choice, else one.
+    """
+
+    id: str
+    doc: dict[str, Any]
+    instances: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One leaf task of lm-eval with the documents chosen from it.
+
+    Attributes:
+        name: `"mmlu_anatomy"`.
+        harness: lm-eval's task, its `instances` built for exactly the chosen documents.
+        doc_ids: Indices into `harness.eval_docs`, ascending.
+        total: Documents in the whole set.
+    """
+
+    name: str
+    harness: Any
+    doc_ids: tuple[int, ...]
+    total: int
+
+    def documents(self) -> Iterator[Document]:
+        """The chosen documents, in the order of `doc_ids`."""
+        instances = defaultdict(list)
+        for instance in self.harness.instances:  # lm-eval numbers the chosen ones from 0
+            instances[instance.doc_id].append(instance)
+        for position, doc_id in enumerate(self.doc_ids):
+            own = tuple(sorted(instances[position], key=lambda instance: instance.idx))
+            yield Document(id=f"{self.name}/{doc_id}", doc=own[0].doc, instances=own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What gets one score: one part, or the parts of a group.
+
+    Attributes:
+        name: `"mmlu"`; with the chat template `"mmlu@chat"`.
+        metric: lm-eval's name of the headline metric: `"acc"`, `"word_perplexity"` ...
+        filter: lm-eval's name of the filter; `"none"` where a task has none of its own.
+        higher_is_better: Direction in which the metric improves.
+        shots: Solved examples in each prompt.
+        version: lm-eval's version of the task.
+        parts: Those with chosen documents.
+        harnesses: lm-eval's tasks of all parts, with all their documents.
+        source: Which documents were chosen, in words.
+    """
+
+    name: str
+    metric: str
+    filter: str
+    higher_is_better: bool
+    shots: int
+    version: str
+    parts: tuple[Part, ...]
+    harnesses: tuple[Any, ...]
+    source: str
+
+    def documents(self) -> Iterator[Document]:
+        """The documents of all parts, in order."""
+        for part in self.parts:
+            yield from part.documents()
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the documents chosen and all that is asked about them."""
+        digest = hashlib.sha256()
+        for document in self.documents():
+            asked = [instance.args for instance in document.instances]
+            digest.update(repr((document.id, document.doc, asked)).encode("utf8", "surrogatepass"))
+        return digest.hexdigest()
+
+    @property
+    def requests(self) -> list[Any]:
+        """lm-eval's requests of all documents, in order."""
+        return [instance for document in self.documents() for instance in document.instances]
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it is asked with the chat template."""
+        return self.name.endswith(CHAT)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the model writes texts for it."""
+        return any(isinstance(request.args[-1], dict) for request in self.requests)
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The id of each document, in order."""
+        return tuple(f"{part.name}/{doc_id}" for part in self.parts for doc_id in part.doc_ids)
+
+
+def load_tasks(
+    names: Sequence[str],
+    *,
+    data: Path | None = None,
+    limit: int | None = None,
+    limits: Mapping[str, int] | None = None,
+    seed: int = 0,
+    chat: Chat | None = None,
+    max_new_tokens: int | None = None,
+) -> tuple[Task, ...]:
+    """The tasks with their requests, everything that they need looked at beforehand.
+
+    Args:
+        names: Suites (`"paper"`, `"paper-instruct"`, `"embedded"`), tasks, groups and tags of
+            lm-eval, or paths of task YAMLs. With `@chat` at its end, a name means the task with
+            the chat template. Outside a suite a task has the shots that lm-eval gives it;
+            `"paper:mmlu"` is the task as that suite has it.
+        data: Folder of documents: `TASK/SPLIT.jsonl.gz` and such, `mmlu/SPLIT/SUBJECT`,
+            `leaderboard_musr/SPLIT`, `truthfulqa_mc/SPLIT`; `nltk_data` in it is used. None for
+            the hub. Nothing is written there. The suite `embedded` and YAML files bring their own.
+        limit: Documents of each task at most; a sample that is stratified over its parts and
+            depends only on its name, its sizes, its limit and `seed`.
+        limits: Of single tasks, by name, in place of `limit`.
+        seed: Of the sample.
+        chat: How to apply the chat template; None when the tokenizer has none.
+        max_new_tokens: Cap on what a task has written; None for the task's own alone.
+
+    Raises:
+        AssetError: Documents are missing or damaged.
+        RunError: lm-eval, one of its tasks or what a task needs is not there, or the limit is not
+            positive.
+    """
+    require_harness()
+    limits = dict(limits or {})
+    for number in (limit, *limits.values()):
+        if number is not None and number < 1:
+            raise RunError(f"limit must be at least 1; got {number}")
+    wanted = wanted_tasks(names)
+    for item in wanted:
+        if item.chat and chat is None:
+            raise RunError(
+                f"task {item.task}{CHAT} needs a chat template and the tokenizer has none: "
+                f"ask for tasks without {CHAT}"
+            )
+    with quiet(), templates_once(), harness_seeds():
+        use_nltk_data(data)
+        manager = open_manager(wanted)
+        check_needs([leaf for item in wanted for leaf in leaf_names(manager, item.task)], data)
+        units = [
+            (unit, chat if item.chat else None)
+            for item in wanted
+            for unit in load_units(manager, item, data)
+        ]
+        _check_distinct([unit.name + CHAT * (chat is not None) for unit, chat in units])
+        check_limits(limits, [unit.name for unit, _ in units])
+        tasks = tuple(
+            _built(unit, limits.get(unit.name, limit), seed, chat) for unit, chat in units
+        )
+    if max_new_tokens is not None:
+        for request in (request for task in tasks for request in task.requests):
+            _cap(request, max_new_tokens)
+    return tasks
+
+
+def chosen_items(task: Task, places: Sequence[int]) -> Task:
+    """The task with the items at these places alone; what is asked of them stays the same."""
+    wanted = set(places)
+    parts, before = [], 0
+    for part in task.parts:
+        own = [number for number in range(len(part.doc_ids)) if before + number in wanted]
+        before += len(part.doc_ids)
+        if own:
+            parts.append(_with_documents(part, own))
+    return replace(task, parts=tuple(parts))
+
+
+def with_all_documents(task: Task) -> Task:
+    """The task with all its documents, each asked without examples and without chat template.
+
+    That is no prompt for a model, but enough for filters and metrics, and for trivial answerers.
+    """
+    parts = []
+    for original in task.harnesses:
+        harness = copy.copy(original)
+        total = len(harness.task_docs)
+        harness._instances = []
+        for number, doc in enumerate(harness.task_docs):
+            made = harness.construct_requests(
+                doc=doc,
+                ctx=_bare_context(harness, doc),
+                metadata=(harness.task_name, number, harness.config.repeats),
+                apply_chat_template=False,
+                chat_template=None,
+            )
+            harness._instances += made if isinstance(made, list) else [made]
+        doc_ids = tuple(range(total))
+        parts.append(Part(name=harness.task_name, harness=harness, doc_ids=doc_ids, total=total))
+    return replace(task, parts=tuple(parts))
+
+
+def _bare_context(harness: Any, doc: dict[str, Any]) -> Any:
+    """What stands before an answer, where it decides anything of a trivial answerer's."""
+    if harness.OUTPUT_TYPE == "loglikelihood":
+        return harness.doc_to_text(doc)
+    if harness.OUTPUT_TYPE == "multiple_choice" and harness.multiple_input:
+        return harness.doc_to_choice(doc)  # there each option is a context
+    return ""
+
+
+def _cap(request: Any, most: int) -> None:
+    """Lower the limit of a request that has something written."""
+    context, settings = request.args[0], request.args[-1]
+    if isinstance(settings, dict):
+        from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
+
+        limit = min(most, int(normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]))
+        request.arguments = (context, {**settings, "max_gen_toks": limit})
+
+
+def _with_documents(part: Part, numbers: Sequence[int]) -> Part:
+    """A part with some of its documents, by their number among the chosen ones."""
+    documents = list(part.documents())
+    harness = copy.copy(part.harness)
+    harness._instances = []
+    for new, number in enumerate(numbers):
+        for instance in documents[number].instances:
+            renumbered = copy.copy(instance)
+            renumbered.doc_id = new
+            harness._instances.append(renumbered)
+    doc_ids = tuple(part.doc_ids[number] for number in numbers)
+    return replace(part, harness=harness, doc_ids=doc_ids)
+
+
+def _check_distinct(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise RunError(f"two of the tasks asked for are named {name}: ask for them in two runs")
+
+
+def _built(unit: Unit, limit: int | None, seed: int, chat: Chat | None) -> Task:
+    """The unit as a task: documents drawn, requests of these documents built."""
+    sizes = {harness.task_name: len(harness.task_docs) for harness in unit.harnesses}
+    chosen = draw(unit.name, sizes, limit, seed)
+    parts = []
+    for harness in unit.harnesses:
+        name = harness.task_name
+        if chosen[name]:
+            _build_requests(harness, chosen[name], sizes[name], chat)
+            parts.append(
+                Part(name=name, harness=harness, doc_ids=tuple(chosen[name]), total=sizes[name])
+            )
+    first = unit.harnesses[0]
+    return Task(
+        name=unit.name + CHAT * (chat is not None),
+        metric=unit.metric,
+        filter=unit.filter,
+        higher_is_better=bool(first.higher_is_better()[unit.metric]),
+        shots=first.config.num_fewshot,
+        version=unit.version,
+        parts=tuple(parts),
+        harnesses=tuple(unit.harnesses),
+        source=_source(parts, sizes, seed, unit.remark),
+    )
+
+
+def _build_requests(harness: Any, doc_ids: list[int], total: int, chat: Chat | None) -> None:
+    """Build the requests as `simple_evaluate` does, few-shot draws included."""
+    from lm_eval.defaults import DEFAULT_OTHER_SEED
+
+    harness.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
+    try:
+        with harness_seeds():
+            harness.build_all_requests(
+                samples=doc_ids if len(doc_ids) < total else None,
+                apply_chat_template=chat is not None,
+                fewshot_as_multiturn=True,
+                chat_template=chat.apply if chat else None,
+                tokenizer_name=chat.tokenizer_name if chat else "",
+            )
+        _check_labels(harness, doc_ids)
+        _check_lengths(harness)
+    except RunError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        blame = f", or the chat template of {chat.tokenizer_name} cannot be applied" if chat else ""
+        raise RunError(
+            f"the prompts of task {harness.task_name} cannot be built: a document does not fit "
+            f"it{blame} ({what})"
+        ) from error
+
+
+def _check_labels(harness: Any, doc_ids: Sequence[int]) -> None:
+    """Raise RunError for a label that names no option: lm-eval would count the item as wrong."""
+    if harness.OUTPUT_TYPE != "multiple_choice":
+        return
+    for number in doc_ids:
+        doc = harness.task_docs[number]
+        options = harness.doc_to_choice(doc)
+        label = harness.doc_to_text(doc) if harness.multiple_input else harness.doc_to_target(doc)
+        for one in label if isinstance(label, list) else [label]:
+            is_known = 0 <= one < len(options) if isinstance(one, int) else one in options
+            if not is_known:
+                raise RunError(
+                    f"task {harness.task_name}, item {number}: the label {one!r} names none of "
+                    f"its {len(options)} options"
+                )
+
+
+def _check_lengths(harness: Any) -> None:
+    """Raise RunError where a text is to be written of a length that is none."""
+    from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
+
+    settings = next(
+        (one.args[-1] for one in harness.instances if isinstance(one.args[-1], dict)), None
+    )
+    if settings is None:
+        return
+    try:
+        limit = normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"task {harness.task_name}: its generation settings cannot be read ({error})"
+        ) from error
+    if limit < 1:
+        raise RunError(
+            f"task {harness.task_name} has texts of at most {limit} tokens written: max_gen_toks "
+            "must be at least 1"
+        )
+
+
+def _source(parts: Sequence[Part], sizes: dict[str, int], seed: int, remark: str) -> str:
+    asked, total = sum(len(part.doc_ids) for part in parts), sum(sizes.values())
+    words = [f"all {total:,} items"]
+    if asked < total:
+        words = [f"{asked:,} of {total:,} items"]
+        if len(sizes) > 1:
+            of = f"{len(parts)} of {len(sizes)}" if len(parts) < len(sizes) else f"{len(sizes)}"
+            words.append(f"stratified over {of} parts")
+        words.append(f"seed {seed}")
+    return ", ".join(words) + (f"; {remark}" if remark else "")

@@ -1,0 +1,110 @@
+"""Drawings of convergence: every run, the fit with its slope, and the theory's beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...theory import INK, MUTED, Convergence, Rate, dress, mark_widths
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOKS = (
+    ("#0072b2", "o"),
+    ("#d55e00", "s"),
+    ("#00916a", "^"),
+    ("#b8608f", "v"),
+    ("#96751a", "P"),
+    ("#3f87b8", "X"),
+)
+_SPAN = 10.0  # at least a decade on the axis of a size
+
+
+def draw_convergence(found: Sequence[Convergence]) -> Figure:
+    """Distance to the limit and movement of features against the width, on log scales.
+
+    Every run is a faint mark, each width's geometric mean a full one; lines are the fitted powers,
+    and dashed the power that theory gives the distance.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.9), facecolor="white")
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.2)
+    _panel(left, [(one.case.name, one.distance) for one in found])
+    _panel(right, [(one.case.name, one.movement) for one in found])
+    _theory(left, found)
+    dress(left, "distance of outputs from the limit", "width n (log scale)")
+    dress(right, "movement of the last features", "width n (log scale)")
+    seeds = sorted({one.distance.runs.shape[1] for one in found})
+    title = "Finite networks beside their infinite-width limits"
+    figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
+    note = (
+        f"Faint: {seeds[0]} networks at each width, root mean square over steps and tests. Full: "
+        "their geometric means. Slopes with 95 % intervals."
+    )
+    figure.text(0.012, 0.902, note, size=9.5, color=MUTED)
+    return figure
+
+
+def _panel(axes: Axes, rates: Sequence[tuple[str, Rate]]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for place, (name, rate) in enumerate(rates):
+        color, marker = LOOKS[place % len(LOOKS)]
+        shift = 1.03 ** (
+            place - (len(rates) - 1) / 2
+        )  # so that runs of two cases can be told apart
+        x = np.asarray(rate.widths, dtype=np.float64) * shift
+        runs = np.repeat(x, rate.runs.shape[1])
+        axes.plot(runs, rate.runs.ravel(), marker, color=color, ms=3, alpha=0.22, mew=0, zorder=2)
+        line = rate.size_at_one * np.asarray(rate.widths, dtype=np.float64) ** rate.slope.value
+        axes.plot(x, line, color=color, lw=1.4, zorder=3)
+        low, high = rate.slope.interval()
+        slope = f"{_said(rate.slope.value)} [{_said(low)}, {_said(high)}]"
+        axes.plot(
+            x, rate.sizes, marker, color=color, ms=6, mew=0, zorder=4, label=f"{name}: {slope}"
+        )
+    widths = sorted({width for _, rate in rates for width in rate.widths})
+    axes.set_yscale("log")
+    mark_widths(axes, widths)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    high *= 1.25 * max(1.0, _SPAN / (high / low)) ** 0.5  # so that what is level looks level
+    low /= (max(high / low, _SPAN)) ** (0.15 + 0.05 * len(rates))  # room for what the marks mean
+    axes.set_ylim(low, high)
+    subs = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.legend(
+        loc="lower left", frameon=False, fontsize=9, labelcolor=INK, title="slope", title_fontsize=9
+    )
+    axes.get_legend()._legend_box.align = "left"  # type: ignore[union-attr]
+
+
+def _said(number: float) -> str:
+    """Two digits, with a true minus and no minus of nothing."""
+    return f"{round(number, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _theory(axes: Axes, found: Sequence[Convergence]) -> None:
+    """One dashed line of each expected slope, a little above the highest fit."""
+    for slope in sorted({one.expected for one in found if one.expected is not None}):
+        rates = [one.distance for one in found if one.expected == slope]
+        ends = np.array([rates[0].widths[0], rates[0].widths[-1]], dtype=np.float64)
+        top = max(rate.size_at_one * ends[0] ** rate.slope.value for rate in rates)
+        line = 1.5 * top * (ends / ends[0]) ** float(slope)
+        axes.plot(ends, line, color=INK, lw=1.2, ls=(0, (5, 3)), zorder=3)
+        middle = float(np.sqrt(ends.prod()))
+        axes.annotate(
+            f"slope \N{MINUS SIGN}{-slope}, the theory",
+            (middle, float(np.sqrt(line.prod()))),
+            (6, 6),
+            textcoords="offset points",
+            color=INK,
+            size=9.5,
+        )

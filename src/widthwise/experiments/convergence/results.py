@@ -1,0 +1,150 @@
+"""What `widthwise limit converge` and `widthwise mup check` saw, a line each, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ... import __version__
+from ...io import from_plain
+from ...runs import read_lines
+
+if TYPE_CHECKING:
+    from ...mup import Coordinates
+    from ...theory import Convergence, Rate
+
+Runs = tuple[tuple[float, ...], ...]  # of each width, and there of each seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvergenceLine:
+    """A case as plain values; slopes are fitted anew when it is read. See `Convergence`."""
+
+    case: str
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+    c: tuple[str, ...]
+    activation: str
+    lr: float
+    steps: int
+    widths: tuple[int, ...]
+    distances: Runs
+    movements: Runs
+    expected_slope: str | None
+    expected_movement_slope: str
+    limit_movement: float
+    limit_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoordinatesLine:
+    """A coordinate check as plain values; slopes are fitted anew. See `Coordinates`."""
+
+    title: str
+    layers: tuple[str, ...]
+    steps: int
+    margin: float
+    widths: tuple[int, ...]
+    changes: tuple[Runs, ...]
+
+
+def convergence_line(found: Convergence, seed: int) -> dict[str, Any]:
+    """A case as a line of a file; `seed` is the first one."""
+    case = found.case
+    exponents = {n: tuple(map(str, getattr(case.parametrization, n))) for n in "abc"}
+    line = ConvergenceLine(
+        case=case.name,
+        **exponents,
+        activation=case.phi.name,
+        lr=case.task.lr,
+        steps=case.task.steps,
+        widths=found.distance.widths,
+        distances=_runs(found.distance),
+        movements=_runs(found.movement),
+        expected_slope=None if found.expected is None else str(found.expected),
+        expected_movement_slope=str(found.expected_movement),
+        limit_movement=found.limit_movement,
+        limit_error=found.limit_error,
+    )
+    return {**asdict(line), "settings": {"first_seed": seed, "widthwise": __version__}}
+
+
+def coordinates_line(found: Coordinates, title: str, *, lr: float, seed: int) -> dict[str, Any]:
+    """A check as a line of a file.
+
+    Args:
+        found: What it saw.
+        title: What it was done on.
+        lr: Learning rate at the base width.
+        seed: The first.
+    """
+    line = CoordinatesLine(
+        title=title,
+        layers=found.layers,
+        steps=found.steps,
+        margin=found.margin,
+        widths=found.changes[0].widths,
+        changes=tuple(map(_runs, found.changes)),
+    )
+    settings = {"learning_rate": lr, "first_seed": seed, "widthwise": __version__}
+    return {**asdict(line), "settings": settings}
+
+
+def load_convergences(path: Path) -> list[tuple[Convergence, dict[str, Any]]]:
+    """Cases of a file with their settings; see `read_lines`."""
+    return read_lines(path, _convergence, "limit converge")
+
+
+def load_coordinates(path: Path) -> list[tuple[tuple[str, Coordinates], dict[str, Any]]]:
+    """Checks of a file, each with its title and its settings; see `read_lines`."""
+    return read_lines(path, _coordinates, "mup check")
+
+
+def _convergence(found: dict[str, Any]) -> Convergence:
+    from ...theory import Abc, Case, Convergence, activation, toy
+
+    line: ConvergenceLine = from_plain(ConvergenceLine, found)
+    case = Case(
+        name=line.case,
+        parametrization=Abc(**{n: tuple(map(Fraction, getattr(line, n))) for n in "abc"}),
+        phi=activation(line.activation),
+        task=toy(lr=line.lr, steps=line.steps),
+    )
+    expected = line.expected_slope
+    return Convergence(
+        case=case,
+        distance=_rate(line.widths, line.distances),
+        expected=None if expected is None else Fraction(expected),
+        movement=_rate(line.widths, line.movements),
+        expected_movement=Fraction(line.expected_movement_slope),
+        limit_movement=line.limit_movement,
+        limit_error=line.limit_error,
+    )
+
+
+def _coordinates(found: dict[str, Any]) -> tuple[str, Coordinates]:
+    from ...mup import Coordinates
+
+    line: CoordinatesLine = from_plain(CoordinatesLine, found)
+    if not len(line.layers) == len(line.changes) > 0:
+        raise ValueError("every layer must have its changes")
+    changes = tuple(_rate(line.widths, runs) for runs in line.changes)
+    return line.title, Coordinates(
+        layers=line.layers, steps=line.steps, changes=changes, margin=line.margin
+    )
+
+
+def _runs(rate: Rate) -> Runs:
+    return tuple(map(tuple, rate.runs.tolist()))
+
+
+def _rate(widths: tuple[int, ...], runs: Runs) -> Rate:
+    import numpy as np
+
+    from ...theory import fit_rate
+
+    if len(runs) != len(widths) or len({len(row) for row in runs}) != 1:
+        raise ValueError("every width must have as many runs")
+    return fit_rate(widths, np.array(runs, dtype=np.float64))

@@ -1,0 +1,90 @@
+"""Learning-rate transfer drawn: loss over the learning rate, one curve a width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...theory import INK, MUTED, dress
+from .optimum import Curve, Shift
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_NARROW, _WIDE = np.array([0.55, 0.75, 0.93]), np.array([0.02, 0.17, 0.36])
+_NAMES = {"sp": "standard parametrization", "mup": "muP"}
+_TOP = 0.6  # of the curves' whole range: how far above the lowest losses is shown
+
+
+def draw_transfer(shifts: Sequence[Shift], note: str) -> Figure:
+    """A panel for each parametrization, on the same scales.
+
+    Every run is a faint mark, means over seeds are joined; a diamond with its interval is the best
+    learning rate of a width, where it is known. Runs that diverged are left out.
+
+    Args:
+        shifts: As of `shifts_of`.
+        note: What was trained, as a line under the title.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4 * len(shifts) + 0.4, 5.7), facecolor="white")
+    panels = figure.subplots(1, len(shifts), sharey=True, squeeze=False)[0]
+    figure.subplots_adjust(left=0.07, right=0.985, top=0.75, bottom=0.1, wspace=0.06)
+    for axes, shift in zip(panels, shifts, strict=True):
+        for curve, color in zip(shift.curves, _colors(len(shift.curves)), strict=True):
+            _draw(axes, curve, color)
+        axes.set_xscale("log", base=2)
+        below = "learning rate at the base width (log scale)"
+        dress(axes, _title(shift), below, size=9.5)
+    panels[0].set_ylabel("loss on text held out [nats a token]", color=MUTED)
+    panels[0].set_ylim(*_range(shifts))
+    panels[-1].legend(frameon=False, labelcolor=INK, fontsize=9, title="width", loc="upper center")
+    title = "Does the best learning rate stay when a network gets wider?"
+    figure.text(0.012, 0.955, title, size=13, weight="bold", color=INK)
+    figure.text(0.012, 0.917, note, size=9.5, color=MUTED)
+    return figure
+
+
+def _colors(number: int) -> list[Any]:
+    """Blues, darker when wider."""
+    shares = np.linspace(0, 1, number)
+    return [tuple(_NARROW + share * (_WIDE - _NARROW)) for share in shares]
+
+
+def _draw(axes: Axes, curve: Curve, color: Any) -> None:
+    x = np.asarray(curve.rates)
+    for losses in curve.losses:
+        whole = np.isfinite(losses)
+        axes.plot(x[whole], losses[whole], "o", color=color, ms=3, alpha=0.35, mew=0)
+    whole = np.isfinite(curve.losses).all(axis=0)
+    means = np.where(whole, curve.losses.mean(axis=0), np.nan)
+    axes.plot(x, means, "-", color=color, lw=1.8, label=f"{curve.width:,}")
+    if curve.best is None or not whole.any():
+        return
+    height = float(np.interp(curve.best.value, np.log2(x[whole]), means[whole]))
+    ends = 2 ** np.clip(curve.best.interval(), np.log2(x[0]), np.log2(x[-1]))
+    axes.plot(ends, [height, height], "-", color=color, lw=1.2, zorder=4)
+    axes.plot(2**curve.best.value, height, "D", color=color, ms=6, mec="white", mew=0.8, zorder=5)
+
+
+def _range(shifts: Sequence[Shift]) -> tuple[float, float]:
+    """From below the lowest mean to well above the best of each width; what is worse is cut off."""
+    found = np.concatenate([curve.losses.mean(axis=0) for one in shifts for curve in one.curves])
+    found = found[np.isfinite(found)]
+    if not len(found):
+        return 0.0, 1.0
+    low, high = float(found.min()), float(found.max())
+    room = max(high - low, 1e-6)
+    return low - 0.05 * room, low + (1.05 if room < 1 else _TOP) * room
+
+
+def _title(shift: Shift) -> str:
+    """The parametrization, and below it what may be said of it, wrapped."""
+    from textwrap import wrap
+
+    said = shift.sentence.partition(": ")[2]
+    return "\n".join((_NAMES[shift.kind], *wrap(said, 62)))

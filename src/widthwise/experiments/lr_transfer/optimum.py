@@ -1,0 +1,190 @@
+"""Where the best learning rate is at each width, and whether it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, log2
+from typing import Literal
+
+import numpy as np
+
+from ...errors import LimitError
+from ...mup import Kind
+from ...stats import Estimate, mean_with_error
+from ...theory import Array
+from .train import Trained
+
+Verdict = Literal["stays", "shifts", "undecided"]
+FARTHEST = 2.5  # octaves between rates that a parabola is laid through
+MARGIN = 0.25  # octaves a doubling: a quarter of what Adam's standard rate must go down by theory
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """The networks of one parametrization at one width.
+
+    Attributes:
+        kind: `mup` or `sp`.
+        width: Their hidden size.
+        rates: Learning rates at the base width, ascending.
+        losses: What each came to, shape (seeds, rates); infinite where it diverged.
+        optima: log2 of the best learning rate by each seed; None where it is at an end of `rates`
+            or all diverged.
+    """
+
+    kind: Kind
+    width: int
+    rates: tuple[float, ...]
+    losses: Array
+    optima: tuple[float | None, ...]
+
+    @property
+    def best(self) -> Estimate | None:
+        """Mean of the optima over seeds; None where a seed has none."""
+        known = [one for one in self.optima if one is not None]
+        return mean_with_error(known) if len(known) == len(self.optima) else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no best learning rate; None where there is one."""
+        lost = sum(one is None for one in self.optima)
+        if not lost:
+            return None
+        return (
+            f"at width {self.width} the best learning rate of {lost} of {len(self.optima)} seeds "
+            "is at an end of --learning-rates, or beside it a run diverged or the next rate is "
+            f"more than {FARTHEST:g} octaves off; take more of them"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shift:
+    """How the best learning rate of one parametrization goes with the width.
+
+    Attributes:
+        kind: `mup` or `sp`.
+        curves: One a width, ascending.
+        slope: Octaves by which the optimum moves when the width doubles; None where an optimum is
+            not known.
+    """
+
+    kind: Kind
+    curves: tuple[Curve, ...]
+    slope: Estimate | None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """`stays` where the 95 % interval of the slope is within the margin of 0.
+
+        `shifts` where it leaves 0 out, and `undecided` otherwise; None without a slope.
+        """
+        if self.slope is None:
+            return None
+        low, high = self.slope.interval()
+        if -MARGIN <= low < high <= MARGIN:  # without any chance of seeds nothing is known of it
+            return "stays"
+        return "shifts" if low > 0 or high < 0 else "undecided"
+
+    @property
+    def sentence(self) -> str:
+        """What may be said."""
+        name = {"mup": "muP", "sp": "standard"}[self.kind]
+        if self.slope is None:
+            reason = next(curve.reason for curve in self.curves if curve.reason)
+            return f"{name}: whether the best learning rate stays is not known: {reason}."
+        low, high = self.slope.interval()
+        # no -0.00
+        value, low, high = (round(x, 2) + 0.0 for x in (self.slope.value, low, high))
+        said = f"{value:+.2f} [{low:+.2f}, {high:+.2f}] octaves when the width doubles"
+        if self.verdict == "stays":
+            return f"{name}: the best learning rate stays: {said}, within {MARGIN:g} of none."
+        if self.verdict == "shifts":
+            return f"{name}: the best learning rate shifts: {said}."
+        return f"{name}: it is not decided whether the best learning rate stays: {said}."
+
+
+def shifts_of(runs: Sequence[Trained]) -> tuple[Shift, ...]:
+    """What runs say of each parametrization among them.
+
+    Args:
+        runs: The same widths, learning rates and seeds of every parametrization, each once.
+
+    Raises:
+        LimitError: A run is missing, or there are too few of something; see `check_grid`.
+
+    Example:
+        >>> from math import log2
+        >>> runs = [
+        ...     Trained(kind="sp", width=width, lr=2.0**k, seed=seed, reason=None, duration_sec=0,
+        ...             loss=(k + 5 + log2(width / 64)) ** 2 + seed)
+        ...     for width in (64, 128) for k in range(-8, -2) for seed in range(2)
+        ... ]
+        >>> [(shift.kind, shift.slope.value, shift.verdict) for shift in shifts_of(runs)]
+        [('sp', -1.0, 'shifts')]
+    """
+    found = {(run.kind, run.width, run.lr, run.seed): run.loss for run in runs}
+    kinds, widths, rates, seeds = (sorted(set(axis)) for axis in zip(*found, strict=True))
+    check_grid(widths, rates, len(seeds))
+    if len(found) != len(kinds) * len(widths) * len(rates) * len(seeds):
+        raise LimitError("every width must have been trained with every learning rate and seed")
+    shifts = []
+    for kind in sorted(kinds, reverse=True):  # the standard one first
+        curves = []
+        for width in widths:
+            losses = [[found[kind, width, lr, seed] for lr in rates] for seed in seeds]
+            filled = np.array([[inf if x is None else x for x in row] for row in losses])
+            optima = tuple(_optimum(rates, row) for row in filled)
+            curves.append(
+                Curve(kind=kind, width=width, rates=tuple(rates), losses=filled, optima=optima)
+            )
+        shifts.append(Shift(kind=kind, curves=tuple(curves), slope=_slope(curves)))
+    return tuple(shifts)
+
+
+def check_grid(widths: Sequence[int], rates: Sequence[float], seeds: int) -> None:
+    """See that optima can be found and compared.
+
+    Raises:
+        LimitError: There are fewer than two widths or seeds or three learning rates, one stands
+            twice, or a rate is not above 0.
+    """
+    for axis, least, name in ((widths, 2, "widths"), (rates, 3, "learning rates")):
+        if len(set(axis)) != len(axis) or len(axis) < least:
+            raise LimitError(
+                f"{name} must be at least {least} different ones; got "
+                f"{', '.join(f'{one:g}' for one in axis) or 'none'}"
+            )
+    for rate in rates:
+        if not 0 < rate < inf:
+            raise LimitError(f"learning rates must be finite numbers above 0; got {rate:g}")
+    if seeds < 2:
+        raise LimitError(f"an error needs at least 2 seeds; got {seeds}")
+
+
+def _optimum(rates: Sequence[float], losses: Array) -> float | None:
+    """log2 of the best rate, by the parabola through the lowest loss and those beside it.
+
+    None where that cannot be known: at an end, beside a run that diverged or a rate far off.
+    """
+    place = int(np.argmin(losses))
+    if place in (0, len(rates) - 1) or not np.isfinite(losses[place]):
+        return None
+    left, here, right = (log2(rate) for rate in rates[place - 1 : place + 2])
+    low, least, high = (float(loss) for loss in losses[place - 1 : place + 2])
+    if low == inf or high == inf or max(right - here, here - left) > FARTHEST:
+        return None
+    if low == high == least:
+        return here
+    a, b = (here - left) * (least - high), (here - right) * (least - low)
+    return here - ((here - left) * a - (here - right) * b) / (2 * (a - b))
+
+
+def _slope(curves: Sequence[Curve]) -> Estimate | None:
+    """Least squares for each seed, whose networks saw the same text, and their mean."""
+    if any(curve.best is None for curve in curves):
+        return None
+    x = np.log2([curve.width for curve in curves])
+    x -= x.mean()
+    optima = np.array([curve.optima for curve in curves], dtype=np.float64)
+    return mean_with_error((x @ optima / (x @ x)).tolist())

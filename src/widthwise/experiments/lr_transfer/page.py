@@ -1,0 +1,198 @@
+"""The page of `widthwise mup transfer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite, log2
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import LimitError, RunError
+from ...report import Part, RunPage, conflicting, left_out, part, seed_row, setting_rows
+from ...stats import mean_with_error
+from ...theory import counted
+from . import results as runs_of
+
+if TYPE_CHECKING:
+    from .optimum import Curve, Shift
+    from .train import Trained
+
+_NAMES = {"sp": "standard", "mup": "muP"}
+_FEW = 4  # seeds below which Student's quantile is more of an interval than the seeds
+
+
+def transfer_page(path: Path) -> RunPage:
+    """What the runs of a file say.
+
+    Raises:
+        RunError: It holds none, or what is no run.
+    """
+    from .figure import draw_transfer
+
+    found = list({_key(run): (run, settings) for run, settings in runs_of.load(path)}.values())
+    if not found:
+        raise RunError(f"{path} holds no runs yet: run widthwise mup transfer first")
+    odd = conflicting([_shared(settings) for _, settings in found])
+    kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
+    runs = [run for run, _ in kept]
+    whole, unfinished = _whole(runs)
+    shifts, reason = _shifts(whole)
+    widths = sorted({run.width for run in runs})
+    seeds = counted(len({run.seed for run in whole}), "seed")
+    note = f"Faint: single runs of {seeds}. Intervals are 95 %, over seeds."
+    return RunPage(
+        kind="mup transfer",
+        title=f"Does the best learning rate stay from width {widths[0]:,} to {widths[-1]:,}?",
+        byline=f"GLU transformers of two layers · {counted(len(runs), 'run')}",
+        answer=tuple(map(_sentence, shifts)) or (f"Not known yet: {reason}.",),
+        left_out=(*left_out(odd), *unfinished),
+        figure=draw_transfer(shifts, note) if shifts else None,
+        caption="A diamond with its interval is the best learning rate of a width, where known.",
+        parts=(*([_best(shifts)] if shifts else []), _losses(runs)),
+        n_open=1,
+        failed=tuple(
+            (f"{_named(run)}, seed {run.seed}", run.reason)
+            for run in runs
+            if run.reason is not None
+        ),
+        method=_method(),
+        settings=(
+            seed_row(run.seed for run in runs),
+            *setting_rows([(_NAMES[run.kind], settings) for run, settings in kept]),
+        ),
+        unknown=_unknown(whole, shifts),
+    )
+
+
+def _sentence(shift: Shift) -> str:
+    """As a sentence begins."""
+    return f"{shift.sentence[0].upper() if shift.kind == 'sp' else 'm'}{shift.sentence[1:]}"
+
+
+def _key(run: Trained) -> tuple[str, int, float, int]:
+    return run.kind, run.width, run.lr, run.seed
+
+
+def _shared(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same of runs that are compared."""
+    return {name: value for name, value in settings.items() if name != "widthwise"}
+
+
+def _whole(runs: Sequence[Trained]) -> tuple[list[Trained], tuple[str, ...]]:
+    """The runs of the seeds that have all of them, and what is to be said of the others."""
+    grid = len({run.kind for run in runs}) * len({run.width for run in runs})
+    grid *= len({run.lr for run in runs})
+    by_seed: dict[int, list[Trained]] = {}
+    for run in runs:
+        by_seed.setdefault(run.seed, []).append(run)
+    short = {seed: len(own) for seed, own in by_seed.items() if len(own) < grid}
+    kept = [run for run in runs if run.seed not in short]
+    if not short:
+        return kept, ()
+    told = ", ".join(f"seed {seed} has {own} of {grid} runs" for seed, own in short.items())
+    return kept, (f"Not finished: {told}; the figure and what is said of it leave that out.",)
+
+
+def _shifts(runs: Sequence[Trained]) -> tuple[tuple[Shift, ...], str]:
+    """What the runs say, or why they say nothing."""
+    from .optimum import shifts_of
+
+    if not runs:
+        return (), "no seed has been trained with every width and learning rate"
+    try:
+        return shifts_of(runs), ""
+    except LimitError as error:
+        return (), str(error)
+
+
+def _named(run: Trained) -> str:
+    return f"{_NAMES[run.kind]}, width {run.width:,}, learning rate {run.lr:.4g}"
+
+
+def _best(shifts: Sequence[Shift]) -> Part:
+    header = ["parametrization", "width", "log2 of the best learning rate, 95 % interval"]
+    header += ["lowest mean loss [nats]", "seeds"]
+    lines = [
+        [
+            _NAMES[shift.kind],
+            f"{curve.width:,}",
+            _optimum(curve),
+            _lowest(curve),
+            str(len(curve.losses)),
+        ]
+        for shift in shifts
+        for curve in shift.curves
+    ]
+    about = (
+        "By each seed the lowest point of the parabola through the lowest loss and those beside "
+        "it; the mean over seeds, with Student's interval."
+    )
+    notes = [curve.reason for shift in shifts for curve in shift.curves if curve.reason]
+    return part("Best learning rates", about, header, lines, dict.fromkeys(notes))
+
+
+def _optimum(curve: Curve) -> str:
+    if curve.best is None:
+        return "not known"
+    low, high = curve.best.interval()
+    return f"{curve.best.value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _lowest(curve: Curve) -> str:
+    lowest = float(curve.losses.mean(axis=0).min())
+    return f"{lowest:.4f}" if isfinite(lowest) else "-"
+
+
+def _losses(runs: Sequence[Trained]) -> Part:
+    """A row a network and learning rate."""
+    groups: dict[tuple[str, int, float], list[Trained]] = {}
+    for run in runs:
+        groups.setdefault((run.kind, run.width, run.lr), []).append(run)
+    header = ["parametrization", "width", "learning rate", "log2", "mean loss [nats]"]
+    header += ["std. error", "seeds", "failed", "seconds"]
+    lines = []
+    for (kind, width, lr), own in sorted(groups.items()):
+        losses = [run.loss for run in own if run.loss is not None]
+        mean = mean_with_error(losses) if losses else None
+        error = None if mean is None else mean.standard_error
+        lines.append(
+            [
+                _NAMES[kind],
+                f"{width:,}",
+                f"{lr:.4g}",
+                f"{log2(lr):.2f}",
+                "missing" if mean is None else f"{mean.value:.4f}",
+                "-" if error is None else f"{error:.4f}",
+                str(len(losses)),
+                str(len(own) - len(losses)),
+                f"{sum(run.duration_sec for run in own):,.0f}",
+            ]
+        )
+    about = "Loss on text held out after the last step, mean over the seeds that did not diverge."
+    return part("Losses", about, header, lines)
+
+
+def _method() -> tuple[str, ...]:
+    from .optimum import MARGIN
+
+    return (
+        "Every width is trained by Adam with every learning rate, in the standard parametrization "
+        "and in muP; at the base width these are the same. All networks of a seed meet the same "
+        "batches.",
+        "The slope of the best learning rate over the width is fitted seed by seed. It stays where "
+        f"the 95 % interval of the mean slope over seeds is within {MARGIN:g} octaves a doubling "
+        "of 0, and shifts where that interval leaves 0 out.",
+    )
+
+
+def _unknown(whole: Sequence[Trained], shifts: Sequence[Shift]) -> tuple[str, ...]:
+    said = ["Other depths, other data and longer training were not tried."]
+    seeds = len({run.seed for run in whole})
+    if 0 < seeds < _FEW:
+        said.insert(0, f"There are {counted(seeds, 'seed')}: intervals over so few are wide.")
+    said += [
+        f"{_NAMES[shift.kind]}: whether it stays is not decided by these seeds."
+        for shift in shifts
+        if shift.verdict in (None, "undecided")
+    ]
+    return tuple(said)

@@ -1,0 +1,37 @@
+"""First-order MAML on Omniglot: finite linear networks, their feature-learning limit, and kernels.
+
+Source: arXiv 2011.14522, Section 8.2 and Appendix D.
+"""
+
+from .data import Omniglot, load_omniglot
+from .figure import draw_runs
+from .kernels import Kernel
+from .networks import Scales
+from .page import maml_page
+from .results import Key, append, load, settings_of
+from .summary import label_of, summary
+from .train import KERNELS, LIMIT, RECIPES, Recipe, Result, Score, Settings, meta_train, recipe_of
+
+__all__ = [
+    "KERNELS",
+    "LIMIT",
+    "RECIPES",
+    "Kernel",
+    "Key",
+    "Omniglot",
+    "Recipe",
+    "Result",
+    "Scales",
+    "Score",
+    "Settings",
+    "append",
+    "draw_runs",
+    "label_of",
+    "load",
+    "load_omniglot",
+    "maml_page",
+    "meta_train",
+    "recipe_of",
+    "settings_of",
+    "summary",
+]

@@ -1,0 +1,117 @@
+"""Omniglot: handwritten characters, 20 images of each, in three disjoint sets of classes."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import AssetError
+from ...theory import counted
+
+Images: TypeAlias = NDArray[np.uint8]
+
+WAYS = 5
+_SETS = ("train", "val", "test")
+_EXPECTED = (
+    "a NumPy archive (.npz) with the images X, uint8 of shape (classes, images, side, side), ink "
+    "255, and the class indices train, val and test"
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Omniglot:
+    """Images as bytes, 255 is ink; each set of shape (classes, images of a class, pixels).
+
+    Attributes:
+        train: Classes to meta-train on, each also turned by 90, 180 and 270 degrees: a turned
+            class is a class of its own.
+        val: Classes to choose among checkpoints by, turned likewise.
+        test: Classes to test on, as they are.
+    """
+
+    train: Images
+    val: Images
+    test: Images
+
+
+def load_omniglot(path: Path) -> Omniglot:
+    """Read the images and the split from a file.
+
+    Args:
+        path: A NumPy archive with `X`, uint8 of shape (classes, images, side, side), and `train`,
+            `val` and `test`, disjoint indices of classes.
+
+    Raises:
+        AssetError: The file is not there, is damaged, or holds something else.
+
+    Source: Vinyals et al., arXiv 1606.04080, for the split and the turned classes.
+    """
+    if not path.is_file():
+        raise AssetError(f"Omniglot is not at {path}; give --data FILE, {_EXPECTED}")
+    try:
+        arrays = _arrays(path)
+    except (KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise AssetError(
+            f"{path} must be {_EXPECTED}; it is damaged or another: {error}"
+        ) from error
+    except (ValueError, EOFError) as error:  # its words are about pickles
+        raise AssetError(f"{path} must be {_EXPECTED}; it is something else") from error
+    except OSError as error:
+        raise AssetError(f"{path} cannot be read: {error}") from error
+    fault = _fault(arrays)
+    if fault:
+        raise AssetError(f"{path} must be {_EXPECTED}; {fault}")
+    images = arrays["X"]
+    return Omniglot(
+        train=_flat(_turned(images[arrays["train"]])),
+        val=_flat(_turned(images[arrays["val"]])),
+        test=_flat(images[arrays["test"]]),
+    )
+
+
+def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """The arrays of the archive; nothing in it is run."""
+    with open(path, "rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with archive:
+            return {name: np.asarray(archive[name]) for name in ("X", *_SETS)}
+
+
+def _fault(arrays: dict[str, NDArray[np.generic]]) -> str:
+    """What is wrong with the arrays of a file; "" if nothing."""
+    images = arrays["X"]
+    square = images.ndim == 4 and images.shape[2] == images.shape[3] > 0
+    if images.dtype != np.uint8 or not square or images.shape[1] < 2:
+        return f"X is {images.dtype} of shape {images.shape}"
+    for name in _SETS:
+        indices = arrays[name]
+        if indices.ndim != 1 or indices.dtype.kind not in "iu":
+            return f"{name} is {indices.dtype} of shape {indices.shape}"
+        if len(indices) < WAYS:
+            number = f"{len(indices)} class{'es' * (len(indices) != 1)}"
+            return f"{name} has {number} and a task takes {WAYS}"
+        if indices.min() < 0 or indices.max() >= len(images):
+            return f"{name} names a class that X does not have"
+    every = np.concatenate([arrays[name] for name in _SETS])
+    if len(np.unique(every)) < len(every):
+        return "a class stands twice in train, val and test"
+    blank = int((images[every] == 0).all(axis=(2, 3)).sum())
+    if not blank:
+        return ""
+    return f"{counted(blank, 'image')} {'has' if blank == 1 else 'have'} no ink"
+
+
+def _turned(images: Images) -> Images:
+    return np.concatenate([np.rot90(images, turns, axes=(2, 3)) for turns in range(4)])
+
+
+def _flat(images: Images) -> Images:
+    return np.ascontiguousarray(images.reshape(*images.shape[:2], -1))

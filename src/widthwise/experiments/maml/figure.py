@@ -1,0 +1,95 @@
+"""A drawing of runs: validation as they were trained, and tests by width. matplotlib when drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...theory import INK, MUTED, counted, dress, line_looks, mark_widths
+from .summary import Row, summary
+from .train import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_KERNEL_LOOKS = {
+    "linear": {"color": "#96751a", "lw": 1.5, "ls": ":"},
+    "gp": {"color": "#00916a", "lw": 1.5, "ls": "--"},
+    "ntk": {"color": "#b8608f", "lw": 1.5, "ls": "-."},
+}
+
+
+def draw_runs(results: Sequence[Result], *, paper: Mapping[str, float] | None = None) -> Figure:
+    """Accuracy in validation against meta-steps, and in the test against the width.
+
+    Left one line a network, the mean over seeds. Right every run is a faint mark and each width's
+    mean a full one; the limit and the kernels are level lines.
+
+    Args:
+        results: Runs; failed ones are left out.
+        paper: Published accuracies by the labels of rows, drawn as crosses.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [row for row in summary(results) if row.estimate is not None]
+    figure = Figure(figsize=(10, 5.4), facecolor="white")
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.84, bottom=0.235, wspace=0.14)
+    lines = line_looks(row.width for row in rows)
+    looks = {row.label: _KERNEL_LOOKS.get(row.network, lines[row.width]) for row in rows}
+    for row in rows:
+        steps, accuracy = _validation(row)
+        left.plot(steps, 100 * accuracy, label=row.label, marker=".", ms=3, **looks[row.label])
+    _by_width(right, rows, looks, paper or {})
+    drawn = [*left.get_lines(), *(line for line in right.get_lines() if line.get_marker() == "x")]
+    named = {line.get_label(): line for line in drawn if not str(line.get_label()).startswith("_")}
+    if named:
+        figure.legend(
+            handles=list(named.values()), loc="lower center", ncols=6, frameon=False, fontsize=9,
+            labelcolor=INK,
+        )  # fmt: skip
+    dress(left, "validation, 1 step within a task", "meta-steps")
+    dress(right, "test of the best checkpoint", "width n (log scale)")
+    left.set_ylabel("accuracy [%]", color=MUTED)
+    title = "MAML on Omniglot, 5-way 1-shot: networks, their limit, and kernels"
+    figure.text(0.012, 0.95, title, size=13, weight="bold", color=INK)
+    seeds = max((len(row.runs) for row in rows), default=0)
+    note = (
+        f"Means over {counted(seeds, 'seed')}. No class of validation or test was seen in training."
+    )
+    figure.text(0.012, 0.911, note, size=9.5, color=MUTED)
+    return figure
+
+
+def _validation(row: Row) -> tuple[Any, Any]:
+    """Steps that all runs of a network were validated at, and the mean accuracy there."""
+    curves = [dict(run.validation) for run in row.runs if run.test is not None]
+    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+    return steps, np.array([np.mean([curve[step] for curve in curves]) for step in steps])
+
+
+def _by_width(
+    axes: Axes,
+    rows: Sequence[Row],
+    looks: Mapping[str, Mapping[str, Any]],
+    paper: Mapping[str, float],
+) -> None:
+    for row in rows:
+        assert row.estimate is not None
+        value = 100 * row.estimate.value
+        look = looks[row.label]
+        if row.width is None:
+            axes.axhline(value, **look)
+            continue
+        runs = [100 * run.test.accuracy for run in row.runs if run.test is not None]
+        axes.plot([row.width] * len(runs), runs, "o", color=look["color"], ms=3.5, alpha=0.4, mew=0)
+        axes.plot(row.width, value, "o", color=look["color"], ms=7, mew=0, zorder=4)
+        if row.label in paper:
+            axes.plot(
+                row.width, 100 * paper[row.label], "x", color=INK, ms=7, zorder=5, ls="",
+                label="published",
+            )  # fmt: skip
+    mark_widths(axes, [row.width for row in rows if row.width is not None])

@@ -1,0 +1,153 @@
+"""MAML in the kernel regime: functions whose features stay as they start.
+
+A function is f(x) = sum of K(x, x_i) c_i. Within a task, gradient descent moves its values at the
+queries by the kernel. Between tasks it moves the coefficients c_i of the query images; all of them
+are training images, so that one fixed dictionary of these, with 5 coefficients each, holds the
+function after any number of steps. Of the linear kernel, 5 vectors of weights hold it.
+
+Source: arXiv 2011.14522, Appendix D; the kernels are those of arXiv 1806.07572 with a bias.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...theory import ACTIVATIONS, Array
+from .data import WAYS, Images
+from .inner_loop import Floats, residual
+from .learner import clipped
+from .tasks import Batch
+
+KINDS = ("linear", "gp", "ntk")
+_CHUNK = 8192  # images of the dictionary at a time: 320 x 8192 entries are 20 MB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """A kernel between images.
+
+    Attributes:
+        kind: `linear`, w x.x' + b: Gaussian process and tangent kernel of linear networks but for
+            scale; `gp`, the Gaussian process of relu networks of one hidden layer; `ntk`, their
+            neural tangent kernel by the training of both weight matrices, biases fixed.
+        w: Variance of the first layer's weights.
+        b: Variance of its biases.
+        v: Variance of the output weights, which scales what the first layer's training adds.
+    """
+
+    kind: str
+    w: float = 1.0
+    b: float = 0.0
+    v: float = 1.0
+
+    def between(self, left: Floats, right: Floats) -> Array:
+        """Gram matrices, shape (..., p, q), of images of shape (..., p, d) and (..., q, d)."""
+        products = np.asarray(left @ right.swapaxes(-1, -2), dtype=np.float64)
+        covariance = self.w * products + self.b
+        if self.kind == "linear":
+            return covariance
+        squares = (np.square(side, dtype=np.float64).sum(axis=-1) for side in (left, right))
+        uu, vv = (self.w * square + self.b for square in squares)
+        expectations = ACTIVATIONS["relu"].expectations
+        assert expectations is not None
+        value, slope = expectations(uu[..., :, None], covariance, vv[..., None, :])
+        return value if self.kind == "gp" else value + self.v * slope * products
+
+
+class _Function(ABC):
+    """A function in the space of a kernel, as meta-training sees it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+
+    @abstractmethod
+    def values(self, images: Floats) -> Array:
+        """f, shape (images, 5), at images of shape (images, pixels)."""
+
+    @abstractmethod
+    def _move(self, images: Floats, ids: NDArray[np.int64], by: Array) -> None:
+        """Add K(., x_i) by_i for all i."""
+
+    def logits(self, batch: Batch, lr: float, steps: int) -> Array:
+        """At the queries, after steps on each task's support; shape (tasks, 5, 5)."""
+        support, query = batch.support[..., :-1], batch.query[..., :-1]
+        both = np.concatenate([support, query], axis=1)
+        start = self.values(both.reshape(-1, both.shape[-1])).reshape(*both.shape[:2], WAYS)
+        gram = self.kernel.between(both, support)
+        moved = start
+        for _ in range(steps):
+            moved = moved - lr * gram @ residual(moved[:, :WAYS])
+        return np.asarray(moved[:, WAYS:])
+
+    def meta_step(
+        self, batch: Batch, *, inner_lr: float, inner_steps: int, lr: float, clip: float
+    ) -> float:
+        """Descend the sum of the tasks' query losses; the norm of the gradient before clipping."""
+        errors = residual(self.logits(batch, inner_lr, inner_steps)).reshape(-1, WAYS)
+        images = batch.query[..., :-1].reshape(len(errors), -1)
+        square = np.vdot(errors, self.kernel.between(images, images) @ errors)
+        rate, norm = clipped(lr, clip, float(square))
+        self._move(images, batch.query_ids.ravel(), np.asarray(-rate * errors, dtype=np.float64))
+        return norm
+
+
+class LinearFunction(_Function):
+    """A function in the space of the linear kernel: 5 vectors of weights and 5 biases."""
+
+    def __init__(self, kernel: Kernel, pixels: int) -> None:
+        """0 at every image."""
+        super().__init__(kernel)
+        self.weights, self.biases = np.zeros((pixels, WAYS)), np.zeros(WAYS)
+
+    def values(self, images: Floats) -> Array:
+        return self.kernel.w * (images @ self.weights) + self.kernel.b * self.biases
+
+    def _move(self, images: Floats, ids: NDArray[np.int64], by: Array) -> None:
+        self.weights = self.weights + images.T @ by
+        self.biases = self.biases + by.sum(axis=0)
+
+    def copy(self) -> LinearFunction:
+        twin = LinearFunction(self.kernel, 0)
+        twin.weights, twin.biases = self.weights, self.biases
+        return twin
+
+
+class DictionaryFunction(_Function):
+    """A function in the space of any kernel, by coefficients of the training images.
+
+    Cost: the value at an image, the pixels times the images that have been moved so far.
+    """
+
+    def __init__(self, kernel: Kernel, images: Images) -> None:
+        """0 at every image; `images`, shape (classes, images, pixels), are the dictionary."""
+        super().__init__(kernel)
+        self.images = images.reshape(-1, images.shape[-1])
+        self.coefficients = np.zeros((len(self.images), WAYS))
+
+    def values(self, images: Floats) -> Array:
+        found = np.zeros((len(images), WAYS))
+        moved = np.flatnonzero(self.coefficients.any(axis=1))
+        for start in range(0, len(moved), _CHUNK):
+            part = moved[start : start + _CHUNK]
+            known = self.images[part] * images.dtype.type(1 / 255)
+            found += self.kernel.between(images, known) @ self.coefficients[part]
+        return found
+
+    def _move(self, images: Floats, ids: NDArray[np.int64], by: Array) -> None:
+        np.add.at(self.coefficients, ids, by)
+
+    def copy(self) -> DictionaryFunction:
+        twin = DictionaryFunction(self.kernel, self.images)
+        twin.coefficients = self.coefficients.copy()
+        return twin
+
+
+def kernel_function(kernel: Kernel, images: Images) -> LinearFunction | DictionaryFunction:
+    """The function 0 in the space of a kernel, to be meta-trained on a set of images."""
+    if kernel.kind == "linear":
+        return LinearFunction(kernel, images.shape[-1])
+    return DictionaryFunction(kernel, images)

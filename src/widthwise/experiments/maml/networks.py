@@ -1,0 +1,249 @@
+"""Linear networks of one hidden layer in maximal update parametrization: finite, and their limit.
+
+f(x) = V U x with rows of U from N(0, sigma_u^2 / n) and entries of V from N(0, sigma_v^2 / n); the
+bias is the last column of U and starts at 0. In this form the multipliers of muP cancel, and one
+learning rate, without the width, serves all weights.
+
+Only the inner products A = U'U, M = VU and B = VV' are ever seen from outside, and gradient descent
+closes on them. As the width grows, A and B start from sigma^2 I and M from 0: the limit. `Weights`
+keeps U and V, `Grams` keeps A, M and B, which costs the same at every width. Both are exact.
+
+Source: arXiv 2011.14522, Corollary 6.2 and Appendix D.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from .blas import less_both, product, times_symmetric
+from .data import WAYS
+from .inner_loop import Adapted, Floats, Products, adapt, residual
+from .learner import clipped
+from .tasks import Batch
+
+MOST_WIDTH = 1_000_000  # a minute's drawing; its distance to the limit is the rounding's
+_ROWS = 8192  # of U at a time: 50 MB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scales:
+    """How a network starts.
+
+    Attributes:
+        u: sigma_u, root of n times the variance of the first layer's weights.
+        v: sigma_v, the same of the output layer.
+        bias: Constant input of the bias.
+    """
+
+    u: float
+    v: float
+    bias: float
+
+
+class Network(ABC):
+    """A linear network as meta-training sees it."""
+
+    @abstractmethod
+    def products(self, batch: Batch) -> Products:
+        """Inner products that the tasks depend on; remembered for a `descend` on these tasks."""
+
+    @abstractmethod
+    def descend(self, batch: Batch, adapted: Adapted, lr: float, clip: float) -> float:
+        """One step of meta-training on the tasks last looked at; the norm before clipping."""
+
+    @abstractmethod
+    def copy(self) -> Network:
+        """The same network, to be kept while this one is trained on."""
+
+    def logits(self, batch: Batch, lr: float, steps: int) -> Floats:
+        """At the queries, after steps on each task's support; shape (tasks, 5, 5)."""
+        return adapt(self.products(batch), batch, lr, steps).logits
+
+    def meta_step(
+        self, batch: Batch, *, inner_lr: float, inner_steps: int, lr: float, clip: float
+    ) -> float:
+        """Descend the sum of the tasks' query losses; the norm of the gradient before clipping."""
+        adapted = adapt(self.products(batch), batch, inner_lr, inner_steps)
+        return self.descend(batch, adapted, lr, clip)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Gradient:
+    """First-order meta-gradient, summed over tasks: the gradients of the adapted networks.
+
+    With Phi the rows of V and of the support features of all tasks:
+    dU = Phi' pull, dV = mix V + push U'.
+    """
+
+    pull: Floats  # (5 + 5 tasks, inputs)
+    mix: Floats  # (5, 5)
+    push: Floats  # (5, inputs)
+
+
+def _gradient(batch: Batch, adapted: Adapted) -> _Gradient:
+    """Of the queries' loss by the adapted weights, taken as that by the weights before."""
+    tasks, ways, inputs = batch.query.shape
+    errors = residual(adapted.logits)
+    turned = errors.swapaxes(1, 2)
+    shift = turned @ adapted.shift
+    pulls = adapted.readout.swapaxes(1, 2) @ turned  # (tasks, 10, 5)
+    query, support = (x.reshape(-1, inputs) for x in (batch.query, batch.support))
+
+    def over_tasks(blocks: Floats, images: Floats) -> Floats:
+        return product(blocks.swapaxes(0, 1).reshape(ways, -1), images)
+
+    pull = np.empty((ways * (1 + tasks), inputs), dtype=query.dtype)
+    pull[:ways] = over_tasks(pulls[:, :ways], query)
+    np.matmul(pulls[:, ways:], batch.query, out=pull[ways:].reshape(batch.query.shape))
+    return _Gradient(
+        pull=pull,
+        mix=shift[:, :, :ways].sum(axis=0),
+        push=over_tasks(turned, query) + over_tasks(shift[:, :, ways:], support),
+    )
+
+
+class Weights(Network):
+    """A finite network by its weights.
+
+    Cost: of a step, the width times the inputs times three times the images.
+    """
+
+    def __init__(self, first: Floats, readout: Floats) -> None:
+        """From U, shape (width, inputs), and V, shape (5, width)."""
+        self.first, self.readout = first, readout
+        self._features = first[:0]
+
+    def products(self, batch: Batch) -> Products:
+        tasks, ways, inputs = batch.support.shape
+        width = len(self.first)
+        turned = self.first.T
+        support = product(batch.support.reshape(-1, inputs), turned).reshape(tasks, ways, width)
+        query = product(batch.query.reshape(-1, inputs), turned).reshape(tasks, ways, width)
+        rows = np.broadcast_to(self.readout, (tasks, ways, width))
+        basis = np.concatenate([rows, support], axis=1)
+        columns = basis.swapaxes(1, 2)
+        self._features = support.reshape(-1, width)
+        return Products(basis=basis @ columns, query=query @ columns)
+
+    def descend(self, batch: Batch, adapted: Adapted, lr: float, clip: float) -> float:
+        found = _gradient(batch, adapted)
+        first = product(np.concatenate([self.readout, self._features]).T, found.pull)
+        readout = found.mix @ self.readout + product(found.push, self.first.T)
+        rate, norm = clipped(lr, clip, float(np.square(first).sum() + np.square(readout).sum()))
+        factor = first.dtype.type(rate)
+        self.first = self.first - factor * first
+        self.readout = self.readout - factor * readout
+        return norm
+
+    def copy(self) -> Weights:
+        return Weights(self.first, self.readout)  # which are replaced, never changed
+
+
+class Grams(Network):
+    """A network of any width, or the limit, by the inner products of its weights.
+
+    A is symmetric and only its upper triangle is kept up to date.
+
+    Cost: of a step, the square of the inputs times twice the support images.
+    """
+
+    def __init__(self, a: Floats, m: Floats, b: Floats) -> None:
+        """From A = U'U, shape (inputs, inputs), M = VU, shape (5, inputs), and B = VV'."""
+        self.a, self.m, self.b = np.asfortranarray(a), m, b
+        self._seen = self._features = m[:0]
+
+    def products(self, batch: Batch) -> Products:
+        tasks, ways, inputs = batch.support.shape
+        support = batch.support.reshape(-1, inputs)
+        self._seen = times_symmetric(support, self.a)  # U'H' of all tasks, turned
+        self._features = product(support, self.m.T)  # HV'
+        near = self._seen.reshape(tasks, ways, inputs).swapaxes(1, 2)
+        with_readout = self._features.reshape(tasks, ways, ways)
+        basis = np.empty((tasks, 2 * ways, 2 * ways), dtype=support.dtype)
+        basis[:, :ways, :ways] = self.b
+        basis[:, ways:, :ways] = with_readout
+        basis[:, :ways, ways:] = with_readout.swapaxes(1, 2)
+        basis[:, ways:, ways:] = batch.support @ near
+        query = np.concatenate([batch.query @ self.m.T, batch.query @ near], axis=2)
+        return Products(basis=basis, query=query)
+
+    def descend(self, batch: Batch, adapted: Adapted, lr: float, clip: float) -> float:
+        found = _gradient(batch, adapted)
+        support = batch.support.reshape(-1, self.a.shape[0])
+        phi_u = np.concatenate([self.m, self._seen])  # Phi U
+        v_phi = np.concatenate([self.b, self._features.T], axis=1)  # V Phi'
+        phi_du = np.empty_like(found.pull)  # Phi dU
+        phi_du[:WAYS] = product(v_phi, found.pull)
+        rest = np.concatenate([self._features, product(self._seen, support.T)], axis=1)
+        phi_du[WAYS:] = product(rest, found.pull)
+        dv_u = found.mix @ self.m + times_symmetric(found.push, self.a)
+        dv_v = found.mix @ self.b + found.push @ self.m.T
+        dv_dv = dv_v @ found.mix.T + dv_u @ found.push.T
+        square = (phi_du * found.pull).sum() + np.trace(dv_dv)
+        rate, norm = clipped(lr, clip, float(square))
+        factor = self.m.dtype.type(rate)
+        dv_phi = found.mix @ v_phi + product(found.push, phi_u.T)
+        moved = dv_u + phi_du[:WAYS]
+        self.m = self.m - factor * moved + factor**2 * product(dv_phi, found.pull)
+        self.b = self.b - factor * (dv_v + dv_v.T) + factor**2 * dv_dv
+        half = factor * phi_u - (factor**2 / 2) * phi_du
+        self.a = less_both(self.a, found.pull, half)
+        return norm
+
+    def copy(self) -> Grams:
+        return Grams(self.a.copy(order="F"), self.m, self.b)
+
+
+def limit_network(pixels: int, scales: Scales, dtype: type[np.floating] = np.float32) -> Grams:
+    """The limit of infinite width, before training.
+
+    Args:
+        pixels: Of an image.
+        scales: How the networks start whose limit it is.
+        dtype: Of all arithmetic.
+    """
+    a = np.zeros((pixels + 1, pixels + 1), dtype=dtype)
+    np.fill_diagonal(a[:pixels, :pixels], scales.u**2)
+    m = np.zeros((WAYS, pixels + 1), dtype=dtype)
+    return Grams(a, m, np.eye(WAYS, dtype=dtype) * dtype(scales.v**2))
+
+
+def finite_network(
+    width: int,
+    pixels: int,
+    scales: Scales,
+    rng: np.random.Generator,
+    dtype: type[np.floating] = np.float32,
+) -> Network:
+    """A random network: by its weights or, where these are more, by their inner products.
+
+    Args:
+        width: Neurons of the hidden layer, 1 to `MOST_WIDTH`.
+        pixels: Of an image.
+        scales: How it starts.
+        rng: What draws the weights.
+        dtype: Of all arithmetic after the drawing.
+    """
+    readout = rng.standard_normal((WAYS, width)) * (scales.v / sqrt(width))
+    if width <= pixels + WAYS:
+        first = _first_rows(width, width, pixels, scales, rng)
+        return Weights(first.astype(dtype), readout.astype(dtype))
+    a, m = np.zeros((pixels + 1, pixels + 1)), np.zeros((WAYS, pixels + 1))
+    for start in range(0, width, _ROWS):
+        first = _first_rows(min(_ROWS, width - start), width, pixels, scales, rng)
+        a += first.T @ first
+        m += readout[:, start : start + len(first)] @ first
+    return Grams(a.astype(dtype), m.astype(dtype), (readout @ readout.T).astype(dtype))
+
+
+def _first_rows(
+    number: int, width: int, pixels: int, scales: Scales, rng: np.random.Generator
+) -> Floats:
+    """So many rows of U, its bias 0."""
+    rows = np.zeros((number, pixels + 1))
+    rows[:, :pixels] = rng.standard_normal((number, pixels)) * (scales.u / sqrt(width))
+    return rows

@@ -1,0 +1,216 @@
+"""The page of `widthwise maml`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import RunError
+from ...report import (
+    ONE_SEED,
+    Beside,
+    Part,
+    RunPage,
+    beside_of,
+    beside_sentence,
+    conflicting,
+    left_out,
+    part,
+    points,
+    seed_row,
+    setting_rows,
+    shown,
+    words_of,
+)
+from ...stats import Estimate, mean_with_error
+from ...theory import counted
+from . import results as runs_of
+from .summary import Row, label_of, summary
+from .train import Result
+
+_SLOW = ("gp", "ntk")  # kernels that take fewer steps, as nothing is learned by more
+
+
+def maml_page(path: Path) -> RunPage:
+    """What the runs of a file say.
+
+    Raises:
+        RunError: It holds none, or what is no run.
+    """
+    from .figure import draw_runs
+
+    found = list(runs_of.load(path).values())
+    if not found:
+        raise RunError(f"{path} holds no runs yet: run widthwise maml first")
+    odd = conflicting([_shared(run, settings) for run, settings in found])
+    kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
+    runs = [run for run, _ in kept]
+    rows = summary(runs)
+    besides = _besides(rows)
+    seeds = {run.seed for run in runs}
+    scored = any(row.estimate is not None for row in rows)
+    labels = [label_of(run.network, run.width) for run in runs]
+    single = len(seeds) == 1
+    return RunPage(
+        kind="maml",
+        title="How wide should a network be to learn new characters?",
+        byline=f"MAML on Omniglot · {counted(len(runs), 'run')} of {counted(len(rows), 'network')}",
+        answer=_answer(rows, besides, single),
+        left_out=left_out(odd),
+        figure=draw_runs(runs) if scored else None,
+        caption="Left in validation, by one step within a task; right in the test, by 20.",
+        parts=(_networks(rows, besides, single), _runs(kept)),
+        failed=tuple(
+            (f"{label}, seed {run.seed}", run.reason)
+            for label, run in zip(labels, runs, strict=True)
+            if run.reason is not None
+        ),
+        method=_method(single),
+        settings=(
+            seed_row(seeds),
+            *setting_rows(
+                [(label, own) for label, (_, own) in zip(labels, kept, strict=True)],
+                skip=("recipe",),
+            ),
+        ),
+        unknown=_unknown(rows, single),
+    )
+
+
+def _shared(run: Result, settings: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same of runs that are compared."""
+    skip = {"recipe", "widthwise", *(("steps",) if run.network in _SLOW else ())}
+    return {name: value for name, value in settings.items() if name not in skip}
+
+
+def _scores(row: Row) -> dict[int, Estimate]:
+    """Accuracy by seed, with its error over tasks."""
+    return {
+        run.seed: Estimate(
+            value=run.test.accuracy, standard_error=run.test.standard_error, n=run.test.tasks
+        )
+        for run in row.runs
+        if run.test is not None
+    }
+
+
+def _accuracy(row: Row) -> Estimate | None:
+    """Over seeds; of a single one over its tasks."""
+    scores = list(_scores(row).values())
+    if not scores:
+        return None
+    return scores[0] if len(scores) == 1 else mean_with_error([one.value for one in scores])
+
+
+def _besides(rows: Sequence[Row]) -> dict[str, Beside | None]:
+    """Every network less the limit; nothing where the limit was not run."""
+    limit = next((row for row in rows if row.network == "limit"), None)
+    if limit is None:
+        return {}
+    return {row.label: beside_of(_scores(row), _scores(limit)) for row in rows if row is not limit}
+
+
+def _said(one: Estimate) -> str:
+    text = f"{100 * one.value:.2f}"
+    if one.standard_error is None:
+        return f"{text} (no interval)"
+    low, high = one.interval()
+    return f"{text} [{100 * low:.2f}, {100 * high:.2f}]"
+
+
+def _answer(
+    rows: Sequence[Row], besides: dict[str, Beside | None], single: bool
+) -> tuple[str, ...]:
+    known = {row.label: one for row in rows if (one := _accuracy(row)) is not None}
+    if not known:
+        return ("No run came to an accuracy: see the failed runs.",)
+    finite = [row.label for row in rows if row.width is not None and row.label in known]
+    names = [*finite[:1], *finite[-1:], *(["limit"] if "limit" in known else [])] or list(known)
+    said = f"Characters seen once are known again: {shown({name: known[name] for name in names})}."
+    chance = "With one seed, intervals hold chance of the test tasks and not of the start."
+    beside = beside_sentence(words_of(besides))
+    return tuple(filter(None, (said, " ".join(filter(None, (beside, chance * single))))))
+
+
+def _networks(rows: Sequence[Row], besides: dict[str, Beside | None], single: bool) -> Part:
+    words = words_of(besides)
+    header = ["network", "width", "accuracy [%], 95 % interval", "less the limit [points]"]
+    header += ["beside the limit", "seeds", "failed"]
+    lines = []
+    for row in rows:
+        whole = _accuracy(row)
+        n = len(_scores(row))
+        lines.append(
+            [
+                "finite" if row.width is not None else row.label,
+                "" if row.width is None else f"{row.width:,}",
+                "missing" if whole is None else _said(whole),
+                points(besides.get(row.label)),
+                words.get(row.label, "-"),
+                str(n),
+                str(len(row.runs) - n),
+            ]
+        )
+    over = "tasks of the one seed" if single else "seeds"
+    about = (
+        f"Means with 95 % intervals over {over}. What is said beside the limit is adjusted by "
+        "Holm's method over all networks."
+    )
+    return part("Networks", about, header, lines)
+
+
+def _runs(kept: Sequence[tuple[Result, dict[str, Any]]]) -> Part:
+    header = ["network", "width", "seed", "accuracy [%]", "std. error", "tasks", "best step"]
+    header += ["steps", "learning rate", "steps/s", "seconds"]
+    lines = []
+    for run, settings in kept:
+        test, recipe = run.test, settings.get("recipe")
+        error = None if test is None else test.standard_error
+        lines.append(
+            [
+                "finite" if run.width is not None else label_of(run.network, None),
+                "" if run.width is None else f"{run.width:,}",
+                str(run.seed),
+                "missing" if test is None else f"{100 * test.accuracy:.2f}",
+                "-" if error is None else f"{100 * error:.2f}",
+                "-" if test is None else f"{test.tasks:,}",
+                "-" if run.best_step is None else f"{run.best_step:,}",
+                str(settings.get("steps", "-")),
+                f"{recipe['lr']:g}" if isinstance(recipe, dict) and "lr" in recipe else "-",
+                "-" if run.steps_per_sec is None else f"{run.steps_per_sec:,.1f}",
+                f"{run.duration_sec:,.0f}",
+            ]
+        )
+    return part("Runs", "Each run; its error is over the tasks of its test.", header, lines)
+
+
+def _method(single: bool) -> tuple[str, ...]:
+    """What accuracies and intervals are of."""
+    chance = (
+        "With one seed an interval is over the test tasks, and a difference adds the errors of "
+        "both networks, as if they had met other tasks: it is a little wide."
+        if single
+        else "Intervals are Student's over seeds; differences are formed seed by seed, as all "
+        "networks of a seed meet the same tasks."
+    )
+    return (
+        "5-way 1-shot: of 5 characters never trained on, with one image each, which "
+        "is the other image? Chance is 20 %. The checkpoint that is best in validation is tested, "
+        "on classes that neither training nor validation had.",
+        chance,
+    )
+
+
+def _unknown(rows: Sequence[Row], single: bool) -> tuple[str, ...]:
+    said = [ONE_SEED] if single else []
+    uneven = {len(_scores(row)) for row in rows}
+    if len(uneven) > 1:
+        said.append("Not all networks have as many seeds; the table says how many each has.")
+    if not any(row.network == "limit" for row in rows):
+        said.append("The limit of infinite width was not run, so nothing is set beside it.")
+    if any(row.network in _SLOW for row in rows):
+        said.append(
+            "The scales of the published kernels are not known; those of these runs were chosen."
+        )
+    return tuple(said)

@@ -1,0 +1,114 @@
+"""What kind of runs a folder or a file holds, by the fields of its first line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import RunError
+from ..io import read_whole_lines
+from ..report import RunPage
+from ..runs import RECORDS, SETTINGS
+from .tinynet_search import TRIALS
+
+RUNS = "results.jsonl"  # where commands that train keep their runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of runs.
+
+    Attributes:
+        command: That writes them.
+        marks: Fields by which a line is known.
+    """
+
+    command: str
+    marks: frozenset[str]
+
+
+_STUDY = Kind(command="study", marks=frozenset({"cell", "quantity"}))
+KINDS = (
+    _STUDY,
+    Kind(command="maml", marks=frozenset({"network", "test", "validation"})),
+    Kind(command="word2vec", marks=frozenset({"network", "score", "curve"})),
+    Kind(command="mup transfer", marks=frozenset({"kind", "lr", "loss"})),
+    Kind(command="tinynet search", marks=frozenset({"experiment", "quantities"})),
+    Kind(command="limit converge", marks=frozenset({"case", "distances"})),
+    Kind(command="mup check", marks=frozenset({"layers", "changes"})),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """A file of runs of one kind."""
+
+    path: Path
+    command: str
+
+    @property
+    def page(self) -> Callable[[Path], RunPage]:
+        """What makes their page."""
+        return _pages()[self.command]
+
+
+def runs_in(path: Path) -> Runs | None:
+    """The runs that a folder holds, or that a file is; None of a study, and of what is neither.
+
+    Raises:
+        RunError: There are records, but none yet, or of no known kind; or several files of them.
+    """
+    file = _file_in(path)
+    if file is None:
+        return None
+    lines = read_whole_lines(file)
+    if not lines:
+        raise RunError(f"{file} holds no records yet: run the command that writes it first")
+    try:
+        found = json.loads(lines[0])
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{file}:1 is no record ({error}); name another file") from error
+    names = set(found) if isinstance(found, Mapping) else set()
+    kind = next((kind for kind in KINDS if kind.marks <= names), None)
+    if kind is None:
+        known = ", ".join(kind.command for kind in KINDS)
+        raise RunError(f"{file}:1 is a record of no known kind; known are those of {known}")
+    return None if kind is _STUDY else Runs(path=file, command=kind.command)
+
+
+def _file_in(path: Path) -> Path | None:
+    """Of a folder the file with its runs, by its name, or else the only one there is."""
+    if not path.is_dir():
+        return path if path.is_file() else None
+    if (path / RECORDS).exists():
+        return None
+    for name in (RUNS, TRIALS):
+        if (path / name).exists():
+            return path / name
+    found = sorted(path.glob("*.jsonl"))
+    if (path / SETTINGS).exists() or not found:
+        return None
+    if len(found) > 1:
+        raise RunError(
+            f"{path} holds several files of records ({found[0].name}, {found[1].name}); name one"
+        )
+    return found[0]
+
+
+def _pages() -> Mapping[str, Callable[[Path], RunPage]]:
+    from .convergence import check_page, converge_page
+    from .lr_transfer import transfer_page
+    from .maml import maml_page
+    from .tinynet_search import search_page
+    from .word2vec import word2vec_page
+
+    return {
+        "maml": maml_page,
+        "word2vec": word2vec_page,
+        "mup transfer": transfer_page,
+        "tinynet search": search_page,
+        "limit converge": converge_page,
+        "mup check": check_page,
+    }

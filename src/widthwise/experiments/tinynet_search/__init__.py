@@ -1,0 +1,19 @@
+"""A search for small networks: drawn, trained, fitted by the tiny formula, and judged."""
+
+from .figure import draw_search
+from .markdown import search_text, sentences_of
+from .page import search_page
+from .search import Search, Searched, SearchSettings
+from .trials import TRIALS, Trial
+
+__all__ = [
+    "TRIALS",
+    "Search",
+    "SearchSettings",
+    "Searched",
+    "Trial",
+    "draw_search",
+    "search_page",
+    "search_text",
+    "sentences_of",
+]

@@ -1,0 +1,187 @@
+"""A search for small networks as a short text in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from ...findings import p_text
+from ...stats import RankCorrelation, RankLead, Share, beats_floor, mean_with_error
+from ...theory import counted
+from .findings.build import TinyFindings
+from .findings.comparisons import Beside
+from .findings.multipliers import claim_of
+from .networks import Net
+from .train import TEST, VALIDATION
+
+Table: TypeAlias = tuple[list[str], list[list[str]]]  # header and rows
+_CLAIM = "Resolution and depth matter more than width (arXiv 2010.14819)"
+
+
+def search_text(found: TinyFindings, notes: Sequence[str] = ()) -> str:
+    """What a search says, in Markdown: sentences first, then the tables behind them.
+
+    Args:
+        found: The findings.
+        notes: What could not be done, and why.
+    """
+    parts = [
+        "# A search for small networks\n",
+        *(f"- {sentence}" for sentence in sentences_of(found)),
+        *(f"- {note}" for note in notes),
+        "\n## Multipliers\n\nSpearman's correlation with accuracy on the test set, with 95 % "
+        "intervals.\n",
+        _table(*multiplier_table(found)),
+        "\n## Zero-cost proxies\n\nThe same, of numbers of the untrained network; `parameters` is "
+        "the control.\n",
+        _table(*proxy_table(found)),
+        "\n## The formula beside others, at the same budgets\n",
+        _table(*beside_table(found)),
+        "\n## Networks\n\nAccuracies in per cent, means over seeds; `*`: on the front, which the "
+        "validation set chose.\n",
+        _table(*network_table(found)),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def sentences_of(found: TinyFindings) -> tuple[str, ...]:
+    """The findings in words, no more than their intervals carry."""
+    return (
+        *trained_sentences(found),
+        *judged_sentences(found),
+        *(
+            f"Failed: {trial.experiment}, seed {trial.seed}: {trial.reason}"
+            for trial in found.failed
+        ),
+    )
+
+
+def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
+    """What was trained, and how accurate it is."""
+    trained = [net for net in found.drawn if net.is_trained]
+    plural = "s" * (found.seeds != 1)
+    said = [
+        f"{len(trained)} of {len(found.drawn)} networks drawn were trained, each with "
+        f"{found.seeds} seed{plural}; a training took {found.seconds:.0f} s (median)."
+    ]
+    if found.floor is not None and trained:
+        values = [net.mean(TEST) for net in trained]
+        beaten = sum(_beats(net, found.floor, len(trained)) for net in trained)
+        said.append(
+            f"Accuracy on the test set is {_percent(min(values))} to {_percent(max(values))} %; "
+            f"the most frequent class alone gets {_percent(found.floor)} %, and "
+            f"{counted(beaten, 'network')} {'is' if beaten == 1 else 'are'} shown to get more."
+        )
+    return tuple(said)
+
+
+def _beats(net: Net, floor: float, of: int) -> bool:
+    """Whether its mean over seeds is shown to be above a floor, by the chance of the photos.
+
+    The most frequent class was counted on the same photos, so its share has an error too. As one of
+    so many networks: the interval's error is shared out among them (Bonferroni).
+    """
+    mean = mean_with_error(net.right().mean(0))
+    score = Share(value=mean.value, standard_error=mean.standard_error, n=mean.n)
+    error = (floor * (1 - floor) / score.n) ** 0.5
+    counted = Share(value=floor, standard_error=error, n=score.n)
+    return beats_floor(score, counted, higher_is_better=True, confidence=1 - 0.05 / of)
+
+
+def judged_sentences(found: TinyFindings) -> tuple[str, ...]:
+    """What was asked of the search: the paper's claim, and the formula beside others."""
+    return (
+        f"{_CLAIM}: {claim_of(found.multipliers)}.",
+        *(f"The formula beside {one.other}: {_said(one)}." for one in found.besides),
+    )
+
+
+def _said(one: Beside) -> str:
+    if one.value is None:
+        return f"not judged, {one.reason}"
+    points = f"{100 * one.value:+.1f} points"
+    if one.low is None or one.high is None:
+        return f"{points}, no interval: {one.reason}"
+    ends = f"[{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+    return f"{one.verdict}, {points} {ends}, p {p_text(one.p_value)}"
+
+
+def multiplier_table(found: TinyFindings) -> Table:
+    """How r, d and w go with accuracy."""
+    rows = [
+        [
+            m.name,
+            _rho(m.marginal),
+            _rho(m.at_cost),
+            _lead(m.over_width),
+            "-" if m.with_loss is None else _rho(m.with_loss),
+        ]
+        for m in found.multipliers
+    ]
+    header = ["multiplier", "as it is", "at the same cost", "more than width's"]
+    return [*header, "with training loss, at the same cost"], rows
+
+
+def proxy_table(found: TinyFindings) -> Table:
+    """How numbers of untrained networks do."""
+    rows = [
+        [f.proxy, _rho(f.marginal), _rho(f.at_cost), _lead(f.over_control)] for f in found.foretold
+    ]
+    return ["proxy", "as it is", "at the same cost", "more than parameters'"], rows
+
+
+def beside_table(found: TinyFindings) -> Table:
+    """The formula beside others."""
+    rows = [
+        [
+            one.other,
+            _said(one),
+            ", ".join(f"{budget / 1e6:g}M" for budget in one.budgets),
+            f"{one.photos} photos, {one.runs} runs or more",
+        ]
+        for one in found.besides
+    ]
+    return ["beside", "difference in accuracy [95 %], p (Holm)", "budgets", "of"], rows
+
+
+def network_table(found: TinyFindings) -> Table:
+    """Every network with its accuracies."""
+    front = {id(net) for net in found.front}
+    kinds = (("drawn", found.drawn), ("formula", found.formula_nets))
+    rows = []
+    for kind, nets in (*kinds, ("inverse", found.inverse_nets)):
+        for net in nets:
+            rows.append([kind + " *" * (id(net) in front), *_network(net)])
+    header = ["", "multiply-adds", "parameters", "px", "r", "d", "w", "validation", "test"]
+    return header, rows
+
+
+def _network(net: Net) -> list[str]:
+    one = net.network
+    scores = ["failed", "failed"]
+    if net.is_trained:
+        scores = [_percent(net.mean(VALIDATION)), _percent(net.mean(TEST))]
+    counts = [f"{one['macs']:,}", f"{one['parameters']:,}", str(one["pixels"])]
+    return [*counts, *(f"{one[n]:.3f}" for n in ("resolution", "depth", "width")), *scores]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _rho(one: RankCorrelation) -> str:
+    return "-" if one.value is None else f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+
+
+def _lead(one: RankLead | None) -> str:
+    if one is None or one.value is None:
+        return "-"
+    return f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown; a word where there are no rows."""
+    if not rows:
+        return "Nothing: too few networks were trained."
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,0 +1,78 @@
+"""A drawing of runs: accuracy epoch by epoch, and by width beside the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...theory import FEATURE, INK, KERNEL, MUTED, counted, dress, line_looks, mark_widths
+from .summary import Row, summary
+from .training import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_KERNELS = ("ntk", "gp")
+_KERNEL_LOOK: dict[str, Any] = {"color": KERNEL, "lw": 1.5, "ls": "--"}
+
+
+def draw_runs(results: Sequence[Result]) -> Figure:
+    """Accuracy against epochs, and after the last one against the width.
+
+    Left one line a run. Right a mark a width with its 95 % interval; the limit is a level line
+    with its interval as a band, the kernels are one at theirs.
+
+    Args:
+        results: Runs; failed ones are left out.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [row for row in summary(results) if row.run.score is not None]
+    figure = Figure(figsize=(10, 4.9), facecolor="white")
+    left, right = figure.subplots(1, 2, sharey=True)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.08)
+    lines = line_looks(row.run.width for row in rows)
+    looks = [_KERNEL_LOOK if row.run.network in _KERNELS else lines[row.run.width] for row in rows]
+    for row, look in zip(rows, looks, strict=True):
+        if row.run.curve:
+            epochs = range(1, len(row.run.curve) + 1)
+            accuracy = [100 * value for value, _ in row.run.curve]
+            left.plot(epochs, accuracy, label=row.label, marker=".", ms=4, **look)
+    if left.lines:
+        left.legend(frameon=False, fontsize=8.5, labelcolor=INK)
+        left.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    _by_width(right, rows, looks)
+    dress(left, "after each epoch", "epochs")
+    dress(right, "after the last epoch", "width n (log scale)")
+    left.set_ylabel("analogies answered rightly [%]", color=MUTED)
+    left.set_ylim(bottom=0)
+    title = "word2vec: networks in muP, their limit, and kernels"
+    figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
+    asked = max((row.run.score.asked for row in rows if row.run.score is not None), default=0)
+    note = (
+        f"{counted(asked, 'question')} whose words are in the vocabulary. "
+        "Bars and band: 95 % intervals."
+    )
+    figure.text(0.012, 0.902, note, size=9.5, color=MUTED)
+    return figure
+
+
+def _by_width(axes: Axes, rows: Sequence[Row], looks: Sequence[dict[str, Any]]) -> None:
+    kernels = [row.label for row in rows if row.run.network in _KERNELS]
+    for row, look in zip(rows, looks, strict=True):
+        assert row.run.score is not None
+        assert row.interval is not None
+        value, (low, high) = 100 * row.run.score.accuracy, (100 * end for end in row.interval)
+        if row.run.width is not None:
+            ends = [[value - low], [high - value]]
+            color = look["color"]
+            axes.errorbar(row.run.width, value, yerr=ends, fmt="o", ms=6, color=color, capsize=0)
+        elif row.run.network == "limit":
+            axes.axhline(value, **look, label=row.label)
+            axes.axhspan(low, high, color=FEATURE, alpha=0.12, lw=0)
+        elif row.label == kernels[0]:  # the others lie on it
+            axes.axhline(value, **look, label=" and ".join(kernels), zorder=3, clip_on=False)
+    mark_widths(axes, sorted({row.run.width for row in rows if row.run.width is not None}))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8.5, labelcolor=INK)

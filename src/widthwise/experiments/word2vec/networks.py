@@ -1,0 +1,117 @@
+"""Networks of word2vec, of any width and of infinite width.
+
+f(contexts, word) = <mean of E's rows of the contexts, O's row of the word>: linear, one hidden
+layer. O starts at 0 and E at entries of variance 1/n: in this form the multipliers of muP cancel,
+and one learning rate, without the width, serves all weights.
+
+Only inner products of E's rows ever matter, and as the width grows E E' starts from the identity.
+So the limit is the same program begun with one coordinate a word, E = I and O = 0; any other
+orthonormal E gives the same. Kernels (NTK, Gaussian process) never move E: they keep this start.
+
+Source: arXiv 2011.14522, Section 8.1 and Appendix D.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import LimitError
+from ...io import free_bytes
+from ...theory import check_least
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_BYTES = 4  # of a number in single precision
+_START = 2**32  # stream of random numbers; those of samples are epochs, which are below it
+KINDS = ("finite", "limit", "ntk", "gp")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """Weights; training changes them in place.
+
+    Attributes:
+        embeddings: E, a row a word, shape (vocabulary, width).
+        outputs: O, the same shape.
+    """
+
+    embeddings: Tensor
+    outputs: Tensor
+
+
+def check_network(kind: str, width: int | None) -> None:
+    """See that there is such a network.
+
+    Raises:
+        LimitError: There is none.
+    """
+    if kind not in KINDS:
+        raise LimitError(f"a network must be one of {', '.join(KINDS)}; got {kind[:40]!r}")
+    if (kind == "finite") != (width is not None):
+        raise LimitError(f"a finite network has a width and no other has one; got {kind}, {width}")
+    if width is not None:
+        check_least("the width of a finite network", width, 1)
+
+
+def start(vocabulary: int, width: int | None, *, seed: int = 0, device: str = "cpu") -> Network:
+    """A network before training.
+
+    Args:
+        vocabulary: Words.
+        width: Coordinates a word; None is the limit of infinite width, which takes one a word.
+        seed: Of a finite network's E, uniform on (-sqrt(3/n), sqrt(3/n)).
+        device: `cpu` or `cuda`.
+
+    Raises:
+        LimitError: It does not fit in memory, or there is no such device.
+
+    Cost: 8 n bytes a word; the limit 8 V.
+    """
+    import torch
+
+    check_memory(vocabulary, width, device)
+    place = torch.device(device)
+    if width is None:
+        embeddings = torch.eye(vocabulary, device=place)
+    else:
+        rng = np.random.default_rng([seed, _START])
+        drawn = rng.random((vocabulary, width), dtype=np.float32)
+        embeddings = torch.from_numpy(drawn).to(place)
+        embeddings.sub_(0.5).mul_(sqrt(12 / width))
+    return Network(embeddings=embeddings, outputs=torch.zeros_like(embeddings))
+
+
+def check_memory(vocabulary: int, width: int | None, device: str = "cpu") -> None:
+    """See, before anything is allocated, that both matrices fit.
+
+    Raises:
+        LimitError: They do not, with their bytes and the largest vocabulary that fits; or there is
+            no such device.
+    """
+    free = _free_bytes(device)
+    columns = vocabulary if width is None else width
+    needed = 2 * _BYTES * vocabulary * columns
+    if needed <= free:
+        return
+    most = isqrt(free // (2 * _BYTES)) if width is None else free // (2 * _BYTES * columns)
+    name = "the limit" if width is None else f"a network of width {width:,}"
+    raise LimitError(
+        f"{name} with a vocabulary of {vocabulary:,} words takes {needed:,} bytes, two matrices of "
+        f"{vocabulary:,} x {columns:,}, and {free:,} are free on {device}; the largest vocabulary "
+        f"that fits is {most:,}"
+    )
+
+
+def _free_bytes(device: str) -> int:
+    if device == "cpu":
+        return free_bytes("cpu")
+    import torch
+
+    if device != "cuda" or not torch.cuda.is_available():
+        raise LimitError(f"a device must be cpu, or cuda where there is one; got {device[:40]!r}")
+    return free_bytes(device)

@@ -1,0 +1,201 @@
+"""The page of `widthwise word2vec`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import RunError
+from ...report import (
+    ONE_SEED,
+    Beside,
+    Part,
+    RunPage,
+    beside_sentence,
+    conflicting,
+    left_out,
+    part,
+    points,
+    seed_row,
+    setting_rows,
+    shown,
+    words_of,
+)
+from ...stats import mean_with_error
+from ...theory import counted
+from . import results as runs_of
+from .summary import Row, label_of, summary
+from .training import Result
+
+_OWN = ("network", "width", "seed")  # of a run alone
+_FREE = (*_OWN, "widthwise", "threads", "device")  # may differ between runs that are compared
+
+
+def word2vec_page(path: Path) -> RunPage:
+    """What the runs of a file say.
+
+    Raises:
+        RunError: It holds none, or what is no run.
+    """
+    from .figure import draw_runs
+
+    found = list(runs_of.load(path).values())
+    if not found:
+        raise RunError(f"{path} holds no runs yet: run widthwise word2vec first")
+    odd = conflicting([_shared(run, settings) for run, settings in found])
+    kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
+    runs = [run for run, _ in kept]
+    rows = summary(runs)
+    seeds = sorted({run.seed for run in runs})
+    named = {id(row): row.label + (f", seed {row.run.seed}" * (len(seeds) > 1)) for row in rows}
+    besides = {named[id(row)]: _beside(row) for row in rows}
+    return RunPage(
+        kind="word2vec",
+        title="How wide should word embeddings be?",
+        byline=f"word2vec, analogies · {counted(len(runs), 'run')}",
+        answer=_answer(rows, seeds),
+        left_out=left_out(odd),
+        figure=draw_runs(runs) if any(run.score is not None for run in runs) else None,
+        caption="Left after each epoch, right after the last one.",
+        parts=(_runs(rows, named, besides), *_sections(rows, named)),
+        failed=tuple(
+            (f"{row.label}, seed {row.run.seed}", row.run.reason)
+            for row in rows
+            if row.run.reason is not None
+        ),
+        method=_method(runs),
+        settings=(
+            seed_row(seeds),
+            *setting_rows(
+                [(label_of(run.network, run.width), own) for run, own in kept], skip=_OWN
+            ),
+        ),
+        unknown=_unknown(rows, seeds),
+    )
+
+
+def _shared(run: Result, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same of runs that are compared."""
+    shared = {name: value for name, value in settings.items() if name not in _FREE}
+    if run.score is not None:
+        shared["questions"] = run.score.asked
+    return shared
+
+
+def _beside(row: Row) -> Beside | None:
+    """The run less the limit of its seed, question by question."""
+    one = row.to_limit
+    if one is None:
+        return None
+    return Beside(value=one.value, low=one.low, high=one.high, p_value=one.p_value)
+
+
+def _answer(rows: Sequence[Row], seeds: Sequence[int]) -> tuple[str, ...]:
+    known = [row for row in rows if row.run.score is not None]
+    if not known:
+        return ("No run came to an accuracy: see the failed runs.",)
+    return _of_one_seed(known) if len(seeds) == 1 else _of_seeds(known)
+
+
+def _of_one_seed(known: Sequence[Row]) -> tuple[str, ...]:
+    finite = [row for row in known if row.run.width is not None]
+    limit = [row for row in known if row.run.network == "limit"]
+    asked = max(row.run.score.asked for row in known if row.run.score is not None)
+    values = {
+        row.label: (row.run.score.accuracy, *row.interval)
+        for row in ([*finite[:1], *finite[-1:], *limit] or known)
+        if row.run.score is not None and row.interval is not None
+    }
+    words = words_of({row.label: _beside(row) for row in known if row.run.network != "limit"})
+    chance = "With one seed, intervals hold chance of the questions and not of the start."
+    return (
+        f"Of {asked:,} analogies are answered rightly: {shown(values)}.",
+        " ".join(filter(None, (beside_sentence(words), chance))),
+    )
+
+
+def _of_seeds(known: Sequence[Row]) -> tuple[str, ...]:
+    """Means over seeds, which hold chance of the start."""
+    groups: dict[str, list[float]] = {}
+    for row in known:
+        assert row.run.score is not None
+        groups.setdefault(row.label, []).append(row.run.score.accuracy)
+    means = {label: mean_with_error(own) for label, own in groups.items()}
+    return (
+        f"Of the analogies asked are answered rightly: {shown(means)}. Means with 95 % intervals "
+        "over seeds.",
+    )
+
+
+def _accuracy(row: Row) -> str:
+    if row.run.score is None or row.interval is None:
+        return "missing"
+    low, high = (100 * end for end in row.interval)
+    return f"{100 * row.run.score.accuracy:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _runs(
+    rows: Sequence[Row], named: Mapping[int, str], besides: Mapping[str, Beside | None]
+) -> Part:
+    words = words_of(besides)
+    header = ["network", "width", "seed", "accuracy [%], 95 % interval", "less the limit [points]"]
+    header += ["beside the limit", "loss [nats]", "words/s", "seconds"]
+    lines = []
+    for row in rows:
+        run, name = row.run, named[id(row)]
+        lines.append(
+            [
+                "finite" if run.width is not None else row.label,
+                "" if run.width is None else f"{run.width:,}",
+                str(run.seed),
+                _accuracy(row),
+                points(besides[name]),
+                words.get(name, "-"),
+                f"{run.curve[-1][1]:.3f}" if run.curve else "-",
+                "-" if run.words_per_sec is None else f"{run.words_per_sec:,.0f}",
+                f"{run.training_sec:,.0f}",
+            ]
+        )
+    about = (
+        "Intervals are Wilson's, of fewer than 8 questions Clopper and Pearson's; differences from "
+        "the limit of the same seed are formed question by question, and what is said of them is "
+        "adjusted by Holm's method over all of them."
+    )
+    return part("Networks", about, header, lines)
+
+
+def _sections(rows: Sequence[Row], named: Mapping[int, str]) -> tuple[Part, ...]:
+    """Right answers section by section; nothing where the runs have other sections."""
+    scored = [(row, row.run.score) for row in rows if row.run.score is not None]
+    kinds = {tuple((name, asked) for name, _, asked in score.sections) for _, score in scored}
+    if len(kinds) != 1:
+        return ()
+    header = ["section", "questions", *(named[id(row)] for row, _ in scored)]
+    lines = [
+        [name, str(asked), *(str(score.sections[place][1]) for _, score in scored)]
+        for place, (name, asked) in enumerate(kinds.pop())
+    ]
+    return (part("Sections", "Right answers to the questions of each section.", header, lines),)
+
+
+def _method(runs: Sequence[Result]) -> tuple[str, ...]:
+    scores = [run.score for run in runs if run.score is not None]
+    asked = f"{scores[0].asked:,} of {scores[0].of:,}" if scores else "None"
+    return (
+        f"A is to B as C is to which word? {asked} questions have all words in the vocabulary, and "
+        "are asked; an answer is right if it is the very word.",
+        "All networks of a seed meet the same samples. Kernels are not trained: their embeddings "
+        "stay as they start.",
+    )
+
+
+def _unknown(rows: Sequence[Row], seeds: Sequence[int]) -> tuple[str, ...]:
+    said = [ONE_SEED] if len(seeds) == 1 else []
+    said.append(
+        "Intervals take questions as independent; those of a section share words, so that they are "
+        "too narrow, by how much is not known."
+    )
+    if not any(row.run.network == "limit" for row in rows):
+        said.append("The limit of infinite width was not run, so nothing is set beside it.")
+    return tuple(said)

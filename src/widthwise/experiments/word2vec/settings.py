@@ -1,0 +1,82 @@
+"""How word2vec is trained. The defaults are those of the published experiment on text8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import LimitError
+from ...theory import check_positive
+
+MOST_WINDOW = 100
+MOST_NEGATIVE = 1000
+MOST_THREADS = 256
+MOST_BATCH = 65_536
+_WORDS_OF_A_SENTENCE = 1000  # that are kept of it; longer ones are cut, as in the published code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """CBOW with negative sampling; learning rates do not depend on the width, which is muP.
+
+    Attributes:
+        window: Most distance of a context from its centre; each centre draws its own from 1 up.
+        negative: Words drawn beside each centre.
+        sample: Subsampling threshold; words of a larger share of the text are thinned out.
+        epochs: Passes over the text.
+        lr: Learning rate at the start; it falls linearly with the words seen, to 1e-4 of this.
+        decay: Weight decay of the rows that a step visits.
+        batch: Centres of a step. 1: one after the other, each with negatives of its own, as
+            published. More: they share as many drawn words as there are centres, but at least
+            `negative`, with weights as if each had its own; matrix products then do the work.
+        threads: Of batches of 1. Above 1 they race as the published code's do, and a run is not
+            repeated exactly.
+        refresh: Words between two changes of the learning rate.
+    """
+
+    window: int = 8
+    negative: int = 25
+    sample: float = 1e-4
+    epochs: int = 15
+    lr: float = 0.05
+    decay: float = 0.001
+    batch: int = 1
+    threads: int = 1
+    refresh: int = 500_000
+
+    def __post_init__(self) -> None:
+        most = {"window": MOST_WINDOW, "negative": MOST_NEGATIVE, "batch": MOST_BATCH}
+        most["threads"] = MOST_THREADS
+        for name in ("window", "negative", "epochs", "batch", "threads", "refresh"):
+            value, top = getattr(self, name), most.get(name, 10**9)
+            if not 1 <= value <= top:
+                raise LimitError(f"{name} must be from 1 to {top:,}; got {value}")
+        for name in ("sample", "lr"):
+            check_positive(name, getattr(self, name))
+        if not 0 <= self.decay * self.lr < 1:
+            raise LimitError(
+                f"decay must be at least 0, and less than 1 / lr; got {self.decay} at lr {self.lr}"
+            )
+        if self.threads > 1 and self.batch > 1:
+            raise LimitError(
+                f"threads above 1 are for batches of 1; got {self.threads} with a batch of "
+                f"{self.batch}"
+            )
+
+    @property
+    def sentence(self) -> int:
+        """Most words of a sentence after subsampling."""
+        return _WORDS_OF_A_SENTENCE
+
+    @property
+    def shared(self) -> int:
+        """Words that the centres of a batch share as negatives."""
+        return max(self.negative, self.batch)
+
+    def rate(self, seen: int, words: int) -> float:
+        """Learning rate after some of the words of all epochs.
+
+        Example:
+            >>> Settings(lr=0.05).rate(50, 99), Settings(lr=0.05).rate(100, 99)
+            (0.025, 5e-06)
+        """
+        return self.lr * max(1 - seen / (words + 1), 1e-4)

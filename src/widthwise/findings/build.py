@@ -1,0 +1,82 @@
+"""From records to all that they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import RunError
+from ..study import Record, is_control
+from .comparisons import beside_dense, paired_or_not
+from .control import beside_chance
+from .correlations import pairs_of
+from .curves import curves_of
+from .grid import Grid, arrange
+from .noninferiority import SHARE_LOSS
+from .pareto import fronts_of
+from .prose import sentences_of
+from .tables import control_table, curve_table, front_tables, missing_notes, pair_table
+from .types import Findings
+
+_UNPAIRED = (
+    "These scores have no items: their intervals are from the number of items alone, and "
+    "differences are taken as those of unpaired scores."
+)
+
+
+def findings_of(
+    records: Sequence[Record], *, loss: float = SHARE_LOSS, others: Sequence[Grid] = ()
+) -> tuple[Findings, ...]:
+    """What the records say of each of their models, in the order in which these come.
+
+    Args:
+        records: Of one or more models.
+        loss: How much worse than dense a share of right answers may be and still be called within
+            the loss; of perplexities and bits per byte that is 5 % of dense.
+        others: What else is at hand, among it perhaps the parent of a model that was cut before.
+
+    Raises:
+        RunError: No records, none of them a score, a loss outside (0, 1), or as `arrange`.
+
+    Example:
+        >>> from widthwise.study import read_study
+        >>> (found,) = findings_of(read_study("results/smollm2-demo.jsonl").records)
+        >>> [curve.trend for curve in found.curves if curve.quantity == "prose"]
+        ['falls', 'falls', 'falls']
+    """
+    if not 0 < loss < 1:
+        raise RunError(f"a loss of shares must be in (0, 1); got {loss:g}")
+    models = dict.fromkeys(record.model for record in records)
+    if not models:
+        raise RunError("findings need at least one record; got none, so run the study first")
+    grids = tuple(arrange([r for r in records if r.model == model]) for model in models)
+    return tuple(_of_model(grid, (*grids, *others), loss) for grid in grids)
+
+
+def _of_model(grid: Grid, others: Sequence[Grid], loss: float) -> Findings:
+    curves = curves_of(grid, beside_dense(grid, paired_or_not), loss)
+    named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
+    by_criterion = {name: [c for c in curves if c.criterion == name] for name in named}
+    by_criterion = {name: own for name, own in by_criterion.items() if own}
+    beside = {
+        name: beside_chance(grid, name)
+        for name in by_criterion
+        if grid.draws and not is_control(name)
+    }
+    fronts, pairs = fronts_of(grid), pairs_of(grid, curves)
+    tables = [curve_table(name, own, loss, _notes(grid)) for name, own in by_criterion.items()]
+    more = (control_table(grid, beside), *front_tables(fronts), pair_table(pairs))
+    tables += [table for table in more if table is not None]
+    return Findings(
+        model=grid.model,
+        curves=curves,
+        fronts=fronts,
+        correlations=pairs,
+        sentences=sentences_of(grid, others, by_criterion, beside, fronts, loss),
+        tables=tuple(tables),
+    )
+
+
+def _notes(grid: Grid) -> tuple[str, ...]:
+    records = [grid.cells[place] for place in grid.cells if place[1] in grid.quality]
+    has_items = any(record.items for record in records)
+    return (*(() if has_items else (_UNPAIRED,)), *missing_notes(grid))

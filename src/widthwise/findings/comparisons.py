@@ -1,0 +1,386 @@
+"""What each score may be called, beside dense and beside the random control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import RunError
+from ..stats import (
+    Difference,
+    Estimate,
+    Verdict,
+    beats_floor,
+    holm,
+    mean_with_error,
+    paired_difference,
+    sequential_difference,
+    unpaired_difference,
+    verdict,
+    with_luck_of_draws,
+)
+from ..study import Record, is_control
+from .floor_estimates import floor_of, shared_luck
+from .grid import Grid, Network, estimate_of, is_perplexity
+
+CONFIDENCE = 0.95
+_FEW = 0.2  # of the way from the floor to a perfect score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One score beside another one.
+
+    Attributes:
+        word: By the rule of `stats.verdict`.
+        difference: The score minus the other, over their items; None where they share none.
+        p_value: Of the difference, adjusted by Holm's method over its family.
+        could_tell: Whether there are items enough: if all of them had changed in one direction, p
+            would be small enough. Otherwise `no change shown` says nothing.
+        anytime: Whether interval and p-value hold wherever the measurement was stopped.
+        one_draw: Whether one of the two is a single draw of the control. How far draws differ is
+            not known then and in no interval, so that the word is never `improves` or `degrades`.
+    """
+
+    word: Verdict
+    difference: Difference | None
+    p_value: float | None
+    could_tell: bool = True
+    anytime: bool = False
+    one_draw: bool = False
+
+
+Judgements = Mapping[tuple[Network, str], Judged]
+Compare = Callable[[Record, Record | None], Difference | None]
+
+
+def paired(own: Record, other: Record | None) -> Difference | None:
+    """The difference over the items of both; None where one of them has none.
+
+    Perplexities are compared by their logarithms: of two that are a million times apart, the plain
+    difference has an error as large as itself.
+    """
+    if other is None or not own.items or not other.items:
+        return None
+    own, other = in_logarithms(own), in_logarithms(other)
+    compare = sequential_difference if _stops_early(own, other) else paired_difference
+    return compare(own.items, other.items, confidence=CONFIDENCE)
+
+
+def in_logarithms(record: Record) -> Record:
+    """A perplexity as its natural logarithm; items are shares of the score, linear in its logs."""
+    if record.value is None or not is_perplexity(record.unit):
+        return record
+    value, error = record.value, record.standard_error
+    if value <= 0:
+        raise RunError(f"{record.quantity}: a perplexity must be above 0; got {value}")
+    return replace(
+        record,
+        unit="nats",
+        value=math.log(value),
+        standard_error=None if error is None else error / value,
+        items=tuple(math.log(value) + item / value - 1 for item in record.items),
+    )
+
+
+def paired_or_not(own: Record, other: Record | None) -> Difference | None:
+    """As `paired`, and also of records without items.
+
+    Without items the scores are taken as independent (`stats.unpaired_difference`).
+    """
+    if other is None or own.items or other.items:
+        return paired(own, other)
+    first, second = estimate_of(in_logarithms(own)), estimate_of(in_logarithms(other))
+    if first is None or second is None:
+        return None
+    return unpaired_difference(first, second, confidence=CONFIDENCE)
+
+
+def beside_dense(grid: Grid, compare: Compare = paired, apart: Grid | None = None) -> Judgements:
+    """Every pruned score beside the dense one; all of one quantity are one family of tests.
+
+    Args:
+        grid: What is judged.
+        compare: How two records are compared.
+        apart: The grid with each draw of the control by itself, where `grid` has their mean: how
+            far they differ is then in interval and p-value.
+
+    Raises:
+        RunError: Two networks were measured on different numbers of items, and not because they
+            were stopped early.
+    """
+    judged: dict[tuple[Network, str], Judged] = {}
+    for quantity in grid.quality:
+        dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+        cut = [n for n in grid.networks if n.criterion is not None and (n, quantity) in grid.cells]
+        family = [(n, grid.cells[n, quantity], dense) for n in cut]
+        draws = _draws_by_width(apart, quantity) if apart else {}
+
+        def drawn(
+            own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
+        ) -> Difference | None:
+            found = compare(own, other)
+            luck = draws.get(own.width, ()) if is_control(own.criterion) else ()
+            return found and with_luck_of_draws(found, luck, confidence=CONFIDENCE)
+
+        judged |= judge_family(quantity, family, drawn)
+    return judged
+
+
+def beside_control(
+    grid: Grid, criterion: str, control: str, compare: Compare = paired
+) -> Judgements:
+    """Every score of a criterion beside the control's at the same width; families as above.
+
+    Whichever of the two is the control stands for all of its draws: where there are several, for
+    the mean of their scores, item by item. A criterion that chose no better than chance would be
+    one more draw, so that interval and p-value hold how far one draw is from the mean of the
+    others. Of a single draw that is not known: the difference is from that draw, and no word says
+    that it is one from chance.
+    """
+    judged: dict[tuple[Network, str], Judged] = {}
+    for quantity in grid.quality:
+        partners = by_width(grid, control, quantity)
+        draws = _draws_by_width(grid, quantity)
+
+        def drawn(
+            own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
+        ) -> Difference | None:
+            found = compare(own, other)
+            luck = draws.get(own.width, ())
+            return found and with_luck_of_draws(
+                found, luck, confidence=CONFIDENCE, beside_one_more=True
+            )
+
+        family = []
+        for width, (network, own) in by_width(grid, criterion, quantity).items():
+            other = partners.get(width, (network, None))[1]
+            if other and own is not other and other.value is not None:
+                family.append((network, own, other))
+        found = judge_family(quantity, family, drawn)
+        if is_control(criterion) or is_control(control):
+            alone = {n for n, _ in found if len(draws.get(n.width, ())) < 2}
+            found = {at: _of_one_draw(j) if at[0] in alone else j for at, j in found.items()}
+        judged |= found
+    return judged
+
+
+def _of_one_draw(judged: Judged) -> Judged:
+    """The same without a word that would be one on chance."""
+    at_floor = judged.word == "at the floor"
+    return replace(judged, word="at the floor" if at_floor else "no change shown", one_draw=True)
+
+
+def draws_told(grid: Grid) -> str:
+    """How many draws of the control have a value: `mean of 3 draws`, of one what is not known."""
+    counts = {len(found) for q in grid.quality for found in _draws_by_width(grid, q).values()}
+    most = max(counts, default=1)
+    if most == 1:
+        return "one draw, whose luck is in no interval"
+    return f"mean of {most} draws" if len(counts) == 1 else f"mean of up to {most} draws"
+
+
+def _draws_by_width(grid: Grid, quantity: str) -> Mapping[int, Sequence[float]]:
+    """Scores of all draws of the control at each width, over the items that all of them saw.
+
+    Of perplexities they are logarithms.
+    """
+    found: dict[int, list[Record]] = {}
+    for network in (n for draw in grid.draws for n in grid.cut_by(draw)):
+        record = grid.cells.get((network, quantity))
+        if record is not None and record.value is not None:
+            found.setdefault(network.width, []).append(in_logarithms(record))
+    return {width: _on_shared_items(records) for width, records in found.items()}
+
+
+def _on_shared_items(records: Sequence[Record]) -> list[float]:
+    """Scores over the items that all records have, which are more where one stopped later."""
+    seen = min(len(record.items) for record in records)
+    if len({len(record.items) for record in records}) == 1 or not seen:
+        return [record.value or 0.0 for record in records]
+    return [sum(record.items[:seen]) / seen for record in records]
+
+
+def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[Network, Record]]:
+    """Of each width the criterion's network and record; of a control, the mean of all its draws."""
+    draws = grid.draws if is_control(criterion) else (criterion,)
+    found: dict[int, list[tuple[Network, Record]]] = {}
+    for draw in draws:
+        for network in grid.cut_by(draw):
+            record = grid.cells.get((network, quantity))
+            if record is not None:
+                found.setdefault(network.width, []).append((network, record))
+    return {
+        width: (places[0][0], mean_of_draws([record for _, record in places]))
+        for width, places in found.items()
+    }
+
+
+def mean_of_draws(records: Sequence[Record]) -> Record:
+    """What the draws of one network score on average, over the items that all of them saw.
+
+    One draw stays as it is, and draws without a value count only if all are. Of perplexities it is
+    the geometric mean, as they are compared by their logarithms. Without items the errors of the
+    draws are taken as independent.
+
+    Raises:
+        RunError: A perplexity is not above 0.
+    """
+    valued = [record for record in records if record.value is not None]
+    if len(valued) < 2:
+        return (valued or list(records))[0]
+    logs = [in_logarithms(record) for record in valued]
+    seen = min(len(record.items) for record in logs)
+    if seen:
+        columns = zip(*(record.items[:seen] for record in logs), strict=True)
+        items = tuple(sum(column) / len(logs) for column in columns)
+        mean = mean_with_error(items)
+    else:
+        items = ()
+        mean = _independent_mean(logs)
+    made = replace(
+        logs[0],
+        value=mean.value,
+        standard_error=mean.standard_error,
+        n=seen or mean.n,
+        items=items,
+        floor_items=logs[0].floor_items[:seen],
+    )
+    return _out_of_logarithms(made, valued[0].unit)
+
+
+def _independent_mean(records: Sequence[Record]) -> Estimate:
+    """Mean of scores without items."""
+    count, errors = len(records), [record.standard_error for record in records]
+    known = [error for error in errors if error is not None]
+    return Estimate(
+        value=sum(record.value or 0.0 for record in records) / count,
+        standard_error=math.hypot(*known) / count if len(known) == count else None,
+        n=min(record.n for record in records),
+    )
+
+
+def _out_of_logarithms(record: Record, unit: str) -> Record:
+    """The reverse of `in_logarithms`, for a perplexity; others stay as they are."""
+    if record.value is None or not is_perplexity(unit):
+        return record
+    value, error = math.exp(record.value), record.standard_error
+    return replace(
+        record,
+        unit=unit,
+        value=value,
+        standard_error=None if error is None else error * value,
+        items=tuple(value * (item - record.value + 1) for item in record.items),
+    )
+
+
+def beats_its_floor(record: Record | None) -> bool:
+    """Whether there is a floor, a value, and the interval of value minus floor is beyond 0."""
+    score = estimate_of(record) if record else None
+    if record is None or score is None or record.floor is None:
+        return False
+    return _is_beyond(record, score, upwards=bool(record.higher_is_better))
+
+
+def _is_beyond(record: Record, score: Estimate, *, upwards: bool) -> bool:
+    """Whether a score is shown to be higher than its floor, or lower."""
+    return beats_floor(
+        score,
+        floor_of(record),
+        higher_is_better=upwards,
+        confidence=CONFIDENCE,
+        correlation=shared_luck(record),
+    )
+
+
+def floor_word(record: Record) -> str:
+    """`beats the floor`, `below the floor`, `too few items` or `at the floor`, of a score with one.
+
+    Below it is a score that is shown to be worse. Too few items are those whose interval holds the
+    floor and reaches more than a fifth of the way to a perfect score too: such a score may be a
+    trivial answerer's or a good one.
+    """
+    score = estimate_of(record)
+    if beats_its_floor(record):
+        return "beats the floor"
+    if score is None or record.floor is None:
+        return "too few items"
+    if _is_beyond(record, score, upwards=not record.higher_is_better):
+        return "below the floor"
+    low, high = score.interval(CONFIDENCE)
+    if record.higher_is_better:
+        is_share = record.unit == "accuracy"  # of others it is not known what is perfect
+        few = is_share and high - record.floor > _FEW * (1 - record.floor)
+    else:
+        few = record.floor - low > _FEW * record.floor
+    return "too few items" if few else "at the floor"
+
+
+def is_above_floor(judged: Judged) -> bool:
+    """Whether the score has no floor, or beats it."""
+    return judged.word != "at the floor"
+
+
+def is_worse(judged: Judged, higher_is_better: bool) -> bool:
+    """Whether the difference is shown to be a loss, at the floor or above it."""
+    difference = judged.difference
+    if difference is None or judged.p_value is None or judged.p_value > 1 - CONFIDENCE:
+        return False
+    return difference.high < 0 if higher_is_better else difference.low > 0
+
+
+def judge_family(
+    quantity: str, family: Sequence[tuple[Network, Record, Record | None]], compare: Compare
+) -> dict[tuple[Network, str], Judged]:
+    """What each score may be called beside its other one, p adjusted over all of them."""
+    differences = {}
+    for network, own, other in family:
+        try:
+            differences[network] = compare(own, other)
+        except RunError as error:
+            raise RunError(f"{quantity} of {network.label}: {error}") from error
+    tested = {network: d.p_value for network, d in differences.items() if d is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    judged = {}
+    for network, own, other in family:
+        score, p_value = estimate_of(own), adjusted.get(network)
+        if score is None or own.higher_is_better is None:
+            continue
+        word = verdict(
+            differences[network],
+            score=score,
+            floor=floor_of(own),
+            correlation=shared_luck(own),
+            higher_is_better=own.higher_is_better,
+            p_value=p_value,
+            confidence=CONFIDENCE,
+        )
+        difference = differences[network]
+        anytime = difference is not None and _stops_early(own, other)
+        judged[network, quantity] = Judged(
+            word=word,
+            difference=difference,
+            p_value=p_value,
+            could_tell=anytime or _could_tell(difference, len(tested)),
+            anytime=anytime,
+        )
+    return judged
+
+
+def _could_tell(difference: Difference | None, family: int) -> bool:
+    """Whether the smallest p-value that so many items can give would be small enough."""
+    return difference is not None and family * 2.0 ** (1 - difference.n) <= 1 - CONFIDENCE
+
+
+def _stops_early(own: Record, other: Record | None) -> bool:
+    """Whether both were measured until certain enough, so that they may differ in length.
+
+    Only shares of right answers are: other metrics have no bounds and take all items. The items of
+    both come in the same random order, drawn for the task.
+    """
+    if other is None or None in (own.settings.get("until"), other.settings.get("until")):
+        return False
+    if own.unit != "accuracy":
+        return False
+    return all(0 <= item <= 1 for item in (*own.items, *other.items))

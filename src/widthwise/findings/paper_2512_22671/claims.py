@@ -1,0 +1,197 @@
+"""The paper's headline claims, computed from its tables, beside floors and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...study import Record
+from ..comparisons import beats_its_floor
+from ..format import joined
+from ..tables import PAIR_COLUMNS, adjusted_by_place, p_notes, pair_row
+from ..types import Findings, Table
+from .cost_claims import batches, energy, energy_of, latency
+from .score_claims import (
+    CHANGE_COLUMNS,
+    Model,
+    change_at,
+    changed,
+    correlation_with_mc2,
+    model_of,
+    monotone,
+)
+from .tables import MODELS, SOURCE, WRONG_UNIT, rows_of
+
+_UNPAIRED = (
+    "Scores were published without items: intervals are binomial, from the size of the full test "
+    "set; differences are unpaired; p is Holm's over all widths of a task and model."
+)
+_JOULES = (
+    f"Joules there are too small by the factor {WRONG_UNIT}: kg of CO2 were stored as kWh. Ratios "
+    "are not touched by that. Intervals of ratios are from 3 runs with different prompts."
+)
+
+
+def claims(records: Sequence[Record]) -> Findings:
+    """The headline numbers in tables, and the sentences that sum them up."""
+    small, large, instruct = (model_of(name, records) for name in MODELS)
+    return Findings(
+        model=f"The headline claims of {SOURCE}",
+        curves=(),
+        fronts=(),
+        correlations=(),
+        sentences=_sentences(small, large, instruct),
+        tables=(
+            _changes(small, large, instruct),
+            _correlations((large, small)),
+            _others(small, large),
+            _floors(),
+        ),
+    )
+
+
+def _changes(small: Model, large: Model, instruct: Model) -> Table:
+    return Table(
+        title="Scores that are said to rise or to stay",
+        about="Each beside dense, and beside its floor.",
+        header=CHANGE_COLUMNS,
+        rows=(
+            changed(small, "ifeval", 40),
+            changed(small, "ifeval", 30),
+            changed(large, "ifeval", 10),
+            changed(instruct, "ifeval", 60),
+            changed(small, "truthfulqa_mc2", 60),
+            changed(large, "truthfulqa_mc2", 60),
+            changed(small, "boolq", 50),
+        ),
+        notes=(_UNPAIRED,),
+    )
+
+
+def _correlations(models: Sequence[Model]) -> Table:
+    tasks = ("mmlu", "hellaswag", "arc_challenge")
+    pairs = [(model, correlation_with_mc2(model, task)) for model in models for task in tasks]
+    every = [pair for _, pair in pairs]
+    adjusted = adjusted_by_place(every)
+    rows = []
+    for place, (model, pair) in enumerate(pairs):
+        first, *rest = pair_row(pair, adjusted.get(place))
+        rows.append((f"{model.name} {first}", *rest))
+    warnings = dict.fromkeys(p.correlation.warning for p in every if p.correlation.warning)
+    return Table(
+        title="Knowledge against truthfulness",
+        about="Said of MMLU and TruthfulQA-MC2; other falling tasks beside it.",
+        header=PAIR_COLUMNS,
+        rows=tuple(rows),
+        notes=(*warnings, *p_notes(every, len(adjusted))),
+    )
+
+
+def _others(small: Model, large: Model) -> Table:
+    found = (
+        monotone(small, "mmlu"),
+        monotone(large, "mmlu"),
+        energy_of(small.name, "mmlu_latency_b1", 60),
+        energy(small.name, 60),
+        energy(large.name, 60),
+        batches(small.name),
+        batches(large.name),
+        latency(small.name, 60),
+        latency(large.name, 60),
+    )
+    return Table(
+        title="Other claims",
+        about="Monotone loss, joules and milliseconds.",
+        header=("claim", "computed", "beside it"),
+        rows=tuple((one.claim, one.value, one.beside) for one in found),
+        notes=(_JOULES,),
+    )
+
+
+def _floors() -> Table:
+    rows = [row for row in rows_of("tasks") if row["floor"]]
+    return Table(
+        title="Floors",
+        about="What the best trivial answerer gets on all items of the task.",
+        header=("task", "items", "floor", "answerer", "source"),
+        rows=tuple(
+            (
+                row["task"],
+                f"{int(row['items']):,}",
+                f"{float(row['floor']):.4f}",
+                row["floor_kind"],
+                row["floor_source"],
+            )
+            for row in rows
+        ),
+        notes=(),
+    )
+
+
+def _sentences(small: Model, large: Model, instruct: Model) -> tuple[str, ...]:
+    """The claims that scores alone can answer, in a few sentences."""
+    return tuple(
+        sentence
+        for sentence in (
+            _of_ifeval((small, large)),
+            _of_instruct(instruct),
+            _of_mc2((small, large)),
+            _of_correlation(large),
+        )
+        if sentence
+    )
+
+
+def _above(models: Sequence[Model], task: str) -> tuple[list[str], int]:
+    """Labels of the networks that are shown above the task's floor, and how many there are."""
+    labels, count = [], 0
+    for model in models:
+        for network in model.grid.networks:
+            count += 1
+            if beats_its_floor(model.grid.cells[network, task]):
+                labels.append(f"{model.name} {network.label}")
+    return labels, count
+
+
+def _of_ifeval(models: Sequence[Model]) -> str:
+    above, count = _above(models, "ifeval")
+    floor = models[0].at("ifeval", 0)
+    which = f"only {joined(above)}" if above else "none"
+    return (
+        f"IFEval is said to improve by {change_at(models[0], 'ifeval', 40)} and "
+        f"{change_at(models[0], 'ifeval', 30)} in 1B: of the {count} base networks, dense or cut, "
+        f"{which} is shown above the {floor.floor:.4f} of {floor.floor_kind}."
+    )
+
+
+def _of_instruct(model: Model) -> str:
+    dense, cut = model.at("ifeval", 0), model.at("ifeval", 60)
+    network = next(n for n in model.grid.networks if n.asked == "60%")
+    difference = model.judged[network, "ifeval"].difference
+    assert difference is not None
+    if not (beats_its_floor(dense) and difference.high < 0):
+        return ""
+    return (
+        f"1B-Instruct is above that floor, and there IFEval falls from {dense.value:.3f} to "
+        f"{cut.value:.3f}, by {-difference.value:.3f} [{-difference.high:.3f}, "
+        f"{-difference.low:.3f}]."
+    )
+
+
+def _of_mc2(models: Sequence[Model]) -> str:
+    above, count = _above(models, "truthfulqa_mc2")
+    floor = models[0].at("truthfulqa_mc2", 0).floor
+    which = f"only {joined(above)}" if above else "none"
+    return (
+        f"TruthfulQA-MC2: of the {count} base networks {which} is shown above the {floor:.4f} of "
+        "uniform likelihood."
+    )
+
+
+def _of_correlation(model: Model) -> str:
+    found = correlation_with_mc2(model, "mmlu").correlation
+    other = correlation_with_mc2(model, "hellaswag").correlation
+    return (
+        f"MMLU against MC2 in 3B has r = {found.pearson:.3f} with an interval from "
+        f"{found.low:.2f} to {found.high:.2f}, of {found.n} widths; HellaSwag against MC2 has "
+        f"{other.pearson:.3f} [{other.low:.2f}, {other.high:.2f}]."
+    )

@@ -1,0 +1,153 @@
+"""With which attention and how many threads a CPU is fastest, tried out rather than guessed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..evaluate.engine import grouped_attention
+from ..io import free_bytes, limited_memory, out_of_memory
+from .workload_pass import run_pass
+from .workloads import Workload
+
+_TRIAL_TOKENS = 4  # new ones; the time of more follows from them
+_TRIALS = 2  # after one that warms up
+_SHARE = 0.25  # of free memory that scores may take in a trial
+_GROUPED = "sdpa, grouped"  # keys and values are not copied for each query head
+ATTENTIONS = ("sdpa", _GROUPED, "eager")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a model runs with.
+
+    Attributes:
+        attention: One of `ATTENTIONS`, or on a GPU what the model came with.
+        threads: Of the CPU.
+    """
+
+    attention: str
+    threads: int
+
+
+def own_setting(model: Any) -> Setting:
+    """What a model would run with if nobody asked."""
+    import torch
+
+    return Setting(
+        attention=str(model.config.get_text_config()._attn_implementation),
+        threads=torch.get_num_threads(),
+    )
+
+
+def fastest_setting(
+    models: Sequence[Any], work: Workload, *, clock: Callable[[], float] = time.perf_counter
+) -> Setting:
+    """The setting with which the first of the models does a workload fastest, and that all take.
+
+    First fewer and fewer threads are tried, until fewer are slower; then the kinds of attention.
+    A trial is the first batch with few new tokens, from which the time of all is reckoned. On a GPU
+    nothing is tried: attention is the first model's own, if all take that.
+
+    Args:
+        models: Causal language models, on their device.
+        work: What they will do.
+        clock: Seconds.
+    """
+    first = models[0]
+    own = own_setting(first)
+    attentions = [a for a in (own.attention, *ATTENTIONS) if all(_takes(m, a) for m in models)]
+    own = replace(own, attention=attentions[0]) if attentions else own
+    if next(first.parameters()).device.type != "cpu":
+        return own
+    try:
+        with limited_memory("cpu"):
+            return _fastest(first, work, own, attentions, clock)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return own  # the measurement itself will say so
+
+
+def _fastest(
+    model: Any,
+    work: Workload,
+    own: Setting,
+    attentions: Sequence[str],
+    clock: Callable[[], float],
+) -> Setting:
+    best, best_sec = own, _trial_sec(model, work, own, clock)
+    threads = own.threads // 2
+    while threads:
+        setting = replace(own, threads=threads)
+        if (sec := _trial_sec(model, work, setting, clock)) >= best_sec:
+            break
+        best, best_sec, threads = setting, sec, threads // 2
+    for attention in dict.fromkeys(attentions):
+        if attention != own.attention:
+            setting = replace(best, attention=attention)
+            if (sec := _trial_sec(model, work, setting, clock)) < best_sec:
+                best, best_sec = setting, sec
+    return best
+
+
+def _takes(model: Any, attention: str) -> bool:
+    """Whether a model can run with a kind of attention."""
+    own = str(model.config.get_text_config()._attn_implementation)
+    try:
+        _set_attention(model, attention)
+    except ValueError:  # transformers: this model has no such
+        return False
+    _set_attention(model, own)
+    return True
+
+
+def _trial_sec(model: Any, work: Workload, setting: Setting, clock: Callable[[], float]) -> float:
+    """Seconds that a batch of the workload would take; infinite where its scores are too many."""
+    new_tokens = min(work.new_tokens, _TRIAL_TOKENS)
+    prompts = work.prompt_tokens[: work.batch]
+    trial = replace(work, prompt_tokens=prompts, new_tokens=new_tokens)
+    if setting.attention == "eager" and _scores_bytes(model, trial) > _SHARE * free_bytes("cpu"):
+        return math.inf
+    seconds = []
+    with using(setting, [model]):
+        for _ in range(1 + _TRIALS):
+            took = run_pass(model, trial, clock=clock)
+            seconds.append(took.first_sec + (took.next_sec or 0.0) * (work.new_tokens - 1))
+    return min(seconds[1:])
+
+
+def _scores_bytes(model: Any, work: Workload) -> int:
+    """Of eager attention's scores, held whole for a layer: as they are, and in float32."""
+    heads = int(model.config.get_text_config().num_attention_heads)
+    return max(rows * length**2 for rows, length in work.batches) * heads * (4 + 4)
+
+
+@contextmanager
+def using(setting: Setting, models: Iterable[Any]) -> Iterator[None]:
+    """Run models with a setting; afterwards all is as it was."""
+    import torch
+
+    models = list(models)
+    before = [own_setting(model) for model in models]
+    threads = torch.get_num_threads()
+    try:
+        for model in models:
+            _set_attention(model, setting.attention)
+        torch.set_num_threads(setting.threads)
+        with grouped_attention() if setting.attention == _GROUPED else nullcontext():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        for model, own in zip(models, before, strict=True):
+            _set_attention(model, own.attention)
+
+
+def _set_attention(model: Any, attention: str) -> None:
+    name = "sdpa" if attention == _GROUPED else attention
+    if model.config.get_text_config()._attn_implementation != name:
+        model.set_attn_implementation(name)

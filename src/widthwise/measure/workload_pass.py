@@ -1,0 +1,94 @@
+"""One pass of a workload through a model: each batch is read, its new tokens written one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .decoders import Writer, Writers
+from .machine import synchronize
+from .workloads import Workload
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """Seconds of one pass.
+
+    Attributes:
+        first_sec: From a batch's prompts to its first new tokens; mean over batches.
+        next_sec: From one new token to the next; mean over batches and tokens. None where only
+            one token is written.
+        all_sec: Of the whole pass.
+    """
+
+    first_sec: float
+    next_sec: float | None
+    all_sec: float
+
+
+def run_pass(
+    model: Any,
+    work: Workload,
+    *,
+    writers: Callable[[int], Writer] | None = None,
+    seed: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Pass:
+    """Read and write what the workload says, with random tokens.
+
+    Which tokens they are makes no difference to a dense model's time. The most probable token is
+    written each time, so that a step does what greedy decoding does.
+
+    Args:
+        model: A causal language model, on its device.
+        work: What to do.
+        writers: Gives a writer for a number of rows; by default a new `Writers`.
+        seed: Of the prompts' tokens.
+        clock: Seconds.
+    """
+    import torch
+
+    writers = writers or Writers(model, work)
+    first = rest = 0.0
+    with torch.inference_mode():
+        for number, (rows, length) in enumerate(work.batches):
+            prompts = _prompts(model, rows, length, seed + number)
+            reading, writing = _batch(writers(rows), prompts, work.new_tokens, clock)
+            first += reading
+            rest += writing
+    steps = (work.new_tokens - 1) * len(work.batches)
+    return Pass(
+        first_sec=first / len(work.batches),
+        next_sec=rest / steps if steps else None,
+        all_sec=first + rest,
+    )
+
+
+def _batch(
+    writer: Writer, prompts: torch.Tensor, new_tokens: int, clock: Callable[[], float]
+) -> tuple[float, float]:
+    """Seconds until the first tokens are there, and from then until the last are."""
+    writer.ready()
+    synchronize(prompts.device)
+    start = clock()
+    writer.start(prompts)
+    synchronize(prompts.device)
+    middle = clock()
+    for _ in range(new_tokens - 1):
+        writer.step()
+    synchronize(prompts.device)
+    return middle - start, clock() - middle
+
+
+def _prompts(model: Any, rows: int, length: int, seed: int) -> torch.Tensor:
+    import torch
+
+    words = model.get_input_embeddings().num_embeddings
+    generator = torch.Generator().manual_seed(seed)
+    prompts = torch.randint(words, (rows, length), generator=generator)
+    return prompts.to(next(model.parameters()).device)

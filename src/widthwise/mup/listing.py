@@ -1,0 +1,82 @@
+"""A parametrization as a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from .scaling import Weight
+
+_INITIAL = "initial std"
+HEADER = ("parameter", "base", "shape", "role", _INITIAL, "Adam lr", "SGD lr")
+
+
+def rows(weights: Sequence[Weight]) -> list[tuple[str, ...]]:
+    """A row for each kind of parameter, in the columns of `HEADER`.
+
+    Layers that are alike in everything share one.
+
+    >>> from .parametrization import parametrize
+    >>> base = {f"layers.{i}.weight": (8, 8) for i in range(3)}
+    >>> rows(parametrize({name: (16, 16) for name in base}, base).weights)
+    [('layers.*.weight', '8 x 8', '16 x 16', 'hidden', 'x 0.7071', 'x 0.5', 'x 1')]
+    """
+    kinds: dict[tuple[object, ...], list[Weight]] = {}
+    patterns: dict[str, int] = {}
+    for weight in weights:
+        pattern = pattern_of(weight.name)
+        key = (pattern, weight.shape, weight.base, weight.role)
+        patterns[pattern] = patterns.get(pattern, 0) + (key not in kinds)
+        kinds.setdefault(key, []).append(weight)
+    found = []
+    for alike in kinds.values():
+        pattern = pattern_of(alike[0].name)
+        whole = patterns[pattern] == 1 and len(alike) > 1
+        found += [(pattern, *_cells(alike[0]))] if whole else [(w.name, *_cells(w)) for w in alike]
+    return found
+
+
+def listing(
+    weights: Sequence[Weight],
+    multipliers: Mapping[str, float],
+    attention: Mapping[str, float],
+    *,
+    unscaled: Mapping[str, float] | None = None,
+    is_trained: bool = False,
+) -> str:
+    """The table, and under it what the forward pass needs.
+
+    Args:
+        weights: What the rows are of.
+        multipliers: Of the inputs of modules.
+        attention: Scale of each attention module.
+        unscaled: Of attention modules whose scale was not found: by what it must change.
+        is_trained: Whether weights are there already, so that initial ones mean nothing.
+    """
+    shown = [i for i, name in enumerate(HEADER) if not (is_trained and name == _INITIAL)]
+    table = [[row[i] for i in shown] for row in (HEADER, *rows(weights))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    lines += [f"input of {path} x {by:.4g}" for path, by in multipliers.items()]
+    scales = dict.fromkeys((pattern_of(path), scale) for path, scale in attention.items())
+    lines += [f"attention scale of {path} = {scale:.4g}" for path, scale in scales]
+    missing = dict.fromkeys((pattern_of(path), by) for path, by in (unscaled or {}).items())
+    lines += [
+        f"attention scale of {path} was not found: it must be that of the base x {by:.4g} (1/d)"
+        for path, by in missing
+    ]
+    return "\n".join(lines)
+
+
+def pattern_of(name: str) -> str:
+    """A name with its numbers of layers as `*`."""
+    return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
+
+
+def _cells(weight: Weight) -> tuple[str, ...]:
+    sizes = [" x ".join(map(str, shape)) or "1" for shape in (weight.base, weight.shape)]
+    factors = [f"x {factor:.4g}" for factor in (weight.std, weight.adam, weight.sgd)]
+    return (*sizes, weight.role, *factors)

@@ -1,0 +1,248 @@
+"""All factors of a network at one width, as plain data, and what is done with them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ..errors import LimitError
+from .apply import draw_, scale_inputs_, scale_logits_
+from .listing import listing, pattern_of
+from .scaling import Kind, Weight, compare
+from .shapes import Shapes, named_parameters, read_shapes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Optimizer = Literal["adamw", "adam", "sgd"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parametrization:
+    """What of a network's settings changes from the base width to its own.
+
+    Names and numbers only: it can be pickled or written as JSON, and it asks a model for parameters
+    by name when it is called, so that it does not matter whether the model was compiled, sharded
+    (FSDP with `use_orig_params`), loaded from a state dict, or all of these.
+
+    Attributes:
+        kind: `mup`, or `sp`, the standard parametrization, to compare with.
+        weights: Every parameter with its factors.
+        multipliers: What the input of a module is multiplied by: heads that share the weight of an
+            embedding. No others need one.
+        attention: Scales of the logits of attention modules whose heads grow.
+        unscaled: Of such modules whose scale was not found: what theirs at the base width must be
+            multiplied by.
+    """
+
+    kind: Kind
+    weights: tuple[Weight, ...]
+    multipliers: Mapping[str, float]
+    attention: Mapping[str, float]
+    unscaled: Mapping[str, float] = field(default_factory=dict)
+
+    def groups(
+        self,
+        model: nn.Module,
+        *,
+        lr: float,
+        optimizer: Optimizer = "adamw",
+        weight_decay: float = 0.0,
+    ) -> list[dict[str, Any]]:
+        """Parameter groups for an optimizer of torch, one for each different factor.
+
+        Weight decay of `adamw` and `sgd` is multiplied by the learning rate, so that it is divided
+        by its factor: lr x weight_decay is the same at all widths.
+
+        Args:
+            model: The network, whose parameters that take no gradients are left out.
+            lr: Learning rate that is right at the base width.
+            optimizer: `adamw` and `adam` stand for all that work entry by entry.
+            weight_decay: Right at the base width.
+
+        Raises:
+            LimitError: The optimizer is another one, adam has weight decay, lr is not above 0, or
+                the model is not that of this parametrization.
+        """
+        if optimizer not in get_args(Optimizer):
+            raise LimitError(
+                f"optimizer must be one of {', '.join(get_args(Optimizer))}; got {optimizer!r}"
+            )
+        if optimizer == "adam" and weight_decay:
+            raise LimitError(
+                "weight decay must be 0 with adam, which adds it to gradients of which none can "
+                f"say how large they are; got {weight_decay}: take adamw"
+            )
+        if not (math.isfinite(lr) and lr > 0):
+            raise LimitError(f"lr must be above 0; got {lr}")
+        groups: dict[float, dict[str, Any]] = {}
+        parameters = self._parameters(model)
+        for weight in self.weights:
+            factor = weight.sgd if optimizer == "sgd" else weight.adam
+            fresh = {"params": [], "lr": lr * factor, "weight_decay": weight_decay / factor}
+            if parameters[weight.name].requires_grad:
+                groups.setdefault(factor, fresh)["params"].append(parameters[weight.name])
+        return list(groups.values())
+
+    def init_(
+        self,
+        model: nn.Module,
+        std: float | Mapping[str, float],
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draw initial weights anew: normal, the deviation of the base width times the factor.
+
+        Args:
+            model: The network, not yet sharded.
+            std: One number for all parameters of two and more dimensions (`initializer_range` of a
+                config), or one for each parameter by name, as of `initial_stds`; what has 0 or no
+                number there, as gains and biases, stays what it is.
+            generator: What to draw from.
+
+        Raises:
+            LimitError: A deviation is not finite or below 0, one of a parameter that is not there,
+                or the model is not that of this parametrization.
+        """
+        draw_(self._parameters(model, whole=True), self.weights, std, generator)
+
+    def apply_(self, model: nn.Module) -> None:
+        """Set what the forward pass needs: the scales of attention, and multipliers of heads.
+
+        It may be called again; it sets, and multiplies nothing twice. Neither is part of a state
+        dict: call it on every model that the weights are loaded into. Pickling keeps both. Where
+        `multipliers` and `attention` are empty it has nothing to do.
+
+        Raises:
+            LimitError: A module is not there, or the scale of attention whose heads grow was not
+                found (`unscaled`).
+        """
+        if self.unscaled:
+            paths = ", ".join(dict.fromkeys(map(pattern_of, self.unscaled)))
+            raise LimitError(
+                f"attention whose heads grow must have its logits scaled by 1/d, and where {paths} "
+                "keeps its scale was not found; give the module an attribute `scaling` that its "
+                "logits are multiplied by, or scale them in its code and call apply_ of "
+                "dataclasses.replace(parametrization, unscaled={})"
+            )
+        scale_inputs_(model, self.multipliers)
+        scale_logits_(model, self.attention)
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Parametrization:
+        """What `to_json` wrote.
+
+        Raises:
+            LimitError: It wrote no such text.
+        """
+        try:
+            read = json.loads(text)
+            read["weights"] = tuple(
+                Weight(**{**one, "shape": tuple(one["shape"]), "base": tuple(one["base"])})
+                for one in read["weights"]
+            )
+            return cls(**read)
+        except (ValueError, TypeError, KeyError) as error:
+            raise LimitError(f"this is no parametrization as to_json writes it: {error}") from error
+
+    def __str__(self) -> str:
+        """A row for each kind of parameter; numbers of layers that are alike as `*`."""
+        return listing(self.weights, self.multipliers, self.attention, unscaled=self.unscaled)
+
+    def _parameters(self, model: nn.Module, *, whole: bool = False) -> dict[str, nn.Parameter]:
+        """Parameters by name, seen to be those of this parametrization.
+
+        Shards of FSDP are vectors; of other parameters the shapes are compared.
+        """
+        found = named_parameters(model)
+        names = {weight.name for weight in self.weights}
+        if names != set(found):
+            odd = min(names ^ set(found))
+            raise LimitError(
+                "the model must have the parameters that the parametrization was made for; "
+                f"{odd} is {'missing' if odd in names else 'not among them'}"
+            )
+        for weight in self.weights:
+            shape = tuple(found[weight.name].shape)
+            if shape != weight.shape and (whole or len(shape) > 1):
+                raise LimitError(
+                    f"{weight.name} must have the shape {weight.shape} that the parametrization "
+                    f"was made for; got {shape}"
+                )
+        return found
+
+
+def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup") -> Parametrization:
+    """How to set up and train a network so that the settings of a base width are right for it.
+
+    What grows is what differs between `base` and `delta`; without a delta, between `base` and the
+    model. At the base width muP is the standard parametrization. Where the weights of embedding and
+    head are shared, the head needs a multiplier, and attention whose heads grow another scale
+    (1/d in place of 1/sqrt(d)): see `Parametrization.apply_`.
+
+    Args:
+        model: A module, also one on the meta device, a config of transformers, or a mapping from
+            names to shapes.
+        base: The network at the width that settings are known for: any of these.
+        delta: At a third width.
+        kind: `mup`, or `sp` for the standard parametrization.
+
+    Raises:
+        LimitError: Networks differ in more than widths or not at all, or something grows that muP
+            has no rule for.
+
+    Source: arXiv 2203.03466, Table 3, Table 8 where weights are shared, and Definition 4.1.
+
+    Example:
+        >>> base = {"up.weight": (8, 3), "mid.weight": (8, 8), "head.weight": (5, 8)}
+        >>> wide = {"up.weight": (32, 3), "mid.weight": (32, 32), "head.weight": (5, 32)}
+        >>> [(one.role, one.std, one.adam) for one in parametrize(wide, base).weights]
+        [('input', 1.0, 1.0), ('hidden', 0.5, 0.25), ('output', 0.25, 0.25)]
+    """
+    if kind not in get_args(Kind):
+        raise LimitError(f"kind must be one of {', '.join(get_args(Kind))}; got {kind!r}")
+    here, at_base = read_shapes(model, "the model"), read_shapes(base, "base")
+    at_delta = here if delta is None else read_shapes(delta, "delta")
+    weights = compare(here, at_base, at_delta, kind)
+    if kind == "sp":
+        return Parametrization(kind=kind, weights=weights, multipliers={}, attention={})
+    return Parametrization(
+        kind=kind,
+        weights=weights,
+        multipliers=_multipliers(here, weights),
+        attention=_scales(here, at_base),
+        unscaled=_unscaled(here, at_base),
+    )
+
+
+def _multipliers(model: Shapes, weights: tuple[Weight, ...]) -> dict[str, float]:
+    """1 over how much wider an embedding is, for heads that share it."""
+    wider = {weight.name: weight for weight in weights if weight.role != "fixed"}
+    return {path: 1 / wider[name].fan_out for path, name in model.heads.items() if name in wider}
+
+
+def _scales(model: Shapes, base: Shapes) -> dict[str, float]:
+    """The base's scale times how much smaller its heads are, where heads grow."""
+    both = {path: base.attention[path] for path in model.attention if path in base.attention}
+    return {
+        path: scale * head / model.attention[path][1]
+        for path, (scale, head) in both.items()
+        if head != model.attention[path][1]
+    }
+
+
+def _unscaled(model: Shapes, base: Shapes) -> dict[str, float]:
+    """How much smaller the base's heads are, of attention whose scale cannot be set."""
+    sizes = {**base.fixed, **{path: head for path, (_, head) in base.attention.items()}}
+    return {
+        path: sizes[path] / head
+        for path, head in model.fixed.items()
+        if sizes.get(path, head) != head
+    }

@@ -1,0 +1,109 @@
+"""Norms of intermediate activations over calibration text, for criteria that look at data."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...cut import ModelWeights
+from ...cut.checkpoint import Checkpoint, check_tokens, load_model, load_tokenizer, table_rows
+from ...errors import RunError
+from ...io import check_plain_text, open_unpacked
+from .layer_calls import check_reached
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BLOCK_TOKENS = 512
+MAX_TOKENS = 16_384
+
+
+def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> dict[int, Tensor]:
+    """Euclidean norm of each neuron's activation over all calibration tokens.
+
+    The activation is the input of down_proj, act(gate(x)) * up(x). Padding (attention_mask 0) is
+    left out; squares are summed over all batches before the root is taken, so that the result does
+    not depend on how the text was split into batches.
+
+    Args:
+        model: A model with GLU blocks; it is run as it stands, in eval mode.
+        batches: Keyword arguments of the model: `input_ids`, optionally `attention_mask`,
+            both of shape (batch, tokens).
+
+    Returns:
+        Layer to norms, float32, shape (intermediate_size,), on the CPU.
+
+    Raises:
+        RunError: No token was given, or an activation is not finite.
+        UnsupportedModelError: Text does not reach a layer.
+    """
+    import torch
+
+    architecture = ModelWeights(model).architecture
+    sums: dict[int, Tensor] = {}
+    mask: list[Tensor | None] = [None]
+    tokens = [0]
+
+    def recorder(layer: int) -> Callable[..., None]:
+        def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            rows = inputs[0].detach().reshape(-1, inputs[0].shape[-1])
+            kept = mask[0]
+            if kept is not None:
+                rows = rows[kept.reshape(-1).to(rows.device).bool()]
+            tokens[0] += len(rows)
+            total = rows.double().square().sum(dim=0).cpu()
+            sums[layer] = sums[layer] + total if layer in sums else total
+
+        return record
+
+    blocks = [model.get_submodule(architecture.block(i)) for i in range(architecture.layers)]
+    handles = [
+        block.get_submodule("down_proj").register_forward_pre_hook(recorder(layer))
+        for layer, block in enumerate(blocks)
+    ]
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                mask[0] = batch.get("attention_mask")
+                model(**batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+        model.train(training)
+    if not sums or not tokens[0]:
+        raise RunError("calibration needs at least one batch of tokens")
+    check_reached(sums, architecture.layers, architecture.model_type)
+    for layer, total in sums.items():
+        if not torch.isfinite(total).all():
+            raise RunError(f"activations of {architecture.block(layer)} are not finite")
+    return {layer: total.sqrt().float().clone() for layer, total in sums.items()}
+
+
+def norms_of_text(checkpoint: Checkpoint, text_file: Path) -> dict[int, Tensor]:
+    """`activation_norms` of a checkpoint over a text file; loads the model.
+
+    At most `MAX_TOKENS` tokens are used, in blocks of `BLOCK_TOKENS`.
+
+    Raises:
+        RunError: The text cannot be read or holds no token.
+    """
+    import torch
+
+    check_plain_text(text_file, tables=True)
+    try:
+        with open_unpacked(text_file) as file:
+            text = file.read().decode("utf8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise RunError(f"{text_file}: cannot be read as text: {error}") from error
+    tokenizer = load_tokenizer(checkpoint)
+    ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][0, :MAX_TOKENS]
+    if not len(ids):
+        raise RunError(f"{text_file}: holds no token to calibrate on")
+    check_tokens(ids.tolist(), table_rows(checkpoint), tokenizer, str(text_file))
+    blocks = torch.split(ids, BLOCK_TOKENS)
+    model = load_model(checkpoint)
+    return activation_norms(model, ({"input_ids": block[None]} for block in blocks))

@@ -1,0 +1,118 @@
+"""Second moments of intermediate activations: sums that add up over batches, files and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...errors import RunError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_PANEL = 384  # columns: the sum is symmetric, so only panels on and below the diagonal are made
+
+
+class Moments:
+    """The sum of h h^T over tokens, h the input of one down_proj, shape (neurons,).
+
+    Attributes:
+        tokens: How many were added.
+
+    Memory: 4 I^2 bytes. Cost of a token: about I^2 additions and multiplications.
+    """
+
+    def __init__(self, total: Tensor, tokens: int) -> None:
+        self._total = total  # whole only on and below the panels of the diagonal
+        self.tokens = tokens
+
+    @classmethod
+    def empty(cls, neurons: int, device: torch.device | str = "cpu") -> Moments:
+        """No token yet."""
+        import torch
+
+        return cls(torch.zeros(neurons, neurons, device=device), 0)
+
+    def add(self, rows: Tensor) -> None:
+        """Add the activations of some tokens, shape (tokens, neurons), in any float dtype."""
+        import torch
+
+        neurons, exact = rows.shape[1], rows.dtype == torch.bfloat16
+        rows = rows.float()
+        with bfloat16_products() if exact else nullcontext():
+            for start in range(0, neurons, _PANEL):
+                stop = min(start + _PANEL, neurons)
+                self._total[start:, start:stop].addmm_(rows[:, start:].T, rows[:, start:stop])
+        self.tokens += len(rows)
+
+    def merged(self, other: Moments) -> Moments:
+        """The moments of the tokens of both."""
+        if self._total.shape != other._total.shape:
+            raise RunError(
+                f"moments of {len(self._total)} and of {len(other._total)} neurons do not add up"
+            )
+        return Moments(self._total + other._total, self.tokens + other.tokens)
+
+    def cpu(self) -> Moments:
+        """The same on the CPU, to be kept without filling the device."""
+        return Moments(self._total.cpu(), self.tokens)
+
+    @property
+    def total(self) -> Tensor:
+        """The sum, symmetric, float32, shape (neurons, neurons)."""
+        lower = self._total.tril()
+        return lower + lower.tril(-1).T
+
+    def mean(self, where: str) -> Tensor:
+        """H = total / tokens in float64, on the CPU or the device of the sums.
+
+        Raises:
+            RunError: No token was added, or an activation overflowed; `where` names the layer.
+        """
+        import torch
+
+        if not self.tokens:
+            raise RunError(f"{where}: no token to calibrate on; all of the batches are padding")
+        if not torch.isfinite(self._total.diagonal()).all():
+            raise RunError(
+                f"{where}: its activations are not finite: they overflow in this dtype (load the "
+                "model in bfloat16 or float32), or weights up to this layer hold NaN or Inf"
+            )
+        mean = self.total.double()
+        return mean.div_(self.tokens)
+
+
+@contextmanager
+def bfloat16_products() -> Iterator[None]:
+    """float32 matrices are multiplied by units for bfloat16, where there are any.
+
+    Sums stay float32. Of numbers that come from bfloat16 the products are exact, and take a third
+    of the time (AMX, torch 2.13).
+    """
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    """One layer's moments over the two halves of a text."""
+
+    fit: Moments
+    held_out: Moments
+
+    def cpu(self) -> Halves:
+        """Both on the CPU."""
+        return Halves(fit=self.fit.cpu(), held_out=self.held_out.cpu())
+
+    def merged(self, other: Halves) -> Halves:
+        """Half by half."""
+        return Halves(fit=self.fit.merged(other.fit), held_out=self.held_out.merged(other.held_out))

@@ -1,0 +1,183 @@
+"""A child and its parent: whether they belong together, and both in memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...cut import fingerprint
+from ...cut.checkpoint import (
+    Checkpoint,
+    check_loadable,
+    check_tokens,
+    lineage_of,
+    load_model,
+    load_tokenizer,
+    locate,
+    table_rows,
+)
+from ...errors import CheckpointError, RunError
+from ...notices import notice
+from ..calibration.second_moments import has_bfloat16
+from .text_blocks import Blocks, read_blocks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_SAMPLE = "Widths 1,024 and 912: naïve café, 東京, “quoted”.\n\n\tdef f(x): return x**2  # ok\n"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """Two checkpoints on disk, opened.
+
+    Attributes:
+        child: The pruned one.
+        parent: The dense one.
+        child_fingerprint: Of its GLU weights.
+        parent_fingerprint: Of the dense one's.
+        tokenizer: That both share.
+    """
+
+    child: Checkpoint
+    parent: Checkpoint
+    child_fingerprint: str
+    parent_fingerprint: str
+    tokenizer: Any
+
+    @property
+    def same_width(self) -> bool:
+        """Whether the child is as wide as its parent."""
+        widths = [each.architecture.intermediate_size for each in (self.child, self.parent)]
+        return widths[0] == widths[1]
+
+    @property
+    def stranger(self) -> str | None:
+        """That the child was cut from other weights than the dense one's, where its plan says so.
+
+        Raises:
+            PlanError, CheckpointError: What the child says of its cut cannot be read.
+        """
+        said = lineage_of(self.child.path)
+        if said is None or self.parent_fingerprint.startswith(said.parent_weights):
+            return None
+        return (
+            f"{self.child.name} was cut from {said.parent}, and the GLU weights of "
+            f"{self.parent.name} are not those of that model: another one, or another version or "
+            "dtype of it, is what the training goes towards"
+        )
+
+    def read(self, text: str | Path | None, tokens: int) -> Blocks:
+        """The text of a healing, as `read_blocks` reads it with the tokenizer that both share.
+
+        Raises:
+            RunError: It cannot be read, or holds a word that the models have no embedding for.
+        """
+        blocks = read_blocks(text, self.tokenizer, tokens)
+        rows = min(table_rows(self.child), table_rows(self.parent))
+        for part in (blocks.rows, blocks.held_out):
+            check_tokens(part.flatten().tolist(), rows, self.tokenizer, blocks.source)
+        return blocks
+
+
+@contextmanager
+def opened_pair(child: str | Path, dense: str | Path) -> Iterator[Pair]:
+    """Open both and check, without loading a weight, that one may be the other's parent.
+
+    Raises:
+        CheckpointError: One cannot be read, or they do not belong together.
+    """
+    places = [locate(str(each)) for each in (child, dense)]
+    with Checkpoint(*places[0]) as own, Checkpoint(*places[1]) as parent:
+        _check_shapes(own, parent)
+        for each in (own, parent):
+            check_loadable(each)
+        prints = fingerprint(own), fingerprint(parent)
+        if prints[0] == prints[1]:
+            raise CheckpointError(
+                f"{own.name} has the GLU weights of {parent.name} itself: nothing was pruned, "
+                "so nothing can be healed"
+            )
+        pair = Pair(
+            child=own,
+            parent=parent,
+            child_fingerprint=prints[0],
+            parent_fingerprint=prints[1],
+            tokenizer=_tokenizer(own, parent),
+        )
+        if pair.stranger:
+            notice(f"{pair.stranger}.")
+        yield pair
+
+
+def _check_shapes(child: Checkpoint, parent: Checkpoint) -> None:
+    own, other = child.architecture, parent.architecture
+    for what in ("model_type", "hidden_size", "layers"):
+        if getattr(own, what) != getattr(other, what):
+            raise CheckpointError(
+                f"{parent.name} is not the dense parent of {child.name}: {what} is "
+                f"{getattr(other, what)} and {getattr(own, what)}"
+            )
+    if own.intermediate_size > other.intermediate_size:
+        raise CheckpointError(
+            f"{parent.name} with {other.intermediate_size} neurons a layer is narrower than "
+            f"{child.name} with {own.intermediate_size}; --dense must be the wider one"
+        )
+    for name, spec in own.tensors.items():
+        there = other.tensors.get(name)
+        if name not in own.cuts and there is not None and there.shape != spec.shape:
+            raise CheckpointError(
+                f"{parent.name} is not the dense parent of {child.name}: {name} has shape "
+                f"{list(there.shape)} and {list(spec.shape)}"
+            )
+
+
+def _tokenizer(child: Checkpoint, parent: Checkpoint) -> Any:
+    """The child's tokenizer, after the parent's was seen to be the same."""
+    own, other = load_tokenizer(child), load_tokenizer(parent)
+    if own.get_vocab() != other.get_vocab() or own(_SAMPLE).input_ids != other(_SAMPLE).input_ids:
+        raise CheckpointError(
+            f"{child.name} and {parent.name} do not share a tokenizer: the logits of one say "
+            "nothing of the tokens of the other"
+        )
+    return own
+
+
+def check_place(device: str, dtype: str | None) -> None:
+    """Raise RunError unless the device is there and the dtype is one to compute in."""
+    import torch
+
+    if dtype not in (None, "bfloat16", "float32"):
+        raise RunError(f"a healing computes in bfloat16 or float32; got {dtype!r}")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
+        raise RunError(f"a healing runs on cpu, cuda or cuda:N; got {device!r}")
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        raise RunError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def compute_dtype(checkpoint: Checkpoint, device: str, asked: str | None) -> str:
+    """`"bfloat16"` where the device has units for it, unless asked otherwise; else `"float32"`."""
+    if asked is not None:
+        return asked
+    return "bfloat16" if has_bfloat16(device.partition(":")[0]) else "float32"
+
+
+def model_in(checkpoint: Checkpoint, dtype: str, device: str) -> Any:
+    """A checkpoint's model in memory, in eval mode."""
+    return load_model(checkpoint, dtype=dtype).to(device)
+
+
+def narrowed(model: Any, dtype: str) -> dict[str, Tensor]:
+    """Hold all parameters in a dtype, buffers as they are; what they were comes back by name."""
+    import torch
+
+    exact = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(getattr(torch, dtype))
+    return exact

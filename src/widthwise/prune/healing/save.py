@@ -1,0 +1,166 @@
+"""A healed checkpoint on disk: the files of the child, with other numbers in them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...cut import check_finite, fingerprint
+from ...cut.checkpoint import (
+    HEALING_FILE,
+    PLAN_FILE,
+    Checkpoint,
+    copy_companions,
+    free_disk_bytes,
+    stored_of,
+)
+from ...errors import OutputError, UnsupportedModelError
+from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
+from .record import healed_card
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
+    """Stored name of every parameter that text trains, to its name in memory.
+
+    All other parameters, those of towers for images and sound, are frozen, and copied as stored.
+
+    Raises:
+        UnsupportedModelError: A parameter is no stored tensor, whole.
+    """
+    sources = stored_of(checkpoint)
+    trained = _of_language(checkpoint, model, sources)
+    aliases: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        parameter.requires_grad_(name in trained)
+        aliases.setdefault(id(parameter), []).append(name)
+    found: dict[str, str] = {}
+    for names in aliases.values():
+        if not trained & set(names):
+            continue
+        stored = [sources[name] for name in names if name in sources]
+        parameter = model.get_parameter(names[0]).requires_grad_()
+        if not stored or not all(_is_stored(checkpoint, name, parameter) for name in stored):
+            raise UnsupportedModelError(
+                f"{checkpoint.name}: parameter {names[0]} is put together from what is stored, and "
+                "a healing could not write it back; load the model once with transformers and "
+                "save_pretrained(folder, save_original_format=False) it"
+            )
+        found |= dict.fromkeys(stored, names[0])
+    return found
+
+
+def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str]) -> set[str]:
+    """Names in memory of the parameters that text passes: beside the GLU blocks, and the head."""
+    architecture = checkpoint.architecture
+    one = next(iter(architecture.cuts))
+    inside = next((name for name, stored in sources.items() if stored == one), "")
+    stem = inside.removesuffix(one.removeprefix(architecture.stem))
+    root = stem[: stem.rfind(".") + 1]
+    head = {id(each) for each in model.get_output_embeddings().parameters()}
+    return {
+        name
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if name.startswith(root) or id(parameter) in head
+    }
+
+
+def _is_stored(checkpoint: Checkpoint, name: str, parameter: Tensor) -> bool:
+    """Whether a parameter has the numbers of a stored tensor, by a sample of its rows."""
+    import torch
+
+    rows = parameter.detach().cpu()
+    places = {0, len(rows) // 3, len(rows) // 2, len(rows) - 1} if rows.ndim else set()
+    return all(
+        torch.equal(checkpoint.rows(name, at, at + 1).to(rows.dtype), rows[at : at + 1])
+        for at in places
+    )
+
+
+def check_space(child: Checkpoint, out: Path) -> None:
+    """See, before any training, that a checkpoint of the child's size fits where it is to go.
+
+    Raises:
+        OutputError: It does not.
+    """
+    beside = sum(file.stat().st_size for file in child.path.iterdir() if file.suffix == ".json")
+    needed = sum(stored.spec.nbytes for stored in child.tensors.values()) + beside
+    place = next(folder for folder in out.parents if folder.is_dir())
+    if needed > (free := free_disk_bytes(place)):
+        raise OutputError(f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} free")
+
+
+def write_healed(
+    child: Checkpoint,
+    out: Path,
+    tensors: Mapping[str, Tensor],
+    record: Mapping[str, Any],
+    *,
+    force: bool,
+    command: str | None,
+) -> None:
+    """Write the child's checkpoint with trained weights, in its own dtypes and files.
+
+    Args:
+        child: The pruned checkpoint.
+        out: Folder to make, whole or absent.
+        tensors: What `as_stored` gave; what is not named is copied.
+        record: For `widthwise_healing.json`; the fingerprint of the result is added.
+        force: Replace `out` if it exists.
+        command: To quote in the card.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    files: dict[str, dict[str, TensorSpec]] = {}
+    for name, stored in sorted(child.tensors.items()):
+        files.setdefault(stored.file.name, {})[name] = stored.spec
+    with new_folder(out, force=force) as folder:
+        needed, free = sum(s.spec.nbytes for s in child.tensors.values()), free_disk_bytes(folder)
+        if needed > free:
+            raise OutputError(
+                f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"
+            )
+        for file, specs in files.items():
+            specs = aligned(specs)
+            with stream_safetensors(folder / file, specs, {"format": "pt"}) as write:
+                for name in specs:
+                    write(tensor_bytes(tensors[name] if name in tensors else _copied(child, name)))
+        copy_companions(child.path, folder)
+        index = [] if child.index is None else [child.index.name]
+        for name in ("config.json", PLAN_FILE, *index):
+            if (child.path / name).exists():
+                shutil.copyfile(child.path / name, folder / name)
+        with Checkpoint(folder) as written:
+            whole = {**record, "fingerprint": fingerprint(written)}
+        (folder / HEALING_FILE).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf8")
+        (folder / "README.md").write_text(
+            healed_card(folder, child, whole, command), encoding="utf8"
+        )
+
+
+def as_stored(child: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights by stored name, in the dtypes that a checkpoint stores, on the CPU.
+
+    Raises:
+        CheckpointError: One is not finite in that dtype.
+    """
+    import torch
+
+    found = {}
+    for name, tensor in tensors.items():
+        kind = getattr(torch, TORCH_DTYPES[child.tensors[name].spec.dtype])
+        found[name] = tensor.detach().to("cpu", kind, copy=True).contiguous()
+        check_finite(found[name], name)
+    return found
+
+
+def _copied(child: Checkpoint, name: str) -> Tensor:
+    """A tensor of the child as it is."""
+    spec = child.tensors[name].spec
+    return child.rows(name, 0, spec.shape[0] if spec.shape else 1).reshape(spec.shape)

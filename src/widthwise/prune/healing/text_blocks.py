@@ -1,0 +1,110 @@
+"""The text of a healing: blocks to train on, gone through in a drawn order, and some held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import RunError
+from ..calibration.text import BLOCK_TOKENS, read_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HELD_SHARE, MOST_HELD = 16, 32
+LEAST_HELD = 6  # of fewer, whose signs may all agree by chance once in 16, nothing is ever shown
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blocks:
+    """Token rows of one text.
+
+    Attributes:
+        source: What it is, for people.
+        fingerprint: sha256 over all of its tokens.
+        rows: Blocks to train on, shape (blocks, tokens).
+        held_out: Blocks that are never trained on, of the same length.
+    """
+
+    source: str
+    fingerprint: str
+    rows: Tensor
+    held_out: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Tokens to train on, each counted once."""
+        return int(self.rows.numel())
+
+
+def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> Blocks:
+    """Text as `read_text` reads it, of which about every sixteenth block is held out.
+
+    At most 32 blocks are, spread evenly. A document longer than a block may lie on both sides.
+
+    Args:
+        source: As for `read_text`.
+        tokenizer: The model's own.
+        tokens: Most tokens to train on.
+
+    Raises:
+        RunError: It cannot be read, or holds fewer than twelve blocks.
+    """
+    import torch
+
+    wanted = max(LEAST_HELD, -(-tokens // BLOCK_TOKENS))
+    held = min(MOST_HELD, max(LEAST_HELD, wanted // (HELD_SHARE - 1)))
+    text = read_text(source, tokenizer, (wanted + held) * BLOCK_TOKENS)
+    rows = torch.cat([batch.input_ids for batch in (*text.fit, *text.held_out)])
+    if len(rows) < 2 * LEAST_HELD:
+        raise RunError(
+            f"{text.source}: holds {rows.numel():,} tokens; a healing needs at least "
+            f"{2 * LEAST_HELD * BLOCK_TOKENS:,}, and is made for a million"
+        )
+    trained, kept = split(rows, held)
+    return Blocks(source=text.source, fingerprint=text.fingerprint, rows=trained, held_out=kept)
+
+
+def split(rows: Tensor, most: int = MOST_HELD) -> tuple[Tensor, Tensor]:
+    """Rows to train on and rows held out: about every sixteenth, spread evenly.
+
+    Args:
+        rows: Twelve at least, shape (rows, tokens).
+        most: Rows held out at most.
+    """
+    import torch
+
+    held = min(most, max(LEAST_HELD, len(rows) // HELD_SHARE))
+    chosen = torch.zeros(len(rows), dtype=torch.bool)
+    chosen[torch.arange(held) * len(rows) // held] = True
+    return rows[~chosen], rows[chosen]
+
+
+class Order:
+    """Which block comes at which place; each epoch goes through all, in an order of its own.
+
+    Args:
+        blocks: How many there are.
+        seed: Of the orders.
+    """
+
+    def __init__(self, blocks: int, seed: int) -> None:
+        self._blocks = blocks
+        self._seed = seed
+        self._drawn: tuple[int, Tensor] | None = None
+
+    def at(self, start: int, count: int) -> Tensor:
+        """Indices of `count` blocks from a place on, over the ends of epochs."""
+        import torch
+
+        return torch.stack([self._one(place) for place in range(start, start + count)])
+
+    def _one(self, place: int) -> Tensor:
+        import torch
+
+        epoch, index = divmod(place, self._blocks)
+        if self._drawn is None or self._drawn[0] != epoch:
+            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+            self._drawn = epoch, torch.randperm(self._blocks, generator=generator)
+        return self._drawn[1][index]

@@ -1,0 +1,147 @@
+"""One layer at any width: which neurons stay, what down_proj becomes, and how well that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...arch import Architecture
+from ...cut import LEAST_LAM, MOST_LAM, LayerFit, Weights, cut_tensor, down_name, down_rows
+from ...errors import CheckpointError, RunError
+from ...io import TORCH_DTYPES
+from ..calibration.moments import Halves
+from ..request import Selection
+from ..selection import score_layer
+from .ridge import Ridge, energy, lost_weight, obs_order
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+LAMS = (1e-3, 1e-2, 1e-1, 1.0)
+_STEP = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """One layer at one width."""
+
+    keep: tuple[int, ...]
+    down: Tensor
+    fit: LayerFit
+
+
+def neuron_order(
+    weights: Weights, layer: int, selection: Selection, moment: Tensor, weight: Tensor
+) -> Tensor:
+    """Neurons of a layer, best first, by any criterion. Arguments as for `obs_order`."""
+    import torch
+
+    if selection.criterion == "obs":
+        return obs_order(moment, weight, weights.architecture.block(layer))
+    norms = {layer: moment.diagonal().sqrt().float().cpu()}
+    scores = score_layer(weights, layer, selection.criterion, selection.seed, norms)
+    return torch.sort(scores.cpu(), descending=True, stable=True).indices  # as `keep_highest`
+
+
+def layer_cuts(
+    weights: Weights, layer: int, halves: Halves, selection: Selection, widths: Sequence[int]
+) -> list[Cut]:
+    """One layer at several widths, by one factorisation for each ridge that is tried.
+
+    Args:
+        weights: Of the dense model.
+        layer: Whose.
+        halves: Second moments of its activations.
+        selection: Criterion, seed and stored dtype; its target is not looked at.
+        widths: Neurons to keep.
+
+    Raises:
+        RunError: The moments do not allow a refit.
+        CheckpointError: A refitted weight does not fit into its dtype.
+    """
+    import torch
+
+    where = weights.architecture.block(layer)
+    moment, held_out = halves.fit.mean(where), halves.held_out.mean(where)
+    weight = down_rows(weights, layer).T.to(moment)
+    order = neuron_order(weights, layer, selection, moment, weight)
+    lam, ridge = _best_ridge(moment, held_out, weight, order, where)
+    curve, whole = tuple(ridge.curve().tolist()), energy(held_out, weight)
+    both = Ridge(halves.fit.merged(halves.held_out).mean(where), weight, order, lam, where)
+    spec = weights.architecture.tensors[down_name(weights, layer)]
+    stored = getattr(torch, TORCH_DTYPES[selection.stored_dtype or spec.dtype])
+    cuts = []
+    for width in widths:
+        kept = order[:width]
+        values = ridge.at(width)
+        fit = LayerFit(
+            lam=lam,
+            fit_error=ridge.error(width, values),
+            held_out_error=energy(held_out, lost_weight(weight, kept, values)) / whole,
+            curve=curve,
+        )
+        ascending, places = kept.sort()
+        down = both.at(width)[places.to(weight.device)].T.cpu().to(stored).contiguous()
+        if not torch.isfinite(down).all():
+            raise CheckpointError(f"{where}: the refit has values too large for {stored}")
+        cuts.append(Cut(keep=tuple(ascending.tolist()), down=down, fit=fit))
+    return cuts
+
+
+def _best_ridge(
+    moment: Tensor, held_out: Tensor, weight: Tensor, order: Tensor, where: str
+) -> tuple[float, Ridge]:
+    """The ridge that errs least on the held-out half when half of the neurons stay."""
+    kept, tried, waiting = order[: max(1, len(order) // 2)], [], list(LAMS)
+    best: tuple[float, float, Ridge] | None = None
+    while waiting:
+        lam = waiting.pop(0)
+        try:
+            ridge = Ridge(moment, weight, order, lam, where)
+        except RunError:
+            if best is None or lam > best[1]:
+                raise
+            break  # less ridge than the moments allow: the best is the least that they do
+        error = energy(held_out, lost_weight(weight, kept, ridge.at(len(kept))))
+        tried.append(lam)
+        if best is None or error < best[0]:
+            best = error, lam, ridge
+        waiting = waiting or _beyond(best[1], tried)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _beyond(best: float, tried: Sequence[float]) -> list[float]:
+    """The next ridge to try, where the best is at an end of those that were."""
+    if best == max(tried) and best * _STEP <= MOST_LAM:
+        return [best * _STEP]
+    if best == min(tried) and best / _STEP >= LEAST_LAM:
+        return [best / _STEP]
+    return []
+
+
+@contextmanager
+def narrowed(module: nn.Module, architecture: Architecture, layer: int, cut: Cut) -> Iterator[None]:
+    """One layer of a model as the cut leaves it, for a while."""
+    import torch
+
+    keep, whole = torch.tensor(cut.keep), {}
+    names = [name for name, each in architecture.cuts.items() if each.layer == layer]
+    try:
+        for name in names:
+            owner, _, attribute = name.rpartition(".")
+            place = module.get_submodule(owner)
+            old = whole[place, attribute] = getattr(place, attribute)
+            how = architecture.cuts[name]
+            new = (
+                cut.down.to(old)
+                if how.axis == 1
+                else cut_tensor(old.detach(), how, keep, architecture.intermediate_size)
+            )
+            setattr(place, attribute, torch.nn.Parameter(new, requires_grad=False))
+        yield
+    finally:
+        for (place, attribute), old in whole.items():
+            setattr(place, attribute, old)

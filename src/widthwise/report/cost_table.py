@@ -1,0 +1,294 @@
+"""The table of costs: a block a workload, a row a network, ratios to the first row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..findings import CONFIDENCE, network_of
+from ..stats import paired_ratio
+from ..study import NOT_ASKED, QUANTITY_NAMES, Record
+
+COST_COLUMNS = (
+    "network",
+    "width",
+    "weights",
+    "first token",
+    "first token ratio",
+    "first token limit",
+    "next token",
+    "next token ratio",
+    "next token limit",
+    "tokens/s",
+    "tokens/s ratio",
+    "block, prompt",
+    "a neuron, prompt ratio",
+    "block, token",
+    "a neuron, token ratio",
+    "J/token",
+    "net J/token",
+    "g CO2e/token",
+    "working memory",
+)
+COST_KEY = (
+    "Medians over rounds ± one standard error. Ratios: to the first row, median of those within "
+    "rounds, with 95 % intervals; of times below 1 is faster, of tokens/s above 1. Limit: least "
+    "time that the device allows, over the measured one, and what sets it: computing, moving bytes "
+    "(memory), or the host that asks for the work. Working memory: the most beyond the weights."
+)
+_EITHER = ("allocated", "resident")  # memory is the one of the two that a device tells
+_TIMES = ("ttft", "tpot")
+_BLOCKS = ("block_prefill", "block_decode")
+_NEEDED = {*_TIMES, "throughput", "joules", "net_joules", *_EITHER}
+_NOT_IN_TURN = (
+    "no ratios to {}: not timed in turn with it, so that what slows a machine for a while would be "
+    "in them: {}; widthwise measure times several models in turn"
+)
+_LOST = "{}: some of its records are not there; the command that made the others measures it anew"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostTable:
+    """All networks on one workload.
+
+    Attributes:
+        workload: Its name.
+        about: What is read and written, on what device, in how many rounds.
+        rows: A network a row, with the columns `COST_COLUMNS`. What could not be measured reads
+            `-`, and the notes say why.
+        notes: Each reason once, and what else a reader must know.
+    """
+
+    workload: str
+    about: str
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def is_cost(record: Record) -> bool:
+    """Whether `widthwise measure` stored it: a quantity of a workload, `"512x32x1 ttft"`."""
+    workload, _, quantity = record.quantity.rpartition(" ")
+    named = quantity in QUANTITY_NAMES or quantity in _EITHER
+    return named and record.settings.get("workload") == workload
+
+
+def cost_tables(records: Sequence[Record]) -> tuple[CostTable, ...]:
+    """The costs on every workload, in the order in which records first name them.
+
+    Times are medians over rounds. A ratio is the median of the ratios within a round, with its 95 %
+    interval: what slows the machine for a round slows both.
+    """
+    blocks: dict[str, list[Record]] = {}
+    for record in records:
+        blocks.setdefault(str(record.settings["workload"]), []).append(record)
+    tables = (_table(name, block) for name, block in blocks.items())
+    return tuple(table for table in tables if table is not None)
+
+
+def took_turns(own: Record, other: Record) -> bool:
+    """Whether two networks were timed in the same rounds, so that a ratio within a round has sense.
+
+    The limits of the device are measured anew for each run of rounds, and attention and threads are
+    chosen for all of its networks.
+    """
+    mine, its = own.settings, other.settings
+    same = all(mine[name] == its[name] for name in ("ceilings", "attention", "threads"))
+    return same and len(own.items) == len(other.items)
+
+
+def _table(name: str, records: Sequence[Record]) -> CostTable | None:
+    """The table of a workload; None where no network has all its records."""
+    networks: dict[tuple[str, str | None, str], dict[str, Record]] = {}
+    for record in records:
+        place = record.model, record.criterion, record.asked
+        networks.setdefault(place, {})[record.quantity.rpartition(" ")[2]] = record
+    one_model = len({model for model, _, _ in networks}) == 1
+    names = {
+        place: _label(next(iter(cells.values())), one_model) for place, cells in networks.items()
+    }
+    whole = {place: cells for place, cells in networks.items() if cells.keys() >= _NEEDED}
+    if not whole:
+        return None
+    first = next(iter(whole.values()))
+    lost = [names[place] for place in networks if place not in whole]
+    about, apart = _about({names[place]: cells["ttft"] for place, cells in whole.items()})
+    return CostTable(
+        workload=name,
+        about=about,
+        rows=tuple((names[place], *_cells(cells, first)) for place, cells in whole.items()),
+        notes=(*apart, *_notes(records), *map(_LOST.format, lost)),
+    )
+
+
+def _label(record: Record, one_model: bool) -> str:
+    """What a table calls a network."""
+    network = network_of(record)
+    if record.criterion is not None:
+        own = f"{record.criterion} {record.asked}"
+    else:
+        own = network.whole if one_model else network.asked_for
+    return own if one_model else f"{record.model}, {own}"
+
+
+def _cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
+    """All columns but the first."""
+    ttft = cells["ttft"]
+    row = [f"{ttft.width:,}", _megabytes(float(ttft.settings["weight_bytes"]))]
+    for quantity in _TIMES:
+        row += [milliseconds(cells[quantity]), _ratio(cells[quantity], first[quantity])]
+        row.append(_limit(cells[quantity]))
+    throughput = cells["throughput"]
+    row += [_plain(throughput, "{:,.1f}"), _ratio(throughput, first["throughput"])]
+    row += _block_cells(cells, first)
+    row += [_plain(cells["joules"], "{:.4g}"), _plain(cells["net_joules"], "{:.4g}")]
+    row.append(_plain(cells["co2"], "{:.3g}") if "co2" in cells else "-")
+    working = cells["allocated"] if cells["allocated"].value is not None else cells["resident"]
+    return [*row, "-" if working.value is None else _megabytes(working.value)]
+
+
+def _block_cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
+    """Times of a GLU block alone, and how they compare neuron by neuron."""
+    row = []
+    for quantity in _BLOCKS:
+        if quantity not in cells:
+            row += ["-", ""]
+            continue
+        own, other = cells[quantity], first[quantity]
+        row += [milliseconds(own), _ratio(own, other, scale=other.width / own.width)]
+    return row
+
+
+def milliseconds(record: Record) -> str:
+    """A time with its error; - where it is missing."""
+    if record.value is None:
+        return "-"
+    value, error = 1000 * record.value, record.standard_error
+    told = "" if error is None else f" ± {_two_digits(1000 * error)}"
+    return f"{value:.4g}{told} ms" if value < 10_000 else f"{value:,.0f}{told} ms"
+
+
+def _two_digits(number: float) -> str:
+    """At least two digits, and none of them as a power of ten."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+
+
+def _plain(record: Record, form: str) -> str:
+    return "-" if record.value is None else form.format(record.value)
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def _limit(record: Record) -> str:
+    share, bound = record.settings.get("of_limit"), record.settings.get("bound")
+    return "-" if share is None else f"{share:.0%}, {bound}"
+
+
+def _ratio(own: Record, first: Record, *, scale: float = 1.0) -> str:
+    """Of this network to the first row's, within rounds, times a scale; nothing for the first."""
+    if own is first or own.value is None or first.value is None or not took_turns(own, first):
+        return ""
+    ratio = paired_ratio(own.items, first.items)
+    low, high = ratio.interval(CONFIDENCE)
+    return f"{scale * ratio.value:.3f} [{scale * low:.3f}, {scale * high:.3f}]"
+
+
+def _about(times: Mapping[str, Record]) -> tuple[str, list[str]]:
+    """What was done with what; and where not all networks were timed in the same rounds, what of
+    that differs, and that there are no ratios between them.
+
+    Args:
+        times: Of every network by its name, the first of the table first.
+    """
+    runs: list[dict[str, Record]] = []
+    for name, record in times.items():
+        if record.value is not None:
+            run = next((r for r in runs if took_turns(record, next(iter(r.values())))), None)
+            if run is None:
+                runs.append(run := {})
+            run[name] = record
+    records = [next(iter(run.values())) for run in runs]
+    sample = next(iter(times.values()))
+    if len(runs) < 2:
+        one = records[0] if records else sample
+        limits = f" ({_limits(one)})" if _limits(one) else ""
+        return ", ".join(filter(None, (f"{_asked(one)}{limits}", _run(one)))), []
+    own = runs[0] if sample in runs[0].values() else {}
+    first, others = next(iter(times)), [n for n in times if n not in own]
+    notes = [
+        f"{'; '.join(run)}: {', '.join(filter(None, (_limits(record), _run(record))))}"
+        for run, record in zip(runs, records, strict=True)
+    ]
+    return _asked(records[0]), [*notes, _NOT_IN_TURN.format(first, "; ".join(others))]
+
+
+def _asked(record: Record) -> str:
+    """What is read and written, and on what."""
+    told = record.settings
+    low, high = told["prompt_tokens"]
+    length = _count(high, "token") if low == high else f"{low} to {high} tokens"
+    return (
+        f"{_count(told['prompts'], 'prompt')} of {length}, "
+        f"{_count(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
+        f"{told['ceilings']['name'] if told['ceilings'] else told['device']}, {told['dtype']}"
+    )
+
+
+def _limits(record: Record) -> str:
+    """The limits of the device, as they were measured before."""
+    ceilings = record.settings["ceilings"]
+    return f"at best {_rates(ceilings)}" if ceilings else ""
+
+
+def _run(record: Record) -> str:
+    """Rounds, what they ran with, and when; nothing where there were none."""
+    if not record.n:
+        return ""
+    told = record.settings
+    day = f"{told['time'][:16].replace('T', ' ')} UTC"
+    return f"{record.n} rounds; {_setting(told)}; {day}"
+
+
+def _rates(ceilings: Mapping[str, Any]) -> str:
+    """The limits of the device: what the columns of limits are shares of."""
+    flops, moved = ceilings["flops_per_sec"] / 1e9, ceilings["bytes_per_sec"] / 1e9
+    return f"{flops:,.3g} GFLOP/s and {moved:,.3g} GB/s"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _setting(told: Mapping[str, Any]) -> str:
+    """What it ran with."""
+    step = "steps replayed from a CUDA graph" if told["decoding"] == "captured" else "steps called"
+    return f"attention {told['attention']}, {_count(told['threads'], 'thread')}, {step}"
+
+
+def _intensity(told: Mapping[str, Any]) -> str:
+    return f"CO2: {told['country']}, {told['grams_per_kwh']:.4g} g/kWh ({told['source']})"
+
+
+def _notes(records: Sequence[Record]) -> list[str]:
+    """Reasons, each once with the columns it takes away, and a warning of a busy machine."""
+    lacking: dict[str, list[str]] = {}
+    for record in records:
+        quantity = record.quantity.rpartition(" ")[2]
+        if record.reason in (None, NOT_ASKED) or quantity in _EITHER:
+            continue
+        names = lacking.setdefault(str(record.reason), [])
+        names += [QUANTITY_NAMES[quantity]] if QUANTITY_NAMES[quantity] not in names else []
+    notes = [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
+    called = {r.settings["decoding_reason"] for r in records if r.settings["decoding_reason"]}
+    notes += [f"steps are called, not replayed: {reason}" for reason in sorted(called)]
+    intensities = {_intensity(r.settings["intensity"]) for r in records if r.settings["intensity"]}
+    notes += sorted(intensities)
+    loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
+    if loads:
+        notes.append(
+            f"the machine was busy: up to {max(loads):.1f} processes wanted a core; "
+            "measure on an idle one, into another folder, before trusting these times"
+        )
+    return notes

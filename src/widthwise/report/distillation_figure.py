@@ -1,0 +1,73 @@
+"""A healing as a figure: its loss step by step, and its learning rate."""
+
+from __future__ import annotations
+
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+from ..theory import dress
+from .styles import INK, MUTED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..prune.healing import Healing
+
+_LINE = "#0072b2"
+_BLOCKS = 40  # stretches of steps whose means make the full line
+
+
+def draw_healing(found: Healing) -> Figure:
+    """KL from the parent against the tokens trained on, and the learning rate below it.
+
+    Every step is a faint mark, measured before the step on its own tokens; the line is the mean of
+    the steps of a fortieth of the way. What was held out is a line of its own through all times
+    that it was judged; before, and after with the weights that are written, it has 95 % intervals.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.2, 5.4), facecolor="white")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    figure.subplots_adjust(left=0.085, right=0.985, top=0.82, bottom=0.095, hspace=0.14)
+    _loss(upper, found)
+    tokens = [step.tokens for step in found.curve]
+    lower.plot(tokens, [step.learning_rate for step in found.curve], color=MUTED, lw=1.4)
+    lower.set_ylabel("learning rate", color=MUTED)
+    lower.xaxis.set_major_formatter("{x:,.0f}")
+    lower.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    dress(upper, "KL from the parent [nats a token]", "")
+    dress(lower, "", "tokens")
+    title = "Healing: the child beside its parent"
+    figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
+    note = (
+        f"Held out: {found.after.divergence.n} blocks of {found.block_tokens} tokens. Trained on: "
+        f"{found.tokens:,} tokens of {found.source}"
+    )
+    figure.text(0.012, 0.9, shorten(note, 140, placeholder=" ..."), size=9.5, color=MUTED)
+    return figure
+
+
+def _loss(axes: Axes, found: Healing) -> None:
+    import numpy as np
+
+    tokens = np.array([step.tokens for step in found.curve], dtype=float)
+    values = np.array([step.divergence for step in found.curve])
+    axes.plot(tokens, values, "o", color=_LINE, ms=3, alpha=0.25, mew=0, label="a step")
+    parts = np.array_split(np.arange(len(tokens)), min(_BLOCKS, len(tokens)))
+    means = [(tokens[part].mean(), values[part].mean()) for part in parts]
+    axes.plot(*zip(*means, strict=True), color=_LINE, lw=1.8, label="mean of steps")
+    judged = [(0.0, found.before.divergence.value)]
+    judged += [(step.tokens, step.held_out) for step in found.curve if step.held_out is not None]
+    axes.plot(*zip(*judged, strict=True), "--", color=INK, lw=1.2, label="held out")
+    written = found.curve[found.best_step - 1].tokens
+    ends = ((0.0, found.before, "before"), (written, found.after, "written"))
+    for (place, held, label), marker in zip(ends, "sD", strict=True):
+        low, high = held.divergence.interval()
+        value = held.divergence.value
+        axes.errorbar(
+            place, value, yerr=[[value - low], [high - value]], fmt=marker, ms=7, color=INK,
+            label=label, clip_on=False, zorder=5,
+        )  # fmt: skip
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, ncols=5)

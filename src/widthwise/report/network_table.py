@@ -1,0 +1,142 @@
+"""Numbers as text, and the table of the networks: what was cut, and what each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..findings import CONFIDENCE, Grid, Network, arrange, estimate_of, number
+from ..stats import Estimate, Share, Stopped, paired_ratio, ratio_with_error
+from ..study import Record
+
+NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it
+
+
+def network_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, a network a row: dense, then each criterion from wide to narrow.
+
+    Columns are what was asked for and what was got, then sizes and speeds as far as records have
+    them. A speed has its ratio to dense on a second line of its cell, with a 95 % interval:
+    `1.72 [1.66, 1.77]`. A missing value reads `missing [1]`, and `missing_notes` says why; a dash:
+    the study did not ask for it.
+
+    Raises:
+        RunError: As `arrange`: no records, or records that do not belong together.
+    """
+    return rows_of(arrange(records))
+
+
+def missing_notes(records: Sequence[Record]) -> list[str]:
+    """A line for each reason why a value is missing: `[1] decode of ppm 1.60x: ...`.
+
+    Raises:
+        RunError: As `arrange`.
+    """
+    grid = arrange(records)
+    notes = []
+    for reason, index in reasons_of(grid).items():
+        where: dict[str, list[str]] = {}
+        for (network, quantity), record in _in_order(grid):
+            if record.reason == reason:
+                where.setdefault(quantity, []).append(network.named)
+        places = "; ".join(
+            f"{quantity} of {', '.join(labels)}" for quantity, labels in where.items()
+        )
+        notes.append(f"[{index}] {places}: {reason}")
+    return notes
+
+
+def rows_of(grid: Grid) -> tuple[list[str], list[list[str]]]:
+    """The table of records that are arranged already."""
+    columns = (*grid.sizes, *grid.speeds)
+    reasons = reasons_of(grid)
+    rows = []
+    for network in grid.networks:
+        row = [network.shown, network.asked_for, str(network.width), network.ratio]
+        for quantity in columns:
+            record = grid.cost(network, quantity)
+            if record is None:
+                row.append(NOT_MEASURED)
+            elif record.reason is not None:
+                row.append(f"missing [{reasons[record.reason]}]")
+            else:
+                row.append(_cell(grid, record))
+        rows.append(row)
+    return ["criterion", "asked", "width", "I/H", *columns], rows
+
+
+def reasons_of(grid: Grid) -> Mapping[str, int]:
+    """Each distinct reason for a missing value and the number of its note."""
+    found = dict.fromkeys(record.reason for _, record in _in_order(grid) if record.reason)
+    return {reason: index for index, reason in enumerate(found, 1)}
+
+
+def with_error(score: Estimate, unit: str) -> str:
+    """`0.412 ± 0.049`: a value and its standard error, to the same decimal; no error, no `±`.
+
+    A share whose items are all the same has no error that could be true, and its interval in its
+    place: `0 [0, 0.602]` of 4 items.
+    """
+    text = number(score.value, unit)
+    if score.standard_error is None:
+        return text
+    if isinstance(score, Share | Stopped) and score.standard_error == 0:
+        low, high = score.interval(CONFIDENCE)
+        return f"{text} [{number(low, unit)}, {number(high, unit)}]"
+    error = number(score.standard_error, unit)
+    if unit == "tokens_per_sec":
+        error = f"{score.standard_error:.{_decimals(text)}f}"
+    elif "e" in text:
+        error = f"{score.standard_error:.1e}"
+    elif "e" not in error and "0" not in (text, error):
+        error = f"{score.standard_error:,.{min(_decimals(text), _decimals(error))}f}"
+    if score.standard_error > 0 and not error.strip("0.,"):
+        error = f"{score.standard_error:.1g}"  # one digit of what would be rounded to nothing
+    return f"{text} ± {error}"
+
+
+def floor_text(record: Record) -> str:
+    """`floor 0.269: always 'D', on all 14,042 documents`, or why there is none."""
+    if record.floor is not None:
+        kind = f": {record.floor_kind}" if record.floor_kind else ""
+        counted = f", on all {record.floor_n:,} documents" if record.floor_n else ""
+        return f"floor {number(record.floor, record.unit)}{kind}{counted}"
+    reason = record.settings.get("no_floor")
+    return f"no floor: {reason}" if reason else "no floor"
+
+
+def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
+    """Speed over the dense speed; None for dense itself or where either is missing.
+
+    Rounds are paired where both records hold them; else the two errors are taken as independent.
+    """
+    dense = grid.cells.get((grid.dense, record.quantity)) if grid.dense else None
+    own, other = estimate_of(record), estimate_of(dense) if dense else None
+    if record is dense or own is None or other is None or other.value == 0:
+        return None
+    if dense is not None and record.items and len(record.items) == len(dense.items):
+        return paired_ratio(record.items, dense.items)
+    return ratio_with_error(own, other)
+
+
+def _cell(grid: Grid, record: Record) -> str:
+    measured = estimate_of(record)
+    assert measured is not None  # only records without a reason come here
+    text = with_error(measured, record.unit)
+    ratio = speed_ratio(grid, record) if record.quantity in grid.speeds else None
+    return text if ratio is None else f"{text}\n{_with_interval(ratio)}"
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
+
+
+def _with_interval(ratio: Estimate) -> str:
+    if ratio.standard_error is None:
+        return f"{ratio.value:.2f}"
+    low, high = ratio.interval(CONFIDENCE)
+    return f"{ratio.value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _in_order(grid: Grid) -> list[tuple[tuple[Network, str], Record]]:
+    places = [(n, q) for n in grid.networks for q in grid.quantities if (n, q) in grid.cells]
+    return [(place, grid.cells[place]) for place in places]

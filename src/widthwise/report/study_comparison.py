@@ -1,0 +1,243 @@
+"""Studies side by side: differences where the same items were asked, and the reason where not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from ..findings import (
+    Descent,
+    Grid,
+    Judged,
+    Network,
+    beats_its_floor,
+    descents,
+    is_worse,
+    joined,
+    judge_pairs,
+    parents_of,
+    why_not_paired,
+)
+from ..study import Record, is_control
+from .model_results import Series
+
+_SPREAD = 0.005  # of expansion ratios that are one width in two decimals
+_PLACES = 4  # that a sentence names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """One score of a study minus that of another one, at one place.
+
+    Attributes:
+        first: Name of the study that is taken away: the earlier one, or that of the model which
+            the other one's was cut or healed from.
+        second: Name of the other one.
+        quantity: The task.
+        place: The networks: `"ppm 1.58x"`, or both where they differ.
+        own: Of the second study.
+        other: Of the first.
+        judged: What the difference may be called, p adjusted over all places of the task.
+        is_worse: Whether the first study is shown to be better.
+        is_descent: Whether the second study's network was made from the first one's, which the
+            sentences of `findings.kin` tell.
+    """
+
+    first: str
+    second: str
+    quantity: str
+    place: str
+    own: Record
+    other: Record
+    judged: Judged
+    is_worse: bool
+    is_descent: bool = False
+
+
+def compare(series: Sequence[Series]) -> tuple[tuple[Beside, ...], tuple[str, ...]]:
+    """Every checkpoint beside what it was cut from, then every later study beside every earlier
+    one; and where they are not paired and why."""
+    kin = descents([one.grid for one in series if one.grid is not None])
+    found = [beside for pair in kin if pair.judged for beside in _descent(pair, series)]
+    notes: list[str] = []
+    for first, second in combinations(series, 2):
+        if first.grid is None or second.grid is None:
+            continue
+        told = {p.quantity for p in kin if _is_of(p, first.grid, second.grid)}
+        apart: dict[str, list[str]] = {}
+        for quantity in second.grid.quality:
+            if quantity not in first.grid.quality:
+                continue
+            pairs = list(_pairs(first.grid, second.grid, quantity, is_told=quantity in told))
+            if not pairs and quantity in told:
+                continue
+            reason = _why_not(pairs) if pairs else _why_none(first.grid, second.grid, quantity)
+            if reason:
+                apart.setdefault(reason, []).append(quantity)
+            else:
+                found += _judge(first, second, quantity, pairs)
+        notes += [
+            f"{second.name} and {first.name} are not paired on {', '.join(quantities)}: {reason}."
+            for reason, quantities in apart.items()
+        ]
+        if not set(first.grid.quality) & set(second.grid.quality):
+            notes.append(f"{second.name} and {first.name} have no task in common.")
+    return tuple(found), tuple(notes)
+
+
+def _descent(pair: Descent, series: Sequence[Series]) -> Iterator[Beside]:
+    """A checkpoint minus what it was made from, whichever study came first."""
+    assert pair.judged is not None  # those without are told apart
+    (second,) = (one for one in series if one.grid is pair.grid)
+    (first,) = (one for one in series if one.grid is pair.ancestor.grid)
+    yield Beside(
+        first=first.name,
+        second=second.name,
+        quantity=pair.quantity,
+        place=f"{second.model} beside {first.model}",
+        own=pair.own,
+        other=pair.other,
+        judged=pair.judged,
+        is_worse=_is_worse(pair.judged, pair.other),
+        is_descent=True,
+    )
+
+
+def _is_of(pair: Descent, first: Grid, second: Grid) -> bool:
+    """Whether it is between these two studies."""
+    ends = pair.grid, pair.ancestor.grid
+    return any(ends[0] is a and ends[1] is b for a, b in ((first, second), (second, first)))
+
+
+_Pair = tuple[Network, Record, Network, Record]  # of the later study, then of the earlier one
+
+
+def _pairs(first: Grid, second: Grid, quantity: str, *, is_told: bool) -> Iterator[_Pair]:
+    """Networks of both studies that have the same place; `is_told` leaves out the whole networks,
+    of which one was made from the other."""
+    for network in second.networks:
+        own = second.cells.get((network, quantity))
+        partners = _partners(network, first, second)
+        exact = [n for n in partners if n.width == network.width]
+        for place in exact or partners:
+            if is_told and network.criterion is None and place.criterion is None:
+                continue
+            other = first.cells.get((place, quantity))
+            if own and other and own.cell != other.cell and None not in (own.value, other.value):
+                yield network, own, place, other
+
+
+def _partners(network: Network, first: Grid, second: Grid) -> list[Network]:
+    """The same cut; or the cut as wide by the one other criterion of the other study; of a whole
+    network as wide as a cut of the other study, that cut: the study of a pruned checkpoint, healed
+    or not, has that checkpoint for its whole network."""
+    same = [
+        n
+        for n in first.networks
+        if n.criterion == network.criterion
+        and (network.criterion is None or _as_wide(n, network) or n.asked == network.asked)
+    ]
+    if network.criterion is None:
+        if second.origin is not None and not parents_of(second, [first]):
+            return same  # of another model
+        cuts = [n for n in first.networks if n.criterion and not is_control(n.criterion)]
+        return [n for n in cuts if _as_wide(n, network)] or same
+    mine, other = (_chosen(grid) for grid in (second, first))
+    if not same and mine == [network.criterion] and len(other) == 1:
+        return [n for n in first.cut_by(other[0]) if _as_wide(n, network)]
+    return same
+
+
+def _chosen(grid: Grid) -> list[str]:
+    """The criteria that are no control."""
+    return [criterion for criterion in grid.criteria if not is_control(criterion)]
+
+
+def _why_none(first: Grid, second: Grid, quantity: str) -> str:
+    """Why there is nothing to pair."""
+    mine, other = ({r.cell for r in grid.column(quantity)} for grid in (second, first))
+    return "what they share are the same cells" if mine & other else "no network at a common place"
+
+
+def _as_wide(one: Network, other: Network) -> bool:
+    return abs(one.expansion_ratio - other.expansion_ratio) < _SPREAD
+
+
+def _why_not(pairs: Sequence[_Pair]) -> str:
+    """Why the scores are not of the same items; "" if they are."""
+    return next(filter(None, (why_not_paired(own, other) for _, own, _, other in pairs)), "")
+
+
+def _judge(
+    first: Series, second: Series, quantity: str, pairs: Sequence[_Pair]
+) -> Iterator[Beside]:
+    """The words of `findings.judge`, with the earlier study in the place of a control."""
+    words = judge_pairs(quantity, [(own, other) for _, own, _, other in pairs])
+    for (network, own, place, other), found in zip(pairs, words, strict=True):
+        yield Beside(
+            first=first.name,
+            second=second.name,
+            quantity=quantity,
+            place=_place(network, second, place, first),
+            own=own,
+            other=other,
+            judged=found,
+            is_worse=_is_worse(found, other),
+        )
+
+
+def _is_worse(found: Judged, other: Record) -> bool:
+    """Whether the other one, above its floor, is shown to be better."""
+    is_above = other.floor is None or beats_its_floor(other)
+    return is_above and is_worse(found, bool(other.higher_is_better))
+
+
+def _place(own: Network, second: Series, other: Network, first: Series) -> str:
+    names = [
+        one.model if n.criterion is None and n.whole != "dense" else n.label
+        for n, one in ((own, second), (other, first))
+    ]
+    return names[0] if names[0] == names[1] else f"{names[0]} beside {names[1]}"
+
+
+def beside_sentences(found: Sequence[Beside]) -> list[str]:
+    """A sentence for each two studies: on what the later one is shown better or worse.
+
+    What one network was made from is left to `findings.kin`.
+    """
+    groups: dict[tuple[str, str, bool], list[Beside]] = {}
+    for beside in found:
+        if not beside.is_descent:
+            key = beside.first, beside.second, " beside " in beside.place
+            groups.setdefault(key, []).append(beside)
+    return [_sentence(group) for group in groups.values()]
+
+
+def _sentence(group: Sequence[Beside]) -> str:
+    asked = _counts(group)
+    better = _counts([beside for beside in group if beside.judged.word == "improves"])
+    worse = _counts([beside for beside in group if beside.is_worse])
+    tasks = f"{len(asked)} task" + ("s" if len(asked) > 1 else "")
+    places = list(dict.fromkeys(beside.place for beside in group))
+    several = len(places) > 1
+
+    def counted(quantity: str, count: int) -> str:
+        return f"{quantity} ({count} of {asked[quantity]} networks)" if several else quantity
+
+    shown = [
+        f"{word} on {', '.join(counted(q, n) for q, n in counts.items())}"
+        for word, counts in (("better", better), ("worse", worse))
+        if counts
+    ]
+    anywhere = " at any of these" if several else ""
+    said = f"shown to be {' and '.join(shown)}" if shown else f"not shown to differ{anywhere}"
+    names = f"{group[0].second} beside {group[0].first}"
+    return f"On the same items of {tasks}, {names} ({joined(places, most=_PLACES)}) is {said}."
+
+
+def _counts(group: Sequence[Beside]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for beside in group:
+        counts[beside.quantity] = counts.get(beside.quantity, 0) + 1
+    return counts

@@ -1,0 +1,204 @@
+"""The networks of a study that calibration text decides, from one pass over the dense model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..cut import Plan, Refit
+from ..cut.checkpoint import table_rows
+from ..errors import RunError, WidthwiseError
+from ..prune.calibration import Text, check_text, part_of, read_text
+from ..prune.refitting import refits
+from .dense_model import Parent
+from .evaluate_settings import SweepSettings
+from .records import Record
+from .refit_cache import Shelf
+from .variant import Network, is_calibrated
+
+OnShare = Callable[[float, str], None]
+CALIBRATING = "calibrating"  # what is told of it begins so
+
+
+class Calibrated:
+    """What calibration text decides of a parent: which neurons stay, and down_proj without others.
+
+    All widths of a criterion are made together, when the first of them is asked for, and kept in
+    the study's folder.
+
+    Args:
+        parent: Of the networks; its dtype and device must be set before anything is asked for.
+        settings: Criteria, widths and text.
+        folder: Of the study.
+    """
+
+    def __init__(self, parent: Parent, settings: SweepSettings, folder: Path) -> None:
+        self._parent = parent
+        self._settings = settings
+        self._shelf = Shelf(folder)
+        self._made: dict[str, tuple[Refit, ...]] = {}
+        self._failed: dict[str, WidthwiseError] = {}  # not tried again for each cell
+
+    @cached_property
+    def _networks(self) -> dict[str, list[Network]]:
+        """Those that need text, by what chooses their neurons: criterion and seed."""
+        found: dict[str, list[Network]] = {}
+        criteria = [c for c in self._settings.criteria if is_calibrated(c)]
+        for network in self._parent.networks(self._settings.widths, criteria):
+            if network.criterion is not None:
+                found.setdefault(self._name(network), []).append(network)
+        return found
+
+    def _name(self, network: Network) -> str:
+        seed = network.selection(self._parent.seed).seed
+        return network.chosen_by + (f"~{seed}" if network.chosen_by == "random" else "")
+
+    @cached_property
+    def text(self) -> Text:
+        """The calibration text as tokens of the model.
+
+        Raises:
+            RunError: It cannot be read, or has fewer tokens than a refit of this model needs.
+        """
+        settings = self._settings
+        text = read_text(settings.calibration, self._parent.tokenizer, settings.tokens)
+        check_text(text, table_rows(self._parent.checkpoint), self._parent.tokenizer)
+        part = part_of(text)
+        neurons = self._parent.checkpoint.architecture.intermediate_size
+        if min(part.fit_tokens, part.held_out_tokens) < neurons:
+            raise RunError(
+                f"{text.source}: {text.tokens:,} tokens, half of them held out, are too few to "
+                f"refit {neurons:,} neurons: take {2 * neurons:,} at least (--tokens), or more text"
+            )
+        return text
+
+    def check(self) -> None:
+        """Read the text, if any network needs it.
+
+        Raises: as `text`.
+        """
+        if self._networks:
+            self.text  # noqa: B018
+
+    def marks(self, network: Network) -> tuple[str, ...]:
+        """What the key of a cell must hold of the text; nothing where it has no say."""
+        return (self.text.fingerprint, "one pass") if network.is_calibrated else ()
+
+    def told(self, network: Network) -> dict[str, Any]:
+        """What a record says of the text; nothing where it has no say."""
+        if not network.is_calibrated:
+            return {}
+        told: dict[str, Any] = {
+            "calibration": self.text.source,
+            "calibration_tokens": self.text.tokens,
+            "calibration_text": self.text.fingerprint,
+        }
+        made = self._made.get(self._name(network), ()) if network.is_refitted else ()
+        width = self._parent.width(network)
+        fitted = next((refit for refit in made if refit.plan.width == width), None)
+        return told | ({} if fitted is None else {"refit_warning": fitted.warning})
+
+    def cuts(self, network: Network, on_share: OnShare) -> tuple[Plan | Refit, ...]:
+        """All widths of a network's criterion; made now if they are not yet. None of weights alone.
+
+        Raises:
+            RunError: The text, or the activations on it, do not allow it.
+            OutputError: They cannot be kept.
+        """
+        if not network.is_calibrated:
+            return ()
+        name = self._name(network)
+        if name in self._failed:
+            raise self._failed[name]
+        if name not in self._made:
+            try:
+                self._made[name] = self._taken(name, on_share)
+            except WidthwiseError as error:
+                self._failed[name] = error
+                raise
+        found = self._made[name]
+        return found if network.is_refitted else tuple(refit.plan for refit in found)
+
+    @property
+    def to_make(self) -> tuple[str, ...]:
+        """What chooses neurons, as far as no earlier run has calibrated it."""
+        return tuple(
+            name
+            for name in self._networks
+            if not self._shelf.has(self._file(name), self._asked(name), self._widths(name))
+        )
+
+    def _taken(self, name: str, on_share: OnShare) -> tuple[Refit, ...]:
+        """From the shelf, or made and put there."""
+        where = self._file(name), self._asked(name), self._widths(name)
+        found = self._shelf.read(*where)
+        if found is not None:
+            return found
+        label = f"{CALIBRATING} {Path(self._parent.name).name}"
+        with self._shelf.held(where[0], lambda: on_share(0.0, f"{label}: another worker does")):
+            found = self._shelf.read(*where)
+            if found is None:
+                self._shelf.write(*where[:2], self._make(name, label, on_share))
+                found = self._shelf.read(*where)
+        if found is None:
+            raise RunError(f"{where[0]}: what was just written cannot be read; is the disk sound?")
+        return found
+
+    def _make(self, name: str, label: str, on_share: OnShare) -> tuple[Refit, ...]:
+        layers = self._parent.checkpoint.architecture.layers
+        on_share(0.0, f"{label} on {self.text.tokens:,} tokens")
+
+        def progress(layer: int) -> None:
+            on_share((layer + 1) / layers, f"{label}: {layer + 1} of {layers} layers")
+
+        made = refits(
+            self._parent.whole,
+            [network.selection(self._parent.seed) for network in self._distinct(name)],
+            self._settings.calibration,
+            tokens=self._settings.tokens,
+            tokenizer=self._parent.tokenizer,
+            progress=progress,
+        )
+        if made[0].parts[0].fingerprint != self.text.fingerprint:
+            raise RunError(f"{self.text.source} has changed since the study began; run it again")
+        return made
+
+    def _distinct(self, name: str) -> list[Network]:
+        """A network a width: `activation` and `activation+refit` keep the same neurons."""
+        by_width = {self._parent.width(network): network for network in self._networks[name]}
+        return [by_width[width] for width in sorted(by_width)]
+
+    def _widths(self, name: str) -> list[int]:
+        return [self._parent.width(network) for network in self._distinct(name)]
+
+    def _file(self, name: str) -> str:
+        return f"{self._parent.digest[:12]}-{name}"
+
+    def _asked(self, name: str) -> Mapping[str, Any]:
+        """What refits depend on, but for their widths."""
+        parent = self._parent
+        place = {"dtype": parent.dtype, "device": parent.device.partition(":")[0]}
+        text = {"text": self.text.fingerprint, "criterion": name}
+        return {"model": parent.digest, **text, **place, "widthwise": __version__}
+
+
+def calibration_notes(records: Iterable[Record]) -> tuple[str, ...]:
+    """What records say of their calibration text, and a warning of each criterion's refits."""
+    texts: dict[str, None] = {}
+    warned: dict[tuple[str, str | None], dict[str, str]] = {}
+    for record in records:
+        told, model = record.settings, Path(record.model).name
+        if "calibration" in told:
+            text = f"{told['calibration_tokens']:,} tokens of {told['calibration']}"
+            texts[f"{model}: calibrated on {text}, in one pass over the dense model"] = None
+        if warning := told.get("refit_warning"):
+            warned.setdefault((model, record.criterion), {})[record.asked] = warning
+    warnings = []
+    for (model, criterion), found in warned.items():
+        (asked, warning), *others = found.items()
+        more = f" (and {len(others)} more)" if others else ""
+        warnings.append(f"Warning: {model}, {criterion} {asked}{more}: {warning}")
+    return (*texts, *warnings)

@@ -1,0 +1,170 @@
+"""Refits of a study in its folder: a file a criterion, made once by whoever comes first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..cut import LayerFit, Part, Plan, Refit
+from ..errors import PlanError
+from ..io import locked, save_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FOLDER = "calibrated"
+FORMAT = "widthwise refits 1"
+_FITS = ("lam", "fit_error", "held_out_error")
+
+
+class Shelf:
+    """Files of refits under `calibrated` in the folder of a study.
+
+    A file says what its refits depend on: one that says anything else, or whose bytes are not those
+    that were written, counts as none. Where the study's folder is not to be seen, as on a node of
+    a cluster without it, files are kept in a temporary folder as long as the process lives.
+
+    Args:
+        study: Folder of the study.
+    """
+
+    def __init__(self, study: Path) -> None:
+        self._study = study
+        self._own: Path | None = None
+
+    def _folder(self) -> Path:
+        if self._study.is_dir():
+            return self._study / FOLDER
+        if self._own is None:
+            self._own = Path(tempfile.mkdtemp(prefix="widthwise-"))
+            weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
+        return self._own
+
+    def has(self, name: str, asked: Mapping[str, Any], widths: Sequence[int]) -> bool:
+        """Whether a file says that it holds these refits; its numbers are not read."""
+        head = _head(self._study / FOLDER / f"{name}.safetensors")
+        return head is not None and _answers(head, asked, widths)
+
+    def read(
+        self, name: str, asked: Mapping[str, Any], widths: Sequence[int]
+    ) -> tuple[Refit, ...] | None:
+        """The refits of a file, mapped into memory; None where it does not hold what is asked.
+
+        Args:
+            name: Of the file.
+            asked: What its numbers depend on.
+            widths: All that are needed; the file may hold more.
+        """
+        path = self._folder() / f"{name}.safetensors"
+        head = _head(path)
+        if head is None or not _answers(head, asked, widths):
+            return None
+        try:
+            return _read(path, head)
+        except (OSError, ValueError, KeyError, TypeError, PlanError):
+            return None  # damaged: made anew
+
+    def write(self, name: str, asked: Mapping[str, Any], refits: Sequence[Refit]) -> None:
+        """Write a file whole or not at all; one that is there is replaced.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        tensors = _tensors(refits)
+        head = {
+            "format": FORMAT,
+            "asked": json.dumps(dict(asked)),
+            "plans": json.dumps([refit.plan.to_json() for refit in refits]),
+            "parts": json.dumps([asdict(part) for part in refits[0].parts]),
+            "sha256": _digest(tensors),
+        }
+        save_tensors(self._folder() / f"{name}.safetensors", tensors, head, shared=True)
+
+    def held(self, name: str, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+        """Keep others who see this folder from making the same at the same time.
+
+        Where the file system knows no locks, each makes its own; a file is still whole or absent.
+
+        Args:
+            name: Of what is made.
+            waiting: Called again and again while another one holds it.
+        """
+        folder = self._folder()
+        return locked(folder / f".{name}.lock", folder, if_held=waiting, is_optional=True)
+
+
+def _head(path: Path) -> dict[str, str] | None:
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return None
+
+
+def _answers(head: Mapping[str, str], asked: Mapping[str, Any], widths: Sequence[int]) -> bool:
+    """Whether a file of this head holds all widths of what is asked."""
+    try:
+        plans = [Plan.from_json(text) for text in json.loads(head["plans"])]
+        same = head["format"] == FORMAT and json.loads(head["asked"]) == dict(asked)
+    except (ValueError, KeyError, TypeError, PlanError):
+        return False
+    return same and set(widths) <= {plan.width for plan in plans}
+
+
+def _tensors(refits: Sequence[Refit]) -> dict[str, Tensor]:
+    import torch
+
+    tensors = {"curves": torch.tensor([fit.curve for fit in refits[0].layers], dtype=torch.float64)}
+    for refit in refits:
+        rows = [[getattr(fit, name) for name in _FITS] for fit in refit.layers]
+        tensors[f"{refit.plan.width}.fits"] = torch.tensor(rows, dtype=torch.float64)
+        for layer, down in enumerate(refit.down):
+            tensors[f"{refit.plan.width}.down.{layer}"] = down.contiguous()
+    return tensors
+
+
+def _read(path: Path, head: Mapping[str, str]) -> tuple[Refit, ...]:
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)  # mapped: read when a width is taken, and not all kept in memory
+    if _digest(tensors) != head["sha256"]:
+        raise ValueError("other bytes than were written")
+    curves = tensors["curves"].tolist()
+    parts = tuple(Part(**part) for part in json.loads(head["parts"]))
+    refits = []
+    for text in json.loads(head["plans"]):
+        plan = Plan.from_json(text)
+        rows = zip(tensors[f"{plan.width}.fits"].tolist(), curves, strict=True)
+        refits.append(
+            Refit(
+                plan=plan,
+                down=tuple(tensors[f"{plan.width}.down.{i}"] for i in range(len(plan.keep))),
+                layers=tuple(
+                    LayerFit(**dict(zip(_FITS, row, strict=True)), curve=tuple(curve))
+                    for row, curve in rows
+                ),
+                parts=parts,
+                sequential=False,
+            )
+        )
+    return tuple(refits)
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,1 +1,0 @@
-"""Runs of experiments beside studies: lines of a file, each read back as what wrote it."""

@@ -1,0 +1,81 @@
+"""Feature-learning limits: what networks become as their width grows without bound."""
+
+from .abc import Abc, Abcd, exponents, faithful_abcd
+from .activations import ACTIVATIONS, Activation, Array, activation
+from .checks import check_least, check_positive
+from .classify import Classification, classify
+from .converge import Case, Convergence, converge, standard_cases
+from .explain import power
+from .kernels import Kernels, kernel_descent, kernels
+from .limit import limit
+from .mlp import train
+from .mup_tables import TABLES, Powers, Role, Scales, as_table, table_abc, table_abcd, table_scales
+from .plot_style import dress, line_looks, mark_widths
+from .power_law import MARGIN, NEAR, Rate, check_widths, fit_rate
+from .presets import ADAM, SGD, mfp, mup, mup_adam, named, ntp, ntp_adam, sp, sp_adam, up
+from .region_figure import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE, draw_region
+from .toy_task import Task, Trajectory, toy
+from .wording import counted
+
+__all__ = [
+    "ACTIVATIONS",
+    "ADAM",
+    "FEATURE",
+    "INK",
+    "KERNEL",
+    "MARGIN",
+    "MUTED",
+    "NEAR",
+    "RULE",
+    "SGD",
+    "TABLES",
+    "UNSTABLE",
+    "Abc",
+    "Abcd",
+    "Activation",
+    "Array",
+    "Case",
+    "Classification",
+    "Convergence",
+    "Kernels",
+    "Powers",
+    "Rate",
+    "Role",
+    "Scales",
+    "Task",
+    "Trajectory",
+    "activation",
+    "as_table",
+    "check_least",
+    "check_positive",
+    "check_widths",
+    "classify",
+    "converge",
+    "counted",
+    "draw_region",
+    "dress",
+    "exponents",
+    "faithful_abcd",
+    "fit_rate",
+    "kernel_descent",
+    "kernels",
+    "limit",
+    "line_looks",
+    "mark_widths",
+    "mfp",
+    "mup",
+    "mup_adam",
+    "named",
+    "ntp",
+    "ntp_adam",
+    "power",
+    "sp",
+    "sp_adam",
+    "standard_cases",
+    "table_abc",
+    "table_abcd",
+    "table_scales",
+    "toy",
+    "train",
+    "up",
+]

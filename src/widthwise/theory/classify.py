@@ -1,0 +1,141 @@
+"""What an abc-parametrization does as the width grows: the dynamical dichotomy, exactly.
+
+With a_o, b_o, c_o of the output layer, and for hidden layers l = 1 .. L
+
+    g   = min(a_o + b_o, 2 a_o + c_o)
+    r_l = g + c_l - 1 + 2 a_l + [l = 1],   r = min over l of r_l,
+
+features move by Theta(n^-r) in each step. Stable means that nothing blows up and that no layer
+starts by vanishing; nontrivial, that the function moves; of those two kinds together, features are
+learned where r = 0, and a fixed kernel is followed where r > 0.
+
+Source: arXiv 2011.14522, Definition 3.2, Theorems 3.3, 3.4, 3.6 and 3.8, Corollary 3.9,
+Propositions 5.3 and 5.5. There phi is tanh or a smooth relu; a linear network of which one layer
+is trained does both. For Adam: arXiv 2308.01814, Section 2.2, where
+
+    r_l = c_l + a_l - 1 + [l = 1],   the output layer included, and r = min over hidden l of r_l.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from .abc import Abc, Abcd, Exponents
+from .explain import explain, initial_faults, logit_faults, moving_faults, unfaithful
+
+Regime = Literal["feature", "kernel", "trivial", "unstable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """What is known of a parametrization.
+
+    Attributes:
+        r: Features move by Theta(n^-r) in each step.
+        r_layers: The same of each hidden layer by its own weights, shape (L,).
+        stable: Whether activations, features and outputs neither blow up nor, before training,
+            vanish.
+        nontrivial: Whether the function moves in the limit; None of an unstable one.
+        regime: `feature`, `kernel`, `trivial` or `unstable`. For Adam the kernel is that of a
+            nonlinear operator. None where the theorems do not speak (`faithful` is False).
+        faults: Why it is unstable, or why nothing is said; empty otherwise.
+        updated_maximally: Of each layer, the output last: whether its update moves what follows by
+            Theta(1); None where nothing is known to be stable.
+        initialized_maximally: Whether the output layer starts as large as it may; None likewise.
+        faithful: For Adam, whether the optimizer's input is Theta(1) in each step; None for SGD.
+        explanation: All this in a few sentences.
+    """
+
+    r: Fraction
+    r_layers: Exponents
+    stable: bool
+    nontrivial: bool | None
+    regime: Regime | None
+    faults: tuple[str, ...]
+    updated_maximally: tuple[bool, ...] | None
+    initialized_maximally: bool | None
+    faithful: bool | None
+    explanation: str
+
+
+def classify(parametrization: Abc | Abcd) -> Classification:
+    """Say what a parametrization does at infinite width, by exact arithmetic.
+
+    Example:
+        >>> ntk = Abc(a=(0, "1/2", "1/2"), b=(0, 0, 0), c=(0, 0, 0))
+        >>> found = classify(ntk)
+        >>> found.regime, str(found.r), found.updated_maximally
+        ('kernel', '1/2', (False, False, True))
+    """
+    sizes = sizes_of(parametrization)
+    faithful = None if isinstance(parametrization, Abc) else not unfaithful(parametrization)
+    faults = (
+        *initial_faults(parametrization),
+        *moving_faults(sizes.r_layers),
+        *logit_faults(sizes.readout_start, sizes.readout_update, sizes.r),
+    )
+    stable = not faults
+    known = stable and faithful is not False
+    if stable and isinstance(parametrization, Abcd):
+        faults = unfaithful(parametrization)
+    nontrivial = sizes.logits == 0 if known else None
+    regime: Regime | None = None
+    if not stable:
+        regime = "unstable"
+    elif known:
+        regime = "trivial" if not nontrivial else "feature" if sizes.r == 0 else "kernel"
+    updated = (*(r == 0 for r in sizes.r_layers), sizes.readout_update == 1)
+    largest = sizes.readout_start + sizes.r == 1
+    return Classification(
+        r=sizes.r,
+        r_layers=sizes.r_layers,
+        stable=stable,
+        nontrivial=nontrivial,
+        regime=regime,
+        faults=faults,
+        updated_maximally=updated if known else None,
+        initialized_maximally=largest if known else None,
+        faithful=faithful,
+        explanation=explain(regime, faults, sizes.r, sizes.logits, updated, faithful is not None),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """The exponents that all conditions are made of.
+
+    Attributes:
+        r_layers: r_l of the hidden layers, shape (L,).
+        readout_start: a_o + b_o: the output weights are n to minus this before training.
+        readout_update: 2 a_o + c_o (for Adam a_o + c_o): what a step changes in them is n to minus
+            this; 1 moves the output by Theta(1).
+    """
+
+    r_layers: Exponents
+    readout_start: Fraction
+    readout_update: Fraction
+
+    @property
+    def r(self) -> Fraction:
+        return min(self.r_layers)
+
+    @property
+    def logits(self) -> Fraction:
+        """One step moves the output by n to minus this."""
+        return min(self.readout_update, self.readout_start + self.r) - 1
+
+
+def sizes_of(parametrization: Abc | Abcd) -> Sizes:
+    """The exponents behind the classification, for SGD or Adam."""
+    a, b, c = parametrization.a, parametrization.b, parametrization.c
+    start = a[-1] + b[-1]
+    if isinstance(parametrization, Abc):
+        update = 2 * a[-1] + c[-1]
+        inner = [min(start, update) + 2 * a_l + c_l for a_l, c_l in zip(a, c, strict=True)]
+    else:
+        update = a[-1] + c[-1]
+        inner = [a_l + c_l for a_l, c_l in zip(a, c, strict=True)]
+    r_layers = tuple(size - (layer > 0) for layer, size in enumerate(inner[:-1]))
+    return Sizes(r_layers=r_layers, readout_start=start, readout_update=update)

@@ -1,0 +1,159 @@
+"""Finite networks beside their limit: how far they are from it, and how fast that falls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from ..errors import LimitError
+from .abc import Abc
+from .activations import ACTIVATIONS, Activation
+from .classify import classify, sizes_of
+from .limit import limit_from
+from .mlp import train
+from .power_law import Agreement, Rate, check_widths, fit_rate
+from .presets import mup, ntp
+from .toy_task import Task, Trajectory, toy
+
+_HALF = Fraction(1, 2)
+_DIVERGED = 100  # times targets and first outputs; training that converges stays below a few times
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """One parametrization on one task.
+
+    Attributes:
+        name: What it is called in figures.
+        parametrization: A stable, nontrivial one that has a limit.
+        phi: Activation of its hidden layers.
+        task: What to train on.
+    """
+
+    name: str
+    parametrization: Abc
+    phi: Activation
+    task: Task
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Convergence:
+    """What the networks of a case did as they got wider.
+
+    Attributes:
+        case: What was trained.
+        distance: How far outputs are from the limit's, the root of the mean square over steps and
+            tests. In the kernel regime the limit starts from each network's own outputs.
+        expected: The slope of `distance` that theory gives; None where another power of the width,
+            which is not derived here, is slower than -1/2.
+        movement: How far the features of the last hidden layer went in training.
+        expected_movement: Its slope, -r.
+        limit_movement: The same of the limit; 0 of a kernel.
+        limit_error: Of the limit, where it is by quadrature; distances near it say nothing.
+    """
+
+    case: Case
+    distance: Rate
+    expected: Fraction | None
+    movement: Rate
+    expected_movement: Fraction
+    limit_movement: float
+    limit_error: float
+
+    @property
+    def verdict(self) -> Agreement | None:
+        """Of the slope of `distance` beside theory's; None where that is not known."""
+        return None if self.expected is None else self.distance.beside(float(self.expected))
+
+    @property
+    def movement_verdict(self) -> Agreement:
+        """Of the slope of `movement` beside theory's."""
+        return self.movement.beside(float(self.expected_movement))
+
+
+def standard_cases() -> tuple[Case, ...]:
+    """Three limits in which features are learned, and one in which they stay."""
+    linear, tanh = ACTIVATIONS["linear"], ACTIVATIONS["tanh"]
+    return (
+        Case(name="muP, linear", parametrization=mup(1), phi=linear, task=toy()),
+        Case(name="muP, tanh", parametrization=mup(1), phi=tanh, task=toy()),
+        Case(
+            name="muP, 2 layers, linear",
+            parametrization=mup(2),
+            phi=linear,
+            task=toy(lr=0.3, steps=8),
+        ),
+        Case(name="NTP, tanh", parametrization=ntp(1), phi=tanh, task=toy()),
+    )
+
+
+def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) -> Convergence:
+    """Train networks of several widths, each with its own seeds, and compare with the limit.
+
+    Raises:
+        LimitError: There is no limit to be had (see `limit`), too few widths or seeds, networks
+            that cannot be trained (see `train`), or training diverges: outputs become more than 100
+            times as large as targets and first outputs.
+
+    Cost: that of `train`, for every width and seed.
+    """
+    check_widths(widths, seeds)
+    parametrization, task, phi = case.parametrization, case.task, case.phi
+    follow = limit_from(parametrization, task, phi)
+    found = follow(None)
+    _check_bounded(task, found, "the limit")
+    random = sizes_of(parametrization).readout_start == _HALF
+    distances = np.empty((len(widths), seeds))
+    movements = np.empty_like(distances)
+    for place, width in enumerate(widths):
+        for turn in range(seeds):
+            own = seed + place * seeds + turn
+            net = train(parametrization, task, phi, width=width, seed=own)
+            _check_bounded(task, net, f"width {width}")
+            target = follow(net) if random else found
+            distances[place, turn] = np.sqrt(np.square(net.outputs - target.outputs).mean())
+            movements[place, turn] = net.movement[-1]
+    return Convergence(
+        case=case,
+        distance=fit_rate(widths, distances),
+        expected=expected_slope(parametrization),
+        movement=fit_rate(widths, movements),
+        expected_movement=-classify(parametrization).r,
+        limit_movement=float(found.movement[-1]),
+        limit_error=found.error or 0.0,
+    )
+
+
+def _check_bounded(task: Task, found: Trajectory, where: str) -> None:
+    size = max(np.abs(task.targets).max(), np.abs(found.outputs[0]).max())
+    largest = np.abs(found.outputs).max()
+    if largest > _DIVERGED * size:
+        raise LimitError(
+            f"training must stay bounded to be compared; it diverged with lr {task.lr:g}: outputs "
+            f"of {where} grew to {largest:.1e}, where targets and first outputs are up to "
+            f"{size:.2g}: take a smaller lr"
+        )
+
+
+def expected_slope(parametrization: Abc) -> Fraction | None:
+    """-1/2 where only the fluctuations of finitely many neurons keep networks off the limit.
+
+    What vanishes in the limit, of what a network starts from or is moved by, must vanish as
+    n^(-1/2) or faster for that; None where it does not.
+
+    Example:
+        >>> from .presets import up
+        >>> str(expected_slope(mup(2))), expected_slope(up(Fraction(1, 4), 2))
+        ('-1/2', None)
+    """
+    sizes, r = sizes_of(parametrization), classify(parametrization).r
+    start, update = sizes.readout_start, sizes.readout_update
+    vanishing = [*sizes.r_layers, update - 1]
+    if r == 0:
+        vanishing.append(start - 1)
+    else:
+        vanishing += [start - _HALF, *(start + one - 1 for one in sizes.r_layers)]
+    return -_HALF if all(gap == 0 or gap >= _HALF for gap in vanishing) else None

@@ -1,0 +1,116 @@
+"""Kernels of infinitely wide networks, and gradient descent by a fixed kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .abc import check_hidden_layers
+from .activations import NODES, Activation, Array, expectations_of
+from .toy_task import Task, Trajectory
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kernels:
+    """Kernels of a network with L hidden layers at p points; Gram matrices, shape (p, p).
+
+    Attributes:
+        nngp: Covariance of the outputs before training, where the output weights have variance
+            1 / width: the kernel of the neural network Gaussian process.
+        parts: What the training of each layer adds to the neural tangent kernel, shape
+            (L + 1, p, p); that of the output layer, the last, is `nngp`.
+    """
+
+    nngp: Array
+    parts: Array
+
+    @property
+    def ntk(self) -> Array:
+        """Neural tangent kernel of the training of all layers."""
+        return np.asarray(self.parts.sum(axis=0))
+
+
+def kernels(
+    phi: Activation, points: Array, hidden_layers: int = 1, *, nodes: int = NODES
+) -> Kernels:
+    """Kernels with S_1 = x . x', and weights of variance 1 / width in every other layer.
+
+    S_{l+1} = E[phi(u) phi(v)] and D_{l+1} = E[phi'(u) phi'(v)] over Gaussians with the covariance
+    S_l. The part of layer l is S_l D_{l+1} ... D_{L+1}, that of the output layer S_{L+1}. Closed
+    forms for relu, erf and linear; quadrature for others.
+
+    Args:
+        phi: Activation of all hidden layers.
+        points: Shape (p, d). Inputs are taken as they are: no division by the root of d.
+        hidden_layers: L.
+        nodes: Of the quadrature, in each of two dimensions.
+
+    Raises:
+        LimitError: There is no hidden layer.
+
+    Source: arXiv 1806.07572, Theorem 1, without biases.
+
+    Example:
+        >>> from .activations import ACTIVATIONS
+        >>> points = np.array([[3.0, 4.0]])
+        >>> float(kernels(ACTIVATIONS["relu"], points).ntk[0, 0])  # 25 / 2 of both layers
+        25.0
+    """
+    check_hidden_layers(hidden_layers)
+    covariance = np.asarray(points @ points.T, dtype=np.float64)
+    covariances, slopes = [covariance], []
+    for _ in range(hidden_layers):
+        covariance, slope = _next(phi, covariance, nodes)
+        covariances.append(covariance)
+        slopes.append(slope)
+    parts, product = [covariance], np.ones_like(covariance)
+    for layer in range(hidden_layers - 1, -1, -1):
+        product = product * slopes[layer]
+        parts.append(covariances[layer] * product)
+    return Kernels(nngp=covariance, parts=np.stack(parts[::-1]))
+
+
+def kernel_descent(kernel: Array, task: Task, start: tuple[Array, Array] | None) -> Trajectory:
+    """Gradient descent by a fixed kernel: f <- f - eta K(., x) (f(x) - y) of each step's example.
+
+    Args:
+        kernel: Gram matrix at the tests, then the inputs, of the task.
+        task: What to train on.
+        start: Outputs before training at the tests and at the inputs, shapes (tests, o) and
+            (examples, o); None is 0.
+
+    Source: arXiv 2011.14522, Definition 3.7.
+    """
+    tests = len(task.tests)
+    outputs = np.zeros((len(kernel), task.targets.shape[1]))
+    if start is not None:
+        outputs = np.concatenate(start)
+    path = [outputs]
+    for step in range(task.steps):
+        place = step % len(task.inputs)
+        error = outputs[tests + place] - task.targets[place]
+        outputs = outputs - task.lr * np.outer(kernel[:, tests + place], error)
+        path.append(outputs)
+    followed = np.stack(path)
+    return Trajectory(
+        outputs=followed[:, :tests], fitted=followed[:, tests:], movement=np.zeros(1), error=0.0
+    )
+
+
+def selected(found: Kernels, layers: Sequence[bool]) -> Array:
+    """The neural tangent kernel of the training of some layers, one truth value a layer."""
+    return np.asarray(found.parts[np.asarray(layers)].sum(axis=0))
+
+
+def _next(phi: Activation, covariance: Array, nodes: int) -> tuple[Array, Array]:
+    """S_{l+1} and D_{l+1}, row by row; quadrature is not symmetric to rounding, the mean is."""
+    variances = covariance.diagonal()
+    rows = [
+        expectations_of(phi, np.full_like(row, variance), row, variances, nodes)
+        for row, variance in zip(covariance, variances, strict=True)
+    ]
+    value = np.stack([row[0] for row in rows])
+    slope = np.stack([row[1] for row in rows])
+    return (value + value.T) / 2, (slope + slope.T) / 2

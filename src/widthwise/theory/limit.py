@@ -1,0 +1,102 @@
+"""The infinite-width limit of a parametrization's training, where there is a way to compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from ..errors import LimitError
+from .abc import Abc, Abcd
+from .activations import NODES as KERNEL_NODES
+from .activations import Activation
+from .classify import classify, sizes_of
+from .kernels import kernel_descent, kernels, selected
+from .linear import linear_limit
+from .quadrature import NODES, Trained, quadrature_limit
+from .toy_task import Task, Trajectory
+
+
+def limit(
+    parametrization: Abc | Abcd,
+    task: Task,
+    phi: Activation,
+    *,
+    start: Trajectory | None = None,
+    nodes: int = NODES,
+) -> Trajectory:
+    """What networks of this parametrization compute, step by step, as their width grows.
+
+    In the kernel regime, gradient descent by the kernels of those layers whose training moves the
+    output. Where features are learned, one hidden layer of any activation by quadrature, and linear
+    networks of one or two hidden layers exactly.
+
+    Args:
+        parametrization: A stable, nontrivial one, for SGD.
+        task: What to train on.
+        phi: Activation of all hidden layers.
+        start: A network whose outputs before training are started from, where these stay random
+            in the limit (a + b = 1/2 of the output layer, kernel regime); None starts from their
+            mean, 0. Ignored where they vanish.
+        nodes: Of the quadrature.
+
+    Raises:
+        LimitError: The parametrization is unstable, trivial or for Adam; or features are learned by
+            two or more hidden layers with an activation, or by three or more linear ones.
+    """
+    return limit_from(parametrization, task, phi, nodes=nodes)(start)
+
+
+def limit_from(
+    parametrization: Abc | Abcd, task: Task, phi: Activation, *, nodes: int = NODES
+) -> Callable[[Trajectory | None], Trajectory]:
+    """`limit` as a function of `start`, with all work done that is the same for every start."""
+    if isinstance(parametrization, Abcd):
+        raise LimitError("limits are of training by SGD; give an abc-parametrization, without d")
+    found, sizes = classify(parametrization), sizes_of(parametrization)
+    if found.regime == "unstable":
+        raise LimitError(f"an unstable parametrization has no limit. {found.explanation}")
+    if found.regime == "trivial":
+        raise LimitError(f"a trivial parametrization has nothing to follow. {found.explanation}")
+    hidden = parametrization.hidden_layers
+    if found.regime == "kernel":
+        moved = (*(sizes.readout_start + r == 1 for r in sizes.r_layers), sizes.readout_update == 1)
+        random = sizes.readout_start == Fraction(1, 2)
+        return _kernel_limit(task, phi, moved, random)
+    assert found.updated_maximally is not None
+    trained = Trained(
+        layers=found.updated_maximally, readout_starts=bool(found.initialized_maximally)
+    )
+    if phi.name == "linear":
+        exact = linear_limit(task, trained)
+        return lambda start: exact
+    if hidden > 1:
+        raise LimitError(
+            f"the feature-learning limit of {hidden} hidden layers with {phi.name} is not to be "
+            "had: its cost grows super-exponentially with the steps (arXiv 2011.14522, Section "
+            "6). Take 1 hidden layer, the linear activation with 1 or 2, or a wide finite network"
+        )
+    averaged = quadrature_limit(task, phi, trained, nodes)
+    return lambda start: averaged
+
+
+def _kernel_limit(
+    task: Task, phi: Activation, moved: tuple[bool, ...], random: bool
+) -> Callable[[Trajectory | None], Trajectory]:
+    """Gradient descent by the kernels of the moved layers; by quadrature, beside a coarser one."""
+    points, hidden = np.concatenate([task.tests, task.inputs]), len(moved) - 1
+    grams = [
+        selected(kernels(phi, points, hidden, nodes=nodes), moved)
+        for nodes in (KERNEL_NODES, KERNEL_NODES * 3 // 4)
+    ]
+
+    @np.errstate(over="ignore", invalid="ignore")  # whoever trains by it looks whether it is finite
+    def follow(start: Trajectory | None) -> Trajectory:
+        begun = (start.outputs[0], start.fitted[0]) if random and start is not None else None
+        fine, coarse = (kernel_descent(gram, task, begun) for gram in grams)
+        error = float(np.abs(fine.outputs - coarse.outputs).max())
+        return replace(fine, movement=np.zeros(hidden), error=error)
+
+    return follow

@@ -1,0 +1,109 @@
+"""One hidden layer of any activation: averages over neurons instead of sums.
+
+In muP the neurons of an infinitely wide layer are independent draws of (U, C), the weights from the
+inputs and to the outputs in units of their first deviations. Training moves each neuron by its own
+weights and by the errors, which are averages over all of them:
+
+    f(x) = E[C phi(U . x)],  C <- C - eta error phi(U . x),  U <- U - eta (error . C) phi'(U . x) x
+
+A Gauss-Hermite grid over the first draws takes the place of the neurons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import repeat
+
+import numpy as np
+
+from ..errors import LimitError
+from .activations import Activation, Array, gaussian_grid
+from .toy_task import Task, Trajectory
+
+NODES = 48
+MOST_POINTS = 4_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What of an infinitely wide network takes part in training at Theta(1).
+
+    Attributes:
+        layers: Whether each layer is updated maximally, the output last.
+        readout_starts: Whether the output weights are initialized maximally; else they start as 0.
+    """
+
+    layers: tuple[bool, ...]
+    readout_starts: bool
+
+
+def quadrature_limit(task: Task, phi: Activation, trained: Trained, nodes: int) -> Trajectory:
+    """The limit of one hidden layer, by a grid with so many nodes in each first draw.
+
+    Args:
+        task: What to train on, with d inputs and o outputs.
+        phi: The activation; slow to converge in the nodes where it has a kink.
+        trained: Which layers move, and whether the output weights start.
+        nodes: At least 4. `error` of the result compares with three quarters of them.
+
+    Raises:
+        LimitError: The grid would have more than `MOST_POINTS` points, or too few nodes.
+
+    Cost: nodes^(d + o) points, each a neuron, in every step.
+
+    Source: arXiv 2011.14522, Theorem 6.1.
+    """
+    d, o = task.inputs.shape[1], task.targets.shape[1]
+    sizes = d + (o if trained.readout_starts else 0)
+    if nodes < 4 or sizes * np.log(nodes) > np.log(MOST_POINTS):
+        raise LimitError(
+            f"a quadrature must have at least 4 nodes and at most {MOST_POINTS:,} points; got "
+            f"{nodes} nodes in each of {sizes} dimensions: take fewer inputs, or the linear "
+            "activation, which is exact at any size"
+        )
+    fine = _on_grid(task, phi, trained, nodes)
+    coarse = _on_grid(task, phi, trained, nodes * 3 // 4)
+    with np.errstate(invalid="ignore"):
+        return replace(fine, error=float(np.abs(fine.outputs - coarse.outputs).max()))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # whoever trains by it looks whether it is finite
+def _on_grid(task: Task, phi: Activation, trained: Trained, nodes: int) -> Trajectory:
+    d, o = task.inputs.shape[1], task.targets.shape[1]
+    one, share = gaussian_grid(nodes)
+    sizes = d + (o if trained.readout_starts else 0)
+    mesh = np.meshgrid(*repeat(one, sizes), indexing="ij")
+    neurons = np.stack([axis.ravel() for axis in mesh], axis=1)
+    weights = np.ones(1)
+    for _ in range(sizes):
+        weights = np.outer(weights, share).ravel()
+    u, c = neurons[:, :d], np.zeros((len(neurons), o))
+    if trained.readout_starts:
+        c = neurons[:, d:]
+    points = np.concatenate([task.tests, task.inputs])
+    inner, outer = (task.lr * moves for moves in trained.layers)
+    before = features = phi.value(u @ points.T)
+    path = [features.T @ (weights[:, None] * c)]
+    for step in range(task.steps):
+        x, y = task.example(step)
+        h = u @ x
+        value = phi.value(h)
+        error = value @ (weights[:, None] * c) - y
+        u, c = (
+            u - inner * np.outer((c @ error) * phi.slope(h), x),
+            c - outer * np.outer(value, error),
+        )
+        features = phi.value(u @ points.T)
+        path.append(features.T @ (weights[:, None] * c))
+    return _followed(path, weights @ (features - before) ** 2, len(task.tests))
+
+
+def _followed(path: list[Array], squares: Array, tests: int) -> Trajectory:
+    """From outputs at all points, and mean squares over neurons of how far features went."""
+    outputs = np.stack(path)
+    return Trajectory(
+        outputs=outputs[:, :tests],
+        fitted=outputs[:, tests:],
+        movement=np.sqrt(squares[:tests].mean(keepdims=True)),
+        error=None,
+    )

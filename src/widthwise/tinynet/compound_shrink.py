@@ -1,0 +1,102 @@
+"""What the tiny formula is compared with: compound scaling turned round, and one multiplier alone.
+
+EfficientNet (arXiv 1905.11946) grows a network by d = 1.2^phi, w = 1.1^phi, r = 1.15^phi, which
+doubles its multiply-adds with every phi. Below the base, where phi is negative, rounding and what
+does not shrink make that untrue: phi = -1 gives 247 M for EfficientNet-B0, not 193 M. So phi is
+solved for the budget, which gives the published sizes of EfficientNet-B^-1 to B^-4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import TargetError
+from .budget import Budget
+from .efficientnet import EfficientNet
+from .family import Family
+from .formula import check_below_base
+from .multipliers import BASE, Scale
+from .solve import WIDTHS, Line, cost_function, nearest
+
+DEPTH_GROWTH, WIDTH_GROWTH, RESOLUTION_GROWTH = 1.2, 1.1, 1.15
+_EXPONENTS = tuple(round(0.01 * i, 2) for i in range(-3000, 1))
+_SHARES = tuple(round(0.001 * i, 3) for i in range(1, 1001))  # finer than a pixel of 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrunk:
+    """The base, shrunk to a budget by a fixed rule.
+
+    Attributes:
+        value: phi of compound scaling, or the one multiplier.
+        scale: All multipliers.
+    """
+
+    value: float
+    scale: Scale
+
+
+def compound_scale(phi: float) -> Scale:
+    """d = 1.2^phi, w = 1.1^phi, r = 1.15^phi."""
+    return Scale(
+        resolution=RESOLUTION_GROWTH**phi, depth=DEPTH_GROWTH**phi, width=WIDTH_GROWTH**phi
+    )
+
+
+def with_scaled_head(family: Family) -> Family:
+    """The family as the published compound-scaling baseline has it: its head narrows too.
+
+    TinyNets keep theirs, so that TinyNet-E has 1.28 M parameters in its classifier alone.
+    Families whose last layers scale anyway are returned as they are.
+    """
+    return replace(family, scaled_head=True) if isinstance(family, EfficientNet) else family
+
+
+def _resolution(value: float) -> Scale:
+    return Scale(resolution=value, depth=1.0, width=1.0)
+
+
+def _depth(value: float) -> Scale:
+    return Scale(resolution=1.0, depth=value, width=1.0)
+
+
+def _width(value: float) -> Scale:
+    return Scale(resolution=1.0, depth=1.0, width=value)
+
+
+RULES: dict[str, tuple[Callable[[float], Scale], Sequence[float]]] = {
+    "compound": (compound_scale, _EXPONENTS),
+    "width": (_width, [w for w in WIDTHS if w <= 1]),
+    "depth": (_depth, _SHARES),
+    "resolution": (_resolution, _SHARES),
+}
+
+
+def shrink(
+    rule: str, family: Family, budget: Budget, *, classes: int, device: str = "cpu"
+) -> Shrunk:
+    """The base shrunk by a rule to the cost nearest to the budget.
+
+    Args:
+        rule: `compound`, or the only multiplier that changes: `width`, `depth`, `resolution`.
+        family: What is shrunk.
+        budget: At most the base's cost.
+        classes: Outputs of the network.
+        device: Where seconds are measured.
+
+    Raises:
+        TargetError: The rule does not reach the budget (the message has its range), the budget is
+            above the base, or there is no such rule.
+    """
+    if rule not in RULES:
+        raise TargetError(f"the rule must be one of {', '.join(RULES)}; got {rule!r}")
+    scale, values = RULES[rule]
+    least = family.stride / family.base_resolution
+    reached = [value for value in values if scale(value).resolution >= least]
+    cost = cost_function(family, budget.kind, classes=classes, device=device)
+    check_below_base(family, budget, cost(BASE))
+    name = "compound scaling" if rule == "compound" else f"{rule} alone"
+    line = Line(scale=scale, values=reached, what=f"of {family.name} by {name}")
+    value = nearest(line, cost, budget, start=reached[-1])
+    return Shrunk(value=value, scale=scale(value))

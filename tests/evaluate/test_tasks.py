@@ -24,7 +24,7 @@ from widthwise.evaluate import harness_loading as loading
 from widthwise.evaluate.documents import read_rows
 from widthwise.evaluate.suites import FOLDERS
 
-BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "shared" / "data" / "benchmarks"
 LM_EVAL = Path(evaluator.__file__).parent / "tasks"
 
 real_data = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from lm_eval.api.model import LM
 
 from widthwise.evaluate import Task, load_tasks
 
-BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "shared" / "data" / "benchmarks"
 
 
 def draw(*key: Any) -> random.Random:

@@ -19,7 +19,7 @@ from widthwise.experiments.maml import results as maml_runs
 
 
 def benchmark(name: str) -> Any:
-    path = Path(__file__).parent.parent / "benchmarks" / f"{name}.py"
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
     assert spec is not None
     assert spec.loader is not None

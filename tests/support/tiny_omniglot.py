@@ -38,7 +38,7 @@ def save(path: Path, **changed: np.ndarray) -> Path:
 
 def real_file() -> Path:
     """Omniglot itself; skips where it is not at hand."""
-    shared = Path(__file__).resolve().parents[2] / "shared" / "data"
+    shared = Path(__file__).resolve().parents[3] / "shared" / "data"
     path = Path(os.environ.get("WIDTHWISE_DATA", shared)) / "omniglot" / "omniglot28.npz"
     if not path.is_file():
         pytest.skip(f"Omniglot is not at {path}; WIDTHWISE_DATA names the folder above omniglot/")

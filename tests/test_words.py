@@ -20,7 +20,7 @@ from widthwise.findings import arrange, beside_control
 
 
 def load() -> ModuleType:
-    path = Path(__file__).parent.parent / "benchmarks" / "words.py"
+    path = Path(__file__).parents[1] / "benchmarks" / "words.py"
     spec = importlib.util.spec_from_file_location("benchmark_words", path)
     assert spec is not None
     assert spec.loader is not None

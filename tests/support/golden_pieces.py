@@ -21,8 +21,8 @@ from click.testing import CliRunner
 
 from widthwise.cli import main
 
-ROOT = Path(__file__).parent.parent
-KEPT = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[2]
+KEPT = Path(__file__).parents[1] / "golden"
 DIGESTS = KEPT / "digests.txt"
 STUDIES = ("smollm2-criteria.jsonl", "smollm2-demo.jsonl", "smollm2-paper.jsonl")
 RUNS = ("maml", "tinynet-search", "transfer", "word2vec")

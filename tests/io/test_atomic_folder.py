@@ -22,7 +22,7 @@ def test_killed_at_any_step_the_result_is_whole_or_absent(
 ) -> None:
     place = tmp_path / "place"
     place.mkdir()
-    script = Path(__file__).parent / "kill_points.py"
+    script = Path(__file__).parents[1] / "support" / "kill_points.py"
     run = subprocess.run(
         [sys.executable, script, saved, place, mode], capture_output=True, text=True
     )

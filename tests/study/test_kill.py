@@ -17,7 +17,7 @@ KILLS = 50
 def test_a_study_killed_at_random_moments_leaves_the_same_records(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    script = Path(__file__).parent / "study_runs.py"
+    script = Path(__file__).parents[1] / "support" / "study_runs.py"
     told = subprocess.run(
         [sys.executable, script, tiny_checkpoint, tmp_path, str(KILLS), "7"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

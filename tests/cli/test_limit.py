@@ -186,7 +186,7 @@ def test_the_figure_shows_every_run_the_fits_and_the_theory() -> None:
 
 
 def test_the_document_says_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf8")
+    text = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="utf8")
     shown = re.findall(r"```console\n\$ widthwise (.*?)\n(.*?)```", text, re.DOTALL)
     assert len(shown) == 2
     for command, output in shown:

@@ -13,7 +13,7 @@ import pytest
 from widthwise.evaluate import Task, floor_of, floors, load_tasks
 from widthwise.evaluate.tasks import with_all_documents
 
-BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "shared" / "data" / "benchmarks"
 
 real_data = pytest.mark.skipif(
     not BENCHMARKS.is_dir(), reason="the real benchmarks are not beside the repository"

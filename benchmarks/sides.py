@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from widthwise.cut.checkpoint import Checkpoint, locate
-from widthwise.evaluate.harness_loading import quiet
-from widthwise.evaluate.tasks import Document
+from widthwise.evaluate.harness_loading import silenced
+from widthwise.evaluate.tasks import TaskDocument
 from widthwise.io import free_bytes, write_text
 from widthwise.prune import loaded
 
@@ -27,7 +27,7 @@ class Work:
     """Documents of one task that both sides answer, and how many the whole task has."""
 
     name: str
-    documents: tuple[Document, ...]
+    documents: tuple[TaskDocument, ...]
     total: int
 
     @property
@@ -80,7 +80,7 @@ def ours(model: Any, tokenizer: Any) -> Any:
 def theirs(model: Any, tokenizer: Any, batch_size: int) -> Any:
     from lm_eval.models.huggingface import HFLM
 
-    with quiet():
+    with silenced():
         return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, device="cpu")
 
 
@@ -88,7 +88,7 @@ def answered(make: Callable[[], Any], work: Work) -> tuple[float, list[Any], Any
     """Wall seconds and answers of a new language model, and that language model."""
     lm, requests = make(), work.requests
     gc.collect()
-    with quiet():
+    with silenced():
         start = time.perf_counter()
         answers = getattr(lm, work.kind)(requests, disable_tqdm=True)
         seconds = time.perf_counter() - start
@@ -129,7 +129,7 @@ def number(answer: Any) -> float:
     return float(answer[0] if isinstance(answer, tuple) else answer)
 
 
-def chosen(document: Document, answers: Sequence[Any]) -> tuple[Any, ...]:
+def chosen(document: TaskDocument, answers: Sequence[Any]) -> tuple[Any, ...]:
     """The likeliest option and the likeliest per character; of a single one, if it is greedy."""
     if len(answers) == 1:
         return answers[0][1:] if isinstance(answers[0], tuple) else ()

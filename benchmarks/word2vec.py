@@ -23,7 +23,7 @@ import click
 import numpy as np
 
 from widthwise.cli import main as cli
-from widthwise.experiments.word2vec import Corpus, Settings, load_corpus, start
+from widthwise.experiments.word2vec import Corpus, Word2vecSettings, load_corpus, start
 from widthwise.experiments.word2vec import sampling as stream
 from widthwise.experiments.word2vec.sequential import train_block
 from widthwise.stats import paired_ratio
@@ -81,11 +81,11 @@ def _head(corpus: Corpus, words: int) -> Corpus:
 
 def _ours(corpus: Corpus, width: int, threads: int) -> Any:
     """One epoch: drawing the start and every block, and training on it."""
-    settings = Settings(epochs=1, threads=threads)
+    settings = Word2vecSettings(epochs=1, threads=threads)
 
     def epoch() -> None:
-        network, odds = start(len(corpus.words), width), stream.odds_of(corpus.counts)
-        shares = stream.kept_shares(corpus.counts, settings.sample)
+        network, odds = start(len(corpus.words), width), stream.alias_table(corpus.counts)
+        shares = stream.keep_probabilities(corpus.counts, settings.sample)
         for place in range(stream.blocks_of(corpus, settings)):
             block = stream.draw_block(corpus, settings, shares, (0, place), 0)
             rate = settings.rate(place * settings.refresh, len(corpus.ids))

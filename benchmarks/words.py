@@ -29,9 +29,15 @@ from scipy.stats import binom, norm
 
 from widthwise.evaluate.early_stopping import _STEP
 from widthwise.evaluate.metric_shares import shares_of, standard_error_of
-from widthwise.findings import arrange, beats_its_floor, beside_control, beside_dense, estimate_of
+from widthwise.findings import (
+    beats_its_floor,
+    build_grid,
+    compare_to_control,
+    compare_to_dense,
+    estimate_of,
+)
 from widthwise.findings.pareto import qualities_of
-from widthwise.stats import Share, first_narrow, paired_difference
+from widthwise.stats import Share, paired_difference, stopping_index
 from widthwise.study import Record
 
 HIDDEN, WIDTHS = 100, (260, 240, 210, 180, 150, 120)
@@ -125,15 +131,15 @@ def shifted(record: Record, by: float) -> Record:
 def _stop(differences: Sequence[float]) -> int:
     """Where a network stops that is looked at after every step."""
     for seen in range(_STEP, len(differences), _STEP):
-        if first_narrow(differences[:seen], HALF_WIDTH) is not None:
+        if stopping_index(differences[:seen], HALF_WIDTH) is not None:
             return seen
     return len(differences)
 
 
 def has_word(null: Null, chance: Chance) -> bool:
     """Whether any width is said to improve or to degrade."""
-    grid = arrange(family(null, chance))
-    judged = beside_control(grid, "ppm", "random") if null.draws else beside_dense(grid)
+    grid = build_grid(family(null, chance))
+    judged = compare_to_control(grid, "ppm", "random") if null.draws else compare_to_dense(grid)
     return any(one.word in ("improves", "degrades") for one in judged.values())
 
 
@@ -257,7 +263,7 @@ def mean_of_tasks_holds(n: int, chance: Chance) -> bool:
             made = _record(null, criterion, width, items, None)
             told = {"floor": 0.25, "floor_kind": "chance", "cell": f"{criterion} {name}"}
             records.append(replace(made, quantity=name, **told))
-    quality = qualities_of(arrange(records))[0]
+    quality = qualities_of(build_grid(records))[0]
     _, low, high = quality.shown[0]
     return low is not None and high is not None and _holds((low, high), (0.8 - 0.25) / 0.75)
 

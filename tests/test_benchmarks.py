@@ -13,8 +13,8 @@ from typing import Any
 import tiny_omniglot
 from click.testing import CliRunner
 
-from widthwise.experiments.lr_transfer import KINDS, Trained, Training, read_rows
-from widthwise.experiments.maml import Result, Score, Settings, recipe_of
+from widthwise.experiments.lr_transfer import KINDS, TrainingRun, TrainingSettings, read_rows
+from widthwise.experiments.maml import MamlResult, MamlSettings, QueryScore, recipe_of
 from widthwise.experiments.maml import results as maml_runs
 
 
@@ -37,14 +37,14 @@ def test_each_score_of_maml_is_beside_the_published_one(tmp_path: Path) -> None:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     for (network, width), (accuracy, _, _) in maml.PUBLISHED.items():
         kernel = network in ("linear", "gp", "ntk")
-        score = Score(
+        score = QueryScore(
             accuracy=(accuracy + (1.5 if kernel else 0.4)) / 100, standard_error=0.004, tasks=3200
         )
-        result = Result(
+        result = MamlResult(
             network=network, width=width, seed=0, test=score, reason=None, best_step=100,
             validation=((100, 0.5),), steps_per_sec=250.0, duration_sec=1.0,
         )  # fmt: skip
-        settings = Settings(steps=100 if network in ("gp", "ntk") else 10_000)
+        settings = MamlSettings(steps=100 if network in ("gp", "ntk") else 10_000)
         known = maml_runs.settings_of(settings, recipe_of(network, width), digest)
         maml_runs.append(out / "results.jsonl", result, known)
     found = CliRunner().invoke(maml.main, ["--data", str(file), "-o", str(out)])
@@ -62,7 +62,7 @@ def test_transfer_is_set_beside_theory(tmp_path: Path) -> None:
     """muP planted to stay, and the standard rate to stay as well, which is not what is expected."""
     text = tmp_path / "text.txt"
     text.write_text("".join(f"line {i} of a text\n" for i in range(6000)))
-    training = Training()
+    training = TrainingSettings()
     rows = read_rows(text, tokens=training.tokens, most=training.steps * training.rows)
     settings = {**asdict(training), "text": rows.fingerprint, "vocabulary": 256}
     out = tmp_path / "out"
@@ -72,7 +72,7 @@ def test_transfer_is_set_beside_theory(tmp_path: Path) -> None:
             for kind in KINDS:
                 for width in (32, 64, 128):
                     for power in range(-10, -3):
-                        run = Trained(
+                        run = TrainingRun(
                             kind=kind, width=width, lr=2.0**power, seed=seed, reason=None,
                             loss=2 + (power + 6.2 + 0.01 * seed * log2(width)) ** 2,
                             duration_sec=1.0,

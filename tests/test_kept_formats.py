@@ -33,7 +33,7 @@ from widthwise.experiments.tinynet_search.trials import load_trials
 from widthwise.experiments.word2vec import results as word2vec
 from widthwise.prune.calibration import Calibration
 from widthwise.prune.healing import Healing, HealSettings, heal, inspect_healing
-from widthwise.study.refit_cache import Shelf
+from widthwise.study.refit_cache import RefitCache
 
 KEPT = Path(__file__).parent / "kept" / "formats-41e98b0"
 UNFINISHED = KEPT.parent / "healing-b37ee1e"  # its own, later commit: states changed in between
@@ -92,7 +92,7 @@ def refits_of_a_study() -> Any:
         "device": "cpu",
         "widthwise": "0.1.0",
     }
-    found = Shelf(KEPT / "study").read(file.stem, asked, [8])
+    found = RefitCache(KEPT / "study").read(file.stem, asked, [8])
     assert found is not None
     (refit,) = found
     lams = [fit.lam for fit in refit.layers]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from widthwise.findings import arrange, beside_control
+from widthwise.findings import build_grid, compare_to_control
 
 
 def load() -> ModuleType:
@@ -93,7 +93,7 @@ def test_what_is_far_better_than_three_draws_is_called_so() -> None:
             words.shifted(record, -8.0) if record.criterion == "ppm" else record
             for record in records
         ]
-        judged = beside_control(arrange(shifted), "ppm", "random")
+        judged = compare_to_control(build_grid(shifted), "ppm", "random")
         found += any(one.word == "improves" for one in judged.values())
     assert found == 10  # of six widths in each of ten studies
 

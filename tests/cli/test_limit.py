@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from widthwise.cli import main
 from widthwise.experiments.convergence import draw_convergence
-from widthwise.theory import Rate, converge, standard_cases
+from widthwise.theory import PowerLawFit, converge, standard_cases
 from widthwise.theory.power_law import Slope
 
 SMALL = ["--widths", "16,64", "--seeds", "4"]
@@ -137,7 +137,9 @@ def test_a_verdict_says_what_the_interval_carries(
 ) -> None:
     monkeypatch.setattr(Slope, "interval", lambda self, confidence=0.95: (low, high))
     slope = Slope(value=(low + high) / 2, standard_error=0.1, n=8)
-    rate = Rate(widths=(1, 2), runs=np.ones((2, 4)), sizes=(1, 1), slope=slope, size_at_one=1)
+    rate = PowerLawFit(
+        widths=(1, 2), runs=np.ones((2, 4)), sizes=(1, 1), slope=slope, size_at_one=1
+    )
     assert rate.beside(theory) == verdict
 
 

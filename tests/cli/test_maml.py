@@ -74,7 +74,7 @@ def test_the_same_command_goes_on_where_it_was(file: Path, monkeypatch: Any) -> 
     [
         "widthwise.experiments.maml.load_omniglot",
         "widthwise.experiments.maml.meta_train",
-        "widthwise.cli.maml.save_drawing",
+        "widthwise.cli.maml.save_figure",
     ],
 )
 def test_an_interrupted_command_says_how_to_go_on(place: str, file: Path, monkeypatch: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from report_records import make_records, sweep_records
 from rich.console import Console
 
-from widthwise.cli.tables import _parts, line_of, print_rows, print_table
+from widthwise.cli.tables import _parts, format_record, print_rows, print_table
 from widthwise.report import answer, missing_notes, score_tables
 
 
@@ -92,11 +92,16 @@ def test_columns_that_do_not_fit_come_below(capsys: pytest.CaptureFixture[str]) 
 
 def test_a_record_is_one_short_line() -> None:
     made = {r.quantity: r for r in make_records() if r.criterion is None}
-    assert line_of(made["parameters"]).split() == ["dense", "parameters", "134,479,872", "count"]
+    assert format_record(made["parameters"]).split() == [
+        "dense",
+        "parameters",
+        "134,479,872",
+        "count",
+    ]
     big = replace(
         made["prose"], value=3.14e7, standard_error=1.2e6, unit="perplexity", floor=2941.0
     )
     said = "3.1e+07 ± 1.2e+06 perplexity  (floor 2,941)"
-    assert line_of(big) == f"{'dense':21} {'prose':10} {said}"
+    assert format_record(big) == f"{'dense':21} {'prose':10} {said}"
     gone = replace(big, value=None, reason="killed")
-    assert line_of(gone).endswith("missing: killed")
+    assert format_record(gone).endswith("missing: killed")

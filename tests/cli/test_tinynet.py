@@ -20,8 +20,8 @@ from widthwise.tinynet import (
     FAMILIES,
     PUBLISHED,
     Formula,
-    Net,
-    Scale,
+    Multipliers,
+    NetworkSpec,
     export,
     load_net,
     solve,
@@ -48,7 +48,7 @@ def test_a_network_is_written_and_read_again(tmp_path: Path) -> None:
     assert (config["pixels"], config["classes"], config["macs"]) == (106, 1000, 24_356_848)
     assert config["weights"] == "new, drawn with seed 3"
     net, model = load_net(out)
-    assert net == Net(
+    assert net == NetworkSpec(
         title="TinyNet-E", family="efficientnet", scale=PUBLISHED["e"].scale, classes=1000
     )
     assert not model.training
@@ -169,10 +169,10 @@ def test_without_onnx_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    net = Net(
+    net = NetworkSpec(
         title="x",
         family="efficientnet-small",
-        scale=Scale(resolution=0.25, depth=0.1, width=0.1),
+        scale=Multipliers(resolution=0.25, depth=0.1, width=0.1),
         classes=2,
     )
     with pytest.raises(RunError, match=r"pip install 'widthwise\[tinynet\]'"):
@@ -260,7 +260,7 @@ def test_the_formula_prints_its_network_and_how_sure_it_is() -> None:
     net = lines[-1].split()[lines[-1].split().index("build") + 1]
     assert lines[-1].startswith("To write it: widthwise tinynet build ")
     resolution, depth, width = map(float, net.split(","))
-    scale = Scale(resolution=resolution, depth=depth, width=width)
+    scale = Multipliers(resolution=resolution, depth=depth, width=width)
     assert FAMILIES["efficientnet"].counts(scale, classes=1000).parameters == 2_338_446
 
 
@@ -291,7 +291,7 @@ def test_the_formula_as_json() -> None:
 def test_a_budget_of_seconds_goes_by_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a device that needs a nanosecond for a multiply-add."""
 
-    def fake(family: Any, scale: Scale, *, classes: int, device: str) -> Estimate:
+    def fake(family: Any, scale: Multipliers, *, classes: int, device: str) -> Estimate:
         macs = family.counts(scale, classes=classes).macs
         return Estimate(value=macs * 1e-9, standard_error=0.0, n=15)
 

@@ -79,7 +79,7 @@ def test_the_same_command_goes_on_where_it_was(folder: Path, monkeypatch: Any) -
     [
         "widthwise.experiments.word2vec.load_corpus",
         "widthwise.experiments.word2vec.train",
-        "widthwise.cli.word2vec.save_drawing",
+        "widthwise.cli.word2vec.save_figure",
     ],
 )
 def test_an_interrupted_command_says_how_to_go_on(

@@ -12,7 +12,7 @@ from harness_answers import BENCHMARKS, Oracle, documents, one_task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widthwise.evaluate import Answer, Steps, Task, answer_task, chosen_items
+from widthwise.evaluate import SequentialEvaluation, Task, TaskAnswer, answer_task, chosen_items
 from widthwise.evaluate.score import item_values
 from widthwise.stats import confidence_sequence
 
@@ -36,12 +36,12 @@ def walk(
     *,
     seed: int = 0,
     broken: dict[str, int] | None = None,
-) -> tuple[Steps[str], list[str]]:
+) -> tuple[SequentialEvaluation[str], list[str]]:
     """Steps to their end, each network by the oracle named; `broken` fail in that step of theirs.
 
     Returns the steps and who was asked, in order.
     """
-    steps = Steps(task, list(networks), half_width, seed=seed)
+    steps = SequentialEvaluation(task, list(networks), half_width, seed=seed)
     asked: list[str] = []
     for network, part in steps:
         asked.append(network)
@@ -52,7 +52,7 @@ def walk(
     return steps, asked
 
 
-def ids(answers: Sequence[Answer]) -> list[str]:
+def ids(answers: Sequence[TaskAnswer]) -> list[str]:
     return [answer.id for answer in answers]
 
 

@@ -19,7 +19,7 @@ from lm_eval import evaluator
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
-from widthwise.evaluate import Floor, Task, floor_of, floors, load_tasks
+from widthwise.evaluate import Floor, Task, compute_floor, floors, load_tasks
 from widthwise.evaluate.frequency_codes import byte_log_likelihoods, word_log_likelihoods
 
 Make = Callable[..., Task]
@@ -107,7 +107,7 @@ UNEQUAL = [
 def test_constant_choices_are_what_lm_eval_says(make: Make, name: str) -> None:
     """Also where options differ in number and length; -1e6 nats a length would sway acc_norm."""
     task = make([{**row, "options": row["options"][:2]} for row in UNEQUAL], **choice(name))
-    floor = floor_of(task)
+    floor = compute_floor(task)
     assert floor.answerers["chance"] == floor.chance == 0.5
     equal = dataclasses.replace(task, metric="acc")
     assert name != "acc" or floor.answerers["always option 1"] == harness_score(equal, Constant(0))
@@ -115,7 +115,7 @@ def test_constant_choices_are_what_lm_eval_says(make: Make, name: str) -> None:
 
 
 def test_where_an_option_is_missing_its_answerer_guesses(make: Make) -> None:
-    floor = floor_of(make(UNEQUAL, **choice("acc")))
+    floor = compute_floor(make(UNEQUAL, **choice("acc")))
     assert floor.chance == pytest.approx((3 / 2 + 1 / 3) / 4)
     assert floor.answerers["always 'z'"] == pytest.approx((3 * 0.5 + 0) / 4)
     assert floor.answerers["always option 1"] == 0.25
@@ -123,27 +123,27 @@ def test_where_an_option_is_missing_its_answerer_guesses(make: Make) -> None:
 
 def test_mutual_information_has_its_unconditional_requests_answered(make: Make) -> None:
     rows = [{**row, "options": ["yes", "no"]} for row in UNEQUAL]
-    floor = floor_of(make(rows, **choice("acc_mutual_info", "acc")))
+    floor = compute_floor(make(rows, **choice("acc_mutual_info", "acc")))
     assert (floor.value, floor.kind, floor.chance) == (0.75, "always 'no'", 0.5)
 
 
 def test_ties_go_to_chance(make: Make) -> None:
     rows = [{"question": "?", "options": ["yes", "no"], "answer": k} for k in (0, 1)]
-    assert floor_of(make(rows, **choice("acc"))).kind == "chance"
+    assert compute_floor(make(rows, **choice("acc"))).kind == "chance"
 
 
 def test_pairs_are_left_to_the_aggregation(make: Make) -> None:
     rows = [{"question": "?", "options": ["no", "yes"], "answer": k} for k in (0, 1, 1)]
-    floor = floor_of(make(rows, **choice("f1")))
+    floor = compute_floor(make(rows, **choice("f1")))
     # Always yes: precision 2/3, recall 1.
     assert (floor.value, floor.kind, floor.chance) == (pytest.approx(0.8), "always 'yes'", None)
-    floor = floor_of(make(rows, **choice("brier_score")))
+    floor = compute_floor(make(rows, **choice("brier_score")))
     assert (floor.value, floor.kind) == (pytest.approx(0.5), "uniform likelihood")  # lower: better
 
 
 def test_options_in_a_fixed_order_with_pairs_have_no_floor(make: Make) -> None:
     rows = [{"question": "?", "options": ["right", "wrong"]}] * 2
-    floor = floor_of(make(rows, **choice("brier_score", doc_to_target=0)))
+    floor = compute_floor(make(rows, **choice("brier_score", doc_to_target=0)))
     assert (floor.value, floor.kind, dict(floor.answerers)) == (None, None, {})
     assert floor.reason == "brier_score of options in a fixed order has no rule"
 
@@ -157,7 +157,7 @@ def test_codes_of_texts_know_the_others_and_what_was_before(make: Make, name: st
     listed[0]["aggregation"] = name if name == "bits_per_byte" else "weighted_perplexity"
     listed[0]["higher_is_better"] = False
     config = {"output_type": "loglikelihood_rolling", "doc_to_text": "", "metric_list": listed}
-    floor = floor_of(make(TEXTS, **config))
+    floor = compute_floor(make(TEXTS, **config))
     answers = [row["answer"] for row in TEXTS]
     if name == "word_perplexity":
         nats = word_log_likelihoods([text.split() for text in answers])
@@ -222,7 +222,7 @@ def test_the_most_frequent_right_answer_is_tried(make: Make) -> None:
     first["filter"].append({"function": "take_first"})
     target = "{{answer.split('\n')[-1]}}"
     task = make(rows, **generation(filter_list=[first], doc_to_target=target))
-    floor = floor_of(task)
+    floor = compute_floor(task)
     assert (floor.value, floor.kind) == (0.5, "always '(A)'")
     assert floor.value == harness_score(task, Constant(text="(A)"))
     assert "always '(C)'" not in floor.answerers  # right once: a key, not a habit
@@ -235,14 +235,16 @@ def test_an_echo_ends_where_generation_would(make: Make) -> None:
     (document,) = task.documents()
     assert floors._question(task.parts[0], document) == " copy\n"
     assert floors._stopped("one END two", document) == "one "
-    assert floor_of(task).answerers["the prompt echoed"] == 1
+    assert compute_floor(task).answerers["the prompt echoed"] == 1
 
 
 def test_an_unknown_kind_of_task_says_so(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     task = make([{"question": "?", "answer": "a"}], **generation())
     monkeypatch.setattr(task.parts[0].harness, "OUTPUT_TYPE", "drawing")
     reason = "no trivial answerer is known for the task own"
-    assert floor_of(task) == Floor(value=None, kind=None, chance=None, answerers={}, reason=reason)
+    assert compute_floor(task) == Floor(
+        value=None, kind=None, chance=None, answerers={}, reason=reason
+    )
 
 
 def test_a_document_that_does_not_fit_costs_the_floor_alone(make: Make) -> None:
@@ -250,7 +252,7 @@ def test_a_document_that_does_not_fit_costs_the_floor_alone(make: Make) -> None:
     rows = [{"question": "?", "options": ["a", "b"], "answer": k} for k in (0, 1)]
     task = make(rows, **choice("acc"))
     task.harnesses[0].config.doc_to_choice = lambda doc: doc["option"]  # a column that is not there
-    floor = floor_of(task)
+    floor = compute_floor(task)
     assert floor.value is None
     assert floor.reason == "a document of own does not fit the task (KeyError: 'option')"
 
@@ -272,7 +274,7 @@ def test_a_floor_leaves_nothing_behind(
     for instance in instances:
         instance.resps, instance.filtered_resps = ["kept"], {"none": "kept"}
     state = random.getstate()
-    floor = floor_of(task)
+    floor = compute_floor(task)
     assert (floor.value, floor.kind) == (pytest.approx(1 / 3), "always 'a'")
     assert all(i.resps == ["kept"] and i.filtered_resps == {"none": "kept"} for i in instances)
     assert random.getstate() == state
@@ -293,8 +295,8 @@ def test_checkers_that_draw_draw_the_same(make: Make, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(task.parts[0].harness, "process_results", process)
     random.seed(1)
-    first = floor_of(task)
+    first = compute_floor(task)
     random.seed(2)
-    assert floor_of(task) == first
+    assert compute_floor(task) == first
     assert {seed for seed, _ in seen} == {0}
     assert DetectorFactory.seed == 5

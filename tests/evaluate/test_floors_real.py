@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from widthwise.evaluate import Task, floor_of, floors, load_tasks
+from widthwise.evaluate import Task, compute_floor, floors, load_tasks
 from widthwise.evaluate.tasks import with_all_documents
 
 BENCHMARKS = Path(__file__).parents[3] / "shared" / "data" / "benchmarks"
@@ -36,7 +36,7 @@ def docs(task: Task) -> list[dict[str, Any]]:
 def test_where_the_first_option_is_right_a_constant_reads_the_key(name: str, known: float) -> None:
     """Uniform likelihood on the 817 questions of release v0, as published to four places."""
     task = real(name)
-    floor = floor_of(task)
+    floor = compute_floor(task)
     assert floor.value == floor.chance == pytest.approx(known, abs=5e-5)
     assert (floor.kind, set(floor.answerers)) == ("uniform likelihood", {"uniform likelihood"})
     labels = [doc[f"{name[-3:]}_targets"]["labels"] for doc in docs(task)]
@@ -55,12 +55,12 @@ def test_equal_likelihoods_of_mc2_are_its_chance() -> None:
         for d in part.documents()
     ]
     assert len(values) == 817
-    assert floor_of(task).value == pytest.approx(sum(values) / 817, abs=1e-12)
+    assert compute_floor(task).value == pytest.approx(sum(values) / 817, abs=1e-12)
 
 
 @real_data
 def test_boolq_always_yes() -> None:
-    floor = floor_of(real("boolq"))
+    floor = compute_floor(real("boolq"))
     assert floor.kind == "always 'yes'"
     assert floor.value == pytest.approx(2033 / 3270, abs=1e-12)
     assert floor.chance == 0.5
@@ -72,7 +72,7 @@ def test_mmlu_floor_is_the_most_frequent_letter_of_all_subjects() -> None:
     """Also where the sample has items of fewer subjects than there are."""
     task = real("mmlu", limit=20)
     assert len(task.parts) == 20
-    floor = floor_of(task)
+    floor = compute_floor(task)
     answers = [doc["answer"] for harness in task.harnesses for doc in harness.task_docs]
     letter, count = Counter("ABCD"[answer] for answer in answers).most_common(1)[0]
     assert (len(answers), floor.documents) == (14042, 14042)
@@ -84,7 +84,7 @@ def test_mmlu_floor_is_the_most_frequent_letter_of_all_subjects() -> None:
 def test_winogrande_where_the_options_are_contexts() -> None:
     task = real("winogrande")
     first = sum(doc["answer"] == "1" for doc in docs(task)) / 1267
-    floor = floor_of(task)
+    floor = compute_floor(task)
     assert floor.answerers["always option 1"] == pytest.approx(first, abs=1e-12)
     assert floor.value == pytest.approx(max(first, 1 - first), abs=1e-12)
 
@@ -94,7 +94,7 @@ def test_a_group_is_one_set_of_items() -> None:
     """MuSR: chance is 1/options averaged over the 756 items, as the group weighs its parts."""
     task = real("leaderboard_musr")
     sizes = [len(document.instances) for document in task.documents()]
-    assert floor_of(task).chance == pytest.approx(sum(1 / n for n in sizes) / 756, abs=1e-12)
+    assert compute_floor(task).chance == pytest.approx(sum(1 / n for n in sizes) / 756, abs=1e-12)
 
 
 # IFEval's answerers in the reference's table: prompt strict, instruction strict. Only those whose
@@ -111,7 +111,7 @@ IFEVAL = {
 @real_data
 def test_ifeval_answerers_are_those_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     task = real("ifeval")
-    floor = floor_of(task)
+    floor = compute_floor(task)
     for name, (prompts, _) in IFEVAL.items():
         assert floor.answerers[name] == pytest.approx(prompts, abs=5e-4), name
     assert (floor.kind, floor.chance) == ("the prompt echoed 10 times", None)
@@ -121,7 +121,7 @@ def test_ifeval_answerers_are_those_of_the_reference(monkeypatch: pytest.MonkeyP
     assert floor.answerers["one sentence 80 times"] == pytest.approx(0.104, abs=0.02)
     short = {name: text for name, text in floors._writers([]).items() if name in IFEVAL}
     monkeypatch.setattr(floors, "_writers", lambda asked: short)
-    floor = floor_of(dataclasses.replace(task, metric="inst_level_strict_acc"))
+    floor = compute_floor(dataclasses.replace(task, metric="inst_level_strict_acc"))
     assert set(floor.answerers) == set(IFEVAL)
     for name, (_, instructions) in IFEVAL.items():
         # One of 834 instructions more: the table was made with a stand-in for NLTK's sentences.
@@ -133,7 +133,7 @@ def test_gsm8k_floor_is_the_most_frequent_number() -> None:
     task = real("gsm8k", limit=20)
     answers = Counter(doc["answer"].split("#### ")[1] for doc in task.harnesses[0].task_docs)
     number, count = answers.most_common(1)[0]
-    floor = floor_of(dataclasses.replace(task, filter="strict-match"))
+    floor = compute_floor(dataclasses.replace(task, filter="strict-match"))
     assert floor.kind == f"always '#### {number}'"
     assert floor.value == pytest.approx(count / 1319, abs=1e-12)
     assert floor.answerers["the prompt echoed"] == 0  # no "####" in a question
@@ -144,9 +144,9 @@ def test_lambada_floors_count_words_of_all_documents() -> None:
     task = real("lambada_openai", limit=20)
     texts = [doc["text"] for doc in task.harnesses[0].task_docs]
     targets = Counter(text.split(" ")[-1] for text in texts)
-    floor = floor_of(dataclasses.replace(task, metric="acc", higher_is_better=True))
+    floor = compute_floor(dataclasses.replace(task, metric="acc", higher_is_better=True))
     assert floor.value == pytest.approx(max(targets.values()) / 5153, abs=1e-12)
-    floor = floor_of(task)
+    floor = compute_floor(task)
     assert floor.kind == "word frequencies of the other texts and before"
     # As counted once by a program of its own; by frequencies fitted to their own texts 30,484.
     assert floor.value == pytest.approx(54441.8, abs=0.1)
@@ -157,7 +157,7 @@ def test_lambada_floors_count_words_of_all_documents() -> None:
 @pytest.mark.parametrize("name", ["boolq", "lambada_openai", "leaderboard_musr"])
 def test_a_floor_is_the_same_whatever_the_sample(name: str) -> None:
     """Of 160 items, LAMBADA's word frequencies once gave 4,517 where all gave 30,484."""
-    few, more = (floor_of(real(name, limit=limit)) for limit in (2, 300))
+    few, more = (compute_floor(real(name, limit=limit)) for limit in (2, 300))
     assert few == more
 
 

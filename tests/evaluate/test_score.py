@@ -20,12 +20,12 @@ from lm_eval import evaluator
 
 from widthwise.errors import RunError
 from widthwise.evaluate import (
-    Answer,
     Floor,
-    Score,
     Task,
+    TaskAnswer,
+    TaskScore,
     answer_task,
-    floor_of,
+    compute_floor,
     load_tasks,
     score_answers,
     unit_of,
@@ -88,7 +88,7 @@ def task_of(folder: Path, tmp_path_factory: Any) -> Any:
     return load
 
 
-def scored(task: Task, metric: str | None = None, lm: Any = None) -> Score:
+def scored(task: Task, metric: str | None = None, lm: Any = None) -> TaskScore:
     task = dataclasses.replace(task, metric=metric or task.metric)
     return score_answers(task, answer_task(lm or Oracle(), task), NO_FLOOR)
 
@@ -212,7 +212,7 @@ def test_answers_lie_in_the_order_of_the_items(task_of: Any) -> None:
 
 def test_chance_corrected_is_zero_for_a_guess_and_one_for_all_right(folder: Path) -> None:
     task = one_task("piqa", folder, limit=LIMIT)
-    floor = floor_of(task)
+    floor = compute_floor(task)
     assert floor.chance == 0.5
     score = score_answers(task, answer_task(Oracle(), task), floor)
     assert score.chance_corrected == pytest.approx(2 * score.value - 1)
@@ -312,7 +312,7 @@ def test_units() -> None:
     assert unit_of("inst_level_loose_acc") == "accuracy"
     assert unit_of("exact_match") == "accuracy"
     assert unit_of("f1") == "f1"
-    assert Answer(id="x", responses=(), metrics={}).capped is None
+    assert TaskAnswer(id="x", responses=(), metrics={}).capped is None
 
 
 class Short(Oracle):

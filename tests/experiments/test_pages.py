@@ -26,8 +26,8 @@ from widthwise.experiments.tinynet_search.findings import tiny_findings
 from widthwise.experiments.tinynet_search.markdown import judged_sentences
 from widthwise.experiments.tinynet_search.results import load_search
 from widthwise.experiments.tinynet_search.trials import TrialJob
-from widthwise.report import Beside, beside_of, conflicting, words_of
-from widthwise.runs import Here, write_lines
+from widthwise.report import PairedDifference, paired_differences, settings_conflicts, verdicts
+from widthwise.runs import InProcess, write_lines
 from widthwise.stats import Estimate
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -176,23 +176,25 @@ def test_differences_of_one_seed_add_errors_and_of_several_are_paired() -> None:
     def at(value: float, error: float = 0.03) -> Estimate:
         return Estimate(value=value, standard_error=error, n=100)
 
-    one = beside_of({0: at(0.5)}, {0: at(0.6, 0.04)})
+    one = paired_differences({0: at(0.5)}, {0: at(0.6, 0.04)})
     assert one is not None
     half = 1.98421695158642 * 0.05  # t, 99 degrees; the root of 0.03² + 0.04²
     assert (one.low, one.high) == pytest.approx((-0.1 - half, -0.1 + half))
-    several = beside_of({0: at(0.5), 1: at(0.7), 2: at(0.9)}, {0: at(0.6), 1: at(0.8), 2: at(0.97)})
+    several = paired_differences(
+        {0: at(0.5), 1: at(0.7), 2: at(0.9)}, {0: at(0.6), 1: at(0.8), 2: at(0.97)}
+    )
     assert several is not None
     half = student.ppf(0.975, 2) * 0.0173205081 / sqrt(3)  # of -0.1, -0.1, -0.07
     assert (several.low, several.high) == pytest.approx((-0.09 - half, -0.09 + half))
     assert several.p_value == pytest.approx(2 * student.sf(0.09 / 0.01, 2))
-    assert beside_of({0: at(0.5)}, {1: at(0.6)}) is None
+    assert paired_differences({0: at(0.5)}, {1: at(0.6)}) is None
 
 
 def test_what_holm_does_not_carry_is_not_said() -> None:
-    weak = Beside(value=-0.1, low=-0.19, high=-0.01, p_value=0.03)
-    strong = Beside(value=0.2, low=0.1, high=0.3, p_value=0.001)
-    assert words_of({"a": weak}) == {"a": "below"}
-    assert words_of({"a": weak, "b": weak, "c": strong, "d": None}) == {
+    weak = PairedDifference(value=-0.1, low=-0.19, high=-0.01, p_value=0.03)
+    strong = PairedDifference(value=0.2, low=0.1, high=0.3, p_value=0.001)
+    assert verdicts({"a": weak}) == {"a": "below"}
+    assert verdicts({"a": weak, "b": weak, "c": strong, "d": None}) == {
         "a": "no difference shown",
         "b": "no difference shown",
         "c": "above",
@@ -200,7 +202,7 @@ def test_what_holm_does_not_carry_is_not_said() -> None:
 
 
 def test_runs_of_other_settings_are_left_out_and_counted(tmp_path: Path) -> None:
-    assert conflicting([{"a": 1}, {"a": 2, "b": 1}, {"b": 1}, {"a": 2}]) == ["a", "", "", ""]
+    assert settings_conflicts([{"a": 1}, {"a": 2, "b": 1}, {"b": 1}, {"a": 2}]) == ["a", "", "", ""]
 
     def other(old: list[Any]) -> list[Any]:
         for run in old[:2]:
@@ -357,7 +359,7 @@ def test_each_command_ends_with_its_page(tmp_path: Path) -> None:
 def test_a_search_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_photos.register(monkeypatch)
     monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
-    monkeypatch.setattr("widthwise.runs.Local", lambda make, devices: Here(make, "cpu"))
+    monkeypatch.setattr("widthwise.runs.Processes", lambda make, devices: InProcess(make, "cpu"))
     out, photos = tmp_path / "out", tiny_photos.save_sets(tmp_path / "photos")
     words_ = ["--data", photos, "--family", "toy", "--pixels", "8-32", "--nets", 2, "-o", out]
     words_ += ["--budgets", "200k", "--seeds", 0, "--epochs", 1]

@@ -12,7 +12,7 @@ from report_records import score, sweep_records
 
 from widthwise.cli import main
 from widthwise.errors import RunError
-from widthwise.findings import Findings, findings_of
+from widthwise.findings import Findings, build_findings
 from widthwise.study import Record, append
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -29,7 +29,7 @@ def printed(result: Result) -> set[str]:
 
 
 def only(records: list[Record], loss: float = 0.02) -> Findings:
-    (found,) = findings_of(records, loss=loss)
+    (found,) = build_findings(records, loss=loss)
     return found
 
 
@@ -126,17 +126,17 @@ def test_a_task_that_failed_everywhere_is_missing_with_its_reason() -> None:
 @pytest.mark.parametrize("loss", [0.0, 1.0, float("nan")])
 def test_a_loss_is_a_share(loss: float) -> None:
     with pytest.raises(RunError, match=r"a loss of shares must be in \(0, 1\)"):
-        findings_of(study((170, 160)), loss=loss)
+        build_findings(study((170, 160)), loss=loss)
 
 
 def test_no_records_are_refused() -> None:
     with pytest.raises(RunError, match="at least one record; got none"):
-        findings_of([])
+        build_findings([])
 
 
 def test_the_same_records_say_the_same_again() -> None:
     records = [*study((170, 165, 150, 120, 100, 80, 60)), *sizes()]
-    assert findings_of(records) == findings_of(records)
+    assert build_findings(records) == build_findings(records)
 
 
 def test_command_prints_sentences_before_tables(tmp_path: Path) -> None:

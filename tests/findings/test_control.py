@@ -11,19 +11,19 @@ from report_records import score
 
 from widthwise.errors import RunError
 from widthwise.findings import (
-    arrange,
-    beside_control,
-    beside_dense,
-    draws_told,
+    build_findings,
+    build_grid,
+    compare_to_control,
+    compare_to_dense,
+    describe_draws,
     estimate_of,
-    findings_of,
     mean_of_draws,
 )
-from widthwise.findings.comparisons import paired, paired_or_not
-from widthwise.findings.control import beside_chance
+from widthwise.findings.comparisons import paired, paired_or_independent
+from widthwise.findings.control import wins_over_control
 from widthwise.report.answers import answer_of
-from widthwise.report.model_results import make_series
-from widthwise.stats import paired_difference, with_luck_of_draws
+from widthwise.report.model_results import model_results
+from widthwise.stats import add_draw_variance, paired_difference
 from widthwise.study import Record
 
 
@@ -37,58 +37,58 @@ def draws(*counts: int, width: int = 1376) -> list:
 
 def test_one_draw_is_compared_as_it_is() -> None:
     own, other = study((180, 150))[1], draws(120)[0]
-    (judged,) = beside_control(arrange([own, other]), "ppm", "random").values()
+    (judged,) = compare_to_control(build_grid([own, other]), "ppm", "random").values()
     assert judged.difference == paired_difference(own.items, other.items)
     assert mean_of_draws([other]) is other
 
 
 def test_several_draws_stand_for_their_mean_item_by_item() -> None:
     records = [*study((180, 150)), *draws(110, 100, 105)]
-    grid = arrange(records)
+    grid = build_grid(records)
     mean = np.mean([r.items for r in records[2:]], axis=0)
     scores = [r.value for r in records[2:]]
-    (judged,) = beside_control(grid, "ppm", "random").values()
+    (judged,) = compare_to_control(grid, "ppm", "random").values()
     plain = paired_difference(records[1].items, mean.tolist())
-    assert judged.difference == with_luck_of_draws(plain, scores, beside_one_more=True)
-    (reverse,) = beside_control(grid, "random", "ppm").values()
+    assert judged.difference == add_draw_variance(plain, scores, beside_one_more=True)
+    (reverse,) = compare_to_control(grid, "random", "ppm").values()
     plain = paired_difference(mean.tolist(), records[1].items)
-    assert reverse.difference == with_luck_of_draws(plain, scores, beside_one_more=True)
+    assert reverse.difference == add_draw_variance(plain, scores, beside_one_more=True)
     assert (judged.word, reverse.word) == ("improves", "degrades")
     assert [n.criterion for n in grid.networks][2:] == ["random", "random~7", "random~8"]
 
 
 def test_draws_come_after_all_criteria() -> None:
     vow = [replace(r, criterion="vow", cell="vow") for r in study((180, 150))[1:]]
-    grid = arrange([*draws(120, 100), *vow, *study((180, 150))])
+    grid = build_grid([*draws(120, 100), *vow, *study((180, 150))])
     assert grid.criteria == ("ppm", "vow", "random", "random~7")
     assert grid.draws == ("random", "random~7")
 
 
 def test_a_control_at_its_floor_is_not_better() -> None:
     """40 of 200 beside 0, where the floor is 50: shown to be more, and still nothing."""
-    low = beside_chance(arrange([*study((180, 0)), *draws(40, 41, 39)]), "ppm")["piqa"]
+    low = wins_over_control(build_grid([*study((180, 0)), *draws(40, 41, 39)]), "ppm")["piqa"]
     assert (low.better, low.worse, low.of) == (0, 0, 1)
-    high = beside_chance(arrange([*study((180, 0)), *draws(90, 91, 89)]), "ppm")["piqa"]
+    high = wins_over_control(build_grid([*study((180, 0)), *draws(90, 91, 89)]), "ppm")["piqa"]
     assert (high.better, high.worse, high.of) == (0, 1, 1)
 
 
 def test_of_a_single_draw_no_word_is_one_on_chance() -> None:
     """However far from it: what is shown is said of this draw."""
     for own, other, ends in ((180, 90, (1, 0)), (90, 180, (0, 1))):
-        grid = arrange([*study((190, own)), *draws(other)])
+        grid = build_grid([*study((190, own)), *draws(other)])
         for pair in (("ppm", "random"), ("random", "ppm")):
-            (judged,) = beside_control(grid, *pair).values()
+            (judged,) = compare_to_control(grid, *pair).values()
             assert judged.one_draw
             assert judged.word == "no change shown"
-        widths = beside_chance(grid, "ppm")["piqa"]
+        widths = wins_over_control(grid, "ppm")["piqa"]
         assert (widths.better, widths.worse, widths.higher, widths.lower) == (0, 0, *ends)
         word = "better" if own > other else "worse"
-        (found,) = findings_of([*study((190, own)), *draws(other)])
+        (found,) = build_findings([*study((190, own)), *draws(other)])
         assert found.sentences[-1] == (
             f"ppm scores {word} than the one draw of neurons chosen by chance on piqa (at 1 of 1 "
             "widths); how far other draws are from it is not known."
         )
-        series = make_series([*study((190, own)), *draws(other)], "s", {})
+        series = model_results([*study((190, own)), *draws(other)], "s", {})
         assert answer_of(series)[-1] == (
             f"At the same width, ppm scores {word} than the one draw of the random control on piqa "
             "at 1 of 1 widths. How far other draws are from it is not known, so this says nothing "
@@ -98,16 +98,16 @@ def test_of_a_single_draw_no_word_is_one_on_chance() -> None:
 
 def test_the_mean_of_draws_beside_dense_has_their_luck() -> None:
     records = [*study((180, 150)), *draws(150, 100, 110)]
-    series = make_series(records, "s", {})
+    series = model_results(records, "s", {})
     (found,) = [j for (n, _), j in series.judged.items() if n.criterion == "random"]
     mean = np.mean([r.items for r in records[2:]], axis=0)
     plain = paired_difference(mean.tolist(), records[0].items)
-    assert found.difference == with_luck_of_draws(plain, [r.value for r in records[2:]])
+    assert found.difference == add_draw_variance(plain, [r.value for r in records[2:]])
 
 
 def test_no_further_draw_is_a_criterion() -> None:
     records = [*study((180, 150)), *draws(150, 150, 100)]
-    (found,) = findings_of(records)
+    (found,) = build_findings(records)
     assert [t.title for t in found.tables if t.title.startswith("Cut by")] == ["Cut by ppm"]
     assert any("neurons chosen by chance (mean of 3 draws)" in s for s in found.sentences)
     assert {c.criterion for c in found.curves} == {"ppm", "random", "random~7", "random~8"}
@@ -124,7 +124,7 @@ def test_a_lucky_draw_is_not_the_control() -> None:
         ((70, 60, 65), "ppm is better on piqa (at 1 of 1 widths)."),
         ((150, 60, 60), "(mean of 3 draws), ppm is not shown to be better or worse"),
     ):
-        (found,) = findings_of([*study((180, 150)), *draws(*counts)])
+        (found,) = build_findings([*study((180, 150)), *draws(*counts)])
         assert said in found.sentences[-1]
 
 
@@ -134,7 +134,7 @@ def test_the_report_says_of_draws_what_findings_say() -> None:
         ((70, 60, 65), "is better on piqa"),
         ((150, 60, 60), "is not shown to be"),
     ):
-        series = make_series([*study((180, 150)), *draws(*counts)], "s", {})
+        series = model_results([*study((180, 150)), *draws(*counts)], "s", {})
         (sentence,) = [s for s in answer_of(series) if "The control is the mean of 3 draws." in s]
         assert said in sentence
         assert series.grid is not None
@@ -142,7 +142,7 @@ def test_the_report_says_of_draws_what_findings_say() -> None:
 
 
 def test_only_the_control_is_shown_as_what_it_is() -> None:
-    (found,) = findings_of([study((180, 150))[0], *draws(120)])
+    (found,) = build_findings([study((180, 150))[0], *draws(120)])
     assert found.tables[0].title == "Cut by random"
     assert "Beside" not in " ".join(found.sentences)
 
@@ -156,10 +156,10 @@ def test_draws_of_different_lengths_meet_on_what_all_saw() -> None:
 def test_draws_that_failed_or_are_of_other_widths_are_not_counted() -> None:
     one, *rest = draws(150, 100, 90)
     gone = [replace(r, value=None, standard_error=None, items=(), n=0, reason="x") for r in rest]
-    assert draws_told(arrange([one, *gone])) == "one draw, whose luck is in no interval"
+    assert describe_draws(build_grid([one, *gone])) == "one draw, whose luck is in no interval"
     narrow = score(place("random~8", 1216), "piqa", right(90, 200))
-    assert draws_told(arrange([one, rest[0], narrow])) == "mean of up to 2 draws"
-    assert draws_told(arrange([one, *rest])) == "mean of 3 draws"
+    assert describe_draws(build_grid([one, rest[0], narrow])) == "mean of up to 2 draws"
+    assert describe_draws(build_grid([one, *rest])) == "mean of 3 draws"
 
 
 def test_the_mean_of_perplexities_is_that_of_their_logarithms() -> None:
@@ -188,7 +188,7 @@ def test_scores_of_different_items_are_named() -> None:
     first, second = draws(150, 100)
     shorter = score(place("ppm", 1376), "piqa", second.items[:120])
     with pytest.raises(RunError, match=r"^piqa of ppm 2.39x: paired values must have equal"):
-        beside_control(arrange([first, shorter]), "ppm", "random")
+        compare_to_control(build_grid([first, shorter]), "ppm", "random")
 
 
 def test_a_failed_draw_leaves_the_others() -> None:
@@ -202,27 +202,27 @@ def test_scores_without_items_are_compared_unpaired() -> None:
     """Newcombe's interval of .75 - .80: Wilson's ends of both are .686 to .805 and .739 to .850."""
     dense, cut = (replace(r, items=()) for r in study((160, 150)))
     assert paired(cut, dense) is None
-    found = paired_or_not(cut, dense)
+    found = paired_or_independent(cut, dense)
     assert found is not None
     assert found.value == pytest.approx(-0.05)
     below = math.hypot(0.75 - 0.6857, 0.8495 - 0.80)
     above = math.hypot(0.8050 - 0.75, 0.80 - 0.7391)
     assert (found.low, found.high) == pytest.approx((-0.05 - below, -0.05 + above), abs=2e-4)
     assert found.p_value == pytest.approx(0.232, abs=2e-3)
-    (whole,) = findings_of([dense, cut])
+    (whole,) = build_findings([dense, cut])
     assert any("unpaired" in note for note in whole.tables[0].notes)
 
 
 def test_half_the_items_missing_is_no_pairing() -> None:
     dense, cut = study((160, 150))
-    assert paired_or_not(replace(cut, items=()), dense) is None
+    assert paired_or_independent(replace(cut, items=()), dense) is None
 
 
 def test_records_of_different_lengths_are_refused() -> None:
     dense = study((160,))[0]
     shorter = score(place("ppm", 1376), "piqa", right(80, 100))
     with pytest.raises(RunError, match="equal lengths; got 100 and 200"):
-        findings_of([dense, shorter])
+        build_findings([dense, shorter])
 
 
 def test_perplexities_are_compared_by_their_logarithms() -> None:
@@ -242,7 +242,7 @@ def test_perplexities_are_compared_by_their_logarithms() -> None:
     assert found is not None
     assert found.value == pytest.approx(10.0)
     assert found.low > 9.9
-    judged = beside_dense(arrange([low, high]))
+    judged = compare_to_dense(build_grid([low, high]))
     assert [one.word for one in judged.values()] == ["degrades"]
     interval = estimate_of(high).interval()
     assert interval[0] > 0

@@ -9,7 +9,7 @@ import pytest
 from findings_records import WIDTHS, place, right, sizes, study
 from report_records import record, score
 
-from widthwise.findings import Findings, Grid, arrange, findings_of
+from widthwise.findings import Findings, Grid, build_findings, build_grid
 from widthwise.findings.score_vector import shared_covariance
 from widthwise.stats import correlation, holm, share_interval
 from widthwise.study import Record
@@ -18,7 +18,7 @@ CONFIDENT = (180, 171, 150, 140, 118, 101, 90)
 
 
 def only(records: list[Record]) -> Findings:
-    (found,) = findings_of(records)
+    (found,) = build_findings(records)
     return found
 
 
@@ -142,7 +142,7 @@ def test_a_group_and_its_part_share_the_documents_of_the_part() -> None:
     group = with_documents(shuffled((242, 200), "mmlu"), list(range(400)))
     part = [score((r.criterion, r.asked, r.width), "mmlu_law", r.items[100:200]) for r in group]
     part = with_documents(part, list(range(100, 200)))
-    grid: Grid = arrange([*group, *part])
+    grid: Grid = build_grid([*group, *part])
     both = shared_covariance(grid, "mmlu", "mmlu_law", grid.networks)
     items = np.array(group[0].items)
     centred = items[100:200] - items[100:200].mean()
@@ -164,5 +164,5 @@ def test_of_unknown_documents_a_part_is_not_counted_beside_its_group() -> None:
 def test_tasks_with_other_documents_share_nothing() -> None:
     first = with_documents(shuffled((242, 200), "arc_easy"), list(range(400)))
     second = with_documents(shuffled((242, 200), "arc_challenge"), list(range(400, 800)))
-    grid = arrange([*first, *second])
+    grid = build_grid([*first, *second])
     assert not shared_covariance(grid, "arc_easy", "arc_challenge", grid.networks).any()

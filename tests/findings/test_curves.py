@@ -7,15 +7,15 @@ import pytest
 from findings_records import WIDTHS, place, right, study
 from report_records import score
 
-from widthwise.findings import Curve, Network, findings_of
+from widthwise.findings import GridRow, WidthCurve, build_findings
 from widthwise.findings.knee import knee_of
-from widthwise.findings.score_vector import Column
+from widthwise.findings.score_vector import ScoreVector
 from widthwise.stats import paired_share_interval
 from widthwise.study import Record
 
 
-def curve(records: list[Record], loss: float = 0.02, criterion: str = "ppm") -> Curve:
-    (found,) = findings_of(records, loss=loss)
+def curve(records: list[Record], loss: float = 0.02, criterion: str = "ppm") -> WidthCurve:
+    (found,) = build_findings(records, loss=loss)
     return next(one for one in found.curves if one.criterion == criterion)
 
 
@@ -45,7 +45,7 @@ def test_of_few_items_nobody_can_tell_that_dense_is_at_its_floor(
     """0.25 ± 0.19 of 20 items, ± 0.06 of 200; the floor is 0.25."""
     records = study((right, right, right), n, floor=0.25)
     assert curve(records).trend == trend
-    (found,) = findings_of(records)
+    (found,) = build_findings(records)
     said = "On piqa there are too few items to tell: intervals reach from the floor to well above"
     assert (said in found.sentences[0]) == (trend == "cannot tell")
 
@@ -84,7 +84,7 @@ def test_a_shown_change_within_the_loss_holds() -> None:
 
 @pytest.mark.parametrize("records", [study((3, 1), 4), study((1, 0), 1), study((100,))[:1]])
 def test_few_items_tell_nothing(records: list[Record]) -> None:
-    (found,) = findings_of(records)
+    (found,) = build_findings(records)
     assert {one.trend for one in found.curves} <= {"cannot tell", "at the floor"}
     assert all("falls" not in sentence for sentence in found.sentences)
 
@@ -140,7 +140,7 @@ def test_a_failed_width_stops_narrower_ones() -> None:
     found = curve(records)
     assert found.smallest is not None
     assert found.smallest.shown.label == "ppm 2.39x"
-    (whole,) = findings_of(records)
+    (whole,) = build_findings(records)
     assert "Missing, no memory: piqa of ppm 2.11x" in whole.tables[0].notes
 
 
@@ -225,14 +225,14 @@ def test_no_knee_where_its_distance_may_be_nothing() -> None:
     """Its place is sure, for nothing else has an error; 1.5 errors are no distance."""
     points = curve(study((180, 150, 140, 120))).points
     networks = tuple(
-        Network(criterion=p.criterion, asked="", width=p.width, expansion_ratio=p.expansion_ratio)
+        GridRow(criterion=p.criterion, asked="", width=p.width, expansion_ratio=p.expansion_ratio)
         for p in points
     )
     line = np.array([p.expansion_ratio for p in points])
     errors = np.diag([0.0, 1.0, 0.0, 0.0])
     for distance, is_knee in ((1.5, False), (3.0, True)):
         values = line + np.array([0.0, distance, 0.0, 0.0])
-        column = Column(networks=networks, values=values, covariance=errors, n=1000)
+        column = ScoreVector(networks=networks, values=values, covariance=errors, n=1000)
         assert (knee_of(points, column) is not None) == is_knee
 
 
@@ -245,7 +245,7 @@ def test_an_endless_error_is_none() -> None:
 def test_each_model_has_its_own_findings() -> None:
     first = study((160, 150, 60))
     second = [replace(r, model="other", cell=f"other {r.cell}") for r in study((160, 160, 160))]
-    found = findings_of([*first, *second])
+    found = build_findings([*first, *second])
     assert [one.model for one in found] == [first[0].model, "other"]
     assert [one.curves[0].trend for one in found] == ["falls", "holds"]
 

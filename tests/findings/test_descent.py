@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from report_records import DENSE, score
 
 from widthwise.cli.progress import print_study
-from widthwise.findings import Grid, arrange, descents, findings_of, kin_sentences
+from widthwise.findings import Grid, build_findings, build_grid, descents, kin_sentences
 from widthwise.report import plot_size, write_report
 from widthwise.report.cost_figures import sizes_drawn
-from widthwise.report.model_results import series_of
+from widthwise.report.model_results import results_of
 from widthwise.report.panels import size_panels
 from widthwise.report.study_comparison import compare
-from widthwise.study import Record, Stored
+from widthwise.study import Record, StoredStudy
 
 WIDTH = 880
 ORIGIN = {
@@ -55,11 +55,11 @@ def healed(piqa: int = 140, origin: dict[str, Any] = HEALED) -> list[Record]:
     return whole("healed", WIDTH, piqa, glu_weights="cccc", cut_from=origin)
 
 
-def stored(name: str, *records: Record) -> Stored:
-    return Stored(path=Path(name), settings={}, records=records, pending=0)
+def stored(name: str, *records: Record) -> StoredStudy:
+    return StoredStudy(path=Path(name), settings={}, records=records, pending=0)
 
 
-def page(tmp_path: Path, *studies: Stored) -> str:
+def page(tmp_path: Path, *studies: StoredStudy) -> str:
     write_report(studies, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf8")
     text = re.sub(r"<(script|style|svg).*?</\1>", "", text[text.index("<main") :], flags=re.S)
@@ -67,7 +67,7 @@ def page(tmp_path: Path, *studies: Stored) -> str:
 
 
 def grids(*models: list[Record]) -> list[Grid]:
-    return [arrange(records) for records in models]
+    return [build_grid(records) for records in models]
 
 
 OF_CUT = "cut, made from SmolLM2: piqa 0.600, its parent 0.750, -0.150 [-0.206, -0.107], degrades."
@@ -80,7 +80,7 @@ HEALING = (
 
 
 def test_findings_compare_a_cut_with_its_parent_and_a_healed_one_with_both() -> None:
-    parent, own, trained = findings_of([*dense(), *cut(), *healed()])
+    parent, own, trained = build_findings([*dense(), *cut(), *healed()])
     assert parent.sentences[1:] == ("Made from it, and compared with it: cut and healed.",)
     assert OF_CUT in own.sentences
     assert [s for s in trained.sentences if s in (OF_HEALED, HEALING)] == [OF_HEALED, HEALING]
@@ -125,7 +125,7 @@ def test_a_cut_as_wide_comes_after_the_parent_and_is_named(tmp_path: Path) -> No
 
 def test_a_cut_of_another_model_is_no_partner() -> None:
     other = [replace(r, model="Other") for r in [score(("ppm", "2x", WIDTH), "piqa", right(70))]]
-    found, _ = compare(series_of([stored("other", *other), stored("ev-cut", *cut())]))
+    found, _ = compare(results_of([stored("other", *other), stored("ev-cut", *cut())]))
     assert found == ()
 
 
@@ -142,32 +142,32 @@ def test_p_is_adjusted_over_all_that_were_made_from_one() -> None:
 
 def test_records_that_do_not_say_what_was_healed_find_the_one_cut_that_is_alike() -> None:
     bare = {**ORIGIN, "healed": True}
-    of = arrange(healed(origin=bare))
+    of = build_grid(healed(origin=bare))
     assert HEALING in kin_sentences(of, grids(dense(), cut()))
     another = [replace(r, model="other", cell="o") for r in cut(100)]
     another = [replace(r, settings={**r.settings, "glu_weights": "dddd"}) for r in another]
     assert "before healing" not in " ".join(kin_sentences(of, grids(dense(), cut(), another)))
     assert "before healing" not in " ".join(kin_sentences(of, grids(cut(ratio=2.0))))
-    named = arrange(healed())
+    named = build_grid(healed())
     assert HEALING in kin_sentences(named, grids(another, cut()))
 
 
 def test_a_cut_of_a_cut_is_compared_with_both() -> None:
     narrower = {**ORIGIN, "parent": "cut", "parent_width": WIDTH, "parent_weights": "bbbb"}
     again = whole("narrow", 600, 90, glu_weights="eeee", cut_from=narrower)
-    said = kin_sentences(arrange(again), grids(dense(), cut()))
+    said = kin_sentences(build_grid(again), grids(dense(), cut()))
     assert said[0].startswith("narrow, made from cut: piqa 0.450, its parent 0.600, -0.150 [")
     assert said[1].startswith("narrow, made by way of cut from SmolLM2: piqa 0.450, that 0.750, ")
 
 
 def test_other_items_are_not_compared_and_that_is_said() -> None:
     few = [replace(r, items=r.items[:150], n=150) for r in dense()]
-    said = kin_sentences(arrange(cut()), grids(few))
+    said = kin_sentences(build_grid(cut()), grids(few))
     assert said == ["cut is not compared with SmolLM2 on piqa: 200 and 150 items."]
-    both = kin_sentences(arrange(cut()), grids(few, dense()))
+    both = kin_sentences(build_grid(cut()), grids(few, dense()))
     assert both == [OF_CUT]  # a parent that was measured twice counts where it was asked alike
     other = [replace(r, quantity="mmlu", cell="m") for r in dense()]
-    assert kin_sentences(arrange(cut()), grids(other)) == [
+    assert kin_sentences(build_grid(cut()), grids(other)) == [
         "Its parent SmolLM2 was asked none of its tasks here, so what the cut cost is not seen."
     ]
 
@@ -180,7 +180,7 @@ def test_of_many_tasks_those_that_changed_have_numbers() -> None:
         for q in names
         for r in cut(120 if q == "task5" else 149)
     ]
-    (said,) = kin_sentences(arrange(own), [arrange(parent)])
+    (said,) = kin_sentences(build_grid(own), [build_grid(parent)])
     assert said.startswith("cut, made from SmolLM2: task5 0.600, its parent 0.750, -0.150 [")
     assert said.endswith(
         "degrades; no change shown on task0, task1, task2, task3, task4, task6 and task7."
@@ -196,10 +196,10 @@ def sized(records: list[Record], parameters: int) -> list[Record]:
 
 
 def test_the_size_of_a_cut_is_drawn_as_a_share_of_its_parent() -> None:
-    (own,) = series_of([stored("ev-cut", *sized(cut(), 75))])
+    (own,) = results_of([stored("ev-cut", *sized(cut(), 75))])
     assert size_panels(own) == []  # alone it would be all of itself
     studies = [stored("ev1", *sized(dense(), 100)), stored("ev-cut", *sized(cut(), 75))]
-    parent, child = series_of(studies)
+    parent, child = results_of(studies)
     assert parent.grid is not None
     (drawn,) = size_panels(child, (parent.grid,))
     assert "2.67x: parameters 100; 1.53x: parameters 75." in drawn.svg

@@ -12,12 +12,12 @@ from report_records import score
 
 from widthwise.cut.checkpoint import lineage_of
 from widthwise.errors import CheckpointError
-from widthwise.findings import arrange, findings_of, parents_of
+from widthwise.findings import build_findings, build_grid, parents_of
 from widthwise.prune import make_plan, prune_checkpoint
 from widthwise.report import answer, network_rows, score_tables
 from widthwise.report.headline import sentences
-from widthwise.study import Network, Record
-from widthwise.study.dense_model import Parent
+from widthwise.study import Record, Variant
+from widthwise.study.dense_model import DenseModel
 
 CUT_FROM = {
     "parent": "models/SmolLM2",
@@ -55,7 +55,7 @@ def test_a_cut_checkpoint_is_called_what_it_is_and_its_parent_is_missed() -> Non
     assert network_rows(cut())[1][0][:2] == ["this cut", "as stored"]
     assert {row[0] for table in score_tables(cut()) for row in table.rows} == {"this cut"}
     assert network_rows(cut(healed=True))[1][0][0] == "this healed cut"
-    (found,) = findings_of(cut(healed=True))
+    (found,) = build_findings(cut(healed=True))
     assert found.sentences[0].startswith(
         "cuts/out (cut to 2.39x by activation+refit and healed, of SmolLM2) beats the floor on 1 of"
     )
@@ -64,17 +64,17 @@ def test_a_cut_checkpoint_is_called_what_it_is_and_its_parent_is_missed() -> Non
 
 def test_tasks_that_only_the_parent_knows_show_what_the_cut_cost() -> None:
     parent = of_model("SmolLM2", 1536, 110, glu_weights=CUT_FROM["parent_weights"])
-    grid, others = arrange(cut()), (arrange(parent),)
+    grid, others = build_grid(cut()), (build_grid(parent),)
     said = " ".join(sentences(grid, {}, None, others))
     assert "Its parent SmolLM2 beats the floor on mmlu, where this one is not shown to" in said
     assert "cannot" not in said
-    (_, found) = findings_of([*parent, *cut()])
+    (_, found) = build_findings([*parent, *cut()])
     assert "beats the floor on mmlu, where this one is not shown to" in " ".join(found.sentences)
 
 
 def test_a_task_that_the_parent_does_not_know_shows_no_cost() -> None:
     parent = of_model("SmolLM2", 1536, 54, glu_weights=CUT_FROM["parent_weights"])
-    said = " ".join(sentences(arrange(cut()), {}, None, (arrange(parent),)))
+    said = " ".join(sentences(build_grid(cut()), {}, None, (build_grid(parent),)))
     assert "On mmlu its parent SmolLM2 is not shown to be above the floor either" in said
 
 
@@ -91,8 +91,8 @@ def test_a_task_that_the_parent_does_not_know_shows_no_cost() -> None:
 def test_a_parent_is_known_by_its_weights(
     name: str, width: int, settings: dict[str, Any], is_parent: bool
 ) -> None:
-    other = arrange(of_model(name, width, 110, **settings))
-    assert any(one is other for one in parents_of(arrange(cut()), (other,))) is is_parent
+    other = build_grid(of_model(name, width, 110, **settings))
+    assert any(one is other for one in parents_of(build_grid(cut()), (other,))) is is_parent
 
 
 def test_a_model_that_no_file_says_was_cut_goes_by_its_name() -> None:
@@ -107,14 +107,16 @@ def test_a_model_that_no_file_says_was_cut_goes_by_its_name() -> None:
 def test_records_of_a_cut_checkpoint_hold_its_parent(saved: Path, tmp_path: Path) -> None:
     plan = make_plan(saved, width=24, align=1)
     out = prune_checkpoint(saved, tmp_path / "out", plan)
-    parent, child = (Parent(str(p), dtype="float32", device="cpu", seed=0) for p in (saved, out))
-    (first, *_), (own, *_) = (p.counted(Network(None, "dense")) for p in (parent, child))
+    parent, child = (
+        DenseModel(str(p), dtype="float32", device="cpu", seed=0) for p in (saved, out)
+    )
+    (first, *_), (own, *_) = (p.counted(Variant(None, "dense")) for p in (parent, child))
     assert "cut_from" not in first.settings
     told = own.settings["cut_from"]
     assert told["parent_weights"] == first.settings["glu_weights"] != own.settings["glu_weights"]
     assert (told["criterion"], told["parent_width"], told["healed"]) == ("ppm", 53, False)
     assert Record.from_json(own.to_json()) == own
-    assert parents_of(arrange([own]), (arrange([first]),))
+    assert parents_of(build_grid([own]), (build_grid([first]),))
 
 
 def test_a_lineage_says_what_was_done_to_the_weights(saved: Path, tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ import pytest
 from findings_records import WIDTHS, place, right, sizes, study
 from report_records import record, score
 
-from widthwise.findings import Front, arrange, findings_of
-from widthwise.findings.score_vector import column_of
+from widthwise.findings import Front, build_findings, build_grid
+from widthwise.findings.score_vector import score_vector
 from widthwise.stats import share_interval
 from widthwise.study import Record
 
 
 def fronts(records: list[Record]) -> dict[tuple[str, str], Front]:
-    (found,) = findings_of(records)
+    (found,) = build_findings(records)
     return {(front.quality, front.cost): front for front in found.fronts}
 
 
@@ -51,7 +51,7 @@ def test_scores_of_a_part_of_the_items_share_less_luck() -> None:
         own = shared + 0.3 * rng.normal(size=1000)
         long = score(place("ppm", WIDTHS[1]), "x", shared, unit="points")
         short = score(place("ppm", WIDTHS[2]), "x", own[:100], unit="points")
-        column = column_of(arrange([long, short]), "x")
+        column = score_vector(build_grid([long, short]), "x")
         assert column.covariance is not None
         made.append(column.values[0] - column.values[1])
         told.append(np.array([1, -1]) @ column.covariance @ np.array([1, -1]))
@@ -145,7 +145,7 @@ def test_pairs_come_with_their_range_and_without_dense() -> None:
     records = [*study((160, 150, 140, 120, 100, 80, 70), task="a")]
     records += study((170, 150, 140, 130, 100, 90, 60), task="b")
     records += study((50, 51, 49, 50, 48, 52, 50), task="floored")
-    (found,) = findings_of(records)
+    (found,) = build_findings(records)
     pairs = {(p.first, p.second): p for p in found.correlations}
     assert set(pairs) == {("a", "b"), ("a", "floored"), ("b", "floored")}
     pair = pairs["a", "b"]
@@ -166,7 +166,7 @@ def test_chance_stands_beside_a_correlation() -> None:
     for task, row in counts.items():
         records += study(row[::-1], task=task, criterion="random")[1:]
     assert WIDTHS[0] in {r.width for r in records if r.criterion is None}
-    (found,) = findings_of(records)
+    (found,) = build_findings(records)
     table = next(t for t in found.tables if t.title == "Tasks that move together")
     assert table.header[-1] == "r by chance"
     assert float(table.rows[0][-1]) > 0.9

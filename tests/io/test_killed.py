@@ -15,22 +15,22 @@ from killing import killed_at, killed_within
 from matplotlib.figure import Figure
 
 from widthwise import make_plan
-from widthwise.cli.figure_options import save_drawing
-from widthwise.cut import LayerFit, Part, Refit
-from widthwise.evaluate import Answer
-from widthwise.experiments.tinynet_search import Trial
+from widthwise.cli.figure_options import save_figure
+from widthwise.cut import CalibrationSource, LayerFit, Refit
+from widthwise.evaluate import TaskAnswer
+from widthwise.experiments.tinynet_search import SearchTrial
 from widthwise.experiments.tinynet_search.trials import TrialJob, append_trials, load_trials
-from widthwise.experiments.word2vec import Network, checkpoints
-from widthwise.prune.calibration import Calibration, Halves, Moments
+from widthwise.experiments.word2vec import SkipGram, checkpoints
+from widthwise.prune.calibration import Calibration, FitAndHoldout, Moments
 from widthwise.prune.healing.state import StateFolder
 from widthwise.report import write_whole
 from widthwise.runs import append_line, read_lines, write_lines, write_settings
 from widthwise.study import Record, append, load
 from widthwise.study.item_parquet import write_items
-from widthwise.study.refit_cache import Shelf
+from widthwise.study.refit_cache import RefitCache
 
 Make = Callable[[Path, int], Path]
-PART = Part(source="text", fingerprint="f", fit_tokens=8, held_out_tokens=8)
+PART = CalibrationSource(source="text", fingerprint="f", fit_tokens=8, held_out_tokens=8)
 
 
 def plan(folder: Path, version: int) -> Path:
@@ -44,13 +44,15 @@ def settings(folder: Path, version: int) -> Path:
 
 
 def items(folder: Path, version: int) -> Path:
-    answer = Answer(id=f"x/{version}", responses=((-1.0, True),), metrics={"acc": version})
+    answer = TaskAnswer(id=f"x/{version}", responses=((-1.0, True),), metrics={"acc": version})
     write_items(folder, "cell", [answer] * 9, [])
     return folder / "items" / "cell.parquet"
 
 
 def moments(folder: Path, version: int) -> Path:
-    halves = Halves(fit=Moments(torch.eye(8) * version, 8), held_out=Moments(torch.eye(8), 8))
+    halves = FitAndHoldout(
+        fit=Moments(torch.eye(8) * version, 8), held_out=Moments(torch.eye(8), 8)
+    )
     calibration = Calibration(model="m", parts=(PART,), layers={0: halves})
     calibration.save(folder / "moments.safetensors", force=True)
     return folder / "moments.safetensors"
@@ -67,7 +69,7 @@ def refit(folder: Path, version: int) -> Path:
         sequential=False,
     )
     (folder / "calibrated").mkdir(exist_ok=True)
-    Shelf(folder).write("ppm", {"text": "x"}, [made])
+    RefitCache(folder).write("ppm", {"text": "x"}, [made])
     return folder / "calibrated" / "ppm.safetensors"
 
 
@@ -84,14 +86,14 @@ def page(folder: Path, version: int) -> Path:
 def figure(folder: Path, version: int) -> Path:
     drawn = Figure()
     drawn.add_subplot().plot([0, version])
-    save_drawing(drawn, folder / "figure.png")
+    save_figure(drawn, folder / "figure.png")
     return folder / "figure.png"
 
 
 def word2vec(folder: Path, version: int) -> Path:
     matrix = torch.full((30, 2), float(version))
     path = folder / "width-2-seed-0.safetensors"
-    checkpoints.save(path, Network(embeddings=matrix, outputs=matrix), {"value": version})
+    checkpoints.save(path, SkipGram(embeddings=matrix, outputs=matrix), {"value": version})
     return path
 
 
@@ -139,9 +141,9 @@ def record(version: int) -> Record:
     )
 
 
-def trial(version: int) -> Trial:
+def trial(version: int) -> SearchTrial:
     job = TrialJob(experiment="toy", network={}, settings={}, seed=version)
-    return Trial(
+    return SearchTrial(
         key=job.key,
         experiment="toy",
         network={},

@@ -11,8 +11,8 @@ import torch
 from families import tiny
 from power_fakes import Bench
 
-from widthwise.measure import Setting, measure_costs, own_setting, using, workload
-from widthwise.measure.autotune import fastest_setting
+from widthwise.measure import RuntimeConfig, applied, current_config, measure_costs, workload
+from widthwise.measure.autotune import fastest_config
 
 GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # the switch that transformers documents
 SECONDS = {"sdpa": 3.0, "sdpa, grouped": 2.0, "eager": 4.0}
@@ -52,9 +52,9 @@ def slowed(llama: Any, bench: Bench) -> Callable[[dict[str, float], dict[int, fl
 @pytest.mark.parametrize("threads", [4, 2, 1])
 def test_the_fastest_is_found(best: str, threads: int, slowed: Any, bench: Bench) -> None:
     model = slowed({**SECONDS, best: 1.0}, {n: 1.0 + abs(n - threads) for n in (4, 2, 1)})
-    found = fastest_setting([model], workload("3x5"), clock=bench.clock)
-    assert found == Setting(attention=best, threads=threads)
-    assert own_setting(model) == Setting(attention="sdpa", threads=4)
+    found = fastest_config([model], workload("3x5"), clock=bench.clock)
+    assert found == RuntimeConfig(attention=best, threads=threads)
+    assert current_config(model) == RuntimeConfig(attention="sdpa", threads=4)
     assert GROUPED not in os.environ
 
 
@@ -68,8 +68,8 @@ def test_many_new_tokens_weigh_more_than_the_prompt(llama: Any, bench: Bench) ->
         return plain(ids, **kwargs)
 
     llama.forward = forward
-    assert fastest_setting([llama], workload("3x40"), clock=bench.clock).attention == "eager"
-    assert fastest_setting([llama], workload("3x2"), clock=bench.clock).attention != "eager"
+    assert fastest_config([llama], workload("3x40"), clock=bench.clock).attention == "eager"
+    assert fastest_config([llama], workload("3x2"), clock=bench.clock).attention != "eager"
 
 
 def test_eager_scores_that_would_fill_memory_are_not_tried(
@@ -79,7 +79,7 @@ def test_eager_scores_that_would_fill_memory_are_not_tried(
     scores = 2 * 10**2 * model.config.num_attention_heads * 8
     for free, attention in ((4 * scores, "eager"), (4 * scores - 1, "sdpa, grouped")):
         monkeypatch.setattr("widthwise.measure.autotune.free_bytes", lambda device, f=free: f)
-        found = fastest_setting([model], workload("10x2x2"), clock=bench.clock)
+        found = fastest_config([model], workload("10x2x2"), clock=bench.clock)
         assert found.attention == attention
 
 
@@ -88,7 +88,7 @@ def test_what_one_model_lacks_none_runs_with(llama: Any, monkeypatch: pytest.Mon
     gemma = tiny("gemma2")
     monkeypatch.setattr(type(gemma), "_supports_sdpa", False)  # as in most versions
     for models in ([llama, gemma], [gemma, llama]):
-        assert fastest_setting(models, workload("3x2")).attention == "eager"
+        assert fastest_config(models, workload("3x2")).attention == "eager"
         assert (attention_of(llama), attention_of(gemma)) == ("sdpa", "eager")
     costs = measure_costs({"llama": llama, "gemma": gemma}, [workload("3x2")])
     assert [(cost.setting.attention, len(cost.rounds)) for cost in costs] == [("eager", 5)] * 2
@@ -99,7 +99,7 @@ def test_all_models_run_with_the_setting(llama: Any) -> None:
     llama.register_forward_hook(
         lambda *_: seen.append((attention_of(llama), torch.get_num_threads()))
     )
-    setting = Setting(attention="eager", threads=1)
+    setting = RuntimeConfig(attention="eager", threads=1)
     (cost,) = measure_costs({"a": llama}, [workload("3x2")], setting=setting)
     assert set(seen) == {("eager", 1)}
     assert (cost.setting, cost.decoding, cost.decoding_reason) == (setting, "called", None)
@@ -107,7 +107,7 @@ def test_all_models_run_with_the_setting(llama: Any) -> None:
 
 def test_a_setting_is_put_away_after_an_error(llama: Any) -> None:
     def interrupted() -> None:
-        with using(Setting(attention="sdpa, grouped", threads=1), [llama]):
+        with applied(RuntimeConfig(attention="sdpa, grouped", threads=1), [llama]):
             assert (attention_of(llama), torch.get_num_threads()) == ("sdpa, grouped", 1)
             raise KeyboardInterrupt
 

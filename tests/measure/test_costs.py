@@ -15,8 +15,8 @@ from graph_tape import install
 from power_fakes import Bench, Load, gpu_meter
 
 from widthwise.errors import RunError
-from widthwise.measure import Workload, measure_costs, own_setting, run_pass, workload
-from widthwise.measure.decoders import Called, Writers
+from widthwise.measure import Workload, current_config, measure_costs, run_pass, workload
+from widthwise.measure.decoders import Decoders, EagerDecoder
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_the_warm_up_is_not_counted(models: dict[str, Any]) -> None:
     """A clock that slows down: the first round would be the longest."""
     ticks = itertools.accumulate(1000.0 / number for number in range(1, 10**6))
     costs = measure_costs(
-        models, [workload("2x1")], setting=own_setting(models["wide"]), clock=lambda: next(ticks)
+        models, [workload("2x1")], setting=current_config(models["wide"]), clock=lambda: next(ticks)
     )
     # each visit reads the clock three times, so the second round begins with the seventh reading
     assert all(r.first_sec <= 1000.0 / 8 for cost in costs for r in cost.rounds)
@@ -127,7 +127,7 @@ def test_order_is_shuffled_by_the_seed() -> None:
             lambda module, inputs, output, name=name: visits.append(name)
         )
     for seed in (0, 0, 1):
-        measure_costs(models, [workload("2x1")], seed=seed, setting=own_setting(models["a"]))
+        measure_costs(models, [workload("2x1")], seed=seed, setting=current_config(models["a"]))
     rounds = [tuple(visits[i : i + 4]) for i in range(0, len(visits), 4)]
     assert all(sorted(visit) == list("abcd") for visit in rounds)
     assert rounds[:6] == rounds[6:12] != rounds[12:]
@@ -204,17 +204,17 @@ def test_joules_are_of_the_tokens_of_the_window(models: dict[str, Any]) -> None:
 
 def test_no_cache_outlives_a_visit(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of all models together may be more than memory holds, those of one not."""
-    made: weakref.WeakSet[Called] = weakref.WeakSet()
+    made: weakref.WeakSet[EagerDecoder] = weakref.WeakSet()
     alive: list[int] = []
-    plain = Called.__init__
+    plain = EagerDecoder.__init__
 
-    def counted(self: Called, model: Any) -> None:
+    def counted(self: EagerDecoder, model: Any) -> None:
         plain(self, model)
         made.add(self)
         alive.append(len(made))
 
-    monkeypatch.setattr(Called, "__init__", counted)
-    setting = own_setting(models["wide"])
+    monkeypatch.setattr(EagerDecoder, "__init__", counted)
+    setting = current_config(models["wide"])
     measure_costs(models, [workload("3x2"), workload("4x2")], setting=setting)
     assert alive == [1] * (2 * 2 * 6)
 
@@ -224,13 +224,13 @@ def test_energy_is_not_that_of_a_capture(
 ) -> None:
     """Of a step that is captured for full batches, and for the smaller last one."""
     tapes, bench, within = install(monkeypatch), Bench(), []
-    plain = Writers.__init__
+    plain = Decoders.__init__
 
-    def on_cuda(self: Writers, model: Any, work: Workload) -> None:
+    def on_cuda(self: Decoders, model: Any, work: Workload) -> None:
         plain(self, model, work)
         self.decoding = "captured"
 
-    monkeypatch.setattr(Writers, "__init__", on_cuda)
+    monkeypatch.setattr(Decoders, "__init__", on_cuda)
     models["wide"].register_forward_hook(lambda *_: bench.run(0.5))
     meter = gpu_meter(bench, Load(120.0))
     window = meter.window
@@ -244,7 +244,7 @@ def test_energy_is_not_that_of_a_capture(
 
     monkeypatch.setattr(meter, "window", watched)
     work = Workload(name="three", prompt_tokens=(7, 5, 4), new_tokens=3, batch=2)
-    wide, setting = models["wide"], own_setting(models["wide"])
+    wide, setting = models["wide"], current_config(models["wide"])
     costs = measure_costs({"wide": wide}, [work], setting=setting, meter=meter, clock=bench.clock)
     assert costs[0].decoding == "captured"
     assert within == [0] * 5

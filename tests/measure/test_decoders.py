@@ -10,12 +10,19 @@ from families import FAMILIES, tiny, tokens
 from graph_tape import Tape, install
 
 from widthwise.measure import run_pass, workload
-from widthwise.measure.decoders import Called, Captured, Static, Writer, Writers, _obstacle
+from widthwise.measure.decoders import (
+    CudaGraphDecoder,
+    Decoder,
+    Decoders,
+    EagerDecoder,
+    StaticCacheDecoder,
+    _obstacle,
+)
 
 NEW = 6
 
 
-def written(writer: Writer, prompts: torch.Tensor) -> torch.Tensor:
+def written(writer: Decoder, prompts: torch.Tensor) -> torch.Tensor:
     """All new tokens, shape (rows, NEW)."""
     with torch.inference_mode():
         writer.ready()
@@ -39,13 +46,13 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
 @pytest.mark.parametrize(("family", "attention"), KINDS)
 def test_a_cache_of_final_size_changes_nothing(family: str, attention: str, length: int) -> None:
     """In float32, for one batch after the other, and for a cache that is longer than need be."""
-    same_as_called(Static, tiny(family), attention, length)
+    same_as_called(StaticCacheDecoder, tiny(family), attention, length)
 
 
 @pytest.mark.parametrize(("family", "attention"), KINDS)
 def test_a_replayed_step_changes_nothing(family: str, attention: str, tapes: list[Tape]) -> None:
     """It asks the host for nothing, and no number of the host is frozen in it."""
-    same_as_called(Captured, tiny(family), attention)
+    same_as_called(CudaGraphDecoder, tiny(family), attention)
     assert [tape.replays for tape in tapes] == [2 * (NEW - 1)]
 
 
@@ -56,7 +63,7 @@ def test_windows_are_replayed_before_they_are_full_and_after(
 ) -> None:
     """The prompt has 11 tokens, the text 17: the window is full before it, in it, or never."""
     attention = "eager" if family == "gemma2" else "sdpa"
-    same_as_called(Captured, tiny(family, sliding_window=window), attention)
+    same_as_called(CudaGraphDecoder, tiny(family, sliding_window=window), attention)
 
 
 def test_rotations_that_are_chosen_on_the_device_are_replayed(tapes: list[Tape]) -> None:
@@ -66,13 +73,15 @@ def test_rotations_that_are_chosen_on_the_device_are_replayed(tapes: list[Tape])
     rope["original_max_position_embeddings"] = 14
     model = tiny("phi3", rope_parameters=rope)
     assert _obstacle(model, workload("11x6")) is None
-    same_as_called(Captured, model, "sdpa")
+    same_as_called(CudaGraphDecoder, model, "sdpa")
 
 
-def same_as_called(kind: type[Static], model: Any, attention: str, length: int = 11 + NEW) -> None:
+def same_as_called(
+    kind: type[StaticCacheDecoder], model: Any, attention: str, length: int = 11 + NEW
+) -> None:
     """Two batches, one after the other, give the tokens that a growing cache gives."""
     model.set_attn_implementation(attention)
-    writer, called = kind(model, rows=2, length=length), Called(model)
+    writer, called = kind(model, rows=2, length=length), EagerDecoder(model)
     for seed in (1, 2):
         prompts = tokens(seed)
         assert written(writer, prompts).equal(written(called, prompts))
@@ -83,11 +92,11 @@ def test_generate_writes_the_same() -> None:
     wanted = model.generate(
         prompts, do_sample=False, min_new_tokens=NEW, max_new_tokens=NEW, eos_token_id=None
     )
-    assert written(Called(model), prompts).equal(wanted[:, prompts.shape[1] :])
+    assert written(EagerDecoder(model), prompts).equal(wanted[:, prompts.shape[1] :])
 
 
 def test_there_is_a_writer_for_each_number_of_rows() -> None:
-    writers = Writers(tiny("llama"), workload("5x3x2"))
+    writers = Decoders(tiny("llama"), workload("5x3x2"))
     assert (writers.decoding, writers.reason) == ("called", None)  # a CPU has nothing to replay
     assert writers(2) is writers(2) is not writers(1)
 
@@ -97,7 +106,7 @@ def test_a_step_that_cannot_be_captured_is_called(llama: Any) -> None:
     if torch.cuda.is_available():
         pytest.skip("a step can be captured here")
     work = workload("5x3")
-    writers = Writers(llama, work)
+    writers = Decoders(llama, work)
     writers.decoding = "captured"  # as if the model were on CUDA
     assert run_pass(llama, work, writers=writers).next_sec is not None
     assert writers.decoding == "called"
@@ -127,13 +136,13 @@ def test_what_broke_a_capture_is_told_and_not_what_that_broke(
             raise RuntimeError("operation failed due to a previous error during capture")
 
     monkeypatch.setattr("widthwise.measure.decoders._captured", fails)
-    writers = Writers(llama, workload("5x3"))
+    writers = Decoders(llama, workload("5x3"))
     writers.decoding = "captured"  # as if the model were on CUDA
     if reason is None:
         with pytest.raises(RuntimeError, match=f"^{cause}$"):
             writers(1)
     else:
-        assert isinstance(writers(1), Called)
+        assert isinstance(writers(1), EagerDecoder)
         assert writers.reason == reason
 
 
@@ -154,8 +163,8 @@ def test_what_a_graph_would_freeze_is_named() -> None:
 @pytest.mark.parametrize("family", ["llama", "qwen3", "phi3"])
 def test_a_captured_step_writes_the_same(family: str) -> None:
     model = tiny(family).cuda()
-    captured = Captured(model, rows=2, length=11 + NEW)
+    captured = CudaGraphDecoder(model, rows=2, length=11 + NEW)
     for seed in (1, 2):
         prompts = tokens(seed).cuda()
-        assert written(captured, prompts).equal(written(Called(model), prompts))
-    assert Writers(model, workload("5x3")).decoding == "captured"
+        assert written(captured, prompts).equal(written(EagerDecoder(model), prompts))
+    assert Decoders(model, workload("5x3")).decoding == "captured"

@@ -11,7 +11,7 @@ from families import FAMILIES, tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from widthwise.measure import host_time, run_pass, workload
-from widthwise.measure.host_overhead import skeleton
+from widthwise.measure.host_overhead import layerless_copy
 
 
 class Asked(TorchDispatchMode):
@@ -30,12 +30,12 @@ class Asked(TorchDispatchMode):
 def test_a_skeleton_asks_for_the_same(family: str) -> None:
     model = tiny(family)
     asked = []
-    for one in (model, skeleton(model)):
+    for one in (model, layerless_copy(model)):
         with torch.inference_mode(), Asked() as mode:
             run_pass(one, workload("3x2x2"))
         asked.append(mode.names)
     assert asked[0] == asked[1]
-    assert sum(p.numel() for p in skeleton(model).parameters()) < 3 * 10**4
+    assert sum(p.numel() for p in layerless_copy(model).parameters()) < 3 * 10**4
 
 
 def test_long_rotations_are_no_hindrance() -> None:

@@ -12,8 +12,8 @@ import torch
 
 from widthwise.errors import RunError
 from widthwise.io import free_bytes
-from widthwise.measure import Ceilings, measure_ceilings, place
-from widthwise.measure.roofline import LEAST_ROUND_SEC, Trial, _cpu_model
+from widthwise.measure import PeakRates, measure_peak_rates, roofline_point
+from widthwise.measure.roofline import LEAST_ROUND_SEC, MatmulTrial, _cpu_model
 
 SMALL, MIDDLE, LARGE = 5, 7, 11  # rows of the matrices
 COPY_BYTES = 13 * 4
@@ -65,7 +65,7 @@ class FakeDevice:
         self.clock_reads.append(self.now_sec)
         return self.now_sec
 
-    def trial(self, **changes: Any) -> Trial:
+    def trial(self, **changes: Any) -> MatmulTrial:
         settings = {
             "matmul_sizes": (SMALL, MIDDLE, LARGE),
             "copy_bytes": COPY_BYTES,
@@ -74,7 +74,7 @@ class FakeDevice:
             "synchronize": self.synchronize,
             "free_bytes": lambda device: 10**6,
         }
-        return Trial(**{**settings, **changes})
+        return MatmulTrial(**{**settings, **changes})
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
     return device
 
 
-def ceilings_of(fake: FakeDevice, **changes: Any) -> Ceilings:
-    return measure_ceilings("cpu", "float32", trial=fake.trial(**changes))
+def ceilings_of(fake: FakeDevice, **changes: Any) -> PeakRates:
+    return measure_peak_rates("cpu", "float32", trial=fake.trial(**changes))
 
 
 ROUNDING = 1e-9  # of a clock that reads 100 s and differences of 0.05 s, and of sums
@@ -214,13 +214,13 @@ def test_settings_out_of_range_are_named(
     device: str, dtype: str, repeats: int, message: str
 ) -> None:
     with pytest.raises(RunError, match=message):
-        measure_ceilings(device, dtype, trial=Trial(repeats=repeats))
+        measure_peak_rates(device, dtype, trial=MatmulTrial(repeats=repeats))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_ceilings_of_this_machine(dtype: str) -> None:
-    sizes = Trial(matmul_sizes=(64,), copy_bytes=2**20)
-    ceilings = measure_ceilings("cpu", dtype, trial=sizes)
+    sizes = MatmulTrial(matmul_sizes=(64,), copy_bytes=2**20)
+    ceilings = measure_peak_rates("cpu", dtype, trial=sizes)
     # any processor of the last decades, and none of the next
     assert 1e6 < ceilings.flops_per_sec < 1e16
     assert 1e6 < ceilings.bytes_per_sec < 1e14
@@ -242,24 +242,26 @@ def test_the_processor_has_a_name_without_linux_too(tmp_path: Path) -> None:
     assert _cpu_model(tmp_path / "none") != ""
 
 
-CEILINGS = Ceilings(
+CEILINGS = PeakRates(
     flops_per_sec=2.0**40, bytes_per_sec=2.0**30, device="cpu", dtype="float32", name="x"
 )
 FLOPS, BYTES = 2.0**40, 2.0**30  # one second of each; powers of two divide without rounding
 
 
 def test_the_longer_of_two_times_is_the_least() -> None:
-    more_to_compute = place(3 * FLOPS, 2 * BYTES, 4.0, CEILINGS)
+    more_to_compute = roofline_point(3 * FLOPS, 2 * BYTES, 4.0, CEILINGS)
     assert (more_to_compute.least_sec, more_to_compute.of_limit) == (3.0, 0.75)
     assert more_to_compute.bound == "compute"
-    more_to_move = place(2 * FLOPS, 3 * BYTES, 4.0, CEILINGS)
+    more_to_move = roofline_point(2 * FLOPS, 3 * BYTES, 4.0, CEILINGS)
     assert (more_to_move.least_sec, more_to_move.of_limit) == (3.0, 0.75)
     assert more_to_move.bound == "memory"
 
 
 def test_where_both_ask_for_the_same_it_is_compute() -> None:
-    assert place(FLOPS, BYTES, 1.0, CEILINGS).bound == "compute"
-    assert place(FLOPS, BYTES * (1 + sys.float_info.epsilon), 1.0, CEILINGS).bound == "memory"
+    assert roofline_point(FLOPS, BYTES, 1.0, CEILINGS).bound == "compute"
+    assert (
+        roofline_point(FLOPS, BYTES * (1 + sys.float_info.epsilon), 1.0, CEILINGS).bound == "memory"
+    )
 
 
 @pytest.mark.parametrize(("flops", "num_bytes"), [(FLOPS, 0), (0, BYTES), (FLOPS, BYTES)])
@@ -267,20 +269,20 @@ def test_it_is_the_host_that_asks_for_more_than_both(flops: float, num_bytes: fl
     """However long the work took: a slow kernel is no fault of the host."""
     device = "compute" if flops else "memory"
     for seconds in (1.5, 100.0):
-        assert place(flops, num_bytes, seconds, CEILINGS, 1.0).bound == device
-        more = place(flops, num_bytes, seconds, CEILINGS, 1 + sys.float_info.epsilon)
+        assert roofline_point(flops, num_bytes, seconds, CEILINGS, 1.0).bound == device
+        more = roofline_point(flops, num_bytes, seconds, CEILINGS, 1 + sys.float_info.epsilon)
         assert (more.bound, more.least_sec) == ("host", 1.0)
-        unknown = place(flops, num_bytes, seconds, CEILINGS)
+        unknown = roofline_point(flops, num_bytes, seconds, CEILINGS)
         assert (unknown.bound, unknown.host_sec) == (device, None)
 
 
 def test_a_time_below_the_least_is_not_clipped() -> None:
-    placed = place(0, 5 * BYTES, 4.0, CEILINGS)
+    placed = roofline_point(0, 5 * BYTES, 4.0, CEILINGS)
     assert (placed.of_limit, placed.bound) == (1.25, "memory")
 
 
 def test_time_without_work_is_the_hosts() -> None:
-    placed = place(0, 0, 1.0, CEILINGS, 0.5)
+    placed = roofline_point(0, 0, 1.0, CEILINGS, 0.5)
     assert (placed.least_sec, placed.of_limit, placed.bound) == (0.0, 0.0, "host")
 
 
@@ -289,21 +291,21 @@ def test_time_without_work_is_the_hosts() -> None:
 def test_numbers_out_of_range_are_named(name: str, bad: float) -> None:
     work = {"flops": FLOPS, "num_bytes": BYTES, "seconds": 1.0, name: bad}
     with pytest.raises(RunError, match=f"{name} must be finite and .* 0; got {bad:g}"):
-        place(**work, ceilings=CEILINGS)
+        roofline_point(**work, ceilings=CEILINGS)
 
 
 def test_what_is_divided_by_must_be_above_zero() -> None:
     with pytest.raises(RunError, match="seconds must be finite and above 0; got 0"):
-        place(FLOPS, BYTES, 0.0, CEILINGS)
+        roofline_point(FLOPS, BYTES, 0.0, CEILINGS)
     for name in ("flops_per_sec", "bytes_per_sec"):
         with pytest.raises(RunError, match=f"{name} must be finite and above 0; got 0"):
-            place(FLOPS, BYTES, 1.0, replace(CEILINGS, **{name: 0.0}))
+            roofline_point(FLOPS, BYTES, 1.0, replace(CEILINGS, **{name: 0.0}))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_ceilings_on_cuda() -> None:
-    ceilings = measure_ceilings("cuda", "bfloat16")
+    ceilings = measure_peak_rates("cuda", "bfloat16")
     # a GPU computes much more than it moves: at least 10 FLOPs a byte
     assert ceilings.flops_per_sec > 10 * ceilings.bytes_per_sec > 1e11
     assert ceilings.name == torch.cuda.get_device_name()

@@ -10,18 +10,18 @@ from torch import nn
 
 from widthwise.errors import LimitError
 from widthwise.experiments.coordinate_check import draw_coordinates
-from widthwise.mup import Coordinates, Start, coordinate_check, glu_config, glu_start
+from widthwise.mup import CoordinateCheck, TrainingSetup, coordinate_check, glu_config, glu_start
 
 
 def planted(power: float, noise: float = 0.02) -> Any:
     """A network whose one layer moves by the width to a power, give or take some noise."""
 
-    def start(width: int, seed: int) -> Start:
+    def start(width: int, seed: int) -> TrainingSetup:
         layer = nn.Linear(1, 1, bias=False)
         spread = float(torch.randn((), generator=torch.Generator().manual_seed(seed)))
         lr = width**power * (1 + noise * spread)
         model = nn.Sequential(layer)
-        return Start(
+        return TrainingSetup(
             model=model,
             optimizer=torch.optim.SGD(model.parameters(), lr=lr),
             loss=lambda: model(torch.ones(1, 1)).sum(),
@@ -30,7 +30,7 @@ def planted(power: float, noise: float = 0.02) -> Any:
     return start
 
 
-def checked(power: float, noise: float = 0.02, **changes: Any) -> Coordinates:
+def checked(power: float, noise: float = 0.02, **changes: Any) -> CoordinateCheck:
     asked = {"widths": (16, 32, 64, 128), "seeds": 3, "steps": 2, **changes}
     return coordinate_check(planted(power, noise), **asked)
 
@@ -53,7 +53,7 @@ def test_a_planted_slope_is_found(power: float, noise: float, verdict: str) -> N
     assert found.verdict(0) == found.whole == verdict
 
 
-def glu(kind: str, *, tied: bool = False) -> Coordinates:
+def glu(kind: str, *, tied: bool = False) -> CoordinateCheck:
     """The default case of the command, with one width and one seed less."""
     return coordinate_check(
         lambda width, seed: glu_start(width, seed, lr=0.01, kind=kind, tied=tied),  # type: ignore[arg-type]

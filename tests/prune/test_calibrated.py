@@ -284,7 +284,7 @@ def test_how_far_it_is_is_said_without_a_terminal(
 def test_of_many_layers_the_first_two_are_told_and_then_tenths(monkeypatch: Any) -> None:
     from rich.console import Console
 
-    from widthwise.cli.layer_progress import told_by_layers
+    from widthwise.cli.layer_progress import layer_progress
 
     class Deep:
         """A checkpoint of 34 layers."""
@@ -300,7 +300,7 @@ def test_of_many_layers_the_first_two_are_told_and_then_tenths(monkeypatch: Any)
 
     monkeypatch.setattr("widthwise.cli.layer_progress.Checkpoint", Deep)
     file = io.StringIO()
-    with told_by_layers(Console(file=file), "smollm2", "refitting") as tell:
+    with layer_progress(Console(file=file), "smollm2", "refitting") as tell:
         for layer in range(34):
             tell(layer)
     found = [int(number) for number in re.findall(r"layer (\d+) of 34", file.getvalue())]

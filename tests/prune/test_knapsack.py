@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.errors import PlanError, TargetError
-from widthwise.prune.knapsack import allocate, levels
+from widthwise.prune.knapsack import allocate, candidate_widths
 
 SMALL = st.integers(0, 5) | st.integers(0, 10**9)  # small ones collide, large ones never do
 LOSS = st.integers(0, 3).map(float) | st.floats(0, 1) | st.floats(0, 1e-9)
@@ -91,7 +91,7 @@ def test_levels_are_multiples_and_hold_the_uniform_width(
     if size <= alignment:
         return
     uniform = data.draw(st.integers(1, (size - 1) // alignment)) * alignment
-    found = levels(size, alignment, uniform)
+    found = candidate_widths(size, alignment, uniform)
     assert list(found) == sorted(set(found))
     assert found[-1] == size
     assert uniform in found

@@ -12,7 +12,7 @@ from nested_models import KEPT, assert_untouched, bits, sizes
 from widthwise import Nested, apply, make_plan
 from widthwise.arch import Target
 from widthwise.errors import PlanError
-from widthwise.prune import Selection
+from widthwise.prune import PruneSpec
 from widthwise.prune.refitting import refits
 
 
@@ -20,7 +20,7 @@ def refits_of(model: Any, criterion: str = "activation", widths: Any = (KEPT, 7,
     generator = torch.Generator().manual_seed(3)
     text = [{"input_ids": torch.randint(3, VOCAB, (4, 40), generator=generator)} for _ in range(4)]
     asked = [
-        Selection(target=Target("width", str(width)), criterion=criterion, align=1, seed=5)
+        PruneSpec(target=Target("width", str(width)), criterion=criterion, align=1, seed=5)
         for width in widths
     ]
     return refits(model, asked, text)

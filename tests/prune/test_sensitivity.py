@@ -18,7 +18,7 @@ from widthwise.arch import Target
 from widthwise.cut import ModelWeights
 from widthwise.errors import PlanError, TargetError
 from widthwise.measure import BlockCost, Workload
-from widthwise.prune import Selection
+from widthwise.prune import PruneSpec
 from widthwise.prune.calibration import Calibration, calibrate
 from widthwise.prune.refitting import layer_cuts
 from widthwise.prune.sensitivity import losses_between
@@ -46,7 +46,7 @@ def test_a_loss_is_the_divergence_of_the_model_with_that_layer_cut(family: str) 
         found.budget == LAYERS * 30 * 3 * 32
     )  # a neuron is a row of gate and up, a column of down
     calibration = calibrate(model, text=given)
-    selection = Selection(target=Target("width", "30"), align=1, criterion="activation")
+    selection = PruneSpec(target=Target("width", "30"), align=1, criterion="activation")
     for layer, points in enumerate(found.measured):
         assert [width for width, _ in points] == [14, 27, 40, 53]
         assert points[-1][1] == 0
@@ -57,7 +57,7 @@ def test_a_loss_is_the_divergence_of_the_model_with_that_layer_cut(family: str) 
 
 
 def divergence(
-    model: Any, calibration: Calibration, asked: Selection, layer: int, width: int, given: Any
+    model: Any, calibration: Calibration, asked: PruneSpec, layer: int, width: int, given: Any
 ) -> float:
     """KL(dense || cut) by the logits of two whole models, in float64."""
     weights = ModelWeights(model)

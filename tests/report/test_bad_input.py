@@ -10,8 +10,8 @@ from report_records import DENSE, record, score
 
 from widthwise.cli import main
 from widthwise.report import write_report
-from widthwise.report.model_results import make_series
-from widthwise.study import Record, Stored
+from widthwise.report.model_results import model_results
+from widthwise.study import Record, StoredStudy
 
 PARENT, WIDE, CUT = (None, "dense", DENSE), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
 CHANCE = ("random", "1.6x", 912)
@@ -28,7 +28,7 @@ def some() -> list[Record]:
 
 def drawn(tmp_path: Path, records: list[Record]) -> str:
     path = tmp_path / "page.html"
-    write_report([Stored(path=tmp_path, settings={}, records=tuple(records), pending=0)], path)
+    write_report([StoredStudy(path=tmp_path, settings={}, records=tuple(records), pending=0)], path)
     return path.read_text(encoding="utf8")
 
 
@@ -48,14 +48,14 @@ def test_two_cells_that_conflict_are_left_out(tmp_path: Path) -> None:
     text = drawn(tmp_path, [*some(), other])
     said = f"two different cells measured it: piqa of ppm 1.58x ({some()[2].cell} and another)"
     assert said in text
-    series = make_series([*some(), other], "s", {})
+    series = model_results([*some(), other], "s", {})
     assert series.grid is not None
     assert [n.label for n in series.grid.networks] == ["dense", "ppm 2.39x", "random 1.58x"]
 
 
 def test_many_conflicts_are_one_sentence() -> None:
     twins = [replace(r, cell=f"x{r.cell}") for r in some()]
-    (note,) = make_series([*some(), *twins], "s", {}).notes
+    (note,) = model_results([*some(), *twins], "s", {}).notes
     assert note.endswith("and 1 more; report one study at a time.")
 
 
@@ -75,14 +75,14 @@ def test_items_that_were_stopped_early_may_differ() -> None:
         replace(r, settings={"until": 0.05})
         for r in (score(PARENT, "mmlu", right(40)), score(CUT, "mmlu", right(20, 50)))
     ]
-    assert make_series(stopped, "s", {}).notes == ()
+    assert model_results(stopped, "s", {}).notes == ()
 
 
 def test_draws_of_the_control_are_their_mean(tmp_path: Path) -> None:
     again = [
         replace(score(("random~7", "1.6x", 912), "piqa", right(n)), cell=f"draw {n}") for n in (31,)
     ]
-    series = make_series([*some(), *again], "s", {})
+    series = model_results([*some(), *again], "s", {})
     assert series.apart is not None
     assert series.apart.draws == ("random", "random~7")
     assert series.grid is not None

@@ -11,17 +11,17 @@ from matplotlib.container import ErrorbarContainer
 from report_records import TASKS, make_records, record, sweep_records
 
 from widthwise.errors import RunError
-from widthwise.findings import Front, FrontPoint, arrange, estimate_of
+from widthwise.findings import Front, FrontPoint, build_grid, estimate_of
 from widthwise.prune import CRITERIA, MOMENT_CRITERIA
 from widthwise.report import (
     CRITERION_STYLE,
-    as_file,
     plot_cost,
     plot_front,
     plot_qualities,
     plot_quality,
     plot_size,
     plot_speed,
+    standalone_svg_uri,
     to_svg,
 )
 from widthwise.report.cost_figures import cost_ratios
@@ -233,7 +233,7 @@ def test_studies_differ_by_colour_or_line_and_criteria_by_marker() -> None:
 
 def test_a_floor_that_studies_do_not_share_is_drawn_for_each() -> None:
     grids = {
-        name: arrange([replace(r, floor=floor) for r in of("piqa")])
+        name: build_grid([replace(r, floor=floor) for r in of("piqa")])
         for name, floor in (("a", 0.4), ("b", 0.5))
     }
     ax = plot_qualities(grids, panel()[1])
@@ -275,7 +275,7 @@ def test_a_figure_is_a_file_of_its_own() -> None:
     assert "var(--ink)" in svg
     assert "0.12345 in words" in svg
     assert "0.500" in svg  # the floor; only places lose digits
-    kind, _, data = as_file(svg, [("●", "#0072b2", "a & b")]).partition(",")
+    kind, _, data = standalone_svg_uri(svg, [("●", "#0072b2", "a & b")]).partition(",")
     assert kind == "data:image/svg+xml;base64"
     root = ElementTree.fromstring(base64.b64decode(data))
     text = "".join(root.itertext())

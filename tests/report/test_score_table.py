@@ -12,7 +12,7 @@ from widthwise.report import (
     COLUMNS,
     TaskScores,
     answer,
-    filled,
+    nonempty_columns,
     score_tables,
     with_error,
 )
@@ -158,7 +158,7 @@ def test_a_record_says_what_its_score_is() -> None:
         "88 %",
         "0 %",
     ]
-    assert [COLUMNS[i] for i in filled([table])] == [
+    assert [COLUMNS[i] for i in nonempty_columns([table])] == [
         "network",
         "score ± s.e.",
         "verdict",
@@ -191,7 +191,7 @@ def test_a_missing_dense_score_leaves_its_task_described() -> None:
 def test_13_tasks_fit_120_columns() -> None:
     for table in score_tables(sweep_records()):
         # a terminal leaves the column beside the control out where it does not fit
-        shown = [i for i in filled([table]) if COLUMNS[i] != BESIDE_CONTROL]
+        shown = [i for i in nonempty_columns([table]) if COLUMNS[i] != BESIDE_CONTROL]
         rows = [[row[i] for i in shown] for row in (COLUMNS, *table.rows)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         assert sum(widths) + 2 * len(widths) <= 120, table.task

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from report_records import COST_TOLD, COST_UNITS, DENSE, record
 
-from widthwise.findings import arrange
+from widthwise.findings import build_grid
 from widthwise.report import cost_tables, network_rows, write_report
-from widthwise.report.headline import company_sentences, measured_sentences
-from widthwise.study import Record, Stored
+from widthwise.report.headline import measured_sentences, other_network_sentences
+from widthwise.study import Record, StoredStudy
 
 ROUNDS = (1.0, 1.1, 0.9, 1.0, 1.05)
 
@@ -33,13 +33,13 @@ def test_models_of_one_run_stand_side_by_side(tmp_path: Path) -> None:
     """With ratios to the first in one table, and in the answer."""
     half = tuple(time / 2 for time in ROUNDS)
     records = (*costs("dense-7b", ROUNDS), *costs("cut-7b", half, is_busy=True, load=3.5))
-    study = Stored(path=Path("turns"), settings={}, records=records, pending=0)
+    study = StoredStudy(path=Path("turns"), settings={}, records=records, pending=0)
     write_report([study], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf8")
     assert "Side by side" in text
     assert "0.500 [0.500, 0.500]" in text
     assert "(at best 200 GFLOP/s and 10 GB/s)" in text
-    assert company_sentences(records) == [
+    assert other_network_sentences(records) == [
         "The first is dense-7b.",
         "cut-7b on 8x4: the time to the first token is 0.50 times that of the first (95 % interval "
         "0.50 to 0.50), that of a next token is 0.50 times that of the first (95 % interval 0.50 "
@@ -68,7 +68,7 @@ def test_models_that_took_no_turns_have_no_ratios() -> None:
         "a while would be in them: cut-7b, dense; widthwise measure times several models in turn",
     )
     records = [*costs("dense-7b", ROUNDS), *others]
-    assert company_sentences(records) == []
+    assert other_network_sentences(records) == []
 
 
 @pytest.mark.parametrize("told", [{"attention": "eager"}, {"threads": 2}])
@@ -98,7 +98,7 @@ def test_a_busy_machine_is_told_below_the_table() -> None:
 
 def test_without_the_first_there_is_nothing_to_stand_beside() -> None:
     lost = [replace(r, value=None, items=(), n=0, reason="no") for r in costs("a", ROUNDS)]
-    assert company_sentences([*lost, *costs("b", ROUNDS), *costs("c", ROUNDS)]) == []
+    assert other_network_sentences([*lost, *costs("b", ROUNDS), *costs("c", ROUNDS)]) == []
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_networks_of_one_width_share_a_speed() -> None:
     """Dense does not: a criterion that removes nothing is no other network."""
     places = (None, "dense", DENSE), ("ppm", "1.6x", 912), ("random", "1.6x", 912)
     records = [record(place, "bytes", "bytes", 1e8) for place in places]
-    assert not arrange(records).shares_costs
+    assert not build_grid(records).shares_costs
     records.append(record(places[1], "decode", "tokens_per_sec", 15.0, n=5))
-    grid = arrange(records)
+    grid = build_grid(records)
     assert grid.shares_costs
     by_label = {network.label: grid.cost(network, "decode") for network in grid.networks}
     assert by_label == {"dense": None, "ppm 1.58x": records[-1], "random 1.58x": records[-1]}

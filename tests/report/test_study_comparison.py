@@ -19,9 +19,9 @@ from report_records import (
 
 from widthwise.errors import RunError
 from widthwise.report import write_report
-from widthwise.report.model_results import series_of
-from widthwise.report.study_comparison import Beside, beside_sentences, compare
-from widthwise.study import Record, Stored
+from widthwise.report.model_results import results_of
+from widthwise.report.study_comparison import ScoreComparison, compare, comparison_sentences
+from widthwise.study import Record, StoredStudy
 
 PARENT, CUT, CHANCE = (None, "dense", DENSE), ("ppm", "1.6x", 912), ("random", "1.6x", 912)
 HEALED = (None, "dense", 912)  # the cut as a checkpoint of its own, trained and measured
@@ -31,21 +31,21 @@ def right(n: int, of: int = 200) -> list[float]:
     return [1.0] * n + [0.0] * (of - n)
 
 
-def stored(name: str, records: list[Record]) -> Stored:
+def stored(name: str, records: list[Record]) -> StoredStudy:
     told = {"source": "200 of 1,319 items, seed 0"}
     records = [
         replace(r, settings={**told, **r.settings}, cell=f"{name}-{r.cell}") for r in records
     ]
-    return Stored(path=Path(name), settings={}, records=tuple(records), pending=0)
+    return StoredStudy(path=Path(name), settings={}, records=tuple(records), pending=0)
 
 
-def before() -> Stored:
+def before() -> StoredStudy:
     at = ((PARENT, 150), (CUT, 80), (CHANCE, 70))
     return stored("before", [score(place, "piqa", right(n)) for place, n in at])
 
 
-def compared(*studies: Stored) -> tuple[tuple[Beside, ...], tuple[str, ...]]:
-    return compare(series_of(studies))
+def compared(*studies: StoredStudy) -> tuple[tuple[ScoreComparison, ...], tuple[str, ...]]:
+    return compare(results_of(studies))
 
 
 def test_the_later_study_is_judged_beside_the_earlier_one() -> None:
@@ -58,7 +58,7 @@ def test_the_later_study_is_judged_beside_the_earlier_one() -> None:
     assert found[1].judged.difference is not None
     assert found[1].judged.difference.value == pytest.approx(0.2)
     assert notes == ()
-    assert beside_sentences(found) == [
+    assert comparison_sentences(found) == [
         "On the same items of 1 task, after beside before (dense and ppm 1.58x) is shown to be "
         "better on piqa (1 of 2 networks)."
     ]
@@ -67,13 +67,15 @@ def test_the_later_study_is_judged_beside_the_earlier_one() -> None:
 def test_a_loss_is_said_as_well() -> None:
     ones = [score(CUT, "piqa", right(n), floor=0.1) for n in (80, 40)]
     found, _ = compared(stored("before", ones[:1]), stored("after", ones[1:]))
-    assert beside_sentences(found) == [
+    assert comparison_sentences(found) == [
         "On the same items of 1 task, after beside before (ppm 1.58x) is shown to be worse on piqa."
     ]
 
 
 def test_no_difference_is_claimed_that_no_interval_carries() -> None:
-    (said,) = beside_sentences(compared(before(), stored("a", [score(CUT, "piqa", right(81))]))[0])
+    (said,) = comparison_sentences(
+        compared(before(), stored("a", [score(CUT, "piqa", right(81))]))[0]
+    )
     assert said.endswith("a beside before (ppm 1.58x) is not shown to differ.")
 
 
@@ -136,7 +138,7 @@ def test_no_common_task_is_said() -> None:
 
 
 def test_the_same_cell_is_not_compared_with_itself() -> None:
-    found, _ = compare(series_of([before(), replace(before(), path=Path("copy"))]))
+    found, _ = compare(results_of([before(), replace(before(), path=Path("copy"))]))
     assert found == ()
 
 
@@ -153,20 +155,20 @@ def test_p_values_are_adjusted_over_all_networks_of_a_task() -> None:
 
 def test_two_models_of_one_study_are_two_series() -> None:
     other = [replace(r, model="Other", cell=f"o{r.cell}") for r in before().records]
-    both = Stored(path=Path("s"), settings={}, records=(*before().records, *other), pending=0)
-    assert [one.name for one in series_of([both])] == ["SmolLM2-135M-Instruct", "Other"]
-    named = [one.name for one in series_of([both, replace(before(), path=Path("t"))])]
+    both = StoredStudy(path=Path("s"), settings={}, records=(*before().records, *other), pending=0)
+    assert [one.name for one in results_of([both])] == ["SmolLM2-135M-Instruct", "Other"]
+    named = [one.name for one in results_of([both, replace(before(), path=Path("t"))])]
     assert named == ["s: SmolLM2-135M-Instruct", "s: Other", "t"]
 
 
 def test_a_study_given_twice_is_refused() -> None:
     with pytest.raises(RunError, match="given twice"):
-        series_of([before(), before()])
+        results_of([before(), before()])
 
 
 def test_folders_of_one_name_are_told_by_their_paths() -> None:
     twins = [replace(before(), path=Path(parent) / "out") for parent in "ab"]
-    assert [one.name for one in series_of(twins)] == ["a/out", "b/out"]
+    assert [one.name for one in results_of(twins)] == ["a/out", "b/out"]
 
 
 def test_a_page_of_two_studies_has_both_in_each_panel(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import toy_worker
 from study_runs import numbers, run, settings_of
 
 from widthwise.experiments.tinynet_search import Search, SearchSettings
-from widthwise.runs import Again, Done, Event, Here, Local, OnRay
+from widthwise.runs import Event, Finished, InProcess, Processes, RayExecutor, Retrying
 from widthwise.study import Record
-from widthwise.tinynet import Recipe, Space
+from widthwise.tinynet import Space, TrainingRecipe
 
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # bind to 127.0.0.1 alone
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -33,7 +33,7 @@ def after(done: int, act: Callable[[], None], seen: list[Event]) -> Callable[[Ev
 
     def on_event(event: Event) -> None:
         seen.append(event)
-        if isinstance(event, Done) and sum(isinstance(e, Done) for e in seen) == done:
+        if isinstance(event, Finished) and sum(isinstance(e, Finished) for e in seen) == done:
             act()
 
     return on_event
@@ -42,10 +42,10 @@ def after(done: int, act: Callable[[], None], seen: list[Event]) -> Callable[[Ev
 def test_a_worker_process_that_is_killed_costs_nothing(
     undisturbed: list[Record], tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    engines: list[Local] = []
+    engines: list[Processes] = []
 
-    def make_engine(make: Any) -> Local:
-        engines.append(Local(make, ["cpu"]))
+    def make_engine(make: Any) -> Processes:
+        engines.append(Processes(make, ["cpu"]))
         return engines[0]
 
     def kill() -> None:
@@ -56,7 +56,7 @@ def test_a_worker_process_that_is_killed_costs_nothing(
     settings = settings_of(tiny_checkpoint)
     records = run(tmp_path / "out", settings, engine=make_engine, on_event=after(4, kill, seen))
     assert numbers(records) == numbers(undisturbed)
-    again = [event.reason for event in seen if isinstance(event, Again)]
+    again = [event.reason for event in seen if isinstance(event, Retrying)]
     assert len(again) == 1
     assert "SIGKILL" in again[0]
 
@@ -85,14 +85,14 @@ def test_a_cluster_that_loses_a_node_gives_the_same_records(
         records = run(
             tmp_path / "out",
             settings_of(tiny_checkpoint),
-            engine=lambda make: OnRay(make, address=cluster.address, workers=2),
+            engine=lambda make: RayExecutor(make, address=cluster.address, workers=2),
             on_event=after(3, lambda: cluster.remove_node(second), seen),
         )
     finally:
         cluster.shutdown()
     assert numbers(records) == numbers(undisturbed)
     assert {event.worker for event in seen} == {"ray:0", "ray:1"}
-    assert any(isinstance(event, Again) for event in seen)
+    assert any(isinstance(event, Retrying) for event in seen)
 
 
 def test_a_search_for_small_networks_is_the_same_on_a_cluster(tmp_path: Path) -> None:
@@ -105,11 +105,11 @@ def test_a_search_for_small_networks_is_the_same_on_a_cluster(tmp_path: Path) ->
         nets=2,
         seeds=(0,),
         space=Space(pixels=(24, 32)),
-        recipe=Recipe(epochs=1, batch=16),
+        recipe=TrainingRecipe(epochs=1, batch=16),
     )
-    here = Search(tmp_path / "here", settings, engine=lambda make: Here(make, "cpu")).run()
+    here = Search(tmp_path / "here", settings, engine=lambda make: InProcess(make, "cpu")).run()
     try:
-        engine = lambda make: OnRay(make, workers=2)  # noqa: E731
+        engine = lambda make: RayExecutor(make, workers=2)  # noqa: E731
         there = Search(tmp_path / "there", settings, engine=engine).run()
     finally:
         ray.shutdown()

@@ -15,8 +15,17 @@ import toy_worker
 from toy_worker import Toy, is_gone, jobs_of, kinds, last_of, noted, results_of, wait_until
 
 from widthwise.errors import RunError
-from widthwise.runs import Again, Begun, Done, Failed, Here, Job, OnRay, Shared
-from widthwise.runs.ray_cluster import Need
+from widthwise.runs import (
+    Failed,
+    Finished,
+    InProcess,
+    Job,
+    Progressed,
+    RayExecutor,
+    Retrying,
+    Started,
+)
+from widthwise.runs.ray_cluster import ResourceRequest
 
 # Read when Ray is imported: bind to 127.0.0.1 and not to all addresses.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -72,7 +81,10 @@ def pids(tmp_path: Path) -> str:
 def test_ray_gives_what_here_gives(cluster: Any) -> None:
     jobs = jobs_of(("double", 3), ("big", 3_000_000), ("double", 4), ("fail",), ("unpicklable",))
     jobs.append(Job(key="in", label="", work=lambda: None))
-    with Here(Toy, "cpu") as here, OnRay(Toy, address=cluster.address, gpus_per_worker=0) as engine:
+    with (
+        InProcess(Toy, "cpu") as here,
+        RayExecutor(Toy, address=cluster.address, gpus_per_worker=0) as engine,
+    ):
         assert engine.workers == ("ray:0", "ray:1", "ray:2")
         there = last_of(list(engine.run(jobs)))
         same = last_of(list(here.run(jobs)))
@@ -91,24 +103,26 @@ def test_ray_gives_what_here_gives(cluster: Any) -> None:
 
 
 def test_parts_of_a_gpu(cluster: Any) -> None:
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=0.5, cpus_per_worker=0.5) as engine:
+    with RayExecutor(
+        Toy, address=cluster.address, gpus_per_worker=0.5, cpus_per_worker=0.5
+    ) as engine:
         assert len(engine.workers) == 2
         device, *_ = results_of(engine, jobs_of(("place",)))["place 0"]
     assert device == "cuda:0"
 
 
 def test_one_gpu_each_if_there_are_any(cluster: Any) -> None:
-    with OnRay(Toy, address=cluster.address) as engine:
+    with RayExecutor(Toy, address=cluster.address) as engine:
         assert engine.workers == ("ray:0",)
 
 
 def test_alone_means_that_nothing_else_runs(cluster: Any) -> None:
     alone = jobs_of(("interval", 0.05), ("interval", 0.05), alone=True)
     shared = [Job(key=f"shared {i}", label="", work=("interval", 0.6)) for i in range(3)]
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=0) as engine:
+    with RayExecutor(Toy, address=cluster.address, gpus_per_worker=0) as engine:
         events = list(engine.run([*alone, *shared]))
-    spans = {e.job.key: e.result for e in events if isinstance(e, Done)}
-    begun = [e.job.key for e in events if isinstance(e, Begun)]
+    spans = {e.job.key: e.result for e in events if isinstance(e, Finished)}
+    begun = [e.job.key for e in events if isinstance(e, Started)]
     assert begun == ["shared 0", "shared 1", "shared 2", "interval 0", "interval 1"]
     assert max(spans[job.key][1] for job in shared) <= spans["interval 0"][0]
     assert spans["interval 0"][1] <= spans["interval 1"][0]
@@ -118,15 +132,15 @@ def test_alone_means_that_nothing_else_runs(cluster: Any) -> None:
 def test_a_share_is_told_while_its_job_runs(cluster: Any, pids: str, tmp_path: Path) -> None:
     """The job ends when its share was heard here, however long that takes."""
     opened = tmp_path / "opened"
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=0) as engine:
+    with RayExecutor(Toy, address=cluster.address, gpus_per_worker=0) as engine:
         heard = []
         for event in engine.run(jobs_of(("gate", pids, str(opened)))):
             heard.append(event)
-            if isinstance(event, Shared):
+            if isinstance(event, Progressed):
                 opened.touch()
-    shares = [event.share for event in heard if isinstance(event, Shared)]
+    shares = [event.share for event in heard if isinstance(event, Progressed)]
     assert set(shares) == {0.5}
-    assert isinstance(heard[-1], Done)
+    assert isinstance(heard[-1], Finished)
     assert heard[-1].result == "passed"
 
 
@@ -134,10 +148,10 @@ def test_dead_worker_is_replaced(
     cluster: Any, pids: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     jobs = jobs_of(("die", pids, 1), ("die", f"{pids} always", 9), ("double", 3))
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=0, attempts=2) as engine:
+    with RayExecutor(Toy, address=cluster.address, gpus_per_worker=0, attempts=2) as engine:
         events = list(engine.run(jobs))
     last = last_of(events)
-    again = [event for event in events if isinstance(event, Again)]
+    again = [event for event in events if isinstance(event, Retrying)]
     assert {event.reason for event in again} == {
         "the actor is dead because its worker process has died"
     }
@@ -154,19 +168,19 @@ def test_silent_worker_is_replaced(
     cluster: Any, pids: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("widthwise.runs.ray_worker._GRACE_SEC", 0.2)  # it hangs for 60 s
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=20) as engine:
+    with RayExecutor(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=20) as engine:
         events = list(engine.run(jobs_of(("hang", pids, 1))))
-    assert [(e.reason, e.attempt) for e in events if isinstance(e, Again)] == [
+    assert [(e.reason, e.attempt) for e in events if isinstance(e, Retrying)] == [
         ("the worker said nothing for 20 s", 2)
     ]
     assert last_of(events)["hang 0"].result == 2  # type: ignore[union-attr]
 
 
 def test_close_ends_workers_and_lets_them_tidy_up(cluster: Any, pids: str) -> None:
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=0, workers=1) as engine:
+    with RayExecutor(Toy, address=cluster.address, gpus_per_worker=0, workers=1) as engine:
         running = engine.run(jobs_of(("spin", pids)))
-        assert isinstance(next(running), Begun)
-        assert isinstance(next(running), Shared)
+        assert isinstance(next(running), Started)
+        assert isinstance(next(running), Progressed)
         wait_until(lambda: noted(pids))
     assert len(noted(pids)) == 2  # its `finally` has run
     wait_until(lambda: is_gone(noted(pids)[0]))
@@ -176,18 +190,18 @@ def test_nodes_that_die(cluster: Any, tmp_path: Path) -> None:
     """The first dies: its job is done by the other. Then that one: there is no room any more."""
     pids, opened = str(tmp_path / "pids"), tmp_path / "opened"
     nodes = [cluster.add_node(num_cpus=1, num_gpus=2) for _ in range(2)]  # room on these only
-    with OnRay(Toy, address=cluster.address, gpus_per_worker=2) as engine:
+    with RayExecutor(Toy, address=cluster.address, gpus_per_worker=2) as engine:
         assert len(engine.workers) == 2
         events = []
         for event in engine.run(jobs_of(*[("gate", pids, str(opened))] * 3)):
             events.append(event)
-            if len(noted(pids)) == 2 and "Again" not in kinds(events) and len(nodes) == 2:
+            if len(noted(pids)) == 2 and "Retrying" not in kinds(events) and len(nodes) == 2:
                 cluster.remove_node(nodes.pop(), allow_graceful=False)
-            if isinstance(event, Again):
+            if isinstance(event, Retrying):
                 opened.touch()
-        results = [event.result for event in events if isinstance(event, Done)]
+        results = [event.result for event in events if isinstance(event, Finished)]
         assert results == ["passed"] * 3
-        assert kinds(events).count("Again") == 1
+        assert kinds(events).count("Retrying") == 1
 
         Path(pids).unlink()
         opened.unlink()
@@ -203,7 +217,7 @@ def test_nodes_that_die(cluster: Any, tmp_path: Path) -> None:
 def test_no_room_is_said(cluster: Any) -> None:
     told = r"takes 1 CPUs and 8 GPUs; its nodes have: .*3 CPUs and 1 GPUs"
     with pytest.raises(RunError, match=told):
-        OnRay(Toy, address=cluster.address, gpus_per_worker=8)
+        RayExecutor(Toy, address=cluster.address, gpus_per_worker=8)
     assert not ray.is_initialized()
 
 
@@ -212,7 +226,7 @@ def test_room_that_others_use_is_waited_for(cluster: Any) -> None:
     with ray_at(cluster):
         other = ray.remote(num_cpus=1, num_gpus=1)(toy_worker.Toy).remote("cpu")
         ray.get(other.double.remote(1))
-        with OnRay(Toy, patience_sec=1) as engine:
+        with RayExecutor(Toy, patience_sec=1) as engine:
             with pytest.raises(RunError, match="no worker could begin on the Ray cluster for 1 s"):
                 list(engine.run(jobs_of(("double", 3))))
         assert ray.is_initialized()
@@ -235,9 +249,9 @@ print(results, {ip.removeprefix("::ffff:") for ip in open_to}, sum(p.is_running(
 def test_workers_that_cannot_begin_are_not_begun_for_ever(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("widthwise.runs.ray_worker.Actor", toy_worker.Unbegun)
+    monkeypatch.setattr("widthwise.runs.ray_worker.RayActor", toy_worker.Unbegun)
     told = "no worker can begin on the Ray cluster: ImportError: no widthwise here"
-    with OnRay(Toy, address=cluster.address, workers=1, attempts=2) as engine:
+    with RayExecutor(Toy, address=cluster.address, workers=1, attempts=2) as engine:
         with pytest.raises(RunError, match=told):
             list(engine.run(jobs_of(("double", 3))))
 
@@ -257,7 +271,7 @@ def test_own_cluster_is_local_silent_and_ends(importable: None) -> None:
 
 def test_no_cluster_at_the_address_is_said() -> None:
     with pytest.raises(RunError, match=r"no Ray cluster could be reached at 127\.0\.0\.1:1: "):
-        OnRay(Toy, address="127.0.0.1:1")
+        RayExecutor(Toy, address="127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
@@ -273,16 +287,16 @@ def test_no_cluster_at_the_address_is_said() -> None:
     ],
 )
 def test_room_on_a_node(cpus: float, gpus: float, node: dict[str, float], n: int) -> None:
-    assert Need(cpus=cpus, gpus=gpus).fits(node) == n
+    assert ResourceRequest(cpus=cpus, gpus=gpus).fits(node) == n
 
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(0, 1), (1, -1), (1, 1.5)])
 def test_needs_that_ray_does_not_know_are_refused(cpus: float, gpus: float) -> None:
     with pytest.raises(RunError, match="a part of a GPU or whole ones"):
-        Need(cpus=cpus, gpus=gpus)
+        ResourceRequest(cpus=cpus, gpus=gpus)
 
 
 def test_missing_ray_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RunError, match=r"needs Ray: pip install 'ray>=2\.50'"):
-        OnRay(Toy)
+        RayExecutor(Toy)

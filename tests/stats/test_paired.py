@@ -11,11 +11,11 @@ from widthwise.errors import RunError
 from widthwise.stats import (
     Difference,
     Estimate,
+    add_draw_variance,
     mean_with_error,
     paired_difference,
     paired_share_interval,
     ratio_with_error,
-    with_luck_of_draws,
 )
 from widthwise.stats.paired import _sign_flips
 
@@ -176,7 +176,7 @@ def test_luck_of_draws_is_in_the_difference(draws: int) -> None:
         luck = rng.normal(0, 0.1, 1 + draws)
         items = luck[:, None] + rng.normal(0, 0.25, (1 + draws, 100))
         found = paired_difference(items[0], items[1:].mean(axis=0), resamples=300)
-        wide = with_luck_of_draws(found, items[1:].mean(axis=1).tolist())
+        wide = add_draw_variance(found, items[1:].mean(axis=1).tolist())
         # The network's own luck is one draw more, which no one can know of a single network: here
         # it is taken off, as what is asked is whether this network is beyond the control's mean.
         own = Difference(
@@ -194,10 +194,10 @@ def test_luck_of_draws_is_in_the_difference(draws: int) -> None:
 
 def test_draws_never_make_a_difference_surer() -> None:
     lead = Difference(value=0.3, low=0.25, high=0.38, n=50, p_value=0.01)
-    assert with_luck_of_draws(lead, []) == with_luck_of_draws(lead, [0.4]) == lead
+    assert add_draw_variance(lead, []) == add_draw_variance(lead, [0.4]) == lead
     for draws in ([0.4, 0.4, 0.4], [0.4, 0.401], [0.4, 0.5, 0.6]):
-        wide = with_luck_of_draws(lead, draws)
-        further = with_luck_of_draws(lead, draws, beside_one_more=True)
+        wide = add_draw_variance(lead, draws)
+        further = add_draw_variance(lead, draws, beside_one_more=True)
         assert further.low < wide.low < lead.low
         assert further.high > wide.high > lead.high
         assert further.p_value >= wide.p_value >= lead.p_value
@@ -207,7 +207,7 @@ def test_what_says_nothing_says_nothing_with_draws_either() -> None:
     """One item has no interval, and two equal differences have an endless one."""
     for a, b in (([1.0], [0.0]), ([1.5, 1.5], [1.0, 1.0])):
         found = paired_difference(a, b)
-        assert with_luck_of_draws(found, [0.4, 0.6], beside_one_more=True) == found
+        assert add_draw_variance(found, [0.4, 0.6], beside_one_more=True) == found
 
 
 def test_draws_that_came_out_alike_are_not_without_luck() -> None:
@@ -215,7 +215,7 @@ def test_draws_that_came_out_alike_are_not_without_luck() -> None:
     of 2 draws that agree √(1/3) 0.05 goes into the interval by t with 1 degree of freedom."""
     half = 0.05 * t.ppf(0.975, 99)
     lead = Difference(value=0.3, low=0.3 - half, high=0.3 + half, n=100, p_value=1e-6)
-    wide = with_luck_of_draws(lead, [0.5, 0.5])
+    wide = add_draw_variance(lead, [0.5, 0.5])
     expected = math.hypot(half, 0.05 / math.sqrt(3) * t.ppf(0.975, 1))
     assert wide.value - wide.low == pytest.approx(expected, rel=1e-9)  # rounding of a quantile
     assert wide.p_value > 0.05
@@ -228,10 +228,10 @@ def test_p_value_is_that_of_the_interval_which_touches_0(
 ) -> None:
     half = 0.05 * t.ppf(0.975, 99)
     lead = Difference(value=value, low=value - half, high=value + half, n=100, p_value=1e-9)
-    found = with_luck_of_draws(lead, draws)
+    found = add_draw_variance(lead, draws)
     half = 0.05 * t.ppf(1 - found.p_value / 2, 99)
     lead = Difference(value=value, low=value - half, high=value + half, n=100, p_value=1e-9)
-    same = with_luck_of_draws(lead, draws, confidence=1 - found.p_value)
+    same = add_draw_variance(lead, draws, confidence=1 - found.p_value)
     nearest = same.low if value > 0 else same.high
     assert nearest == pytest.approx(0, abs=1e-6)  # a root is found to 1e-9 of the logarithm of p
     assert (found.p_value <= 0.05) == (not found.low <= 0 <= found.high)
@@ -240,7 +240,7 @@ def test_p_value_is_that_of_the_interval_which_touches_0(
 def test_draws_must_be_finite() -> None:
     lead = Difference(value=0.3, low=0.25, high=0.38, n=50, p_value=0.01)
     with pytest.raises(RunError, match=r"scores of draws must be finite; got 0.4, nan"):
-        with_luck_of_draws(lead, [0.4, float("nan")])
+        add_draw_variance(lead, [0.4, float("nan")])
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7])

@@ -10,11 +10,11 @@ from scipy.stats import binom
 
 from widthwise.errors import RunError
 from widthwise.stats import (
-    Interval,
+    SequenceInterval,
     confidence_sequence,
-    first_narrow,
     paired_difference,
     sequential_difference,
+    stopping_index,
 )
 from widthwise.stats.sequential import ODDS_EXPONENTS, PRECISION, _ends
 
@@ -27,7 +27,7 @@ def answers(rng: np.random.Generator, n: int, *, differ: float, mean: float) -> 
     return rng.choice([-1.0, 0.0, 1.0], n, p=chances)
 
 
-def same(one: Interval, other: Interval) -> bool:
+def same(one: SequenceInterval, other: SequenceInterval) -> bool:
     return one.n == other.n and np.allclose(
         [one.low, one.high], [other.low, other.high], rtol=0, atol=SLACK
     )
@@ -147,9 +147,11 @@ def test_mirrored_and_rescaled_values_have_the_mirrored_and_rescaled_interval() 
     values = answers(np.random.default_rng(7), 503, differ=0.3, mean=0.1)
     found = confidence_sequence(values)
     mirrored = confidence_sequence(-values)
-    assert same(found, Interval(low=-mirrored.high, high=-mirrored.low, n=503))
+    assert same(found, SequenceInterval(low=-mirrored.high, high=-mirrored.low, n=503))
     scaled = confidence_sequence(5 + 3 * values, low=2.0, high=8.0)
-    assert same(found, Interval(low=(scaled.low - 5) / 3, high=(scaled.high - 5) / 3, n=503))
+    assert same(
+        found, SequenceInterval(low=(scaled.low - 5) / 3, high=(scaled.high - 5) / 3, n=503)
+    )
 
 
 def test_more_confidence_is_wider() -> None:
@@ -170,7 +172,7 @@ def test_values_that_drift_get_the_interval_of_all_of_them_alone() -> None:
 
 
 def test_no_value_says_nothing_and_one_value_little() -> None:
-    assert confidence_sequence([]) == Interval(low=-1.0, high=1.0, n=0)
+    assert confidence_sequence([]) == SequenceInterval(low=-1.0, high=1.0, n=0)
     one = confidence_sequence([1.0])
     assert one.high == 1.0
     # The richest a single 1 makes against m is 1 + c (1 / m - 1) < 1 / m, and 1 / m < 40 is no
@@ -192,14 +194,14 @@ def test_first_narrow_is_the_first_prefix_that_is_narrow() -> None:
     widths = [confidence_sequence(values[:n]).half_width for n in range(401)]
     for half_width in (0.06, 0.1, 0.3, 0.9):
         by_looking = next(n for n, width in enumerate(widths) if width <= half_width)
-        assert first_narrow(values, half_width) == by_looking
-        assert first_narrow(values[:by_looking], half_width) == by_looking
-        assert first_narrow(values[: by_looking - 1], half_width) is None
+        assert stopping_index(values, half_width) == by_looking
+        assert stopping_index(values[:by_looking], half_width) == by_looking
+        assert stopping_index(values[: by_looking - 1], half_width) is None
 
 
 def test_first_narrow_of_a_width_that_needs_no_values_is_0() -> None:
-    assert first_narrow([], 1.0) == 0
-    assert first_narrow([], 0.99) is None
+    assert stopping_index([], 1.0) == 0
+    assert stopping_index([], 0.99) is None
 
 
 @pytest.mark.parametrize(
@@ -218,13 +220,13 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(RunError, match=re.escape(message)):
         confidence_sequence(values, **options)
     with pytest.raises(RunError, match=re.escape(message)):
-        first_narrow(values, 0.02, **options)
+        stopping_index(values, 0.02, **options)
 
 
 @pytest.mark.parametrize("half_width", [-0.01, 0.0, float("nan")])
 def test_a_half_width_that_is_not_above_0_is_refused(half_width: float) -> None:
     with pytest.raises(RunError, match="a half width must be above 0; got"):
-        first_narrow([0.0], half_width)
+        stopping_index([0.0], half_width)
 
 
 @pytest.mark.parametrize(("differ", "mean"), [(0.1, -0.05), (0.3, 0.1), (0.1, 0.01), (0.02, 0.02)])

@@ -16,7 +16,7 @@ from sweep_runs import run, settings_of
 
 from widthwise.cli import main
 from widthwise.errors import PlanError, RunError
-from widthwise.study import Study, StudySettings, Sweep, SweepSettings, load
+from widthwise.study import EvaluateSettings, Evaluation, Study, StudySettings, load
 
 pytestmark = pytest.mark.demo
 
@@ -34,11 +34,11 @@ pytestmark = pytest.mark.demo
     ],
 )
 def test_what_cannot_be_calibrated_is_said(changes: Any, kind: type[Exception], said: str) -> None:
-    for settings in (SweepSettings, partial(StudySettings, models=("x",), tasks=("y",))):
+    for settings in (EvaluateSettings, partial(StudySettings, models=("x",), tasks=("y",))):
         with pytest.raises(kind, match=said):
             settings(**{"criteria": ("activation",), **changes})
     with pytest.raises(RunError, match="backend vllm cannot take activation"):
-        SweepSettings(criteria=("activation",), backend="vllm")
+        EvaluateSettings(criteria=("activation",), backend="vllm")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_text_that_is_none_is_said_before_anything_is_measured(
 def test_tokens_below_neurons_are_said(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = Sweep(tmp_path, settings_of(tiny_checkpoint, **PROSE))
+    sweep = Evaluation(tmp_path, settings_of(tiny_checkpoint, **PROSE))
     wide = replace(sweep.parent.checkpoint.architecture, intermediate_size=600)
     monkeypatch.setattr(sweep.parent.checkpoint, "architecture", wide)
     with pytest.raises(RunError, match=r"1,024 tokens.* refit 600 neurons: take 1,200 at least"):

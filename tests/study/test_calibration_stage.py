@@ -24,8 +24,15 @@ from widthwise import measure
 from widthwise.errors import RunError
 from widthwise.prune import prune_checkpoint
 from widthwise.prune.refitting import refit
-from widthwise.runs import Local
-from widthwise.study import CostSettings, CostStudy, Network, Sweep, calibration_notes, is_control
+from widthwise.runs import Processes
+from widthwise.study import (
+    CostSettings,
+    CostStudy,
+    Evaluation,
+    Variant,
+    calibration_notes,
+    is_control,
+)
 from widthwise.study import calibration_stage as calibrated
 from widthwise.study import refit_cache as shelf
 
@@ -118,8 +125,8 @@ def test_keys_of_other_cells_stay_and_those_of_calibrated_ones_hold_the_text(
 
     def keys(**more: Any) -> list[str]:
         settings = settings_of(tiny_checkpoint, **{**PROSE, **more})
-        scorer = Sweep(tmp_path / "none", settings).scorer
-        return [scorer.key(Network(c, "40%"), "prose") for c in PROSE["criteria"]]
+        scorer = Evaluation(tmp_path / "none", settings).scorer
+        return [scorer.key(Variant(c, "40%"), "prose") for c in PROSE["criteria"]]
 
     own = keys(calibration=str(text))
     assert own == keys(calibration=str(copy)), "the text counts, not its name"
@@ -129,9 +136,9 @@ def test_keys_of_other_cells_stay_and_those_of_calibrated_ones_hold_the_text(
 
 def cuts_of(folder: Path, model: Path, criterion: str = "activation+refit", **changes: Any) -> Any:
     """What a new process would narrow a network by, all widths of the criterion."""
-    sweep = Sweep(folder, settings_of(model, **{**ASK, **BY, **changes}))
+    sweep = Evaluation(folder, settings_of(model, **{**ASK, **BY, **changes}))
     sweep.parent.dtype = "float32"
-    return sweep.scorer.calibrated.cuts(Network(criterion, "40%"), lambda *_: None)
+    return sweep.scorer.calibrated.cuts(Variant(criterion, "40%"), lambda *_: None)
 
 
 def test_a_calibration_serves_all_widths_and_later_runs(
@@ -201,7 +208,7 @@ def test_workers_that_begin_together_calibrate_once(tiny_checkpoint: Path, tmp_p
     def listen(event: Any) -> None:
         told.append(getattr(event, "text", ""))
 
-    engine = partial(Local, devices=("cpu", "cpu"))
+    engine = partial(Processes, devices=("cpu", "cpu"))
     records = run_study(tmp_path / "two", settings, engine=engine, on_event=listen)
     alone = run_study(tmp_path / "one", settings)
     assert numbers(records) == numbers(alone)
@@ -210,7 +217,7 @@ def test_workers_that_begin_together_calibrate_once(tiny_checkpoint: Path, tmp_p
 
 
 def test_who_waits_says_so_and_takes_what_the_other_made(tmp_path: Path) -> None:
-    ours, theirs = shelf.Shelf(tmp_path), shelf.Shelf(tmp_path)
+    ours, theirs = shelf.RefitCache(tmp_path), shelf.RefitCache(tmp_path)
     order: list[str] = []
 
     def second() -> None:
@@ -264,10 +271,10 @@ def test_costs_need_no_text(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibrated, "refits", None)  # a call would fail
-    ceilings = measure.Ceilings(
+    ceilings = measure.PeakRates(
         flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
     )
-    monkeypatch.setattr(measure, "measure_ceilings", lambda *_: ceilings)
+    monkeypatch.setattr(measure, "measure_peak_rates", lambda *_: ceilings)
     settings = study_settings_of(
         tiny_checkpoint, tasks=(), workloads=("3x2",), criteria=("activation+refit",)
     )

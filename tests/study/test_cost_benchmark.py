@@ -23,10 +23,10 @@ from widthwise.cli import main
 from widthwise.errors import CheckpointError, OutputError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
 from widthwise.runs import locked_folder
-from widthwise.study import CostSettings, CostStudy, Record, around, load
+from widthwise.study import CostSettings, CostStudy, Record, load, neighbour_widths
 from widthwise.study.quantities import quantities_of
 
-CEILINGS = measure.Ceilings(
+CEILINGS = measure.PeakRates(
     flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
 )
 WORKS = ("3x4", "5x1x2")
@@ -35,7 +35,7 @@ WORKS = ("3x4", "5x1x2")
 @pytest.fixture(autouse=True)
 def _quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measuring them takes seconds; they have tests of their own."""
-    monkeypatch.setattr(measure, "measure_ceilings", lambda device, dtype: CEILINGS)
+    monkeypatch.setattr(measure, "measure_peak_rates", lambda device, dtype: CEILINGS)
 
 
 def settings_of(*models: Path, **changes: Any) -> CostSettings:
@@ -117,7 +117,7 @@ def test_joules_become_grams(
 ) -> None:
     """60 W all along, so that grams follow from seconds; and without a meter there are none."""
     bench = Bench()
-    monkeypatch.setattr(measure, "find_meter", lambda device: gpu_meter(bench, Load(60.0)))
+    monkeypatch.setattr(measure, "open_meter", lambda device: gpu_meter(bench, Load(60.0)))
     plain: Callable[..., Any] = measure.measure_costs
 
     def with_clock(models: Any, works: Any, **how: Any) -> Any:
@@ -139,7 +139,7 @@ def test_joules_become_grams(
     assert any(note.startswith("CO2: FRA, 56.04 g/kWh (codecarbon") for note in table.notes)
 
     none = measure.Unavailable(device="cpu", reason="no counter here")
-    monkeypatch.setattr(measure, "find_meter", lambda device: none)
+    monkeypatch.setattr(measure, "open_meter", lambda device: none)
     records = by_place(CostStudy(tmp_path / "none", settings).run())
     assert records[None, "dense", "3x4x1 co2"].reason == "no counter here"
 
@@ -266,9 +266,9 @@ def test_a_model_of_a_shorter_context_has_a_reason(tiny_checkpoint: Path, tmp_pa
 
 
 def test_neighbours_of_a_width_are_those_that_kernels_care_for() -> None:
-    assert around(7373) == (7296, 7360, 7368, 7372, 7373, 7376, 7424)
-    assert around(128) == (128,)
-    assert around(1) == (1, 4, 8, 16, 64, 128)
+    assert neighbour_widths(7373) == (7296, 7360, 7368, 7372, 7373, 7376, 7424)
+    assert neighbour_widths(128) == (128,)
+    assert neighbour_widths(1) == (1, 4, 8, 16, 64, 128)
 
 
 def test_widths_beyond_the_model_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -127,14 +127,14 @@ def test_a_folder_of_a_demo_without_calibration_is_gone_on_with(
 def test_a_folder_with_other_settings_is_not_mixed(tmp_path: Path) -> None:
     settings = {"model": "x", "items": 2, "dtype": "float32"}
     (tmp_path / "study.json").write_text(json.dumps(settings))
-    from widthwise.runs import agreed_settings
+    from widthwise.runs import reconcile_settings
 
-    assert agreed_settings(tmp_path, {**settings, "dtype": None}) == settings
+    assert reconcile_settings(tmp_path, {**settings, "dtype": None}) == settings
     with pytest.raises(RunError, match=r"was begun with items 2, not 3; name another folder"):
-        agreed_settings(tmp_path, {**settings, "items": 3})
+        reconcile_settings(tmp_path, {**settings, "items": 3})
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(RunError, match="not the settings of a study"):
-        agreed_settings(tmp_path, settings)
+        reconcile_settings(tmp_path, settings)
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sweep_runs import NAMES, TASKS, WIDTHS, answers, run, settings_of
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
 from widthwise.evaluate import chat_of, load_tasks
 from widthwise.prune import prune_checkpoint
-from widthwise.study import Network, Record, Sweep
+from widthwise.study import Evaluation, Record, Variant
 from widthwise.study import dense_model as parent
 from widthwise.study import store as journal
 from widthwise.study.item_parquet import write_items
@@ -47,9 +47,9 @@ def test_a_width_is_the_checkpoint_of_that_width(
     network: tuple[str, str], whole: Any, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     folder, records = whole
-    plan = parent.Parent(str(tiny_checkpoint), dtype="float32", device="cpu", seed=0).stored_plan(
-        Network(*network)
-    )
+    plan = parent.DenseModel(
+        str(tiny_checkpoint), dtype="float32", device="cpu", seed=0
+    ).stored_plan(Variant(*network))
     written = prune_checkpoint(tiny_checkpoint, tmp_path / "pruned", plan)
     alone = run(tmp_path / "out", settings_of(written, widths=()))
     assert {key[:2] for key in alone} == {(None, "dense")}
@@ -83,7 +83,7 @@ def test_the_control_is_always_there_and_once(tiny_checkpoint: Path, tmp_path: P
             (): [None, "random", "random"],
         }.items()
     ):
-        networks = Sweep(tmp_path / str(number), settings_of(tiny_checkpoint, criteria=asked))
+        networks = Evaluation(tmp_path / str(number), settings_of(tiny_checkpoint, criteria=asked))
         assert [network.criterion for network in networks.networks] == got
 
 
@@ -141,10 +141,10 @@ def test_items_are_a_row_each_and_the_same_for_all(whole: Any) -> None:
 def test_values_of_numpy_are_written_and_a_full_disk_is_said(tmp_path: Path) -> None:
     import numpy as np
 
-    from widthwise.evaluate import Answer
+    from widthwise.evaluate import TaskAnswer
 
     metrics = {"brier,none": (np.int64(1), np.array([0.25, 0.75])), "acc,none": np.bool_(True)}
-    answer = Answer(id="x/0", responses=((-1.0, True),), metrics=metrics)
+    answer = TaskAnswer(id="x/0", responses=((-1.0, True),), metrics=metrics)
     write_items(tmp_path, "cell", [answer], [])
     (row,) = pyarrow.parquet.read_table(tmp_path / "items" / "cell.parquet").to_pylist()
     assert json.loads(row["metrics"]) == {"brier,none": [1, [0.25, 0.75]], "acc,none": True}
@@ -185,7 +185,7 @@ def test_settings_are_looked_at_before_anything_is_written(
         ({"device": "meta"}, RunError, "device meta cannot be used here"),
     ):
         with pytest.raises(kind, match=words):
-            Sweep(out, settings_of(tiny_checkpoint, **changes)).run()
+            Evaluation(out, settings_of(tiny_checkpoint, **changes)).run()
     assert not out.exists()
 
 

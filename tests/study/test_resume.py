@@ -25,8 +25,8 @@ from sweep_runs import NAMES, TASKS, answers, numbers, run, settings_of
 from widthwise.errors import OutputError, RunError
 from widthwise.evaluate import early_stopping as steps
 from widthwise.evaluate.language_model import SharedPrefixLM
-from widthwise.runs import agreed_settings
-from widthwise.study import Record, Sweep, read_study, scorer
+from widthwise.runs import reconcile_settings
+from widthwise.study import Evaluation, Record, read_study, scorer
 from widthwise.study import dense_model as parent
 from widthwise.study import store as journal
 
@@ -63,9 +63,9 @@ def test_a_finished_sweep_computes_nothing(
     for name in ("answer_task", "floor_of"):
         monkeypatch.setattr(scorer, name, refuse)
     monkeypatch.setattr(journal, "append", refuse)
-    monkeypatch.setattr(parent.Parent, "dense", property(refuse))
+    monkeypatch.setattr(parent.DenseModel, "dense", property(refuse))
     shares: list[float] = []
-    again = Sweep(
+    again = Evaluation(
         folder, settings_of(tiny_checkpoint), on_progress=lambda share, _: shares.append(share)
     ).run()
     assert [record.cell for record in again] == [record.cell for record in records.values()]
@@ -147,16 +147,16 @@ def test_widths_criteria_and_tasks_may_be_added_and_left_out(
 def test_other_weights_are_another_study(tmp_path: Path) -> None:
     begun = {"widthwise": "0", "weights": "abc", "device": "cpu"}
     (tmp_path / "study.json").write_text(json.dumps(begun))
-    assert agreed_settings(tmp_path, {**begun, "device": None}) == begun
+    assert reconcile_settings(tmp_path, {**begun, "device": None}) == begun
     with pytest.raises(RunError, match="begun with weights 'abc', not 'def'"):
-        agreed_settings(tmp_path, {**begun, "weights": "def"})
+        reconcile_settings(tmp_path, {**begun, "weights": "def"})
 
 
 def test_a_second_run_in_a_folder_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    first = Sweep(tmp_path, settings_of(tiny_checkpoint))
+    first = Evaluation(tmp_path, settings_of(tiny_checkpoint))
     with first.opened():
         with pytest.raises(OutputError, match="another process is running a study in"):
-            Sweep(tmp_path, settings_of(tiny_checkpoint)).run()
+            Evaluation(tmp_path, settings_of(tiny_checkpoint)).run()
         assert not (tmp_path / "records.jsonl").exists()
 
 
@@ -339,5 +339,5 @@ def test_other_weights_or_words_under_the_same_name_are_refused(
 
 def test_a_width_of_two_names_is_measured_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
     settings = settings_of(tiny_checkpoint, widths=("40%", "40.0%", "1.4x"))
-    labels = [network.label for network in Sweep(tmp_path / "out", settings).networks]
+    labels = [network.label for network in Evaluation(tmp_path / "out", settings).networks]
     assert labels == ["dense", "ppm 1.4x", "ppm 40%", "random 1.4x", "random 40%"]

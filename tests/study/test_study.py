@@ -18,12 +18,12 @@ from widthwise import measure
 from widthwise.cli import main
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
 from widthwise.io import jsonl
-from widthwise.runs import Done, Event, locked_folder
+from widthwise.runs import Event, Finished, locked_folder
 from widthwise.study import Record, Study, StudySettings, load, read_study
 from widthwise.study import worker as pieces
 from widthwise.study.study_settings import PAPER_SEEDS
 
-CEILINGS = measure.Ceilings(
+CEILINGS = measure.PeakRates(
     flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
 )
 
@@ -31,7 +31,7 @@ CEILINGS = measure.Ceilings(
 @pytest.fixture(autouse=True)
 def _quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measuring them takes seconds; they have tests of their own."""
-    monkeypatch.setattr(measure, "measure_ceilings", lambda device, dtype: CEILINGS)
+    monkeypatch.setattr(measure, "measure_peak_rates", lambda device, dtype: CEILINGS)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_events_come_after_their_records_are_on_disk(tiny_checkpoint: Path, tmp_
     seen: list[int] = []
 
     def on_event(event: Event) -> None:
-        if isinstance(event, Done):
+        if isinstance(event, Finished):
             stored = {record.cell for record in load(tmp_path / "records.jsonl")}
             assert event.job.key in stored
             seen.append(len(stored))

@@ -15,13 +15,13 @@ from widthwise import measure
 from widthwise.arch import counts_at
 from widthwise.cut import ModelWeights
 from widthwise.errors import RunError, UnsupportedModelError
-from widthwise.measure.decoders import Called
-from widthwise.measure.static_cache import obstacle
+from widthwise.measure.decoders import EagerDecoder
+from widthwise.measure.static_cache import unsupported_reason
 from widthwise.prune.calibration import activation_norms
 from widthwise.study import CostSettings, CostStudy
 from widthwise.study.work_estimate import Tokens, scoring, timing
 
-CEILINGS = measure.Ceilings(
+CEILINGS = measure.PeakRates(
     flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
 )
 
@@ -49,13 +49,13 @@ def test_steps_write_what_each_row_writes_alone_also_the_second_time(family: str
                 logits = model(input_ids=torch.tensor([text]), use_cache=False).logits
                 text.append(int(logits[0, -1].argmax()))
             expected.append(text[30:])
-        writer = Called(model)
+        writer = EagerDecoder(model)
         assert [steps(writer, prompts, 5) for _ in range(2)] == [expected, expected]
 
 
 def test_states_and_shared_keys_are_not_held_in_a_cache_of_fixed_size() -> None:
     """Only plain keys and values are at fixed addresses, so that steps may be replayed."""
-    reasons = {family: obstacle(special(family).config) for family in CUT}
+    reasons = {family: unsupported_reason(special(family).config) for family in CUT}
     assert reasons["minicpm3"] is None
     for family in ("qwen3_5_text", "olmo_hybrid", "gemma4_shared"):
         assert "its cache has layers of type" in str(reasons[family])
@@ -65,7 +65,7 @@ def test_a_model_that_keeps_nothing_has_no_steps() -> None:
     model = special("qwen3_5_text")
     forward = model.forward
     model.forward = lambda *args, **kwargs: forward(*args, **{**kwargs, "use_cache": False})
-    writer, prompts = Called(model), torch.full((1, 4), 7)
+    writer, prompts = EagerDecoder(model), torch.full((1, 4), 7)
     with torch.inference_mode():
         assert len(steps(writer, prompts, 1)) == 1
         with pytest.raises(RunError, match="qwen3_5_text keeps nothing of what it has read"):
@@ -76,7 +76,7 @@ def test_times_are_measured_where_traffic_cannot_be_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Latent keys: how much a token caches is not known, so no limit is; times are."""
-    monkeypatch.setattr(measure, "measure_ceilings", lambda device, dtype: CEILINGS)
+    monkeypatch.setattr(measure, "measure_peak_rates", lambda device, dtype: CEILINGS)
     special("minicpm3").save_pretrained(tmp_path / "model")
     settings = CostSettings(
         models=(str(tmp_path / "model"),),

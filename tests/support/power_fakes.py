@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from widthwise.measure.energy.meter import Energy, Meter, World, find_meter
+from widthwise.measure.energy.meter import Energy, Environment, Meter, open_meter
 
 START_SEC = 1000.0  # the clock at the start: meters were running long before
 
@@ -39,7 +39,7 @@ class Bench:
                 sample()
         self.now_sec = begin_sec + seconds
 
-    def world(self, **more: Any) -> World:
+    def world(self, **more: Any) -> Environment:
         settings = {
             "clock": self.clock,
             "sleep": self.run,
@@ -47,7 +47,7 @@ class Bench:
             "synchronize": lambda device: None,
             "uuid_of": lambda device: "GPU-b",
         }
-        return World(**{**settings, **more})
+        return Environment(**{**settings, **more})
 
 
 @dataclass
@@ -196,18 +196,18 @@ HOST = {  # a server with two sockets, and all that must not be counted twice
 
 def gpu_meter(bench: Bench, load: Load, **faults: Any) -> Meter:
     nvml = FakeNvml(bench, load, **faults)
-    meter = find_meter("cuda", world=bench.world(load_nvml=lambda: nvml))
+    meter = open_meter("cuda", world=bench.world(load_nvml=lambda: nvml))
     assert isinstance(meter, Meter)
     return meter
 
 
-def cpu_world(bench: Bench, root: Path, zones: dict[str, Zone]) -> World:
+def cpu_world(bench: Bench, root: Path, zones: dict[str, Zone]) -> Environment:
     tree = PowercapTree(bench, root, zones)
     return bench.world(powercap=tree.root, read_text=tree.read_text)
 
 
 def cpu_meter(bench: Bench, root: Path, zones: dict[str, Zone]) -> Meter:
-    meter = find_meter("cpu", world=cpu_world(bench, root, zones))
+    meter = open_meter("cpu", world=cpu_world(bench, root, zones))
     assert isinstance(meter, Meter)
     return meter
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from widthwise.runs import Here
+from widthwise.runs import InProcess
 from widthwise.study import Record, Study, StudySettings
 
 TASKS = ("embedded:piqa", "embedded:prose")
@@ -22,7 +22,7 @@ QUICK: dict[str, Any] = {
     "dtype": "float32",
     "device": "cpu",
 }
-here = partial(Here, device="cpu")
+here = partial(InProcess, device="cpu")
 
 
 def settings_of(*models: Path, **changes: Any) -> StudySettings:

@@ -7,20 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from widthwise.study import Record, Sweep, SweepSettings
+from widthwise.study import EvaluateSettings, Evaluation, Record
 
 TASKS = ("embedded:piqa", "embedded:prose", "embedded:ifbench")
 NAMES = ("piqa", "prose", "ifbench")
 WIDTHS = ("1.4x", "40%")  # 44 and 31 of 53 neurons
 
 
-def settings_of(model: Path, **changes: Any) -> SweepSettings:
+def settings_of(model: Path, **changes: Any) -> EvaluateSettings:
     small: dict[str, Any] = {"tasks": TASKS, "widths": WIDTHS, "limit": 4, "max_new_tokens": 6}
-    return SweepSettings(model=str(model), **{**small, "dtype": "float32", **changes})
+    return EvaluateSettings(model=str(model), **{**small, "dtype": "float32", **changes})
 
 
-def run(folder: Path, settings: SweepSettings, **more: Any) -> dict[tuple[Any, ...], Record]:
-    records = Sweep(folder, settings, **more).run()
+def run(folder: Path, settings: EvaluateSettings, **more: Any) -> dict[tuple[Any, ...], Record]:
+    records = Evaluation(folder, settings, **more).run()
     return {(r.criterion, r.asked, r.quantity): r for r in records}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from widthwise.tinynet import FAMILIES, Counts, Scale
+from widthwise.tinynet import FAMILIES, Multipliers, NetworkCounts
 
 CLASSES = ("across", "down")
 SIDE = 32
@@ -79,22 +79,22 @@ class Toy:
     base_resolution: int = SIDE
     stride: int = 4
 
-    def resolution(self, scale: Scale) -> int:
+    def resolution(self, scale: Multipliers) -> int:
         return int(self.base_resolution * scale.resolution)
 
-    def _shape(self, scale: Scale) -> tuple[int, int]:
+    def _shape(self, scale: Multipliers) -> tuple[int, int]:
         return max(2, round(12 * scale.width)), max(1, round(4 * scale.depth))
 
-    def counts(self, scale: Scale, *, classes: int) -> Counts:
+    def counts(self, scale: Multipliers, *, classes: int) -> NetworkCounts:
         channels, blocks = self._shape(scale)
         weights = 27 * channels + (blocks - 1) * 9 * channels**2
         pixels = (self.resolution(scale) // 2) ** 2
-        return Counts(
+        return NetworkCounts(
             parameters=weights + 2 * blocks * channels + (channels + 1) * classes,
             macs=weights * pixels + channels * classes,
         )
 
-    def build(self, scale: Scale, *, classes: int) -> Any:
+    def build(self, scale: Multipliers, *, classes: int) -> Any:
         from torch import nn
 
         channels, blocks = self._shape(scale)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from widthwise.errors import RunError
-from widthwise.experiments.tinynet_search.trials import Quantity, TrialJob
+from widthwise.experiments.tinynet_search.trials import Metric, TrialJob
 
 
 class Doubler:
@@ -21,7 +21,7 @@ class Doubler:
             raise RunError("the loss is not finite")
         if job.network.get("fails") == "odd":
             raise ValueError("something broke")
-        return {"double": Quantity(value=2.0 * job.network["width"], unit="count")}
+        return {"double": Metric(value=2.0 * job.network["width"], unit="count")}
 
 
 def job(width: int, seed: int = 0, **network: Any) -> TrialJob:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from widthwise.errors import RunError
-from widthwise.runs import Done, Engine, Event, Failed, Job
+from widthwise.runs import Event, Executor, Failed, Finished, Job
 
 
 class Toy:
@@ -166,19 +166,19 @@ def jobs_of(*works: Sequence[Any], alone: bool = False) -> list[Job]:
     ]
 
 
-def last_of(events: Sequence[Event]) -> dict[str, Done | Failed]:
+def last_of(events: Sequence[Event]) -> dict[str, Finished | Failed]:
     """The last event of each job, which there must be one of."""
-    last = [event for event in events if isinstance(event, Done | Failed)]
+    last = [event for event in events if isinstance(event, Finished | Failed)]
     keys = [event.job.key for event in last]
     assert len(set(keys)) == len(keys), keys
     return dict(zip(keys, last, strict=True))
 
 
-def results_of(engine: Engine, jobs: Sequence[Job]) -> dict[str, Any]:
+def results_of(engine: Executor, jobs: Sequence[Job]) -> dict[str, Any]:
     """What each job gave; `Failed` is an error of the test."""
     last = last_of(list(engine.run(jobs)))
     assert set(last) == {job.key for job in jobs}
-    return {key: event.result for key, event in last.items() if isinstance(event, Done)}
+    return {key: event.result for key, event in last.items() if isinstance(event, Finished)}
 
 
 def kinds(events: Sequence[Event]) -> list[str]:

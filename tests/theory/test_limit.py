@@ -35,10 +35,10 @@ from widthwise.theory import (
 from widthwise.theory.activations import quadrature_expectations
 from widthwise.theory.converge import expected_slope
 from widthwise.theory.linear import _bidiagonal
-from widthwise.theory.quadrature import Trained, quadrature_limit
+from widthwise.theory.quadrature import TrainedLayers, quadrature_limit
 
 HALF = Fraction(1, 2)
-BOTH = Trained(layers=(True, True), readout_starts=True)
+BOTH = TrainedLayers(layers=(True, True), readout_starts=True)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_linear_layer_is_what_quadrature_says() -> None:
     np.testing.assert_allclose(averaged.outputs, exact.outputs, atol=1e-12)
     np.testing.assert_allclose(averaged.movement, exact.movement, atol=1e-12)
     for trained in (
-        Trained(layers=(True, False), readout_starts=True),
-        Trained(layers=(True, True), readout_starts=False),
+        TrainedLayers(layers=(True, False), readout_starts=True),
+        TrainedLayers(layers=(True, True), readout_starts=False),
     ):
         from widthwise.theory.linear import linear_limit
 
@@ -139,7 +139,7 @@ def test_a_longer_basis_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     from widthwise.theory import linear
 
     task = toy(lr=0.3, steps=8)
-    trained = Trained(layers=(True,) * 3, readout_starts=True)
+    trained = TrainedLayers(layers=(True,) * 3, readout_starts=True)
     found = linear.linear_limit(task, trained)
     real = linear._coordinates
     monkeypatch.setattr(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from widthwise.errors import TargetError
-from widthwise.tinynet import BASE, FAMILIES, PUBLISHED, Scale, family_named
+from widthwise.tinynet import BASE, FAMILIES, PUBLISHED, Multipliers, family_named
 from widthwise.tinynet.rounding import round_blocks, round_channels, round_resolution
 
-ODD = Scale(resolution=0.53, depth=0.45, width=0.37)  # rounds in every stage
+ODD = Multipliers(resolution=0.53, depth=0.45, width=0.37)  # rounds in every stage
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_resnets_have_the_counts_of_torchvision(name: str, parameters: int, macs
 @pytest.mark.parametrize(
     ("name", "scale"), [*((name, ODD) for name in FAMILIES), ("glu-transformer", BASE)]
 )
-def test_counts_are_those_of_the_built_network(name: str, scale: Scale) -> None:
+def test_counts_are_those_of_the_built_network(name: str, scale: Multipliers) -> None:
     """Parameters by torch, multiply-adds by its FLOP counter, on a device without numbers."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -110,7 +110,7 @@ def test_counts_never_fall_as_a_multiplier_grows(name: str) -> None:
     for which in ("resolution", "depth", "width"):
         rest = {"resolution": 0.61, "depth": 0.7, "width": 0.43}
         seen = [
-            family.counts(Scale(**{**rest, which: 0.35 + 0.007 * i}), classes=10)
+            family.counts(Multipliers(**{**rest, which: 0.35 + 0.007 * i}), classes=10)
             for i in range(100)
         ]
         for one, next_one in itertools.pairwise(seen):
@@ -121,7 +121,7 @@ def test_counts_never_fall_as_a_multiplier_grows(name: str) -> None:
 def test_small_images_lose_an_eighth_of_their_side() -> None:
     small, large = FAMILIES["efficientnet-small"], FAMILIES["efficientnet"]
     assert (small.stride, large.stride) == (8, 32)
-    assert small.resolution(Scale(resolution=0.25, depth=1, width=1)) == 8
+    assert small.resolution(Multipliers(resolution=0.25, depth=1, width=1)) == 8
     assert small.counts(BASE, classes=10).parameters == large.counts(BASE, classes=10).parameters
 
 
@@ -129,9 +129,9 @@ def test_small_images_lose_an_eighth_of_their_side() -> None:
 def test_a_resolution_below_the_total_stride_is_refused(name: str) -> None:
     family = FAMILIES[name]
     least = family.stride / family.base_resolution
-    at_least = Scale(resolution=least, depth=1, width=1)
+    at_least = Multipliers(resolution=least, depth=1, width=1)
     assert family.resolution(at_least) == family.stride
-    below = Scale(resolution=0.99 * least, depth=1, width=1)
+    below = Multipliers(resolution=0.99 * least, depth=1, width=1)
     for use in (family.counts, family.build):
         with pytest.raises(
             TargetError, match=f"below the network's total stride of {family.stride}"
@@ -152,7 +152,7 @@ def test_multipliers_out_of_range_are_refused(value: float) -> None:
     for which in ("resolution", "depth", "width"):
         numbers: dict[str, Any] = {"resolution": 1.0, "depth": 1.0, "width": 1.0, which: value}
         with pytest.raises(TargetError, match=f"{which} must be a multiplier above 0"):
-            Scale(**numbers)
+            Multipliers(**numbers)
 
 
 def test_an_unknown_family_is_refused() -> None:

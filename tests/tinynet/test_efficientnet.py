@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from widthwise.tinynet import BASE, FAMILIES, PUBLISHED, Scale
+from widthwise.tinynet import BASE, FAMILIES, PUBLISHED, Multipliers
 from widthwise.tinynet.transformer_modules import positions
 
 # SHA-256 over names and shapes, in order, of timm 1.0.31's state dicts.
@@ -82,7 +82,7 @@ def test_resnets_have_the_names_of_torchvision(name: str, entries: int) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_networks_take_batches_and_learn(name: str) -> None:
     """Odd sides, batches of any size in evaluation, and a gradient for every parameter."""
-    family, scale = FAMILIES[name], Scale(resolution=0.34, depth=0.3, width=0.3)
+    family, scale = FAMILIES[name], Multipliers(resolution=0.34, depth=0.3, width=0.3)
     torch.manual_seed(0)
     model, pixels = family.build(scale, classes=7), family.resolution(scale)
     assert model.training
@@ -101,7 +101,9 @@ def test_networks_take_batches_and_learn(name: str) -> None:
 
 def test_initial_weights_go_by_fan_out() -> None:
     torch.manual_seed(0)
-    model = FAMILIES["efficientnet"].build(Scale(resolution=1, depth=0.3, width=1), classes=400)
+    model = FAMILIES["efficientnet"].build(
+        Multipliers(resolution=1, depth=0.3, width=1), classes=400
+    )
     parameters = {name: tensor.detach() for name, tensor in model.named_parameters()}
     head = parameters["conv_head.weight"]
     assert float(head.std()) == pytest.approx(math.sqrt(2 / 1280), rel=0.01)  # 409 600 numbers

@@ -15,14 +15,14 @@ from widthwise.tinynet import (
     PUBLISHED,
     Budget,
     Formula,
-    Point,
-    Scale,
-    alternatives,
+    FormulaPoint,
+    Multipliers,
+    baselines,
     shrink,
     with_scaled_head,
 )
 from widthwise.tinynet.compound_shrink import RULES
-from widthwise.tinynet.regression import FIXED_LENGTH, FIXED_NOISE, Curve
+from widthwise.tinynet.regression import FIXED_LENGTH, FIXED_NOISE, FittedCurve
 
 EFFICIENTNET = FAMILIES["efficientnet"]
 TINYNETS = ("a", "b", "c", "d", "e")
@@ -33,7 +33,7 @@ def published() -> Formula:
     return Formula.from_published()
 
 
-def blocks(scale: Scale) -> list[int]:
+def blocks(scale: Multipliers) -> list[int]:
     """Blocks of each stage."""
     stages: Any = EFFICIENTNET
     return [len(stage) for stage in stages.blocks(scale)]
@@ -73,7 +73,7 @@ def by_hand(shares: list[float], values: list[float], at: float) -> tuple[float,
 @pytest.mark.parametrize("name", ["resolution", "depth"])
 def test_curves_are_those_of_the_formula(published: Formula, name: str) -> None:
     """Means, and deviations that are widened by networks left out."""
-    curve: Curve = getattr(published, name)
+    curve: FittedCurve = getattr(published, name)
     shares, values = list(curve.shares), list(curve.values)
     assert values == [getattr(PUBLISHED[one].scale, name) for one in TINYNETS]
     errors = []
@@ -93,7 +93,7 @@ def test_curves_are_those_of_the_formula(published: Formula, name: str) -> None:
 def test_intervals_hold_the_released_networks_when_left_out(published: Formula) -> None:
     """Without widening, three of five resolutions would lie outside."""
     for name, least in (("resolution", 3), ("depth", 0)):
-        curve: Curve = getattr(published, name)
+        curve: FittedCurve = getattr(published, name)
         outside = {True: 0, False: 0}
         for i in range(5):
             rest = [j for j in range(5) if j != i]
@@ -140,7 +140,7 @@ def test_seconds_are_met_by_the_device(published: Formula, monkeypatch: pytest.M
     from widthwise.stats import Estimate
     from widthwise.tinynet import solve
 
-    def fake(family: Any, scale: Scale, *, classes: int, device: str) -> Estimate:
+    def fake(family: Any, scale: Multipliers, *, classes: int, device: str) -> Estimate:
         macs = family.counts(scale, classes=classes).macs
         return Estimate(value=macs * 1e-9, standard_error=0.0, n=15)
 
@@ -158,11 +158,11 @@ def test_closed_form_width_is_the_papers(published: Formula) -> None:
     assert found.miss > 0.3
 
 
-def front(n: int, noise: float) -> list[Point]:
+def front(n: int, noise: float) -> list[FormulaPoint]:
     """Networks along r = 0.5 + 0.4 c and d = 0.6 + 0.5 c, with normal noise."""
     chance = np.random.default_rng(3)
     return [
-        Point(
+        FormulaPoint(
             share=float(share),
             resolution=float(0.5 + 0.4 * share + noise * chance.normal()),
             depth=float(0.6 + 0.5 * share + noise * chance.normal()),
@@ -203,9 +203,9 @@ def test_points_out_of_range_are_refused(wrong: float) -> None:
     for name in ("share", "resolution", "depth"):
         numbers = {"share": 0.5, "resolution": 0.5, "depth": 0.5, name: wrong}
         with pytest.raises(TargetError, match=f"{name} of a network of the front"):
-            Point(**numbers)
+            FormulaPoint(**numbers)
     with pytest.raises(TargetError, match="a share must be at most 2"):
-        Point(share=50.0, resolution=1, depth=1)
+        FormulaPoint(share=50.0, resolution=1, depth=1)
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ def test_a_rule_moves_what_it_says_and_ends_at_the_base(rule: str) -> None:
     assert {name for name, value in vars(found).items() if value != 1} == moved
     assert all(0 < value <= 1 for value in vars(found).values())
     whole = shrink(rule, EFFICIENTNET, Budget("macs", 385_814_752), classes=1000)
-    assert whole.scale == Scale(resolution=1, depth=1, width=1)
+    assert whole.scale == Multipliers(resolution=1, depth=1, width=1)
 
 
 def test_rules_out_of_reach_are_refused() -> None:
@@ -270,7 +270,7 @@ def test_rules_out_of_reach_are_refused() -> None:
 def test_alternatives_are_networks_of_the_budget_or_say_why_not(published: Formula) -> None:
     found = {
         one.rule: one
-        for one in alternatives(published, EFFICIENTNET, Budget("macs", 5e7), classes=1000)
+        for one in baselines(published, EFFICIENTNET, Budget("macs", 5e7), classes=1000)
     }
     assert set(found) == {
         "tiny formula, closed-form width",
@@ -287,7 +287,7 @@ def test_alternatives_are_networks_of_the_budget_or_say_why_not(published: Formu
             assert one.cost == pytest.approx(5e7, rel=0.08)  # a pixel of a small image is 8 %
     heads = [found[rule].counts for rule in ("compound scaling, head scaled", "compound scaling")]
     assert heads[0] != heads[1]
-    resnet = alternatives(published, FAMILIES["resnet18"], Budget("macs", 5e8), classes=10)
+    resnet = baselines(published, FAMILIES["resnet18"], Budget("macs", 5e8), classes=10)
     assert "compound scaling, head scaled" not in {one.rule for one in resnet}
     with pytest.raises(TargetError, match="no budget of seconds"):
-        alternatives(published, EFFICIENTNET, Budget("seconds", 1.0), classes=10)
+        baselines(published, EFFICIENTNET, Budget("seconds", 1.0), classes=10)

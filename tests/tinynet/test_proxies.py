@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from widthwise.errors import RunError
-from widthwise.tinynet import Scale, family_named
+from widthwise.tinynet import Multipliers, family_named
 from widthwise.tinynet.proxies import naswot, parameters, synflow
 
 
@@ -29,7 +29,7 @@ def test_synflow_of_a_linear_network_is_layers_times_the_flow() -> None:
 def test_synflow_leaves_normalisation_and_the_network_alone() -> None:
     torch.manual_seed(0)
     family = family_named("efficientnet-96")
-    net = family.build(Scale(resolution=0.35, depth=0.35, width=0.2), classes=3)
+    net = family.build(Multipliers(resolution=0.35, depth=0.35, width=0.2), classes=3)
     photos = batch(4, 33)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     value = synflow(net, photos)

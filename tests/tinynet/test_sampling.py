@@ -7,8 +7,8 @@ import pytest
 import tiny_photos
 
 from widthwise.errors import TargetError
-from widthwise.tinynet import NEAR, Budget, Sampler, Space, family_named, spread
-from widthwise.tinynet.sampling import draw
+from widthwise.tinynet import NEAR, Budget, Sampler, Space, family_named, sample_networks
+from widthwise.tinynet.sampling import draw_multipliers
 
 SPACE = Space(pixels=(8, 32), depth=(0.25, 1.5), width=(0.2, 3.0))
 TOY = tiny_photos.Toy()
@@ -16,7 +16,7 @@ BUDGETS = [Budget("macs", 2e5), Budget("macs", 4e5)]
 
 
 def test_networks_are_within_the_space_and_on_their_budgets_in_turn() -> None:
-    found = spread(TOY, SPACE, BUDGETS, 30, classes=2, seed=0)
+    found = sample_networks(TOY, SPACE, BUDGETS, 30, classes=2, seed=0)
     assert [budget for budget, _ in found] == BUDGETS * 15
     assert len(set(found)) == 30
     for budget, scale in found:
@@ -28,9 +28,9 @@ def test_networks_are_within_the_space_and_on_their_budgets_in_turn() -> None:
 
 def test_a_longer_list_begins_with_the_shorter_one() -> None:
     assert (
-        spread(TOY, SPACE, BUDGETS, 12, classes=2, seed=1)[:5]
-        == spread(TOY, SPACE, BUDGETS, 5, classes=2, seed=1)
-        != spread(TOY, SPACE, BUDGETS, 5, classes=2, seed=2)
+        sample_networks(TOY, SPACE, BUDGETS, 12, classes=2, seed=1)[:5]
+        == sample_networks(TOY, SPACE, BUDGETS, 5, classes=2, seed=1)
+        != sample_networks(TOY, SPACE, BUDGETS, 5, classes=2, seed=2)
     )
 
 
@@ -38,7 +38,7 @@ def test_the_base_of_searches_has_networks_from_least_to_largest_side() -> None:
     """The default budgets leave room: sides differ twofold at each of them."""
     family = family_named("efficientnet-96")
     for amount in (2e6, 8e6):
-        found = spread(family, Space(), [Budget("macs", amount)], 12, classes=10, seed=0)
+        found = sample_networks(family, Space(), [Budget("macs", amount)], 12, classes=10, seed=0)
         sides = [family.resolution(scale) for _, scale in found]
         assert max(sides) > 1.5 * min(sides)
 
@@ -46,9 +46,9 @@ def test_the_base_of_searches_has_networks_from_least_to_largest_side() -> None:
 def test_budgets_and_sides_out_of_reach_are_named() -> None:
     chance = np.random.default_rng(0)
     with pytest.raises(TargetError, match="has 10 multiply-adds; take another budget"):
-        draw(TOY, SPACE, Budget("macs", 10), classes=2, chance=chance)
+        draw_multipliers(TOY, SPACE, Budget("macs", 10), classes=2, chance=chance)
     with pytest.raises(TargetError, match="images of 3 px are below the total stride of toy, 4"):
-        draw(TOY, Space(pixels=(3, 9)), BUDGETS[0], classes=2, chance=chance)
+        draw_multipliers(TOY, Space(pixels=(3, 9)), BUDGETS[0], classes=2, chance=chance)
     with pytest.raises(TargetError, match="depth must have 0 < least <= largest"):
         Space(depth=(0.0, 1.0))
 

@@ -12,7 +12,7 @@ from widthwise.tinynet import (
     FAMILIES,
     PUBLISHED,
     Budget,
-    Scale,
+    Multipliers,
     closed_form_width,
     latency_sec,
     parse_budget,
@@ -67,7 +67,7 @@ def test_the_closed_form_misses_the_budget(
     scale = PUBLISHED[name].scale
     found = closed_form_width(share, resolution=scale.resolution, depth=scale.depth)
     assert found == pytest.approx(width, abs=0.002)
-    wide = Scale(resolution=scale.resolution, depth=scale.depth, width=width)
+    wide = Multipliers(resolution=scale.resolution, depth=scale.depth, width=width)
     macs = EFFICIENTNET.counts(wide, classes=1000).macs
     assert macs / 1e6 == pytest.approx(millions, abs=0.05)
 
@@ -78,14 +78,14 @@ def test_bisection_finds_what_trying_all_widths_finds(kind: solve.Kind) -> None:
     for name, family in FAMILIES.items():
         resolution, depth = chance.uniform(0.4, 1.2), chance.uniform(0.4, 1.2)
         cost = cost_function(family, kind, classes=11)
-        costs = {w: cost(Scale(resolution=resolution, depth=depth, width=w)) for w in WIDTHS}
+        costs = {w: cost(Multipliers(resolution=resolution, depth=depth, width=w)) for w in WIDTHS}
         amount = costs[0.2] + chance.uniform(0, 0.5) * (costs[1.5] - costs[0.2])
         budget = Budget(kind, amount)
         found = solve_width(family, resolution=resolution, depth=depth, budget=budget, classes=11)
         least = min(abs(one - amount) for one in costs.values())
         assert abs(costs[found.width] - amount) == least, name
         # Of the widths that make this network, it is the one nearest to the closed form.
-        base = cost(Scale(resolution=1, depth=1, width=1))
+        base = cost(Multipliers(resolution=1, depth=1, width=1))
         start = closed_form_width(amount / base, resolution=resolution, depth=depth)
         same = [w for w, one in costs.items() if one == costs[found.width]]
         assert abs(found.width - start) == min(abs(w - start) for w in same), name
@@ -94,7 +94,7 @@ def test_bisection_finds_what_trying_all_widths_finds(kind: solve.Kind) -> None:
 def test_both_ends_of_the_line_can_be_had() -> None:
     cost = cost_function(EFFICIENTNET, "macs", classes=10)
     for width in (WIDTHS[0], WIDTHS[-1]):
-        amount = cost(Scale(resolution=0.5, depth=0.5, width=width))
+        amount = cost(Multipliers(resolution=0.5, depth=0.5, width=width))
         budget = Budget("macs", amount)
         found = solve_width(EFFICIENTNET, resolution=0.5, depth=0.5, budget=budget, classes=10)
         assert cost(found) == amount
@@ -103,7 +103,7 @@ def test_both_ends_of_the_line_can_be_had() -> None:
 @pytest.mark.parametrize("amount", [1.0, 1e15])
 def test_a_budget_out_of_reach_is_refused_with_the_range(amount: float) -> None:
     cost = cost_function(EFFICIENTNET, "macs", classes=10)
-    ends = [f"{cost(Scale(resolution=0.5, depth=0.6, width=w)):,.0f}" for w in (0.005, 4.0)]
+    ends = [f"{cost(Multipliers(resolution=0.5, depth=0.6, width=w)):,.0f}" for w in (0.005, 4.0)]
     with pytest.raises(TargetError, match=f"they have {ends[0]} to {ends[1]} multiply-adds"):
         solve_width(
             EFFICIENTNET, resolution=0.5, depth=0.6, budget=Budget("macs", amount), classes=10
@@ -114,7 +114,7 @@ def test_a_budget_of_seconds_is_measured_once_a_network(monkeypatch: pytest.Monk
     """By a device that needs a nanosecond for a multiply-add."""
     timed = []
 
-    def fake(family: object, scale: Scale, *, classes: int, device: str) -> Estimate:
+    def fake(family: object, scale: Multipliers, *, classes: int, device: str) -> Estimate:
         counts = EFFICIENTNET.counts(scale, classes=classes)
         timed.append(counts)
         return Estimate(value=counts.macs * 1e-9, standard_error=0.0, n=15)
@@ -134,7 +134,7 @@ def test_latency_is_measured_and_leaves_chance_alone() -> None:
     import torch
 
     before = torch.get_rng_state()
-    scale = Scale(resolution=0.25, depth=0.1, width=0.1)
+    scale = Multipliers(resolution=0.25, depth=0.1, width=0.1)
     found = latency_sec(FAMILIES["efficientnet-small"], scale, classes=3)
     assert found.value > 0
     assert found.n >= 15

@@ -9,18 +9,18 @@ import torch
 from widthwise.errors import RunError
 from widthwise.tinynet import (
     Augmentation,
-    Recipe,
-    Scale,
-    answers_right,
+    Multipliers,
+    TrainingRecipe,
+    correct_mask,
+    normalize,
     resized,
-    shown,
     trained_network,
 )
 from widthwise.tinynet.augment import augmented
 from widthwise.tinynet.images import Photos
 
 NOTHING = Augmentation(area=(1, 1), ratio=(1, 1), flip=0, jitter=0)
-WHOLE = Scale(resolution=1.0, depth=1.0, width=1.0)
+WHOLE = Multipliers(resolution=1.0, depth=1.0, width=1.0)
 
 
 def photos(n: int, seed: int = 0) -> Photos:
@@ -44,7 +44,7 @@ def test_an_augmentation_of_nothing_shows_the_photo() -> None:
     pixels = photos(3).pixels
     found = augmented(pixels, 32, NOTHING, chance())
     # 2e-4: a sampled place is off by rounding of float32, 32 x 6e-8 px, at slopes of 120 levels
-    torch.testing.assert_close(found, shown(pixels), atol=2e-4, rtol=0)
+    torch.testing.assert_close(found, normalize(pixels), atol=2e-4, rtol=0)
 
 
 def test_a_sure_flip_exchanges_left_and_right() -> None:
@@ -52,7 +52,7 @@ def test_a_sure_flip_exchanges_left_and_right() -> None:
     found = augmented(
         pixels, 32, Augmentation(area=(1, 1), ratio=(1, 1), flip=1, jitter=0), chance()
     )
-    torch.testing.assert_close(found, shown(pixels.flip(3)), atol=2e-4, rtol=0)
+    torch.testing.assert_close(found, normalize(pixels.flip(3)), atol=2e-4, rtol=0)
 
 
 def test_chance_is_by_the_seed_and_of_each_photo_alone() -> None:
@@ -66,7 +66,7 @@ def test_chance_is_by_the_seed_and_of_each_photo_alone() -> None:
 
 def test_what_is_shown_stays_within_the_range_of_bytes() -> None:
     ends = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 8, 8)
-    low, high = shown(ends)[:, :, 0, 0]
+    low, high = normalize(ends)[:, :, 0, 0]
     wild = augmented(photos(40).pixels, 16, Augmentation(jitter=0.9), chance())
     assert (wild >= low.view(1, 3, 1, 1) - 1e-5).all()
     assert (wild <= high.view(1, 3, 1, 1) + 1e-5).all()
@@ -92,19 +92,19 @@ def test_impossible_augmentations_are_refused(options: dict[str, object]) -> Non
 
 def test_resolution_matters_where_classes_differ_in_fine_detail() -> None:
     """At 32 px stripes are seen; at 8 px they are gone: 64 photos, so chance is 0.5 ± 0.0625."""
-    family, recipe = tiny_photos.Toy(), Recipe(epochs=8, batch=16)
+    family, recipe = tiny_photos.Toy(), TrainingRecipe(epochs=8, batch=16)
     train, test = photos(96), photos(64, seed=1)
     shares = {}
     for side in (8, 32):
-        scale = Scale(resolution=side / 32, depth=1.0, width=1.0)
+        scale = Multipliers(resolution=side / 32, depth=1.0, width=1.0)
         net, _ = trained_network(family, scale, train, recipe=recipe)
-        shares[side] = sum(answers_right(net, test, side)) / 64
+        shares[side] = sum(correct_mask(net, test, side)) / 64
     assert shares[32] > 0.9
     assert abs(shares[8] - 0.5) < 4 * 0.0625
 
 
 def test_training_is_the_same_by_its_seed_and_leaves_torch_alone() -> None:
-    family, recipe = tiny_photos.Toy(), Recipe(epochs=1, batch=16)
+    family, recipe = tiny_photos.Toy(), TrainingRecipe(epochs=1, batch=16)
     before = torch.get_rng_state()
     nets = [trained_network(family, WHOLE, photos(40), recipe=recipe, seed=s) for s in (3, 3, 4)]
     assert torch.equal(before, torch.get_rng_state())
@@ -116,23 +116,27 @@ def test_training_is_the_same_by_its_seed_and_leaves_torch_alone() -> None:
 
 def test_before_training_all_classes_are_even() -> None:
     """The first loss is log 2 to rounding, whatever the family's own start."""
-    recipe = Recipe(epochs=1, batch=40, warm_up=0.5)  # a single step, at a learning rate of 0
+    recipe = TrainingRecipe(
+        epochs=1, batch=40, warm_up=0.5
+    )  # a single step, at a learning rate of 0
     _, loss = trained_network(tiny_photos.Toy(), WHOLE, photos(40), recipe=recipe)
     assert loss == pytest.approx(0.6931472, abs=1e-6)
 
 
 def test_a_loss_that_is_not_finite_is_a_clean_error() -> None:
-    recipe = Recipe(epochs=2, batch=16, lr=1e30)
+    recipe = TrainingRecipe(epochs=2, batch=16, lr=1e30)
     with pytest.raises(RunError, match=r"the loss at step \d+ of 4 is not finite; .* below 1e\+30"):
         trained_network(tiny_photos.Toy(), WHOLE, photos(40), recipe=recipe)
 
 
 def test_answers_that_are_not_finite_are_a_clean_error() -> None:
-    net, _ = trained_network(tiny_photos.Toy(), WHOLE, photos(8), recipe=Recipe(epochs=1, batch=4))
+    net, _ = trained_network(
+        tiny_photos.Toy(), WHOLE, photos(8), recipe=TrainingRecipe(epochs=1, batch=4)
+    )
     with torch.no_grad():
         next(net.parameters()).fill_(torch.nan)
     with pytest.raises(RunError, match="answers are not finite"):
-        answers_right(net, photos(4), 32)
+        correct_mask(net, photos(4), 32)
 
 
 def test_one_photo_and_impossible_recipes_are_refused() -> None:
@@ -140,4 +144,4 @@ def test_one_photo_and_impossible_recipes_are_refused() -> None:
         trained_network(tiny_photos.Toy(), WHOLE, photos(1))
     for options in ({"epochs": 0}, {"lr": 0.0}, {"lr": float("nan")}, {"warm_up": 1.0}):
         with pytest.raises(RunError):
-            Recipe(**options)  # type: ignore[arg-type]
+            TrainingRecipe(**options)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .drafts import draft_note, without_draft_settings
-from .glu import Architecture, Cut, read_architecture, refuse_adapters
+from .glu import Architecture, TensorCut, read_architecture, refuse_adapters
 from .outside import at_width, refuse_half_cut
 from .sections import WIDTH_KEY, class_value, section_name, text_config, text_path, text_value
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
@@ -12,8 +12,8 @@ __all__ = [
     "WIDTH_KEY",
     "Architecture",
     "Counts",
-    "Cut",
     "Target",
+    "TensorCut",
     "Traffic",
     "Width",
     "at_width",

@@ -36,7 +36,7 @@ _ADAPTER = re.compile(  # in names of PEFT
 
 
 @dataclass(frozen=True)
-class Cut:
+class TensorCut:
     """How a tensor of layer `layer` depends on the width: size along `axis` is `parts * width`."""
 
     layer: int
@@ -71,7 +71,7 @@ class Architecture:
     stem: str
     fused: bool
     tensors: Mapping[str, TensorSpec]
-    cuts: Mapping[str, Cut]
+    cuts: Mapping[str, TensorCut]
     left_out: Mapping[str, TensorSpec]
     tied: frozenset[str]
     parameters: int
@@ -132,7 +132,7 @@ def read_architecture(
             "draft layer it would be announced, by num_nextn_predict_layers"
         )
     refuse_unequal_layers(config, stem, blocks, carried, sizes)
-    cuts: dict[str, Cut] = {}
+    cuts: dict[str, TensorCut] = {}
     fused = any("mlp.gate_up_proj.weight" in block for block in blocks.values())
     for layer in range(count):
         names = blocks.get(layer, {})
@@ -187,15 +187,15 @@ def _check_block(
     hidden_size: int,
     width: int,
     fused: bool,
-) -> dict[str, Cut]:
+) -> dict[str, TensorCut]:
     """Cuts of one layer, after every one of its tensors has the shape that the config states."""
     rows = {"gate_up_proj": 2} if fused else {"gate_proj": 1, "up_proj": 1}
-    expected: dict[str, tuple[tuple[int, ...], Cut | None]] = {}
+    expected: dict[str, tuple[tuple[int, ...], TensorCut | None]] = {}
     for part, parts in rows.items():
-        cut = Cut(layer, 0, parts)
+        cut = TensorCut(layer, 0, parts)
         expected[f"mlp.{part}.weight"] = ((parts * width, hidden_size), cut)
         expected[f"mlp.{part}.bias"] = ((parts * width,), cut)
-    expected["mlp.down_proj.weight"] = ((hidden_size, width), Cut(layer, 1))
+    expected["mlp.down_proj.weight"] = ((hidden_size, width), TensorCut(layer, 1))
     expected["mlp.down_proj.bias"] = ((hidden_size,), None)
 
     for rest in expected:

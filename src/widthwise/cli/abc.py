@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .figure_options import check_place, drawing_options, save_drawing
-from .parametrization_options import asked_parametrization, parametrization_options, title_of
+from .figure_options import check_writable, drawing_options, save_figure
+from .parametrization_options import format_title, parametrization_options, parse_parametrization
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,16 +50,16 @@ def abc(
     """
     from ..theory import Abc, classify
 
-    asked = asked_parametrization(name, layers, {"a": a, "b": b, "c": c}, optimizer)
+    asked = parse_parametrization(name, layers, {"a": a, "b": b, "c": c}, optimizer)
     if out is not None and not isinstance(asked, Abc):
         raise click.UsageError("the picture is of parametrizations for SGD; drop --optimizer adam")
-    check_place(out, force)
+    check_writable(out, force)
     found = classify(asked)
-    title = title_of(name, (a, b, c))
+    title = format_title(name, (a, b, c))
     if out is not None and isinstance(asked, Abc):
         from ..theory import draw_region
 
-        save_drawing(draw_region(asked, title), out)
+        save_figure(draw_region(asked, title), out)
     if as_json:
         click.echo(json.dumps(_as_json(asked, found, optimizer), allow_nan=False))
     else:
@@ -88,13 +88,15 @@ def _print(title: str, parametrization: Abc | Abcd, found: Classification, optim
     from rich.console import Console
 
     from ..theory import power
-    from .tables import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
     hidden = parametrization.hidden_layers
-    say(console, f"{title}: {hidden} hidden layer{'s' * (hidden > 1)}, {optimizer}", style="bold")
+    print_wrapped(
+        console, f"{title}: {hidden} hidden layer{'s' * (hidden > 1)}, {optimizer}", style="bold"
+    )
     exponents = zip(parametrization.a, parametrization.b, parametrization.c, strict=True)
     rows = [
         [str(layer) if layer <= hidden else "output", *(power(-x) for x in abc)]
@@ -105,5 +107,5 @@ def _print(title: str, parametrization: Abc | Abcd, found: Classification, optim
     header = ["layer", "multiplier", "initial std", "learning rate", "r"]
     print_rows(console, header, rows, [0] * len(header))
     nothing = "not decided" if found.regime is None else found.regime
-    say(console, f"regime {nothing}, r = {found.r}")
-    say(console, found.explanation)
+    print_wrapped(console, f"regime {nothing}, r = {found.r}")
+    print_wrapped(console, found.explanation)

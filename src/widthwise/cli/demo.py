@@ -30,13 +30,13 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
     id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
     """
-    from ..report import busy_sentences, write_page
+    from ..report import load_warnings, write_page
     from ..study import CRITERIA, Demo, DemoSettings, calibration_notes
     from .tables import print_table, run
 
     study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
     print_table(records)
-    for note in (*busy_sentences(records), *calibration_notes(records)):
+    for note in (*load_warnings(records), *calibration_notes(records)):
         click.echo(note, err=True)
     title = f"How wide should {study.model_name} be?"
     write_page(records, out / "report.html", title=title, settings=asdict(study.settings))

@@ -12,17 +12,17 @@ import click
 
 from ..evaluate import BACKENDS, SUITES
 from .options import (
-    asked_widths,
-    calibration_of,
     calibration_options,
     criteria_help,
     data_option,
     device_option,
     dtype_option,
-    items,
     model_name,
-    names,
     out_option,
+    parse_item_limits,
+    parse_names,
+    parse_widths,
+    read_calibration,
     seed_option,
     thinking_option,
     widths_options,
@@ -31,7 +31,7 @@ from .options import (
 
 def _some_names(value: str) -> tuple[str, ...]:
     """At least one name."""
-    if not (found := names(value)):
+    if not (found := parse_names(value)):
         raise click.BadParameter(f"{value!r} names nothing; leave the option out for its default.")
     return found
 
@@ -73,7 +73,7 @@ def _points(value: str) -> float:
 @click.option(
     "--limit",
     "limits",
-    type=items,
+    type=parse_item_limits,
     metavar="ITEMS",
     default="",
     help="Items a task: a sample, the same at all widths. 200, or 200,ifeval=50,wikitext=8.",
@@ -110,14 +110,14 @@ def evaluate(
     random pruning. Prints a table; writes records.jsonl, items/*.parquet and report.html.
     """
     from ..report import write_page
-    from ..study import Sweep, SweepSettings, calibration_notes
+    from ..study import EvaluateSettings, Evaluation, calibration_notes
     from .tables import print_table, run
 
     data, limits = options.pop("data"), options.pop("limits")
-    options["calibration"] = calibration_of(options)
-    settings = SweepSettings(
+    options["calibration"] = read_calibration(options)
+    settings = EvaluateSettings(
         model=model,
-        widths=asked_widths(to, remove),
+        widths=parse_widths(to, remove),
         limit=limits.pop("", None),
         limits=limits,
         data=None if data is None else str(data.resolve()),
@@ -126,7 +126,7 @@ def evaluate(
     named = click.get_current_context().get_parameter_source("criteria")
     if named == click.core.ParameterSource.COMMANDLINE and not (to or remove):
         raise click.UsageError("--criterion chooses neurons of a width: add --to or --remove.")
-    study, records = run(partial(Sweep, out, settings))
+    study, records = run(partial(Evaluation, out, settings))
     title = f"What {study.parent.checkpoint.name} knows"
     write_page(records, out / "report.html", title=title, settings=study.settings.stored)
     print_table(records)

@@ -36,7 +36,7 @@ def drawing_options(what: str) -> Callable[[Callable[..., Any]], Callable[..., A
     return add
 
 
-def check_place(path: Path | None, force: bool) -> None:
+def check_writable(path: Path | None, force: bool) -> None:
     """See, before any work, that a figure may be written there.
 
     Raises:
@@ -48,7 +48,7 @@ def check_place(path: Path | None, force: bool) -> None:
         raise OutputError(f"the folder of {path} does not exist; make it first")
 
 
-def save_drawing(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write the figure, whole or not at all.
 
     Raises:

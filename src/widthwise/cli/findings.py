@@ -48,7 +48,7 @@ def findings(study: Path | None, published: bool, loss: float, as_json: bool) ->
 
     Example: widthwise findings my-study --loss 1pp
     """
-    from ..findings import findings_of
+    from ..findings import build_findings
     from ..findings.paper_2512_22671 import published as findings_of_published
 
     if published == (study is not None):
@@ -57,7 +57,7 @@ def findings(study: Path | None, published: bool, loss: float, as_json: bool) ->
         from ..study import read_study
 
         stored = read_study(study)
-        found = findings_of(stored.records, loss=loss)
+        found = build_findings(stored.records, loss=loss)
         if stored.pending and not as_json:
             click.echo(f"Not finished: cells not measured yet: {stored.pending}. So far:")
     else:
@@ -72,17 +72,17 @@ def _print(found: Sequence[Findings]) -> None:
     """Each model's sentences first, then its tables."""
     from rich.console import Console
 
-    from .tables import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
     for one in found:
-        say(console, f"\n{one.model}", style="bold")
+        print_wrapped(console, f"\n{one.model}", style="bold")
         for sentence in one.sentences:
-            say(console, f"- {sentence}")
+            print_wrapped(console, f"- {sentence}")
         for table in one.tables:
-            say(console, f"\n{table.title}. {table.about}", style="bold")
+            print_wrapped(console, f"\n{table.title}. {table.about}", style="bold")
             print_rows(console, table.header, table.rows, [0] * len(table.header))
             for note in table.notes:
-                say(console, note, style="dim")
+                print_wrapped(console, note, style="dim")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..io import check_overwrite
-from .figure_options import save_drawing
+from .figure_options import save_figure
 from .options import device_option, dtype_option, seed_option
 
 if TYPE_CHECKING:
-    from ..prune.healing import Healing, HeldOut, Step
+    from ..prune.healing import Healing, HeldOut, TrainingStep
 
 _LINE_SECONDS = 30.0  # between two lines where there is no terminal
 _SCALES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
@@ -115,7 +115,7 @@ def heal(
     for line in found.told:
         click.echo(f"Warning: {line}", err=True)
     click.echo(_table(found), err=True)
-    save_drawing(draw_healing(found), found.out / "widthwise_healing.png")
+    save_figure(draw_healing(found), found.out / "widthwise_healing.png")
     click.echo(found.out)
 
 
@@ -126,13 +126,13 @@ class _Shown:
         from rich.console import Console
         from transformers.utils import logging
 
-        from .tables import TimeLeft, progress
+        from .tables import Eta, progress
 
         quiet: Any = logging.disable_progress_bar  # ours is the one to look at
         quiet()
         self._console = Console(stderr=True)
         self._bar = progress(self._console)
-        self._left = TimeLeft()
+        self._left = Eta()
         self._last: tuple[float, int] | None = None
         self._line = float("-inf")
 
@@ -149,7 +149,7 @@ class _Shown:
         if not self._console.is_terminal:
             self._console.print(text, markup=False)
 
-    def step(self, step: Step, share: float) -> None:
+    def step(self, step: TrainingStep, share: float) -> None:
         seconds, tokens = self._last or (0.0, 0)
         speed = (step.tokens - tokens) / max(step.seconds - seconds, 1e-9)
         text = f"loss {step.loss:.3f}, {speed:,.0f} tokens/s" if self._last else "training"
@@ -162,7 +162,7 @@ class _Shown:
 
 def _table(found: Healing) -> str:
     """Before and after, with intervals, and whether the difference is one."""
-    from ..prune.healing import nats_text, shown
+    from ..prune.healing import gain_verdict, nats_text
 
     minutes, gain = found.seconds / 60, found.gain
     fell, least, most = nats_text(gain.value, gain.low, gain.high)
@@ -170,7 +170,7 @@ def _table(found: Healing) -> str:
         "closer": "closer to its parent",
         "further": "further from its parent than before",
         None: "not shown to be closer to its parent",
-    }[shown(gain)]
+    }[gain_verdict(gain)]
     rows = [("", "KL from dense, nats a token", "perplexity / dense")]
     rows += [(name, *_cells(held)) for name, held in _named(found)]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]

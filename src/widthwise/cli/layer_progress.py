@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..cut.checkpoint import Checkpoint, locate
-from .tables import TimeLeft, progress
+from .tables import Eta, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..prune.calibration import Visit
+    from ..prune.calibration import LayerCallback
 
 _LINES = 10  # where there is no terminal, and one each of the first layers
 _FIRST = 2  # layers, after which the pace is known
 
 
 @contextmanager
-def told_by_layers(console: Console, model: str, doing: str) -> Iterator[Visit]:
+def layer_progress(console: Console, model: str, doing: str) -> Iterator[LayerCallback]:
     """A bar over the layers; where there is no terminal, lines.
 
     One stands before all work, which begins with a model to load and a text to read; one follows
@@ -36,7 +36,7 @@ def told_by_layers(console: Console, model: str, doing: str) -> Iterator[Visit]:
     path, name = locate(model)
     with Checkpoint(path, name) as checkpoint:
         total = checkpoint.architecture.layers
-    left = TimeLeft()
+    left = Eta()
     if not console.is_terminal:
         start = f"{doing}, {total} layers: the model is loaded first, and the text read"
         console.print(start, highlight=False, markup=False, soft_wrap=True)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .figure_options import drawing_options, save_drawing
+from .figure_options import drawing_options, save_figure
 from .interrupts import NOTHING_KEPT, interruption
-from .options import whole_numbers
-from .parametrization_options import asked_parametrization, parametrization_options, title_of
-from .save_pages import check_beside, save_beside
+from .options import parse_ints
+from .parametrization_options import format_title, parametrization_options, parse_parametrization
+from .save_pages import check_beside, save_with_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..theory import Case, Convergence, Rate
+    from ..theory import Case, Convergence, PowerLawFit
 
 
 _UNDECIDED = (
@@ -41,7 +41,7 @@ def limit() -> None:
 @click.option("--steps", type=click.IntRange(1, 10_000), help="Steps of training.  [default: 12]")
 @click.option(
     "--widths",
-    callback=whole_numbers,
+    callback=parse_ints,
     default="64,128,256,512,1024",
     show_default=True,
     metavar="LIST",
@@ -85,8 +85,8 @@ def converge(
     if out is not None:
         from ..experiments.convergence import convergence_line, draw_convergence
 
-        save_drawing(draw_convergence(found), out)
-        save_beside(out, [convergence_line(one, seed) for one in found])
+        save_figure(draw_convergence(found), out)
+        save_with_page(out, [convergence_line(one, seed) for one in found])
     if as_json:
         click.echo(json.dumps([_as_json(one) for one in found], allow_nan=False))
     else:
@@ -105,13 +105,13 @@ def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
         if changed:
             raise click.UsageError(f"{' and '.join(changed)} must go with a parametrization")
         return standard_cases()
-    parametrization = asked_parametrization(name, layers, exponents)
+    parametrization = parse_parametrization(name, layers, exponents)
     assert isinstance(parametrization, Abc)  # as the optimizer is SGD
     phi = activation_of(asked["activation"] or "tanh")
     given = {key: asked[key] for key in ("lr", "steps") if asked[key] is not None}
     hidden = parametrization.hidden_layers
     depth = [f"{hidden} layers"] if hidden > 1 else []
-    label = ", ".join([title_of(name, tuple(exponents.values())), *depth, phi.name])
+    label = ", ".join([format_title(name, tuple(exponents.values())), *depth, phi.name])
     return [Case(name=label, parametrization=parametrization, phi=phi, task=toy(**given))]
 
 
@@ -132,7 +132,7 @@ def _as_json(found: Convergence) -> dict[str, Any]:
     }
 
 
-def _rate_as_json(rate: Rate) -> dict[str, Any]:
+def _rate_as_json(rate: PowerLawFit) -> dict[str, Any]:
     return {
         "widths": list(rate.widths),
         "runs": rate.runs.tolist(),
@@ -147,13 +147,13 @@ def _print(found: Sequence[Convergence]) -> None:
     """A row a case: sizes, slopes, and what their intervals say of the theory's slopes."""
     from rich.console import Console
 
-    from .tables import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
     widths = found[0].distance.widths
-    say(console, "Distance of outputs from the limit", style="bold")
+    print_wrapped(console, "Distance of outputs from the limit", style="bold")
     ends = ["slope [95 %]", "theory", "verdict"]
     header = ["case", *(f"n={width}" for width in widths), *ends]
     rows = []
@@ -162,7 +162,7 @@ def _print(found: Sequence[Convergence]) -> None:
         theory = "not known" if one.expected is None else str(one.expected)
         rows.append([one.case.name, *sizes, _slope(one.distance), theory, one.verdict or "-"])
     print_rows(console, header, rows, [0] * len(header))
-    say(console, "\nMovement of the last features in training", style="bold")
+    print_wrapped(console, "\nMovement of the last features in training", style="bold")
     header = ["case", *(f"n={width}" for width in widths), "limit", *ends]
     rows = []
     for one in found:
@@ -173,17 +173,17 @@ def _print(found: Sequence[Convergence]) -> None:
         rows.append([one.case.name, *sizes, limit_, _slope(one.movement), slope, verdict])
     print_rows(console, header, rows, [0] * len(header))
     if "undecided" in {verdict for one in found for verdict in (one.verdict, one.movement_verdict)}:
-        say(console, _UNDECIDED)
+        print_wrapped(console, _UNDECIDED)
     for one in found:
         if one.limit_error > 0.1 * one.distance.sizes[-1]:
-            say(
+            print_wrapped(
                 console,
                 f"{one.case.name}: the limit itself is known to {one.limit_error:.1g} only, so "
                 "that distances near that say nothing",
             )
 
 
-def _slope(rate: Rate) -> str:
+def _slope(rate: PowerLawFit) -> str:
     low, high = rate.slope.interval()
     value, low, high = (round(x, 2) + 0.0 for x in (rate.slope.value, low, high))  # no -0.00
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .figure_options import save_drawing
+from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
-from .options import asked_networks, networks_options, out_option
+from .options import networks_options, out_option, parse_networks
 from .run_lines import check_same, make_folder
 from .save_pages import save_page
 
 if TYPE_CHECKING:
-    from ..experiments.maml import Key, Omniglot, Recipe, Result, Settings
+    from ..experiments.maml import Key, MamlResult, MamlSettings, MetaRecipe, Omniglot
 
 _DICTIONARY = ("gp", "ntk")  # whose steps get slower
 _KERNELS = ("linear", *_DICTIONARY)
@@ -76,7 +76,7 @@ def maml(
     """
     from ..experiments.maml import draw_runs, load_omniglot
 
-    asked = asked_networks("--widths", widths, limit, _KERNELS if kernels else ())
+    asked = parse_networks("--widths", widths, limit, _KERNELS if kernels else ())
     jobs = [
         _job(network, width, seed, lr, kernel_steps if network in _DICTIONARY else steps)
         for seed in range(seeds)
@@ -86,7 +86,7 @@ def maml(
     digest = hashlib.sha256(data.read_bytes()).hexdigest()
     make_folder(out)
     found = _run(images, jobs, out / "results.jsonl", digest)
-    save_drawing(draw_runs(found), out / "maml.png")
+    save_figure(draw_runs(found), out / "maml.png")
     _print(found)
     save_page(out)
 
@@ -98,8 +98,8 @@ class _Job:
     network: str
     width: int | None
     seed: int
-    recipe: Recipe
-    settings: Settings
+    recipe: MetaRecipe
+    settings: MamlSettings
 
     @property
     def key(self) -> Key:
@@ -114,7 +114,7 @@ class _Job:
 
 
 def _job(network: str, width: int | None, seed: int, lr: float | None, steps: int) -> _Job:
-    from ..experiments.maml import Settings, recipe_of
+    from ..experiments.maml import MamlSettings, recipe_of
 
     recipe = recipe_of(network, width)
     return _Job(
@@ -122,16 +122,16 @@ def _job(network: str, width: int | None, seed: int, lr: float | None, steps: in
         width=width,
         seed=seed,
         recipe=recipe if lr is None else replace(recipe, lr=lr),
-        settings=Settings(steps=steps),
+        settings=MamlSettings(steps=steps),
     )
 
 
-def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> list[Result]:
+def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> list[MamlResult]:
     """All runs, those that the file holds from there; the others are added to it as they end."""
     from rich.console import Console
 
     from ..experiments.maml import append, load, settings_of
-    from .tables import TimeLeft, progress
+    from .tables import Eta, progress
 
     known, kept = load(path), {}
     for job in jobs:
@@ -140,7 +140,7 @@ def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> lis
             check_same(path, job.name, known[job.key][1], kept[job.key])
     missing = [job for job in jobs if job.key not in known]
     results = {job.key: known[job.key][0] for job in jobs if job.key in known}
-    console, left, done = Console(stderr=True), TimeLeft(), 0
+    console, left, done = Console(stderr=True), Eta(), 0
     total = sum(job.settings.steps for job in missing)
     with progress(console) as bar:
         task = bar.add_task("preparing", total=1.0, left="")
@@ -157,7 +157,7 @@ def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> lis
     return [results[job.key] for job in jobs]
 
 
-def _train(images: Omniglot, job: _Job, on_step: Callable[[int], None]) -> Result:
+def _train(images: Omniglot, job: _Job, on_step: Callable[[int], None]) -> MamlResult:
     from ..experiments.maml import meta_train
 
     return meta_train(
@@ -171,7 +171,7 @@ def _train(images: Omniglot, job: _Job, on_step: Callable[[int], None]) -> Resul
     )
 
 
-def _said(result: Result) -> str:
+def _said(result: MamlResult) -> str:
     """A run in a few words."""
     if result.test is None:
         return f"missing: {result.reason}"
@@ -180,12 +180,12 @@ def _said(result: Result) -> str:
     return f"{score} on {result.test.tasks:,} tasks, {result.duration_sec:.0f} s"
 
 
-def _print(results: Sequence[Result]) -> None:
+def _print(results: Sequence[MamlResult]) -> None:
     """A row a network: its mean accuracy, and how fast it trained."""
     from rich.console import Console
 
     from ..experiments.maml import summary
-    from .tables import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -208,5 +208,7 @@ def _print(results: Sequence[Result]) -> None:
                 notes.append(f"{row.label}, seed {run.seed}: {run.reason}")
     print_rows(console, header, rows, [0] * len(header))
     for note in notes:
-        say(console, note)
-    say(console, "Standard errors are over seeds; all networks of a seed meet the same tasks.")
+        print_wrapped(console, note)
+    print_wrapped(
+        console, "Standard errors are over seeds; all networks of a seed meet the same tasks."
+    )

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from .options import (
-    asked_widths,
     data_option,
     device_option,
     dtype_option,
     model_name,
-    names,
     out_option,
+    parse_names,
+    parse_widths,
     seed_option,
     widths_options,
 )
@@ -38,7 +38,7 @@ from .options import (
 @click.option(
     "--workload",
     "workloads",
-    type=names,
+    type=parse_names,
     metavar="LIST",
     default="512x32",
     show_default=True,
@@ -88,7 +88,7 @@ def measure(
     data = options.pop("data")
     settings = CostSettings(
         models=models,
-        widths=asked_widths(to, remove),
+        widths=parse_widths(to, remove),
         data=None if data is None else str(data.resolve()),
         **options,
     )

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..cut.checkpoint import Checkpoint, locate
-from .figure_options import drawing_options, save_drawing
+from .figure_options import drawing_options, save_figure
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
-from .options import whole_numbers
-from .save_pages import check_beside, save_beside
+from .options import parse_ints
+from .save_pages import check_beside, save_with_page
 
 if TYPE_CHECKING:
-    from ..mup import Coordinates, Parametrization
+    from ..mup import CoordinateCheck, Parametrization
 
 
 @click.group(short_help="Carry learning rates over to another width (muP).")
@@ -41,7 +41,7 @@ mup.add_command(transfer)
 )
 @click.option(
     "--widths",
-    callback=whole_numbers,
+    callback=parse_ints,
     default="64,128,256,512",
     show_default=True,
     metavar="LIST",
@@ -104,8 +104,8 @@ def check(
         from ..experiments.coordinate_check import draw_coordinates
 
         title = f"{'muP' if kind == 'mup' else 'Standard'}, GLU transformer{', tied' * tied}"
-        save_drawing(draw_coordinates(found, title), out)
-        save_beside(out, [coordinates_line(found, title, lr=lr, seed=seed)])
+        save_figure(draw_coordinates(found, title), out)
+        save_with_page(out, [coordinates_line(found, title, lr=lr, seed=seed)])
     if as_json:
         asked = {"parametrization": kind, "tied": tied, "lr": lr}
         click.echo(json.dumps({**asked, **_coordinates_as_json(found)}, allow_nan=False))
@@ -113,7 +113,7 @@ def check(
         _print_coordinates(found)
 
 
-def _coordinates_as_json(found: Coordinates) -> dict[str, Any]:
+def _coordinates_as_json(found: CoordinateCheck) -> dict[str, Any]:
     return {
         "verdict": found.whole,
         "steps": found.steps,
@@ -133,15 +133,15 @@ def _coordinates_as_json(found: Coordinates) -> dict[str, Any]:
     }
 
 
-def _print_coordinates(found: Coordinates) -> None:
+def _print_coordinates(found: CoordinateCheck) -> None:
     from rich.console import Console
 
-    from .tables import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
-    say(console, f"How far outputs of layers moved in {found.steps} steps", style="bold")
+    print_wrapped(console, f"How far outputs of layers moved in {found.steps} steps", style="bold")
     header = ["layer", *(f"n={width}" for width in found.changes[0].widths), "slope", "verdict"]
     rows = []
     for place, (layer, rate) in enumerate(zip(found.layers, found.changes, strict=True)):
@@ -153,7 +153,7 @@ def _print_coordinates(found: Coordinates) -> None:
     print_rows(console, header, rows, [0] * len(header))
     hint = "; more --seeds or --widths make intervals narrower"
     undecided = hint if found.whole == "undecided" else ""
-    say(console, f"{found.whole}{undecided}; all intervals together hold with 95 %")
+    print_wrapped(console, f"{found.whole}{undecided}; all intervals together hold with 95 %")
 
 
 @mup.command("after-prune", short_help="Say the learning rates for healing a pruned model.")

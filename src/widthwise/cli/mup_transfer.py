@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from .. import __version__
-from .figure_options import save_drawing
+from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
-from .options import names, out_option, whole_numbers
+from .options import out_option, parse_ints, parse_names
 from .run_lines import check_same, make_folder
 from .save_pages import save_page
 
 if TYPE_CHECKING:
-    from ..experiments.lr_transfer import Curve, Rows, Shift, Trained, Training
+    from ..experiments.lr_transfer import (
+        LrCurve,
+        OptimumShift,
+        TokenRows,
+        TrainingRun,
+        TrainingSettings,
+    )
     from ..mup import Kind
 
 _Job: TypeAlias = "tuple[Kind, int, float, int]"  # parametrization, width, learning rate, seed
@@ -30,7 +36,7 @@ _NAMES = {"sp": "standard", "mup": "muP"}
 def _rates(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
     """`2^-9..2^-4`, all powers of two between, or `2^-6,0.02` as numbers, ascending."""
     found: set[float] = set()
-    for part in names(value):
+    for part in parse_names(value):
         ends = [_rate(end, value) for end in part.split("..")]
         powers = [re.fullmatch(r"2\^(-?[0-9]{1,3})", end.strip()) for end in part.split("..")]
         if len(ends) == 1:
@@ -57,7 +63,7 @@ def _rate(text: str, whole: str) -> float:
 @click.argument("text", type=click.Path(path_type=Path))
 @click.option(
     "--widths",
-    callback=whole_numbers,
+    callback=parse_ints,
     default="32,64,128",
     show_default=True,
     metavar="LIST",
@@ -116,7 +122,7 @@ def transfer(
     """
     from ..experiments.lr_transfer import (
         KINDS,
-        Training,
+        TrainingSettings,
         check_fits,
         check_grid,
         draw_transfer,
@@ -128,7 +134,7 @@ def transfer(
     check_grid(widths, rates, seeds)
     for width in widths:
         glu_config(width)  # all widths before any work
-    training = Training(steps=steps, rows=rows, tokens=tokens, base=widths[0])
+    training = TrainingSettings(steps=steps, rows=rows, tokens=tokens, base=widths[0])
     known = None if tokenizer is None else _tokenizer(tokenizer)
     read = read_rows(text, tokens=tokens, most=steps * rows, tokenizer=known)
     jobs: list[_Job] = [
@@ -142,7 +148,7 @@ def transfer(
     make_folder(out)
     found = _run(read, training, jobs, out / _FILE)
     shifts = shifts_of(found)
-    save_drawing(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
+    save_figure(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
     _print(shifts, found)
     save_page(out)
 
@@ -153,18 +159,20 @@ def _tokenizer(model: str) -> Any:
     return tokenizer_in(*locate(model))
 
 
-def _run(text: Rows, training: Training, jobs: Sequence[_Job], path: Path) -> list[Trained]:
+def _run(
+    text: TokenRows, training: TrainingSettings, jobs: Sequence[_Job], path: Path
+) -> list[TrainingRun]:
     """All runs, those that the file holds from there; the others are added to it as they end."""
     from rich.console import Console
 
     from ..experiments.lr_transfer import results as runs_of
     from ..experiments.lr_transfer import train_glu
     from ..runs import append_line
-    from .tables import TimeLeft, progress
+    from .tables import Eta, progress
 
     settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
     settings["widthwise"] = __version__
-    known: dict[_Job, Trained] = {}
+    known: dict[_Job, TrainingRun] = {}
     for run, its in runs_of.load(path):
         job = (run.kind, run.width, run.lr, run.seed)
         known[job] = run
@@ -172,7 +180,7 @@ def _run(text: Rows, training: Training, jobs: Sequence[_Job], path: Path) -> li
             check_same(path, _named(job), its, settings)
     missing = [job for job in jobs if job not in known]
     total, done = sum(job[1] ** 2 for job in missing), 0
-    console, left = Console(stderr=True), TimeLeft()
+    console, left = Console(stderr=True), Eta()
     with progress(console) as bar:
         task = bar.add_task("preparing", total=1.0, left="")
         for job in missing:
@@ -193,13 +201,13 @@ def _named(job: _Job) -> str:
     return f"{_NAMES[kind]}, width {width}, learning rate {lr:.4g}, seed {seed}"
 
 
-def _said(run: Trained) -> str:
+def _said(run: TrainingRun) -> str:
     if run.loss is None:
         return f"missing: {run.reason}"
     return f"loss {run.loss:.4f}, {run.duration_sec:.0f} s"
 
 
-def _about(text: Rows, training: Training, seeds: int) -> str:
+def _about(text: TokenRows, training: TrainingSettings, seeds: int) -> str:
     """What was trained, in a line."""
     times = training.steps * training.rows / len(text.train)
     over = f", gone through {times:.1f} times" if times > 1 else ""
@@ -210,11 +218,11 @@ def _about(text: Rows, training: Training, seeds: int) -> str:
     )
 
 
-def _print(shifts: Sequence[Shift], runs: Sequence[Trained]) -> None:
+def _print(shifts: Sequence[OptimumShift], runs: Sequence[TrainingRun]) -> None:
     """A row a width: its best learning rate, the loss there; then what may be said."""
     from rich.console import Console
 
-    from .tables import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -228,19 +236,21 @@ def _print(shifts: Sequence[Shift], runs: Sequence[Trained]) -> None:
     print_rows(console, header, rows, [0] * len(header))
     lost = sum(run.loss is None for run in runs)
     if lost:
-        say(console, f"{lost} of {len(runs)} runs diverged; results.jsonl has the reasons.")
+        print_wrapped(
+            console, f"{lost} of {len(runs)} runs diverged; results.jsonl has the reasons."
+        )
     for shift in shifts:
-        say(console, shift.sentence)
-    say(console, "Brackets are 95 % intervals over seeds.")
+        print_wrapped(console, shift.sentence)
+    print_wrapped(console, "Brackets are 95 % intervals over seeds.")
 
 
-def _best(curve: Curve) -> str:
+def _best(curve: LrCurve) -> str:
     if curve.best is None:
         return "not within --learning-rates"
     low, high = curve.best.interval()
     return f"{curve.best.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _lowest(curve: Curve) -> str:
+def _lowest(curve: LrCurve) -> str:
     lowest = float(curve.losses.mean(axis=0).min())
     return f"{lowest:.4f}" if isfinite(lowest) else "-"

@@ -17,9 +17,9 @@ from ..prune import (
     check_calibration_of,
     check_text,
     make_plan,
-    selection_of,
+    spec_of,
 )
-from .layer_progress import told_by_layers
+from .layer_progress import layer_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,17 +70,17 @@ def out_option(default: str, what: str) -> Callable[[Command], Command]:
 
 
 def widths_options(command: Command) -> Command:
-    """`--to` and `--remove`, lists of widths; `asked_widths` joins them."""
+    """`--to` and `--remove`, lists of widths; `parse_widths` joins them."""
     remove = click.option(
         "--remove",
-        type=names,
+        type=parse_names,
         metavar="LIST",
         default="",
         help="Shares of neurons to remove: 10%,40%.",
     )
     to = click.option(
         "--to",
-        type=names,
+        type=parse_names,
         metavar="LIST",
         default="",
         help="Expansion ratios to cut to: 2.4x.",
@@ -88,15 +88,15 @@ def widths_options(command: Command) -> Command:
     return to(remove(command))
 
 
-def names(value: str) -> tuple[str, ...]:
+def parse_names(value: str) -> tuple[str, ...]:
     """Names with commas between them, each once."""
     return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
-def items(value: str) -> dict[str, int]:
+def parse_item_limits(value: str) -> dict[str, int]:
     """`200` for all tasks (under the empty name), `mmlu=400` for one; with commas between them."""
     limits: dict[str, int] = {}
-    for part in names(value):
+    for part in parse_names(value):
         found = re.fullmatch(r"(?:([^=]+)=)?([0-9]{1,9})", part)
         if found is None or int(found[2]) < 2:
             raise click.BadParameter(f"{part!r} is not a number of items, at least 2, or TASK=N.")
@@ -106,9 +106,7 @@ def items(value: str) -> dict[str, int]:
     return limits
 
 
-def whole_numbers(
-    context: click.Context, parameter: click.Parameter, value: str
-) -> tuple[int, ...]:
+def parse_ints(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """`64,256,1024` as numbers."""
     parts = [part.strip() for part in value.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
@@ -119,7 +117,7 @@ def whole_numbers(
 
 
 def networks_options(flag: str, default: str, kernels: str) -> Callable[[Command], Command]:
-    """Widths of finite networks, `--limit` and `--kernels`; `asked_networks` joins them.
+    """Widths of finite networks, `--limit` and `--kernels`; `parse_networks` joins them.
 
     Args:
         flag: Of the widths.
@@ -150,13 +148,13 @@ def networks_options(flag: str, default: str, kernels: str) -> Callable[[Command
 
 def _ascending(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """`2,8,32` as numbers, each once; "" is none."""
-    parts = names(value)
+    parts = parse_names(value)
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
     return tuple(sorted({int(part) for part in parts}))
 
 
-def asked_networks(
+def parse_networks(
     flag: str, widths: Sequence[int], limit: bool, kernels: Sequence[str]
 ) -> list[tuple[str, int | None]]:
     """Kind and width of every network that `networks_options` ask for.
@@ -171,7 +169,7 @@ def asked_networks(
     return asked
 
 
-def asked_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:
+def parse_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:
     """All widths, each one read as what it was given as: `--to 40%` is none."""
     return (
         *(Target("to", text).text for text in to),
@@ -230,7 +228,7 @@ def plan_options(command: Command) -> Command:
     return command
 
 
-def planning_options_given() -> list[str]:
+def has_plan_options() -> list[str]:
     """The options of `plan_options`, but --dtype, that stand on the command line."""
     context = click.get_current_context()
     names = [*_TARGETS, "criterion", "seed", "align", "exact", "paper_widths", "calibration"]
@@ -240,18 +238,18 @@ def planning_options_given() -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in given]
 
 
-def planned(model: str, options: dict[str, Any], console: Console) -> Plan:
+def build_plan(model: str, options: dict[str, Any], console: Console) -> Plan:
     """The plan that the options of `plan_options` describe; how far it is goes to the console."""
     check_plan_options(options)
-    request, text = plan_request(options), options["calibration"]
+    request, text = plan_kwargs(options), options["calibration"]
     if options["criterion"] not in MOMENT_CRITERIA:  # weights alone are read
         with console.status("choosing neurons"):
             return make_plan(model, calibration=text, **request)
-    with told_by_layers(console, model, "choosing neurons") as tell:
+    with layer_progress(console, model, "choosing neurons") as tell:
         return make_plan(model, calibration=text, progress=tell, **request)
 
 
-def plan_request(options: dict[str, Any]) -> dict[str, Any]:
+def plan_kwargs(options: dict[str, Any]) -> dict[str, Any]:
     """The options of `plan_options`, but the calibration text, as `make_plan` takes them."""
     given = [kind for kind in _TARGETS if options[kind] is not None]
     if len(given) != 1:
@@ -274,9 +272,9 @@ def check_plan_options(options: dict[str, Any], *, refitting: bool = False) -> N
         options: Of the command.
         refitting: Whether down_proj is refitted, which goes by text whatever the criterion is.
     """
-    request = plan_request(options)
+    request = plan_kwargs(options)
     tokens = request.pop("tokens")
-    selection_of(**request)
+    spec_of(**request)
     if refitting:
         check_text(options["calibration"], tokens)
     else:
@@ -284,7 +282,7 @@ def check_plan_options(options: dict[str, Any], *, refitting: bool = False) -> N
 
 
 def calibration_options(command: Command) -> Command:
-    """`--calibration` and `--tokens` of a study; `calibration_of` reads them."""
+    """`--calibration` and `--tokens` of a study; `read_calibration` reads them."""
     text = click.option(
         "--calibration",
         metavar="TEXT",
@@ -301,7 +299,7 @@ def calibration_options(command: Command) -> Command:
     return text(tokens(command))
 
 
-def calibration_of(options: dict[str, Any]) -> str | None:
+def read_calibration(options: dict[str, Any]) -> str | None:
     """The calibration text of a study, a file by its whole path.
 
     Raises:

@@ -43,7 +43,7 @@ def _stripped(context: click.Context, parameter: click.Parameter, value: str | N
     return None if value is None else value.strip()
 
 
-def asked_parametrization(
+def parse_parametrization(
     name: str | None, layers: int, given: Mapping[str, str | None], optimizer: Any = "sgd"
 ) -> Abc | Abcd:
     """From a name, from exponents, or from a name with some of its exponents replaced."""
@@ -63,7 +63,7 @@ def asked_parametrization(
     return (Abc if optimizer == "sgd" else faithful_abcd)(**parts)
 
 
-def title_of(name: str | None, given: Sequence[str | None]) -> str:
+def format_title(name: str | None, given: Sequence[str | None]) -> str:
     """What it is called in words and figures."""
     changed = [f"{x} = {text}" for x, text in zip("abc", given, strict=True) if text is not None]
     if name is None:

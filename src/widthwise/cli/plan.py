@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..errors import OutputError
-from .options import plan_options, planned
+from .options import build_plan, plan_options
 from .remarks import remark_drafts
 
 
@@ -34,7 +34,7 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
         raise OutputError(f"{out} cannot be written: there is no folder {out.parent}")
     from rich.console import Console
 
-    result = planned(model, options, Console(stderr=True))
+    result = build_plan(model, options, Console(stderr=True))
     if out is not None:
         result.save(out)
     click.echo(result.to_json() if as_json else result)

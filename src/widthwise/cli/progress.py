@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .tables import TimeLeft, line_of, print_costs, print_rows, print_table, progress, say
+from .tables import (
+    Eta,
+    format_record,
+    print_costs,
+    print_rows,
+    print_table,
+    print_wrapped,
+    progress,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +38,7 @@ class _Display:
         self._whole = bars.add_task("preparing", total=1.0, left="")
         self._workers: dict[str, TaskID] = {}
         self._shares: dict[str, float] = {}  # cell to the share of its piece that is done
-        self._left = TimeLeft()
+        self._left = Eta()
         self._told = time.monotonic()
         self.study: Study | None = None
 
@@ -43,21 +51,21 @@ class _Display:
     def on_record(self, record: Record) -> None:
         """A line for each new number that a reader waits for, and for each that is missing."""
         if record.unit in _LOUD and not record.quantity.endswith(("block_prefill", "block_decode")):
-            text = f"{record.model}, {line_of(record)}"
+            text = f"{record.model}, {format_record(record)}"
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def on_event(self, event: Event) -> None:
         """Move the bars, and say what went wrong."""
-        from ..runs import Again, Done, Failed, Shared
+        from ..runs import Failed, Finished, Progressed, Retrying
         from ..study import CALIBRATING
 
-        if isinstance(event, Shared):
+        if isinstance(event, Progressed):
             label = event.text if event.text.startswith(CALIBRATING) else event.job.label
             self._move(event.worker, event.job.key, label, event.share)
-        elif isinstance(event, Again):
+        elif isinstance(event, Retrying):
             text = f"{event.job.label}: {event.reason}; attempt {event.attempt}"
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-        elif isinstance(event, Done | Failed):
+        elif isinstance(event, Finished | Failed):
             self._move(event.worker, event.job.key, event.job.label, 1.0)
             if isinstance(event, Failed) and event.details:
                 text = f"{event.job.label}: {event.reason}\n{event.details}"
@@ -119,9 +127,9 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
 
 def print_study(records: list[Record]) -> None:
     """The scores model by model, then the costs."""
-    from ..report import is_cost
+    from ..report import is_cost_record
 
-    scores = [record for record in records if not is_cost(record)]
+    scores = [record for record in records if not is_cost_record(record)]
     models = list(dict.fromkeys(record.model for record in scores))
     if any(record.unit not in ("count", "bytes") for record in scores):
         for model in models:
@@ -129,7 +137,7 @@ def print_study(records: list[Record]) -> None:
                 click.echo(f"\n{model}")
             own = [record for record in scores if record.model == model]
             print_table(own, [record for record in scores if record.model != model])
-    if costs := [record for record in records if is_cost(record)]:
+    if costs := [record for record in records if is_cost_record(record)]:
         print_costs(costs)
 
 
@@ -137,12 +145,12 @@ def print_plan(study: Study) -> None:
     """All pieces that are left, with the least time that this device allows."""
     from rich.console import Console
 
-    from ..measure import measure_ceilings
+    from ..measure import measure_peak_rates
 
     console = Console(highlight=False)
     pieces = study.missing
     device, dtype = str(study.settings.device), str(study.settings.dtype)
-    ceilings = measure_ceilings(device, dtype)
+    ceilings = measure_peak_rates(device, dtype)
     rows = [
         (piece.label, str(len(piece.cells)), _time(piece.amount.least_sec(ceilings)))
         for piece in pieces
@@ -150,23 +158,27 @@ def print_plan(study: Study) -> None:
     if rows:
         print_rows(console, ("piece", "cells", "at least"), rows, [0, 0, 0])
     cells = sum(len(piece.cells) for piece in pieces)
-    say(
+    print_wrapped(
         console, f"\n{study.resumed}; cells to measure: {cells:,}; nothing was measured or written."
     )
     if not pieces:
         return
     least = sum(piece.amount.least_sec(ceilings) for piece in pieces)
-    say(
+    print_wrapped(
         console,
         f"At least {_time(least)} on one {ceilings.name} ({dtype}), if it did nothing but compute "
         "and move bytes at its measured limits; texts at their longest.",
     )
     for sentence in study.to_calibrate:
-        say(console, f"{sentence}: that time comes on top.")
+        print_wrapped(console, f"{sentence}: that time comes on top.")
     if (pace := study.pace(ceilings)) is not None:
-        say(console, f"At the pace of what is measured here already: {_time(pace * least)}.")
+        print_wrapped(
+            console, f"At the pace of what is measured here already: {_time(pace * least)}."
+        )
     memory = max(piece.memory_bytes for piece in pieces)
-    say(console, f"Weights in memory at once: {memory / 1e9:.2f} GB, and room to work beside them.")
+    print_wrapped(
+        console, f"Weights in memory at once: {memory / 1e9:.2f} GB, and room to work beside them."
+    )
 
 
 def _time(seconds: float) -> str:

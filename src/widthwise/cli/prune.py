@@ -22,10 +22,10 @@ from ..cut.checkpoint import (
 from ..errors import RunError
 from ..io import check_overwrite
 from ..prune import Allocation, allowed_widths, make_plan, per_layer, prune_checkpoint, shard_limit
-from ..prune.calibration import opened
+from ..prune.calibration import load_for_calibration
 from ..prune.refitting import refit
-from .layer_progress import told_by_layers
-from .options import check_plan_options, plan_options, plan_request, planned, planning_options_given
+from .layer_progress import layer_progress
+from .options import build_plan, check_plan_options, has_plan_options, plan_kwargs, plan_options
 from .remarks import remark_drafts
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def prune(
     if done:
         plan = done.plan
     else:
-        plan = Plan.load(plan_file) if plan_file else planned(model, options, console)
+        plan = Plan.load(plan_file) if plan_file else build_plan(model, options, console)
     _tell(model, plan, done, layout)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
@@ -150,12 +150,12 @@ def _refitted(
 
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
-    request, text, widths = plan_request(options), options["calibration"], None
+    request, text, widths = plan_kwargs(options), options["calibration"], None
     if layout:
         found = _allocated(model, request, text, layout, under, console)
         click.echo(found, err=True)
         widths = found.widths
-    with told_by_layers(console, model, "refitting") as tell:
+    with layer_progress(console, model, "refitting") as tell:
         return refit(
             model, text=text, sequential=not one_pass, widths=widths, progress=tell, **request
         )
@@ -178,7 +178,7 @@ def _allocated(
     if under == "latency":
         with console.status("timing GLU blocks"):
             costs = _nanoseconds(path, request)
-    with told_by_layers(console, model, "measuring layers") as tell:
+    with layer_progress(console, model, "measuring layers") as tell:
         return per_layer(model, text=text, costs=costs, progress=tell, **request)
 
 
@@ -191,7 +191,7 @@ def _nanoseconds(path: Path, request: dict[str, Any]) -> dict[int, int]:
     allowed, work = allowed_widths(path, **shape), workload(_WORKLOAD)
     last = len(allowed) - 1
     some = [allowed[last * i // (_TIMED_WIDTHS - 1)] for i in range(_TIMED_WIDTHS)]
-    with opened(path) as (dense, _):
+    with load_for_calibration(path) as (dense, _):
         models = {str(width): _at(dense, width) for width in dict.fromkeys(some)}
         measured = measure_blocks(models, work)
     found = {}
@@ -238,7 +238,7 @@ def _check_values(
 def _check_usage(
     plan_file: Path | None, refitting: bool | None, one_pass: bool, layout: str | None
 ) -> None:
-    if plan_file is not None and (given := planning_options_given()):
+    if plan_file is not None and (given := has_plan_options()):
         raise click.UsageError(f"--plan already holds every choice; drop {' and '.join(given)}.")
     if refitting and plan_file is not None:
         raise click.UsageError("--refit chooses neurons as it goes; drop --plan.")

@@ -39,7 +39,7 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     page too, each folder or file of records one of its own.
     """
     from ..errors import RunError
-    from ..experiments import runs_in, write_run_report
+    from ..experiments import detect_run_file, write_run_report
     from ..report import write_report
     from ..study import read_study
 
@@ -47,7 +47,7 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     found, failed = [], []
     for path in places:
         try:
-            runs = runs_in(path)
+            runs = detect_run_file(path)
             if runs is not None and len(places) == 1:
                 page = out or _default(places)
                 write_run_report(runs, page)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .figure_options import check_place
+from .figure_options import check_writable
 
 
 def save_page(folder: Path) -> None:
@@ -18,9 +18,9 @@ def save_page(folder: Path) -> None:
         RunError: They cannot be read.
         OutputError: The page cannot be written.
     """
-    from ..experiments import runs_in, write_run_report
+    from ..experiments import detect_run_file, write_run_report
 
-    runs = runs_in(folder)
+    runs = detect_run_file(folder)
     assert runs is not None  # the command has just written them
     page = folder / "report.html"
     write_run_report(runs, page)
@@ -34,10 +34,10 @@ def check_beside(figure: Path | None, force: bool) -> None:
         OutputError: One of the files is there and may not be replaced, or the folder is not there.
     """
     for path in (None,) if figure is None else (figure, *_beside(figure)):
-        check_place(path, force)
+        check_writable(path, force)
 
 
-def save_beside(figure: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+def save_with_page(figure: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Write what a figure shows as JSON lines, and their page, beside it.
 
     Both are said on the error stream, as the figure is: the output may be JSON.
@@ -45,13 +45,13 @@ def save_beside(figure: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         OutputError: A file cannot be written.
     """
-    from ..experiments import runs_in, write_run_report
+    from ..experiments import detect_run_file, write_run_report
     from ..runs import write_lines
 
     records, page = _beside(figure)
     write_lines(records, lines)
     click.echo(f"records: {records}", err=True)
-    runs = runs_in(records)
+    runs = detect_run_file(records)
     assert runs is not None  # just written
     write_run_report(runs, page)
     click.echo(f"report: {page}", err=True)

@@ -10,17 +10,17 @@ import click
 
 from ..evaluate import SUITES
 from .options import (
-    asked_widths,
-    calibration_of,
     calibration_options,
     criteria_help,
     data_option,
     device_option,
     dtype_option,
-    items,
     model_name,
-    names,
     out_option,
+    parse_item_limits,
+    parse_names,
+    parse_widths,
+    read_calibration,
     thinking_option,
     widths_options,
 )
@@ -32,7 +32,7 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
 
 
 def _seeds(value: str) -> tuple[int, ...]:
-    found = names(value)
+    found = parse_names(value)
     if not found or not all(part.isdecimal() and int(part) < 2**31 for part in found):
         raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 0,1,2.")
     return tuple(int(part) for part in found)
@@ -48,7 +48,7 @@ def _seeds(value: str) -> tuple[int, ...]:
 @click.option(
     "--criterion",
     "criteria",
-    type=names,
+    type=parse_names,
     metavar="LIST",
     default="ppm",
     show_default=True,
@@ -58,7 +58,7 @@ def _seeds(value: str) -> tuple[int, ...]:
 @click.option(
     "--suite",
     "tasks",
-    type=names,
+    type=parse_names,
     metavar="LIST",
     default="",
     help=f"Suites ({', '.join(SUITES)}) and tasks, as of evaluate. By default embedded, but "
@@ -67,7 +67,7 @@ def _seeds(value: str) -> tuple[int, ...]:
 @click.option(
     "--measure",
     "workloads",
-    type=names,
+    type=parse_names,
     metavar="LIST",
     default="",
     help="Workloads to time, as of measure: 512x32x8, grid, paper.",
@@ -89,7 +89,7 @@ def _seeds(value: str) -> tuple[int, ...]:
 @click.option(
     "--limit",
     "limits",
-    type=items,
+    type=parse_item_limits,
     metavar="ITEMS",
     default="",
     help="Items a task: 200, or 200,ifeval=50.",
@@ -150,13 +150,13 @@ def _settings(models: tuple[str, ...], options: dict[str, Any]) -> StudySettings
     from ..study import StudySettings
 
     data, limits = options.pop("data"), options.pop("limits")
-    widths = asked_widths(options.pop("to"), options.pop("remove"))
+    widths = parse_widths(options.pop("to"), options.pop("remove"))
     told = {
         **options,
         "limit": limits.pop("", None),
         "limits": limits,
         "data": None if data is None else str(data.resolve()),
-        "calibration": calibration_of(options),
+        "calibration": read_calibration(options),
     }
     preset = told.pop("preset")
     if preset is None:
@@ -180,6 +180,6 @@ def _engine(options: dict[str, Any]) -> MakeEngine | None:
         if given:
             raise click.UsageError(f"{given[0]} goes with --engine ray.")
         return None
-    from ..runs import OnRay
+    from ..runs import RayExecutor
 
-    return lambda make: OnRay(make, **asked)
+    return lambda make: RayExecutor(make, **asked)

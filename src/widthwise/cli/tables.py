@@ -52,7 +52,7 @@ def run(
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
     console = Console(stderr=True)
-    left = TimeLeft()
+    left = Eta()
     with progress(console) as bar:
         task = bar.add_task("preparing", total=1.0, left="")
 
@@ -64,7 +64,7 @@ def run(
         def on_record(record: Record) -> None:
             if is_shown(record) if is_shown else record.unit not in SIZE_UNITS:
                 name = f"{record.model}, " if with_model else ""
-                console.print(f"{name}{line_of(record)}", highlight=False, markup=False)
+                console.print(f"{name}{format_record(record)}", highlight=False, markup=False)
 
         study = make(on_record=on_record, on_progress=on_progress)
         try:
@@ -90,7 +90,7 @@ def progress(console: Console) -> Progress:
     )
 
 
-class TimeLeft:
+class Eta:
     """Time left in words, from the pace since the first measurement of this very run."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class TimeLeft:
         return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"
 
 
-def line_of(record: Record) -> str:
+def format_record(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
     from ..findings import SIZE_UNITS, estimate_of, network_of, number
     from ..report import milliseconds, with_error
@@ -137,15 +137,15 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
     """
     from rich.console import Console
 
-    from ..findings import arrange, is_perplexity
+    from ..findings import build_grid, is_perplexity
     from ..report import (
         BESIDE_CONTROL,
         CHANCE_CORRECTED,
         COLUMNS,
         answer,
-        filled,
         missing_notes,
         network_rows,
+        nonempty_columns,
         score_tables,
     )
 
@@ -158,8 +158,8 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
     rows = [row for task in tables for row in (COLUMNS, *task.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for task in tables:
-        say(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
-        shown = filled([task])
+        print_wrapped(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
+        shown = nonempty_columns([task])
         for spare in (BESIDE_CONTROL, CHANCE_CORRECTED):  # the page has them
             if sum(widths[i] + _GAP for i in shown) - _GAP > console.width:
                 shown = [i for i in shown if COLUMNS[i] != spare]
@@ -167,14 +167,14 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
         print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
     perplexity = any(is_perplexity(record.unit) for record in records)
     grids = [
-        arrange([r for r in others if r.model == model])
+        build_grid([r for r in others if r.model == model])
         for model in dict.fromkeys(record.model for record in others)
     ]
-    shared = " Networks of one width share its speeds." if arrange(records).shares_costs else ""
+    shared = " Networks of one width share its speeds." if build_grid(records).shares_costs else ""
     key = f"{_KEY}{_PERPLEXITY_KEY if perplexity else ''}.{shared}"
     notes = [f"\n{key}", *missing_notes(records), "", *answer(records, grids)]
     for sentence in notes:
-        say(console, sentence)
+        print_wrapped(console, sentence)
 
 
 def print_costs(records: list[Record]) -> None:
@@ -187,7 +187,7 @@ def print_costs(records: list[Record]) -> None:
     if not console.is_terminal:
         console.width = WIDE
     for table in cost_tables(records):
-        say(console, f"\n{table.workload}: {table.about}", style="bold")
+        print_wrapped(console, f"\n{table.workload}: {table.about}", style="bold")
         shown = [
             i
             for i in range(len(COST_COLUMNS))
@@ -198,11 +198,11 @@ def print_costs(records: list[Record]) -> None:
             console, header, [[row[i] for i in shown] for row in table.rows], [0] * len(shown)
         )
         for note in table.notes:
-            say(console, note)
-    say(console, f"\n{COST_KEY}")
+            print_wrapped(console, note)
+    print_wrapped(console, f"\n{COST_KEY}")
 
 
-def say(console: Console, text: str, style: str = "") -> None:
+def print_wrapped(console: Console, text: str, style: str = "") -> None:
     console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
 
 

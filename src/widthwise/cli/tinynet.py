@@ -13,7 +13,7 @@ from ..tinynet import FAMILIES
 from .options import device_option, seed_option
 
 if TYPE_CHECKING:
-    from ..tinynet import Alternative, Budget, Family, Formula, Kind, Net, Proposal
+    from ..tinynet import Baseline, Budget, Family, Formula, Kind, NetworkSpec, Proposal
 
 _BUDGETS: dict[str, Kind] = {
     "flops": "macs",
@@ -99,16 +99,18 @@ def build(
     click.echo(f"  written to {out}")
 
 
-def _asked(text: str, family: str, classes: int) -> Net:
+def _asked(text: str, family: str, classes: int) -> NetworkSpec:
     """The network that NET names."""
     from ..errors import TargetError
-    from ..tinynet import PUBLISHED, Net, Scale
+    from ..tinynet import PUBLISHED, Multipliers, NetworkSpec
 
     published = PUBLISHED.get(text.lower())
     if published is not None:
         if _is_typed("family"):
             raise click.UsageError(f"--family goes with multipliers; {text} is an efficientnet")
-        return Net(title=published.title, family=family, scale=published.scale, classes=classes)
+        return NetworkSpec(
+            title=published.title, family=family, scale=published.scale, classes=classes
+        )
     try:
         resolution, depth, width = map(float, text.split(","))
     except ValueError:
@@ -116,8 +118,8 @@ def _asked(text: str, family: str, classes: int) -> Net:
             f"NET must be one of {', '.join(PUBLISHED)}, or resolution,depth,width as in "
             f"0.68,0.695,0.54; got {text[:40]!r}"
         ) from None
-    scale = Scale(resolution=resolution, depth=depth, width=width)
-    return Net(title=f"{family} {text}", family=family, scale=scale, classes=classes)
+    scale = Multipliers(resolution=resolution, depth=depth, width=width)
+    return NetworkSpec(title=f"{family} {text}", family=family, scale=scale, classes=classes)
 
 
 def _is_typed(option: str) -> bool:
@@ -125,7 +127,7 @@ def _is_typed(option: str) -> bool:
     return source == click.core.ParameterSource.COMMANDLINE
 
 
-def _print_net(net: Net) -> None:
+def _print_net(net: NetworkSpec) -> None:
     from ..tinynet import family_named
 
     family, scale = family_named(net.family), net.scale
@@ -162,15 +164,15 @@ def formula(
 
     Example: widthwise tinynet formula --flops 50M
     """
-    from ..tinynet import Formula, alternatives, family_named
+    from ..tinynet import Formula, baselines, family_named
 
     budget, asked = _budget(budgets, device), family_named(family)
     fitted = Formula.from_published()
     place = _place(device) if budget.kind == "seconds" else "cpu"
     found = fitted.propose(asked, budget, classes=classes, device=place)
-    others: tuple[Alternative, ...] = ()
+    others: tuple[Baseline, ...] = ()
     if budget.kind != "seconds":
-        others = alternatives(fitted, asked, budget, classes=classes)
+        others = baselines(fitted, asked, budget, classes=classes)
     if as_json:
         click.echo(json.dumps(_as_json(fitted, found, others), allow_nan=False))
     else:
@@ -198,7 +200,7 @@ def _place(device: str | None) -> str:
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _as_json(fitted: Formula, found: Proposal, others: tuple[Alternative, ...]) -> dict[str, Any]:
+def _as_json(fitted: Formula, found: Proposal, others: tuple[Baseline, ...]) -> dict[str, Any]:
     """Multipliers with their intervals; what could not be made is null, with its reason."""
     proposal = asdict(found) | {"miss": found.miss}
     for name, predicted in (("resolution", found.resolution), ("depth", found.depth)):
@@ -214,21 +216,21 @@ def _as_json(fitted: Formula, found: Proposal, others: tuple[Alternative, ...]) 
 def _print_formula(
     fitted: Formula,
     found: Proposal,
-    others: tuple[Alternative, ...],
+    others: tuple[Baseline, ...],
     family: Family,
     classes: int,
 ) -> None:
     """A table of the ways to the budget, and how sure the formula is."""
     from rich.console import Console
 
-    from ..tinynet import Alternative
-    from .tables import WIDE, print_rows, say
+    from ..tinynet import Baseline
+    from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
-    say(console, f"{family.name} for {found.budget}, {classes} classes", style="bold")
-    own = Alternative(
+    print_wrapped(console, f"{family.name} for {found.budget}, {classes} classes", style="bold")
+    own = Baseline(
         rule="tiny formula",
         scale=found.scale,
         pixels=found.pixels,
@@ -240,10 +242,10 @@ def _print_formula(
     rows = [_cells(one, found.budget) for one in (own, *others)]
     print_rows(console, header, rows, [0] * len(header))
     for sentence in (*_sureness(fitted, found, family), *_notes(found, others)):
-        say(console, sentence)
+        print_wrapped(console, sentence)
 
 
-def _cells(one: Alternative, budget: Budget) -> list[str]:
+def _cells(one: Baseline, budget: Budget) -> list[str]:
     if one.scale is None or one.counts is None or one.cost is None:
         return [one.rule, *["-"] * 7]
     multipliers = (one.scale.resolution, one.scale.depth, one.scale.width)
@@ -313,7 +315,7 @@ def _off_the_curve(fitted: Formula, found: Proposal) -> str:
     )
 
 
-def _notes(found: Proposal, others: tuple[Alternative, ...]) -> list[str]:
+def _notes(found: Proposal, others: tuple[Baseline, ...]) -> list[str]:
     """Why rows are empty, and how to get the network."""
     scale = found.scale
     net = f"{scale.resolution:g},{scale.depth:g},{scale.width:g}"

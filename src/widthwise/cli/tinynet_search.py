@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import names, out_option, seed_option
+from .options import out_option, parse_names, seed_option
 from .save_pages import save_page
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..experiments.tinynet_search import Searched, SearchSettings, Trial
+    from ..experiments.tinynet_search import SearchResult, SearchSettings, SearchTrial
     from ..experiments.tinynet_search.findings import TinyFindings
     from ..study import MakeEngine
 
@@ -39,7 +39,7 @@ def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> t
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    found = names(value)
+    found = parse_names(value)
     if not found or not all(part.isdecimal() and int(part) < 2**31 for part in found):
         raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
     return tuple(int(part) for part in found)
@@ -59,7 +59,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option("--family", default="efficientnet-96", show_default=True, help="What is scaled.")
 @click.option(
     "--budgets",
-    type=names,
+    type=parse_names,
     default="2M,3.2M,5M,8M",
     show_default=True,
     metavar="LIST",
@@ -140,7 +140,7 @@ def search(out: Path, **options: Any) -> None:
 
 def _settings(options: dict[str, Any]) -> SearchSettings:
     from ..experiments.tinynet_search import SearchSettings
-    from ..tinynet import Recipe, Space, parse_budget
+    from ..tinynet import Space, TrainingRecipe, parse_budget
 
     changed = {name: options[name] for name in ("epochs", "lr") if options[name] is not None}
     return SearchSettings(
@@ -152,7 +152,7 @@ def _settings(options: dict[str, Any]) -> SearchSettings:
         nets=options["nets"],
         seeds=options["seeds"],
         space=Space(pixels=options["pixels"], depth=options["depth"]),
-        recipe=Recipe(**changed),
+        recipe=TrainingRecipe(**changed),
         sampler=options["sampler"],
         sieve=options["sieve"],
         draw_seed=options["seed"],
@@ -161,14 +161,14 @@ def _settings(options: dict[str, Any]) -> SearchSettings:
 
 def _engine(options: dict[str, Any]) -> MakeEngine:
     """Who trains."""
-    from ..runs import Local, OnRay
+    from ..runs import Processes, RayExecutor
 
     address, workers = options["address"], options["workers"]
     if options["engine"] == "ray":
-        return partial(OnRay, address=address, workers=workers)
+        return partial(RayExecutor, address=address, workers=workers)
     if address is not None:
         raise click.UsageError("--address goes with --engine ray.")
-    return partial(Local, devices=_devices(workers))
+    return partial(Processes, devices=_devices(workers))
 
 
 def _devices(workers: int | None) -> tuple[str, ...]:
@@ -182,13 +182,13 @@ def _devices(workers: int | None) -> tuple[str, ...]:
     return ("cpu",) * (workers or min(_MOST_WORKERS, there or 1))
 
 
-def _run(console: Console, out: Path, settings: SearchSettings, engine: MakeEngine) -> Searched:
+def _run(console: Console, out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResult:
     """Run the search under a bar that counts trainings."""
     from ..experiments.tinynet_search import Search
-    from ..runs import Again, Failed, Shared
-    from .tables import TimeLeft, progress
+    from ..runs import Failed, Progressed, Retrying
+    from .tables import Eta, progress
 
-    left, shares = TimeLeft(), dict[str, float]()
+    left, shares = Eta(), dict[str, float]()
     with progress(console) as bars:
         bar = bars.add_task("reading the photos", total=1.0, left="")
 
@@ -197,14 +197,14 @@ def _run(console: Console, out: Path, settings: SearchSettings, engine: MakeEngi
             if not console.is_terminal:
                 console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-        def on_trial(trial: Trial) -> None:
+        def on_trial(trial: SearchTrial) -> None:
             console.print(_line(trial), highlight=False, markup=False, soft_wrap=True)
 
         def on_event(event: Any) -> None:
-            if isinstance(event, Again | Failed):
+            if isinstance(event, Retrying | Failed):
                 text = f"{event.job.label}: {event.reason}"
                 console.print(text, highlight=False, markup=False, soft_wrap=True)
-            shares[event.job.key] = event.share if isinstance(event, Shared) else 1.0
+            shares[event.job.key] = event.share if isinstance(event, Progressed) else 1.0
             share = min(1.0, sum(shares.values()) / whole.n_trainings)
             label = event.job.label[:60]
             bars.update(bar, completed=share, description=label, left=left(share))
@@ -224,7 +224,7 @@ def _run(console: Console, out: Path, settings: SearchSettings, engine: MakeEngi
             raise click.ClickException(text) from None
 
 
-def _line(trial: Trial) -> str:
+def _line(trial: SearchTrial) -> str:
     """A training as one line, so that the first numbers are seen at once."""
     one = trial.network
     name = f"{trial.experiment.removeprefix('tinynet '):8} {one['asked_macs'] / 1e6:5.2f}M"
@@ -240,15 +240,15 @@ def _line(trial: Trial) -> str:
     return f"{name}: {', '.join(values) or 'proxies'}, {trial.duration_sec:.0f} s"
 
 
-def _write(out: Path, found: TinyFindings, searched: Searched) -> None:
+def _write(out: Path, found: TinyFindings, searched: SearchResult) -> None:
     """The report beside the trials, and its first part on the terminal."""
     from ..experiments.tinynet_search import draw_search, search_text, sentences_of
     from ..io import write_text
-    from .figure_options import save_drawing
+    from .figure_options import save_figure
 
     text = out / "search.md"
     write_text(text, search_text(found, searched.notes))
-    save_drawing(draw_search(found), out / "search.svg")
+    save_figure(draw_search(found), out / "search.svg")
     for sentence in (*sentences_of(found), *searched.notes):
         click.echo(sentence)
     click.echo(f"text: {text}")

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .figure_options import save_drawing
+from .figure_options import save_figure
 from .interrupts import interruption
-from .options import asked_networks, networks_options, out_option
+from .options import networks_options, out_option, parse_networks
 from .run_lines import check_same, make_folder
 from .save_pages import save_page
 
 if TYPE_CHECKING:
-    from ..experiments.word2vec import Corpus, Job, Key, Questions, Result, Settings
+    from ..experiments.word2vec import (
+        Corpus,
+        Key,
+        Questions,
+        TrainingJob,
+        Word2vecResult,
+        Word2vecSettings,
+    )
 
 _CUDA_BATCH = 512  # centres of a step where nothing is asked for
 _KERNELS = ("ntk", "gp")
@@ -80,14 +87,20 @@ def word2vec(
 
     Example: widthwise word2vec text.gz --analogies questions-words.txt --width 64,256 --epochs 3
     """
-    from ..experiments.word2vec import Job, Settings, draw_runs, load_corpus, load_questions
+    from ..experiments.word2vec import (
+        TrainingJob,
+        Word2vecSettings,
+        draw_runs,
+        load_corpus,
+        load_questions,
+    )
 
     if options["batch"] is None:
         options["batch"] = _CUDA_BATCH if device == "cuda" else 1
-    settings = Settings(**options)
-    asked = asked_networks("--width", widths, limit, _KERNELS if kernels else ())
+    settings = Word2vecSettings(**options)
+    asked = parse_networks("--width", widths, limit, _KERNELS if kernels else ())
     jobs = [
-        Job(network=network, width=width, seed=seed, settings=settings, device=device)
+        TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
         for network, width in asked
     ]
     corpus = load_corpus(text, vocabulary=vocabulary, min_count=min_count)
@@ -95,12 +108,12 @@ def word2vec(
     _check_fit(jobs, len(corpus.words))
     make_folder(out)
     found = _run(corpus, questions, jobs, out)
-    save_drawing(draw_runs(found), out / "word2vec.png")
+    save_figure(draw_runs(found), out / "word2vec.png")
     _print(found, corpus, settings)
     save_page(out)
 
 
-def _check_fit(jobs: Sequence[Job], vocabulary: int) -> None:
+def _check_fit(jobs: Sequence[TrainingJob], vocabulary: int) -> None:
     """See that each network fits in memory, before the first one is trained."""
     from ..experiments.word2vec import check_memory
 
@@ -108,18 +121,20 @@ def _check_fit(jobs: Sequence[Job], vocabulary: int) -> None:
         check_memory(vocabulary, job.width, job.device)
 
 
-def _run(corpus: Corpus, questions: Questions, jobs: Sequence[Job], out: Path) -> list[Result]:
+def _run(
+    corpus: Corpus, questions: Questions, jobs: Sequence[TrainingJob], out: Path
+) -> list[Word2vecResult]:
     """All runs, those that the file holds from there; the others are added to it as they end."""
     from rich.console import Console
 
     from .. import __version__
-    from ..experiments.word2vec import append, facts_of, load
-    from .tables import TimeLeft, progress
+    from ..experiments.word2vec import append, load, metadata
+    from .tables import Eta, progress
 
     path = out / "results.jsonl"
     known = load(path)
     kept = {
-        _key(job): {**facts_of(job, corpus, questions), "widthwise": __version__} for job in jobs
+        _key(job): {**metadata(job, corpus, questions), "widthwise": __version__} for job in jobs
     }
     for job in jobs:
         if _key(job) in known:
@@ -127,7 +142,7 @@ def _run(corpus: Corpus, questions: Questions, jobs: Sequence[Job], out: Path) -
     missing = [job for job in jobs if _key(job) not in known]
     results = {_key(job): known[_key(job)][0] for job in jobs if _key(job) in known}
     costs = {_key(job): _cost(job, len(corpus.words)) for job in missing}
-    console, left, done = Console(stderr=True), TimeLeft(), 0
+    console, left, done = Console(stderr=True), Eta(), 0
     with progress(console) as bar:
         task = bar.add_task("preparing", total=1.0, left="")
         for job in missing:
@@ -137,7 +152,7 @@ def _run(corpus: Corpus, questions: Questions, jobs: Sequence[Job], out: Path) -
             def tell(
                 trained: int,
                 speed: float,
-                job: Job = job,
+                job: TrainingJob = job,
                 base: int = before,
                 per_word: float = cost / words,
                 total: int = all_costs,
@@ -153,29 +168,31 @@ def _run(corpus: Corpus, questions: Questions, jobs: Sequence[Job], out: Path) -
     return [results[_key(job)] for job in jobs]
 
 
-def _cost(job: Job, vocabulary: int) -> int:
+def _cost(job: TrainingJob, vocabulary: int) -> int:
     """Of a run beside others: columns, and a hundred for what does not depend on them."""
     return 100 + (job.width or vocabulary) if job.is_trained else 1
 
 
-def _key(job: Job) -> Key:
+def _key(job: TrainingJob) -> Key:
     return job.network, job.width, job.seed
 
 
-def _name(job: Job) -> str:
+def _name(job: TrainingJob) -> str:
     from ..experiments.word2vec import label_of
 
     return f"{label_of(job.network, job.width)}, seed {job.seed}"
 
 
-def _train(corpus: Corpus, questions: Questions, job: Job, out: Path, tell: Any) -> Result:
+def _train(
+    corpus: Corpus, questions: Questions, job: TrainingJob, out: Path, tell: Any
+) -> Word2vecResult:
     from ..experiments.word2vec import train
 
     place = out / f"{_name(job).replace(', ', '-').replace(' ', '-')}.safetensors"
     return train(corpus, questions, job, checkpoint=place, on_block=tell)
 
 
-def _said(result: Result) -> str:
+def _said(result: Word2vecResult) -> str:
     """A run in a few words."""
     from ..theory import counted
 
@@ -188,13 +205,13 @@ def _said(result: Result) -> str:
     return f"{score}, {result.words_per_sec:,.0f} words/s, {result.training_sec:.0f} s"
 
 
-def _print(results: Sequence[Result], corpus: Corpus, settings: Settings) -> None:
+def _print(results: Sequence[Word2vecResult], corpus: Corpus, settings: Word2vecSettings) -> None:
     """A row a run: its accuracy with an interval, and how it stands beside the limit."""
     from rich.console import Console
 
     from ..experiments.word2vec import summary
     from ..theory import counted
-    from .tables import WIDE, print_rows, say
+    from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -229,4 +246,4 @@ def _print(results: Sequence[Result], corpus: Corpus, settings: Settings) -> Non
         "Intervals take questions as independent; those of a section share words, so that they "
         "are too narrow.",
     ):
-        say(console, note)
+        print_wrapped(console, note)

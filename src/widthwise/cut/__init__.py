@@ -2,7 +2,7 @@
 
 from .in_memory import apply, apply_, set_sizes
 from .plan import Plan
-from .refit_result import LEAST_LAM, MOST_LAM, LayerFit, Part, Refit
+from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit
 from .tensor_cut import cut_tensor
 from .weights import (
     CHUNK_BYTES,
@@ -19,9 +19,9 @@ __all__ = [
     "CHUNK_BYTES",
     "LEAST_LAM",
     "MOST_LAM",
+    "CalibrationSource",
     "LayerFit",
     "ModelWeights",
-    "Part",
     "Plan",
     "Refit",
     "Weights",

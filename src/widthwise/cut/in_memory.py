@@ -6,9 +6,9 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..arch import Cut
+from ..arch import TensorCut
 from .plan import WIDTHS_KEY, Plan
-from .tensor_cut import cut_tensor, padded
+from .tensor_cut import cut_tensor, zero_padded
 from .weights import ModelWeights, check_finite, check_plan, check_refit
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def apply_(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None
     return model
 
 
-def _new_tensor(tensor: Tensor, cut: Cut, plan: Plan, down: Sequence[Tensor] | None) -> Tensor:
+def _new_tensor(
+    tensor: Tensor, cut: TensorCut, plan: Plan, down: Sequence[Tensor] | None
+) -> Tensor:
     """What takes the place of one tensor of a GLU block."""
     import torch
 
@@ -84,7 +86,7 @@ def _new_tensor(tensor: Tensor, cut: Cut, plan: Plan, down: Sequence[Tensor] | N
         new = down[cut.layer].to(tensor, copy=True)
     else:
         new = cut_tensor(tensor, cut, torch.tensor(plan.keep[cut.layer]), plan.intermediate_size)
-    return padded(new, cut, plan.width)
+    return zero_padded(new, cut, plan.width)
 
 
 def _state_widths(model: nn.Module, plan: Plan) -> None:

@@ -27,7 +27,7 @@ class Refit:
     plan: Plan
     down: tuple[Tensor, ...]
     layers: tuple[LayerFit, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[CalibrationSource, ...]
     sequential: bool
 
     @property
@@ -53,7 +53,7 @@ class Refit:
         ratios = [fit.held_out_error / max(fit.fit_error, 1e-12) for fit in self.layers]
         layer = max(range(len(ratios)), key=ratios.__getitem__)
         median = sorted(ratios)[len(ratios) // 2]
-        if median < FAR_WORSE:
+        if median < DIVERGENCE_FACTOR:
             return None
         return (
             f"the refit does {median:.1f} times worse on the held-out half of the text than on the "
@@ -62,7 +62,7 @@ class Refit:
         )
 
 
-FAR_WORSE = 2.0  # times the fit error; see docs/calibrated.md for what usual text gives
+DIVERGENCE_FACTOR = 2.0  # times the fit error; see docs/calibrated.md for what usual text gives
 
 
 LEAST_LAM, MOST_LAM = 1e-6, 1e4  # how far ridges are tried beyond those, where an end is the best
@@ -77,7 +77,7 @@ class LayerFit:
 
     Attributes:
         lam: Ridge, as a share of the mean of the diagonal of the second moments; the best on the
-            held-out half of `LAMS`, and beyond an end of these of more in steps of ten.
+            held-out half of `RIDGES`, and beyond an end of these of more in steps of ten.
         fit_error: On the half that the refit is made from.
         held_out_error: On the other half, to which no weight was fitted. It chose `lam` among
             four or more, so that on a third text the error is likely a little larger.
@@ -92,7 +92,7 @@ class LayerFit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class CalibrationSource:
     """One text that was added: what it is, and its tokens in both halves."""
 
     source: str

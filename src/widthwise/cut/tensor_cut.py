@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ..arch import Cut
+from ..arch import TensorCut
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Model = TypeVar("Model", bound=nn.Module)
 
 
-def cut_tensor(tensor: Tensor, cut: Cut, keep: Tensor, width: int) -> Tensor:
+def cut_tensor(tensor: Tensor, cut: TensorCut, keep: Tensor, width: int) -> Tensor:
     """The kept part of one tensor of a GLU block, as a new tensor.
 
     Args:
@@ -29,7 +29,7 @@ def cut_tensor(tensor: Tensor, cut: Cut, keep: Tensor, width: int) -> Tensor:
     return tensor.index_select(cut.axis, index)
 
 
-def padded(tensor: Tensor, cut: Cut, width: int) -> Tensor:
+def zero_padded(tensor: Tensor, cut: TensorCut, width: int) -> Tensor:
     """One tensor of a narrow GLU block with zeros in the places of further neurons.
 
     A neuron whose weights are all zero adds nothing to the output, and no gradient reaches it.

@@ -3,9 +3,9 @@
 from .backends import BACKENDS, language_model_of, require_vllm, vllm_model_of
 from .chat import Chat, chat_of
 from .decoding import settings_not_applied
-from .early_stopping import Steps, drawn_order
-from .floors import FLOOR_RULE, Floor, floor_of
-from .score import Answer, Score, answer_task, score_answers, unit_of
+from .early_stopping import SequentialEvaluation, drawn_order
+from .floors import FLOOR_RULE, Floor, compute_floor
+from .score import TaskAnswer, TaskScore, answer_task, score_answers, unit_of
 from .suites import CHAT, SUITES
 from .task_names import check_tasks
 from .tasks import Task, chosen_items, load_tasks
@@ -15,18 +15,18 @@ __all__ = [
     "CHAT",
     "FLOOR_RULE",
     "SUITES",
-    "Answer",
     "Chat",
     "Floor",
-    "Score",
-    "Steps",
+    "SequentialEvaluation",
     "Task",
+    "TaskAnswer",
+    "TaskScore",
     "answer_task",
     "chat_of",
     "check_tasks",
     "chosen_items",
+    "compute_floor",
     "drawn_order",
-    "floor_of",
     "language_model_of",
     "load_tasks",
     "require_vllm",

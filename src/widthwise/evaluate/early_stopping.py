@@ -6,8 +6,8 @@ import random
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Generic, SupportsFloat, TypeVar
 
-from ..stats import first_narrow
-from .score import Answer, item_values, unit_of
+from ..stats import stopping_index
+from .score import TaskAnswer, item_values, unit_of
 from .tasks import Task, chosen_items
 
 _STEP = 64  # items between two looks
@@ -22,7 +22,7 @@ def drawn_order(task: Task, seed: int) -> list[int]:
     return order
 
 
-class Steps(Generic[Network]):
+class SequentialEvaluation(Generic[Network]):
     """Iterates over (network, part of the task) until every network is measured well enough.
 
     Items come in an order drawn by `seed`, the same for all networks. The first network is the one
@@ -39,7 +39,7 @@ class Steps(Generic[Network]):
     def __init__(
         self, task: Task, networks: Sequence[Network], half_width: float, *, seed: int
     ) -> None:
-        self.answers: dict[Network, list[Answer]] = {network: [] for network in networks}
+        self.answers: dict[Network, list[TaskAnswer]] = {network: [] for network in networks}
         self._task = task
         self._half_width = half_width
         self._reference = networks[0]
@@ -59,7 +59,7 @@ class Steps(Generic[Network]):
             if self._others and self._certain.issuperset(self._others):
                 return
 
-    def add(self, network: Network, answers: Sequence[Answer]) -> None:
+    def add(self, network: Network, answers: Sequence[TaskAnswer]) -> None:
         """Take the answers to the part that was just handed out, in any order."""
         place = {id_: number for number, id_ in enumerate(self._task.item_ids)}
         rank = {number: rank for rank, number in enumerate(self._order)}
@@ -79,4 +79,4 @@ class Steps(Generic[Network]):
         if not all(isinstance(value, SupportsFloat) for value in (*own, *other)):
             return False  # several right or wrong in one item
         differences = [float(a) - float(b) for a, b in zip(own, other, strict=True)]
-        return first_narrow(differences, self._half_width) is not None
+        return stopping_index(differences, self._half_width) is not None

@@ -21,14 +21,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .frequency_codes import byte_log_likelihoods, word_log_likelihoods
-from .harness_loading import harness_seeds, quiet, templates_once
+from .harness_loading import harness_seeds, silenced, templates_once
 from .metric_shares import aggregated, shares_of, standard_error_of
 from .tasks import with_all_documents
 
 if TYPE_CHECKING:
-    from .tasks import Document, Part, Task
+    from .tasks import LeafTask, Task, TaskDocument
 
-    Asked = Sequence[tuple[Part, Document]]  # every item of a task, in order
+    Asked = Sequence[tuple[LeafTask, TaskDocument]]  # every item of a task, in order
 
 # Which documents floors are counted on; records that have them by another rule get new ones.
 FLOOR_RULE = "all documents of the task"
@@ -80,7 +80,7 @@ class Floor:
         return (value - self.chance) / (1 - self.chance)
 
 
-def floor_of(task: Task) -> Floor:
+def compute_floor(task: Task) -> Floor:
     """The floor of a task on all its documents, whichever of them were chosen.
 
     - Options to choose from: an even guess, and each constant choice. Where the data always puts
@@ -106,7 +106,7 @@ def floor_of(task: Task) -> Floor:
     if rule is None:
         return _no_floor(f"no trivial answerer is known for the task {task.name}")
     try:
-        with quiet(), harness_seeds(), templates_once(), same_languages():
+        with silenced(), harness_seeds(), templates_once(), seeded_langdetect():
             whole = with_all_documents(task)
             asked = [(part, document) for part in whole.parts for document in part.documents()]
             return rule(whole, asked)
@@ -144,12 +144,12 @@ def _choices(task: Task, asked: Asked) -> Floor:
     return _best(task, asked, tried, chance=chance)
 
 
-def _options(part: Part, document: Document) -> list[str]:
+def _options(part: LeafTask, document: TaskDocument) -> list[str]:
     return [str(option).strip() for option in part.harness.doc_to_choice(document.doc)]
 
 
 def _prefer(
-    item: tuple[Part, Document], options: Sequence[str], k: int | None
+    item: tuple[LeafTask, TaskDocument], options: Sequence[str], k: int | None
 ) -> list[tuple[float, bool]]:
     """Responses under which option `k` wins, however lengths are divided out; None: none wins.
 
@@ -210,7 +210,7 @@ def _writing(task: Task, asked: Asked) -> Floor:
     return _best(task, asked, tried)
 
 
-def _writers(asked: Asked) -> dict[str, Callable[[Part, Document], str]]:
+def _writers(asked: Asked) -> dict[str, Callable[[LeafTask, TaskDocument], str]]:
     """Name of each answerer that writes -> its text for an item."""
     draw = random.Random(0)
     texts = {
@@ -231,7 +231,7 @@ def _writers(asked: Asked) -> dict[str, Callable[[Part, Document], str]]:
     return writers
 
 
-def _answers(part: Part, document: Document) -> list[str]:
+def _answers(part: LeafTask, document: TaskDocument) -> list[str]:
     """The last line of each right answer of an item, `"#### 18"` of GSM8K; none where checked."""
     if _is_fixed(part) and part.harness.config.doc_to_choice is None:
         return []
@@ -243,7 +243,7 @@ def _answers(part: Part, document: Document) -> list[str]:
     return [line for last in lines for line in last]
 
 
-def _question(part: Part, document: Document) -> str:
+def _question(part: LeafTask, document: TaskDocument) -> str:
     """The question of an item, without solved examples, chat template and what ends an answer."""
     text = str(part.harness.doc_to_text(document.doc))
     for stop in _stops(document):
@@ -251,19 +251,19 @@ def _question(part: Part, document: Document) -> str:
     return text
 
 
-def _stopped(text: str, document: Document) -> str:
+def _stopped(text: str, document: TaskDocument) -> str:
     """The text up to where generation would have ended."""
     for stop in _stops(document):
         text = text.split(stop)[0]
     return text
 
 
-def _stops(document: Document) -> list[str]:
+def _stops(document: TaskDocument) -> list[str]:
     until = document.instances[0].args[1].get("until") or []
     return [stop for stop in ([until] if isinstance(until, str) else until) if stop]
 
 
-def _is_fixed(part: Part) -> bool:
+def _is_fixed(part: LeafTask) -> bool:
     """Whether the task names one number as the target of all items: a place, or a placeholder."""
     return str(getattr(part.harness.config, "doc_to_target", None)).strip().isdigit()
 
@@ -287,7 +287,7 @@ def _values(
     ]
 
 
-def _value(task: Task, part: Part, document: Document) -> Any:
+def _value(task: Task, part: LeafTask, document: TaskDocument) -> Any:
     filtered = [instance.filtered_resps[task.filter] for instance in document.instances]
     return part.harness.process_results(document.doc, filtered)[task.metric]
 
@@ -341,7 +341,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 @contextmanager
-def same_languages() -> Iterator[None]:
+def seeded_langdetect() -> Iterator[None]:
     """The random numbers of langdetect, where a task has imported it, the same every time."""
     factory = getattr(sys.modules.get("langdetect"), "DetectorFactory", None)
     seed = getattr(factory, "seed", None)

@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, WidthwiseError
-from .documents import Documents, Source, as_dataset, embedded_documents, local_source, prose_config
-from .suites import FILTERS, FOLDERS, METRICS, SUITES, Wanted
+from .documents import (
+    DocumentSource,
+    Source,
+    as_dataset,
+    embedded_documents,
+    local_source,
+    prose_config,
+)
+from .suites import FILTERS, FOLDERS, METRICS, SUITES, TaskRequest
 
 _HUB = "the hub"
 _SHOWN = 20  # names of tasks in one message
@@ -23,7 +30,7 @@ _LOGGERS = ("lm_eval", "datasets", "huggingface_hub")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
+class LoadedTask:
     """Tasks of lm-eval that share one score: one, or all of a group.
 
     Attributes:
@@ -49,7 +56,7 @@ OWN_TASKS = {"prose": prose_config, "ifbench": _ifbench_config}  # tasks that lm
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Neither log lines nor progress bars of lm-eval and datasets, while open."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
@@ -94,7 +101,7 @@ def harness_seeds() -> Iterator[None]:
         np.random.set_state(before_numpy)
 
 
-def open_manager(wanted: Iterable[Wanted]) -> Any:
+def open_manager(wanted: Iterable[TaskRequest]) -> Any:
     """lm-eval's `TaskManager` with at least the wanted tasks.
 
     Raises:
@@ -166,7 +173,7 @@ def leaf_names(manager: Any, name: str) -> list[str]:
     ]
 
 
-def load_units(manager: Any, wanted: Wanted, data: Path | None) -> list[Unit]:
+def load_units(manager: Any, wanted: TaskRequest, data: Path | None) -> list[LoadedTask]:
     """The tasks of lm-eval behind one wanted name, with documents, in lm-eval's order.
 
     A group whose tasks share the metric that it aggregates is one unit; of any other group, and of
@@ -201,7 +208,7 @@ def filter_names(harness: Any) -> list[str]:
     return [item["name"] for item in harness.config.filter_list or ({"name": "none"},)]
 
 
-def _units_of_group(group: Any, remarks: dict[str, str]) -> list[Unit]:
+def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
     leaves = group.get_all_tasks()
     alike = len({leaf.config.num_fewshot for leaf in leaves}) == 1
     if group.aggregate_metric_list and alike:
@@ -217,7 +224,7 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[Unit]:
                 )
             version = group.version if group.version != "N/A" else str(leaves[0].VERSION)
             return [
-                Unit(
+                LoadedTask(
                     name=group.name,
                     harnesses=tuple(leaves),
                     metric=metric,
@@ -226,7 +233,7 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[Unit]:
                     remark="; ".join(filter(None, notes)),
                 )
             ]
-    units: list[Unit] = []
+    units: list[LoadedTask] = []
     for child in group:
         if hasattr(child, "get_all_tasks"):
             units += _units_of_group(child, remarks)
@@ -235,9 +242,9 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[Unit]:
     return units
 
 
-def _unit_of_task(harness: Any, remarks: dict[str, str]) -> Unit:
+def _unit_of_task(harness: Any, remarks: dict[str, str]) -> LoadedTask:
     name = harness.task_name
-    return Unit(
+    return LoadedTask(
         name=name,
         harnesses=(harness,),
         metric=METRICS.get(name) or next(iter(harness.aggregation())),
@@ -254,7 +261,7 @@ def _refuse(harness: Any) -> None:
         raise RunError(f"task {harness.task_name} shows more than text: not supported")
 
 
-def _shots(config: Any, wanted: Wanted) -> int:
+def _shots(config: Any, wanted: TaskRequest) -> int:
     """As in `simple_evaluate`: a 0 that lm-eval's own task sets is not overridden."""
     own = config.num_fewshot
     return int(own or 0) if own == 0 or wanted.shots is None else wanted.shots
@@ -262,7 +269,7 @@ def _shots(config: Any, wanted: Wanted) -> int:
 
 @contextmanager
 def _documents_from(
-    source: Source | None, wanted: Wanted, remarks: dict[str, str]
+    source: Source | None, wanted: TaskRequest, remarks: dict[str, str]
 ) -> Iterator[None]:
     """While open, tasks of lm-eval take their documents from the source; what fails is said.
 
@@ -310,7 +317,7 @@ def _download(original: Any, task: Any, dataset_kwargs: Any, place: str, **rest:
         raise RunError(f"task {task.config.task}: {place} gives no documents") from error
 
 
-def _give(task: Any, documents: Documents) -> None:
+def _give(task: Any, documents: DocumentSource) -> None:
     """The documents as the data set of the task; splits that are not needed are forgotten."""
     task.dataset = {split: as_dataset(rows) for split, rows in documents.splits.items()}
     for key in ("training_split", "validation_split", "test_split"):

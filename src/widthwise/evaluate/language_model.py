@@ -24,8 +24,8 @@ from ..errors import RunError
 from .chat import chat_of
 from .engine.cache_trial import CacheUse, cache_use, can_share, check_causal
 from .engine.generate import Generated, Prompt, generate
-from .engine.likelihood import Run, Scored, log_likelihoods
-from .engine.lm_head import Budget
+from .engine.likelihood import ScoredRequest, ScoringRequest, log_likelihoods
+from .engine.lm_head import TokenBudget
 from .engine.packing import longest_in_trees
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}
@@ -52,7 +52,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
-        self.budget = Budget.of(model)
+        self.budget = TokenBudget.of(model)
         self.generated: list[Generated] = []
         self.shortened: list[bool] = []
         self.on_done: Callable[[int], None] = lambda _: None
@@ -130,7 +130,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 raise RunError(f"the context before {text[:40]!r} has no tokens")
             tokens = (*context, *continuation)[-(self.max_length + 1) :]
             self.shortened.append(len(tokens) < len(context) + len(continuation))
-            runs.append(Run(tokens, len(continuation)))
+            runs.append(ScoringRequest(tokens, len(continuation)))
         return [tuple(answer) for answer in self._scored(runs, self.on_done)]
 
     def loglikelihood_rolling(
@@ -147,7 +147,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 context_len=1,
             )
             for context, continuation in map(make_disjoint_window, windows):
-                runs.append(Run((*context, *continuation), len(continuation)))
+                runs.append(ScoringRequest((*context, *continuation), len(continuation)))
                 owners.append(number)
         report = self.on_done
         scored = self._scored(runs, lambda n: report(owners[n - 1] + 1))
@@ -156,7 +156,9 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
             sums[number] += value
         return sums
 
-    def _scored(self, runs: Sequence[Run], on_runs: Callable[[int], None]) -> list[Scored]:
+    def _scored(
+        self, runs: Sequence[ScoringRequest], on_runs: Callable[[int], None]
+    ) -> list[ScoredRequest]:
         return log_likelihoods(
             self.model,
             runs,

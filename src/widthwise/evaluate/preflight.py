@@ -13,14 +13,14 @@ _INSTALL = "pip install 'widthwise[eval]'"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needs:
+class Requirements:
     """Packages, and folders of NLTK's data, without which lm-eval cannot score a task."""
 
     packages: tuple[str, ...]
     nltk_data: tuple[str, ...]
 
 
-_IFEVAL = Needs(
+_IFEVAL = Requirements(
     packages=("langdetect", "immutabledict", "nltk"),
     nltk_data=("tokenizers/punkt_tab/english",),
 )

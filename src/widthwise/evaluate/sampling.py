@@ -9,7 +9,9 @@ import random
 from collections.abc import Mapping, Sequence
 
 
-def draw(task: str, sizes: Mapping[str, int], limit: int | None, seed: int) -> dict[str, list[int]]:
+def sample_documents(
+    task: str, sizes: Mapping[str, int], limit: int | None, seed: int
+) -> dict[str, list[int]]:
     """Indices of the chosen documents of each part, ascending.
 
     Args:
@@ -21,14 +23,14 @@ def draw(task: str, sizes: Mapping[str, int], limit: int | None, seed: int) -> d
     if limit is None or limit >= sum(sizes.values()):
         return {part: list(range(size)) for part, size in sizes.items()}
     counts = _some_parts(task, sizes, limit, seed) if limit < len(sizes) else None
-    counts = counts or dict(zip(sizes, shares(list(sizes.values()), limit), strict=True))
+    counts = counts or dict(zip(sizes, stratum_sizes(list(sizes.values()), limit), strict=True))
     return {
         part: sorted(random.Random(f"{task}/{part}/{seed}").sample(range(size), counts[part]))
         for part, size in sizes.items()
     }
 
 
-def shares(sizes: Sequence[int], limit: int) -> list[int]:
+def stratum_sizes(sizes: Sequence[int], limit: int) -> list[int]:
     """How many of `limit` documents each part gives: at least one, else proportional to its size.
 
     What is left after rounding down goes to the largest remainders, ties to the earlier part.

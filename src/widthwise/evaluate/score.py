@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from .floors import Floor, same_languages
-from .harness_loading import harness_seeds, quiet
+from .floors import Floor, seeded_langdetect
+from .harness_loading import harness_seeds, silenced
 from .metric_shares import aggregated, shares_of, standard_error_of
 
 if TYPE_CHECKING:
-    from .tasks import Document, Task
+    from .tasks import Task, TaskDocument
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class TaskAnswer:
     """What a model answered to one item, and what it is worth.
 
     Attributes:
@@ -42,7 +42,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class TaskScore:
     """What a model got on a task, beside what trivial answerers get on it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Score:
     higher_is_better: bool
     items: tuple[float, ...]
     metrics: Mapping[str, float]
-    answers: tuple[Answer, ...] = field(repr=False)
+    answers: tuple[TaskAnswer, ...] = field(repr=False)
 
     @property
     def chance_corrected(self) -> float | None:
@@ -96,7 +96,7 @@ class Score:
         return sum(known) if known else None
 
 
-def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
+def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
     """A model's answers to all items of a task, with the harness's metrics of each.
 
     Args:
@@ -112,7 +112,7 @@ def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
     if len(kinds) != 1 or any((instance.repeats or 1) > 1 for instance in requests):
         raise RunError(f"task {task.name} asks in several ways or several times: not supported")
     kind = kinds.pop()
-    with quiet():
+    with silenced():
         responses = iter(getattr(lm, kind)(requests))
     written = iter(getattr(lm, "generated", ()) if kind == "generate_until" else ())
     for document in documents:
@@ -122,7 +122,7 @@ def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
                 raise _not_finite(task, document.id)
             instance.resps, instance.filtered_resps = [response], {}
     shortened = _shortened(lm, documents)
-    with quiet(), harness_seeds(), same_languages():
+    with silenced(), harness_seeds(), seeded_langdetect():
         for part in task.parts:
             part.harness.apply_filters()
         found = []
@@ -135,14 +135,14 @@ def answer_task(lm: Any, task: Task) -> tuple[Answer, ...]:
     return tuple(found)
 
 
-def _shortened(lm: Any, documents: Sequence[Document]) -> dict[str, bool]:
+def _shortened(lm: Any, documents: Sequence[TaskDocument]) -> dict[str, bool]:
     """Id of each item to whether a prompt of it was shortened; nothing where `lm` does not tell."""
     told = iter(getattr(lm, "shortened", ()))
     found = {each.id: [next(told, None) for _ in each.instances] for each in documents}
     return {id_: any(flags) for id_, flags in found.items() if None not in flags}
 
 
-def score_answers(task: Task, answers: Sequence[Answer], floor: Floor) -> Score:
+def score_answers(task: Task, answers: Sequence[TaskAnswer], floor: Floor) -> TaskScore:
     """The score of the answers to the first items of a task, or to all of them.
 
     Raises:
@@ -155,7 +155,7 @@ def score_answers(task: Task, answers: Sequence[Answer], floor: Floor) -> Score:
         raise RunError(f"task {task.name}: {task.metric} is {value}; the model may be damaged")
     shares = shares_of(task.metric, values, value, aggregation[task.metric])
     n = len(values)
-    return Score(
+    return TaskScore(
         task=task.name,
         metric=task.metric,
         value=value,
@@ -170,7 +170,7 @@ def score_answers(task: Task, answers: Sequence[Answer], floor: Floor) -> Score:
     )
 
 
-def item_values(task: Task, answers: Sequence[Answer]) -> list[Any]:
+def item_values(task: Task, answers: Sequence[TaskAnswer]) -> list[Any]:
     """The headline metric of each answer, as the harness has it before aggregation."""
     headline = f"{task.metric},{task.filter}"
     return [answer.metrics[headline] for answer in answers]
@@ -187,7 +187,7 @@ def unit_of(metric: str) -> str:
     return "accuracy" if right else metric
 
 
-def _answer(harness: Any, document: Any, text: Any, shortened: bool | None) -> Answer:
+def _answer(harness: Any, document: Any, text: Any, shortened: bool | None) -> TaskAnswer:
     metrics = {}
     for name in document.instances[0].filtered_resps:
         filtered = [instance.filtered_resps[name] for instance in document.instances]
@@ -197,7 +197,7 @@ def _answer(harness: Any, document: Any, text: Any, shortened: bool | None) -> A
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             raise RunError(f"lm-eval cannot score item {document.id} ({reason})") from error
         metrics.update({f"{metric},{name}": value for metric, value in values.items()})
-    return Answer(
+    return TaskAnswer(
         id=document.id,
         responses=tuple(instance.resps[0] for instance in document.instances),
         metrics=metrics,
@@ -209,7 +209,7 @@ def _answer(harness: Any, document: Any, text: Any, shortened: bool | None) -> A
 
 
 def _aggregates(
-    aggregation: Mapping[str, Callable[[Sequence[Any]], float]], answers: Sequence[Answer]
+    aggregation: Mapping[str, Callable[[Sequence[Any]], float]], answers: Sequence[TaskAnswer]
 ) -> dict[str, float]:
     """Every metric over the items that have it; one that is not finite is left out."""
     names = dict.fromkeys(name for answer in answers for name in answer.metrics)

@@ -53,7 +53,7 @@ FOLDERS += ["openbookqa", "piqa", "sciq", "super_glue", "truthfulqa", "wikitext"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class TaskRequest:
     """One name that was asked for.
 
     Attributes:
@@ -74,13 +74,13 @@ class Wanted:
         return self.task.endswith((".yaml", ".yml"))
 
 
-def wanted_tasks(names: Sequence[str]) -> tuple[Wanted, ...]:
+def wanted_tasks(names: Sequence[str]) -> tuple[TaskRequest, ...]:
     """What the names ask for, suites taken apart, in order, each once.
 
     Raises:
         RunError: A suite has no such task (`SUITE:TASK`).
     """
-    wanted: list[Wanted] = []
+    wanted: list[TaskRequest] = []
     for name in names:
         suite, colon, one = name.partition(":")
         asked: dict[str, int | None] = {name: None}
@@ -93,6 +93,6 @@ def wanted_tasks(names: Sequence[str]) -> tuple[Wanted, ...]:
         for task, shots in asked.items():
             base = task.removesuffix(CHAT)
             wanted.append(
-                Wanted(task=base, shots=shots, chat=base != task, embedded=suite == "embedded")
+                TaskRequest(task=base, shots=shots, chat=base != task, embedded=suite == "embedded")
             )
     return tuple(dict.fromkeys(wanted))

@@ -9,9 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import RunError
-from .harness_loading import OWN_TASKS, check_limits, names_under, open_manager, quiet, unknown_task
+from .harness_loading import (
+    OWN_TASKS,
+    check_limits,
+    names_under,
+    open_manager,
+    silenced,
+    unknown_task,
+)
 from .preflight import check_needs, require_harness, use_nltk_data
-from .suites import CHAT, SUITES, Wanted, wanted_tasks
+from .suites import CHAT, SUITES, TaskRequest, wanted_tasks
 
 _TASK_NAMES = re.compile(rb"^\s*(?:-\s+)?(?:task|group|tag):\s*[\"']?([\w.-]+)", re.MULTILINE)
 _DATA_FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz")
@@ -41,7 +48,7 @@ def check_tasks(
         elif item.task not in OWN_TASKS:
             _check_name(item)
     _check_once(wanted)
-    with quiet():
+    with silenced():
         use_nltk_data(data)
         manager = open_manager(wanted)
         known = [name for item in wanted for name in names_under(manager, item.task)]
@@ -75,7 +82,7 @@ def _name_in_file(task: str) -> str | None:
     return name if isinstance(name, str) and not {"group", "class"} & described.keys() else None
 
 
-def _check_once(wanted: Sequence[Wanted]) -> None:
+def _check_once(wanted: Sequence[TaskRequest]) -> None:
     """Raise RunError for a task that two names ask for, such as `mmlu,embedded:mmlu`."""
     asked = [item.task + CHAT * item.chat for item in wanted]
     for name in asked:
@@ -83,7 +90,7 @@ def _check_once(wanted: Sequence[Wanted]) -> None:
             raise RunError(f"two of the tasks asked for are named {name}: ask for them in two runs")
 
 
-def _check_name(item: Wanted) -> None:
+def _check_name(item: TaskRequest) -> None:
     """Raise RunError for a name of which the task files of lm-eval do not hold a word."""
     path = Path(item.task).expanduser()
     if path.suffix in _DATA_FILES or os.sep in item.task or path.is_file():

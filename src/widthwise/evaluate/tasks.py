@@ -17,24 +17,24 @@ from typing import Any
 from ..errors import RunError
 from .chat import Chat
 from .harness_loading import (
-    Unit,
+    LoadedTask,
     check_limits,
     harness_seeds,
     leaf_names,
     load_units,
     open_manager,
-    quiet,
+    silenced,
     templates_once,
 )
 from .preflight import check_needs, require_harness, use_nltk_data
-from .sampling import draw
+from .sampling import sample_documents
 from .suites import CHAT, wanted_tasks
 
 _WRITTEN = 256  # new tokens at most where a task names no limit, as in lm-eval
 
 
 @dataclass(frozen=True, kw_only=True)
-class Document:
+class TaskDocument:
     """One document of a task, and what the model is asked about it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Document:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class LeafTask:
     """One leaf task of lm-eval with the documents chosen from it.
 
     Attributes:
@@ -65,14 +65,14 @@ class Part:
     doc_ids: tuple[int, ...]
     total: int
 
-    def documents(self) -> Iterator[Document]:
+    def documents(self) -> Iterator[TaskDocument]:
         """The chosen documents, in the order of `doc_ids`."""
         instances = defaultdict(list)
         for instance in self.harness.instances:  # lm-eval numbers the chosen ones from 0
             instances[instance.doc_id].append(instance)
         for position, doc_id in enumerate(self.doc_ids):
             own = tuple(sorted(instances[position], key=lambda instance: instance.idx))
-            yield Document(id=f"{self.name}/{doc_id}", doc=own[0].doc, instances=own)
+            yield TaskDocument(id=f"{self.name}/{doc_id}", doc=own[0].doc, instances=own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +97,11 @@ class Task:
     higher_is_better: bool
     shots: int
     version: str
-    parts: tuple[Part, ...]
+    parts: tuple[LeafTask, ...]
     harnesses: tuple[Any, ...]
     source: str
 
-    def documents(self) -> Iterator[Document]:
+    def documents(self) -> Iterator[TaskDocument]:
         """The documents of all parts, in order."""
         for part in self.parts:
             yield from part.documents()
@@ -180,7 +180,7 @@ def load_tasks(
                 f"task {item.task}{CHAT} needs a chat template and the tokenizer has none: "
                 f"ask for tasks without {CHAT}"
             )
-    with quiet(), templates_once(), harness_seeds():
+    with silenced(), templates_once(), harness_seeds():
         use_nltk_data(data)
         manager = open_manager(wanted)
         check_needs([leaf for item in wanted for leaf in leaf_names(manager, item.task)], data)
@@ -232,7 +232,9 @@ def with_all_documents(task: Task) -> Task:
             )
             harness._instances += made if isinstance(made, list) else [made]
         doc_ids = tuple(range(total))
-        parts.append(Part(name=harness.task_name, harness=harness, doc_ids=doc_ids, total=total))
+        parts.append(
+            LeafTask(name=harness.task_name, harness=harness, doc_ids=doc_ids, total=total)
+        )
     return replace(task, parts=tuple(parts))
 
 
@@ -255,7 +257,7 @@ def _cap(request: Any, most: int) -> None:
         request.arguments = (context, {**settings, "max_gen_toks": limit})
 
 
-def _with_documents(part: Part, numbers: Sequence[int]) -> Part:
+def _with_documents(part: LeafTask, numbers: Sequence[int]) -> LeafTask:
     """A part with some of its documents, by their number among the chosen ones."""
     documents = list(part.documents())
     harness = copy.copy(part.harness)
@@ -275,17 +277,17 @@ def _check_distinct(names: Sequence[str]) -> None:
             raise RunError(f"two of the tasks asked for are named {name}: ask for them in two runs")
 
 
-def _built(unit: Unit, limit: int | None, seed: int, chat: Chat | None) -> Task:
+def _built(unit: LoadedTask, limit: int | None, seed: int, chat: Chat | None) -> Task:
     """The unit as a task: documents drawn, requests of these documents built."""
     sizes = {harness.task_name: len(harness.task_docs) for harness in unit.harnesses}
-    chosen = draw(unit.name, sizes, limit, seed)
+    chosen = sample_documents(unit.name, sizes, limit, seed)
     parts = []
     for harness in unit.harnesses:
         name = harness.task_name
         if chosen[name]:
             _build_requests(harness, chosen[name], sizes[name], chat)
             parts.append(
-                Part(name=name, harness=harness, doc_ids=tuple(chosen[name]), total=sizes[name])
+                LeafTask(name=name, harness=harness, doc_ids=tuple(chosen[name]), total=sizes[name])
             )
     first = unit.harnesses[0]
     return Task(
@@ -367,7 +369,7 @@ def _check_lengths(harness: Any) -> None:
         )
 
 
-def _source(parts: Sequence[Part], sizes: dict[str, int], seed: int, remark: str) -> str:
+def _source(parts: Sequence[LeafTask], sizes: dict[str, int], seed: int, remark: str) -> str:
     asked, total = sum(len(part.doc_ids) for part in parts), sum(sizes.values())
     words = [f"all {total:,} items"]
     if asked < total:

@@ -6,17 +6,17 @@ import re
 from pathlib import Path
 
 from .. import __version__
-from ..report import RunPage, as_file, rendered, text_table, to_svg, write_whole
-from .run_files import Runs
+from ..report import ExperimentPage, rendered, standalone_svg_uri, text_table, to_svg, write_whole
+from .run_files import RunFile
 
 
-def write_run_report(runs: Runs, path: Path) -> None:
+def write_run_report(runs: RunFile, path: Path) -> None:
     """Write the page of one file of runs; an existing file is replaced in one step.
 
     The page needs no other file and no network. The same records give the same bytes.
 
     Args:
-        runs: As of `runs_in`.
+        runs: As of `detect_run_file`.
         path: The HTML file; its folder must exist.
 
     Raises:
@@ -31,12 +31,12 @@ def _unbroken(text: str) -> str:
     return re.sub(r" %|\[[^]]*\]", lambda found: found[0].replace(" ", "\u00a0"), text)
 
 
-def _rendered(page: RunPage) -> str:
+def _rendered(page: ExperimentPage) -> str:
     svg = svg_file = ""
     if page.figure is not None:
         said = " ".join(page.answer)
         svg = to_svg(page.figure, name="runs", title=page.title, description=said)
-        svg_file = as_file(svg, ())
+        svg_file = standalone_svg_uri(svg, ())
     failed = None
     if page.failed:
         about = "Failed runs and their reasons"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import RunError
 from ..io import read_whole_lines
-from ..report import RunPage
+from ..report import ExperimentPage
 from ..runs import RECORDS, SETTINGS
 from .tinynet_search import TRIALS
 
@@ -42,19 +42,19 @@ KINDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runs:
+class RunFile:
     """A file of runs of one kind."""
 
     path: Path
     command: str
 
     @property
-    def page(self) -> Callable[[Path], RunPage]:
+    def page(self) -> Callable[[Path], ExperimentPage]:
         """What makes their page."""
         return _pages()[self.command]
 
 
-def runs_in(path: Path) -> Runs | None:
+def detect_run_file(path: Path) -> RunFile | None:
     """The runs that a folder holds, or that a file is; None of a study, and of what is neither.
 
     Raises:
@@ -75,7 +75,7 @@ def runs_in(path: Path) -> Runs | None:
     if kind is None:
         known = ", ".join(kind.command for kind in KINDS)
         raise RunError(f"{file}:1 is a record of no known kind; known are those of {known}")
-    return None if kind is _STUDY else Runs(path=file, command=kind.command)
+    return None if kind is _STUDY else RunFile(path=file, command=kind.command)
 
 
 def _file_in(path: Path) -> Path | None:
@@ -97,7 +97,7 @@ def _file_in(path: Path) -> Path | None:
     return found[0]
 
 
-def _pages() -> Mapping[str, Callable[[Path], RunPage]]:
+def _pages() -> Mapping[str, Callable[[Path], ExperimentPage]]:
     from .convergence import check_page, converge_page
     from .lr_transfer import transfer_page
     from .maml import maml_page

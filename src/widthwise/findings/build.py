@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from ..errors import RunError
 from ..study import Record, is_control
-from .comparisons import beside_dense, paired_or_not
-from .control import beside_chance
-from .correlations import pairs_of
+from .comparisons import compare_to_dense, paired_or_independent
+from .control import wins_over_control
+from .correlations import task_correlations
 from .curves import curves_of
-from .grid import Grid, arrange
+from .grid import Grid, build_grid
 from .noninferiority import SHARE_LOSS
 from .pareto import fronts_of
 from .prose import sentences_of
@@ -23,7 +23,7 @@ _UNPAIRED = (
 )
 
 
-def findings_of(
+def build_findings(
     records: Sequence[Record], *, loss: float = SHARE_LOSS, others: Sequence[Grid] = ()
 ) -> tuple[Findings, ...]:
     """What the records say of each of their models, in the order in which these come.
@@ -35,11 +35,11 @@ def findings_of(
         others: What else is at hand, among it perhaps the parent of a model that was cut before.
 
     Raises:
-        RunError: No records, none of them a score, a loss outside (0, 1), or as `arrange`.
+        RunError: No records, none of them a score, a loss outside (0, 1), or as `build_grid`.
 
     Example:
         >>> from widthwise.study import read_study
-        >>> (found,) = findings_of(read_study("results/smollm2-demo.jsonl").records)
+        >>> (found,) = build_findings(read_study("results/smollm2-demo.jsonl").records)
         >>> [curve.trend for curve in found.curves if curve.quantity == "prose"]
         ['falls', 'falls', 'falls']
     """
@@ -48,21 +48,21 @@ def findings_of(
     models = dict.fromkeys(record.model for record in records)
     if not models:
         raise RunError("findings need at least one record; got none, so run the study first")
-    grids = tuple(arrange([r for r in records if r.model == model]) for model in models)
+    grids = tuple(build_grid([r for r in records if r.model == model]) for model in models)
     return tuple(_of_model(grid, (*grids, *others), loss) for grid in grids)
 
 
 def _of_model(grid: Grid, others: Sequence[Grid], loss: float) -> Findings:
-    curves = curves_of(grid, beside_dense(grid, paired_or_not), loss)
+    curves = curves_of(grid, compare_to_dense(grid, paired_or_independent), loss)
     named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
     by_criterion = {name: [c for c in curves if c.criterion == name] for name in named}
     by_criterion = {name: own for name, own in by_criterion.items() if own}
     beside = {
-        name: beside_chance(grid, name)
+        name: wins_over_control(grid, name)
         for name in by_criterion
         if grid.draws and not is_control(name)
     }
-    fronts, pairs = fronts_of(grid), pairs_of(grid, curves)
+    fronts, pairs = fronts_of(grid), task_correlations(grid, curves)
     tables = [curve_table(name, own, loss, _notes(grid)) for name, own in by_criterion.items()]
     more = (control_table(grid, beside), *front_tables(fronts), pair_table(pairs))
     tables += [table for table in more if table is not None]

@@ -11,6 +11,7 @@ from ..stats import (
     Difference,
     Estimate,
     Verdict,
+    add_draw_variance,
     beats_floor,
     holm,
     mean_with_error,
@@ -18,18 +19,17 @@ from ..stats import (
     sequential_difference,
     unpaired_difference,
     verdict,
-    with_luck_of_draws,
 )
 from ..study import Record, is_control
 from .floor_estimates import floor_of, shared_luck
-from .grid import Grid, Network, estimate_of, is_perplexity
+from .grid import Grid, GridRow, estimate_of, is_perplexity
 
 CONFIDENCE = 0.95
 _FEW = 0.2  # of the way from the floor to a perfect score
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Comparison:
     """One score beside another one.
 
     Attributes:
@@ -51,7 +51,7 @@ class Judged:
     one_draw: bool = False
 
 
-Judgements = Mapping[tuple[Network, str], Judged]
+Comparisons = Mapping[tuple[GridRow, str], Comparison]
 Compare = Callable[[Record, Record | None], Difference | None]
 
 
@@ -63,12 +63,12 @@ def paired(own: Record, other: Record | None) -> Difference | None:
     """
     if other is None or not own.items or not other.items:
         return None
-    own, other = in_logarithms(own), in_logarithms(other)
+    own, other = log_ratio(own), log_ratio(other)
     compare = sequential_difference if _stops_early(own, other) else paired_difference
     return compare(own.items, other.items, confidence=CONFIDENCE)
 
 
-def in_logarithms(record: Record) -> Record:
+def log_ratio(record: Record) -> Record:
     """A perplexity as its natural logarithm; items are shares of the score, linear in its logs."""
     if record.value is None or not is_perplexity(record.unit):
         return record
@@ -84,20 +84,22 @@ def in_logarithms(record: Record) -> Record:
     )
 
 
-def paired_or_not(own: Record, other: Record | None) -> Difference | None:
+def paired_or_independent(own: Record, other: Record | None) -> Difference | None:
     """As `paired`, and also of records without items.
 
     Without items the scores are taken as independent (`stats.unpaired_difference`).
     """
     if other is None or own.items or other.items:
         return paired(own, other)
-    first, second = estimate_of(in_logarithms(own)), estimate_of(in_logarithms(other))
+    first, second = estimate_of(log_ratio(own)), estimate_of(log_ratio(other))
     if first is None or second is None:
         return None
     return unpaired_difference(first, second, confidence=CONFIDENCE)
 
 
-def beside_dense(grid: Grid, compare: Compare = paired, apart: Grid | None = None) -> Judgements:
+def compare_to_dense(
+    grid: Grid, compare: Compare = paired, apart: Grid | None = None
+) -> Comparisons:
     """Every pruned score beside the dense one; all of one quantity are one family of tests.
 
     Args:
@@ -110,7 +112,7 @@ def beside_dense(grid: Grid, compare: Compare = paired, apart: Grid | None = Non
         RunError: Two networks were measured on different numbers of items, and not because they
             were stopped early.
     """
-    judged: dict[tuple[Network, str], Judged] = {}
+    judged: dict[tuple[GridRow, str], Comparison] = {}
     for quantity in grid.quality:
         dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
         cut = [n for n in grid.networks if n.criterion is not None and (n, quantity) in grid.cells]
@@ -122,15 +124,15 @@ def beside_dense(grid: Grid, compare: Compare = paired, apart: Grid | None = Non
         ) -> Difference | None:
             found = compare(own, other)
             luck = draws.get(own.width, ()) if is_control(own.criterion) else ()
-            return found and with_luck_of_draws(found, luck, confidence=CONFIDENCE)
+            return found and add_draw_variance(found, luck, confidence=CONFIDENCE)
 
         judged |= judge_family(quantity, family, drawn)
     return judged
 
 
-def beside_control(
+def compare_to_control(
     grid: Grid, criterion: str, control: str, compare: Compare = paired
-) -> Judgements:
+) -> Comparisons:
     """Every score of a criterion beside the control's at the same width; families as above.
 
     Whichever of the two is the control stands for all of its draws: where there are several, for
@@ -139,7 +141,7 @@ def beside_control(
     others. Of a single draw that is not known: the difference is from that draw, and no word says
     that it is one from chance.
     """
-    judged: dict[tuple[Network, str], Judged] = {}
+    judged: dict[tuple[GridRow, str], Comparison] = {}
     for quantity in grid.quality:
         partners = by_width(grid, control, quantity)
         draws = _draws_by_width(grid, quantity)
@@ -149,7 +151,7 @@ def beside_control(
         ) -> Difference | None:
             found = compare(own, other)
             luck = draws.get(own.width, ())
-            return found and with_luck_of_draws(
+            return found and add_draw_variance(
                 found, luck, confidence=CONFIDENCE, beside_one_more=True
             )
 
@@ -166,13 +168,13 @@ def beside_control(
     return judged
 
 
-def _of_one_draw(judged: Judged) -> Judged:
+def _of_one_draw(judged: Comparison) -> Comparison:
     """The same without a word that would be one on chance."""
     at_floor = judged.word == "at the floor"
     return replace(judged, word="at the floor" if at_floor else "no change shown", one_draw=True)
 
 
-def draws_told(grid: Grid) -> str:
+def describe_draws(grid: Grid) -> str:
     """How many draws of the control have a value: `mean of 3 draws`, of one what is not known."""
     counts = {len(found) for q in grid.quality for found in _draws_by_width(grid, q).values()}
     most = max(counts, default=1)
@@ -190,7 +192,7 @@ def _draws_by_width(grid: Grid, quantity: str) -> Mapping[int, Sequence[float]]:
     for network in (n for draw in grid.draws for n in grid.cut_by(draw)):
         record = grid.cells.get((network, quantity))
         if record is not None and record.value is not None:
-            found.setdefault(network.width, []).append(in_logarithms(record))
+            found.setdefault(network.width, []).append(log_ratio(record))
     return {width: _on_shared_items(records) for width, records in found.items()}
 
 
@@ -202,10 +204,10 @@ def _on_shared_items(records: Sequence[Record]) -> list[float]:
     return [sum(record.items[:seen]) / seen for record in records]
 
 
-def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[Network, Record]]:
+def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[GridRow, Record]]:
     """Of each width the criterion's network and record; of a control, the mean of all its draws."""
     draws = grid.draws if is_control(criterion) else (criterion,)
-    found: dict[int, list[tuple[Network, Record]]] = {}
+    found: dict[int, list[tuple[GridRow, Record]]] = {}
     for draw in draws:
         for network in grid.cut_by(draw):
             record = grid.cells.get((network, quantity))
@@ -230,7 +232,7 @@ def mean_of_draws(records: Sequence[Record]) -> Record:
     valued = [record for record in records if record.value is not None]
     if len(valued) < 2:
         return (valued or list(records))[0]
-    logs = [in_logarithms(record) for record in valued]
+    logs = [log_ratio(record) for record in valued]
     seen = min(len(record.items) for record in logs)
     if seen:
         columns = zip(*(record.items[:seen] for record in logs), strict=True)
@@ -262,7 +264,7 @@ def _independent_mean(records: Sequence[Record]) -> Estimate:
 
 
 def _out_of_logarithms(record: Record, unit: str) -> Record:
-    """The reverse of `in_logarithms`, for a perplexity; others stay as they are."""
+    """The reverse of `log_ratio`, for a perplexity; others stay as they are."""
     if record.value is None or not is_perplexity(unit):
         return record
     value, error = math.exp(record.value), record.standard_error
@@ -294,7 +296,7 @@ def _is_beyond(record: Record, score: Estimate, *, upwards: bool) -> bool:
     )
 
 
-def floor_word(record: Record) -> str:
+def floor_status(record: Record) -> str:
     """`beats the floor`, `below the floor`, `too few items` or `at the floor`, of a score with one.
 
     Below it is a score that is shown to be worse. Too few items are those whose interval holds the
@@ -317,12 +319,12 @@ def floor_word(record: Record) -> str:
     return "too few items" if few else "at the floor"
 
 
-def is_above_floor(judged: Judged) -> bool:
+def is_above_floor(judged: Comparison) -> bool:
     """Whether the score has no floor, or beats it."""
     return judged.word != "at the floor"
 
 
-def is_worse(judged: Judged, higher_is_better: bool) -> bool:
+def is_worse(judged: Comparison, higher_is_better: bool) -> bool:
     """Whether the difference is shown to be a loss, at the floor or above it."""
     difference = judged.difference
     if difference is None or judged.p_value is None or judged.p_value > 1 - CONFIDENCE:
@@ -331,8 +333,8 @@ def is_worse(judged: Judged, higher_is_better: bool) -> bool:
 
 
 def judge_family(
-    quantity: str, family: Sequence[tuple[Network, Record, Record | None]], compare: Compare
-) -> dict[tuple[Network, str], Judged]:
+    quantity: str, family: Sequence[tuple[GridRow, Record, Record | None]], compare: Compare
+) -> dict[tuple[GridRow, str], Comparison]:
     """What each score may be called beside its other one, p adjusted over all of them."""
     differences = {}
     for network, own, other in family:
@@ -358,7 +360,7 @@ def judge_family(
         )
         difference = differences[network]
         anytime = difference is not None and _stops_early(own, other)
-        judged[network, quantity] = Judged(
+        judged[network, quantity] = Comparison(
             word=word,
             difference=difference,
             p_value=p_value,

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from ..study import CONTROL
 from .comparisons import (
     beats_its_floor,
-    beside_control,
     by_width,
+    compare_to_control,
     is_above_floor,
     is_worse,
-    paired_or_not,
+    paired_or_independent,
 )
 from .grid import Grid
 
 
 @dataclass(frozen=True, kw_only=True)
-class Widths:
+class WinCounts:
     """Widths at which both were measured on a task.
 
     Attributes:
@@ -38,9 +38,9 @@ class Widths:
     of: int
 
 
-def beside_chance(grid: Grid, criterion: str) -> Mapping[str, Widths]:
+def wins_over_control(grid: Grid, criterion: str) -> Mapping[str, WinCounts]:
     """By task, in the order of the grid, beside the mean of all draws of the control."""
-    judged = beside_control(grid, criterion, CONTROL, paired_or_not)
+    judged = compare_to_control(grid, criterion, CONTROL, paired_or_independent)
     found = {}
     for quantity in grid.quality:
         own = [(n, j) for (n, q), j in judged.items() if q == quantity and j.difference]
@@ -51,7 +51,7 @@ def beside_chance(grid: Grid, criterion: str) -> Mapping[str, Widths]:
         ]
         higher = [j for _, j in own if j.one_draw and is_worse(j, not up) and is_above_floor(j)]
         if own:
-            found[quantity] = Widths(
+            found[quantity] = WinCounts(
                 better=sum(j.word == "improves" for _, j in own),
                 worse=worse.count(False),
                 higher=len(higher),

@@ -9,24 +9,24 @@ from itertools import combinations, pairwise
 from ..stats import Correlation, correlation
 from .comparisons import beats_its_floor
 from .grid import Grid, is_perplexity
-from .types import Curve, Pair
+from .types import TaskCorrelation, WidthCurve
 
 _FEWEST = 3  # points of a correlation that is not a line by construction
 
 
-def pairs_of(grid: Grid, curves: tuple[Curve, ...]) -> tuple[Pair, ...]:
+def task_correlations(grid: Grid, curves: tuple[WidthCurve, ...]) -> tuple[TaskCorrelation, ...]:
     """Every two tasks over the networks of a criterion, dense included, if they share 3 or more."""
     found = []
     for criterion in grid.criteria:
         own = [curve for curve in curves if curve.criterion == criterion]
         for first, second in combinations(own, 2):
-            pair = pair_of(grid, first, second)
+            pair = task_correlation(grid, first, second)
             if pair is not None:
                 found.append(pair)
     return tuple(found)
 
 
-def pair_of(grid: Grid, first: Curve, second: Curve) -> Pair | None:
+def task_correlation(grid: Grid, first: WidthCurve, second: WidthCurve) -> TaskCorrelation | None:
     """Two tasks of one criterion; None where they share too few networks."""
     one, other = _by_network(first), _by_network(second)
     shared = [network for network in one if network in other]
@@ -34,7 +34,7 @@ def pair_of(grid: Grid, first: Curve, second: Curve) -> Pair | None:
     if whole is None:
         return None
     cut = [network for network in shared if network[0] is not None]
-    return Pair(
+    return TaskCorrelation(
         first=first.quantity,
         second=second.quantity,
         criterion=first.criterion,
@@ -48,7 +48,7 @@ def pair_of(grid: Grid, first: Curve, second: Curve) -> Pair | None:
 _Place = tuple[str | None, int]  # criterion, None of dense, and width
 
 
-def _by_network(curve: Curve) -> dict[_Place, float]:
+def _by_network(curve: WidthCurve) -> dict[_Place, float]:
     """Value of each network; of a perplexity its logarithm, as one huge value would be all of r."""
     logs = is_perplexity(curve.unit)
     return {
@@ -71,14 +71,14 @@ def _correlation(
     return correlation([one[n] for n in networks], [other[n] for n in networks])
 
 
-def _reading(grid: Grid, first: Curve, second: Curve) -> str:
+def _reading(grid: Grid, first: WidthCurve, second: WidthCurve) -> str:
     at_floor = [curve.quantity for curve in (first, second) if _never_above_its_floor(grid, curve)]
     if not at_floor:
         return ""
     return f"{' and '.join(at_floor)} never above the floor"
 
 
-def _never_above_its_floor(grid: Grid, curve: Curve) -> bool:
+def _never_above_its_floor(grid: Grid, curve: WidthCurve) -> bool:
     networks = [grid.dense, *grid.cut_by(curve.criterion)]
     records = [
         grid.cells[n, curve.quantity] for n in networks if n and (n, curve.quantity) in grid.cells

@@ -6,15 +6,22 @@ import math
 from collections.abc import Sequence
 
 from ..study import Record
-from .comparisons import CONFIDENCE, Judged, Judgements, beats_its_floor, floor_word, is_worse
-from .grid import Grid, Network, estimate_of
+from .comparisons import (
+    CONFIDENCE,
+    Comparison,
+    Comparisons,
+    beats_its_floor,
+    floor_status,
+    is_worse,
+)
+from .grid import Grid, GridRow, estimate_of
 from .knee import knee_of
-from .noninferiority import SHARE_LOSS, Lost, allowed_loss, lost_of
-from .score_vector import Column, column_of, tasks_of
-from .types import Curve, Point, Smallest, Trend
+from .noninferiority import SHARE_LOSS, RelativeLoss, margin, relative_loss
+from .score_vector import ScoreVector, score_vector, tasks_of
+from .types import CurvePoint, SmallestSufficientWidth, Trend, WidthCurve
 
 
-def curves_of(grid: Grid, judged: Judgements, loss: float = SHARE_LOSS) -> tuple[Curve, ...]:
+def curves_of(grid: Grid, judged: Comparisons, loss: float = SHARE_LOSS) -> tuple[WidthCurve, ...]:
     """A curve for each task and criterion with a score that can be put beside dense or alone.
 
     Args:
@@ -24,7 +31,7 @@ def curves_of(grid: Grid, judged: Judgements, loss: float = SHARE_LOSS) -> tuple
     """
     found = []
     for quantity in tasks_of(grid):
-        column = column_of(grid, quantity)
+        column = score_vector(grid, quantity)
         for criterion in grid.criteria:
             networks = [n for n in grid.cut_by(criterion) if (n, quantity) in grid.cells]
             if any(n in column.networks for n in networks):
@@ -32,7 +39,9 @@ def curves_of(grid: Grid, judged: Judgements, loss: float = SHARE_LOSS) -> tuple
     return tuple(found)
 
 
-def trend_of(dense: Record | None, judged: Sequence[Judged], lost: Sequence[Lost | None]) -> Trend:
+def trend_of(
+    dense: Record | None, judged: Sequence[Comparison], lost: Sequence[RelativeLoss | None]
+) -> Trend:
     """The one word for a curve; the first rule that holds decides.
 
     1. `cannot tell`: there is no dense score, no network can be put beside it, or there are too
@@ -51,7 +60,7 @@ def trend_of(dense: Record | None, judged: Sequence[Judged], lost: Sequence[Lost
         return "cannot tell"
     rises = any(j.word == "improves" for j in judged)
     if dense.floor is not None and not beats_its_floor(dense) and not rises:
-        return "cannot tell" if floor_word(dense) == "too few items" else "at the floor"
+        return "cannot tell" if floor_status(dense) == "too few items" else "at the floor"
     if lost and all(one is not None and one.high <= 1 and one.low >= -1 for one in lost):
         return "holds"
     falls = any(is_worse(j, bool(dense.higher_is_better)) for j in judged)
@@ -62,20 +71,20 @@ def trend_of(dense: Record | None, judged: Sequence[Judged], lost: Sequence[Lost
 
 def _curve(
     grid: Grid,
-    judged: Judgements,
+    judged: Comparisons,
     quantity: str,
-    networks: Sequence[Network],
-    column: Column,
+    networks: Sequence[GridRow],
+    column: ScoreVector,
     loss: float,
-) -> Curve:
+) -> WidthCurve:
     """Of one task and one criterion, whose networks come widest first."""
     dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
     sample = grid.sample(quantity)
     shown = ([grid.dense] if grid.dense else []) + list(networks)
     part = column.only(shown)
-    allowed = allowed_loss(dense, loss) if dense else loss
+    allowed = margin(dense, loss) if dense else loss
     words = {n: judged[n, quantity] for n in part.networks if (n, quantity) in judged}
-    lost = {n: lost_of(dense, words.get(n), allowed) for n in networks}
+    lost = {n: relative_loss(dense, words.get(n), allowed) for n in networks}
     measured = [lost[n] for n in networks if n in part.networks]
     trend = trend_of(dense, list(words.values()), measured)
     points = [_point(n, grid.cells[n, quantity], words.get(n)) for n in part.networks]
@@ -83,7 +92,7 @@ def _curve(
     by_network = dict(zip(part.networks, points, strict=True))
     criterion = networks[0].criterion
     assert criterion is not None  # only networks that were cut
-    return Curve(
+    return WidthCurve(
         model=grid.model,
         criterion=criterion,
         quantity=quantity,
@@ -97,10 +106,10 @@ def _curve(
     )
 
 
-def _point(network: Network, record: Record, judged: Judged | None) -> Point:
+def _point(network: GridRow, record: Record, judged: Comparison | None) -> CurvePoint:
     assert record.value is not None  # the column holds networks with a value only
     low, high = interval_of(record)
-    return Point(
+    return CurvePoint(
         label=network.label,
         criterion=network.criterion,
         expansion_ratio=network.expansion_ratio,
@@ -126,9 +135,9 @@ def interval_of(record: Record) -> tuple[float | None, float | None]:
 def _smallest(
     grid: Grid,
     quantity: str,
-    points: dict[Network, Point],
-    lost: dict[Network, Lost | None],
-) -> Smallest | None:
+    points: dict[GridRow, CurvePoint],
+    lost: dict[GridRow, RelativeLoss | None],
+) -> SmallestSufficientWidth | None:
     """Down from dense, width by width, as far as the loss is within; so no p needs adjusting."""
     dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
     if grid.dense not in points or dense is None or not any(lost.values()):
@@ -145,4 +154,4 @@ def _smallest(
         is_open = is_open and one.high <= 1 and is_known
         measured = points[network]
         shown = measured if is_open else shown
-    return Smallest(shown=shown, measured=measured)
+    return SmallestSufficientWidth(shown=shown, measured=measured)

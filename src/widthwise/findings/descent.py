@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..study import Record
 from .changes import difference_text, number
-from .comparisons import Judged, beats_its_floor
+from .comparisons import Comparison, beats_its_floor
 from .format import joined
 from .grid import Grid
 from .origin import WEIGHTS
@@ -54,7 +54,7 @@ class Descent:
     quantity: str
     own: Record
     other: Record
-    judged: Judged | None = None
+    judged: Comparison | None = None
     reason: str = ""
 
 
@@ -116,7 +116,7 @@ def ancestors_of(grid: Grid, others: Sequence[Grid]) -> list[Ancestor]:
 def descents(grids: Sequence[Grid]) -> list[Descent]:
     """Every whole network beside all that it came from, on each task that both were asked."""
     found = [pair for grid in grids for pair in _pairs(grid, grids)]
-    judged: dict[tuple[str, str, str], Judged] = {}  # by task and both cells
+    judged: dict[tuple[str, str, str], Comparison] = {}  # by task and both cells
     for quantity in dict.fromkeys(pair.quantity for pair in found):
         family = {
             (pair.own.cell, pair.other.cell): (pair.own, pair.other)

@@ -17,7 +17,7 @@ COST_UNITS = (*SIZE_UNITS, *TIME_UNITS, "joules_per_token", "grams_per_token")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class GridRow:
     """The dense model (criterion None), or what is left of it at one width.
 
     Attributes:
@@ -74,12 +74,12 @@ class Grid:
     """
 
     model: str
-    networks: tuple[Network, ...]
+    networks: tuple[GridRow, ...]
     quantities: tuple[str, ...]
-    cells: Mapping[tuple[Network, str], Record]
+    cells: Mapping[tuple[GridRow, str], Record]
 
     @property
-    def dense(self) -> Network | None:
+    def dense(self) -> GridRow | None:
         return next((n for n in self.networks if n.criterion is None), None)
 
     @property
@@ -118,7 +118,7 @@ class Grid:
     def sizes(self) -> tuple[str, ...]:
         return tuple(q for q in self.quantities if self.column(q)[0].unit in ("count", "bytes"))
 
-    def cost(self, network: Network, quantity: str) -> Record | None:
+    def cost(self, network: GridRow, quantity: str) -> Record | None:
         """What a network takes: its own record, or that of another cut of the same width.
 
         Time, memory and energy go by the width, whichever neurons are kept.
@@ -145,15 +145,15 @@ class Grid:
         column = self.column(quantity)
         return next((record for record in column if record.value is not None), column[0])
 
-    def cut_by(self, criterion: str) -> tuple[Network, ...]:
+    def cut_by(self, criterion: str) -> tuple[GridRow, ...]:
         """The networks of one criterion, widest first."""
         return tuple(n for n in self.networks if n.criterion == criterion)
 
 
-def network_of(record: Record) -> Network:
+def network_of(record: Record) -> GridRow:
     """The network that a record is of."""
     origin = origin_in(record.settings)
-    return Network(
+    return GridRow(
         whole="dense" if origin is None else origin.label,
         criterion=record.criterion,
         asked=record.asked,
@@ -193,7 +193,7 @@ def _is_level(record: Record) -> bool:
     return bool(record.items) and all(0 <= item <= 1 for item in record.items)
 
 
-def arrange(records: Sequence[Record]) -> Grid:
+def build_grid(records: Sequence[Record]) -> Grid:
     """Rows and columns of the records; a cell that was measured again replaces its first record.
 
     Raises:
@@ -204,7 +204,7 @@ def arrange(records: Sequence[Record]) -> Grid:
     models = list(dict.fromkeys(record.model for record in records))
     if len(models) > 1:
         raise RunError(f"a report shows one model; got records of {', '.join(models)}")
-    cells: dict[tuple[Network, str], Record] = {}
+    cells: dict[tuple[GridRow, str], Record] = {}
     decimals = _decimals({record.width: record.expansion_ratio for record in records})
     for record in records:
         place = replace(network_of(record), decimals=decimals), record.quantity
@@ -231,6 +231,6 @@ def _decimals(ratios: Mapping[int, float]) -> int:
     return found
 
 
-def _reading_order(network: Network) -> tuple[bool, bool, str, int, str]:
+def _reading_order(network: GridRow) -> tuple[bool, bool, str, int, str]:
     name = network.criterion or ""
     return bool(name), is_control(name), name, -network.width, network.asked

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .comparisons import CONFIDENCE
-from .score_vector import Column
-from .types import Knee, Point
+from .score_vector import ScoreVector
+from .types import CurvePoint, Knee
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ FEWEST = 4  # points: two ends, and two that could be the knee
 _RESAMPLES = 2000  # of the place: what is in 5 % of them is known to ± 0.5 %
 
 
-def knee_of(points: Sequence[Point], column: Column, seed: int = 0) -> Knee | None:
+def knee_of(points: Sequence[CurvePoint], column: ScoreVector, seed: int = 0) -> Knee | None:
     """The point farthest from the straight line between dense and the narrowest network.
 
     The distance is that of the turned scores (logarithms of perplexities), straight up or down, so

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..study import Record
-from .comparisons import Judged
+from .comparisons import Comparison
 from .grid import is_perplexity
 
 SHARE_LOSS = 0.02  # of shares of right answers: two points of a hundred
@@ -14,7 +14,7 @@ RELATIVE_LOSS = 0.05  # of everything else: of the dense value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lost:
+class RelativeLoss:
     """How much worse than dense a network is, over the loss that is allowed: within up to 1."""
 
     value: float
@@ -22,14 +22,16 @@ class Lost:
     high: float
 
 
-def allowed_loss(dense: Record, loss: float) -> float:
+def margin(dense: Record, loss: float) -> float:
     """In the unit of the task."""
     if dense.unit == "accuracy" or dense.value is None:
         return loss
     return RELATIVE_LOSS * abs(dense.value)
 
 
-def lost_of(dense: Record | None, judged: Judged | None, allowed: float) -> Lost | None:
+def relative_loss(
+    dense: Record | None, judged: Comparison | None, allowed: float
+) -> RelativeLoss | None:
     """The loss with the interval of the difference; None where that has none."""
     difference = judged.difference if judged else None
     if dense is None or judged is None or difference is None or not allowed:
@@ -39,4 +41,4 @@ def lost_of(dense: Record | None, judged: Judged | None, allowed: float) -> Lost
     value, low, high = difference.value, difference.low, difference.high
     if dense.higher_is_better:
         value, low, high = -value, -high, -low
-    return Lost(value=value / allowed, low=low / allowed, high=high / allowed)
+    return RelativeLoss(value=value / allowed, low=low / allowed, high=high / allowed)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..study import Record
-from .comparisons import Judged, floor_word, judge_family, paired
-from .grid import Network
+from .comparisons import Comparison, floor_status, judge_family, paired
+from .grid import GridRow
 
 
-def judge_pairs(quantity: str, pairs: Sequence[tuple[Record, Record]]) -> list[Judged]:
+def judge_pairs(quantity: str, pairs: Sequence[tuple[Record, Record]]) -> list[Comparison]:
     """The first of each pair beside the second; all of them are one family of tests.
 
     Args:
@@ -21,14 +21,14 @@ def judge_pairs(quantity: str, pairs: Sequence[tuple[Record, Record]]) -> list[J
     """
     family = []
     for place, (own, other) in enumerate(pairs):  # a width of its own for each pair
-        network = Network(criterion=own.model, asked="", width=place, expansion_ratio=0.0)
+        network = GridRow(criterion=own.model, asked="", width=place, expansion_ratio=0.0)
         family.append((network, own, other))
     found = judge_family(quantity, family, paired)
     return [found[network, quantity] for network, _, _ in family]
 
 
-def shown_word(judged: Judged, own: Record) -> str:
+def shown_word(judged: Comparison, own: Record) -> str:
     """The word of a score beside another one; where that is none, whether few items are why."""
     if judged.word == "no change shown" and not judged.could_tell:
         return "too few items"
-    return floor_word(own) if judged.word == "at the floor" else judged.word
+    return floor_status(own) if judged.word == "at the floor" else judged.word

@@ -12,8 +12,8 @@ from ..stats import paired_ratio
 from ..study import Record
 from .comparisons import CONFIDENCE, beats_its_floor
 from .curves import interval_of
-from .grid import SIZE_UNITS, Grid, Network
-from .score_vector import Column, column_of, documents_of, shared_covariance, tasks_of
+from .grid import SIZE_UNITS, Grid, GridRow
+from .score_vector import ScoreVector, documents_of, score_vector, shared_covariance, tasks_of
 from .types import Front, FrontPoint
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Quality:
     name: str
     unit: str
     higher_is_better: bool
-    column: Column
+    column: ScoreVector
     floors: tuple[float | None, ...]
     shown: tuple[tuple[float, float | None, float | None], ...]
     above: tuple[bool, ...]
@@ -97,7 +97,7 @@ def _is_part(grid: Grid, task: str, others: Sequence[str]) -> bool:
 
 
 def _of_task(grid: Grid, quantity: str) -> Quality:
-    column = column_of(grid, quantity)
+    column = score_vector(grid, quantity)
     records = [grid.cells[network, quantity] for network in column.networks]
     return Quality(
         name=quantity,
@@ -122,7 +122,7 @@ def _mean(grid: Grid, tasks: Sequence[Quality]) -> Quality:
     for task, weight in zip(tasks, weights, strict=True):
         values += weight * (task.column.only(networks).values - (task.floors[0] or 0.0))
     errors = _errors(grid, tasks, networks)
-    column = Column(
+    column = ScoreVector(
         networks=tuple(networks),
         values=values,
         covariance=None if errors is None else np.einsum("a,b,abij->ij", weights, weights, errors),
@@ -146,7 +146,7 @@ def _mean(grid: Grid, tasks: Sequence[Quality]) -> Quality:
 
 
 def _errors(
-    grid: Grid, tasks: Sequence[Quality], networks: Sequence[Network]
+    grid: Grid, tasks: Sequence[Quality], networks: Sequence[GridRow]
 ) -> NDArray[np.float64] | None:
     """Covariance of errors, shape (tasks, tasks, networks, networks); None if one is unknown."""
     import numpy as np
@@ -168,7 +168,7 @@ def _with_interval(
     tasks: Sequence[Quality],
     weights: NDArray[np.float64],
     errors: NDArray[np.float64],
-    network: Network,
+    network: GridRow,
 ) -> tuple[float, float | None, float | None]:
     """The mean of one network, with an interval that has the shape of its tasks' own intervals.
 
@@ -299,7 +299,7 @@ def _beside_the_floor(quality: Quality, place: int) -> tuple[bool, bool, bool]:
     return value >= floor, low > floor, could
 
 
-def _lead(column: Column, j: int, i: int, tail: float) -> tuple[float, float]:
+def _lead(column: ScoreVector, j: int, i: int, tail: float) -> tuple[float, float]:
     """Interval of how much better j is than i, over the items of both."""
     errors, lead = column.covariance, float(column.values[j] - column.values[i])
     if errors is None:

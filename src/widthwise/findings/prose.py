@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from ..stats import paired_share_interval
 from ..study import quantity_text
-from .comparisons import beats_its_floor, draws_told, floor_word
-from .control import Widths
+from .comparisons import beats_its_floor, describe_draws, floor_status
+from .control import WinCounts
 from .descent import kin_sentences
 from .format import capital, joined
 from .grid import Grid
 from .pareto import MEAN
-from .tables import loss_text, of_draws, ratio
-from .types import Curve, Front
+from .tables import control_draw_text, loss_text, ratio
+from .types import Front, WidthCurve
 
 _VERBS: dict[str, tuple[str, str]] = {
     "falls": ("falls", "fall"),
@@ -49,7 +49,7 @@ def of_dense(grid: Grid) -> str:
         names = f": {joined(known, most=13)}" if known else ""
         count = f"{len(known)} of {len(floored)} tasks"
         said.append(f"{capital(grid.subject)} beats the floor on {count}{names}.")
-    few = [q for q in unknown if floor_word(floored[q]) == "too few items"]
+    few = [q for q in unknown if floor_status(floored[q]) == "too few items"]
     if len(unknown) > len(few):
         at_floor = [q for q in unknown if q not in few]
         others = "the others" if known else "them"
@@ -66,7 +66,7 @@ def of_dense(grid: Grid) -> str:
     return " ".join(said)
 
 
-def of_curves(criterion: str, curves: Sequence[Curve]) -> str:
+def of_curves(criterion: str, curves: Sequence[WidthCurve]) -> str:
     """What falls, holds and rises, at some width measured."""
     groups: dict[str, list[str]] = {}
     for curve in curves:
@@ -85,7 +85,7 @@ def of_curves(criterion: str, curves: Sequence[Curve]) -> str:
     return f"Cut narrower by {criterion}, {'; '.join(clauses)}."
 
 
-def _group(curve: Curve) -> str:
+def _group(curve: WidthCurve) -> str:
     """The trend, and of those that cannot be told the reason."""
     if curve.trend != "cannot tell":
         return curve.trend
@@ -93,7 +93,7 @@ def _group(curve: Curve) -> str:
     return "too few items" if has_errors else "no known error"
 
 
-def of_widths(criterion: str, curves: Sequence[Curve], loss: float) -> str:
+def of_widths(criterion: str, curves: Sequence[WidthCurve], loss: float) -> str:
     """How far each task may be cut; nothing where no task has anything to lose."""
     groups: dict[str, list[str]] = {}
     for curve in curves:
@@ -110,7 +110,7 @@ def of_widths(criterion: str, curves: Sequence[Curve], loss: float) -> str:
     return f"Cut by {criterion}, a network is {within}: {said}{rest}."
 
 
-def of_knees(criterion: str, curves: Sequence[Curve]) -> str:
+def of_knees(criterion: str, curves: Sequence[WidthCurve]) -> str:
     """Where curves bend; nothing where none is shown to."""
     places: dict[bool, list[str]] = {}
     for curve in curves:
@@ -125,13 +125,13 @@ def of_knees(criterion: str, curves: Sequence[Curve]) -> str:
     return f"Cut by {criterion}, these curves bend: {'; '.join(said)}." if said else ""
 
 
-def of_control(grid: Grid, criterion: str, beside: Mapping[str, Widths]) -> str:
+def of_control(grid: Grid, criterion: str, beside: Mapping[str, WinCounts]) -> str:
     """Whether a criterion beats chance anywhere; nothing where they share no width."""
     if not beside:
         return ""
     higher = [_at(task, w.higher, w.of) for task, w in beside.items() if w.higher]
     lower = [_at(task, w.lower, w.of) for task, w in beside.items() if w.lower]
-    if not draws_told(grid).startswith("mean"):
+    if not describe_draws(grid).startswith("mean"):
         return _of_one_draw(criterion, higher, lower)
     better = [_at(task, w.better, w.of) for task, w in beside.items() if w.better]
     worse = [_at(task, w.worse, w.of) for task, w in beside.items() if w.worse]
@@ -141,7 +141,7 @@ def of_control(grid: Grid, criterion: str, beside: Mapping[str, Widths]) -> str:
     alone = [f"better on {joined(higher)}"] if higher else []
     alone += [f"worse on {joined(lower)}"] if lower else []
     more = f" Where there is one draw alone, it scores {joined(alone)}." if alone else ""
-    return f"Beside {of_draws(grid)}, {criterion} is {said}.{more}"
+    return f"Beside {control_draw_text(grid)}, {criterion} is {said}.{more}"
 
 
 def _of_one_draw(criterion: str, higher: Sequence[str], lower: Sequence[str]) -> str:
@@ -154,7 +154,7 @@ def _of_one_draw(criterion: str, higher: Sequence[str], lower: Sequence[str]) ->
     return f"{criterion} {said}; how far other draws are from it is not known."
 
 
-def of_few(grid: Grid, curves: Sequence[Curve], loss: float) -> str:
+def of_few(grid: Grid, curves: Sequence[WidthCurve], loss: float) -> str:
     """On which tasks there are too few items for a loss so small to be ruled out, and how large one
     must be; nothing where there are enough.
 
@@ -209,8 +209,8 @@ def of_fronts(fronts: Sequence[Front]) -> str:
 def sentences_of(
     grid: Grid,
     others: Sequence[Grid],
-    curves: Mapping[str, Sequence[Curve]],
-    beside: Mapping[str, Mapping[str, Widths]],
+    curves: Mapping[str, Sequence[WidthCurve]],
+    beside: Mapping[str, Mapping[str, WinCounts]],
     fronts: Sequence[Front],
     loss: float,
 ) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..stats import Share, t_quantile
 from ..study import Record
-from .comparisons import in_logarithms
-from .grid import Grid, Network, estimate_of
+from .comparisons import log_ratio
+from .grid import Grid, GridRow, estimate_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class ScoreVector:
     """Scores of some networks on one task, turned so that higher is better.
 
     Attributes:
@@ -30,7 +30,7 @@ class Column:
         n: Items behind the score that has fewest.
     """
 
-    networks: tuple[Network, ...]
+    networks: tuple[GridRow, ...]
     values: NDArray[np.float64]
     covariance: NDArray[np.float64] | None
     n: int
@@ -39,14 +39,14 @@ class Column:
         """Student's quantile that is exceeded with the chance `tail`."""
         return t_quantile(tail, self.n - 1)
 
-    def only(self, networks: Sequence[Network]) -> Column:
+    def only(self, networks: Sequence[GridRow]) -> ScoreVector:
         """Some of the networks, in the order asked for; those without a value are left out."""
         import numpy as np
 
         kept = [n for n in networks if n in self.networks]
         places = [self.networks.index(n) for n in kept]
         covariance = self.covariance
-        return Column(
+        return ScoreVector(
             networks=tuple(kept),
             values=self.values[places],
             covariance=None if covariance is None else covariance[np.ix_(places, places)],
@@ -64,12 +64,12 @@ def tasks_of(grid: Grid) -> tuple[str, ...]:
     )
 
 
-def column_of(grid: Grid, quantity: str) -> Column:
+def score_vector(grid: Grid, quantity: str) -> ScoreVector:
     """All networks that have a value of the quantity."""
     import numpy as np
 
     found = {n: grid.cells[n, quantity] for n in grid.networks if (n, quantity) in grid.cells}
-    valued = {n: in_logarithms(r) for n, r in found.items() if r.value is not None}
+    valued = {n: log_ratio(r) for n, r in found.items() if r.value is not None}
     errors = [_error(record) for record in valued.values()]
     covariance = None
     if valued and None not in errors:
@@ -77,7 +77,7 @@ def column_of(grid: Grid, quantity: str) -> Column:
         n = np.array([record.n for record in valued.values()], dtype=np.float64)
         shared = np.sqrt(np.minimum.outer(n, n) / np.maximum.outer(n, n))
         covariance = np.outer(known, known) * shared * _correlations(list(valued.values()))
-    return Column(
+    return ScoreVector(
         networks=tuple(valued),
         values=np.array(
             [r.value if r.higher_is_better else -(r.value or 0.0) for r in valued.values()],
@@ -99,7 +99,7 @@ def documents_of(record: Record) -> tuple[bytes, ...]:
 
 
 def shared_covariance(
-    grid: Grid, first: str, second: str, networks: Sequence[Network]
+    grid: Grid, first: str, second: str, networks: Sequence[GridRow]
 ) -> NDArray[np.float64]:
     """Covariance of the errors of two tasks' scores, by the documents that both ask of.
 

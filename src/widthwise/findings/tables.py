@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from ..stats import Correlation, holm
 from ..study import CONTROL, is_control, quantity_text
-from .comparisons import draws_told
-from .control import Widths
+from .comparisons import describe_draws
+from .control import WinCounts
 from .format import NOTHING, interval, joined, number, p_text
 from .grid import Grid
 from .noninferiority import RELATIVE_LOSS
 from .pareto import MEAN
-from .types import Curve, Front, FrontPoint, Pair, Point, Smallest, Table
+from .types import (
+    CurvePoint,
+    Front,
+    FrontPoint,
+    SmallestSufficientWidth,
+    TaskCorrelation,
+    TextTable,
+    WidthCurve,
+)
 
 _MOST_PAIRS = 12  # rows that a reader still looks through
 
@@ -23,13 +31,13 @@ def loss_text(loss: float) -> str:
 
 
 def curve_table(
-    criterion: str, curves: Sequence[Curve], loss: float, notes: Sequence[str]
-) -> Table:
+    criterion: str, curves: Sequence[WidthCurve], loss: float, notes: Sequence[str]
+) -> TextTable:
     """A task a row: what becomes of it down to the narrowest width; those at the floor last."""
     narrowest = min(p.expansion_ratio for curve in curves for p in curve.points)
     widest = max(p.expansion_ratio for curve in curves for p in curve.points)
     ordered = sorted(curves, key=lambda curve: curve.trend == "at the floor")
-    return Table(
+    return TextTable(
         title=f"Cut by {criterion}",
         about=f"Each task from {widest:.2f}x down to {narrowest:.2f}x.",
         header=(
@@ -55,7 +63,7 @@ def curve_table(
     )
 
 
-def _curve_row(curve: Curve, narrowest: float) -> tuple[str, ...]:
+def _curve_row(curve: WidthCurve, narrowest: float) -> tuple[str, ...]:
     dense = next((p for p in curve.points if p.criterion is None), None)
     last = curve.points[-1]
     is_last = last.criterion is not None and last.expansion_ratio == narrowest
@@ -72,11 +80,11 @@ def _curve_row(curve: Curve, narrowest: float) -> tuple[str, ...]:
     )
 
 
-def _value(point: Point, unit: str) -> str:
+def _value(point: CurvePoint, unit: str) -> str:
     return f"{number(point.value, unit)} {interval(point.low, point.high, unit)}".strip()
 
 
-def _above_floor_to(curve: Curve) -> str:
+def _above_floor_to(curve: WidthCurve) -> str:
     """The narrowest network that is above the floor with all wider ones."""
     found = NOTHING
     for point in curve.points:
@@ -86,12 +94,12 @@ def _above_floor_to(curve: Curve) -> str:
     return found
 
 
-def ratio(point: Point) -> str:
+def ratio(point: CurvePoint) -> str:
     """The width alone: `"2.39x"`, or `"dense"`."""
     return point.label.rpartition(" ")[2]
 
 
-def _smallest_cells(smallest: Smallest | None) -> tuple[str, str]:
+def _smallest_cells(smallest: SmallestSufficientWidth | None) -> tuple[str, str]:
     if smallest is None:
         return NOTHING, NOTHING
     shown, measured = (
@@ -100,7 +108,7 @@ def _smallest_cells(smallest: Smallest | None) -> tuple[str, str]:
     return shown, measured
 
 
-def _knee_cell(curve: Curve) -> str:
+def _knee_cell(curve: WidthCurve) -> str:
     knee = curve.knee
     if knee is None:
         return NOTHING
@@ -111,7 +119,7 @@ def _knee_cell(curve: Curve) -> str:
 _OF_ONE_DRAW = ("above one draw", "below one draw")
 
 
-def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Table | None:
+def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> TextTable | None:
     """At how many widths each criterion is shown to be better or worse than chance.
 
     None where it is nowhere.
@@ -126,9 +134,10 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Tab
                 level.append(task if len(beside) == 1 else f"{task} ({criterion})")
     if not rows:
         return None
-    return Table(
+    return TextTable(
         title="Beside chance",
-        about=f"Widths at which a criterion is shown to be better or worse than {of_draws(grid)}.",
+        about="Widths at which a criterion is shown to be better or worse than "
+        f"{control_draw_text(grid)}.",
         header=("task", "criterion", "better", "worse", *_OF_ONE_DRAW, "of"),
         rows=tuple(rows),
         notes=(
@@ -140,12 +149,12 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, Widths]]) -> Tab
     )
 
 
-def of_draws(grid: Grid) -> str:
+def control_draw_text(grid: Grid) -> str:
     """What the control is: `neurons chosen by chance (mean of 3 draws)`."""
-    return f"neurons chosen by chance ({draws_told(grid)})"
+    return f"neurons chosen by chance ({describe_draws(grid)})"
 
 
-def front_tables(fronts: Sequence[Front]) -> tuple[Table, ...]:
+def front_tables(fronts: Sequence[Front]) -> tuple[TextTable, ...]:
     """One for the costs, with the mean or else the first task; one for the tasks, against bytes."""
     if not fronts:
         return ()
@@ -164,7 +173,7 @@ _FRONT = (
 )
 
 
-def _cost_table(fronts: Sequence[Front]) -> Table:
+def _cost_table(fronts: Sequence[Front]) -> TextTable:
     first = fronts[0]
     labels = _labels(fronts)
     rows = []
@@ -176,7 +185,7 @@ def _cost_table(fronts: Sequence[Front]) -> Table:
     what = first.quality
     if what == MEAN:
         what = "the mean of (score - floor) / (1 - floor) over the tasks that dense knows"
-    return Table(
+    return TextTable(
         title="Quality against cost",
         about=f"Quality is {what}.",
         header=("network", f"{first.quality} [95 %]", *(_cost_name(front) for front in fronts)),
@@ -191,12 +200,12 @@ def _cost_name(front: Front) -> str:
     return f"{cost}, {unit}" if unit else cost
 
 
-def _task_table(fronts: Sequence[Front]) -> Table:
+def _task_table(fronts: Sequence[Front]) -> TextTable:
     rows = []
     for label in _labels(fronts):
         cells = [next((p for p in f.points if p.label == label), None) for f in fronts]
         rows.append((label, *(NOTHING if p is None else _standing(p) for p in cells)))
-    return Table(
+    return TextTable(
         title=f"Tasks against {fronts[0].cost}",
         about="The front of each task that dense beats the floor on.",
         header=("network", *(front.quality for front in fronts)),
@@ -226,7 +235,7 @@ def _standing(point: FrontPoint) -> str:
 PAIR_COLUMNS = ("tasks", "r [95 %]", "p (Holm)", "one left out", "without dense", "points")
 
 
-def pair_table(pairs: Sequence[Pair]) -> Table | None:
+def pair_table(pairs: Sequence[TaskCorrelation]) -> TextTable | None:
     """The strongest correlations among tasks that are above their floors, beside chance's.
 
     None where there are none.
@@ -253,7 +262,7 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
             f"Left out: {left} pairs with a task that is never above its floor or never changes, "
             "so that its moves are noise; --json has them."
         )
-    return Table(
+    return TextTable(
         title="Tasks that move together",
         about="Correlation of two tasks over the widths, dense included.",
         header=(*PAIR_COLUMNS, "r by chance"),
@@ -265,7 +274,7 @@ def pair_table(pairs: Sequence[Pair]) -> Table | None:
     )
 
 
-def p_notes(shown: Sequence[Pair], tested: int) -> list[str]:
+def p_notes(shown: Sequence[TaskCorrelation], tested: int) -> list[str]:
     """Why some pairs have no p, and over how many the others are adjusted."""
     notes = []
     if any(pair.one_way for pair in shown):
@@ -275,7 +284,7 @@ def p_notes(shown: Sequence[Pair], tested: int) -> list[str]:
     return notes
 
 
-def adjusted_by_place(pairs: Sequence[Pair]) -> dict[int, float]:
+def adjusted_by_place(pairs: Sequence[TaskCorrelation]) -> dict[int, float]:
     """Holm's p of each pair among all, by its place; none of a pair that only goes one way."""
     known = {
         i: pair.correlation.p_value
@@ -285,12 +294,14 @@ def adjusted_by_place(pairs: Sequence[Pair]) -> dict[int, float]:
     return dict(zip(known, holm(list(known.values())), strict=True))
 
 
-def _pair_row(pair: Pair, p_value: float | None, chance: Pair | None) -> tuple[str, ...]:
+def _pair_row(
+    pair: TaskCorrelation, p_value: float | None, chance: TaskCorrelation | None
+) -> tuple[str, ...]:
     by_chance = chance.correlation.pearson if chance and chance is not pair else None
     return (*pair_row(pair, p_value), _r(by_chance))
 
 
-def pair_row(pair: Pair, p_value: float | None) -> tuple[str, ...]:
+def pair_row(pair: TaskCorrelation, p_value: float | None) -> tuple[str, ...]:
     """The cells of `PAIR_COLUMNS`, with the adjusted p."""
     found = pair.correlation
     left = found.without_one

@@ -19,7 +19,7 @@ Trend = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class CurvePoint:
     """One score of one network.
 
     Attributes:
@@ -59,14 +59,14 @@ class Knee:
             loss is beyond.
     """
 
-    point: Point
+    point: CurvePoint
     low: float
     high: float
     levels_off: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smallest:
+class SmallestSufficientWidth:
     """The narrowest network whose loss beside dense is within the stated one.
 
     Attributes:
@@ -75,12 +75,12 @@ class Smallest:
         measured: By the measured values alone, errors ignored.
     """
 
-    shown: Point
-    measured: Point
+    shown: CurvePoint
+    measured: CurvePoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class WidthCurve:
     """One quantity of one model over widths, cut by one criterion.
 
     Attributes:
@@ -103,9 +103,9 @@ class Curve:
     unit: str
     higher_is_better: bool
     trend: Trend
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
     knee: Knee | None
-    smallest: Smallest | None
+    smallest: SmallestSufficientWidth | None
     loss: float
 
 
@@ -168,7 +168,7 @@ class Front:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class TaskCorrelation:
     """How two tasks move together over the widths of one criterion, dense included.
 
     Perplexities are correlated by their logarithms.
@@ -194,7 +194,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class TextTable:
     """Text in rows and columns, the same on a terminal and on a page.
 
     Attributes:
@@ -226,8 +226,8 @@ class Findings:
     """
 
     model: str
-    curves: tuple[Curve, ...]
+    curves: tuple[WidthCurve, ...]
     fronts: tuple[Front, ...]
-    correlations: tuple[Pair, ...]
+    correlations: tuple[TaskCorrelation, ...]
     sentences: tuple[str, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[TextTable, ...]

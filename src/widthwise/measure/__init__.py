@@ -1,52 +1,60 @@
 """What a model costs to run: time, memory and energy of reading and writing, on a device."""
 
-from .autotune import Setting, own_setting, using
+from .autotune import RuntimeConfig, applied, current_config
 from .blocks import BlockCost, measure_blocks
 from .costs import LEAST_ROUNDS, Cost, Round, measure_costs
 from .dtypes import DtypeChoice, faster_dtype
 from .energy.co2 import Intensity, carbon_intensity, grams_per_token
-from .energy.meter import Energy, JoulesPerToken, Meter, Unavailable, Window, find_meter, per_token
+from .energy.meter import (
+    Energy,
+    EnergyWindow,
+    JoulesPerToken,
+    Meter,
+    Unavailable,
+    open_meter,
+    per_token,
+)
 from .host_overhead import HostTime, host_time
-from .machine import Conditions, Peak
-from .roofline import Ceilings, Place, measure_ceilings, place
-from .workload_pass import Pass, run_pass
+from .machine import Conditions, PeakMemory
+from .roofline import PeakRates, RooflinePoint, measure_peak_rates, roofline_point
+from .workload_pass import WorkloadPass, run_pass
 from .workloads import NAMED, Workload, check_workload, workload, workloads_of
 
 __all__ = [
     "LEAST_ROUNDS",
     "NAMED",
     "BlockCost",
-    "Ceilings",
     "Conditions",
     "Cost",
     "DtypeChoice",
     "Energy",
+    "EnergyWindow",
     "HostTime",
     "Intensity",
     "JoulesPerToken",
     "Meter",
-    "Pass",
-    "Peak",
-    "Place",
+    "PeakMemory",
+    "PeakRates",
+    "RooflinePoint",
     "Round",
-    "Setting",
+    "RuntimeConfig",
     "Unavailable",
-    "Window",
     "Workload",
+    "WorkloadPass",
+    "applied",
     "carbon_intensity",
     "check_workload",
+    "current_config",
     "faster_dtype",
-    "find_meter",
     "grams_per_token",
     "host_time",
     "measure_blocks",
-    "measure_ceilings",
     "measure_costs",
-    "own_setting",
+    "measure_peak_rates",
+    "open_meter",
     "per_token",
-    "place",
+    "roofline_point",
     "run_pass",
-    "using",
     "workload",
     "workloads_of",
 ]

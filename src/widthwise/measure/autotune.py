@@ -22,7 +22,7 @@ ATTENTIONS = ("sdpa", _GROUPED, "eager")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class RuntimeConfig:
     """What a model runs with.
 
     Attributes:
@@ -34,19 +34,19 @@ class Setting:
     threads: int
 
 
-def own_setting(model: Any) -> Setting:
+def current_config(model: Any) -> RuntimeConfig:
     """What a model would run with if nobody asked."""
     import torch
 
-    return Setting(
+    return RuntimeConfig(
         attention=str(model.config.get_text_config()._attn_implementation),
         threads=torch.get_num_threads(),
     )
 
 
-def fastest_setting(
+def fastest_config(
     models: Sequence[Any], work: Workload, *, clock: Callable[[], float] = time.perf_counter
-) -> Setting:
+) -> RuntimeConfig:
     """The setting with which the first of the models does a workload fastest, and that all take.
 
     First fewer and fewer threads are tried, until fewer are slower; then the kinds of attention.
@@ -59,7 +59,7 @@ def fastest_setting(
         clock: Seconds.
     """
     first = models[0]
-    own = own_setting(first)
+    own = current_config(first)
     attentions = [a for a in (own.attention, *ATTENTIONS) if all(_takes(m, a) for m in models)]
     own = replace(own, attention=attentions[0]) if attentions else own
     if next(first.parameters()).device.type != "cpu":
@@ -76,10 +76,10 @@ def fastest_setting(
 def _fastest(
     model: Any,
     work: Workload,
-    own: Setting,
+    own: RuntimeConfig,
     attentions: Sequence[str],
     clock: Callable[[], float],
-) -> Setting:
+) -> RuntimeConfig:
     best, best_sec = own, _trial_sec(model, work, own, clock)
     threads = own.threads // 2
     while threads:
@@ -106,7 +106,9 @@ def _takes(model: Any, attention: str) -> bool:
     return True
 
 
-def _trial_sec(model: Any, work: Workload, setting: Setting, clock: Callable[[], float]) -> float:
+def _trial_sec(
+    model: Any, work: Workload, setting: RuntimeConfig, clock: Callable[[], float]
+) -> float:
     """Seconds that a batch of the workload would take; infinite where its scores are too many."""
     new_tokens = min(work.new_tokens, _TRIAL_TOKENS)
     prompts = work.prompt_tokens[: work.batch]
@@ -114,7 +116,7 @@ def _trial_sec(model: Any, work: Workload, setting: Setting, clock: Callable[[],
     if setting.attention == "eager" and _scores_bytes(model, trial) > _SHARE * free_bytes("cpu"):
         return math.inf
     seconds = []
-    with using(setting, [model]):
+    with applied(setting, [model]):
         for _ in range(1 + _TRIALS):
             took = run_pass(model, trial, clock=clock)
             seconds.append(took.first_sec + (took.next_sec or 0.0) * (work.new_tokens - 1))
@@ -128,12 +130,12 @@ def _scores_bytes(model: Any, work: Workload) -> int:
 
 
 @contextmanager
-def using(setting: Setting, models: Iterable[Any]) -> Iterator[None]:
+def applied(setting: RuntimeConfig, models: Iterable[Any]) -> Iterator[None]:
     """Run models with a setting; afterwards all is as it was."""
     import torch
 
     models = list(models)
-    before = [own_setting(model) for model in models]
+    before = [current_config(model) for model in models]
     threads = torch.get_num_threads()
     try:
         for model in models:

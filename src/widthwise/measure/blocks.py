@@ -17,7 +17,7 @@ from ..cut import ModelWeights
 from ..errors import RunError
 from ..io import limited_memory, out_of_memory
 from .costs import LEAST_ROUNDS
-from .decoders import captured
+from .decoders import cuda_graph
 from .machine import synchronize
 from .roofline import LEAST_ROUND_SEC
 from .workloads import Workload
@@ -180,7 +180,7 @@ def _sweep(cell: _Cell, hidden: torch.Tensor) -> Callable[[], object]:
         for block in cell.blocks:
             block(hidden)
 
-    return captured(sweep, hidden.device).replay if hidden.is_cuda else sweep
+    return cuda_graph(sweep, hidden.device).replay if hidden.is_cuda else sweep
 
 
 def _sweeps_sec(

@@ -15,11 +15,11 @@ from typing import Any
 
 from ..errors import RunError
 from ..io import limited_memory, out_of_memory
-from .autotune import Setting, fastest_setting, own_setting, using
-from .decoders import Decoding, Writers
+from .autotune import RuntimeConfig, applied, current_config, fastest_config
+from .decoders import Decoders, Decoding
 from .energy.meter import JoulesPerToken, Meter, Unavailable, per_token
-from .machine import Conditions, Peak, bring_in, conditions, peak_of
-from .workload_pass import Pass, run_pass
+from .machine import Conditions, PeakMemory, bring_in, conditions, peak_of
+from .workload_pass import WorkloadPass, run_pass
 from .workloads import Workload
 
 LEAST_ROUNDS = 5
@@ -37,7 +37,7 @@ class Round:
         conditions: Of the machine, just before.
     """
 
-    passes: tuple[Pass, ...]
+    passes: tuple[WorkloadPass, ...]
     tokens: int
     energy: JoulesPerToken | None
     conditions: Conditions
@@ -79,26 +79,26 @@ class Cost:
     device: str
     dtype: str
     weight_bytes: int
-    setting: Setting
+    setting: RuntimeConfig
     decoding: Decoding
     decoding_reason: str | None
     rounds: tuple[Round, ...]
-    working: Peak
+    working: PeakMemory
     reason: str | None
 
 
 @dataclass
-class _Cell:
+class CellTiming:
     """A model and a workload, while it is measured."""
 
     name: str
     model: Any
     work: Workload
-    setting: Setting
-    writers: Writers
+    setting: RuntimeConfig
+    writers: Decoders
     is_alone: bool  # no other model is held
     rounds: list[Round] = field(default_factory=list)
-    working: Peak = field(default_factory=Peak)
+    working: PeakMemory = field(default_factory=PeakMemory)
     reason: str | None = None
 
     def cost(self) -> Cost:
@@ -124,14 +124,14 @@ def measure_costs(
     *,
     rounds: int = LEAST_ROUNDS,
     seed: int = 0,
-    setting: Setting | None = None,
+    setting: RuntimeConfig | None = None,
     meter: Meter | Unavailable | None = None,
     on_step: Callable[[int], None] = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Cost]:
     """Every model on every workload; all workloads of the first model come first in the result.
 
-    On CUDA, steps are replayed from a graph where they can be (`Writers`).
+    On CUDA, steps are replayed from a graph where they can be (`Decoders`).
 
     Args:
         models: Causal language models by name, on one device; all are held at once.
@@ -139,7 +139,7 @@ def measure_costs(
         rounds: That count, at least 5; one more goes before them to warm up and to measure memory.
         seed: Of prompts and of the order of models.
         setting: Attention and threads; by default those with which the first model that can do
-            the workload does it fastest (`fastest_setting`).
+            the workload does it fastest (`fastest_config`).
         meter: Of energy: then each visit repeats its pass until a window of 6 s is full.
         on_step: Called after each visit with the number of visits done, out of
             `len(models) * len(workloads) * (rounds + 1)`.
@@ -159,14 +159,14 @@ def measure_costs(
     for work in workloads:
         able = [model for name, model in models.items() if not _too_long(name, model, work)]
         first = next(iter(models.values()))
-        found = fastest_setting(able, work, clock=clock) if able and not setting else None
-        chosen = setting or found or own_setting(first)
+        found = fastest_config(able, work, clock=clock) if able and not setting else None
+        chosen = setting or found or current_config(first)
         cells = [
-            _Cell(n, model, work, chosen, Writers(model, work), is_alone=len(models) == 1)
+            CellTiming(n, model, work, chosen, Decoders(model, work), is_alone=len(models) == 1)
             for n, model in models.items()
         ]
         order = list(cells)
-        with using(chosen, able):
+        with applied(chosen, able):
             for number in range(rounds + 1):
                 chance.shuffle(order)
                 for cell in order:
@@ -178,7 +178,7 @@ def measure_costs(
 
 
 def _visit(
-    cell: _Cell,
+    cell: CellTiming,
     is_warm_up: bool,
     seed: int,
     meter: Meter | Unavailable | None,
@@ -207,7 +207,7 @@ def _visit(
 
 
 def _round(
-    cell: _Cell, seed: int, meter: Meter | Unavailable | None, clock: Callable[[], float]
+    cell: CellTiming, seed: int, meter: Meter | Unavailable | None, clock: Callable[[], float]
 ) -> Round:
     state = conditions(next(cell.model.parameters()).device)
     if not isinstance(meter, Meter):

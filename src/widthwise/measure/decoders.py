@@ -24,7 +24,7 @@ _WARM_UPS = 3  # calls before a capture, so that libraries have chosen their ker
 Decoding = Literal["called", "captured"]
 
 
-class Writer(Protocol):
+class Decoder(Protocol):
     """Reads a batch of prompts and writes after them, the most probable token each time."""
 
     token: torch.Tensor
@@ -39,7 +39,7 @@ class Writer(Protocol):
         """Write the next one."""
 
 
-class Called:
+class EagerDecoder:
     """Each step is a call of the model; its cache grows by a token."""
 
     token: torch.Tensor
@@ -67,7 +67,7 @@ class Called:
         self.token = out.logits[:, -1:].argmax(-1)
 
 
-class Static:
+class StaticCacheDecoder:
     """Each step is a call of the model; its cache has its final size from the beginning.
 
     Every step attends to the whole cache behind a mask; a prompt attends to itself alone. The
@@ -106,18 +106,18 @@ class Static:
         self.token.copy_(out.logits[:, -1:].argmax(-1))
 
 
-class Captured(Static):
+class CudaGraphDecoder(StaticCacheDecoder):
     """A step is captured once as a CUDA graph, then replayed; prompts are read by a call."""
 
     def __init__(self, model: Any, rows: int, length: int) -> None:
         super().__init__(model, rows, length)
-        self._graph = captured(partial(Static.step, self), self.token.device)
+        self._graph = cuda_graph(partial(StaticCacheDecoder.step, self), self.token.device)
 
     def step(self) -> None:
         self._graph.replay()
 
 
-def captured(call: Callable[[], object], device: torch.device) -> torch.cuda.CUDAGraph:
+def cuda_graph(call: Callable[[], object], device: torch.device) -> torch.cuda.CUDAGraph:
     """All that a call asks of a CUDA device, to be replayed; the call is made a few times before.
 
     Each graph is captured on a stream of its own: graphs of one stream share the workspace of
@@ -158,7 +158,7 @@ def _captured(call: Callable[[], object], device: torch.device) -> torch.cuda.CU
     return graph
 
 
-class Writers:
+class Decoders:
     """The writers of a model on a workload, one for each number of rows, made when first needed.
 
     They hold the keys and values of a batch, which may be larger than the model.
@@ -171,12 +171,12 @@ class Writers:
     def __init__(self, model: Any, work: Workload) -> None:
         self._model = model
         self._work = work
-        self._made: dict[int, Writer] = {}
+        self._made: dict[int, Decoder] = {}
         on_cuda = next(model.parameters()).device.type == "cuda"
         self.reason = _obstacle(model, work) if on_cuda else None
         self.decoding: Decoding = "captured" if on_cuda and self.reason is None else "called"
 
-    def __call__(self, rows: int) -> Writer:
+    def __call__(self, rows: int) -> Decoder:
         if rows not in self._made:
             self._made[rows] = self._make(rows)
         return self._made[rows]
@@ -190,25 +190,25 @@ class Writers:
         """Let go of caches and graphs; they are made anew when they are needed."""
         self._made.clear()
 
-    def _make(self, rows: int) -> Writer:
+    def _make(self, rows: int) -> Decoder:
         if self.decoding == "captured":
             try:
-                return Captured(self._model, rows, self._work.longest)
+                return CudaGraphDecoder(self._model, rows, self._work.longest)
             except RuntimeError as error:
                 if out_of_memory(error):
                     raise
                 said = str(error).partition("\n")[0]
                 self.decoding, self.reason = "called", f"a step cannot be captured: {said}"
                 self.release()
-        return Called(self._model)
+        return EagerDecoder(self._model)
 
 
 def _obstacle(model: Any, work: Workload) -> str | None:
     """Why a step of this model must not be captured, or None."""
-    from .static_cache import obstacle
+    from .static_cache import unsupported_reason
 
     if work.new_tokens == 1:
         return "a single new token needs no step"
     if "dynamic" in str(getattr(model.config.get_text_config(), "rope_parameters", None)):
         return "its rotations are chosen on the host, by the length of the text"
-    return obstacle(model.config)
+    return unsupported_reason(model.config)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..io import limited_memory
-from .decoders import Writers
+from .decoders import Decoders
 from .workload_pass import run_pass
 from .workloads import Workload
 
@@ -54,8 +54,8 @@ def host_time(
         work, prompt_tokens=(1,) * rows, new_tokens=min(work.new_tokens, _NEW_TOKENS), batch=rows
     )
     try:
-        small = skeleton(model)
-        writers = Writers(small, short)
+        small = layerless_copy(model)
+        writers = Decoders(small, short)
         with limited_memory(next(small.parameters()).device.type):
             passes = [
                 run_pass(small, short, writers=writers, clock=clock) for _ in range(1 + _PASSES)
@@ -68,7 +68,7 @@ def host_time(
     return HostTime(prefill_sec=min(p.first_sec for p in passes), step_sec=min(steps, default=None))
 
 
-def skeleton(model: Any) -> Any:
+def layerless_copy(model: Any) -> Any:
     """A random model with a model's layers and heads, and hardly any numbers in them."""
     from transformers import AutoModelForCausalLM
 

@@ -44,7 +44,7 @@ class Conditions:
 
 
 @dataclass
-class Peak:
+class PeakMemory:
     """Working memory of a piece of work: the highest, less what was there before.
 
     Attributes:
@@ -65,14 +65,14 @@ def synchronize(device: torch.device | str) -> None:
 
 
 @contextmanager
-def peak_of(device: torch.device) -> Iterator[Peak]:
+def peak_of(device: torch.device) -> Iterator[PeakMemory]:
     """Measure the working memory of what is done inside; known once the context has ended.
 
     Freed memory is given back to the system first, or the peak would be that of earlier work.
     """
     import torch
 
-    peak = Peak()
+    peak = PeakMemory()
     gc.collect()
     _trim()
     if device.type == "cuda":

@@ -39,7 +39,7 @@ _SHARE = 0.5  # of free memory; the rest is left to libraries' workspaces and ot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ceilings:
+class PeakRates:
     """The most that a device was seen to do.
 
     Attributes:
@@ -62,7 +62,7 @@ class Ceilings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RooflinePoint:
     """Where a measured time stands under the ceilings.
 
     Attributes:
@@ -80,7 +80,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class MatmulTrial:
     """How ceilings are measured; tests put their own in its place.
 
     Attributes:
@@ -105,9 +105,9 @@ class Trial:
     free_bytes: Callable[[str], int] = free_bytes
 
 
-def measure_ceilings(
-    device: str = "cpu", dtype: str = "float32", *, trial: Trial | None = None
-) -> Ceilings:
+def measure_peak_rates(
+    device: str = "cpu", dtype: str = "float32", *, trial: MatmulTrial | None = None
+) -> PeakRates:
     """The best matrix product and the best copy of a device; takes some seconds.
 
     Each is repeated until it fills a round of `LEAST_ROUND_SEC`, which also warms up; then the
@@ -124,7 +124,7 @@ def measure_ceilings(
     """
     import torch
 
-    trial = trial or Trial()
+    trial = trial or MatmulTrial()
     if dtype not in _DTYPES:
         raise RunError(f"dtype must be one of {', '.join(_DTYPES)}; got {dtype}")
     if not _is_there(device):
@@ -133,7 +133,7 @@ def measure_ceilings(
         raise RunError(f"repeats must be at least {LEAST_REPEATS}; got {trial.repeats}")
     kind: torch.dtype = getattr(torch, dtype)
     try:
-        return Ceilings(
+        return PeakRates(
             flops_per_sec=_best_matmul(device, kind, trial),
             bytes_per_sec=_best_copy(device, kind, trial),
             device=device,
@@ -147,13 +147,13 @@ def measure_ceilings(
         raise RunError(f"{device} ran out of memory while its ceilings were measured") from error
 
 
-def place(
+def roofline_point(
     flops: float,
     num_bytes: float,
     seconds: float,
-    ceilings: Ceilings,
+    ceilings: PeakRates,
     host_sec: float | None = None,
-) -> Place:
+) -> RooflinePoint:
     """Where `seconds` stand that work of so many FLOPs and bytes took.
 
     The rule of `bound`: of the time to compute, the time to move and the time to ask, the longest;
@@ -172,11 +172,11 @@ def place(
         RunError: A negative or infinite number, or a time or a ceiling of 0.
 
     Example:
-        >>> ceilings = Ceilings(
+        >>> ceilings = PeakRates(
         ...     flops_per_sec=100e9, bytes_per_sec=10e9, device="cpu", dtype="float32", name="x"
         ... )
-        >>> place(10e9, 2e9, 0.25, ceilings)  # 0.1 s to compute, 0.2 s to move
-        Place(least_sec=0.2, of_limit=0.8, bound='memory', host_sec=None)
+        >>> roofline_point(10e9, 2e9, 0.25, ceilings)  # 0.1 s to compute, 0.2 s to move
+        RooflinePoint(least_sec=0.2, of_limit=0.8, bound='memory', host_sec=None)
     """
     rates = {name: getattr(ceilings, name) for name in ("flops_per_sec", "bytes_per_sec")}
     divisors = {"seconds": seconds, **rates}
@@ -191,10 +191,12 @@ def place(
     bound = "compute" if compute_sec >= memory_sec else "memory"
     if host_sec is not None and host_sec > least_sec:
         bound = "host"
-    return Place(least_sec=least_sec, of_limit=least_sec / seconds, bound=bound, host_sec=host_sec)
+    return RooflinePoint(
+        least_sec=least_sec, of_limit=least_sec / seconds, bound=bound, host_sec=host_sec
+    )
 
 
-def _best_matmul(device: str, dtype: torch.dtype, trial: Trial) -> float:
+def _best_matmul(device: str, dtype: torch.dtype, trial: MatmulTrial) -> float:
     """FLOPs a second of the size that does best."""
     import torch
 
@@ -217,7 +219,7 @@ def _best_matmul(device: str, dtype: torch.dtype, trial: Trial) -> float:
     return best
 
 
-def _best_copy(device: str, dtype: torch.dtype, trial: Trial) -> float:
+def _best_copy(device: str, dtype: torch.dtype, trial: MatmulTrial) -> float:
     """Bytes a second, read and written."""
     import torch
 
@@ -233,7 +235,7 @@ def _best_copy(device: str, dtype: torch.dtype, trial: Trial) -> float:
     return 2 * numbers * dtype.itemsize / call_sec
 
 
-def _call_sec(call: Callable[[], object], device: str, trial: Trial) -> float:
+def _call_sec(call: Callable[[], object], device: str, trial: MatmulTrial) -> float:
     """Seconds of one call, in the shortest of all rounds."""
 
     def round_sec() -> float:
@@ -256,11 +258,11 @@ def _call_sec(call: Callable[[], object], device: str, trial: Trial) -> float:
     return best_sec / calls
 
 
-def _fits(nbytes: int, device: str, trial: Trial) -> bool:
+def _fits(nbytes: int, device: str, trial: MatmulTrial) -> bool:
     return nbytes <= _SHARE * trial.free_bytes(device)
 
 
-def _too_little(what: str, device: str, trial: Trial) -> RunError:
+def _too_little(what: str, device: str, trial: MatmulTrial) -> RunError:
     free = trial.free_bytes(device)
     return RunError(f"{what} must fit into half of {device}'s free memory; got {free:,} bytes free")
 

@@ -14,7 +14,7 @@ from transformers import Cache, StaticCache
 from transformers.cache_utils import StaticLayer, StaticSlidingWindowLayer
 
 
-class Full(StaticLayer):  # type: ignore[no-untyped-call]
+class FixedFullLayer(StaticLayer):  # type: ignore[no-untyped-call]
     """Room for every token. More than one at once must come first, into an empty layer."""
 
     keys: Any
@@ -48,7 +48,7 @@ class Full(StaticLayer):  # type: ignore[no-untyped-call]
         return 0
 
 
-class Window(Full):  # type: ignore[no-untyped-call]
+class FixedWindowLayer(FixedFullLayer):  # type: ignore[no-untyped-call]
     """Room for the last tokens: the newest takes the place of the oldest.
 
     Once all places are taken, they are not in the order of the text. Attention does not care, as
@@ -68,14 +68,18 @@ def fixed_cache(config: Any, length: int) -> Cache:
     """An empty cache of a model for texts of so many tokens.
 
     Args:
-        config: Of the model; `obstacle` finds none in it.
+        config: Of the model; `unsupported_reason` finds none in it.
         length: Tokens of the longest text.
     """
     rooms: list[Any] = StaticCache(config=config, max_cache_len=length).layers
-    return Cache(layers=[(Window if r.is_sliding else Full)(r.max_cache_len) for r in rooms])
+    return Cache(
+        layers=[
+            (FixedWindowLayer if r.is_sliding else FixedFullLayer)(r.max_cache_len) for r in rooms
+        ]
+    )
 
 
-def obstacle(config: Any) -> str | None:
+def unsupported_reason(config: Any) -> str | None:
     """Why `fixed_cache` is not for a model, or None."""
     if getattr(config.get_text_config(), "attention_chunk_size", None) is not None:
         return "its cache has chunks"

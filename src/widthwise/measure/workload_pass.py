@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .decoders import Writer, Writers
+from .decoders import Decoder, Decoders
 from .machine import synchronize
 from .workloads import Workload
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pass:
+class WorkloadPass:
     """Seconds of one pass.
 
     Attributes:
@@ -35,10 +35,10 @@ def run_pass(
     model: Any,
     work: Workload,
     *,
-    writers: Callable[[int], Writer] | None = None,
+    writers: Callable[[int], Decoder] | None = None,
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
-) -> Pass:
+) -> WorkloadPass:
     """Read and write what the workload says, with random tokens.
 
     Which tokens they are makes no difference to a dense model's time. The most probable token is
@@ -47,13 +47,13 @@ def run_pass(
     Args:
         model: A causal language model, on its device.
         work: What to do.
-        writers: Gives a writer for a number of rows; by default a new `Writers`.
+        writers: Gives a writer for a number of rows; by default a new `Decoders`.
         seed: Of the prompts' tokens.
         clock: Seconds.
     """
     import torch
 
-    writers = writers or Writers(model, work)
+    writers = writers or Decoders(model, work)
     first = rest = 0.0
     with torch.inference_mode():
         for number, (rows, length) in enumerate(work.batches):
@@ -62,7 +62,7 @@ def run_pass(
             first += reading
             rest += writing
     steps = (work.new_tokens - 1) * len(work.batches)
-    return Pass(
+    return WorkloadPass(
         first_sec=first / len(work.batches),
         next_sec=rest / steps if steps else None,
         all_sec=first + rest,
@@ -70,7 +70,7 @@ def run_pass(
 
 
 def _batch(
-    writer: Writer, prompts: torch.Tensor, new_tokens: int, clock: Callable[[], float]
+    writer: Decoder, prompts: torch.Tensor, new_tokens: int, clock: Callable[[], float]
 ) -> tuple[float, float]:
     """Seconds until the first tokens are there, and from then until the last are."""
     writer.ready()

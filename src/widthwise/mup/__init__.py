@@ -1,19 +1,19 @@
 """Maximal update parametrization: what of a network's settings changes with its width."""
 
 from .apply import initial_stds
-from .coordinate_check import Coordinates, Start, coordinate_check
+from .coordinate_check import CoordinateCheck, TrainingSetup, coordinate_check
 from .glu_network import BASE, glu_base, glu_config, glu_network, glu_start
 from .listing import listing
 from .parametrization import Parametrization, parametrize
-from .scaling import Kind, Weight
+from .scaling import Kind, ParameterScaling
 
 __all__ = [
     "BASE",
-    "Coordinates",
+    "CoordinateCheck",
     "Kind",
+    "ParameterScaling",
     "Parametrization",
-    "Start",
-    "Weight",
+    "TrainingSetup",
     "coordinate_check",
     "glu_base",
     "glu_config",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LimitError
 from .attention_scale import scale_of
-from .scaling import Weight
+from .scaling import ParameterScaling
 from .shapes import named_modules, named_parameters
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def initial_stds(base: nn.Module) -> dict[str, float]:
 
 def draw_(
     parameters: Mapping[str, nn.Parameter],
-    weights: Sequence[Weight],
+    weights: Sequence[ParameterScaling],
     std: float | Mapping[str, float],
     generator: torch.Generator | None,
 ) -> None:

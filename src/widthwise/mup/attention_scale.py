@@ -35,7 +35,7 @@ _OF_TORCH = "MultiheadAttention"  # it scales within torch, out of reach
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class AttentionScale:
     """The scale of one attention module.
 
     Attributes:
@@ -76,7 +76,7 @@ def head_of(module: nn.Module) -> int | None:
     return width // count if width is not None and count is not None else None
 
 
-def scale_of(module: nn.Module) -> Scale | None:
+def scale_of(module: nn.Module) -> AttentionScale | None:
     """Where an attention module keeps its scale; None where it cannot be set."""
     if type(module).__name__ == _OF_TORCH:
         return None
@@ -92,7 +92,9 @@ def scale_of(module: nn.Module) -> Scale | None:
             continue
         divides = bool(re.search(rf"/\s*self\.{name}\b", source))
         if (number >= 1) if divides else (number <= 1):
-            return Scale(value=1 / number if divides else number, attribute=name, divides=divides)
+            return AttentionScale(
+                value=1 / number if divides else number, attribute=name, divides=divides
+            )
     return None
 
 

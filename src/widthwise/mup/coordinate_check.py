@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..errors import LimitError
-from ..theory import MARGIN, Array, Rate, check_widths, fit_rate
+from ..theory import MARGIN, Array, PowerLawFit, check_widths, fit_rate
 from .shapes import named_modules
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Verdict = Literal["pass", "fail", "undecided"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Start:
+class TrainingSetup:
     """A network about to be trained.
 
     Attributes:
@@ -41,7 +41,7 @@ class Start:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Coordinates:
+class CoordinateCheck:
     """How far the output of each layer moved, and how that goes with the width.
 
     Attributes:
@@ -53,7 +53,7 @@ class Coordinates:
 
     layers: tuple[str, ...]
     steps: int
-    changes: tuple[Rate, ...]
+    changes: tuple[PowerLawFit, ...]
     margin: float
 
     @property
@@ -80,14 +80,14 @@ class Coordinates:
 
 
 def coordinate_check(
-    start: Callable[[int, int], Start],
+    start: Callable[[int, int], TrainingSetup],
     *,
     widths: Sequence[int],
     seeds: int,
     steps: int = 3,
     seed: int = 0,
     margin: float = MARGIN,
-) -> Coordinates:
+) -> CoordinateCheck:
     """Train a few steps at several widths, and fit how far each layer moved.
 
     Layers are the modules that have parameters of their own and return one tensor. Every network
@@ -99,7 +99,7 @@ def coordinate_check(
         seeds: Networks at each width, at least two.
         steps: Of training, at least 1.
         seed: The first.
-        margin: See `Coordinates`.
+        margin: See `CoordinateCheck`.
 
     Raises:
         LimitError: There are too few widths, seeds or steps, networks differ in their layers, a
@@ -125,7 +125,7 @@ def coordinate_check(
                 raise LimitError(f"networks must have the same layers; {odd} is not in all")
             for layer, size in moved.items():
                 found[layer][place, turn] = size
-    return Coordinates(
+    return CoordinateCheck(
         layers=tuple(layers),
         steps=steps,
         changes=tuple(fit_rate(widths, found[layer]) for layer in layers),
@@ -133,7 +133,7 @@ def coordinate_check(
     )
 
 
-def _train(start: Start, steps: int, width: int) -> dict[str, float]:
+def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, float]:
     """How far every layer has moved after the last step."""
     with _watched(start.model) as outputs:
         start.loss().backward()  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import LimitError
-from .coordinate_check import Start
+from .coordinate_check import TrainingSetup
 from .parametrization import Parametrization, parametrize
 from .scaling import Kind
 
@@ -105,7 +105,9 @@ def glu_network(
     return model, torch.optim.AdamW(one.groups(model, lr=lr), betas=betas, eps=1e-15)
 
 
-def glu_start(width: int, seed: int, *, lr: float, tied: bool = False, kind: Kind = "mup") -> Start:
+def glu_start(
+    width: int, seed: int, *, lr: float, tied: bool = False, kind: Kind = "mup"
+) -> TrainingSetup:
     """The network and AdamW for it, on one batch of 4 rows of 32 random tokens.
 
     Args:
@@ -119,7 +121,7 @@ def glu_start(width: int, seed: int, *, lr: float, tied: bool = False, kind: Kin
     model, optimizer = glu_network(glu_config(width, tied=tied), seed, lr=lr, tied=tied, kind=kind)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(_VOCABULARY, (_ROWS, _TOKENS), generator=generator)
-    return Start(
+    return TrainingSetup(
         model=model, optimizer=optimizer, loss=lambda: model(input_ids=tokens, labels=tokens).loss
     )
 

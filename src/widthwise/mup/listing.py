@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from .scaling import Weight
+from .scaling import ParameterScaling
 
 _INITIAL = "initial std"
 HEADER = ("parameter", "base", "shape", "role", _INITIAL, "Adam lr", "SGD lr")
 
 
-def rows(weights: Sequence[Weight]) -> list[tuple[str, ...]]:
+def rows(weights: Sequence[ParameterScaling]) -> list[tuple[str, ...]]:
     """A row for each kind of parameter, in the columns of `HEADER`.
 
     Layers that are alike in everything share one.
@@ -21,7 +21,7 @@ def rows(weights: Sequence[Weight]) -> list[tuple[str, ...]]:
     >>> rows(parametrize({name: (16, 16) for name in base}, base).weights)
     [('layers.*.weight', '8 x 8', '16 x 16', 'hidden', 'x 0.7071', 'x 0.5', 'x 1')]
     """
-    kinds: dict[tuple[object, ...], list[Weight]] = {}
+    kinds: dict[tuple[object, ...], list[ParameterScaling]] = {}
     patterns: dict[str, int] = {}
     for weight in weights:
         pattern = pattern_of(weight.name)
@@ -37,7 +37,7 @@ def rows(weights: Sequence[Weight]) -> list[tuple[str, ...]]:
 
 
 def listing(
-    weights: Sequence[Weight],
+    weights: Sequence[ParameterScaling],
     multipliers: Mapping[str, float],
     attention: Mapping[str, float],
     *,
@@ -76,7 +76,7 @@ def pattern_of(name: str) -> str:
     return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
 
 
-def _cells(weight: Weight) -> tuple[str, ...]:
+def _cells(weight: ParameterScaling) -> tuple[str, ...]:
     sizes = [" x ".join(map(str, shape)) or "1" for shape in (weight.base, weight.shape)]
     factors = [f"x {factor:.4g}" for factor in (weight.std, weight.adam, weight.sgd)]
     return (*sizes, weight.role, *factors)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ..errors import LimitError
 from .apply import draw_, scale_inputs_, scale_logits_
 from .listing import listing, pattern_of
-from .scaling import Kind, Weight, compare
+from .scaling import Kind, ParameterScaling, compare
 from .shapes import Shapes, named_parameters, read_shapes
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Parametrization:
     """
 
     kind: Kind
-    weights: tuple[Weight, ...]
+    weights: tuple[ParameterScaling, ...]
     multipliers: Mapping[str, float]
     attention: Mapping[str, float]
     unscaled: Mapping[str, float] = field(default_factory=dict)
@@ -145,7 +145,9 @@ class Parametrization:
         try:
             read = json.loads(text)
             read["weights"] = tuple(
-                Weight(**{**one, "shape": tuple(one["shape"]), "base": tuple(one["base"])})
+                ParameterScaling(
+                    **{**one, "shape": tuple(one["shape"]), "base": tuple(one["base"])}
+                )
                 for one in read["weights"]
             )
             return cls(**read)
@@ -222,7 +224,7 @@ def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup")
     )
 
 
-def _multipliers(model: Shapes, weights: tuple[Weight, ...]) -> dict[str, float]:
+def _multipliers(model: Shapes, weights: tuple[ParameterScaling, ...]) -> dict[str, float]:
     """1 over how much wider an embedding is, for heads that share it."""
     wider = {weight.name: weight for weight in weights if weight.role != "fixed"}
     return {path: 1 / wider[name].fan_out for path, name in model.heads.items() if name in wider}

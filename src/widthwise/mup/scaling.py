@@ -16,7 +16,7 @@ Fans = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weight:
+class ParameterScaling:
     """One parameter beside the same at the base width.
 
     Attributes:
@@ -40,7 +40,7 @@ class Weight:
     sgd: float
 
 
-def compare(model: Shapes, base: Shapes, delta: Shapes, kind: Kind) -> tuple[Weight, ...]:
+def compare(model: Shapes, base: Shapes, delta: Shapes, kind: Kind) -> tuple[ParameterScaling, ...]:
     """All parameters of the model, each beside that of the base.
 
     Raises:
@@ -99,13 +99,13 @@ def _weight(
     grows: tuple[bool, ...],
     layout: Layout,
     kind: Kind,
-) -> Weight:
+) -> ParameterScaling:
     grown_in, grown_out, (fan_in, fan_out) = _fans(name, shape, base, grows, layout)
     role: Role | Literal["fixed"] = "fixed"
     if grown_in or grown_out:
         role = "hidden" if grown_in and grown_out else "output" if grown_in else "input"
     std, adam, sgd = _factors(role, (fan_in, fan_out), kind)
-    return Weight(
+    return ParameterScaling(
         name=name, shape=shape, base=base, role=role, fan_in=fan_in, fan_out=fan_out, std=std,
         adam=adam, sgd=sgd,
     )  # fmt: skip

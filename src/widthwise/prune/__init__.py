@@ -19,7 +19,7 @@ from .healing.record import inspect_healing
 from .healing.settings import HealSettings
 from .nested import Nested
 from .refitting.refit import refit, refits
-from .request import Selection, check_calibration_of, check_text, selection_of, target_of
+from .request import PruneSpec, check_calibration_of, check_text, resolve_target, spec_of
 from .selection import plan_of, score_layer, select
 from .sensitivity import Allocation, allowed_widths, per_layer
 
@@ -33,7 +33,7 @@ __all__ = [
     "HealSettings",
     "Healing",
     "Nested",
-    "Selection",
+    "PruneSpec",
     "activation",
     "activation_norms",
     "allowed_widths",
@@ -52,9 +52,9 @@ __all__ = [
     "random",
     "refit",
     "refits",
+    "resolve_target",
     "score_layer",
     "select",
-    "selection_of",
     "shard_limit",
-    "target_of",
+    "spec_of",
 ]

@@ -12,8 +12,8 @@ from ..cut import ModelWeights, Plan, Refit
 from ..cut.checkpoint import (
     Checkpoint,
     Layout,
-    Output,
     Progress,
+    WriteOptions,
     check_complete,
     locate,
     stored_dtype,
@@ -21,11 +21,11 @@ from ..cut.checkpoint import (
 )
 from ..errors import PlanError, TargetError
 from .calibration.activations import norms_of_text
-from .calibration.second_moments import Calibration, Source, Visit
+from .calibration.second_moments import Calibration, LayerCallback, TextSource
 from .calibration.text import TOKENS
 from .criteria import MOMENT_CRITERIA
 from .refitting.refit import plan_by_moments
-from .request import check_calibration_of, selection_of
+from .request import check_calibration_of, spec_of
 from .selection import select
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def make_plan(
     align: int | None = None,
     paper_widths: bool = False,
     dtype: str | None = None,
-    calibration: Source | Calibration = None,
+    calibration: TextSource | Calibration = None,
     tokens: int = TOKENS,
     activation_norms: Mapping[int, Tensor] | None = None,
-    progress: Visit | None = None,
+    progress: LayerCallback | None = None,
 ) -> Plan:
     """Choose the neurons that every GLU block keeps. Reads weights, changes nothing.
 
@@ -78,7 +78,7 @@ def make_plan(
     Raises:
         TargetError, PlanError, CheckpointError, UnsupportedModelError: as their messages say.
     """
-    selection = selection_of(
+    selection = spec_of(
         to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
         seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
     )  # fmt: skip
@@ -160,7 +160,7 @@ def prune_checkpoint(
             checkpoint,
             plan,
             Path(out),
-            Output(
+            WriteOptions(
                 dtype=stored_dtype(dtype),
                 max_shard_bytes=shard_bytes,
                 layout=layout,

@@ -140,14 +140,14 @@ def _check(losses: Sequence[Sequence[float]], costs: Sequence[Sequence[int]]) ->
         raise PlanError("costs must sum up to less than 2^53; pass them in a larger unit")
 
 
-def levels(size: int, alignment: int, uniform: int) -> tuple[int, ...]:
+def candidate_widths(size: int, alignment: int, uniform: int) -> tuple[int, ...]:
     """Widths that a layer may take, ascending.
 
     Multiples of the alignment (of a multiple of it, where these would be more than `MOST_LEVELS`)
     from a quarter of the neurons on, or from half of the uniform width where that is below the
     quarter; the uniform width; and all neurons.
 
-    >>> levels(1536, 128, 1280)
+    >>> candidate_widths(1536, 128, 1280)
     (384, 512, 640, 768, 896, 1024, 1152, 1280, 1408, 1536)
 
     Args:

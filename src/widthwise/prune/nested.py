@@ -8,10 +8,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ..arch import Cut, Target, resolve
+from ..arch import Target, TensorCut, resolve
 from ..cut import ModelWeights, Plan, check_finite, cut_tensor, down_name, fingerprint, set_sizes
 from ..errors import PlanError
-from .request import Selection
+from .request import PruneSpec
 from .selection import plan_of, score_layer
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Nested(Generic[Model]):
         # Per tensor, not per layer: an interrupt between two tensors can still be undone.
         self._stands = {name: self._own_order[0] for name in architecture.cuts}
         self._orders: tuple[Tensor, ...] | None = None
-        self._selection: Selection | None = None
+        self._selection: PruneSpec | None = None
         self._cuts: dict[int, Plan | Refit] = {}
         self._whole: dict[str, nn.Parameter] = {}
         self._at: int | None = None
@@ -109,7 +109,7 @@ class Nested(Generic[Model]):
 
         self._check_free("sort")
         # The width is not used: a selection also checks criterion and seed.
-        self._selection = Selection(target=Target("width", "1"), criterion=criterion, seed=seed)
+        self._selection = PruneSpec(target=Target("width", "1"), criterion=criterion, seed=seed)
         self._orders, self._cuts = None, {}
         self._arrange(self._own_order)  # of equal scores the lower index of the dense model is kept
         scores = [
@@ -299,7 +299,7 @@ def _nested_order(plans: Sequence[Plan], layer: int) -> Tensor:
     return torch.tensor(order)
 
 
-def _bring_up(tensor: Tensor, cut: Cut, plan: Plan, *, back: bool) -> None:
+def _bring_up(tensor: Tensor, cut: TensorCut, plan: Plan, *, back: bool) -> None:
     """Where one tensor holds gate above up: move the kept rows of up to just below those of gate.
 
     The rows between, dropped ones of gate, go below them: a rotation, so that `back` undoes it.

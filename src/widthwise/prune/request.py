@@ -22,14 +22,14 @@ from pathlib import Path
 
 from ..cut.checkpoint import stored_dtype
 from ..errors import RunError
-from .calibration.second_moments import Calibration, Source
+from .calibration.second_moments import Calibration, TextSource
 from .calibration.text import TOKENS, check_source
 
 
-def target_of(**asked: str | float | None) -> Target:
+def resolve_target(**asked: str | float | None) -> Target:
     """The one target among `to`, `remove`, `width`, `params` and `size` that is not None.
 
-    >>> target_of(to="2.4x", width=None)
+    >>> resolve_target(to="2.4x", width=None)
     Target(kind='to', text='2.4x')
     """
     given = [(kind, value) for kind, value in asked.items() if value is not None]
@@ -41,7 +41,7 @@ def target_of(**asked: str | float | None) -> Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class PruneSpec:
     """What is asked of a plan.
 
     Attributes:
@@ -73,7 +73,7 @@ class Selection:
         check_rounding(self.target, self.align, self.paper_widths)
 
 
-def selection_of(
+def spec_of(
     *,
     to: str | float | None = None,
     remove: str | None = None,
@@ -85,14 +85,14 @@ def selection_of(
     align: int | None = None,
     paper_widths: bool = False,
     dtype: str | None = None,
-) -> Selection:
+) -> PruneSpec:
     """The selection that the arguments of `make_plan` and `refit` describe.
 
     Raises:
         TargetError, PlanError: One of them is out of range, whatever the model is.
     """
-    return Selection(
-        target=target_of(to=to, remove=remove, width=width, params=params, size=size),
+    return PruneSpec(
+        target=resolve_target(to=to, remove=remove, width=width, params=params, size=size),
         criterion=criterion,
         seed=seed,
         align=align,
@@ -101,7 +101,7 @@ def selection_of(
     )
 
 
-def check_text(source: Calibration | Source, tokens: int = TOKENS) -> None:
+def check_text(source: Calibration | TextSource, tokens: int = TOKENS) -> None:
     """Refuse calibration text that is not there; moments and batches are looked at later.
 
     Raises:
@@ -112,7 +112,7 @@ def check_text(source: Calibration | Source, tokens: int = TOKENS) -> None:
 
 
 def check_calibration_of(
-    criterion: str, source: Calibration | Source, tokens: int = TOKENS
+    criterion: str, source: Calibration | TextSource, tokens: int = TOKENS
 ) -> None:
     """Refuse calibration text that a plan by this criterion cannot use, of a model on disk.
 

@@ -19,7 +19,7 @@ from .criteria import (
     ppm_activation,
     random,
 )
-from .request import Selection
+from .request import PruneSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def select(
     weights: Weights,
-    selection: Selection,
+    selection: PruneSpec,
     activation_norms: Mapping[int, Tensor] | None = None,
 ) -> Plan:
     """Score every layer and keep the highest.
@@ -63,7 +63,7 @@ def select(
 def plan_of(
     weights: Weights,
     width: Width,
-    selection: Selection,
+    selection: PruneSpec,
     keep: tuple[tuple[int, ...], ...],
     identity: str,
 ) -> Plan:

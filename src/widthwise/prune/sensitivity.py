@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 from ..arch import Architecture, Width, resolve
 from ..cut import Weights
 from ..errors import PlanError, RunError
-from .calibration.layer_calls import doing
-from .calibration.layerwise import Walk
-from .calibration.moments import Halves, bfloat16_products
-from .calibration.second_moments import Source, Visit, as_text, opened, part_of, weights_of
+from .calibration.layer_calls import patched_forward
+from .calibration.layerwise import LayerwiseRunner
+from .calibration.moments import FitAndHoldout, bfloat16_products
+from .calibration.second_moments import (
+    LayerCallback,
+    TextSource,
+    as_text,
+    load_for_calibration,
+    open_weights,
+    source_of,
+)
 from .calibration.text import TOKENS
-from .knapsack import allocate, levels
-from .refitting.layer_fit import layer_cuts, narrowed
+from .knapsack import allocate, candidate_widths
+from .refitting.layer_fit import layer_cuts, temporarily_cut
 from .refitting.refit import check_tokens
-from .request import Selection, check_text, selection_of
+from .request import PruneSpec, check_text, spec_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,11 +100,11 @@ def per_layer(
     align: int | None = None,
     paper_widths: bool = False,
     dtype: str | None = None,
-    text: Source = None,
+    text: TextSource = None,
     tokens: int = TOKENS,
     tokenizer: Any = None,
     costs: Mapping[int, int] | None = None,
-    progress: Visit | None = None,
+    progress: LayerCallback | None = None,
 ) -> Allocation:
     """Measure what each layer's neurons are worth, and share the target's neurons out by it.
 
@@ -126,18 +133,18 @@ def per_layer(
     """
     if costs is not None and (params is not None or size is not None):
         raise PlanError("params and size are budgets of their own; give costs with another target")
-    selection = selection_of(
+    selection = spec_of(
         to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
         seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
     )  # fmt: skip
     check_text(text, tokens)
-    with opened(model) as (module, weights):
+    with load_for_calibration(model) as (module, weights):
         asked, allowed = _allowed(weights.architecture, selection)
         prices = _prices(weights.architecture, allowed, costs)
         read = as_text(text, tokens, tokenizer, module)
-        check_tokens((part_of(read),), weights.architecture.intermediate_size)
-        with Walk(module, read) as walk:
-            judge = _Judge(walk, module)
+        check_tokens((source_of(read),), weights.architecture.intermediate_size)
+        with LayerwiseRunner(module, read) as walk:
+            judge = KlMeter(walk, module)
             curves = []
             for layer in range(weights.architecture.layers):
                 judge.stand()
@@ -167,7 +174,7 @@ def _exact_projection(model: Any) -> Iterator[None]:
         found = torch.cat(pieces, dim=-1)
         return found if bias is None else found + bias.float()
 
-    with doing([head], [forward]):
+    with patched_forward([head], [forward]):
         yield
 
 
@@ -187,15 +194,15 @@ def allowed_widths(
 
     Arguments and errors: as `make_plan`.
     """
-    selection = selection_of(
+    selection = spec_of(
         to=to, remove=remove, width=width, params=params, size=size,
         align=align, paper_widths=paper_widths, dtype=dtype,
     )  # fmt: skip
-    with weights_of(model) as weights:
+    with open_weights(model) as weights:
         return _allowed(weights.architecture, selection)[1]
 
 
-def _allowed(architecture: Architecture, selection: Selection) -> tuple[Width, tuple[int, ...]]:
+def _allowed(architecture: Architecture, selection: PruneSpec) -> tuple[Width, tuple[int, ...]]:
     """The one width for all layers, and those that a layer may have."""
     asked = resolve(
         architecture,
@@ -204,21 +211,21 @@ def _allowed(architecture: Architecture, selection: Selection) -> tuple[Width, t
         paper_widths=selection.paper_widths,
         dtype=selection.stored_dtype,
     )
-    return asked, levels(architecture.intermediate_size, asked.alignment, asked.width)
+    return asked, candidate_widths(architecture.intermediate_size, asked.alignment, asked.width)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Curve:
+class LossCurve:
     """One layer's losses: the measured points, and at every allowed width."""
 
     points: tuple[tuple[int, float], ...]
     losses: tuple[float, ...]
 
 
-class _Judge:
+class KlMeter:
     """Compares what a model with one cut layer answers with what the dense model does."""
 
-    def __init__(self, walk: Walk, module: nn.Module) -> None:
+    def __init__(self, walk: LayerwiseRunner, module: nn.Module) -> None:
         self.walk, self.module = walk, module
         self.stand()
         self._dense = self.ends(0)
@@ -256,23 +263,23 @@ class _Judge:
 
 def _measured(
     weights: Weights,
-    selection: Selection,
+    selection: PruneSpec,
     layer: int,
-    halves: Halves,
+    halves: FitAndHoldout,
     allowed: Sequence[int],
-    judge: _Judge,
-) -> _Curve:
+    judge: KlMeter,
+) -> LossCurve:
     """Cut one layer alone, and follow its error between the widths that were measured."""
     size = weights.architecture.intermediate_size
     widths = measured_widths(allowed)
     ends: list[Tensor] = []
     curve: tuple[float, ...] = ()
     for cut in layer_cuts(weights, layer, halves, selection, widths):
-        with narrowed(judge.module, judge.walk.weights.architecture, layer, cut):
+        with temporarily_cut(judge.module, judge.walk.weights.architecture, layer, cut):
             ends.append(judge.ends(layer))
         curve = cut.fit.curve
     points = (*zip(widths, judge.divergences(ends), strict=True), (size, 0.0))
-    return _Curve(points=points, losses=losses_between(points, curve, allowed))
+    return LossCurve(points=points, losses=losses_between(points, curve, allowed))
 
 
 def measured_widths(allowed: Sequence[int]) -> tuple[int, ...]:
@@ -340,8 +347,8 @@ def _allocation(
     asked: Width,
     allowed: Sequence[int],
     prices: Sequence[tuple[int, ...]],
-    curves: Sequence[_Curve],
-    judge: _Judge,
+    curves: Sequence[LossCurve],
+    judge: KlMeter,
     by_parameters: bool,
 ) -> Allocation:
     at = bisect_left(allowed, asked.width)

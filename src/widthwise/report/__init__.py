@@ -1,34 +1,41 @@
 """One self-contained page, figures, table and sentences, drawn from records and nothing else."""
 
 from .cost_figures import plot_cost, plot_size, plot_speed
-from .cost_table import COST_COLUMNS, COST_KEY, CostTable, cost_tables, is_cost, milliseconds
+from .cost_table import COST_COLUMNS, COST_KEY, CostTable, cost_tables, is_cost_record, milliseconds
 from .distillation_figure import draw_healing
 from .experiment_page import (
     ONE_SEED,
-    Beside,
-    Part,
-    RunPage,
-    beside_of,
-    beside_sentence,
-    conflicting,
+    ExperimentPage,
+    PairedDifference,
+    TableSection,
+    difference_sentence,
+    excluded_runs,
+    format_shares,
     joined,
-    left_out,
-    part,
+    paired_differences,
     points,
     seed_row,
     setting_rows,
-    shown,
-    words_of,
+    settings_conflicts,
+    table_section,
+    verdicts,
 )
 from .figures import plot_front, plot_qualities, plot_quality
-from .headline import answer, busy_sentences
+from .headline import answer, load_warnings
 from .html_table import text_table
 from .network_table import missing_notes, network_rows, with_error
 from .notebook import StudyView, open_study
 from .page import rendered, write_page, write_report, write_whole
-from .score_table import BESIDE_CONTROL, CHANCE_CORRECTED, COLUMNS, TaskScores, filled, score_tables
+from .score_table import (
+    BESIDE_CONTROL,
+    CHANCE_CORRECTED,
+    COLUMNS,
+    TaskScores,
+    nonempty_columns,
+    score_tables,
+)
 from .styles import CRITERION_STYLE, INK, MUTED, Style
-from .svg import as_file, to_svg
+from .svg import standalone_svg_uri, to_svg
 
 __all__ = [
     "BESIDE_CONTROL",
@@ -40,30 +47,28 @@ __all__ = [
     "INK",
     "MUTED",
     "ONE_SEED",
-    "Beside",
     "CostTable",
-    "Part",
-    "RunPage",
+    "ExperimentPage",
+    "PairedDifference",
     "StudyView",
     "Style",
+    "TableSection",
     "TaskScores",
     "answer",
-    "as_file",
-    "beside_of",
-    "beside_sentence",
-    "busy_sentences",
-    "conflicting",
     "cost_tables",
+    "difference_sentence",
     "draw_healing",
-    "filled",
-    "is_cost",
+    "excluded_runs",
+    "format_shares",
+    "is_cost_record",
     "joined",
-    "left_out",
+    "load_warnings",
     "milliseconds",
     "missing_notes",
     "network_rows",
+    "nonempty_columns",
     "open_study",
-    "part",
+    "paired_differences",
     "plot_cost",
     "plot_front",
     "plot_qualities",
@@ -75,11 +80,13 @@ __all__ = [
     "score_tables",
     "seed_row",
     "setting_rows",
-    "shown",
+    "settings_conflicts",
+    "standalone_svg_uri",
+    "table_section",
     "text_table",
     "to_svg",
+    "verdicts",
     "with_error",
-    "words_of",
     "write_page",
     "write_report",
     "write_whole",

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ..findings import Grid, comparisons
 from ..study import Record
-from .headline import company_sentences, measured_sentences, sentences
-from .model_results import Series
-from .study_comparison import Beside, beside_sentences
+from .headline import measured_sentences, other_network_sentences, sentences
+from .model_results import ModelResults
+from .study_comparison import ScoreComparison, comparison_sentences
 
 _APART = "No difference between these is shown: nowhere were other networks asked the same items."
 
 
-def answer_of(one: Series, others: Sequence[Series] = ()) -> list[str]:
+def answer_of(one: ModelResults, others: Sequence[ModelResults] = ()) -> list[str]:
     """The answer in a few sentences: what it knows, or else what it costs.
 
     Args:
@@ -33,7 +33,7 @@ def _unfinished(pending: int) -> str:
 
 
 def answers_of(
-    series: Sequence[Series], found: Sequence[Beside]
+    series: Sequence[ModelResults], found: Sequence[ScoreComparison]
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """What comes first, and what each of several studies says by itself.
 
@@ -41,7 +41,7 @@ def answers_of(
     """
     answers = [(one.name, answer_of(one, series)) for one in series]
     rated = [one.name for one in series if one.grid is not None and one.grid.quality]
-    if not rated and (lead := [s for run in runs_of(series) for s in company_sentences(run)]):
+    if not rated and (lead := [s for run in runs_of(series) for s in other_network_sentences(run)]):
         return [unbroken(text) for text in lead], [answer for answer in answers if answer[1]]
     if len(rated) > 1:
         return _side_by_side(series, found, answers)
@@ -50,7 +50,9 @@ def answers_of(
 
 
 def _side_by_side(
-    series: Sequence[Series], found: Sequence[Beside], answers: Sequence[tuple[str, list[str]]]
+    series: Sequence[ModelResults],
+    found: Sequence[ScoreComparison],
+    answers: Sequence[tuple[str, list[str]]],
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """What first of all is said of several studies, and of each what is left to say.
 
@@ -62,12 +64,12 @@ def _side_by_side(
         if one.grid is not None
         for text in comparisons(one.grid, other_grids(one, series))
     ]
-    lead = list(dict.fromkeys([*kin, *map(unbroken, beside_sentences(found))]))
+    lead = list(dict.fromkeys([*kin, *map(unbroken, comparison_sentences(found))]))
     rest = [(name, [text for text in said if text not in lead]) for name, said in answers]
     return lead or [_APART], rest
 
 
-def other_grids(one: Series, series: Sequence[Series]) -> tuple[Grid, ...]:
+def other_grids(one: ModelResults, series: Sequence[ModelResults]) -> tuple[Grid, ...]:
     """The records of all others; the parent of a model that was cut before may be among them."""
     return tuple(other.grid for other in series if other is not one and other.grid is not None)
 
@@ -81,9 +83,9 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def runs_of(series: Sequence[Series]) -> list[list[Record]]:
+def runs_of(series: Sequence[ModelResults]) -> list[list[Record]]:
     """The costs of each run in which several models took turns, in their order."""
-    runs: dict[Path, list[Series]] = {}
+    runs: dict[Path, list[ModelResults]] = {}
     for one in series:
         if one.costs and one.source is not None:
             runs.setdefault(one.source, []).append(one)

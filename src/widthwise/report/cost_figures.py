@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from ..findings import Grid, Network, arrange, network_of, parents_of
+from ..findings import Grid, GridRow, build_grid, network_of, parents_of
 from ..stats import Estimate, paired_ratio
 from ..study import Record
-from .figures import draw_line, dress, from_zero, level
+from .figures import draw_line, include_zero, reference_line, style_axes
 from .network_table import speed_ratio
 from .styles import DENSE_STYLE, INK, MUTED, style_of, workload_styles
 
@@ -49,9 +49,9 @@ def plot_size(records: Sequence[Record], ax: Axes) -> Axes:
     """Draw parameters and bytes over those of dense against I/H; exact, so without intervals.
 
     Raises:
-        RunError: As `arrange`, or no dense record to divide by.
+        RunError: As `build_grid`, or no dense record to divide by.
     """
-    grid = arrange(records)
+    grid = build_grid(records)
     looks = (("-", "o", MUTED, MUTED, 3.5), ("--", "s", INK, "none", 7))
     for quantity, (line, marker, color, face, size) in zip(grid.sizes, looks, strict=False):
         dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
@@ -70,9 +70,9 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
     """Draw one speed over that of dense against I/H: repeats, their means, 95 % intervals.
 
     Raises:
-        RunError: As `arrange`, records of more than one quantity, or none of dense.
+        RunError: As `build_grid`, records of more than one quantity, or none of dense.
     """
-    grid = arrange(records)
+    grid = build_grid(records)
     if len(grid.quantities) > 1:
         raise RunError(f"one figure shows one quantity; got {', '.join(grid.quantities)}")
     (quantity,) = grid.quantities
@@ -96,7 +96,7 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
     return ax
 
 
-def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[Network, Estimate]]:
+def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[GridRow, Estimate]]:
     """A cost that `measure` told over that of dense: by workload, of every network.
 
     Ratios are formed within rounds; a cost that was counted once has no interval.
@@ -106,12 +106,12 @@ def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[Network,
         what: A key of `COSTS`.
     """
     names = ("allocated", "resident") if what == "working" else (what,)
-    found: dict[str, dict[Network, Record]] = {}
+    found: dict[str, dict[GridRow, Record]] = {}
     for record in records:
         workload, _, quantity = record.quantity.rpartition(" ")
         if quantity in names and record.items:
             found.setdefault(workload, {}).setdefault(network_of(record), record)
-    ratios: dict[str, dict[Network, Estimate]] = {}
+    ratios: dict[str, dict[GridRow, Estimate]] = {}
     for workload, column in found.items():
         dense = next((r for n, r in column.items() if n.criterion is None), None)
         if dense is None or not all(value > 0 for value in dense.items):
@@ -124,7 +124,7 @@ def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[Network,
     return {workload: column for workload, column in ratios.items() if len(column) > 1}
 
 
-def plot_cost(ratios: Mapping[str, Mapping[Network, Estimate]], what: str, ax: Axes) -> Axes:
+def plot_cost(ratios: Mapping[str, Mapping[GridRow, Estimate]], what: str, ax: Axes) -> Axes:
     """Draw one cost of every workload over that of dense against I/H, with 95 % intervals.
 
     Args:
@@ -140,9 +140,9 @@ def plot_cost(ratios: Mapping[str, Mapping[Network, Estimate]], what: str, ax: A
         draw_line(ax, shown[workload], style, workload, shift)
     title, subtitle = COSTS[what]
     whole = next((n.whole for n in networks if n.criterion is None), "dense")
-    level(ax, 1.0, f"{whole}\n1.00", "dense-level")
-    dress(ax, [n.expansion_ratio for n in networks], title, subtitle)
-    from_zero(ax)
+    reference_line(ax, 1.0, f"{whole}\n1.00", "dense-level")
+    style_axes(ax, [n.expansion_ratio for n in networks], title, subtitle)
+    include_zero(ax)
     return ax
 
 
@@ -152,7 +152,7 @@ def _over(record: Record, dense: Record) -> Estimate:
     return paired_ratio(record.items, dense.items)
 
 
-def _speed(grid: Grid, network: Network, quantity: str) -> Estimate | None:
+def _speed(grid: Grid, network: GridRow, quantity: str) -> Estimate | None:
     record = grid.cells.get((network, quantity))
     return speed_ratio(grid, record) if record else None
 
@@ -160,6 +160,6 @@ def _speed(grid: Grid, network: Network, quantity: str) -> Estimate | None:
 def _beside_dense(ax: Axes, grid: Grid, title: str, subtitle: str) -> None:
     """The level of dense, or of a checkpoint that was cut before as it is stored."""
     whole = grid.dense.whole if grid.dense else "dense"
-    level(ax, 1.0, f"{whole}\n1.00", "dense-level")
-    dress(ax, [n.expansion_ratio for n in grid.networks], title, subtitle.format(whole))
-    from_zero(ax)
+    reference_line(ax, 1.0, f"{whole}\n1.00", "dense-level")
+    style_axes(ax, [n.expansion_ratio for n in grid.networks], title, subtitle.format(whole))
+    include_zero(ax)

@@ -66,7 +66,7 @@ class CostTable:
     notes: tuple[str, ...]
 
 
-def is_cost(record: Record) -> bool:
+def is_cost_record(record: Record) -> bool:
     """Whether `widthwise measure` stored it: a quantity of a workload, `"512x32x1 ttft"`."""
     workload, _, quantity = record.quantity.rpartition(" ")
     named = quantity in QUANTITY_NAMES or quantity in _EITHER

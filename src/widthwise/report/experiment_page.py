@@ -8,8 +8,8 @@ from math import hypot
 from typing import TYPE_CHECKING, Any
 
 from ..stats import Estimate, mean_with_error, t_p_value
-from .html_table import SortTable, text_table
-from .provenance import listed, plain
+from .html_table import HtmlTable, text_table
+from .provenance import format_value, join_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,16 +23,16 @@ ONE_SEED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class TableSection:
     """A table of the page, with notes below it."""
 
     title: str
-    table: SortTable
+    table: HtmlTable
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RunPage:
+class ExperimentPage:
     """All that a page of runs shows.
 
     Attributes:
@@ -58,7 +58,7 @@ class RunPage:
     left_out: tuple[str, ...]
     figure: Figure | None
     caption: str
-    parts: tuple[Part, ...]
+    parts: tuple[TableSection, ...]
     n_open: int = 1
     failed: tuple[tuple[str, str], ...]
     method: tuple[str, ...]
@@ -66,19 +66,21 @@ class RunPage:
     unknown: tuple[str, ...]
 
 
-def part(
+def table_section(
     title: str,
     about: str,
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
     notes: Iterable[str] = (),
-) -> Part:
+) -> TableSection:
     """A table of texts under a title; cells that begin with a number are sorted by it."""
     name = title.lower().replace(" ", "-")
-    return Part(title=title, table=text_table(name, about, header, rows), notes=tuple(notes))
+    return TableSection(
+        title=title, table=text_table(name, about, header, rows), notes=tuple(notes)
+    )
 
 
-def conflicting(asked: Sequence[Settings]) -> list[str]:
+def settings_conflicts(asked: Sequence[Settings]) -> list[str]:
     """For each run the settings in which it differs from the last ones, `""` where in none.
 
     Args:
@@ -95,7 +97,7 @@ def conflicting(asked: Sequence[Settings]) -> list[str]:
     return found[::-1]
 
 
-def left_out(conflicts: Sequence[str]) -> tuple[str, ...]:
+def excluded_runs(conflicts: Sequence[str]) -> tuple[str, ...]:
     """One sentence of all runs that are not set beside the others."""
     odd = [one for one in conflicts if one]
     if not odd:
@@ -119,12 +121,13 @@ def setting_rows(
     for label, settings in kept:
         for name, value in settings.items():
             if name not in hidden:
-                places = found.setdefault(name, {}).setdefault(plain(value), [])
+                places = found.setdefault(name, {}).setdefault(format_value(value), [])
                 if label not in places:
                     places.append(label)
     names = {"widthwise": "version of widthwise", "data": "sha256 of the data"}
     return tuple(
-        (names.get(name, name.replace("_", " ")), listed(values)) for name, values in found.items()
+        (names.get(name, name.replace("_", " ")), join_values(values))
+        for name, values in found.items()
     )
 
 
@@ -140,13 +143,13 @@ def seed_row(seeds: Iterable[int]) -> tuple[str, str]:
     return "seeds", ", ".join(map(str, found))
 
 
-def shown(values: Mapping[str, Estimate | tuple[float, float, float]]) -> str:
+def format_shares(values: Mapping[str, Estimate | tuple[float, float, float]]) -> str:
     """Shares in words: `55.1 % at width 2 [54.3, 55.9] and 66.8 % of the limit [66.1, 67.5]`.
 
     Args:
         values: By what networks are called: an estimate, or a value with the ends of its interval.
 
-    >>> shown({"width 2": (0.5, 0.4, 0.6), "limit": (0.625, 0.6, 0.65)})
+    >>> format_shares({"width 2": (0.5, 0.4, 0.6), "limit": (0.625, 0.6, 0.65)})
     '50.0 % at width 2 [40.0, 60.0] and 62.5 % by the limit [60.0, 65.0]'
     """
     parts = []
@@ -162,10 +165,10 @@ def _known_ends(one: Estimate) -> tuple[float, ...]:
     return () if one.standard_error is None else one.interval()
 
 
-def beside_sentence(words: Mapping[str, str]) -> str:
+def difference_sentence(words: Mapping[str, str]) -> str:
     """Which networks are shown to be below the limit or above it; empty without any word.
 
-    >>> beside_sentence({"width 2": "below", "width 8": "no difference shown"})
+    >>> difference_sentence({"width 2": "below", "width 8": "no difference shown"})
     'Shown below the limit: width 2; no difference from it is shown for width 8.'
     """
     told = {"below": "shown below the limit: ", "above": "shown above the limit: "}
@@ -184,7 +187,7 @@ def beside_sentence(words: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class PairedDifference:
     """A network less the one that it is set beside.
 
     Attributes:
@@ -198,7 +201,9 @@ class Beside:
     p_value: float
 
 
-def beside_of(ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]) -> Beside | None:
+def paired_differences(
+    ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]
+) -> PairedDifference | None:
     """The difference of two networks by seed.
 
     Of two seeds and more their differences are paired, as all networks of a seed meet the same
@@ -212,7 +217,7 @@ def beside_of(ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]) -> B
             return None
         low, high = mean.interval()
         p_value = t_p_value(mean.value, mean.standard_error, mean.n - 1)
-        return Beside(value=mean.value, low=low, high=high, p_value=p_value)
+        return PairedDifference(value=mean.value, low=low, high=high, p_value=p_value)
     if not seeds:
         return None
     one, other = ours[seeds[0]], theirs[seeds[0]]
@@ -222,10 +227,10 @@ def beside_of(ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]) -> B
     whole = Estimate(value=one.value - other.value, standard_error=error, n=one.n)
     low, high = whole.interval()
     p_value = t_p_value(whole.value, error, whole.n - 1) if error else 1.0
-    return Beside(value=whole.value, low=low, high=high, p_value=p_value)
+    return PairedDifference(value=whole.value, low=low, high=high, p_value=p_value)
 
 
-def words_of(besides: Mapping[str, Beside | None]) -> dict[str, str]:
+def verdicts(besides: Mapping[str, PairedDifference | None]) -> dict[str, str]:
     """`above`, `below`, or that no difference is shown, with Holm's method over all of them."""
     from ..stats import holm
 
@@ -234,16 +239,16 @@ def words_of(besides: Mapping[str, Beside | None]) -> dict[str, str]:
     return {name: _word(one, adjusted[name]) for name, one in known.items()}
 
 
-def _word(one: Beside, p_value: float) -> str:
+def _word(one: PairedDifference, p_value: float) -> str:
     if p_value > 0.05 or one.low <= 0 <= one.high:
         return "no difference shown"
     return "above" if one.value > 0 else "below"
 
 
-def points(one: Beside | None) -> str:
+def points(one: PairedDifference | None) -> str:
     """A difference of shares in points, with its interval.
 
-    >>> points(Beside(value=-0.02, low=-0.03, high=-0.01, p_value=0.001))
+    >>> points(PairedDifference(value=-0.02, low=-0.03, high=-0.01, p_value=0.001))
     '-2.00 [-3.00, -1.00]'
     """
     if one is None:

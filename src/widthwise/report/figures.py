@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from ..findings import CONFIDENCE, Front, FrontPoint, Grid, Network, arrange, estimate_of, number
+from ..findings import CONFIDENCE, Front, FrontPoint, Grid, GridRow, build_grid, estimate_of, number
 from ..stats import Estimate
 from ..study import Record, quantity_text
 from .styles import DENSE_STYLE, INK, MUTED, PAGE, RULE, Style, style_in, style_of
@@ -31,9 +31,9 @@ def plot_quality(records: Sequence[Record], ax: Axes) -> Axes:
         ax: Axes of any matplotlib figure.
 
     Raises:
-        RunError: As `arrange`, or records of more than one quantity.
+        RunError: As `build_grid`, or records of more than one quantity.
     """
-    return plot_qualities({"": arrange(records)}, ax)
+    return plot_qualities({"": build_grid(records)}, ax)
 
 
 def plot_qualities(studies: Mapping[str, Grid | None], ax: Axes) -> Axes:
@@ -62,7 +62,7 @@ def plot_qualities(studies: Mapping[str, Grid | None], ax: Axes) -> Axes:
     drawn = [(index, grid, criterion) for index, grid in grids for criterion in grid.criteria]
     for number_, (index, grid, criterion) in enumerate(drawn):
         style = style_in(index, criterion) if several else style_of(criterion)
-        shift = (number_ - (len(drawn) - 1) / 2) * SHIFT * span(ratios)
+        shift = (number_ - (len(drawn) - 1) / 2) * SHIFT * axis_range(ratios)
         places = (*([grid.dense] if grid.dense else []), *grid.cut_by(criterion))
         scores = {n: _score(grid, n, quantity) for n in places}
         draw_line(ax, scores, style, criterion, shift)
@@ -76,7 +76,7 @@ def plot_qualities(studies: Mapping[str, Grid | None], ax: Axes) -> Axes:
     _draw_floors(ax, {index: grid.sample(quantity) for index, grid in grids})
     better = {True: "higher is better", False: "lower is better", None: ""}[sample.higher_is_better]
     said = [sample.unit.replace("_", " "), better, "log scale" if log else ""]
-    dress(ax, ratios, quantity, ", ".join(filter(None, said)))
+    style_axes(ax, ratios, quantity, ", ".join(filter(None, said)))
     if log:
         _scale_by_log(ax, column)
     return ax
@@ -98,22 +98,22 @@ def plot_front(front: Front, ax: Axes) -> Axes:
     if len(floors) == 1:
         floor = floors.pop()
         assert floor is not None
-        level(ax, floor, f"floor\n{number(floor, front.quality_unit)}", "floor")
+        reference_line(ax, floor, f"floor\n{number(floor, front.quality_unit)}", "floor")
     way = "less is better" if front.lower_is_better else "more is better"
-    headed(ax, front.quality, f"against {quantity_text(front.cost)}, {way}")
+    set_titles(ax, front.quality, f"against {quantity_text(front.cost)}, {way}")
     _plain_ticks(ax, front)
     ax.set_xlabel(f"{quantity_text(front.cost)} [{_unit(front)[1]}]", color=MUTED, size=9.5)
     return ax
 
 
 def draw_line(
-    ax: Axes, points: Mapping[Network, Estimate | None], style: Style, name: str, shift: float
+    ax: Axes, points: Mapping[GridRow, Estimate | None], style: Style, name: str, shift: float
 ) -> None:
     """Points with bars; a line joins neighbours, and breaks where a value is missing."""
     nan = float("nan")
     x = [n.expansion_ratio - (shift if n.criterion is not None else 0) for n in points]
     y = [nan if e is None else e.value for e in points.values()]
-    half = [(nan, nan) if e is None else half_widths(e) for e in points.values()]
+    half = [(nan, nan) if e is None else error_bars(e) for e in points.values()]
     joined = not all(n.criterion is None for n in points)
     line = style.line if joined else ""
     ax.plot(x, y, line, color=style.color, lw=1.3, zorder=2, gid=f"line-{name}")
@@ -134,7 +134,7 @@ def draw_line(
     )
 
 
-def half_widths(estimate: Estimate) -> tuple[float, float]:
+def error_bars(estimate: Estimate) -> tuple[float, float]:
     """From the value to both ends of its interval; 0 where the error is unknown: a bare point."""
     low, high = estimate.interval(CONFIDENCE)
     if low == -float("inf") or high == float("inf"):
@@ -142,7 +142,7 @@ def half_widths(estimate: Estimate) -> tuple[float, float]:
     return estimate.value - low, high - estimate.value
 
 
-def level(ax: Axes, y: float, text: str, gid: str, color: str = MUTED) -> None:
+def reference_line(ax: Axes, y: float, text: str, gid: str, color: str = MUTED) -> None:
     """A dashed line over the whole width, named outside the axes where no data can be hidden."""
     ax.axhline(y, color=color, lw=1.1, ls=_FLOOR, zorder=1, gid=gid)
     ax.annotate(
@@ -159,9 +159,9 @@ def level(ax: Axes, y: float, text: str, gid: str, color: str = MUTED) -> None:
     )
 
 
-def dress(ax: Axes, ratios: Sequence[float], title: str, subtitle: str) -> None:
+def style_axes(ax: Axes, ratios: Sequence[float], title: str, subtitle: str) -> None:
     """What all panels share: I/H falls to the right, ticks at the ratios that were measured."""
-    found, wide = sorted(set(ratios), reverse=True), span(ratios)
+    found, wide = sorted(set(ratios), reverse=True), axis_range(ratios)
     ticks = found[:1]
     for ratio in found[1:]:
         if ticks[-1] - ratio > 0.11 * wide:
@@ -169,10 +169,10 @@ def dress(ax: Axes, ratios: Sequence[float], title: str, subtitle: str) -> None:
     ax.set_xlim(found[0] + 0.06 * wide, found[-1] - 0.06 * wide)
     ax.set_xticks(ticks, [f"{tick:.2f}" for tick in ticks])
     ax.set_xlabel("expansion ratio I/H", color=MUTED, size=9.5)
-    headed(ax, title, subtitle)
+    set_titles(ax, title, subtitle)
 
 
-def headed(ax: Axes, title: str, subtitle: str) -> None:
+def set_titles(ax: Axes, title: str, subtitle: str) -> None:
     """Title and subtitle flush with the panel's left edge, as the caption below it is."""
     for text, above, color, size, weight in (
         (title, 26, INK, 12.5, "bold"),
@@ -198,7 +198,7 @@ def headed(ax: Axes, title: str, subtitle: str) -> None:
         spine.set_color(RULE)
 
 
-def from_zero(ax: Axes) -> None:
+def include_zero(ax: Axes) -> None:
     ax.set_ylim(0, 1.06 * ax.get_ylim()[1])
 
 
@@ -210,11 +210,11 @@ def share_limits(axes: Sequence[Axes]) -> None:
             ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
-def span(ratios: Sequence[float]) -> float:
+def axis_range(ratios: Sequence[float]) -> float:
     return (max(ratios) - min(ratios)) or 1.0
 
 
-def _score(grid: Grid, network: Network, quantity: str) -> Estimate | None:
+def _score(grid: Grid, network: GridRow, quantity: str) -> Estimate | None:
     record = grid.cells.get((network, quantity))
     return estimate_of(record) if record else None
 
@@ -224,11 +224,11 @@ def _draw_floors(ax: Axes, samples: Mapping[int, Record]) -> None:
     floors = {index: r.floor for index, r in samples.items() if r.floor is not None}
     if len(set(floors.values())) == 1:
         index, floor = next(iter(floors.items()))
-        level(ax, floor, f"floor\n{number(floor, samples[index].unit)}", "floor")
+        reference_line(ax, floor, f"floor\n{number(floor, samples[index].unit)}", "floor")
         return
     for index, floor in floors.items():
         text = "floors" if floor == max(floors.values()) else ""
-        level(ax, floor, text, "floor", style_in(index, None).color)
+        reference_line(ax, floor, text, "floor", style_in(index, None).color)
 
 
 def _draw_front_point(ax: Axes, point: FrontPoint) -> None:
@@ -292,7 +292,7 @@ def _scale_by_log(ax: Axes, column: Sequence[Record]) -> None:
 
     drawn = [r.floor for r in column if r.floor is not None]
     for score in filter(None, map(estimate_of, column)):
-        below, above = half_widths(score)
+        below, above = error_bars(score)
         drawn += [score.value, score.value - below, score.value + above]
     points = [r.value for r in column if r.value is not None]
     low = max(min(v for v in drawn if v > 0), min(points) / _DECADE)

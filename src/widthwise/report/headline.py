@@ -6,17 +6,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..findings import (
+    Comparisons,
     Grid,
-    Judgements,
-    Network,
-    arrange,
+    GridRow,
     beats_its_floor,
-    beside_control,
-    beside_dense,
+    build_grid,
     capital,
     change_text,
-    draws_told,
-    floor_word,
+    compare_to_control,
+    compare_to_dense,
+    describe_draws,
+    floor_status,
     is_above_floor,
     is_worse,
     kin_sentences,
@@ -45,15 +45,15 @@ def answer(records: Sequence[Record], others: Sequence[Grid] = ()) -> list[str]:
         others: As for `sentences`.
 
     Raises:
-        RunError: As `arrange`.
+        RunError: As `build_grid`.
     """
-    grid = arrange(records)
-    return sentences(grid, beside_dense(grid), others=others)
+    grid = build_grid(records)
+    return sentences(grid, compare_to_dense(grid), others=others)
 
 
 def sentences(
     grid: Grid,
-    judged: Judgements,
+    judged: Comparisons,
     apart: Grid | None = None,
     others: Sequence[Grid] = (),
 ) -> list[str]:
@@ -105,16 +105,16 @@ def measured_sentences(records: Sequence[Record]) -> list[str]:
             place = f"{narrowest.ratio} on {workload}"
             said.setdefault(place, []).append(_told(name, column[narrowest]))
     sentences = [f"At {place}, {_join(parts)}." for place, parts in said.items()]
-    return sentences + busy_sentences(records) if sentences else []
+    return sentences + load_warnings(records) if sentences else []
 
 
-def company_sentences(records: Sequence[Record]) -> list[str]:
+def other_network_sentences(records: Sequence[Record]) -> list[str]:
     """What each other network of one run costs beside the first, on the first workload.
 
     Args:
         records: Costs of several models that took turns, the first network's first.
     """
-    columns: dict[str, dict[tuple[str, Network], Record]] = {}
+    columns: dict[str, dict[tuple[str, GridRow], Record]] = {}
     workload = str(records[0].settings["workload"])
     for record in records:
         own, _, what = record.quantity.rpartition(" ")
@@ -122,7 +122,7 @@ def company_sentences(records: Sequence[Record]) -> list[str]:
             place = record.model, network_of(record)
             columns.setdefault(what, {})[place] = record
     begin = records[0].model, network_of(records[0])
-    said: dict[tuple[str, Network], list[str]] = {}
+    said: dict[tuple[str, GridRow], list[str]] = {}
     for what, column in columns.items():
         first = column.pop(begin, None)
         for place, record in column.items():
@@ -135,10 +135,10 @@ def company_sentences(records: Sequence[Record]) -> list[str]:
     ]
     if not sentences:
         return []
-    return [f"The first is {_named(*begin)}.", *sentences, *busy_sentences(records)]
+    return [f"The first is {_named(*begin)}.", *sentences, *load_warnings(records)]
 
 
-def _named(model: str, network: Network) -> str:
+def _named(model: str, network: GridRow) -> str:
     """A network of several models; one that was measured as it is goes by the model's name."""
     return model if network.criterion is None else f"{model}, {network.label}"
 
@@ -154,7 +154,7 @@ def _told(name: str, ratio: Estimate, other: str = "dense") -> str:
     return f"{name} is {ratio.value:.2f} times that of {other} ({ends})"
 
 
-def busy_sentences(records: Sequence[Record]) -> list[str]:
+def load_warnings(records: Sequence[Record]) -> list[str]:
     """A warning where more processes wanted a core than there are while time was taken."""
     loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
     if not loads:
@@ -178,7 +178,7 @@ def _of_dense(grid: Grid) -> str:
     ]
     if not known and not at_floor:
         return f"No score of {grid.subject} has a floor to stand on, so no loss can be judged."
-    few = [q for q in at_floor if (r := dense[q]) and floor_word(r) == "too few items"]
+    few = [q for q in at_floor if (r := dense[q]) and floor_status(r) == "too few items"]
     subject = capital(grid.subject)
     is_cut = grid.origin is not None  # then what a cut costs is a question to its parent
     if not known:
@@ -208,7 +208,7 @@ def _without_floor(quantities: Sequence[str]) -> str:
     return f" There is no floor on {_join(quantities)}, so what such a score is worth is not known."
 
 
-def _of_cuts(grid: Grid, judged: Judgements, criterion: str) -> str:
+def _of_cuts(grid: Grid, judged: Comparisons, criterion: str) -> str:
     networks = grid.cut_by(criterion)
     measured = [q for q in grid.quality if any((n, q) in judged for n in networks)]
     counted = [q for q in measured if grid.dense and _can_lose(grid.cells.get((grid.dense, q)))]
@@ -229,7 +229,7 @@ def _of_cuts(grid: Grid, judged: Judgements, criterion: str) -> str:
 
 
 def _unshown(
-    grid: Grid, judged: Judgements, networks: Sequence[Network], quantities: Sequence[str]
+    grid: Grid, judged: Comparisons, networks: Sequence[GridRow], quantities: Sequence[str]
 ) -> Iterable[str]:
     """On what no loss is shown, how large one may still be, and where none could be shown."""
     blind, open_ = [], []
@@ -257,7 +257,7 @@ def _can_lose(dense: Record | None) -> bool:
     return dense.floor is None or beats_its_floor(dense)
 
 
-def _ranges(grid: Grid, judged: Judgements, narrowest: Network) -> Iterable[str]:
+def _ranges(grid: Grid, judged: Comparisons, narrowest: GridRow) -> Iterable[str]:
     """How far the scores without an upper bound (bits per byte) have gone at the last width."""
     for quantity in grid.quality:
         dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
@@ -274,12 +274,12 @@ def _ranges(grid: Grid, judged: Judgements, narrowest: Network) -> Iterable[str]
 
 
 def _of_control(grid: Grid, criterion: str) -> str:
-    ahead = beside_control(grid, criterion, CONTROL)
-    behind = beside_control(grid, CONTROL, criterion)
+    ahead = compare_to_control(grid, criterion, CONTROL)
+    behind = compare_to_control(grid, CONTROL, criterion)
     if not ahead:
         return ""
     wins, losses, above, below, level = _counts(grid, ahead, behind)
-    told = draws_told(grid)
+    told = describe_draws(grid)
     if not told.startswith("mean"):
         return _of_one_draw(criterion, above, below, level)
     clauses = [f"is better on {_by_count(wins)}"] if wins else []
@@ -314,7 +314,7 @@ _Counts = dict[str, list[str]]
 
 
 def _counts(
-    grid: Grid, ahead: Judgements, behind: Judgements
+    grid: Grid, ahead: Comparisons, behind: Comparisons
 ) -> tuple[_Counts, _Counts, _Counts, _Counts, list[str]]:
     """Tasks by the widths at which a criterion is better, worse, above one draw, or below it.
 
@@ -338,10 +338,10 @@ def _counts(
 
 
 def _first(
-    judged: Judgements, networks: Sequence[Network], quantities: Iterable[str], word: str
-) -> dict[str, Network]:
+    judged: Comparisons, networks: Sequence[GridRow], quantities: Iterable[str], word: str
+) -> dict[str, GridRow]:
     """For each quantity the widest network that has the word."""
-    found: dict[str, Network] = {}
+    found: dict[str, GridRow] = {}
     for quantity in quantities:
         for network in networks:
             if (network, quantity) in judged and judged[network, quantity].word == word:
@@ -349,7 +349,7 @@ def _first(
     return found
 
 
-def _by_width(first: Mapping[str, Network], phrase: str) -> str:
+def _by_width(first: Mapping[str, GridRow], phrase: str) -> str:
     """`prose and piqa are first shown to degrade at 1.60x, mmlu at 1.33x`."""
     groups: dict[str, list[str]] = {}
     for quantity, network in sorted(first.items(), key=lambda item: -item[1].width):

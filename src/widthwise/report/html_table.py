@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..findings import Grid, Network, difference_text, number, shown_word
+from ..findings import Grid, GridRow, difference_text, number, shown_word
 from ..study import Record
-from .model_results import Series
+from .model_results import ModelResults
 from .network_table import rows_of
-from .panels import csv_link
-from .score_table import COLUMNS, TaskScores, filled, p_text
-from .study_comparison import Beside
+from .panels import csv_data_uri
+from .score_table import COLUMNS, TaskScores, nonempty_columns, p_text
+from .study_comparison import ScoreComparison
 
 MARKS = {"improves": "▲ ", "degrades": "▼ ", "at the floor": "○ ", "below the floor": "○ "}
 _FILTERED = ("task", "study", "criterion", "verdict")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class TableCell:
     """One cell: what it shows, what it is sorted by, and what stands small below."""
 
     text: str
@@ -33,15 +33,15 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TableRow:
     """Cells, and the values by which the row is filtered."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     choices: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SortTable:
+class HtmlTable:
     """A table of the page.
 
     Attributes:
@@ -56,12 +56,12 @@ class SortTable:
     name: str
     about: str
     header: tuple[tuple[str, bool], ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
     csv: str
 
 
-def score_table(series: Sequence[Series]) -> SortTable | None:
+def score_table(series: Sequence[ModelResults]) -> HtmlTable | None:
     """Every score: a row a task, a study and a network; None if there is none."""
     several = len(series) > 1
     blocks = [
@@ -71,7 +71,7 @@ def score_table(series: Sequence[Series]) -> SortTable | None:
         return None
     order = list(dict.fromkeys(table.task for _, _, table in blocks))
     blocks.sort(key=lambda block: order.index(block[2].task))
-    shown = filled([table for _, _, table in blocks])[1:]
+    shown = nonempty_columns([table for _, _, table in blocks])[1:]
     header = [("task", False), *([("study", False)] if several else []), ("criterion", False)]
     header += [("I/H", True), (COLUMNS[1], True), ("floor", True)]
     header += [(COLUMNS[i], COLUMNS[i] != "verdict") for i in shown[1:]]
@@ -82,7 +82,7 @@ def score_table(series: Sequence[Series]) -> SortTable | None:
     return _table("scores", "Every score", header, rows, names)
 
 
-def beside_table(found: Sequence[Beside]) -> SortTable | None:
+def beside_table(found: Sequence[ScoreComparison]) -> HtmlTable | None:
     """Every difference between studies on the same items; None if there is none."""
     if not found:
         return None
@@ -99,23 +99,23 @@ def beside_table(found: Sequence[Beside]) -> SortTable | None:
         word = "degrades" if one.is_worse else shown_word(one.judged, one.own)
         unit = one.own.unit
         cells = (
-            *(Cell(text=text) for text in (one.quantity, one.second, one.first, one.place)),
-            Cell(text=number(one.own.value, unit), key=one.own.value),
-            Cell(text=number(one.other.value, unit), key=one.other.value),
-            Cell(
+            *(TableCell(text=text) for text in (one.quantity, one.second, one.first, one.place)),
+            TableCell(text=number(one.own.value, unit), key=one.own.value),
+            TableCell(text=number(one.other.value, unit), key=one.other.value),
+            TableCell(
                 text=difference_text(difference, unit) if difference else "not paired",
                 key=difference.value if difference else "",
             ),
-            Cell(text=p_text(p_value) if p_value is not None else "", key=p_value),
-            Cell(text=MARKS.get(word, "") + word, key=word),
+            TableCell(text=p_text(p_value) if p_value is not None else "", key=p_value),
+            TableCell(text=MARKS.get(word, "") + word, key=word),
         )
-        rows.append(Row(cells=cells, choices=(one.quantity, one.second, word)))
+        rows.append(TableRow(cells=cells, choices=(one.quantity, one.second, word)))
     return _table(
         "between", "Differences between studies", header, rows, (*_FILTERED[:2], "verdict")
     )
 
 
-def network_table(series: Sequence[Series]) -> SortTable | None:
+def network_table(series: Sequence[ModelResults]) -> HtmlTable | None:
     """What was asked for and got, sizes and speeds: a row a study and a network."""
     several = len(series) > 1
     tables = [(one, *rows_of(one.grid)) for one in series if one.grid is not None]
@@ -129,23 +129,23 @@ def network_table(series: Sequence[Series]) -> SortTable | None:
         assert one.grid is not None
         for network, cells in zip(one.grid.networks, texts, strict=True):
             found = dict(zip(names, cells, strict=True))
-            own = [Cell(text=one.name)] if several else []
-            own += [Cell(text=found["criterion"]), Cell(text=network.asked_for)]
-            own.append(Cell(text=f"{network.width:,}", key=float(network.width)))
-            own.append(Cell(text=network.ratio, key=network.expansion_ratio))
+            own = [TableCell(text=one.name)] if several else []
+            own += [TableCell(text=found["criterion"]), TableCell(text=network.asked_for)]
+            own.append(TableCell(text=f"{network.width:,}", key=float(network.width)))
+            own.append(TableCell(text=network.ratio, key=network.expansion_ratio))
             own += [_cost_cell(one.grid, network, q, found.get(q, "")) for q in extra]
             choices = (*([one.name] if several else []), found["criterion"])
-            rows.append(Row(cells=tuple(own), choices=choices))
+            rows.append(TableRow(cells=tuple(own), choices=choices))
     names = [*(["study"] if several else []), "criterion"]
     return _table("networks", "What was asked for and what was got", header, rows, names)
 
 
 def text_table(
     name: str, about: str, header: Sequence[str], rows: Sequence[Sequence[str]]
-) -> SortTable:
+) -> HtmlTable:
     """A table of texts; a cell that begins with a number is sorted by it."""
     keyed = [
-        Row(cells=tuple(Cell(text=text, key=_leading(text)) for text in row), choices=())
+        TableRow(cells=tuple(TableCell(text=text, key=_leading(text)) for text in row), choices=())
         for row in rows
     ]
     columns = list(zip(*keyed_keys(keyed), strict=True)) or [()] * len(header)
@@ -158,7 +158,7 @@ def text_table(
     return _table(name, about, list(zip(header, numeric, strict=True)), keyed, ())
 
 
-def keyed_keys(rows: Sequence[Row]) -> list[list[float | str | None]]:
+def keyed_keys(rows: Sequence[TableRow]) -> list[list[float | str | None]]:
     return [[cell.key for cell in row.cells] for row in rows]
 
 
@@ -166,26 +166,26 @@ def _table(
     name: str,
     about: str,
     header: Sequence[tuple[str, bool]],
-    rows: Sequence[Row],
+    rows: Sequence[TableRow],
     filters: Sequence[str],
-) -> SortTable:
+) -> HtmlTable:
     values = [tuple(dict.fromkeys(row.choices[i] for row in rows)) for i in range(len(filters))]
     kept = [i for i, found in enumerate(values) if len(found) > 1]
-    rows = [Row(cells=r.cells, choices=tuple(r.choices[i] for i in kept)) for r in rows]
+    rows = [TableRow(cells=r.cells, choices=tuple(r.choices[i] for i in kept)) for r in rows]
     texts = [[" ".join(filter(None, (c.text, c.below))) for c in row.cells] for row in rows]
-    return SortTable(
+    return HtmlTable(
         name=name,
         about=about,
         header=tuple(header),
         rows=tuple(rows),
         filters=tuple((filters[i], values[i]) for i in kept),
-        csv=csv_link([[column for column, _ in header], *texts]),
+        csv=csv_data_uri([[column for column, _ in header], *texts]),
     )
 
 
 def _score_rows(
-    one: Series, grid: Grid, table: TaskScores, shown: Sequence[int], several: bool
-) -> list[Row]:
+    one: ModelResults, grid: Grid, table: TaskScores, shown: Sequence[int], several: bool
+) -> list[TableRow]:
     places = [n for n in grid.networks if (n, table.task) in grid.cells]
     rows = []
     for network, texts in zip(places, table.rows, strict=True):
@@ -199,32 +199,32 @@ def _score_rows(
             "verdict": word,
             "n": float(record.n),
         }
-        cells = [Cell(text=table.task), *([Cell(text=one.name)] if several else [])]
-        cells += [Cell(text=network.shown)]
-        cells.append(Cell(text=network.ratio, key=network.expansion_ratio))
-        cells.append(Cell(text=texts[1], key=keys[COLUMNS[1]]))
+        cells = [TableCell(text=table.task), *([TableCell(text=one.name)] if several else [])]
+        cells += [TableCell(text=network.shown)]
+        cells.append(TableCell(text=network.ratio, key=network.expansion_ratio))
+        cells.append(TableCell(text=texts[1], key=keys[COLUMNS[1]]))
         cells.append(_floor_cell(record))
         for i in shown[1:]:
             mark = MARKS.get(texts[i], "") if COLUMNS[i] == "verdict" else ""
             key = keys.get(COLUMNS[i], _leading(texts[i]))
-            cells.append(Cell(text=mark + texts[i], key=key))
+            cells.append(TableCell(text=mark + texts[i], key=key))
         criterion = network.shown
         choices = (table.task, *([one.name] if several else []), criterion, word or "missing")
-        rows.append(Row(cells=tuple(cells), choices=choices))
+        rows.append(TableRow(cells=tuple(cells), choices=choices))
     return rows
 
 
-def _floor_cell(record: Record) -> Cell:
+def _floor_cell(record: Record) -> TableCell:
     if record.floor is None:
-        return Cell(text="", key="")
-    return Cell(text=number(record.floor, record.unit), key=record.floor)
+        return TableCell(text="", key="")
+    return TableCell(text=number(record.floor, record.unit), key=record.floor)
 
 
-def _cost_cell(grid: Grid, network: Network, quantity: str, text: str) -> Cell:
+def _cost_cell(grid: Grid, network: GridRow, quantity: str, text: str) -> TableCell:
     first, _, below = text.partition("\n")
     record = grid.cost(network, quantity)
     value = record.value if record else None
-    return Cell(text=first, key="" if value is None else value, below=below)
+    return TableCell(text=first, key="" if value is None else value, below=below)
 
 
 def _leading(text: str) -> float | str:

@@ -10,22 +10,22 @@ from typing import Any
 from ..errors import RunError
 from ..findings import (
     COST_UNITS,
+    Comparisons,
     Grid,
-    Judgements,
-    arrange,
-    beside_dense,
+    build_grid,
+    compare_to_dense,
     mean_of_draws,
     network_of,
 )
-from ..study import CONTROL, Record, Stored, is_control
-from .cost_table import is_cost
+from ..study import CONTROL, Record, StoredStudy, is_control
+from .cost_table import is_cost_record
 from .score_table import TaskScores, scores_of
 
 _FEW = 3  # places that one sentence names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Series:
+class ModelResults:
     """One model in one study.
 
     Attributes:
@@ -49,7 +49,7 @@ class Series:
     model: str
     grid: Grid | None
     apart: Grid | None
-    judged: Judgements
+    judged: Comparisons
     scores: tuple[TaskScores, ...]
     costs: tuple[Record, ...]
     records: tuple[Record, ...]
@@ -60,7 +60,7 @@ class Series:
     pending: int = 0
 
 
-def series_of(studies: Sequence[Stored]) -> tuple[Series, ...]:
+def results_of(studies: Sequence[StoredStudy]) -> tuple[ModelResults, ...]:
     """Each model of each study, in the order in which they come.
 
     Raises:
@@ -79,30 +79,30 @@ def series_of(studies: Sequence[Stored]) -> tuple[Series, ...]:
         elif sum(other is study for other, _ in parts) > 1:
             told = f"{told}: {model}"
         found.append(
-            make_series(records, told, study.settings, source=study.path, pending=study.pending)
+            model_results(records, told, study.settings, source=study.path, pending=study.pending)
         )
     return tuple(found)
 
 
-def make_series(
+def model_results(
     records: Sequence[Record],
     name: str,
     settings: Mapping[str, Any],
     *,
     source: Path | None = None,
     pending: int = 0,
-) -> Series:
+) -> ModelResults:
     """Records of one model, sorted out: what contradicts itself is left out with a sentence."""
     kept, notes = _without_conflicts(records)
-    costs = [record for record in kept if is_cost(record)]
+    costs = [record for record in kept if is_cost_record(record)]
     kept, unequal = _of_equal_length(kept)
-    rated = [record for record in kept if not is_cost(record)]
+    rated = [record for record in kept if not is_cost_record(record)]
     others, drawn = _pooled(rated)
     if drawn > 1:
         unequal.append(f"{CONTROL} is the mean of up to {drawn} draws, item by item.")
-    grid, apart = (arrange(some) if some else None for some in (others, rated))
-    judged = beside_dense(grid, apart=apart) if grid else {}
-    return Series(
+    grid, apart = (build_grid(some) if some else None for some in (others, rated))
+    judged = compare_to_dense(grid, apart=apart) if grid else {}
+    return ModelResults(
         name=name,
         model=records[0].model,
         grid=grid,
@@ -167,7 +167,12 @@ def _of_equal_length(records: Sequence[Record]) -> tuple[list[Record], list[str]
     lengths: dict[str, set[int]] = {}
     for record in records:
         stopped = record.settings.get("until") is not None and record.unit == "accuracy"
-        if record.items and not is_cost(record) and not stopped and record.unit not in COST_UNITS:
+        if (
+            record.items
+            and not is_cost_record(record)
+            and not stopped
+            and record.unit not in COST_UNITS
+        ):
             lengths.setdefault(record.quantity, set()).add(len(record.items))
     wrong = {quantity: found for quantity, found in lengths.items() if len(found) > 1}
     notes = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..findings import CONFIDENCE, Grid, Network, arrange, estimate_of, number
+from ..findings import CONFIDENCE, Grid, GridRow, build_grid, estimate_of, number
 from ..stats import Estimate, Share, Stopped, paired_ratio, ratio_with_error
 from ..study import Record
 
@@ -20,18 +20,18 @@ def network_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]
     the study did not ask for it.
 
     Raises:
-        RunError: As `arrange`: no records, or records that do not belong together.
+        RunError: As `build_grid`: no records, or records that do not belong together.
     """
-    return rows_of(arrange(records))
+    return rows_of(build_grid(records))
 
 
 def missing_notes(records: Sequence[Record]) -> list[str]:
     """A line for each reason why a value is missing: `[1] decode of ppm 1.60x: ...`.
 
     Raises:
-        RunError: As `arrange`.
+        RunError: As `build_grid`.
     """
-    grid = arrange(records)
+    grid = build_grid(records)
     notes = []
     for reason, index in reasons_of(grid).items():
         where: dict[str, list[str]] = {}
@@ -137,6 +137,6 @@ def _with_interval(ratio: Estimate) -> str:
     return f"{ratio.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _in_order(grid: Grid) -> list[tuple[tuple[Network, str], Record]]:
+def _in_order(grid: Grid) -> list[tuple[tuple[GridRow, str], Record]]:
     places = [(n, q) for n in grid.networks for q in grid.quantities if (n, q) in grid.cells]
     return [(place, grid.cells[place]) for place in places]

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..findings import Grid, Network, floor_word, number
-from ..study import Record, Stored, is_control, read_study
+from ..findings import Grid, GridRow, floor_status, number
+from ..study import Record, StoredStudy, is_control, read_study
 from .answers import answer_of
 from .html_table import MARKS
-from .model_results import Series, series_of
+from .model_results import ModelResults, results_of
 from .page import write_report
 from .panels import quality_panels
-from .study_page import known_first, legend_of
+from .study_page import legend_of, order_by_floor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ class StudyView:
         stored: Its path, settings, records, and how many cells have none yet.
     """
 
-    def __init__(self, stored: Stored) -> None:
+    def __init__(self, stored: StoredStudy) -> None:
         self.stored = stored
 
     def records(self) -> pd.DataFrame:
@@ -82,9 +82,9 @@ class StudyView:
         Raises:
             RunError: As `findings.findings_of`.
         """
-        from ..findings import findings_of
+        from ..findings import build_findings
 
-        return findings_of(self.stored.records)
+        return build_findings(self.stored.records)
 
     def report(self, path: str | Path) -> Path:
         """Write the page of `widthwise report` and return its path.
@@ -113,8 +113,8 @@ class StudyView:
         return f'<div class="widthwise">{"".join(parts)}</div>'
 
     @cached_property
-    def _series(self) -> tuple[Series, ...]:
-        return series_of([self.stored])
+    def _series(self) -> tuple[ModelResults, ...]:
+        return results_of([self.stored])
 
     @property
     def _prefix(self) -> str:
@@ -127,10 +127,10 @@ def _flat(record: Record) -> dict[str, Any]:
     return row | {f"settings.{name}": value for name, value in record.settings.items()}
 
 
-def _figures(one: Series, prefix: str) -> str:
+def _figures(one: ModelResults, prefix: str) -> str:
     if one.grid is None or not one.grid.quality:
         return ""
-    known, rest = known_first([one])
+    known, rest = order_by_floor([one])
     panels = quality_panels([one], (*known, *rest)[:_PANELS], prefix=prefix)
     marks = " &ensp; ".join(
         f'<span style="color:{color}">{glyph}</span> {escape(name)}'
@@ -140,7 +140,7 @@ def _figures(one: Series, prefix: str) -> str:
     return f'<p>{marks}</p><div class="figures">{drawn}</div>'
 
 
-def _table(one: Series) -> str:
+def _table(one: ModelResults) -> str:
     """A row a task: dense, then the widths of the first criterion that is no control."""
     grid = one.grid
     if grid is None or not grid.quality:
@@ -166,7 +166,7 @@ def _floor(grid: Grid, quantity: str) -> str:
     return "" if sample.floor is None else number(sample.floor, sample.unit)
 
 
-def _cell(one: Series, network: Network, quantity: str) -> str:
+def _cell(one: ModelResults, network: GridRow, quantity: str) -> str:
     assert one.grid is not None  # the table of a series without one is not drawn
     record = one.grid.cells.get((network, quantity))
     if record is None or record.value is None:
@@ -175,5 +175,5 @@ def _cell(one: Series, network: Network, quantity: str) -> str:
     word = str(found.word) if found else ""
     is_dense = network.criterion is None and record.floor is not None
     if is_dense or word == "at the floor":
-        word = floor_word(record)
+        word = floor_status(record)
     return MARKS.get(word, "") + number(record.value, record.unit)

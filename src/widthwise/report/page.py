@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..findings import arrange
+from ..findings import build_grid
 from ..io import write_text
-from ..study import Record, Stored
-from .model_results import make_series, series_of
-from .panels import csv_link
-from .study_page import content_of
+from ..study import Record, StoredStudy
+from .model_results import model_results, results_of
+from .panels import csv_data_uri
+from .study_page import build_page
 
 _HERE = Path(__file__).parent
 
@@ -34,11 +34,11 @@ def write_page(
         RunError: No records, or records that do not belong together (see `grid.arrange`).
         OutputError: The file cannot be written.
     """
-    grid = arrange(records)
-    write_whole(path, _rendered(content_of([make_series(records, grid.model, settings)], title)))
+    grid = build_grid(records)
+    write_whole(path, _rendered(build_page([model_results(records, grid.model, settings)], title)))
 
 
-def write_report(studies: Sequence[Stored], path: Path) -> None:
+def write_report(studies: Sequence[StoredStudy], path: Path) -> None:
     """Write the report of stored studies, side by side if there are several.
 
     Records that contradict each other are left out, and the page says so.
@@ -50,8 +50,8 @@ def write_report(studies: Sequence[Stored], path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    series = series_of(studies)
-    write_whole(path, _rendered(content_of(series, _title(studies))))
+    series = results_of(studies)
+    write_whole(path, _rendered(build_page(series, _title(studies))))
 
 
 def data_link(records: Sequence[Record]) -> str:
@@ -66,10 +66,10 @@ def data_link(records: Sequence[Record]) -> str:
         lists = (" ".join(f"{v:g}" for v in found) for found in (record.items, record.floor_items))
         settings = json.dumps(record.settings)
         rows.append([*(getattr(record, column) for column in columns[:-3]), settings, *lists])
-    return csv_link(rows)
+    return csv_data_uri(rows)
 
 
-def _title(studies: Sequence[Stored]) -> str:
+def _title(studies: Sequence[StoredStudy]) -> str:
     models = list(dict.fromkeys(record.model for study in studies for record in study.records))
     names = [Path(model).name for model in models]
     if len(studies) > 1 and len(names) == 1:

@@ -11,15 +11,24 @@ from dataclasses import asdict, dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from ..findings import CONFIDENCE, Front, Grid, Network, estimate_of, floor_word, network_of, number
+from ..findings import (
+    CONFIDENCE,
+    Front,
+    Grid,
+    GridRow,
+    estimate_of,
+    floor_status,
+    network_of,
+    number,
+)
 from ..stats import Estimate
 from ..study import Record, quantity_text
 from . import cost_figures, figures
-from .model_results import Series
+from .model_results import ModelResults
 from .network_table import floor_text, speed_ratio, with_error
-from .provenance import counted
+from .provenance import format_n_range
 from .styles import style_in, style_of, workload_styles
-from .svg import as_file, on_page, panel, place, to_svg
+from .svg import css_color, panel, standalone_svg_uri, to_svg, to_viewbox
 
 _FIRST, _OTHERS = 6, 3  # fronts that are drawn of the first quality and of each other one
 
@@ -29,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tip:
+class Tooltip:
     """What is told at one place of a figure.
 
     Attributes:
@@ -53,7 +62,7 @@ class Panel:
         title: What it shows.
         svg: The figure as an element.
         caption: Items, floor and gaps.
-        tips: JSON of its `Tip`s.
+        tips: JSON of its `Tooltip`s.
         csv: Link to the data that are drawn.
         file: Link to the figure as an SVG file.
         stem: Of both files' names.
@@ -69,7 +78,7 @@ class Panel:
 
 
 def quality_panels(
-    series: Sequence[Series], quantities: Sequence[str], *, prefix: str = "score"
+    series: Sequence[ModelResults], quantities: Sequence[str], *, prefix: str = "score"
 ) -> list[Panel]:
     """A panel a score, all series in each; accuracies share one range of y.
 
@@ -94,7 +103,7 @@ def quality_panels(
     ]
 
 
-def size_panels(series: Series, others: Sequence[Grid] = ()) -> list[Panel]:
+def size_panels(series: ModelResults, others: Sequence[Grid] = ()) -> list[Panel]:
     """Sizes and speeds of one series beside dense, as far as dense was measured.
 
     Args:
@@ -115,7 +124,7 @@ def size_panels(series: Series, others: Sequence[Grid] = ()) -> list[Panel]:
     for title, column in wanted:
         figure, ax = panel()
         (cost_figures.plot_size if title == "size" else cost_figures.plot_speed)(column, ax)
-        caption = "Exact counts" if title == "size" else f"n = {counted(column)} rounds"
+        caption = "Exact counts" if title == "size" else f"n = {format_n_range(column)} rounds"
         tips = _size_tips(ax, grid, column)
         name = f"size-{slug(series.name)}-{slug(title)}"
         data = _points_csv((series.name, record, "") for record in column)
@@ -123,7 +132,7 @@ def size_panels(series: Series, others: Sequence[Grid] = ()) -> list[Panel]:
     return panels
 
 
-def cost_panels(series: Series) -> list[Panel]:
+def cost_panels(series: ModelResults) -> list[Panel]:
     """What `widthwise measure` told over that of dense, a panel a cost, a line a workload."""
     panels = []
     for what, (title, _) in cost_figures.COSTS.items():
@@ -146,7 +155,7 @@ def cost_panels(series: Series) -> list[Panel]:
                 title=title,
                 caption="Times dense, median within rounds",
                 tips=_cost_tips(ax, ratios),
-                data=csv_link(rows),
+                data=csv_data_uri(rows),
             )
         )
     return panels
@@ -167,7 +176,7 @@ def front_panels(fronts: Sequence[Front], name: str) -> list[tuple[str, list[Pan
             title=f"{front.quality} against {quantity_text(front.cost)}",
             caption=_front_caption(front),
             tips=_front_tips(ax, front),
-            data=csv_link([header, *rows]),
+            data=csv_data_uri([header, *rows]),
         )
         by_quality.setdefault(front.quality, []).append(made)
     return list(by_quality.items())
@@ -185,7 +194,7 @@ def _few(fronts: Sequence[Front]) -> list[Front]:
     return kept
 
 
-def csv_link(rows: Iterable[Sequence[Any]]) -> str:
+def csv_data_uri(rows: Iterable[Sequence[Any]]) -> str:
     """Rows as a CSV file in a `data:` link."""
     buffer = StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)
@@ -193,7 +202,7 @@ def csv_link(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _panel(
-    figure: Figure, *, name: str, title: str, caption: str, tips: Sequence[Tip], data: str
+    figure: Figure, *, name: str, title: str, caption: str, tips: Sequence[Tooltip], data: str
 ) -> Panel:
     legend = dict.fromkeys(row[:3] for tip in tips for row in tip.rows if row[0])
     words = "; ".join(
@@ -206,13 +215,13 @@ def _panel(
         caption=caption,
         tips=json.dumps([list(asdict(tip).values()) for tip in tips], ensure_ascii=False),
         csv=data,
-        file=as_file(svg, list(legend)),
+        file=standalone_svg_uri(svg, list(legend)),
         stem=slug(title),
     )
 
 
 def _quality_panel(
-    figure: Figure, ax: Axes, quantity: str, series: Sequence[Series], name: str
+    figure: Figure, ax: Axes, quantity: str, series: Sequence[ModelResults], name: str
 ) -> Panel:
     columns: dict[float, list[tuple[str, str, str, str]]] = {}
     data = []
@@ -226,11 +235,13 @@ def _quality_panel(
             label = network.shown
             told = f"{one.name}, {label}" if len(series) > 1 else label
             text, word = _score_text(one, network, record)
-            row = (style.glyph, on_page(style.color), told, text)
+            row = (style.glyph, css_color(style.color), told, text)
             columns.setdefault(network.expansion_ratio, []).append(row)
             data.append((one.name, record, word))
     tips = [
-        Tip(x=place(ax, x, middle)[0], y=None, head=f"{quantity} at {x:.2f}x", rows=tuple(rows))
+        Tooltip(
+            x=to_viewbox(ax, x, middle)[0], y=None, head=f"{quantity} at {x:.2f}x", rows=tuple(rows)
+        )
         for x, rows in sorted(columns.items(), reverse=True)
     ]
     return _panel(
@@ -243,16 +254,16 @@ def _quality_panel(
     )
 
 
-def _score_text(series: Series, network: Network, record: Record) -> tuple[str, str]:
+def _score_text(series: ModelResults, network: GridRow, record: Record) -> tuple[str, str]:
     """Value, interval and verdict; the verdict alone."""
     score = estimate_of(record)
     if score is None:
         return f"missing: {record.reason}", ""
     found = series.judged.get((network, record.quantity))
     if found is not None:
-        word = floor_word(record) if found.word == "at the floor" else str(found.word)
+        word = floor_status(record) if found.word == "at the floor" else str(found.word)
     elif record.criterion is None and record.floor is not None:
-        word = floor_word(record)
+        word = floor_status(record)
     else:
         word = ""
     text = number(score.value, record.unit)
@@ -262,20 +273,20 @@ def _score_text(series: Series, network: Network, record: Record) -> tuple[str, 
     return f"{text}, {word}" if word else text, word
 
 
-def _caption(series: Sequence[Series], quantity: str) -> str:
+def _caption(series: Sequence[ModelResults], quantity: str) -> str:
     """Items, floor, and gaps."""
     columns = [found for one in series if (found := _column(one, quantity))]
     column = [record for found in columns for record in found]
     samples = [next((r for r in found if r.value is not None), found[0]) for found in columns]
     floors = list(dict.fromkeys(floor_text(sample) for sample in samples))
-    said = [f"n = {counted(column)}", *floors]
+    said = [f"n = {format_n_range(column)}", *floors]
     gaps = [network_of(r).named for r in column if r.value is None]
     if gaps:
         said.append(f"missing: {', '.join(gaps)}, for reasons see the table")
     return "; ".join(said)
 
 
-def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tip]:
+def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
     columns: dict[float, dict[tuple[str, str, str, str], None]] = {}
     for record in column:
         measured = estimate_of(record)
@@ -287,15 +298,15 @@ def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tip]:
         if ratio is not None:
             text += f", {_with_ends(ratio)} times dense"
         name = record.quantity if record.quantity in grid.sizes else network_of(record).shown
-        row = (style.glyph, on_page(style.color), name, text)
+        row = (style.glyph, css_color(style.color), name, text)
         columns.setdefault(record.expansion_ratio, {})[row] = None
     return [
-        Tip(x=place(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
+        Tooltip(x=to_viewbox(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
         for x, rows in sorted(columns.items(), reverse=True)
     ]
 
 
-def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[Network, Estimate]]) -> list[Tip]:
+def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[GridRow, Estimate]]) -> list[Tooltip]:
     styles = workload_styles(list(ratios))
     columns: dict[float, list[tuple[str, str, str, str]]] = {}
     for workload, column in ratios.items():
@@ -304,15 +315,15 @@ def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[Network, Estimate]]) -> li
             row = (style.glyph, style.color, workload, f"{_with_ends(ratio)} times dense")
             columns.setdefault(network.expansion_ratio, []).append(row)
     return [
-        Tip(x=place(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
+        Tooltip(x=to_viewbox(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
         for x, rows in sorted(columns.items(), reverse=True)
     ]
 
 
-def _front_tips(ax: Axes, front: Front) -> list[Tip]:
+def _front_tips(ax: Axes, front: Front) -> list[Tooltip]:
     tips = []
     for point in front.points:
-        x, y = place(ax, point.cost, point.value)
+        x, y = to_viewbox(ax, point.cost, point.value)
         style = style_of(point.criterion)
         unit = front.quality_unit
         score = number(point.value, unit)
@@ -321,14 +332,14 @@ def _front_tips(ax: Axes, front: Front) -> list[Tip]:
         where = "on the front" if point.on_front else "off the front"
         if not point.sure:
             where += ", not beyond doubt"
-        look = style.glyph, on_page(style.color)
+        look = style.glyph, css_color(style.color)
         cost = number(point.cost, front.unit) if front.unit != "sec" else f"{point.cost:.4g} s"
         rows = (
             (*look, front.quality, score),
             ("", "", quantity_text(front.cost), cost),
             ("", "", "", where),
         )
-        tips.append(Tip(x=x, y=y, head=point.label, rows=rows))
+        tips.append(Tooltip(x=x, y=y, head=point.label, rows=rows))
     return tips
 
 
@@ -349,7 +360,7 @@ def _points_csv(data: Iterable[tuple[str, Record, str]]) -> str:
         own = (getattr(record, column) for column in columns)
         rest = (getattr(record, column) for column in more)
         rows.append((name, *own, record.value, *ends, *rest, word))
-    return csv_link(rows)
+    return csv_data_uri(rows)
 
 
 def _ends(estimate: Estimate) -> tuple[float | str, float | str]:
@@ -363,11 +374,11 @@ def _with_ends(ratio: Estimate) -> str:
     return f"{ratio.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _column(one: Series, quantity: str) -> tuple[Record, ...]:
+def _column(one: ModelResults, quantity: str) -> tuple[Record, ...]:
     return one.grid.column(quantity) if one.grid is not None else ()
 
 
-def _only(one: Series, quantity: str) -> Grid | None:
+def _only(one: ModelResults, quantity: str) -> Grid | None:
     """The grid of this score alone; None if the series does not have it."""
     assert one.grid is not None  # only series with scores are asked
     cells = {place: record for place, record in one.grid.cells.items() if place[1] == quantity}

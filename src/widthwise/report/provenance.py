@@ -7,7 +7,7 @@ from typing import Any
 
 from ..findings import Grid
 from ..study import Record
-from .cost_table import is_cost
+from .cost_table import is_cost_record
 from .network_table import floor_text
 
 _FEW = 6  # distinct values that are still listed one by one
@@ -34,11 +34,11 @@ def measured_rows(grid: Grid) -> list[tuple[str, str, str, str, str]]:
         sample = grid.sample(quantity)
         floor = floor_text(sample).removeprefix("floor ") if quantity in grid.quality else ""
         spent = f"{sum(record.duration_sec for record in column):.1f} s"
-        rows.append((quantity, sample.unit.replace("_", " "), counted(column), floor, spent))
+        rows.append((quantity, sample.unit.replace("_", " "), format_n_range(column), floor, spent))
     return rows
 
 
-def counted(column: Sequence[Record]) -> str:
+def format_n_range(column: Sequence[Record]) -> str:
     """How many items or repeats stand behind the values of a quantity: `"100"`, `"90 to 100"`."""
     counts = {record.n for record in column if record.value is not None} or {0}
     return " to ".join(str(n) for n in dict.fromkeys((min(counts), max(counts))))
@@ -51,23 +51,23 @@ def setting_rows(records: Sequence[Record], settings: Mapping[str, Any]) -> list
 
     A setting that the run left open (None) is what the records say it became.
     """
-    rows = {name: plain(value) for name, value in settings.items() if value is not None}
+    rows = {name: format_value(value) for name, value in settings.items() if value is not None}
     found: dict[str, dict[str, list[str]]] = {}
     for record in records:
         for name, value in record.settings.items():
-            if name in _IN_SCORES or (is_cost(record) and name in _IN_COSTS):
+            if name in _IN_SCORES or (is_cost_record(record) and name in _IN_COSTS):
                 continue
-            places = found.setdefault(name, {}).setdefault(plain(value), [])
+            places = found.setdefault(name, {}).setdefault(format_value(value), [])
             if record.quantity not in places:
                 places.append(record.quantity)
     for name, values in found.items():
-        rows.setdefault(name, listed(values))
+        rows.setdefault(name, join_values(values))
     for name in settings:
         rows.setdefault(name, "not set")
     return [(name.replace("_", " "), value) for name, value in rows.items()]
 
 
-def listed(values: Mapping[str, Sequence[str]]) -> str:
+def join_values(values: Mapping[str, Sequence[str]]) -> str:
     """The values of a setting, each with the places where it is that one, if there are several."""
     if len(values) == 1:
         return next(iter(values))
@@ -84,12 +84,12 @@ def _few(places: Sequence[str]) -> str:
     return ", ".join(places[:_PLACES]) + more
 
 
-def plain(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A setting in words."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {plain(part)}" for name, part in value.items())
+        return ", ".join(f"{name} {format_value(part)}" for name, part in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(plain(part) for part in value)
+        return ", ".join(format_value(part) for part in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "not set" if value is None else str(value)

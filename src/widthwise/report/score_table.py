@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..findings import (
+    Comparison,
+    Comparisons,
     Grid,
-    Judged,
-    Judgements,
-    Network,
-    arrange,
-    beside_control,
-    beside_dense,
+    GridRow,
+    build_grid,
+    compare_to_control,
+    compare_to_dense,
     difference_text,
     estimate_of,
-    floor_word,
+    floor_status,
     number,
     shown_word,
 )
 from ..study import CONTROL, Record
 from .network_table import floor_text, reasons_of, with_error
-from .provenance import counted
+from .provenance import format_n_range
 
 BESIDE_CONTROL = f"minus {CONTROL} [95 %], p"
 CHANCE_CORRECTED = "chance-corrected"
@@ -77,13 +77,13 @@ def score_tables(records: Sequence[Record]) -> tuple[TaskScores, ...]:
     missing value reads `missing [1]`, and `missing_notes` says why.
 
     Raises:
-        RunError: As `arrange`: no records, or records that do not belong together.
+        RunError: As `build_grid`: no records, or records that do not belong together.
     """
-    grid = arrange(records)
-    return scores_of(grid, beside_dense(grid))
+    grid = build_grid(records)
+    return scores_of(grid, compare_to_dense(grid))
 
 
-def scores_of(grid: Grid, judged: Judgements, apart: Grid | None = None) -> tuple[TaskScores, ...]:
+def scores_of(grid: Grid, judged: Comparisons, apart: Grid | None = None) -> tuple[TaskScores, ...]:
     """The tables of records that are arranged and judged already.
 
     Args:
@@ -91,20 +91,20 @@ def scores_of(grid: Grid, judged: Judgements, apart: Grid | None = None) -> tupl
         judged: It beside dense.
         apart: The same with each draw of the control by itself, where the grid has their mean.
     """
-    controlled: dict[tuple[Network, str], Judged] = {}
+    controlled: dict[tuple[GridRow, str], Comparison] = {}
     for criterion in grid.criteria:
         if criterion != CONTROL:
-            controlled |= beside_control(apart or grid, criterion, CONTROL)
+            controlled |= compare_to_control(apart or grid, criterion, CONTROL)
     return tuple(_scores(grid, judged, controlled, quantity) for quantity in grid.quality)
 
 
-def filled(tables: Sequence[TaskScores]) -> list[int]:
+def nonempty_columns(tables: Sequence[TaskScores]) -> list[int]:
     """Indices of the `COLUMNS` in which any of the tables says something."""
     rows = [row for table in tables for row in table.rows]
     return [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
 
 
-def _scores(grid: Grid, judged: Judgements, controlled: Judgements, quantity: str) -> TaskScores:
+def _scores(grid: Grid, judged: Comparisons, controlled: Comparisons, quantity: str) -> TaskScores:
     sample = grid.sample(quantity)
     places = [(n, grid.cells[n, quantity]) for n in grid.networks if (n, quantity) in grid.cells]
     anytime = any(judged[n, quantity].anytime for n, _ in places if (n, quantity) in judged)
@@ -123,7 +123,7 @@ def _scores(grid: Grid, judged: Judgements, controlled: Judgements, quantity: st
     floors: dict[str, float] = dict(sample.settings.get("floors") or {})
     return TaskScores(
         task=quantity,
-        about=", ".join(_about(sample, counted(grid.column(quantity)), anytime)),
+        about=", ".join(_about(sample, format_n_range(grid.column(quantity)), anytime)),
         floor=floor_text(sample),
         rows=tuple(rows),
         anytime=anytime,
@@ -135,7 +135,7 @@ def _scores(grid: Grid, judged: Judgements, controlled: Judgements, quantity: st
 
 
 def _row(
-    network: Network, record: Record, judged: Judged | None, controlled: Judged | None
+    network: GridRow, record: Record, judged: Comparison | None, controlled: Comparison | None
 ) -> tuple[str, ...]:
     """A network's cells but for the last, n."""
     score = estimate_of(record)
@@ -150,7 +150,7 @@ def _row(
     elif network.criterion is None:
         word = "no floor"
         if record.floor is not None:
-            word = floor_word(record)
+            word = floor_status(record)
     corrected = record.settings.get("chance_corrected")
     return (
         network.named,
@@ -164,7 +164,7 @@ def _row(
     )
 
 
-def _beside_text(controlled: Judged | None, unit: str) -> str:
+def _beside_text(controlled: Comparison | None, unit: str) -> str:
     """The difference from the control, and its p: the interval alone does not carry a word."""
     if controlled is None or controlled.difference is None or controlled.p_value is None:
         return ""
@@ -205,7 +205,7 @@ def _about(sample: Record, n: str, anytime: bool) -> list[str]:
 
 
 def _metric_rows(
-    places: Sequence[tuple[Network, Record]], metrics: Sequence[str]
+    places: Sequence[tuple[GridRow, Record]], metrics: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
     rows = []
     for network, record in places:

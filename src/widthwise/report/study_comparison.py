@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ..findings import (
+    Comparison,
     Descent,
     Grid,
-    Judged,
-    Network,
+    GridRow,
     beats_its_floor,
     descents,
     is_worse,
@@ -20,14 +20,14 @@ from ..findings import (
     why_not_paired,
 )
 from ..study import Record, is_control
-from .model_results import Series
+from .model_results import ModelResults
 
 _SPREAD = 0.005  # of expansion ratios that are one width in two decimals
 _PLACES = 4  # that a sentence names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class ScoreComparison:
     """One score of a study minus that of another one, at one place.
 
     Attributes:
@@ -50,12 +50,12 @@ class Beside:
     place: str
     own: Record
     other: Record
-    judged: Judged
+    judged: Comparison
     is_worse: bool
     is_descent: bool = False
 
 
-def compare(series: Sequence[Series]) -> tuple[tuple[Beside, ...], tuple[str, ...]]:
+def compare(series: Sequence[ModelResults]) -> tuple[tuple[ScoreComparison, ...], tuple[str, ...]]:
     """Every checkpoint beside what it was cut from, then every later study beside every earlier
     one; and where they are not paired and why."""
     kin = descents([one.grid for one in series if one.grid is not None])
@@ -86,12 +86,12 @@ def compare(series: Sequence[Series]) -> tuple[tuple[Beside, ...], tuple[str, ..
     return tuple(found), tuple(notes)
 
 
-def _descent(pair: Descent, series: Sequence[Series]) -> Iterator[Beside]:
+def _descent(pair: Descent, series: Sequence[ModelResults]) -> Iterator[ScoreComparison]:
     """A checkpoint minus what it was made from, whichever study came first."""
     assert pair.judged is not None  # those without are told apart
     (second,) = (one for one in series if one.grid is pair.grid)
     (first,) = (one for one in series if one.grid is pair.ancestor.grid)
-    yield Beside(
+    yield ScoreComparison(
         first=first.name,
         second=second.name,
         quantity=pair.quantity,
@@ -110,7 +110,7 @@ def _is_of(pair: Descent, first: Grid, second: Grid) -> bool:
     return any(ends[0] is a and ends[1] is b for a, b in ((first, second), (second, first)))
 
 
-_Pair = tuple[Network, Record, Network, Record]  # of the later study, then of the earlier one
+_Pair = tuple[GridRow, Record, GridRow, Record]  # of the later study, then of the earlier one
 
 
 def _pairs(first: Grid, second: Grid, quantity: str, *, is_told: bool) -> Iterator[_Pair]:
@@ -118,7 +118,7 @@ def _pairs(first: Grid, second: Grid, quantity: str, *, is_told: bool) -> Iterat
     of which one was made from the other."""
     for network in second.networks:
         own = second.cells.get((network, quantity))
-        partners = _partners(network, first, second)
+        partners = match_records(network, first, second)
         exact = [n for n in partners if n.width == network.width]
         for place in exact or partners:
             if is_told and network.criterion is None and place.criterion is None:
@@ -128,7 +128,7 @@ def _pairs(first: Grid, second: Grid, quantity: str, *, is_told: bool) -> Iterat
                 yield network, own, place, other
 
 
-def _partners(network: Network, first: Grid, second: Grid) -> list[Network]:
+def match_records(network: GridRow, first: Grid, second: Grid) -> list[GridRow]:
     """The same cut; or the cut as wide by the one other criterion of the other study; of a whole
     network as wide as a cut of the other study, that cut: the study of a pruned checkpoint, healed
     or not, has that checkpoint for its whole network."""
@@ -160,7 +160,7 @@ def _why_none(first: Grid, second: Grid, quantity: str) -> str:
     return "what they share are the same cells" if mine & other else "no network at a common place"
 
 
-def _as_wide(one: Network, other: Network) -> bool:
+def _as_wide(one: GridRow, other: GridRow) -> bool:
     return abs(one.expansion_ratio - other.expansion_ratio) < _SPREAD
 
 
@@ -170,12 +170,12 @@ def _why_not(pairs: Sequence[_Pair]) -> str:
 
 
 def _judge(
-    first: Series, second: Series, quantity: str, pairs: Sequence[_Pair]
-) -> Iterator[Beside]:
+    first: ModelResults, second: ModelResults, quantity: str, pairs: Sequence[_Pair]
+) -> Iterator[ScoreComparison]:
     """The words of `findings.judge`, with the earlier study in the place of a control."""
     words = judge_pairs(quantity, [(own, other) for _, own, _, other in pairs])
     for (network, own, place, other), found in zip(pairs, words, strict=True):
-        yield Beside(
+        yield ScoreComparison(
             first=first.name,
             second=second.name,
             quantity=quantity,
@@ -187,13 +187,13 @@ def _judge(
         )
 
 
-def _is_worse(found: Judged, other: Record) -> bool:
+def _is_worse(found: Comparison, other: Record) -> bool:
     """Whether the other one, above its floor, is shown to be better."""
     is_above = other.floor is None or beats_its_floor(other)
     return is_above and is_worse(found, bool(other.higher_is_better))
 
 
-def _place(own: Network, second: Series, other: Network, first: Series) -> str:
+def _place(own: GridRow, second: ModelResults, other: GridRow, first: ModelResults) -> str:
     names = [
         one.model if n.criterion is None and n.whole != "dense" else n.label
         for n, one in ((own, second), (other, first))
@@ -201,12 +201,12 @@ def _place(own: Network, second: Series, other: Network, first: Series) -> str:
     return names[0] if names[0] == names[1] else f"{names[0]} beside {names[1]}"
 
 
-def beside_sentences(found: Sequence[Beside]) -> list[str]:
+def comparison_sentences(found: Sequence[ScoreComparison]) -> list[str]:
     """A sentence for each two studies: on what the later one is shown better or worse.
 
     What one network was made from is left to `findings.kin`.
     """
-    groups: dict[tuple[str, str, bool], list[Beside]] = {}
+    groups: dict[tuple[str, str, bool], list[ScoreComparison]] = {}
     for beside in found:
         if not beside.is_descent:
             key = beside.first, beside.second, " beside " in beside.place
@@ -214,7 +214,7 @@ def beside_sentences(found: Sequence[Beside]) -> list[str]:
     return [_sentence(group) for group in groups.values()]
 
 
-def _sentence(group: Sequence[Beside]) -> str:
+def _sentence(group: Sequence[ScoreComparison]) -> str:
     asked = _counts(group)
     better = _counts([beside for beside in group if beside.judged.word == "improves"])
     worse = _counts([beside for beside in group if beside.is_worse])
@@ -236,7 +236,7 @@ def _sentence(group: Sequence[Beside]) -> str:
     return f"On the same items of {tasks}, {names} ({joined(places, most=_PLACES)}) is {said}."
 
 
-def _counts(group: Sequence[Beside]) -> dict[str, int]:
+def _counts(group: Sequence[ScoreComparison]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for beside in group:
         counts[beside.quantity] = counts.get(beside.quantity, 0) + 1

@@ -13,29 +13,29 @@ from ..findings import (
     Findings,
     Grid,
     beats_its_floor,
-    findings_of,
-    floor_word,
+    build_findings,
+    floor_status,
     is_perplexity,
     network_of,
 )
 from ..study import CONTROL, Record
 from .answers import answers_of, counted, other_grids, runs_of, unbroken
 from .cost_table import COST_COLUMNS, COST_KEY, cost_tables
-from .headline import busy_sentences, cost_sentence, measured_sentences
-from .html_table import SortTable, beside_table, network_table, score_table, text_table
-from .model_results import Series
+from .headline import cost_sentence, load_warnings, measured_sentences
+from .html_table import HtmlTable, beside_table, network_table, score_table, text_table
+from .model_results import ModelResults
 from .network_table import missing_notes
 from .panels import Panel, cost_panels, front_panels, quality_panels, size_panels, slug
 from .provenance import measured_rows, setting_rows
-from .score_table import CHANCE_CORRECTED, COLUMNS, filled
+from .score_table import CHANCE_CORRECTED, COLUMNS, nonempty_columns
 from .study_comparison import compare
 from .styles import style_in, style_of, workload_styles
-from .svg import on_page
+from .svg import css_color
 
 Context = dict[str, Any]
 Legend = Sequence[tuple[str, str, str]]  # glyph, colour and name
 _EMPTY = ("", "-")
-Named = tuple[str, str, SortTable, tuple[str, ...]]  # title, about, table and notes
+Named = tuple[str, str, HtmlTable, tuple[str, ...]]  # title, about, table and notes
 _AT_FLOOR = (
     "The dense model is not shown to beat a trivial answerer with these items, so they cannot show "
     "what a cut costs."
@@ -47,7 +47,7 @@ _TOO_FEW = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class FigureSection:
     """Figures under one heading, and the tables below them."""
 
     heading: str
@@ -63,7 +63,7 @@ class Group:
         return not self.heading and -(-len(self.panels) // 3) <= -(-len(self.panels) // 4)
 
 
-def content_of(series: Sequence[Series], title: str) -> Context:
+def build_page(series: Sequence[ModelResults], title: str) -> Context:
     """What the template `page.html` fills in."""
     several = len(series) > 1
     found, unpaired = compare(series)
@@ -100,7 +100,7 @@ def content_of(series: Sequence[Series], title: str) -> Context:
     }
 
 
-def _findings_of(one: Series, series: Sequence[Series]) -> tuple[Findings | None, str]:
+def _findings_of(one: ModelResults, series: Sequence[ModelResults]) -> tuple[Findings | None, str]:
     """Findings of what agrees, and what is to be said of them.
 
     Costs may come from the one other study that measured nothing but costs of this model.
@@ -110,7 +110,7 @@ def _findings_of(one: Series, series: Sequence[Series]) -> tuple[Findings | None
     priced = [s for s in series if s.grid is None and s.model == one.model and s.costs]
     lent = _lent(priced[0].costs, one.grid) if len(priced) == 1 and not one.costs else []
     try:
-        (found,) = findings_of((*one.agreed, *lent), others=other_grids(one, series))
+        (found,) = build_findings((*one.agreed, *lent), others=other_grids(one, series))
     except RunError as error:
         return None, f"No findings are drawn: {error}."
     return found, f"Costs of the same widths are those of {priced[0].name}." if lent else ""
@@ -129,14 +129,14 @@ def _lent(costs: Sequence[Record], grid: Grid) -> list[Record]:
     ]
 
 
-def _byline(series: Sequence[Series]) -> str:
+def _byline(series: Sequence[ModelResults]) -> str:
     models = list(dict.fromkeys(one.model for one in series))
     networks = sum(len({network_of(record) for record in one.records}) for one in series)
     said = [", ".join(models), counted(networks, "network")]
     return " · ".join(said)
 
 
-def legend_of(series: Sequence[Series]) -> list[tuple[str, str, str]]:
+def legend_of(series: Sequence[ModelResults]) -> list[tuple[str, str, str]]:
     """Glyph, colour and name of all that the figures of scores show."""
     rated = [(one, one.grid) for one in series if one.grid is not None and one.grid.quality]
     entries: dict[tuple[str, str, str], None] = {}
@@ -145,7 +145,7 @@ def legend_of(series: Sequence[Series]) -> list[tuple[str, str, str]]:
         whole = grid.dense.whole if grid.dense else ""
         for criterion in names:
             style = style_of(criterion)
-            color, told = on_page(style.color), criterion or whole
+            color, told = css_color(style.color), criterion or whole
             if len(rated) > 1:
                 color, told = style_in(index, criterion).color, f"{one.name}, {told}"
             told += " control" if criterion == CONTROL else ""
@@ -153,9 +153,9 @@ def legend_of(series: Sequence[Series]) -> list[tuple[str, str, str]]:
     return list(entries)
 
 
-def _quality_groups(series: Sequence[Series]) -> list[Group]:
+def _quality_groups(series: Sequence[ModelResults]) -> list[FigureSection]:
     """Scores that dense knows something of, then those at which no loss can be shown."""
-    known, rest = known_first(series)
+    known, rest = order_by_floor(series)
     drawn = {panel.title: panel for panel in quality_panels(series, [*known, *rest])}
     few = [q for q in rest if any(_has_too_few(one.grid, q) for one in series)]
     bare = [q for q in rest if q not in few]
@@ -167,13 +167,13 @@ def _quality_groups(series: Sequence[Series]) -> list[Group]:
     if not known:
         groups = [("", "", rest)]
     return [
-        Group(heading=heading, about=about, panels=[drawn[q] for q in names])
+        FigureSection(heading=heading, about=about, panels=[drawn[q] for q in names])
         for heading, about, names in groups
         if names
     ]
 
 
-def known_first(series: Sequence[Series]) -> tuple[list[str], list[str]]:
+def order_by_floor(series: Sequence[ModelResults]) -> tuple[list[str], list[str]]:
     """Scores at which a loss can be shown, of any of the series, and the others."""
     grids = [one.grid for one in series if one.grid is not None]
     quantities = list(dict.fromkeys(q for grid in grids for q in grid.quality))
@@ -192,13 +192,15 @@ def _can_lose(grid: Grid, quantity: str) -> bool:
 def _has_too_few(grid: Grid | None, quantity: str) -> bool:
     """Whether the interval of dense reaches from its floor to well above it."""
     dense = grid.cells.get((grid.dense, quantity)) if grid and grid.dense else None
-    return dense is not None and dense.value is not None and floor_word(dense) == "too few items"
+    return dense is not None and dense.value is not None and floor_status(dense) == "too few items"
 
 
-def _cost_groups(series: Sequence[Series]) -> list[Group]:
+def _cost_groups(series: Sequence[ModelResults]) -> list[FigureSection]:
     runs = runs_of(series)
     groups = [
-        Group(heading="Side by side", about="", panels=[], tables=_cost_tables("together", run))
+        FigureSection(
+            heading="Side by side", about="", panels=[], tables=_cost_tables("together", run)
+        )
         for run in runs
     ]
     for one in series:
@@ -209,9 +211,9 @@ def _cost_groups(series: Sequence[Series]) -> list[Group]:
             if one.costs and one.grid and one.grid.quality:
                 said = " ".join([said, *more]).strip()
             elif said:
-                said = " ".join([said, *busy_sentences(one.records)])
+                said = " ".join([said, *load_warnings(one.records)])
             groups.append(
-                Group(
+                FigureSection(
                     heading=one.name if len(series) > 1 else "",
                     about=unbroken(said),
                     panels=panels,
@@ -222,7 +224,7 @@ def _cost_groups(series: Sequence[Series]) -> list[Group]:
     return groups
 
 
-def _cost_legend(one: Series) -> Legend:
+def _cost_legend(one: ModelResults) -> Legend:
     """The workloads that `widthwise measure` measured."""
     styles = workload_styles(list(dict.fromkeys(r.settings["workload"] for r in one.costs)))
     return [(style.glyph, style.color, name) for name, style in styles.items()]
@@ -245,7 +247,9 @@ def _cost_tables(name: str, costs: Sequence[Record]) -> list[Named]:
     return tables
 
 
-def _text_tables(one: Series, findings: Findings) -> list[tuple[str, SortTable, tuple[str, ...]]]:
+def _text_tables(
+    one: ModelResults, findings: Findings
+) -> list[tuple[str, HtmlTable, tuple[str, ...]]]:
     return [
         (
             table.title,
@@ -261,7 +265,7 @@ def _text_tables(one: Series, findings: Findings) -> list[tuple[str, SortTable, 
     ]
 
 
-def _missing(series: Sequence[Series]) -> list[str]:
+def _missing(series: Sequence[ModelResults]) -> list[str]:
     several = len(series) > 1
     return [
         f"{one.name}: {note}" if several else note
@@ -271,10 +275,10 @@ def _missing(series: Sequence[Series]) -> list[str]:
     ]
 
 
-def _reading(series: Sequence[Series]) -> dict[str, bool]:
+def _reading(series: Sequence[ModelResults]) -> dict[str, bool]:
     """Which paragraphs on how to read the page apply."""
     tables = [table for one in series for table in one.scores]
-    shown = {COLUMNS[i] for i in filled(tables)}
+    shown = {COLUMNS[i] for i in nonempty_columns(tables)}
     return {
         "scored": bool(tables),
         "corrected": CHANCE_CORRECTED in shown,
@@ -286,7 +290,7 @@ def _reading(series: Sequence[Series]) -> dict[str, bool]:
     }
 
 
-def _measured(series: Sequence[Series]) -> list[dict[str, Any]]:
+def _measured(series: Sequence[ModelResults]) -> list[dict[str, Any]]:
     """How each quantity was measured, and what stands behind each score."""
     found = []
     for one in series:
@@ -305,7 +309,7 @@ def _measured(series: Sequence[Series]) -> list[dict[str, Any]]:
     return found
 
 
-def _provenance(one: Series) -> dict[str, Any]:
+def _provenance(one: ModelResults) -> dict[str, Any]:
     """Where the numbers come from: the records by their digest, and what they were made with."""
     lines = "".join(record.to_json() + "\n" for record in one.records)
     rows = [

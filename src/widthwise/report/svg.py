@@ -43,7 +43,7 @@ def panel() -> tuple[Figure, Axes]:
     return figure, figure.add_axes(INNER)
 
 
-def place(ax: Axes, x: float, y: float) -> tuple[float, float]:
+def to_viewbox(ax: Axes, x: float, y: float) -> tuple[float, float]:
     """Where a point of the data lies on the panel, in the units of its `viewBox`."""
     right, up = ax.transData.transform((x, y)) * _POINTS / ax.figure.dpi
     return round(float(right), 1), round(HEIGHT - float(up), 1)
@@ -79,7 +79,7 @@ def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
     return head + svg[svg.index(">") + 1 :]
 
 
-def as_file(svg: str, legend: Sequence[tuple[str, str, str]]) -> str:
+def standalone_svg_uri(svg: str, legend: Sequence[tuple[str, str, str]]) -> str:
     """The element as a `data:` link to a file for papers and slides: black ink on white.
 
     Args:
@@ -106,7 +106,7 @@ def as_file(svg: str, legend: Sequence[tuple[str, str, str]]) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def on_page(color: str) -> str:
+def css_color(color: str) -> str:
     """A colour as the page has it: ink and paper follow the reader's light or dark."""
     return _COLOURS.get(color, color)
 

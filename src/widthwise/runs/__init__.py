@@ -1,46 +1,53 @@
 """Runs: jobs done in this process, by one worker process a device, or on a Ray cluster."""
 
-from .folder import RECORDS, SETTINGS, agreed_settings, locked_folder, settings_in, write_settings
-from .in_process import Here
-from .processes import Local
-from .protocol import (
-    Again,
-    Begun,
-    Done,
-    Engine,
-    Event,
-    Failed,
-    Job,
-    MakeWorker,
-    OnShare,
-    Shared,
-    Worker,
+from .folder import (
+    RECORDS,
+    SETTINGS,
+    locked_folder,
+    read_settings,
+    reconcile_settings,
+    write_settings,
 )
-from .ray_executor import OnRay
+from .in_process import InProcess
+from .processes import Processes
+from .protocol import (
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Job,
+    ProgressCallback,
+    Progressed,
+    Retrying,
+    Started,
+    Worker,
+    WorkerFactory,
+)
+from .ray_executor import RayExecutor
 from .result_lines import append_line, read_lines, write_lines
 
 __all__ = [
     "RECORDS",
     "SETTINGS",
-    "Again",
-    "Begun",
-    "Done",
-    "Engine",
     "Event",
+    "Executor",
     "Failed",
-    "Here",
+    "Finished",
+    "InProcess",
     "Job",
-    "Local",
-    "MakeWorker",
-    "OnRay",
-    "OnShare",
-    "Shared",
+    "Processes",
+    "ProgressCallback",
+    "Progressed",
+    "RayExecutor",
+    "Retrying",
+    "Started",
     "Worker",
-    "agreed_settings",
+    "WorkerFactory",
     "append_line",
     "locked_folder",
     "read_lines",
-    "settings_in",
+    "read_settings",
+    "reconcile_settings",
     "write_lines",
     "write_settings",
 ]

@@ -58,7 +58,7 @@ def _remove(places: Collection[Path]) -> None:
             place.rmdir()
 
 
-def agreed_settings(
+def reconcile_settings(
     folder: Path,
     settings: Mapping[str, Any],
     *,
@@ -80,7 +80,7 @@ def agreed_settings(
     if not path.exists():
         return dict(settings)
     try:
-        begun = {**{k: v for k, v in _ABSENT.items() if k in settings}, **settings_in(path)}
+        begun = {**{k: v for k, v in _ABSENT.items() if k in settings}, **read_settings(path)}
         left_open = [key for key in _OPEN if key in settings and settings[key] is None]
         kept = [key for key in later if key in begun and key not in settings]
         merged = {**settings, **{key: begun[key] for key in (*left_open, *kept)}}
@@ -116,7 +116,7 @@ def _others(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def settings_in(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
     """What a file of settings holds.
 
     Raises:

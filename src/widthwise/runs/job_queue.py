@@ -6,11 +6,11 @@ import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 
-from .job_runner import raised
-from .protocol import Again, Begun, Failed, Job, in_turn
+from .job_runner import describe_exception
+from .protocol import Failed, Job, Retrying, Started, schedule_order
 
 
-class Turns:
+class JobQueue:
     """Jobs that wait for a worker.
 
     Args:
@@ -19,7 +19,7 @@ class Turns:
     """
 
     def __init__(self, jobs: Sequence[Job], attempts: int) -> None:
-        self._waiting = deque(in_turn(jobs))
+        self._waiting = deque(schedule_order(jobs))
         self._begun: Counter[str] = Counter()
         self._attempts = attempts
 
@@ -36,13 +36,13 @@ class Turns:
 
     def begun(
         self, worker: str, job: Job, begin: Callable[[Job, bytes], None]
-    ) -> Iterator[Begun | Failed]:
+    ) -> Iterator[Started | Failed]:
         """Say that a job is begun, and begin it; one whose work cannot be pickled is given up."""
-        yield Begun(worker=worker, job=job)
+        yield Started(worker=worker, job=job)
         try:
             work = pickle.dumps(job.work)
         except Exception as error:
-            _, reason, details, _ = raised(error)
+            _, reason, details, _ = describe_exception(error)
             yield self.raised(worker, job, reason, details)
         else:
             begin(job, work)
@@ -52,10 +52,10 @@ class Turns:
         attempts = self._begun[job.key]
         return Failed(worker=worker, job=job, reason=reason, attempts=attempts, details=details)
 
-    def lost(self, worker: str, job: Job, reason: str, details: str) -> Again | Failed:
+    def lost(self, worker: str, job: Job, reason: str, details: str) -> Retrying | Failed:
         """Take a job back whose worker is no more, to be the next one, or give it up."""
         attempt = self._begun[job.key]
         if attempt >= self._attempts:
             return Failed(worker=worker, job=job, reason=reason, attempts=attempt, details=details)
         self._waiting.appendleft(job)
-        return Again(worker=worker, job=job, reason=reason, attempt=attempt + 1)
+        return Retrying(worker=worker, job=job, reason=reason, attempt=attempt + 1)

@@ -10,44 +10,44 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import WidthwiseError
-from .protocol import OnShare, Worker
+from .protocol import ProgressCallback, Worker
 
 _LAST_LINES = 12
 
 
-class Ended(BaseException):
+class WorkerTerminated(BaseException):
     """The process of a worker is asked to end; whoever holds something can put it away."""
 
 
-class Doer:
+class JobRunner:
     """Makes its worker at the first job, and again after one that may have spoiled it."""
 
     def __init__(self, make: Callable[[], Worker]) -> None:
         self._make = make
         self._worker: Worker | None = None
 
-    def do(self, work: Callable[[], Any], on_share: OnShare) -> tuple[Any, ...]:
+    def do(self, work: Callable[[], Any], on_share: ProgressCallback) -> tuple[Any, ...]:
         """Do the work; return `("done", result)` or `("raised", reason, details, spoiled)`."""
         try:
             if self._worker is None:
                 self._worker = self._make()
             return ("done", self._worker.do(work(), on_share))
-        except Ended:
+        except WorkerTerminated:
             raise
         except BaseException as error:  # SystemExit too: a job does not end its worker
-            told = raised(error)
+            told = describe_exception(error)
             if told[-1]:
                 self._worker = None
             return told
 
 
-def raised(error: BaseException) -> tuple[str, str, str, bool]:
+def describe_exception(error: BaseException) -> tuple[str, str, str, bool]:
     """What is told of an error: `("raised", reason, details, spoiled)`.
 
     After some errors of CUDA every further call in the process fails. Only what widthwise itself
     raises is known to leave a worker as it was; after anything else it counts as spoiled.
 
-    >>> raised(ValueError("no such width"))
+    >>> describe_exception(ValueError("no such width"))
     ('raised', 'ValueError: no such width', 'ValueError: no such width', True)
     """
     first = (str(error).splitlines() or [""])[0]
@@ -61,7 +61,7 @@ def pickled(answer: tuple[Any, ...]) -> bytes:
     try:
         return pickle.dumps(answer)
     except Exception as error:
-        return pickle.dumps(raised(error))
+        return pickle.dumps(describe_exception(error))
 
 
 def unpickled(data: bytes) -> tuple[Any, ...]:
@@ -70,7 +70,7 @@ def unpickled(data: bytes) -> tuple[Any, ...]:
         answer: tuple[Any, ...] = pickle.loads(data)
         return answer
     except Exception as error:
-        return raised(error)
+        return describe_exception(error)
 
 
 def interrupt(thread_id: int) -> None:

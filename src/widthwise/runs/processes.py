@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import wait
 
-from .job_queue import Turns
-from .protocol import Done, Engine, Event, Job, MakeWorker, Shared
-from .worker_process import Seat, end_all
+from .job_queue import JobQueue
+from .protocol import Event, Executor, Finished, Job, Progressed, WorkerFactory
+from .worker_process import WorkerProcess, end_all
 
 _LOOK_SEC = 1.0  # how often processes are looked at that leave their pipe open when they die
 
 
-class Local(Engine):
+class Processes(Executor):
     """Does jobs in worker processes, one for each device.
 
     A worker that dies, or tells nothing for `patience_sec`, is replaced and its job done again.
@@ -32,7 +32,7 @@ class Local(Engine):
 
     def __init__(
         self,
-        make: MakeWorker,
+        make: WorkerFactory,
         devices: Sequence[str],
         *,
         attempts: int = 3,
@@ -42,7 +42,7 @@ class Local(Engine):
             raise ValueError("devices must not be empty")
         defaults = {"OMP_NUM_THREADS": str(max(1, _cores() // len(devices)))}
         self._seats = [
-            Seat(name, pickle.dumps((make, device)), defaults if len(devices) > 1 else {})
+            WorkerProcess(name, pickle.dumps((make, device)), defaults if len(devices) > 1 else {})
             for name, device in zip(_names(devices), devices, strict=True)
         ]
         self._attempts = attempts
@@ -53,8 +53,8 @@ class Local(Engine):
         return tuple(seat.name for seat in self._seats)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Do the jobs; see `Engine.run`."""
-        turns = Turns(jobs, self._attempts)
+        """Do the jobs; see `Executor.run`."""
+        turns = JobQueue(jobs, self._attempts)
         try:
             while turns or self._busy():
                 yield from self._hand_out(turns)
@@ -69,19 +69,19 @@ class Local(Engine):
         """End the workers: they are asked to, and killed if they do not."""
         end_all(self._seats)
 
-    def _busy(self) -> list[Seat]:
+    def _busy(self) -> list[WorkerProcess]:
         return [seat for seat in self._seats if seat.job]
 
     def _wait_sec(self) -> float:
         silent = [time.monotonic() - seat.heard_sec for seat in self._busy()]
         return max(0.0, min(_LOOK_SEC, self._patience_sec - max(silent, default=0.0)))
 
-    def _hand_out(self, turns: Turns) -> Iterator[Event]:
+    def _hand_out(self, turns: JobQueue) -> Iterator[Event]:
         for seat in self._seats:
             while not seat.job and (job := turns.next(len(self._busy()))):
                 yield from turns.begun(seat.name, job, seat.begin)
 
-    def _hear(self, seat: Seat, turns: Turns) -> Iterator[Event]:
+    def _hear(self, seat: WorkerProcess, turns: JobQueue) -> Iterator[Event]:
         """Yield what the worker at the seat says, and see whether it is still there."""
         job, ended = seat.job, seat.has_ended()  # asked first: its last words are heard after it
         assert job
@@ -98,13 +98,13 @@ class Local(Engine):
             reason = f"the worker said nothing for {self._patience_sec:g} s"
             yield turns.lost(seat.name, job, reason, details)
 
-    def _take(self, seat: Seat, job: Job, turns: Turns) -> Iterator[Event]:
+    def _take(self, seat: WorkerProcess, job: Job, turns: JobQueue) -> Iterator[Event]:
         match seat.receive():
             case ("share", share, text):
-                yield Shared(worker=seat.name, job=job, share=share, text=text)
+                yield Progressed(worker=seat.name, job=job, share=share, text=text)
             case ("done", result):
                 seat.job = None
-                yield Done(worker=seat.name, job=job, result=result)
+                yield Finished(worker=seat.name, job=job, result=result)
             case ("raised", reason, details, spoiled):
                 seat.job = None
                 if spoiled:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-OnShare = Callable[[float, str], None]
+ProgressCallback = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Worker(Protocol):
     One that raised anything but a `WidthwiseError` is replaced.
     """
 
-    def do(self, work: Any, on_share: OnShare) -> Any:
+    def do(self, work: Any, on_share: ProgressCallback) -> Any:
         """Do the work and return a result that can be pickled.
 
         Calls `on_share` with the share done (0 to 1) and what is being done; an engine takes a
@@ -40,7 +40,7 @@ class Worker(Protocol):
         """
 
 
-MakeWorker = Callable[[str], Worker]
+WorkerFactory = Callable[[str], Worker]
 """Makes a worker of the name of a device (`cpu`, `cuda:1`); can be pickled. It is called where
 the worker lives, at its first job; if it raises, that job has failed."""
 
@@ -54,12 +54,12 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begun(Event):
+class Started(Event):
     """The job was handed to the worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared(Event):
+class Progressed(Event):
     """A share of the job is done, 0 to 1; the text says what is being done."""
 
     share: float
@@ -67,14 +67,14 @@ class Shared(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done(Event):
+class Finished(Event):
     """The job is done."""
 
     result: Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Again(Event):
+class Retrying(Event):
     """The worker died or hung, and the job will be begun again, for the `attempt`-th time."""
 
     reason: str
@@ -94,7 +94,7 @@ class Failed(Event):
     details: str = ""
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Hands jobs to workers. Leaves no process behind once closed; may be used as a context."""
 
     @property
@@ -104,7 +104,7 @@ class Engine(Protocol):
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Do the jobs, handed out in their order, those that must be alone after all others.
 
-        Each job has one last event, `Done` or `Failed`. If the iteration is broken off, so is
+        Each job has one last event, `Finished` or `Failed`. If the iteration is broken off, so is
         the work. Workers stay for further runs.
 
         Raises:
@@ -115,18 +115,18 @@ class Engine(Protocol):
     def close(self) -> None:
         """End the workers."""
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Executor:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def in_turn(jobs: Sequence[Job]) -> list[Job]:
+def schedule_order(jobs: Sequence[Job]) -> list[Job]:
     """The jobs in the order in which they are handed out.
 
     >>> jobs = [Job(key=k, label=k, work=None, alone=k == "time") for k in ("a", "time", "b")]
-    >>> [job.key for job in in_turn(jobs)]
+    >>> [job.key for job in schedule_order(jobs)]
     ['a', 'b', 'time']
     """
     keys = [job.key for job in jobs]

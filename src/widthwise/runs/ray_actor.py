@@ -1,4 +1,4 @@
-"""What a Ray cluster keeps for `OnRay`: a worker, and the latest share that it told."""
+"""What a Ray cluster keeps for `RayExecutor`: a worker, and the latest share that it told."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import pickle
 import threading
 from functools import partial
 
-from .job_runner import Doer, interrupt, pickled
+from .job_runner import JobRunner, interrupt, pickled
 from .protocol import Worker
-from .ray_cluster import the_ray
+from .ray_cluster import import_ray
 
 
-class Actor:
+class RayActor:
     """A worker in a process of a Ray cluster. `do` runs in a thread beside the other methods.
 
     Args:
-        make: The pickled `MakeWorker`.
+        make: The pickled `WorkerFactory`.
     """
 
     def __init__(self, make: bytes) -> None:
-        self._doer = Doer(lambda: _made(make))
+        self._doer = JobRunner(lambda: _made(make))
         self._thread_id = 0
         self._news = (0, 0, 0.0, "")
 
@@ -28,7 +28,7 @@ class Actor:
         return True
 
     def do(self, work: bytes, turn: int) -> bytes:
-        """Do a pickled work, the `turn`-th; return the pickled answer of `Doer.do`."""
+        """Do a pickled work, the `turn`-th; return the pickled answer of `JobRunner.do`."""
         self._thread_id = threading.get_ident()
         self._news = (turn, 0, 0.0, "")
         return pickled(self._doer.do(partial(pickle.loads, work), self._share))
@@ -48,6 +48,6 @@ class Actor:
 
 def _made(make: bytes) -> Worker:
     """The worker on the device that Ray gave to this actor, which sees no other."""
-    has_gpu = the_ray().get_runtime_context().get_accelerator_ids().get("GPU")
+    has_gpu = import_ray().get_runtime_context().get_accelerator_ids().get("GPU")
     worker: Worker = pickle.loads(make)("cuda:0" if has_gpu else "cpu")
     return worker

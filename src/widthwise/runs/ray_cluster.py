@@ -1,4 +1,4 @@
-"""The Ray cluster that `OnRay` works on: reached or begun, and how much room it has."""
+"""The Ray cluster that `RayExecutor` works on: reached or begun, and how much room it has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOCAL = {
 _KNOCK_SEC = 10.0
 
 
-def the_ray() -> Any:
+def import_ray() -> Any:
     """The package Ray, imported at first use.
 
     Raises:
@@ -43,12 +43,12 @@ def connect(address: str | None) -> bool:
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
         os.environ.update(_LOCAL)  # read when ray is imported, and by what it begins
-    ray = the_ray()
+    ray = import_ray()
     if ray.is_initialized():
         return False
     own = {"include_dashboard": False} if address == "local" else {}
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         first = (str(error).splitlines() or [""])[0]
@@ -60,7 +60,7 @@ def connect(address: str | None) -> bool:
     return True
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise OSError if nothing listens at the address, where Ray would wait for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
@@ -69,17 +69,17 @@ def _knock(address: str) -> None:
 
 def disconnect() -> None:
     """Leave the cluster, and end it if this process began it."""
-    the_ray().shutdown()
+    import_ray().shutdown()
     _show_logs(True)
 
 
 def _show_logs(shown: bool) -> None:
     """Ray prints of every dead worker to the standard output, unless told by its inside."""
-    the_ray()._private.worker._worker_logs_enabled = shown
+    import_ray()._private.worker._worker_logs_enabled = shown
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class ResourceRequest:
     """What one worker takes of a node; GPUs may be parts of one."""
 
     cpus: float
@@ -95,9 +95,9 @@ class Need:
     def fits(self, resources: dict[str, float]) -> int:
         """How many workers have room in the resources of a node.
 
-        >>> Need(cpus=1, gpus=0.5).fits({"CPU": 16, "GPU": 2})
+        >>> ResourceRequest(cpus=1, gpus=0.5).fits({"CPU": 16, "GPU": 2})
         4
-        >>> Need(cpus=2, gpus=0).fits({"CPU": 5})
+        >>> ResourceRequest(cpus=2, gpus=0).fits({"CPU": 5})
         2
         """
         n = [_times(self.cpus, resources.get("CPU", 0.0))]
@@ -118,11 +118,11 @@ def _times(part: float, whole: float) -> int:
 
 def nodes() -> list[dict[str, float]]:
     """Resources of the nodes that are there, free or not."""
-    found: list[dict[str, Any]] = the_ray().nodes()
+    found: list[dict[str, Any]] = import_ray().nodes()
     return [node["Resources"] for node in found if node["Alive"]]
 
 
-def room(need: Need) -> int:
+def capacity(need: ResourceRequest) -> int:
     """How many workers the cluster has room for.
 
     Raises:

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import RunError
-from .job_queue import Turns
-from .protocol import Done, Engine, Event, Job, MakeWorker, Shared
-from .ray_cluster import Need, connect, disconnect, nodes, room, the_ray
-from .ray_worker import Lost, Place, end_all
+from .job_queue import JobQueue
+from .protocol import Event, Executor, Finished, Job, Progressed, WorkerFactory
+from .ray_cluster import ResourceRequest, capacity, connect, disconnect, import_ray, nodes
+from .ray_worker import RayWorker, WorkerLost, end_all
 
 _LOOK_SEC = 0.5  # how often workers are asked for news
 
 
-class OnRay(Engine):
+class RayExecutor(Executor):
     """Does jobs in actors of a Ray cluster, each of which keeps its worker.
 
     The cluster is the one at `address`, or that of RAY_ADDRESS, or one that is begun on this
@@ -40,7 +40,7 @@ class OnRay(Engine):
 
     def __init__(
         self,
-        make: MakeWorker,
+        make: WorkerFactory,
         *,
         address: str | None = None,
         workers: int | None = None,
@@ -50,19 +50,19 @@ class OnRay(Engine):
         patience_sec: float = 1800.0,
     ) -> None:
         self._is_connected = connect(address)
-        self._places: list[Place] = []
+        self._places: list[RayWorker] = []
         self._attempts = attempts
         self._patience_sec = patience_sec
         self._lived_sec = 0.0
         self._n_unbegun = 0
-        self._timer: Place | None = None  # did the last job alone, and does the next one too
+        self._timer: RayWorker | None = None  # did the last job alone, and does the next one too
         try:
             if gpus_per_worker is None:
                 gpus_per_worker = float(any(node.get("GPU", 0) >= 1 for node in nodes()))
-            self._need = Need(cpus=cpus_per_worker, gpus=gpus_per_worker)
-            n_workers = workers or room(self._need)
+            self._need = ResourceRequest(cpus=cpus_per_worker, gpus=gpus_per_worker)
+            n_workers = workers or capacity(self._need)
             make_bytes = pickle.dumps(make)
-            self._places = [Place(f"ray:{i}", make_bytes, self._need) for i in range(n_workers)]
+            self._places = [RayWorker(f"ray:{i}", make_bytes, self._need) for i in range(n_workers)]
         except BaseException:
             self.close()
             raise
@@ -72,8 +72,8 @@ class OnRay(Engine):
         return tuple(place.name for place in self._places)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Do the jobs; see `Engine.run`."""
-        turns = Turns(jobs, self._attempts)
+        """Do the jobs; see `Executor.run`."""
+        turns = JobQueue(jobs, self._attempts)
         self._lived_sec = time.monotonic()
         try:
             while turns or self._busy():
@@ -94,15 +94,15 @@ class OnRay(Engine):
             disconnect()
             self._is_connected = False
 
-    def _busy(self) -> list[Place]:
+    def _busy(self) -> list[RayWorker]:
         return [place for place in self._places if place.job]
 
     def _wait(self) -> None:
         awaited = [place.awaited for place in self._places if place.awaited is not None]
         if awaited:
-            the_ray().wait(awaited, num_returns=1, timeout=_LOOK_SEC)
+            import_ray().wait(awaited, num_returns=1, timeout=_LOOK_SEC)
 
-    def _hand_out(self, turns: Turns) -> Iterator[Event]:
+    def _hand_out(self, turns: JobQueue) -> Iterator[Event]:
         for place in sorted(self._places, key=lambda place: place is not self._timer):
             while place.is_there and not place.job:
                 if (job := turns.next(len(self._busy()))) is None:
@@ -110,12 +110,12 @@ class OnRay(Engine):
                 self._timer = place if job.alone else self._timer
                 yield from turns.begun(place.name, job, place.begin)
 
-    def _hear(self, place: Place, turns: Turns) -> Iterator[Event]:
+    def _hear(self, place: RayWorker, turns: JobQueue) -> Iterator[Event]:
         """Yield what the actor at the place says, and see whether it is still there."""
         job = place.job
         try:
             message = place.receive()
-        except Lost as lost:
+        except WorkerLost as lost:
             self._note_loss(place, lost)
             place.end()
             if job:
@@ -129,20 +129,22 @@ class OnRay(Engine):
             reason = f"the worker said nothing for {self._patience_sec:g} s"
             yield turns.lost(place.name, job, reason, "")
 
-    def _event(self, place: Place, job: Job, message: tuple[Any, ...], turns: Turns) -> Event:
+    def _event(
+        self, place: RayWorker, job: Job, message: tuple[Any, ...], turns: JobQueue
+    ) -> Event:
         match message:
             case ("share", share, text):
-                return Shared(worker=place.name, job=job, share=share, text=text)
+                return Progressed(worker=place.name, job=job, share=share, text=text)
             case ("done", result):
                 place.job = None
-                return Done(worker=place.name, job=job, result=result)
+                return Finished(worker=place.name, job=job, result=result)
         _, reason, details, spoiled = message
         place.job = None
         if spoiled:
             place.end()
         return turns.raised(place.name, job, reason, details)
 
-    def _note_loss(self, place: Place, lost: Lost) -> None:
+    def _note_loss(self, place: RayWorker, lost: WorkerLost) -> None:
         """Count actors that ended before they had begun: none of them may ever do."""
         self._n_unbegun = 0 if place.is_there else self._n_unbegun + 1
         if self._n_unbegun >= self._attempts * len(self._places):
@@ -154,7 +156,7 @@ class OnRay(Engine):
         if any(place.is_there for place in self._places):
             self._lived_sec = now
             return
-        room(self._need)
+        capacity(self._need)
         if now - self._lived_sec > self._patience_sec:
             raise RunError(
                 f"no worker could begin on the Ray cluster for {self._patience_sec:g} s: its nodes "

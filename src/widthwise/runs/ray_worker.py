@@ -8,13 +8,13 @@ from typing import Any
 
 from .job_runner import unpickled
 from .protocol import Job
-from .ray_actor import Actor
-from .ray_cluster import Need, the_ray
+from .ray_actor import RayActor
+from .ray_cluster import ResourceRequest, import_ray
 
 _GRACE_SEC = 5.0  # for a worker to put away what it holds when it is asked to end
 
 
-class Lost(Exception):
+class WorkerLost(Exception):
     """The actor is no more: why, and all that Ray says of it."""
 
     def __init__(self, reason: str, details: str) -> None:
@@ -23,7 +23,7 @@ class Lost(Exception):
         self.details = details
 
 
-class Place:
+class RayWorker:
     """A place for an actor; who is there may change.
 
     Args:
@@ -32,7 +32,7 @@ class Place:
         need: What it takes of a node.
     """
 
-    def __init__(self, name: str, make: bytes, need: Need) -> None:
+    def __init__(self, name: str, make: bytes, need: ResourceRequest) -> None:
         self.name = name
         self.job: Job | None = None
         self.heard_sec = 0.0
@@ -48,12 +48,12 @@ class Place:
     def fill(self) -> None:
         """Ask for an actor if there is none; it begins when a node has room."""
         if self._actor is None:
-            kind = the_ray().remote(
+            kind = import_ray().remote(
                 num_cpus=self._need.cpus,
                 num_gpus=self._need.gpus,
                 max_restarts=0,  # the engine does jobs again itself, elsewhere if need be
                 concurrency_groups={"aside": 1},
-            )(Actor)
+            )(RayActor)
             self._actor = kind.remote(self._make)
             self.awaited = self._actor.is_there.remote()
 
@@ -64,7 +64,7 @@ class Place:
         self.awaited = self._actor.do.remote(work, self._turn)
 
     def receive(self) -> tuple[Any, ...] | None:
-        """What there is to hear: `("share", share, text)`, or an answer of `Doer.do`, or None.
+        """What there is to hear: `("share", share, text)`, or an answer of `JobRunner.do`, or None.
 
         Raises:
             Lost: The actor or its node is no more.
@@ -97,9 +97,9 @@ class Place:
         """
         if self.job and self.awaited is not None:
             until_sec = until_sec or time.monotonic() + _GRACE_SEC
-            the_ray().wait([self.awaited], timeout=max(0.0, until_sec - time.monotonic()))
+            import_ray().wait([self.awaited], timeout=max(0.0, until_sec - time.monotonic()))
         if self._actor is not None:
-            the_ray().kill(self._actor)
+            import_ray().kill(self._actor)
         self._actor = self._asked = self.awaited = self.job = None
         self.is_there = False
 
@@ -108,7 +108,7 @@ class Place:
         return getattr(self._actor, method).options(concurrency_group="aside").remote()
 
 
-def end_all(places: Iterable[Place]) -> None:
+def end_all(places: Iterable[RayWorker]) -> None:
     """End the actors of all places, asked at the same time."""
     places = list(places)
     for place in places:
@@ -119,14 +119,14 @@ def end_all(places: Iterable[Place]) -> None:
 
 
 def _is_ready(reference: Any) -> bool:
-    return reference is not None and bool(the_ray().wait([reference], timeout=0)[0])
+    return reference is not None and bool(import_ray().wait([reference], timeout=0)[0])
 
 
 def _get(reference: Any) -> Any:
     try:
-        return the_ray().get(reference)
-    except the_ray().exceptions.RayError as error:
-        raise Lost(_why(str(error)), str(error)) from error
+        return import_ray().get(reference)
+    except import_ray().exceptions.RayError as error:
+        raise WorkerLost(_why(str(error)), str(error)) from error
 
 
 def _why(message: str) -> str:

@@ -1,4 +1,4 @@
-"""The inside of a worker process of `Local`: takes jobs from a pipe and does them."""
+"""The inside of a worker process of `Processes`: takes jobs from a pipe and does them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from .job_runner import Doer, Ended, pickled
-from .protocol import OnShare, Worker
+from .job_runner import JobRunner, WorkerTerminated, pickled
+from .protocol import ProgressCallback, Worker
 
 _LOOKS_PER_SEC = 4  # how often a worker looks whether the main process is still there
 _GRACE_SEC = 0.5  # for putting away what is held once the main process is gone
@@ -24,7 +24,7 @@ _TELLS_PER_SEC = 20  # a share that follows another sooner is not told
 def main(descriptor: int, parent: int) -> None:
     """Do jobs until the pipe is closed or SIGTERM comes.
 
-    The first message is the pickled pair of a `MakeWorker` and its device, each further one a
+    The first message is the pickled pair of a `WorkerFactory` and its device, each further one a
     job's work. Answers are pickled tuples: `("ready",)` once, `("share", share, text)`,
     `("done", result)` and `("raised", reason, details, spoiled)`.
 
@@ -38,7 +38,7 @@ def main(descriptor: int, parent: int) -> None:
     try:
         with Connection(descriptor) as pipe:
             _serve(pipe)
-    except Ended:
+    except WorkerTerminated:
         sys.exit(128 + signal.SIGTERM)
 
 
@@ -53,12 +53,12 @@ def _watch(parent: int) -> None:
 
 def _end(*_: object) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would break into the tidying up
-    raise Ended
+    raise WorkerTerminated
 
 
 def _serve(pipe: Connection) -> None:
     make = pipe.recv_bytes()
-    doer = Doer(lambda: _made(make))
+    doer = JobRunner(lambda: _made(make))
     pipe.send_bytes(pickled(("ready",)))
     while True:
         try:
@@ -74,7 +74,7 @@ def _made(make: bytes) -> Worker:
     return worker
 
 
-def _sharing(pipe: Connection) -> OnShare:
+def _sharing(pipe: Connection) -> ProgressCallback:
     """What sends shares, but not too many."""
     told_sec = 0.0
 

@@ -21,7 +21,7 @@ _GRACE_SEC = 5.0  # for a worker to put away what it holds when it is asked to e
 _LAST_LINES = 20
 
 
-class Seat:
+class WorkerProcess:
     """A place for a worker process; who sits there may change.
 
     The process is a new interpreter. A fork of this one would inherit locks that its threads
@@ -120,7 +120,7 @@ class Seat:
             self.pipe.send_bytes(data)
 
 
-def end_all(seats: Iterable[Seat]) -> None:
+def end_all(seats: Iterable[WorkerProcess]) -> None:
     """End the processes of all seats, asked at the same time."""
     seats = list(seats)
     for seat in seats:

@@ -4,7 +4,7 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
 
 from .correlation import Correlation, correlation
-from .draw_variance import with_luck_of_draws
+from .draw_variance import add_draw_variance
 from .estimates import (
     Estimate,
     Positive,
@@ -17,8 +17,14 @@ from .estimates import (
 )
 from .intervals import paired_share_interval, share_interval, t_interval, t_p_value, t_quantile
 from .paired import Difference, paired_difference
-from .rank import RankCorrelation, RankLead, rank_correlation, rank_lead
-from .sequential import Interval, Stopped, confidence_sequence, first_narrow, sequential_difference
+from .rank import RankCorrelation, RankDifference, rank_correlation, rank_lead
+from .sequential import (
+    SequenceInterval,
+    Stopped,
+    confidence_sequence,
+    sequential_difference,
+    stopping_index,
+)
 from .unpaired import unpaired_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
 
@@ -26,18 +32,18 @@ __all__ = [
     "Correlation",
     "Difference",
     "Estimate",
-    "Interval",
     "Positive",
     "RankCorrelation",
-    "RankLead",
+    "RankDifference",
     "Ratio",
+    "SequenceInterval",
     "Share",
     "Stopped",
     "Verdict",
+    "add_draw_variance",
     "beats_floor",
     "confidence_sequence",
     "correlation",
-    "first_narrow",
     "holm",
     "mean_with_error",
     "median_with_error",
@@ -49,10 +55,10 @@ __all__ = [
     "ratio_with_error",
     "sequential_difference",
     "share_interval",
+    "stopping_index",
     "t_interval",
     "t_p_value",
     "t_quantile",
     "unpaired_difference",
     "verdict",
-    "with_luck_of_draws",
 ]

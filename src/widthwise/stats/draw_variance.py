@@ -11,7 +11,7 @@ from .intervals import t_quantile, touching_p
 from .paired import Difference
 
 
-def with_luck_of_draws(
+def add_draw_variance(
     difference: Difference,
     draws: Sequence[float],
     *,
@@ -42,7 +42,7 @@ def with_luck_of_draws(
 
     Example:
         >>> lead = Difference(value=0.3, low=0.2, high=0.4, n=100, p_value=1e-4)
-        >>> wide = with_luck_of_draws(lead, [0.50, 0.58])
+        >>> wide = add_draw_variance(lead, [0.50, 0.58])
         >>> round(wide.low, 3), round(wide.high, 3), round(wide.p_value, 3)
         (-0.218, 0.818, 0.088)
     """

@@ -39,7 +39,7 @@ class RankCorrelation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankLead:
+class RankDifference:
     """How much more one row's rank correlation with a target is than another's.
 
     Attributes:
@@ -109,7 +109,7 @@ def rank_lead(
     fixed: Sequence[Sequence[float]] = (),
     confidence: float = 0.95,
     seed: int = 0,
-) -> RankLead:
+) -> RankDifference:
     """rho of the first row with the target less that of the second, the same points behind both.
 
     The interval is the percentile bootstrap over points: the two correlations share their target,
@@ -134,15 +134,15 @@ def rank_lead(
     n = rows.shape[1]
     value = _lead(rows)
     if value is None:
-        return RankLead(value=None, low=-2.0, high=2.0, n=n)
+        return RankDifference(value=None, low=-2.0, high=2.0, n=n)
     chance = np.random.default_rng(seed)
     drawn = rows[:, chance.integers(0, n, (RESAMPLES, n))]
     leads = _rhos(drawn[0], drawn[2], drawn[3:]) - _rhos(drawn[1], drawn[2], drawn[3:])
     leads = leads[np.isfinite(leads)]
     if len(leads) < RESAMPLES / 2:  # of a few points most draws do not vary
-        return RankLead(value=value, low=-2.0, high=2.0, n=n)
+        return RankDifference(value=value, low=-2.0, high=2.0, n=n)
     low, high = np.quantile(leads, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return RankLead(value=value, low=float(low), high=float(high), n=n)
+    return RankDifference(value=value, low=float(low), high=float(high), n=n)
 
 
 def _lead(rows: NDArray[np.float64]) -> float | None:

@@ -42,7 +42,7 @@ PRECISION = 1e-10  # of an end, as a share of the range; ends are moved outwards
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
+class SequenceInterval:
     """Where a mean is, after so many values.
 
     Attributes:
@@ -90,7 +90,7 @@ def _of_shares(values: tuple[float, ...], confidence: float) -> tuple[float, flo
 
 def confidence_sequence(
     values: Sequence[float], *, low: float = -1.0, high: float = 1.0, confidence: float = 0.95
-) -> Interval:
+) -> SequenceInterval:
     """Interval for the mean of bounded values seen one after another, valid at every stop.
 
     With probability `confidence` the mean is in the intervals of *all* prefixes at once, so one
@@ -124,14 +124,14 @@ def confidence_sequence(
     lower, upper = _ends(shares, confidence)
     if lower > upper:
         lower, upper = _ends(shares, confidence, since=len(shares) - 1)
-    return Interval(
+    return SequenceInterval(
         low=low * (1 - lower) + high * lower,
         high=low * (1 - upper) + high * upper,
         n=len(shares),
     )
 
 
-def first_narrow(
+def stopping_index(
     values: Sequence[float],
     half_width: float,
     *,
@@ -158,7 +158,7 @@ def first_narrow(
     Cost: One confidence sequence while the answer is None; then log2(n) more of them.
 
     Example:
-        >>> first_narrow([0, 0, 0, -1, 0, 0, 0, 0, 1, 0] * 100, 0.05)
+        >>> stopping_index([0, 0, 0, -1, 0, 0, 0, 0, 1, 0] * 100, 0.05)
         752
     """
     if not half_width > 0:

@@ -1,17 +1,17 @@
 """Studies: cells that are measured once, and the records they leave."""
 
 from .calibration_stage import CALIBRATING, calibration_notes
-from .cost_settings import CostSettings, around
+from .cost_settings import CostSettings, neighbour_widths
 from .cost_study import CostStudy
 from .demo import CRITERIA, Demo, DemoSettings
-from .evaluate_settings import SweepSettings
-from .evaluation import Sweep
+from .evaluate_settings import EvaluateSettings
+from .evaluation import Evaluation
 from .quantities import NOT_ASKED, QUANTITY_NAMES, quantity_text
 from .records import Record, append, load
-from .stored import Stored, read_study
+from .stored import StoredStudy, read_study
 from .study import MakeEngine, Study
 from .study_settings import StudySettings
-from .variant import CONTROL, REFIT, Network, is_calibrated, is_control
+from .variant import CONTROL, REFIT, Variant, is_calibrated, is_control
 
 __all__ = [
     "CALIBRATING",
@@ -24,20 +24,20 @@ __all__ = [
     "CostStudy",
     "Demo",
     "DemoSettings",
+    "EvaluateSettings",
+    "Evaluation",
     "MakeEngine",
-    "Network",
     "Record",
-    "Stored",
+    "StoredStudy",
     "Study",
     "StudySettings",
-    "Sweep",
-    "SweepSettings",
+    "Variant",
     "append",
-    "around",
     "calibration_notes",
     "is_calibrated",
     "is_control",
     "load",
+    "neighbour_widths",
     "quantity_text",
     "read_study",
 ]

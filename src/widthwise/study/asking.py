@@ -10,7 +10,7 @@ from ..chat import CLOSE
 from ..errors import RunError
 from ..evaluate import CHAT, Chat, Task, chat_of, settings_not_applied
 from ..notices import notice
-from .dense_model import Parent
+from .dense_model import DenseModel
 
 
 class Asking:
@@ -21,7 +21,7 @@ class Asking:
         thinking: Whether the model is asked to think before it answers.
     """
 
-    def __init__(self, parent: Parent, *, thinking: bool) -> None:
+    def __init__(self, parent: DenseModel, *, thinking: bool) -> None:
         self._parent = parent
         self._thinking = thinking
 

@@ -11,19 +11,19 @@ from .. import __version__
 from ..cut import Plan, Refit
 from ..cut.checkpoint import table_rows
 from ..errors import RunError, WidthwiseError
-from ..prune.calibration import Text, check_text, part_of, read_text
+from ..prune.calibration import CalibrationText, check_text, read_text, source_of
 from ..prune.refitting import refits
-from .dense_model import Parent
-from .evaluate_settings import SweepSettings
+from .dense_model import DenseModel
+from .evaluate_settings import EvaluateSettings
 from .records import Record
-from .refit_cache import Shelf
-from .variant import Network, is_calibrated
+from .refit_cache import RefitCache
+from .variant import Variant, is_calibrated
 
 OnShare = Callable[[float, str], None]
 CALIBRATING = "calibrating"  # what is told of it begins so
 
 
-class Calibrated:
+class CalibrationStage:
     """What calibration text decides of a parent: which neurons stay, and down_proj without others.
 
     All widths of a criterion are made together, when the first of them is asked for, and kept in
@@ -35,29 +35,29 @@ class Calibrated:
         folder: Of the study.
     """
 
-    def __init__(self, parent: Parent, settings: SweepSettings, folder: Path) -> None:
+    def __init__(self, parent: DenseModel, settings: EvaluateSettings, folder: Path) -> None:
         self._parent = parent
         self._settings = settings
-        self._shelf = Shelf(folder)
+        self._shelf = RefitCache(folder)
         self._made: dict[str, tuple[Refit, ...]] = {}
         self._failed: dict[str, WidthwiseError] = {}  # not tried again for each cell
 
     @cached_property
-    def _networks(self) -> dict[str, list[Network]]:
+    def _networks(self) -> dict[str, list[Variant]]:
         """Those that need text, by what chooses their neurons: criterion and seed."""
-        found: dict[str, list[Network]] = {}
+        found: dict[str, list[Variant]] = {}
         criteria = [c for c in self._settings.criteria if is_calibrated(c)]
         for network in self._parent.networks(self._settings.widths, criteria):
             if network.criterion is not None:
                 found.setdefault(self._name(network), []).append(network)
         return found
 
-    def _name(self, network: Network) -> str:
+    def _name(self, network: Variant) -> str:
         seed = network.selection(self._parent.seed).seed
         return network.chosen_by + (f"~{seed}" if network.chosen_by == "random" else "")
 
     @cached_property
-    def text(self) -> Text:
+    def text(self) -> CalibrationText:
         """The calibration text as tokens of the model.
 
         Raises:
@@ -66,7 +66,7 @@ class Calibrated:
         settings = self._settings
         text = read_text(settings.calibration, self._parent.tokenizer, settings.tokens)
         check_text(text, table_rows(self._parent.checkpoint), self._parent.tokenizer)
-        part = part_of(text)
+        part = source_of(text)
         neurons = self._parent.checkpoint.architecture.intermediate_size
         if min(part.fit_tokens, part.held_out_tokens) < neurons:
             raise RunError(
@@ -83,11 +83,11 @@ class Calibrated:
         if self._networks:
             self.text  # noqa: B018
 
-    def marks(self, network: Network) -> tuple[str, ...]:
+    def marks(self, network: Variant) -> tuple[str, ...]:
         """What the key of a cell must hold of the text; nothing where it has no say."""
         return (self.text.fingerprint, "one pass") if network.is_calibrated else ()
 
-    def told(self, network: Network) -> dict[str, Any]:
+    def told(self, network: Variant) -> dict[str, Any]:
         """What a record says of the text; nothing where it has no say."""
         if not network.is_calibrated:
             return {}
@@ -101,7 +101,7 @@ class Calibrated:
         fitted = next((refit for refit in made if refit.plan.width == width), None)
         return told | ({} if fitted is None else {"refit_warning": fitted.warning})
 
-    def cuts(self, network: Network, on_share: OnShare) -> tuple[Plan | Refit, ...]:
+    def cuts(self, network: Variant, on_share: OnShare) -> tuple[Plan | Refit, ...]:
         """All widths of a network's criterion; made now if they are not yet. None of weights alone.
 
         Raises:
@@ -155,7 +155,7 @@ class Calibrated:
             on_share((layer + 1) / layers, f"{label}: {layer + 1} of {layers} layers")
 
         made = refits(
-            self._parent.whole,
+            self._parent.in_stored_order,
             [network.selection(self._parent.seed) for network in self._distinct(name)],
             self._settings.calibration,
             tokens=self._settings.tokens,
@@ -166,7 +166,7 @@ class Calibrated:
             raise RunError(f"{self.text.source} has changed since the study began; run it again")
         return made
 
-    def _distinct(self, name: str) -> list[Network]:
+    def _distinct(self, name: str) -> list[Variant]:
         """A network a width: `activation` and `activation+refit` keep the same neurons."""
         by_width = {self._parent.width(network): network for network in self._networks[name]}
         return [by_width[width] for width in sorted(by_width)]

@@ -16,27 +16,27 @@ from ..cut import apply
 from ..errors import RunError
 from ..io import free_bytes
 from ..stats import median_with_error
-from .cost_settings import CostSettings, around
-from .dense_model import Parent
+from .cost_settings import CostSettings, neighbour_widths
+from .dense_model import DenseModel
 from .quantities import (
     Instruments,
     Measured,
-    described,
+    environment_fields,
     limit_reason,
-    placed,
+    missing_fields,
     quantities_of,
-    undone,
+    roofline_fields,
     values_of,
 )
 from .records import Record
-from .variant import Network
+from .variant import Variant
 
 OnShare = Callable[[float, str], None]
 _NO_HOST_TIME = measure.HostTime(prefill_sec=None, step_sec=None, reason="nothing was measured")
 _STAND_IN = "ppm"  # chooses the neurons that are timed where calibration would: costs are the same
 
 
-class Coster:
+class CostBenchmark:
     """The workloads of a comparison, and the models that they are timed on.
 
     All models and widths are held in memory at once, as a round visits each of them.
@@ -47,31 +47,31 @@ class Coster:
         settings: What to measure.
     """
 
-    def __init__(self, parents: Sequence[Parent], settings: CostSettings) -> None:
+    def __init__(self, parents: Sequence[DenseModel], settings: CostSettings) -> None:
         self.parents = tuple(parents)
         self.settings = settings
         self.quantities = quantities_of(settings)
 
     @cached_property
-    def entries(self) -> tuple[tuple[Parent, Network], ...]:
+    def entries(self) -> tuple[tuple[DenseModel, Variant], ...]:
         """Each model dense, then from wide to narrow; a width of two names comes once."""
-        found: list[tuple[Parent, Network]] = []
+        found: list[tuple[DenseModel, Variant]] = []
         for parent in self.parents:
-            cut: dict[int, Network] = {}
+            cut: dict[int, Variant] = {}
             for network in self._asked(parent):
                 cut.setdefault(parent.width(network), network)
             own = parent.checkpoint.architecture.intermediate_size
-            found.append((parent, Network(None, "dense")))
+            found.append((parent, Variant(None, "dense")))
             found += [(parent, cut[width]) for width in sorted(cut, reverse=True) if width != own]
         return tuple(found)
 
-    def _asked(self, parent: Parent) -> list[Network]:
+    def _asked(self, parent: DenseModel) -> list[Variant]:
         """All widths of a model, those that were asked for by name first."""
         own = parent.checkpoint.architecture.intermediate_size
         middle = self.settings.around
-        near = around(middle) if middle is not None and middle < own else ()
+        near = neighbour_widths(middle) if middle is not None and middle < own else ()
         asked = [*self.settings.widths, *(str(width) for width in near if width < own)]
-        return [Network(self.settings.criterion, text) for text in asked]
+        return [Variant(self.settings.criterion, text) for text in asked]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Coster:
                 )
             rows = {parent.width(n): n.label for p, n in self.entries if p is parent}
             for network in (
-                Network(self.settings.criterion, text) for text in self.settings.widths
+                Variant(self.settings.criterion, text) for text in self.settings.widths
             ):
                 width, name = parent.width(network), self._name(parent)
                 if rows[width] != network.label:
@@ -142,7 +142,7 @@ class Coster:
         country = self.settings.country
         return None if country is None else measure.carbon_intensity(country)
 
-    def _name(self, parent: Parent) -> str:
+    def _name(self, parent: DenseModel) -> str:
         """What a record calls a model: as asked for where two have one name."""
         names = [other.name for other in self.parents]
         return parent.name if names.count(parent.name) == 1 else parent.model
@@ -170,8 +170,8 @@ class Coster:
     @cached_property
     def _instruments(self) -> Instruments:
         device, dtype = self.parents[0].device, str(self.parents[0].dtype)
-        ceilings = measure.measure_ceilings(device, dtype)
-        meter = measure.find_meter(device) if self.settings.energy else None
+        ceilings = measure.measure_peak_rates(device, dtype)
+        meter = measure.open_meter(device) if self.settings.energy else None
         if isinstance(meter, measure.Meter):
             meter.idle()
         return Instruments(ceilings=ceilings, meter=meter, intensity=self.intensity)
@@ -206,7 +206,7 @@ class Coster:
             on_step=lambda done: on_share(done / steps, f"{work.name}: all in turn"),
         )
         blocks: Sequence[measure.BlockCost | None] = [None] * len(costs)
-        with measure.using(costs[0].setting, models.values()):
+        with measure.applied(costs[0].setting, models.values()):
             done = {p for (p, _), cost in zip(self.entries, costs, strict=True) if cost.rounds}
             hosts = {
                 p: measure.host_time(p.dense, work) if p in done else _NO_HOST_TIME
@@ -238,7 +238,7 @@ class Coster:
                 value=None,
                 n=0,
                 reason=reason,
-                settings=undone(work, parent.weight_bytes(network)),
+                settings=missing_fields(work, parent.weight_bytes(network)),
             )
             for parent, network in self.entries
             for quantity, unit in self.quantities.items()
@@ -246,8 +246,8 @@ class Coster:
 
     def _record(
         self,
-        parent: Parent,
-        network: Network,
+        parent: DenseModel,
+        network: Variant,
         quantity: str,
         measured: Measured,
     ) -> Record:
@@ -255,7 +255,7 @@ class Coster:
         work, instruments = measured.cost.workload, self._instruments
         values, reason = values_of(quantity, measured, instruments)
         median = median_with_error(values, seed=self.settings.seed) if values else None
-        place = placed(parent, network, measured, quantity, values, instruments.ceilings)
+        place = roofline_fields(parent, network, measured, quantity, values, instruments.ceilings)
         return parent.record(
             network,
             cell=self.key(parent, network, work, quantity),
@@ -269,10 +269,16 @@ class Coster:
             items=values,
             reason=reason,
             duration_sec=measured.seconds,
-            settings={**described(measured.cost, instruments), **place, **_chosen(network)},
+            settings={
+                **environment_fields(measured.cost, instruments),
+                **place,
+                **_chosen(network),
+            },
         )
 
-    def key(self, parent: Parent, network: Network, work: measure.Workload, quantity: str) -> str:
+    def key(
+        self, parent: DenseModel, network: Variant, work: measure.Workload, quantity: str
+    ) -> str:
         """Content address of a cell: everything that fixes what is measured.
 
         Ratios are formed within a round, so the company that a network was measured in is a part
@@ -304,11 +310,11 @@ def _told(work: measure.Workload) -> dict[str, Any]:
     return asdict(work)
 
 
-def _timed(network: Network) -> Network:
+def _timed(network: Variant) -> Variant:
     """A network of the same width; where calibration text decides, one that weights alone do."""
-    return Network(_STAND_IN, network.asked) if network.is_calibrated else network
+    return Variant(_STAND_IN, network.asked) if network.is_calibrated else network
 
 
-def _chosen(network: Network) -> dict[str, str]:
+def _chosen(network: Variant) -> dict[str, str]:
     """What a record says where the neurons that were timed are not those of the criterion."""
     return {"timed_neurons": _STAND_IN} if network.is_calibrated else {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .. import measure
 from ..errors import RunError
-from .variant import Network
+from .variant import Variant
 
 _STEPS = (4, 8, 16, 64, 128)  # multiples that kernels and their tiles care for
 
@@ -68,13 +68,13 @@ class CostSettings:
         for name in self.workloads:
             measure.check_workload(name)
         for asked in self.widths:
-            Network(self.criterion, asked).target  # noqa: B018  read, so that it is looked at
+            Variant(self.criterion, asked).target  # noqa: B018  read, so that it is looked at
 
 
-def around(width: int) -> tuple[int, ...]:
+def neighbour_widths(width: int) -> tuple[int, ...]:
     """A width and its neighbours: the multiples of 4, 8, 16, 64 and 128 just below and above.
 
-    >>> around(7373)
+    >>> neighbour_widths(7373)
     (7296, 7360, 7368, 7372, 7373, 7376, 7424)
     """
     near = {width // step * step for step in _STEPS} | {-(-width // step) * step for step in _STEPS}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from .. import __version__
 from ..cut.checkpoint import finding
-from .cost_benchmark import Coster
+from .cost_benchmark import CostBenchmark
 from .cost_settings import CostSettings
-from .dense_model import Parent, checked_device, default_device, default_dtype
+from .dense_model import DenseModel, checked_device, default_device, default_dtype
 from .records import Record
-from .store import Journal
+from .store import StudyStore
 
 Progress = Callable[[float, str], None]
 
@@ -39,14 +39,14 @@ class CostStudy:
     ) -> None:
         self.settings = settings
         device = checked_device(settings.device or default_device())
-        self.coster = Coster(
+        self.coster = CostBenchmark(
             [
-                Parent(model, dtype=settings.dtype, device=device, seed=settings.seed)
+                DenseModel(model, dtype=settings.dtype, device=device, seed=settings.seed)
                 for model in settings.models
             ],
             settings,
         )
-        self.journal = Journal(folder, on_record)
+        self.journal = StudyStore(folder, on_record)
         self._on_progress = on_progress
 
     @property

@@ -12,11 +12,11 @@ from ..cut import apply
 from ..io import free_bytes
 from ..prune import prune_checkpoint
 from ..stats import median_with_error
-from .evaluate_settings import SweepSettings
-from .evaluation import Progress, Sweep
-from .quantities import busy
+from .evaluate_settings import EvaluateSettings
+from .evaluation import Evaluation, Progress
+from .quantities import load_fields
 from .records import Record
-from .variant import Network
+from .variant import Variant
 
 REMOVED = ("10%", "20%", "30%", "40%", "50%", "60%")  # the paper's design
 TASKS = ("prose", "mmlu", "arc_easy", "hellaswag", "piqa", "boolq")
@@ -75,9 +75,9 @@ class Demo:
         self._on_progress = on_progress
         asked = {name: asdict(settings)[name] for name in ("model", "seed", "dtype", "tokens")}
         timing = {n: asdict(settings)[n] for n in ("workload", "rounds")}
-        self.sweep = Sweep(
+        self.sweep = Evaluation(
             folder,
-            SweepSettings(
+            EvaluateSettings(
                 **asked,
                 tasks=tuple(f"embedded:{task}" for task in TASKS),
                 widths=REMOVED,
@@ -92,7 +92,7 @@ class Demo:
         )
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[Variant, ...]:
         return self.sweep.networks
 
     @property
@@ -108,7 +108,7 @@ class Demo:
         return self.sweep.records
 
     @property
-    def _kept(self) -> Network:
+    def _kept(self) -> Variant:
         return next(network for network in self.networks if network.criterion == CRITERIA[0])
 
     @property
@@ -153,7 +153,7 @@ class Demo:
         self._store(timed, costs, (time.perf_counter() - start) / (len(costs) * len(SPEED)))
 
     def _store(
-        self, timed: Iterable[Network], costs: Iterable[measure.Cost], seconds: float
+        self, timed: Iterable[Variant], costs: Iterable[measure.Cost], seconds: float
     ) -> None:
         """Tokens a second: of the prompt, and of those after the first new one."""
         for network, cost in zip(timed, costs, strict=True):
@@ -175,10 +175,10 @@ class Demo:
                     higher_is_better=True,
                     duration_sec=seconds,
                     items=rates,
-                    settings={"workload": cost.workload.name, **busy(cost)},
+                    settings={"workload": cost.workload.name, **load_fields(cost)},
                 )
 
-    def _lack_of_memory(self, timed: Iterable[Network]) -> str | None:
+    def _lack_of_memory(self, timed: Iterable[Variant]) -> str | None:
         """Why all widths cannot be held at once for timing in turn; None when they can."""
         cut = (network for network in timed if network.criterion is not None)
         needed = sum(map(self.sweep.parent.weight_bytes, cut))
@@ -188,6 +188,6 @@ class Demo:
         return f"to time all widths in turn takes {needed:,} bytes of memory; {free:,} are free"
 
 
-def _is_timed(network: Network) -> bool:
+def _is_timed(network: Variant) -> bool:
     """Dense and one criterion: which neurons are kept makes no difference to a width's speed."""
     return network.criterion in (None, TIMED)

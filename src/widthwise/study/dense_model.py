@@ -28,7 +28,7 @@ from ..errors import RunError
 from ..measure import faster_dtype
 from ..prune import Nested, make_plan
 from .records import Record
-from .variant import Network
+from .variant import Variant
 
 _DECIDING = (".safetensors", ".json", ".jinja", ".txt", ".model")  # names of files that decide
 
@@ -41,7 +41,7 @@ def _file_digest(path: Path) -> bytes:
     return digest.digest()
 
 
-class Parent:
+class DenseModel:
     """A checkpoint, its tokenizer, and its model in memory, which can be narrowed and widened.
 
     Args:
@@ -89,22 +89,22 @@ class Parent:
         return load_model(self.checkpoint, dtype=self.dtype).to(self.device)
 
     @property
-    def whole(self) -> Any:
+    def in_stored_order(self) -> Any:
         """The model in memory, its neurons in their own order."""
         self._widen()
         return self.dense
 
-    def plan(self, network: Network) -> Plan | None:
+    def plan(self, network: Variant) -> Plan | None:
         """Which neurons of the model in memory a network keeps; None for the dense one."""
         if network.criterion is None:
             return None
-        return make_plan(self.whole, **self._asked(network))
+        return make_plan(self.in_stored_order, **self._asked(network))
 
-    def stored_plan(self, network: Network) -> Plan:
+    def stored_plan(self, network: Variant) -> Plan:
         """Which neurons of the checkpoint on disk a network keeps; not of the dense one."""
         return make_plan(self.model, **self._asked(network))
 
-    def _asked(self, network: Network) -> dict[str, Any]:
+    def _asked(self, network: Variant) -> dict[str, Any]:
         kind, text = network.target.kind, network.target.text
         return {
             kind: int(text) if kind == "width" else text,
@@ -120,7 +120,7 @@ class Parent:
             self._nested.close()
             self._nested, self._sorted = None, None
 
-    def width(self, network: Network) -> int:
+    def width(self, network: Variant) -> int:
         """Neurons of each block of a network."""
         architecture = self.checkpoint.architecture
         if network.criterion is None:
@@ -129,19 +129,19 @@ class Parent:
             architecture, network.target, align=network.align, paper_widths=network.by_paper
         ).width
 
-    def networks(self, widths: Sequence[str], criteria: Sequence[str]) -> tuple[Network, ...]:
+    def networks(self, widths: Sequence[str], criteria: Sequence[str]) -> tuple[Variant, ...]:
         """Dense first, then from wide to narrow by each criterion.
 
         Widths that are asked for in two ways come once, as first asked for.
         """
-        cut: dict[tuple[int, int], Network] = {}
+        cut: dict[tuple[int, int], Variant] = {}
         for rank, criterion in enumerate(criteria):
             for asked in widths:
-                network = Network(criterion, asked)
+                network = Variant(criterion, asked)
                 cut.setdefault((rank, -self.width(network)), network)
-        return (Network(None, "dense"), *(cut[place] for place in sorted(cut)))
+        return (Variant(None, "dense"), *(cut[place] for place in sorted(cut)))
 
-    def weight_bytes(self, network: Network) -> int:
+    def weight_bytes(self, network: Variant) -> int:
         """Bytes of the network's weights in the study's dtype."""
         architecture = self.checkpoint.architecture
         return counts_at(architecture, self.width(network), dtype=self.stored_dtype).weight_bytes
@@ -151,7 +151,7 @@ class Parent:
         """The dtype as safetensors names it."""
         return {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}[str(self.dtype)]
 
-    def record(self, network: Network, *, settings: Mapping[str, Any], **fields: Any) -> Record:
+    def record(self, network: Variant, *, settings: Mapping[str, Any], **fields: Any) -> Record:
         """A record of a network, made now; `fields` are those that its cell decides."""
         width = self.width(network)
         told = {
@@ -164,7 +164,7 @@ class Parent:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Record(settings={**self.provenance, **settings, "time": now}, **{**told, **fields})
 
-    def counted(self, network: Network) -> tuple[Record, Record]:
+    def counted(self, network: Variant) -> tuple[Record, Record]:
         """Exact parameters and bytes of a network, as they are stored."""
         counts = counts_at(self.checkpoint.architecture, self.width(network))
 
@@ -180,7 +180,7 @@ class Parent:
         )
 
     @contextmanager
-    def at(self, network: Network, cuts: Sequence[Plan | Refit] = ()) -> Iterator[Any]:
+    def narrowed(self, network: Variant, cuts: Sequence[Plan | Refit] = ()) -> Iterator[Any]:
         """The model, as narrow as the network; the same object each time.
 
         Args:

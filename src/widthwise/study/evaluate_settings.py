@@ -11,13 +11,13 @@ from ..errors import PlanError, RunError
 from ..evaluate import BACKENDS, check_tasks, require_vllm
 from ..prune import check_text
 from ..prune.calibration import BLOCK_TOKENS, TOKENS
-from .variant import CONTROL, Network, check_criterion, is_calibrated
+from .variant import CONTROL, Variant, check_criterion, is_calibrated
 
 CALIBRATION = ("calibration", "tokens")  # settings that matter to calibrated criteria alone
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepSettings:
+class EvaluateSettings:
     """What fixes the numbers of a sweep; the same settings give the same cells.
 
     Attributes:
@@ -72,7 +72,7 @@ class SweepSettings:
         for criterion in self.criteria:
             check_criterion(criterion, self.seed)
         for asked in self.widths:
-            Network(CONTROL, asked).target  # noqa: B018  read, so that it is looked at
+            Variant(CONTROL, asked).target  # noqa: B018  read, so that it is looked at
         if isinstance(self.calibration, Path):
             object.__setattr__(self, "calibration", str(self.calibration))
         check_calibration(self.criteria, self.calibration, self.tokens)

@@ -12,13 +12,13 @@ from typing import Any
 from .. import __version__
 from ..cut.checkpoint import finding
 from ..errors import WidthwiseError
-from ..evaluate import Steps, Task
-from .dense_model import Parent, checked_device, default_device, default_dtype
-from .evaluate_settings import SweepSettings
+from ..evaluate import SequentialEvaluation, Task
+from .dense_model import DenseModel, checked_device, default_device, default_dtype
+from .evaluate_settings import EvaluateSettings
 from .records import Record
 from .scorer import Scorer, has_old_floor
-from .store import Journal
-from .variant import CONTROL, Network
+from .store import StudyStore
+from .variant import CONTROL, Variant
 
 Progress = Callable[[float, str], None]
 _WRITING = 4.0  # time to write a token, in characters read: both go on many at a time
@@ -26,7 +26,7 @@ _CALIBRATING = 50.0  # time to calibrate on a token, in characters read
 CHOOSING = ("tasks", "widths", "criteria")  # settings that change no number
 
 
-class Sweep:
+class Evaluation:
     """Runs the cells of a sweep that are not yet measured, one task after the other.
 
     Args:
@@ -44,16 +44,16 @@ class Sweep:
     def __init__(
         self,
         folder: Path,
-        settings: SweepSettings,
+        settings: EvaluateSettings,
         *,
         on_record: Callable[[Record], None] = lambda _: None,
         on_progress: Progress = lambda *_: None,
         also: Mapping[str, Any] | None = None,
-        also_measured: Callable[[Network], Sequence[str]] = lambda _: (),
+        also_measured: Callable[[Variant], Sequence[str]] = lambda _: (),
     ) -> None:
         self.folder = folder
         self.settings = settings
-        self.parent = Parent(
+        self.parent = DenseModel(
             settings.model,
             dtype=settings.dtype,
             device=checked_device(settings.device or default_device()),
@@ -61,7 +61,7 @@ class Sweep:
         )
         self.on_progress = on_progress
         self.scorer = Scorer(self.parent, settings, folder, also=also)
-        self.journal = Journal(folder, on_record)
+        self.journal = StudyStore(folder, on_record)
         self._also = dict(also or {})
         self._also_measured = also_measured
         self._spent = self._calibrating = 0.0
@@ -107,10 +107,10 @@ class Sweep:
             yield
 
     @cached_property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[Variant, ...]:
         """Dense first, then from wide to narrow by each criterion, the control last."""
         criteria = list(dict.fromkeys(self.settings.criteria))
-        if not any(Network(criterion, "1").is_control for criterion in criteria):
+        if not any(Variant(criterion, "1").is_control for criterion in criteria):
             criteria.append(CONTROL)
         return self.parent.networks(self.settings.widths, criteria)
 
@@ -139,7 +139,7 @@ class Sweep:
             self.scorer.try_out(self.networks[0])
             self._is_tried = True
 
-    def _evaluate(self, task: Task, missing: Sequence[Network]) -> None:
+    def _evaluate(self, task: Task, missing: Sequence[Variant]) -> None:
         """Measure one task at the widths where it is missing."""
         self._count_floor(task)
         if self.settings.until is not None:
@@ -161,11 +161,11 @@ class Sweep:
         self.on_progress(self.share, f"{task.name}: floor")
         self.scorer.floor(task)
 
-    def has(self, network: Network, quantity: str) -> bool:
+    def has(self, network: Variant, quantity: str) -> bool:
         """Whether this cell is measured; one whose value is missing is tried again."""
         return self.journal.has(self.scorer.key(network, quantity))
 
-    def store(self, network: Network, quantity: str, **fields: Any) -> None:
+    def store(self, network: Variant, quantity: str, **fields: Any) -> None:
         """Append the record of a cell; `fields` are those of `Record` that the cell decides."""
         self.journal.store([self.scorer.record(network, quantity, **fields)])
 
@@ -176,7 +176,7 @@ class Sweep:
         whole += self._calibration_cost * self._to_calibrate
         return min(1.0, (self._spent + self._calibrating) / whole) if whole else 0.0
 
-    def _score_until(self, half_width: float, task: Task, missing: Sequence[Network]) -> None:
+    def _score_until(self, half_width: float, task: Task, missing: Sequence[Variant]) -> None:
         """One task at all widths in turn, a few items at a time, until each is certain enough.
 
         What is measured already is asked again only to compare with it, and not stored again: the
@@ -187,7 +187,7 @@ class Sweep:
         for network in asked:
             self._calibrate(network)
         start = time.perf_counter()
-        steps = Steps(task, asked, half_width, seed=self.settings.seed)
+        steps = SequentialEvaluation(task, asked, half_width, seed=self.settings.seed)
         for network, part in steps:
             try:
                 with self._reported(network, part) as report:
@@ -202,7 +202,7 @@ class Sweep:
                 told = {"seconds": seconds, "until": half_width}
                 self.journal.keep(self.scorer.scored(network, task, answers, **told))
 
-    def _calibrate(self, network: Network) -> None:
+    def _calibrate(self, network: Variant) -> None:
         """Calibrate, where the network needs it; what goes wrong is then a reason for a record."""
         begun = self._calibrating
 
@@ -214,7 +214,7 @@ class Sweep:
             self.scorer.prepare(network, report)
 
     @contextmanager
-    def _reported(self, network: Network, task: Task) -> Iterator[Callable[[float], None]]:
+    def _reported(self, network: Variant, task: Task) -> Iterator[Callable[[float], None]]:
         """Reports progress on a task, or a part of it, while open."""
         begun = self._spent
         items = len(self.scorer.tasks[task.name].item_ids)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..evaluate import Answer
+from ..evaluate import TaskAnswer
 from ..io import replace_file
 
 FOLDER = "items"
 
 
 def write_items(
-    folder: Path, cell: str, answers: Sequence[Answer], shares: Sequence[float]
+    folder: Path, cell: str, answers: Sequence[TaskAnswer], shares: Sequence[float]
 ) -> None:
     """Write what a model said to each item, whole or not at all, to `folder/items/CELL.parquet`.
 
@@ -61,7 +61,7 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def _row(answer: Answer) -> dict[str, Any]:
+def _row(answer: TaskAnswer) -> dict[str, Any]:
     row: dict[str, Any] = {"item": answer.id, "metrics": json.dumps(answer.metrics, default=_plain)}
     first = answer.responses[0]
     if isinstance(first, str):

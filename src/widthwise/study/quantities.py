@@ -11,8 +11,8 @@ from .. import measure
 from ..arch import decode_traffic, prefill_traffic
 from ..errors import UnsupportedModelError
 from .cost_settings import CostSettings
-from .dense_model import Parent
-from .variant import Network
+from .dense_model import DenseModel
+from .variant import Variant
 
 _WHOLE = {  # of every workload, and their units
     "ttft": "sec",
@@ -66,7 +66,7 @@ class Instruments:
         intensity: Of the electricity; None where no country was named.
     """
 
-    ceilings: measure.Ceilings
+    ceilings: measure.PeakRates
     meter: measure.Meter | measure.Unavailable | None
     intensity: measure.Intensity | None
 
@@ -126,13 +126,13 @@ def _energy_of(
     return values, None
 
 
-def placed(
-    parent: Parent,
-    network: Network,
+def roofline_fields(
+    parent: DenseModel,
+    network: Variant,
     measured: Measured,
     quantity: str,
     values: Sequence[float],
-    ceilings: measure.Ceilings,
+    ceilings: measure.PeakRates,
 ) -> dict[str, Any]:
     """Where a time of the whole model stands under the roofline; nothing for what is no time.
 
@@ -146,11 +146,11 @@ def placed(
     except UnsupportedModelError as error:
         unknown = dict.fromkeys(("flops", "moved_bytes", "least_sec", "of_limit", "bound"))
         return {**unknown, "host_sec": host_sec, "limit_reason": str(error)}
-    place = measure.place(flops, moved, statistics.median(values), ceilings, host_sec)
+    place = measure.roofline_point(flops, moved, statistics.median(values), ceilings, host_sec)
     return {"flops": flops, "moved_bytes": moved, **asdict(place)}
 
 
-def limit_reason(parent: Parent) -> str | None:
+def limit_reason(parent: DenseModel) -> str | None:
     """Why no time of a model can stand under the roofline, or None."""
     try:
         prefill_traffic(parent.checkpoint.architecture, batch=1, prompt_tokens=1)
@@ -160,7 +160,7 @@ def limit_reason(parent: Parent) -> str | None:
 
 
 def _work_of(
-    parent: Parent, network: Network, work: measure.Workload, quantity: str
+    parent: DenseModel, network: Variant, work: measure.Workload, quantity: str
 ) -> tuple[float, float]:
     """FLOPs and moved bytes of reading one batch (`ttft`), or of one step."""
     architecture, width = parent.checkpoint.architecture, parent.width(network)
@@ -181,7 +181,7 @@ def _work_of(
     return flops / times, moved / times
 
 
-def declared(work: measure.Workload) -> dict[str, Any]:
+def workload_fields(work: measure.Workload) -> dict[str, Any]:
     """What a record says of its workload."""
     return {
         "workload": work.name,
@@ -192,34 +192,34 @@ def declared(work: measure.Workload) -> dict[str, Any]:
     }
 
 
-def undone(work: measure.Workload, weight_bytes: int) -> dict[str, Any]:
+def missing_fields(work: measure.Workload, weight_bytes: int) -> dict[str, Any]:
     """What a record says of a workload that was not done."""
     unknown = ("decoding", "decoding_reason", "ceilings", "meter", "intensity")
-    return {**declared(work), "weight_bytes": weight_bytes, **dict.fromkeys(unknown)}
+    return {**workload_fields(work), "weight_bytes": weight_bytes, **dict.fromkeys(unknown)}
 
 
-def busy(cost: measure.Cost) -> dict[str, Any]:
+def load_fields(cost: measure.Cost) -> dict[str, Any]:
     """Whether the machine had other work as well, in any round."""
     states = [r.conditions for r in cost.rounds]
     loads = [state.load for state in states if state.load is not None]
     return {"load": max(loads, default=None), "is_busy": any(state.is_busy for state in states)}
 
 
-def described(cost: measure.Cost, instruments: Instruments) -> dict[str, Any]:
+def environment_fields(cost: measure.Cost, instruments: Instruments) -> dict[str, Any]:
     """What else a record says of how it was measured."""
     meter, intensity = instruments.meter, instruments.intensity
     states = [r.conditions for r in cost.rounds]
     clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
     heats = [state.temperature_c for state in states if state.temperature_c is not None]
     return {
-        **declared(cost.workload),
+        **workload_fields(cost.workload),
         "weight_bytes": cost.weight_bytes,
         **asdict(cost.setting),
         "decoding": cost.decoding,
         "decoding_reason": cost.decoding_reason,
         "clock_mhz": statistics.median(clocks) if clocks else None,
         "temperature_c": max(heats, default=None),
-        **busy(cost),
+        **load_fields(cost),
         "ceilings": asdict(instruments.ceilings),
         "meter": None if not isinstance(meter, measure.Meter) else [meter.source, meter.scope],
         "intensity": None if intensity is None else asdict(intensity),

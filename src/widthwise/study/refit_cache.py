@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cut import LayerFit, Part, Plan, Refit
+from ..cut import CalibrationSource, LayerFit, Plan, Refit
 from ..errors import PlanError
 from ..io import locked, save_tensors
 
@@ -25,7 +25,7 @@ FORMAT = "widthwise refits 1"
 _FITS = ("lam", "fit_error", "held_out_error")
 
 
-class Shelf:
+class RefitCache:
     """Files of refits under `calibrated` in the folder of a study.
 
     A file says what its refits depend on: one that says anything else, or whose bytes are not those
@@ -140,7 +140,7 @@ def _read(path: Path, head: Mapping[str, str]) -> tuple[Refit, ...]:
     if _digest(tensors) != head["sha256"]:
         raise ValueError("other bytes than were written")
     curves = tensors["curves"].tolist()
-    parts = tuple(Part(**part) for part in json.loads(head["parts"]))
+    parts = tuple(CalibrationSource(**part) for part in json.loads(head["parts"]))
     refits = []
     for text in json.loads(head["plans"]):
         plan = Plan.from_json(text)

@@ -18,13 +18,13 @@ from ..cut.checkpoint import check_tokens, table_rows
 from ..errors import WidthwiseError
 from ..evaluate import (
     FLOOR_RULE,
-    Answer,
     Floor,
-    Score,
     Task,
+    TaskAnswer,
+    TaskScore,
     answer_task,
+    compute_floor,
     drawn_order,
-    floor_of,
     language_model_of,
     load_tasks,
     score_answers,
@@ -34,11 +34,11 @@ from ..evaluate import (
 from ..notices import notice
 from ..prune import prune_checkpoint
 from .asking import Asking
-from .calibration_stage import Calibrated
-from .dense_model import Parent
-from .evaluate_settings import SweepSettings
+from .calibration_stage import CalibrationStage
+from .dense_model import DenseModel
+from .evaluate_settings import EvaluateSettings
 from .records import Record
-from .variant import Network
+from .variant import Variant
 from .work_estimate import texts_of
 
 OnShare = Callable[[float], None]
@@ -46,7 +46,7 @@ Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class ScoreResult:
     """What asking one network one task gave.
 
     Attributes:
@@ -55,7 +55,7 @@ class Scored:
     """
 
     record: Record
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[TaskAnswer, ...] = ()
 
 
 class Scorer:
@@ -70,8 +70,8 @@ class Scorer:
 
     def __init__(
         self,
-        parent: Parent,
-        settings: SweepSettings,
+        parent: DenseModel,
+        settings: EvaluateSettings,
         folder: Path,
         *,
         also: Mapping[str, Any] | None = None,
@@ -79,7 +79,7 @@ class Scorer:
         self.parent = parent
         self.settings = settings
         self._checkpoints = folder / "checkpoints"
-        self.calibrated = Calibrated(parent, settings, folder)
+        self.calibrated = CalibrationStage(parent, settings, folder)
         self._asking = Asking(parent, thinking=settings.thinking)
         self._also = dict(also or {})
         self._lm: Any = None
@@ -115,7 +115,7 @@ class Scorer:
                     check_tokens(tokens, rows, tokenizer, f"task {task.name}")
         self.calibrated.check()
 
-    def try_out(self, network: Network) -> None:
+    def try_out(self, network: Variant) -> None:
         """See that a network can be asked at all; loads it.
 
         Raises:
@@ -131,7 +131,7 @@ class Scorer:
         """Task to a digest of its documents and of what is asked about them."""
         return {name: task.digest for name, task in self.tasks.items()}
 
-    def key(self, network: Network, quantity: str) -> str:
+    def key(self, network: Variant, quantity: str) -> str:
         """Content address of a cell: everything that fixes its number, and nothing else."""
         settings = self.settings
         asked: tuple[object, ...] = (settings.seed, settings.max_new_tokens, settings.until)
@@ -142,7 +142,7 @@ class Scorer:
         marks = self.calibrated.marks(network)
         return hashlib.sha256(json.dumps([*parts, __version__, *marks]).encode()).hexdigest()[:16]
 
-    def record(self, network: Network, quantity: str, **fields: Any) -> Record:
+    def record(self, network: Variant, quantity: str, **fields: Any) -> Record:
         """The record of a cell; `fields` are those of `Record` that the cell decides."""
         settings = {**self.calibrated.told(network), **fields.pop("settings", {})}
         told = {**fields, "settings": settings, "quantity": quantity}
@@ -151,7 +151,7 @@ class Scorer:
     def floor(self, task: Task) -> Floor:
         """What trivial answerers get on all documents of the task; computed once."""
         if task.name not in self._floors:
-            self._floors[task.name] = floor_of(task)
+            self._floors[task.name] = compute_floor(task)
         return self._floors[task.name]
 
     def with_new_floors(self, records: Iterable[Record]) -> list[Record]:
@@ -170,7 +170,7 @@ class Scorer:
                 found.append(refloored(record, self.floor(task), ids))
         return found
 
-    def prepare(self, network: Network, on_share: Progress = lambda *_: None) -> None:
+    def prepare(self, network: Variant, on_share: Progress = lambda *_: None) -> None:
         """Calibrate, where the network needs it and it is not done yet.
 
         Raises:
@@ -178,7 +178,9 @@ class Scorer:
         """
         self.calibrated.cuts(network, on_share)
 
-    def score(self, network: Network, task: Task, on_share: OnShare = lambda _: None) -> Scored:
+    def score(
+        self, network: Variant, task: Task, on_share: OnShare = lambda _: None
+    ) -> ScoreResult:
         """One task at one width; a value that could not be had is a record with its reason."""
         start = time.perf_counter()
         try:
@@ -188,8 +190,8 @@ class Scorer:
         return self.scored(network, task, answers, seconds=time.perf_counter() - start)
 
     def answers(
-        self, network: Network, task: Task, on_share: OnShare = lambda _: None
-    ) -> tuple[Answer, ...]:
+        self, network: Variant, task: Task, on_share: OnShare = lambda _: None
+    ) -> tuple[TaskAnswer, ...]:
         """What a network says to each item of a task, or of a part of it.
 
         Raises:
@@ -200,24 +202,24 @@ class Scorer:
             lm.on_done = lambda done: on_share(min(1.0, done / requests))
             return answer_task(lm, task)
 
-    def missed(self, network: Network, task: Task, error: WidthwiseError) -> Scored:
+    def missed(self, network: Variant, task: Task, error: WidthwiseError) -> ScoreResult:
         """The record of a value that could not be had."""
-        return Scored(record=self.blank(network, task, f"{network.label}: {error}"))
+        return ScoreResult(record=self.blank(network, task, f"{network.label}: {error}"))
 
-    def blank(self, network: Network, task: Task, reason: str) -> Record:
+    def blank(self, network: Variant, task: Task, reason: str) -> Record:
         """The record of a cell without a value."""
         unit = unit_of(task.metric)
         return self.record(network, task.name, unit=unit, value=None, n=0, reason=reason)
 
     def scored(
         self,
-        network: Network,
+        network: Variant,
         task: Task,
-        answers: Sequence[Answer],
+        answers: Sequence[TaskAnswer],
         *,
         seconds: float,
         **settings: Any,
-    ) -> Scored:
+    ) -> ScoreResult:
         """The record of a network's answers, which may be to a part of the items alone."""
         try:
             score = score_answers(task, answers, self.floor(task))
@@ -246,17 +248,17 @@ class Scorer:
                 **settings,
             },
         )
-        return Scored(record=record, answers=tuple(score.answers))
+        return ScoreResult(record=record, answers=tuple(score.answers))
 
     @contextmanager
-    def _open(self, network: Network) -> Iterator[Any]:
+    def _open(self, network: Variant) -> Iterator[Any]:
         """The language model of a network, while open."""
         if self.settings.backend == "vllm":
             folder, dtype = self._written(network), str(self.parent.dtype)
             yield vllm_model_of(folder, dtype, think_end=self._asking.think_end)
             return
         cuts = self.calibrated.cuts(network, lambda *_: None)
-        with self.parent.at(network, cuts) as model:
+        with self.parent.narrowed(network, cuts) as model:
             if self._lm is None:  # one for all networks, which are one object: texts encoded once
                 tokenizer = self.parent.tokenizer
                 self._lm = language_model_of(
@@ -264,7 +266,7 @@ class Scorer:
                 )
             yield self._lm
 
-    def _written(self, network: Network) -> Path:
+    def _written(self, network: Variant) -> Path:
         """The checkpoint folder of a network, written where it is cut."""
         if network.criterion is None:
             return self.parent.checkpoint.path
@@ -324,7 +326,7 @@ def _floor_settings(floor: Floor) -> dict[str, Any]:
     }
 
 
-def _described(task: Task, score: Score) -> dict[str, Any]:
+def _described(task: Task, score: TaskScore) -> dict[str, Any]:
     """What a record says of a score beside its value."""
     return {
         "metric": f"{task.metric},{task.filter}",
@@ -341,7 +343,7 @@ def _described(task: Task, score: Score) -> dict[str, Any]:
     }
 
 
-def _documents(task: Task, score: Score) -> str:
+def _documents(task: Task, score: TaskScore) -> str:
     """4 bytes for the document of each item, the same in every task that asks of it, as base64."""
     told = {document.id: repr(document.doc) for document in task.documents()}
     texts = (told[answer.id].encode("utf8", "surrogatepass") for answer in score.answers)

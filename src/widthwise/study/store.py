@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..runs import RECORDS, agreed_settings, locked_folder, write_settings
+from ..runs import RECORDS, locked_folder, reconcile_settings, write_settings
 from .evaluate_settings import CALIBRATION
 from .item_parquet import write_items
 from .records import Record, append, load
-from .scorer import Scored
+from .scorer import ScoreResult
 from .stored import CELLS
 
 
-class Journal:
+class StudyStore:
     """Reads and writes the folder of a study; the only one that does.
 
     Args:
@@ -49,7 +49,7 @@ class Journal:
         Raises:
             RunError: Others differ, or they cannot be read.
         """
-        return agreed_settings(self.folder, settings, choosing=choosing, later=CALIBRATION)
+        return reconcile_settings(self.folder, settings, choosing=choosing, later=CALIBRATION)
 
     def begin(
         self, settings: Mapping[str, Any], cells: Iterable[Sequence[str]], *, write: bool = True
@@ -89,7 +89,7 @@ class Journal:
             self.records[record.cell] = record
             self._on_record(record)
 
-    def keep(self, scored: Scored) -> None:
+    def keep(self, scored: ScoreResult) -> None:
         """Items first, then the record that says that they are there."""
         if scored.answers:
             write_items(self.folder, scored.record.cell, scored.answers, scored.record.items)

@@ -9,14 +9,14 @@ from typing import Any
 
 from .. import __version__
 from ..errors import RunError
-from ..runs import RECORDS, SETTINGS, settings_in
+from ..runs import RECORDS, SETTINGS, read_settings
 from .records import Record, is_newer, load
 
 CELLS = "cells"  # in the settings: keys of all cells of the study, measured or not
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class StoredStudy:
     """What a study has measured so far.
 
     Attributes:
@@ -37,7 +37,7 @@ class Stored:
         return self.path.resolve().stem if self.path.is_file() else self.path.resolve().name
 
 
-def read_study(path: str | Path) -> Stored:
+def read_study(path: str | Path) -> StoredStudy:
     """Read the folder of a study, finished or not, or a file of records.
 
     Raises:
@@ -60,7 +60,7 @@ def read_study(path: str | Path) -> Stored:
     if not records:
         raise RunError(f"{path} holds no records yet: run the study first")
     pending = 0 if keys is None else len(set(keys) - {record.cell for record in records})
-    return Stored(path=path, settings=settings, records=tuple(records), pending=pending)
+    return StoredStudy(path=path, settings=settings, records=tuple(records), pending=pending)
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _settings_of(folder: Path) -> dict[str, Any]:
             return {}
         raise RunError(f"{folder} is not the folder of a study: it holds no {SETTINGS}")
     try:
-        found = settings_in(path)
+        found = read_settings(path)
         made_by, keys = found.get("widthwise", __version__), found.get(CELLS, [])
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise TypeError(f"{CELLS} must be a list of keys")

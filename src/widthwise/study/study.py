@@ -10,26 +10,26 @@ from pathlib import Path
 from .. import __version__
 from ..cut.checkpoint import finding
 from ..errors import RunError, TargetError
-from ..measure import Ceilings
+from ..measure import PeakRates
 from ..measure.energy import carbon_intensity
-from ..runs import Done, Engine, Event, Failed, Job, Local, MakeWorker
-from .calibration_stage import Calibrated
-from .cost_benchmark import Coster
-from .dense_model import Parent, checked_device, default_device, default_dtype
+from ..runs import Event, Executor, Failed, Finished, Job, Processes, WorkerFactory
+from .calibration_stage import CalibrationStage
+from .cost_benchmark import CostBenchmark
+from .dense_model import DenseModel, checked_device, default_device, default_dtype
 from .records import Record
-from .scorer import Scored, Scorer, has_old_floor
-from .store import Journal
+from .scorer import Scorer, ScoreResult, has_old_floor
+from .store import StudyStore
 from .study_settings import StudySettings
-from .variant import Network
-from .work_estimate import NOMINAL, Amount, scoring, timing, tokens_of
-from .worker import Ask, StudyWorker, Time, parent_of
+from .variant import Variant
+from .work_estimate import NOMINAL, WorkEstimate, scoring, timing, tokens_of
+from .worker import ScoreJob, StudyWorker, TimingJob, parent_of
 
-MakeEngine = Callable[[MakeWorker], Engine]
+MakeEngine = Callable[[WorkerFactory], Executor]
 CHOOSING = ("models", "widths", "criteria", "tasks", "workloads", "weights")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class WorkUnit:
     """What one worker does at a time: a cell, or those of a workload, which belong together.
 
     Attributes:
@@ -41,9 +41,9 @@ class Piece:
     """
 
     label: str
-    work: Ask | Time
+    work: ScoreJob | TimingJob
     blanks: tuple[Record, ...]
-    amount: Amount
+    amount: WorkEstimate
     memory_bytes: int
 
     @property
@@ -79,9 +79,9 @@ class Study:
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.settings = settings
-        self.journal = Journal(folder, self._recorded)
+        self.journal = StudyStore(folder, self._recorded)
         self._on_record = on_record
-        self._calibrated: dict[str, Calibrated] = {}
+        self._calibrated: dict[str, CalibrationStage] = {}
         self._is_running = False
         self._make_engine = engine
         self._on_event = on_event
@@ -130,7 +130,7 @@ class Study:
         return f"pieces done: {total - missing} of {total}, left: {missing}"
 
     @property
-    def missing(self) -> list[Piece]:
+    def missing(self) -> list[WorkUnit]:
         """Pieces that are not measured; one of which nothing could be had is tried again."""
         return [p for p in self.pieces if not any(map(self.journal.has, p.cells))]
 
@@ -139,7 +139,7 @@ class Study:
         """A sentence for each criterion and model that is calibrated before it is asked."""
         waiting: dict[tuple[str, str], str] = {}
         for piece in self.missing:
-            if isinstance(piece.work, Ask) and piece.work.network.is_calibrated:
+            if isinstance(piece.work, ScoreJob) and piece.work.network.is_calibrated:
                 calibrated = self._calibrated[piece.work.model]
                 for name in calibrated.to_make:
                     told = f"{name} of {Path(piece.work.model).name}"
@@ -157,7 +157,7 @@ class Study:
         whole = sum(work.values())
         return sum(work[key] * share for key, share in begun.items()) / whole if whole else 1.0
 
-    def pace(self, ceilings: Ceilings) -> float | None:
+    def pace(self, ceilings: PeakRates) -> float | None:
         """Seconds that what is measured took for each second of its least time; None at first."""
         done = [p for p in self.pieces if any(map(self.journal.has, p.cells))]
         least = sum(piece.amount.least_sec(ceilings) for piece in done)
@@ -165,12 +165,12 @@ class Study:
         return sum(record.duration_sec for record in records) / least if least else None
 
     @cached_property
-    def _to_do(self) -> list[Piece]:
+    def _to_do(self) -> list[WorkUnit]:
         """Pieces that were missing when the workers started."""
         return self.missing
 
     @cached_property
-    def parents(self) -> tuple[Parent, ...]:
+    def parents(self) -> tuple[DenseModel, ...]:
         """The models, by the names that records call them."""
         settings = self.settings
         device = (settings.device or default_device()).partition(":")[0]
@@ -188,7 +188,7 @@ class Study:
         return found
 
     @cached_property
-    def pieces(self) -> tuple[Piece, ...]:
+    def pieces(self) -> tuple[WorkUnit, ...]:
         """All work of the study: model by model, what it is asked before what is timed."""
         return tuple(piece for parent in self.parents for piece in self._pieces_of(parent))
 
@@ -226,23 +226,23 @@ class Study:
         if self.settings.workloads and self.settings.country is not None:
             carbon_intensity(self.settings.country)
 
-    def _networks(self, parent: Parent) -> tuple[Network, ...]:
+    def _networks(self, parent: DenseModel) -> tuple[Variant, ...]:
         try:
             return parent.networks(self.settings.widths, self.settings.all_criteria)
         except TargetError as error:
             raise TargetError(f"{parent.name}: {error}") from error
 
-    def _counts_of(self, parent: Parent) -> Iterator[Record]:
+    def _counts_of(self, parent: DenseModel) -> Iterator[Record]:
         for network in self._networks(parent):
             yield from parent.counted(network)
 
-    def _count(self, parent: Parent) -> None:
+    def _count(self, parent: DenseModel) -> None:
         """Store exact parameters and bytes, where they are missing."""
         found = [r for r in self._counts_of(parent) if not self.journal.has(r.cell)]
         if found:
             self.journal.store(found)
 
-    def _renew_floors(self, parent: Parent) -> None:
+    def _renew_floors(self, parent: DenseModel) -> None:
         """Give what an earlier version measured the floors that are counted now."""
         records = [r for r in self.journal.records.values() if r.model == parent.name]
         if any(map(has_old_floor, records)):
@@ -251,80 +251,82 @@ class Study:
             scorer = Scorer(parent, settings, self.journal.folder)
             self.journal.store(scorer.with_new_floors(records))
 
-    def _pieces_of(self, parent: Parent) -> Iterator[Piece]:
+    def _pieces_of(self, parent: DenseModel) -> Iterator[WorkUnit]:
         if self.settings.tasks:
             yield from self._asked(parent)
         if self.settings.workloads:
             yield from self._timed(parent)
 
-    def _asked(self, parent: Parent) -> Iterator[Piece]:
+    def _asked(self, parent: DenseModel) -> Iterator[WorkUnit]:
         """Every task, of every network of a model."""
         settings = self.settings.sweep(parent.model)
         scorer = Scorer(parent, settings, self.journal.folder)
         scorer.check()
         self._calibrated[parent.model] = scorer.calibrated
         architecture = parent.checkpoint.architecture
-        memory = parent.weight_bytes(Network(None, "dense"))  # all widths are parts of it
+        memory = parent.weight_bytes(Variant(None, "dense"))  # all widths are parts of it
         for task in scorer.tasks.values():
             tokens = tokens_of(task, parent.tokenizer)
             for network in self._networks(parent):
                 width = parent.width(network)
                 blank = scorer.blank(network, task, "not measured")
-                yield Piece(
+                yield WorkUnit(
                     label=f"{parent.name}, {network.label}: {task.name}",
-                    work=Ask(model=parent.model, network=network, task=task.name),
+                    work=ScoreJob(model=parent.model, network=network, task=task.name),
                     blanks=(blank,),
                     amount=scoring(architecture, width, tokens, parent.stored_dtype),
                     memory_bytes=memory,
                 )
 
-    def _timed(self, parent: Parent) -> Iterator[Piece]:
+    def _timed(self, parent: DenseModel) -> Iterator[WorkUnit]:
         """Every workload, on all widths of a model."""
         settings = self.settings.costs(parent.model)
-        coster = Coster([parent], settings)
+        coster = CostBenchmark([parent], settings)
         coster.check()
         architecture = parent.checkpoint.architecture
         widths = [parent.width(network) for _, network in coster.entries]
         memory = sum(parent.weight_bytes(network) for _, network in coster.entries)
         for work in coster.workloads:
-            yield Piece(
+            yield WorkUnit(
                 label=f"{parent.name}, {len(widths)} widths: {work.name}",
-                work=Time(model=parent.model, workload=work.name),
+                work=TimingJob(model=parent.model, workload=work.name),
                 blanks=tuple(coster.missed(work, "not measured")),
                 amount=timing(architecture, widths, work, settings.rounds, parent.stored_dtype),
                 memory_bytes=memory,
             )
 
-    def _engine(self) -> Engine:
+    def _engine(self) -> Executor:
         make = partial(StudyWorker, self.settings, self.journal.folder.absolute())
         if self._make_engine is not None:
             return self._make_engine(make)
-        return Local(make, devices_of(str(self.settings.device)))
+        return Processes(make, devices_of(str(self.settings.device)))
 
-    def _work(self, engine: Engine) -> None:
+    def _work(self, engine: Executor) -> None:
         """Do all pieces that are missing; what comes back is on disk before it is told."""
         pieces = {piece.cells[0]: piece for piece in self._to_do}
         jobs = [
-            Job(key=key, label=piece.label, work=piece.work, alone=isinstance(piece.work, Time))
+            Job(
+                key=key, label=piece.label, work=piece.work, alone=isinstance(piece.work, TimingJob)
+            )
             for key, piece in pieces.items()
         ]
         for event in engine.run(jobs):
             piece = pieces[event.job.key]
-            if isinstance(event, Done):
+            if isinstance(event, Finished):
                 self._keep(piece, event.result)
             elif isinstance(event, Failed):
                 self._give_up(piece, event.reason)
             self._on_event(event)
 
-    def _keep(self, piece: Piece, results: Sequence[Scored]) -> None:
+    def _keep(self, piece: WorkUnit, results: Sequence[ScoreResult]) -> None:
         """Store what a worker measured, if it measured what it was to."""
         if tuple(result.record.cell for result in results) != piece.cells:
             return self._give_up(piece, "the worker has other weights, documents or versions")
-        if isinstance(piece.work, Ask):
+        if isinstance(piece.work, ScoreJob):
             return self.journal.keep(results[0])
         self.journal.store([result.record for result in results])
 
-    def _give_up(self, piece: Piece, reason: str) -> None:
+    def _give_up(self, piece: WorkUnit, reason: str) -> None:
         self.journal.store([replace(blank, reason=reason) for blank in piece.blanks])
 
 

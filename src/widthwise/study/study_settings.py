@@ -11,8 +11,8 @@ from .. import measure
 from ..errors import RunError
 from ..prune.calibration import TOKENS
 from .cost_settings import CostSettings
-from .evaluate_settings import SweepSettings, check_calibration, stored_settings
-from .variant import CONTROL, Network, check_criterion
+from .evaluate_settings import EvaluateSettings, check_calibration, stored_settings
+from .variant import CONTROL, Variant, check_criterion
 
 _DTYPES = ("bfloat16", "float32", "float16")
 PAPER_SEEDS = (42, 123, 456)
@@ -41,11 +41,11 @@ class StudySettings:
         data: Folder of documents; None for the hub.
         dtype: None for the faster of bfloat16 and float32 on this machine.
         device: `"cpu"` or `"cuda"`; None for CUDA where there is one.
-        calibration, tokens: Of calibrated criteria, as `SweepSettings`.
+        calibration, tokens: Of calibrated criteria, as `EvaluateSettings`.
 
     Raises:
         RunError: Nothing to measure, a model or a seed twice, or a setting out of range.
-        PlanError, TargetError: As `SweepSettings`.
+        PlanError, TargetError: As `EvaluateSettings`.
     """
 
     models: tuple[str, ...]
@@ -132,15 +132,15 @@ class StudySettings:
     def all_criteria(self) -> tuple[str, ...]:
         """Those of the settings, and the control with each seed."""
         asked = dict.fromkeys(self.criteria)
-        if not any(Network(criterion, "1").is_control for criterion in asked):
+        if not any(Variant(criterion, "1").is_control for criterion in asked):
             asked |= {CONTROL: None}
         if CONTROL in asked:
             asked |= {f"{CONTROL}~{seed}": None for seed in self.seeds[1:]}
         return tuple(asked)
 
-    def sweep(self, model: str) -> SweepSettings:
+    def sweep(self, model: str) -> EvaluateSettings:
         """What one model is asked."""
-        return SweepSettings(
+        return EvaluateSettings(
             model=model,
             tasks=self.tasks,
             widths=self.widths,

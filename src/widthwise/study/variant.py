@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..arch import Target
 from ..errors import PlanError
-from ..prune import CALIBRATED, Selection
+from ..prune import CALIBRATED, PruneSpec
 
 CONTROL = "random"
 REFIT = "+refit"
@@ -38,7 +38,7 @@ def is_calibrated(criterion: str | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Network:
+class Variant:
     """A model at one width; the dense one has no criterion.
 
     Attributes:
@@ -94,9 +94,9 @@ class Network:
         own = str(self.criterion).removesuffix(REFIT).partition("~")[2]
         return int(own) if own else default
 
-    def selection(self, default_seed: int) -> Selection:
+    def selection(self, default_seed: int) -> PruneSpec:
         """How its neurons are chosen; not of the dense network."""
-        return Selection(
+        return PruneSpec(
             target=self.target,
             criterion=self.chosen_by,
             seed=self.seed(default_seed),
@@ -114,7 +114,7 @@ def check_criterion(criterion: str, seed: int) -> None:
     name, tilde, own = criterion.removesuffix(REFIT).partition("~")
     if tilde and (name != CONTROL or not re.fullmatch("[0-9]{1,10}", own)):
         raise PlanError(f"only {CONTROL} takes a seed, as in {CONTROL}~7; got {criterion!r}")
-    Network(criterion, "1").selection(seed)
+    Variant(criterion, "1").selection(seed)
     if criterion in _REFIT_ONLY:
         why = _REFIT_ONLY[criterion]
         raise PlanError(f"criterion {name} without a refit {why}: ask for {name}{REFIT}")

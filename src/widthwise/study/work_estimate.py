@@ -14,7 +14,7 @@ from typing import Any
 from ..arch import Architecture, counts_at, decode_traffic, prefill_traffic
 from ..errors import UnsupportedModelError
 from ..evaluate import Task
-from ..measure import Ceilings, Workload
+from ..measure import PeakRates, Workload
 
 _ROWS = 16  # texts that are written at a time
 _PROMPT = 512  # tokens of the pass that stands for all reading
@@ -22,18 +22,18 @@ _SAMPLE = 64  # requests whose tokens are counted, to know how long a token is
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amount:
+class WorkEstimate:
     """FLOPs, and bytes that are moved between memory and processor."""
 
     flops: float = 0.0
     moved_bytes: float = 0.0
 
-    def least_sec(self, ceilings: Ceilings) -> float:
+    def least_sec(self, ceilings: PeakRates) -> float:
         """Time that the limits of a device ask for, computing and moving one after the other."""
         return self.flops / ceilings.flops_per_sec + self.moved_bytes / ceilings.bytes_per_sec
 
 
-NOMINAL = Ceilings(  # of no device: to weigh computing and moving where only shares are wanted
+NOMINAL = PeakRates(  # of no device: to weigh computing and moving where only shares are wanted
     flops_per_sec=1e12, bytes_per_sec=2e10, device="", dtype="", name="", threads=None
 )
 
@@ -65,11 +65,11 @@ def tokens_of(task: Task, tokenizer: Any) -> Tokens:
     return Tokens(read=per_character * _distinct(texts), written=written)
 
 
-def scoring(architecture: Architecture, width: int, tokens: Tokens, dtype: str) -> Amount:
+def scoring(architecture: Architecture, width: int, tokens: Tokens, dtype: str) -> WorkEstimate:
     """Work of reading and writing these tokens."""
     one = _reading(architecture, width, 1, _PROMPT, dtype)
     step = _writing(architecture, width, _ROWS, _PROMPT, 1, dtype)
-    return Amount(
+    return WorkEstimate(
         flops=one.flops / _PROMPT * (tokens.read + tokens.written),
         moved_bytes=step.moved_bytes * tokens.written / _ROWS,
     )
@@ -77,7 +77,7 @@ def scoring(architecture: Architecture, width: int, tokens: Tokens, dtype: str) 
 
 def timing(
     architecture: Architecture, widths: Sequence[int], work: Workload, rounds: int, dtype: str
-) -> Amount:
+) -> WorkEstimate:
     """Work of all rounds of a workload, and of the one before them."""
     parts = []
     for width in widths:
@@ -86,26 +86,28 @@ def timing(
             if work.new_tokens > 1:
                 steps = work.new_tokens - 1
                 parts.append(_writing(architecture, width, rows, length, steps, dtype))
-    return Amount(
+    return WorkEstimate(
         flops=sum(part.flops for part in parts) * (rounds + 1),
         moved_bytes=sum(part.moved_bytes for part in parts) * (rounds + 1),
     )
 
 
-def _reading(architecture: Architecture, width: int, rows: int, length: int, dtype: str) -> Amount:
+def _reading(
+    architecture: Architecture, width: int, rows: int, length: int, dtype: str
+) -> WorkEstimate:
     """Work of reading a batch of prompts; less than that where a cache cannot be counted."""
     try:
         part = prefill_traffic(architecture, width, batch=rows, prompt_tokens=length, dtype=dtype)
     except UnsupportedModelError:
         counts = counts_at(architecture, width, context=length, dtype=dtype)
         flops = rows * length * counts.prefill_flops_per_token
-        return Amount(flops=flops, moved_bytes=float(counts.weight_bytes))
-    return Amount(flops=float(part.flops), moved_bytes=float(part.num_bytes))
+        return WorkEstimate(flops=flops, moved_bytes=float(counts.weight_bytes))
+    return WorkEstimate(flops=float(part.flops), moved_bytes=float(part.num_bytes))
 
 
 def _writing(
     architecture: Architecture, width: int, rows: int, context: int, steps: int, dtype: str
-) -> Amount:
+) -> WorkEstimate:
     """Work of writing after a batch of prompts; less than that where a cache cannot be counted."""
     try:
         part = decode_traffic(
@@ -114,8 +116,8 @@ def _writing(
     except UnsupportedModelError:
         counts = counts_at(architecture, width, context=context, dtype=dtype)
         flops = rows * steps * counts.decode_flops_per_token
-        return Amount(flops=flops, moved_bytes=float(steps * counts.weight_bytes))
-    return Amount(flops=float(part.flops), moved_bytes=float(part.num_bytes))
+        return WorkEstimate(flops=flops, moved_bytes=float(steps * counts.weight_bytes))
+    return WorkEstimate(flops=float(part.flops), moved_bytes=float(part.num_bytes))
 
 
 def _distinct(texts: Sequence[str]) -> int:

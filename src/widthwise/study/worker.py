@@ -9,33 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RunError, WidthwiseError
-from .cost_benchmark import Coster
-from .dense_model import Parent
-from .scorer import Scored, Scorer
+from .cost_benchmark import CostBenchmark
+from .dense_model import DenseModel
+from .scorer import Scorer, ScoreResult
 from .study_settings import StudySettings
-from .variant import Network
+from .variant import Variant
 
 OnShare = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class ScoreJob:
     """One task, asked of one network of a model."""
 
     model: str
-    network: Network
+    network: Variant
     task: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Time:
+class TimingJob:
     """One workload, timed on all widths of a model in turn."""
 
     model: str
     workload: str
 
 
-Result = list[Scored]
+Result = list[ScoreResult]
 
 
 class StudyWorker:
@@ -57,19 +57,19 @@ class StudyWorker:
         if kind not in ("cpu", device.partition(":")[0]):
             raise RunError(f"the study is one of {settings.device}, and this worker has {device}")
         self._device = "cpu" if kind == "cpu" else device
-        self._parent: Parent | None = None
+        self._parent: DenseModel | None = None
         self._scorer: Scorer | None = None
-        self._coster: Coster | None = None
+        self._coster: CostBenchmark | None = None
 
-    def do(self, work: Ask | Time, on_share: OnShare) -> Result:
+    def do(self, work: ScoreJob | TimingJob, on_share: OnShare) -> Result:
         """Do a piece; what could not be measured is a record with its reason."""
         on_share(0.0, "loading")
         parent = self._at(work.model)
-        if isinstance(work, Ask):
+        if isinstance(work, ScoreJob):
             return self._ask(parent, work, on_share)
         return self._time(parent, work, on_share)
 
-    def _at(self, model: str) -> Parent:
+    def _at(self, model: str) -> DenseModel:
         """The parent of a piece; another one is let go of first."""
         if self._parent is None or self._parent.model != model:
             self._parent = self._scorer = self._coster = None
@@ -77,7 +77,7 @@ class StudyWorker:
             self._parent = parent_of(self._settings, model, self._device)
         return self._parent
 
-    def _ask(self, parent: Parent, work: Ask, on_share: OnShare) -> Result:
+    def _ask(self, parent: DenseModel, work: ScoreJob, on_share: OnShare) -> Result:
         self._coster = None  # its widths fill memory
         if self._scorer is None:
             self._scorer = Scorer(parent, self._settings.sweep(parent.model), self._folder)
@@ -86,20 +86,20 @@ class StudyWorker:
             self._scorer.prepare(work.network, lambda _, label: on_share(0.0, label))
         return [self._scorer.score(work.network, task, lambda share: on_share(share, task.name))]
 
-    def _time(self, parent: Parent, work: Time, on_share: OnShare) -> Result:
+    def _time(self, parent: DenseModel, work: TimingJob, on_share: OnShare) -> Result:
         self._scorer = None
         if self._coster is None:
-            self._coster = Coster([parent], self._settings.costs(parent.model))
+            self._coster = CostBenchmark([parent], self._settings.costs(parent.model))
         workload = next(w for w in self._coster.workloads if w.name == work.workload)
         try:
             records = self._coster.records_of(workload, on_share)
         except WidthwiseError as error:
             records = self._coster.missed(workload, str(error))
-        return [Scored(record=record) for record in records]
+        return [ScoreResult(record=record) for record in records]
 
 
-def parent_of(settings: StudySettings, model: str, device: str) -> Parent:
+def parent_of(settings: StudySettings, model: str, device: str) -> DenseModel:
     """The parent of a study's model; records call it by the last part of its name."""
-    parent = Parent(model, dtype=settings.dtype, device=device, seed=settings.seeds[0])
+    parent = DenseModel(model, dtype=settings.dtype, device=device, seed=settings.seeds[0])
     parent.name = Path(parent.checkpoint.name).name
     return parent

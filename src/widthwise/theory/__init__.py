@@ -6,12 +6,21 @@ from .checks import check_least, check_positive
 from .classify import Classification, classify
 from .converge import Case, Convergence, converge, standard_cases
 from .explain import power
-from .kernels import Kernels, kernel_descent, kernels
+from .kernels import InfiniteKernels, kernel_descent, kernels
 from .limit import limit
 from .mlp import train
-from .mup_tables import TABLES, Powers, Role, Scales, as_table, table_abc, table_abcd, table_scales
+from .mup_tables import (
+    TABLES,
+    Powers,
+    Role,
+    TableScales,
+    as_table,
+    table_abc,
+    table_abcd,
+    table_scales,
+)
 from .plot_style import dress, line_looks, mark_widths
-from .power_law import MARGIN, NEAR, Rate, check_widths, fit_rate
+from .power_law import MARGIN, NEAR, PowerLawFit, check_widths, fit_rate
 from .presets import ADAM, SGD, mfp, mup, mup_adam, named, ntp, ntp_adam, sp, sp_adam, up
 from .region_figure import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE, draw_region
 from .toy_task import Task, Trajectory, toy
@@ -37,11 +46,11 @@ __all__ = [
     "Case",
     "Classification",
     "Convergence",
-    "Kernels",
+    "InfiniteKernels",
+    "PowerLawFit",
     "Powers",
-    "Rate",
     "Role",
-    "Scales",
+    "TableScales",
     "Task",
     "Trajectory",
     "activation",

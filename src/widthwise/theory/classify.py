@@ -103,7 +103,7 @@ def classify(parametrization: Abc | Abcd) -> Classification:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
+class SizeExponents:
     """The exponents that all conditions are made of.
 
     Attributes:
@@ -127,7 +127,7 @@ class Sizes:
         return min(self.readout_update, self.readout_start + self.r) - 1
 
 
-def sizes_of(parametrization: Abc | Abcd) -> Sizes:
+def sizes_of(parametrization: Abc | Abcd) -> SizeExponents:
     """The exponents behind the classification, for SGD or Adam."""
     a, b, c = parametrization.a, parametrization.b, parametrization.c
     start = a[-1] + b[-1]
@@ -138,4 +138,4 @@ def sizes_of(parametrization: Abc | Abcd) -> Sizes:
         update = a[-1] + c[-1]
         inner = [a_l + c_l for a_l, c_l in zip(a, c, strict=True)]
     r_layers = tuple(size - (layer > 0) for layer, size in enumerate(inner[:-1]))
-    return Sizes(r_layers=r_layers, readout_start=start, readout_update=update)
+    return SizeExponents(r_layers=r_layers, readout_start=start, readout_update=update)

@@ -14,7 +14,7 @@ from .activations import ACTIVATIONS, Activation
 from .classify import classify, sizes_of
 from .limit import limit_from
 from .mlp import train
-from .power_law import Agreement, Rate, check_widths, fit_rate
+from .power_law import Agreement, PowerLawFit, check_widths, fit_rate
 from .presets import mup, ntp
 from .toy_task import Task, Trajectory, toy
 
@@ -56,9 +56,9 @@ class Convergence:
     """
 
     case: Case
-    distance: Rate
+    distance: PowerLawFit
     expected: Fraction | None
-    movement: Rate
+    movement: PowerLawFit
     expected_movement: Fraction
     limit_movement: float
     limit_error: float

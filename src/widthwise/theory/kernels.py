@@ -13,7 +13,7 @@ from .toy_task import Task, Trajectory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Kernels:
+class InfiniteKernels:
     """Kernels of a network with L hidden layers at p points; Gram matrices, shape (p, p).
 
     Attributes:
@@ -34,7 +34,7 @@ class Kernels:
 
 def kernels(
     phi: Activation, points: Array, hidden_layers: int = 1, *, nodes: int = NODES
-) -> Kernels:
+) -> InfiniteKernels:
     """Kernels with S_1 = x . x', and weights of variance 1 / width in every other layer.
 
     S_{l+1} = E[phi(u) phi(v)] and D_{l+1} = E[phi'(u) phi'(v)] over Gaussians with the covariance
@@ -69,7 +69,7 @@ def kernels(
     for layer in range(hidden_layers - 1, -1, -1):
         product = product * slopes[layer]
         parts.append(covariances[layer] * product)
-    return Kernels(nngp=covariance, parts=np.stack(parts[::-1]))
+    return InfiniteKernels(nngp=covariance, parts=np.stack(parts[::-1]))
 
 
 def kernel_descent(kernel: Array, task: Task, start: tuple[Array, Array] | None) -> Trajectory:
@@ -99,7 +99,7 @@ def kernel_descent(kernel: Array, task: Task, start: tuple[Array, Array] | None)
     )
 
 
-def selected(found: Kernels, layers: Sequence[bool]) -> Array:
+def selected(found: InfiniteKernels, layers: Sequence[bool]) -> Array:
     """The neural tangent kernel of the training of some layers, one truth value a layer."""
     return np.asarray(found.parts[np.asarray(layers)].sum(axis=0))
 

@@ -15,7 +15,7 @@ from .activations import Activation
 from .classify import classify, sizes_of
 from .kernels import kernel_descent, kernels, selected
 from .linear import linear_limit
-from .quadrature import NODES, Trained, quadrature_limit
+from .quadrature import NODES, TrainedLayers, quadrature_limit
 from .toy_task import Task, Trajectory
 
 
@@ -66,7 +66,7 @@ def limit_from(
         random = sizes.readout_start == Fraction(1, 2)
         return _kernel_limit(task, phi, moved, random)
     assert found.updated_maximally is not None
-    trained = Trained(
+    trained = TrainedLayers(
         layers=found.updated_maximally, readout_starts=bool(found.initialized_maximally)
     )
     if phi.name == "linear":

@@ -28,13 +28,13 @@ import numpy as np
 from ..errors import LimitError
 from .activations import ACTIVATIONS, Array
 from .mlp import descend
-from .quadrature import Trained
+from .quadrature import TrainedLayers
 from .toy_task import Task, Trajectory
 
 MOST_COORDINATES = 4000
 
 
-def linear_limit(task: Task, trained: Trained) -> Trajectory:
+def linear_limit(task: Task, trained: TrainedLayers) -> Trajectory:
     """The limit of a linear network, exact to rounding.
 
     Args:

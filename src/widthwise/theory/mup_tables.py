@@ -68,7 +68,7 @@ TABLES: dict[int, dict[Role, Rule]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scales:
+class TableScales:
     """What a table says of one weight, as numbers.
 
     Attributes:
@@ -83,7 +83,7 @@ class Scales:
     lr_adam: float
 
 
-def table_scales(table: int, role: Role, fan_in: int, fan_out: int) -> Scales:
+def table_scales(table: int, role: Role, fan_in: int, fan_out: int) -> TableScales:
     """A table's row for one weight, with its constants.
 
     Raises:
@@ -91,7 +91,7 @@ def table_scales(table: int, role: Role, fan_in: int, fan_out: int) -> Scales:
 
     Example:
         >>> table_scales(8, "output", fan_in=64, fan_out=10)
-        Scales(initial_std=1.0, multiplier=0.015625, lr_sgd=64.0, lr_adam=1.0)
+        TableScales(initial_std=1.0, multiplier=0.015625, lr_sgd=64.0, lr_adam=1.0)
     """
     if min(fan_in, fan_out) < 1:
         raise LimitError(f"fans must be at least 1; got fan-in {fan_in} and fan-out {fan_out}")
@@ -100,7 +100,7 @@ def table_scales(table: int, role: Role, fan_in: int, fan_out: int) -> Scales:
     def number(powers: Powers) -> float:
         return float(fan_in ** float(powers[0]) * fan_out ** float(powers[1]))
 
-    return Scales(
+    return TableScales(
         initial_std=number(_to(_HALF, rule.variance)),
         multiplier=number(rule.multiplier),
         lr_sgd=number(rule.sgd),

@@ -27,7 +27,7 @@ class Slope(Estimate):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rate:
+class PowerLawFit:
     """A power of the width.
 
     Attributes:
@@ -67,7 +67,7 @@ class Rate:
         return "disagrees" if not holds else "agrees" if is_told else "undecided"
 
 
-def fit_rate(widths: Sequence[int], runs: Array) -> Rate:
+def fit_rate(widths: Sequence[int], runs: Array) -> PowerLawFit:
     """Least squares of the logarithms of all runs; how the seeds differ gives the slope's error.
 
     What falls by a power of the width has, times that power, the same spread at large widths, so
@@ -97,7 +97,7 @@ def fit_rate(widths: Sequence[int], runs: Array) -> Rate:
     slope = float((away * y).sum() / spread)
     rest = y - y.mean() - slope * away
     error = float(np.sqrt(np.square(rest).sum() / (runs.size - 2) / spread))
-    return Rate(
+    return PowerLawFit(
         widths=tuple(widths),
         runs=runs,
         sizes=tuple(float(size) for size in np.exp(y.mean(axis=1))),

@@ -25,7 +25,7 @@ MOST_POINTS = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainedLayers:
     """What of an infinitely wide network takes part in training at Theta(1).
 
     Attributes:
@@ -37,7 +37,7 @@ class Trained:
     readout_starts: bool
 
 
-def quadrature_limit(task: Task, phi: Activation, trained: Trained, nodes: int) -> Trajectory:
+def quadrature_limit(task: Task, phi: Activation, trained: TrainedLayers, nodes: int) -> Trajectory:
     """The limit of one hidden layer, by a grid with so many nodes in each first draw.
 
     Args:
@@ -68,7 +68,7 @@ def quadrature_limit(task: Task, phi: Activation, trained: Trained, nodes: int) 
 
 
 @np.errstate(over="ignore", invalid="ignore")  # whoever trains by it looks whether it is finite
-def _on_grid(task: Task, phi: Activation, trained: Trained, nodes: int) -> Trajectory:
+def _on_grid(task: Task, phi: Activation, trained: TrainedLayers, nodes: int) -> Trajectory:
     d, o = task.inputs.shape[1], task.targets.shape[1]
     one, share = gaussian_grid(nodes)
     sizes = d + (o if trained.readout_starts else 0)

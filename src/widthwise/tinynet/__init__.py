@@ -4,26 +4,26 @@ Source: Han et al., Model Rubik's Cube: Twisting Resolution, Depth and Width for
 NeurIPS 2020, arXiv 2010.14819.
 """
 
-from .augment import ROOM, Augmentation, resized, shown
-from .baselines import Alternative, alternatives
+from .augment import ROOM, Augmentation, normalize, resized
+from .baselines import Baseline, baselines
 from .budget import Budget, Kind, parse_budget
 from .compound_shrink import shrink, with_scaled_head
-from .counts import Counts
+from .counts import NetworkCounts
 from .efficientnet import EfficientNet
-from .export import Net, load_net, load_weights, write_net
+from .export import NetworkSpec, load_net, load_weights, write_net
 from .family import Family
-from .formula import FEWEST, Formula, Point, Proposal
+from .formula import FEWEST, Formula, FormulaPoint, Proposal
 from .images import PhotoSets, load_photo_sets
 from .latency import latency_sec
-from .multipliers import BASE, Scale
+from .multipliers import BASE, Multipliers
 from .pareto import best_ranked, front_ranks
 from .proxies import BATCH, CONTROL, PROXIES
 from .published import PUBLISHED, Published
 from .registry import FAMILIES, family_named
 from .resnet import ResNet
-from .sampling import DIGITS, NEAR, Sampler, Space, check_space, spread
+from .sampling import DIGITS, NEAR, Sampler, Space, check_space, sample_networks
 from .solve import closed_form_width, solve_width
-from .training import Recipe, answers_right, drawn_from, trained_network
+from .training import TrainingRecipe, correct_mask, seeded, trained_network
 from .transformer import GluTransformer
 
 __all__ = [
@@ -37,43 +37,43 @@ __all__ = [
     "PROXIES",
     "PUBLISHED",
     "ROOM",
-    "Alternative",
     "Augmentation",
+    "Baseline",
     "Budget",
-    "Counts",
     "EfficientNet",
     "Family",
     "Formula",
+    "FormulaPoint",
     "GluTransformer",
     "Kind",
-    "Net",
+    "Multipliers",
+    "NetworkCounts",
+    "NetworkSpec",
     "PhotoSets",
-    "Point",
     "Proposal",
     "Published",
-    "Recipe",
     "ResNet",
     "Sampler",
-    "Scale",
     "Space",
-    "alternatives",
-    "answers_right",
+    "TrainingRecipe",
+    "baselines",
     "best_ranked",
     "check_space",
     "closed_form_width",
-    "drawn_from",
+    "correct_mask",
     "family_named",
     "front_ranks",
     "latency_sec",
     "load_net",
     "load_photo_sets",
     "load_weights",
+    "normalize",
     "parse_budget",
     "resized",
-    "shown",
+    "sample_networks",
+    "seeded",
     "shrink",
     "solve_width",
-    "spread",
     "trained_network",
     "with_scaled_head",
     "write_net",

@@ -66,7 +66,7 @@ def resized(pixels: Tensor, side: int) -> Tensor:
     return torch.cat(parts)
 
 
-def shown(pixels: Tensor) -> Tensor:
+def normalize(pixels: Tensor) -> Tensor:
     """Bytes as numbers for a network: each channel less ImageNet's mean, over its deviation."""
     return _standard(pixels.float() / 255)
 

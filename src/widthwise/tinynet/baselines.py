@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from ..errors import TargetError
 from .budget import Budget
 from .compound_shrink import shrink, with_scaled_head
-from .counts import Counts
+from .counts import NetworkCounts
 from .family import Family
 from .formula import Formula
-from .multipliers import Scale
+from .multipliers import Multipliers
 from .solve import cost_function
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alternative:
+class Baseline:
     """Another way to the budget; without a network where it does not get there.
 
     Attributes:
@@ -28,16 +28,16 @@ class Alternative:
     """
 
     rule: str
-    scale: Scale | None = None
+    scale: Multipliers | None = None
     pixels: int | None = None
-    counts: Counts | None = None
+    counts: NetworkCounts | None = None
     cost: float | None = None
     reason: str | None = None
 
 
-def alternatives(
+def baselines(
     formula: Formula, family: Family, budget: Budget, *, classes: int
-) -> tuple[Alternative, ...]:
+) -> tuple[Baseline, ...]:
     """The formula with the paper's closed form for the width, and the base shrunk by fixed rules.
 
     Compound scaling comes twice for EfficientNets: with a head that narrows, as published, and with
@@ -60,18 +60,18 @@ def alternatives(
     )
 
 
-def _shrunk(words: str, rule: str, family: Family, budget: Budget, classes: int) -> Alternative:
+def _shrunk(words: str, rule: str, family: Family, budget: Budget, classes: int) -> Baseline:
     try:
         scale = shrink(rule, family, budget, classes=classes).scale
     except TargetError as error:
-        return Alternative(rule=words, reason=str(error))
+        return Baseline(rule=words, reason=str(error))
     return _alternative(words, family, budget, scale, classes)
 
 
 def _alternative(
-    words: str, family: Family, budget: Budget, scale: Scale, classes: int
-) -> Alternative:
-    return Alternative(
+    words: str, family: Family, budget: Budget, scale: Multipliers, classes: int
+) -> Baseline:
+    return Baseline(
         rule=words,
         scale=scale,
         pixels=family.resolution(scale),

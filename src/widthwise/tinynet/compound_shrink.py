@@ -16,7 +16,7 @@ from .budget import Budget
 from .efficientnet import EfficientNet
 from .family import Family
 from .formula import check_below_base
-from .multipliers import BASE, Scale
+from .multipliers import BASE, Multipliers
 from .solve import WIDTHS, Line, cost_function, nearest
 
 DEPTH_GROWTH, WIDTH_GROWTH, RESOLUTION_GROWTH = 1.2, 1.1, 1.15
@@ -25,7 +25,7 @@ _SHARES = tuple(round(0.001 * i, 3) for i in range(1, 1001))  # finer than a pix
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shrunk:
+class ShrunkNetwork:
     """The base, shrunk to a budget by a fixed rule.
 
     Attributes:
@@ -34,12 +34,12 @@ class Shrunk:
     """
 
     value: float
-    scale: Scale
+    scale: Multipliers
 
 
-def compound_scale(phi: float) -> Scale:
+def compound_scale(phi: float) -> Multipliers:
     """d = 1.2^phi, w = 1.1^phi, r = 1.15^phi."""
-    return Scale(
+    return Multipliers(
         resolution=RESOLUTION_GROWTH**phi, depth=DEPTH_GROWTH**phi, width=WIDTH_GROWTH**phi
     )
 
@@ -53,19 +53,19 @@ def with_scaled_head(family: Family) -> Family:
     return replace(family, scaled_head=True) if isinstance(family, EfficientNet) else family
 
 
-def _resolution(value: float) -> Scale:
-    return Scale(resolution=value, depth=1.0, width=1.0)
+def _resolution(value: float) -> Multipliers:
+    return Multipliers(resolution=value, depth=1.0, width=1.0)
 
 
-def _depth(value: float) -> Scale:
-    return Scale(resolution=1.0, depth=value, width=1.0)
+def _depth(value: float) -> Multipliers:
+    return Multipliers(resolution=1.0, depth=value, width=1.0)
 
 
-def _width(value: float) -> Scale:
-    return Scale(resolution=1.0, depth=1.0, width=value)
+def _width(value: float) -> Multipliers:
+    return Multipliers(resolution=1.0, depth=1.0, width=value)
 
 
-RULES: dict[str, tuple[Callable[[float], Scale], Sequence[float]]] = {
+RULES: dict[str, tuple[Callable[[float], Multipliers], Sequence[float]]] = {
     "compound": (compound_scale, _EXPONENTS),
     "width": (_width, [w for w in WIDTHS if w <= 1]),
     "depth": (_depth, _SHARES),
@@ -75,7 +75,7 @@ RULES: dict[str, tuple[Callable[[float], Scale], Sequence[float]]] = {
 
 def shrink(
     rule: str, family: Family, budget: Budget, *, classes: int, device: str = "cpu"
-) -> Shrunk:
+) -> ShrunkNetwork:
     """The base shrunk by a rule to the cost nearest to the budget.
 
     Args:
@@ -99,4 +99,4 @@ def shrink(
     name = "compound scaling" if rule == "compound" else f"{rule} alone"
     line = Line(scale=scale, values=reached, what=f"of {family.name} by {name}")
     value = nearest(line, cost, budget, start=reached[-1])
-    return Shrunk(value=value, scale=scale(value))
+    return ShrunkNetwork(value=value, scale=scale(value))

@@ -8,7 +8,7 @@ FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
+class NetworkCounts:
     """What a network costs whatever it runs on.
 
     Attributes:
@@ -63,5 +63,5 @@ class Tally:
         """A matrix product without parameters."""
         self._macs += macs
 
-    def counts(self) -> Counts:
-        return Counts(parameters=self._parameters, macs=self._macs)
+    def counts(self) -> NetworkCounts:
+        return NetworkCounts(parameters=self._parameters, macs=self._macs)

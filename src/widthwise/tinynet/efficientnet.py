@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .counts import Counts, Tally
+from .counts import NetworkCounts, Tally
 from .family import check_classes, side
 from .rounding import round_blocks, round_channels
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .multipliers import Scale
+    from .multipliers import Multipliers
 
 STEM = 32
 HEAD = 1280
@@ -33,7 +33,7 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class StageBlock:
     """One block of a scaled network; `expansion` 1 means that it begins with its depthwise part."""
 
     kernel: int
@@ -94,22 +94,22 @@ class EfficientNet:
         """Total stride."""
         return self.stem_stride * math.prod(stage.stride for stage in self.stages)
 
-    def resolution(self, scale: Scale) -> int:
+    def resolution(self, scale: Multipliers) -> int:
         return side(self.base_resolution, scale, self.stride)
 
-    def head(self, scale: Scale) -> int:
+    def head(self, scale: Multipliers) -> int:
         """Channels of the last convolution."""
         channels = round_channels(HEAD * scale.width)
         return channels if self.scaled_head else max(HEAD, channels)
 
-    def blocks(self, scale: Scale) -> Iterator[tuple[Block, ...]]:
+    def blocks(self, scale: Multipliers) -> Iterator[tuple[StageBlock, ...]]:
         """The blocks, stage by stage."""
         inputs = STEM
         for stage in self.stages:
             outputs = round_channels(stage.channels * scale.width)
             repeats = round_blocks(stage.blocks, scale.depth)
             yield tuple(
-                Block(
+                StageBlock(
                     kernel=stage.kernel,
                     stride=stage.stride if i == 0 else 1,
                     expansion=stage.expansion,
@@ -120,7 +120,7 @@ class EfficientNet:
             )
             inputs = outputs
 
-    def counts(self, scale: Scale, *, classes: int) -> Counts:
+    def counts(self, scale: Multipliers, *, classes: int) -> NetworkCounts:
         check_classes(classes)
         tally, size = Tally(), _after(self.resolution(scale), self.stem_stride)
         tally.conv(3, STEM, kernel=3, pixels=size * size)
@@ -136,7 +136,7 @@ class EfficientNet:
         tally.linear(head, classes, bias=True)
         return tally.counts()
 
-    def build(self, scale: Scale, *, classes: int) -> nn.Module:
+    def build(self, scale: Multipliers, *, classes: int) -> nn.Module:
         from .efficientnet_modules import EfficientNetModel
 
         check_classes(classes)
@@ -156,7 +156,7 @@ def _after(size: int, stride: int) -> int:
     return (size - 1) // stride + 1
 
 
-def _count(tally: Tally, block: Block, size: int) -> int:
+def _count(tally: Tally, block: StageBlock, size: int) -> int:
     """Add a block that finds images of side `size`; the side that it leaves."""
     middle, squeezed, before = block.middle, block.squeezed, size * size
     if block.expansion != 1:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .efficientnet import Block
+from .efficientnet import StageBlock
 
 DROPOUT = 0.2
 
@@ -38,7 +38,7 @@ class SqueezeExcite(nn.Module):
 class DepthwiseSeparable(nn.Module):
     """Depthwise convolution, squeeze-and-excitation, projection: a block of expansion 1."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: StageBlock) -> None:
         super().__init__()
         middle, kernel, stride = block.middle, block.kernel, block.stride
         self.conv_dw = conv(middle, middle, kernel=kernel, stride=stride, groups=middle)
@@ -58,7 +58,7 @@ class DepthwiseSeparable(nn.Module):
 class InvertedResidual(nn.Module):
     """Expansion, depthwise convolution, squeeze-and-excitation, projection (arXiv 1801.04381)."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: StageBlock) -> None:
         super().__init__()
         middle, kernel, stride = block.middle, block.kernel, block.stride
         self.conv_pw = conv(block.inputs, middle)
@@ -86,7 +86,7 @@ class EfficientNetModel(nn.Module):
         *,
         stem: int,
         stem_stride: int,
-        stages: Sequence[Sequence[Block]],
+        stages: Sequence[Sequence[StageBlock]],
         head: int,
         classes: int,
     ) -> None:
@@ -109,7 +109,7 @@ class EfficientNetModel(nn.Module):
         return logits
 
 
-def _module(block: Block) -> nn.Module:
+def _module(block: StageBlock) -> nn.Module:
     return DepthwiseSeparable(block) if block.expansion == 1 else InvertedResidual(block)
 
 

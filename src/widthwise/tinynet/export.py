@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import CheckpointError, RunError, TargetError, WidthwiseError
-from .multipliers import Scale
+from .multipliers import Multipliers
 from .registry import family_named
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _CHECKED = 2  # images that a copy is compared on
 
 
 @dataclass(frozen=True, kw_only=True)
-class Net:
+class NetworkSpec:
     """A network of a family, without its weights.
 
     Attributes:
@@ -41,7 +41,7 @@ class Net:
 
     title: str
     family: str
-    scale: Scale
+    scale: Multipliers
     classes: int
 
     def build(self, *, seed: int) -> nn.Module:
@@ -88,7 +88,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def write_net(
     folder: Path,
-    net: Net,
+    net: NetworkSpec,
     model: nn.Module,
     *,
     weights: str,
@@ -142,7 +142,7 @@ def write_net(
     return differences
 
 
-def load_net(folder: Path) -> tuple[Net, nn.Module]:
+def load_net(folder: Path) -> tuple[NetworkSpec, nn.Module]:
     """What `write_net` wrote: the network and its weights, in evaluation mode.
 
     Raises:
@@ -150,10 +150,10 @@ def load_net(folder: Path) -> tuple[Net, nn.Module]:
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf8"))
-        net = Net(
+        net = NetworkSpec(
             title=str(config["title"]),
             family=str(config["family"]),
-            scale=Scale(**config["scale"]),
+            scale=Multipliers(**config["scale"]),
             classes=int(config["classes"]),
         )
         model = net.build(seed=0).eval()

@@ -10,8 +10,8 @@ from .rounding import round_resolution
 if TYPE_CHECKING:
     from torch import nn
 
-    from .counts import Counts
-    from .multipliers import Scale
+    from .counts import NetworkCounts
+    from .multipliers import Multipliers
 
 
 class Family(Protocol):
@@ -32,7 +32,7 @@ class Family(Protocol):
     @property
     def stride(self) -> int: ...
 
-    def resolution(self, scale: Scale) -> int:
+    def resolution(self, scale: Multipliers) -> int:
         """Side of the images in pixels.
 
         Raises:
@@ -40,7 +40,7 @@ class Family(Protocol):
         """
         ...
 
-    def counts(self, scale: Scale, *, classes: int) -> Counts:
+    def counts(self, scale: Multipliers, *, classes: int) -> NetworkCounts:
         """Exact counts, by closed form: tens of microseconds, without torch.
 
         Parameters and multiply-adds never fall when one multiplier grows; `solve_width` rests on
@@ -51,7 +51,7 @@ class Family(Protocol):
         """
         ...
 
-    def build(self, scale: Scale, *, classes: int) -> nn.Module:
+    def build(self, scale: Multipliers, *, classes: int) -> nn.Module:
         """The network, newly initialised by torch's global generator, in training mode.
 
         It takes float32 images of shape (batch, 3, resolution, resolution) and gives logits of
@@ -63,7 +63,7 @@ class Family(Protocol):
         ...
 
 
-def side(base_resolution: int, scale: Scale, stride: int) -> int:
+def side(base_resolution: int, scale: Multipliers, stride: int) -> int:
     """Side of the images of a family with this base and total stride, in pixels.
 
     Raises:

@@ -14,11 +14,11 @@ from typing import Literal
 
 from ..errors import TargetError
 from .budget import Budget, amount_text
-from .counts import Counts
+from .counts import NetworkCounts
 from .family import Family
-from .multipliers import BASE, Scale
+from .multipliers import BASE, Multipliers
 from .published import PUBLISHED, TINYNETS
-from .regression import Curve, Predicted, regress
+from .regression import FittedCurve, Predicted, regress
 from .solve import Line, closed_form_width, cost_function, nearest, solve_width
 
 FEWEST = 8  # networks of a front; fewer leave the kernel undecided
@@ -31,7 +31,7 @@ INTERPOLATION = "an interpolation of the five released models, not the authors' 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class FormulaPoint:
     """A network of the front.
 
     Attributes:
@@ -78,8 +78,8 @@ class Proposal:
     own_share: float
     resolution: Predicted
     depth: Predicted
-    scale: Scale
-    counts: Counts
+    scale: Multipliers
+    counts: NetworkCounts
     pixels: int
     is_inside: bool
 
@@ -102,13 +102,13 @@ class Formula:
     """
 
     source: str
-    points: tuple[Point, ...]
-    resolution: Curve
-    depth: Curve
+    points: tuple[FormulaPoint, ...]
+    resolution: FittedCurve
+    depth: FittedCurve
     is_clipped: bool = False
 
     @classmethod
-    def fit(cls, points: Sequence[Point], *, source: str, clip: bool = False) -> Formula:
+    def fit(cls, points: Sequence[FormulaPoint], *, source: str, clip: bool = False) -> Formula:
         """The formula of one's own front; kernels by the largest marginal likelihood.
 
         Args:
@@ -142,7 +142,7 @@ class Formula:
         """
         base = PUBLISHED["b0"].macs
         points = [
-            Point(
+            FormulaPoint(
                 share=net.macs / base,
                 resolution=net.scale.resolution,
                 depth=net.scale.depth,
@@ -152,7 +152,9 @@ class Formula:
         return cls._of(points, source=INTERPOLATION, clip=False, fixed=True)
 
     @classmethod
-    def _of(cls, points: Sequence[Point], *, source: str, clip: bool, fixed: bool) -> Formula:
+    def _of(
+        cls, points: Sequence[FormulaPoint], *, source: str, clip: bool, fixed: bool
+    ) -> Formula:
         shares = [point.share for point in points]
         return cls(
             source=source,
@@ -211,7 +213,7 @@ class Formula:
         resolution, depth = self.at(share)
         if width == "closed_form":
             closed = closed_form_width(share, resolution=resolution, depth=depth)
-            scale = Scale(resolution=resolution, depth=depth, width=round(closed, DIGITS))
+            scale = Multipliers(resolution=resolution, depth=depth, width=round(closed, DIGITS))
         else:
             scale = solve_width(
                 family,
@@ -246,7 +248,7 @@ class Formula:
         cost = cost_function(family, budget.kind, classes=classes, device=device)
         whole = family.counts(BASE, classes=classes).macs
 
-        def scale(share: float) -> Scale:
+        def scale(share: float) -> Multipliers:
             resolution, depth = self.at(share)
             return solve_width(
                 family,
@@ -260,7 +262,7 @@ class Formula:
         return nearest(line, cost, budget, start=budget.amount / base)
 
 
-def _reachable(scale: Callable[[float], Scale]) -> tuple[float, ...]:
+def _reachable(scale: Callable[[float], Multipliers]) -> tuple[float, ...]:
     """The shares from the smallest on of which there is a network."""
     for i, share in enumerate(SHARES[:-1]):
         try:

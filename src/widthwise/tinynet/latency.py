@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     import torch
 
     from .family import Family
-    from .multipliers import Scale
+    from .multipliers import Multipliers
 
 WARM_UPS = 3
 MEASURING_SEC = 0.6  # at least so long, and so often
 PASSES = 15
 
 
-def latency_sec(family: Family, scale: Scale, *, classes: int, device: str = "cpu") -> Estimate:
+def latency_sec(
+    family: Family, scale: Multipliers, *, classes: int, device: str = "cpu"
+) -> Estimate:
     """Median seconds of one image (batch 1, float32, evaluation mode), with its standard error.
 
     Takes about a second, or 18 passes if they are longer. Other work on the machine counts in: a

@@ -11,7 +11,7 @@ LARGEST = 4.0  # beyond any use here; keeps a slip of the finger from filling th
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class Multipliers:
     """How large a network is beside the base of its family, in three numbers; (1, 1, 1) is it.
 
     Attributes:
@@ -35,4 +35,4 @@ class Scale:
                 )
 
 
-BASE = Scale(resolution=1.0, depth=1.0, width=1.0)
+BASE = Multipliers(resolution=1.0, depth=1.0, width=1.0)

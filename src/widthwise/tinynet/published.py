@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .multipliers import BASE, Scale
+from .multipliers import BASE, Multipliers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Published:
     """
 
     title: str
-    scale: Scale
+    scale: Multipliers
     printed_macs: int
     parameters: int
     macs: int
@@ -41,7 +41,7 @@ def _tinynet(
     resolution, depth, width = multipliers
     return Published(
         title=f"TinyNet-{letter.upper()}",
-        scale=Scale(resolution=resolution, depth=depth, width=width),
+        scale=Multipliers(resolution=resolution, depth=depth, width=width),
         printed_macs=printed_millions * 10**6,
         parameters=parameters,
         macs=macs,

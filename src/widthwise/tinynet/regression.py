@@ -46,7 +46,7 @@ class Predicted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class FittedCurve:
     """A multiplier as a function of the share c: `k(c, X) (K + s^2 I)^-1 y` around the mean of y.
 
     Attributes:
@@ -74,7 +74,7 @@ class Curve:
         return Predicted(value=value, deviation=self.widening * deviation, n=len(self.shares))
 
 
-def regress(shares: Sequence[float], values: Sequence[float], *, fixed: bool) -> Curve:
+def regress(shares: Sequence[float], values: Sequence[float], *, fixed: bool) -> FittedCurve:
     """Fit a curve: kernel amplitude times RBF, plus noise, on values of mean 0 and deviation 1.
 
     Args:
@@ -107,7 +107,7 @@ def regress(shares: Sequence[float], values: Sequence[float], *, fixed: bool) ->
     errors = [
         (value - mean) / deviation for value, (mean, deviation) in zip(values, others, strict=True)
     ]
-    return Curve(
+    return FittedCurve(
         shares=tuple(shares),
         values=tuple(values),
         regressor=regressor,

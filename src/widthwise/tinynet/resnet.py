@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .counts import Counts, Tally
+from .counts import NetworkCounts, Tally
 from .family import check_classes, side
 from .rounding import round_blocks, round_channels
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .multipliers import Scale
+    from .multipliers import Multipliers
 
 CHANNELS = (64, 128, 256, 512)
 STRIDE = 32
@@ -59,14 +59,14 @@ class ResNet:
         """Total stride."""
         return STRIDE
 
-    def resolution(self, scale: Scale) -> int:
+    def resolution(self, scale: Multipliers) -> int:
         return side(self.base_resolution, scale, STRIDE)
 
-    def stem(self, scale: Scale) -> int:
+    def stem(self, scale: Multipliers) -> int:
         """Channels of the first convolution."""
         return round_channels(CHANNELS[0] * scale.width)
 
-    def blocks(self, scale: Scale) -> Iterator[tuple[ResidualBlock, ...]]:
+    def blocks(self, scale: Multipliers) -> Iterator[tuple[ResidualBlock, ...]]:
         """The blocks, stage by stage."""
         inputs = self.stem(scale)
         for stage, (base, repeats) in enumerate(zip(CHANNELS, self.repeats, strict=True)):
@@ -82,7 +82,7 @@ class ResNet:
                 inputs = block.outputs
             yield tuple(blocks)
 
-    def counts(self, scale: Scale, *, classes: int) -> Counts:
+    def counts(self, scale: Multipliers, *, classes: int) -> NetworkCounts:
         check_classes(classes)
         tally, stem = Tally(), self.stem(scale)
         size = (self.resolution(scale) - 1) // 2 + 1
@@ -96,7 +96,7 @@ class ResNet:
         tally.linear(channels, classes, bias=True)
         return tally.counts()
 
-    def build(self, scale: Scale, *, classes: int) -> nn.Module:
+    def build(self, scale: Multipliers, *, classes: int) -> nn.Module:
         from .resnet_modules import ResNetModel
 
         check_classes(classes)

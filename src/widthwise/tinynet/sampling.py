@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, TargetError
 from .budget import Budget
-from .multipliers import Scale
+from .multipliers import Multipliers
 from .solve import solve_width
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def check_space(family: Family, space: Space) -> None:
         )
 
 
-def fitting(
+def network_at_budget(
     family: Family,
     space: Space,
     budget: Budget,
@@ -60,7 +60,7 @@ def fitting(
     resolution: float,
     depth: float,
     classes: int,
-) -> Scale | None:
+) -> Multipliers | None:
     """The network of this resolution and depth that meets the budget; None if none of the space
     comes within `NEAR` of it.
 
@@ -82,15 +82,15 @@ def fitting(
     return scale if inside and abs(macs / budget.amount - 1) <= NEAR else None
 
 
-def ends(family: Family, space: Space) -> tuple[tuple[float, float], tuple[float, float]]:
+def ranges(family: Family, space: Space) -> tuple[tuple[float, float], tuple[float, float]]:
     """Least and largest multiplier of resolution, and of depth."""
     low, high = (round((p + 0.5) / family.base_resolution, DIGITS) for p in space.pixels)
     return (low, high), space.depth
 
 
-def draw(
+def draw_multipliers(
     family: Family, space: Space, budget: Budget, *, classes: int, chance: np.random.Generator
-) -> Scale:
+) -> Multipliers:
     """A network that meets the budget: resolution and depth uniform on their ranges.
 
     Pairs that no width of the space brings to the budget are drawn anew, so that what is drawn is
@@ -100,9 +100,9 @@ def draw(
         TargetError: None of `_TRIES` pairs can be.
     """
     check_space(family, space)
-    resolutions, depths = ends(family, space)
+    resolutions, depths = ranges(family, space)
     for _ in range(_TRIES):
-        found = fitting(
+        found = network_at_budget(
             family,
             space,
             budget,
@@ -112,10 +112,10 @@ def draw(
         )
         if found is not None:
             return found
-    raise out_of_reach(family, space, budget)
+    raise unreachable_reason(family, space, budget)
 
 
-def out_of_reach(family: Family, space: Space, budget: Budget) -> TargetError:
+def unreachable_reason(family: Family, space: Space, budget: Budget) -> TargetError:
     """That the space has no network of the budget."""
     return TargetError(
         f"no {family.name} of {space.pixels[0]} to {space.pixels[1]} px, depth {space.depth[0]:g} "
@@ -124,7 +124,7 @@ def out_of_reach(family: Family, space: Space, budget: Budget) -> TargetError:
     )
 
 
-def spread(
+def sample_networks(
     family: Family,
     space: Space,
     budgets: Sequence[Budget],
@@ -132,7 +132,7 @@ def spread(
     *,
     classes: int,
     seed: int,
-) -> list[tuple[Budget, Scale]]:
+) -> list[tuple[Budget, Multipliers]]:
     """`n` networks drawn for the budgets in turn, no two the same; the first `n` of a longer list.
 
     Raises:
@@ -141,15 +141,15 @@ def spread(
     import numpy as np
 
     chance = np.random.default_rng(seed)
-    found: list[tuple[Budget, Scale]] = []
+    found: list[tuple[Budget, Multipliers]] = []
     for number in range(n):
         budget = budgets[number % len(budgets)]
         for _ in range(_TRIES):
-            scale = draw(family, space, budget, classes=classes, chance=chance)
+            scale = draw_multipliers(family, space, budget, classes=classes, chance=chance)
             if (budget, scale) not in found:
                 break
         else:
-            raise out_of_reach(family, space, budget)
+            raise unreachable_reason(family, space, budget)
         found.append((budget, scale))
     return found
 
@@ -182,19 +182,19 @@ class Sampler:
         self._optuna: Any = optuna
         self._family, self._space, self._classes, self._seed = family, space, classes, seed
         self._studies: dict[Budget, Any] = {}
-        self._asked: dict[tuple[Budget, Scale], Any] = {}
+        self._asked: dict[tuple[Budget, Multipliers], Any] = {}
 
-    def ask(self, budget: Budget) -> Scale:
+    def ask(self, budget: Budget) -> Multipliers:
         """A network of the budget.
 
         Raises:
             TargetError: None of many pairs that were drawn can be brought to the budget.
         """
         study = self._study_of(budget)
-        resolutions, depths = ends(self._family, self._space)
+        resolutions, depths = ranges(self._family, self._space)
         for _ in range(_TRIES // 10):
             asked = study.ask()
-            found = fitting(
+            found = network_at_budget(
                 self._family,
                 self._space,
                 budget,
@@ -206,9 +206,9 @@ class Sampler:
                 self._asked[budget, found] = asked
                 return found
             study.tell(asked, state=self._optuna.trial.TrialState.FAIL)
-        raise out_of_reach(self._family, self._space, budget)
+        raise unreachable_reason(self._family, self._space, budget)
 
-    def tell(self, budget: Budget, scale: Scale, accuracy: float | None) -> None:
+    def tell(self, budget: Budget, scale: Multipliers, accuracy: float | None) -> None:
         """Say what a network that was asked for got; None if it could not be trained."""
         asked, study = self._asked[budget, scale], self._study_of(budget)
         if accuracy is None:

@@ -9,15 +9,15 @@ from math import sqrt
 
 from ..errors import TargetError
 from .budget import Budget, Kind, range_text
-from .counts import Counts
+from .counts import NetworkCounts
 from .family import Family
 from .latency import latency_sec
-from .multipliers import BASE, LARGEST, Scale
+from .multipliers import BASE, LARGEST, Multipliers
 
 STEP = 0.005
 WIDTHS = tuple(round(STEP * i, 3) for i in range(1, round(LARGEST / STEP) + 1))
 
-Cost = Callable[[Scale], float]
+Cost = Callable[[Multipliers], float]
 
 
 def cost_function(family: Family, kind: Kind, *, classes: int, device: str = "cpu") -> Cost:
@@ -25,9 +25,9 @@ def cost_function(family: Family, kind: Kind, *, classes: int, device: str = "cp
 
     Seconds are measured when asked for, once for all scales that make the same network.
     """
-    measured: dict[tuple[int, Counts], float] = {}
+    measured: dict[tuple[int, NetworkCounts], float] = {}
 
-    def cost(scale: Scale) -> float:
+    def cost(scale: Multipliers) -> float:
         counts = family.counts(scale, classes=classes)
         if kind == "macs":
             return counts.macs
@@ -53,7 +53,7 @@ class Line:
         what: In words, for errors: `"at resolution 0.5 and depth 0.6"`.
     """
 
-    scale: Callable[[float], Scale]
+    scale: Callable[[float], Multipliers]
     values: Sequence[float]
     what: str
 
@@ -109,7 +109,7 @@ def solve_width(
     budget: Budget,
     classes: int,
     device: str = "cpu",
-) -> Scale:
+) -> Multipliers:
     """The scale with this resolution and depth whose width brings it nearest to the budget.
 
     Widths are multiples of 0.005 up to 4; of those that make the same network, the one nearest to
@@ -120,8 +120,8 @@ def solve_width(
             below the total stride.
     """
 
-    def scale(width: float) -> Scale:
-        return Scale(resolution=resolution, depth=depth, width=width)
+    def scale(width: float) -> Multipliers:
+        return Multipliers(resolution=resolution, depth=depth, width=width)
 
     cost = cost_function(family, budget.kind, classes=classes, device=device)
     share = budget.amount / cost(BASE)

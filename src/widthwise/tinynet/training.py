@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from .augment import ROOM, Augmentation, augmented, resized, shown
+from .augment import ROOM, Augmentation, augmented, normalize, resized
 from .images import Photos
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from .family import Family
-    from .multipliers import Scale
+    from .multipliers import Multipliers
 
 _NO_DECAY = 1  # dimensions of biases and of the scales of normalisation, which are not decayed
 _JUDGED_AT_ONCE = 128
@@ -25,7 +25,7 @@ _MOMENTUM = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class TrainingRecipe:
     """How a network is trained; the same for all networks that are compared.
 
     SGD with Nesterov's momentum 0.9, whose learning rate rises in a straight line and falls by a
@@ -66,7 +66,7 @@ class Recipe:
     def lr_at(self, share: float) -> float:
         """The learning rate when a share of the steps is done.
 
-        >>> recipe = Recipe(lr=1.0, warm_up=0.5)
+        >>> recipe = TrainingRecipe(lr=1.0, warm_up=0.5)
         >>> [round(recipe.lr_at(share), 3) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
         [0.0, 0.5, 1.0, 0.5, 0.0]
         """
@@ -76,7 +76,7 @@ class Recipe:
 
 
 @contextmanager
-def drawn_from(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Have torch draw from a seed, weights and dropout, and leave its state as it was."""
     import torch
 
@@ -88,10 +88,10 @@ def drawn_from(seed: int) -> Iterator[None]:
 
 def trained_network(
     family: Family,
-    scale: Scale,
+    scale: Multipliers,
     photos: Photos,
     *,
-    recipe: Recipe | None = None,
+    recipe: TrainingRecipe | None = None,
     seed: int = 0,
     device: str = "cpu",
     on_share: Callable[[float], None] = lambda share: None,
@@ -117,8 +117,8 @@ def trained_network(
         RunError: The loss is no longer finite, or there are fewer than 2 photos.
         TargetError: There is no such network.
     """
-    recipe = recipe or Recipe()
-    with drawn_from(seed):
+    recipe = recipe or TrainingRecipe()
+    with seeded(seed):
         net = family.build(scale, classes=len(photos.classes))
         _make_even(net)
         loss = _train(net, photos, family.resolution(scale), recipe, seed, device, on_share)
@@ -138,7 +138,7 @@ def _train(
     net: nn.Module,
     photos: Photos,
     side: int,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     seed: int,
     device: str,
     on_share: Callable[[float], None],
@@ -186,7 +186,7 @@ def _batches(n: int, batch: int, epochs: int, chance: Generator) -> Iterator[Ten
         yield from torch.split(order[: n - n % batch], batch)
 
 
-def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(net: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
     import torch
 
     weights = [p for p in net.parameters() if p.requires_grad]
@@ -197,7 +197,7 @@ def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=_MOMENTUM, nesterov=True)
 
 
-def answers_right(
+def correct_mask(
     net: nn.Module, photos: Photos, side: int, *, device: str = "cpu"
 ) -> tuple[int, ...]:
     """Of each photo, shown whole at a side in pixels, 1 if the network names its class, else 0.
@@ -216,7 +216,7 @@ def answers_right(
             torch.split(photos.labels, _JUDGED_AT_ONCE),
             strict=True,
         ):
-            seen = shown(part.to(device)).contiguous(memory_format=torch.channels_last)
+            seen = normalize(part.to(device)).contiguous(memory_format=torch.channels_last)
             logits = net(seen)
             if not logits.isfinite().all():
                 raise RunError("training diverged: the network's answers are not finite")

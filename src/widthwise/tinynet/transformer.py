@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .counts import Counts, Tally
+from .counts import NetworkCounts, Tally
 from .family import check_classes, side
 from .rounding import round_blocks, round_channels
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .multipliers import Scale
+    from .multipliers import Multipliers
 
 HEAD_SIZE = 32
 
@@ -51,10 +51,10 @@ class GluTransformer:
         """Total stride."""
         return self.patch
 
-    def resolution(self, scale: Scale) -> int:
+    def resolution(self, scale: Multipliers) -> int:
         return side(self.base_resolution, scale, self.patch)
 
-    def sizes(self, scale: Scale) -> tuple[int, int, int]:
+    def sizes(self, scale: Multipliers) -> tuple[int, int, int]:
         """Hidden size, intermediate size, layers."""
         return (
             round_channels(self.hidden_size * scale.width, HEAD_SIZE),
@@ -62,7 +62,7 @@ class GluTransformer:
             round_blocks(self.layers, scale.depth),
         )
 
-    def counts(self, scale: Scale, *, classes: int) -> Counts:
+    def counts(self, scale: Multipliers, *, classes: int) -> NetworkCounts:
         check_classes(classes)
         hidden, intermediate, layers = self.sizes(scale)
         patches = (self.resolution(scale) // self.patch) ** 2
@@ -78,7 +78,7 @@ class GluTransformer:
         tally.linear(hidden, classes, bias=True)
         return tally.counts()
 
-    def build(self, scale: Scale, *, classes: int) -> nn.Module:
+    def build(self, scale: Multipliers, *, classes: int) -> nn.Module:
         from .transformer_modules import GluTransformerModel
 
         check_classes(classes)

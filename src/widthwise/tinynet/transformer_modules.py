@@ -46,7 +46,7 @@ class Glu(nn.Module):
         return result
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """Attention and a GLU block, each behind an RMS norm and beside the identity."""
 
     def __init__(self, hidden: int, intermediate: int) -> None:
@@ -70,7 +70,9 @@ class GluTransformerModel(nn.Module):
     ) -> None:
         super().__init__()
         self.embed_patches = nn.Conv2d(3, hidden, patch, patch, bias=False)
-        self.layers = nn.Sequential(*(Layer(hidden, intermediate) for _ in range(layers)))
+        self.layers = nn.Sequential(
+            *(TransformerLayer(hidden, intermediate) for _ in range(layers))
+        )
         self.norm = nn.RMSNorm(hidden, eps=1e-6)
         self.classifier = nn.Linear(hidden, classes)
         for module in self.modules():

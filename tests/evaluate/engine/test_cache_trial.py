@@ -16,7 +16,7 @@ from widthwise.errors import RunError
 from widthwise.evaluate.engine import (
     CacheUse,
     Prompt,
-    Run,
+    ScoringRequest,
     cache_use,
     can_share,
     check_causal,
@@ -42,14 +42,17 @@ def words(draw: random.Random, length: int) -> tuple[int, ...]:
     return tuple(draw.choices(range(3, VOCAB), k=length))
 
 
-def runs_of(stem: int) -> list[Run]:
+def runs_of(stem: int) -> list[ScoringRequest]:
     draw = random.Random(stem)
     begin = words(draw, stem)
     rests = [words(draw, length) for length in (2, 3, 3, 5, 9, 12)]
-    return [*(Run((*begin, *rest), 2) for rest in rests), Run(words(draw, 20), 3)]
+    return [
+        *(ScoringRequest((*begin, *rest), 2) for rest in rests),
+        ScoringRequest(words(draw, 20), 3),
+    ]
 
 
-def alone(model: Any, run: Run) -> float:
+def alone(model: Any, run: ScoringRequest) -> float:
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([run.tokens[:-1]])).logits[0, -run.scored :]
     chosen = logits.double().log_softmax(-1)[range(run.scored), list(run.tokens[-run.scored :])]
@@ -206,11 +209,11 @@ def test_rotations_that_depend_on_the_longest_row_are_refused() -> None:
     rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
     model = sharp("llama", max_position_embeddings=64, rope_parameters=rope)
     draw = random.Random(3)
-    fitting = [Run(words(draw, length + 1), 2) for length in (64, 30, 60)]
+    fitting = [ScoringRequest(words(draw, length + 1), 2) for length in (64, 30, 60)]
     with torch.no_grad():
         model(input_ids=torch.tensor([words(draw, 100)]))  # which the model remembers
     with pytest.raises(RunError, match=r"beyond 64 tokens the model turns .* a row has 65"):
-        log_likelihoods(model, [*fitting, Run(words(draw, 66), 2)])
+        log_likelihoods(model, [*fitting, ScoringRequest(words(draw, 66), 2)])
     got = [scored.log_likelihood for scored in log_likelihoods(model, fitting)]
     fresh = sharp("llama", max_position_embeddings=64, rope_parameters=rope)
     assert got == pytest.approx([alone(fresh, run) for run in fitting], abs=CLOSE)

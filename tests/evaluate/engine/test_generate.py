@@ -12,9 +12,9 @@ from families import FAMILIES, HIDDEN, VOCAB
 from sharp import sharp
 
 from widthwise.errors import RunError
-from widthwise.evaluate.engine import Budget, CacheUse, Generated, Prompt, cache_use, generate
+from widthwise.evaluate.engine import CacheUse, Generated, Prompt, TokenBudget, cache_use, generate
 from widthwise.evaluate.engine.generate import ends_in_loop
-from widthwise.evaluate.engine.kv_cache import Kept
+from widthwise.evaluate.engine.kv_cache import PaddedKVCache
 
 LIMIT = 20
 LENGTHS = (3, 9, 1, 14, 6, 2, 11)
@@ -74,7 +74,7 @@ def test_rows_of_one_length_are_written_without_padding(
     family: str, use: CacheUse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the library's own cache, of which a sliding layer keeps the end alone, and with none."""
-    monkeypatch.setattr(Kept, "of", pytest.fail)
+    monkeypatch.setattr(PaddedKVCache, "of", pytest.fail)
     model = sharp(family, **({} if family == "llama" else {"sliding_window": 8}))
     prompts = [*PROMPTS[1:5], *([tokens[0] + 1, *tokens[1:]] for tokens in PROMPTS[1:5])]
     written = alone(model, prompts)
@@ -105,7 +105,7 @@ def test_many_more_prompts_than_places() -> None:
         return forward(input_ids, **kwargs)
 
     model.forward = watching
-    got = generate(model, asked, ends, rows=4, budget=Budget(30), on_done=done.append)
+    got = generate(model, asked, ends, rows=4, budget=TokenBudget(30), on_done=done.append)
     assert max(rows for rows, _ in read) == 4
     assert all(rows == 1 or rows * width <= 30 for rows, width in read)
     assert [text.tokens for text in got] == [ended(text, LIMIT, ends) for text in written]
@@ -253,7 +253,7 @@ def test_out_of_memory_at_any_time_changes_nothing(
     ends = frozenset({written[0][3], written[3][7], written[5][1]})
     limits = [9, 5, 7, 8, 1, 9, 6]
     expected = [ended(text, n, ends) for text, n in zip(written, limits, strict=True)]
-    forward, joined, chosen = model.forward, Kept.joined, Kept.chosen
+    forward, joined, chosen = model.forward, PaddedKVCache.joined, PaddedKVCache.chosen
     failed = 0
     for at in range(8):
         for name in ("forward", "joined", "chosen"):
@@ -262,8 +262,8 @@ def test_out_of_memory_at_any_time_changes_nothing(
                 if name == "forward":
                     patch.setattr(model, "forward", call)
                 else:
-                    patch.setattr(Kept, name, lambda *args, call=call: call(*args))
-                budget = Budget(1024)
+                    patch.setattr(PaddedKVCache, name, lambda *args, call=call: call(*args))
+                budget = TokenBudget(1024)
                 asked = prompts_of(limits)
                 got = generate(model, asked, ends, rows=3, budget=budget, use="joined")
             assert [text.tokens for text in got] == expected, (name, at)
@@ -276,7 +276,7 @@ def test_room_for_few_tokens_is_enough() -> None:
     model = sharp("llama")
     written = alone(model, PROMPTS)
     model.forward = Failing(model.forward, most=40)
-    budget = Budget(1024)
+    budget = TokenBudget(1024)
     asked = prompts_of([LIMIT] * len(PROMPTS))
     got = generate(model, asked, frozenset(), budget=budget)
     assert [list(text.tokens) for text in got] == written

@@ -13,8 +13,15 @@ from likelihood_oracle import CLOSE, agree, oracle, runs_of, words
 from sharp import sharp
 
 from widthwise.errors import RunError
-from widthwise.evaluate.engine import Budget, Run, likelihood, log_likelihoods, prefixes, rope_turn
-from widthwise.evaluate.engine.lm_head import Head
+from widthwise.evaluate.engine import (
+    ScoringRequest,
+    TokenBudget,
+    likelihood,
+    log_likelihoods,
+    prefixes,
+    rope_limit,
+)
+from widthwise.evaluate.engine.lm_head import LmHead
 
 # Sums of up to 29 float32 log-probabilities of size 6: 29 x 6 x 6e-8 = 1e-5, and as much again for
 # the other order of additions inside each of three layers. A wrong layout is off by 0.01 and more.
@@ -30,7 +37,7 @@ def _cheap_stems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefixes, "_STEM_COST", 4)
 
 
-def with_greedy(model: Any, runs: list[Run]) -> list[Run]:
+def with_greedy(model: Any, runs: list[ScoringRequest]) -> list[ScoringRequest]:
     """The runs, and some that the model itself would write."""
     more = []
     for run in runs[:4]:
@@ -38,7 +45,7 @@ def with_greedy(model: Any, runs: list[Run]) -> list[Run]:
         for _ in range(3):
             with torch.no_grad():
                 tokens.append(int(model(torch.tensor([tokens])).logits[0, -1].argmax()))
-        more.append(Run(tuple(tokens), 3))
+        more.append(ScoringRequest(tuple(tokens), 3))
     return [*runs, *more]
 
 
@@ -46,9 +53,9 @@ def with_greedy(model: Any, runs: list[Run]) -> list[Run]:
 def spied(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     """What the engine did: lengths of stems, and packed batches."""
     seen: dict[str, list[Any]] = {"stems": [], "packed": []}
-    cache, mask_of = Head.cache, likelihood.mask_of
+    cache, mask_of = LmHead.cache, likelihood.mask_of
 
-    def read(self: Head, tokens: Any) -> Any:
+    def read(self: LmHead, tokens: Any) -> Any:
         seen["stems"].append(len(tokens))
         return cache(self, tokens)
 
@@ -56,7 +63,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
         seen["packed"].append(len(batch))
         return mask_of(batch, stem, dtype)
 
-    monkeypatch.setattr(Head, "cache", read)
+    monkeypatch.setattr(LmHead, "cache", read)
     monkeypatch.setattr(likelihood, "mask_of", laid)
     return seen
 
@@ -142,10 +149,12 @@ def test_frequencies_that_turn_with_the_length() -> None:
     turn = {"original_max_position_embeddings": 32}
     for window in (None, 20):
         model = sharp("phi3", max_position_embeddings=128, rope_parameters=rope, **turn)
-        assert rope_turn(model) == 32
+        assert rope_limit(model) == 32
         model.config.sliding_window = window
         runs = runs_of(6)
-        longer = [Run((*words(random.Random(1), 12), *run.tokens), run.scored) for run in runs]
+        longer = [
+            ScoringRequest((*words(random.Random(1), 12), *run.tokens), run.scored) for run in runs
+        ]
         agree(log_likelihoods(model, runs), oracle(model, runs))
         agree(log_likelihoods(model, [*runs, *longer]), oracle(model, [*runs, *longer]))
 
@@ -153,7 +162,11 @@ def test_frequencies_that_turn_with_the_length() -> None:
 def test_one_run_and_none() -> None:
     model = sharp("llama")
     assert log_likelihoods(model, []) == []
-    for run in (Run((3, 4), 1), Run((3, 4, 5, 6), 3), Run((3,) * 30, 2)):
+    for run in (
+        ScoringRequest((3, 4), 1),
+        ScoringRequest((3, 4, 5, 6), 3),
+        ScoringRequest((3,) * 30, 2),
+    ):
         agree(log_likelihoods(model, [run]), oracle(model, [run]))
         agree(log_likelihoods(model, [run] * 3), oracle(model, [run] * 3))
 
@@ -168,7 +181,9 @@ def test_budgets_do_not_change_the_numbers_and_progress_is_told(
     expected = oracle(model, runs)
     for tokens in (1, 30, 300, 1 << 20):
         done: list[int] = []
-        agree(log_likelihoods(model, runs, budget=Budget(tokens), on_runs=done.append), expected)
+        agree(
+            log_likelihoods(model, runs, budget=TokenBudget(tokens), on_runs=done.append), expected
+        )
         assert done == sorted(set(done))
         assert done[-1] == len(runs)
 
@@ -189,7 +204,9 @@ def test_what_is_shared_is_read_once() -> None:
     draw = random.Random(8)
     preamble, read = words(draw, 60), []
     questions = [(*preamble, 10 + n, *words(draw, 8)) for n in range(5)]
-    runs = [Run((*question, 20 + n, 7, 8), 3) for question in questions for n in range(4)]
+    runs = [
+        ScoringRequest((*question, 20 + n, 7, 8), 3) for question in questions for n in range(4)
+    ]
     model = watched(sharp("llama", max_position_embeddings=128), lambda ids: read.append(ids.shape))
     log_likelihoods(model, runs)
     trial = 1 + 2 + (4 + 2) + 5  # passes with which the model is tried
@@ -201,7 +218,7 @@ def test_what_is_shared_is_read_once() -> None:
 def test_options_of_one_token_are_one_row() -> None:
     read: list[Any] = []
     model = watched(sharp("llama"), lambda ids: read.append(ids.shape))
-    runs = [Run((5, 6, 7, last), 1) for last in (8, 9, 10)]
+    runs = [ScoringRequest((5, 6, 7, last), 1) for last in (8, 9, 10)]
     agree(log_likelihoods(model, runs), oracle(sharp("llama"), runs))
     assert read[-1] == (1, 3)
 
@@ -212,7 +229,11 @@ def test_rows_that_repeat_a_long_stem_are_few(monkeypatch: pytest.MonkeyPatch) -
     draw, read = random.Random(9), []
     stem = words(draw, 100)
     model = watched(sharp("llama", max_position_embeddings=128), lambda ids: read.append(ids.shape))
-    log_likelihoods(model, [Run((*stem, *words(draw, 3)), 1) for _ in range(40)], budget=Budget(64))
+    log_likelihoods(
+        model,
+        [ScoringRequest((*stem, *words(draw, 3)), 1) for _ in range(40)],
+        budget=TokenBudget(64),
+    )
     trial = 1 + 2 + 5  # passes with which the model is tried
     assert read[trial] == (1, 100)
     assert max(rows * (100 + width) for rows, width in read[trial + 1 :]) <= 16 * 64
@@ -235,8 +256,8 @@ def test_out_of_memory_halves_the_budget(packs: bool, monkeypatch: pytest.Monkey
         monkeypatch.setattr(likelihood, "longest_in_trees", lambda model: 0)
     model, runs = sharp("llama", max_position_embeddings=128), runs_of(10)
     draw = random.Random(10)
-    runs += [Run(words(draw, 40), 3) for _ in range(20)]  # 780 tokens: packed, 4 rows
-    expected, budget, done = oracle(model, runs), Budget(4096), []
+    runs += [ScoringRequest(words(draw, 40), 3) for _ in range(20)]  # 780 tokens: packed, 4 rows
+    expected, budget, done = oracle(model, runs), TokenBudget(4096), []
     got = log_likelihoods(limited(model, 300), runs, budget=budget, on_runs=done.append)
     agree(got, expected)
     assert budget.halved > 0
@@ -248,14 +269,14 @@ def test_a_row_or_a_stem_that_does_not_fit_is_said(monkeypatch: pytest.MonkeyPat
     draw = random.Random(11)
     model = limited(sharp("llama", max_position_embeddings=128), 40)
     with pytest.raises(RunError, match="a row of 49 tokens does not fit into memory"):
-        log_likelihoods(model, [Run(words(draw, 50), 3)])
+        log_likelihoods(model, [ScoringRequest(words(draw, 50), 3)])
     stem = words(draw, 60)
     with pytest.raises(RunError, match="a row of 60 tokens does not fit into memory"):
-        log_likelihoods(model, [Run((*stem, *words(draw, 4)), 2) for _ in range(4)])
+        log_likelihoods(model, [ScoringRequest((*stem, *words(draw, 4)), 2) for _ in range(4)])
     rests = words(draw, 30)
     monkeypatch.setattr(likelihood, "longest_in_trees", lambda model: 0)
     with pytest.raises(RunError, match="a row of 80 tokens does not fit into memory"):
-        log_likelihoods(model, [Run((*rests, *words(draw, 51)), 2) for _ in range(4)])
+        log_likelihoods(model, [ScoringRequest((*rests, *words(draw, 51)), 2) for _ in range(4)])
 
 
 def test_memory_that_a_processor_lacks_is_known_by_its_words() -> None:
@@ -264,7 +285,7 @@ def test_memory_that_a_processor_lacks_is_known_by_its_words() -> None:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
     with pytest.raises(RunError, match="does not fit"):
-        log_likelihoods(watched(sharp("llama"), look), [Run((5,) * 30, 1)])
+        log_likelihoods(watched(sharp("llama"), look), [ScoringRequest((5,) * 30, 1)])
 
 
 def test_other_errors_are_not_taken_for_memory() -> None:
@@ -272,7 +293,7 @@ def test_other_errors_are_not_taken_for_memory() -> None:
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        log_likelihoods(watched(sharp("llama"), look), [Run((5,) * 9, 1)])
+        log_likelihoods(watched(sharp("llama"), look), [ScoringRequest((5,) * 9, 1)])
 
 
 def test_bfloat16_models_are_projected_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +302,7 @@ def test_bfloat16_models_are_projected_in_float32(monkeypatch: pytest.MonkeyPatc
     rows = [words(random.Random(n), 12) for n in range(3)]
     monkeypatch.setattr(likelihood, "longest_in_trees", lambda model: 0)
     precision = torch.backends.mkldnn.matmul.fp32_precision
-    got = log_likelihoods(model, [Run(row, 4) for row in rows])
+    got = log_likelihoods(model, [ScoringRequest(row, 4) for row in rows])
     with torch.no_grad():  # the same batch, since bfloat16 layers round
         hidden = model.model(torch.tensor([row[:-1] for row in sorted(rows)])).last_hidden_state
         rounded = [model(torch.tensor([row[:-1]])).logits[0].log_softmax(-1) for row in rows]
@@ -298,7 +319,7 @@ def test_likelihoods_that_are_not_finite_are_not_hidden() -> None:
     model = sharp("llama")
     with torch.no_grad():
         model.lm_head.weight[7] = torch.nan
-    value, greedy = log_likelihoods(model, [Run((5, 6, 8, 9), 2)])[0]
+    value, greedy = log_likelihoods(model, [ScoringRequest((5, 6, 8, 9), 2)])[0]
     assert value != value
     assert not greedy
 

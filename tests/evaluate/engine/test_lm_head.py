@@ -12,14 +12,14 @@ from sharp import sharp
 
 from widthwise.evaluate.engine import lm_head as head
 from widthwise.evaluate.engine import log_likelihoods
-from widthwise.evaluate.engine.lm_head import Head
+from widthwise.evaluate.engine.lm_head import LmHead
 
 SCALED = {"cohere", "granite", "gemma2"}  # they scale their logits or cap them
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_models_that_do_something_to_their_logits_are_known(family: str) -> None:
-    assert Head(sharp(family)).is_bare == (family not in SCALED)
+    assert LmHead(sharp(family)).is_bare == (family not in SCALED)
 
 
 def test_logits_that_are_changed_in_place_are_not_bare() -> None:
@@ -32,7 +32,7 @@ def test_logits_that_are_changed_in_place_are_not_bare() -> None:
         return output
 
     model.forward = scaled
-    assert not Head(model).is_bare
+    assert not LmHead(model).is_bare
     runs = runs_of(3)
     agree(log_likelihoods(model, runs), oracle(model, runs))
 

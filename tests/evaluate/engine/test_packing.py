@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sharp import sharp
 
 from widthwise.evaluate.engine import longest_in_trees, packing
-from widthwise.evaluate.engine.packing import Packed, Rows, apart, mask_of, pack
+from widthwise.evaluate.engine.packing import Packed, Rows, mask_of, pack, unpacked
 
 ROWS = st.lists(
     st.tuples(
@@ -73,7 +73,7 @@ def test_a_token_sees_the_stem_and_its_own_path(rows: Rows, width: int, stem: in
 
 @given(ROWS)
 def test_rows_apart_are_as_they_were(rows: Rows) -> None:
-    alone = apart(rows)
+    alone = unpacked(rows)
     assert sorted(next(iter(row.paths)) for row in alone) == [index for index, _ in rows]
     assert all(row.is_plain for row in alone)
     assert all(tuple(row.tokens) == rows[next(iter(row.paths))][1] for row in alone)

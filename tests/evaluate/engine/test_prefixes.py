@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widthwise.evaluate.engine import prefixes
-from widthwise.evaluate.engine.prefixes import Stem, find_stems, shared_length
+from widthwise.evaluate.engine.prefixes import SharedPrefix, find_prefixes, shared_length
 
 Row = tuple[int, ...]
 ROWS = st.lists(
@@ -27,7 +27,7 @@ def _cheap_stems() -> Iterator[None]:
         yield
 
 
-def saved(stems: Sequence[Stem]) -> int:
+def saved(stems: Sequence[SharedPrefix]) -> int:
     """Tokens that are not read, less what the stems cost."""
     real = [stem for stem in stems if stem.length]
     return sum(stem.length * (len(stem.rows) - 1) - prefixes._STEM_COST for stem in real)
@@ -50,7 +50,7 @@ def most_saved(beginnings: Sequence[Row], shared: Row = ()) -> int:
 @given(ROWS, st.data())
 def test_stems_hold_each_row_once_and_save_the_most(rows: list[Row], data: st.DataObject) -> None:
     free = [data.draw(st.integers(0, len(row) - 1)) for row in rows]
-    stems = find_stems(rows, free)
+    stems = find_prefixes(rows, free)
     assert sorted(index for stem in stems for index in stem.rows) == list(range(len(rows)))
     for stem in stems:
         assert len({rows[index][: stem.length] for index in stem.rows}) == 1
@@ -62,19 +62,19 @@ def test_stems_hold_each_row_once_and_save_the_most(rows: list[Row], data: st.Da
 
 def test_a_row_that_may_not_share_does_not_part_those_that_do() -> None:
     rows = [(1, 2, 3, 4, 5, last) for last in (6, 7, 8)]
-    assert find_stems(rows, [5, 0, 5]) == [Stem(5, (0, 2)), Stem(0, (1,))]
+    assert find_prefixes(rows, [5, 0, 5]) == [SharedPrefix(5, (0, 2)), SharedPrefix(0, (1,))]
 
 
 def test_a_stem_must_be_worth_its_cost() -> None:
     pair = [(1, 2, 3, 4), (1, 2, 3, 5)]
-    assert find_stems(pair, [3, 3]) == [Stem(0, (0, 1))]  # saves 3, costs 3
+    assert find_prefixes(pair, [3, 3]) == [SharedPrefix(0, (0, 1))]  # saves 3, costs 3
     longer = [(*row[:3], 9, row[3]) for row in pair]
-    assert find_stems(longer, [4, 4]) == [Stem(4, (0, 1))]
+    assert find_prefixes(longer, [4, 4]) == [SharedPrefix(4, (0, 1))]
 
 
 def test_no_rows_and_one_row() -> None:
-    assert find_stems([], []) == []
-    assert find_stems([(1, 2)], [1]) == [Stem(0, (0,))]
+    assert find_prefixes([], []) == []
+    assert find_prefixes([(1, 2)], [1]) == [SharedPrefix(0, (0,))]
 
 
 @given(st.lists(st.integers(0, 1)), st.lists(st.integers(0, 1)))
@@ -92,6 +92,6 @@ def test_subjects_with_a_preamble_each_become_stems(monkeypatch: pytest.MonkeyPa
     preambles = [(1, *draw.choices(range(9, 99), k=300)) for _ in range(57)]
     rows = [(*draw.choice(preambles), *draw.choices(range(9, 99), k=50)) for _ in range(14_000)]
     started = time.perf_counter()
-    stems = find_stems(rows, [len(row) - 1 for row in rows])
+    stems = find_prefixes(rows, [len(row) - 1 for row in rows])
     assert time.perf_counter() - started < 10  # 0.2 s when measured; quadratic would be minutes
     assert sorted(stem.length >= 301 for stem in stems) == [True] * 57

@@ -13,10 +13,10 @@ import torch
 
 from widthwise.errors import LimitError, RunError
 from widthwise.experiments.lr_transfer import (
-    Rows,
-    Shift,
-    Trained,
-    Training,
+    OptimumShift,
+    TokenRows,
+    TrainingRun,
+    TrainingSettings,
     check_grid,
     draw_transfer,
     read_rows,
@@ -27,7 +27,7 @@ from widthwise.experiments.lr_transfer.train import _batches
 from widthwise.mup import glu_config, glu_network
 
 RATES = tuple(2.0**k for k in range(-8, -2))
-SHORT = Training(steps=3, rows=4, tokens=16, base=16)
+SHORT = TrainingSettings(steps=3, rows=4, tokens=16, base=16)
 
 
 def planted(
@@ -37,7 +37,7 @@ def planted(
     middle: float = -5.3,
     rates: tuple[float, ...] = RATES,
     diverged: tuple[float, ...] = (),
-) -> Shift:
+) -> OptimumShift:
     """Parabolas over log2 of the rate whose lowest point goes as a power of the width."""
     random = np.random.default_rng(1)
     runs = []
@@ -47,7 +47,7 @@ def planted(
             for rate in rates:
                 gone = rate in diverged
                 runs.append(
-                    Trained(
+                    TrainingRun(
                         kind="mup", width=width, lr=rate, seed=seed,
                         loss=None if gone else 2 + 0.1 * (log2(rate) - best) ** 2 + 0.3 * seed,
                         reason="training diverged" if gone else None, duration_sec=1.0,
@@ -114,7 +114,7 @@ def test_diverged_runs_are_worse_than_all_others() -> None:
 
 def test_runs_that_are_missing_are_told() -> None:
     runs = [
-        Trained(kind="sp", width=w, lr=lr, seed=s, loss=1.0, reason=None, duration_sec=0.0)
+        TrainingRun(kind="sp", width=w, lr=lr, seed=s, loss=1.0, reason=None, duration_sec=0.0)
         for w in (64, 128) for lr in (1, 2, 3) for s in (0, 1)
     ]  # fmt: skip
     with pytest.raises(LimitError, match="every width must have been trained with every"):
@@ -146,11 +146,11 @@ def file(tmp_path_factory: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def text(file: Path) -> Rows:
+def text(file: Path) -> TokenRows:
     return read_rows(file, tokens=16, most=500)
 
 
-def test_text_is_cut_into_rows_some_of_them_held_out(file: Path, text: Rows) -> None:
+def test_text_is_cut_into_rows_some_of_them_held_out(file: Path, text: TokenRows) -> None:
     assert text.vocabulary == 256
     assert text.train.shape == (501, 16)  # as many as asked for, rounded up
     assert text.held_out.shape == (33, 16)  # every sixteenth
@@ -160,7 +160,9 @@ def test_text_is_cut_into_rows_some_of_them_held_out(file: Path, text: Rows) -> 
     assert (seen[order[0]] == whole[order[1]]).all()  # every row once, on one side
 
 
-def test_folders_and_packed_files_are_read_in_order(file: Path, text: Rows, tmp_path: Path) -> None:
+def test_folders_and_packed_files_are_read_in_order(
+    file: Path, text: TokenRows, tmp_path: Path
+) -> None:
     content = file.read_bytes()
     (tmp_path / "b.txt").write_bytes(content[5000:])
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(content[:5000]))
@@ -195,7 +197,7 @@ def test_text_that_cannot_be_read_is_told(file: Path, tmp_path: Path) -> None:
         read_rows(tmp_path / "short.txt", tokens=16, most=10)
 
 
-def test_at_the_base_width_both_parametrizations_are_the_same_network(text: Rows) -> None:
+def test_at_the_base_width_both_parametrizations_are_the_same_network(text: TokenRows) -> None:
     one, two = (train_glu(text, kind, 16, 0.02, 3, SHORT) for kind in ("sp", "mup"))
     assert one.loss == two.loss
     wide = [train_glu(text, kind, 32, 0.02, 3, SHORT).loss for kind in ("sp", "mup")]
@@ -214,10 +216,12 @@ def test_twice_the_width_halves_the_rates_of_hidden_weights_and_heads_in_mup_onl
             assert rates[id(parameter)] == pytest.approx(0.1 * by if scaled else 0.1), name
 
 
-def test_networks_learn_from_what_they_read(text: Rows) -> None:
+def test_networks_learn_from_what_they_read(text: TokenRows) -> None:
     """Below the loss of a guess among 256 bytes, and lower the longer."""
     losses = [
-        train_glu(text, "mup", 16, 0.01, 0, Training(steps=n, rows=8, tokens=16, base=16)).loss
+        train_glu(
+            text, "mup", 16, 0.01, 0, TrainingSettings(steps=n, rows=8, tokens=16, base=16)
+        ).loss
         for n in (1, 40)
     ]
     assert losses[0] is not None
@@ -227,7 +231,7 @@ def test_networks_learn_from_what_they_read(text: Rows) -> None:
 
 def test_batches_are_by_seed_and_go_through_the_text_before_they_repeat_it() -> None:
     rows = torch.arange(10)[:, None]
-    training = Training(steps=10, rows=4, tokens=2)
+    training = TrainingSettings(steps=10, rows=4, tokens=2)
     batches = [batch[:, 0].tolist() for batch in _batches(rows, training, 1)]
     flat = [one for batch in batches for one in batch]
     assert [len(batch) for batch in batches] == [4] * 10
@@ -236,7 +240,7 @@ def test_batches_are_by_seed_and_go_through_the_text_before_they_repeat_it() -> 
     assert [b[:, 0].tolist() for b in _batches(rows, training, 2)] != batches
 
 
-def test_a_run_that_diverges_has_its_reason(text: Rows) -> None:
+def test_a_run_that_diverges_has_its_reason(text: TokenRows) -> None:
     found = train_glu(text, "mup", 16, 1e30, 0, SHORT)
     assert found.loss is None
     assert found.reason is not None

@@ -16,24 +16,29 @@ from widthwise.errors import AssetError, LimitError
 from widthwise.experiments.maml import (
     KERNELS,
     RECIPES,
-    Kernel,
+    KernelMethod,
+    LayerScales,
+    MamlSettings,
+    MetaRecipe,
     Omniglot,
-    Recipe,
-    Scales,
-    Settings,
     load_omniglot,
     meta_train,
     recipe_of,
 )
 from widthwise.experiments.maml.kernels import DictionaryFunction, LinearFunction
-from widthwise.experiments.maml.networks import Grams, Weights, finite_network, limit_network
-from widthwise.experiments.maml.tasks import Batch, draw_tasks
+from widthwise.experiments.maml.networks import (
+    GramNetwork,
+    WeightNetwork,
+    finite_network,
+    limit_network,
+)
+from widthwise.experiments.maml.tasks import Episodes, draw_tasks
 from widthwise.theory import fit_rate
 
 PIXELS = tiny_omniglot.SIDE**2
-SCALES = Scales(u=0.8, v=0.6, bias=0.7)
+SCALES = LayerScales(u=0.8, v=0.6, bias=0.7)
 STEP = {"inner_lr": 0.4, "lr": 0.3, "clip": 0.5}
-SHORT = Settings(steps=20, epoch=5, tasks=8, validation_batches=4, test_batches=4)
+SHORT = MamlSettings(steps=20, epoch=5, tasks=8, validation_batches=4, test_batches=4)
 EXACT = 1e-10  # float64 after a few steps
 
 
@@ -42,22 +47,24 @@ def data(tmp_path_factory: Any) -> Omniglot:
     return load_omniglot(tiny_omniglot.save(tmp_path_factory.mktemp("data") / "tiny.npz"))
 
 
-def batches(data: Omniglot, number: int, tasks: int = 4, bias: float = 0.7) -> list[Batch]:
+def batches(data: Omniglot, number: int, tasks: int = 4, bias: float = 0.7) -> list[Episodes]:
     rng = np.random.default_rng(5)
     return [draw_tasks(data.train, tasks, rng, bias=bias, dtype=np.float64) for _ in range(number)]
 
 
-def random_weights(width: int, seed: int = 1) -> Weights:
+def random_weights(width: int, seed: int = 1) -> WeightNetwork:
     rng = np.random.default_rng(seed)
     first = rng.normal(size=(width, PIXELS + 1)) * 0.4
-    return Weights(first, rng.normal(size=(5, width)) * 0.4)
+    return WeightNetwork(first, rng.normal(size=(5, width)) * 0.4)
 
 
-def grams_of(net: Weights) -> Grams:
-    return Grams(net.first.T @ net.first, net.readout @ net.first, net.readout @ net.readout.T)
+def grams_of(net: WeightNetwork) -> GramNetwork:
+    return GramNetwork(
+        net.first.T @ net.first, net.readout @ net.first, net.readout @ net.readout.T
+    )
 
 
-def torch_step(net: Weights, batch: Batch, inner_steps: int) -> tuple[Any, Any, float]:
+def torch_step(net: WeightNetwork, batch: Episodes, inner_steps: int) -> tuple[Any, Any, float]:
     """The same step by autograd, task by task, the weights themselves adapted."""
     start = [torch.tensor(w) for w in (net.first, net.readout)]
     total = [torch.zeros_like(w) for w in start]
@@ -106,14 +113,14 @@ def test_the_limit_is_the_small_network_of_special_weights(data: Omniglot) -> No
     first, readout = np.zeros((PIXELS + 5, PIXELS + 1)), np.zeros((5, PIXELS + 5))
     first[:PIXELS, :PIXELS] = SCALES.u * np.eye(PIXELS)
     readout[:, PIXELS:] = SCALES.v * np.eye(5)
-    small, limit = Weights(first, readout), limit_network(PIXELS, SCALES, np.float64)
+    small, limit = WeightNetwork(first, readout), limit_network(PIXELS, SCALES, np.float64)
     for batch in batches(data, 6):
         for net in (small, limit):
             net.meta_step(batch, inner_steps=1, **STEP)
         np.testing.assert_allclose(*(n.logits(batch, 0.4, 20) for n in (small, limit)), atol=EXACT)
 
 
-def after_steps(net: Any, work: list[Batch]) -> np.ndarray:
+def after_steps(net: Any, work: list[Episodes]) -> np.ndarray:
     for batch in work[1:]:
         net.meta_step(batch, inner_steps=1, **STEP)
     return np.asarray(net.logits(work[0], 0.4, 5))
@@ -156,7 +163,7 @@ def test_gradients_of_the_limit_are_those_of_a_very_wide_network(data: Omniglot)
     (batch,) = batches(data, 1)
     wide = finite_network(400_000, PIXELS, SCALES, np.random.default_rng(0), np.float64)
     limit = limit_network(PIXELS, SCALES, np.float64)
-    assert isinstance(wide, Grams)
+    assert isinstance(wide, GramNetwork)
     before = wide.m.copy()
     for net in (wide, limit):
         net.meta_step(batch, inner_steps=1, inner_lr=0.4, lr=1e-3, clip=1e9)
@@ -191,7 +198,7 @@ def test_turned_characters_are_classes_of_their_own(data: Omniglot) -> None:
     np.testing.assert_array_equal(data.train[len(raw["train"]) + 2, 1], turned)
 
 
-def relu_features(images: np.ndarray, kernel: Kernel, width: int) -> tuple[Any, Any, Any]:
+def relu_features(images: np.ndarray, kernel: KernelMethod, width: int) -> tuple[Any, Any, Any]:
     rng = np.random.default_rng(0)
     hidden = images @ rng.normal(size=(images.shape[1], width)) * kernel.w**0.5
     hidden += rng.normal(size=width) * kernel.b**0.5
@@ -200,8 +207,8 @@ def relu_features(images: np.ndarray, kernel: Kernel, width: int) -> tuple[Any, 
 
 def test_relu_kernels_are_those_of_a_very_wide_network() -> None:
     images, width = np.random.default_rng(1).random((6, 5)), 400_000
-    gp = Kernel(kind="gp", w=0.7, b=0.3)
-    ntk = Kernel(kind="ntk", w=0.7, b=0.3, v=1.7)
+    gp = KernelMethod(kind="gp", w=0.7, b=0.3)
+    ntk = KernelMethod(kind="ntk", w=0.7, b=0.3, v=1.7)
     features, active, out = relu_features(images, ntk, width)
     sampled = features @ features.T / width
     by_first = (active * out) @ (active * out).T / width * (images @ images.T)
@@ -212,15 +219,15 @@ def test_relu_kernels_are_those_of_a_very_wide_network() -> None:
 
 def test_relu_kernels_at_a_point_and_its_mirror() -> None:
     x = np.array([[3.0, 4.0]])
-    gp = Kernel(kind="gp", w=2.0, b=1.0)
+    gp = KernelMethod(kind="gp", w=2.0, b=1.0)
     assert gp.between(x, x)[0, 0] == pytest.approx((2 * 25 + 1) / 2)  # E[relu^2] is half
-    ntk = Kernel(kind="ntk", w=1.0, v=3.0)
+    ntk = KernelMethod(kind="ntk", w=1.0, v=3.0)
     assert ntk.between(x, x)[0, 0] == pytest.approx(12.5 + 3 * 0.5 * 25)
     assert ntk.between(x, -x)[0, 0] == pytest.approx(0.0, abs=1e-12)  # never active at once
 
 
 def test_the_dictionary_holds_what_the_weights_of_the_linear_kernel_hold(data: Omniglot) -> None:
-    kernel = Kernel(kind="linear", w=0.5, b=0.3)
+    kernel = KernelMethod(kind="linear", w=0.5, b=0.3)
     weights = LinearFunction(kernel, PIXELS)
     table = DictionaryFunction(kernel, data.train)
     for batch in batches(data, 5):
@@ -233,7 +240,7 @@ def test_the_dictionary_holds_what_the_weights_of_the_linear_kernel_hold(data: O
 def test_the_linear_kernel_is_descent_of_linear_weights(data: Omniglot) -> None:
     """Its norm and its step are those of W in f(x) = W x, in the coordinates of the kernel."""
     (batch,) = batches(data, 1, bias=0.0)
-    function = LinearFunction(Kernel(kind="linear"), PIXELS)
+    function = LinearFunction(KernelMethod(kind="linear"), PIXELS)
     net = torch.zeros((5, PIXELS), dtype=torch.float64)
     labels, total = torch.arange(5), torch.zeros_like(net)
     for support, query in zip(batch.support, batch.query, strict=True):
@@ -272,10 +279,10 @@ def test_validations_come_every_epoch_and_the_best_is_kept(data: Omniglot) -> No
 
 def test_the_checkpoint_that_was_best_is_tested_not_the_last(data: Omniglot) -> None:
     """Of a run whose second half ruins it: a shorter run ends at the same checkpoint."""
-    recipe = Recipe(lr=0.2, scales=SCALES)
+    recipe = MetaRecipe(lr=0.2, scales=SCALES)
     found = meta_train(data, "limit", settings=SHORT, recipe=recipe)
     assert found.best_step is not None
-    until = Settings(**{**vars(SHORT), "steps": found.best_step})
+    until = MamlSettings(**{**vars(SHORT), "steps": found.best_step})
     again = meta_train(data, "limit", settings=until, recipe=recipe)
     assert again.test == found.test
 
@@ -283,7 +290,7 @@ def test_the_checkpoint_that_was_best_is_tested_not_the_last(data: Omniglot) -> 
 @pytest.mark.parametrize("network", ["finite", "limit"])
 def test_a_run_that_diverges_has_a_reason_and_no_score(data: Omniglot, network: str) -> None:
     known = recipe_of(network, 6)
-    recipe = Recipe(lr=1e300, scales=known.scales, kernel=known.kernel)
+    recipe = MetaRecipe(lr=1e300, scales=known.scales, kernel=known.kernel)
     found = meta_train(data, network, 6, settings=SHORT, recipe=recipe)
     assert found.test is None
     assert found.best_step is None
@@ -305,9 +312,9 @@ def test_recipes_are_the_papers_and_the_nearest_between() -> None:
         (lambda: recipe_of("finite", 10**9), "the limit stands for wider ones"),
         (lambda: recipe_of("finite", None), "got None"),
         (lambda: recipe_of("deep", None), "one of finite, limit, linear, gp, ntk; got 'deep'"),
-        (lambda: Settings(tasks=0), "tasks must be at least 1; got 0"),
-        (lambda: Settings(clip=float("nan")), "clip must be a number above 0; got nan"),
-        (lambda: Recipe(lr=-1.0), "learning rate must be a number above 0; got -1"),
+        (lambda: MamlSettings(tasks=0), "tasks must be at least 1; got 0"),
+        (lambda: MamlSettings(clip=float("nan")), "clip must be a number above 0; got nan"),
+        (lambda: MetaRecipe(lr=-1.0), "learning rate must be a number above 0; got -1"),
     ],
 )
 def test_what_cannot_be_is_refused(make: Callable[[], Any], message: str) -> None:
@@ -369,9 +376,9 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 def test_omniglot_in_short() -> None:
     """100 meta-steps of the limit go past the kernels, which stay where the paper has them."""
     data = tiny_omniglot.real()
-    short = Settings(steps=100, validation_batches=5, test_batches=40)
+    short = MamlSettings(steps=100, validation_batches=5, test_batches=40)
     limit = meta_train(data, "limit", settings=short)
-    flat = Settings(steps=1, validation_batches=1, test_batches=40)
+    flat = MamlSettings(steps=1, validation_batches=1, test_batches=40)
     gp, ntk = (meta_train(data, name, settings=flat) for name in ("gp", "ntk"))
     assert limit.test is not None
     assert gp.test is not None

@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 
 from widthwise.errors import RunError
-from widthwise.experiments.tinynet_search import Trial, search_text, sentences_of
+from widthwise.experiments.tinynet_search import SearchTrial, search_text, sentences_of
 from widthwise.experiments.tinynet_search.findings import (
-    foretold_of,
-    lead_of,
+    accuracy_difference,
     multipliers_of,
+    proxy_correlation,
     tiny_findings,
 )
 from widthwise.experiments.tinynet_search.findings.multipliers import claim_of
 from widthwise.experiments.tinynet_search.networks import best_nets, nets_of
 from widthwise.experiments.tinynet_search.train import DRAWN, FORMULA, INVERSE
-from widthwise.experiments.tinynet_search.trials import Quantity, TrialJob
+from widthwise.experiments.tinynet_search.trials import Metric, TrialJob
 
 PHOTOS = 50
 
 
 def trial(
     experiment: str, budget: float, accuracy: float, *, seed: int = 0, **changed: Any
-) -> Trial:
+) -> SearchTrial:
     """A training whose test accuracy is near a share, and whose validation is that or given."""
     validation = changed.pop("validation", accuracy)
     network = {
@@ -36,12 +36,12 @@ def trial(
         "asked_macs": budget,
     }
     job = TrialJob(experiment=experiment, network=network, settings={}, seed=seed)
-    quantities = {"parameters": Quantity(value=network["parameters"], unit="log")}
-    quantities["synflow"] = Quantity(value=10 * accuracy, unit="log")
+    quantities = {"parameters": Metric(value=network["parameters"], unit="log")}
+    quantities["synflow"] = Metric(value=10 * accuracy, unit="log")
     for name, share in (("validation", validation), ("test", accuracy)):
         right = [int(i < round(share * PHOTOS)) for i in range(PHOTOS)]
-        quantities[name] = Quantity.share(right, floor=0.2)
-    return Trial(
+        quantities[name] = Metric.share(right, floor=0.2)
+    return SearchTrial(
         key=job.key,
         experiment=experiment,
         network=network,
@@ -52,7 +52,7 @@ def trial(
     )
 
 
-def drawn(n: int = 24) -> list[Trial]:
+def drawn(n: int = 24) -> list[SearchTrial]:
     """Networks of two budgets, more accurate the higher their resolution, at the width's cost."""
     chance = np.random.default_rng(0)
     found = []
@@ -82,7 +82,7 @@ def test_means_are_over_seeds_and_a_failed_seed_takes_its_network_out() -> None:
     (net,) = nets_of(trials)
     assert net.mean("test") == pytest.approx(0.5)
     assert net.right().shape == (2, PHOTOS)
-    lost = Trial(**{**vars(trials[1]), "quantities": {}, "reason": "diverged"})
+    lost = SearchTrial(**{**vars(trials[1]), "quantities": {}, "reason": "diverged"})
     (net,) = nets_of([trials[0], lost])
     assert not net.is_trained
     assert best_nets([net]) == []
@@ -139,7 +139,7 @@ def test_networks_that_are_undertrained_decide_nothing() -> None:
     for i in range(16):
         places = {"depth": 0.1 * i + 0.1, "width": 1.7 - 0.1 * i, "resolution": chance.uniform()}
         found = trial(DRAWN, 2e6, 0.9 - 0.03 * i, **places)
-        slow = Quantity(value=1 + 0.1 * i + 0.05 * chance.normal(), unit="nats")
+        slow = Metric(value=1 + 0.1 * i + 0.05 * chance.normal(), unit="nats")
         deep.append(replace(found, quantities={**found.quantities, "loss": slow}))
     said = claim_of(multipliers_of(nets_of(deep)))
     assert said.startswith("undecided, as networks with more depth are undertrained (at the same")
@@ -147,7 +147,7 @@ def test_networks_that_are_undertrained_decide_nothing() -> None:
         replace(t, quantities={**t.quantities, "loss": quick})
         for t, quick in zip(
             deep,
-            (Quantity(value=float(v), unit="nats") for v in chance.uniform(1, 2, 16)),
+            (Metric(value=float(v), unit="nats") for v in chance.uniform(1, 2, 16)),
             strict=True,
         )
     ]
@@ -155,7 +155,7 @@ def test_networks_that_are_undertrained_decide_nothing() -> None:
 
 
 def test_proxies_are_judged_beside_the_number_of_parameters() -> None:
-    found = {f.proxy: f for f in foretold_of(nets_of(drawn()))}
+    found = {f.proxy: f for f in proxy_correlation(nets_of(drawn()))}
     assert set(found) == {"synflow", "parameters"}  # NASWOT is missing in these trials
     assert found["synflow"].marginal.value > 0.95
     assert found["synflow"].over_control is not None
@@ -175,7 +175,9 @@ def test_a_lead_holds_chance_of_photos_and_of_runs() -> None:
             skill = 0.05 * chance.normal(size=(n, 1))
             return (chance.random((n, 200)) < np.clip(hard + skill, 0, 1)).astype(float)
 
-        one = lead_of({b: runs(2) for b in (1.0, 2.0)}, {b: runs(3) for b in (1.0, 2.0)}, "x")
+        one = accuracy_difference(
+            {b: runs(2) for b in (1.0, 2.0)}, {b: runs(3) for b in (1.0, 2.0)}, "x"
+        )
         assert one.low is not None
         assert one.high is not None
         held += one.low <= 0 <= one.high
@@ -185,20 +187,20 @@ def test_a_lead_holds_chance_of_photos_and_of_runs() -> None:
 def test_a_clear_lead_is_called_better_and_its_reverse_worse() -> None:
     good = {1.0: np.tile([1.0, 1.0, 1.0, 0.0], (2, 20))}
     bad = {1.0: np.tile([1.0, 0.0, 0.0, 0.0], (2, 20)), 2.0: np.zeros((2, 80))}
-    one = lead_of(good, bad, "bad")
+    one = accuracy_difference(good, bad, "bad")
     assert (one.verdict, one.budgets, one.value) == ("better", (1.0,), 0.5)
-    assert lead_of(bad, good, "good").verdict == "worse"
+    assert accuracy_difference(bad, good, "good").verdict == "worse"
 
 
 def test_without_a_second_run_or_a_shared_budget_nothing_is_claimed() -> None:
-    one = lead_of({1.0: np.ones((1, 9))}, {1.0: np.zeros((2, 9))}, "x")
+    one = accuracy_difference({1.0: np.ones((1, 9))}, {1.0: np.zeros((2, 9))}, "x")
     assert (one.value, one.low, one.high, one.verdict) == (1, None, None, "no difference shown")
     assert "two seeds or more" in str(one.reason)
-    none = lead_of({1.0: np.ones((2, 9))}, {2.0: np.ones((2, 9))}, "x")
+    none = accuracy_difference({1.0: np.ones((2, 9))}, {2.0: np.ones((2, 9))}, "x")
     assert none.value is None
     assert none.reason == "the two share no budget"
     with pytest.raises(RunError, match="the same photos"):
-        lead_of({1.0: np.ones((2, 9))}, {1.0: np.ones((2, 8))}, "x")
+        accuracy_difference({1.0: np.ones((2, 9))}, {1.0: np.ones((2, 8))}, "x")
 
 
 def test_networks_that_were_not_drawn_by_chance_are_no_baseline() -> None:
@@ -217,7 +219,9 @@ def test_the_formula_beside_three_others_has_p_of_holm() -> None:
     answers = [net.right() for net in nets_of(trials)]
     ours, inverse, best = answers[0], answers[1], answers[3]
     by_chance = np.array([net.mean(0) for net in answers[2:]])
-    raw = [lead_of({2e6: ours}, {2e6: x}, "").p_value for x in (inverse, by_chance, best)]
+    raw = [
+        accuracy_difference({2e6: ours}, {2e6: x}, "").p_value for x in (inverse, by_chance, best)
+    ]
     assert raw == pytest.approx([0.2372, 0.0047, 0.0493], abs=5e-5)
     inverse_p, chance_p, best_p = (one.p_value for one in found.besides)
     assert (inverse_p, chance_p, best_p) == pytest.approx((raw[0], 3 * raw[1], 2 * raw[2]))

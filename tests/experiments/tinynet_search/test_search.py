@@ -19,7 +19,7 @@ from widthwise.experiments.tinynet_search import (
     TRIALS,
     Search,
     SearchSettings,
-    Trial,
+    SearchTrial,
     draw_search,
     search_text,
 )
@@ -27,8 +27,8 @@ from widthwise.experiments.tinynet_search.findings import tiny_findings
 from widthwise.experiments.tinynet_search.search import CANDIDATES
 from widthwise.experiments.tinynet_search.train import DRAWN, FORMULA, INVERSE, SIEVE, PhotoTrainer
 from widthwise.experiments.tinynet_search.trials import load_trials
-from widthwise.runs import Here
-from widthwise.tinynet import Recipe, Space
+from widthwise.runs import InProcess
+from widthwise.tinynet import Space, TrainingRecipe
 
 SPACE = Space(pixels=(8, 32), depth=(0.25, 1.5), width=(0.2, 3.0))
 BUDGETS = (2e5, 4e5)
@@ -43,15 +43,15 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchSettings:
         budgets=BUDGETS,
         nets=10,
         space=SPACE,
-        recipe=Recipe(epochs=2, batch=16),
+        recipe=TrainingRecipe(epochs=2, batch=16),
     )
 
 
 def search(folder: Path, settings: SearchSettings, **options: Any) -> Search:
-    return Search(folder, settings, engine=partial(Here, device="cpu"), **options)
+    return Search(folder, settings, engine=partial(InProcess, device="cpu"), **options)
 
 
-def of(trials: Any, experiment: str) -> list[Trial]:
+def of(trials: Any, experiment: str) -> list[SearchTrial]:
     return [trial for trial in trials if trial.experiment == experiment]
 
 
@@ -100,9 +100,9 @@ def test_an_interrupted_search_goes_on_and_ends_alike(
     short = replace(settings, nets=8, seeds=(0,))
     whole = search(tmp_path / "whole", short).run()
     path = tmp_path / "cut" / TRIALS
-    done: list[Trial] = []
+    done: list[SearchTrial] = []
 
-    def stop(trial: Trial) -> None:
+    def stop(trial: SearchTrial) -> None:
         done.append(trial)
         if len(done) == 3:
             raise KeyboardInterrupt
@@ -143,7 +143,7 @@ def test_a_net_whose_loss_is_not_finite_is_a_failed_trial_and_the_search_goes_on
 def test_a_search_of_which_nothing_can_be_trained_says_why(
     tmp_path: Path, settings: SearchSettings
 ) -> None:
-    hopeless = replace(settings, nets=2, seeds=(0,), recipe=Recipe(epochs=1, lr=1e30))
+    hopeless = replace(settings, nets=2, seeds=(0,), recipe=TrainingRecipe(epochs=1, lr=1e30))
     with pytest.raises(RunError, match="no network could be trained; the first: training diverged"):
         search(tmp_path / "out", hopeless).run()
 
@@ -183,7 +183,7 @@ def test_other_photos_or_another_recipe_are_refused(
     small = replace(settings, nets=2, seeds=(0,))
     search(tmp_path / "out", small).run()
     for changed in (
-        replace(small, recipe=Recipe(epochs=3, batch=16)),
+        replace(small, recipe=TrainingRecipe(epochs=3, batch=16)),
         replace(small, sieve="parameters"),
         replace(small, data=str(tiny_photos.save_sets(tmp_path / "others", (40, 20, 20)))),
     ):
@@ -225,7 +225,7 @@ def test_a_budget_out_of_reach_is_named(tmp_path: Path, settings: SearchSettings
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: Any) -> Any:
     monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
-    monkeypatch.setattr("widthwise.runs.Local", lambda make, devices: Here(make, "cpu"))
+    monkeypatch.setattr("widthwise.runs.Processes", lambda make, devices: InProcess(make, "cpu"))
     return CliRunner().invoke(main, ["tinynet", "search", *map(str, words)])
 
 

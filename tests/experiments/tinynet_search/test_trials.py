@@ -14,19 +14,19 @@ import pytest
 from toy_trials import Doubler, job
 
 from widthwise.errors import OutputError, RunError
-from widthwise.experiments.tinynet_search import TRIALS, Trial
+from widthwise.experiments.tinynet_search import TRIALS, SearchTrial
 from widthwise.experiments.tinynet_search.trials import (
-    Quantity,
+    Metric,
     TrialJob,
     append_trials,
     load_trials,
     run_trials,
 )
-from widthwise.runs import Here, Local, locked_folder
+from widthwise.runs import InProcess, Processes, locked_folder
 
 
-def run(folder: Path, jobs: list[TrialJob], **options: Any) -> list[Trial]:
-    here: Any = partial(Here, device="cpu")
+def run(folder: Path, jobs: list[TrialJob], **options: Any) -> list[SearchTrial]:
+    here: Any = partial(InProcess, device="cpu")
     return run_trials(folder, jobs, make=Doubler, **{"engine": here, **options})
 
 
@@ -49,7 +49,7 @@ def test_a_trial_is_a_line_that_reads_back(tmp_path: Path) -> None:
     (found,) = run(tmp_path, [job(8, shape=(3, 4))])
     assert found.value("double") == 16
     assert found.value("triple") is None
-    assert Trial.from_json(found.to_json()) == found
+    assert SearchTrial.from_json(found.to_json()) == found
     assert load_trials(tmp_path) == [found]
     assert found.versions["widthwise"]
     assert found.duration_sec >= 0
@@ -57,7 +57,7 @@ def test_a_trial_is_a_line_that_reads_back(tmp_path: Path) -> None:
 
 def test_trials_that_are_there_are_not_done_again(tmp_path: Path) -> None:
     first = run(tmp_path, [job(1), job(2)])
-    told: list[Trial] = []
+    told: list[SearchTrial] = []
     jobs = [job(3), job(2), job(1), job(2)]
     found = run(tmp_path, jobs, on_trial=told.append)
     assert [t.network["width"] for t in told] == [3]
@@ -69,7 +69,7 @@ def test_a_torn_line_is_done_again(tmp_path: Path) -> None:
     run(tmp_path, [job(1), job(2)])
     path = tmp_path / TRIALS
     path.write_bytes(path.read_bytes()[:-9])
-    told: list[Trial] = []
+    told: list[SearchTrial] = []
     run(tmp_path, [job(1), job(2)], on_trial=told.append)
     assert [t.network["width"] for t in told] == [2]
     lines = path.read_text().splitlines()
@@ -85,7 +85,7 @@ def test_a_known_failure_is_a_record_once_and_an_odd_one_is_tried_again(tmp_path
     assert (known.again, odd.again) == (False, True)
     assert not known.quantities
     assert good.value("double") == 6
-    told: list[Trial] = []
+    told: list[SearchTrial] = []
     run(tmp_path, jobs, on_trial=told.append)
     assert [t.network["width"] for t in told] == [2]
     assert len(load_trials(tmp_path)) == 3  # the last of each key
@@ -93,7 +93,7 @@ def test_a_known_failure_is_a_record_once_and_an_odd_one_is_tried_again(tmp_path
 
 def test_it_runs_in_processes_of_this_machine(tmp_path: Path) -> None:
     jobs = [job(1), job(2, fails="odd"), job(3)]
-    here: Any = partial(Local, devices=("cpu",))
+    here: Any = partial(Processes, devices=("cpu",))
     found = run(tmp_path, jobs, engine=here)
     assert [trial.value("double") for trial in found] == [2, None, 6]
 
@@ -143,13 +143,13 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_quantities_are_shares_or_missing_with_a_reason() -> None:
-    found = Quantity.share([1, 1, 0, 0], floor=0.25)
+    found = Metric.share([1, 1, 0, 0], floor=0.25)
     assert (found.value, found.floor, found.items) == (0.5, 0.25, (1, 1, 0, 0))
     assert found.standard_error == pytest.approx(math.sqrt(1 / 3) / 2)
     with pytest.raises(RunError, match="exactly when a reason"):
-        Quantity(value=None, unit="nats")
+        Metric(value=None, unit="nats")
     with pytest.raises(RunError, match="exactly when a reason"):
-        Quantity(value=1.0, unit="nats", reason="lost")
+        Metric(value=1.0, unit="nats", reason="lost")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_line_that_is_no_trial_is_named_with_its_number(
 
 def test_numbers_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
     (found,) = run(tmp_path, [job(1)])
-    bad = replace(found, quantities={"x": Quantity(value=math.nan, unit="nats")})
+    bad = replace(found, quantities={"x": Metric(value=math.nan, unit="nats")})
     with pytest.raises(RunError, match="not plain, finite JSON"):
         append_trials(tmp_path / TRIALS, [bad])
     assert load_trials(tmp_path) == [found]

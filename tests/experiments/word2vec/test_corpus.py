@@ -15,7 +15,7 @@ from widthwise.errors import AssetError, LimitError
 from widthwise.experiments.word2vec import (
     Corpus,
     Questions,
-    Settings,
+    Word2vecSettings,
     check_memory,
     load_corpus,
     load_questions,
@@ -111,7 +111,7 @@ def lines_of(lengths: list[int], words: int = 50) -> Corpus:
 
 def test_contexts_stay_within_the_window_the_line_and_a_thousand_words() -> None:
     corpus = lines_of([30, 1, 2500, 7])
-    settings = Settings(window=4, sample=1.0)
+    settings = Word2vecSettings(window=4, sample=1.0)
     block = stream.draw_block(corpus, settings, np.ones(50), (0, 0), seed=1)
     place = np.arange(len(block.ids))
     edges = [0, 30, 31, 1031, 2031, 2531, 2538]
@@ -127,14 +127,14 @@ def test_contexts_stay_within_the_window_the_line_and_a_thousand_words() -> None
 
 def test_subsampling_keeps_the_shares_it_should() -> None:
     counts = np.array([80_000, 20_000])
-    shares = stream.kept_shares(counts, sample=0.05)
+    shares = stream.keep_probabilities(counts, sample=0.05)
     # (sqrt(c / sT) + 1) sT / c with sT = 5000: (4 + 1) / 16 and (2 + 1) / 4.
     assert shares.tolist() == [0.3125, 0.75]
     ids = np.repeat(np.array([0, 1], dtype=np.int32), counts)
     corpus = Corpus(
         words=("a", "b"), counts=counts, ids=ids, starts=np.array([0]), digest="", raw=len(ids)
     )
-    block = stream.draw_block(corpus, Settings(), shares, (0, 0), seed=0)
+    block = stream.draw_block(corpus, Word2vecSettings(), shares, (0, 0), seed=0)
     kept = np.bincount(block.ids)
     deviations = np.sqrt(counts * shares * (1 - shares))
     assert (np.abs(kept - counts * shares) < 5 * deviations).all()
@@ -142,7 +142,7 @@ def test_subsampling_keeps_the_shares_it_should() -> None:
 
 
 def test_blocks_are_the_whole_text_and_do_not_depend_on_each_other() -> None:
-    corpus, settings = lines_of([90, 160]), Settings(sample=1.0, refresh=100)
+    corpus, settings = lines_of([90, 160]), Word2vecSettings(sample=1.0, refresh=100)
     assert stream.blocks_of(corpus, settings) == 3
     blocks = [stream.draw_block(corpus, settings, np.ones(50), (2, i), seed=4) for i in range(3)]
     assert np.array_equal(np.concatenate([block.ids for block in blocks]), corpus.ids)
@@ -156,7 +156,7 @@ def test_blocks_are_the_whole_text_and_do_not_depend_on_each_other() -> None:
 
 def test_negatives_have_the_odds_of_counts_to_three_quarters() -> None:
     counts = np.array([5000, 700, 81, 81, 16, 1])
-    odds = stream.odds_of(counts)
+    odds = stream.alias_table(counts)
     stays = odds.threshold / 2**32
     found = stays + np.bincount(odds.other, weights=1 - stays, minlength=6)
     expected = counts**0.75 / (counts**0.75).sum()
@@ -168,7 +168,7 @@ def test_negatives_have_the_odds_of_counts_to_three_quarters() -> None:
 
 
 def test_the_rate_falls_to_a_ten_thousandth() -> None:
-    settings = Settings(lr=0.4)
+    settings = Word2vecSettings(lr=0.4)
     assert [settings.rate(seen, 199) for seen in (0, 100, 200)] == [0.4, 0.2, 0.4 * 1e-4]
 
 

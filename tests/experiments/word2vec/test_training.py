@@ -16,10 +16,10 @@ import torch
 from widthwise.errors import LimitError
 from widthwise.experiments.word2vec import (
     Corpus,
-    Job,
-    Network,
     Questions,
-    Settings,
+    SkipGram,
+    TrainingJob,
+    Word2vecSettings,
     load_corpus,
     load_questions,
     minibatch,
@@ -31,7 +31,7 @@ from widthwise.experiments.word2vec import sampling as stream
 from widthwise.theory import fit_rate
 
 EXACT = 1e-11  # float64, sums of some hundred terms in another order
-FEW = Settings(window=3, negative=4, sample=1.0, epochs=1, lr=0.2, decay=0.3, refresh=400)
+FEW = Word2vecSettings(window=3, negative=4, sample=1.0, epochs=1, lr=0.2, decay=0.3, refresh=400)
 
 
 @pytest.fixture(autouse=True)
@@ -49,21 +49,25 @@ def language(tmp_path_factory: Any) -> tuple[Corpus, Questions]:
     return corpus, load_questions(paths[1], corpus.words)
 
 
-def block_of(corpus: Corpus, settings: Settings, seed: int = 0) -> stream.Block:
-    shares = stream.kept_shares(corpus.counts, settings.sample)
+def block_of(corpus: Corpus, settings: Word2vecSettings, seed: int = 0) -> stream.WordBlock:
+    shares = stream.keep_probabilities(corpus.counts, settings.sample)
     return stream.draw_block(corpus, settings, shares, (0, 0), seed)
 
 
-def random_network(words: int, width: int, seed: int = 1) -> Network:
+def random_network(words: int, width: int, seed: int = 1) -> SkipGram:
     rng = np.random.default_rng(seed)
-    return Network(
+    return SkipGram(
         embeddings=torch.from_numpy(rng.normal(size=(words, width)) * 0.4),
         outputs=torch.from_numpy(rng.normal(size=(words, width)) * 0.4),
     )
 
 
 def published_loop(
-    network: Network, block: stream.Block, odds: stream.Odds, settings: Settings, rate: float
+    network: SkipGram,
+    block: stream.WordBlock,
+    odds: stream.AliasTable,
+    settings: Word2vecSettings,
+    rate: float,
 ) -> float:
     """The loop as the reference states it, word by word; the sum of losses."""
     embeddings, outputs = network.embeddings.numpy(), network.outputs.numpy()
@@ -88,7 +92,7 @@ def published_loop(
 
 def test_the_compiled_loop_is_the_published_one(language: tuple[Corpus, Questions]) -> None:
     corpus, _ = language
-    block, odds = block_of(corpus, FEW), stream.odds_of(corpus.counts)
+    block, odds = block_of(corpus, FEW), stream.alias_table(corpus.counts)
     ours, theirs = random_network(len(corpus.words), 7), random_network(len(corpus.words), 7)
     loss, centres = sequential.train_block(ours, block, odds, FEW, 0.2)
     expected = published_loop(theirs, block, odds, FEW, 0.2)
@@ -143,7 +147,7 @@ def test_minibatches_meet_the_contexts_of_the_published_loop(
     """Step by step, from the weights before it; the last step has fewer centres."""
     corpus, _ = language
     settings = replace(FEW, decay=0.0, batch=16)
-    block, odds = block_of(corpus, settings), stream.odds_of(corpus.counts)
+    block, odds = block_of(corpus, settings), stream.alias_table(corpus.counts)
     network = random_network(len(corpus.words), 5)
     expected = random_network(len(corpus.words), 5)
     steps = -(-len(block.ids) // 16)
@@ -165,13 +169,13 @@ def test_minibatches_meet_the_contexts_of_the_published_loop(
     torch.testing.assert_close(network.outputs, expected.outputs, rtol=0, atol=EXACT)
 
 
-def logits(network: Network) -> torch.Tensor:
+def logits(network: SkipGram) -> torch.Tensor:
     return network.embeddings @ network.outputs.T
 
 
-def trained(corpus: Corpus, network: Network, settings: Settings) -> torch.Tensor:
+def trained(corpus: Corpus, network: SkipGram, settings: Word2vecSettings) -> torch.Tensor:
     module: Any = sequential if settings.batch == 1 else minibatch
-    block, odds = block_of(corpus, settings), stream.odds_of(corpus.counts)
+    block, odds = block_of(corpus, settings), stream.alias_table(corpus.counts)
     module.train_block(network, block, odds, settings, settings.lr)
     return logits(network)
 
@@ -186,7 +190,7 @@ def test_any_orthonormal_start_is_the_same_limit(
     drawn = np.linalg.qr(np.random.default_rng(2).normal(size=(words, words)))[0]
     found = []
     for embeddings in (torch.eye(words, dtype=torch.float64), torch.from_numpy(drawn)):
-        network = Network(embeddings=embeddings, outputs=torch.zeros_like(embeddings))
+        network = SkipGram(embeddings=embeddings, outputs=torch.zeros_like(embeddings))
         found.append(trained(corpus, network, settings))
     assert float(found[0].abs().max()) > 1  # it was trained
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-10)  # 2000 steps' rounding
@@ -225,10 +229,10 @@ def test_a_finite_start_has_rows_of_length_one_on_average_and_no_outputs() -> No
 def test_learning_finds_the_analogies_and_kernels_find_none(
     language: tuple[Corpus, Questions],
 ) -> None:
-    settings = Settings(epochs=4, sample=1.0, window=4, refresh=10_000)
+    settings = Word2vecSettings(epochs=4, sample=1.0, window=4, refresh=10_000)
     accuracy = {}
     for name, width in [("finite", 64), ("limit", None), ("ntk", None), ("gp", None)]:
-        result = train(*language, Job(network=name, width=width, settings=settings))
+        result = train(*language, TrainingJob(network=name, width=width, settings=settings))
         assert result.score is not None
         assert (result.score.asked, result.score.of) == (380, 381)
         assert result.score.bits().sum() == result.score.right
@@ -244,8 +248,8 @@ def test_learning_finds_the_analogies_and_kernels_find_none(
 
 
 def test_racing_threads_learn_as_well(language: tuple[Corpus, Questions]) -> None:
-    settings = Settings(epochs=4, sample=1.0, window=4, refresh=10_000, threads=2)
-    result = train(*language, Job(network="limit", settings=settings))
+    settings = Word2vecSettings(epochs=4, sample=1.0, window=4, refresh=10_000, threads=2)
+    result = train(*language, TrainingJob(network="limit", settings=settings))
     assert result.score is not None
     assert result.score.accuracy > 0.5
 
@@ -255,7 +259,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     language: tuple[Corpus, Questions], batch: int, tmp_path: Path, monkeypatch: Any
 ) -> None:
     settings = replace(FEW, epochs=2, batch=batch, refresh=9000, decay=0.001)
-    job = Job(network="finite", width=12, settings=settings)
+    job = TrainingJob(network="finite", width=12, settings=settings)
     whole = train(*language, job)
     monkeypatch.setattr("widthwise.experiments.word2vec.training._SAVE_EVERY", 0.0)
     for stop in (2, 5, 6):  # within the first epoch of 4 blocks, within the second, twice
@@ -277,7 +281,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 def test_a_run_that_diverges_ends_with_a_reason(language: tuple[Corpus, Questions]) -> None:
     for batch in (1, 16):
         settings = replace(FEW, lr=1e30, decay=0.0, epochs=2, batch=batch)
-        result = train(*language, Job(network="finite", width=8, settings=settings))
+        result = train(*language, TrainingJob(network="finite", width=8, settings=settings))
         assert result.score is None
         assert "diverged: the loss in epoch 1 is not finite; take a" in str(result.reason)
 
@@ -288,7 +292,7 @@ def test_a_checkpoint_is_refused_by_another_run(
     from safetensors.torch import load_file
 
     path = tmp_path / "one.safetensors"
-    job = Job(network="finite", width=8, settings=FEW)
+    job = TrainingJob(network="finite", width=8, settings=FEW)
     train(*language, job, checkpoint=path)
     held = load_file(path)
     assert held["embeddings"].shape == held["outputs"].shape == (len(language[0].words), 8)
@@ -306,7 +310,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     import os
 
     path = tmp_path / "one.safetensors"
-    job = Job(network="finite", width=8, settings=replace(FEW, epochs=2, refresh=30_000))
+    job = TrainingJob(network="finite", width=8, settings=replace(FEW, epochs=2, refresh=30_000))
 
     def stop(words: int, speed: float) -> None:
         raise KeyboardInterrupt
@@ -339,7 +343,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
 )
 def test_bad_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(LimitError, match=message):
-        Settings(**change)
+        Word2vecSettings(**change)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +359,7 @@ def test_bad_settings_are_refused(change: dict[str, Any], message: str) -> None:
 )
 def test_bad_jobs_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(LimitError, match=message):
-        Job(**change)
+        TrainingJob(**change)
 
 
 def test_without_numba_the_message_says_what_to_do(
@@ -365,7 +369,7 @@ def test_without_numba_the_message_says_what_to_do(
 
     monkeypatch.setitem(sys.modules, "widthwise.experiments.word2vec.cbow_numba", None)
     with pytest.raises(LimitError, match="pip install 'widthwise\\[word2vec\\]', or give a larger"):
-        train(*language, Job(network="finite", width=8, settings=FEW))
+        train(*language, TrainingJob(network="finite", width=8, settings=FEW))
 
 
 @pytest.mark.gpu

@@ -26,8 +26,8 @@ from widthwise.measure.energy.meter import (
     SAMPLE_SEC,
     Meter,
     Unavailable,
-    find_meter,
     in_thread,
+    open_meter,
     per_token,
 )
 
@@ -130,8 +130,8 @@ def test_the_gpu_is_found_by_uuid(bench: Bench) -> None:
     """With CUDA_VISIBLE_DEVICES=1, NVML's GPU 1 is torch's cuda:0."""
     nvml = FakeNvml(bench, Load(100.0))
     world = bench.world(load_nvml=lambda: nvml, uuid_of={"cuda:0": "GPU-b"}.__getitem__)
-    by_torch = find_meter("cuda:0", world=world)
-    by_hand = find_meter("cuda:0", uuid="GPU-a", world=world)
+    by_torch = open_meter("cuda:0", world=world)
+    by_hand = open_meter("cuda:0", uuid="GPU-a", world=world)
     assert isinstance(by_torch, Meter)
     assert isinstance(by_hand, Meter)
     assert nvml.handles == ["GPU-b", "GPU-a"]
@@ -156,7 +156,7 @@ def test_a_gpu_without_a_meter_is_unavailable(
     bench: Bench, faults: dict[str, int], uuid: str, reason: str
 ) -> None:
     nvml = FakeNvml(bench, Load(100.0), **faults)
-    meter = find_meter("cuda", uuid=uuid, world=bench.world(load_nvml=lambda: nvml))
+    meter = open_meter("cuda", uuid=uuid, world=bench.world(load_nvml=lambda: nvml))
     assert isinstance(meter, Unavailable)
     assert meter.device == "cuda"
     assert meter.reason.startswith(reason)
@@ -165,19 +165,19 @@ def test_a_gpu_without_a_meter_is_unavailable(
 def test_without_pynvml_a_gpu_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     reason = "pynvml is not installed; pip install 'widthwise[energy]'"
-    assert find_meter("cuda", uuid="GPU-b") == Unavailable(device="cuda", reason=reason)
+    assert open_meter("cuda", uuid="GPU-b") == Unavailable(device="cuda", reason=reason)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a torch that opens no GPU")
 def test_without_cuda_a_gpu_is_unavailable() -> None:
-    meter = find_meter("cuda")
+    meter = open_meter("cuda")
     assert isinstance(meter, Unavailable)
     assert meter.reason.startswith("torch does not open cuda: ")
 
 
 def test_other_devices_are_unavailable() -> None:
     reason = "energy can be measured on cpu and cuda; got mps"
-    assert find_meter("mps") == Unavailable(device="mps", reason=reason)
+    assert open_meter("mps") == Unavailable(device="mps", reason=reason)
 
 
 def test_a_lost_gpu_ends_the_number_not_the_run(bench: Bench) -> None:
@@ -236,7 +236,7 @@ def test_the_device_is_waited_for_before_both_ends(bench: Bench) -> None:
 
     nvml = FakeNvml(bench, load, counter=3)
     world = bench.world(load_nvml=lambda: nvml, synchronize=synchronize)
-    meter = find_meter("cuda:1", world=world)
+    meter = open_meter("cuda:1", world=world)
     assert isinstance(meter, Meter)
     energy = work(meter, bench, 6.0)
     assert waits == ["cuda:1", "cuda:1"]
@@ -269,10 +269,10 @@ def test_the_last_reading_comes_after_the_thread_has_ended(bench: Bench) -> None
 
     nvml = Watched(bench, Load(100.0))
     world = bench.world(load_nvml=lambda: nvml, every=lambda *_: lambda: log.append("end"))
-    meter = find_meter("cuda", world=world)
+    meter = open_meter("cuda", world=world)
     assert isinstance(meter, Meter)
     work(meter, bench, 6.0)
-    assert log == ["read", "read", "end", "read"]  # the first is that of `find_meter`
+    assert log == ["read", "read", "end", "read"]  # the first is that of `open_meter`
 
 
 def test_the_thread_ends_when_it_is_told_to() -> None:
@@ -295,7 +295,7 @@ def test_the_thread_ends_when_it_is_told_to() -> None:
 def test_the_thread_ends_when_the_work_fails(bench: Bench) -> None:
     nvml = FakeNvml(bench, Load(100.0))
     world = bench.world(load_nvml=lambda: nvml, every=in_thread)
-    meter = find_meter("cuda", world=world)
+    meter = open_meter("cuda", world=world)
     assert isinstance(meter, Meter)
     names: list[str] = []
 
@@ -354,7 +354,7 @@ def test_without_a_driver_the_real_nvml_is_unavailable() -> None:
     pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
     if Path("/dev/nvidiactl").exists():
         pytest.skip("needs a machine without the NVIDIA driver")
-    meter = find_meter("cuda", uuid="GPU-b")
+    meter = open_meter("cuda", uuid="GPU-b")
     assert isinstance(meter, Unavailable)
     assert meter.reason.startswith("NVML does not start: ")
 
@@ -363,7 +363,7 @@ def test_without_a_driver_the_real_nvml_is_unavailable() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_real_gpu_takes_more_under_load() -> None:
     pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
-    meter = find_meter("cuda")
+    meter = open_meter("cuda")
     assert isinstance(meter, Meter), meter
     matrix = torch.rand(4096, 4096, device="cuda")
     idle_watts = meter.idle(8.0)

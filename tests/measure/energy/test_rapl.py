@@ -18,7 +18,7 @@ from power_fakes import (
     work,
 )
 
-from widthwise.measure.energy.meter import Unavailable, find_meter
+from widthwise.measure.energy.meter import Unavailable, open_meter
 
 UPDATE_SEC = 0.1  # of the fake counter: each end of a window may miss so much
 
@@ -101,7 +101,7 @@ def test_counters_that_may_not_be_read_are_unavailable(bench: Bench, tmp_path: P
             raise PermissionError(13, "Permission denied", str(file))
         return file.read_text()
 
-    meter = find_meter("cpu", world=dataclasses.replace(world, read_text=denied))
+    meter = open_meter("cpu", world=dataclasses.replace(world, read_text=denied))
     assert isinstance(meter, Unavailable)
     assert meter.reason.startswith(f"{tmp_path}/intel-rapl:0/energy_uj may not be read: ")
     assert meter.reason.endswith("chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj")
@@ -111,13 +111,13 @@ def test_counters_that_may_not_be_read_are_unavailable(bench: Bench, tmp_path: P
 def test_files_of_another_user_are_unavailable(bench: Bench, tmp_path: Path) -> None:
     world = cpu_world(bench, tmp_path, HOST)
     (tmp_path / "intel-rapl:0" / "energy_uj").chmod(0)
-    meter = find_meter("cpu", world=dataclasses.replace(world, read_text=Path.read_text))
+    meter = open_meter("cpu", world=dataclasses.replace(world, read_text=Path.read_text))
     assert isinstance(meter, Unavailable)
     assert "may not be read" in meter.reason
 
 
 def test_a_virtual_machine_is_unavailable(bench: Bench, tmp_path: Path) -> None:
-    meter = find_meter("cpu", world=bench.world(powercap=tmp_path / "absent"))
+    meter = open_meter("cpu", world=bench.world(powercap=tmp_path / "absent"))
     assert isinstance(meter, Unavailable)
     assert meter.reason.startswith(f"{tmp_path}/absent has no zone intel-rapl:0; virtual machines")
 
@@ -137,7 +137,7 @@ def test_a_broken_tree_is_unavailable(
     PowercapTree(bench, tmp_path, {"intel-rapl:0": Zone("package-0", 120.0)})
     path = tmp_path / "intel-rapl:0" / file
     path.unlink() if text is None else path.write_text(text)
-    meter = find_meter("cpu", world=bench.world(powercap=tmp_path))
+    meter = open_meter("cpu", world=bench.world(powercap=tmp_path))
     assert isinstance(meter, Unavailable)
     assert reason in meter.reason
 
@@ -147,7 +147,7 @@ COUNTER = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 
 @pytest.mark.skipif(not os.access(COUNTER, os.R_OK), reason=f"{COUNTER} cannot be read")
 def test_a_real_processor_takes_some_power() -> None:
-    meter = find_meter("cpu")
+    meter = open_meter("cpu")
     if isinstance(meter, Unavailable):  # a virtual machine may show a counter that stands still
         pytest.skip(meter.reason)
     with meter.window() as window:

@@ -13,8 +13,8 @@ from special_families import CUT, VOCAB, crossing, special
 from widthwise.cut import ModelWeights
 from widthwise.errors import UnsupportedModelError
 from widthwise.prune import per_layer
-from widthwise.prune.calibration import Halves, Moments, Walk, calibrate, text_of
-from widthwise.prune.refitting import Cut, layer_cuts, narrowed, refit
+from widthwise.prune.calibration import FitAndHoldout, LayerwiseRunner, Moments, calibrate, text_of
+from widthwise.prune.refitting import LayerCut, layer_cuts, refit, temporarily_cut
 
 Batches = list[dict[str, Any]]
 
@@ -75,14 +75,14 @@ def test_a_sequential_refit_equals_whole_passes_behind_the_cut_layers(family: st
     model, given = special(family), batches(8)
     done = refit(model, width=26, align=1, text=given)
     weights, selection = ModelWeights(model), _selection(26)
-    cuts: list[Cut] = []
+    cuts: list[LayerCut] = []
     for layer in range(4):
         sums = []
         for half in (given[::2], given[1::2]):
             total = _behind(model, weights, cuts, lambda half=half: whole_moments(model, half, 4))
             tokens = sum(batch["input_ids"].numel() for batch in half)
             sums.append(Moments(total[layer].float(), tokens))
-        halves = Halves(fit=sums[0], held_out=sums[1])
+        halves = FitAndHoldout(fit=sums[0], held_out=sums[1])
         cuts += layer_cuts(weights, layer, halves, selection, [26])
     assert done.plan.keep == tuple(cut.keep for cut in cuts)
     for cut, down in zip(cuts, done.down, strict=True):
@@ -91,16 +91,18 @@ def test_a_sequential_refit_equals_whole_passes_behind_the_cut_layers(family: st
 
 
 def _selection(width: int) -> Any:
-    from widthwise.prune import Selection, target_of
+    from widthwise.prune import PruneSpec, resolve_target
 
-    return Selection(target=target_of(width=width), criterion="activation", align=1)
+    return PruneSpec(target=resolve_target(width=width), criterion="activation", align=1)
 
 
-def _behind(model: Any, weights: ModelWeights, cuts: list[Cut], call: Callable[[], Any]) -> Any:
+def _behind(
+    model: Any, weights: ModelWeights, cuts: list[LayerCut], call: Callable[[], Any]
+) -> Any:
     """A call while the first layers are cut."""
     if not cuts:
         return call()
-    with narrowed(model, weights.architecture, len(cuts) - 1, cuts[-1]):
+    with temporarily_cut(model, weights.architecture, len(cuts) - 1, cuts[-1]):
         return _behind(model, weights, cuts[:-1], call)
 
 
@@ -111,14 +113,14 @@ def test_widths_by_layers_are_measured_with_keys_that_layers_share() -> None:
     again = per_layer(model, to="0.6x", align=8, text=given)
     assert found == again
     width, loss = found.measured[3][0]
-    with Walk(model, text_of(given)) as walk:
+    with LayerwiseRunner(model, text_of(given)) as walk:
         halves = [walk.moments(layer, advance=True) for layer in range(4)]
     weights = ModelWeights(model)
     (cut,) = layer_cuts(weights, 3, halves[3], _selection(width), [width])
     ids = torch.cat([batch["input_ids"] for batch in given[1::2]])
     with torch.no_grad():
         dense = model(input_ids=ids).logits.log_softmax(-1)
-        with narrowed(model, weights.architecture, 3, cut):
+        with temporarily_cut(model, weights.architecture, 3, cut):
             other = model(input_ids=ids).logits.log_softmax(-1)
     expected = float((dense.exp() * (dense - other)).sum(-1).mean())
     assert loss == pytest.approx(expected, rel=1e-3)  # float32 logits of either way
@@ -127,7 +129,7 @@ def test_widths_by_layers_are_measured_with_keys_that_layers_share() -> None:
 def test_what_layers_are_called_with_is_held_once_where_it_is_equal() -> None:
     """Masks and positions of all batches are one; inputs that depend on the tokens are not."""
     model = special("gemma4_per_layer")
-    with Walk(model, text_of(batches())) as walk:
+    with LayerwiseRunner(model, text_of(batches())) as walk:
         first, second = (batch.calls[1] for batch in walk._batches[:2])
         for one, other in zip(
             first.options["position_embeddings"],

@@ -20,8 +20,8 @@ from widthwise.errors import AssetError, OutputError, RunError
 from widthwise.prune.calibration import (
     BLOCK_TOKENS,
     Calibration,
+    LayerwiseRunner,
     Moments,
-    Walk,
     calibrate,
     read_text,
     text_of,
@@ -387,7 +387,7 @@ def test_a_walk_hands_on_what_the_model_itself_computes() -> None:
     """Through all layers and the last norm: bit for bit what a pass of the whole model gives."""
     kinds = ["sliding_attention", "full_attention", "sliding_attention"]
     model, given = tiny("gemma3_text", sliding_window=8, layer_types=kinds), batches(2)
-    with Walk(model, text_of(given)) as walk:
+    with LayerwiseRunner(model, text_of(given)) as walk:
         for layer in range(LAYERS):
             walk.advance(layer)
         hidden = walk._batches[0].hidden

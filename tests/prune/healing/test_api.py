@@ -22,10 +22,10 @@ from widthwise.prune.healing import (
     HealSettings,
     NotBetter,
     distilling,
+    gain_verdict,
     heal,
     inspect_healing,
     nats_text,
-    shown,
 )
 from widthwise.prune.healing.text_blocks import read_blocks
 from widthwise.stats import paired_difference
@@ -288,9 +288,9 @@ def test_a_fused_family_is_healed(lora: int | None, text: Path, tmp_path: Path) 
 def test_a_few_blocks_show_nothing_whatever_their_interval(blocks: int, word: str | None) -> None:
     gain = paired_difference([1.0 + 0.01 * i for i in range(blocks)], [0.5] * blocks)
     assert gain.low > 0
-    assert shown(gain) == word
+    assert gain_verdict(gain) == word
     back = paired_difference([0.5] * blocks, [1.0 + 0.01 * i for i in range(blocks)])
-    assert shown(back) == (word and "further")
+    assert gain_verdict(back) == (word and "further")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from families import VOCAB
 from healing_pairs import BLOCK, pair, rows, settings
 
 from widthwise.errors import RunError
-from widthwise.prune.healing import HeldOut, Trial, distil, training
-from widthwise.prune.healing.course import Course
+from widthwise.prune.healing import HeldOut, LrTrial, distil, training
+from widthwise.prune.healing.course import TrainingCourse
 from widthwise.prune.healing.heldout import Blockwise, judge
 from widthwise.prune.healing.lr_search import FACTOR, best, search, tried
 from widthwise.prune.healing.training import Trainer
@@ -25,12 +25,12 @@ def held(value: float) -> HeldOut:
     return HeldOut(blocks=Blockwise(divergence=(value,) * 2, child=(1.0,) * 2, parent=(1.0,) * 2))
 
 
-def course(values: list[float], **changes: Any) -> Course:
+def course(values: list[float], **changes: Any) -> TrainingCourse:
     """One that is judged after each step, by these values, from 1.0 on."""
     child, parent = pair()
     answers: Iterator[float] = iter(values)
     trainer = Trainer(child, parent, rows(), settings(**changes))
-    return Course(trainer, lambda: held(next(answers)), held(1.0))
+    return TrainingCourse(trainer, lambda: held(next(answers)), held(1.0))
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -171,10 +171,10 @@ def test_little_text_ends_by_itself() -> None:
 def valley(centre: float) -> Any:
     """Trials whose divergence is least at a rate, worse than nothing far above it."""
 
-    def trial(rate: float) -> Trial:
+    def trial(rate: float) -> LrTrial:
         off = math.log10(rate / centre)
         value = 1 - 0.2 * math.exp(-(off**2)) + (max(0.0, off - 0.5) ** 2)
-        return Trial(rate=rate, divergence=value if off < 2 else None)
+        return LrTrial(rate=rate, divergence=value if off < 2 else None)
 
     return trial
 
@@ -192,7 +192,7 @@ def test_no_rate_is_tried_when_the_time_for_it_is_over() -> None:
 
 
 def test_where_no_trial_is_finite_the_lowest_rate_is_taken() -> None:
-    trials = search(lambda rate: Trial(rate=rate, divergence=None), 1e-4, 1.0, lambda: False)
+    trials = search(lambda rate: LrTrial(rate=rate, divergence=None), 1e-4, 1.0, lambda: False)
     assert best(trials).rate == min(trial.rate for trial in trials) < 1e-6
 
 

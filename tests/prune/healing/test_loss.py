@@ -11,7 +11,13 @@ from families import FAMILIES, tiny, tokens
 from widthwise.errors import RunError, UnsupportedModelError
 from widthwise.prune.healing import HealSettings, loss
 from widthwise.prune.healing.heldout import judge
-from widthwise.prune.healing.loss import Head, check_head, divergence, thoughts, unlikeness
+from widthwise.prune.healing.loss import (
+    HealingHead,
+    check_head,
+    divergence,
+    hidden_states,
+    relative_hidden_error,
+)
 
 N, H, V = 7, 5, 13
 
@@ -21,7 +27,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def plain_logits(hidden: torch.Tensor, head: Head) -> torch.Tensor:
+def plain_logits(hidden: torch.Tensor, head: HealingHead) -> torch.Tensor:
     found = hidden @ head.weight.T
     found = found if head.bias is None else found + head.bias
     found = found * head.scale
@@ -49,8 +55,8 @@ def test_the_divergence_and_its_gradients_are_those_of_the_formula(
     found, expected = [], []
     for result, ours in ((found, True), (expected, False)):
         own = [leaf.clone().requires_grad_() for leaf in leaves]
-        head = Head(weight=own[1], bias=own[2] if bias else None, scale=scale, cap=cap)
-        parent = Head(weight=random(V, H, seed=3), scale=scale, cap=cap)
+        head = HealingHead(weight=own[1], bias=own[2] if bias else None, scale=scale, cap=cap)
+        parent = HealingHead(weight=random(V, H, seed=3), scale=scale, cap=cap)
         parent_hidden = random(N, H, seed=4)
         if ours:
             value = divergence(own[0], head, parent_hidden, parent, temperature)
@@ -69,7 +75,9 @@ def test_in_bfloat16_the_gradient_is_that_of_the_formula_but_for_rounding() -> N
     own, other, weight = (random(N, H, seed=i).bfloat16() for i in (0, 1, 2))
     weight = random(V, H, seed=2).bfloat16().requires_grad_()
     own.requires_grad_()
-    divergence(own, Head(weight=weight), other, Head(weight=weight.detach())).backward()
+    divergence(
+        own, HealingHead(weight=weight), other, HealingHead(weight=weight.detach())
+    ).backward()
     assert own.grad is not None
     assert own.grad.dtype == torch.bfloat16
     wide, fixed = own.detach().double().requires_grad_(), weight.detach().double()
@@ -80,14 +88,14 @@ def test_in_bfloat16_the_gradient_is_that_of_the_formula_but_for_rounding() -> N
 
 
 def test_a_child_that_is_its_parent_has_no_divergence() -> None:
-    hidden, head = random(N, H), Head(weight=random(V, H, seed=1))
+    hidden, head = random(N, H), HealingHead(weight=random(V, H, seed=1))
     assert float(divergence(hidden, head, hidden, head)) == pytest.approx(0.0, abs=1e-14)
 
 
 def test_the_hidden_state_term_is_a_ratio_of_every_token() -> None:
     own = [random(2, 3, H, seed=i).requires_grad_() for i in (0, 1)]
     other = [random(2, 3, H, seed=i) for i in (2, 3)]
-    value = unlikeness(own, other)
+    value = relative_hidden_error(own, other)
     ratios = [
         ((a[r, t] - b[r, t]) @ (a[r, t] - b[r, t]) / (b[r, t] @ b[r, t])).detach()
         for a, b in zip(own, other, strict=True)
@@ -99,7 +107,7 @@ def test_the_hidden_state_term_is_a_ratio_of_every_token() -> None:
     for a, b in zip(own, other, strict=True):
         expected = 2 * (a - b).detach() / b.square().sum(-1, keepdim=True) / 12
         torch.testing.assert_close(a.grad, expected, rtol=1e-12, atol=1e-12)
-    assert float(unlikeness(other, other)) == 0.0
+    assert float(relative_hidden_error(other, other)) == 0.0
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -110,8 +118,8 @@ def test_the_head_gives_the_logits_of_every_family(family: str) -> None:
     rows = tokens()
     check_head(model, rows)
     with torch.no_grad():
-        head = Head.of(model)
-        ours = head.logits(head.product(thoughts(model, rows).last))
+        head = HealingHead.of(model)
+        ours = head.logits(head.product(hidden_states(model, rows).last))
         own = model(rows).logits.flatten(0, 1)
     torch.testing.assert_close(ours, own, rtol=1e-5, atol=1e-5)
 
@@ -138,15 +146,17 @@ def test_the_gradient_of_every_weight_is_that_of_the_plain_loss(family: str) -> 
     other = parent(rows, output_hidden_states=True)
     own = child(rows, output_hidden_states=True)
     first = plain_divergence(own.logits, other.logits, 2.0)
-    second = unlikeness(own.hidden_states[1:], [h.detach() for h in other.hidden_states[1:]])
+    second = relative_hidden_error(
+        own.hidden_states[1:], [h.detach() for h in other.hidden_states[1:]]
+    )
     plain = [torch.autograd.grad(term, parameters.values(), retain_graph=True, allow_unused=True)
              for term in (first, second)]  # fmt: skip
     with torch.no_grad():
-        before = thoughts(parent, rows, layers=True)
-    after = thoughts(child, rows, layers=True)
+        before = hidden_states(parent, rows, layers=True)
+    after = hidden_states(child, rows, layers=True)
     terms = (
-        divergence(after.last, Head.of(child), before.last, Head.of(parent), 2.0),
-        unlikeness(after.layers, before.layers),
+        divergence(after.last, HealingHead.of(child), before.last, HealingHead.of(parent), 2.0),
+        relative_hidden_error(after.layers, before.layers),
     )
     for term, expected in zip(terms, plain, strict=True):
         found = torch.autograd.grad(term, parameters.values(), retain_graph=True, allow_unused=True)

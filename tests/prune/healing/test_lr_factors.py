@@ -16,7 +16,7 @@ from widthwise.cli import main
 from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import LimitError, PlanError, RunError
 from widthwise.prune.healing import HealSettings, distil, rate_factors, width_change
-from widthwise.prune.healing.master_weights import BETAS, DECAY, Masters
+from widthwise.prune.healing.master_weights import BETAS, DECAY, MasterWeights
 from widthwise.prune.healing.training import Trainer
 
 BLOCK, CUT = 16, 20
@@ -83,7 +83,7 @@ def test_each_weight_gets_the_rate_that_after_prune_states(tmp_path: Path) -> No
 def test_steps_with_factors_are_torchs_own_with_rates_of_each_weight() -> None:
     ours, other = pair()[0], pair()[0]
     factors = rate_factors(*pair())
-    masters = Masters(ours, None, factors)
+    masters = MasterWeights(ours, None, factors)
     found = steps(ours, lambda: masters.step(0.01))
     by = {name: factors.get(name, 1.0) for name, _ in other.named_parameters()}
     groups = [
@@ -97,7 +97,7 @@ def test_steps_with_factors_are_torchs_own_with_rates_of_each_weight() -> None:
 def test_without_factors_steps_are_those_of_one_rate_for_all() -> None:
     """Bit for bit: matrices that decay, and vectors that do not, as before there were any."""
     ours, other = pair()[0], pair()[0]
-    masters = Masters(ours)
+    masters = MasterWeights(ours)
     found = steps(ours, lambda: masters.step(0.01))
     weights = list(other.parameters())
     groups = [

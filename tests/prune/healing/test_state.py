@@ -142,7 +142,7 @@ def test_a_run_that_ends_while_measuring_loses_no_training(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(run.Run, "finished", interrupted)
+        patched.setattr(run.HealingRun, "finished", interrupted)
         with pytest.raises(KeyboardInterrupt):
             healed(tokens=2 * BATCH)
     assert (tmp_path / ".out.healing" / "state.safetensors").exists()

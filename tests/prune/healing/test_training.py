@@ -12,13 +12,13 @@ from healing_pairs import BLOCK, pair, rows, settings
 
 from widthwise.cut import ModelWeights
 from widthwise.errors import RunError
-from widthwise.prune.healing import Step, distil, training
+from widthwise.prune.healing import TrainingStep, distil, training
 from widthwise.prune.healing.distilling import NothingTrained
-from widthwise.prune.healing.master_weights import Masters
+from widthwise.prune.healing.master_weights import MasterWeights
 from widthwise.prune.healing.settings import rate_at
-from widthwise.prune.healing.text_blocks import Order
+from widthwise.prune.healing.text_blocks import EpochOrder
 from widthwise.prune.healing.training import Trainer
-from widthwise.prune.healing.zero_padding import padding
+from widthwise.prune.healing.zero_padding import zero_neurons
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "phi3"])
@@ -71,7 +71,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(micro: int) -> None:
 def test_gradients_of_narrow_copies_are_added_up_in_float32() -> None:
     """bfloat16 itself rounds each part by 2^-9; adding 64 of them up in it would lose 10 times."""
     layer = torch.nn.Linear(4, 3, bias=False).bfloat16()
-    masters = Masters(layer)
+    masters = MasterWeights(layer)
     (weight,) = masters.weights.values()
     assert weight.dtype == torch.float32
     ones = torch.ones(1, 4, dtype=torch.bfloat16)
@@ -85,7 +85,7 @@ def test_small_steps_are_not_lost_to_the_rounding_of_copies() -> None:
     """Steps of 1e-4 on a weight of 1, which bfloat16 holds to 2^-8: ten of them are 1e-3."""
     layer = torch.nn.Linear(1, 1, bias=False).bfloat16()
     torch.nn.init.ones_(layer.weight)
-    masters = Masters(layer)
+    masters = MasterWeights(layer)
     for _ in range(40):
         layer(torch.ones(1, 1, dtype=torch.bfloat16)).sum().backward()
         masters.step(1e-4)
@@ -96,7 +96,7 @@ def test_small_steps_are_not_lost_to_the_rounding_of_copies() -> None:
 
 def test_gradients_are_clipped_to_a_norm_of_one() -> None:
     layer = torch.nn.Linear(3, 1, bias=False)
-    masters, norms = Masters(layer), []
+    masters, norms = MasterWeights(layer), []
     for size in (100.0, 0.5):
         layer(torch.full((1, 3), size)).backward()
         norms.append(masters.step(1e-3))
@@ -108,7 +108,7 @@ def test_gradients_are_clipped_to_a_norm_of_one() -> None:
 
 def test_norms_do_not_decay() -> None:
     child, _ = pair()
-    groups = Masters(child)._adam.param_groups
+    groups = MasterWeights(child)._adam.param_groups
     assert [group["weight_decay"] for group in groups] == [0.01, 0.0]
     assert {p.ndim for p in groups[1]["params"]} == {1}
     assert {p.ndim for p in groups[0]["params"]} == {2}
@@ -125,19 +125,19 @@ def test_padding_stays_zero(family: str) -> None:
             index = torch.cat([dead + part * 20 for part in range(cut.parts)])
             child.get_parameter(name).index_fill_(cut.axis, index, 0)
     distil(child, parent, rows(), settings())
-    masks = padding(dict(child.named_parameters()), architecture)
+    masks = zero_neurons(dict(child.named_parameters()), architecture)
     assert all(mask.nonzero()[:, 0].tolist() == dead.tolist() for mask in masks.values())
 
 
 def test_the_text_is_gone_through_whole_before_it_begins_again() -> None:
-    order, seen = Order(7, seed=1), []
+    order, seen = EpochOrder(7, seed=1), []
     for start in range(0, 21, 3):
         seen += order.at(start, 3).tolist()
     epochs = [seen[i : i + 7] for i in (0, 7, 14)]
     assert all(Counter(epoch) == Counter(range(7)) for epoch in epochs)
     assert epochs[0] != epochs[1]
-    assert Order(7, seed=1).at(10, 5).tolist() == seen[10:15]  # from anywhere, without the way
-    assert Order(7, seed=2).at(0, 7).tolist() != epochs[0]
+    assert EpochOrder(7, seed=1).at(10, 5).tolist() == seen[10:15]  # from anywhere, without the way
+    assert EpochOrder(7, seed=2).at(0, 7).tolist() != epochs[0]
 
 
 def test_the_last_batch_ends_where_the_tokens_end() -> None:
@@ -265,7 +265,7 @@ def test_a_batch_that_is_stopped_in_its_middle_is_as_if_it_had_not_been() -> Non
             answers = iter([False, False, True])
             assert trainer.step(lambda answers=answers: next(answers)) is None
         results.append([trainer.step(), [p.detach().clone() for p in child.parameters()]])
-    assert isinstance(results[0][0], Step)
+    assert isinstance(results[0][0], TrainingStep)
     assert results[0][0].loss == results[1][0].loss
     for one, other in zip(results[0][1], results[1][1], strict=True):
         assert torch.equal(one, other)

@@ -17,9 +17,9 @@ from widthwise import Nested, apply
 from widthwise.arch import Target
 from widthwise.cut import LEAST_LAM, MOST_LAM
 from widthwise.errors import PlanError, RunError
-from widthwise.prune import Selection, make_plan
+from widthwise.prune import PruneSpec, make_plan
 from widthwise.prune.calibration import calibrate
-from widthwise.prune.refitting import LAMS, Ridge, obs_order, refit, refits
+from widthwise.prune.refitting import RIDGES, Ridge, obs_order, refit, refits
 from widthwise.prune.refitting.layer_fit import _best_ridge
 from widthwise.prune.refitting.ridge import cholesky, damped, relative_error
 
@@ -249,7 +249,7 @@ def test_a_ridge_at_an_end_of_the_grid_is_followed_until_it_is_inside(
 def test_the_ridge_is_the_best_on_the_held_out_half_and_errors_are_of_both_halves() -> None:
     model = tiny("llama")
     calibration = calibrate(model, text=batches())
-    selection = Selection(target=Target("width", "26"), align=1, criterion="activation")
+    selection = PruneSpec(target=Target("width", "26"), align=1, criterion="activation")
     (done,) = refits(model, [selection], calibration)
     for layer, fit in enumerate(done.layers):
         halves = calibration.layers[layer]
@@ -276,7 +276,7 @@ def test_many_widths_from_one_factorisation_are_those_of_one_each(
     model = tiny("phi3")
     calibration = calibrate(model, text=batches())
     chosen = [
-        Selection(target=Target("width", str(width)), align=1, criterion=criterion, seed=2)
+        PruneSpec(target=Target("width", str(width)), align=1, criterion=criterion, seed=2)
         for width in (40, 26, 13)
     ]
     counted: list[int] = []
@@ -286,7 +286,7 @@ def test_many_widths_from_one_factorisation_are_those_of_one_each(
     )
     together = refits(model, chosen, calibration)
     tried = len(counted)
-    assert tried >= LAYERS * (len(LAMS) + 1)
+    assert tried >= LAYERS * (len(RIDGES) + 1)
     counted.clear()
     refits(model, chosen[:1], calibration)
     assert len(counted) == tried  # none for a width
@@ -316,14 +316,14 @@ def test_too_little_text_for_a_refit_is_told() -> None:
     ):
         refit(tiny("llama"), width=20, align=1, text=few)
     calibration = calibrate(tiny("llama"), text=few)
-    selection = Selection(target=Target("width", "20"), align=1, criterion="obs")
+    selection = PruneSpec(target=Target("width", "20"), align=1, criterion="obs")
     with pytest.raises(RunError, match="calibrate on at least 106 tokens"):
         refits(tiny("llama"), [selection], calibration)
 
 
 def test_refits_of_a_text_are_those_of_its_calibration(llama: Any) -> None:
     selections = [
-        Selection(target=Target("width", str(width)), align=1, criterion="activation")
+        PruneSpec(target=Target("width", str(width)), align=1, criterion="activation")
         for width in (20, 31)
     ]
     kept = refits(llama, selections, calibrate(llama, text=batches()))
@@ -367,11 +367,11 @@ def test_ridges_at_the_largest_that_is_tried_are_said(llama: Any) -> None:
 
 def test_what_belongs_to_another_model_or_plan_is_refused(llama: Any) -> None:
     calibration = calibrate(llama, text=batches())
-    selection = Selection(target=Target("width", "20"), align=1, criterion="activation")
+    selection = PruneSpec(target=Target("width", "20"), align=1, criterion="activation")
     with pytest.raises(PlanError, match="GLU weights are not those of"):
         refits(tiny("llama", seed=1), [selection], calibration)
     with pytest.raises(PlanError, match="of one criterion and seed"):
-        refits(llama, [selection, Selection(target=Target("width", "9"))], calibration)
+        refits(llama, [selection, PruneSpec(target=Target("width", "9"))], calibration)
     (done,) = refits(llama, [selection], calibration)
     other = make_plan(llama, width=20, align=1)
     with pytest.raises(PlanError, match=r"a refit belongs to its own plan; pass refit\.plan"):

@@ -9,7 +9,7 @@ from .reader import Checkpoint, free_disk_bytes
 from .refit_record import REFIT_FILE, inspect_refit
 from .resolve import finding, locate
 from .tokenizer import check_tokens, load_tokenizer, table_rows, tokenizer_in
-from .writer import Layout, Output, Progress, refuse_overlap, stored_dtype, write_pruned
+from .writer import Layout, Progress, WriteOptions, refuse_overlap, stored_dtype, write_pruned
 
 __all__ = [
     "HEALING_FILE",
@@ -18,8 +18,8 @@ __all__ = [
     "Checkpoint",
     "Layout",
     "Lineage",
-    "Output",
     "Progress",
+    "WriteOptions",
     "check_compact",
     "check_complete",
     "check_loadable",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CheckpointError, UnsupportedModelError
 from ...io import out_of_memory
 from ...notices import notice
-from .model_class import Builder, builder_of, cause_of
+from .model_class import ModelClass, cause_of, model_class_of
 from .reader import read_json
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
         CheckpointError: A tensor is missing or of another shape, or transformers cannot load it.
         UnsupportedModelError: transformers has no class for it.
     """
-    builder = builder_of(checkpoint)
+    builder = model_class_of(checkpoint)
     check_stored(checkpoint, builder)
     try:
         model, report = builder.model_class.from_pretrained(
@@ -64,7 +64,7 @@ def check_loadable(checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError, UnsupportedModelError: As `load_model`.
     """
-    check_stored(checkpoint, builder_of(checkpoint))
+    check_stored(checkpoint, model_class_of(checkpoint))
 
 
 def check_complete(checkpoint: Checkpoint) -> None:
@@ -74,7 +74,7 @@ def check_complete(checkpoint: Checkpoint) -> None:
         CheckpointError: A tensor is missing, of another shape, or under a name of no use.
     """
     try:
-        builder = builder_of(checkpoint)
+        builder = model_class_of(checkpoint)
         model, report = _without_data(checkpoint, builder)
     except (CheckpointError, UnsupportedModelError) as error:
         # Another transformers may know the model; weights can be cut without a class.
@@ -85,7 +85,7 @@ def check_complete(checkpoint: Checkpoint) -> None:
     _note_old_widths(checkpoint, builder, report["unexpected_keys"])
 
 
-def _note_old_widths(checkpoint: Checkpoint, builder: Builder, unused: Collection[str]) -> None:
+def _note_old_widths(checkpoint: Checkpoint, builder: ModelClass, unused: Collection[str]) -> None:
     """Say which tensors that nobody uses have a size that is the width, or looks so."""
     architecture = checkpoint.architecture
     width = architecture.intermediate_size
@@ -116,7 +116,7 @@ def _refuse_absent(checkpoint: Checkpoint) -> None:
             )
 
 
-def check_stored(checkpoint: Checkpoint, builder: Builder) -> None:
+def check_stored(checkpoint: Checkpoint, builder: ModelClass) -> None:
     """Raise unless all that the class needs is stored, and all that it could use is used.
 
     Raises:
@@ -131,7 +131,7 @@ def check_stored(checkpoint: Checkpoint, builder: Builder) -> None:
         )
 
 
-def _without_data(checkpoint: Checkpoint, builder: Builder) -> tuple[Any, dict[str, Any]]:
+def _without_data(checkpoint: Checkpoint, builder: ModelClass) -> tuple[Any, dict[str, Any]]:
     """The model without memory, and what transformers would report of loading it."""
     import torch
 
@@ -157,7 +157,7 @@ def stored_of(checkpoint: Checkpoint) -> dict[str, str]:
     marked = {  # each tensor is a number, seen at every place of its shape
         name: torch.tensor(float(index)).expand(shapes[name]) for index, name in enumerate(names)
     }
-    model, _ = _built_from(checkpoint, builder_of(checkpoint), marked, dtype=torch.float32)
+    model, _ = _built_from(checkpoint, model_class_of(checkpoint), marked, dtype=torch.float32)
     found = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         index = _mark(parameter)
@@ -175,7 +175,7 @@ def _mark(parameter: Any) -> int | None:
 
 
 def _built_from(
-    checkpoint: Checkpoint, builder: Builder, tensors: Mapping[str, Any], **how: Any
+    checkpoint: Checkpoint, builder: ModelClass, tensors: Mapping[str, Any], **how: Any
 ) -> tuple[Any, dict[str, Any]]:
     """A model of given tensors, and what transformers reports of loading them, in silence."""
     try:
@@ -217,7 +217,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _refuse(
-    checkpoint: Checkpoint, builder: Builder, report: Mapping[str, Any], model: Any
+    checkpoint: Checkpoint, builder: ModelClass, report: Mapping[str, Any], model: Any
 ) -> None:
     """Raise where a report of transformers says that the model is not the stored one."""
     missing, unused = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])

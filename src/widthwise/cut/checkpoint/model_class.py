@@ -25,7 +25,7 @@ _OTHER_CLASSES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Builder:
+class ModelClass:
     """What `from_pretrained` of an auto class would build.
 
     Attributes:
@@ -84,7 +84,7 @@ def unknown_class(checkpoint: Checkpoint) -> str | None:
     )
 
 
-def builder_of(checkpoint: Checkpoint) -> Builder:
+def model_class_of(checkpoint: Checkpoint) -> ModelClass:
     """The class that transformers would take for text, and its config.
 
     Raises:
@@ -103,7 +103,7 @@ def builder_of(checkpoint: Checkpoint) -> Builder:
         text = config.sub_configs.get("text_config")
         if text is not None and getattr(found, "config_class", None) is text:
             config = config.get_text_config()
-        return Builder(auto_class=name, model_class=found, config=config)
+        return ModelClass(auto_class=name, model_class=found, config=config)
     raise UnsupportedModelError(
         f"{checkpoint.name}: transformers has no class that writes text for the model type "
         f"{checkpoint.config['model_type']!r}"

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ...arch import Cut
+from ...arch import TensorCut
 from ...errors import CheckpointError
 from ...io import TORCH_DTYPES, tensor_bytes
 from ..plan import Plan
-from ..tensor_cut import cut_tensor, padded
+from ..tensor_cut import cut_tensor, zero_padded
 from ..weights import CHUNK_BYTES, check_finite
 from .reader import Checkpoint
 
@@ -77,7 +77,7 @@ class Stream:
                 for count in _portions(self._missing(cut), step):
                     yield _converted(chunk.new_zeros((count, *source.shape[1:])), dtype, name)
 
-    def _kept(self, chunk: Tensor, cut: Cut, start: int) -> Tensor:
+    def _kept(self, chunk: Tensor, cut: TensorCut, start: int) -> Tensor:
         """What stays of some rows, the first of which is row `start`; columns padded."""
         import torch
 
@@ -89,9 +89,9 @@ class Stream:
             chunk = self._down[cut.layer][start : start + len(chunk)]
         else:
             chunk = cut_tensor(chunk, cut, keep, width)
-        return padded(chunk, cut, self._padded_to or len(keep))
+        return zero_padded(chunk, cut, self._padded_to or len(keep))
 
-    def _missing(self, cut: Cut) -> int:
+    def _missing(self, cut: TensorCut) -> int:
         """Neurons of zeros that a layer is padded with."""
         width = self._plan.widths[cut.layer]
         return (self._padded_to or width) - width
@@ -103,7 +103,7 @@ def _portions(count: int, step: int) -> Iterator[int]:
         yield min(step, count - start)
 
 
-class Background:
+class BackgroundWriter:
     """Calls a function on one block after the other in a thread of its own.
 
     Hashing and writing run so beside reading and cutting. At most two blocks wait; they must not
@@ -115,7 +115,7 @@ class Background:
         self._worker = ThreadPoolExecutor(max_workers=1)
         self._waiting: deque[Future[object]] = deque()
 
-    def __enter__(self) -> Background:
+    def __enter__(self) -> BackgroundWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
-from .model_class import builder_of, cause_of, missing_package
+from .model_class import cause_of, missing_package, model_class_of
 
 if TYPE_CHECKING:
     from .reader import Checkpoint
@@ -71,7 +71,7 @@ def tokenizer_in(folder: Path, name: str) -> Any:
 
 def table_rows(checkpoint: Checkpoint) -> int:
     """Tokens that a checkpoint's model has an embedding for."""
-    return int(builder_of(checkpoint).config.get_text_config().vocab_size)
+    return int(model_class_of(checkpoint).config.get_text_config().vocab_size)
 
 
 def check_tokens(tokens: Iterable[int], rows: int, tokenizer: Any, source: str) -> None:

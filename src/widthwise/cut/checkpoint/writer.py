@@ -23,7 +23,7 @@ from .load import check_complete
 from .model_card import model_card
 from .reader import INDEX, SINGLE, Checkpoint, free_disk_bytes
 from .refit_record import REFIT_FILE, describe
-from .stream import Background, Stream
+from .stream import BackgroundWriter, Stream
 
 if TYPE_CHECKING:
     from ..refit_result import Refit
@@ -42,7 +42,7 @@ def stored_dtype(dtype: str | None) -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Output:
+class WriteOptions:
     """How a result is written.
 
     Attributes:
@@ -65,7 +65,7 @@ def write_pruned(
     checkpoint: Checkpoint,
     plan: Plan,
     out: Path,
-    output: Output | None = None,
+    output: WriteOptions | None = None,
     progress: Progress | None = None,
     refit: Refit | Literal[False] | None = None,
 ) -> Path:
@@ -91,7 +91,7 @@ def write_pruned(
 
     Cost: each byte of the parent is read once; memory does not grow with layers or width.
     """
-    output = output or Output()
+    output = output or WriteOptions()
     result = out.absolute()
     is_compact = output.layout == "compact" and not plan.uniform
     _check(checkpoint, plan, out, is_compact=is_compact)
@@ -102,7 +102,7 @@ def write_pruned(
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
         parent = hashlib.sha256()
-        with Background(parent.update) as hashed:
+        with BackgroundWriter(parent.update) as hashed:
             stream = Stream(checkpoint, plan, hashed, progress, down, padded_to)
             _write_weights(folder, shards, stream)
         copy_companions(checkpoint.path, folder)
@@ -213,7 +213,7 @@ def _index(shards: Mapping[str, Mapping[str, TensorSpec]]) -> dict[str, Any]:
 
 
 def _write_shard(path: Path, specs: Mapping[str, TensorSpec], stream: Stream) -> None:
-    with stream_safetensors(path, specs, {"format": "pt"}) as add, Background(add) as write:
+    with stream_safetensors(path, specs, {"format": "pt"}) as add, BackgroundWriter(add) as write:
         for name, spec in specs.items():
             for chunk in stream.chunks(name, spec.dtype):
                 write(tensor_bytes(chunk))

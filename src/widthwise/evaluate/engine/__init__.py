@@ -2,18 +2,18 @@
 
 from .cache_trial import CacheUse, cache_use, can_share, check_causal
 from .generate import Generated, Prompt, generate
-from .likelihood import Run, Scored, log_likelihoods
-from .lm_head import Budget, grouped_attention, rope_turn
+from .likelihood import ScoredRequest, ScoringRequest, log_likelihoods
+from .lm_head import TokenBudget, grouped_attention, rope_limit
 from .packing import longest_in_trees
 from .transformers_compat import cache_of, given
 
 __all__ = [
-    "Budget",
     "CacheUse",
     "Generated",
     "Prompt",
-    "Run",
-    "Scored",
+    "ScoredRequest",
+    "ScoringRequest",
+    "TokenBudget",
     "cache_of",
     "cache_use",
     "can_share",
@@ -23,5 +23,5 @@ __all__ = [
     "grouped_attention",
     "log_likelihoods",
     "longest_in_trees",
-    "rope_turn",
+    "rope_limit",
 ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import RunError
 from ...io import out_of_memory
-from .kv_cache import Kept, joinable, repeated
+from .kv_cache import PaddedKVCache, joinable, repeated
 from .lm_head import evaluating, padded
 from .transformers_compat import cache_of, given
 
@@ -92,15 +92,15 @@ def _joins(model: Any) -> bool:
     def is_right(rows: Sequence[int], logits: torch.Tensor) -> bool:
         return all(map(_near, logits, [alone[row][at[row] - 1] for row in rows]))
 
-    def writes(kept: Kept, rows: Sequence[int]) -> bool:
+    def writes(kept: PaddedKVCache, rows: Sequence[int]) -> bool:
         last = _tensor(model, [[texts[row][at[row]]] for row in rows])
         logits = kept.next(model, last, torch.ones_like(last))
         for row in rows:
             at[row] += 1
         return is_right(rows, logits)
 
-    kept, logits = Kept.of(model, begun[:2])
-    _, filled = Kept.of(model, begun[:2], filler=words[16])
+    kept, logits = PaddedKVCache.of(model, begun[:2])
+    _, filled = PaddedKVCache.of(model, begun[:2], filler=words[16])
     if not torch.equal(filled, logits):  # what stands in the padding tells, if only a little
         return False
     if not (is_right([0, 1], logits) and writes(kept, [0, 1])):
@@ -108,7 +108,7 @@ def _joins(model: Any) -> bool:
     kept = kept.chosen([1])
     if not writes(kept, [1]):
         return False
-    kept = kept.joined(Kept.of(model, begun[2:])[0])
+    kept = kept.joined(PaddedKVCache.of(model, begun[2:])[0])
     return writes(kept, [1, 2]) and writes(kept, [1, 2])
 
 

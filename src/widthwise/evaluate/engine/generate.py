@@ -16,8 +16,8 @@ from typing import Any
 from ...errors import RunError
 from ...io import out_of_memory
 from .cache_trial import CacheUse, cache_use
-from .generation_batch import Row, table_of
-from .lm_head import Budget, evaluating, rope_turn
+from .generation_batch import BatchRow, batch_of
+from .lm_head import TokenBudget, evaluating, rope_limit
 
 _LOOK_EVERY = 4  # tokens between two searches for stop strings; what comes after one is cut off
 _LOOP_TOKENS, _LOOP_TIMES, _LOOP_PERIOD = 24, 3, 64
@@ -79,7 +79,7 @@ def generate(
     ends: frozenset[int],
     *,
     rows: int | None = None,
-    budget: Budget | None = None,
+    budget: TokenBudget | None = None,
     use: CacheUse | None = None,
     on_done: Callable[[int], None] = lambda _: None,
 ) -> list[Generated]:
@@ -102,11 +102,11 @@ def generate(
     import torch
 
     _check_turn(model, prompts)
-    texts = [Row(prompt.tokens, partial(_is_over, prompt, ends)) for prompt in prompts]
+    texts = [BatchRow(prompt.tokens, partial(_is_over, prompt, ends)) for prompt in prompts]
     waiting = deque(sorted(texts, key=lambda row: -len(row.prompt)))
     on_cpu = next(model.parameters()).device.type == "cpu"
-    size, budget = rows or (64 if on_cpu else 256), budget or Budget.of(model)
-    table = table_of(model, use or cache_use(model), size, budget)
+    size, budget = rows or (64 if on_cpu else 256), budget or TokenBudget.of(model)
+    table = batch_of(model, use or cache_use(model), size, budget)
     done = 0
     with evaluating(model), torch.inference_mode():
         while waiting or not table.is_empty:
@@ -127,7 +127,7 @@ def generate(
 
 def _check_turn(model: Any, prompts: Sequence[Prompt]) -> None:
     """A text must not grow past the length from which on all its positions turn otherwise."""
-    turn = rope_turn(model)
+    turn = rope_limit(model)
     longest = max((len(prompt.tokens) + prompt.limit for prompt in prompts), default=0)
     if longest > turn:
         raise RunError(
@@ -143,7 +143,7 @@ def _is_over(prompt: Prompt, ends: frozenset[int], new: Sequence[int]) -> bool:
     return len(new) % _LOOK_EVERY == 0 and prompt.is_over(new)
 
 
-def _generated(row: Row, prompt: Prompt, ends: frozenset[int]) -> Generated:
+def _generated(row: BatchRow, prompt: Prompt, ends: frozenset[int]) -> Generated:
     ended = row.new[-1] in ends
     tokens = tuple(row.new[:-1] if ended else row.new)
     return Generated(

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .cache_trial import CacheUse
-from .kv_cache import Kept
-from .lm_head import Budget
+from .kv_cache import PaddedKVCache
+from .lm_head import TokenBudget
 from .transformers_compat import cache_of, given
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _REFILL = 0.25  # share of the places that must be free before rows are moved an
 
 
 @dataclass
-class Row:
+class BatchRow:
     """A text: the prompt's tokens and those written so far.
 
     Attributes:
@@ -40,29 +40,29 @@ class Row:
         return (*self.prompt, *self.new)
 
 
-class Table(ABC):
+class GenerationBatch(ABC):
     """Rows that are written at the same time.
 
     Attributes:
         size: Rows at most.
     """
 
-    def __init__(self, model: Any, size: int, budget: Budget) -> None:
+    def __init__(self, model: Any, size: int, budget: TokenBudget) -> None:
         self.size = size
         self._model = model
         self._device = next(model.parameters()).device
         self._budget = budget
-        self._rows: list[Row] = []
+        self._rows: list[BatchRow] = []
 
     @property
     def is_empty(self) -> bool:
         return not self._rows
 
     @abstractmethod
-    def step(self, waiting: deque[Row]) -> None:
+    def step(self, waiting: deque[BatchRow]) -> None:
         """Write one more token of every row, then take waiting ones in where places are free."""
 
-    def give_back(self) -> list[Row]:
+    def give_back(self) -> list[BatchRow]:
         """Empty the table and halve its size: its rows, to be read again with what is written."""
         rows = [row for row in self._rows if not row.is_over]
         self._forget()
@@ -80,16 +80,16 @@ class Table(ABC):
         return torch.tensor([[row.new[-1]] for row in self._rows], device=self._device)
 
 
-class JoinedTable(Table):
+class JoinedBatch(GenerationBatch):
     """Rows of any length, padded on the left to one, and one key-value cache of them all.
 
     A row that is over keeps its place, and is computed in vain, until enough are over to make it
     worth moving the others together.
     """
 
-    _kept: Kept | None = None
+    _kept: PaddedKVCache | None = None
 
-    def step(self, waiting: deque[Row]) -> None:
+    def step(self, waiting: deque[BatchRow]) -> None:
         import torch
 
         if self._kept is not None:
@@ -113,7 +113,7 @@ class JoinedTable(Table):
             self._kept = self._kept.chosen(places) if self._kept and places else None
             self._rows = [self._rows[place] for place in places]
 
-    def _admit(self, waiting: deque[Row]) -> None:
+    def _admit(self, waiting: deque[BatchRow]) -> None:
         """Take as many waiting rows in as may be read together, and write a first token of each."""
         count, longest = 0, 0
         for row in islice(waiting, self.size - len(self._rows)):
@@ -122,7 +122,7 @@ class JoinedTable(Table):
                 break
             count += 1
         rows = list(islice(waiting, count))
-        read, logits = Kept.of(self._model, [row.tokens for row in rows])
+        read, logits = PaddedKVCache.of(self._model, [row.tokens for row in rows])
         _write(rows, logits)
         self._rows = [*self._rows, *rows]  # before they are joined, so that they can be given back
         for _ in rows:
@@ -130,7 +130,7 @@ class JoinedTable(Table):
         self._kept = read if self._kept is None else self._kept.joined(read)
 
 
-class EqualTable(Table):
+class EqualBatch(GenerationBatch):
     """Rows of one length, without padding; others come in when all of them are over.
 
     Args:
@@ -138,12 +138,12 @@ class EqualTable(Table):
         caches: Whether the model's own cache is used; else whole texts are read for each token.
     """
 
-    def __init__(self, model: Any, size: int, budget: Budget, *, caches: bool) -> None:
+    def __init__(self, model: Any, size: int, budget: TokenBudget, *, caches: bool) -> None:
         super().__init__(model, size, budget)
         self._caches = caches
         self._cache: Any = None
 
-    def step(self, waiting: deque[Row]) -> None:
+    def step(self, waiting: deque[BatchRow]) -> None:
         if self._rows:
             if not self._caches:
                 self._rows = [row for row in self._rows if not row.is_over]
@@ -157,9 +157,9 @@ class EqualTable(Table):
         super()._forget()
         self._cache = None
 
-    def _admit(self, waiting: deque[Row]) -> None:
+    def _admit(self, waiting: deque[BatchRow]) -> None:
         """Take as many waiting rows of one length in as may be read together, and read them."""
-        rows: list[Row] = []
+        rows: list[BatchRow] = []
         for row in islice(waiting, self.size):
             size = len(row.tokens)
             if rows and (size != len(rows[0].tokens) or size * len(rows) >= self._budget.tokens):
@@ -171,7 +171,7 @@ class EqualTable(Table):
             waiting.popleft()
         self._read(texts)
 
-    def _texts(self, rows: Sequence[Row]) -> torch.Tensor:
+    def _texts(self, rows: Sequence[BatchRow]) -> torch.Tensor:
         import torch
 
         return torch.tensor([row.tokens for row in rows], device=self._device)
@@ -184,14 +184,14 @@ class EqualTable(Table):
         _write(self._rows, out.logits[:, -1])
 
 
-def table_of(model: Any, use: CacheUse, size: int, budget: Budget) -> Table:
+def batch_of(model: Any, use: CacheUse, size: int, budget: TokenBudget) -> GenerationBatch:
     """An empty table of the kind that is right for a model."""
     if use == "joined":
-        return JoinedTable(model, size, budget)
-    return EqualTable(model, size, budget, caches=use == "own")
+        return JoinedBatch(model, size, budget)
+    return EqualBatch(model, size, budget, caches=use == "own")
 
 
-def _write(rows: Sequence[Row], logits: torch.Tensor) -> None:
+def _write(rows: Sequence[BatchRow], logits: torch.Tensor) -> None:
     """The most probable next token of each row that is not over."""
     highest, token = logits.float().max(-1)
     finite = highest.isfinite().tolist()

@@ -28,7 +28,7 @@ _JOINABLE = (  # layers whose parts all have rows first
 
 
 @dataclass
-class Kept:
+class PaddedKVCache:
     """What the model keeps of rows that are padded on the left to one length.
 
     Attributes:
@@ -42,7 +42,7 @@ class Kept:
     @classmethod
     def of(
         cls, model: Any, rows: Sequence[Sequence[int]], filler: int = 0
-    ) -> tuple[Kept, torch.Tensor]:
+    ) -> tuple[PaddedKVCache, torch.Tensor]:
         """Read whole rows: what is kept of them, and the logits of each row's last token.
 
         Args:
@@ -87,7 +87,7 @@ class Kept:
         return logits[:, -1]
 
     @classmethod
-    def _empty(cls, model: Any, seen: torch.Tensor) -> Kept:
+    def _empty(cls, model: Any, seen: torch.Tensor) -> PaddedKVCache:
         """Nothing yet of rows that `seen` describes."""
         from transformers import DynamicCache
         from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
@@ -99,7 +99,7 @@ class Kept:
         ]
         return cls(cache, seen)
 
-    def chosen(self, places: Sequence[int]) -> Kept:
+    def chosen(self, places: Sequence[int]) -> PaddedKVCache:
         """The rows at these places alone, without the columns that are padding in all of them."""
         import torch
 
@@ -111,9 +111,9 @@ class Kept:
                 _hold(layer, layer.keys[index][:, :, first:], layer.values[index][:, :, first:])
             for states, name in _states(layer):
                 states[name] = states[name][index]
-        return Kept(self.cache, seen[:, first:])
+        return PaddedKVCache(self.cache, seen[:, first:])
 
-    def joined(self, other: Kept) -> Kept:
+    def joined(self, other: PaddedKVCache) -> PaddedKVCache:
         """These rows and the other's below them, the shorter ones padded further on the left."""
         import torch
 
@@ -126,7 +126,7 @@ class Kept:
             for (states, name), (others, _) in zip(_states(layer), _states(more), strict=True):
                 states[name] = torch.cat([states[name], others[name]])
         seen = [_widened(part[:, None, :, None], length) for part in (self.seen, other.seen)]
-        return Kept(self.cache, torch.cat(seen)[:, 0, :, 0])
+        return PaddedKVCache(self.cache, torch.cat(seen)[:, 0, :, 0])
 
 
 def joinable(model: Any) -> bool:

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from ...errors import RunError
 from ...io import out_of_memory
 from .cache_trial import can_share, check_causal
-from .lm_head import Budget, Head, evaluating, padded, rope_is_dynamic, rope_turn
-from .packing import Packed, apart, longest_in_trees, mask_of, pack
-from .prefixes import Stem, find_stems
+from .lm_head import LmHead, TokenBudget, evaluating, padded, rope_is_dynamic, rope_limit
+from .packing import Packed, longest_in_trees, mask_of, pack, unpacked
+from .prefixes import SharedPrefix, find_prefixes
 
 _SCORED = 1024  # tokens a forward pass whose logits are kept: x 50 k words x 4 bytes = 200 MB
 _KEPT = 16  # keys and values a forward pass, of the budget: each row keeps the stem's as its own
@@ -27,14 +27,14 @@ _TOO_LONG = "a row of {} tokens does not fit into memory; take a smaller model o
 
 
 @dataclass(frozen=True)
-class Run:
+class ScoringRequest:
     """Tokens of which the last `scored` are scored, given those before; at least one of each."""
 
     tokens: tuple[int, ...]
     scored: int
 
 
-class Scored(NamedTuple):
+class ScoredRequest(NamedTuple):
     """What the model makes of a run.
 
     Attributes:
@@ -48,13 +48,13 @@ class Scored(NamedTuple):
 
 def log_likelihoods(
     model: Any,
-    runs: Sequence[Run],
+    runs: Sequence[ScoringRequest],
     *,
-    budget: Budget | None = None,
+    budget: TokenBudget | None = None,
     longest: int | None = None,
     shares: bool | None = None,
     on_runs: Callable[[int], None] = lambda _: None,
-) -> list[Scored]:
+) -> list[ScoredRequest]:
     """Score each run; what runs share at their beginning is read once.
 
     Args:
@@ -75,22 +75,22 @@ def log_likelihoods(
     import torch
 
     with evaluating(model), torch.inference_mode():
-        work = _Work(model, runs, budget or Budget.of(model), on_runs)
+        work = _Work(model, runs, budget or TokenBudget.of(model), on_runs)
         if longest is None:
             check_causal(model)
             longest = longest_in_trees(model)
         longest = min(longest, work.turn)
-        stems = find_stems(work.rows, work.free)
+        stems = find_prefixes(work.rows, work.free)
         if any(stem.length for stem in stems):
             may_share = can_share(model) if shares is None else shares
-            stems = stems if may_share else find_stems(work.rows, [0] * len(work.rows))
+            stems = stems if may_share else find_prefixes(work.rows, [0] * len(work.rows))
         for stem in stems:
             cache = work.read(stem)
             rests = [(row, work.rows[row][stem.length :]) for row in stem.rows]
             short = [rest for rest in rests if stem.length + len(rest[1]) <= longest]
             long = [rest for rest in rests if stem.length + len(rest[1]) > longest]
             work.score(pack(short), stem.length, cache)
-            work.score(apart(long), stem.length, cache)
+            work.score(unpacked(long), stem.length, cache)
             del cache  # before the next is read
     return work.results
 
@@ -109,9 +109,13 @@ class _Work:
     """Distinct rows of input tokens, the runs that need them, and what came out so far."""
 
     def __init__(
-        self, model: Any, runs: Sequence[Run], budget: Budget, on_runs: Callable[[int], None]
+        self,
+        model: Any,
+        runs: Sequence[ScoringRequest],
+        budget: TokenBudget,
+        on_runs: Callable[[int], None],
     ) -> None:
-        self.head = Head(model)
+        self.head = LmHead(model)
         self.budget = budget
         self.runs = runs
         self.on_runs = on_runs
@@ -125,14 +129,14 @@ class _Work:
         # The outputs from the last token before the scored ones on are needed: it is not shared.
         self.needed = [max(runs[index].scored for index in of_row) for of_row in self.owners]
         # And a row beyond the turn is read in one go: the start of it alone would turn otherwise.
-        self.turn = rope_turn(model)
+        self.turn = rope_limit(model)
         _check_dynamic(model, self.rows, self.turn)
         self.free = [
             len(row) - needed if len(row) <= self.turn else 0
             for row, needed in zip(self.rows, self.needed, strict=True)
         ]
 
-    def read(self, stem: Stem) -> Any:
+    def read(self, stem: SharedPrefix) -> Any:
         """Key-value cache of a stem, None of an empty one."""
         if not stem.length:
             return None
@@ -207,6 +211,6 @@ class _Work:
         sums = torch.zeros(len(indices), dtype=torch.float64).index_add(0, place, chosen)
         misses = torch.zeros(len(indices), dtype=torch.long).index_add(0, place, (~best).long())
         for index, value, missed in zip(indices, sums.tolist(), misses.tolist(), strict=True):
-            self.results[index] = Scored(value, missed == 0)
+            self.results[index] = ScoredRequest(value, missed == 0)
         self.done += len(indices)
         self.on_runs(self.done)

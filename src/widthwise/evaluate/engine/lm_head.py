@@ -22,7 +22,7 @@ _GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # transformers reads it at every atten
 
 
 @dataclass
-class Budget:
+class TokenBudget:
     """How much is read in one forward pass; halved when memory runs out.
 
     Attributes:
@@ -34,7 +34,7 @@ class Budget:
     halved: int = 0
 
     @classmethod
-    def of(cls, model: Any) -> Budget:
+    def of(cls, model: Any) -> TokenBudget:
         """What keeps a processor of this kind busy: cores read less at once than a GPU."""
         return cls(4096 if next(model.parameters()).device.type == "cpu" else 32_768)
 
@@ -43,7 +43,7 @@ class Budget:
         self.halved += 1
 
 
-class Head:
+class LmHead:
     """A model whose vocabulary projection is done only where asked, and in float32 at least.
 
     The model's own `forward` runs, so whatever a family does to its logits (cohere and granite
@@ -165,7 +165,7 @@ class Head:
 def _summed(
     blocks: Iterable[Iterable[torch.Tensor]], place: torch.Tensor, token: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities and likeliest of `Head`, from the logits.
+    """Log-probabilities and likeliest of `LmHead`, from the logits.
 
     Args:
         blocks: Logits of up to `_BLOCK` positions at a time, in pieces of the vocabulary.
@@ -223,7 +223,7 @@ def grouped_attention() -> Iterator[None]:
             os.environ.pop(_GROUPED, None)
 
 
-def rope_turn(model: Any) -> int:
+def rope_limit(model: Any) -> int:
     """Tokens beyond which a model turns all positions of a row otherwise than in a shorter row.
 
     Longrope (Phi-3 and later) has two sets of frequencies, and the longest row of a batch chooses
@@ -240,7 +240,7 @@ def rope_turn(model: Any) -> int:
 
 
 def rope_is_dynamic(model: Any) -> bool:
-    """Whether positions beyond `rope_turn` are turned by the length of the longest row so far."""
+    """Whether positions beyond `rope_limit` are turned by the length of the longest row so far."""
     ropes = _ropes(model.config.get_text_config())
     return any("dynamic" in str(rope.get("rope_type")) for rope in ropes)
 

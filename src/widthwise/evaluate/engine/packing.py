@@ -88,7 +88,7 @@ def pack(rows: Rows, width: int = WIDTH) -> list[Packed]:
     return sorted(packed, key=lambda row: -len(row.tokens))
 
 
-def apart(rows: Rows) -> list[Packed]:
+def unpacked(rows: Rows) -> list[Packed]:
     """Each row in a row of its own, widest first."""
     alone = [Packed() for _ in rows]
     for packed, (index, tokens) in zip(alone, rows, strict=True):

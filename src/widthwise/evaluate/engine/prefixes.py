@@ -13,7 +13,7 @@ _STEM_COST = 256  # tokens' worth of work to begin a stem: its own pass, and bat
 
 
 @dataclass(frozen=True)
-class Stem:
+class SharedPrefix:
     """Rows (by index, in lexicographic order) that share their first `length` tokens."""
 
     length: int
@@ -32,7 +32,7 @@ class _Node:
     is_stem: bool = False
 
 
-def find_stems(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[Stem]:
+def find_prefixes(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[SharedPrefix]:
     """Stems that together hold every row once; the last may be empty, of rows that share nothing.
 
     Of all ways to choose stems of which none is the beginning of another, this reads the fewest
@@ -54,10 +54,10 @@ def find_stems(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[Ste
     for node in _chosen(_tree([beginnings[index] for index in order])):
         apart += order[place : node.first]
         shared = sorted(order[node.first : node.last + 1], key=rows.__getitem__)
-        stems.append(Stem(node.depth, tuple(shared)))
+        stems.append(SharedPrefix(node.depth, tuple(shared)))
         place = node.last + 1
     apart = sorted([*apart, *order[place:]], key=rows.__getitem__)
-    return [*stems, Stem(0, tuple(apart))] if apart else stems
+    return [*stems, SharedPrefix(0, tuple(apart))] if apart else stems
 
 
 def shared_length(a: Sequence[int], b: Sequence[int]) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...theory import INK, MUTED, Convergence, Rate, dress, mark_widths
+from ...theory import INK, MUTED, Convergence, PowerLawFit, dress, mark_widths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def draw_convergence(found: Sequence[Convergence]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, rates: Sequence[tuple[str, Rate]]) -> None:
+def _panel(axes: Axes, rates: Sequence[tuple[str, PowerLawFit]]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for place, (name, rate) in enumerate(rates):

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import RunError
-from ...report import Part, RunPage, joined, part, setting_rows
+from ...report import ExperimentPage, TableSection, joined, setting_rows, table_section
 from ...theory import counted
 from . import results as runs_of
 
 if TYPE_CHECKING:
-    from ...mup import Coordinates
-    from ...theory import Convergence, Rate
+    from ...mup import CoordinateCheck
+    from ...theory import Convergence, PowerLawFit
 
 
-def converge_page(path: Path) -> RunPage:
+def converge_page(path: Path) -> ExperimentPage:
     """What the cases of a file say.
 
     Raises:
@@ -33,7 +33,7 @@ def converge_page(path: Path) -> RunPage:
         one.case.name: {"learning rate": f"{one.case.task.lr:g}", "steps": one.case.task.steps}
         for one in found
     }
-    return RunPage(
+    return ExperimentPage(
         kind="limit converge",
         title="How fast do networks come near their limit?",
         byline=f"{counted(len(found), 'case')} · {found[0].distance.runs.shape[1]} networks at "
@@ -75,7 +75,7 @@ def _converge_answer(found: Sequence[Convergence]) -> tuple[str, ...]:
     return (" ".join(said),)
 
 
-def _converge_part(found: Sequence[Convergence], what: str) -> Part:
+def _converge_part(found: Sequence[Convergence], what: str) -> TableSection:
     is_distance = what == "Distance"
     rates = [one.distance if is_distance else one.movement for one in found]
     widths = sorted({width for rate in rates for width in rate.widths})
@@ -90,7 +90,7 @@ def _converge_part(found: Sequence[Convergence], what: str) -> Part:
         row += [_slope(rate), "not known" if expected is None else str(expected), verdict or "-"]
         rows.append([*row, *([] if is_distance else [f"{one.limit_movement:.3g}"])])
     title = "Distance to the limit" if is_distance else "Movement of features"
-    return part(title, "Geometric means over the networks of each width.", header, rows)
+    return table_section(title, "Geometric means over the networks of each width.", header, rows)
 
 
 def _converge_unknown(found: Sequence[Convergence]) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def _converge_unknown(found: Sequence[Convergence]) -> tuple[str, ...]:
             "tried.")  # fmt: skip
 
 
-def check_page(path: Path) -> RunPage:
+def check_page(path: Path) -> ExperimentPage:
     """What the check of a file says; of several the last one.
 
     Raises:
@@ -117,7 +117,7 @@ def check_page(path: Path) -> RunPage:
         raise RunError(f"{path} holds no check: run widthwise mup check -o again")
     (title, found), settings = kept[-1]
     rates = found.changes
-    return RunPage(
+    return ExperimentPage(
         kind="mup check",
         title="Does every layer move alike at all widths?",
         byline=f"{title} · {counted(len(found.layers), 'layer')} · {rates[0].runs.shape[1]} "
@@ -141,7 +141,7 @@ def check_page(path: Path) -> RunPage:
     )
 
 
-def _check_answer(title: str, found: Coordinates) -> tuple[str, ...]:
+def _check_answer(title: str, found: CoordinateCheck) -> tuple[str, ...]:
     places = range(len(found.layers))
     by_word = {
         word: [found.layers[place] for place in places if found.verdict(place) == word]
@@ -166,7 +166,7 @@ def _few(names: Sequence[str]) -> str:
     return joined([*names[:3], *more])
 
 
-def _check_part(found: Coordinates) -> Part:
+def _check_part(found: CoordinateCheck) -> TableSection:
     header = ["layer", *(f"n = {width:,}" for width in found.changes[0].widths)]
     header += ["slope, 95 % interval of all", "verdict"]
     rows = []
@@ -174,10 +174,10 @@ def _check_part(found: Coordinates) -> Part:
         slope = _with_ends(rate.slope.value, *found.interval(place))
         sizes = [f"{size:.3g}" for size in rate.sizes]
         rows.append([layer, *sizes, slope, found.verdict(place)])
-    return part("Layers", "Root mean square change, geometric means.", header, rows)
+    return table_section("Layers", "Root mean square change, geometric means.", header, rows)
 
 
-def _slope(rate: Rate) -> str:
+def _slope(rate: PowerLawFit) -> str:
     return _with_ends(rate.slope.value, *rate.slope.interval())
 
 

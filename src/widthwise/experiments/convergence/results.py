@@ -12,8 +12,8 @@ from ...io import from_plain
 from ...runs import read_lines
 
 if TYPE_CHECKING:
-    from ...mup import Coordinates
-    from ...theory import Convergence, Rate
+    from ...mup import CoordinateCheck
+    from ...theory import Convergence, PowerLawFit
 
 Runs = tuple[tuple[float, ...], ...]  # of each width, and there of each seed
 
@@ -40,7 +40,7 @@ class ConvergenceLine:
 
 @dataclass(frozen=True, kw_only=True)
 class CoordinatesLine:
-    """A coordinate check as plain values; slopes are fitted anew. See `Coordinates`."""
+    """A coordinate check as plain values; slopes are fitted anew. See `CoordinateCheck`."""
 
     title: str
     layers: tuple[str, ...]
@@ -71,7 +71,7 @@ def convergence_line(found: Convergence, seed: int) -> dict[str, Any]:
     return {**asdict(line), "settings": {"first_seed": seed, "widthwise": __version__}}
 
 
-def coordinates_line(found: Coordinates, title: str, *, lr: float, seed: int) -> dict[str, Any]:
+def coordinates_line(found: CoordinateCheck, title: str, *, lr: float, seed: int) -> dict[str, Any]:
     """A check as a line of a file.
 
     Args:
@@ -97,7 +97,7 @@ def load_convergences(path: Path) -> list[tuple[Convergence, dict[str, Any]]]:
     return read_lines(path, _convergence, "limit converge")
 
 
-def load_coordinates(path: Path) -> list[tuple[tuple[str, Coordinates], dict[str, Any]]]:
+def load_coordinates(path: Path) -> list[tuple[tuple[str, CoordinateCheck], dict[str, Any]]]:
     """Checks of a file, each with its title and its settings; see `read_lines`."""
     return read_lines(path, _coordinates, "mup check")
 
@@ -124,23 +124,23 @@ def _convergence(found: dict[str, Any]) -> Convergence:
     )
 
 
-def _coordinates(found: dict[str, Any]) -> tuple[str, Coordinates]:
-    from ...mup import Coordinates
+def _coordinates(found: dict[str, Any]) -> tuple[str, CoordinateCheck]:
+    from ...mup import CoordinateCheck
 
     line: CoordinatesLine = from_plain(CoordinatesLine, found)
     if not len(line.layers) == len(line.changes) > 0:
         raise ValueError("every layer must have its changes")
     changes = tuple(_rate(line.widths, runs) for runs in line.changes)
-    return line.title, Coordinates(
+    return line.title, CoordinateCheck(
         layers=line.layers, steps=line.steps, changes=changes, margin=line.margin
     )
 
 
-def _runs(rate: Rate) -> Runs:
+def _runs(rate: PowerLawFit) -> Runs:
     return tuple(map(tuple, rate.runs.tolist()))
 
 
-def _rate(widths: tuple[int, ...], runs: Runs) -> Rate:
+def _rate(widths: tuple[int, ...], runs: Runs) -> PowerLawFit:
     import numpy as np
 
     from ...theory import fit_rate

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...mup import Coordinates
+from ...mup import CoordinateCheck
 from ...theory import INK, MUTED, RULE, UNSTABLE, dress, mark_widths
 from ..convergence import LOOKS
 
@@ -18,7 +18,7 @@ _MARKS = {"pass": "o", "fail": "X", "undecided": "s"}
 _LINE_INCHES = 0.13  # of a label beside the right panel
 
 
-def draw_coordinates(found: Coordinates, title: str) -> Figure:
+def draw_coordinates(found: CoordinateCheck, title: str) -> Figure:
     """Slopes by layer at the left, beside the band that passes; at the right sizes over widths.
 
     A layer has the same number and colour in both; its mark is its verdict. Every run is a faint
@@ -62,7 +62,7 @@ def draw_coordinates(found: Coordinates, title: str) -> Figure:
     return figure
 
 
-def _slopes(axes: Axes, found: Coordinates) -> None:
+def _slopes(axes: Axes, found: CoordinateCheck) -> None:
     axes.axvspan(-found.margin, found.margin, color=UNSTABLE, zorder=0)
     axes.axvline(0, color=RULE, lw=1, zorder=1)
     for layer, rate in enumerate(found.changes):
@@ -80,7 +80,7 @@ def _slopes(axes: Axes, found: Coordinates) -> None:
         label.set_color(_color(place))
 
 
-def _sizes(axes: Axes, found: Coordinates) -> None:
+def _sizes(axes: Axes, found: CoordinateCheck) -> None:
     for layer, rate in enumerate(found.changes):
         color, marker = _color(layer), _MARKS[found.verdict(layer)]
         x = np.asarray(rate.widths, dtype=np.float64)
@@ -95,7 +95,7 @@ def _sizes(axes: Axes, found: Coordinates) -> None:
     axes.set_ylabel("root mean square change of the output", color=MUTED)
 
 
-def _numbers(axes: Axes, found: Coordinates, gap: float) -> None:
+def _numbers(axes: Axes, found: CoordinateCheck, gap: float) -> None:
     """The number of each layer beside the right end of its line; none on another."""
     low, high = np.log(axes.get_ylim())
     wide = found.changes[0].widths[-1]

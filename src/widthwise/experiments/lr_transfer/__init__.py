@@ -1,18 +1,18 @@
 """Whether the best learning rate stays when a network gets wider."""
 
 from .figure import draw_transfer
-from .optimum import Curve, Shift, check_grid, shifts_of
+from .optimum import LrCurve, OptimumShift, check_grid, shifts_of
 from .page import transfer_page
-from .text import Rows, read_rows
-from .train import KINDS, Trained, Training, check_fits, train_glu
+from .text import TokenRows, read_rows
+from .train import KINDS, TrainingRun, TrainingSettings, check_fits, train_glu
 
 __all__ = [
     "KINDS",
-    "Curve",
-    "Rows",
-    "Shift",
-    "Trained",
-    "Training",
+    "LrCurve",
+    "OptimumShift",
+    "TokenRows",
+    "TrainingRun",
+    "TrainingSettings",
     "check_fits",
     "check_grid",
     "draw_transfer",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...theory import INK, MUTED, dress
-from .optimum import Curve, Shift
+from .optimum import LrCurve, OptimumShift
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ _NAMES = {"sp": "standard parametrization", "mup": "muP"}
 _TOP = 0.6  # of the curves' whole range: how far above the lowest losses is shown
 
 
-def draw_transfer(shifts: Sequence[Shift], note: str) -> Figure:
+def draw_transfer(shifts: Sequence[OptimumShift], note: str) -> Figure:
     """A panel for each parametrization, on the same scales.
 
     Every run is a faint mark, means over seeds are joined; a diamond with its interval is the best
@@ -55,7 +55,7 @@ def _colors(number: int) -> list[Any]:
     return [tuple(_NARROW + share * (_WIDE - _NARROW)) for share in shares]
 
 
-def _draw(axes: Axes, curve: Curve, color: Any) -> None:
+def _draw(axes: Axes, curve: LrCurve, color: Any) -> None:
     x = np.asarray(curve.rates)
     for losses in curve.losses:
         whole = np.isfinite(losses)
@@ -71,7 +71,7 @@ def _draw(axes: Axes, curve: Curve, color: Any) -> None:
     axes.plot(2**curve.best.value, height, "D", color=color, ms=6, mec="white", mew=0.8, zorder=5)
 
 
-def _range(shifts: Sequence[Shift]) -> tuple[float, float]:
+def _range(shifts: Sequence[OptimumShift]) -> tuple[float, float]:
     """From below the lowest mean to well above the best of each width; what is worse is cut off."""
     found = np.concatenate([curve.losses.mean(axis=0) for one in shifts for curve in one.curves])
     found = found[np.isfinite(found)]
@@ -82,7 +82,7 @@ def _range(shifts: Sequence[Shift]) -> tuple[float, float]:
     return low - 0.05 * room, low + (1.05 if room < 1 else _TOP) * room
 
 
-def _title(shift: Shift) -> str:
+def _title(shift: OptimumShift) -> str:
     """The parametrization, and below it what may be said of it, wrapped."""
     from textwrap import wrap
 

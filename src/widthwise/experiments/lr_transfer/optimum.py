@@ -13,7 +13,7 @@ from ...errors import LimitError
 from ...mup import Kind
 from ...stats import Estimate, mean_with_error
 from ...theory import Array
-from .train import Trained
+from .train import TrainingRun
 
 Verdict = Literal["stays", "shifts", "undecided"]
 FARTHEST = 2.5  # octaves between rates that a parabola is laid through
@@ -21,7 +21,7 @@ MARGIN = 0.25  # octaves a doubling: a quarter of what Adam's standard rate must
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Curve:
+class LrCurve:
     """The networks of one parametrization at one width.
 
     Attributes:
@@ -59,7 +59,7 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Shift:
+class OptimumShift:
     """How the best learning rate of one parametrization goes with the width.
 
     Attributes:
@@ -70,7 +70,7 @@ class Shift:
     """
 
     kind: Kind
-    curves: tuple[Curve, ...]
+    curves: tuple[LrCurve, ...]
     slope: Estimate | None
 
     @property
@@ -104,7 +104,7 @@ class Shift:
         return f"{name}: it is not decided whether the best learning rate stays: {said}."
 
 
-def shifts_of(runs: Sequence[Trained]) -> tuple[Shift, ...]:
+def shifts_of(runs: Sequence[TrainingRun]) -> tuple[OptimumShift, ...]:
     """What runs say of each parametrization among them.
 
     Args:
@@ -116,7 +116,8 @@ def shifts_of(runs: Sequence[Trained]) -> tuple[Shift, ...]:
     Example:
         >>> from math import log2
         >>> runs = [
-        ...     Trained(kind="sp", width=width, lr=2.0**k, seed=seed, reason=None, duration_sec=0,
+        ...     TrainingRun(kind="sp", width=width, lr=2.0**k, seed=seed, reason=None,
+        ...             duration_sec=0,
         ...             loss=(k + 5 + log2(width / 64)) ** 2 + seed)
         ...     for width in (64, 128) for k in range(-8, -2) for seed in range(2)
         ... ]
@@ -136,9 +137,9 @@ def shifts_of(runs: Sequence[Trained]) -> tuple[Shift, ...]:
             filled = np.array([[inf if x is None else x for x in row] for row in losses])
             optima = tuple(_optimum(rates, row) for row in filled)
             curves.append(
-                Curve(kind=kind, width=width, rates=tuple(rates), losses=filled, optima=optima)
+                LrCurve(kind=kind, width=width, rates=tuple(rates), losses=filled, optima=optima)
             )
-        shifts.append(Shift(kind=kind, curves=tuple(curves), slope=_slope(curves)))
+        shifts.append(OptimumShift(kind=kind, curves=tuple(curves), slope=_slope(curves)))
     return tuple(shifts)
 
 
@@ -180,7 +181,7 @@ def _optimum(rates: Sequence[float], losses: Array) -> float | None:
     return here - ((here - left) * a - (here - right) * b) / (2 * (a - b))
 
 
-def _slope(curves: Sequence[Curve]) -> Estimate | None:
+def _slope(curves: Sequence[LrCurve]) -> Estimate | None:
     """Least squares for each seed, whose networks saw the same text, and their mean."""
     if any(curve.best is None for curve in curves):
         return None

@@ -8,20 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LimitError, RunError
-from ...report import Part, RunPage, conflicting, left_out, part, seed_row, setting_rows
+from ...report import (
+    ExperimentPage,
+    TableSection,
+    excluded_runs,
+    seed_row,
+    setting_rows,
+    settings_conflicts,
+    table_section,
+)
 from ...stats import mean_with_error
 from ...theory import counted
 from . import results as runs_of
 
 if TYPE_CHECKING:
-    from .optimum import Curve, Shift
-    from .train import Trained
+    from .optimum import LrCurve, OptimumShift
+    from .train import TrainingRun
 
 _NAMES = {"sp": "standard", "mup": "muP"}
 _FEW = 4  # seeds below which Student's quantile is more of an interval than the seeds
 
 
-def transfer_page(path: Path) -> RunPage:
+def transfer_page(path: Path) -> ExperimentPage:
     """What the runs of a file say.
 
     Raises:
@@ -32,7 +40,7 @@ def transfer_page(path: Path) -> RunPage:
     found = list({_key(run): (run, settings) for run, settings in runs_of.load(path)}.values())
     if not found:
         raise RunError(f"{path} holds no runs yet: run widthwise mup transfer first")
-    odd = conflicting([_shared(settings) for _, settings in found])
+    odd = settings_conflicts([_shared(settings) for _, settings in found])
     kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
     runs = [run for run, _ in kept]
     whole, unfinished = _whole(runs)
@@ -40,12 +48,12 @@ def transfer_page(path: Path) -> RunPage:
     widths = sorted({run.width for run in runs})
     seeds = counted(len({run.seed for run in whole}), "seed")
     note = f"Faint: single runs of {seeds}. Intervals are 95 %, over seeds."
-    return RunPage(
+    return ExperimentPage(
         kind="mup transfer",
         title=f"Does the best learning rate stay from width {widths[0]:,} to {widths[-1]:,}?",
         byline=f"GLU transformers of two layers · {counted(len(runs), 'run')}",
         answer=tuple(map(_sentence, shifts)) or (f"Not known yet: {reason}.",),
-        left_out=(*left_out(odd), *unfinished),
+        left_out=(*excluded_runs(odd), *unfinished),
         figure=draw_transfer(shifts, note) if shifts else None,
         caption="A diamond with its interval is the best learning rate of a width, where known.",
         parts=(*([_best(shifts)] if shifts else []), _losses(runs)),
@@ -64,12 +72,12 @@ def transfer_page(path: Path) -> RunPage:
     )
 
 
-def _sentence(shift: Shift) -> str:
+def _sentence(shift: OptimumShift) -> str:
     """As a sentence begins."""
     return f"{shift.sentence[0].upper() if shift.kind == 'sp' else 'm'}{shift.sentence[1:]}"
 
 
-def _key(run: Trained) -> tuple[str, int, float, int]:
+def _key(run: TrainingRun) -> tuple[str, int, float, int]:
     return run.kind, run.width, run.lr, run.seed
 
 
@@ -78,11 +86,11 @@ def _shared(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "widthwise"}
 
 
-def _whole(runs: Sequence[Trained]) -> tuple[list[Trained], tuple[str, ...]]:
+def _whole(runs: Sequence[TrainingRun]) -> tuple[list[TrainingRun], tuple[str, ...]]:
     """The runs of the seeds that have all of them, and what is to be said of the others."""
     grid = len({run.kind for run in runs}) * len({run.width for run in runs})
     grid *= len({run.lr for run in runs})
-    by_seed: dict[int, list[Trained]] = {}
+    by_seed: dict[int, list[TrainingRun]] = {}
     for run in runs:
         by_seed.setdefault(run.seed, []).append(run)
     short = {seed: len(own) for seed, own in by_seed.items() if len(own) < grid}
@@ -93,7 +101,7 @@ def _whole(runs: Sequence[Trained]) -> tuple[list[Trained], tuple[str, ...]]:
     return kept, (f"Not finished: {told}; the figure and what is said of it leave that out.",)
 
 
-def _shifts(runs: Sequence[Trained]) -> tuple[tuple[Shift, ...], str]:
+def _shifts(runs: Sequence[TrainingRun]) -> tuple[tuple[OptimumShift, ...], str]:
     """What the runs say, or why they say nothing."""
     from .optimum import shifts_of
 
@@ -105,11 +113,11 @@ def _shifts(runs: Sequence[Trained]) -> tuple[tuple[Shift, ...], str]:
         return (), str(error)
 
 
-def _named(run: Trained) -> str:
+def _named(run: TrainingRun) -> str:
     return f"{_NAMES[run.kind]}, width {run.width:,}, learning rate {run.lr:.4g}"
 
 
-def _best(shifts: Sequence[Shift]) -> Part:
+def _best(shifts: Sequence[OptimumShift]) -> TableSection:
     header = ["parametrization", "width", "log2 of the best learning rate, 95 % interval"]
     header += ["lowest mean loss [nats]", "seeds"]
     lines = [
@@ -128,24 +136,24 @@ def _best(shifts: Sequence[Shift]) -> Part:
         "it; the mean over seeds, with Student's interval."
     )
     notes = [curve.reason for shift in shifts for curve in shift.curves if curve.reason]
-    return part("Best learning rates", about, header, lines, dict.fromkeys(notes))
+    return table_section("Best learning rates", about, header, lines, dict.fromkeys(notes))
 
 
-def _optimum(curve: Curve) -> str:
+def _optimum(curve: LrCurve) -> str:
     if curve.best is None:
         return "not known"
     low, high = curve.best.interval()
     return f"{curve.best.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _lowest(curve: Curve) -> str:
+def _lowest(curve: LrCurve) -> str:
     lowest = float(curve.losses.mean(axis=0).min())
     return f"{lowest:.4f}" if isfinite(lowest) else "-"
 
 
-def _losses(runs: Sequence[Trained]) -> Part:
+def _losses(runs: Sequence[TrainingRun]) -> TableSection:
     """A row a network and learning rate."""
-    groups: dict[tuple[str, int, float], list[Trained]] = {}
+    groups: dict[tuple[str, int, float], list[TrainingRun]] = {}
     for run in runs:
         groups.setdefault((run.kind, run.width, run.lr), []).append(run)
     header = ["parametrization", "width", "learning rate", "log2", "mean loss [nats]"]
@@ -169,7 +177,7 @@ def _losses(runs: Sequence[Trained]) -> Part:
             ]
         )
     about = "Loss on text held out after the last step, mean over the seeds that did not diverge."
-    return part("Losses", about, header, lines)
+    return table_section("Losses", about, header, lines)
 
 
 def _method() -> tuple[str, ...]:
@@ -185,7 +193,7 @@ def _method() -> tuple[str, ...]:
     )
 
 
-def _unknown(whole: Sequence[Trained], shifts: Sequence[Shift]) -> tuple[str, ...]:
+def _unknown(whole: Sequence[TrainingRun], shifts: Sequence[OptimumShift]) -> tuple[str, ...]:
     said = ["Other depths, other data and longer training were not tried."]
     seeds = len({run.seed for run in whole})
     if 0 < seeds < _FEW:

@@ -9,18 +9,18 @@ from ...io import from_plain
 from ...runs import read_lines
 
 if TYPE_CHECKING:
-    from .train import Trained
+    from .train import TrainingRun
 
 
-def load(path: Path) -> list[tuple[Trained, dict[str, Any]]]:
+def load(path: Path) -> list[tuple[TrainingRun, dict[str, Any]]]:
     """Whole runs of a file with their settings; see `read_lines`."""
     return read_lines(path, _trained, "mup transfer")
 
 
-def _trained(found: dict[str, Any]) -> Trained:
-    from .train import Trained
+def _trained(found: dict[str, Any]) -> TrainingRun:
+    from .train import TrainingRun
 
-    run: Trained = from_plain(Trained, found)
+    run: TrainingRun = from_plain(TrainingRun, found)
     if (run.loss is None) != (run.reason is not None):
         raise ValueError("a run is missing exactly when a reason is given")
     if run.width < 1 or run.lr <= 0:

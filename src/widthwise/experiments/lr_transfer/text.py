@@ -25,7 +25,7 @@ _PIECE = 1 << 16  # bytes read at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rows:
+class TokenRows:
     """A text in rows of one length.
 
     Attributes:
@@ -43,7 +43,7 @@ class Rows:
     held_out: Tensor
 
 
-def read_rows(source: Path, *, tokens: int, most: int, tokenizer: Any = None) -> Rows:
+def read_rows(source: Path, *, tokens: int, most: int, tokenizer: Any = None) -> TokenRows:
     """The beginning of a text as rows of tokens.
 
     Args:
@@ -76,13 +76,13 @@ def read_rows(source: Path, *, tokens: int, most: int, tokenizer: Any = None) ->
     return _split(ids.reshape(rows, tokens), str(source), BYTES if tokenizer is None else tokenizer)
 
 
-def _split(ids: NDArray[np.int64], source: str, vocabulary: Any) -> Rows:
+def _split(ids: NDArray[np.int64], source: str, vocabulary: Any) -> TokenRows:
     import torch
 
     held = min(MOST_HELD, len(ids) // HELD_SHARE)
     chosen = np.zeros(len(ids), dtype=bool)
     chosen[np.arange(held) * len(ids) // held] = True
-    return Rows(
+    return TokenRows(
         source=source,
         fingerprint=hashlib.sha256(ids.tobytes()).hexdigest(),
         vocabulary=vocabulary if isinstance(vocabulary, int) else len(vocabulary),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import LimitError
 from ...io import free_bytes
 from ...mup import BASE, Kind, glu_config, glu_network
-from .text import Rows
+from .text import TokenRows
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,7 @@ _EMBEDDING_STD, _BETAS = 0.3, (0.9, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingSettings:
     """How every network of a study is trained.
 
     By Adam; the learning rate rises over a tenth of the steps and falls in a straight line to 0.
@@ -68,7 +68,7 @@ def check_fits(width: int, vocabulary: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainingRun:
     """What one network came to.
 
     Attributes:
@@ -91,15 +91,15 @@ class Trained:
 
 
 def train_glu(
-    text: Rows,
+    text: TokenRows,
     kind: Kind,
     width: int,
     lr: float,
     seed: int,
-    training: Training,
+    training: TrainingSettings,
     *,
     on_step: Callable[[int], None] = lambda step: None,
-) -> Trained:
+) -> TrainingRun:
     """Train one network; all networks of a seed meet the same batches in the same order.
 
     A run whose loss is no longer finite ends with a reason.
@@ -138,7 +138,7 @@ def train_glu(
     found = None if reason else _loss(model, text.held_out)
     if found is not None and not isfinite(found):
         found, reason = None, "training diverged: the loss at its end is not finite"
-    return Trained(
+    return TrainingRun(
         kind=kind,
         width=width,
         lr=lr,
@@ -159,7 +159,7 @@ def share_at(step: int, steps: int) -> float:
     return step / rise if step <= rise else (steps + 1 - step) / (steps + 1 - rise)
 
 
-def _batches(rows: Tensor, training: Training, seed: int) -> Iterator[Tensor]:
+def _batches(rows: Tensor, training: TrainingSettings, seed: int) -> Iterator[Tensor]:
     """Batches by seed alone; the text is gone through whole before it begins again."""
     import torch
 

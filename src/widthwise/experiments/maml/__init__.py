@@ -5,25 +5,35 @@ Source: arXiv 2011.14522, Section 8.2 and Appendix D.
 
 from .data import Omniglot, load_omniglot
 from .figure import draw_runs
-from .kernels import Kernel
-from .networks import Scales
+from .kernels import KernelMethod
+from .networks import LayerScales
 from .page import maml_page
 from .results import Key, append, load, settings_of
 from .summary import label_of, summary
-from .train import KERNELS, LIMIT, RECIPES, Recipe, Result, Score, Settings, meta_train, recipe_of
+from .train import (
+    KERNELS,
+    LIMIT,
+    RECIPES,
+    MamlResult,
+    MamlSettings,
+    MetaRecipe,
+    QueryScore,
+    meta_train,
+    recipe_of,
+)
 
 __all__ = [
     "KERNELS",
     "LIMIT",
     "RECIPES",
-    "Kernel",
+    "KernelMethod",
     "Key",
+    "LayerScales",
+    "MamlResult",
+    "MamlSettings",
+    "MetaRecipe",
     "Omniglot",
-    "Recipe",
-    "Result",
-    "Scales",
-    "Score",
-    "Settings",
+    "QueryScore",
     "append",
     "draw_runs",
     "label_of",

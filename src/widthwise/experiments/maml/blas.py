@@ -36,7 +36,7 @@ def times_symmetric(rows: Floats, symmetric: Floats) -> NDArray[Any]:
     return np.asarray(symm(1.0, symmetric, rows.T).T)
 
 
-def less_both(symmetric: Floats, left: Floats, right: Floats) -> NDArray[Any]:
+def rank2_downdate(symmetric: Floats, left: Floats, right: Floats) -> NDArray[Any]:
     """Take left' right + right' left from a symmetric matrix, whose upper part is written over."""
     _, _, syr2k = _functions(symmetric.dtype)
     return np.asarray(syr2k(-1.0, left.T, right.T, beta=1.0, c=symmetric, overwrite_c=1))

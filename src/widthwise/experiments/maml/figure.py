@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...theory import INK, MUTED, counted, dress, line_looks, mark_widths
-from .summary import Row, summary
-from .train import Result
+from .summary import MamlRow, summary
+from .train import MamlResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ _KERNEL_LOOKS = {
 }
 
 
-def draw_runs(results: Sequence[Result], *, paper: Mapping[str, float] | None = None) -> Figure:
+def draw_runs(results: Sequence[MamlResult], *, paper: Mapping[str, float] | None = None) -> Figure:
     """Accuracy in validation against meta-steps, and in the test against the width.
 
     Left one line a network, the mean over seeds. Right every run is a faint mark and each width's
@@ -64,7 +64,7 @@ def draw_runs(results: Sequence[Result], *, paper: Mapping[str, float] | None = 
     return figure
 
 
-def _validation(row: Row) -> tuple[Any, Any]:
+def _validation(row: MamlRow) -> tuple[Any, Any]:
     """Steps that all runs of a network were validated at, and the mean accuracy there."""
     curves = [dict(run.validation) for run in row.runs if run.test is not None]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))
@@ -73,7 +73,7 @@ def _validation(row: Row) -> tuple[Any, Any]:
 
 def _by_width(
     axes: Axes,
-    rows: Sequence[Row],
+    rows: Sequence[MamlRow],
     looks: Mapping[str, Mapping[str, Any]],
     paper: Mapping[str, float],
 ) -> None:

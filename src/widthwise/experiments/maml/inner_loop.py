@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .tasks import Batch
+from .tasks import Episodes
 
 Floats = NDArray[np.floating]
 
@@ -63,7 +63,7 @@ def residual(logits: Floats) -> Floats:
     return np.asarray((odds - np.eye(ways, dtype=logits.dtype)) / logits.dtype.type(ways))
 
 
-def adapt(products: Products, batch: Batch, lr: float, steps: int) -> Adapted:
+def adapt(products: Products, batch: Episodes, lr: float, steps: int) -> Adapted:
     """Gradient descent of all weights on each task's support.
 
     Args:

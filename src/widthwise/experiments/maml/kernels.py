@@ -20,14 +20,14 @@ from ...theory import ACTIVATIONS, Array
 from .data import WAYS, Images
 from .inner_loop import Floats, residual
 from .learner import clipped
-from .tasks import Batch
+from .tasks import Episodes
 
 KINDS = ("linear", "gp", "ntk")
 _CHUNK = 8192  # images of the dictionary at a time: 320 x 8192 entries are 20 MB
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kernel:
+class KernelMethod:
     """A kernel between images.
 
     Attributes:
@@ -61,7 +61,7 @@ class Kernel:
 class _Function(ABC):
     """A function in the space of a kernel, as meta-training sees it."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: KernelMethod) -> None:
         self.kernel = kernel
 
     @abstractmethod
@@ -72,7 +72,7 @@ class _Function(ABC):
     def _move(self, images: Floats, ids: NDArray[np.int64], by: Array) -> None:
         """Add K(., x_i) by_i for all i."""
 
-    def logits(self, batch: Batch, lr: float, steps: int) -> Array:
+    def logits(self, batch: Episodes, lr: float, steps: int) -> Array:
         """At the queries, after steps on each task's support; shape (tasks, 5, 5)."""
         support, query = batch.support[..., :-1], batch.query[..., :-1]
         both = np.concatenate([support, query], axis=1)
@@ -84,7 +84,7 @@ class _Function(ABC):
         return np.asarray(moved[:, WAYS:])
 
     def meta_step(
-        self, batch: Batch, *, inner_lr: float, inner_steps: int, lr: float, clip: float
+        self, batch: Episodes, *, inner_lr: float, inner_steps: int, lr: float, clip: float
     ) -> float:
         """Descend the sum of the tasks' query losses; the norm of the gradient before clipping."""
         errors = residual(self.logits(batch, inner_lr, inner_steps)).reshape(-1, WAYS)
@@ -98,7 +98,7 @@ class _Function(ABC):
 class LinearFunction(_Function):
     """A function in the space of the linear kernel: 5 vectors of weights and 5 biases."""
 
-    def __init__(self, kernel: Kernel, pixels: int) -> None:
+    def __init__(self, kernel: KernelMethod, pixels: int) -> None:
         """0 at every image."""
         super().__init__(kernel)
         self.weights, self.biases = np.zeros((pixels, WAYS)), np.zeros(WAYS)
@@ -122,7 +122,7 @@ class DictionaryFunction(_Function):
     Cost: the value at an image, the pixels times the images that have been moved so far.
     """
 
-    def __init__(self, kernel: Kernel, images: Images) -> None:
+    def __init__(self, kernel: KernelMethod, images: Images) -> None:
         """0 at every image; `images`, shape (classes, images, pixels), are the dictionary."""
         super().__init__(kernel)
         self.images = images.reshape(-1, images.shape[-1])
@@ -146,7 +146,7 @@ class DictionaryFunction(_Function):
         return twin
 
 
-def kernel_function(kernel: Kernel, images: Images) -> LinearFunction | DictionaryFunction:
+def kernel_function(kernel: KernelMethod, images: Images) -> LinearFunction | DictionaryFunction:
     """The function 0 in the space of a kernel, to be meta-trained on a set of images."""
     if kernel.kind == "linear":
         return LinearFunction(kernel, images.shape[-1])

@@ -6,18 +6,18 @@ from math import nan, sqrt
 from typing import Protocol
 
 from .inner_loop import Floats
-from .tasks import Batch
+from .tasks import Episodes
 
 
 class Learner(Protocol):
     """A network, a limit or a function of a kernel."""
 
-    def logits(self, batch: Batch, lr: float, steps: int) -> Floats:
+    def logits(self, batch: Episodes, lr: float, steps: int) -> Floats:
         """At the queries, after steps on each task's support; shape (tasks, 5, 5)."""
         ...
 
     def meta_step(
-        self, batch: Batch, *, inner_lr: float, inner_steps: int, lr: float, clip: float
+        self, batch: Episodes, *, inner_lr: float, inner_steps: int, lr: float, clip: float
     ) -> float:
         """One step by the clipped first-order gradient; its norm before it was clipped."""
         ...

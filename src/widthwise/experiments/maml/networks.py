@@ -6,7 +6,7 @@ learning rate, without the width, serves all weights.
 
 Only the inner products A = U'U, M = VU and B = VV' are ever seen from outside, and gradient descent
 closes on them. As the width grows, A and B start from sigma^2 I and M from 0: the limit. `Weights`
-keeps U and V, `Grams` keeps A, M and B, which costs the same at every width. Both are exact.
+keeps U and V, `GramNetwork` keeps A, M and B, which costs the same at every width. Both are exact.
 
 Source: arXiv 2011.14522, Corollary 6.2 and Appendix D.
 """
@@ -19,18 +19,18 @@ from math import sqrt
 
 import numpy as np
 
-from .blas import less_both, product, times_symmetric
+from .blas import product, rank2_downdate, times_symmetric
 from .data import WAYS
 from .inner_loop import Adapted, Floats, Products, adapt, residual
 from .learner import clipped
-from .tasks import Batch
+from .tasks import Episodes
 
 MOST_WIDTH = 1_000_000  # a minute's drawing; its distance to the limit is the rounding's
 _ROWS = 8192  # of U at a time: 50 MB
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scales:
+class LayerScales:
     """How a network starts.
 
     Attributes:
@@ -44,27 +44,27 @@ class Scales:
     bias: float
 
 
-class Network(ABC):
+class LinearNetwork(ABC):
     """A linear network as meta-training sees it."""
 
     @abstractmethod
-    def products(self, batch: Batch) -> Products:
+    def products(self, batch: Episodes) -> Products:
         """Inner products that the tasks depend on; remembered for a `descend` on these tasks."""
 
     @abstractmethod
-    def descend(self, batch: Batch, adapted: Adapted, lr: float, clip: float) -> float:
+    def descend(self, batch: Episodes, adapted: Adapted, lr: float, clip: float) -> float:
         """One step of meta-training on the tasks last looked at; the norm before clipping."""
 
     @abstractmethod
-    def copy(self) -> Network:
+    def copy(self) -> LinearNetwork:
         """The same network, to be kept while this one is trained on."""
 
-    def logits(self, batch: Batch, lr: float, steps: int) -> Floats:
+    def logits(self, batch: Episodes, lr: float, steps: int) -> Floats:
         """At the queries, after steps on each task's support; shape (tasks, 5, 5)."""
         return adapt(self.products(batch), batch, lr, steps).logits
 
     def meta_step(
-        self, batch: Batch, *, inner_lr: float, inner_steps: int, lr: float, clip: float
+        self, batch: Episodes, *, inner_lr: float, inner_steps: int, lr: float, clip: float
     ) -> float:
         """Descend the sum of the tasks' query losses; the norm of the gradient before clipping."""
         adapted = adapt(self.products(batch), batch, inner_lr, inner_steps)
@@ -84,7 +84,7 @@ class _Gradient:
     push: Floats  # (5, inputs)
 
 
-def _gradient(batch: Batch, adapted: Adapted) -> _Gradient:
+def _gradient(batch: Episodes, adapted: Adapted) -> _Gradient:
     """Of the queries' loss by the adapted weights, taken as that by the weights before."""
     tasks, ways, inputs = batch.query.shape
     errors = residual(adapted.logits)
@@ -106,7 +106,7 @@ def _gradient(batch: Batch, adapted: Adapted) -> _Gradient:
     )
 
 
-class Weights(Network):
+class WeightNetwork(LinearNetwork):
     """A finite network by its weights.
 
     Cost: of a step, the width times the inputs times three times the images.
@@ -117,7 +117,7 @@ class Weights(Network):
         self.first, self.readout = first, readout
         self._features = first[:0]
 
-    def products(self, batch: Batch) -> Products:
+    def products(self, batch: Episodes) -> Products:
         tasks, ways, inputs = batch.support.shape
         width = len(self.first)
         turned = self.first.T
@@ -129,7 +129,7 @@ class Weights(Network):
         self._features = support.reshape(-1, width)
         return Products(basis=basis @ columns, query=query @ columns)
 
-    def descend(self, batch: Batch, adapted: Adapted, lr: float, clip: float) -> float:
+    def descend(self, batch: Episodes, adapted: Adapted, lr: float, clip: float) -> float:
         found = _gradient(batch, adapted)
         first = product(np.concatenate([self.readout, self._features]).T, found.pull)
         readout = found.mix @ self.readout + product(found.push, self.first.T)
@@ -139,11 +139,11 @@ class Weights(Network):
         self.readout = self.readout - factor * readout
         return norm
 
-    def copy(self) -> Weights:
-        return Weights(self.first, self.readout)  # which are replaced, never changed
+    def copy(self) -> WeightNetwork:
+        return WeightNetwork(self.first, self.readout)  # which are replaced, never changed
 
 
-class Grams(Network):
+class GramNetwork(LinearNetwork):
     """A network of any width, or the limit, by the inner products of its weights.
 
     A is symmetric and only its upper triangle is kept up to date.
@@ -156,7 +156,7 @@ class Grams(Network):
         self.a, self.m, self.b = np.asfortranarray(a), m, b
         self._seen = self._features = m[:0]
 
-    def products(self, batch: Batch) -> Products:
+    def products(self, batch: Episodes) -> Products:
         tasks, ways, inputs = batch.support.shape
         support = batch.support.reshape(-1, inputs)
         self._seen = times_symmetric(support, self.a)  # U'H' of all tasks, turned
@@ -171,7 +171,7 @@ class Grams(Network):
         query = np.concatenate([batch.query @ self.m.T, batch.query @ near], axis=2)
         return Products(basis=basis, query=query)
 
-    def descend(self, batch: Batch, adapted: Adapted, lr: float, clip: float) -> float:
+    def descend(self, batch: Episodes, adapted: Adapted, lr: float, clip: float) -> float:
         found = _gradient(batch, adapted)
         support = batch.support.reshape(-1, self.a.shape[0])
         phi_u = np.concatenate([self.m, self._seen])  # Phi U
@@ -191,14 +191,16 @@ class Grams(Network):
         self.m = self.m - factor * moved + factor**2 * product(dv_phi, found.pull)
         self.b = self.b - factor * (dv_v + dv_v.T) + factor**2 * dv_dv
         half = factor * phi_u - (factor**2 / 2) * phi_du
-        self.a = less_both(self.a, found.pull, half)
+        self.a = rank2_downdate(self.a, found.pull, half)
         return norm
 
-    def copy(self) -> Grams:
-        return Grams(self.a.copy(order="F"), self.m, self.b)
+    def copy(self) -> GramNetwork:
+        return GramNetwork(self.a.copy(order="F"), self.m, self.b)
 
 
-def limit_network(pixels: int, scales: Scales, dtype: type[np.floating] = np.float32) -> Grams:
+def limit_network(
+    pixels: int, scales: LayerScales, dtype: type[np.floating] = np.float32
+) -> GramNetwork:
     """The limit of infinite width, before training.
 
     Args:
@@ -209,16 +211,16 @@ def limit_network(pixels: int, scales: Scales, dtype: type[np.floating] = np.flo
     a = np.zeros((pixels + 1, pixels + 1), dtype=dtype)
     np.fill_diagonal(a[:pixels, :pixels], scales.u**2)
     m = np.zeros((WAYS, pixels + 1), dtype=dtype)
-    return Grams(a, m, np.eye(WAYS, dtype=dtype) * dtype(scales.v**2))
+    return GramNetwork(a, m, np.eye(WAYS, dtype=dtype) * dtype(scales.v**2))
 
 
 def finite_network(
     width: int,
     pixels: int,
-    scales: Scales,
+    scales: LayerScales,
     rng: np.random.Generator,
     dtype: type[np.floating] = np.float32,
-) -> Network:
+) -> LinearNetwork:
     """A random network: by its weights or, where these are more, by their inner products.
 
     Args:
@@ -231,17 +233,17 @@ def finite_network(
     readout = rng.standard_normal((WAYS, width)) * (scales.v / sqrt(width))
     if width <= pixels + WAYS:
         first = _first_rows(width, width, pixels, scales, rng)
-        return Weights(first.astype(dtype), readout.astype(dtype))
+        return WeightNetwork(first.astype(dtype), readout.astype(dtype))
     a, m = np.zeros((pixels + 1, pixels + 1)), np.zeros((WAYS, pixels + 1))
     for start in range(0, width, _ROWS):
         first = _first_rows(min(_ROWS, width - start), width, pixels, scales, rng)
         a += first.T @ first
         m += readout[:, start : start + len(first)] @ first
-    return Grams(a.astype(dtype), m.astype(dtype), (readout @ readout.T).astype(dtype))
+    return GramNetwork(a.astype(dtype), m.astype(dtype), (readout @ readout.T).astype(dtype))
 
 
 def _first_rows(
-    number: int, width: int, pixels: int, scales: Scales, rng: np.random.Generator
+    number: int, width: int, pixels: int, scales: LayerScales, rng: np.random.Generator
 ) -> Floats:
     """So many rows of U, its bias 0."""
     rows = np.zeros((number, pixels + 1))

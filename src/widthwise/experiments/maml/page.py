@@ -9,30 +9,30 @@ from typing import Any
 from ...errors import RunError
 from ...report import (
     ONE_SEED,
-    Beside,
-    Part,
-    RunPage,
-    beside_of,
-    beside_sentence,
-    conflicting,
-    left_out,
-    part,
+    ExperimentPage,
+    PairedDifference,
+    TableSection,
+    difference_sentence,
+    excluded_runs,
+    format_shares,
+    paired_differences,
     points,
     seed_row,
     setting_rows,
-    shown,
-    words_of,
+    settings_conflicts,
+    table_section,
+    verdicts,
 )
 from ...stats import Estimate, mean_with_error
 from ...theory import counted
 from . import results as runs_of
-from .summary import Row, label_of, summary
-from .train import Result
+from .summary import MamlRow, label_of, summary
+from .train import MamlResult
 
 _SLOW = ("gp", "ntk")  # kernels that take fewer steps, as nothing is learned by more
 
 
-def maml_page(path: Path) -> RunPage:
+def maml_page(path: Path) -> ExperimentPage:
     """What the runs of a file say.
 
     Raises:
@@ -43,7 +43,7 @@ def maml_page(path: Path) -> RunPage:
     found = list(runs_of.load(path).values())
     if not found:
         raise RunError(f"{path} holds no runs yet: run widthwise maml first")
-    odd = conflicting([_shared(run, settings) for run, settings in found])
+    odd = settings_conflicts([_shared(run, settings) for run, settings in found])
     kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
     runs = [run for run, _ in kept]
     rows = summary(runs)
@@ -52,12 +52,12 @@ def maml_page(path: Path) -> RunPage:
     scored = any(row.estimate is not None for row in rows)
     labels = [label_of(run.network, run.width) for run in runs]
     single = len(seeds) == 1
-    return RunPage(
+    return ExperimentPage(
         kind="maml",
         title="How wide should a network be to learn new characters?",
         byline=f"MAML on Omniglot · {counted(len(runs), 'run')} of {counted(len(rows), 'network')}",
         answer=_answer(rows, besides, single),
-        left_out=left_out(odd),
+        left_out=excluded_runs(odd),
         figure=draw_runs(runs) if scored else None,
         caption="Left in validation, by one step within a task; right in the test, by 20.",
         parts=(_networks(rows, besides, single), _runs(kept)),
@@ -78,13 +78,13 @@ def maml_page(path: Path) -> RunPage:
     )
 
 
-def _shared(run: Result, settings: dict[str, Any]) -> dict[str, Any]:
+def _shared(run: MamlResult, settings: dict[str, Any]) -> dict[str, Any]:
     """What must be the same of runs that are compared."""
     skip = {"recipe", "widthwise", *(("steps",) if run.network in _SLOW else ())}
     return {name: value for name, value in settings.items() if name not in skip}
 
 
-def _scores(row: Row) -> dict[int, Estimate]:
+def _scores(row: MamlRow) -> dict[int, Estimate]:
     """Accuracy by seed, with its error over tasks."""
     return {
         run.seed: Estimate(
@@ -95,7 +95,7 @@ def _scores(row: Row) -> dict[int, Estimate]:
     }
 
 
-def _accuracy(row: Row) -> Estimate | None:
+def _accuracy(row: MamlRow) -> Estimate | None:
     """Over seeds; of a single one over its tasks."""
     scores = list(_scores(row).values())
     if not scores:
@@ -103,12 +103,16 @@ def _accuracy(row: Row) -> Estimate | None:
     return scores[0] if len(scores) == 1 else mean_with_error([one.value for one in scores])
 
 
-def _besides(rows: Sequence[Row]) -> dict[str, Beside | None]:
+def _besides(rows: Sequence[MamlRow]) -> dict[str, PairedDifference | None]:
     """Every network less the limit; nothing where the limit was not run."""
     limit = next((row for row in rows if row.network == "limit"), None)
     if limit is None:
         return {}
-    return {row.label: beside_of(_scores(row), _scores(limit)) for row in rows if row is not limit}
+    return {
+        row.label: paired_differences(_scores(row), _scores(limit))
+        for row in rows
+        if row is not limit
+    }
 
 
 def _said(one: Estimate) -> str:
@@ -120,21 +124,24 @@ def _said(one: Estimate) -> str:
 
 
 def _answer(
-    rows: Sequence[Row], besides: dict[str, Beside | None], single: bool
+    rows: Sequence[MamlRow], besides: dict[str, PairedDifference | None], single: bool
 ) -> tuple[str, ...]:
     known = {row.label: one for row in rows if (one := _accuracy(row)) is not None}
     if not known:
         return ("No run came to an accuracy: see the failed runs.",)
     finite = [row.label for row in rows if row.width is not None and row.label in known]
     names = [*finite[:1], *finite[-1:], *(["limit"] if "limit" in known else [])] or list(known)
-    said = f"Characters seen once are known again: {shown({name: known[name] for name in names})}."
+    shares = format_shares({name: known[name] for name in names})
+    said = f"Characters seen once are known again: {shares}."
     chance = "With one seed, intervals hold chance of the test tasks and not of the start."
-    beside = beside_sentence(words_of(besides))
+    beside = difference_sentence(verdicts(besides))
     return tuple(filter(None, (said, " ".join(filter(None, (beside, chance * single))))))
 
 
-def _networks(rows: Sequence[Row], besides: dict[str, Beside | None], single: bool) -> Part:
-    words = words_of(besides)
+def _networks(
+    rows: Sequence[MamlRow], besides: dict[str, PairedDifference | None], single: bool
+) -> TableSection:
+    words = verdicts(besides)
     header = ["network", "width", "accuracy [%], 95 % interval", "less the limit [points]"]
     header += ["beside the limit", "seeds", "failed"]
     lines = []
@@ -157,10 +164,10 @@ def _networks(rows: Sequence[Row], besides: dict[str, Beside | None], single: bo
         f"Means with 95 % intervals over {over}. What is said beside the limit is adjusted by "
         "Holm's method over all networks."
     )
-    return part("Networks", about, header, lines)
+    return table_section("Networks", about, header, lines)
 
 
-def _runs(kept: Sequence[tuple[Result, dict[str, Any]]]) -> Part:
+def _runs(kept: Sequence[tuple[MamlResult, dict[str, Any]]]) -> TableSection:
     header = ["network", "width", "seed", "accuracy [%]", "std. error", "tasks", "best step"]
     header += ["steps", "learning rate", "steps/s", "seconds"]
     lines = []
@@ -182,7 +189,9 @@ def _runs(kept: Sequence[tuple[Result, dict[str, Any]]]) -> Part:
                 f"{run.duration_sec:,.0f}",
             ]
         )
-    return part("Runs", "Each run; its error is over the tasks of its test.", header, lines)
+    return table_section(
+        "Runs", "Each run; its error is over the tasks of its test.", header, lines
+    )
 
 
 def _method(single: bool) -> tuple[str, ...]:
@@ -202,7 +211,7 @@ def _method(single: bool) -> tuple[str, ...]:
     )
 
 
-def _unknown(rows: Sequence[Row], single: bool) -> tuple[str, ...]:
+def _unknown(rows: Sequence[MamlRow], single: bool) -> tuple[str, ...]:
     said = [ONE_SEED] if single else []
     uneven = {len(_scores(row)) for row in rows}
     if len(uneven) > 1:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...stats import Estimate, mean_with_error
-from .train import Result
+from .train import MamlResult
 
 _KERNELS = {"linear": "linear kernel", "gp": "ReLU GP", "ntk": "ReLU NTK"}
 _ORDER = ("finite", "limit", *_KERNELS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class MamlRow:
     """A network and what its runs gave.
 
     Attributes:
@@ -25,7 +25,7 @@ class Row:
 
     network: str
     width: int | None
-    runs: tuple[Result, ...]
+    runs: tuple[MamlResult, ...]
     estimate: Estimate | None
 
     @property
@@ -43,9 +43,9 @@ def label_of(network: str, width: int | None) -> str:
     return f"width {width}" if network == "finite" else _KERNELS.get(network, network)
 
 
-def summary(results: Sequence[Result]) -> list[Row]:
+def summary(results: Sequence[MamlResult]) -> list[MamlRow]:
     """A row a network: finite ones by width, then the limit and the kernels."""
-    groups: dict[tuple[int, int, str], list[Result]] = {}
+    groups: dict[tuple[int, int, str], list[MamlResult]] = {}
     for result in results:
         key = (_ORDER.index(result.network), result.width or 0, result.network)
         groups.setdefault(key, []).append(result)
@@ -53,7 +53,7 @@ def summary(results: Sequence[Result]) -> list[Row]:
     for (_, width, network), runs in sorted(groups.items()):
         scores = [run.test.accuracy for run in runs if run.test is not None]
         rows.append(
-            Row(
+            MamlRow(
                 network=network,
                 width=width or None,
                 runs=tuple(sorted(runs, key=lambda run: run.seed)),

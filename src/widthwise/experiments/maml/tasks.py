@@ -11,7 +11,7 @@ from .data import WAYS, Images
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
+class Episodes:
     """Tasks. The classes of a task come in random order, so that a class's place is its label.
 
     Attributes:
@@ -33,7 +33,7 @@ def draw_tasks(
     *,
     bias: float,
     dtype: type[np.floating] = np.float32,
-) -> Batch:
+) -> Episodes:
     """Draw tasks: 5 classes without repetition, two different images of each.
 
     Args:
@@ -52,4 +52,4 @@ def draw_tasks(
     ids = np.stack([classes * copies + first, classes * copies + second])
     both = np.full((2, tasks, WAYS, pixels + 1), bias, dtype=dtype)
     np.multiply(images.reshape(-1, pixels)[ids], dtype(1 / 255), out=both[..., :-1])
-    return Batch(support=both[0], query=both[1], query_ids=ids[1])
+    return Episodes(support=both[0], query=both[1], query_ids=ids[1])

@@ -12,16 +12,16 @@ import numpy as np
 from ...errors import LimitError
 from ...theory import check_least, check_positive
 from .data import WAYS, Images, Omniglot
-from .kernels import KINDS, Kernel, kernel_function
+from .kernels import KINDS, KernelMethod, kernel_function
 from .learner import Learner
-from .networks import MOST_WIDTH, Scales, finite_network, limit_network
+from .networks import MOST_WIDTH, LayerScales, finite_network, limit_network
 from .tasks import draw_tasks
 
 _START, _TRAIN, _VALIDATE, _TEST = range(4)  # streams of random numbers of a seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class MetaRecipe:
     """How something is meta-trained.
 
     Attributes:
@@ -31,31 +31,31 @@ class Recipe:
     """
 
     lr: float
-    scales: Scales = field(default_factory=lambda: Scales(u=1.0, v=0.03125, bias=1.0))
-    kernel: Kernel | None = None
+    scales: LayerScales = field(default_factory=lambda: LayerScales(u=1.0, v=0.03125, bias=1.0))
+    kernel: KernelMethod | None = None
 
     def __post_init__(self) -> None:
         check_positive("a learning rate", self.lr)
 
 
-LIMIT = Recipe(lr=0.1)
+LIMIT = MetaRecipe(lr=0.1)
 RECIPES = {
-    2: Recipe(lr=0.05, scales=Scales(u=0.5, v=0.5, bias=2.0)),
-    8: Recipe(lr=0.1, scales=Scales(u=0.5, v=0.25, bias=1.0)),
-    32: Recipe(lr=0.4, scales=Scales(u=1.0, v=0.125, bias=0.5)),
-    128: Recipe(lr=0.1, scales=Scales(u=1.0, v=0.125, bias=1.0)),
+    2: MetaRecipe(lr=0.05, scales=LayerScales(u=0.5, v=0.5, bias=2.0)),
+    8: MetaRecipe(lr=0.1, scales=LayerScales(u=0.5, v=0.25, bias=1.0)),
+    32: MetaRecipe(lr=0.4, scales=LayerScales(u=1.0, v=0.125, bias=0.5)),
+    128: MetaRecipe(lr=0.1, scales=LayerScales(u=1.0, v=0.125, bias=1.0)),
     512: LIMIT,
     2048: LIMIT,
     8192: LIMIT,
 }
 KERNELS = {
-    "linear": Recipe(lr=0.1, kernel=Kernel(kind="linear", w=8.0)),
-    "gp": Recipe(lr=0.001, kernel=Kernel(kind="gp", w=1.0)),
-    "ntk": Recipe(lr=0.001, kernel=Kernel(kind="ntk", w=0.01)),
+    "linear": MetaRecipe(lr=0.1, kernel=KernelMethod(kind="linear", w=8.0)),
+    "gp": MetaRecipe(lr=0.001, kernel=KernelMethod(kind="gp", w=1.0)),
+    "ntk": MetaRecipe(lr=0.001, kernel=KernelMethod(kind="ntk", w=0.01)),
 }
 
 
-def recipe_of(network: str, width: int | None) -> Recipe:
+def recipe_of(network: str, width: int | None) -> MetaRecipe:
     """The paper's recipe (Table 4); between its widths that of the nearest, in ratio.
 
     Args:
@@ -85,7 +85,7 @@ def recipe_of(network: str, width: int | None) -> Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class MamlSettings:
     """How long, and on how many tasks. The defaults are the paper's.
 
     Attributes:
@@ -121,7 +121,7 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class QueryScore:
     """Share of queries answered rightly.
 
     Attributes:
@@ -136,7 +136,7 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class MamlResult:
     """What one run gave.
 
     Attributes:
@@ -154,7 +154,7 @@ class Result:
     network: str
     width: int | None
     seed: int
-    test: Score | None
+    test: QueryScore | None
     reason: str | None
     best_step: int | None
     validation: tuple[tuple[int, float], ...]
@@ -168,10 +168,10 @@ def meta_train(
     width: int | None = None,
     *,
     seed: int = 0,
-    settings: Settings | None = None,
-    recipe: Recipe | None = None,
+    settings: MamlSettings | None = None,
+    recipe: MetaRecipe | None = None,
     on_step: Callable[[int], None] = lambda step: None,
-) -> Result:
+) -> MamlResult:
     """Meta-train on the training classes, keep the best checkpoint in validation, and test it.
 
     A run whose gradient or whose answers are no longer finite ends without a score, with a reason.
@@ -190,14 +190,14 @@ def meta_train(
         LimitError: There is no such network or width.
     """
     began = time.perf_counter()
-    settings = settings or Settings()
+    settings = settings or MamlSettings()
     known = recipe_of(network, width)
     recipe = recipe or known
     learner = _learner(data, network, width, recipe, np.random.default_rng([seed, _START]))
     run = _Run(data=data, recipe=recipe, settings=settings, seed=seed, on_step=on_step)
     with np.errstate(all="ignore"):  # what is not finite is found by looking
         test, reason = run.through(learner)
-    return Result(
+    return MamlResult(
         network=network,
         width=width,
         seed=seed,
@@ -211,7 +211,7 @@ def meta_train(
 
 
 def _learner(
-    data: Omniglot, network: str, width: int | None, recipe: Recipe, rng: np.random.Generator
+    data: Omniglot, network: str, width: int | None, recipe: MetaRecipe, rng: np.random.Generator
 ) -> Learner:
     pixels = data.train.shape[-1]
     if recipe.kernel is not None:
@@ -226,8 +226,8 @@ class _Run:
     """A run on its way."""
 
     data: Omniglot
-    recipe: Recipe
-    settings: Settings
+    recipe: MetaRecipe
+    settings: MamlSettings
     seed: int
     on_step: Callable[[int], None]
     best_step: int = 0
@@ -235,7 +235,7 @@ class _Run:
     stepping_sec: float = 0.0
     validation: list[tuple[int, float]] = field(default_factory=list)
 
-    def through(self, learner: Learner) -> tuple[Score | None, str | None]:
+    def through(self, learner: Learner) -> tuple[QueryScore | None, str | None]:
         """The score at the end, or why there is none."""
         settings, best = self.settings, -1.0
         rng = np.random.default_rng([self.seed, _TRAIN])
@@ -276,7 +276,7 @@ class _Run:
             f"below {self.recipe.lr:g}"
         )
 
-    def _score(self, learner: Learner, images: Images, stream: int) -> Score | None:
+    def _score(self, learner: Learner, images: Images, stream: int) -> QueryScore | None:
         """On the stream's tasks, the same ones each time; None if answers are not finite."""
         settings, rng = self.settings, np.random.default_rng([self.seed, stream])
         testing = stream == _TEST
@@ -292,4 +292,4 @@ class _Run:
         shares = np.concatenate(right)
         number = len(shares)
         error = float(shares.std(ddof=1)) / sqrt(number) if number > 1 else None
-        return Score(accuracy=float(shares.mean()), standard_error=error, tasks=number)
+        return QueryScore(accuracy=float(shares.mean()), standard_error=error, tasks=number)

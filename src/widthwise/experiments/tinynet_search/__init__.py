@@ -3,15 +3,15 @@
 from .figure import draw_search
 from .markdown import search_text, sentences_of
 from .page import search_page
-from .search import Search, Searched, SearchSettings
-from .trials import TRIALS, Trial
+from .search import Search, SearchResult, SearchSettings
+from .trials import TRIALS, SearchTrial
 
 __all__ = [
     "TRIALS",
     "Search",
+    "SearchResult",
     "SearchSettings",
-    "Searched",
-    "Trial",
+    "SearchTrial",
     "draw_search",
     "search_page",
     "search_text",

@@ -9,7 +9,7 @@ from ...report import INK, MUTED
 from ...theory import dress
 from ...tinynet import BASE, family_named
 from .findings.build import TinyFindings
-from .networks import Net
+from .networks import TrainedNetwork
 from .train import TEST
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def draw_search(found: TinyFindings) -> Figure:
 
 
 def _accuracies(axes: Axes, found: TinyFindings) -> None:
-    kinds: tuple[tuple[str, Sequence[Net], dict[str, Any]], ...] = (
+    kinds: tuple[tuple[str, Sequence[TrainedNetwork], dict[str, Any]], ...] = (
         ("drawn", found.drawn, {"color": _DRAWN, "marker": "o"}),
         ("inverse compound scaling", found.inverse_nets, {"color": _INVERSE, "marker": "s"}),
         ("formula", found.formula_nets, {"color": _FORMULA, "marker": "D"}),
@@ -112,5 +112,5 @@ def _multiplier(axes: Axes, found: TinyFindings, name: str) -> None:
     axes.set_ylim(0, 1.35 * max(values))
 
 
-def _million(net: Net) -> float:
+def _million(net: TrainedNetwork) -> float:
     return float(net.network["macs"]) / 1e6

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from ...findings import p_text
-from ...stats import RankCorrelation, RankLead, Share, beats_floor, mean_with_error
+from ...stats import RankCorrelation, RankDifference, Share, beats_floor, mean_with_error
 from ...theory import counted
 from .findings.build import TinyFindings
-from .findings.comparisons import Beside
+from .findings.comparisons import AccuracyDifference
 from .findings.multipliers import claim_of
-from .networks import Net
+from .networks import TrainedNetwork
 from .train import TEST, VALIDATION
 
 Table: TypeAlias = tuple[list[str], list[list[str]]]  # header and rows
@@ -75,7 +75,7 @@ def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _beats(net: Net, floor: float, of: int) -> bool:
+def _beats(net: TrainedNetwork, floor: float, of: int) -> bool:
     """Whether its mean over seeds is shown to be above a floor, by the chance of the photos.
 
     The most frequent class was counted on the same photos, so its share has an error too. As one of
@@ -96,7 +96,7 @@ def judged_sentences(found: TinyFindings) -> tuple[str, ...]:
     )
 
 
-def _said(one: Beside) -> str:
+def _said(one: AccuracyDifference) -> str:
     if one.value is None:
         return f"not judged, {one.reason}"
     points = f"{100 * one.value:+.1f} points"
@@ -156,7 +156,7 @@ def network_table(found: TinyFindings) -> Table:
     return header, rows
 
 
-def _network(net: Net) -> list[str]:
+def _network(net: TrainedNetwork) -> list[str]:
     one = net.network
     scores = ["failed", "failed"]
     if net.is_trained:
@@ -173,7 +173,7 @@ def _rho(one: RankCorrelation) -> str:
     return "-" if one.value is None else f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
 
 
-def _lead(one: RankLead | None) -> str:
+def _lead(one: RankDifference | None) -> str:
     if one is None or one.value is None:
         return "-"
     return f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...tinynet import BASE, FEWEST, Family, Formula, Point, best_ranked
+from ...tinynet import BASE, FEWEST, Family, Formula, FormulaPoint, best_ranked
 from .train import TEST, VALIDATION
-from .trials import Trial
+from .trials import SearchTrial
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ SHARE = 0.2  # of the networks that are drawn: those that the formula is fitted 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Net:
+class TrainedNetwork:
     """A network with its trials, one a seed.
 
     Attributes:
@@ -30,7 +30,7 @@ class Net:
 
     experiment: str
     network: Mapping[str, Any]
-    trials: tuple[Trial, ...]
+    trials: tuple[SearchTrial, ...]
 
     @property
     def is_trained(self) -> bool:
@@ -50,15 +50,15 @@ class Net:
         return np.array([trial.quantities[TEST].items for trial in self.trials], dtype=np.float64)
 
 
-def nets_of(trials: Sequence[Trial], experiment: str | None = None) -> list[Net]:
+def nets_of(trials: Sequence[SearchTrial], experiment: str | None = None) -> list[TrainedNetwork]:
     """The networks of trials, in their order; of one experiment, or of all."""
-    found: dict[tuple[str, str], list[Trial]] = {}
+    found: dict[tuple[str, str], list[SearchTrial]] = {}
     for trial in trials:
         if experiment is None or trial.experiment == experiment:
             name = json.dumps(dict(trial.network), sort_keys=True)
             found.setdefault((trial.experiment, name), []).append(trial)
     return [
-        Net(
+        TrainedNetwork(
             experiment=kind,
             network=own[0].network,
             trials=tuple(sorted(own, key=lambda trial: trial.seed)),
@@ -67,7 +67,7 @@ def nets_of(trials: Sequence[Trial], experiment: str | None = None) -> list[Net]
     ]
 
 
-def best_nets(nets: Sequence[Net]) -> list[Net]:
+def best_nets(nets: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:
     """Of networks that were trained, those on the best fronts of budget and accuracy.
 
     By accuracy on the validation set. Costs are the budgets that were asked for, so that it does
@@ -83,7 +83,7 @@ def best_nets(nets: Sequence[Net]) -> list[Net]:
     return [trained[place] for place in places]
 
 
-def formula_of(nets: Sequence[Net], family: Family, classes: int) -> Formula:
+def formula_of(nets: Sequence[TrainedNetwork], family: Family, classes: int) -> Formula:
     """The tiny formula of some networks.
 
     Raises:
@@ -92,7 +92,7 @@ def formula_of(nets: Sequence[Net], family: Family, classes: int) -> Formula:
     """
     base = family.counts(BASE, classes=classes).macs
     points = [
-        Point(
+        FormulaPoint(
             share=net.network["macs"] / base,
             resolution=net.network["resolution"],
             depth=net.network["depth"],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...report import ONE_SEED, Part, RunPage, part, seed_row, setting_rows
+from ...report import ONE_SEED, ExperimentPage, TableSection, seed_row, setting_rows, table_section
 from ...theory import counted
 from .figure import draw_search
 from .findings.build import TinyFindings, tiny_findings
@@ -18,12 +18,12 @@ from .markdown import (
     proxy_table,
     trained_sentences,
 )
-from .networks import Net
+from .networks import TrainedNetwork
 from .results import StoredSearch, load_search
-from .trials import Trial
+from .trials import SearchTrial
 
 
-def search_page(path: Path) -> RunPage:
+def search_page(path: Path) -> ExperimentPage:
     """What the trials of a file say.
 
     Raises:
@@ -32,7 +32,7 @@ def search_page(path: Path) -> RunPage:
     stored = load_search(path)
     found = tiny_findings(stored.trials, classes=stored.classes, is_chance=stored.is_chance is True)
     trained = any(net.is_trained for net in found.drawn)
-    return RunPage(
+    return ExperimentPage(
         kind="tinynet search",
         title="How should a small network spend its multiply-adds?",
         byline=f"{stored.trials[0].network['family']} · {counted(len(stored.trials), 'training')} "
@@ -53,11 +53,11 @@ def search_page(path: Path) -> RunPage:
     )
 
 
-def _nets(found: TinyFindings) -> tuple[Net, ...]:
+def _nets(found: TinyFindings) -> tuple[TrainedNetwork, ...]:
     return (*found.drawn, *found.formula_nets, *found.inverse_nets)
 
 
-def _named(trial: Trial) -> str:
+def _named(trial: SearchTrial) -> str:
     one = trial.network
     return (
         f"{trial.experiment.removeprefix('tinynet ')}, {one['asked_macs'] / 1e6:g}M, "
@@ -76,7 +76,7 @@ def _unfinished(found: TinyFindings) -> tuple[str, ...]:
     )
 
 
-def _parts(found: TinyFindings) -> tuple[Part, ...]:
+def _parts(found: TinyFindings) -> tuple[TableSection, ...]:
     tables = (
         (
             "The formula beside others",
@@ -102,7 +102,9 @@ def _parts(found: TinyFindings) -> tuple[Part, ...]:
             proxy_table(found),
         ),
     )
-    return tuple(part(title, about, *_headed(table)) for title, about, table in tables if table[1])
+    return tuple(
+        table_section(title, about, *_headed(table)) for title, about, table in tables if table[1]
+    )
 
 
 def _headed(table: tuple[list[str], list[list[str]]]) -> tuple[list[str], list[list[str]]]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from ...errors import RunError
 from ...io import from_plain
-from ...runs import SETTINGS, settings_in
-from ...tinynet import Scale, family_named
+from ...runs import SETTINGS, read_settings
+from ...tinynet import Multipliers, family_named
 from .train import DRAWN, FORMULA, INVERSE, TEST, VALIDATION
-from .trials import Trial, load_trials
+from .trials import SearchTrial, load_trials
 
 _TRAINED = (DRAWN, FORMULA, INVERSE)
 
@@ -28,7 +28,7 @@ class StoredSearch:
         settings: That the search was last called with; none where its file is gone.
     """
 
-    trials: tuple[Trial, ...]
+    trials: tuple[SearchTrial, ...]
     classes: int
     settings: Mapping[str, Any]
 
@@ -77,7 +77,7 @@ def load_search(path: Path) -> StoredSearch:
     )
 
 
-def _check_answers(trial: Trial) -> None:
+def _check_answers(trial: SearchTrial) -> None:
     for name in (VALIDATION, TEST):
         found = trial.quantities.get(name)
         if trial.reason is None and found is None:
@@ -86,7 +86,7 @@ def _check_answers(trial: Trial) -> None:
             raise ValueError(f"its {name} has {len(found.items)} answers of {found.n}")
 
 
-def _last_proposed(trials: Sequence[Trial]) -> list[Trial]:
+def _last_proposed(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
     last = {
         (trial.experiment, trial.network["asked_macs"]): _scale(trial.network) for trial in trials
     }
@@ -98,8 +98,8 @@ def _last_proposed(trials: Sequence[Trial]) -> list[Trial]:
     ]
 
 
-def _scale(network: Mapping[str, Any]) -> Scale:
-    return Scale(**{name: network[name] for name in ("resolution", "depth", "width")})
+def _scale(network: Mapping[str, Any]) -> Multipliers:
+    return Multipliers(**{name: network[name] for name in ("resolution", "depth", "width")})
 
 
 def _classes(path: Path, network: _Network) -> int:
@@ -118,6 +118,6 @@ def _settings(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return settings_in(path)
+        return read_settings(path)
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path}: not the settings of a search ({type(error).__name__})") from error

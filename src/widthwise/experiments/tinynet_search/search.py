@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RunError, TargetError, WidthwiseError
-from ...runs import Engine, Event, MakeWorker
+from ...runs import Event, Executor, WorkerFactory
 from ...tinynet import (
     DIGITS,
     FEWEST,
@@ -17,16 +17,16 @@ from ...tinynet import (
     PROXIES,
     Budget,
     Formula,
+    Multipliers,
     PhotoSets,
-    Recipe,
     Sampler,
-    Scale,
     Space,
+    TrainingRecipe,
     check_space,
     family_named,
     load_photo_sets,
+    sample_networks,
     shrink,
-    spread,
 )
 from .networks import best_nets, formula_of, nets_of
 from .train import (
@@ -36,17 +36,17 @@ from .train import (
     SIEVE,
     VALIDATION,
     PhotoTrainer,
+    image_size,
     photo_job,
     scale_of,
-    side_of,
 )
-from .trials import Trial, TrialJob, run_trials
+from .trials import SearchTrial, TrialJob, run_trials
 
 SAMPLERS = ("random", "optuna")
 CANDIDATES = 4  # networks that the sieve looks at for each that is trained
 CHOOSING = ("nets", "seeds", "budgets")
 
-Asked = tuple[Budget, Scale]
+Asked = tuple[Budget, Multipliers]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class SearchSettings:
     nets: int = 24
     seeds: tuple[int, ...] = (0, 1)
     space: Space = field(default_factory=Space)
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
     sampler: str = "random"
     sieve: str | None = None
     draw_seed: int = 0
@@ -108,7 +108,7 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Searched:
+class SearchResult:
     """What a search gave.
 
     Attributes:
@@ -117,7 +117,7 @@ class Searched:
         notes: What could not be done, and why.
     """
 
-    trials: tuple[Trial, ...]
+    trials: tuple[SearchTrial, ...]
     photos: PhotoSets
     notes: tuple[str, ...]
 
@@ -140,8 +140,8 @@ class Search:
         folder: str | Path,
         settings: SearchSettings,
         *,
-        engine: Callable[[MakeWorker], Engine] | None = None,
-        on_trial: Callable[[Trial], None] = lambda _: None,
+        engine: Callable[[WorkerFactory], Executor] | None = None,
+        on_trial: Callable[[SearchTrial], None] = lambda _: None,
         on_event: Callable[[Event], None] = lambda _: None,
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -160,7 +160,7 @@ class Search:
         Raises:
             AssetError: They cannot be read.
         """
-        side = side_of(self.settings.space.pixels[1])
+        side = image_size(self.settings.space.pixels[1])
         return load_photo_sets(self.settings.data, side=side, seed=self.settings.draw_seed)
 
     @cached_property
@@ -174,7 +174,7 @@ class Search:
         sieved = CANDIDATES * settings.nets if settings.sieve is not None else 0
         return sieved + len(settings.seeds) * (settings.nets + 2 * len(self.budgets))
 
-    def run(self) -> Searched:
+    def run(self) -> SearchResult:
         """Do the trials that are missing, and return all of them.
 
         Raises:
@@ -192,11 +192,11 @@ class Search:
             raise RunError(f"no network could be trained; the first: {failed[0].reason}")
         self._on_progress("training what the formula and the baseline propose")
         compared = self._trained(self._proposed(drawn))
-        return Searched(
+        return SearchResult(
             trials=(*drawn, *compared), photos=self.photos, notes=tuple(dict.fromkeys(self.notes))
         )
 
-    def _drawn(self) -> list[Trial]:
+    def _drawn(self) -> list[SearchTrial]:
         """The networks that are drawn, trained."""
         if self.settings.sampler == "optuna":
             return self._led()
@@ -207,7 +207,7 @@ class Search:
 
     def _spread(self, n: int) -> list[Asked]:
         settings = self.settings
-        return spread(
+        return sample_networks(
             self._family,
             settings.space,
             self.budgets,
@@ -233,7 +233,7 @@ class Search:
             raise RunError(f"the sieve {proxy} could be had of no network")
         return kept
 
-    def _led(self) -> list[Trial]:
+    def _led(self) -> list[SearchTrial]:
         """Networks that Optuna draws, a round of all budgets after the other."""
         settings, found = self.settings, []
         sampler = Sampler(
@@ -252,7 +252,7 @@ class Search:
             left -= len(asked)
         return found
 
-    def _proposed(self, drawn: Sequence[Trial]) -> Iterator[tuple[str, Budget, Scale]]:
+    def _proposed(self, drawn: Sequence[SearchTrial]) -> Iterator[tuple[str, Budget, Multipliers]]:
         """What the formula and the baseline make of each budget; a note where they make nothing."""
         formula = self._formula(drawn)
         rules: tuple[tuple[str, Any], ...] = ((INVERSE, self._shrunk),)
@@ -269,15 +269,17 @@ class Search:
     def _shrunk(self, *args: Any, **options: Any) -> Any:
         return shrink("compound", *args, **options)
 
-    def _near(self, scale: Scale, budget: Budget) -> Scale:
+    def _near(self, scale: Multipliers, budget: Budget) -> Multipliers:
         """The scale in as many digits as networks are known by; TargetError if it misses."""
-        rounded = Scale(**{name: round(value, DIGITS) for name, value in asdict(scale).items()})
+        rounded = Multipliers(
+            **{name: round(value, DIGITS) for name, value in asdict(scale).items()}
+        )
         macs = self._family.counts(rounded, classes=self._classes).macs
         if abs(macs / budget.amount - 1) > NEAR:
             raise TargetError(f"the nearest network has {macs:,} multiply-adds")
         return rounded
 
-    def _formula(self, drawn: Sequence[Trial]) -> Formula | None:
+    def _formula(self, drawn: Sequence[SearchTrial]) -> Formula | None:
         nets = nets_of(drawn)
         try:
             return formula_of(best_nets(nets), self._family, self._classes)
@@ -285,13 +287,15 @@ class Search:
             self.notes.append(f"no formula: {error}")
             return None
 
-    def _trained(self, asked: Sequence[tuple[str, Budget, Scale]] | Iterator[Any]) -> list[Trial]:
+    def _trained(
+        self, asked: Sequence[tuple[str, Budget, Multipliers]] | Iterator[Any]
+    ) -> list[SearchTrial]:
         """Each network once for each seed; all networks of a seed first."""
         nets = list(asked)
         seeds = self.settings.seeds
         return self._done([self._job(*net, seed=seed) for seed in seeds for net in nets])
 
-    def _job(self, experiment: str, budget: Budget, scale: Scale, *, seed: int) -> TrialJob:
+    def _job(self, experiment: str, budget: Budget, scale: Multipliers, *, seed: int) -> TrialJob:
         return photo_job(
             experiment,
             self._family,
@@ -302,9 +306,9 @@ class Search:
             photos=self.photos,
         )
 
-    def _done(self, jobs: Sequence[TrialJob]) -> list[Trial]:
+    def _done(self, jobs: Sequence[TrialJob]) -> list[SearchTrial]:
         settings = self.settings
-        side = side_of(settings.space.pixels[1])
+        side = image_size(settings.space.pixels[1])
         data = str(Path(settings.data).resolve())
         told = asdict(settings)
         del told["data"]  # what was asked for is compared before the photos that came of it

@@ -8,24 +8,24 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError, WidthwiseError
-from ...runs import OnShare
+from ...runs import ProgressCallback
 from ...tinynet import (
     BATCH,
     PROXIES,
     ROOM,
     Augmentation,
+    Multipliers,
     PhotoSets,
-    Recipe,
-    Scale,
-    answers_right,
-    drawn_from,
+    TrainingRecipe,
+    correct_mask,
     family_named,
     load_photo_sets,
+    normalize,
     resized,
-    shown,
+    seeded,
     trained_network,
 )
-from .trials import Quantity, TrialJob
+from .trials import Metric, TrialJob
 
 if TYPE_CHECKING:
     from ...tinynet import Family
@@ -37,7 +37,7 @@ LOSS = "loss"  # of the last epoch, on the photos trained on
 _TRAINING = 0.9  # share of a trial that training is taken for
 
 
-def side_of(pixels: int) -> int:
+def image_size(pixels: int) -> int:
     """Side to load photos at for networks of up to so many pixels."""
     return ceil(ROOM * pixels)
 
@@ -45,11 +45,11 @@ def side_of(pixels: int) -> int:
 def photo_job(
     experiment: str,
     family: Family,
-    scale: Scale,
+    scale: Multipliers,
     *,
     macs: float,
     seed: int,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     photos: PhotoSets,
 ) -> TrialJob:
     """The trial of a network.
@@ -81,17 +81,17 @@ def photo_job(
     )
 
 
-def scale_of(network: Mapping[str, Any]) -> Scale:
+def scale_of(network: Mapping[str, Any]) -> Multipliers:
     """The multipliers of a trial's network."""
-    return Scale(**{name: network[name] for name in ("resolution", "depth", "width")})
+    return Multipliers(**{name: network[name] for name in ("resolution", "depth", "width")})
 
 
-def recipe_of(settings: Mapping[str, Any]) -> Recipe:
+def recipe_of(settings: Mapping[str, Any]) -> TrainingRecipe:
     """The recipe of a trial's settings."""
     told = dict(settings["recipe"])
     looks = dict(told.pop("augmentation"))
     looks |= {name: tuple(looks[name]) for name in ("area", "ratio")}
-    return Recipe(**told, augmentation=Augmentation(**looks))
+    return TrainingRecipe(**told, augmentation=Augmentation(**looks))
 
 
 class PhotoTrainer:
@@ -115,7 +115,7 @@ class PhotoTrainer:
         if self._photos.digest != digest:
             raise RunError(f"the photos at {data} are not those that the search was begun with")
 
-    def __call__(self, job: TrialJob, on_share: OnShare) -> dict[str, Quantity]:
+    def __call__(self, job: TrialJob, on_share: ProgressCallback) -> dict[str, Metric]:
         """Train the network, and judge it; of `SIEVE` see its proxies alone.
 
         Raises:
@@ -135,23 +135,23 @@ class PhotoTrainer:
             device=self._device,
             on_share=lambda share: on_share(_TRAINING * share, job.label),
         )
-        found[LOSS] = Quantity(value=loss, unit="nats", n=len(photos.train))
+        found[LOSS] = Metric(value=loss, unit="nats", n=len(photos.train))
         for name, part in ((VALIDATION, photos.validation), (TEST, photos.test)):
-            right = answers_right(net, part, side, device=self._device)
-            found[name] = Quantity.share(right, part.floor)
+            right = correct_mask(net, part, side, device=self._device)
+            found[name] = Metric.share(right, part.floor)
         return found
 
-    def _proxies(self, family: Family, scale: Scale, seed: int) -> dict[str, Quantity]:
+    def _proxies(self, family: Family, scale: Multipliers, seed: int) -> dict[str, Metric]:
         """All proxies of the network as it starts, on the first photos that are trained on."""
         side, train = family.resolution(scale), self._photos.train
-        with drawn_from(seed):
+        with seeded(seed):
             net = family.build(scale, classes=len(train.classes)).to(self._device)
         every = max(1, len(train) // BATCH)  # photos are in the order of their classes
-        batch = shown(resized(train.pixels[::every][:BATCH], side)).to(self._device)
+        batch = normalize(resized(train.pixels[::every][:BATCH], side)).to(self._device)
         found = {}
         for name, proxy in PROXIES.items():
             try:
-                found[name] = Quantity(value=proxy(net, batch), unit="log", n=len(batch))
+                found[name] = Metric(value=proxy(net, batch), unit="log", n=len(batch))
             except WidthwiseError as error:
-                found[name] = Quantity(value=None, unit="log", reason=str(error))
+                found[name] = Metric(value=None, unit="log", reason=str(error))
         return found

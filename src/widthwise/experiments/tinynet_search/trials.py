@@ -17,16 +17,16 @@ from ... import __version__
 from ...errors import RunError, WidthwiseError
 from ...io import append_lines, read_whole_lines
 from ...runs import (
-    Done,
-    Engine,
     Event,
+    Executor,
     Failed,
+    Finished,
     Job,
-    Local,
-    MakeWorker,
-    OnShare,
-    agreed_settings,
+    Processes,
+    ProgressCallback,
+    WorkerFactory,
     locked_folder,
+    reconcile_settings,
     write_settings,
 )
 
@@ -35,7 +35,7 @@ _KEY_DIGITS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quantity:
+class Metric:
     """One number that a trial gave.
 
     Attributes:
@@ -61,10 +61,10 @@ class Quantity:
             raise RunError("a quantity is missing exactly when a reason is given")
 
     @classmethod
-    def share(cls, right: Sequence[int], floor: float) -> Quantity:
+    def share(cls, right: Sequence[int], floor: float) -> Metric:
         """Share of items that are right, each 0 or 1, with the error of that mean.
 
-        >>> found = Quantity.share([1, 0, 1, 1], floor=0.5)
+        >>> found = Metric.share([1, 0, 1, 1], floor=0.5)
         >>> found.value, round(found.standard_error, 3), found.n
         (0.75, 0.25, 4)
         """
@@ -119,7 +119,7 @@ class TrialJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class SearchTrial:
     """One network, trained and judged.
 
     Attributes:
@@ -141,7 +141,7 @@ class Trial:
     network: Mapping[str, Any]
     settings: Mapping[str, Any]
     seed: int
-    quantities: Mapping[str, Quantity]
+    quantities: Mapping[str, Metric]
     reason: str | None = None
     again: bool = False
     duration_sec: float
@@ -164,7 +164,7 @@ class Trial:
             raise RunError(f"trial {self.key} is not plain, finite JSON: {error}") from error
 
     @classmethod
-    def from_json(cls, line: str) -> Trial:
+    def from_json(cls, line: str) -> SearchTrial:
         """Inverse of `to_json`; unknown or missing fields, or a key of other work, are an error."""
         try:
             data = json.loads(line, parse_constant=_refuse)
@@ -173,8 +173,8 @@ class Trial:
         _check(data, cls, "trial", _TRIAL_KINDS)
         quantities = {}
         for name, found in data["quantities"].items():
-            _check(found, Quantity, f"quantity {name}", _QUANTITY_KINDS)
-            quantities[name] = Quantity(**{**found, "items": tuple(found["items"])})
+            _check(found, Metric, f"quantity {name}", _QUANTITY_KINDS)
+            quantities[name] = Metric(**{**found, "items": tuple(found["items"])})
         work = {name: data[name] for name in ("experiment", "network", "settings", "seed")}
         if (key := TrialJob(**work).key) != data["key"]:
             raise RunError(f"a trial has the key {data['key'][:40]}, but what it tells has {key}")
@@ -217,7 +217,7 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def append_trials(path: Path, trials: Iterable[Trial]) -> None:
+def append_trials(path: Path, trials: Iterable[SearchTrial]) -> None:
     """Append trials to a JSON-lines file and force them to disk; a torn last line goes first.
 
     Raises:
@@ -226,7 +226,7 @@ def append_trials(path: Path, trials: Iterable[Trial]) -> None:
     append_lines(path, [trial.to_json() for trial in trials])
 
 
-def load_trials(path: str | Path) -> list[Trial]:
+def load_trials(path: str | Path) -> list[SearchTrial]:
     """Read the whole trials of a file, or of the folder that holds it; an absent file holds none.
 
     A trial that was done again is returned once: the last one, in the place of the first.
@@ -236,17 +236,17 @@ def load_trials(path: str | Path) -> list[Trial]:
     """
     path = Path(path)
     path = path / TRIALS if path.is_dir() else path
-    trials: dict[str, Trial] = {}
+    trials: dict[str, SearchTrial] = {}
     for number, line in enumerate(read_whole_lines(path), 1):
         try:
-            trial = Trial.from_json(line)
+            trial = SearchTrial.from_json(line)
         except RunError as error:
             raise RunError(f"{path}:{number}: {error}") from error
         trials[trial.key] = trial
     return list(trials.values())
 
 
-Train: TypeAlias = Callable[[TrialJob, OnShare], Mapping[str, Quantity]]
+Train: TypeAlias = Callable[[TrialJob, ProgressCallback], Mapping[str, Metric]]
 MakeTrain: TypeAlias = Callable[[str], Train]
 """Makes what does trials on a device; can be pickled, and is called where the worker lives. A
 `WidthwiseError` that it raises for a trial is that trial's outcome, with its reason."""
@@ -263,7 +263,7 @@ class TrialWorker:
     def __init__(self, make: MakeTrain, device: str) -> None:
         self._train = make(device)
 
-    def do(self, work: TrialJob, on_share: OnShare) -> Trial:
+    def do(self, work: TrialJob, on_share: ProgressCallback) -> SearchTrial:
         """Do one; a known error is a failed trial."""
         on_share(0.0, work.label)
         begun = time.monotonic()
@@ -276,17 +276,17 @@ class TrialWorker:
 
 def _trial(
     job: TrialJob,
-    quantities: Mapping[str, Quantity],
+    quantities: Mapping[str, Metric],
     reason: str | None,
     *,
     again: bool = False,
     duration_sec: float = 0.0,
-) -> Trial:
-    return Trial(
+) -> SearchTrial:
+    return SearchTrial(
         key=job.key,
         experiment=job.experiment,
-        network=_as_read(job.network),
-        settings=_as_read(job.settings),
+        network=_roundtrip(job.network),
+        settings=_roundtrip(job.settings),
         seed=job.seed,
         quantities=quantities,
         reason=reason,
@@ -296,7 +296,7 @@ def _trial(
     )
 
 
-def _as_read(told: Mapping[str, Any]) -> dict[str, Any]:
+def _roundtrip(told: Mapping[str, Any]) -> dict[str, Any]:
     """As it is read from a file: lists for tuples."""
     found: dict[str, Any] = json.loads(json.dumps(told))
     return found
@@ -316,10 +316,10 @@ def run_trials(
     settings: Mapping[str, Any] | None = None,
     choosing: Collection[str] = (),
     what: str = "study",
-    engine: Callable[[MakeWorker], Engine] | None = None,
-    on_trial: Callable[[Trial], None] = lambda _: None,
+    engine: Callable[[WorkerFactory], Executor] | None = None,
+    on_trial: Callable[[SearchTrial], None] = lambda _: None,
     on_event: Callable[[Event], None] = lambda _: None,
-) -> list[Trial]:
+) -> list[SearchTrial]:
     """Do the trials that a folder does not hold yet, and return all that were asked for.
 
     Each is on disk before it is told. One that fails is a trial with its reason, and the others go
@@ -346,11 +346,11 @@ def run_trials(
     folder, wanted = Path(folder), {job.key: job for job in jobs}
     with locked_folder(folder, what=what):
         asked = {"widthwise": __version__, "trials": True, **(settings or {})}
-        write_settings(folder, agreed_settings(folder, asked, choosing=choosing, what=what))
+        write_settings(folder, reconcile_settings(folder, asked, choosing=choosing, what=what))
         known = {trial.key: trial for trial in load_trials(folder)}
         missing = [job for key, job in wanted.items() if key not in known or known[key].again]
 
-        def keep(trial: Trial) -> None:
+        def keep(trial: SearchTrial) -> None:
             append_trials(folder / TRIALS, [trial])
             known[trial.key] = trial
             on_trial(trial)
@@ -365,22 +365,22 @@ def _key_of(job: TrialJob) -> str:
     return job.key
 
 
-def _local(make: MakeWorker) -> Engine:
+def _local(make: WorkerFactory) -> Executor:
     import torch
 
-    return Local(make, ["cuda:0" if torch.cuda.is_available() else "cpu"])
+    return Processes(make, ["cuda:0" if torch.cuda.is_available() else "cpu"])
 
 
 def _work(
-    engine: Engine,
+    engine: Executor,
     missing: Sequence[TrialJob],
-    keep: Callable[[Trial], None],
+    keep: Callable[[SearchTrial], None],
     on_event: Callable[[Event], None],
 ) -> None:
     """Have the engine do all of them; what comes back is on disk before it is told."""
     work = {job.key: job for job in missing}
     for event in engine.run([Job(key=k, label=job.label, work=job) for k, job in work.items()]):
-        if isinstance(event, Done):
+        if isinstance(event, Finished):
             keep(event.result)
         elif isinstance(event, Failed):
             keep(_trial(work[event.job.key], {}, event.reason, again=True))

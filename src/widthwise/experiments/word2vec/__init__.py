@@ -6,30 +6,30 @@ Source: arXiv 2011.14522, Section 8.1 and Appendix D.
 from .analogies import Questions, load_questions, right_answers
 from .corpus import Corpus, load_corpus
 from .figure import draw_runs
-from .networks import Network, check_memory, start
+from .networks import SkipGram, check_memory, start
 from .page import word2vec_page
 from .results import Key, append, load
-from .settings import Settings
+from .settings import Word2vecSettings
 from .summary import label_of, summary
-from .training import Job, Result, Score, facts_of, train
+from .training import AnalogyScore, TrainingJob, Word2vecResult, metadata, train
 
 __all__ = [
+    "AnalogyScore",
     "Corpus",
-    "Job",
     "Key",
-    "Network",
     "Questions",
-    "Result",
-    "Score",
-    "Settings",
+    "SkipGram",
+    "TrainingJob",
+    "Word2vecResult",
+    "Word2vecSettings",
     "append",
     "check_memory",
     "draw_runs",
-    "facts_of",
     "label_of",
     "load",
     "load_corpus",
     "load_questions",
+    "metadata",
     "right_answers",
     "start",
     "summary",

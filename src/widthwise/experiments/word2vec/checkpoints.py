@@ -9,12 +9,12 @@ from typing import Any
 
 from ...errors import RunError
 from ...io import save_tensors
-from .networks import Network
+from .networks import SkipGram
 
 FORMAT = "widthwise word2vec 1"
 
 
-def save(path: Path, network: Network, facts: Mapping[str, Any]) -> None:
+def save(path: Path, network: SkipGram, facts: Mapping[str, Any]) -> None:
     """Replace a checkpoint by a new one: written beside it, forced to disk, renamed.
 
     Args:
@@ -29,7 +29,7 @@ def save(path: Path, network: Network, facts: Mapping[str, Any]) -> None:
     save_tensors(path, tensors, {"format": FORMAT, "facts": json.dumps(facts)})
 
 
-def load(path: Path, network: Network) -> dict[str, Any] | None:
+def load(path: Path, network: SkipGram) -> dict[str, Any] | None:
     """Read a checkpoint into a network of its shape; its facts, None where there is no file.
 
     Raises:

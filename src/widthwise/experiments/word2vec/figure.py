@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...theory import FEATURE, INK, KERNEL, MUTED, counted, dress, line_looks, mark_widths
-from .summary import Row, summary
-from .training import Result
+from .summary import SummaryRow, summary
+from .training import Word2vecResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ _KERNELS = ("ntk", "gp")
 _KERNEL_LOOK: dict[str, Any] = {"color": KERNEL, "lw": 1.5, "ls": "--"}
 
 
-def draw_runs(results: Sequence[Result]) -> Figure:
+def draw_runs(results: Sequence[Word2vecResult]) -> Figure:
     """Accuracy against epochs, and after the last one against the width.
 
     Left one line a run. Right a mark a width with its 95 % interval; the limit is a level line
@@ -58,7 +58,7 @@ def draw_runs(results: Sequence[Result]) -> Figure:
     return figure
 
 
-def _by_width(axes: Axes, rows: Sequence[Row], looks: Sequence[dict[str, Any]]) -> None:
+def _by_width(axes: Axes, rows: Sequence[SummaryRow], looks: Sequence[dict[str, Any]]) -> None:
     kernels = [row.label for row in rows if row.run.network in _KERNELS]
     for row, look in zip(rows, looks, strict=True):
         assert row.run.score is not None

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from .networks import Network
-from .sampling import Block, Odds, draw
-from .settings import Settings
+from .networks import SkipGram
+from .sampling import AliasTable, WordBlock, draw
+from .settings import Word2vecSettings
 
 
 def train_block(
-    network: Network, block: Block, odds: Odds, settings: Settings, rate: float
+    network: SkipGram, block: WordBlock, odds: AliasTable, settings: Word2vecSettings, rate: float
 ) -> tuple[float, int]:
     """Train on every centre of a block; the sum of losses, nats, and how many there were.
 
@@ -68,7 +68,7 @@ class _Batch:
     negatives: Tensor
 
 
-def train_step(network: Network, batch: _Batch, settings: Settings, rate: float) -> Tensor:
+def train_step(network: SkipGram, batch: _Batch, settings: Word2vecSettings, rate: float) -> Tensor:
     """One step; the sum of losses, nats. A centre without contexts takes no part."""
     number = batch.is_context.sum(dim=1, keepdim=True)
     takes_part = number.clamp(max=1)

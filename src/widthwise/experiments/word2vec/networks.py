@@ -32,7 +32,7 @@ KINDS = ("finite", "limit", "ntk", "gp")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Network:
+class SkipGram:
     """Weights; training changes them in place.
 
     Attributes:
@@ -58,7 +58,7 @@ def check_network(kind: str, width: int | None) -> None:
         check_least("the width of a finite network", width, 1)
 
 
-def start(vocabulary: int, width: int | None, *, seed: int = 0, device: str = "cpu") -> Network:
+def start(vocabulary: int, width: int | None, *, seed: int = 0, device: str = "cpu") -> SkipGram:
     """A network before training.
 
     Args:
@@ -83,7 +83,7 @@ def start(vocabulary: int, width: int | None, *, seed: int = 0, device: str = "c
         drawn = rng.random((vocabulary, width), dtype=np.float32)
         embeddings = torch.from_numpy(drawn).to(place)
         embeddings.sub_(0.5).mul_(sqrt(12 / width))
-    return Network(embeddings=embeddings, outputs=torch.zeros_like(embeddings))
+    return SkipGram(embeddings=embeddings, outputs=torch.zeros_like(embeddings))
 
 
 def check_memory(vocabulary: int, width: int | None, device: str = "cpu") -> None:

@@ -9,30 +9,30 @@ from typing import Any
 from ...errors import RunError
 from ...report import (
     ONE_SEED,
-    Beside,
-    Part,
-    RunPage,
-    beside_sentence,
-    conflicting,
-    left_out,
-    part,
+    ExperimentPage,
+    PairedDifference,
+    TableSection,
+    difference_sentence,
+    excluded_runs,
+    format_shares,
     points,
     seed_row,
     setting_rows,
-    shown,
-    words_of,
+    settings_conflicts,
+    table_section,
+    verdicts,
 )
 from ...stats import mean_with_error
 from ...theory import counted
 from . import results as runs_of
-from .summary import Row, label_of, summary
-from .training import Result
+from .summary import SummaryRow, label_of, summary
+from .training import Word2vecResult
 
 _OWN = ("network", "width", "seed")  # of a run alone
 _FREE = (*_OWN, "widthwise", "threads", "device")  # may differ between runs that are compared
 
 
-def word2vec_page(path: Path) -> RunPage:
+def word2vec_page(path: Path) -> ExperimentPage:
     """What the runs of a file say.
 
     Raises:
@@ -43,19 +43,19 @@ def word2vec_page(path: Path) -> RunPage:
     found = list(runs_of.load(path).values())
     if not found:
         raise RunError(f"{path} holds no runs yet: run widthwise word2vec first")
-    odd = conflicting([_shared(run, settings) for run, settings in found])
+    odd = settings_conflicts([_shared(run, settings) for run, settings in found])
     kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
     runs = [run for run, _ in kept]
     rows = summary(runs)
     seeds = sorted({run.seed for run in runs})
     named = {id(row): row.label + (f", seed {row.run.seed}" * (len(seeds) > 1)) for row in rows}
     besides = {named[id(row)]: _beside(row) for row in rows}
-    return RunPage(
+    return ExperimentPage(
         kind="word2vec",
         title="How wide should word embeddings be?",
         byline=f"word2vec, analogies · {counted(len(runs), 'run')}",
         answer=_answer(rows, seeds),
-        left_out=left_out(odd),
+        left_out=excluded_runs(odd),
         figure=draw_runs(runs) if any(run.score is not None for run in runs) else None,
         caption="Left after each epoch, right after the last one.",
         parts=(_runs(rows, named, besides), *_sections(rows, named)),
@@ -75,7 +75,7 @@ def word2vec_page(path: Path) -> RunPage:
     )
 
 
-def _shared(run: Result, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _shared(run: Word2vecResult, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What must be the same of runs that are compared."""
     shared = {name: value for name, value in settings.items() if name not in _FREE}
     if run.score is not None:
@@ -83,22 +83,22 @@ def _shared(run: Result, settings: Mapping[str, Any]) -> dict[str, Any]:
     return shared
 
 
-def _beside(row: Row) -> Beside | None:
+def _beside(row: SummaryRow) -> PairedDifference | None:
     """The run less the limit of its seed, question by question."""
     one = row.to_limit
     if one is None:
         return None
-    return Beside(value=one.value, low=one.low, high=one.high, p_value=one.p_value)
+    return PairedDifference(value=one.value, low=one.low, high=one.high, p_value=one.p_value)
 
 
-def _answer(rows: Sequence[Row], seeds: Sequence[int]) -> tuple[str, ...]:
+def _answer(rows: Sequence[SummaryRow], seeds: Sequence[int]) -> tuple[str, ...]:
     known = [row for row in rows if row.run.score is not None]
     if not known:
         return ("No run came to an accuracy: see the failed runs.",)
     return _of_one_seed(known) if len(seeds) == 1 else _of_seeds(known)
 
 
-def _of_one_seed(known: Sequence[Row]) -> tuple[str, ...]:
+def _of_one_seed(known: Sequence[SummaryRow]) -> tuple[str, ...]:
     finite = [row for row in known if row.run.width is not None]
     limit = [row for row in known if row.run.network == "limit"]
     asked = max(row.run.score.asked for row in known if row.run.score is not None)
@@ -107,15 +107,15 @@ def _of_one_seed(known: Sequence[Row]) -> tuple[str, ...]:
         for row in ([*finite[:1], *finite[-1:], *limit] or known)
         if row.run.score is not None and row.interval is not None
     }
-    words = words_of({row.label: _beside(row) for row in known if row.run.network != "limit"})
+    words = verdicts({row.label: _beside(row) for row in known if row.run.network != "limit"})
     chance = "With one seed, intervals hold chance of the questions and not of the start."
     return (
-        f"Of {asked:,} analogies are answered rightly: {shown(values)}.",
-        " ".join(filter(None, (beside_sentence(words), chance))),
+        f"Of {asked:,} analogies are answered rightly: {format_shares(values)}.",
+        " ".join(filter(None, (difference_sentence(words), chance))),
     )
 
 
-def _of_seeds(known: Sequence[Row]) -> tuple[str, ...]:
+def _of_seeds(known: Sequence[SummaryRow]) -> tuple[str, ...]:
     """Means over seeds, which hold chance of the start."""
     groups: dict[str, list[float]] = {}
     for row in known:
@@ -123,12 +123,13 @@ def _of_seeds(known: Sequence[Row]) -> tuple[str, ...]:
         groups.setdefault(row.label, []).append(row.run.score.accuracy)
     means = {label: mean_with_error(own) for label, own in groups.items()}
     return (
-        f"Of the analogies asked are answered rightly: {shown(means)}. Means with 95 % intervals "
+        f"Of the analogies asked are answered rightly: {format_shares(means)}. "
+        "Means with 95 % intervals "
         "over seeds.",
     )
 
 
-def _accuracy(row: Row) -> str:
+def _accuracy(row: SummaryRow) -> str:
     if row.run.score is None or row.interval is None:
         return "missing"
     low, high = (100 * end for end in row.interval)
@@ -136,9 +137,11 @@ def _accuracy(row: Row) -> str:
 
 
 def _runs(
-    rows: Sequence[Row], named: Mapping[int, str], besides: Mapping[str, Beside | None]
-) -> Part:
-    words = words_of(besides)
+    rows: Sequence[SummaryRow],
+    named: Mapping[int, str],
+    besides: Mapping[str, PairedDifference | None],
+) -> TableSection:
+    words = verdicts(besides)
     header = ["network", "width", "seed", "accuracy [%], 95 % interval", "less the limit [points]"]
     header += ["beside the limit", "loss [nats]", "words/s", "seconds"]
     lines = []
@@ -162,10 +165,10 @@ def _runs(
         "the limit of the same seed are formed question by question, and what is said of them is "
         "adjusted by Holm's method over all of them."
     )
-    return part("Networks", about, header, lines)
+    return table_section("Networks", about, header, lines)
 
 
-def _sections(rows: Sequence[Row], named: Mapping[int, str]) -> tuple[Part, ...]:
+def _sections(rows: Sequence[SummaryRow], named: Mapping[int, str]) -> tuple[TableSection, ...]:
     """Right answers section by section; nothing where the runs have other sections."""
     scored = [(row, row.run.score) for row in rows if row.run.score is not None]
     kinds = {tuple((name, asked) for name, _, asked in score.sections) for _, score in scored}
@@ -176,10 +179,12 @@ def _sections(rows: Sequence[Row], named: Mapping[int, str]) -> tuple[Part, ...]
         [name, str(asked), *(str(score.sections[place][1]) for _, score in scored)]
         for place, (name, asked) in enumerate(kinds.pop())
     ]
-    return (part("Sections", "Right answers to the questions of each section.", header, lines),)
+    return (
+        table_section("Sections", "Right answers to the questions of each section.", header, lines),
+    )
 
 
-def _method(runs: Sequence[Result]) -> tuple[str, ...]:
+def _method(runs: Sequence[Word2vecResult]) -> tuple[str, ...]:
     scores = [run.score for run in runs if run.score is not None]
     asked = f"{scores[0].asked:,} of {scores[0].of:,}" if scores else "None"
     return (
@@ -190,7 +195,7 @@ def _method(runs: Sequence[Result]) -> tuple[str, ...]:
     )
 
 
-def _unknown(rows: Sequence[Row], seeds: Sequence[int]) -> tuple[str, ...]:
+def _unknown(rows: Sequence[SummaryRow], seeds: Sequence[int]) -> tuple[str, ...]:
     said = [ONE_SEED] if len(seeds) == 1 else []
     said.append(
         "Intervals take questions as independent; those of a section share words, so that they are "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .corpus import Corpus
-from .settings import Settings
+from .settings import Word2vecSettings
 
 # Constants of splitmix64 (Steele, Lea and Flood 2014).
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -22,7 +22,7 @@ _POWER = 0.75  # of counts, for the odds of negatives
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Block:
+class WordBlock:
     """A stretch of the text after subsampling; the centre at i has the contexts low to high but i.
 
     Attributes:
@@ -41,7 +41,7 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Odds:
+class AliasTable:
     """Words drawn with odds of their counts to the power 3/4, by Walker's alias method.
 
     Attributes:
@@ -53,7 +53,7 @@ class Odds:
     other: NDArray[np.int32]
 
 
-def odds_of(counts: NDArray[np.int64]) -> Odds:
+def alias_table(counts: NDArray[np.int64]) -> AliasTable:
     """The table for words of these counts."""
     share = counts.astype(np.float64) ** _POWER
     share *= len(share) / share.sum()
@@ -67,14 +67,14 @@ def odds_of(counts: NDArray[np.int64]) -> Odds:
         share[high] -= 1 - share[low]
         if share[high] < 1:
             small.append(large.pop())
-    return Odds(threshold=threshold, other=other)
+    return AliasTable(threshold=threshold, other=other)
 
 
-def draw(odds: Odds, key: np.uint64, first: int, number: int) -> NDArray[np.int32]:
+def draw(odds: AliasTable, key: np.uint64, first: int, number: int) -> NDArray[np.int32]:
     """The draws `first`, `first + 1` ... of a key; any of them can be had without the others.
 
     Example:
-        >>> odds = odds_of(np.array([16, 1]))
+        >>> odds = alias_table(np.array([16, 1]))
         >>> float(draw(odds, np.uint64(7), 0, 9000).mean().round(2))  # of 8 to 1
         0.11
     """
@@ -88,30 +88,30 @@ def draw(odds: Odds, key: np.uint64, first: int, number: int) -> NDArray[np.int3
     return np.where(stays, place, odds.other[place]).astype(np.int32)
 
 
-def kept_shares(counts: NDArray[np.int64], sample: float) -> NDArray[np.float64]:
+def keep_probabilities(counts: NDArray[np.int64], sample: float) -> NDArray[np.float64]:
     """How likely each word stays in the text: (sqrt(c / sT) + 1) sT / c, at most 1."""
     rare = sample * counts.sum() / counts
     return np.asarray(np.minimum(np.sqrt(rare) + rare, 1.0))
 
 
-def blocks_of(corpus: Corpus, settings: Settings) -> int:
+def blocks_of(corpus: Corpus, settings: Word2vecSettings) -> int:
     """Blocks of an epoch, each `refresh` words long but for the last."""
     return -(-len(corpus.ids) // settings.refresh)
 
 
 def draw_block(
     corpus: Corpus,
-    settings: Settings,
+    settings: Word2vecSettings,
     shares: NDArray[np.float64],
     place: tuple[int, int],
     seed: int,
-) -> Block:
+) -> WordBlock:
     """Draw a block of an epoch: subsampling, then a window for each word that stayed.
 
     Args:
         corpus: The text.
         settings: How it is trained on.
-        shares: `kept_shares` of the text.
+        shares: `keep_probabilities` of the text.
         place: Epoch and block, from 0.
         seed: Of all draws.
     """
@@ -126,7 +126,7 @@ def draw_block(
     first = np.searchsorted(kept, kept)  # where its line begins among those that stayed
     first += (place_in - first) // settings.sentence * settings.sentence
     last = np.minimum(np.searchsorted(kept, kept, side="right"), first + settings.sentence)
-    return Block(
+    return WordBlock(
         ids=ids[stays],
         low=np.maximum(place_in - reach, first).astype(np.int32),
         high=np.minimum(place_in + reach + 1, last).astype(np.int32),

@@ -9,13 +9,13 @@ from typing import Any, cast
 import numpy as np
 
 from ...errors import LimitError
-from .networks import Network
-from .sampling import Block, Odds
-from .settings import Settings
+from .networks import SkipGram
+from .sampling import AliasTable, WordBlock
+from .settings import Word2vecSettings
 
 
 def train_block(
-    network: Network, block: Block, odds: Odds, settings: Settings, rate: float
+    network: SkipGram, block: WordBlock, odds: AliasTable, settings: Word2vecSettings, rate: float
 ) -> tuple[float, int]:
     """Train on every centre of a block; the sum of losses, nats, and how many there were.
 

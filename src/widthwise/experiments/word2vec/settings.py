@@ -15,7 +15,7 @@ _WORDS_OF_A_SENTENCE = 1000  # that are kept of it; longer ones are cut, as in t
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Word2vecSettings:
     """CBOW with negative sampling; learning rates do not depend on the width, which is muP.
 
     Attributes:
@@ -76,7 +76,7 @@ class Settings:
         """Learning rate after some of the words of all epochs.
 
         Example:
-            >>> Settings(lr=0.05).rate(50, 99), Settings(lr=0.05).rate(100, 99)
+            >>> Word2vecSettings(lr=0.05).rate(50, 99), Word2vecSettings(lr=0.05).rate(100, 99)
             (0.025, 5e-06)
         """
         return self.lr * max(1 - seen / (words + 1), 1e-4)

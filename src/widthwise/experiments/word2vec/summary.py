@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...stats import Difference, paired_difference, share_interval
-from .training import Result
+from .training import Word2vecResult
 
 _KERNELS = {"ntk": "NTK", "gp": "GP"}
 _ORDER = ("finite", "limit", *_KERNELS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class SummaryRow:
     """A run beside the limit of the same seed.
 
     Attributes:
@@ -26,7 +26,7 @@ class Row:
             no two scores.
     """
 
-    run: Result
+    run: Word2vecResult
     interval: tuple[float, float] | None
     to_limit: Difference | None = None
     reason: str | None = None
@@ -46,17 +46,17 @@ def label_of(network: str, width: int | None) -> str:
     return f"width {width}" if network == "finite" else _KERNELS.get(network, network)
 
 
-def summary(results: Sequence[Result]) -> list[Row]:
+def summary(results: Sequence[Word2vecResult]) -> list[SummaryRow]:
     """A row a run: finite ones by width, then the limit and the kernels."""
     limits = {run.seed: run for run in results if run.network == "limit"}
     ordered = sorted(results, key=lambda run: (_ORDER.index(run.network), run.width or 0, run.seed))
     return [_row(run, limits.get(run.seed)) for run in ordered]
 
 
-def _row(run: Result, limit: Result | None) -> Row:
+def _row(run: Word2vecResult, limit: Word2vecResult | None) -> SummaryRow:
     if run.score is None:
-        return Row(run=run, interval=None)
-    row = Row(run=run, interval=share_interval(run.score.accuracy, run.score.asked))
+        return SummaryRow(run=run, interval=None)
+    row = SummaryRow(run=run, interval=share_interval(run.score.accuracy, run.score.asked))
     if limit is None or limit is run or limit.score is None:
         return row
     ours, limits = run.score.bits(), limit.score.bits()

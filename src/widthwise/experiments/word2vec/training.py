@@ -17,15 +17,15 @@ from ...theory import check_least
 from . import checkpoints
 from .analogies import Questions, by_section, right_answers
 from .corpus import Corpus
-from .networks import Network, check_network, start
-from .sampling import Odds, blocks_of, draw_block, kept_shares, odds_of
-from .settings import Settings
+from .networks import SkipGram, check_network, start
+from .sampling import AliasTable, alias_table, blocks_of, draw_block, keep_probabilities
+from .settings import Word2vecSettings
 
 _SAVE_EVERY = 60.0  # seconds of training: more than writing a few GB takes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class AnalogyScore:
     """Analogies answered rightly.
 
     Attributes:
@@ -54,7 +54,7 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Word2vecResult:
     """What one run gave.
 
     Attributes:
@@ -72,7 +72,7 @@ class Result:
     network: str
     width: int | None
     seed: int
-    score: Score | None
+    score: AnalogyScore | None
     reason: str | None
     curve: tuple[tuple[float, float], ...]
     words_per_sec: float | None
@@ -80,7 +80,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrainingJob:
     """A run that is asked for.
 
     Attributes:
@@ -94,7 +94,7 @@ class Job:
     network: str
     width: int | None = None
     seed: int = 0
-    settings: Settings = field(default_factory=Settings)
+    settings: Word2vecSettings = field(default_factory=Word2vecSettings)
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -112,11 +112,11 @@ class Job:
 def train(
     corpus: Corpus,
     questions: Questions,
-    job: Job,
+    job: TrainingJob,
     *,
     checkpoint: Path | None = None,
     on_block: Callable[[int, float], None] = lambda words, speed: None,
-) -> Result:
+) -> Word2vecResult:
     """Train one network, and answer the questions after each epoch.
 
     All networks of a seed meet the same samples. A run whose loss is no longer finite ends without
@@ -141,7 +141,7 @@ def train(
     reason = run.through(on_block) if job.is_trained else None
     trained = run.words()
     speed = trained / run.facts["training_sec"] if run.facts["training_sec"] else None
-    return Result(
+    return Word2vecResult(
         network=job.network,
         width=job.width,
         seed=job.seed,
@@ -153,7 +153,7 @@ def train(
     )
 
 
-def facts_of(job: Job, corpus: Corpus, questions: Questions) -> dict[str, Any]:
+def metadata(job: TrainingJob, corpus: Corpus, questions: Questions) -> dict[str, Any]:
     """All that decides a run's numbers beside the code."""
     return {
         "network": job.network,
@@ -167,10 +167,10 @@ def facts_of(job: Job, corpus: Corpus, questions: Questions) -> dict[str, Any]:
     }
 
 
-def _score(network: Network, questions: Questions) -> Score:
+def _score(network: SkipGram, questions: Questions) -> AnalogyScore:
     right = right_answers(network.embeddings, questions)
     shares = by_section(right, questions)
-    return Score(
+    return AnalogyScore(
         right=int(right.sum()),
         asked=len(right),
         of=questions.of,
@@ -185,17 +185,17 @@ class _Run:
 
     corpus: Corpus
     questions: Questions
-    job: Job
-    network: Network
+    job: TrainingJob
+    network: SkipGram
     path: Path | None
     facts: dict[str, Any] = field(init=False)
     shares: NDArray[np.float64] = field(init=False)
-    odds: Odds = field(init=False)
+    odds: AliasTable = field(init=False)
 
     def __post_init__(self) -> None:
-        self.shares = kept_shares(self.corpus.counts, self.job.settings.sample)
-        self.odds = odds_of(self.corpus.counts)
-        fixed = facts_of(self.job, self.corpus, self.questions)
+        self.shares = keep_probabilities(self.corpus.counts, self.job.settings.sample)
+        self.odds = alias_table(self.corpus.counts)
+        fixed = metadata(self.job, self.corpus, self.questions)
         self.facts = {**fixed, "epochs_done": 0, "blocks_done": 0, "loss": [0.0, 0]}
         self.facts |= {"training_sec": 0.0, "curve": [], "words": list(self.corpus.words)}
 
@@ -231,7 +231,7 @@ class _Run:
         found = None if self.path is None else checkpoints.load(self.path, self.network)
         if found is None:
             return
-        fixed = facts_of(self.job, self.corpus, self.questions)
+        fixed = metadata(self.job, self.corpus, self.questions)
         odd = [name for name, value in fixed.items() if found.get(name) != value]
         if odd:
             raise RunError(

@@ -6,7 +6,7 @@ named `derived`), `tasks.csv` says which metric of each task the paper shows, ho
 full test set has, and what a trivial answerer gets.
 """
 
-from ..build import findings_of
+from ..build import build_findings
 from ..noninferiority import SHARE_LOSS
 from ..types import Findings
 from .claims import claims
@@ -19,10 +19,10 @@ def published(*, loss: float = SHARE_LOSS) -> tuple[Findings, ...]:
     """The claims beside floors and intervals, then the findings of each of the three models.
 
     Args:
-        loss: As in `findings_of`.
+        loss: As in `build_findings`.
 
     Raises:
-        RunError: As `findings_of`.
+        RunError: As `build_findings`.
     """
     found = records()
-    return claims(found), *findings_of(found, loss=loss)
+    return claims(found), *build_findings(found, loss=loss)

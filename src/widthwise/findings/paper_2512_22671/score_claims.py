@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ...study import Record
-from ..comparisons import Judgements, beats_its_floor, beside_dense, paired_or_not
-from ..correlations import pair_of
+from ..comparisons import Comparisons, beats_its_floor, compare_to_dense, paired_or_independent
+from ..correlations import task_correlation
 from ..curves import curves_of
 from ..format import interval, joined, p_text
-from ..grid import Grid, arrange, estimate_of
-from ..types import Curve, Pair
+from ..grid import Grid, build_grid, estimate_of
+from ..types import TaskCorrelation, WidthCurve
 from .claim import Claim, change
 from .tables import MODELS
 
@@ -32,8 +32,8 @@ class Model:
 
     name: str
     grid: Grid
-    judged: Judgements
-    curves: dict[str, Curve]
+    judged: Comparisons
+    curves: dict[str, WidthCurve]
 
     def at(self, task: str, percent: int) -> Record:
         asked = f"{percent}%" if percent else "dense"
@@ -42,8 +42,8 @@ class Model:
 
 
 def model_of(name: str, records: Sequence[Record]) -> Model:
-    grid = arrange([record for record in records if record.model == MODELS[name]])
-    judged = beside_dense(grid, paired_or_not)
+    grid = build_grid([record for record in records if record.model == MODELS[name]])
+    judged = compare_to_dense(grid, paired_or_independent)
     curves = {curve.quantity: curve for curve in curves_of(grid, judged)}
     return Model(name=name, grid=grid, judged=judged, curves=curves)
 
@@ -113,9 +113,9 @@ def monotone(model: Model, task: str) -> Claim:
     )
 
 
-def correlation_with_mc2(model: Model, task: str) -> Pair:
+def correlation_with_mc2(model: Model, task: str) -> TaskCorrelation:
     """Of a task with TruthfulQA-MC2 over the widths of a model."""
-    pair = pair_of(model.grid, model.curves[task], model.curves["truthfulqa_mc2"])
+    pair = task_correlation(model.grid, model.curves[task], model.curves["truthfulqa_mc2"])
     assert pair is not None  # seven widths, or four
     return pair
 

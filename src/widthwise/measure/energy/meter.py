@@ -67,7 +67,7 @@ in_thread = partial(run_periodically, name="widthwise-energy")
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
+class Environment:
     """All that a meter touches outside itself; tests put their own in its place.
 
     Attributes:
@@ -138,7 +138,7 @@ class Unavailable:
     reason: str
 
 
-class Window:
+class EnergyWindow:
     """What `Meter.window` gives: `energy` is there once the window is closed."""
 
     _energy: Energy | None = None
@@ -156,22 +156,22 @@ class Window:
 
 
 class Meter:
-    """Measures energy in windows; made by `find_meter`."""
+    """Measures energy in windows; made by `open_meter`."""
 
-    def __init__(self, reader: Reader, device: str, world: World) -> None:
+    def __init__(self, reader: Reader, device: str, world: Environment) -> None:
         self.source, self.scope = reader.source, reader.scope
         self._reader, self._device, self._world = reader, device, world
         self._idle_watts: float | None = None
         self._idle_reason: str | None = "no idle power: it was not measured"
 
     @contextmanager
-    def window(self) -> Iterator[Window]:
+    def window(self) -> Iterator[EnergyWindow]:
         """Measure what is done inside `with`: the work only, without loading or warming up.
 
         The device is waited for at both ends. An exception of the work passes through; the thread
         that reads has ended by then. Nothing is raised for a meter's sake.
         """
-        trace, window = _Trace(self._reader, self._world.clock), Window()
+        trace, window = _Trace(self._reader, self._world.clock), EnergyWindow()
         self._world.synchronize(self._device)
         trace.sample()
         stop = self._world.every(trace.sample, SAMPLE_SEC)
@@ -229,8 +229,8 @@ class Meter:
         )
 
 
-def find_meter(
-    device: str, *, uuid: str | None = None, world: World | None = None
+def open_meter(
+    device: str, *, uuid: str | None = None, world: Environment | None = None
 ) -> Meter | Unavailable:
     """The best meter of a device: NVML's counter, else NVML's power, for a GPU; RAPL for a CPU.
 
@@ -242,7 +242,7 @@ def find_meter(
             not name a GPU to NVML, as CUDA_VISIBLE_DEVICES may renumber them.
         world: Stands in for clock, driver and files in tests.
     """
-    world = world or World()
+    world = world or Environment()
     reader: Reader
     try:
         if device == "cpu":

@@ -17,7 +17,7 @@ _USUAL = "hidden_states"  # the name under which layers take hidden states, wher
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class LayerCall:
     """The arguments of one layer, its hidden states left open.
 
     Attributes:
@@ -47,7 +47,7 @@ def first_of(result: Any) -> Tensor:
 
 
 @dataclass
-class Pass:
+class LayerPass:
     """One pass in which every layer handed its input on.
 
     Attributes:
@@ -56,11 +56,11 @@ class Pass:
     """
 
     hidden: Tensor
-    calls: list[Call]
+    calls: list[LayerCall]
 
 
 @dataclass
-class Catcher:
+class CallCatcher:
     """Catches calls, pass after pass; equal tensors of several passes are held once.
 
     Args:
@@ -74,14 +74,14 @@ class Catcher:
     counts: Sequence[int] = ()
     _known: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
-    def catch(self, run: Callable[[], object]) -> Pass:
+    def catch(self, run: Callable[[], object]) -> LayerPass:
         """What the layers are called with in a pass; they do nothing meanwhile.
 
         Raises:
             UnsupportedModelError: The layers are not called once each, in order, or one of them
                 without hidden states.
         """
-        caught: list[tuple[int, Call, Tensor]] = []
+        caught: list[tuple[int, LayerCall, Tensor]] = []
 
         def forward(number: int) -> Callable[..., Any]:
             def hand_on(*arguments: Any, **options: Any) -> Any:
@@ -91,23 +91,23 @@ class Catcher:
 
             return hand_on
 
-        with doing(self.layers, [forward(number) for number in range(len(self.layers))]):
+        with patched_forward(self.layers, [forward(number) for number in range(len(self.layers))]):
             run()
         _check_order([number for number, _, _ in caught], len(self.layers), self.name)
         seen: dict[int, Any] = {}
         calls = [
-            Call(
+            LayerCall(
                 place=call.place,
                 arguments=self._shared(call.arguments, (number,), seen),
                 options=self._shared(dict(call.options), (number,), seen, is_call=True),
             )
             for number, call, _ in caught
         ]
-        return Pass(caught[0][2], calls)
+        return LayerPass(caught[0][2], calls)
 
     def _call(
         self, number: int, arguments: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[Call, Tensor]:
+    ) -> tuple[LayerCall, Tensor]:
         """One layer's call without its hidden states, and these."""
         from transformers import Cache
 
@@ -128,7 +128,7 @@ class Catcher:
             kept[place] = None
         else:
             named[place] = None
-        return Call(place=place, arguments=tuple(kept), options=named), value
+        return LayerCall(place=place, arguments=tuple(kept), options=named), value
 
     def _shared(
         self, value: Any, path: tuple[Any, ...], seen: dict[int, Any], *, is_call: bool = False
@@ -198,7 +198,9 @@ def returned(hidden: Tensor, count: int) -> Any:
 
 
 @contextmanager
-def doing(modules: Sequence[nn.Module], forwards: Sequence[Callable[..., Any]]) -> Iterator[None]:
+def patched_forward(
+    modules: Sequence[nn.Module], forwards: Sequence[Callable[..., Any]]
+) -> Iterator[None]:
     """Modules that do something else in place of their own forward pass, each its own thing."""
     before: list[Mapping[str, Any]] = [
         {"forward": module.__dict__["forward"]} if "forward" in module.__dict__ else {}

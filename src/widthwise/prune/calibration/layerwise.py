@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any
 from ...cut import ModelWeights
 from ...errors import RunError, UnsupportedModelError
 from ...io import limited_memory
-from .layer_calls import WITHOUT_TEXT, Call, Catcher, Pass, doing, returned, whole_pass
-from .moments import Halves, Moments
-from .text import Batch, Text
+from .layer_calls import (
+    WITHOUT_TEXT,
+    CallCatcher,
+    LayerCall,
+    LayerPass,
+    patched_forward,
+    returned,
+    whole_pass,
+)
+from .moments import FitAndHoldout, Moments
+from .text import CalibrationText, TokenBatch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +35,7 @@ class _Rows:
     """A batch on its way: its hidden states, and what each layer is called with beside them."""
 
     hidden: Tensor
-    calls: list[Call]
+    calls: list[LayerCall]
     kept: Tensor | None
     half: str
 
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
     Standing = list[tuple[_Rows, Tensor]]
 
 
-class Walk:
+class LayerwiseRunner:
     """The tokens of a text, standing before one layer of a model at a time.
 
     A layer is run on its own, with the arguments that the model itself would give it: they are
@@ -57,17 +65,17 @@ class Walk:
         with beside them, what differs between batches.
     """
 
-    def __init__(self, model: nn.Module, text: Text) -> None:
+    def __init__(self, model: nn.Module, text: CalibrationText) -> None:
         self._model = model
         self.weights = ModelWeights(model)
         self._architecture = self.weights.architecture
         self._text = text
         self._batches: list[_Rows] = []
-        self._catcher = Catcher(self._layers(), self._architecture.model_type)
+        self._catcher = CallCatcher(self._layers(), self._architecture.model_type)
         self._training = model.training
         self._open = ExitStack()
 
-    def __enter__(self) -> Walk:
+    def __enter__(self) -> LayerwiseRunner:
         self._model.eval()
         with ExitStack() as stack:
             stack.callback(self._model.train, self._training)
@@ -85,7 +93,7 @@ class Walk:
         self._batches.clear()
         self._open.close()
 
-    def moments(self, layer: int, *, advance: bool) -> Halves:
+    def moments(self, layer: int, *, advance: bool) -> FitAndHoldout:
         """Second moments of one layer's activations, where the tokens stand now.
 
         Args:
@@ -113,7 +121,7 @@ class Walk:
                         batch.hidden = hidden
         finally:
             handle.remove()
-        return Halves(**halves)
+        return FitAndHoldout(**halves)
 
     def advance(self, layer: int) -> None:
         """Take the tokens through the layer, as its weights are now."""
@@ -170,10 +178,10 @@ class Walk:
                 found: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
             return found
 
-        with doing(self._layers(), [put(count) for count in self._catcher.counts]):
+        with patched_forward(self._layers(), [put(count) for count in self._catcher.counts]):
             yield logits
 
-    def _through(self, layer: int, calls: Sequence[Call], hidden: Tensor) -> Tensor:
+    def _through(self, layer: int, calls: Sequence[LayerCall], hidden: Tensor) -> Tensor:
         module = self._model.get_submodule(f"{self._architecture.stem}.{layer}")
         return calls[layer].run(module, hidden)
 
@@ -192,17 +200,17 @@ class Walk:
                 kept = None if mask is None else mask.reshape(-1).bool().to(caught.hidden.device)
                 self._batches.append(_Rows(caught.hidden, caught.calls, kept, half))
 
-    def _caught(self, batch: Batch) -> Pass:
+    def _caught(self, batch: TokenBatch) -> LayerPass:
         decoder = self._model.get_submodule(self._architecture.stem.rpartition(".")[0])
         return self._catcher.catch(partial(decoder, **self._inputs(batch)))
 
-    def _inputs(self, batch: Batch) -> dict[str, Any]:
+    def _inputs(self, batch: TokenBatch) -> dict[str, Any]:
         """What a model is called with."""
         device, mask = self._down(0).weight.device, batch.attention_mask
         inputs: dict[str, Any] = {"input_ids": batch.input_ids.to(device), "use_cache": False}
         return inputs if mask is None else {**inputs, "attention_mask": mask.to(device)}
 
-    def _check_layers(self, row: Batch) -> None:
+    def _check_layers(self, row: TokenBatch) -> None:
         """Raise UnsupportedModelError unless layers run one by one do what a whole pass does.
 
         Each is run twice, as a refit runs it: a layer that remembers the first time is no good.
@@ -241,12 +249,12 @@ class Walk:
                 )
 
 
-def _longest_row(batch: Batch) -> Batch:
+def _longest_row(batch: TokenBatch) -> TokenBatch:
     """The row of a batch with the least padding."""
     mask = batch.attention_mask
     row = 0 if mask is None else int(mask.sum(1).argmax())
     ids = batch.input_ids[row : row + 1]
-    return Batch(input_ids=ids, attention_mask=None if mask is None else mask[row : row + 1])
+    return TokenBatch(input_ids=ids, attention_mask=None if mask is None else mask[row : row + 1])
 
 
 def _alike(states: Tensor, others: Tensor) -> bool:

@@ -103,16 +103,18 @@ def bfloat16_products() -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Halves:
+class FitAndHoldout:
     """One layer's moments over the two halves of a text."""
 
     fit: Moments
     held_out: Moments
 
-    def cpu(self) -> Halves:
+    def cpu(self) -> FitAndHoldout:
         """Both on the CPU."""
-        return Halves(fit=self.fit.cpu(), held_out=self.held_out.cpu())
+        return FitAndHoldout(fit=self.fit.cpu(), held_out=self.held_out.cpu())
 
-    def merged(self, other: Halves) -> Halves:
+    def merged(self, other: FitAndHoldout) -> FitAndHoldout:
         """Half by half."""
-        return Halves(fit=self.fit.merged(other.fit), held_out=self.held_out.merged(other.held_out))
+        return FitAndHoldout(
+            fit=self.fit.merged(other.fit), held_out=self.held_out.merged(other.held_out)
+        )

@@ -9,20 +9,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...cut import ModelWeights, Part, Weights, fingerprint
+from ...cut import CalibrationSource, ModelWeights, Weights, fingerprint
 from ...cut.checkpoint import Checkpoint, check_tokens, load_model, locate, tokenizer_in
 from ...errors import OutputError, RunError
 from ...io import TensorSpec, replace_file, stream_safetensors, tensor_bytes
-from .layerwise import Walk
-from .moments import Halves, Moments
-from .text import TOKENS, Text, check_source, read_text, text_of
+from .layerwise import LayerwiseRunner
+from .moments import FitAndHoldout, Moments
+from .text import TOKENS, CalibrationText, check_source, read_text, text_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT = "widthwise moments 1"
-Source = str | Path | Iterable[dict[str, "Tensor"]] | None
-Visit = Callable[[int], None]
+TextSource = str | Path | Iterable[dict[str, "Tensor"]] | None
+LayerCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,8 +41,8 @@ class Calibration:
     """
 
     model: str
-    parts: tuple[Part, ...]
-    layers: Mapping[int, Halves]
+    parts: tuple[CalibrationSource, ...]
+    layers: Mapping[int, FitAndHoldout]
 
     def merged(self, other: Calibration) -> Calibration:
         """The calibration on the texts of both; sums of a file stay there until a layer is read.
@@ -56,7 +56,7 @@ class Calibration:
         if common:
             raise RunError("two calibrations with a text in common would count it twice")
 
-        def both(layer: int) -> Halves:
+        def both(layer: int) -> FitAndHoldout:
             return self.layers[layer].merged(other.layers[layer])
 
         return Calibration(
@@ -91,29 +91,29 @@ class Calibration:
                 head = file.metadata() or {}
             if head.get("format") != FORMAT:
                 raise RunError(f"{path}: holds no moments of widthwise")
-            parts = tuple(Part(**part) for part in json.loads(head["parts"]))
+            parts = tuple(CalibrationSource(**part) for part in json.loads(head["parts"]))
             count, model = int(head["layers"]), head["model"]
         except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: cannot be read as moments: {error}") from error
         fit = sum(part.fit_tokens for part in parts)
         held_out = sum(part.held_out_tokens for part in parts)
 
-        def read(layer: int) -> Halves:
+        def read(layer: int) -> FitAndHoldout:
             with safetensors.safe_open(path, "pt") as file:
                 sums = [file.get_tensor(f"layers.{layer}.{half}") for half in ("fit", "held_out")]
-            return Halves(fit=Moments(sums[0], fit), held_out=Moments(sums[1], held_out))
+            return FitAndHoldout(fit=Moments(sums[0], fit), held_out=Moments(sums[1], held_out))
 
         return cls(model=model, parts=parts, layers=_Layers(count, read))
 
 
-class _Layers(Mapping[int, Halves]):
+class _Layers(Mapping[int, FitAndHoldout]):
     """Moments that are made when a layer is asked for."""
 
-    def __init__(self, count: int, make: Callable[[int], Halves]) -> None:
+    def __init__(self, count: int, make: Callable[[int], FitAndHoldout]) -> None:
         self._count = count
         self._make = make
 
-    def __getitem__(self, layer: int) -> Halves:
+    def __getitem__(self, layer: int) -> FitAndHoldout:
         if not 0 <= layer < self._count:
             raise KeyError(layer)
         return self._make(layer)
@@ -128,11 +128,11 @@ class _Layers(Mapping[int, Halves]):
 def calibrate(
     model: str | Path | nn.Module,
     *,
-    text: Source = None,
+    text: TextSource = None,
     tokens: int = TOKENS,
     tokenizer: Any = None,
     out: str | Path | None = None,
-    progress: Visit | None = None,
+    progress: LayerCallback | None = None,
 ) -> Calibration:
     """Run a dense model over a text and sum up the second moments of its activations.
 
@@ -153,16 +153,16 @@ def calibrate(
     """
     if text is None or isinstance(text, str | Path):
         check_source(text, tokens)
-    with opened(model) as (module, weights):
+    with load_for_calibration(model) as (module, weights):
         read = as_text(text, tokens, tokenizer, module)
-        made: dict[int, Halves] = {}
-        result = Calibration(model=fingerprint(weights), parts=(part_of(read),), layers=made)
+        made: dict[int, FitAndHoldout] = {}
+        result = Calibration(model=fingerprint(weights), parts=(source_of(read),), layers=made)
         with ExitStack() as stack:
-            keep: Callable[[int, Halves], object] = made.__setitem__
+            keep: Callable[[int, FitAndHoldout], object] = made.__setitem__
             if out is not None:
                 sizes = weights.architecture.layers, weights.architecture.intermediate_size
                 keep = stack.enter_context(_file(Path(out), result, *sizes))
-            walk = stack.enter_context(Walk(module, read))
+            walk = stack.enter_context(LayerwiseRunner(module, read))
             for layer in range(weights.architecture.layers):
                 keep(layer, walk.moments(layer, advance=True).cpu())
                 if progress:
@@ -171,7 +171,7 @@ def calibrate(
 
 
 @contextmanager
-def weights_of(model: str | Path | nn.Module) -> Iterator[Weights]:
+def open_weights(model: str | Path | nn.Module) -> Iterator[Weights]:
     """The weights of a model in memory, or of one on disk, which is not loaded."""
     if not isinstance(model, str | Path):
         yield ModelWeights(model)
@@ -182,7 +182,7 @@ def weights_of(model: str | Path | nn.Module) -> Iterator[Weights]:
 
 
 @contextmanager
-def opened(model: str | Path | nn.Module) -> Iterator[tuple[nn.Module, Weights]]:
+def load_for_calibration(model: str | Path | nn.Module) -> Iterator[tuple[nn.Module, Weights]]:
     """A model in memory, and its weights as they are stored; from disk it is loaded.
 
     On a processor without units for bfloat16 it is loaded in float32, which is faster there.
@@ -208,7 +208,7 @@ def has_bfloat16(device: str) -> bool:
     return device == "cuda" or bool(amx and amx())
 
 
-def as_text(source: Source, tokens: int, tokenizer: Any, model: nn.Module) -> Text:
+def as_text(source: TextSource, tokens: int, tokenizer: Any, model: nn.Module) -> CalibrationText:
     """Calibration text as tokens of the model's tokenizer."""
     if source is None or isinstance(source, str | Path):
         known: Any = tokenizer or _tokenizer(model)
@@ -219,7 +219,7 @@ def as_text(source: Source, tokens: int, tokenizer: Any, model: nn.Module) -> Te
     return text_of(source)
 
 
-def check_text(text: Text, rows: int, tokenizer: Any) -> None:
+def check_text(text: CalibrationText, rows: int, tokenizer: Any) -> None:
     """Raise RunError where a text holds a token that has no row in a model's embedding table."""
     for batch in (*text.fit, *text.held_out):
         if int(batch.input_ids.max()) >= rows:
@@ -237,9 +237,9 @@ def _tokenizer(model: nn.Module) -> Any:
     return tokenizer_in(Path(path), path)
 
 
-def part_of(text: Text) -> Part:
+def source_of(text: CalibrationText) -> CalibrationSource:
     """What a calibration remembers of a text."""
-    return Part(
+    return CalibrationSource(
         source=text.source,
         fingerprint=text.fingerprint,
         fit_tokens=sum(batch.tokens for batch in text.fit),
@@ -250,7 +250,7 @@ def part_of(text: Text) -> Part:
 @contextmanager
 def _file(
     path: Path, head: Calibration, layers: int, size: int, *, force: bool = False
-) -> Iterator[Callable[[int, Halves], None]]:
+) -> Iterator[Callable[[int, FitAndHoldout], None]]:
     """A moments file to be filled layer by layer; it appears when the block ends well."""
     if path.exists() and not force:
         raise OutputError(f"{path} already exists; choose another file")
@@ -263,7 +263,7 @@ def _file(
         stream_safetensors(partial, specs, meta) as write,
     ):
 
-        def add(_: int, halves: Halves) -> None:
+        def add(_: int, halves: FitAndHoldout) -> None:
             write(tensor_bytes(halves.fit.total))
             write(tensor_bytes(halves.held_out.total))
 

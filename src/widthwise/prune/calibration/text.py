@@ -67,7 +67,7 @@ EMBEDDED_TEXT = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class TokenBatch:
     """Token rows of one length, run together.
 
     Attributes:
@@ -86,7 +86,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
+class CalibrationText:
     """Calibration text as tokens.
 
     Attributes:
@@ -98,8 +98,8 @@ class Text:
 
     source: str
     fingerprint: str
-    fit: tuple[Batch, ...]
-    held_out: tuple[Batch, ...]
+    fit: tuple[TokenBatch, ...]
+    held_out: tuple[TokenBatch, ...]
 
     @property
     def tokens(self) -> int:
@@ -107,14 +107,14 @@ class Text:
         return sum(batch.tokens for batch in (*self.fit, *self.held_out))
 
 
-def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> Text:
+def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> CalibrationText:
     """Calibration text from keyword arguments of a model; every second batch is held out.
 
     Raises:
         RunError: Fewer than two batches with tokens, or hardly any different tokens.
     """
     made = [
-        Batch(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask"))
+        TokenBatch(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask"))
         for batch in batches
     ]
     made = [batch for batch in made if batch.tokens]
@@ -126,14 +126,14 @@ def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> Te
     return _text(source, made[::2], made[1::2])
 
 
-def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -> Text:
+def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -> CalibrationText:
     """Calibration text, its first half to fit and its second half held out.
 
     Args:
         source: A file of text or JSON lines, also packed as .gz, or of Parquet, a folder of such
             files, a data set of the hub (`"org/name"` or `"org/name:subset"`, its split train);
             None for the embedded text. Of rows, a conversation, a question with its answer or a
-            column of text is taken, and `Text.source` names which.
+            column of text is taken, and `CalibrationText.source` names which.
         tokenizer: The model's own; its chat template, if it has one, writes conversations.
         tokens: Most tokens to take, in blocks of `BLOCK_TOKENS`; files and subjects take turns.
 
@@ -144,12 +144,12 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     check_source(source, tokens)
     name = EMBEDDED_TEXT if source is None else str(source)
     reader = RowReader(chat_template_of(tokenizer))
-    pieces = _in_turn(_embedded() if source is None else _streams(str(source), reader))
+    pieces = _round_robin(_embedded() if source is None else _streams(str(source), reader))
     ids = _token_ids(pieces, tokenizer, tokens, name)
     if reader.notes:
         name = f"{name} ({'; '.join(reader.notes)})"
         notice(f"Text of {name}.")
-    start = _beginning(tokenizer)
+    start = _prefix(tokenizer)
     size = BLOCK_TOKENS - len(start)
     blocks = [start + ids[i : i + size] for i in range(0, len(ids) - size + 1, size)]
     blocks = blocks[: tokens // BLOCK_TOKENS]
@@ -179,7 +179,9 @@ def check_source(source: str | Path | None, tokens: int = TOKENS) -> None:
     _streams(str(source), RowReader())  # opened when they are read
 
 
-def _text(source: str, fit: Sequence[Batch], held_out: Sequence[Batch]) -> Text:
+def _text(
+    source: str, fit: Sequence[TokenBatch], held_out: Sequence[TokenBatch]
+) -> CalibrationText:
     import torch
 
     digest, kinds = hashlib.sha256(), set()
@@ -193,16 +195,16 @@ def _text(source: str, fit: Sequence[Batch], held_out: Sequence[Batch]) -> Text:
             f"{source}: is no text to calibrate on; it holds {len(kinds)} different "
             f"token{'s' if len(kinds) > 1 else ''} over and over"
         )
-    return Text(
+    return CalibrationText(
         source=source, fingerprint=digest.hexdigest(), fit=tuple(fit), held_out=tuple(held_out)
     )
 
 
-def _batches(blocks: Sequence[list[int]]) -> list[Batch]:
+def _batches(blocks: Sequence[list[int]]) -> list[TokenBatch]:
     import torch
 
     groups = (blocks[i : i + BATCH_BLOCKS] for i in range(0, len(blocks), BATCH_BLOCKS))
-    return [Batch(input_ids=torch.tensor(group)) for group in groups]
+    return [TokenBatch(input_ids=torch.tensor(group)) for group in groups]
 
 
 def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int, name: str) -> list[int]:
@@ -219,14 +221,14 @@ def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int, name: str) ->
     return ids[:tokens]
 
 
-def _beginning(tokenizer: Any) -> list[int]:
+def _prefix(tokenizer: Any) -> list[int]:
     """What the tokenizer puts before a text (BOS), with which every block must begin."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]
     return list(whole[: whole.index(bare[0])]) if bare and bare[0] in whole else []
 
 
-def _in_turn(streams: Sequence[Iterable[Thing]]) -> Iterator[Thing]:
+def _round_robin(streams: Sequence[Iterable[Thing]]) -> Iterator[Thing]:
     """One thing of each stream after the other, until all have ended; of many, some at a time."""
     coming = iter(streams)
     waiting = [iter(stream) for stream in islice(coming, _AT_ONCE)]
@@ -247,7 +249,7 @@ def _embedded() -> list[Iterator[str]]:
 
     def subjects() -> Iterator[str]:
         rows = [benchmark_rows(f"mmlu/{subject}", "validation") for subject in mmlu_subjects()]
-        for row in _in_turn(rows):
+        for row in _round_robin(rows):
             choices = zip("ABCD", row["choices"], strict=True)
             yield "\n".join([row["question"], *(f"{letter}. {text}" for letter, text in choices)])
 

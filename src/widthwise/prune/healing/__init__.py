@@ -2,26 +2,26 @@
 
 from .api import Healing, NotBetter, heal
 from .distilling import Distilled, distil
-from .heldout import HeldOut, nats_text, shown
+from .heldout import HeldOut, gain_verdict, nats_text
 from .lr_factors import rate_factors, width_change
-from .lr_search import Trial
+from .lr_search import LrTrial
 from .record import inspect_healing
 from .settings import HealSettings
-from .training import Step
+from .training import TrainingStep
 
 __all__ = [
     "Distilled",
     "HealSettings",
     "Healing",
     "HeldOut",
+    "LrTrial",
     "NotBetter",
-    "Step",
-    "Trial",
+    "TrainingStep",
     "distil",
+    "gain_verdict",
     "heal",
     "inspect_healing",
     "nats_text",
     "rate_factors",
-    "shown",
     "width_change",
 ]

@@ -15,15 +15,15 @@ from ...io import check_overwrite, limited_memory
 from ...stats import Difference
 from .distilling import NothingTrained
 from .heldout import HeldOut, gain_of, nats_text
-from .lr_search import Trial
-from .model_pair import Pair, check_place, compute_dtype, opened_pair
+from .lr_search import LrTrial
+from .model_pair import ModelPair, check_place, compute_dtype, opened_pair
 from .record import FORMAT, refit_facts
-from .run import Run
+from .run import HealingRun
 from .save import check_space, write_healed
 from .settings import HealSettings
 from .state import state_folder
-from .text_blocks import Blocks
-from .training import Step
+from .text_blocks import TextBlocks
+from .training import TrainingStep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,12 +61,12 @@ class Healing:
     epochs: float
     seconds: float
     factors: Mapping[str, float]
-    curve: tuple[Step, ...]
+    curve: tuple[TrainingStep, ...]
     before: HeldOut
     after: HeldOut
     block_tokens: int
     learning_rate: float
-    trials: tuple[Trial, ...]
+    trials: tuple[LrTrial, ...]
     best_step: int
     stopped: str
     went_back: int
@@ -90,7 +90,7 @@ def heal(
     force: bool = False,
     command: str | None = None,
     status: Callable[[str], None] | None = None,
-    progress: Callable[[Step, float], None] | None = None,
+    progress: Callable[[TrainingStep, float], None] | None = None,
 ) -> Healing:
     """Train a pruned checkpoint to give the logits of its dense parent, and write a plain one.
 
@@ -145,7 +145,7 @@ def heal(
         wanted = _decisive(settings, pair, blocks, dtype)
         with state_folder(out, wanted) as folder, limited_memory(torch.device(device).type):
             try:
-                run = Run(pair, blocks, settings, folder, start, device, dtype, say)
+                run = HealingRun(pair, blocks, settings, folder, start, device, dtype, say)
                 run.train(progress or (lambda _step, _share: None))
                 say("measuring on held-out text")
                 weights, found = _result(run, pair, blocks, settings, out)
@@ -172,7 +172,7 @@ def _nothing_trained(settings: HealSettings, out: Path) -> NotBetter:
 
 
 def _result(
-    run: Run, pair: Pair, blocks: Blocks, settings: HealSettings, out: Path
+    run: HealingRun, pair: ModelPair, blocks: TextBlocks, settings: HealSettings, out: Path
 ) -> tuple[dict[str, Tensor], Healing]:
     """The best weights, and what is said of them.
 
@@ -204,7 +204,7 @@ def _result(
     )
 
 
-def _not_better(run: Run, pair: Pair, out: Path, after: HeldOut | None) -> str:
+def _not_better(run: HealingRun, pair: ModelPair, out: Path, after: HeldOut | None) -> str:
     judged = [step.held_out for step in run.course.trainer.curve if step.held_out is not None]
     values = judged if after is None else [after.divergence.value]
     finite = [value for value in values if math.isfinite(value)]
@@ -218,7 +218,7 @@ def _not_better(run: Run, pair: Pair, out: Path, after: HeldOut | None) -> str:
     )
 
 
-def _told(run: Run, pair: Pair, blocks: Blocks) -> Iterator[str]:
+def _told(run: HealingRun, pair: ModelPair, blocks: TextBlocks) -> Iterator[str]:
     course = run.course
     if course.ended == "rising":
         best = course.trainer.curve[course.best_step - 1].tokens
@@ -249,7 +249,9 @@ def _told(run: Run, pair: Pair, blocks: Blocks) -> Iterator[str]:
         yield "the pruned model is as wide as its parent"
 
 
-def _decisive(settings: HealSettings, pair: Pair, blocks: Blocks, dtype: str) -> dict[str, Any]:
+def _decisive(
+    settings: HealSettings, pair: ModelPair, blocks: TextBlocks, dtype: str
+) -> dict[str, Any]:
     """Everything that decides what comes out."""
     return {
         **asdict(settings),
@@ -261,7 +263,7 @@ def _decisive(settings: HealSettings, pair: Pair, blocks: Blocks, dtype: str) ->
     }
 
 
-def _record(pair: Pair, blocks: Blocks, run: Run, found: Healing) -> dict[str, Any]:
+def _record(pair: ModelPair, blocks: TextBlocks, run: HealingRun, found: Healing) -> dict[str, Any]:
     """What lies beside the result as JSON, but the fingerprint of its weights."""
     parts = {
         name: {

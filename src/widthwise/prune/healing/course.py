@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from .heldout import Blockwise, HeldOut
-from .training import NotFinite, Step, Trainer
+from .training import NotFinite, Trainer, TrainingStep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ SETBACKS = 2  # without a new best between them; the next one ends the course
 Ending = Literal["whole", "rising"]
 
 
-class Course:
+class TrainingCourse:
     """A trainer at work, and the best state that it has been in by held-out text.
 
     Args:
@@ -64,7 +64,7 @@ class Course:
             return "rising"
         return "whole" if self.trainer.done else None
 
-    def step(self, stopped: Callable[[], bool] = lambda: False) -> Step | None:
+    def step(self, stopped: Callable[[], bool] = lambda: False) -> TrainingStep | None:
         """Train on one batch, and judge what came of it where that is due.
 
         Args:
@@ -163,7 +163,7 @@ class Course:
         whole = {name: value for name, value in tensors.items() if not name.startswith(_BEST)}
         trainer.masters.load(whole)
         trainer.shorten(facts["length"])
-        trainer.curve[:] = [Step(**step) for step in facts["curve"]]
+        trainer.curve[:] = [TrainingStep(**step) for step in facts["curve"]]
         for name in _OF_TRAINER:
             setattr(trainer, name, facts[name])
         self.best, self.best_step = held_out(facts["best"]), facts["best_step"]

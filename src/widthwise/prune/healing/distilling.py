@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
 from .budget import TRAINED, every_tokens, held_rows, token_seconds, trial_parts
-from .course import Course
+from .course import TrainingCourse
 from .heldout import HeldOut, Judge, judge
 from .lr_factors import rate_factors
-from .lr_search import TEST_STEPS, Trial, best, search, tried
+from .lr_search import TEST_STEPS, LrTrial, best, search, tried
 from .settings import HealSettings
 from .text_blocks import LEAST_HELD, split
-from .training import Step, Trainer
+from .training import Trainer, TrainingStep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,11 +47,11 @@ class Distilled:
     """
 
     weights: Mapping[str, Tensor]
-    curve: tuple[Step, ...]
+    curve: tuple[TrainingStep, ...]
     best_step: int
     before: HeldOut
     after: HeldOut
-    trials: tuple[Trial, ...]
+    trials: tuple[LrTrial, ...]
 
 
 def distil(
@@ -61,7 +61,7 @@ def distil(
     settings: HealSettings | None = None,
     *,
     held_out: Tensor | None = None,
-    visit: Callable[[Step], None] | None = None,
+    visit: Callable[[TrainingStep], None] | None = None,
 ) -> Distilled:
     """Train a child in memory, in place, to give its parent's logits, by held-out text.
 
@@ -118,9 +118,9 @@ class Ready:
         trials: Of the test of learning rates; empty where there was none.
     """
 
-    course: Course
+    course: TrainingCourse
     judge: Judge
-    trials: tuple[Trial, ...]
+    trials: tuple[LrTrial, ...]
 
 
 def prepare(
@@ -157,9 +157,9 @@ def prepare(
     before = judge(trainer.child)
     if reading:
         trainer.reserve += 2 * (trainer.spent() - start)
-    course = Course(trainer, judging(trainer, judge, dtypes or {}), before)
+    course = TrainingCourse(trainer, judging(trainer, judge, dtypes or {}), before)
     trainer.step_seconds = TRAINED * reading * trainer.batch * trainer.rows.shape[1]
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[LrTrial, ...] = ()
     if trainer.settings.learning_rate is None:
         say("finding the learning rate")
         trials = _find_rate(trainer, course, tokens)
@@ -204,7 +204,7 @@ def judging(trainer: Trainer, judge: Judge, dtypes: Mapping[str, Any]) -> Callab
     return judged
 
 
-def _find_rate(trainer: Trainer, course: Course, tokens: float) -> tuple[Trial, ...]:
+def _find_rate(trainer: Trainer, course: TrainingCourse, tokens: float) -> tuple[LrTrial, ...]:
     """Set the trainer's rate, and how long its steps take, by trials of several rates."""
     left, start = trainer.seconds_left, trainer.spent()
     if left < math.inf and tokens < TESTED_TOKENS:
@@ -215,7 +215,7 @@ def _find_rate(trainer: Trainer, course: Course, tokens: float) -> tuple[Trial, 
     parts = trial_parts(rows, tokens, trainer.batch, TEST_STEPS)
     seconds: list[float] = []
 
-    def trial(rate: float) -> Trial:
+    def trial(rate: float) -> LrTrial:
         begun = trainer.spent()
         found = tried(trainer, course.judge, course.weights, parts, rate)
         seconds.append(trainer.spent() - begun)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...stats import Difference, Estimate, mean_with_error, paired_difference
-from .loss import Head, in_rows, thoughts
+from .loss import HealingHead, hidden_states, in_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ def gain_of(before: HeldOut, after: HeldOut) -> Difference:
     return paired_difference(before.blocks.divergence, after.blocks.divergence)
 
 
-def shown(gain: Difference) -> Literal["closer", "further", None]:
+def gain_verdict(gain: Difference) -> Literal["closer", "further", None]:
     """What a gain shows; of a few blocks the interval alone is too sure, so p has a say too."""
     if gain.p_value > 0.05 or gain.low <= 0 <= gain.high:
         return None
@@ -126,11 +126,11 @@ class Judge:
         import torch
 
         self.rows = rows
-        self._head = Head.of(parent)
+        self._head = HealingHead.of(parent)
         device = next(parent.parameters()).device
         self._parts = [some.to(device) for some in torch.split(rows, max(1, micro))]
         with torch.no_grad():
-            self._states = [thoughts(parent, part).last for part in self._parts]
+            self._states = [hidden_states(parent, part).last for part in self._parts]
 
     def __call__(self, child: Any) -> HeldOut:
         """How far a child on the parent's device is from it."""
@@ -156,14 +156,14 @@ def judge(child: Any, parent: Any, rows: Tensor, micro: int) -> HeldOut:
     return Judge(parent, rows, micro)(child)
 
 
-def _of_rows(child: Any, other: Tensor, other_head: Head, rows: Tensor) -> Sequence[Tensor]:
+def _of_rows(child: Any, other: Tensor, other_head: HealingHead, rows: Tensor) -> Sequence[Tensor]:
     """Divergence of every token, and -log p of every next token by both; float64, on the CPU."""
     import torch
 
-    own = thoughts(child, rows).last
+    own = hidden_states(child, rows).last
     target = torch.cat([rows[:, 1:], rows[:, :1]], 1).flatten()  # what follows the last is unknown
     found: list[list[Tensor]] = [[], [], []]
-    for place, logs, other_logs in in_rows(own, Head.of(child), other, other_head):
+    for place, logs, other_logs in in_rows(own, HealingHead.of(child), other, other_head):
         next_token = target[place, None]
         found[1].append(-logs.gather(1, next_token)[:, 0])
         found[2].append(-other_logs.gather(1, next_token)[:, 0])

@@ -21,7 +21,7 @@ _ROWS = {"cpu": 2**20, "cuda": 2**27}  # of these, worked on at once: they stay 
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Head:
+class HealingHead:
     """The last product of a model, and what its family does to the logits after it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Head:
     cap: float | None = None
 
     @classmethod
-    def of(cls, model: Any) -> Head:
+    def of(cls, model: Any) -> HealingHead:
         """The head of a `transformers` model."""
         config, layer = model.config.get_text_config(), model.get_output_embeddings()
         scale = float(getattr(config, "logit_scale", None) or 1.0)
@@ -76,14 +76,14 @@ class Head:
             gradient.mul_(self.scale / temperature)
 
 
-def pieces(tokens: int, vocabulary: int, device: Any, most: Mapping[str, int]) -> list[slice]:
+def chunks(tokens: int, vocabulary: int, device: Any, most: Mapping[str, int]) -> list[slice]:
     """Slices of the tokens with so many logits at most, but one token at least."""
     size = max(1, most["cpu" if device.type == "cpu" else "cuda"] // vocabulary)
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
 
 
 def in_rows(
-    hidden: Tensor, head: Head, parent_hidden: Tensor, parent_head: Head
+    hidden: Tensor, head: HealingHead, parent_hidden: Tensor, parent_head: HealingHead
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Log-probabilities by both heads, of a few tokens at a time, and which tokens these are.
 
@@ -91,16 +91,20 @@ def in_rows(
         hidden, head, parent_hidden, parent_head: As for `divergence`.
     """
     size, device = len(head.weight), hidden.device
-    for piece in pieces(len(hidden), size, device, _PIECE):
+    for piece in chunks(len(hidden), size, device, _PIECE):
         own, other = head.product(hidden[piece]), parent_head.product(parent_hidden[piece])
-        for rows in pieces(len(own), size, device, _ROWS):
+        for rows in chunks(len(own), size, device, _ROWS):
             place = slice(piece.start + rows.start, piece.start + rows.stop)
             logs = head.logits(own[rows]).log_softmax(-1)
             yield place, logs, parent_head.logits(other[rows]).log_softmax(-1)
 
 
 def divergence(
-    hidden: Tensor, head: Head, parent_hidden: Tensor, parent_head: Head, temperature: float = 1.0
+    hidden: Tensor,
+    head: HealingHead,
+    parent_hidden: Tensor,
+    parent_head: HealingHead,
+    temperature: float = 1.0,
 ) -> Tensor:
     """T^2 KL(softmax(parent / T) || softmax(child / T)), the mean over tokens, in nats.
 
@@ -136,9 +140,9 @@ def _divergence() -> Any:
             hidden: Tensor,
             weight: Tensor,
             bias: Tensor | None,
-            head: Head,
+            head: HealingHead,
             parent_hidden: Tensor,
-            parent_head: Head,
+            parent_head: HealingHead,
             temperature: float,
         ) -> Tensor:
             ctx.size = temperature**2 / len(hidden)
@@ -161,9 +165,9 @@ def _divergence() -> Any:
 
 def _sums(
     hidden: Tensor,
-    head: Head,
+    head: HealingHead,
     parent_hidden: Tensor,
-    parent_head: Head,
+    parent_head: HealingHead,
     temperature: float,
     wanted: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:
@@ -180,9 +184,9 @@ def _sums(
     by_hidden = torch.empty_like(hidden)
     by_weight = torch.zeros_like(weight, dtype=wide) if wanted[0] else None
     by_bias = torch.zeros(len(weight), dtype=wide, device=device) if wanted[1] else None
-    for piece in pieces(len(hidden), len(weight), device, _PIECE):
+    for piece in chunks(len(hidden), len(weight), device, _PIECE):
         own, other = head.product(hidden[piece]), parent_head.product(parent_hidden[piece])
-        for rows in pieces(len(own), len(weight), device, _ROWS):
+        for rows in chunks(len(own), len(weight), device, _ROWS):
             there = parent_head.logits(other[rows], temperature)
             part, gradient = _of_rows(head, own[rows], there, temperature)
             total += part
@@ -195,7 +199,9 @@ def _sums(
     return total.to(wide), by_hidden, by_weight, by_bias
 
 
-def _of_rows(head: Head, product: Tensor, other: Tensor, temperature: float) -> tuple[Tensor, ...]:
+def _of_rows(
+    head: HealingHead, product: Tensor, other: Tensor, temperature: float
+) -> tuple[Tensor, ...]:
     """KL of a few tokens, summed up, and its gradient by the child's product; other is used up."""
     import torch
 
@@ -208,7 +214,7 @@ def _of_rows(head: Head, product: Tensor, other: Tensor, temperature: float) -> 
     return value, gradient
 
 
-def unlikeness(hidden: Sequence[Tensor], parent_hidden: Sequence[Tensor]) -> Tensor:
+def relative_hidden_error(hidden: Sequence[Tensor], parent_hidden: Sequence[Tensor]) -> Tensor:
     """|h - h'|^2 / |h'|^2, the mean over tokens and layers, h' being the parent's.
 
     A ratio for each token: the first token of a text is tens of times as long as the others, and
@@ -230,7 +236,7 @@ def unlikeness(hidden: Sequence[Tensor], parent_hidden: Sequence[Tensor]) -> Ten
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Thoughts:
+class HiddenStates:
     """What a model makes of some token rows, before its last product.
 
     Attributes:
@@ -242,7 +248,7 @@ class Thoughts:
     layers: tuple[Tensor, ...] = ()
 
 
-def thoughts(model: Any, rows: Tensor, *, layers: bool = False) -> Thoughts:
+def hidden_states(model: Any, rows: Tensor, *, layers: bool = False) -> HiddenStates:
     """Run a model over token rows, up to its last product.
 
     Args:
@@ -252,7 +258,7 @@ def thoughts(model: Any, rows: Tensor, *, layers: bool = False) -> Thoughts:
     """
     found = _decoder(model)(input_ids=rows, use_cache=False, output_hidden_states=layers)
     states = tuple(found.hidden_states[1:]) if layers else ()
-    return Thoughts(last=found.last_hidden_state.flatten(0, 1), layers=states)
+    return HiddenStates(last=found.last_hidden_state.flatten(0, 1), layers=states)
 
 
 def _decoder(model: Any) -> Any:
@@ -272,7 +278,7 @@ def _decoder(model: Any) -> Any:
 
 
 def check_head(model: Any, rows: Tensor) -> None:
-    """Raise unless `Head` gives the logits that the model itself gives.
+    """Raise unless `HealingHead` gives the logits that the model itself gives.
 
     Args:
         model: A `transformers` model.
@@ -280,14 +286,14 @@ def check_head(model: Any, rows: Tensor) -> None:
 
     Raises:
         RunError: They are not finite.
-        UnsupportedModelError: `Head` gives others.
+        UnsupportedModelError: `HealingHead` gives others.
     """
     import torch
 
     with torch.no_grad():
         own = model(rows, use_cache=False).logits.flatten(0, 1).float()
-        head = Head.of(model)
-        ours = head.logits(head.product(thoughts(model, rows).last)).float()
+        head = HealingHead.of(model)
+        ours = head.logits(head.product(hidden_states(model, rows).last)).float()
     if not torch.isfinite(own).all():
         raise RunError(
             f"the logits of {model.config.name_or_path or 'a model in memory'} are not finite: its "

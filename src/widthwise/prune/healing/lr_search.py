@@ -19,7 +19,7 @@ UP, DOWN = 5, 6  # most rates above and below the first
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class LrTrial:
     """One learning rate that was tried.
 
     Attributes:
@@ -38,7 +38,7 @@ def tried(
     weights: Mapping[str, Tensor],
     parts: Sequence[Tensor],
     rate: float,
-) -> Trial:
+) -> LrTrial:
     """Make a few steps at a rate that rises up to `rate`, judge, and take the weights back.
 
     Args:
@@ -58,12 +58,12 @@ def tried(
     else:
         value = judge().divergence.value
     trainer.masters.restore(weights)
-    return Trial(rate=rate, divergence=value if math.isfinite(value) else None)
+    return LrTrial(rate=rate, divergence=value if math.isfinite(value) else None)
 
 
 def search(
-    trial: Callable[[float], Trial], first: float, before: float, enough: Callable[[], bool]
-) -> tuple[Trial, ...]:
+    trial: Callable[[float], LrTrial], first: float, before: float, enough: Callable[[], bool]
+) -> tuple[LrTrial, ...]:
     """Try rates upwards from the first one while that pays, or else downwards.
 
     Args:
@@ -87,10 +87,10 @@ def search(
     return tuple(made)
 
 
-def best(trials: Sequence[Trial]) -> Trial:
+def best(trials: Sequence[LrTrial]) -> LrTrial:
     """The trial of the lowest divergence; where none is finite, of the lowest rate."""
     return min(trials, key=lambda trial: (_value(trial), trial.rate))
 
 
-def _value(trial: Trial) -> float:
+def _value(trial: LrTrial) -> float:
     return math.inf if trial.divergence is None else trial.divergence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BETAS, DECAY = (0.9, 0.95), 0.01
 
 
-class Masters:
+class MasterWeights:
     """The trained weights of a model, their gradients and AdamW's sums, in float32 at least.
 
     Where the model's own weights are narrower they are copies, made anew after each step; their

@@ -23,7 +23,7 @@ from ...cut.checkpoint import (
 from ...errors import CheckpointError, RunError
 from ...notices import notice
 from ..calibration.second_moments import has_bfloat16
-from .text_blocks import Blocks, read_blocks
+from .text_blocks import TextBlocks, read_blocks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ _SAMPLE = "Widths 1,024 and 912: naïve café, 東京, “quoted”.\n\n\tdef f(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pair:
+class ModelPair:
     """Two checkpoints on disk, opened.
 
     Attributes:
@@ -71,7 +71,7 @@ class Pair:
             "dtype of it, is what the training goes towards"
         )
 
-    def read(self, text: str | Path | None, tokens: int) -> Blocks:
+    def read(self, text: str | Path | None, tokens: int) -> TextBlocks:
         """The text of a healing, as `read_blocks` reads it with the tokenizer that both share.
 
         Raises:
@@ -85,7 +85,7 @@ class Pair:
 
 
 @contextmanager
-def opened_pair(child: str | Path, dense: str | Path) -> Iterator[Pair]:
+def opened_pair(child: str | Path, dense: str | Path) -> Iterator[ModelPair]:
     """Open both and check, without loading a weight, that one may be the other's parent.
 
     Raises:
@@ -102,7 +102,7 @@ def opened_pair(child: str | Path, dense: str | Path) -> Iterator[Pair]:
                 f"{own.name} has the GLU weights of {parent.name} itself: nothing was pruned, "
                 "so nothing can be healed"
             )
-        pair = Pair(
+        pair = ModelPair(
             child=own,
             parent=parent,
             child_fingerprint=prints[0],

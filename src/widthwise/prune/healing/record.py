@@ -12,7 +12,7 @@ from ...cut import fingerprint
 from ...cut.checkpoint import HEALING_FILE, Checkpoint, license_lines, loading_code
 from ...errors import CheckpointError
 from ...stats import Difference
-from .heldout import nats_text, shown
+from .heldout import gain_verdict, nats_text
 
 FORMAT = 1
 
@@ -73,7 +73,7 @@ def _verdict(record: Mapping[str, Any]) -> str:
         n=blocks,
         p_value=1.0 if p_value is None else p_value,
     )
-    if shown(gain) == "closer":
+    if gain_verdict(gain) == "closer":
         return "It is closer to its parent than before."
     return "That it is closer to its parent than before is not shown."
 

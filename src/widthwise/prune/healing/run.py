@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 from ...errors import RunError
 from ...io import TORCH_DTYPES
 from .budget import spread
-from .course import Course, held_out
+from .course import TrainingCourse, held_out
 from .distilling import NothingTrained, judging, prepare
 from .heldout import HeldOut, Judge
 from .lora import add_lora, merge_lora
 from .lr_factors import factors_of, width_change
-from .lr_search import Trial
-from .model_pair import Pair, model_in, narrowed
+from .lr_search import LrTrial
+from .model_pair import ModelPair, model_in, narrowed
 from .save import as_stored, stored_names
 from .settings import HealSettings
 from .state import StateFolder
-from .text_blocks import Blocks
-from .training import Step, Trainer
-from .zero_padding import clear, padding
+from .text_blocks import TextBlocks
+from .training import Trainer, TrainingStep
+from .zero_padding import zero_gradients, zero_neurons
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ WRITTEN_A_SECOND = 2e8  # bytes, on a slow disk
 AROUND = 0.03  # share of the minutes: libraries are imported before, a figure is drawn after
 
 
-class Run:
+class HealingRun:
     """A healing from loaded models to trained weights.
 
     Args:
@@ -60,8 +60,8 @@ class Run:
 
     def __init__(
         self,
-        pair: Pair,
-        blocks: Blocks,
+        pair: ModelPair,
+        blocks: TextBlocks,
         settings: HealSettings,
         folder: StateFolder,
         start: float,
@@ -108,9 +108,9 @@ class Run:
         count, length = facts["held_out"]
         judge = self._judge = Judge(trainer.parent, spread(rows, count)[:, :length], trainer.micro)
         before = held_out(facts["before"])
-        self.course = Course(trainer, judging(trainer, judge, self._dtypes()), before)
+        self.course = TrainingCourse(trainer, judging(trainer, judge, self._dtypes()), before)
         self.course.load(tensors, facts)
-        self.trials = tuple(Trial(**trial) for trial in facts["trials"])
+        self.trials = tuple(LrTrial(**trial) for trial in facts["trials"])
         self.learning_rate = facts["learning_rate"]
 
     def _dtypes(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Run:
         around = AROUND * 60 * (self._settings.minutes or 0.0)
         return around + merging + (stored + state) / WRITTEN_A_SECOND
 
-    def train(self, progress: Callable[[Step, float], None]) -> None:
+    def train(self, progress: Callable[[TrainingStep, float], None]) -> None:
         """All steps that are left; the state is kept now and then, and when it ends early.
 
         Raises:
@@ -212,7 +212,9 @@ class Run:
         model = model_in(self._pair.child, "float32", device)
         architecture = self._pair.child.architecture
         held = dict(model.named_parameters())
-        masks = padding({stored: held[name] for stored, name in self._names.items()}, architecture)
+        masks = zero_neurons(
+            {stored: held[name] for stored, name in self._names.items()}, architecture
+        )
         add_lora(model, self._settings.lora or 1, self._settings.seed)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
@@ -220,7 +222,9 @@ class Run:
                     parameter.copy_(updates[name])
         merge_lora(model)
         held = dict(model.named_parameters())
-        clear({stored: held[name] for stored, name in self._names.items()}, architecture, masks)
+        zero_gradients(
+            {stored: held[name] for stored, name in self._names.items()}, architecture, masks
+        )
         weights = {name: p.detach().clone() for name, p in model.named_parameters()}
         narrowed(model, dtype)
         self._child = model

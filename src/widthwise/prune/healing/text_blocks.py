@@ -17,7 +17,7 @@ LEAST_HELD = 6  # of fewer, whose signs may all agree by chance once in 16, noth
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Blocks:
+class TextBlocks:
     """Token rows of one text.
 
     Attributes:
@@ -38,7 +38,7 @@ class Blocks:
         return int(self.rows.numel())
 
 
-def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> Blocks:
+def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> TextBlocks:
     """Text as `read_text` reads it, of which about every sixteenth block is held out.
 
     At most 32 blocks are, spread evenly. A document longer than a block may lie on both sides.
@@ -63,7 +63,7 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> Block
             f"{2 * LEAST_HELD * BLOCK_TOKENS:,}, and is made for a million"
         )
     trained, kept = split(rows, held)
-    return Blocks(source=text.source, fingerprint=text.fingerprint, rows=trained, held_out=kept)
+    return TextBlocks(source=text.source, fingerprint=text.fingerprint, rows=trained, held_out=kept)
 
 
 def split(rows: Tensor, most: int = MOST_HELD) -> tuple[Tensor, Tensor]:
@@ -81,7 +81,7 @@ def split(rows: Tensor, most: int = MOST_HELD) -> tuple[Tensor, Tensor]:
     return rows[~chosen], rows[chosen]
 
 
-class Order:
+class EpochOrder:
     """Which block comes at which place; each epoch goes through all, in an order of its own.
 
     Args:

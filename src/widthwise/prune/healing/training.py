@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
-from .loss import Head, check_head, divergence, thoughts, unlikeness
-from .master_weights import Masters
+from .loss import HealingHead, check_head, divergence, hidden_states, relative_hidden_error
+from .master_weights import MasterWeights
 from .settings import WARM_UP_PART, WARM_UP_STEPS, HealSettings, rate_at
-from .text_blocks import Order
+from .text_blocks import EpochOrder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ SLOWER = 1.1  # times the last step: what the next one may take
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class TrainingStep:
     """One step of a healing.
 
     Attributes:
@@ -59,7 +59,7 @@ class Trainer:
         parent: One with the same vocabulary, on the same device; it is unchanged.
         rows: Token rows to train on, shape (rows, tokens).
         settings: How; `lora` is not looked at here.
-        exact, factors: As for `Masters`.
+        exact, factors: As for `MasterWeights`.
         spent: Seconds of the minutes that are gone.
 
     Raises:
@@ -102,8 +102,8 @@ class Trainer:
         self._seconds = None if settings.minutes is None else 60 * settings.minutes
         for model in (child, parent):
             check_head(model, rows[:1, :_CHECKED_TOKENS].to(self._device))
-        self.masters = Masters(child, exact, factors)
-        self.curve: list[Step] = []
+        self.masters = MasterWeights(child, exact, factors)
+        self.curve: list[TrainingStep] = []
         self.rate = settings.first_rate
         self.begun = self.spent()
         self.reserve = self.step_seconds = 0.0
@@ -113,7 +113,7 @@ class Trainer:
         """Cut the rows into rows of so many tokens; before the first step only."""
         self.rows = self.rows[:, : self.rows.shape[1] // length * length].reshape(-1, length)
         self.length = length
-        self.order = Order(len(self.rows), self.settings.seed)
+        self.order = EpochOrder(len(self.rows), self.settings.seed)
         self.batch = max(1, self.settings.batch_tokens // length)
         self.micro = max(1, self.settings.at_once(self._device.type) // length)
         tokens = self.settings.most_tokens
@@ -161,7 +161,7 @@ class Trainer:
         """Whether no step is left that fits into tokens and minutes."""
         return self.steps_left < 1 or self.timed_steps < SLOWER
 
-    def step(self, stopped: Callable[[], bool] = lambda: False) -> Step | None:
+    def step(self, stopped: Callable[[], bool] = lambda: False) -> TrainingStep | None:
         """Train on one batch.
 
         Args:
@@ -189,7 +189,7 @@ class Trainer:
                 f"step {len(self.curve) + 1}: the loss is {loss:.4g} and its gradient {norm:.4g}; "
                 f"{advice}"
             )
-        found = Step(
+        found = TrainingStep(
             tokens=(self.place + len(chosen)) * self.length,
             seconds=self.spent(),
             loss=loss,
@@ -233,13 +233,13 @@ class Trainer:
 
         rows, weight = rows.to(self._device), self.settings.hidden
         with torch.no_grad():
-            other = thoughts(self.parent, rows, layers=bool(weight))
-        own = thoughts(self.child, rows, layers=bool(weight))
+            other = hidden_states(self.parent, rows, layers=bool(weight))
+        own = hidden_states(self.child, rows, layers=bool(weight))
         first = divergence(
-            own.last, Head.of(self.child), other.last, Head.of(self.parent),
+            own.last, HealingHead.of(self.child), other.last, HealingHead.of(self.parent),
             self.settings.temperature,
         )  # fmt: skip
-        second = unlikeness(own.layers, other.layers) if weight else torch.zeros(())
+        second = relative_hidden_error(own.layers, other.layers) if weight else torch.zeros(())
         loss = first + weight * second if weight else first
         torch.autograd.backward(loss * share)
         return float(first.detach()) * share, float(second.detach()) * share

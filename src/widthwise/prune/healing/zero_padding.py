@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def padding(parameters: Mapping[str, Tensor], architecture: Architecture) -> dict[int, Tensor]:
+def zero_neurons(parameters: Mapping[str, Tensor], architecture: Architecture) -> dict[int, Tensor]:
     """Layer to a mask of the neurons whose gate, up and down are all zero, shape (width,)."""
     import torch
 
@@ -24,7 +24,7 @@ def padding(parameters: Mapping[str, Tensor], architecture: Architecture) -> dic
     return found
 
 
-def clear(
+def zero_gradients(
     parameters: Mapping[str, Tensor], architecture: Architecture, masks: Mapping[int, Tensor]
 ) -> None:
     """Set those neurons to zero again, in place."""

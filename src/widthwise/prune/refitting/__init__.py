@@ -1,19 +1,19 @@
 """Refits: down_proj made anew by least squares after neurons are removed."""
 
-from .layer_fit import LAMS, Cut, layer_cuts, narrowed, neuron_order
+from .layer_fit import RIDGES, LayerCut, layer_cuts, neuron_order, temporarily_cut
 from .refit import refit, refits
-from .ridge import Ridge, energy, lost_weight, obs_order
+from .ridge import Ridge, obs_order, output_power, weight_fallback
 
 __all__ = [
-    "LAMS",
-    "Cut",
+    "RIDGES",
+    "LayerCut",
     "Ridge",
-    "energy",
     "layer_cuts",
-    "lost_weight",
-    "narrowed",
     "neuron_order",
     "obs_order",
+    "output_power",
     "refit",
     "refits",
+    "temporarily_cut",
+    "weight_fallback",
 ]

@@ -11,20 +11,20 @@ from ...arch import Architecture
 from ...cut import LEAST_LAM, MOST_LAM, LayerFit, Weights, cut_tensor, down_name, down_rows
 from ...errors import CheckpointError, RunError
 from ...io import TORCH_DTYPES
-from ..calibration.moments import Halves
-from ..request import Selection
+from ..calibration.moments import FitAndHoldout
+from ..request import PruneSpec
 from ..selection import score_layer
-from .ridge import Ridge, energy, lost_weight, obs_order
+from .ridge import Ridge, obs_order, output_power, weight_fallback
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-LAMS = (1e-3, 1e-2, 1e-1, 1.0)
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 _STEP = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
+class LayerCut:
     """One layer at one width."""
 
     keep: tuple[int, ...]
@@ -33,7 +33,7 @@ class Cut:
 
 
 def neuron_order(
-    weights: Weights, layer: int, selection: Selection, moment: Tensor, weight: Tensor
+    weights: Weights, layer: int, selection: PruneSpec, moment: Tensor, weight: Tensor
 ) -> Tensor:
     """Neurons of a layer, best first, by any criterion. Arguments as for `obs_order`."""
     import torch
@@ -46,8 +46,8 @@ def neuron_order(
 
 
 def layer_cuts(
-    weights: Weights, layer: int, halves: Halves, selection: Selection, widths: Sequence[int]
-) -> list[Cut]:
+    weights: Weights, layer: int, halves: FitAndHoldout, selection: PruneSpec, widths: Sequence[int]
+) -> list[LayerCut]:
     """One layer at several widths, by one factorisation for each ridge that is tried.
 
     Args:
@@ -68,7 +68,7 @@ def layer_cuts(
     weight = down_rows(weights, layer).T.to(moment)
     order = neuron_order(weights, layer, selection, moment, weight)
     lam, ridge = _best_ridge(moment, held_out, weight, order, where)
-    curve, whole = tuple(ridge.curve().tolist()), energy(held_out, weight)
+    curve, whole = tuple(ridge.curve().tolist()), output_power(held_out, weight)
     both = Ridge(halves.fit.merged(halves.held_out).mean(where), weight, order, lam, where)
     spec = weights.architecture.tensors[down_name(weights, layer)]
     stored = getattr(torch, TORCH_DTYPES[selection.stored_dtype or spec.dtype])
@@ -79,14 +79,14 @@ def layer_cuts(
         fit = LayerFit(
             lam=lam,
             fit_error=ridge.error(width, values),
-            held_out_error=energy(held_out, lost_weight(weight, kept, values)) / whole,
+            held_out_error=output_power(held_out, weight_fallback(weight, kept, values)) / whole,
             curve=curve,
         )
         ascending, places = kept.sort()
         down = both.at(width)[places.to(weight.device)].T.cpu().to(stored).contiguous()
         if not torch.isfinite(down).all():
             raise CheckpointError(f"{where}: the refit has values too large for {stored}")
-        cuts.append(Cut(keep=tuple(ascending.tolist()), down=down, fit=fit))
+        cuts.append(LayerCut(keep=tuple(ascending.tolist()), down=down, fit=fit))
     return cuts
 
 
@@ -94,7 +94,7 @@ def _best_ridge(
     moment: Tensor, held_out: Tensor, weight: Tensor, order: Tensor, where: str
 ) -> tuple[float, Ridge]:
     """The ridge that errs least on the held-out half when half of the neurons stay."""
-    kept, tried, waiting = order[: max(1, len(order) // 2)], [], list(LAMS)
+    kept, tried, waiting = order[: max(1, len(order) // 2)], [], list(RIDGES)
     best: tuple[float, float, Ridge] | None = None
     while waiting:
         lam = waiting.pop(0)
@@ -104,7 +104,7 @@ def _best_ridge(
             if best is None or lam > best[1]:
                 raise
             break  # less ridge than the moments allow: the best is the least that they do
-        error = energy(held_out, lost_weight(weight, kept, ridge.at(len(kept))))
+        error = output_power(held_out, weight_fallback(weight, kept, ridge.at(len(kept))))
         tried.append(lam)
         if best is None or error < best[0]:
             best = error, lam, ridge
@@ -123,7 +123,9 @@ def _beyond(best: float, tried: Sequence[float]) -> list[float]:
 
 
 @contextmanager
-def narrowed(module: nn.Module, architecture: Architecture, layer: int, cut: Cut) -> Iterator[None]:
+def temporarily_cut(
+    module: nn.Module, architecture: Architecture, layer: int, cut: LayerCut
+) -> Iterator[None]:
     """One layer of a model as the cut leaves it, for a while."""
     import torch
 

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...arch import Width, resolve
-from ...cut import Part, Plan, Refit, Weights, down_rows, fingerprint
+from ...cut import CalibrationSource, Plan, Refit, Weights, down_rows, fingerprint
 from ...errors import PlanError, RunError
-from ..calibration.layerwise import Walk
-from ..calibration.moments import Halves
+from ..calibration.layerwise import LayerwiseRunner
+from ..calibration.moments import FitAndHoldout
 from ..calibration.second_moments import (
     Calibration,
-    Source,
-    Visit,
+    LayerCallback,
+    TextSource,
     as_text,
-    opened,
-    part_of,
-    weights_of,
+    load_for_calibration,
+    open_weights,
+    source_of,
 )
 from ..calibration.text import TOKENS
-from ..request import Selection, check_text, selection_of
+from ..request import PruneSpec, check_text, spec_of
 from ..selection import plan_of
-from .layer_fit import Cut, layer_cuts, narrowed, neuron_order
+from .layer_fit import LayerCut, layer_cuts, neuron_order, temporarily_cut
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,12 +44,12 @@ def refit(
     align: int | None = None,
     paper_widths: bool = False,
     dtype: str | None = None,
-    text: Source = None,
+    text: TextSource = None,
     tokens: int = TOKENS,
     tokenizer: Any = None,
     sequential: bool = True,
     widths: Sequence[int] | None = None,
-    progress: Visit | None = None,
+    progress: LayerCallback | None = None,
 ) -> Refit:
     """Choose neurons and refit down_proj layer after layer, each behind those already cut.
 
@@ -73,38 +73,38 @@ def refit(
     Cost: two forward passes and the moments, 1.3 I^2 multiplications and additions a layer and
     token; I^3 operations a layer.
     """
-    selection = selection_of(
+    selection = spec_of(
         to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
         seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
     )  # fmt: skip
     check_text(text, tokens)
-    with opened(model) as (module, weights):
+    with load_for_calibration(model) as (module, weights):
         read = as_text(text, tokens, tokenizer, module)
-        parts = (part_of(read),)
+        parts = (source_of(read),)
         uniform = _width(weights, selection)  # an impossible width is refused before any work
         counts = _checked_widths(widths, weights) or (uniform.width,) * weights.architecture.layers
         check_tokens(parts, weights.architecture.intermediate_size)
-        with Walk(module, read) as walk:
+        with LayerwiseRunner(module, read) as walk:
             cuts = _fitted(walk, module, weights, selection, counts, sequential, progress)
         return _refit(weights, selection, cuts, parts, sequential=sequential)
 
 
 def _fitted(
-    walk: Walk,
+    walk: LayerwiseRunner,
     module: nn.Module,
     weights: Weights,
-    selection: Selection,
+    selection: PruneSpec,
     counts: Sequence[int],
     sequential: bool,
-    progress: Visit | None,
-) -> list[Cut]:
+    progress: LayerCallback | None,
+) -> list[LayerCut]:
     """All layers, each one at its own width."""
     cuts = []
     for layer, count in enumerate(counts):
         halves = walk.moments(layer, advance=not sequential)
         (cut,) = layer_cuts(weights, layer, halves, selection, [count])
         if sequential:
-            with narrowed(module, walk.weights.architecture, layer, cut):
+            with temporarily_cut(module, walk.weights.architecture, layer, cut):
                 walk.advance(layer)
         cuts.append(cut)
         if progress:
@@ -114,12 +114,12 @@ def _fitted(
 
 def refits(
     model: str | Path | nn.Module,
-    selections: Sequence[Selection],
-    source: Calibration | Source = None,
+    selections: Sequence[PruneSpec],
+    source: Calibration | TextSource = None,
     *,
     tokens: int = TOKENS,
     tokenizer: Any = None,
-    progress: Visit | None = None,
+    progress: LayerCallback | None = None,
 ) -> tuple[Refit, ...]:
     """Widths of one criterion by the moments of the dense model, by one factorisation a layer.
 
@@ -158,29 +158,29 @@ def refits(
 
 @contextmanager
 def _dense_moments(
-    model: str | Path | nn.Module, source: Calibration | Source, tokens: int, tokenizer: Any
-) -> Iterator[tuple[Weights, tuple[Part, ...], Callable[[int], Halves]]]:
+    model: str | Path | nn.Module, source: Calibration | TextSource, tokens: int, tokenizer: Any
+) -> Iterator[tuple[Weights, tuple[CalibrationSource, ...], Callable[[int], FitAndHoldout]]]:
     """Weights, calibration text, and the moments of a layer, to be asked for in turn."""
     if isinstance(source, Calibration):
-        with weights_of(model) as weights:
+        with open_weights(model) as weights:
             check_calibration(source, weights)
             check_tokens(source.parts, weights.architecture.intermediate_size)
             yield weights, source.parts, source.layers.__getitem__
         return
-    with opened(model) as (module, weights):
+    with load_for_calibration(model) as (module, weights):
         read = as_text(source, tokens, tokenizer, module)
-        parts = (part_of(read),)
+        parts = (source_of(read),)
         check_tokens(parts, weights.architecture.intermediate_size)
-        with Walk(module, read) as walk:
+        with LayerwiseRunner(module, read) as walk:
             yield weights, parts, partial(walk.moments, advance=True)
 
 
 def plan_by_moments(
     model: str | Path | nn.Module,
-    selection: Selection,
-    source: Calibration | Source,
+    selection: PruneSpec,
+    source: Calibration | TextSource,
     tokens: int,
-    progress: Visit | None = None,
+    progress: LayerCallback | None = None,
 ) -> Plan:
     """The plan alone, of any criterion, by the moments of the dense model.
 
@@ -192,20 +192,20 @@ def plan_by_moments(
     """
     check_text(source, tokens)
     if isinstance(source, Calibration):
-        with weights_of(model) as weights:
+        with open_weights(model) as weights:
             check_calibration(source, weights)
             return _planned(weights, selection, source.layers.__getitem__, progress)
-    with opened(model) as (module, weights):
+    with load_for_calibration(model) as (module, weights):
         _width(weights, selection)
-        with Walk(module, as_text(source, tokens, None, module)) as walk:
+        with LayerwiseRunner(module, as_text(source, tokens, None, module)) as walk:
             return _planned(weights, selection, partial(walk.moments, advance=True), progress)
 
 
 def _planned(
     weights: Weights,
-    selection: Selection,
-    halves: Callable[[int], Halves],
-    progress: Visit | None,
+    selection: PruneSpec,
+    halves: Callable[[int], FitAndHoldout],
+    progress: LayerCallback | None,
 ) -> Plan:
     width, keep = _width(weights, selection), []
     for layer in range(weights.architecture.layers):
@@ -227,7 +227,7 @@ def check_calibration(calibration: Calibration, weights: Weights) -> None:
         )
 
 
-def check_tokens(parts: Sequence[Part], neurons: int) -> None:
+def check_tokens(parts: Sequence[CalibrationSource], neurons: int) -> None:
     """Raise RunError unless each half of a text has as many tokens as a layer has neurons."""
     fit, held_out = (
         sum(getattr(p, half) for p in parts) for half in ("fit_tokens", "held_out_tokens")
@@ -250,7 +250,7 @@ def _checked_widths(widths: Sequence[int] | None, weights: Weights) -> tuple[int
     return tuple(widths)
 
 
-def _width(weights: Weights, selection: Selection) -> Width:
+def _width(weights: Weights, selection: PruneSpec) -> Width:
     return resolve(
         weights.architecture,
         selection.target,
@@ -262,9 +262,9 @@ def _width(weights: Weights, selection: Selection) -> Width:
 
 def _refit(
     weights: Weights,
-    selection: Selection,
-    cuts: Sequence[Cut],
-    parts: tuple[Part, ...],
+    selection: PruneSpec,
+    cuts: Sequence[LayerCut],
+    parts: tuple[CalibrationSource, ...],
     *,
     sequential: bool,
 ) -> Refit:

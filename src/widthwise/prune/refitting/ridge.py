@@ -117,7 +117,7 @@ class Ridge:
         The loss less the ridge's share of it: no product with H is needed.
         """
         losses = self._half[k:].square().sum(), self._half.square().sum()
-        lost = lost_weight(self._weight, self._order[:k], values)
+        lost = weight_fallback(self._weight, self._order[:k], values)
         shares = (self._ridge * part.square().sum() for part in (lost, self._weight))
         error, whole = (float(a - b) for a, b in zip(losses, shares, strict=True))
         return max(error, 0.0) / whole
@@ -146,17 +146,19 @@ def relative_error(moment: Tensor, weight: Tensor, kept: Tensor, values: Tensor)
         kept: S, in the order of the rows of `values`, shape (k,).
         values: V, shape (k, d).
     """
-    return energy(moment, lost_weight(weight, kept, values)) / energy(moment, weight)
+    return output_power(moment, weight_fallback(weight, kept, values)) / output_power(
+        moment, weight
+    )
 
 
-def lost_weight(weight: Tensor, kept: Tensor, values: Tensor) -> Tensor:
+def weight_fallback(weight: Tensor, kept: Tensor, values: Tensor) -> Tensor:
     """W - E V, shape (m, d)."""
     lost = weight.clone()
     lost[kept.to(weight.device)] -= values
     return lost
 
 
-def energy(moment: Tensor, weight: Tensor) -> float:
+def output_power(moment: Tensor, weight: Tensor) -> float:
     """Mean square of the output of a weight: tr(W^T H W)."""
     return float(((moment @ weight) * weight).sum())
 

@@ -1,17 +1,17 @@
 """What a search for small networks says: multipliers, proxies, and the formula beside others."""
 
 from .build import TinyFindings, tiny_findings
-from .comparisons import Beside, lead_of
+from .comparisons import AccuracyDifference, accuracy_difference
 from .multipliers import Multiplier, multipliers_of
-from .proxies import Foretold, foretold_of
+from .proxies import ProxyCorrelation, proxy_correlation
 
 __all__ = [
-    "Beside",
-    "Foretold",
+    "AccuracyDifference",
     "Multiplier",
+    "ProxyCorrelation",
     "TinyFindings",
-    "foretold_of",
-    "lead_of",
+    "accuracy_difference",
     "multipliers_of",
+    "proxy_correlation",
     "tiny_findings",
 ]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from ....errors import WidthwiseError
 from ....tinynet import family_named, front_ranks
-from ..networks import Net, best_nets, formula_of, nets_of
+from ..networks import TrainedNetwork, best_nets, formula_of, nets_of
 from ..train import DRAWN, FORMULA, INVERSE, TEST, VALIDATION
-from ..trials import Trial
-from .comparisons import Beside, adjusted, lead_of
+from ..trials import SearchTrial
+from .comparisons import AccuracyDifference, accuracy_difference, adjusted
 from .multipliers import Multiplier, multipliers_of
-from .proxies import Foretold, foretold_of
+from .proxies import ProxyCorrelation, proxy_correlation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,24 +44,26 @@ class TinyFindings:
         is_chance: Whether networks were drawn by chance alone.
     """
 
-    drawn: tuple[Net, ...]
-    formula_nets: tuple[Net, ...]
-    inverse_nets: tuple[Net, ...]
-    front: tuple[Net, ...]
-    behind: tuple[Net, ...]
+    drawn: tuple[TrainedNetwork, ...]
+    formula_nets: tuple[TrainedNetwork, ...]
+    inverse_nets: tuple[TrainedNetwork, ...]
+    front: tuple[TrainedNetwork, ...]
+    behind: tuple[TrainedNetwork, ...]
     formula: Formula | None
     multipliers: tuple[Multiplier, ...]
-    foretold: tuple[Foretold, ...]
-    besides: tuple[Beside, ...]
+    foretold: tuple[ProxyCorrelation, ...]
+    besides: tuple[AccuracyDifference, ...]
     floor: float | None
     classes: int
     seeds: int
-    failed: tuple[Trial, ...]
+    failed: tuple[SearchTrial, ...]
     seconds: float
     is_chance: bool
 
 
-def tiny_findings(trials: Sequence[Trial], *, classes: int, is_chance: bool = True) -> TinyFindings:
+def tiny_findings(
+    trials: Sequence[SearchTrial], *, classes: int, is_chance: bool = True
+) -> TinyFindings:
     """Read a search's trials.
 
     Networks are chosen by the validation set, and everything that is said of them is of the test
@@ -90,7 +92,7 @@ def tiny_findings(trials: Sequence[Trial], *, classes: int, is_chance: bool = Tr
         behind=tuple(behind),
         formula=_formula(behind, classes),
         multipliers=multipliers_of(drawn),
-        foretold=foretold_of(drawn),
+        foretold=proxy_correlation(drawn),
         besides=_besides(formula_nets, inverse, trained, is_chance),
         floor=floors[0] if floors else None,
         classes=classes,
@@ -101,7 +103,7 @@ def tiny_findings(trials: Sequence[Trial], *, classes: int, is_chance: bool = Tr
     )
 
 
-def _formula(behind: Sequence[Net], classes: int) -> Formula | None:
+def _formula(behind: Sequence[TrainedNetwork], classes: int) -> Formula | None:
     if not behind:
         return None
     try:
@@ -110,13 +112,16 @@ def _formula(behind: Sequence[Net], classes: int) -> Formula | None:
         return None
 
 
-def _by_validation(net: Net) -> float:
+def _by_validation(net: TrainedNetwork) -> float:
     return net.mean(VALIDATION)
 
 
 def _besides(
-    formula: Sequence[Net], inverse: Sequence[Net], drawn: Sequence[Net], is_chance: bool
-) -> tuple[Beside, ...]:
+    formula: Sequence[TrainedNetwork],
+    inverse: Sequence[TrainedNetwork],
+    drawn: Sequence[TrainedNetwork],
+    is_chance: bool,
+) -> tuple[AccuracyDifference, ...]:
     """The formula's networks beside others of the same budgets, which are one family of tests.
 
     Nothing without a formula.
@@ -127,15 +132,15 @@ def _besides(
     if not ours:
         return ()
     theirs = {float(n.network["asked_macs"]): n.right() for n in inverse if n.is_trained}
-    by_budget: dict[float, list[Net]] = {}
+    by_budget: dict[float, list[TrainedNetwork]] = {}
     for net in drawn:
         by_budget.setdefault(float(net.network["asked_macs"]), []).append(net)
     best = {b: max(nets, key=_by_validation).right() for b, nets in by_budget.items()}
-    found = [lead_of(ours, theirs, "inverse compound scaling")]
+    found = [accuracy_difference(ours, theirs, "inverse compound scaling")]
     if is_chance:
         chance: dict[float, NDArray[np.float64]] = {
             b: np.array([net.right().mean(0) for net in nets]) for b, nets in by_budget.items()
         }
-        found.append(lead_of(ours, chance, "a random network"))
+        found.append(accuracy_difference(ours, chance, "a random network"))
     name = "the best random network" if is_chance else "the best network drawn"
-    return adjusted([*found, lead_of(ours, best, f"{name} by validation")])
+    return adjusted([*found, accuracy_difference(ours, best, f"{name} by validation")])

@@ -21,7 +21,7 @@ _LEVEL = 0.05  # that a p-value must not exceed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class AccuracyDifference:
     """How much more accurate one way of choosing networks is than another.
 
     Attributes:
@@ -57,13 +57,13 @@ class Beside:
         return "better" if self.low > 0 else "worse"
 
 
-def lead_of(
+def accuracy_difference(
     ours: Mapping[float, Columns],
     theirs: Mapping[float, Columns],
     other: str,
     *,
     confidence: float = 0.95,
-) -> Beside:
+) -> AccuracyDifference:
     """Mean difference of accuracy over the budgets that both have.
 
     Two kinds of chance are in it, and both in its interval: other photos would have been answered
@@ -95,7 +95,7 @@ def lead_of(
     differences = np.mean([ours[b].mean(0) - theirs[b].mean(0) for b in shared], axis=0)
     value = float(differences.mean())
     groups = [part[budget].mean(1) for part in (ours, theirs) for budget in shared]
-    told = Beside(
+    told = AccuracyDifference(
         other=other,
         budgets=tuple(shared),
         value=value,
@@ -114,7 +114,7 @@ def lead_of(
     return replace(told, low=low, high=high, p_value=t_p_value(value, error, freedom))
 
 
-def adjusted(besides: Sequence[Beside]) -> tuple[Beside, ...]:
+def adjusted(besides: Sequence[AccuracyDifference]) -> tuple[AccuracyDifference, ...]:
     """The same with p-values adjusted by Holm's method over all that have one."""
     known = [one.p_value for one in besides if one.p_value is not None]
     left = iter(holm(known))
@@ -132,7 +132,7 @@ def _error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
     return math.sqrt(total), freedom
 
 
-def _without(other: str, reason: str) -> Beside:
-    return Beside(
+def _without(other: str, reason: str) -> AccuracyDifference:
+    return AccuracyDifference(
         other=other, budgets=(), value=None, low=None, high=None, photos=0, runs=0, reason=reason
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ....stats import RankCorrelation, RankLead, rank_correlation, rank_lead
-from ..networks import Net
+from ....stats import RankCorrelation, RankDifference, rank_correlation, rank_lead
+from ..networks import TrainedNetwork
 from ..train import LOSS, TEST
 
 NAMES = ("resolution", "depth", "width")
@@ -30,7 +30,7 @@ class Multiplier:
     name: str
     marginal: RankCorrelation
     at_cost: RankCorrelation
-    over_width: RankLead | None
+    over_width: RankDifference | None
     with_loss: RankCorrelation | None
 
     @property
@@ -43,7 +43,7 @@ class Multiplier:
         return self.with_loss is not None and self.with_loss.low > 0
 
 
-def multipliers_of(nets: Sequence[Net]) -> tuple[Multiplier, ...]:
+def multipliers_of(nets: Sequence[TrainedNetwork]) -> tuple[Multiplier, ...]:
     """Of all three multipliers; none of fewer than `FEWEST` networks that were trained.
 
     Args:
@@ -71,7 +71,7 @@ def multipliers_of(nets: Sequence[Net]) -> tuple[Multiplier, ...]:
     )
 
 
-def budget_rows(nets: Sequence[Net]) -> list[list[float]]:
+def budget_rows(nets: Sequence[TrainedNetwork]) -> list[list[float]]:
     """What to hold fixed for networks to be of the same cost: a row for each budget but the first.
 
     Each is 1 for the networks of its budget and 0 for the others. Their own multiply-adds would

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ....stats import RankCorrelation, RankLead, rank_correlation, rank_lead
+from ....stats import RankCorrelation, RankDifference, rank_correlation, rank_lead
 from ....tinynet import CONTROL, PROXIES
-from ..networks import Net
+from ..networks import TrainedNetwork
 from ..train import TEST
 from .multipliers import FEWEST, budget_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Foretold:
+class ProxyCorrelation:
     """A proxy beside the trained result.
 
     Attributes:
@@ -26,10 +26,10 @@ class Foretold:
     proxy: str
     marginal: RankCorrelation
     at_cost: RankCorrelation
-    over_control: RankLead | None
+    over_control: RankDifference | None
 
 
-def foretold_of(nets: Sequence[Net]) -> tuple[Foretold, ...]:
+def proxy_correlation(nets: Sequence[TrainedNetwork]) -> tuple[ProxyCorrelation, ...]:
     """Of each proxy that all networks have; none of fewer than `FEWEST` networks trained.
 
     A proxy of a network is the mean over its seeds, as its accuracy is.
@@ -45,7 +45,7 @@ def foretold_of(nets: Sequence[Net]) -> tuple[Foretold, ...]:
         if all(trial.value(name) is not None for net in trained for trial in net.trials)
     }
     return tuple(
-        Foretold(
+        ProxyCorrelation(
             proxy=name,
             marginal=rank_correlation(row, accuracy),
             at_cost=rank_correlation(row, accuracy, fixed=cost),

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from widthwise import mup as room
 from widthwise.cli import main
+from widthwise.experiments import lr_transfer as room
 
 
 @pytest.fixture(scope="module")

@@ -258,8 +258,8 @@ SCRIPT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from toy_worker import Toy, jobs_of
-from widthwise.study.engines import Local
-with Local(Toy, ["cpu", "cpu"]) as engine:
+from widthwise.runs import Processes
+with Processes(Toy, ["cpu", "cpu"]) as engine:
     list(engine.run(jobs_of(("tidy", *sys.argv[1:]), ("child", sys.argv[1]))))
 """
 

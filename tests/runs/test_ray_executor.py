@@ -235,8 +235,8 @@ def test_room_that_others_use_is_waited_for(cluster: Any) -> None:
 OWN = """
 import psutil
 from toy_worker import Toy, jobs_of, results_of
-from widthwise.study.engines import OnRay
-with OnRay(Toy, workers=1) as engine:
+from widthwise.runs import RayExecutor
+with RayExecutor(Toy, workers=1) as engine:
     results = results_of(engine, jobs_of(("double", 3)))
     begun = psutil.Process().children(recursive=True)
     ends = [end for process in begun for end in process.net_connections()]

@@ -60,7 +60,7 @@ def test_a_finished_sweep_computes_nothing(
     def refuse(*_: Any) -> None:
         raise AssertionError("something was measured again")
 
-    for name in ("answer_task", "floor_of"):
+    for name in ("answer_task", "compute_floor"):
         monkeypatch.setattr(scorer, name, refuse)
     monkeypatch.setattr(journal, "append", refuse)
     monkeypatch.setattr(parent.DenseModel, "dense", property(refuse))

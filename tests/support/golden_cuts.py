@@ -21,7 +21,7 @@ from widthwise import Plan, make_plan, per_layer, prune_checkpoint
 from widthwise.prune import CALIBRATED, CRITERIA
 from widthwise.prune.refitting import refit
 
-DIGESTS = Path(__file__).parent / "golden" / "cuts.txt"
+DIGESTS = Path(__file__).parents[1] / "golden" / "cuts.txt"
 _OF_LIBRARIES = ("tokenizer", "generation_config")  # how their files begin
 _VERSION = re.compile(rb'"transformers_version": "[\d.]+"')
 _ROUNDED = ("model.safetensors", "widthwise_refit.json")

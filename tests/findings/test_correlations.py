@@ -81,7 +81,7 @@ def test_pairs_are_adjusted_before_the_strongest_are_shown() -> None:
     assert table.header[2] == "p (Holm)"
     assert len(table.rows) == 12
     shown = [row[2] for row, pair in zip(table.rows, own, strict=False) if not pair.one_way]
-    assert shown == [f"{p:.3f}" for p in adjusted[: len(shown)]]
+    assert shown == [f"{p:.3f}" if p < 1 else "1" for p in adjusted[: len(shown)]]
     assert f"p is adjusted for all {len(known)} pairs that have one." in table.notes
 
 

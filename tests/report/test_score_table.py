@@ -6,7 +6,6 @@ import pytest
 from report_records import described, make_records, record, score, sweep_records
 
 from widthwise.errors import RunError
-from widthwise.findings import number
 from widthwise.report import (
     BESIDE_CONTROL,
     COLUMNS,
@@ -14,9 +13,8 @@ from widthwise.report import (
     answer,
     nonempty_columns,
     score_tables,
-    with_error,
 )
-from widthwise.stats import Estimate, paired_difference, sequential_difference
+from widthwise.stats import paired_difference, sequential_difference
 from widthwise.study import Record
 
 DENSE, WIDE, NARROW = (None, "dense", 1536), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
@@ -198,28 +196,6 @@ def test_13_tasks_fit_120_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (0.41249, "accuracy", "0.412"),
-        (0.0001, "accuracy", "0.000"),
-        (0.0, "accuracy", "0"),
-        (0.0001, "brier_score", "1.0e-04"),
-        (4.51689, "bits_per_byte", "4.517"),
-        (20.694, "perplexity", "20.69"),
-        (294.149, "word_perplexity", "294.1"),
-        (2941.4, "word_perplexity", "2,941"),
-        (-97_123.4, "word_perplexity", "-97,123"),
-        (3.14e7, "word_perplexity", "3.1e+07"),
-        (2.5e30, "perplexity", "2.5e+30"),
-        (float("inf"), "perplexity", "inf"),
-        (950.0, "bytes", "950 B"),
-    ],
-)
-def test_numbers_are_short_at_every_size(value: float, unit: str, text: str) -> None:
-    assert number(value, unit) == text
-
-
-@pytest.mark.parametrize(
     ("items", "unit", "text"),
     [
         ([0.0] * 4, "accuracy", "0 [0, 0.602]"),
@@ -237,25 +213,6 @@ def test_items_that_are_all_the_same_have_an_interval_and_no_error_of_0(
     """Clopper and Pearson's upper end of 0 of 4 is 1 - .025^(1/4), Wilson's ends of 10 of 20 are
     .5 ± .201. Of what has no upper bound nothing better is known."""
     assert cell([score(DENSE, "piqa", items, unit=unit)], 0, "score ± s.e.") == text
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "unit", "text"),
-    [
-        (0.4125, 0.0492, "accuracy", "0.412 ± 0.049"),
-        (0.0, 0.0, "accuracy", "0 ± 0"),
-        (2941.4, 312.4, "perplexity", "2,941 ± 312"),
-        (20.694, 0.1234, "perplexity", "20.69 ± 0.12"),
-        (20.694, 2e6, "perplexity", "20.69 ± 2.0e+06"),
-        (3.14e7, 6787.0, "perplexity", "3.1e+07 ± 6.8e+03"),
-        (402.3, 1.26, "tokens_per_sec", "402 ± 1"),
-        (402.3, None, "tokens_per_sec", "402"),
-    ],
-)
-def test_an_error_has_the_decimals_of_its_value(
-    value: float, error: float | None, unit: str, text: str
-) -> None:
-    assert with_error(Estimate(value=value, standard_error=error, n=9), unit) == text
 
 
 def test_missing_scores_are_numbered_with_all_else() -> None:

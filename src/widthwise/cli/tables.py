@@ -110,8 +110,8 @@ class Eta:
 
 def format_record(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
-    from ..findings import SIZE_UNITS, estimate_of, network_of, number
-    from ..report import milliseconds, with_error
+    from ..findings import SIZE_UNITS, estimate_of, network_of
+    from ..stats import number, with_error
     from ..study import quantity_text
 
     whole = network_of(record).whole
@@ -119,11 +119,11 @@ def format_record(record: Record) -> str:
     begin = f"{name:{_NAME}} {quantity_text(record.quantity):10}"
     if record.value is None:
         return f"{begin} missing: {record.reason}"
-    if record.unit == "sec":
-        return f"{begin} {milliseconds(record)}"
     value, score = f"{record.value:,.0f}", estimate_of(record)
     if score is not None and record.unit not in SIZE_UNITS:
         value = with_error(score, record.unit)
+    if record.unit == "sec":
+        return f"{begin} {value}"
     floor = "" if record.floor is None else f"  (floor {number(record.floor, record.unit)})"
     return f"{begin} {value} {record.unit}{floor}"
 
@@ -137,7 +137,7 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
     """
     from rich.console import Console
 
-    from ..findings import build_grid, is_perplexity
+    from ..findings import build_grid
     from ..report import (
         BESIDE_CONTROL,
         CHANCE_CORRECTED,
@@ -148,6 +148,7 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
         nonempty_columns,
         score_tables,
     )
+    from ..stats import is_perplexity
 
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -194,7 +194,7 @@ def _train(
 
 def _said(result: Word2vecResult) -> str:
     """A run in a few words."""
-    from ..theory import counted
+    from ..stats import counted
 
     if result.score is None:
         return f"missing: {result.reason}"
@@ -210,7 +210,7 @@ def _print(results: Sequence[Word2vecResult], corpus: Corpus, settings: Word2vec
     from rich.console import Console
 
     from ..experiments.word2vec import summary
-    from ..theory import counted
+    from ..stats import counted
     from .tables import WIDE, print_rows, print_wrapped
 
     console = Console(highlight=False)

@@ -1,7 +1,6 @@
 """What records say: networks side by side, and what each difference may be called."""
 
 from .build import build_findings
-from .changes import change_text, difference_text, number
 from .comparisons import (
     CONFIDENCE,
     Comparison,
@@ -16,17 +15,7 @@ from .comparisons import (
     mean_of_draws,
 )
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
-from .format import capital, joined, p_text
-from .grid import (
-    COST_UNITS,
-    SIZE_UNITS,
-    Grid,
-    GridRow,
-    build_grid,
-    estimate_of,
-    is_perplexity,
-    network_of,
-)
+from .grid import COST_UNITS, SIZE_UNITS, Grid, GridRow, build_grid, estimate_of, network_of
 from .noninferiority import SHARE_LOSS
 from .pair_verdicts import judge_pairs, shown_word
 from .same_items import why_not_paired
@@ -64,26 +53,19 @@ __all__ = [
     "beats_its_floor",
     "build_findings",
     "build_grid",
-    "capital",
-    "change_text",
     "compare_to_control",
     "compare_to_dense",
     "comparisons",
     "descents",
     "describe_draws",
-    "difference_text",
     "estimate_of",
     "floor_status",
     "is_above_floor",
-    "is_perplexity",
     "is_worse",
-    "joined",
     "judge_pairs",
     "kin_sentences",
     "mean_of_draws",
     "network_of",
-    "number",
-    "p_text",
     "parents_of",
     "shown_word",
     "why_not_paired",

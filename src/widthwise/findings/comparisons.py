@@ -14,6 +14,7 @@ from ..stats import (
     add_draw_variance,
     beats_floor,
     holm,
+    is_perplexity,
     mean_with_error,
     paired_difference,
     sequential_difference,
@@ -22,7 +23,7 @@ from ..stats import (
 )
 from ..study import Record, is_control
 from .floor_estimates import floor_of, shared_luck
-from .grid import Grid, GridRow, estimate_of, is_perplexity
+from .grid import Grid, GridRow, estimate_of
 
 CONFIDENCE = 0.95
 _FEW = 0.2  # of the way from the floor to a perfect score

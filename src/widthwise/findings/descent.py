@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..stats import difference_text, joined, number
 from ..study import Record
-from .changes import difference_text, number
 from .comparisons import Comparison, beats_its_floor
-from .format import joined
 from .grid import Grid
 from .origin import WEIGHTS
 from .pair_verdicts import judge_pairs, shown_word

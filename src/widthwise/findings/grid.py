@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import RunError
-from ..stats import Estimate, Positive, Share, Stopped
+from ..stats import Estimate, Positive, Share, Stopped, is_perplexity
 from ..study import Record, is_control
 from .origin import Origin, origin_in
 
@@ -160,10 +160,6 @@ def network_of(record: Record) -> GridRow:
         width=record.width,
         expansion_ratio=record.expansion_ratio,
     )
-
-
-def is_perplexity(unit: str) -> bool:
-    return "perplexity" in unit
 
 
 def estimate_of(record: Record) -> Estimate | None:

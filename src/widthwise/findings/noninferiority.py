@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..stats import is_perplexity
 from ..study import Record
 from .comparisons import Comparison
-from .grid import is_perplexity
 
 SHARE_LOSS = 0.02  # of shares of right answers: two points of a hundred
 RELATIVE_LOSS = 0.05  # of everything else: of the dense value

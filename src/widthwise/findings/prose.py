@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..stats import paired_share_interval
+from ..stats import capital, joined, paired_share_interval
 from ..study import quantity_text
 from .comparisons import beats_its_floor, describe_draws, floor_status
 from .control import WinCounts
 from .descent import kin_sentences
-from .format import capital, joined
 from .grid import Grid
 from .pareto import MEAN
 from .tables import control_draw_text, loss_text, ratio

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..stats import Correlation, holm
+from ..stats import NOTHING, holm, interval_text, joined, number, p_text, with_ends
 from ..study import CONTROL, is_control, quantity_text
 from .comparisons import describe_draws
 from .control import WinCounts
-from .format import NOTHING, interval, joined, number, p_text
 from .grid import Grid
 from .noninferiority import RELATIVE_LOSS
 from .pareto import MEAN
@@ -81,7 +80,7 @@ def _curve_row(curve: WidthCurve, narrowest: float) -> tuple[str, ...]:
 
 
 def _value(point: CurvePoint, unit: str) -> str:
-    return f"{number(point.value, unit)} {interval(point.low, point.high, unit)}".strip()
+    return f"{number(point.value, unit)} {interval_text(point.low, point.high, unit)}".strip()
 
 
 def _above_floor_to(curve: WidthCurve) -> str:
@@ -180,7 +179,7 @@ def _cost_table(fronts: Sequence[Front]) -> TextTable:
     for label, point in labels.items():
         cells = [_cost_cell(front, label) for front in fronts]
         score = f"{number(point.value, first.quality_unit)} "
-        score += interval(point.low, point.high, first.quality_unit)
+        score += interval_text(point.low, point.high, first.quality_unit)
         rows.append((label, score.strip(), *cells))
     what = first.quality
     if what == MEAN:
@@ -307,16 +306,14 @@ def pair_row(pair: TaskCorrelation, p_value: float | None) -> tuple[str, ...]:
     left = found.without_one
     return (
         f"{pair.first}, {pair.second}",
-        NOTHING if found.pearson is None else f"{found.pearson:.3f} {_ends(found)}",
+        NOTHING
+        if found.pearson is None
+        else with_ends(found.pearson, found.low, found.high, places=3),
         p_text(p_value),
         NOTHING if left is None else f"{left[0]:.2f} to {left[1]:.2f}",
         _r(pair.without_dense.pearson if pair.without_dense else None),
         str(found.n),
     )
-
-
-def _ends(found: Correlation) -> str:
-    return f"[{found.low:.2f}, {found.high:.2f}]"
 
 
 def _r(value: float | None) -> str:

@@ -1,7 +1,7 @@
 """One self-contained page, figures, table and sentences, drawn from records and nothing else."""
 
 from .cost_figures import plot_cost, plot_size, plot_speed
-from .cost_table import COST_COLUMNS, COST_KEY, CostTable, cost_tables, is_cost_record, milliseconds
+from .cost_table import COST_COLUMNS, COST_KEY, CostTable, cost_tables, is_cost_record
 from .distillation_figure import draw_healing
 from .experiment_page import (
     ONE_SEED,
@@ -11,7 +11,6 @@ from .experiment_page import (
     difference_sentence,
     excluded_runs,
     format_shares,
-    joined,
     paired_differences,
     points,
     seed_row,
@@ -23,7 +22,7 @@ from .experiment_page import (
 from .figures import plot_front, plot_qualities, plot_quality
 from .headline import answer, load_warnings
 from .html_table import text_table
-from .network_table import missing_notes, network_rows, with_error
+from .network_table import missing_notes, network_rows
 from .notebook import StudyView, open_study
 from .page import rendered, write_page, write_report, write_whole
 from .score_table import (
@@ -61,9 +60,7 @@ __all__ = [
     "excluded_runs",
     "format_shares",
     "is_cost_record",
-    "joined",
     "load_warnings",
-    "milliseconds",
     "missing_notes",
     "network_rows",
     "nonempty_columns",
@@ -86,7 +83,6 @@ __all__ = [
     "text_table",
     "to_svg",
     "verdicts",
-    "with_error",
     "write_page",
     "write_report",
     "write_whole",

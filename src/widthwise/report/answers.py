@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..findings import Grid, comparisons
+from ..stats import counted
 from ..study import Record
 from .headline import measured_sentences, other_network_sentences, sentences
 from .model_results import ModelResults
@@ -77,10 +78,6 @@ def other_grids(one: ModelResults, series: Sequence[ModelResults]) -> tuple[Grid
 def unbroken(text: str) -> str:
     """A number and its per cent sign stay on one line."""
     return text.replace(" %", "\u00a0%")
-
-
-def counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def runs_of(series: Sequence[ModelResults]) -> list[list[Record]]:

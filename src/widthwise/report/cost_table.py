@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..findings import CONFIDENCE, network_of
-from ..stats import paired_ratio
+from ..findings import estimate_of, network_of
+from ..stats import NOTHING, counted, estimate_text, number, paired_ratio, with_error
 from ..study import NOT_ASKED, QUANTITY_NAMES, Record
 
 COST_COLUMNS = (
@@ -134,17 +134,16 @@ def _label(record: Record, one_model: bool) -> str:
 def _cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
     """All columns but the first."""
     ttft = cells["ttft"]
-    row = [f"{ttft.width:,}", _megabytes(float(ttft.settings["weight_bytes"]))]
+    row = [f"{ttft.width:,}", number(float(ttft.settings["weight_bytes"]), "bytes")]
     for quantity in _TIMES:
-        row += [milliseconds(cells[quantity]), _ratio(cells[quantity], first[quantity])]
+        row += [_measured(cells[quantity]), _ratio(cells[quantity], first[quantity])]
         row.append(_limit(cells[quantity]))
     throughput = cells["throughput"]
-    row += [_plain(throughput, "{:,.1f}"), _ratio(throughput, first["throughput"])]
+    row += [_value(throughput), _ratio(throughput, first["throughput"])]
     row += _block_cells(cells, first)
-    row += [_plain(cells["joules"], "{:.4g}"), _plain(cells["net_joules"], "{:.4g}")]
-    row.append(_plain(cells["co2"], "{:.3g}") if "co2" in cells else "-")
     working = cells["allocated"] if cells["allocated"].value is not None else cells["resident"]
-    return [*row, "-" if working.value is None else _megabytes(working.value)]
+    others = (cells["joules"], cells["net_joules"], cells.get("co2"), working)
+    return [*row, *map(_value, others)]
 
 
 def _block_cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
@@ -155,30 +154,21 @@ def _block_cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str
             row += ["-", ""]
             continue
         own, other = cells[quantity], first[quantity]
-        row += [milliseconds(own), _ratio(own, other, scale=other.width / own.width)]
+        row += [_measured(own), _ratio(own, other, scale=other.width / own.width)]
     return row
 
 
-def milliseconds(record: Record) -> str:
-    """A time with its error; - where it is missing."""
-    if record.value is None:
-        return "-"
-    value, error = 1000 * record.value, record.standard_error
-    told = "" if error is None else f" ± {_two_digits(1000 * error)}"
-    return f"{value:.4g}{told} ms" if value < 10_000 else f"{value:,.0f}{told} ms"
+def _measured(record: Record) -> str:
+    """A value with its error; - where it is missing."""
+    estimate = estimate_of(record)
+    return NOTHING if estimate is None else with_error(estimate, record.unit)
 
 
-def _two_digits(number: float) -> str:
-    """At least two digits, and none of them as a power of ten."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
-
-
-def _plain(record: Record, form: str) -> str:
-    return "-" if record.value is None else form.format(record.value)
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.0f} MB"
+def _value(record: Record | None) -> str:
+    """A value alone; - where it is missing."""
+    if record is None or record.value is None:
+        return NOTHING
+    return number(record.value, record.unit)
 
 
 def _limit(record: Record) -> str:
@@ -190,9 +180,7 @@ def _ratio(own: Record, first: Record, *, scale: float = 1.0) -> str:
     """Of this network to the first row's, within rounds, times a scale; nothing for the first."""
     if own is first or own.value is None or first.value is None or not took_turns(own, first):
         return ""
-    ratio = paired_ratio(own.items, first.items)
-    low, high = ratio.interval(CONFIDENCE)
-    return f"{scale * ratio.value:.3f} [{scale * low:.3f}, {scale * high:.3f}]"
+    return estimate_text(paired_ratio(own.items, first.items), places=3, scale=scale)
 
 
 def _about(times: Mapping[str, Record]) -> tuple[str, list[str]]:
@@ -228,10 +216,10 @@ def _asked(record: Record) -> str:
     """What is read and written, and on what."""
     told = record.settings
     low, high = told["prompt_tokens"]
-    length = _count(high, "token") if low == high else f"{low} to {high} tokens"
+    length = counted(high, "token") if low == high else f"{low} to {high} tokens"
     return (
-        f"{_count(told['prompts'], 'prompt')} of {length}, "
-        f"{_count(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
+        f"{counted(told['prompts'], 'prompt')} of {length}, "
+        f"{counted(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
         f"{told['ceilings']['name'] if told['ceilings'] else told['device']}, {told['dtype']}"
     )
 
@@ -257,14 +245,10 @@ def _rates(ceilings: Mapping[str, Any]) -> str:
     return f"{flops:,.3g} GFLOP/s and {moved:,.3g} GB/s"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _setting(told: Mapping[str, Any]) -> str:
     """What it ran with."""
     step = "steps replayed from a CUDA graph" if told["decoding"] == "captured" else "steps called"
-    return f"attention {told['attention']}, {_count(told['threads'], 'thread')}, {step}"
+    return f"attention {told['attention']}, {counted(told['threads'], 'thread')}, {step}"
 
 
 def _intensity(told: Mapping[str, Any]) -> str:

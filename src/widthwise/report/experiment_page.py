@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import hypot
 from typing import TYPE_CHECKING, Any
 
-from ..stats import Estimate, mean_with_error, t_p_value
+from ..stats import Estimate, estimate_text, joined, mean_with_error, t_p_value, with_ends
 from .html_table import HtmlTable, text_table
 from .provenance import format_value, join_values
 
@@ -154,15 +154,14 @@ def format_shares(values: Mapping[str, Estimate | tuple[float, float, float]]) -
     """
     parts = []
     for name, one in values.items():
-        value, *ends = one if isinstance(one, tuple) else (one.value, *_known_ends(one))
+        if isinstance(one, Estimate):
+            text = estimate_text(one, places=1, scale=100)
+        else:
+            text = with_ends(*one, places=1, scale=100)
+        share, _, interval = text.partition(" ")
         place = f"at {name}" if name.startswith("width ") else f"by the {name}"
-        interval = f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]" if ends else ""
-        parts.append(f"{100 * value:.1f} % {place}{interval}")
-    return joined(parts)
-
-
-def _known_ends(one: Estimate) -> tuple[float, ...]:
-    return () if one.standard_error is None else one.interval()
+        parts.append(f"{share} % {place} {interval}".rstrip())
+    return joined_networks(parts)
 
 
 def difference_sentence(words: Mapping[str, str]) -> str:
@@ -174,7 +173,7 @@ def difference_sentence(words: Mapping[str, str]) -> str:
     told = {"below": "shown below the limit: ", "above": "shown above the limit: "}
     told["no difference shown"] = "no difference from it is shown for "
     parts = [
-        text + joined(names)
+        text + joined_networks(names)
         for word, text in told.items()
         if (names := [label for label, own in words.items() if own == word])
     ]
@@ -253,20 +252,14 @@ def points(one: PairedDifference | None) -> str:
     """
     if one is None:
         return "-"
-    value, low, high = (round(100 * x, 2) + 0.0 for x in (one.value, one.low, one.high))
-    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return with_ends(one.value, one.low, one.high, scale=100, sign=True)
 
 
-def joined(names: Sequence[str]) -> str:
-    """`a, b and c`; widths are said once: `width 2, 8 and 32`.
+def joined_networks(names: Sequence[str]) -> str:
+    """All names in a sentence; `width` is said once.
 
-    >>> joined(["width 2", "width 8", "ReLU GP"]), joined(["limit"])
+    >>> joined_networks(["width 2", "width 8", "ReLU GP"]), joined_networks(["limit"])
     ('width 2, 8 and ReLU GP', 'limit')
     """
-    short = [
-        name.removeprefix("width ") if place and name.startswith("width ") else name
-        for place, name in enumerate(names)
-    ]
-    if len(short) < 2:
-        return "".join(short)
-    return f"{', '.join(short[:-1])} and {short[-1]}"
+    short = [name.removeprefix("width ") for name in names[1:]]
+    return joined([*names[:1], *short], most=len(names))

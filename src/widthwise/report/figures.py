@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from ..findings import CONFIDENCE, Front, FrontPoint, Grid, GridRow, build_grid, estimate_of, number
-from ..stats import Estimate
+from ..findings import CONFIDENCE, Front, FrontPoint, Grid, GridRow, build_grid, estimate_of
+from ..stats import Estimate, number
 from ..study import Record, quantity_text
 from .styles import DENSE_STYLE, INK, MUTED, PAGE, RULE, Style, style_in, style_of
 from .svg import LEFT

@@ -11,8 +11,6 @@ from ..findings import (
     GridRow,
     beats_its_floor,
     build_grid,
-    capital,
-    change_text,
     compare_to_control,
     compare_to_dense,
     describe_draws,
@@ -21,9 +19,8 @@ from ..findings import (
     is_worse,
     kin_sentences,
     network_of,
-    number,
 )
-from ..stats import Estimate, paired_ratio
+from ..stats import Estimate, capital, change_text, joined, number, paired_ratio
 from ..study import CONTROL, Record
 from .cost_figures import cost_ratios
 from .cost_table import took_turns
@@ -34,7 +31,7 @@ _COST_NAMES = {
     "tpot": "that of a next token",
     "joules": "the energy of a token",
 }
-_NAMED = 6  # names in a row that a sentence still bears; the table has them all
+_MOST = 6  # networks that are named; the table has them all
 
 
 def answer(records: Sequence[Record], others: Sequence[Grid] = ()) -> list[str]:
@@ -93,7 +90,7 @@ def cost_sentence(grid: Grid) -> str:
         ratio = speed_ratio(grid, record) if record else None
         if ratio is not None and ratio.standard_error is not None:
             parts.append(_told(f"the speed of {quantity}", ratio))
-    return f"At {narrowest.ratio}, {_join(parts)}." if parts else ""
+    return f"At {narrowest.ratio}, {joined(parts)}." if parts else ""
 
 
 def measured_sentences(records: Sequence[Record]) -> list[str]:
@@ -104,7 +101,7 @@ def measured_sentences(records: Sequence[Record]) -> list[str]:
             narrowest = min(column, key=lambda network: network.width)
             place = f"{narrowest.ratio} on {workload}"
             said.setdefault(place, []).append(_told(name, column[narrowest]))
-    sentences = [f"At {place}, {_join(parts)}." for place, parts in said.items()]
+    sentences = [f"At {place}, {joined(parts)}." for place, parts in said.items()]
     return sentences + load_warnings(records) if sentences else []
 
 
@@ -130,8 +127,8 @@ def other_network_sentences(records: Sequence[Record]) -> list[str]:
                 ratio = paired_ratio(record.items, first.items)
                 said.setdefault(place, []).append(_told(_COST_NAMES[what], ratio, "the first"))
     sentences = [
-        f"{_named(model, network)} on {workload}: {_join(parts)}."
-        for (model, network), parts in list(said.items())[:_NAMED]
+        f"{_named(model, network)} on {workload}: {joined(parts)}."
+        for (model, network), parts in list(said.items())[:_MOST]
     ]
     if not sentences:
         return []
@@ -183,13 +180,13 @@ def _of_dense(grid: Grid) -> str:
     is_cut = grid.origin is not None  # then what a cut costs is a question to its parent
     if not known:
         blind = "" if is_cut else ", so no loss can be shown"
-        said = f"{subject} is not shown above the floor on {_join(at_floor)}{blind}"
+        said = f"{subject} is not shown above the floor on {joined(at_floor)}{blind}"
         return said + "." + _too_few(few) + _without_floor(bare)
-    said = f"{subject} beats the floor on {_join(known)}"
+    said = f"{subject} beats the floor on {joined(known)}"
     at_floor = [q for q in at_floor if q not in few]
     if at_floor:
         blind = f", so {'these' if len(at_floor) > 1 else 'this'} cannot show what a cut costs"
-        said += f"; on {_join(at_floor)} it does not{'' if is_cut else blind}"
+        said += f"; on {joined(at_floor)} it does not{'' if is_cut else blind}"
     return said + "." + _too_few(few) + _without_floor(bare)
 
 
@@ -197,7 +194,7 @@ def _too_few(quantities: Sequence[str]) -> str:
     if not quantities:
         return ""
     return (
-        f" On {_join(quantities)} there are too few items to tell: intervals reach from the floor "
+        f" On {joined(quantities)} there are too few items to tell: intervals reach from the floor "
         "to well above it."
     )
 
@@ -205,7 +202,9 @@ def _too_few(quantities: Sequence[str]) -> str:
 def _without_floor(quantities: Sequence[str]) -> str:
     if not quantities:
         return ""
-    return f" There is no floor on {_join(quantities)}, so what such a score is worth is not known."
+    return (
+        f" There is no floor on {joined(quantities)}, so what such a score is worth is not known."
+    )
 
 
 def _of_cuts(grid: Grid, judged: Comparisons, criterion: str) -> str:
@@ -245,9 +244,9 @@ def _unshown(
         open_.append(f"{quantity} (intervals reach {change_text(worst, sample.unit)})")
     if open_:
         where = "at any width measured" if len(networks) > 1 else "at the one width measured"
-        yield f"no loss is shown {where} on {_join(open_)}"
+        yield f"no loss is shown {where} on {joined(open_)}"
     if blind:
-        yield f"{_join(blind)} {'have' if len(blind) > 1 else 'has'} too few items to show a loss"
+        yield f"{joined(blind)} {'have' if len(blind) > 1 else 'has'} too few items to show a loss"
 
 
 def _can_lose(dense: Record | None) -> bool:
@@ -285,14 +284,14 @@ def _of_control(grid: Grid, criterion: str) -> str:
     clauses = [f"is better on {_by_count(wins)}"] if wins else []
     clauses += [f"is worse on {_by_count(losses)}"] if losses else []
     clauses = clauses or ["is not shown to be better or worse on any task"]
-    said = f"Beside the {CONTROL} control at the same width, {criterion} {_join(clauses)}"
+    said = f"Beside the {CONTROL} control at the same width, {criterion} {joined(clauses)}"
     if level and (wins or losses):
-        said += f"; on {_join(level)} neither is shown to be better"
+        said += f"; on {joined(level)} neither is shown to be better"
     said += f". The control is the {told}"
     alone = [f"better on {_by_count(above)}"] if above else []
     alone += [f"worse on {_by_count(below)}"] if below else []
     if alone:
-        said += f"; where there is one draw alone, {criterion} scores {_join(alone)}"
+        said += f"; where there is one draw alone, {criterion} scores {joined(alone)}"
     return said + "."
 
 
@@ -303,8 +302,8 @@ def _of_one_draw(criterion: str, above: _Counts, below: _Counts, level: Sequence
     clauses += [f"worse{'' if above else ' ' + draw} on {_by_count(below)}"] if below else []
     said = f"At the same width, {criterion} "
     if clauses:
-        said += f"scores {_join(clauses)}"
-        said += f"; on {_join(level)} no difference is shown" if level else ""
+        said += f"scores {joined(clauses)}"
+        said += f"; on {joined(level)} no difference is shown" if level else ""
     else:
         said += f"is not shown to score better or worse {draw} on any task"
     return said + ". How far other draws are from it is not known, so this says nothing of chance."
@@ -355,18 +354,10 @@ def _by_width(first: Mapping[str, GridRow], phrase: str) -> str:
     for quantity, network in sorted(first.items(), key=lambda item: -item[1].width):
         groups.setdefault(network.ratio, []).append(quantity)
     (ratio, names), *rest = groups.items()
-    said = f"{_join(names)} {'are' if len(names) > 1 else 'is'} {phrase} {ratio}"
-    return ", ".join([said, *(f"{_join(names)} at {ratio}" for ratio, names in rest)])
+    said = f"{joined(names)} {'are' if len(names) > 1 else 'is'} {phrase} {ratio}"
+    return ", ".join([said, *(f"{joined(names)} at {ratio}" for ratio, names in rest)])
 
 
 def _by_count(groups: Mapping[str, Sequence[str]]) -> str:
     """`prose and mmlu at 4 of 6 widths, piqa at 1 of 6 widths`."""
-    return ", ".join(f"{_join(names)} at {where}" for where, names in groups.items())
-
-
-def _join(words: Sequence[str]) -> str:
-    """`a, b and c`; of more than `_NAMED` the first few, and how many more there are."""
-    if len(words) > _NAMED:
-        few = words[: _NAMED - 2]
-        return f"{', '.join(few)} and {len(words) - len(few)} more"
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+    return ", ".join(f"{joined(names)} at {where}" for where, names in groups.items())

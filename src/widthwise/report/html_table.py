@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..findings import Grid, GridRow, difference_text, number, shown_word
+from ..findings import Grid, GridRow, shown_word
+from ..stats import difference_text, number, p_text
 from ..study import Record
 from .model_results import ModelResults
 from .network_table import rows_of
 from .panels import csv_data_uri
-from .score_table import COLUMNS, TaskScores, nonempty_columns, p_text
+from .score_table import COLUMNS, TaskScores, nonempty_columns
 from .study_comparison import ScoreComparison
 
 MARKS = {"improves": "▲ ", "degrades": "▼ ", "at the floor": "○ ", "below the floor": "○ "}

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..findings import CONFIDENCE, Grid, GridRow, build_grid, estimate_of, number
-from ..stats import Estimate, Share, Stopped, paired_ratio, ratio_with_error
+from ..findings import Grid, GridRow, build_grid, estimate_of
+from ..stats import (
+    Estimate,
+    estimate_text,
+    number,
+    paired_ratio,
+    ratio_with_error,
+    with_error,
+)
 from ..study import Record
 
 NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it
@@ -70,30 +77,6 @@ def reasons_of(grid: Grid) -> Mapping[str, int]:
     return {reason: index for index, reason in enumerate(found, 1)}
 
 
-def with_error(score: Estimate, unit: str) -> str:
-    """`0.412 ± 0.049`: a value and its standard error, to the same decimal; no error, no `±`.
-
-    A share whose items are all the same has no error that could be true, and its interval in its
-    place: `0 [0, 0.602]` of 4 items.
-    """
-    text = number(score.value, unit)
-    if score.standard_error is None:
-        return text
-    if isinstance(score, Share | Stopped) and score.standard_error == 0:
-        low, high = score.interval(CONFIDENCE)
-        return f"{text} [{number(low, unit)}, {number(high, unit)}]"
-    error = number(score.standard_error, unit)
-    if unit == "tokens_per_sec":
-        error = f"{score.standard_error:.{_decimals(text)}f}"
-    elif "e" in text:
-        error = f"{score.standard_error:.1e}"
-    elif "e" not in error and "0" not in (text, error):
-        error = f"{score.standard_error:,.{min(_decimals(text), _decimals(error))}f}"
-    if score.standard_error > 0 and not error.strip("0.,"):
-        error = f"{score.standard_error:.1g}"  # one digit of what would be rounded to nothing
-    return f"{text} ± {error}"
-
-
 def floor_text(record: Record) -> str:
     """`floor 0.269: always 'D', on all 14,042 documents`, or why there is none."""
     if record.floor is not None:
@@ -123,18 +106,7 @@ def _cell(grid: Grid, record: Record) -> str:
     assert measured is not None  # only records without a reason come here
     text = with_error(measured, record.unit)
     ratio = speed_ratio(grid, record) if record.quantity in grid.speeds else None
-    return text if ratio is None else f"{text}\n{_with_interval(ratio)}"
-
-
-def _decimals(text: str) -> int:
-    return len(text.partition(".")[2])
-
-
-def _with_interval(ratio: Estimate) -> str:
-    if ratio.standard_error is None:
-        return f"{ratio.value:.2f}"
-    low, high = ratio.interval(CONFIDENCE)
-    return f"{ratio.value:.2f} [{low:.2f}, {high:.2f}]"
+    return text if ratio is None else f"{text}\n{estimate_text(ratio)}"
 
 
 def _in_order(grid: Grid) -> list[tuple[tuple[GridRow, str], Record]]:

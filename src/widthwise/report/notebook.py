@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..findings import Grid, GridRow, floor_status, number
+from ..findings import Grid, GridRow, floor_status
+from ..stats import number
 from ..study import Record, StoredStudy, is_control, read_study
 from .answers import answer_of
 from .html_table import MARKS

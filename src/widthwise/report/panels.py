@@ -11,21 +11,12 @@ from dataclasses import asdict, dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from ..findings import (
-    CONFIDENCE,
-    Front,
-    Grid,
-    GridRow,
-    estimate_of,
-    floor_status,
-    network_of,
-    number,
-)
-from ..stats import Estimate
+from ..findings import CONFIDENCE, Front, Grid, GridRow, estimate_of, floor_status, network_of
+from ..stats import Estimate, estimate_text, interval_text, number, with_error
 from ..study import Record, quantity_text
 from . import cost_figures, figures
 from .model_results import ModelResults
-from .network_table import floor_text, speed_ratio, with_error
+from .network_table import floor_text, speed_ratio
 from .provenance import format_n_range
 from .styles import style_in, style_of, workload_styles
 from .svg import css_color, panel, standalone_svg_uri, to_svg, to_viewbox
@@ -268,8 +259,7 @@ def _score_text(series: ModelResults, network: GridRow, record: Record) -> tuple
         word = ""
     text = number(score.value, record.unit)
     if score.standard_error is not None:
-        low, high = score.interval(CONFIDENCE)
-        text += f" [{number(low, record.unit)}, {number(high, record.unit)}]"
+        text += f" {interval_text(*score.interval(CONFIDENCE), record.unit)}"
     return f"{text}, {word}" if word else text, word
 
 
@@ -296,7 +286,7 @@ def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
         text = with_error(measured, record.unit)
         ratio = speed_ratio(grid, record) if record.quantity in grid.speeds else None
         if ratio is not None:
-            text += f", {_with_ends(ratio)} times dense"
+            text += f", {estimate_text(ratio)} times dense"
         name = record.quantity if record.quantity in grid.sizes else network_of(record).shown
         row = (style.glyph, css_color(style.color), name, text)
         columns.setdefault(record.expansion_ratio, {})[row] = None
@@ -312,7 +302,7 @@ def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[GridRow, Estimate]]) -> li
     for workload, column in ratios.items():
         for network, ratio in column.items():
             style = styles[workload]
-            row = (style.glyph, style.color, workload, f"{_with_ends(ratio)} times dense")
+            row = (style.glyph, style.color, workload, f"{estimate_text(ratio)} times dense")
             columns.setdefault(network.expansion_ratio, []).append(row)
     return [
         Tooltip(x=to_viewbox(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
@@ -326,14 +316,12 @@ def _front_tips(ax: Axes, front: Front) -> list[Tooltip]:
         x, y = to_viewbox(ax, point.cost, point.value)
         style = style_of(point.criterion)
         unit = front.quality_unit
-        score = number(point.value, unit)
-        if point.low is not None and point.high is not None:
-            score += f" [{number(point.low, unit)}, {number(point.high, unit)}]"
+        score = f"{number(point.value, unit)} {interval_text(point.low, point.high, unit)}".strip()
         where = "on the front" if point.on_front else "off the front"
         if not point.sure:
             where += ", not beyond doubt"
         look = style.glyph, css_color(style.color)
-        cost = number(point.cost, front.unit) if front.unit != "sec" else f"{point.cost:.4g} s"
+        cost = number(point.cost, front.unit)
         rows = (
             (*look, front.quality, score),
             ("", "", quantity_text(front.cost), cost),
@@ -365,13 +353,6 @@ def _points_csv(data: Iterable[tuple[str, Record, str]]) -> str:
 
 def _ends(estimate: Estimate) -> tuple[float | str, float | str]:
     return ("", "") if estimate.standard_error is None else estimate.interval(CONFIDENCE)
-
-
-def _with_ends(ratio: Estimate) -> str:
-    if ratio.standard_error is None:
-        return f"{ratio.value:.2f}"
-    low, high = ratio.interval(CONFIDENCE)
-    return f"{ratio.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _column(one: ModelResults, quantity: str) -> tuple[Record, ...]:

@@ -13,14 +13,13 @@ from ..findings import (
     build_grid,
     compare_to_control,
     compare_to_dense,
-    difference_text,
     estimate_of,
     floor_status,
-    number,
     shown_word,
 )
+from ..stats import counted, difference_text, number, p_text, percent, with_error
 from ..study import CONTROL, Record
-from .network_table import floor_text, reasons_of, with_error
+from .network_table import floor_text, reasons_of
 from .provenance import format_n_range
 
 BESIDE_CONTROL = f"minus {CONTROL} [95 %], p"
@@ -160,7 +159,10 @@ def _row(
         word,
         _beside_text(controlled, record.unit),
         "" if corrected is None else number(corrected, record.unit),
-        *(_percent(record.settings.get(name)) for name in ("capped", "loops")),
+        *(
+            "" if (share := record.settings.get(name)) is None else percent(share, 0)
+            for name in ("capped", "loops")
+        ),
     )
 
 
@@ -169,13 +171,6 @@ def _beside_text(controlled: Comparison | None, unit: str) -> str:
     if controlled is None or controlled.difference is None or controlled.p_value is None:
         return ""
     return f"{difference_text(controlled.difference, unit)}, {p_text(controlled.p_value)}"
-
-
-def p_text(p_value: float) -> str:
-    """Three decimals, `<0.001` below that, `1` for 1."""
-    if p_value < 0.001:
-        return "<0.001"
-    return "1" if p_value == 1 else f"{p_value:.3f}"
 
 
 def metric_name(metric: str) -> str:
@@ -194,7 +189,7 @@ def _about(sample: Record, n: str, anytime: bool) -> list[str]:
     said = [metric_name(metric) if metric else sample.unit.replace("_", " ")]
     shots = sample.settings.get("shots")
     if shots is not None:
-        said.append(f"{shots} {'shot' if shots == 1 else 'shots'}")
+        said.append(counted(shots, "shot"))
     said.append(f"n = {n}")
     if sample.higher_is_better is False:
         said.append("lower is better")
@@ -214,7 +209,3 @@ def _metric_rows(
             found = (values.get(metric) for metric in metrics)
             rows.append((network.named, *("" if v is None else number(v, "") for v in found)))
     return tuple(rows)
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f} %"

@@ -14,11 +14,11 @@ from ..findings import (
     beats_its_floor,
     descents,
     is_worse,
-    joined,
     judge_pairs,
     parents_of,
     why_not_paired,
 )
+from ..stats import joined
 from ..study import Record, is_control
 from .model_results import ModelResults
 

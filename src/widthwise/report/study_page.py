@@ -9,17 +9,10 @@ from typing import Any
 
 from .. import __version__
 from ..errors import RunError
-from ..findings import (
-    Findings,
-    Grid,
-    beats_its_floor,
-    build_findings,
-    floor_status,
-    is_perplexity,
-    network_of,
-)
+from ..findings import Findings, Grid, beats_its_floor, build_findings, floor_status, network_of
+from ..stats import counted, is_perplexity
 from ..study import CONTROL, Record
-from .answers import answers_of, counted, other_grids, runs_of, unbroken
+from .answers import answers_of, other_grids, runs_of, unbroken
 from .cost_table import COST_COLUMNS, COST_KEY, cost_tables
 from .headline import cost_sentence, load_warnings, measured_sentences
 from .html_table import HtmlTable, beside_table, network_table, score_table, text_table

@@ -1,4 +1,5 @@
-"""Uncertainty: means with errors, paired differences, Holm's adjustment and one rule for verdicts.
+"""Uncertainty: means with errors, paired differences, Holm's adjustment, one rule for verdicts, and
+the one way to write all of these.
 
 Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
@@ -15,6 +16,23 @@ from .estimates import (
     paired_ratio,
     ratio_with_error,
 )
+from .format import (
+    NOTHING,
+    capital,
+    change_text,
+    counted,
+    difference_text,
+    estimate_text,
+    fixed,
+    interval_text,
+    is_perplexity,
+    joined,
+    number,
+    p_text,
+    percent,
+    with_ends,
+    with_error,
+)
 from .intervals import paired_share_interval, share_interval, t_interval, t_p_value, t_quantile
 from .paired import Difference, paired_difference
 from .rank import RankCorrelation, RankDifference, rank_correlation, rank_lead
@@ -29,6 +47,7 @@ from .unpaired import unpaired_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
 
 __all__ = [
+    "NOTHING",
     "Correlation",
     "Difference",
     "Estimate",
@@ -42,14 +61,26 @@ __all__ = [
     "Verdict",
     "add_draw_variance",
     "beats_floor",
+    "capital",
+    "change_text",
     "confidence_sequence",
     "correlation",
+    "counted",
+    "difference_text",
+    "estimate_text",
+    "fixed",
     "holm",
+    "interval_text",
+    "is_perplexity",
+    "joined",
     "mean_with_error",
     "median_with_error",
+    "number",
+    "p_text",
     "paired_difference",
     "paired_ratio",
     "paired_share_interval",
+    "percent",
     "rank_correlation",
     "rank_lead",
     "ratio_with_error",
@@ -61,4 +92,6 @@ __all__ = [
     "t_quantile",
     "unpaired_difference",
     "verdict",
+    "with_ends",
+    "with_error",
 ]

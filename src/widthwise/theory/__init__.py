@@ -24,7 +24,6 @@ from .power_law import MARGIN, NEAR, PowerLawFit, check_widths, fit_rate
 from .presets import ADAM, SGD, mfp, mup, mup_adam, named, ntp, ntp_adam, sp, sp_adam, up
 from .region_figure import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE, draw_region
 from .toy_task import Task, Trajectory, toy
-from .wording import counted
 
 __all__ = [
     "ACTIVATIONS",
@@ -60,7 +59,6 @@ __all__ = [
     "check_widths",
     "classify",
     "converge",
-    "counted",
     "draw_region",
     "dress",
     "exponents",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from ..stats import joined
 from .abc import Abc, Abcd
 
 _HALF = Fraction(1, 2)
@@ -148,6 +149,4 @@ def _layers(numbers: Sequence[int]) -> str:
     parts = [
         f"{run[0]} to {run[-1]}" if len(run) > 2 else " and ".join(map(str, run)) for run in runs
     ]
-    *most, last = parts
-    joined = f"{', '.join(most)} and {last}" if most else last
-    return f"layer{'s' if len(numbers) > 1 else ''} {joined}"
+    return f"layer{'s' * (len(numbers) > 1)} {joined(parts, most=len(parts))}"

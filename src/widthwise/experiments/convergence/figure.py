@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...stats import with_ends
 from ...theory import INK, MUTED, Convergence, PowerLawFit, dress, mark_widths
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def _panel(axes: Axes, rates: Sequence[tuple[str, PowerLawFit]]) -> None:
         axes.plot(runs, rate.runs.ravel(), marker, color=color, ms=3, alpha=0.22, mew=0, zorder=2)
         line = rate.size_at_one * np.asarray(rate.widths, dtype=np.float64) ** rate.slope.value
         axes.plot(x, line, color=color, lw=1.4, zorder=3)
-        low, high = rate.slope.interval()
-        slope = f"{_said(rate.slope.value)} [{_said(low)}, {_said(high)}]"
+        slope = with_ends(rate.slope.value, *rate.slope.interval())
+        slope = slope.replace("-", "\N{MINUS SIGN}")
         axes.plot(
             x, rate.sizes, marker, color=color, ms=6, mew=0, zorder=4, label=f"{name}: {slope}"
         )
@@ -84,11 +85,6 @@ def _panel(axes: Axes, rates: Sequence[tuple[str, PowerLawFit]]) -> None:
         loc="lower left", frameon=False, fontsize=9, labelcolor=INK, title="slope", title_fontsize=9
     )
     axes.get_legend()._legend_box.align = "left"  # type: ignore[union-attr]
-
-
-def _said(number: float) -> str:
-    """Two digits, with a true minus and no minus of nothing."""
-    return f"{round(number, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _theory(axes: Axes, found: Sequence[Convergence]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import RunError
-from ...report import ExperimentPage, TableSection, joined, setting_rows, table_section
-from ...theory import counted
+from ...report import ExperimentPage, TableSection, setting_rows, table_section
+from ...stats import counted, joined, with_ends
 from . import results as runs_of
 
 if TYPE_CHECKING:
@@ -171,16 +171,11 @@ def _check_part(found: CoordinateCheck) -> TableSection:
     header += ["slope, 95 % interval of all", "verdict"]
     rows = []
     for place, (layer, rate) in enumerate(zip(found.layers, found.changes, strict=True)):
-        slope = _with_ends(rate.slope.value, *found.interval(place))
+        slope = with_ends(rate.slope.value, *found.interval(place))
         sizes = [f"{size:.3g}" for size in rate.sizes]
         rows.append([layer, *sizes, slope, found.verdict(place)])
     return table_section("Layers", "Root mean square change, geometric means.", header, rows)
 
 
 def _slope(rate: PowerLawFit) -> str:
-    return _with_ends(rate.slope.value, *rate.slope.interval())
-
-
-def _with_ends(*numbers: float) -> str:
-    value, low, high = (f"{round(x, 2) + 0.0:.2f}" for x in numbers)  # no -0.00
-    return f"{value} [{low}, {high}]"
+    return with_ends(rate.slope.value, *rate.slope.interval())

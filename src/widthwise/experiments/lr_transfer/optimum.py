@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import LimitError
 from ...mup import Kind
-from ...stats import Estimate, mean_with_error
+from ...stats import Estimate, mean_with_error, with_ends
 from ...theory import Array
 from .train import TrainingRun
 
@@ -93,10 +93,8 @@ class OptimumShift:
         if self.slope is None:
             reason = next(curve.reason for curve in self.curves if curve.reason)
             return f"{name}: whether the best learning rate stays is not known: {reason}."
-        low, high = self.slope.interval()
-        # no -0.00
-        value, low, high = (round(x, 2) + 0.0 for x in (self.slope.value, low, high))
-        said = f"{value:+.2f} [{low:+.2f}, {high:+.2f}] octaves when the width doubles"
+        said = with_ends(self.slope.value, *self.slope.interval(), sign=True)
+        said += " octaves when the width doubles"
         if self.verdict == "stays":
             return f"{name}: the best learning rate stays: {said}, within {MARGIN:g} of none."
         if self.verdict == "shifts":

@@ -17,8 +17,7 @@ from ...report import (
     settings_conflicts,
     table_section,
 )
-from ...stats import mean_with_error
-from ...theory import counted
+from ...stats import counted, estimate_text, mean_with_error
 from . import results as runs_of
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def _best(shifts: Sequence[OptimumShift]) -> TableSection:
         [
             _NAMES[shift.kind],
             f"{curve.width:,}",
-            _optimum(curve),
+            "not known" if curve.best is None else estimate_text(curve.best),
             _lowest(curve),
             str(len(curve.losses)),
         ]
@@ -137,13 +136,6 @@ def _best(shifts: Sequence[OptimumShift]) -> TableSection:
     )
     notes = [curve.reason for shift in shifts for curve in shift.curves if curve.reason]
     return table_section("Best learning rates", about, header, lines, dict.fromkeys(notes))
-
-
-def _optimum(curve: LrCurve) -> str:
-    if curve.best is None:
-        return "not known"
-    low, high = curve.best.interval()
-    return f"{curve.best.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _lowest(curve: LrCurve) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
-from ...theory import counted
+from ...stats import counted
 
 Images: TypeAlias = NDArray[np.uint8]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...theory import INK, MUTED, counted, dress, line_looks, mark_widths
+from ...stats import counted
+from ...theory import INK, MUTED, dress, line_looks, mark_widths
 from .summary import MamlRow, summary
 from .train import MamlResult
 

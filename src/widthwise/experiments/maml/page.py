@@ -23,8 +23,7 @@ from ...report import (
     table_section,
     verdicts,
 )
-from ...stats import Estimate, mean_with_error
-from ...theory import counted
+from ...stats import Estimate, counted, estimate_text, mean_with_error
 from . import results as runs_of
 from .summary import MamlRow, label_of, summary
 from .train import MamlResult
@@ -115,14 +114,6 @@ def _besides(rows: Sequence[MamlRow]) -> dict[str, PairedDifference | None]:
     }
 
 
-def _said(one: Estimate) -> str:
-    text = f"{100 * one.value:.2f}"
-    if one.standard_error is None:
-        return f"{text} (no interval)"
-    low, high = one.interval()
-    return f"{text} [{100 * low:.2f}, {100 * high:.2f}]"
-
-
 def _answer(
     rows: Sequence[MamlRow], besides: dict[str, PairedDifference | None], single: bool
 ) -> tuple[str, ...]:
@@ -152,7 +143,7 @@ def _networks(
             [
                 "finite" if row.width is not None else row.label,
                 "" if row.width is None else f"{row.width:,}",
-                "missing" if whole is None else _said(whole),
+                "missing" if whole is None else estimate_text(whole, scale=100),
                 points(besides.get(row.label)),
                 words.get(row.label, "-"),
                 str(n),

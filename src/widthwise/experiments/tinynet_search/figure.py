@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...report import INK, MUTED
+from ...stats import counted
 from ...theory import dress
 from ...tinynet import BASE, family_named
 from .findings.build import TinyFindings
@@ -46,10 +47,9 @@ def draw_search(found: TinyFindings) -> Figure:
     title = f"{len(found.drawn)} networks drawn, "
     title += "no formula" if found.formula is None else f"a formula fitted to {len(found.behind)}"
     figure.text(0.012, 0.955, title, size=13, weight="bold", color=INK)
-    plural = "s" * (found.seeds != 1)
     note = (
-        f"Means over {found.seeds} seed{plural}; faint marks are single trainings. Networks were "
-        "chosen on the validation set, another set of photos."
+        f"Means over {counted(found.seeds, 'seed')}; faint marks are single trainings. Networks "
+        "were chosen on the validation set, another set of photos."
     )
     figure.text(0.012, 0.915, note, size=9.5, color=MUTED)
     return figure

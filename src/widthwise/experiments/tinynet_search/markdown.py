@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from ...findings import p_text
-from ...stats import RankCorrelation, RankDifference, Share, beats_floor, mean_with_error
-from ...theory import counted
+from ...stats import (
+    RankCorrelation,
+    RankDifference,
+    Share,
+    beats_floor,
+    counted,
+    fixed,
+    mean_with_error,
+    p_text,
+    percent,
+    with_ends,
+)
 from .findings.build import TinyFindings
 from .findings.comparisons import AccuracyDifference
 from .findings.multipliers import claim_of
@@ -59,17 +68,16 @@ def sentences_of(found: TinyFindings) -> tuple[str, ...]:
 def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
     """What was trained, and how accurate it is."""
     trained = [net for net in found.drawn if net.is_trained]
-    plural = "s" * (found.seeds != 1)
     said = [
         f"{len(trained)} of {len(found.drawn)} networks drawn were trained, each with "
-        f"{found.seeds} seed{plural}; a training took {found.seconds:.0f} s (median)."
+        f"{counted(found.seeds, 'seed')}; a training took {found.seconds:.0f} s (median)."
     ]
     if found.floor is not None and trained:
         values = [net.mean(TEST) for net in trained]
         beaten = sum(_beats(net, found.floor, len(trained)) for net in trained)
         said.append(
-            f"Accuracy on the test set is {_percent(min(values))} to {_percent(max(values))} %; "
-            f"the most frequent class alone gets {_percent(found.floor)} %, and "
+            f"Accuracy on the test set is {100 * min(values):.1f} to {percent(max(values))}; "
+            f"the most frequent class alone gets {percent(found.floor)}, and "
             f"{counted(beaten, 'network')} {'is' if beaten == 1 else 'are'} shown to get more."
         )
     return tuple(said)
@@ -99,11 +107,11 @@ def judged_sentences(found: TinyFindings) -> tuple[str, ...]:
 def _said(one: AccuracyDifference) -> str:
     if one.value is None:
         return f"not judged, {one.reason}"
-    points = f"{100 * one.value:+.1f} points"
+    points = f"{fixed(100 * one.value, 1, sign=True)} points"
     if one.low is None or one.high is None:
         return f"{points}, no interval: {one.reason}"
-    ends = f"[{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
-    return f"{one.verdict}, {points} {ends}, p {p_text(one.p_value)}"
+    ends = ", ".join(fixed(100 * end, 1, sign=True) for end in (one.low, one.high))
+    return f"{one.verdict}, {points} [{ends}], p {p_text(one.p_value)}"
 
 
 def multiplier_table(found: TinyFindings) -> Table:
@@ -111,10 +119,10 @@ def multiplier_table(found: TinyFindings) -> Table:
     rows = [
         [
             m.name,
-            _rho(m.marginal),
-            _rho(m.at_cost),
-            _lead(m.over_width),
-            "-" if m.with_loss is None else _rho(m.with_loss),
+            _rank(m.marginal),
+            _rank(m.at_cost),
+            _rank(m.over_width),
+            _rank(m.with_loss),
         ]
         for m in found.multipliers
     ]
@@ -125,7 +133,8 @@ def multiplier_table(found: TinyFindings) -> Table:
 def proxy_table(found: TinyFindings) -> Table:
     """How numbers of untrained networks do."""
     rows = [
-        [f.proxy, _rho(f.marginal), _rho(f.at_cost), _lead(f.over_control)] for f in found.foretold
+        [f.proxy, _rank(f.marginal), _rank(f.at_cost), _rank(f.over_control)]
+        for f in found.foretold
     ]
     return ["proxy", "as it is", "at the same cost", "more than parameters'"], rows
 
@@ -160,23 +169,17 @@ def _network(net: TrainedNetwork) -> list[str]:
     one = net.network
     scores = ["failed", "failed"]
     if net.is_trained:
-        scores = [_percent(net.mean(VALIDATION)), _percent(net.mean(TEST))]
+        scores = [f"{100 * net.mean(name):.1f}" for name in (VALIDATION, TEST)]
     counts = [f"{one['macs']:,}", f"{one['parameters']:,}", str(one["pixels"])]
     return [*counts, *(f"{one[n]:.3f}" for n in ("resolution", "depth", "width")), *scores]
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _rho(one: RankCorrelation) -> str:
-    return "-" if one.value is None else f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
-
-
-def _lead(one: RankDifference | None) -> str:
-    if one is None or one.value is None:
-        return "-"
-    return f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+def _rank(one: RankCorrelation | RankDifference | None) -> str:
+    return (
+        "-"
+        if one is None or one.value is None
+        else with_ends(one.value, one.low, one.high, sign=True)
+    )
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...report import ONE_SEED, ExperimentPage, TableSection, seed_row, setting_rows, table_section
-from ...theory import counted
+from ...stats import counted
 from .figure import draw_search
 from .findings.build import TinyFindings, tiny_findings
 from .markdown import (

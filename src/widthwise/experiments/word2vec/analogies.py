@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
-from ...theory import counted
+from ...stats import counted
 
 if TYPE_CHECKING:
     from torch import Tensor

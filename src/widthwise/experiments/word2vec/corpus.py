@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ...errors import AssetError
 from ...io import check_plain_text, open_unpacked
-from ...theory import check_least, counted
+from ...stats import counted
+from ...theory import check_least
 
 _LOWER = bytes(
     byte + 32 if 65 <= byte <= 90 else byte if 97 <= byte <= 122 or byte == 10 else 32

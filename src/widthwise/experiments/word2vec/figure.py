@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...theory import FEATURE, INK, KERNEL, MUTED, counted, dress, line_looks, mark_widths
+from ...stats import counted
+from ...theory import FEATURE, INK, KERNEL, MUTED, dress, line_looks, mark_widths
 from .summary import SummaryRow, summary
 from .training import Word2vecResult
 

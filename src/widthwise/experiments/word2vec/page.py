@@ -22,8 +22,7 @@ from ...report import (
     table_section,
     verdicts,
 )
-from ...stats import mean_with_error
-from ...theory import counted
+from ...stats import counted, mean_with_error, with_ends
 from . import results as runs_of
 from .summary import SummaryRow, label_of, summary
 from .training import Word2vecResult
@@ -132,8 +131,7 @@ def _of_seeds(known: Sequence[SummaryRow]) -> tuple[str, ...]:
 def _accuracy(row: SummaryRow) -> str:
     if row.run.score is None or row.interval is None:
         return "missing"
-    low, high = (100 * end for end in row.interval)
-    return f"{100 * row.run.score.accuracy:.2f} [{low:.2f}, {high:.2f}]"
+    return with_ends(row.run.score.accuracy, *row.interval, scale=100)
 
 
 def _runs(

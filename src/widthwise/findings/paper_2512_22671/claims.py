@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...stats import joined
 from ...study import Record
 from ..comparisons import beats_its_floor
-from ..format import joined
 from ..tables import PAIR_COLUMNS, adjusted_by_place, p_notes, pair_row
 from ..types import Findings, TextTable
 from .cost_claims import batches, energy, energy_of, latency

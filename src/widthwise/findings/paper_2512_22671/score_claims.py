@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ...stats import interval_text, joined, p_text
 from ...study import Record
 from ..comparisons import Comparisons, beats_its_floor, compare_to_dense, paired_or_independent
 from ..correlations import task_correlation
 from ..curves import curves_of
-from ..format import interval, joined, p_text
 from ..grid import Grid, build_grid, estimate_of
 from ..types import TaskCorrelation, WidthCurve
 from .claim import Claim, change
@@ -83,7 +83,7 @@ def changed(model: Model, task: str, percent: int) -> tuple[str, ...]:
 def _with_interval(record: Record) -> str:
     score = estimate_of(record)
     assert score is not None
-    return f"{score.value:.3f} {interval(*score.interval(), record.unit)}"
+    return f"{score.value:.3f} {interval_text(*score.interval(), record.unit)}"
 
 
 def monotone(model: Model, task: str) -> Claim:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ....stats import RankCorrelation, RankDifference, rank_correlation, rank_lead
+from ....stats import RankCorrelation, RankDifference, rank_correlation, rank_lead, with_ends
 from ..networks import TrainedNetwork
 from ..train import LOSS, TEST
 
@@ -101,7 +101,7 @@ def claim_of(multipliers: Sequence[Multiplier]) -> str:
             return (
                 f"undecided, as networks with more {one.name} are undertrained (at the same cost "
                 f"the rank correlation of {one.name} with the loss on the photos trained on is "
-                f"{rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}])"
+                f"{with_ends(rho.value or 0.0, rho.low, rho.high, sign=True)})"
             )
     if behind:
         return "does not hold here"

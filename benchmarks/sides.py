@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from widthwise.cut.checkpoint import resolve_model
+from widthwise.cut.checkpoint import Checkpoint, locate
 from widthwise.evaluate.harness_loading import silenced
 from widthwise.evaluate.tasks import TaskDocument
 from widthwise.io import free_bytes, write_text
@@ -65,7 +65,7 @@ def load_model(name: str, dtype: str) -> tuple[Any, Any]:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    checkpoint = resolve_model(name).checkpoint
+    checkpoint = Checkpoint(*locate(name))
     loader: Any = transformers.AutoModelForCausalLM
     model = loaded(checkpoint.path, lambda path: loader.from_pretrained(path, dtype=dtype).eval())
     return model, loaded(checkpoint.path, transformers.AutoTokenizer.from_pretrained)

@@ -15,7 +15,7 @@ from widthwise.theory import (
     Abc,
     Activation,
     Case,
-    Task,
+    ToyTask,
     activation,
     converge,
     fit_rate,
@@ -50,7 +50,7 @@ BOTH = TrainedLayers(layers=(True, True), readout_starts=True)
         (mup(2), "linear", toy(lr=0.3, steps=8), (-0.06627053, -0.34663336, 0.62699619), 5e-9),
     ],
 )
-def test_golden_outputs(one: Abc, phi: str, task: Task, golden: Any, tolerance: float) -> None:
+def test_golden_outputs(one: Abc, phi: str, task: ToyTask, golden: Any, tolerance: float) -> None:
     found = limit(one, task, activation(phi))
     np.testing.assert_allclose(found.outputs[-1, :, 0], golden, atol=tolerance, rtol=0)
     assert found.outputs.shape == (task.steps + 1, 3, 1)
@@ -81,7 +81,7 @@ def test_a_linear_layer_is_what_quadrature_says() -> None:
 
 def test_several_outputs_are_followed_together() -> None:
     rng = np.random.default_rng(0)
-    task = Task(
+    task = ToyTask(
         inputs=rng.normal(size=(3, 1)),
         targets=rng.normal(size=(3, 2)),
         tests=rng.normal(size=(5, 1)),
@@ -103,7 +103,7 @@ def test_one_input_and_output_follow_four_numbers() -> None:
     """f = (A C + B D) x with A, B, C, D as the paper has them for d = o = 1."""
     x, y, lr, steps = 0.8, 1.1, 0.3, 15
     ones: Any = {"inputs": np.array([[x]]), "tests": np.array([[1.0]])}
-    task = Task(**ones, targets=np.array([[y]]), lr=lr, steps=steps)
+    task = ToyTask(**ones, targets=np.array([[y]]), lr=lr, steps=steps)
     a, b, c, d = 1.0, 0.0, 0.0, 1.0
     expected = [a * c + b * d]
     for _ in range(steps):
@@ -299,7 +299,9 @@ def test_another_power_of_the_width_is_not_called_a_half() -> None:
         (mup_adam(1), "tanh", toy(), "limits are of training by SGD"),
     ],
 )
-def test_limits_that_cannot_be_had_are_refused(one: Any, phi: str, task: Task, said: str) -> None:
+def test_limits_that_cannot_be_had_are_refused(
+    one: Any, phi: str, task: ToyTask, said: str
+) -> None:
     with pytest.raises(LimitError, match=said):
         limit(one, task, activation(phi))
 
@@ -312,7 +314,7 @@ def test_quadrature_says_how_good_it_is_and_when_it_is_too_much() -> None:
         assert np.abs(found.outputs - better.outputs).max() < times * found.error
         assert better.error is not None
         assert better.error < found.error
-    wide = Task(
+    wide = ToyTask(
         inputs=np.ones((1, 9)), targets=np.ones((1, 1)), tests=np.ones((1, 9)), lr=1, steps=1
     )
     with pytest.raises(LimitError, match="at most 4,000,000 points; got 48 nodes in each of 10"):
@@ -348,7 +350,7 @@ def test_any_activation_can_be_brought_along() -> None:
 def test_malformed_tasks_are_refused(changes: dict[str, Any], said: str) -> None:
     good = {name: getattr(toy(), name) for name in ("inputs", "targets", "tests", "lr", "steps")}
     with pytest.raises(LimitError, match=said):
-        Task(**{**good, **changes})
+        ToyTask(**{**good, **changes})
 
 
 def test_rates_are_fitted_with_their_errors() -> None:

@@ -13,7 +13,7 @@ from widthwise.errors import LimitError
 from widthwise.theory import (
     Abc,
     Abcd,
-    Task,
+    ToyTask,
     activation,
     as_table,
     mup,
@@ -32,11 +32,11 @@ HIDDEN, WIDTH, SEED = 2, 64, 3
 ROUNDING = 1e-11
 
 
-def adams_task() -> Task:
+def adams_task() -> ToyTask:
     return toy(lr=0.02, steps=20)
 
 
-def torch_run(table: int, optimizer: str, task: Task) -> np.ndarray[Any, Any]:
+def torch_run(table: int, optimizer: str, task: ToyTask) -> np.ndarray[Any, Any]:
     """Outputs of the table as torch users write it, with a parameter group for each weight."""
     d, o = task.inputs.shape[1], task.targets.shape[1]
     rng = np.random.default_rng(SEED)

@@ -1,8 +1,9 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
+from .architecture import Architecture, TensorCut
 from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .drafts import draft_note, without_draft_settings
-from .glu import Architecture, TensorCut, read_architecture, refuse_adapters
+from .glu import read_architecture, refuse_adapters
 from .outside import at_width, refuse_half_cut
 from .sections import WIDTH_KEY, class_value, section_name, text_config, text_path, text_value
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve

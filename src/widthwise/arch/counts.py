@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from ..errors import TargetError, UnsupportedModelError
 from ..io import DTYPE_BYTES, FLOAT_DTYPES, TensorSpec
+from .architecture import Architecture
 from .built import is_buffer
-from .glu import Architecture
 from .sections import text_config
 
 MAX_CONTEXT = 10**9

@@ -10,7 +10,7 @@ from .sections import text_path
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
-    from .glu import Architecture
+    from .architecture import Architecture
 
 _NAME = re.compile(
     r"(^|_)(mtps?|nextn|eagle\d?|medusa|hydra|draft(er)?|speculat(or|ive)|multi_token)(_|\d|$)",

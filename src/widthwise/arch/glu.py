@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from ..io import TensorSpec
+from .architecture import Architecture, TensorCut, table_beside
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
 from .outside import refuse_outside
@@ -25,7 +25,6 @@ from .stack import (
     refuse_unequal_layers,
     sizes_of,
     stated_sizes,
-    table_beside,
     tensors_by_layer,
 )
 
@@ -33,72 +32,6 @@ _ADAPTER = re.compile(  # in names of PEFT
     r"\.(lora|ia3|hada|lokr|oft|boft|vera|vblora|hra|bone|ln_tuning|fourierft)_\w|"
     r"\.(base_layer|modules_to_save|original_module|trainable_tokens_\w+)\."
 )
-
-
-@dataclass(frozen=True)
-class TensorCut:
-    """How a tensor of layer `layer` depends on the width: size along `axis` is `parts * width`."""
-
-    layer: int
-    axis: int
-    parts: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """What a checkpoint is, as far as width is concerned. Holds no weights.
-
-    Attributes:
-        model_type: Family as the config names it (`"llama"`).
-        hidden_size: H, size of the residual stream.
-        intermediate_size: I, neurons in each GLU block; the width.
-        layers: Number of GLU blocks.
-        stem: Name before the layer number in the names of the tensors (`"model.layers"`).
-        fused: True where gate and up are stored as one `gate_up_proj`, gate first.
-        tensors: Every stored tensor but those in `left_out`.
-        cuts: The tensors that depend on the width.
-        left_out: Stored tensors of draft layers (multi-token prediction), which transformers does
-            not run and a cut does not carry.
-        tied: Names that share the storage of another parameter and are not counted twice.
-        parameters: Numbers in the parameters of the model that transformers builds.
-        config: The model's config, as a plain mapping.
-    """
-
-    model_type: str
-    hidden_size: int
-    intermediate_size: int
-    layers: int
-    stem: str
-    fused: bool
-    tensors: Mapping[str, TensorSpec]
-    cuts: Mapping[str, TensorCut]
-    left_out: Mapping[str, TensorSpec]
-    tied: frozenset[str]
-    parameters: int
-    config: Mapping[str, Any]
-
-    @property
-    def table(self) -> str:
-        """Name of the table of token embeddings beside the layers, or ""."""
-        return table_beside(self.stem, self.tensors)
-
-    @property
-    def expansion_ratio(self) -> float:
-        """I / H."""
-        return self.intermediate_size / self.hidden_size
-
-    def block(self, layer: int) -> str:
-        """Name of a layer's GLU block (`"model.layers.3.mlp"`)."""
-        return f"{self.stem}.{layer}.mlp"
-
-    def spec_at(self, name: str, width: int) -> TensorSpec:
-        """Shape and dtype of a tensor once every block has `width` neurons."""
-        spec, cut = self.tensors[name], self.cuts.get(name)
-        if cut is None:
-            return spec
-        shape = list(spec.shape)
-        shape[cut.axis] = cut.parts * width
-        return replace(spec, shape=tuple(shape))
 
 
 def read_architecture(

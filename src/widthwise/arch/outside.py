@@ -13,7 +13,7 @@ from .sections import TOWER_WORDS, WIDTH_KEY, WIDTH_KEYS, text_path
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
-    from .glu import Architecture
+    from .architecture import Architecture
 
 _ATTENTION = re.compile(r"attn|attention|mixer|mamba|ssm|conv|lora|rotary")
 _GLU_PART = re.compile(r"(^|\.)(gate_proj|up_proj|down_proj|gate_up_proj|w1|w2|w3)\.(.*\.)?weight$")

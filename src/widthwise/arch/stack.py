@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
+from .architecture import table_beside
 from .drafts import draft_root
 from .quantized import QUANTIZED_SUFFIXES
 from .sections import WIDTH_KEY, is_tower, section_name, text_config, text_value, unequal_width_keys
@@ -21,7 +22,6 @@ Sizes = tuple[int | None, int | None]  # hidden size and width; None where the c
 _LAYER = re.compile(
     r"^(?P<stem>(?:.*\.)?(?:layers|h|blocks|block|layer))\.(?P<layer>\d+)\.(?P<rest>.+)$"
 )
-_TABLES = ("embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embeddings")
 _GATES = frozenset({"mlp.gate_proj.weight", "mlp.gate_up_proj.weight"})
 
 
@@ -106,12 +106,6 @@ def count_layers(config: Mapping[str, Any], layers: Layers) -> int:
             "layers are stored"
         )
     return count
-
-
-def table_beside(stem: str, names: Container[str]) -> str:
-    """Name of the table of token embeddings that stands where a stack does, or ""."""
-    root = stem[: stem.rfind(".") + 1]
-    return next((t for table in _TABLES if (t := f"{root}{table}.weight") in names), "")
 
 
 def refuse_unequal_layers(

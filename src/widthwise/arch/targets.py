@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Literal
 
 from ..errors import TargetError
+from .architecture import Architecture
 from .counts import counts_at
-from .glu import Architecture
 
 Kind = Literal["to", "remove", "width", "params", "size"]
 

@@ -154,9 +154,9 @@ def transfer(
 
 
 def _tokenizer(model: str) -> Any:
-    from ..cut.checkpoint import resolve_model
+    from ..cut.checkpoint import locate, tokenizer_in
 
-    return resolve_model(model).tokenizer
+    return tokenizer_in(*locate(model))
 
 
 def _run(

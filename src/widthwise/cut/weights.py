@@ -6,10 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..arch import (
-    Architecture,
-    read_architecture,
-)
+from ..arch import Architecture, read_architecture
 from ..errors import CheckpointError, PlanError, UnsupportedModelError
 from ..io import TensorSpec
 from .plan import Plan

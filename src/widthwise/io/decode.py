@@ -103,9 +103,8 @@ def _dataclass(kind: Any, value: Any, name: str) -> Any:
 
 def _tuple(parts: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
     _check(isinstance(value, list), name, "a list", value)
-    if parts[-1] is Ellipsis and {*map(type, value)} == {parts[0]}:  # fast for many numbers
-        if parts[0] is int or (parts[0] is float and all(map(isfinite, value))):
-            return tuple(value)
+    if parts == (float, Ellipsis) and {*map(type, value)} == {float} and all(map(isfinite, value)):
+        return tuple(value)  # the usual case, and fast for many numbers
     kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
     if len(kinds) != len(value):
         raise TypeError(f"{name} must be {len(kinds)} values, not {len(value)}")

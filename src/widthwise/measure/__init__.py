@@ -1,7 +1,7 @@
 """What a model costs to run: time, memory and energy of reading and writing, on a device."""
 
 from .autotune import RuntimeConfig, applied, current_config
-from .blocks import BlockCost, block_nanoseconds, measure_blocks
+from .blocks import BlockCost, measure_blocks
 from .costs import LEAST_ROUNDS, Cost, Round, measure_costs
 from .dtypes import DtypeChoice, faster_dtype
 from .energy.co2 import Intensity, carbon_intensity, grams_per_token
@@ -42,7 +42,6 @@ __all__ = [
     "Workload",
     "WorkloadPass",
     "applied",
-    "block_nanoseconds",
     "carbon_intensity",
     "check_workload",
     "current_config",

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..cut import ModelWeights, apply
+from ..cut import ModelWeights
 from ..errors import RunError
 from ..io import limited_memory, out_of_memory
-from ..prune import make_plan
 from .costs import LEAST_ROUNDS
 from .decoders import cuda_graph
 from .machine import synchronize
@@ -27,7 +25,6 @@ from .workloads import Workload
 if TYPE_CHECKING:
     import torch
 
-TIMED_WIDTHS = 5  # of those that layers may have
 _SWEEPS = tuple(1 << n for n in range(14))  # 8,192 calls of one block last 0.05 s from 6 us each on
 
 
@@ -199,33 +196,3 @@ def _sweeps_sec(
             sweep()
         synchronize(hidden.device)
         return clock() - start
-
-
-def block_nanoseconds(dense: Any, widths: Sequence[int], work: Workload) -> dict[int, int]:
-    """Time of one GLU block of a model at a few widths, for the prompt and the new tokens of a row.
-
-    Args:
-        dense: A `transformers` model; it is unchanged.
-        widths: Widths to choose from, ascending; the first, the last and some between are timed.
-        work: The workload.
-
-    Raises:
-        RunError: A width cannot be timed, and why.
-    """
-    last = len(widths) - 1
-    some = [widths[last * i // (TIMED_WIDTHS - 1)] for i in range(TIMED_WIDTHS)]
-    models = {str(width): _at(dense, width) for width in dict.fromkeys(some)}
-    times = {}
-    for cost in measure_blocks(models, work):
-        if cost.reason:
-            raise RunError(cost.reason)
-        seconds = median(cost.prefill_sec) + work.new_tokens * median(cost.decode_sec)
-        times[int(cost.model)] = round(1e9 * seconds)
-    return times
-
-
-def _at(dense: Any, width: int) -> Any:
-    """A model of this width, whichever its neurons."""
-    if width == dense.config.get_text_config().intermediate_size:
-        return dense
-    return apply(dense, make_plan(dense, width=width, align=1, criterion="random"))

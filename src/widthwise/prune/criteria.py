@@ -92,16 +92,12 @@ MOMENT_CRITERIA = ("activation", "obs")  # of the second moments of activations 
 CALIBRATED = ("ppm_activation", *MOMENT_CRITERIA)  # all that need calibration text
 
 
-def best_first(scores: Tensor) -> Tensor:
-    """Indices by score, the highest first; of equal scores the lower index comes first.
+def keep_highest(scores: Tensor, width: int) -> list[int]:
+    """Indices of the `width` highest scores, ascending; of equal scores the lower index is kept.
 
     The order is total, so the sets nest: what is kept at a width is kept at every larger width.
     """
     import torch
 
-    return torch.sort(scores.cpu(), descending=True, stable=True).indices
-
-
-def keep_highest(scores: Tensor, width: int) -> list[int]:
-    """Indices of the `width` highest scores by `best_first`, ascending."""
-    return sorted(best_first(scores)[:width].tolist())
+    order = torch.sort(scores.cpu(), descending=True, stable=True).indices
+    return sorted(order[:width].tolist())

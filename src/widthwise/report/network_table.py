@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..findings import Grid, GridRow, build_grid, estimate_of
-from ..stats import (
-    Estimate,
-    estimate_text,
-    number,
-    paired_ratio,
-    ratio_with_error,
-    with_error,
-)
+from ..stats import Estimate, estimate_text, number, paired_ratio, ratio_with_error, with_error
 from ..study import Record
 
 NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import PlanError, RunError
 from ..evaluate import BACKENDS, check_tasks, require_vllm
-from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
+from ..prune import check_text
+from ..prune.calibration import BLOCK_TOKENS, TOKENS
 from .variant import CONTROL, Variant, check_criterion, is_calibrated
 
 CALIBRATION = ("calibration", "tokens")  # settings that matter to calibrated criteria alone
@@ -96,7 +97,7 @@ class EvaluateSettings:
         if self.backend == "vllm":
             require_vllm()
         if any(map(is_calibrated, self.criteria)):
-            check_source(self.calibration, self.tokens)
+            check_text(self.calibration, self.tokens)
         check_tasks(self.tasks, self.limits, Path(self.data) if self.data else None)
 
 

@@ -23,7 +23,7 @@ from .plot_style import dress, line_looks, mark_widths
 from .power_law import MARGIN, NEAR, PowerLawFit, check_widths, fit_rate
 from .presets import ADAM, SGD, mfp, mup, mup_adam, named, ntp, ntp_adam, sp, sp_adam, up
 from .region_figure import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE, draw_region
-from .toy_task import Task, Trajectory, toy
+from .toy_task import ToyTask, Trajectory, toy
 
 __all__ = [
     "ACTIVATIONS",
@@ -50,7 +50,7 @@ __all__ = [
     "Powers",
     "Role",
     "TableScales",
-    "Task",
+    "ToyTask",
     "Trajectory",
     "activation",
     "as_table",

@@ -16,7 +16,7 @@ from .limit import limit_from
 from .mlp import train
 from .power_law import Agreement, PowerLawFit, check_widths, fit_rate
 from .presets import mup, ntp
-from .toy_task import Task, Trajectory, toy
+from .toy_task import ToyTask, Trajectory, toy
 
 _HALF = Fraction(1, 2)
 _DIVERGED = 100  # times targets and first outputs; training that converges stays below a few times
@@ -36,7 +36,7 @@ class Case:
     name: str
     parametrization: Abc
     phi: Activation
-    task: Task
+    task: ToyTask
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,7 +127,7 @@ def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) ->
     )
 
 
-def _check_bounded(task: Task, found: Trajectory, where: str) -> None:
+def _check_bounded(task: ToyTask, found: Trajectory, where: str) -> None:
     size = max(np.abs(task.targets).max(), np.abs(found.outputs[0]).max())
     largest = np.abs(found.outputs).max()
     if largest > _DIVERGED * size:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .abc import check_hidden_layers
 from .activations import NODES, Activation, Array, expectations_of
-from .toy_task import Task, Trajectory
+from .toy_task import ToyTask, Trajectory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +72,7 @@ def kernels(
     return InfiniteKernels(nngp=covariance, parts=np.stack(parts[::-1]))
 
 
-def kernel_descent(kernel: Array, task: Task, start: tuple[Array, Array] | None) -> Trajectory:
+def kernel_descent(kernel: Array, task: ToyTask, start: tuple[Array, Array] | None) -> Trajectory:
     """Gradient descent by a fixed kernel: f <- f - eta K(., x) (f(x) - y) of each step's example.
 
     Args:

@@ -16,12 +16,12 @@ from .classify import classify, sizes_of
 from .kernels import kernel_descent, kernels, selected
 from .linear import linear_limit
 from .quadrature import NODES, TrainedLayers, quadrature_limit
-from .toy_task import Task, Trajectory
+from .toy_task import ToyTask, Trajectory
 
 
 def limit(
     parametrization: Abc | Abcd,
-    task: Task,
+    task: ToyTask,
     phi: Activation,
     *,
     start: Trajectory | None = None,
@@ -50,7 +50,7 @@ def limit(
 
 
 def limit_from(
-    parametrization: Abc | Abcd, task: Task, phi: Activation, *, nodes: int = NODES
+    parametrization: Abc | Abcd, task: ToyTask, phi: Activation, *, nodes: int = NODES
 ) -> Callable[[Trajectory | None], Trajectory]:
     """`limit` as a function of `start`, with all work done that is the same for every start."""
     if isinstance(parametrization, Abcd):
@@ -83,7 +83,7 @@ def limit_from(
 
 
 def _kernel_limit(
-    task: Task, phi: Activation, moved: tuple[bool, ...], random: bool
+    task: ToyTask, phi: Activation, moved: tuple[bool, ...], random: bool
 ) -> Callable[[Trajectory | None], Trajectory]:
     """Gradient descent by the kernels of the moved layers; by quadrature, beside a coarser one."""
     points, hidden = np.concatenate([task.tests, task.inputs]), len(moved) - 1

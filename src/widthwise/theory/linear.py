@@ -29,12 +29,12 @@ from ..errors import LimitError
 from .activations import ACTIVATIONS, Array
 from .mlp import descend
 from .quadrature import TrainedLayers
-from .toy_task import Task, Trajectory
+from .toy_task import ToyTask, Trajectory
 
 MOST_COORDINATES = 4000
 
 
-def linear_limit(task: Task, trained: TrainedLayers) -> Trajectory:
+def linear_limit(task: ToyTask, trained: TrainedLayers) -> Trajectory:
     """The limit of a linear network, exact to rounding.
 
     Args:
@@ -72,7 +72,7 @@ def linear_limit(task: Task, trained: TrainedLayers) -> Trajectory:
     return replace(found, movement=found.movement * sqrt(basis), error=0.0)  # sums, not means
 
 
-def _coordinates(task: Task, hidden: int) -> tuple[tuple[int, int], int]:
+def _coordinates(task: ToyTask, hidden: int) -> tuple[tuple[int, int], int]:
     """Chains from the inputs and from the outputs, and the vectors in each."""
     sizes = task.inputs.shape[1], task.targets.shape[1]
     length = 1 if hidden == 1 else task.steps + 2

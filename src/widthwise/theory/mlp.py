@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import LimitError
 from .abc import Abc, Abcd
 from .activations import Activation, Array
-from .toy_task import Task, Trajectory
+from .toy_task import ToyTask, Trajectory
 
 MOST_WEIGHTS = 100_000_000  # 0.8 GB in float64
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
@@ -19,7 +19,7 @@ Update = Callable[[int, Array], Array]
 
 
 def train(
-    parametrization: Abc | Abcd, task: Task, phi: Activation, *, width: int, seed: int
+    parametrization: Abc | Abcd, task: ToyTask, phi: Activation, *, width: int, seed: int
 ) -> Trajectory:
     """Train one network of this width: by SGD for an `Abc`, by Adam for an `Abcd`.
 
@@ -49,7 +49,7 @@ def descend(
     weights: list[Array],
     multipliers: Sequence[float],
     update: Update,
-    task: Task,
+    task: ToyTask,
     phi: Activation,
 ) -> Trajectory:
     """Train the given weights, which are changed in place.
@@ -96,7 +96,7 @@ def width_exponents(exponents: Sequence[Fraction], width: int) -> list[float]:
     return [float(width) ** -float(exponent) for exponent in exponents]
 
 
-def _draws(task: Task, hidden_layers: int, width: int, seed: int) -> list[Array]:
+def _draws(task: ToyTask, hidden_layers: int, width: int, seed: int) -> list[Array]:
     d, o = task.inputs.shape[1], task.targets.shape[1]
     shapes = [(width, d), *[(width, width)] * (hidden_layers - 1), (o, width)]
     size = sum(rows * columns for rows, columns in shapes)

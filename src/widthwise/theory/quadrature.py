@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import LimitError
 from .activations import Activation, Array, gaussian_grid
-from .toy_task import Task, Trajectory
+from .toy_task import ToyTask, Trajectory
 
 NODES = 48
 MOST_POINTS = 4_000_000
@@ -37,7 +37,9 @@ class TrainedLayers:
     readout_starts: bool
 
 
-def quadrature_limit(task: Task, phi: Activation, trained: TrainedLayers, nodes: int) -> Trajectory:
+def quadrature_limit(
+    task: ToyTask, phi: Activation, trained: TrainedLayers, nodes: int
+) -> Trajectory:
     """The limit of one hidden layer, by a grid with so many nodes in each first draw.
 
     Args:
@@ -68,7 +70,7 @@ def quadrature_limit(task: Task, phi: Activation, trained: TrainedLayers, nodes:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # whoever trains by it looks whether it is finite
-def _on_grid(task: Task, phi: Activation, trained: TrainedLayers, nodes: int) -> Trajectory:
+def _on_grid(task: ToyTask, phi: Activation, trained: TrainedLayers, nodes: int) -> Trajectory:
     d, o = task.inputs.shape[1], task.targets.shape[1]
     one, share = gaussian_grid(nodes)
     sizes = d + (o if trained.readout_starts else 0)

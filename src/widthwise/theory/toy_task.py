@@ -11,7 +11,7 @@ from .activations import Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Task:
+class ToyTask:
     """Least squares, one example a step, in order, again and again.
 
     The loss of an example is |f(x) - y|^2 / 2.
@@ -79,9 +79,9 @@ class Trajectory:
     error: float | None
 
 
-def toy(*, lr: float = 0.5, steps: int = 12) -> Task:
+def toy(*, lr: float = 0.5, steps: int = 12) -> ToyTask:
     """Four examples in two dimensions and three tests: small, and no symmetry helps."""
-    return Task(
+    return ToyTask(
         inputs=np.array([[1, 0.5], [-0.7, 1], [0.3, -1.2], [-1, -0.4]]),
         targets=np.array([[1.0], [-1.0], [0.5], [0.0]]),
         tests=np.array([[0.6, 0.8], [-0.2, 0.9], [1, -1]]),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .block_shapes import StageBlock
 from .counts import NetworkCounts, Tally
 from .family import check_classes, side
 from .rounding import round_blocks, round_channels
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 STEM = 32
 HEAD = 1280
-SQUEEZE = 0.25  # channels in the middle of squeeze-and-excitation, of the block's input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,27 +30,6 @@ class Stage:
     expansion: int
     channels: int
     blocks: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageBlock:
-    """One block of a scaled network; `expansion` 1 means that it begins with its depthwise part."""
-
-    kernel: int
-    stride: int
-    expansion: int
-    inputs: int
-    outputs: int
-
-    @property
-    def middle(self) -> int:
-        """Channels of the depthwise convolution."""
-        return self.inputs * self.expansion
-
-    @property
-    def squeezed(self) -> int:
-        """Channels in the middle of squeeze-and-excitation."""
-        return max(1, int(SQUEEZE * self.inputs))
 
 
 _COLUMNS = ("kernel", "stride", "expansion", "channels", "blocks")

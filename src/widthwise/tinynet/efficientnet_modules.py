@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .efficientnet import StageBlock
+from .block_shapes import StageBlock
 
 DROPOUT = 0.2
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .block_shapes import ResidualBlock
 from .counts import NetworkCounts, Tally
 from .family import check_classes, side
 from .rounding import round_blocks, round_channels
@@ -17,25 +18,6 @@ if TYPE_CHECKING:
 
 CHANNELS = (64, 128, 256, 512)
 STRIDE = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResidualBlock:
-    """One block: two 3x3 convolutions, or 1x1, 3x3 (with the stride) and 1x1 where `bottleneck`."""
-
-    inputs: int
-    channels: int
-    stride: int
-    bottleneck: bool
-
-    @property
-    def outputs(self) -> int:
-        return self.channels * (4 if self.bottleneck else 1)
-
-    @property
-    def is_projected(self) -> bool:
-        """Whether its input is brought to the output's shape by a 1x1 convolution."""
-        return self.stride != 1 or self.inputs != self.outputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .block_shapes import ResidualBlock
 from .efficientnet_modules import conv
-from .resnet import ResidualBlock
 
 
 class Residual(nn.Module):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .block_shapes import HEAD_SIZE
 from .counts import NetworkCounts, Tally
 from .family import check_classes, side
 from .rounding import round_blocks, round_channels
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .multipliers import Multipliers
-
-HEAD_SIZE = 32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .transformer import HEAD_SIZE
+from .block_shapes import HEAD_SIZE
 
 WAVELENGTHS = 10_000.0
 STD = 0.02

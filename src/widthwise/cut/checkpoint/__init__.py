@@ -5,20 +5,11 @@ from .companions import copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
 from .load import check_complete, check_loadable, load_model, stored_of
 from .model_card import license_lines, loading_code
-from .reader import Checkpoint, free_disk_bytes, read_json
-from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
-from .resolve import ModelSource, finding, resolve_model
-from .tokenizer import check_tokens, load_tokenizer, table_rows
-from .writer import (
-    Layout,
-    Progress,
-    StoreOptions,
-    WriteOptions,
-    refuse_overlap,
-    shard_limit,
-    stored_dtype,
-    write_pruned,
-)
+from .reader import Checkpoint, free_disk_bytes
+from .refit_record import REFIT_FILE, inspect_refit
+from .resolve import finding, locate
+from .tokenizer import check_tokens, load_tokenizer, table_rows, tokenizer_in
+from .writer import Layout, Progress, WriteOptions, refuse_overlap, stored_dtype, write_pruned
 
 __all__ = [
     "HEALING_FILE",
@@ -27,9 +18,7 @@ __all__ = [
     "Checkpoint",
     "Layout",
     "Lineage",
-    "ModelSource",
     "Progress",
-    "StoreOptions",
     "WriteOptions",
     "check_compact",
     "check_complete",
@@ -44,13 +33,11 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "loading_code",
-    "read_json",
-    "read_refit_record",
+    "locate",
     "refuse_overlap",
-    "resolve_model",
-    "shard_limit",
     "stored_dtype",
     "stored_of",
     "table_rows",
+    "tokenizer_in",
     "write_pruned",
 ]

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from ...cut import fingerprint
 from ...cut.checkpoint import (
     Checkpoint,
-    ModelSource,
     check_loadable,
     check_tokens,
     lineage_of,
     load_model,
+    load_tokenizer,
+    locate,
     table_rows,
 )
 from ...errors import CheckpointError, RunError
 from ...notices import notice
-from ..opened_model import has_bfloat16
+from ..calibration.second_moments import has_bfloat16
 from .text_blocks import TextBlocks, read_blocks
 
 if TYPE_CHECKING:
@@ -84,13 +85,14 @@ class ModelPair:
 
 
 @contextmanager
-def opened_pair(child: ModelSource, dense: ModelSource) -> Iterator[ModelPair]:
+def opened_pair(child: str | Path, dense: str | Path) -> Iterator[ModelPair]:
     """Open both and check, without loading a weight, that one may be the other's parent.
 
     Raises:
         CheckpointError: One cannot be read, or they do not belong together.
     """
-    with child.checkpoint as own, dense.checkpoint as parent:
+    places = [locate(str(each)) for each in (child, dense)]
+    with Checkpoint(*places[0]) as own, Checkpoint(*places[1]) as parent:
         _check_shapes(own, parent)
         for each in (own, parent):
             check_loadable(each)
@@ -105,7 +107,7 @@ def opened_pair(child: ModelSource, dense: ModelSource) -> Iterator[ModelPair]:
             parent=parent,
             child_fingerprint=prints[0],
             parent_fingerprint=prints[1],
-            tokenizer=_tokenizer(child, dense),
+            tokenizer=_tokenizer(own, parent),
         )
         if pair.stranger:
             notice(f"{pair.stranger}.")
@@ -134,9 +136,9 @@ def _check_shapes(child: Checkpoint, parent: Checkpoint) -> None:
             )
 
 
-def _tokenizer(child: ModelSource, parent: ModelSource) -> Any:
+def _tokenizer(child: Checkpoint, parent: Checkpoint) -> Any:
     """The child's tokenizer, after the parent's was seen to be the same."""
-    own, other = child.tokenizer, parent.tokenizer
+    own, other = load_tokenizer(child), load_tokenizer(parent)
     if own.get_vocab() != other.get_vocab() or own(_SAMPLE).input_ids != other(_SAMPLE).input_ids:
         raise CheckpointError(
             f"{child.name} and {parent.name} do not share a tokenizer: the logits of one say "

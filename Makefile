@@ -20,15 +20,15 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/alignment.py
 	$(BIN)/python benchmarks/words.py
 	test -z "$(OMNIGLOT)" || $(BIN)/python benchmarks/maml.py --data $(OMNIGLOT)
-	test -z "$(TEXTS)" || $(BIN)/python benchmarks/targets.py --data $(TEXTS) -o targets
+	test -z "$(TEXTS)" || $(BIN)/python benchmarks/refit_targets.py --data $(TEXTS) -o refit-targets
 	test -z "$(WIKIPEDIA)" || $(BIN)/python benchmarks/transfer.py $(WIKIPEDIA)
 	test -z "$(WIKIPEDIA)" || $(BIN)/python benchmarks/word2vec.py speed $(WIKIPEDIA)
 
 docs: figures
-	$(BIN)/python docs/cli_reference.py
+	$(BIN)/python tools/cli_reference.py
 
 figures: .venv/dev
-	$(BIN)/python docs/figure.py
+	$(BIN)/python tools/figures.py
 
 .venv/pip:
 	$(PYTHON) -m venv .venv

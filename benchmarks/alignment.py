@@ -30,7 +30,7 @@ from typing import Any
 
 import click
 from prune import SHAPES
-from sides import Result, write
+from scoring_backends import Result, write
 
 from widthwise import measure
 from widthwise.arch import decode_traffic, prefill_traffic

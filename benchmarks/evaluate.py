@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from parity import run_parity
-from sides import (
+from hf_parity import run_parity
+from scoring_backends import (
     GENERATION,
     Result,
     Work,
     answered,
     compared,
     fitting,
-    load_model,
+    load_backend_model,
     ours,
     provenance,
     theirs,
@@ -260,7 +260,7 @@ def main(
         raise click.UsageError(f"the suite {suite} has no task {', '.join(sorted(unknown))}")
     tasks = tuple(task for task in tasks if task.name in wanted)
     dtype = "float32" if is_parity else dtype
-    network, tokenizer = load_model(model, dtype)
+    network, tokenizer = load_backend_model(model, dtype)
     settings = provenance(model=model, suite=suite, dtype=dtype, limit=limit)
     click.echo(", ".join(f"{name} {value}" for name, value in settings.items()))
     if is_parity and out is not None:

@@ -1,7 +1,8 @@
-"""Benchmarks of limits: from records that are there, what they set beside published numbers."""
+"""Scripts beside the package find what they import; benchmarks of limits judge their records."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -10,6 +11,7 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tiny_omniglot
 from click.testing import CliRunner
 
@@ -17,15 +19,34 @@ from widthwise.experiments.lr_transfer import KINDS, TrainingRun, TrainingSettin
 from widthwise.experiments.maml import MamlResult, MamlSettings, QueryScore, recipe_of
 from widthwise.experiments.maml import results as maml_runs
 
+ROOT = Path(__file__).parents[1]
+SCRIPTS = [
+    path for room in ("benchmarks", "tools", "examples") for path in (ROOT / room).rglob("*.py")
+]
+
 
 def benchmark(name: str) -> Any:
-    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    path = ROOT / "benchmarks" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_imports_only_names_that_are_there(path: Path) -> None:
+    """Imports within functions too, which nothing else reads until somebody runs the script."""
+    missing = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "widthwise":
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                if not hasattr(module, alias.name) and importlib.util.find_spec(submodule) is None:
+                    missing.append(f"line {node.lineno}: {submodule}")
+    assert not missing
 
 
 def test_each_score_of_maml_is_beside_the_published_one(tmp_path: Path) -> None:

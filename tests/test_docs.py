@@ -133,7 +133,7 @@ def test_readme_links_lead_somewhere() -> None:
 
 
 def test_the_command_reference_is_fresh() -> None:
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "cli_reference.py")
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "cli_reference.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

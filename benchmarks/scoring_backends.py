@@ -1,4 +1,4 @@
-"""The two sides of evaluate.py: what they are asked, how they answer, how far they are apart."""
+"""The two scoring backends that evaluate.py compares: their requests, answers and differences."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from widthwise.cut.checkpoint import Checkpoint, locate
+from widthwise.cut.checkpoint import Checkpoint, load_model, load_tokenizer, locate
 from widthwise.evaluate.harness_loading import silenced
 from widthwise.evaluate.tasks import TaskDocument
 from widthwise.io import free_bytes, write_text
-from widthwise.prune import loaded
 
 GENERATION = "generate_until"
 Result = dict[str, Any]
@@ -59,16 +58,14 @@ class Work:
         return replace(self, documents=tuple(documents))
 
 
-def load_model(name: str, dtype: str) -> tuple[Any, Any]:
-    """A model and its tokenizer; says nothing while loading and generating."""
+def load_backend_model(name: str, dtype: str) -> tuple[Any, Any]:
+    """A model and its tokenizer; transformers is quiet from here on."""
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     checkpoint = Checkpoint(*locate(name))
-    loader: Any = transformers.AutoModelForCausalLM
-    model = loaded(checkpoint.path, lambda path: loader.from_pretrained(path, dtype=dtype).eval())
-    return model, loaded(checkpoint.path, transformers.AutoTokenizer.from_pretrained)
+    return load_model(checkpoint, dtype=dtype), load_tokenizer(checkpoint)
 
 
 def ours(model: Any, tokenizer: Any) -> Any:

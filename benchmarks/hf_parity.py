@@ -1,4 +1,4 @@
-"""Whether both sides of evaluate.py say the same, and which is right where they are farthest."""
+"""Whether the two scoring backends agree, and which is right where they differ most."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sides import GENERATION, Result, Work, answered, compared, fitting, number, ours, theirs, write
+from scoring_backends import (
+    GENERATION,
+    Result,
+    Work,
+    answered,
+    compared,
+    fitting,
+    number,
+    ours,
+    theirs,
+    write,
+)
 
 from widthwise.evaluate import Task
 

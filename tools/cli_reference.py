@@ -9,7 +9,7 @@ import click
 
 from widthwise.cli import main
 
-TARGET = Path(__file__).parent / "cli.md"
+TARGET = Path(__file__).parents[1] / "docs" / "cli.md"
 
 
 def reference() -> str:

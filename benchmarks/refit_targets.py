@@ -7,9 +7,9 @@ each is not predicted. Goals, without training: at most 1.10, 1.30 and 1.9 with 
 the neurons removed from every layer; 1.25 and 1.75 at 20 and 40 % with widths by layers. A goal is
 met where the upper end of the interval is.
 
-    python benchmarks/targets.py --data FOLDER -o RESULTS            # FOLDER as evaluate --data
-    python benchmarks/targets.py --data FOLDER -o RESULTS --also healed-20%=checkpoint
-    python benchmarks/targets.py --data FOLDER -o RESULTS --blocks 48 --passages 400   # a sample
+    python benchmarks/refit_targets.py --data FOLDER -o RESULTS  # FOLDER as evaluate --data
+    python benchmarks/refit_targets.py --data FOLDER -o RESULTS --also healed-20%=checkpoint
+    python benchmarks/refit_targets.py --data FOLDER -o RESULTS --blocks 48 --passages 400  # sample
 
 Passages of each network are kept in RESULTS: run again, it measures what is not there yet. Other
 settings need another RESULTS.

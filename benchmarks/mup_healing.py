@@ -1,6 +1,6 @@
 """Whether muP's learning-rate factors help healing: with and without them, at several rates.
 
-    python benchmarks/factors.py CUT DENSE --text wikipedia.txt.gz -o healings.jsonl
+    python benchmarks/mup_healing.py CUT DENSE --text wikipedia.txt.gz -o healings.jsonl
 
 CUT is a checkpoint that was cut from DENSE. Each seed draws the order of the text, the same for all
 runs of the seed; all are judged by their KL from dense on the same blocks held out. Factors above 1
@@ -82,7 +82,7 @@ def _healed(
 
 def _say(runs: list[dict[str, Any]]) -> None:
     """Each side at its best rate, and their difference, over the seeds that all rates have."""
-    from widthwise.stats import Mean
+    from widthwise.stats import mean_with_error
 
     cells: dict[tuple[bool, float], dict[int, float]] = {}
     for run in runs:
@@ -101,7 +101,9 @@ def _say(runs: list[dict[str, Any]]) -> None:
         best[factors] = min(means, key=means.__getitem__)
         if best[factors] in (min(means), max(means)):
             click.echo(f"{named}: the best rate is at an end of the list, so another may be better")
-    lead = Mean.of([cells[True, best[True]][s] - cells[False, best[False]][s] for s in shared])
+    lead = mean_with_error(
+        [cells[True, best[True]][s] - cells[False, best[False]][s] for s in shared]
+    )
     low, high = lead.interval()
     click.echo(
         f"factors at {best[True]:g} less plain at {best[False]:g}: {lead.value:+.4f} "

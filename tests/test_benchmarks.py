@@ -9,30 +9,19 @@ import json
 from dataclasses import asdict
 from math import log2
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny_omniglot
 from click.testing import CliRunner
+from scripts import ROOT, load_script
 
 from widthwise.experiments.lr_transfer import KINDS, TrainingRun, TrainingSettings, read_rows
 from widthwise.experiments.maml import MamlResult, MamlSettings, QueryScore, recipe_of
 from widthwise.experiments.maml import results as maml_runs
 
-ROOT = Path(__file__).parents[1]
 SCRIPTS = [
-    path for room in ("benchmarks", "tools", "examples") for path in (ROOT / room).rglob("*.py")
+    path for folder in ("benchmarks", "tools", "examples") for path in (ROOT / folder).glob("*.py")
 ]
-
-
-def benchmark(name: str) -> Any:
-    path = ROOT / "benchmarks" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -51,7 +40,7 @@ def test_a_script_imports_only_names_that_are_there(path: Path) -> None:
 
 def test_each_score_of_maml_is_beside_the_published_one(tmp_path: Path) -> None:
     """Half a point above each, but 1.5 above of the kernels, of which one point is allowed."""
-    maml = benchmark("maml")
+    maml = load_script("benchmarks/maml.py")
     file = tiny_omniglot.save(tmp_path / "tiny.npz")
     out = tmp_path / "out"
     out.mkdir()
@@ -99,7 +88,9 @@ def test_transfer_is_set_beside_theory(tmp_path: Path) -> None:
                             duration_sec=1.0,
                         )  # fmt: skip
                         file.write(json.dumps({**asdict(run), "settings": settings}) + "\n")
-    found = CliRunner().invoke(benchmark("transfer").main, [str(text), "-o", str(out)])
+    found = CliRunner().invoke(
+        load_script("benchmarks/transfer.py").main, [str(text), "-o", str(out)]
+    )
     assert found.exit_code == 0, found.output
     assert found.output.splitlines()[-2:] == [
         "sp: stays, expected shifts: OFF",

@@ -6,31 +6,16 @@ exceeds in one of a thousand simulations of this length, by the binomial distrib
 families, 6 of 30, 14 of 120.
 """
 
-import importlib.util
-import sys
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from scipy.stats import binom
+from scripts import load_script
 
 from widthwise.findings import build_grid, compare_to_control
 
-
-def load() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "words.py"
-    spec = importlib.util.spec_from_file_location("benchmark_words", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look for their own names
-    spec.loader.exec_module(module)
-    return module
-
-
-words = load()
+words = load_script("benchmarks/words.py")
 
 
 def most(times: int, share: float = 0.05) -> float:

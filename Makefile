@@ -26,6 +26,7 @@ bench: .venv/dev
 
 docs: figures
 	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/results_readme.py
 
 figures: .venv/dev
 	$(BIN)/python tools/figures.py

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import re
@@ -11,8 +10,10 @@ from pathlib import Path
 
 import datasets
 import pytest
+import yaml
 from click.testing import CliRunner
 from PIL import Image
+from scripts import ROOT, load_script
 
 from widthwise.assets import embedded_model
 from widthwise.cli import main
@@ -20,7 +21,6 @@ from widthwise.errors import AssetError
 from widthwise.experiments.maml import load_omniglot
 from widthwise.study import load
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf8")
 
 
@@ -127,18 +127,86 @@ def test_readme_is_short_and_names_both_commands() -> None:
     assert "make test" in README
 
 
-def test_readme_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("[br]*/README.md")]
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith("https://"):
+            file, _, anchor = target.partition("#")
+            linked = page.parent / file if file else page
+            assert linked.exists(), target
+            assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_that_are_named_exist(name: str) -> None:
+    """Paths are those of the repository or of the package; NAME and ROOM stand for others."""
+    text = (ROOT / name).read_text(encoding="utf8")
+    named = [token for token in re.findall(r"`([\w./]+)`", text) if "/" in token]
+    named = [token for token in named if "NAME" not in token and "ROOM" not in token]
+    assert len(named) > 9
+    for token in named:
+        assert any((root / token).exists() for root in (ROOT, ROOT / "src" / "widthwise")), token
+
+
+def test_the_architecture_has_every_room_in_its_order() -> None:
+    rooms = load_script("tests/test_imports.py").ORDER
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf8")
+    assert re.findall(r"^\| `(\w+)` \| .+\. \|$", text, re.MULTILINE) == rooms
+
+
+def test_contributing_is_short() -> None:
+    assert (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8").count("\n") <= 50
+
+
+def test_the_index_has_every_page_of_the_documents() -> None:
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf8")
+    listed = re.findall(r"^\| \[([\w.-]+)\]", text, re.MULTILINE)
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert sorted(listed) == sorted(pages)
+
+
+def test_a_commit_is_checked_by_what_make_check_runs() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf8")
+    (recipe,) = re.findall(r"^check:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf8"))
+    entries = [hook["entry"] for repo in hooks["repos"] for hook in repo["hooks"]]
+    assert entries == recipe.replace("$(BIN)", ".venv/bin").replace("\t", "").splitlines()
 
 
 def test_the_command_reference_is_fresh() -> None:
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "cli_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("tools/cli_reference.py")
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf8") == module.reference()
+
+
+def test_the_page_of_stored_results_is_what_the_records_say() -> None:
+    module = load_script("tools/results_readme.py")
+    assert (ROOT / "results" / "README.md").read_text(encoding="utf8") == module.readme()
+    stored = {str(p.relative_to(ROOT / "results")) for p in (ROOT / "results").rglob("*.jsonl")}
+    assert {source.path for source in module.FILES} == stored
+
+
+def test_every_benchmark_has_its_last_figures() -> None:
+    """Scripts that are run by themselves have a section; others are named in one."""
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf8")
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        is_run = "__main__" in path.read_text(encoding="utf8")
+        assert (f"## {path.name}\n" if is_run else f"`{path.name}`") in text, path.name
+
+
+def test_the_log_lists_every_entry_once_by_topic() -> None:
+    text = (ROOT / "LOG.md").read_text(encoding="utf8")
+    entries = re.findall(r"^## (2026.+)$", text, re.MULTILINE)
+    assert sorted(re.findall(r"^  - \[(.+)\]\(#", text, re.MULTILINE)) == sorted(entries)
 
 
 def test_every_word_of_the_glossary_stands_once() -> None:

@@ -20,13 +20,14 @@ from run_pages import lines, page_of, report, words
 from scipy.stats import t as student
 
 from widthwise.cli import main, tinynet_search
+from widthwise.experiments.limit_differences import PairedDifference, paired_differences, verdicts
 from widthwise.experiments.lr_transfer import results as transfer
 from widthwise.experiments.lr_transfer import shifts_of
+from widthwise.experiments.run_page import settings_conflicts
 from widthwise.experiments.tinynet_search.findings import tiny_findings
 from widthwise.experiments.tinynet_search.markdown import judged_sentences
 from widthwise.experiments.tinynet_search.results import load_search
 from widthwise.experiments.tinynet_search.trials import TrialJob
-from widthwise.report import PairedDifference, paired_differences, settings_conflicts, verdicts
 from widthwise.runs import InProcess, write_lines
 from widthwise.stats import Estimate
 

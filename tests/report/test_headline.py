@@ -29,7 +29,7 @@ def test_table_has_a_row_a_network_and_its_costs() -> None:
     assert header[6:] == ["prefill", "decode"]
     assert [row[0] for row in rows] == ["dense", *["ppm"] * 6, *["random"] * 6]
     assert {len(row) for row in rows} == {len(header)}
-    assert rows[1][1:6] == ["2.4x", "1376", "2.39x", "126.2 M", "252.4 MB"]
+    assert rows[1][1:6] == ["2.4x", "1,376", "2.39x", "126.2 M", "252.4 MB"]
     timed = [row[header.index("decode")] for row in rows[1:7]]
     assert "–" not in timed  # noqa: RUF001
     assert [row[header.index("decode")] for row in rows[7:]] == timed  # random is not timed itself

@@ -182,22 +182,15 @@ def print_costs(records: list[Record]) -> None:
     """The costs workload by workload, and why anything is missing."""
     from rich.console import Console
 
-    from ..report import COST_COLUMNS, COST_KEY, cost_tables
+    from ..report import COST_KEY, cost_tables
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
     for table in cost_tables(records):
-        print_wrapped(console, f"\n{table.workload}: {table.about}", style="bold")
-        shown = [
-            i
-            for i in range(len(COST_COLUMNS))
-            if any(row[i] not in ("", "-") for row in table.rows)
-        ]
-        header = [COST_COLUMNS[i] for i in shown]
-        print_rows(
-            console, header, [[row[i] for i in shown] for row in table.rows], [0] * len(shown)
-        )
+        print_wrapped(console, f"\n{table.title}: {table.about}", style="bold")
+        shown = table.nonempty()
+        print_rows(console, shown.header, shown.rows, [0] * len(shown.header))
         for note in table.notes:
             print_wrapped(console, note)
     print_wrapped(console, f"\n{COST_KEY}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import RunError
 from ..io import read_whole_lines
-from ..report import ExperimentPage
+from ..report import Page
 from ..runs import RECORDS, SETTINGS
 from .tinynet_search import TRIALS
 
@@ -49,9 +49,23 @@ class RunFile:
     command: str
 
     @property
-    def page(self) -> Callable[[Path], ExperimentPage]:
+    def page(self) -> Callable[[Path], Page]:
         """What makes their page."""
         return _pages()[self.command]
+
+
+def write_run_report(runs: RunFile, path: Path) -> None:
+    """Write the page of one file of runs; an existing file is replaced in one step.
+
+    Args:
+        runs: As of `detect_run_file`.
+        path: The HTML file; its folder must exist.
+
+    Raises:
+        RunError: The file holds what is no run of its kind.
+        OutputError: The page cannot be written.
+    """
+    runs.page(runs.path).write(path)
 
 
 def detect_run_file(path: Path) -> RunFile | None:
@@ -97,7 +111,7 @@ def _file_in(path: Path) -> Path | None:
     return found[0]
 
 
-def _pages() -> Mapping[str, Callable[[Path], ExperimentPage]]:
+def _pages() -> Mapping[str, Callable[[Path], Page]]:
     from .convergence import check_page, converge_page
     from .lr_transfer import transfer_page
     from .maml import maml_page

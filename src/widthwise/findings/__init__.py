@@ -19,6 +19,7 @@ from .grid import COST_UNITS, SIZE_UNITS, Grid, GridRow, build_grid, estimate_of
 from .noninferiority import SHARE_LOSS
 from .pair_verdicts import judge_pairs, shown_word
 from .same_items import why_not_paired
+from .table import Table
 from .types import (
     CurvePoint,
     Findings,
@@ -27,7 +28,6 @@ from .types import (
     Knee,
     SmallestSufficientWidth,
     TaskCorrelation,
-    TextTable,
     WidthCurve,
 )
 
@@ -47,8 +47,8 @@ __all__ = [
     "GridRow",
     "Knee",
     "SmallestSufficientWidth",
+    "Table",
     "TaskCorrelation",
-    "TextTable",
     "WidthCurve",
     "beats_its_floor",
     "build_findings",

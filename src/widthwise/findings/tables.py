@@ -11,13 +11,13 @@ from .control import WinCounts
 from .grid import Grid
 from .noninferiority import RELATIVE_LOSS
 from .pareto import MEAN
+from .table import Table
 from .types import (
     CurvePoint,
     Front,
     FrontPoint,
     SmallestSufficientWidth,
     TaskCorrelation,
-    TextTable,
     WidthCurve,
 )
 
@@ -31,12 +31,12 @@ def loss_text(loss: float) -> str:
 
 def curve_table(
     criterion: str, curves: Sequence[WidthCurve], loss: float, notes: Sequence[str]
-) -> TextTable:
+) -> Table:
     """A task a row: what becomes of it down to the narrowest width; those at the floor last."""
     narrowest = min(p.expansion_ratio for curve in curves for p in curve.points)
     widest = max(p.expansion_ratio for curve in curves for p in curve.points)
     ordered = sorted(curves, key=lambda curve: curve.trend == "at the floor")
-    return TextTable(
+    return Table(
         title=f"Cut by {criterion}",
         about=f"Each task from {widest:.2f}x down to {narrowest:.2f}x.",
         header=(
@@ -118,7 +118,7 @@ def _knee_cell(curve: WidthCurve) -> str:
 _OF_ONE_DRAW = ("above one draw", "below one draw")
 
 
-def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> TextTable | None:
+def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> Table | None:
     """At how many widths each criterion is shown to be better or worse than chance.
 
     None where it is nowhere.
@@ -133,7 +133,7 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> 
                 level.append(task if len(beside) == 1 else f"{task} ({criterion})")
     if not rows:
         return None
-    return TextTable(
+    return Table(
         title="Beside chance",
         about="Widths at which a criterion is shown to be better or worse than "
         f"{control_draw_text(grid)}.",
@@ -153,7 +153,7 @@ def control_draw_text(grid: Grid) -> str:
     return f"neurons chosen by chance ({describe_draws(grid)})"
 
 
-def front_tables(fronts: Sequence[Front]) -> tuple[TextTable, ...]:
+def front_tables(fronts: Sequence[Front]) -> tuple[Table, ...]:
     """One for the costs, with the mean or else the first task; one for the tasks, against bytes."""
     if not fronts:
         return ()
@@ -172,7 +172,7 @@ _FRONT = (
 )
 
 
-def _cost_table(fronts: Sequence[Front]) -> TextTable:
+def _cost_table(fronts: Sequence[Front]) -> Table:
     first = fronts[0]
     labels = _labels(fronts)
     rows = []
@@ -184,7 +184,7 @@ def _cost_table(fronts: Sequence[Front]) -> TextTable:
     what = first.quality
     if what == MEAN:
         what = "the mean of (score - floor) / (1 - floor) over the tasks that dense knows"
-    return TextTable(
+    return Table(
         title="Quality against cost",
         about=f"Quality is {what}.",
         header=("network", f"{first.quality} [95 %]", *(_cost_name(front) for front in fronts)),
@@ -199,12 +199,12 @@ def _cost_name(front: Front) -> str:
     return f"{cost}, {unit}" if unit else cost
 
 
-def _task_table(fronts: Sequence[Front]) -> TextTable:
+def _task_table(fronts: Sequence[Front]) -> Table:
     rows = []
     for label in _labels(fronts):
         cells = [next((p for p in f.points if p.label == label), None) for f in fronts]
         rows.append((label, *(NOTHING if p is None else _standing(p) for p in cells)))
-    return TextTable(
+    return Table(
         title=f"Tasks against {fronts[0].cost}",
         about="The front of each task that dense beats the floor on.",
         header=("network", *(front.quality for front in fronts)),
@@ -234,7 +234,7 @@ def _standing(point: FrontPoint) -> str:
 PAIR_COLUMNS = ("tasks", "r [95 %]", "p (Holm)", "one left out", "without dense", "points")
 
 
-def pair_table(pairs: Sequence[TaskCorrelation]) -> TextTable | None:
+def pair_table(pairs: Sequence[TaskCorrelation]) -> Table | None:
     """The strongest correlations among tasks that are above their floors, beside chance's.
 
     None where there are none.
@@ -261,7 +261,7 @@ def pair_table(pairs: Sequence[TaskCorrelation]) -> TextTable | None:
             f"Left out: {left} pairs with a task that is never above its floor or never changes, "
             "so that its moves are noise; --json has them."
         )
-    return TextTable(
+    return Table(
         title="Tasks that move together",
         about="Correlation of two tasks over the widths, dense included.",
         header=(*PAIR_COLUMNS, "r by chance"),

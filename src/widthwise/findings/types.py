@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..stats import Correlation, Verdict
+from .table import Table
 
 Trend = Literal[
     "falls",
@@ -194,25 +195,6 @@ class TaskCorrelation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTable:
-    """Text in rows and columns, the same on a terminal and on a page.
-
-    Attributes:
-        title: A few words.
-        about: One sentence: what the rows are.
-        header: A word for each column.
-        rows: As many cells each as the header.
-        notes: Sentences below the table.
-    """
-
-    title: str
-    about: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Findings:
     """All that is said of one model.
 
@@ -230,4 +212,4 @@ class Findings:
     fronts: tuple[Front, ...]
     correlations: tuple[TaskCorrelation, ...]
     sentences: tuple[str, ...]
-    tables: tuple[TextTable, ...]
+    tables: tuple[Table, ...]

@@ -26,7 +26,7 @@ def answer_of(one: ModelResults, others: Sequence[ModelResults] = ()) -> list[st
     if one.grid is not None and one.grid.quality:
         said = sentences(one.grid, one.judged, one.apart, other_grids(one, others))
     unfinished = [_unfinished(one.pending)] if one.pending else []
-    return [unbroken(t) for t in (*unfinished, *(said or measured_sentences(one.costs)))]
+    return [*unfinished, *(said or measured_sentences(one.costs))]
 
 
 def _unfinished(pending: int) -> str:
@@ -43,7 +43,7 @@ def answers_of(
     answers = [(one.name, answer_of(one, series)) for one in series]
     rated = [one.name for one in series if one.grid is not None and one.grid.quality]
     if not rated and (lead := [s for run in runs_of(series) for s in other_network_sentences(run)]):
-        return [unbroken(text) for text in lead], [answer for answer in answers if answer[1]]
+        return lead, [answer for answer in answers if answer[1]]
     if len(rated) > 1:
         return _side_by_side(series, found, answers)
     first = next((i for i, one in enumerate(series) if one.name in rated), 0)
@@ -60,12 +60,12 @@ def _side_by_side(
     Checkpoints beside what they were cut from come before studies that share networks.
     """
     kin = [
-        unbroken(text)
+        text
         for one in series
         if one.grid is not None
         for text in comparisons(one.grid, other_grids(one, series))
     ]
-    lead = list(dict.fromkeys([*kin, *map(unbroken, comparison_sentences(found))]))
+    lead = list(dict.fromkeys([*kin, *comparison_sentences(found)]))
     rest = [(name, [text for text in said if text not in lead]) for name, said in answers]
     return lead or [_APART], rest
 
@@ -73,11 +73,6 @@ def _side_by_side(
 def other_grids(one: ModelResults, series: Sequence[ModelResults]) -> tuple[Grid, ...]:
     """The records of all others; the parent of a model that was cut before may be among them."""
     return tuple(other.grid for other in series if other is not one and other.grid is not None)
-
-
-def unbroken(text: str) -> str:
-    """A number and its per cent sign stay on one line."""
-    return text.replace(" %", "\u00a0%")
 
 
 def runs_of(series: Sequence[ModelResults]) -> list[list[Record]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from ..findings import estimate_of, network_of
+from ..findings import Table, estimate_of, network_of
 from ..stats import NOTHING, counted, estimate_text, number, paired_ratio, with_error
 from ..study import NOT_ASKED, QUANTITY_NAMES, Record
 
@@ -48,24 +47,6 @@ _NOT_IN_TURN = (
 _LOST = "{}: some of its records are not there; the command that made the others measures it anew"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CostTable:
-    """All networks on one workload.
-
-    Attributes:
-        workload: Its name.
-        about: What is read and written, on what device, in how many rounds.
-        rows: A network a row, with the columns `COST_COLUMNS`. What could not be measured reads
-            `-`, and the notes say why.
-        notes: Each reason once, and what else a reader must know.
-    """
-
-    workload: str
-    about: str
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-
-
 def is_cost_record(record: Record) -> bool:
     """Whether `widthwise measure` stored it: a quantity of a workload, `"512x32x1 ttft"`."""
     workload, _, quantity = record.quantity.rpartition(" ")
@@ -73,11 +54,12 @@ def is_cost_record(record: Record) -> bool:
     return named and record.settings.get("workload") == workload
 
 
-def cost_tables(records: Sequence[Record]) -> tuple[CostTable, ...]:
+def cost_tables(records: Sequence[Record]) -> tuple[Table, ...]:
     """The costs on every workload, in the order in which records first name them.
 
     Times are medians over rounds. A ratio is the median of the ratios within a round, with its 95 %
-    interval: what slows the machine for a round slows both.
+    interval: what slows the machine for a round slows both. What could not be measured reads `-`,
+    and the notes say why.
     """
     blocks: dict[str, list[Record]] = {}
     for record in records:
@@ -97,7 +79,7 @@ def took_turns(own: Record, other: Record) -> bool:
     return same and len(own.items) == len(other.items)
 
 
-def _table(name: str, records: Sequence[Record]) -> CostTable | None:
+def _table(name: str, records: Sequence[Record]) -> Table | None:
     """The table of a workload; None where no network has all its records."""
     networks: dict[tuple[str, str | None, str], dict[str, Record]] = {}
     for record in records:
@@ -113,9 +95,10 @@ def _table(name: str, records: Sequence[Record]) -> CostTable | None:
     first = next(iter(whole.values()))
     lost = [names[place] for place in networks if place not in whole]
     about, apart = _about({names[place]: cells["ttft"] for place, cells in whole.items()})
-    return CostTable(
-        workload=name,
+    return Table(
+        title=name,
         about=about,
+        header=COST_COLUMNS,
         rows=tuple((names[place], *_cells(cells, first)) for place, cells in whole.items()),
         notes=(*apart, *_notes(records), *map(_LOST.format, lost)),
     )

@@ -51,7 +51,7 @@ def rows_of(grid: Grid) -> tuple[list[str], list[list[str]]]:
     reasons = reasons_of(grid)
     rows = []
     for network in grid.networks:
-        row = [network.shown, network.asked_for, str(network.width), network.ratio]
+        row = [network.shown, network.asked_for, f"{network.width:,}", network.ratio]
         for quantity in columns:
             record = grid.cost(network, quantity)
             if record is None:

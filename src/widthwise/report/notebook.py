@@ -16,9 +16,8 @@ from ..study import Record, StoredStudy, is_control, read_study
 from .answers import answer_of
 from .html_table import MARKS
 from .model_results import ModelResults, results_of
-from .page import write_report
 from .panels import quality_panels
-from .study_page import legend_of, order_by_floor
+from .study_page import legend_of, order_by_floor, write_report
 
 if TYPE_CHECKING:
     import pandas as pd

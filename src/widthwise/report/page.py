@@ -2,99 +2,203 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..findings import build_grid
+from .. import __version__
+from ..findings import Table
 from ..io import write_text
-from ..study import Record, StoredStudy
-from .model_results import model_results, results_of
-from .panels import csv_data_uri
-from .study_page import build_page
+from .html_table import HtmlTable, html_table
+from .panels import Panel, slug
+from .svg import standalone_svg_uri, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _HERE = Path(__file__).parent
+_ON_ONE_LINE = re.compile(r" %|\[[^]]*\]")
+Legend = Sequence[tuple[str, str, str]]  # glyph, colour and name
 
 
-def write_page(
-    records: Sequence[Record], path: Path, *, title: str, settings: Mapping[str, Any]
-) -> None:
-    """Write the report of one model's records; an existing file is replaced in one step.
+@dataclass(frozen=True, kw_only=True)
+class Detail:
+    """Sentences and a table that a reader may open.
 
-    The page needs no other file and no network. The same arguments give the same bytes.
-
-    Args:
-        records: Of one study; missing values are shown with their reasons.
-        path: The HTML file; its folder must exist.
-        title: Heading of the page.
-        settings: What the reader should know about the run beside what the records say.
-
-    Raises:
-        RunError: No records, or records that do not belong together (see `grid.arrange`).
-        OutputError: The file cannot be written.
+    Attributes:
+        summary: What is seen of it at first.
+        sentences: Its text.
+        table: Below the text; None where there is none.
     """
-    grid = build_grid(records)
-    write_whole(path, _rendered(build_page([model_results(records, grid.model, settings)], title)))
+
+    summary: str
+    sentences: tuple[str, ...]
+    table: Table | None = None
 
 
-def write_report(studies: Sequence[StoredStudy], path: Path) -> None:
-    """Write the report of stored studies, side by side if there are several.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sheet:
+    """A large figure that has a width of its own.
 
-    Records that contradict each other are left out, and the page says so.
-
-    Args:
-        studies: As `read_study` reads them; their records may be of several models.
-        path: The HTML file; its folder must exist.
-
-    Raises:
-        OutputError: The file cannot be written.
+    Attributes:
+        figure: The same that a command writes to a file.
+        caption: Under it.
     """
-    series = results_of(studies)
-    write_whole(path, _rendered(build_page(series, _title(studies))))
+
+    figure: Figure
+    caption: str
 
 
-def data_link(records: Sequence[Record]) -> str:
-    """The records as a CSV file in a `data:` link; settings are JSON, items joined by spaces."""
-    columns = [
-        *("cell", "model", "criterion", "asked", "width", "expansion_ratio", "quantity", "unit"),
-        *("value", "standard_error", "n", "floor", "floor_kind", "floor_n", "floor_error"),
-        *("higher_is_better", "reason", "duration_sec", "settings", "items", "floor_items"),
-    ]
-    rows: list[list[Any]] = [columns]
-    for record in records:
-        lists = (" ".join(f"{v:g}" for v in found) for found in (record.items, record.floor_items))
-        settings = json.dumps(record.settings)
-        rows.append([*(getattr(record, column) for column in columns[:-3]), settings, *lists])
-    return csv_data_uri(rows)
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Part of a section; what is empty is left out.
+
+    Attributes:
+        heading: Above it.
+        about: Small, below the heading.
+        legend: Of the figures, with a remark on what all of them share.
+        legend_about: What the legend is read out as.
+        marks: Whether the legend names intervals and floors too.
+        panels: Figures side by side.
+        is_large: Whether the figures are larger.
+        choices: Figures by what a reader chooses; one choice is shown at a time.
+        sheet: A large figure alone.
+        sentences: Text.
+        tables: Tables under their titles.
+        is_folded: Whether a reader opens tables one by one.
+        n_open: How many of these are open at first.
+        is_filtered: Whether the heading stands for the tables' titles, and rows can be chosen.
+        details: What a reader may open.
+        definitions: Names and what they are.
+        notes: Small, at the end.
+    """
+
+    heading: str = ""
+    about: str = ""
+    legend: Legend = ()
+    legend_about: str = "Legend of the figures"
+    marks: bool = False
+    panels: Sequence[Panel] = ()
+    is_large: bool = False
+    choices: Sequence[tuple[str, Sequence[Panel]]] = ()
+    sheet: Sheet | None = None
+    sentences: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    is_folded: bool = False
+    n_open: int = 1
+    is_filtered: bool = False
+    details: Sequence[Detail] = ()
+    definitions: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
 
 
-def _title(studies: Sequence[StoredStudy]) -> str:
-    models = list(dict.fromkeys(record.model for study in studies for record in study.records))
-    names = [Path(model).name for model in models]
-    if len(studies) > 1 and len(names) == 1:
-        return f"{names[0]}: {' and '.join(study.name for study in studies)}"
-    return f"How wide should {' and '.join(names)} be?"
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A section of a page.
+
+    Attributes:
+        key: Its identifier.
+        title: Its heading.
+        link: What leads to it at the top of the page.
+        about: Below the heading.
+        blocks: Its parts; a section without any is not shown.
+        remark: Small, at the end.
+    """
+
+    key: str
+    title: str
+    link: str
+    about: str = ""
+    blocks: Sequence[Block] = ()
+    remark: str = ""
 
 
-def _rendered(content: Mapping[str, Any]) -> str:
-    records = [record for one in content["series"] for record in one.records]
-    return rendered("page.html", csv=data_link(records), n_records=len(records), **content)
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """All that a page shows.
+
+    Attributes:
+        title: Heading.
+        byline: What was measured, in a line.
+        answer: What may be said, in a few sentences.
+        warnings: What is left out or not finished, and why.
+        remarks: What could not be compared, and why.
+        answers: What each of several studies says by itself, by its name.
+        sections: Figures, tables and how it was measured.
+        records: A link to all records, and how many there are.
+    """
+
+    title: str
+    byline: str
+    answer: Sequence[str]
+    warnings: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+    answers: Sequence[tuple[str, Sequence[str]]] = ()
+    sections: Sequence[Section] = ()
+    records: tuple[str, str] | None = None
+
+    def html(self) -> str:
+        """The whole file: it needs no other one and no network. Equal pages are equal bytes."""
+        import jinja2
+
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_HERE),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["unbroken"] = unbroken
+        taken: dict[str, int] = {}
+
+        def view(table: Table, filtered: bool = False) -> HtmlTable:
+            name = slug(table.title)
+            taken[name] = taken.get(name, 0) + 1
+            number = f"-{taken[name]}" if taken[name] > 1 else ""
+            return html_table(table, name + number, filtered)
+
+        return environment.get_template("page.html").render(
+            page=self,
+            sections=[section for section in self.sections if section.blocks],
+            view=view,
+            drawn=self._drawn,
+            version=__version__,
+            **{name: (_HERE / f"page.{name}").read_text(encoding="utf8") for name in ("css", "js")},
+        )
+
+    def _drawn(self, sheet: Sheet) -> tuple[str, str, str]:
+        """A sheet as an element, as a link to a file, and the name of that."""
+        description = " ".join(self.answer)
+        svg = to_svg(sheet.figure, name="runs", title=self.title, description=description)
+        return svg, standalone_svg_uri(svg, ()), slug(self.title)
+
+    def write(self, path: Path) -> None:
+        """Write the page; an existing file is replaced in one step.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        write_whole(path, self.html())
 
 
-def rendered(template: str, **content: Any) -> str:
-    """A page of the house: the template filled in, with style and script in it."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def provenance_section(parts: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> Section:
+    """Where numbers come from: names and values, under headings if there are several."""
+    return Section(
+        key="provenance",
+        title="Provenance",
+        link="Provenance",
+        blocks=[Block(heading=heading, definitions=rows) for heading, rows in parts],
+        remark=f"Drawn by widthwise {__version__} from records and nothing else.",
     )
-    own = {name: (_HERE / f"page.{name}").read_text(encoding="utf8") for name in ("css", "js")}
-    return environment.get_template(template).render(**content, **own)
+
+
+def unbroken(text: str) -> str:
+    """An interval stays on one line, and so does a number with its per cent sign."""
+    from markupsafe import Markup, escape
+
+    return Markup(_ON_ONE_LINE.sub(lambda found: found[0].replace(" ", "\u00a0"), escape(text)))
 
 
 def write_whole(path: Path, text: str) -> None:

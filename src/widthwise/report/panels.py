@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import csv
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from ..findings import CONFIDENCE, Front, Grid, GridRow, estimate_of, floor_status, network_of
 from ..stats import Estimate, estimate_text, interval_text, number, with_error
 from ..study import Record, quantity_text
 from . import cost_figures, figures
+from .csv_links import csv_data_uri
 from .model_results import ModelResults
 from .network_table import floor_text, speed_ratio
 from .provenance import format_n_range
@@ -183,13 +181,6 @@ def _few(fronts: Sequence[Front]) -> list[Front]:
         order = sorted(range(len(own)), key=lambda i: (kinds[:i].count(kinds[i]), i))
         kept += [own[i] for i in sorted(order[:most])]
     return kept
-
-
-def csv_data_uri(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as a CSV file in a `data:` link."""
-    buffer = StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return "data:text/csv;base64," + base64.b64encode(buffer.getvalue().encode()).decode()
 
 
 def _panel(

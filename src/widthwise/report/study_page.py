@@ -1,34 +1,41 @@
-"""All that the page shows, from the series it is drawn from; the template only lays it out."""
+"""The page of studies: what it shows of their records."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..errors import RunError
-from ..findings import Findings, Grid, beats_its_floor, build_findings, floor_status, network_of
-from ..stats import counted, is_perplexity
-from ..study import CONTROL, Record
-from .answers import answers_of, other_grids, runs_of, unbroken
-from .cost_table import COST_COLUMNS, COST_KEY, cost_tables
-from .headline import cost_sentence, load_warnings, measured_sentences
-from .html_table import HtmlTable, beside_table, network_table, score_table, text_table
-from .model_results import ModelResults
+from ..findings import (
+    Findings,
+    Grid,
+    Table,
+    beats_its_floor,
+    build_findings,
+    build_grid,
+    floor_status,
+    network_of,
+)
+from ..stats import counted
+from ..study import CONTROL, Record, StoredStudy
+from .answers import answers_of, other_grids
+from .cost_section import cost_section
+from .csv_links import data_link
+from .method import method_sentences
+from .model_results import ModelResults, model_results, results_of
 from .network_table import missing_notes
-from .panels import Panel, cost_panels, front_panels, quality_panels, size_panels, slug
+from .page import Block, Detail, Legend, Page, Section, provenance_section
+from .panels import front_panels, quality_panels
 from .provenance import measured_rows, setting_rows
-from .score_table import CHANCE_CORRECTED, COLUMNS, nonempty_columns
-from .study_comparison import compare
-from .styles import style_in, style_of, workload_styles
+from .score_table import TaskScores
+from .study_comparison import ScoreComparison, compare
+from .study_tables import comparison_table, network_table, score_table
+from .styles import style_in, style_of
 from .svg import css_color
 
-Context = dict[str, Any]
-Legend = Sequence[tuple[str, str, str]]  # glyph, colour and name
-_EMPTY = ("", "-")
-Named = tuple[str, str, HtmlTable, tuple[str, ...]]  # title, about, table and notes
 _AT_FLOOR = (
     "The dense model is not shown to beat a trivial answerer with these items, so they cannot show "
     "what a cut costs."
@@ -37,79 +44,150 @@ _TOO_FEW = (
     "On these items the interval of the dense model reaches from its floor to well above it: ask "
     "more of them before you say what a cut costs."
 )
+_SCORES = (
+    "Each score against the expansion ratio, dense on the left and narrower to the right. A "
+    "criterion that is no better than the random control has chosen nothing; a score at its floor "
+    "says nothing about width."
+)
+_FRONTS = (
+    "A network is on the front when no other one is at least as good and at least as cheap. A "
+    "ring: intervals leave that open; faint: off the front. The tables of findings have every cost."
+)
+_BETWEEN = (
+    "Only where the same items were asked in the same way: the study minus the other one, item by "
+    "item: a checkpoint minus what it was cut or healed from, else the later study minus the "
+    "earlier one."
+)
+_EVERY_SCORE = (
+    "The score with its standard error (with its interval where all items went one way), the "
+    "difference from dense on the items that both answered with its 95 % interval, the p-value "
+    "that belongs to it, and what may be said."
+)
+_RATIOS = " Under a speed stands its ratio to dense with the 95 % interval."
 
 
-@dataclass(frozen=True, kw_only=True)
-class FigureSection:
-    """Figures under one heading, and the tables below them."""
+def write_page(
+    records: Sequence[Record], path: Path, *, title: str, settings: Mapping[str, Any]
+) -> None:
+    """Write the report of one model's records; an existing file is replaced in one step.
 
-    heading: str
-    about: str
-    panels: list[Panel]
-    legend: Legend = ()
-    tables: Sequence[Named] = ()
+    Args:
+        records: Of one study; missing values are shown with their reasons.
+        path: The HTML file; its folder must exist.
+        title: Heading of the page.
+        settings: What the reader should know about the run beside what the records say.
 
-    @property
-    def is_large(self) -> bool:
-        """Whether three panels in a row take no more rows than four would, and no heading says
-        that they matter less."""
-        return not self.heading and -(-len(self.panels) // 3) <= -(-len(self.panels) // 4)
-
-
-def build_page(series: Sequence[ModelResults], title: str) -> Context:
-    """What the template `page.html` fills in."""
-    several = len(series) > 1
-    found, unpaired = compare(series)
-    findings = [(one, *_findings_of(one, series)) for one in series]
-    left_out = [(one, note) for one in series for note in one.notes]
-    notes = [f"{one.name}: {note}" if several else note for one, _, note in findings if note]
-    lead, each = answers_of(series, found)
-    return {
-        "title": title,
-        "series": series,
-        "several": several,
-        "byline": _byline(series),
-        "answer": lead,
-        "answers": each,
-        "left_out": [f"{one.name}: {note}" if several else note for one, note in left_out],
-        "legend": legend_of(series),
-        "quality": _quality_groups(series),
-        "costs": _cost_groups(series),
-        "cost_key": unbroken(COST_KEY),
-        "speeds": any(one.grid is not None and one.grid.speeds for one in series),
-        "findings": [(one.name, f, _text_tables(one, f)) for one, f, _ in findings if f],
-        "fronts": [
-            (one.name, front_panels(f.fronts, one.name)) for one, f, _ in findings if f and f.fronts
-        ],
-        "between": beside_table(found),
-        "unpaired": [*unpaired, *notes],
-        "scores": score_table(series),
-        "networks": network_table(series),
-        "missing": _missing(series),
-        "reading": _reading(series),
-        "measured": _measured(series),
-        "provenance": [_provenance(one) for one in series],
-        "version": __version__,
-    }
+    Raises:
+        RunError: No records, or records that do not belong together (see `build_grid`).
+        OutputError: The file cannot be written.
+    """
+    grid = build_grid(records)
+    study_page([model_results(records, grid.model, settings)], title).write(path)
 
 
-def _findings_of(one: ModelResults, series: Sequence[ModelResults]) -> tuple[Findings | None, str]:
+def write_report(studies: Sequence[StoredStudy], path: Path) -> None:
+    """Write the report of stored studies, side by side if there are several.
+
+    Records that contradict each other are left out, and the page says so.
+
+    Args:
+        studies: As `read_study` reads them; their records may be of several models.
+        path: The HTML file; its folder must exist.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    study_page(results_of(studies), _title(studies)).write(path)
+
+
+def study_page(results: Sequence[ModelResults], title: str) -> Page:
+    """All that the page shows of one or several studies."""
+    compared, unpaired = compare(results)
+    findings = [(one, *_findings_of(one, results)) for one in results]
+    answer, answers = answers_of(results, compared)
+    records = [record for one in results for record in one.records]
+    return Page(
+        title=title,
+        byline=_byline(results),
+        answer=answer,
+        warnings=[_named(one, note, results) for one in results for note in one.notes],
+        remarks=[*unpaired, *(_named(one, note, results) for one, _, note in findings if note)],
+        answers=answers,
+        sections=_sections(results, compared, [(one, f) for one, f, _ in findings if f]),
+        records=(data_link(records), counted(len(records), "record")),
+    )
+
+
+def _sections(
+    results: Sequence[ModelResults],
+    compared: Sequence[ScoreComparison],
+    findings: Sequence[tuple[ModelResults, Findings]],
+) -> tuple[Section, ...]:
+    return (
+        Section(
+            key="scores",
+            title="What it still knows",
+            link="Scores",
+            about=_SCORES,
+            blocks=_quality_blocks(results),
+        ),
+        *_findings_sections(findings, results),
+        Section(
+            key="numbers",
+            title="Every number",
+            link="Every number",
+            blocks=_number_blocks(results, compared),
+        ),
+        Section(
+            key="method",
+            title="How this was measured",
+            link="Method",
+            blocks=[Block(sentences=method_sentences(results)), *_measured(results)],
+        ),
+        provenance_section([(_heading(one, results), _provenance(one)) for one in results]),
+    )
+
+
+def _title(studies: Sequence[StoredStudy]) -> str:
+    models = list(dict.fromkeys(record.model for study in studies for record in study.records))
+    names = [Path(model).name for model in models]
+    if len(studies) > 1 and len(names) == 1:
+        return f"{names[0]}: {' and '.join(study.name for study in studies)}"
+    return f"How wide should {' and '.join(names)} be?"
+
+
+def _byline(results: Sequence[ModelResults]) -> str:
+    models = list(dict.fromkeys(one.model for one in results))
+    networks = sum(len({network_of(record) for record in one.records}) for one in results)
+    return f"{', '.join(models)} · {counted(networks, 'network')}"
+
+
+def _heading(one: ModelResults, results: Sequence[ModelResults]) -> str:
+    """The name of a study where there are several."""
+    return one.name if len(results) > 1 else ""
+
+
+def _named(one: ModelResults, note: str, results: Sequence[ModelResults]) -> str:
+    return f"{one.name}: {note}" if len(results) > 1 else note
+
+
+def _findings_of(one: ModelResults, results: Sequence[ModelResults]) -> tuple[Findings | None, str]:
     """Findings of what agrees, and what is to be said of them.
 
     Costs may come from the one other study that measured nothing but costs of this model.
     """
     if one.grid is None or not one.grid.quality:
         return None, ""
-    priced = [s for s in series if s.grid is None and s.model == one.model and s.costs]
-    lent = _lent(priced[0].costs, one.grid) if len(priced) == 1 and not one.costs else []
+    priced = [s for s in results if s.grid is None and s.model == one.model and s.costs]
+    shared = shared_costs(priced[0].costs, one.grid) if len(priced) == 1 and not one.costs else []
     try:
-        (found,) = build_findings((*one.agreed, *lent), others=other_grids(one, series))
+        (found,) = build_findings((*one.agreed, *shared), others=other_grids(one, results))
     except RunError as error:
         return None, f"No findings are drawn: {error}."
-    return found, f"Costs of the same widths are those of {priced[0].name}." if lent else ""
+    return found, f"Costs of the same widths are those of {priced[0].name}." if shared else ""
 
 
-def _lent(costs: Sequence[Record], grid: Grid) -> list[Record]:
+def shared_costs(costs: Sequence[Record], grid: Grid) -> list[Record]:
     """The costs at the widths of the grid: they are the same whichever neurons were kept."""
     by_width: dict[int, list[Record]] = {}
     for record in costs:
@@ -122,53 +200,51 @@ def _lent(costs: Sequence[Record], grid: Grid) -> list[Record]:
     ]
 
 
-def _byline(series: Sequence[ModelResults]) -> str:
-    models = list(dict.fromkeys(one.model for one in series))
-    networks = sum(len({network_of(record) for record in one.records}) for one in series)
-    said = [", ".join(models), counted(networks, "network")]
-    return " · ".join(said)
-
-
-def legend_of(series: Sequence[ModelResults]) -> list[tuple[str, str, str]]:
+def legend_of(results: Sequence[ModelResults]) -> Legend:
     """Glyph, colour and name of all that the figures of scores show."""
-    rated = [(one, one.grid) for one in series if one.grid is not None and one.grid.quality]
+    rated = [(one, one.grid) for one in results if one.grid is not None and one.grid.quality]
     entries: dict[tuple[str, str, str], None] = {}
     for index, (one, grid) in enumerate(rated):
         names = [*([None] if grid.dense else []), *grid.criteria]
         whole = grid.dense.whole if grid.dense else ""
         for criterion in names:
             style = style_of(criterion)
-            color, told = css_color(style.color), criterion or whole
+            color, label = css_color(style.color), criterion or whole
             if len(rated) > 1:
-                color, told = style_in(index, criterion).color, f"{one.name}, {told}"
-            told += " control" if criterion == CONTROL else ""
-            entries[style.glyph, color, told] = None
+                color, label = style_in(index, criterion).color, f"{one.name}, {label}"
+            label += " control" if criterion == CONTROL else ""
+            entries[style.glyph, color, label] = None
     return list(entries)
 
 
-def _quality_groups(series: Sequence[ModelResults]) -> list[FigureSection]:
+def _quality_blocks(results: Sequence[ModelResults]) -> list[Block]:
     """Scores that dense knows something of, then those at which no loss can be shown."""
-    known, rest = order_by_floor(series)
-    drawn = {panel.title: panel for panel in quality_panels(series, [*known, *rest])}
-    few = [q for q in rest if any(_has_too_few(one.grid, q) for one in series)]
-    bare = [q for q in rest if q not in few]
+    known, rest = order_by_floor(results)
+    panels = {panel.title: panel for panel in quality_panels(results, [*known, *rest])}
+    few = [q for q in rest if any(_has_too_few(one.grid, q) for one in results)]
     groups = [
         ("", "", known),
         ("Too few items to tell", _TOO_FEW, few),
-        ("At the floor before anything is cut", _AT_FLOOR, bare),
+        ("At the floor before anything is cut", _AT_FLOOR, [q for q in rest if q not in few]),
     ]
     if not known:
         groups = [("", "", rest)]
-    return [
-        FigureSection(heading=heading, about=about, panels=[drawn[q] for q in names])
+    blocks = [
+        Block(
+            heading=heading,
+            about=about,
+            panels=[panels[q] for q in names],
+            is_large=not heading and -(-len(names) // 3) <= -(-len(names) // 4),
+        )
         for heading, about, names in groups
         if names
     ]
+    return [Block(legend=legend_of(results), marks=True), *blocks] if blocks else []
 
 
-def order_by_floor(series: Sequence[ModelResults]) -> tuple[list[str], list[str]]:
-    """Scores at which a loss can be shown, of any of the series, and the others."""
-    grids = [one.grid for one in series if one.grid is not None]
+def order_by_floor(results: Sequence[ModelResults]) -> tuple[list[str], list[str]]:
+    """Scores at which a loss can be shown, of any of the results, and the others."""
+    grids = [one.grid for one in results if one.grid is not None]
     quantities = list(dict.fromkeys(q for grid in grids for q in grid.quality))
     known = [q for q in quantities if any(_can_lose(grid, q) for grid in grids)]
     return known, [q for q in quantities if q not in known]
@@ -188,129 +264,103 @@ def _has_too_few(grid: Grid | None, quantity: str) -> bool:
     return dense is not None and dense.value is not None and floor_status(dense) == "too few items"
 
 
-def _cost_groups(series: Sequence[ModelResults]) -> list[FigureSection]:
-    runs = runs_of(series)
-    groups = [
-        FigureSection(
-            heading="Side by side", about="", panels=[], tables=_cost_tables("together", run)
-        )
-        for run in runs
-    ]
-    for one in series:
-        panels = [*size_panels(one, other_grids(one, series)), *cost_panels(one)]
-        if panels or (one.costs and not runs):
-            said = cost_sentence(one.grid) if one.grid else ""
-            more = measured_sentences(one.costs)
-            if one.costs and one.grid and one.grid.quality:
-                said = " ".join([said, *more]).strip()
-            elif said:
-                said = " ".join([said, *load_warnings(one.records)])
-            groups.append(
-                FigureSection(
-                    heading=one.name if len(series) > 1 else "",
-                    about=unbroken(said),
-                    panels=panels,
-                    legend=_cost_legend(one),
-                    tables=_cost_tables(one.name, one.costs),
+def _findings_sections(
+    findings: Sequence[tuple[ModelResults, Findings]], results: Sequence[ModelResults]
+) -> tuple[Section, ...]:
+    """Quality against cost, costs, and all that findings say."""
+    return (
+        Section(
+            key="price",
+            title="Quality against cost",
+            link="Quality against cost",
+            about=_FRONTS,
+            blocks=[
+                Block(heading=_heading(one, results), choices=front_panels(found.fronts, one.name))
+                for one, found in findings
+                if found.fronts
+            ],
+        ),
+        cost_section(results),
+        Section(
+            key="findings",
+            title="Findings",
+            link="Findings",
+            blocks=[
+                Block(
+                    heading=_heading(one, results),
+                    sentences=found.sentences,
+                    tables=found.tables,
+                    is_folded=True,
                 )
-            )
-    return groups
+                for one, found in findings
+            ],
+        ),
+    )
 
 
-def _cost_legend(one: ModelResults) -> Legend:
-    """The workloads that `widthwise measure` measured."""
-    styles = workload_styles(list(dict.fromkeys(r.settings["workload"] for r in one.costs)))
-    return [(style.glyph, style.color, name) for name, style in styles.items()]
-
-
-def _cost_tables(name: str, costs: Sequence[Record]) -> list[Named]:
-    """A table a workload, of the columns that say something."""
-    tables = []
-    for table in cost_tables(costs):
-        used = [
-            i for i, _ in enumerate(COST_COLUMNS) if any(r[i] not in _EMPTY for r in table.rows)
-        ]
-        made = text_table(
-            f"cost-{slug(name)}-{slug(table.workload)}",
-            f"Costs of {table.workload}",
-            [COST_COLUMNS[i] for i in used],
-            [[row[i] for i in used] for row in table.rows],
-        )
-        tables.append((table.workload, table.about, made, table.notes))
-    return tables
-
-
-def _text_tables(
-    one: ModelResults, findings: Findings
-) -> list[tuple[str, HtmlTable, tuple[str, ...]]]:
-    return [
-        (
-            table.title,
-            text_table(
-                f"finding-{slug(one.name)}-{i}-{slug(table.title)}",
-                table.about,
-                table.header,
-                table.rows,
-            ),
-            table.notes,
-        )
-        for i, table in enumerate(findings.tables)
+def _number_blocks(
+    results: Sequence[ModelResults], compared: Sequence[ScoreComparison]
+) -> list[Block]:
+    has_speeds = any(one.grid is not None and one.grid.speeds for one in results)
+    networks = f"What was asked for and what was got.{_RATIOS * has_speeds}"
+    tables = (
+        ("Between the studies", _BETWEEN, comparison_table(compared)),
+        ("Scores", _EVERY_SCORE, score_table(results)),
+        ("Networks", networks, network_table(results)),
+    )
+    blocks = [
+        Block(heading=heading, about=about, tables=[table], is_filtered=True)
+        for heading, about, table in tables
+        if table is not None
     ]
-
-
-def _missing(series: Sequence[ModelResults]) -> list[str]:
-    several = len(series) > 1
-    return [
-        f"{one.name}: {note}" if several else note
-        for one in series
+    missing = [
+        _named(one, note, results)
+        for one in results
         if one.grid is not None
         for note in missing_notes(list(one.grid.cells.values()))
     ]
+    return [*blocks, *([Block(notes=missing)] if missing else [])]
 
 
-def _reading(series: Sequence[ModelResults]) -> dict[str, bool]:
-    """Which paragraphs on how to read the page apply."""
-    tables = [table for one in series for table in one.scores]
-    shown = {COLUMNS[i] for i in nonempty_columns(tables)}
-    return {
-        "scored": bool(tables),
-        "corrected": CHANCE_CORRECTED in shown,
-        "written": "capped" in shown,
-        "perplexity": any(is_perplexity(r.unit) for one in series for r in one.records),
-        "anytime": any(table.anytime for table in tables),
-        "shared": any(one.grid is not None and one.grid.shares_costs for one in series),
-        "control": any(one.grid is not None and CONTROL in one.grid.criteria for one in series),
-    }
-
-
-def _measured(series: Sequence[ModelResults]) -> list[dict[str, Any]]:
+def _measured(results: Sequence[ModelResults]) -> list[Block]:
     """How each quantity was measured, and what stands behind each score."""
-    found = []
-    for one in series:
-        if one.grid is None:
-            continue
-        rows = measured_rows(one.grid)
-        header = ("quantity", "unit", "n", "floor", "time, all networks")
-        name = f"measured-{slug(one.name)}"
-        found.append(
-            {
-                "name": one.name if len(series) > 1 else "",
-                "table": text_table(name, "How each quantity was measured", header, rows),
-                "tasks": one.scores,
-            }
+    return [
+        Block(
+            heading=_heading(one, results),
+            tables=[
+                Table(
+                    title=f"Measured {one.name}",
+                    about="How each quantity was measured",
+                    header=("quantity", "unit", "n", "floor", "time, all networks"),
+                    rows=tuple(measured_rows(one.grid)),
+                )
+            ],
+            is_filtered=True,
+            details=[_detail(task) for task in one.scores],
         )
-    return found
+        for one in results
+        if one.grid is not None
+    ]
 
 
-def _provenance(one: ModelResults) -> dict[str, Any]:
+def _detail(task: TaskScores) -> Detail:
+    floors = "; ".join(f"{kind}: {value}" for kind, value in task.floors)
+    sentences = [f"{task.floor[0].upper()}{task.floor[1:]}."]
+    sentences += [f"Sample: {task.source}."] if task.source else []
+    sentences += [f"Trivial answerers: {floors}."] if floors else []
+    table = None
+    if task.metrics:
+        title = f"Metrics of {task.task}"
+        header = ("network", *task.metrics)
+        table = Table(title=title, about=title, header=header, rows=task.metric_rows)
+    return Detail(summary=f"{task.task}: {task.about}", sentences=tuple(sentences), table=table)
+
+
+def _provenance(one: ModelResults) -> list[tuple[str, str]]:
     """Where the numbers come from: the records by their digest, and what they were made with."""
     lines = "".join(record.to_json() + "\n" for record in one.records)
-    rows = [
-        (
-            "records",
-            f"{len(one.records):,}, sha256 {hashlib.sha256(lines.encode()).hexdigest()[:16]}",
-        )
-    ]
+    digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
+    rows = [("records", f"{len(one.records):,}, sha256 {digest}")]
     if one.source is not None:
         rows.append(("read from", one.source.name or str(one.source)))
     times = sorted(str(r.settings["time"]) for r in one.records if r.settings.get("time"))
@@ -320,4 +370,4 @@ def _provenance(one: ModelResults) -> dict[str, Any]:
     spent = sum(record.duration_sec for record in one.records)
     rows.append(("time of all cells", f"{spent / 60:,.1f} min"))
     rows += [row for row in setting_rows(one.records, one.settings) if row[0] != "time"]
-    return {"name": one.name, "rows": rows}
+    return rows

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import RunError
-from ...report import ExperimentPage, TableSection, setting_rows, table_section
+from ...findings import Table
+from ...report import Page
 from ...stats import counted, joined, with_ends
+from ..run_page import run_sections, setting_rows
 from . import results as runs_of
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from ...theory import Convergence, PowerLawFit
 
 
-def converge_page(path: Path) -> ExperimentPage:
+def converge_page(path: Path) -> Page:
     """What the cases of a file say.
 
     Raises:
@@ -33,28 +35,30 @@ def converge_page(path: Path) -> ExperimentPage:
         one.case.name: {"learning rate": f"{one.case.task.lr:g}", "steps": one.case.task.steps}
         for one in found
     }
-    return ExperimentPage(
-        kind="limit converge",
+    return Page(
         title="How fast do networks come near their limit?",
         byline=f"{counted(len(found), 'case')} · {found[0].distance.runs.shape[1]} networks at "
         "each width",
         answer=_converge_answer(found),
-        left_out=(),
-        figure=draw_convergence(found),
-        caption="Dashed: the power that theory gives.",
-        parts=(_converge_part(found, "Distance"), _converge_part(found, "Movement")),
-        n_open=2,
-        failed=(),
-        method=(
-            "Distance: root mean square over steps and tests between what a network and its limit "
-            "compute. Movement: how far the features of the last hidden layer go in training.",
-            "Slopes are least squares of logarithms over all runs, with Student's 95 % interval. A "
-            f"slope agrees with theory's where the interval holds it, is within {NEAR} of it "
-            f"and leaves 0 out; "
-            f"with a slope of 0, where the interval is within {MARGIN} of it.",
+        sections=run_sections(
+            draw_convergence(found),
+            "Dashed: the power that theory gives.",
+            (_converge_table(found, "Distance"), _converge_table(found, "Movement")),
+            n_open=2,
+            method=(
+                "Distance: root mean square over steps and tests between what a network and its "
+                "limit compute. Movement: how far the features of the last hidden layer go in "
+                "training.",
+                "Slopes are least squares of logarithms over all runs, with Student's 95 % "
+                "interval. A slope agrees with theory's where the interval holds it, is within "
+                f"{NEAR} of it and leaves 0 out; with a slope of 0, where the interval is within "
+                f"{MARGIN} of it.",
+            ),
+            unknown=_converge_unknown(found),
+            settings=setting_rows(
+                [(one.case.name, {**tasks[one.case.name], **s}) for one, s in kept]
+            ),
         ),
-        settings=setting_rows([(one.case.name, {**tasks[one.case.name], **s}) for one, s in kept]),
-        unknown=_converge_unknown(found),
     )
 
 
@@ -75,7 +79,7 @@ def _converge_answer(found: Sequence[Convergence]) -> tuple[str, ...]:
     return (" ".join(said),)
 
 
-def _converge_part(found: Sequence[Convergence], what: str) -> TableSection:
+def _converge_table(found: Sequence[Convergence], what: str) -> Table:
     is_distance = what == "Distance"
     rates = [one.distance if is_distance else one.movement for one in found]
     widths = sorted({width for rate in rates for width in rate.widths})
@@ -88,9 +92,10 @@ def _converge_part(found: Sequence[Convergence], what: str) -> TableSection:
         sizes = dict(zip(rate.widths, rate.sizes, strict=True))
         row = [one.case.name, *(f"{sizes[w]:.3g}" if w in sizes else "-" for w in widths)]
         row += [_slope(rate), "not known" if expected is None else str(expected), verdict or "-"]
-        rows.append([*row, *([] if is_distance else [f"{one.limit_movement:.3g}"])])
+        rows.append((*row, *([] if is_distance else [f"{one.limit_movement:.3g}"])))
     title = "Distance to the limit" if is_distance else "Movement of features"
-    return table_section(title, "Geometric means over the networks of each width.", header, rows)
+    about = "Geometric means over the networks of each width."
+    return Table(title=title, about=about, header=tuple(header), rows=tuple(rows))
 
 
 def _converge_unknown(found: Sequence[Convergence]) -> tuple[str, ...]:
@@ -104,7 +109,7 @@ def _converge_unknown(found: Sequence[Convergence]) -> tuple[str, ...]:
             "tried.")  # fmt: skip
 
 
-def check_page(path: Path) -> ExperimentPage:
+def check_page(path: Path) -> Page:
     """What the check of a file says; of several the last one.
 
     Raises:
@@ -117,26 +122,26 @@ def check_page(path: Path) -> ExperimentPage:
         raise RunError(f"{path} holds no check: run widthwise mup check -o again")
     (title, found), settings = kept[-1]
     rates = found.changes
-    return ExperimentPage(
-        kind="mup check",
+    return Page(
         title="Does every layer move alike at all widths?",
         byline=f"{title} · {counted(len(found.layers), 'layer')} · {rates[0].runs.shape[1]} "
         "networks at each width",
         answer=_check_answer(title, found),
-        left_out=(),
-        figure=draw_coordinates(found, title),
-        caption="Left the slope of every layer, right how far each moved.",
-        parts=(_check_part(found),),
-        failed=(),
-        method=(
-            f"How far the output of every layer moves in {counted(found.steps, 'step')} of "
-            "training, fitted as a power of the width. A layer passes where the interval of its "
-            f"slope is within {found.margin:g} of 0, and fails where all of it is beyond.",
-            "All intervals together hold with 95 % (Bonferroni).",
-        ),
-        settings=setting_rows([(title, settings)]),
-        unknown=(
-            "Layers that pass move alike in the first steps; what later ones do was not looked at.",
+        sections=run_sections(
+            draw_coordinates(found, title),
+            "Left the slope of every layer, right how far each moved.",
+            (_check_table(found),),
+            method=(
+                f"How far the output of every layer moves in {counted(found.steps, 'step')} of "
+                "training, fitted as a power of the width. A layer passes where the interval of "
+                f"its slope is within {found.margin:g} of 0, and fails where all of it is beyond.",
+                "All intervals together hold with 95 % (Bonferroni).",
+            ),
+            unknown=(
+                "Layers that pass move alike in the first steps; what later ones do was not looked "
+                "at.",
+            ),
+            settings=setting_rows([(title, settings)]),
         ),
     )
 
@@ -166,15 +171,16 @@ def _few(names: Sequence[str]) -> str:
     return joined([*names[:3], *more])
 
 
-def _check_part(found: CoordinateCheck) -> TableSection:
+def _check_table(found: CoordinateCheck) -> Table:
     header = ["layer", *(f"n = {width:,}" for width in found.changes[0].widths)]
     header += ["slope, 95 % interval of all", "verdict"]
     rows = []
     for place, (layer, rate) in enumerate(zip(found.layers, found.changes, strict=True)):
         slope = with_ends(rate.slope.value, *found.interval(place))
         sizes = [f"{size:.3g}" for size in rate.sizes]
-        rows.append([layer, *sizes, slope, found.verdict(place)])
-    return table_section("Layers", "Root mean square change, geometric means.", header, rows)
+        rows.append((layer, *sizes, slope, found.verdict(place)))
+    about = "Root mean square change, geometric means."
+    return Table(title="Layers", about=about, header=tuple(header), rows=tuple(rows))
 
 
 def _slope(rate: PowerLawFit) -> str:

@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LimitError, RunError
-from ...report import (
-    ExperimentPage,
-    TableSection,
-    excluded_runs,
-    seed_row,
-    setting_rows,
-    settings_conflicts,
-    table_section,
-)
+from ...findings import Table
+from ...report import Page
 from ...stats import counted, estimate_text, mean_with_error
+from ..run_page import excluded_runs, run_sections, seed_row, setting_rows, settings_conflicts
 from . import results as runs_of
 
 if TYPE_CHECKING:
@@ -28,7 +22,7 @@ _NAMES = {"sp": "standard", "mup": "muP"}
 _FEW = 4  # seeds below which Student's quantile is more of an interval than the seeds
 
 
-def transfer_page(path: Path) -> ExperimentPage:
+def transfer_page(path: Path) -> Page:
     """What the runs of a file say.
 
     Raises:
@@ -47,27 +41,23 @@ def transfer_page(path: Path) -> ExperimentPage:
     widths = sorted({run.width for run in runs})
     seeds = counted(len({run.seed for run in whole}), "seed")
     note = f"Faint: single runs of {seeds}. Intervals are 95 %, over seeds."
-    return ExperimentPage(
-        kind="mup transfer",
+    return Page(
         title=f"Does the best learning rate stay from width {widths[0]:,} to {widths[-1]:,}?",
         byline=f"GLU transformers of two layers · {counted(len(runs), 'run')}",
         answer=tuple(map(_sentence, shifts)) or (f"Not known yet: {reason}.",),
-        left_out=(*excluded_runs(odd), *unfinished),
-        figure=draw_transfer(shifts, note) if shifts else None,
-        caption="A diamond with its interval is the best learning rate of a width, where known.",
-        parts=(*([_best(shifts)] if shifts else []), _losses(runs)),
-        n_open=1,
-        failed=tuple(
-            (f"{_named(run)}, seed {run.seed}", run.reason)
-            for run in runs
-            if run.reason is not None
+        warnings=(*excluded_runs(odd), *unfinished),
+        sections=run_sections(
+            draw_transfer(shifts, note) if shifts else None,
+            "A diamond with its interval is the best learning rate of a width, where known.",
+            (*([_best(shifts)] if shifts else []), _losses(runs)),
+            failed=[(f"{_named(run)}, seed {run.seed}", run.reason) for run in runs if run.reason],
+            method=_method(),
+            unknown=_unknown(whole, shifts),
+            settings=(
+                seed_row(run.seed for run in runs),
+                *setting_rows([(_NAMES[run.kind], settings) for run, settings in kept]),
+            ),
         ),
-        method=_method(),
-        settings=(
-            seed_row(run.seed for run in runs),
-            *setting_rows([(_NAMES[run.kind], settings) for run, settings in kept]),
-        ),
-        unknown=_unknown(whole, shifts),
     )
 
 
@@ -116,17 +106,16 @@ def _named(run: TrainingRun) -> str:
     return f"{_NAMES[run.kind]}, width {run.width:,}, learning rate {run.lr:.4g}"
 
 
-def _best(shifts: Sequence[OptimumShift]) -> TableSection:
-    header = ["parametrization", "width", "log2 of the best learning rate, 95 % interval"]
-    header += ["lowest mean loss [nats]", "seeds"]
+def _best(shifts: Sequence[OptimumShift]) -> Table:
+    header = ("parametrization", "width", "log2 of the best learning rate, 95 % interval")
     lines = [
-        [
+        (
             _NAMES[shift.kind],
             f"{curve.width:,}",
             "not known" if curve.best is None else estimate_text(curve.best),
             _lowest(curve),
             str(len(curve.losses)),
-        ]
+        )
         for shift in shifts
         for curve in shift.curves
     ]
@@ -135,7 +124,13 @@ def _best(shifts: Sequence[OptimumShift]) -> TableSection:
         "it; the mean over seeds, with Student's interval."
     )
     notes = [curve.reason for shift in shifts for curve in shift.curves if curve.reason]
-    return table_section("Best learning rates", about, header, lines, dict.fromkeys(notes))
+    return Table(
+        title="Best learning rates",
+        about=about,
+        header=(*header, "lowest mean loss [nats]", "seeds"),
+        rows=tuple(lines),
+        notes=tuple(dict.fromkeys(notes)),
+    )
 
 
 def _lowest(curve: LrCurve) -> str:
@@ -143,20 +138,19 @@ def _lowest(curve: LrCurve) -> str:
     return f"{lowest:.4f}" if isfinite(lowest) else "-"
 
 
-def _losses(runs: Sequence[TrainingRun]) -> TableSection:
+def _losses(runs: Sequence[TrainingRun]) -> Table:
     """A row a network and learning rate."""
     groups: dict[tuple[str, int, float], list[TrainingRun]] = {}
     for run in runs:
         groups.setdefault((run.kind, run.width, run.lr), []).append(run)
-    header = ["parametrization", "width", "learning rate", "log2", "mean loss [nats]"]
-    header += ["std. error", "seeds", "failed", "seconds"]
+    header = ("parametrization", "width", "learning rate", "log2", "mean loss [nats]")
     lines = []
     for (kind, width, lr), own in sorted(groups.items()):
         losses = [run.loss for run in own if run.loss is not None]
         mean = mean_with_error(losses) if losses else None
         error = None if mean is None else mean.standard_error
         lines.append(
-            [
+            (
                 _NAMES[kind],
                 f"{width:,}",
                 f"{lr:.4g}",
@@ -166,10 +160,15 @@ def _losses(runs: Sequence[TrainingRun]) -> TableSection:
                 str(len(losses)),
                 str(len(own) - len(losses)),
                 f"{sum(run.duration_sec for run in own):,.0f}",
-            ]
+            )
         )
     about = "Loss on text held out after the last step, mean over the seeds that did not diverge."
-    return table_section("Losses", about, header, lines)
+    return Table(
+        title="Losses",
+        about=about,
+        header=(*header, "std. error", "seeds", "failed", "seconds"),
+        rows=tuple(lines),
+    )
 
 
 def _method() -> tuple[str, ...]:

@@ -7,23 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RunError
-from ...report import (
-    ONE_SEED,
-    ExperimentPage,
+from ...findings import Table
+from ...report import Page
+from ...stats import Estimate, counted, estimate_text, mean_with_error
+from ..limit_differences import (
     PairedDifference,
-    TableSection,
     difference_sentence,
-    excluded_runs,
     format_shares,
     paired_differences,
     points,
+    verdicts,
+)
+from ..run_page import (
+    ONE_SEED,
+    excluded_runs,
+    run_sections,
     seed_row,
     setting_rows,
     settings_conflicts,
-    table_section,
-    verdicts,
 )
-from ...stats import Estimate, counted, estimate_text, mean_with_error
 from . import results as runs_of
 from .summary import MamlRow, label_of, summary
 from .train import MamlResult
@@ -31,7 +33,7 @@ from .train import MamlResult
 _SLOW = ("gp", "ntk")  # kernels that take fewer steps, as nothing is learned by more
 
 
-def maml_page(path: Path) -> ExperimentPage:
+def maml_page(path: Path) -> Page:
     """What the runs of a file say.
 
     Raises:
@@ -51,29 +53,30 @@ def maml_page(path: Path) -> ExperimentPage:
     scored = any(row.estimate is not None for row in rows)
     labels = [label_of(run.network, run.width) for run in runs]
     single = len(seeds) == 1
-    return ExperimentPage(
-        kind="maml",
+    return Page(
         title="How wide should a network be to learn new characters?",
         byline=f"MAML on Omniglot · {counted(len(runs), 'run')} of {counted(len(rows), 'network')}",
         answer=_answer(rows, besides, single),
-        left_out=excluded_runs(odd),
-        figure=draw_runs(runs) if scored else None,
-        caption="Left in validation, by one step within a task; right in the test, by 20.",
-        parts=(_networks(rows, besides, single), _runs(kept)),
-        failed=tuple(
-            (f"{label}, seed {run.seed}", run.reason)
-            for label, run in zip(labels, runs, strict=True)
-            if run.reason is not None
-        ),
-        method=_method(single),
-        settings=(
-            seed_row(seeds),
-            *setting_rows(
-                [(label, own) for label, (_, own) in zip(labels, kept, strict=True)],
-                skip=("recipe",),
+        warnings=excluded_runs(odd),
+        sections=run_sections(
+            draw_runs(runs) if scored else None,
+            "Left in validation, by one step within a task; right in the test, by 20.",
+            (_networks(rows, besides, single), _runs(kept)),
+            failed=[
+                (f"{label}, seed {run.seed}", run.reason)
+                for label, run in zip(labels, runs, strict=True)
+                if run.reason
+            ],
+            method=_method(single),
+            unknown=_unknown(rows, single),
+            settings=(
+                seed_row(seeds),
+                *setting_rows(
+                    [(label, own) for label, (_, own) in zip(labels, kept, strict=True)],
+                    skip=("recipe",),
+                ),
             ),
         ),
-        unknown=_unknown(rows, single),
     )
 
 
@@ -131,16 +134,15 @@ def _answer(
 
 def _networks(
     rows: Sequence[MamlRow], besides: dict[str, PairedDifference | None], single: bool
-) -> TableSection:
+) -> Table:
     words = verdicts(besides)
-    header = ["network", "width", "accuracy [%], 95 % interval", "less the limit [points]"]
-    header += ["beside the limit", "seeds", "failed"]
+    header = ("network", "width", "accuracy [%], 95 % interval", "less the limit [points]")
     lines = []
     for row in rows:
         whole = _accuracy(row)
         n = len(_scores(row))
         lines.append(
-            [
+            (
                 "finite" if row.width is not None else row.label,
                 "" if row.width is None else f"{row.width:,}",
                 "missing" if whole is None else estimate_text(whole, scale=100),
@@ -148,25 +150,29 @@ def _networks(
                 words.get(row.label, "-"),
                 str(n),
                 str(len(row.runs) - n),
-            ]
+            )
         )
     over = "tasks of the one seed" if single else "seeds"
     about = (
         f"Means with 95 % intervals over {over}. What is said beside the limit is adjusted by "
         "Holm's method over all networks."
     )
-    return table_section("Networks", about, header, lines)
+    return Table(
+        title="Networks",
+        about=about,
+        header=(*header, "beside the limit", "seeds", "failed"),
+        rows=tuple(lines),
+    )
 
 
-def _runs(kept: Sequence[tuple[MamlResult, dict[str, Any]]]) -> TableSection:
-    header = ["network", "width", "seed", "accuracy [%]", "std. error", "tasks", "best step"]
-    header += ["steps", "learning rate", "steps/s", "seconds"]
+def _runs(kept: Sequence[tuple[MamlResult, dict[str, Any]]]) -> Table:
+    header = ("network", "width", "seed", "accuracy [%]", "std. error", "tasks", "best step")
     lines = []
     for run, settings in kept:
         test, recipe = run.test, settings.get("recipe")
         error = None if test is None else test.standard_error
         lines.append(
-            [
+            (
                 "finite" if run.width is not None else label_of(run.network, None),
                 "" if run.width is None else f"{run.width:,}",
                 str(run.seed),
@@ -178,10 +184,13 @@ def _runs(kept: Sequence[tuple[MamlResult, dict[str, Any]]]) -> TableSection:
                 f"{recipe['lr']:g}" if isinstance(recipe, dict) and "lr" in recipe else "-",
                 "-" if run.steps_per_sec is None else f"{run.steps_per_sec:,.1f}",
                 f"{run.duration_sec:,.0f}",
-            ]
+            )
         )
-    return table_section(
-        "Runs", "Each run; its error is over the tasks of its test.", header, lines
+    return Table(
+        title="Runs",
+        about="Each run; its error is over the tasks of its test.",
+        header=(*header, "steps", "learning rate", "steps/s", "seconds"),
+        rows=tuple(lines),
     )
 
 

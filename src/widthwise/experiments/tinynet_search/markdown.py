@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
+from ...findings import Table
 from ...stats import (
     RankCorrelation,
     RankDifference,
@@ -23,7 +23,6 @@ from .findings.multipliers import claim_of
 from .networks import TrainedNetwork
 from .train import TEST, VALIDATION
 
-Table: TypeAlias = tuple[list[str], list[list[str]]]  # header and rows
 _CLAIM = "Resolution and depth matter more than width (arXiv 2010.14819)"
 
 
@@ -34,23 +33,22 @@ def search_text(found: TinyFindings, notes: Sequence[str] = ()) -> str:
         found: The findings.
         notes: What could not be done, and why.
     """
-    parts = [
-        "# A search for small networks\n",
-        *(f"- {sentence}" for sentence in sentences_of(found)),
-        *(f"- {note}" for note in notes),
-        "\n## Multipliers\n\nSpearman's correlation with accuracy on the test set, with 95 % "
-        "intervals.\n",
-        _table(*multiplier_table(found)),
-        "\n## Zero-cost proxies\n\nThe same, of numbers of the untrained network; `parameters` is "
-        "the control.\n",
-        _table(*proxy_table(found)),
-        "\n## The formula beside others, at the same budgets\n",
-        _table(*beside_table(found)),
-        "\n## Networks\n\nAccuracies in per cent, means over seeds; `*`: on the front, which the "
-        "validation set chose.\n",
-        _table(*network_table(found)),
-    ]
+    parts = ["# A search for small networks\n"]
+    parts += [f"- {sentence}" for sentence in (*sentences_of(found), *notes)]
+    for table in tables_of(found):
+        rows = table.markdown() if table.rows else "Nothing: too few networks were trained."
+        parts += [f"\n## {table.title}\n\n{table.about}\n", rows]
     return "\n".join(parts) + "\n"
+
+
+def tables_of(found: TinyFindings) -> tuple[Table, ...]:
+    """All tables, the same in Markdown and on the page."""
+    return (
+        _comparison_table(found),
+        _network_table(found),
+        _multiplier_table(found),
+        _proxy_table(found),
+    )
 
 
 def sentences_of(found: TinyFindings) -> tuple[str, ...]:
@@ -114,55 +112,73 @@ def _said(one: AccuracyDifference) -> str:
     return f"{one.verdict}, {points} [{ends}], p {p_text(one.p_value)}"
 
 
-def multiplier_table(found: TinyFindings) -> Table:
-    """How r, d and w go with accuracy."""
-    rows = [
-        [
-            m.name,
-            _rank(m.marginal),
-            _rank(m.at_cost),
-            _rank(m.over_width),
-            _rank(m.with_loss),
-        ]
-        for m in found.multipliers
-    ]
-    header = ["multiplier", "as it is", "at the same cost", "more than width's"]
-    return [*header, "with training loss, at the same cost"], rows
-
-
-def proxy_table(found: TinyFindings) -> Table:
-    """How numbers of untrained networks do."""
-    rows = [
-        [f.proxy, _rank(f.marginal), _rank(f.at_cost), _rank(f.over_control)]
-        for f in found.foretold
-    ]
-    return ["proxy", "as it is", "at the same cost", "more than parameters'"], rows
-
-
-def beside_table(found: TinyFindings) -> Table:
+def _comparison_table(found: TinyFindings) -> Table:
     """The formula beside others."""
-    rows = [
-        [
-            one.other,
-            _said(one),
-            ", ".join(f"{budget / 1e6:g}M" for budget in one.budgets),
-            f"{one.photos} photos, {one.runs} runs or more",
-        ]
-        for one in found.besides
-    ]
-    return ["beside", "difference in accuracy [95 %], p (Holm)", "budgets", "of"], rows
+    return Table(
+        title="The formula beside others",
+        about="At the same budgets, on the test photos. Intervals hold chance of photos and seeds, "
+        "and of a random network that of the draw. Other draws would have given another formula "
+        "and another best network: that is in none of them.",
+        header=("beside", "difference in accuracy [95 %], p (Holm)", "budgets", "of"),
+        rows=tuple(
+            (
+                one.other,
+                _said(one),
+                ", ".join(f"{budget / 1e6:g}M" for budget in one.budgets),
+                f"{one.photos} photos, {one.runs} runs or more",
+            )
+            for one in found.besides
+        ),
+    )
 
 
-def network_table(found: TinyFindings) -> Table:
+def _network_table(found: TinyFindings) -> Table:
     """Every network with its accuracies."""
     front = {id(net) for net in found.front}
     kinds = (("drawn", found.drawn), ("formula", found.formula_nets))
-    rows = []
-    for kind, nets in (*kinds, ("inverse", found.inverse_nets)):
-        for net in nets:
-            rows.append([kind + " *" * (id(net) in front), *_network(net)])
-    header = ["", "multiply-adds", "parameters", "px", "r", "d", "w", "validation", "test"]
-    return header, rows
+    return Table(
+        title="Networks",
+        about="Accuracies in per cent, means over seeds; with a star on the front, which the "
+        "validation photos chose.",
+        header=(
+            *("chosen as", "multiply-adds", "parameters", "px", "r", "d", "w"),
+            *("validation", "test"),
+        ),
+        rows=tuple(
+            (kind + " *" * (id(net) in front), *_network(net))
+            for kind, nets in (*kinds, ("inverse", found.inverse_nets))
+            for net in nets
+        ),
+    )
+
+
+def _multiplier_table(found: TinyFindings) -> Table:
+    """How r, d and w go with accuracy."""
+    return Table(
+        title="Multipliers",
+        about="Spearman's correlation with accuracy on the test photos, with 95 % intervals.",
+        header=(
+            *("multiplier", "as it is", "at the same cost", "more than width's"),
+            "with training loss, at the same cost",
+        ),
+        rows=tuple(
+            (m.name, *map(_rank, (m.marginal, m.at_cost, m.over_width, m.with_loss)))
+            for m in found.multipliers
+        ),
+    )
+
+
+def _proxy_table(found: TinyFindings) -> Table:
+    """How numbers of untrained networks do."""
+    return Table(
+        title="Zero-cost proxies",
+        about="The same, of numbers of the untrained network; parameters are the control.",
+        header=("proxy", "as it is", "at the same cost", "more than parameters'"),
+        rows=tuple(
+            (one.proxy, *map(_rank, (one.marginal, one.at_cost, one.over_control)))
+            for one in found.foretold
+        ),
+    )
 
 
 def _network(net: TrainedNetwork) -> list[str]:
@@ -180,11 +196,3 @@ def _rank(one: RankCorrelation | RankDifference | None) -> str:
         if one is None or one.value is None
         else with_ends(one.value, one.low, one.high, sign=True)
     )
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown; a word where there are no rows."""
-    if not rows:
-        return "Nothing: too few networks were trained."
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

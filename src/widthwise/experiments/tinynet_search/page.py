@@ -6,24 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...report import ONE_SEED, ExperimentPage, TableSection, seed_row, setting_rows, table_section
+from ...report import Page
 from ...stats import counted
+from ..run_page import ONE_SEED, run_sections, seed_row, setting_rows
 from .figure import draw_search
 from .findings.build import TinyFindings, tiny_findings
-from .markdown import (
-    beside_table,
-    judged_sentences,
-    multiplier_table,
-    network_table,
-    proxy_table,
-    trained_sentences,
-)
+from .markdown import judged_sentences, tables_of, trained_sentences
 from .networks import TrainedNetwork
 from .results import StoredSearch, load_search
 from .trials import SearchTrial
 
 
-def search_page(path: Path) -> ExperimentPage:
+def search_page(path: Path) -> Page:
     """What the trials of a file say.
 
     Raises:
@@ -32,24 +26,25 @@ def search_page(path: Path) -> ExperimentPage:
     stored = load_search(path)
     found = tiny_findings(stored.trials, classes=stored.classes, is_chance=stored.is_chance is True)
     trained = any(net.is_trained for net in found.drawn)
-    return ExperimentPage(
-        kind="tinynet search",
+    return Page(
         title="How should a small network spend its multiply-adds?",
         byline=f"{stored.trials[0].network['family']} · {counted(len(stored.trials), 'training')} "
         f"of {counted(len(_nets(found)), 'network')}",
         answer=judged_sentences(found)[:2] if trained else ("No network could be trained.",),
-        left_out=_unfinished(found),
-        figure=draw_search(found) if trained else None,
-        caption="Rings: on the front of budget and accuracy, by the validation photos.",
-        parts=_parts(found),
-        n_open=2,
-        failed=tuple((_named(trial), trial.reason or "") for trial in found.failed),
-        method=_method(found),
-        settings=(
-            seed_row(trial.seed for trial in stored.trials),
-            *setting_rows(_settings(stored), skip=("seeds",)),
+        warnings=_unfinished(found),
+        sections=run_sections(
+            draw_search(found) if trained else None,
+            "Rings: on the front of budget and accuracy, by the validation photos.",
+            [table for table in tables_of(found) if table.rows],
+            n_open=2,
+            failed=[(_named(trial), trial.reason or "") for trial in found.failed],
+            method=_method(found),
+            unknown=_unknown(stored, found),
+            settings=(
+                seed_row(trial.seed for trial in stored.trials),
+                *setting_rows(_settings(stored), skip=("seeds",)),
+            ),
         ),
-        unknown=_unknown(stored, found),
     )
 
 
@@ -74,43 +69,6 @@ def _unfinished(found: TinyFindings) -> tuple[str, ...]:
         f"Not finished: {counted(short, 'network')} of {len(_nets(found))} have fewer than "
         f"{found.seeds} seeds; the same command goes on.",
     )
-
-
-def _parts(found: TinyFindings) -> tuple[TableSection, ...]:
-    tables = (
-        (
-            "The formula beside others",
-            "At the same budgets, on the test photos. Intervals hold chance of photos and seeds, "
-            "and of a random network that of the draw. Other draws would have given another "
-            "formula and another best network: that is in none of them.",
-            beside_table(found),
-        ),
-        (
-            "Networks",
-            "Accuracies in per cent, means over seeds; with a star on the front, which the "
-            "validation photos chose.",
-            network_table(found),
-        ),
-        (
-            "Multipliers",
-            "Spearman's correlation with accuracy on the test photos, with 95 % intervals.",
-            multiplier_table(found),
-        ),
-        (
-            "Zero-cost proxies",
-            "The same, of numbers of the untrained network; parameters are the control.",
-            proxy_table(found),
-        ),
-    )
-    return tuple(
-        table_section(title, about, *_headed(table)) for title, about, table in tables if table[1]
-    )
-
-
-def _headed(table: tuple[list[str], list[list[str]]]) -> tuple[list[str], list[list[str]]]:
-    """With a name for the first column, which the Markdown leaves empty."""
-    header, rows = table
-    return [header[0] or "chosen as", *header[1:]], rows
 
 
 def _method(found: TinyFindings) -> tuple[str, ...]:

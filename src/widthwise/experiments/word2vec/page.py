@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RunError
-from ...report import (
-    ONE_SEED,
-    ExperimentPage,
+from ...findings import Table
+from ...report import Page
+from ...stats import counted, mean_with_error, with_ends
+from ..limit_differences import (
     PairedDifference,
-    TableSection,
     difference_sentence,
-    excluded_runs,
     format_shares,
     points,
+    verdicts,
+)
+from ..run_page import (
+    ONE_SEED,
+    excluded_runs,
+    run_sections,
     seed_row,
     setting_rows,
     settings_conflicts,
-    table_section,
-    verdicts,
 )
-from ...stats import counted, mean_with_error, with_ends
 from . import results as runs_of
 from .summary import SummaryRow, label_of, summary
 from .training import Word2vecResult
@@ -31,7 +33,7 @@ _OWN = ("network", "width", "seed")  # of a run alone
 _FREE = (*_OWN, "widthwise", "threads", "device")  # may differ between runs that are compared
 
 
-def word2vec_page(path: Path) -> ExperimentPage:
+def word2vec_page(path: Path) -> Page:
     """What the runs of a file say.
 
     Raises:
@@ -49,28 +51,29 @@ def word2vec_page(path: Path) -> ExperimentPage:
     seeds = sorted({run.seed for run in runs})
     named = {id(row): row.label + (f", seed {row.run.seed}" * (len(seeds) > 1)) for row in rows}
     besides = {named[id(row)]: _beside(row) for row in rows}
-    return ExperimentPage(
-        kind="word2vec",
+    return Page(
         title="How wide should word embeddings be?",
         byline=f"word2vec, analogies · {counted(len(runs), 'run')}",
         answer=_answer(rows, seeds),
-        left_out=excluded_runs(odd),
-        figure=draw_runs(runs) if any(run.score is not None for run in runs) else None,
-        caption="Left after each epoch, right after the last one.",
-        parts=(_runs(rows, named, besides), *_sections(rows, named)),
-        failed=tuple(
-            (f"{row.label}, seed {row.run.seed}", row.run.reason)
-            for row in rows
-            if row.run.reason is not None
-        ),
-        method=_method(runs),
-        settings=(
-            seed_row(seeds),
-            *setting_rows(
-                [(label_of(run.network, run.width), own) for run, own in kept], skip=_OWN
+        warnings=excluded_runs(odd),
+        sections=run_sections(
+            draw_runs(runs) if any(run.score is not None for run in runs) else None,
+            "Left after each epoch, right after the last one.",
+            (_runs(rows, named, besides), *_sections(rows, named)),
+            failed=[
+                (f"{row.label}, seed {row.run.seed}", row.run.reason)
+                for row in rows
+                if row.run.reason
+            ],
+            method=_method(runs),
+            unknown=_unknown(rows, seeds),
+            settings=(
+                seed_row(seeds),
+                *setting_rows(
+                    [(label_of(run.network, run.width), own) for run, own in kept], skip=_OWN
+                ),
             ),
         ),
-        unknown=_unknown(rows, seeds),
     )
 
 
@@ -138,15 +141,14 @@ def _runs(
     rows: Sequence[SummaryRow],
     named: Mapping[int, str],
     besides: Mapping[str, PairedDifference | None],
-) -> TableSection:
+) -> Table:
     words = verdicts(besides)
-    header = ["network", "width", "seed", "accuracy [%], 95 % interval", "less the limit [points]"]
-    header += ["beside the limit", "loss [nats]", "words/s", "seconds"]
+    header = ("network", "width", "seed", "accuracy [%], 95 % interval", "less the limit [points]")
     lines = []
     for row in rows:
         run, name = row.run, named[id(row)]
         lines.append(
-            [
+            (
                 "finite" if run.width is not None else row.label,
                 "" if run.width is None else f"{run.width:,}",
                 str(run.seed),
@@ -156,29 +158,38 @@ def _runs(
                 f"{run.curve[-1][1]:.3f}" if run.curve else "-",
                 "-" if run.words_per_sec is None else f"{run.words_per_sec:,.0f}",
                 f"{run.training_sec:,.0f}",
-            ]
+            )
         )
     about = (
         "Intervals are Wilson's, of fewer than 8 questions Clopper and Pearson's; differences from "
         "the limit of the same seed are formed question by question, and what is said of them is "
         "adjusted by Holm's method over all of them."
     )
-    return table_section("Networks", about, header, lines)
+    return Table(
+        title="Networks",
+        about=about,
+        header=(*header, "beside the limit", "loss [nats]", "words/s", "seconds"),
+        rows=tuple(lines),
+    )
 
 
-def _sections(rows: Sequence[SummaryRow], named: Mapping[int, str]) -> tuple[TableSection, ...]:
+def _sections(rows: Sequence[SummaryRow], named: Mapping[int, str]) -> tuple[Table, ...]:
     """Right answers section by section; nothing where the runs have other sections."""
     scored = [(row, row.run.score) for row in rows if row.run.score is not None]
     kinds = {tuple((name, asked) for name, _, asked in score.sections) for _, score in scored}
     if len(kinds) != 1:
         return ()
-    header = ["section", "questions", *(named[id(row)] for row, _ in scored)]
     lines = [
-        [name, str(asked), *(str(score.sections[place][1]) for _, score in scored)]
+        (name, str(asked), *(str(score.sections[place][1]) for _, score in scored))
         for place, (name, asked) in enumerate(kinds.pop())
     ]
     return (
-        table_section("Sections", "Right answers to the questions of each section.", header, lines),
+        Table(
+            title="Sections",
+            about="Right answers to the questions of each section.",
+            header=("section", "questions", *(named[id(row)] for row, _ in scored)),
+            rows=tuple(lines),
+        ),
     )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from ...stats import joined
 from ...study import Record
 from ..comparisons import beats_its_floor
+from ..table import Table
 from ..tables import PAIR_COLUMNS, adjusted_by_place, p_notes, pair_row
-from ..types import Findings, TextTable
+from ..types import Findings
 from .cost_claims import batches, energy, energy_of, latency
 from .score_claims import (
     CHANGE_COLUMNS,
@@ -49,8 +50,8 @@ def claims(records: Sequence[Record]) -> Findings:
     )
 
 
-def _changes(small: Model, large: Model, instruct: Model) -> TextTable:
-    return TextTable(
+def _changes(small: Model, large: Model, instruct: Model) -> Table:
+    return Table(
         title="Scores that are said to rise or to stay",
         about="Each beside dense, and beside its floor.",
         header=CHANGE_COLUMNS,
@@ -67,7 +68,7 @@ def _changes(small: Model, large: Model, instruct: Model) -> TextTable:
     )
 
 
-def _correlations(models: Sequence[Model]) -> TextTable:
+def _correlations(models: Sequence[Model]) -> Table:
     tasks = ("mmlu", "hellaswag", "arc_challenge")
     pairs = [(model, correlation_with_mc2(model, task)) for model in models for task in tasks]
     every = [pair for _, pair in pairs]
@@ -77,7 +78,7 @@ def _correlations(models: Sequence[Model]) -> TextTable:
         first, *rest = pair_row(pair, adjusted.get(place))
         rows.append((f"{model.name} {first}", *rest))
     warnings = dict.fromkeys(p.correlation.warning for p in every if p.correlation.warning)
-    return TextTable(
+    return Table(
         title="Knowledge against truthfulness",
         about="Said of MMLU and TruthfulQA-MC2; other falling tasks beside it.",
         header=PAIR_COLUMNS,
@@ -86,7 +87,7 @@ def _correlations(models: Sequence[Model]) -> TextTable:
     )
 
 
-def _others(small: Model, large: Model) -> TextTable:
+def _others(small: Model, large: Model) -> Table:
     found = (
         monotone(small, "mmlu"),
         monotone(large, "mmlu"),
@@ -98,7 +99,7 @@ def _others(small: Model, large: Model) -> TextTable:
         latency(small.name, 60),
         latency(large.name, 60),
     )
-    return TextTable(
+    return Table(
         title="Other claims",
         about="Monotone loss, joules and milliseconds.",
         header=("claim", "computed", "beside it"),
@@ -107,9 +108,9 @@ def _others(small: Model, large: Model) -> TextTable:
     )
 
 
-def _floors() -> TextTable:
+def _floors() -> Table:
     rows = [row for row in rows_of("tasks") if row["floor"]]
-    return TextTable(
+    return Table(
         title="Floors",
         about="What the best trivial answerer gets on all items of the task.",
         header=("task", "items", "floor", "answerer", "source"),

@@ -1,0 +1,129 @@
+"""Networks beside their limit, seed by seed, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import hypot
+
+from ..stats import Estimate, estimate_text, holm, joined, mean_with_error, t_p_value, with_ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference:
+    """A network less the one that it is set beside.
+
+    Attributes:
+        value, low, high: The difference and its 95 % interval.
+        p_value: For "there is none".
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+def paired_differences(
+    ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]
+) -> PairedDifference | None:
+    """The difference of two networks by seed.
+
+    Of two seeds and more their differences are paired, as all networks of a seed meet the same
+    tasks; of a single one both errors are added, which takes the tasks as others and is wide. None
+    where no seed has both, or there is no error.
+    """
+    seeds = sorted(set(ours) & set(theirs))
+    if len(seeds) > 1:
+        mean = mean_with_error([ours[seed].value - theirs[seed].value for seed in seeds])
+        if not mean.standard_error:
+            return None
+        low, high = mean.interval()
+        p_value = t_p_value(mean.value, mean.standard_error, mean.n - 1)
+        return PairedDifference(value=mean.value, low=low, high=high, p_value=p_value)
+    if not seeds:
+        return None
+    one, other = ours[seeds[0]], theirs[seeds[0]]
+    if one.standard_error is None or other.standard_error is None:
+        return None
+    error = hypot(one.standard_error, other.standard_error)
+    whole = Estimate(value=one.value - other.value, standard_error=error, n=one.n)
+    low, high = whole.interval()
+    p_value = t_p_value(whole.value, error, whole.n - 1) if error else 1.0
+    return PairedDifference(value=whole.value, low=low, high=high, p_value=p_value)
+
+
+def verdicts(besides: Mapping[str, PairedDifference | None]) -> dict[str, str]:
+    """`above`, `below`, or that no difference is shown, with Holm's method over all of them."""
+    known = {name: one for name, one in besides.items() if one is not None}
+    adjusted = dict(zip(known, holm([one.p_value for one in known.values()]), strict=True))
+    return {name: _word(one, adjusted[name]) for name, one in known.items()}
+
+
+def _word(one: PairedDifference, p_value: float) -> str:
+    if p_value > 0.05 or one.low <= 0 <= one.high:
+        return "no difference shown"
+    return "above" if one.value > 0 else "below"
+
+
+def difference_sentence(words: Mapping[str, str]) -> str:
+    """Which networks are shown to be below the limit or above it; empty without any word.
+
+    >>> difference_sentence({"width 2": "below", "width 8": "no difference shown"})
+    'Shown below the limit: width 2; no difference from it is shown for width 8.'
+    """
+    told = {"below": "shown below the limit: ", "above": "shown above the limit: "}
+    told["no difference shown"] = "no difference from it is shown for "
+    parts = [
+        text + joined_networks(names)
+        for word, text in told.items()
+        if (names := [label for label, own in words.items() if own == word])
+    ]
+    if not parts:
+        return ""
+    said = "; ".join(parts)
+    if said.startswith("no "):
+        said = said.replace("from it", "from the limit", 1)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def points(one: PairedDifference | None) -> str:
+    """A difference of shares in points, with its interval.
+
+    >>> points(PairedDifference(value=-0.02, low=-0.03, high=-0.01, p_value=0.001))
+    '-2.00 [-3.00, -1.00]'
+    """
+    if one is None:
+        return "-"
+    return with_ends(one.value, one.low, one.high, scale=100, sign=True)
+
+
+def format_shares(values: Mapping[str, Estimate | tuple[float, float, float]]) -> str:
+    """Shares in words: `55.1 % at width 2 [54.3, 55.9] and 66.8 % of the limit [66.1, 67.5]`.
+
+    Args:
+        values: By what networks are called: an estimate, or a value with the ends of its interval.
+
+    >>> format_shares({"width 2": (0.5, 0.4, 0.6), "limit": (0.625, 0.6, 0.65)})
+    '50.0 % at width 2 [40.0, 60.0] and 62.5 % by the limit [60.0, 65.0]'
+    """
+    parts = []
+    for name, one in values.items():
+        if isinstance(one, Estimate):
+            text = estimate_text(one, places=1, scale=100)
+        else:
+            text = with_ends(*one, places=1, scale=100)
+        share, _, interval = text.partition(" ")
+        place = f"at {name}" if name.startswith("width ") else f"by the {name}"
+        parts.append(f"{share} % {place} {interval}".rstrip())
+    return joined_networks(parts)
+
+
+def joined_networks(names: Sequence[str]) -> str:
+    """All names in a sentence; `width` is said once.
+
+    >>> joined_networks(["width 2", "width 8", "ReLU GP"]), joined_networks(["limit"])
+    ('width 2, 8 and ReLU GP', 'limit')
+    """
+    short = [name.removeprefix("width ") for name in names[1:]]
+    return joined([*names[:1], *short], most=len(names))

@@ -1,0 +1,138 @@
+"""What the pages of all experiments have in common: their sections, and the settings of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..findings import Table
+from ..report import Block, Section, Sheet, format_value, join_values, provenance_section
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FEW = 6  # seeds that are still listed one by one
+_NAMES = {"widthwise": "version of widthwise", "data": "sha256 of the data"}
+Settings = Mapping[str, Any]
+ONE_SEED = (
+    "There is one seed: how far another start and another order of the data would have led is not "
+    "known, and no interval here holds it."
+)
+
+
+def run_sections(
+    figure: Figure | None,
+    caption: str,
+    tables: Sequence[Table],
+    *,
+    method: Sequence[str],
+    unknown: Sequence[str],
+    settings: Sequence[tuple[str, str]],
+    failed: Sequence[tuple[str, str]] = (),
+    n_open: int = 1,
+) -> tuple[Section, ...]:
+    """The sections of a page of runs.
+
+    Args:
+        figure: Drawn by the same function as the command's own; None where nothing can be drawn.
+        caption: Under the figure.
+        tables: Every number.
+        method: How it was measured, in sentences.
+        unknown: What the runs do not say.
+        settings: Name and value of each.
+        failed: What failed runs are called, and the reason of each.
+        n_open: How many of the tables are seen at once.
+    """
+    failures = Table(
+        title="Failed runs",
+        about="Failed runs and their reasons",
+        header=("run", "reason"),
+        rows=tuple(failed),
+    )
+    sheet = [] if figure is None else [Block(sheet=Sheet(figure=figure, caption=caption))]
+    return (
+        Section(key="figure", title="At a glance", link="Figure", blocks=sheet),
+        Section(
+            key="numbers",
+            title="Every number",
+            link="Every number",
+            blocks=[Block(tables=tables, is_folded=True, n_open=n_open)],
+        ),
+        Section(
+            key="failed",
+            title="Failed runs",
+            link="Failed runs",
+            about="They have no number, and are in no mean.",
+            blocks=[Block(tables=[failures], is_filtered=True)] if failed else [],
+        ),
+        _prose("method", "How this was measured", "Method", method),
+        _prose("unknown", "What is not known", "What is not known", unknown),
+        provenance_section([("", settings)]),
+    )
+
+
+def _prose(key: str, title: str, link: str, sentences: Sequence[str]) -> Section:
+    blocks = [Block(sentences=sentences)] if sentences else []
+    return Section(key=key, title=title, link=link, blocks=blocks)
+
+
+def settings_conflicts(asked: Sequence[Settings]) -> list[str]:
+    """For each run the settings in which it differs from the last ones, `""` where in none.
+
+    Args:
+        asked: What must be the same of all runs that are set side by side, in the order of the
+            file; a setting that a run does not have is not compared.
+    """
+    last: dict[str, Any] = {}
+    found = []
+    for settings in reversed(asked):
+        odd = [name for name, value in settings.items() if last.get(name, value) != value]
+        if not odd:
+            last = {**settings, **last}
+        found.append(", ".join(name.replace("_", " ") for name in odd))
+    return found[::-1]
+
+
+def excluded_runs(conflicts: Sequence[str]) -> tuple[str, ...]:
+    """One sentence of all runs that are not set beside the others."""
+    odd = [one for one in conflicts if one]
+    if not odd:
+        return ()
+    names = ", ".join(dict.fromkeys(", ".join(odd).split(", ")))
+    are = "run was" if len(odd) == 1 else "runs were"
+    return (f"{len(odd)} {are} made with another {names} than the last ones, and left out here.",)
+
+
+def setting_rows(
+    kept: Sequence[tuple[str, Settings]], *, skip: Iterable[str] = ()
+) -> tuple[tuple[str, str], ...]:
+    """Name and value of every setting of runs; where it differs, with the runs that have it.
+
+    Args:
+        kept: What each run is called, and its settings.
+        skip: Settings that tables show.
+    """
+    hidden = set(skip)
+    found: dict[str, dict[str, list[str]]] = {}
+    for label, settings in kept:
+        for name, value in settings.items():
+            if name not in hidden:
+                places = found.setdefault(name, {}).setdefault(format_value(value), [])
+                if label not in places:
+                    places.append(label)
+    return tuple(
+        (_NAMES.get(name, name.replace("_", " ")), join_values(values))
+        for name, values in found.items()
+    )
+
+
+def seed_row(seeds: Iterable[int]) -> tuple[str, str]:
+    """Which seeds there are.
+
+    >>> seed_row([1, 0, 1]), seed_row(range(10))
+    (('seeds', '0, 1'), ('seeds', '10, from 0 to 9'))
+    """
+    found = sorted(set(seeds))
+    if len(found) > _FEW:
+        return "seeds", f"{len(found)}, from {found[0]} to {found[-1]}"
+    return "seeds", ", ".join(map(str, found))

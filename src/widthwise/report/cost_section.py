@@ -1,0 +1,59 @@
+"""What networks cost, on the page of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..findings import Table
+from ..study import Record
+from .answers import other_grids, runs_of
+from .cost_table import COST_KEY, cost_tables
+from .headline import cost_sentence, load_warnings, measured_sentences
+from .model_results import ModelResults
+from .page import Block, Legend, Section
+from .panels import cost_panels, size_panels
+from .styles import workload_styles
+
+
+def cost_section(results: Sequence[ModelResults]) -> Section:
+    """Side by side the models that took turns, then each model."""
+    runs = runs_of(results)
+    blocks = [Block(heading="Side by side", tables=_cost_tables(run)) for run in runs]
+    for one in results:
+        panels = [*size_panels(one, other_grids(one, results)), *cost_panels(one)]
+        if panels or (one.costs and not runs):
+            blocks.append(
+                Block(
+                    heading=one.name if len(results) > 1 else "",
+                    about=_about_costs(one),
+                    legend=_cost_legend(one),
+                    legend_about="Workloads",
+                    panels=panels,
+                    tables=_cost_tables(one.costs),
+                )
+            )
+    return Section(
+        key="costs",
+        title="What it costs",
+        link="Costs",
+        blocks=blocks,
+        remark=COST_KEY if any(block.tables for block in blocks) else "",
+    )
+
+
+def _about_costs(one: ModelResults) -> str:
+    speeds = cost_sentence(one.grid) if one.grid else ""
+    if one.costs and one.grid and one.grid.quality:
+        return " ".join([speeds, *measured_sentences(one.costs)]).strip()
+    return " ".join([speeds, *load_warnings(one.records)]) if speeds else ""
+
+
+def _cost_legend(one: ModelResults) -> Legend:
+    """The workloads that `widthwise measure` measured."""
+    styles = workload_styles(list(dict.fromkeys(r.settings["workload"] for r in one.costs)))
+    return [(style.glyph, style.color, name) for name, style in styles.items()]
+
+
+def _cost_tables(costs: Sequence[Record]) -> list[Table]:
+    """A table a workload, of the columns that say something."""
+    return [table.nonempty() for table in cost_tables(costs)]

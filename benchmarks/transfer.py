@@ -15,8 +15,8 @@ from pathlib import Path
 import click
 
 from widthwise.cli import main as cli
+from widthwise.experiments.lr_transfer import optimum_shifts
 from widthwise.experiments.lr_transfer import results as runs_of
-from widthwise.experiments.lr_transfer import shifts_of
 
 THEORY = {"sp": ("shifts", -1.0), "mup": ("stays", 0.0)}
 
@@ -30,7 +30,7 @@ def main(text: Path, seeds: int, out: Path) -> None:
     words = [text, "--seeds", seeds, "-o", out]
     cli(["mup", "transfer", *map(str, words)], standalone_mode=False)
     runs = [run for run, _ in runs_of.load(out / "results.jsonl") if run.seed < seeds]
-    for shift in shifts_of(runs):
+    for shift in optimum_shifts(runs):
         verdict, slope = THEORY[shift.kind]
         right = shift.verdict == verdict and (slope == 0 or shift.slope.value < 0)
         click.echo(f"{shift.kind}: {shift.verdict}, expected {verdict}: {'ok' if right else 'OFF'}")

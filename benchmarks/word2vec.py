@@ -86,7 +86,7 @@ def _ours(corpus: Corpus, width: int, threads: int) -> Any:
     def epoch() -> None:
         network, odds = start(len(corpus.words), width), stream.alias_table(corpus.counts)
         shares = stream.keep_probabilities(corpus.counts, settings.sample)
-        for place in range(stream.blocks_of(corpus, settings)):
+        for place in range(stream.blocks_per_epoch(corpus, settings)):
             block = stream.draw_block(corpus, settings, shares, (0, place), 0)
             rate = settings.rate(place * settings.refresh, len(corpus.ids))
             train_block(network, block, odds, settings, rate)

@@ -63,7 +63,7 @@ def save_scores(name: str, quantities: Sequence[str], picture: str) -> None:
 
 def save_runs() -> None:
     """Draw the experiments beside language models, each from its own kind of runs."""
-    from widthwise.experiments.lr_transfer import draw_transfer, shifts_of
+    from widthwise.experiments.lr_transfer import draw_transfer, optimum_shifts
     from widthwise.experiments.lr_transfer import results as transfer
     from widthwise.experiments.maml import draw_runs as draw_maml
     from widthwise.experiments.maml import results as maml
@@ -82,7 +82,7 @@ def save_runs() -> None:
     for picture, draw_it in (
         ("maml.svg", lambda: draw_maml(meta)),
         ("word2vec.svg", lambda: draw_words(words)),
-        ("transfer.svg", lambda: draw_transfer(shifts_of(rates), note)),
+        ("transfer.svg", lambda: draw_transfer(optimum_shifts(rates), note)),
         ("tinynet-search.svg", lambda: draw_search(tiny_findings(trials, classes=CLOTHES))),
     ):
         with saved(picture) as save:

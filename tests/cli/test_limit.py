@@ -140,7 +140,7 @@ def test_a_verdict_says_what_the_interval_carries(
     rate = PowerLawFit(
         widths=(1, 2), runs=np.ones((2, 4)), sizes=(1, 1), slope=slope, size_at_one=1
     )
-    assert rate.beside(theory) == verdict
+    assert rate.agreement_with(theory) == verdict
 
 
 def test_an_interrupted_command_says_that_nothing_is_kept(monkeypatch: Any) -> None:

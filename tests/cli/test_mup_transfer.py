@@ -107,7 +107,7 @@ def test_a_line_that_is_no_run_is_one_sentence(
     )
 
 
-@pytest.mark.parametrize("place", ["read_rows", "shifts_of"])
+@pytest.mark.parametrize("place", ["read_rows", "optimum_shifts"])
 def test_an_interruption_anywhere_is_one_sentence(
     place: str, file: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:

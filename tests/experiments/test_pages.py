@@ -21,8 +21,8 @@ from scipy.stats import t as student
 
 from widthwise.cli import main, tinynet_search
 from widthwise.experiments.limit_differences import PairedDifference, paired_differences, verdicts
+from widthwise.experiments.lr_transfer import optimum_shifts
 from widthwise.experiments.lr_transfer import results as transfer
-from widthwise.experiments.lr_transfer import shifts_of
 from widthwise.experiments.run_page import settings_conflicts
 from widthwise.experiments.tinynet_search.findings import tiny_findings
 from widthwise.experiments.tinynet_search.markdown import judged_sentences
@@ -138,7 +138,7 @@ def test_word2vec_says_what_the_records_hold(pages: dict[str, str]) -> None:
 def test_transfer_says_the_library_s_sentences(pages: dict[str, str], tmp_path: Path) -> None:
     text = words(pages["transfer"])
     runs = [run for run, _ in transfer.load(RESULTS / "transfer" / "results.jsonl")]
-    for shift in shifts_of(runs):
+    for shift in optimum_shifts(runs):
         assert shift.sentence.partition(": ")[2] in text
     few = stored(tmp_path, "transfer", lambda old: [run for run in old if run["seed"] < 4])
     text = words(page_of(few, tmp_path / "few.html"))
@@ -238,7 +238,7 @@ def test_a_seed_that_is_not_finished_is_left_out_of_the_verdict(tmp_path: Path) 
     text = words(page_of(folder, tmp_path / "page.html"))
     assert "Not finished: seed 15 has 41 of 42 runs" in text
     runs = [run for run, _ in transfer.load(folder / "results.jsonl") if run.seed < 15]
-    assert shifts_of(runs)[0].sentence.partition(": ")[2] in text
+    assert optimum_shifts(runs)[0].sentence.partition(": ")[2] in text
     short = stored(tmp_path / "transfer", "transfer", lambda old: old[:50])
     text = words(page_of(short, tmp_path / "short.html"))
     assert "Not known yet: an error needs at least 2 seeds; got 1." in text

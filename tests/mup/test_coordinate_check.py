@@ -50,7 +50,7 @@ def test_a_planted_slope_is_found(power: float, noise: float, verdict: str) -> N
     low, high = found.interval(0)
     assert low <= power <= high
     assert found.layers == ("0",)
-    assert found.verdict(0) == found.whole == verdict
+    assert found.verdict(0) == found.overall_verdict == verdict
 
 
 def glu(kind: str, *, tied: bool = False) -> CoordinateCheck:
@@ -69,7 +69,7 @@ def test_mup_keeps_a_transformer_moving_alike_and_the_standard_one_does_not(tied
     assert "fail" not in {ours.verdict(layer) for layer in range(21)}
     # what is left at these widths: slopes of the order of n^(-1/2) corrections
     assert max(abs(rate.slope.value) for rate in ours.changes) < 0.15
-    assert standard.whole == "fail"
+    assert standard.overall_verdict == "fail"
     place = standard.layers.index("lm_head")
     assert standard.verdict(place) == "fail"
     assert standard.interval(place)[0] > 0

@@ -115,7 +115,7 @@ def test_the_first_table_is_what_the_names_are() -> None:
     assert mup(3) == Abc(a=(-HALF, 0, 0, HALF), b=[HALF] * 4, c=[0] * 4)
     assert ntp(2) == Abc(a=(0, HALF, HALF), b=[0] * 3, c=[0] * 3)
     assert sp(2) == Abc(a=[0] * 3, b=(0, HALF, HALF), c=[1] * 3)
-    assert mfp(1).shifted(-HALF) == mup(1)
+    assert mfp(1).reparametrized(-HALF) == mup(1)
     assert named("\N{GREEK SMALL LETTER MU}P", 3) == mup(3)
     assert named("UP_1/4", 3) == up(Fraction(1, 4), 3)
 
@@ -138,8 +138,8 @@ def test_the_symmetry_changes_nothing_that_is_said() -> None:
     for turn in range(1000):
         one = drawn(rng) if turn % 2 else drawn_stable_before_training(rng)
         theta = [Fraction(rng.randint(-9, 9), 6) for _ in one.a]
-        found, again = classify(one), classify(one.shifted(theta))
-        shifted_alike = classify(one.shifted(theta[0]))
+        found, again = classify(one), classify(one.reparametrized(theta))
+        shifted_alike = classify(one.reparametrized(theta[0]))
         for field in set(vars(found)) - {"faults", "explanation"}:
             assert getattr(found, field) == getattr(again, field) == getattr(shifted_alike, field)
         assert found.explanation == again.explanation
@@ -157,14 +157,14 @@ def test_the_dichotomy_and_what_a_maximal_update_is() -> None:
             assert (found.regime == "feature") == (found.r == 0)
         if found.regime and found.updated_maximally and all(found.updated_maximally):
             assert found.initialized_maximally == (
-                one.rewritten(mup(one.hidden_layers).a) == mup(one.hidden_layers)
+                one.with_multipliers(mup(one.hidden_layers).a) == mup(one.hidden_layers)
             )
 
 
 def test_a_uniform_learning_rate_can_be_brought_about() -> None:
     one = named("table3", 3)
     assert len(set(one.c)) == 3
-    shifted = one.shifted([x / 2 for x in one.c])
+    shifted = one.reparametrized([x / 2 for x in one.c])
     assert set(shifted.c) == {0}
     assert shifted == mup(3)
 
@@ -218,7 +218,7 @@ def test_adam_without_its_division_is_sgd() -> None:
         assert (adam.r_layers, adam.regime) == (sgd.r_layers, sgd.regime)
         assert adam.updated_maximally == sgd.updated_maximally
         theta = [Fraction(rng.randint(-9, 9), 6) for _ in one.a]
-        again = classify(one.shifted(theta))
+        again = classify(one.reparametrized(theta))
         assert (again.r_layers, again.regime, again.faithful) == (adam.r_layers, adam.regime, True)
         regimes.append(adam.regime)
     assert set(regimes) == {"feature", "kernel", "trivial", "unstable"}
@@ -310,7 +310,7 @@ def test_names_and_depths_that_do_not_exist_are_refused() -> None:
     with pytest.raises(LimitError, match="for adam must be one of sp, ntp, mup"):
         named("up_1/4", 2, "adam")
     with pytest.raises(LimitError, match="one exponent for each of 3 layers; got 2"):
-        mup(2).shifted((0, 1))
+        mup(2).reparametrized((0, 1))
 
 
 def test_exponents_are_read_exactly() -> None:

@@ -365,7 +365,7 @@ def test_rates_are_fitted_with_their_errors() -> None:
         runs = (
             3.0 * np.array(widths, dtype=float)[:, None] ** -0.7 * np.exp(rng.normal(size=(3, 2)))
         )
-        held += fit_rate(widths, runs).beside(-0.7) != "disagrees"
+        held += fit_rate(widths, runs).agreement_with(-0.7) != "disagrees"
     assert abs(held - 380) < 18
     exact = fit_rate(widths, np.repeat(3.0 * np.array(widths)[:, None] ** -0.7, 2, axis=1))
     assert exact.slope.value == pytest.approx(-0.7, abs=1e-12)

@@ -99,19 +99,19 @@ def test_the_symmetry_leaves_training_as_it_is_at_any_width(width: int) -> None:
     for one in (mup(3), ntp(3), Abc(a=(0, "1/3", 0, 1), b=(0, "1/2", "1/2", 0), c=[1] * 4)):
         theta = ("1/2", "-1/3", "3/4", -1)
         expected = train(one, task, activation("erf"), width=width, seed=1)
-        found = train(one.shifted(theta), task, activation("erf"), width=width, seed=1)
+        found = train(one.reparametrized(theta), task, activation("erf"), width=width, seed=1)
         np.testing.assert_allclose(found.outputs, expected.outputs, atol=ROUNDING)
         np.testing.assert_allclose(found.movement, expected.movement, atol=ROUNDING)
     adam = mup_adam(2)
     expected = train(adam, task, activation("erf"), width=width, seed=1)
-    found = train(adam.shifted((1, -1, "1/2")), task, activation("erf"), width=width, seed=1)
+    found = train(adam.reparametrized((1, -1, "1/2")), task, activation("erf"), width=width, seed=1)
     np.testing.assert_allclose(found.outputs, expected.outputs, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("hidden", [1, 2, 5])
 def test_tables_become_one_another(hidden: int) -> None:
     for table in TABLES:
-        assert table_abc(table, hidden).rewritten(mup(hidden).a) == mup(hidden)
+        assert table_abc(table, hidden).with_multipliers(mup(hidden).a) == mup(hidden)
         for other in TABLES:
             assert as_table(table_abc(table, hidden), other) == table_abc(other, hidden)
             assert as_table(table_abcd(table, hidden), other) == table_abcd(other, hidden)

@@ -8,13 +8,20 @@ import pytest
 from matplotlib.figure import Figure
 
 from widthwise.errors import LimitError
-from widthwise.theory import FEATURE, check_least, check_positive, dress, line_looks, mark_widths
+from widthwise.theory import (
+    FEATURE,
+    check_least,
+    check_positive,
+    line_styles,
+    mark_widths,
+    style_axes,
+)
 
 
 @pytest.mark.parametrize("grid", [True, False])
 def test_axes_are_dressed(grid: bool) -> None:
     axes = Figure().subplots()
-    dress(axes, "above", "below", size=9, grid=grid)
+    style_axes(axes, "above", "below", size=9, grid=grid)
     assert (axes.get_title(loc="left"), axes.get_xlabel()) == ("above", "below")
     assert axes.title.get_text() == ""
     assert [side for side, spine in axes.spines.items() if spine.get_visible()] == ["bottom"]
@@ -33,13 +40,13 @@ def test_each_width_has_a_tick_and_no_other_place_has() -> None:
 
 
 def test_wider_is_darker_whatever_the_order_and_the_limit_stands_apart() -> None:
-    looks = line_looks([256, None, 8, 64, 8])
+    looks = line_styles([256, None, 8, 64, 8])
     assert set(looks) == {None, 8, 64, 256}
     light = [sum(looks[width]["color"]) for width in (8, 64, 256)]
     assert light[0] > light[1] > light[2]
     assert looks[None]["color"] == FEATURE
-    assert line_looks([8])[8] == looks[8]
-    assert set(line_looks([])) == {None}
+    assert line_styles([8])[8] == looks[8]
+    assert set(line_styles([])) == {None}
 
 
 def test_numbers_are_checked_with_their_names() -> None:

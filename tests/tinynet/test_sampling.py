@@ -7,7 +7,14 @@ import pytest
 import tiny_photos
 
 from widthwise.errors import TargetError
-from widthwise.tinynet import NEAR, Budget, Sampler, Space, family_named, sample_networks
+from widthwise.tinynet import (
+    BUDGET_TOLERANCE,
+    Budget,
+    Sampler,
+    Space,
+    family_named,
+    sample_networks,
+)
 from widthwise.tinynet.sampling import draw_multipliers
 
 SPACE = Space(pixels=(8, 32), depth=(0.25, 1.5), width=(0.2, 3.0))
@@ -23,7 +30,7 @@ def test_networks_are_within_the_space_and_on_their_budgets_in_turn() -> None:
         assert 8 <= TOY.resolution(scale) <= 32
         assert 0.25 <= scale.depth <= 1.5
         assert 0.2 <= scale.width <= 3.0
-        assert abs(TOY.counts(scale, classes=2).macs / budget.amount - 1) <= NEAR
+        assert abs(TOY.counts(scale, classes=2).macs / budget.amount - 1) <= BUDGET_TOLERANCE
 
 
 def test_a_longer_list_begins_with_the_shorter_one() -> None:

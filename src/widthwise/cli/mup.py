@@ -115,7 +115,7 @@ def check(
 
 def _coordinates_as_json(found: CoordinateCheck) -> dict[str, Any]:
     return {
-        "verdict": found.whole,
+        "verdict": found.overall_verdict,
         "steps": found.steps,
         "widths": list(found.changes[0].widths),
         "margin": found.margin,
@@ -152,8 +152,10 @@ def _print_coordinates(found: CoordinateCheck) -> None:
         rows.append([layer, *sizes, f"{slope} [{low}, {high}]", found.verdict(place)])
     print_rows(console, header, rows, [0] * len(header))
     hint = "; more --seeds or --widths make intervals narrower"
-    undecided = hint if found.whole == "undecided" else ""
-    print_wrapped(console, f"{found.whole}{undecided}; all intervals together hold with 95 %")
+    undecided = hint if found.overall_verdict == "undecided" else ""
+    print_wrapped(
+        console, f"{found.overall_verdict}{undecided}; all intervals together hold with 95 %"
+    )
 
 
 @mup.command("after-prune", short_help="Say the learning rates for healing a pruned model.")

@@ -126,8 +126,8 @@ def transfer(
         check_fits,
         check_grid,
         draw_transfer,
+        optimum_shifts,
         read_rows,
-        shifts_of,
     )
     from ..mup import glu_config
 
@@ -147,7 +147,7 @@ def transfer(
     check_fits(max(widths), read.vocabulary)
     make_folder(out)
     found = _run(read, training, jobs, out / _FILE)
-    shifts = shifts_of(found)
+    shifts = optimum_shifts(found)
     save_figure(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
     _print(shifts, found)
     save_page(out)

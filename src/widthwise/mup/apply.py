@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LimitError
-from .attention_scale import scale_of
+from .attention_scale import find_scale
 from .scaling import ParameterScaling
 from .shapes import named_modules, named_parameters
 
@@ -92,7 +92,7 @@ def scale_logits_(model: nn.Module, attention: Mapping[str, float]) -> None:
     modules = named_modules(model)
     for path, scale in attention.items():
         module = _module(modules, path)
-        kept = scale_of(module)
+        kept = find_scale(module)
         if kept is None:
             raise LimitError(
                 f"{path} must keep the scale of its logits; {type(module).__name__} does not"

@@ -31,7 +31,7 @@ _SCALES: tuple[str, ...] = (
 )
 _SCALES += ("attn_scale", "attention_scale", "softmax_scaling", "sm_scale", "scale_factor")
 _SDPA = re.compile(r"\w*scaled_dot_product_attention\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
-_OF_TORCH = "MultiheadAttention"  # it scales within torch, out of reach
+_TORCH_ATTENTION = "MultiheadAttention"  # it scales within torch, out of reach
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class AttentionScale:
         setattr(module, self.attribute, torch.full_like(old, number) if is_tensor else number)
 
 
-def head_of(module: nn.Module) -> int | None:
+def head_size(module: nn.Module) -> int | None:
     """Size of a head of an attention module; None of any other module."""
     if not _has_weights(module):
         return None
@@ -76,9 +76,9 @@ def head_of(module: nn.Module) -> int | None:
     return width // count if width is not None and count is not None else None
 
 
-def scale_of(module: nn.Module) -> AttentionScale | None:
+def find_scale(module: nn.Module) -> AttentionScale | None:
     """Where an attention module keeps its scale; None where it cannot be set."""
-    if type(module).__name__ == _OF_TORCH:
+    if type(module).__name__ == _TORCH_ATTENTION:
         return None
     source = _source(_class_of(module))
     if any("scale" not in call.partition("(")[2] for call in _SDPA.findall(source)):

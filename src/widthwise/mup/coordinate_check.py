@@ -73,7 +73,7 @@ class CoordinateCheck:
         return "fail" if low > self.margin or high < -self.margin else "undecided"
 
     @property
-    def whole(self) -> Verdict:
+    def overall_verdict(self) -> Verdict:
         """Of the network: `pass` where every layer does, `fail` where one fails."""
         found = {self.verdict(layer) for layer in range(len(self.layers))}
         return "fail" if "fail" in found else "undecided" if "undecided" in found else "pass"
@@ -135,7 +135,7 @@ def coordinate_check(
 
 def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, float]:
     """How far every layer has moved after the last step."""
-    with _watched(start.model) as outputs:
+    with _recorded_outputs(start.model) as outputs:
         start.loss().backward()  # type: ignore[no-untyped-call]
         before = dict(outputs)
         for step in range(1, steps + 1):
@@ -163,7 +163,7 @@ def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, float]:
 
 
 @contextmanager
-def _watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+def _recorded_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """The latest output of every layer, as the model runs."""
     import torch
 

@@ -24,13 +24,13 @@ def rows(weights: Sequence[ParameterScaling]) -> list[tuple[str, ...]]:
     kinds: dict[tuple[object, ...], list[ParameterScaling]] = {}
     patterns: dict[str, int] = {}
     for weight in weights:
-        pattern = pattern_of(weight.name)
+        pattern = name_pattern(weight.name)
         key = (pattern, weight.shape, weight.base, weight.role)
         patterns[pattern] = patterns.get(pattern, 0) + (key not in kinds)
         kinds.setdefault(key, []).append(weight)
     found = []
     for alike in kinds.values():
-        pattern = pattern_of(alike[0].name)
+        pattern = name_pattern(alike[0].name)
         whole = patterns[pattern] == 1 and len(alike) > 1
         found += [(pattern, *_cells(alike[0]))] if whole else [(w.name, *_cells(w)) for w in alike]
     return found
@@ -61,9 +61,9 @@ def listing(
         for row in table
     ]
     lines += [f"input of {path} x {by:.4g}" for path, by in multipliers.items()]
-    scales = dict.fromkeys((pattern_of(path), scale) for path, scale in attention.items())
+    scales = dict.fromkeys((name_pattern(path), scale) for path, scale in attention.items())
     lines += [f"attention scale of {path} = {scale:.4g}" for path, scale in scales]
-    missing = dict.fromkeys((pattern_of(path), by) for path, by in (unscaled or {}).items())
+    missing = dict.fromkeys((name_pattern(path), by) for path, by in (unscaled or {}).items())
     lines += [
         f"attention scale of {path} was not found: it must be that of the base x {by:.4g} (1/d)"
         for path, by in missing
@@ -71,7 +71,7 @@ def listing(
     return "\n".join(lines)
 
 
-def pattern_of(name: str) -> str:
+def name_pattern(name: str) -> str:
     """A name with its numbers of layers as `*`."""
     return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
 

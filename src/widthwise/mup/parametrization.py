@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import LimitError
 from .apply import draw_, scale_inputs_, scale_logits_
-from .listing import listing, pattern_of
+from .listing import listing, name_pattern
 from .scaling import Kind, ParameterScaling, compare
 from .shapes import Shapes, named_parameters, read_shapes
 
@@ -121,7 +121,7 @@ class Parametrization:
                 found (`unscaled`).
         """
         if self.unscaled:
-            paths = ", ".join(dict.fromkeys(map(pattern_of, self.unscaled)))
+            paths = ", ".join(dict.fromkeys(map(name_pattern, self.unscaled)))
             raise LimitError(
                 f"attention whose heads grow must have its logits scaled by 1/d, and where {paths} "
                 "keeps its scale was not found; give the module an attribute `scaling` that its "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..errors import LimitError
-from .attention_scale import head_of, scale_of
+from .attention_scale import find_scale, head_size
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,9 +55,11 @@ def read_shapes(source: Any, what: str) -> Shapes:
     from torch import nn
 
     if isinstance(source, Mapping):
-        found = _of_mapping(source, what)
+        found = _mapping_shapes(source, what)
     else:
-        found = _of_module(source if isinstance(source, nn.Module) else _built(source, what))
+        found = _module_shapes(
+            source if isinstance(source, nn.Module) else _model_of_config(source, what)
+        )
     if not found.sizes:
         raise LimitError(f"{what} must have parameters; got none")
     return found
@@ -91,7 +93,7 @@ def named_modules(model: nn.Module) -> dict[str, nn.Module]:
     return {plain_name(name): one for name, one in plain_module(model).named_modules()}
 
 
-def _built(source: Any, what: str) -> nn.Module:
+def _model_of_config(source: Any, what: str) -> nn.Module:
     """The model of a config, without memory for its weights."""
     import torch
     import transformers
@@ -109,7 +111,7 @@ def _built(source: Any, what: str) -> nn.Module:
         raise LimitError(f"{what}: no language model can be made of its config: {error}") from error
 
 
-def _of_mapping(source: Mapping[str, Any], what: str) -> Shapes:
+def _mapping_shapes(source: Mapping[str, Any], what: str) -> Shapes:
     sizes = {}
     for name, given in source.items():
         shape = getattr(given, "shape", given)
@@ -125,7 +127,7 @@ def _of_mapping(source: Mapping[str, Any], what: str) -> Shapes:
     return Shapes(sizes=sizes, layouts=layouts)
 
 
-def _of_module(model: nn.Module) -> Shapes:
+def _module_shapes(model: nn.Module) -> Shapes:
     uses = _uses(model)
     shared: set[str] = set()
     sizes: dict[str, tuple[int, ...]] = {}
@@ -182,8 +184,8 @@ def _attention(model: nn.Module) -> tuple[dict[str, tuple[float, int]], dict[str
     scaled: dict[str, tuple[float, int]] = {}
     fixed: dict[str, int] = {}
     for path, module in named_modules(model).items():
-        head = head_of(module)
-        scale = None if head is None else scale_of(module)
+        head = head_size(module)
+        scale = None if head is None else find_scale(module)
         if head is not None and scale is not None:
             scaled[path] = scale.value, head
         elif head is not None:

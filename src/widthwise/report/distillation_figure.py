@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from ..theory import dress
+from ..theory import style_axes
 from .styles import INK, MUTED
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def draw_healing(found: Healing) -> Figure:
     lower.set_ylabel("learning rate", color=MUTED)
     lower.xaxis.set_major_formatter("{x:,.0f}")
     lower.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    dress(upper, "KL from the parent [nats a token]", "")
-    dress(lower, "", "tokens")
+    style_axes(upper, "KL from the parent [nats a token]", "")
+    style_axes(lower, "", "tokens")
     title = "Healing: the child beside its parent"
     figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
     note = (

@@ -19,7 +19,7 @@ from .mup_tables import (
     table_abcd,
     table_scales,
 )
-from .plot_style import dress, line_looks, mark_widths
+from .plot_style import line_styles, mark_widths, style_axes
 from .power_law import MARGIN, NEAR, PowerLawFit, check_widths, fit_rate
 from .presets import ADAM, SGD, mfp, mup, mup_adam, named, ntp, ntp_adam, sp, sp_adam, up
 from .region_figure import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE, draw_region
@@ -60,14 +60,13 @@ __all__ = [
     "classify",
     "converge",
     "draw_region",
-    "dress",
     "exponents",
     "faithful_abcd",
     "fit_rate",
     "kernel_descent",
     "kernels",
     "limit",
-    "line_looks",
+    "line_styles",
     "mark_widths",
     "mfp",
     "mup",
@@ -79,6 +78,7 @@ __all__ = [
     "sp",
     "sp_adam",
     "standard_cases",
+    "style_axes",
     "table_abc",
     "table_abcd",
     "table_scales",

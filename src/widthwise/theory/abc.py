@@ -58,7 +58,7 @@ class Abc:
         """L, one less than the layers that have weights."""
         return len(self.a) - 1
 
-    def shifted(self, theta: object | Sequence[object]) -> Abc:
+    def reparametrized(self, theta: object | Sequence[object]) -> Abc:
         """The same training in other exponents: a + t, b - t, c - 2t (Equation 5).
 
         With SGD the network computes exactly the same function after every step, at every width.
@@ -66,18 +66,18 @@ class Abc:
         Args:
             theta: t, one for all layers or one for each.
         """
-        a, b, t = _shifted(self, theta)
-        return replace(self, a=a, b=b, c=_plus(self.c, [-2 * x for x in t]))
+        a, b, t = _reparametrized(self, theta)
+        return replace(self, a=a, b=b, c=_sum(self.c, [-2 * x for x in t]))
 
-    def rewritten(self, a: Sequence[object]) -> Abc:
+    def with_multipliers(self, a: Sequence[object]) -> Abc:
         """The same training with the multipliers n^-a.
 
         Example:
-            >>> one = Abc(a=(0, 1), b=(0, 0), c=(-1, -1)).rewritten((0, 0))
+            >>> one = Abc(a=(0, 1), b=(0, 0), c=(-1, -1)).with_multipliers((0, 0))
             >>> [str(b) for b in one.b], [str(c) for c in one.c]
             (['0', '1'], ['-1', '1'])
         """
-        return self.shifted(_plus(exponents(a), [-x for x in self.a]))
+        return self.reparametrized(_sum(exponents(a), [-x for x in self.a]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,18 +110,18 @@ class Abcd:
         """L, one less than the layers that have weights."""
         return len(self.a) - 1
 
-    def shifted(self, theta: object | Sequence[object]) -> Abcd:
+    def reparametrized(self, theta: object | Sequence[object]) -> Abcd:
         """The same training in other exponents: a + t, b - t, c - t, d + t; `theta` as in `Abc`."""
-        a, b, t = _shifted(self, theta)
-        return replace(self, a=a, b=b, c=_plus(self.c, [-x for x in t]), d=_plus(self.d, t))
+        a, b, t = _reparametrized(self, theta)
+        return replace(self, a=a, b=b, c=_sum(self.c, [-x for x in t]), d=_sum(self.d, t))
 
-    def rewritten(self, a: Sequence[object]) -> Abcd:
+    def with_multipliers(self, a: Sequence[object]) -> Abcd:
         """The same training with the multipliers n^-a."""
-        return self.shifted(_plus(exponents(a), [-x for x in self.a]))
+        return self.reparametrized(_sum(exponents(a), [-x for x in self.a]))
 
     def as_sgd(self) -> Abc:
         """The abc-parametrization that this is where Q returns the latest gradient: c - d."""
-        return Abc(a=self.a, b=self.b, c=_plus(self.c, [-x for x in self.d]))
+        return Abc(a=self.a, b=self.b, c=_sum(self.c, [-x for x in self.d]))
 
 
 Parametrization = TypeVar("Parametrization", Abc, Abcd)
@@ -200,11 +200,11 @@ def _check(parametrization: Abc | Abcd, letters: str) -> None:
     check_hidden_layers(lengths["a"] - 1)
 
 
-def _plus(left: Sequence[Fraction], right: Sequence[Fraction]) -> Exponents:
+def _sum(left: Sequence[Fraction], right: Sequence[Fraction]) -> Exponents:
     return tuple(x + y for x, y in zip(left, right, strict=True))
 
 
-def _shifted(
+def _reparametrized(
     parametrization: Abc | Abcd, theta: object | Sequence[object]
 ) -> tuple[Exponents, Exponents, Exponents]:
     """New a, new b, and t for each layer."""
@@ -217,4 +217,4 @@ def _shifted(
         raise LimitError(
             f"a shift must have one exponent for each of {layers} layers; got {len(t)}"
         )
-    return _plus(parametrization.a, t), _plus(parametrization.b, [-x for x in t]), t
+    return _sum(parametrization.a, t), _sum(parametrization.b, [-x for x in t]), t

@@ -23,7 +23,7 @@ from fractions import Fraction
 from typing import Literal
 
 from .abc import Abc, Abcd, Exponents
-from .explain import explain, initial_faults, logit_faults, moving_faults, unfaithful
+from .explain import explain, faithfulness_faults, initial_faults, logit_faults, moving_faults
 
 Regime = Literal["feature", "kernel", "trivial", "unstable"]
 
@@ -69,8 +69,10 @@ def classify(parametrization: Abc | Abcd) -> Classification:
         >>> found.regime, str(found.r), found.updated_maximally
         ('kernel', '1/2', (False, False, True))
     """
-    sizes = sizes_of(parametrization)
-    faithful = None if isinstance(parametrization, Abc) else not unfaithful(parametrization)
+    sizes = size_exponents(parametrization)
+    faithful = (
+        None if isinstance(parametrization, Abc) else not faithfulness_faults(parametrization)
+    )
     faults = (
         *initial_faults(parametrization),
         *moving_faults(sizes.r_layers),
@@ -79,7 +81,7 @@ def classify(parametrization: Abc | Abcd) -> Classification:
     stable = not faults
     known = stable and faithful is not False
     if stable and isinstance(parametrization, Abcd):
-        faults = unfaithful(parametrization)
+        faults = faithfulness_faults(parametrization)
     nontrivial = sizes.logits == 0 if known else None
     regime: Regime | None = None
     if not stable:
@@ -127,7 +129,7 @@ class SizeExponents:
         return min(self.readout_update, self.readout_start + self.r) - 1
 
 
-def sizes_of(parametrization: Abc | Abcd) -> SizeExponents:
+def size_exponents(parametrization: Abc | Abcd) -> SizeExponents:
     """The exponents behind the classification, for SGD or Adam."""
     a, b, c = parametrization.a, parametrization.b, parametrization.c
     start = a[-1] + b[-1]

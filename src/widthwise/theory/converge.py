@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import LimitError
 from .abc import Abc
 from .activations import ACTIVATIONS, Activation
-from .classify import classify, sizes_of
+from .classify import classify, size_exponents
 from .limit import limit_from
 from .mlp import train
 from .power_law import Agreement, PowerLawFit, check_widths, fit_rate
@@ -66,12 +66,12 @@ class Convergence:
     @property
     def verdict(self) -> Agreement | None:
         """Of the slope of `distance` beside theory's; None where that is not known."""
-        return None if self.expected is None else self.distance.beside(float(self.expected))
+        return None if self.expected is None else self.distance.agreement_with(float(self.expected))
 
     @property
     def movement_verdict(self) -> Agreement:
         """Of the slope of `movement` beside theory's."""
-        return self.movement.beside(float(self.expected_movement))
+        return self.movement.agreement_with(float(self.expected_movement))
 
 
 def standard_cases() -> tuple[Case, ...]:
@@ -105,7 +105,7 @@ def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) ->
     follow = limit_from(parametrization, task, phi)
     found = follow(None)
     _check_bounded(task, found, "the limit")
-    random = sizes_of(parametrization).readout_start == _HALF
+    random = size_exponents(parametrization).readout_start == _HALF
     distances = np.empty((len(widths), seeds))
     movements = np.empty_like(distances)
     for place, width in enumerate(widths):
@@ -149,7 +149,7 @@ def expected_slope(parametrization: Abc) -> Fraction | None:
         >>> str(expected_slope(mup(2))), expected_slope(up(Fraction(1, 4), 2))
         ('-1/2', None)
     """
-    sizes, r = sizes_of(parametrization), classify(parametrization).r
+    sizes, r = size_exponents(parametrization), classify(parametrization).r
     start, update = sizes.readout_start, sizes.readout_update
     vanishing = [*sizes.r_layers, update - 1]
     if r == 0:

@@ -70,7 +70,7 @@ def logit_faults(start: Fraction, update: Fraction, r: Fraction) -> tuple[str, .
     return tuple(faults)
 
 
-def unfaithful(parametrization: Abcd) -> tuple[str, ...]:
+def faithfulness_faults(parametrization: Abcd) -> tuple[str, ...]:
     """Where the optimizer's input is not Theta(1); source: arXiv 2308.01814, Section 2.2."""
     a, b, c, d = parametrization.a, parametrization.b, parametrization.c, parametrization.d
     readout = a[-1] + b[-1]

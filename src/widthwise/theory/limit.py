@@ -12,7 +12,7 @@ from ..errors import LimitError
 from .abc import Abc, Abcd
 from .activations import NODES as KERNEL_NODES
 from .activations import Activation
-from .classify import classify, sizes_of
+from .classify import classify, size_exponents
 from .kernels import kernel_descent, kernels, selected
 from .linear import linear_limit
 from .quadrature import NODES, TrainedLayers, quadrature_limit
@@ -55,7 +55,7 @@ def limit_from(
     """`limit` as a function of `start`, with all work done that is the same for every start."""
     if isinstance(parametrization, Abcd):
         raise LimitError("limits are of training by SGD; give an abc-parametrization, without d")
-    found, sizes = classify(parametrization), sizes_of(parametrization)
+    found, sizes = classify(parametrization), size_exponents(parametrization)
     if found.regime == "unstable":
         raise LimitError(f"an unstable parametrization has no limit. {found.explanation}")
     if found.regime == "trivial":

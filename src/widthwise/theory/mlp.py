@@ -32,15 +32,14 @@ def train(
     Cost: steps * L * width^2 operations, and (examples + tests) times that to follow the function.
     """
     draws = _draws(task, parametrization.hidden_layers, width, seed)
-    multipliers = width_exponents(parametrization.a, width)
+    multipliers = width_factors(parametrization.a, width)
     weights = [
-        std * draw
-        for std, draw in zip(width_exponents(parametrization.b, width), draws, strict=True)
+        std * draw for std, draw in zip(width_factors(parametrization.b, width), draws, strict=True)
     ]
-    rates = [task.lr * rate for rate in width_exponents(parametrization.c, width)]
+    rates = [task.lr * rate for rate in width_factors(parametrization.c, width)]
     update = _sgd(rates)
     if isinstance(parametrization, Abcd):
-        factors = [1 / factor for factor in width_exponents(parametrization.d, width)]
+        factors = [1 / factor for factor in width_factors(parametrization.d, width)]
         update = _adam(rates, factors)
     return descend(weights, multipliers, update, task, phi)
 
@@ -91,7 +90,7 @@ def descend(
     )
 
 
-def width_exponents(exponents: Sequence[Fraction], width: int) -> list[float]:
+def width_factors(exponents: Sequence[Fraction], width: int) -> list[float]:
     """n^-k of each exponent k."""
     return [float(width) ** -float(exponent) for exponent in exponents]
 

@@ -147,7 +147,7 @@ def as_table(parametrization: Parametrization, table: int) -> Parametrization:
         True
     """
     multipliers, _ = _multipliers_and_init(table, parametrization.hidden_layers)
-    return parametrization.rewritten(multipliers)
+    return parametrization.with_multipliers(multipliers)
 
 
 def _multipliers_and_init(

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _NARROW, _WIDE = np.array([0.72, 0.83, 0.93]), np.array([0.0, 0.28, 0.45])  # two blues
 
 
-def dress(axes: Axes, title: str, below: str, *, size: float = 10.5, grid: bool = True) -> None:
+def style_axes(
+    axes: Axes, title: str, below: str, *, size: float = 10.5, grid: bool = True
+) -> None:
     """Titles in the project's colours, level lines behind what is drawn, and no frame but below.
 
     Args:
@@ -44,7 +46,7 @@ def mark_widths(axes: Axes, widths: Sequence[int]) -> None:
         axes.minorticks_off()
 
 
-def line_looks(widths: Iterable[int | None]) -> dict[int | None, dict[str, Any]]:
+def line_styles(widths: Iterable[int | None]) -> dict[int | None, dict[str, Any]]:
     """A line's look for each width: blue, darker when wider; None, the limit, as features are."""
     finite = sorted({width for width in widths if width is not None})
     looks: dict[int | None, dict[str, Any]] = {None: {"color": FEATURE, "lw": 2.0}}

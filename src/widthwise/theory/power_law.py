@@ -44,7 +44,7 @@ class PowerLawFit:
     slope: Slope
     size_at_one: float
 
-    def beside(self, theory: float) -> Agreement:
+    def agreement_with(self, theory: float) -> Agreement:
         """What the 95 % interval of the slope carries of the slope that theory gives.
 
         Of a slope other than 0 `agrees` where the interval holds it, lies within 0.25 of it and
@@ -54,7 +54,7 @@ class PowerLawFit:
         `undecided`: more seeds or widths make it narrower.
 
         >>> runs = np.array([[0.5, 0.49], [0.25, 0.24]])
-        >>> [fit_rate((16, 64), runs).beside(slope) for slope in (-0.5, -0.25, 0)]
+        >>> [fit_rate((16, 64), runs).agreement_with(slope) for slope in (-0.5, -0.25, 0)]
         ['agrees', 'disagrees', 'disagrees']
         """
         low, high = self.slope.interval()

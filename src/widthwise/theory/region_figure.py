@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .abc import Abc
-from .classify import Classification, classify, sizes_of
+from .classify import Classification, classify, size_exponents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def draw_region(parametrization: Abc, name: str) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    found, sizes = classify(parametrization), sizes_of(parametrization)
+    found, sizes = classify(parametrization), size_exponents(parametrization)
     point = (float(sizes.readout_start), float(sizes.r))
     right = max(1.75, point[0] + 0.25)
     low, high = min(-0.4, point[1] - 0.25), max(1.25, point[1] + 0.25)

@@ -4,7 +4,7 @@ Source: Han et al., Model Rubik's Cube: Twisting Resolution, Depth and Width for
 NeurIPS 2020, arXiv 2010.14819.
 """
 
-from .augment import ROOM, Augmentation, normalize, resized
+from .augment import CROP_MARGIN, Augmentation, normalize, resized
 from .baselines import Baseline, baselines
 from .budget import Budget, Kind, parse_budget
 from .compound_shrink import shrink, with_scaled_head
@@ -12,7 +12,7 @@ from .counts import NetworkCounts
 from .efficientnet import EfficientNet
 from .export import NetworkSpec, load_net, load_weights, write_net
 from .family import Family
-from .formula import FEWEST, Formula, FormulaPoint, Proposal
+from .formula import MIN_POINTS, Formula, FormulaPoint, Proposal
 from .images import PhotoSets, load_photo_sets
 from .latency import latency_sec
 from .multipliers import BASE, Multipliers
@@ -21,7 +21,7 @@ from .proxies import BATCH, CONTROL, PROXIES
 from .published import PUBLISHED, Published
 from .registry import FAMILIES, family_named
 from .resnet import ResNet
-from .sampling import DIGITS, NEAR, Sampler, Space, check_space, sample_networks
+from .sampling import BUDGET_TOLERANCE, DIGITS, Sampler, Space, check_space, sample_networks
 from .solve import closed_form_width, solve_width
 from .training import TrainingRecipe, correct_mask, seeded, trained_network
 from .transformer import GluTransformer
@@ -29,14 +29,14 @@ from .transformer import GluTransformer
 __all__ = [
     "BASE",
     "BATCH",
+    "BUDGET_TOLERANCE",
     "CONTROL",
+    "CROP_MARGIN",
     "DIGITS",
     "FAMILIES",
-    "FEWEST",
-    "NEAR",
+    "MIN_POINTS",
     "PROXIES",
     "PUBLISHED",
-    "ROOM",
     "Augmentation",
     "Baseline",
     "Budget",

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels
-ROOM = 1.25  # side that cuts are taken from, over the side that they are shown at
+CROP_MARGIN = 1.25  # side that cuts are taken from, over the side that they are shown at
 _GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
-_AT_ONCE = 256  # photos that are resized at a time
+_RESIZE_BATCH = 256  # photos that are resized at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +61,14 @@ def resized(pixels: Tensor, side: int) -> Tensor:
         return pixels
     parts = [
         interpolate(part.float(), (side, side), mode="bilinear", antialias=True).round().byte()
-        for part in torch.split(pixels, _AT_ONCE)
+        for part in torch.split(pixels, _RESIZE_BATCH)
     ]
     return torch.cat(parts)
 
 
 def normalize(pixels: Tensor) -> Tensor:
     """Bytes as numbers for a network: each channel less ImageNet's mean, over its deviation."""
-    return _standard(pixels.float() / 255)
+    return _normalized(pixels.float() / 255)
 
 
 def augmented(
@@ -77,8 +77,8 @@ def augmented(
     """Each photo of a batch with cut, flip and colours of its own, as numbers for a network.
 
     Args:
-        pixels: uint8 of shape (photos, 3, height, width), best some `ROOM` times `side`: a cut is
-            read by linear interpolation.
+        pixels: uint8 of shape (photos, 3, height, width), best some `CROP_MARGIN` times
+            `side`: a cut is read by linear interpolation.
         side: Of what is shown, in pixels.
         augmentation: What chance may do.
         generator: What it is drawn from, on the CPU; the same draws for the same number of photos.
@@ -93,7 +93,7 @@ def augmented(
     cut = grid_sample(
         pixels.float() / 255, grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )
-    return _standard(_coloured(cut, augmentation.jitter, generator))
+    return _normalized(_coloured(cut, augmentation.jitter, generator))
 
 
 def _frames(n: int, augmentation: Augmentation, generator: Generator) -> Tensor:
@@ -129,7 +129,7 @@ def _coloured(photos: Tensor, jitter: float, generator: Generator) -> Tensor:
     return coloured
 
 
-def _standard(photos: Tensor) -> Tensor:
+def _normalized(photos: Tensor) -> Tensor:
     import torch
 
     mean = torch.tensor(MEAN, device=photos.device).view(1, 3, 1, 1)

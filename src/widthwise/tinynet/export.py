@@ -25,7 +25,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 ONNX, TORCHSCRIPT = "model.onnx", "model.torchscript.pt"
 TOLERANCE = 1e-4  # of the largest logit; float32 sums in another order differ by 1e-6 or so
 MOST_PARAMETERS = 10**9  # 4 GB; these are to be small networks
-_CHECKED = 2  # images that a copy is compared on
+_TEST_IMAGES = 2  # images that a copy is compared on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         CheckpointError: The file cannot be read, holds NaN or Inf, or does not fit.
     """
     found, expected = _read(path), model.state_dict()
-    wrong = _wrong(found, expected)
+    wrong = _mismatch(found, expected)
     if wrong:
         raise CheckpointError(f"{path} does not fit the network: {wrong}")
     for name, tensor in found.items():
@@ -236,7 +236,7 @@ def _quiet_exporter() -> Iterator[None]:
 def _images(pixels: int) -> Tensor:
     import torch
 
-    return torch.randn(_CHECKED, 3, pixels, pixels, generator=torch.Generator().manual_seed(0))
+    return torch.randn(_TEST_IMAGES, 3, pixels, pixels, generator=torch.Generator().manual_seed(0))
 
 
 def _compared(model: nn.Module, images: Tensor, logits: Tensor, path: Path) -> float:
@@ -275,7 +275,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     return found
 
 
-def _wrong(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+def _mismatch(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     """How names and shapes differ, in words; empty if they do not."""
     parts = []
     for names, what in ((expected.keys() - found, "missing"), (found.keys() - expected, "unknown")):

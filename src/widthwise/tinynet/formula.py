@@ -21,7 +21,7 @@ from .published import PUBLISHED, TINYNETS
 from .regression import FittedCurve, Predicted, regress
 from .solve import Line, closed_form_width, cost_function, nearest, solve_width
 
-FEWEST = 8  # networks of a front; fewer leave the kernel undecided
+MIN_POINTS = 8  # networks of a front; fewer leave the kernel undecided
 LARGEST_SHARE = 2.0
 DIGITS = 4
 SHARES = tuple(round(0.01 * 10 ** (i / 30), 6) for i in range(61))  # 0.01 to 1, 8 % apart
@@ -122,9 +122,9 @@ class Formula:
 
         Cost: cubic in the number of points; a second for 100.
         """
-        if len(points) < FEWEST:
+        if len(points) < MIN_POINTS:
             raise TargetError(
-                f"the formula needs a front of at least {FEWEST} networks; got {len(points)}: "
+                f"the formula needs a front of at least {MIN_POINTS} networks; got {len(points)}: "
                 "train more networks, or keep more of them"
             )
         return cls._of(points, source=source, clip=clip, fixed=False)

@@ -103,7 +103,7 @@ def regress(shares: Sequence[float], values: Sequence[float], *, fixed: bool) ->
         warnings.simplefilter("always")
         regressor.fit([[share] for share in shares], list(values))
     said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
-    others = [_from_others(regressor, shares, values, i) for i in range(len(shares))]
+    others = [_leave_one_out(regressor, shares, values, i) for i in range(len(shares))]
     errors = [
         (value - mean) / deviation for value, (mean, deviation) in zip(values, others, strict=True)
     ]
@@ -122,7 +122,7 @@ def _predict(regressor: GaussianProcessRegressor, share: float) -> tuple[float, 
     return float(mean[0]), float(deviation[0])
 
 
-def _from_others(
+def _leave_one_out(
     regressor: GaussianProcessRegressor, shares: Sequence[float], values: Sequence[float], i: int
 ) -> tuple[float, float]:
     """Mean and deviation of network i, as the same kernel predicts it from the others."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .family import Family
 
 DIGITS = 4  # of multipliers: a network is known by them
-NEAR = 0.05  # share by which a network may miss its budget
+BUDGET_TOLERANCE = 0.05  # share by which a network may miss its budget
 _TRIES = 2000
 _STARTS = 3  # networks of a budget that Optuna draws by chance, before it learns
 
@@ -62,7 +62,7 @@ def network_at_budget(
     classes: int,
 ) -> Multipliers | None:
     """The network of this resolution and depth that meets the budget; None if none of the space
-    comes within `NEAR` of it.
+    comes within `BUDGET_TOLERANCE` of it.
 
     Args:
         resolution: Multiplier; like `depth` rounded to `DIGITS` digits.
@@ -79,7 +79,7 @@ def network_at_budget(
         return None
     macs = family.counts(scale, classes=classes).macs
     inside = space.width[0] <= scale.width <= space.width[1]
-    return scale if inside and abs(macs / budget.amount - 1) <= NEAR else None
+    return scale if inside and abs(macs / budget.amount - 1) <= BUDGET_TOLERANCE else None
 
 
 def ranges(family: Family, space: Space) -> tuple[tuple[float, float], tuple[float, float]]:

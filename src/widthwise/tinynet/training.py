@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from .augment import ROOM, Augmentation, augmented, normalize, resized
+from .augment import CROP_MARGIN, Augmentation, augmented, normalize, resized
 from .images import Photos
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from .family import Family
     from .multipliers import Multipliers
 
-_NO_DECAY = 1  # dimensions of biases and of the scales of normalisation, which are not decayed
-_JUDGED_AT_ONCE = 128
+_UNDECAYED_DIMENSIONS = (
+    1  # dimensions of biases and of the scales of normalisation, which are not decayed
+)
+_EVALUATION_BATCH = 128
 _MOMENTUM = 0.9
 
 
@@ -104,7 +106,7 @@ def trained_network(
     Args:
         family: Of the network.
         scale: Its resolution, depth and width.
-        photos: What it learns from; best of a side of `ROOM` times its resolution or more.
+        photos: What it learns from; best of a side of `CROP_MARGIN` times its resolution or more.
         recipe: How; None is the default one.
         seed: Of weights, order, augmentation and dropout.
         device: Where.
@@ -120,12 +122,12 @@ def trained_network(
     recipe = recipe or TrainingRecipe()
     with seeded(seed):
         net = family.build(scale, classes=len(photos.classes))
-        _make_even(net)
+        _zero_init_classifier(net)
         loss = _train(net, photos, family.resolution(scale), recipe, seed, device, on_share)
     return net.eval(), loss
 
 
-def _make_even(net: nn.Module) -> None:
+def _zero_init_classifier(net: nn.Module) -> None:
     """Set the last linear layer to 0: a start that suits 1000 classes is far too loud for 10."""
     import torch
 
@@ -151,7 +153,7 @@ def _train(
     net.to(device).train()
     to_rows: Any = net.to
     to_rows(memory_format=torch.channels_last)  # the faster on a CPU
-    pixels = resized(photos.pixels, min(photos.pixels.shape[-1], math.ceil(ROOM * side)))
+    pixels = resized(photos.pixels, min(photos.pixels.shape[-1], math.ceil(CROP_MARGIN * side)))
     pixels, labels = pixels.to(device), photos.labels.to(device)
     optimizer = _optimizer(net, recipe)
     chance = torch.Generator().manual_seed(seed)
@@ -191,8 +193,11 @@ def _optimizer(net: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
 
     weights = [p for p in net.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in weights if p.ndim > _NO_DECAY], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in weights if p.ndim <= _NO_DECAY]},
+        {
+            "params": [p for p in weights if p.ndim > _UNDECAYED_DIMENSIONS],
+            "weight_decay": recipe.weight_decay,
+        },
+        {"params": [p for p in weights if p.ndim <= _UNDECAYED_DIMENSIONS]},
     ]
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=_MOMENTUM, nesterov=True)
 
@@ -212,8 +217,8 @@ def correct_mask(
     pixels = resized(photos.pixels, side)
     with torch.inference_mode():
         for part, labels in zip(
-            torch.split(pixels, _JUDGED_AT_ONCE),
-            torch.split(photos.labels, _JUDGED_AT_ONCE),
+            torch.split(pixels, _EVALUATION_BATCH),
+            torch.split(photos.labels, _EVALUATION_BATCH),
             strict=True,
         ):
             seen = normalize(part.to(device)).contiguous(memory_format=torch.channels_last)

@@ -19,8 +19,8 @@ from widthwise.experiments.lr_transfer import (
     TrainingSettings,
     check_grid,
     draw_transfer,
+    optimum_shifts,
     read_rows,
-    shifts_of,
     train_glu,
 )
 from widthwise.experiments.lr_transfer.train import _batches
@@ -53,7 +53,7 @@ def planted(
                         reason="training diverged" if gone else None, duration_sec=1.0,
                     )
                 )  # fmt: skip
-    (found,) = shifts_of(runs)
+    (found,) = optimum_shifts(runs)
     return found
 
 
@@ -118,7 +118,7 @@ def test_runs_that_are_missing_are_told() -> None:
         for w in (64, 128) for lr in (1, 2, 3) for s in (0, 1)
     ]  # fmt: skip
     with pytest.raises(LimitError, match="every width must have been trained with every"):
-        shifts_of(runs[:-1])
+        optimum_shifts(runs[:-1])
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_subsampling_keeps_the_shares_it_should() -> None:
 
 def test_blocks_are_the_whole_text_and_do_not_depend_on_each_other() -> None:
     corpus, settings = lines_of([90, 160]), Word2vecSettings(sample=1.0, refresh=100)
-    assert stream.blocks_of(corpus, settings) == 3
+    assert stream.blocks_per_epoch(corpus, settings) == 3
     blocks = [stream.draw_block(corpus, settings, np.ones(50), (2, i), seed=4) for i in range(3)]
     assert np.array_equal(np.concatenate([block.ids for block in blocks]), corpus.ids)
     assert len({int(block.key) for block in blocks}) == 3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...stats import with_ends
-from ...theory import INK, MUTED, Convergence, PowerLawFit, dress, mark_widths
+from ...theory import INK, MUTED, Convergence, PowerLawFit, mark_widths, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,8 +39,8 @@ def draw_convergence(found: Sequence[Convergence]) -> Figure:
     _panel(left, [(one.case.name, one.distance) for one in found])
     _panel(right, [(one.case.name, one.movement) for one in found])
     _theory(left, found)
-    dress(left, "distance of outputs from the limit", "width n (log scale)")
-    dress(right, "movement of the last features", "width n (log scale)")
+    style_axes(left, "distance of outputs from the limit", "width n (log scale)")
+    style_axes(right, "movement of the last features", "width n (log scale)")
     seeds = sorted({one.distance.runs.shape[1] for one in found})
     title = "Finite networks beside their infinite-width limits"
     figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)

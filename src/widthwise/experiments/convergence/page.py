@@ -152,12 +152,12 @@ def _check_answer(title: str, found: CoordinateCheck) -> tuple[str, ...]:
         word: [found.layers[place] for place in places if found.verdict(place) == word]
         for word in ("fail", "undecided")
     }
-    if found.whole == "pass":
+    if found.overall_verdict == "pass":
         return (
             f"{title}: pass. The slope of every layer is within {found.margin:g} of 0, with its "
             "whole interval.",
         )
-    said = [f"{title}: {found.whole}."]
+    said = [f"{title}: {found.overall_verdict}."]
     if by_word["fail"]:
         said.append(f"Beyond {found.margin:g} with their whole intervals: {_few(by_word['fail'])}.")
     if by_word["undecided"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...mup import CoordinateCheck
-from ...theory import INK, MUTED, RULE, UNSTABLE, dress, mark_widths
+from ...theory import INK, MUTED, RULE, UNSTABLE, mark_widths, style_axes
 from ..convergence import LOOKS
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ def draw_coordinates(found: CoordinateCheck, title: str) -> Figure:
     _sizes(right, found)
     _numbers(right, found, _LINE_INCHES / (height - 1.6))
     figure.text(
-        0.012, 1 - 0.3 / height, f"{title}: {found.whole}", size=13, weight="bold", color=INK
+        0.012,
+        1 - 0.3 / height,
+        f"{title}: {found.overall_verdict}",
+        size=13,
+        weight="bold",
+        color=INK,
     )
     handles = [
         Line2D([], [], color=INK, marker=marker, lw=0, label=verdict)
@@ -75,7 +80,7 @@ def _slopes(axes: Axes, found: CoordinateCheck) -> None:
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.6), max(high, 0.6))
     below = f"slope; the band to {found.margin:g} passes"
-    dress(axes, "slope over the width, with its interval", below, grid=False)
+    style_axes(axes, "slope over the width, with its interval", below, grid=False)
     for place, label in enumerate(axes.get_yticklabels()):
         label.set_color(_color(place))
 
@@ -91,7 +96,7 @@ def _sizes(axes: Axes, found: CoordinateCheck) -> None:
     axes.set_yscale("log")
     mark_widths(axes, found.changes[0].widths)
     title = "size over the width, one line a layer, by its number"
-    dress(axes, title, "width n (both scales log)")
+    style_axes(axes, title, "width n (both scales log)")
     axes.set_ylabel("root mean square change of the output", color=MUTED)
 
 

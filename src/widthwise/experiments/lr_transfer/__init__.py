@@ -1,7 +1,7 @@
 """Whether the best learning rate stays when a network gets wider."""
 
 from .figure import draw_transfer
-from .optimum import LrCurve, OptimumShift, check_grid, shifts_of
+from .optimum import LrCurve, OptimumShift, check_grid, optimum_shifts
 from .page import transfer_page
 from .text import TokenRows, read_rows
 from .train import KINDS, TrainingRun, TrainingSettings, check_fits, train_glu
@@ -16,8 +16,8 @@ __all__ = [
     "check_fits",
     "check_grid",
     "draw_transfer",
+    "optimum_shifts",
     "read_rows",
-    "shifts_of",
     "train_glu",
     "transfer_page",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...theory import INK, MUTED, dress
+from ...theory import INK, MUTED, style_axes
 from .optimum import LrCurve, OptimumShift
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def draw_transfer(shifts: Sequence[OptimumShift], note: str) -> Figure:
     learning rate of a width, where it is known. Runs that diverged are left out.
 
     Args:
-        shifts: As of `shifts_of`.
+        shifts: As of `optimum_shifts`.
         note: What was trained, as a line under the title.
     """
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ def draw_transfer(shifts: Sequence[OptimumShift], note: str) -> Figure:
             _draw(axes, curve, color)
         axes.set_xscale("log", base=2)
         below = "learning rate at the base width (log scale)"
-        dress(axes, _title(shift), below, size=9.5)
+        style_axes(axes, _title(shift), below, size=9.5)
     panels[0].set_ylabel("loss on text held out [nats a token]", color=MUTED)
     panels[0].set_ylim(*_range(shifts))
     panels[-1].legend(frameon=False, labelcolor=INK, fontsize=9, title="width", loc="upper center")

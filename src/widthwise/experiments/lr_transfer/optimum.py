@@ -102,7 +102,7 @@ class OptimumShift:
         return f"{name}: it is not decided whether the best learning rate stays: {said}."
 
 
-def shifts_of(runs: Sequence[TrainingRun]) -> tuple[OptimumShift, ...]:
+def optimum_shifts(runs: Sequence[TrainingRun]) -> tuple[OptimumShift, ...]:
     """What runs say of each parametrization among them.
 
     Args:
@@ -119,7 +119,7 @@ def shifts_of(runs: Sequence[TrainingRun]) -> tuple[OptimumShift, ...]:
         ...             loss=(k + 5 + log2(width / 64)) ** 2 + seed)
         ...     for width in (64, 128) for k in range(-8, -2) for seed in range(2)
         ... ]
-        >>> [(shift.kind, shift.slope.value, shift.verdict) for shift in shifts_of(runs)]
+        >>> [(shift.kind, shift.slope.value, shift.verdict) for shift in optimum_shifts(runs)]
         [('sp', -1.0, 'shifts')]
     """
     found = {(run.kind, run.width, run.lr, run.seed): run.loss for run in runs}

@@ -92,12 +92,12 @@ def _whole(runs: Sequence[TrainingRun]) -> tuple[list[TrainingRun], tuple[str, .
 
 def _shifts(runs: Sequence[TrainingRun]) -> tuple[tuple[OptimumShift, ...], str]:
     """What the runs say, or why they say nothing."""
-    from .optimum import shifts_of
+    from .optimum import optimum_shifts
 
     if not runs:
         return (), "no seed has been trained with every width and learning rate"
     try:
-        return shifts_of(runs), ""
+        return optimum_shifts(runs), ""
     except LimitError as error:
         return (), str(error)
 

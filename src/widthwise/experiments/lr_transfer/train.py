@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 KINDS: tuple[Kind, ...] = ("sp", "mup")
-_JUDGED = 64  # rows at once
+_EVALUATION_BATCH = 64  # rows at once
 _WARM_UP = 0.1  # of all steps
 # with 0.02, every step changed embeddings by their own size: 3.04 nats instead of 2.70 after 100
 # steps at width 64, each with the best of four learning rates and the same betas
@@ -132,7 +132,7 @@ def train_glu(
         optimizer.zero_grad()
         loss.backward()
         for group, top in zip(optimizer.param_groups, tops, strict=True):
-            group["lr"] = top * share_at(step, training.steps)
+            group["lr"] = top * lr_factor(step, training.steps)
         optimizer.step()
         on_step(step)
     found = None if reason else _loss(model, text.held_out)
@@ -149,10 +149,10 @@ def train_glu(
     )
 
 
-def share_at(step: int, steps: int) -> float:
+def lr_factor(step: int, steps: int) -> float:
     """Of the highest learning rate, at a step counted from 1.
 
-    >>> [round(share_at(step, 100), 3) for step in (1, 10, 55, 100)]
+    >>> [round(lr_factor(step, 100), 3) for step in (1, 10, 55, 100)]
     [0.1, 1.0, 0.505, 0.011]
     """
     rise = max(1, round(_WARM_UP * steps))
@@ -178,6 +178,6 @@ def _loss(model: nn.Module, rows: Tensor) -> float:
 
     total = 0.0
     with torch.no_grad():
-        for part in torch.split(rows, _JUDGED):
+        for part in torch.split(rows, _EVALUATION_BATCH):
             total += float(model(input_ids=part, labels=part).loss) * len(part)
     return total / len(rows)

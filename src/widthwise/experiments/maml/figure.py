@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...stats import counted
-from ...theory import INK, MUTED, dress, line_looks, mark_widths
+from ...theory import INK, MUTED, line_styles, mark_widths, style_axes
 from .summary import MamlRow, summary
 from .train import MamlResult
 
@@ -39,7 +39,7 @@ def draw_runs(results: Sequence[MamlResult], *, paper: Mapping[str, float] | Non
     figure = Figure(figsize=(10, 5.4), facecolor="white")
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.84, bottom=0.235, wspace=0.14)
-    lines = line_looks(row.width for row in rows)
+    lines = line_styles(row.width for row in rows)
     looks = {row.label: _KERNEL_LOOKS.get(row.network, lines[row.width]) for row in rows}
     for row in rows:
         steps, accuracy = _validation(row)
@@ -52,8 +52,8 @@ def draw_runs(results: Sequence[MamlResult], *, paper: Mapping[str, float] | Non
             handles=list(named.values()), loc="lower center", ncols=6, frameon=False, fontsize=9,
             labelcolor=INK,
         )  # fmt: skip
-    dress(left, "validation, 1 step within a task", "meta-steps")
-    dress(right, "test of the best checkpoint", "width n (log scale)")
+    style_axes(left, "validation, 1 step within a task", "meta-steps")
+    style_axes(right, "test of the best checkpoint", "width n (log scale)")
     left.set_ylabel("accuracy [%]", color=MUTED)
     title = "MAML on Omniglot, 5-way 1-shot: networks, their limit, and kernels"
     figure.text(0.012, 0.95, title, size=13, weight="bold", color=INK)

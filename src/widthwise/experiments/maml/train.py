@@ -196,7 +196,7 @@ def meta_train(
     learner = _learner(data, network, width, recipe, np.random.default_rng([seed, _START]))
     run = _Run(data=data, recipe=recipe, settings=settings, seed=seed, on_step=on_step)
     with np.errstate(all="ignore"):  # what is not finite is found by looking
-        test, reason = run.through(learner)
+        test, reason = run.run(learner)
     return MamlResult(
         network=network,
         width=width,
@@ -235,7 +235,7 @@ class _Run:
     stepping_sec: float = 0.0
     validation: list[tuple[int, float]] = field(default_factory=list)
 
-    def through(self, learner: Learner) -> tuple[QueryScore | None, str | None]:
+    def run(self, learner: Learner) -> tuple[QueryScore | None, str | None]:
         """The score at the end, or why there is none."""
         settings, best = self.settings, -1.0
         rng = np.random.default_rng([self.seed, _TRAIN])

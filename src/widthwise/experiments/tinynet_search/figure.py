@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...report import INK, MUTED
 from ...stats import counted
-from ...theory import dress
+from ...theory import style_axes
 from ...tinynet import BASE, family_named
 from .findings.build import TinyFindings
 from .networks import TrainedNetwork
@@ -39,10 +39,10 @@ def draw_search(found: TinyFindings) -> Figure:
     for row, name in enumerate(_MULTIPLIERS):
         axes = figure.add_subplot(grid[row, 1])
         _multiplier(axes, found, name)
-        dress(axes, _MULTIPLIERS[name], "")
+        style_axes(axes, _MULTIPLIERS[name], "")
         axes.tick_params(labelsize=8.5)
     axes.set_xlabel("multiply-adds [million]", color=MUTED)
-    dress(left, "accuracy on the test set", "multiply-adds [million, log scale]")
+    style_axes(left, "accuracy on the test set", "multiply-adds [million, log scale]")
     left.set_ylabel("accuracy [%]", color=MUTED)
     title = f"{len(found.drawn)} networks drawn, "
     title += "no formula" if found.formula is None else f"a formula fitted to {len(found.behind)}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...tinynet import BASE, FEWEST, Family, Formula, FormulaPoint, best_ranked
+from ...tinynet import BASE, MIN_POINTS, Family, Formula, FormulaPoint, best_ranked
 from .train import TEST, VALIDATION
 from .trials import SearchTrial
 
@@ -78,7 +78,7 @@ def best_nets(nets: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:
         [net.network["asked_macs"] for net in trained],
         [net.mean(VALIDATION) for net in trained],
         share=SHARE,
-        at_least=FEWEST,
+        at_least=MIN_POINTS,
     )
     return [trained[place] for place in places]
 

@@ -11,9 +11,9 @@ from typing import Any
 from ...errors import RunError, TargetError, WidthwiseError
 from ...runs import Event, Executor, WorkerFactory
 from ...tinynet import (
+    BUDGET_TOLERANCE,
     DIGITS,
-    FEWEST,
-    NEAR,
+    MIN_POINTS,
     PROXIES,
     Budget,
     Formula,
@@ -99,11 +99,11 @@ class SearchSettings:
     @property
     def warning(self) -> str | None:
         """What is known before any work not to come of it; None where nothing is."""
-        if self.nets >= FEWEST:
+        if self.nets >= MIN_POINTS:
             return None
         return (
             f"of {self.nets} network{'s' * (self.nets > 1)} no formula is fitted: it needs at "
-            f"least {FEWEST}; take more --nets, now or when this search is gone on with"
+            f"least {MIN_POINTS}; take more --nets, now or when this search is gone on with"
         )
 
 
@@ -275,7 +275,7 @@ class Search:
             **{name: round(value, DIGITS) for name, value in asdict(scale).items()}
         )
         macs = self._family.counts(rounded, classes=self._classes).macs
-        if abs(macs / budget.amount - 1) > NEAR:
+        if abs(macs / budget.amount - 1) > BUDGET_TOLERANCE:
             raise TargetError(f"the nearest network has {macs:,} multiply-adds")
         return rounded
 

@@ -11,8 +11,8 @@ from ...errors import RunError, WidthwiseError
 from ...runs import ProgressCallback
 from ...tinynet import (
     BATCH,
+    CROP_MARGIN,
     PROXIES,
-    ROOM,
     Augmentation,
     Multipliers,
     PhotoSets,
@@ -39,7 +39,7 @@ _TRAINING = 0.9  # share of a trial that training is taken for
 
 def image_size(pixels: int) -> int:
     """Side to load photos at for networks of up to so many pixels."""
-    return ceil(ROOM * pixels)
+    return ceil(CROP_MARGIN * pixels)
 
 
 def photo_job(

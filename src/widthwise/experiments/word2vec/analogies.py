@@ -16,7 +16,7 @@ from ...stats import counted
 if TYPE_CHECKING:
     from torch import Tensor
 
-_AT_ONCE = 1024  # questions: their scores of 20 000 words are 80 MB
+_QUESTION_BATCH = 1024  # questions: their scores of 20 000 words are 80 MB
 _HUGE = 2**26  # bytes; the published file has 600 kB
 
 
@@ -98,7 +98,7 @@ def right_answers(embeddings: Tensor, questions: Questions) -> NDArray[np.bool_]
     lengths = embeddings.norm(dim=1).clamp_min(torch.finfo(embeddings.dtype).tiny)
     right = []
     words = torch.from_numpy(questions.words).to(embeddings.device)
-    for part in torch.split(words, _AT_ONCE):
+    for part in torch.split(words, _QUESTION_BATCH):
         a, b, c = (embeddings[part[:, i]] / lengths[part[:, i], None] for i in range(3))
         scores = ((b - a + c) @ embeddings.T).div_(lengths)
         scores.scatter_(1, part[:, :3], -torch.inf)
@@ -107,7 +107,7 @@ def right_answers(embeddings: Tensor, questions: Questions) -> NDArray[np.bool_]
     return np.concatenate(right)
 
 
-def by_section(right: NDArray[np.bool_], questions: Questions) -> Mapping[str, tuple[int, int]]:
+def section_scores(right: NDArray[np.bool_], questions: Questions) -> Mapping[str, tuple[int, int]]:
     """Right answers and questions of each section."""
     shares, place = {}, 0
     for name, number in questions.sections:

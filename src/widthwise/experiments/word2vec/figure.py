@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...stats import counted
-from ...theory import FEATURE, INK, KERNEL, MUTED, dress, line_looks, mark_widths
+from ...theory import FEATURE, INK, KERNEL, MUTED, line_styles, mark_widths, style_axes
 from .summary import SummaryRow, summary
 from .training import Word2vecResult
 
@@ -33,7 +33,7 @@ def draw_runs(results: Sequence[Word2vecResult]) -> Figure:
     figure = Figure(figsize=(10, 4.9), facecolor="white")
     left, right = figure.subplots(1, 2, sharey=True)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.08)
-    lines = line_looks(row.run.width for row in rows)
+    lines = line_styles(row.run.width for row in rows)
     looks = [_KERNEL_LOOK if row.run.network in _KERNELS else lines[row.run.width] for row in rows]
     for row, look in zip(rows, looks, strict=True):
         if row.run.curve:
@@ -44,8 +44,8 @@ def draw_runs(results: Sequence[Word2vecResult]) -> Figure:
         left.legend(frameon=False, fontsize=8.5, labelcolor=INK)
         left.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _by_width(right, rows, looks)
-    dress(left, "after each epoch", "epochs")
-    dress(right, "after the last epoch", "width n (log scale)")
+    style_axes(left, "after each epoch", "epochs")
+    style_axes(right, "after the last epoch", "width n (log scale)")
     left.set_ylabel("analogies answered rightly [%]", color=MUTED)
     left.set_ylim(bottom=0)
     title = "word2vec: networks in muP, their limit, and kernels"

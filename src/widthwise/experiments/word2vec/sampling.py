@@ -94,7 +94,7 @@ def keep_probabilities(counts: NDArray[np.int64], sample: float) -> NDArray[np.f
     return np.asarray(np.minimum(np.sqrt(rare) + rare, 1.0))
 
 
-def blocks_of(corpus: Corpus, settings: Word2vecSettings) -> int:
+def blocks_per_epoch(corpus: Corpus, settings: Word2vecSettings) -> int:
     """Blocks of an epoch, each `refresh` words long but for the last."""
     return -(-len(corpus.ids) // settings.refresh)
 

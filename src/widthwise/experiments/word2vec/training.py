@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from ...errors import LimitError, RunError
 from ...theory import check_least
 from . import checkpoints
-from .analogies import Questions, by_section, right_answers
+from .analogies import Questions, right_answers, section_scores
 from .corpus import Corpus
 from .networks import SkipGram, check_network, start
-from .sampling import AliasTable, alias_table, blocks_of, draw_block, keep_probabilities
+from .sampling import AliasTable, alias_table, blocks_per_epoch, draw_block, keep_probabilities
 from .settings import Word2vecSettings
 
 _SAVE_EVERY = 60.0  # seconds of training: more than writing a few GB takes
@@ -138,18 +138,18 @@ def train(
     width = job.width if job.network == "finite" else None
     network = start(len(corpus.words), width, seed=job.seed, device=job.device)
     run = _Run(corpus=corpus, questions=questions, job=job, network=network, path=checkpoint)
-    reason = run.through(on_block) if job.is_trained else None
+    reason = run.run(on_block) if job.is_trained else None
     trained = run.words()
-    speed = trained / run.facts["training_sec"] if run.facts["training_sec"] else None
+    speed = trained / run.state["training_sec"] if run.state["training_sec"] else None
     return Word2vecResult(
         network=job.network,
         width=job.width,
         seed=job.seed,
         score=_score(network, questions) if reason is None else None,
         reason=reason,
-        curve=tuple((float(a), float(b)) for a, b in run.facts["curve"]),
+        curve=tuple((float(a), float(b)) for a, b in run.state["curve"]),
         words_per_sec=speed,
-        training_sec=run.facts["training_sec"],
+        training_sec=run.state["training_sec"],
     )
 
 
@@ -169,7 +169,7 @@ def metadata(job: TrainingJob, corpus: Corpus, questions: Questions) -> dict[str
 
 def _score(network: SkipGram, questions: Questions) -> AnalogyScore:
     right = right_answers(network.embeddings, questions)
-    shares = by_section(right, questions)
+    shares = section_scores(right, questions)
     return AnalogyScore(
         right=int(right.sum()),
         asked=len(right),
@@ -188,27 +188,27 @@ class _Run:
     job: TrainingJob
     network: SkipGram
     path: Path | None
-    facts: dict[str, Any] = field(init=False)
+    state: dict[str, Any] = field(init=False)
     shares: NDArray[np.float64] = field(init=False)
-    odds: AliasTable = field(init=False)
+    alias_table: AliasTable = field(init=False)
 
     def __post_init__(self) -> None:
         self.shares = keep_probabilities(self.corpus.counts, self.job.settings.sample)
-        self.odds = alias_table(self.corpus.counts)
+        self.alias_table = alias_table(self.corpus.counts)
         fixed = metadata(self.job, self.corpus, self.questions)
-        self.facts = {**fixed, "epochs_done": 0, "blocks_done": 0, "loss": [0.0, 0]}
-        self.facts |= {"training_sec": 0.0, "curve": [], "words": list(self.corpus.words)}
+        self.state = {**fixed, "epochs_done": 0, "blocks_done": 0, "loss": [0.0, 0]}
+        self.state |= {"training_sec": 0.0, "curve": [], "words": list(self.corpus.words)}
 
     def words(self) -> int:
         """Words done, of all epochs."""
-        inside = self.facts["blocks_done"] * self.job.settings.refresh
-        return int(self.facts["epochs_done"] * len(self.corpus.ids) + inside)
+        inside = self.state["blocks_done"] * self.job.settings.refresh
+        return int(self.state["epochs_done"] * len(self.corpus.ids) + inside)
 
-    def through(self, on_block: Callable[[int, float], None]) -> str | None:
+    def run(self, on_block: Callable[[int, float], None]) -> str | None:
         """Train to the end; why there is no score, if there is none."""
         self._resume()
-        settings, facts, saved = self.job.settings, self.facts, self.facts["training_sec"]
-        blocks = blocks_of(self.corpus, settings)
+        settings, facts, saved = self.job.settings, self.state, self.state["training_sec"]
+        blocks = blocks_per_epoch(self.corpus, settings)
         while facts["epochs_done"] < settings.epochs:
             if not self._block():
                 return (
@@ -238,11 +238,11 @@ class _Run:
                 f"{self.path} was begun with other {', '.join(odd)}; give another --out, or the "
                 "same options"
             )
-        self.facts = found
+        self.state = found
 
     def _block(self) -> bool:
         """Train on the next block; whether its loss is finite."""
-        began, facts, settings = time.perf_counter(), self.facts, self.job.settings
+        began, facts, settings = time.perf_counter(), self.state, self.job.settings
         if settings.batch == 1:
             from .sequential import train_block
         else:
@@ -250,14 +250,14 @@ class _Run:
         place = (facts["epochs_done"], facts["blocks_done"])
         rate = settings.rate(self.words(), settings.epochs * len(self.corpus.ids))
         block = draw_block(self.corpus, settings, self.shares, place, self.job.seed)
-        loss, centres = train_block(self.network, block, self.odds, settings, rate)
+        loss, centres = train_block(self.network, block, self.alias_table, settings, rate)
         facts["loss"] = [facts["loss"][0] + loss, facts["loss"][1] + centres]
         facts["blocks_done"] += 1
         facts["training_sec"] += time.perf_counter() - began
         return isfinite(loss)
 
     def _end_epoch(self) -> None:
-        facts = self.facts
+        facts = self.state
         loss, centres = facts["loss"]
         right = right_answers(self.network.embeddings, self.questions)
         facts["curve"].append([float(right.mean()), loss / max(1, centres)])

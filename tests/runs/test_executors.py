@@ -49,7 +49,7 @@ def test_a_worker_process_that_is_killed_costs_nothing(
         return engines[0]
 
     def kill() -> None:
-        pid = engines[0]._seats[0]._process.pid
+        pid = engines[0]._workers[0]._process.pid
         os.kill(pid, signal.SIGKILL)
 
     seen: list[Event] = []

@@ -216,7 +216,7 @@ def test_worker_that_dies_while_it_waits_is_replaced() -> None:
 
 @pytest.mark.parametrize("how", ["hang", "freeze"])
 def test_silent_worker_is_replaced(how: str, pids: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("widthwise.runs.worker_process._GRACE_SEC", 0.2)  # frozen: cannot tidy up
+    monkeypatch.setattr("widthwise.runs.scheduler.GRACE_SEC", 0.2)  # frozen: cannot tidy up
     with Processes(Toy, ["cpu", "cpu"], patience_sec=1.5) as engine:
         events = list(engine.run(jobs_of((how, pids, 1), ("double", 3))))
     assert [(e.reason, e.attempt) for e in events if isinstance(e, Retrying)] == [

@@ -167,7 +167,7 @@ def test_dead_worker_is_replaced(
 def test_silent_worker_is_replaced(
     cluster: Any, pids: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("widthwise.runs.ray_worker._GRACE_SEC", 0.2)  # it hangs for 60 s
+    monkeypatch.setattr("widthwise.runs.scheduler.GRACE_SEC", 0.2)  # it hangs for 60 s
     with RayExecutor(Toy, address=cluster.address, gpus_per_worker=0, patience_sec=20) as engine:
         events = list(engine.run(jobs_of(("hang", pids, 1))))
     assert [(e.reason, e.attempt) for e in events if isinstance(e, Retrying)] == [

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from math import inf
+from typing import Any
 
 from .job_runner import JobRunner, interrupt
-from .protocol import (
-    Event,
-    Executor,
-    Failed,
-    Finished,
-    Job,
-    Progressed,
-    Started,
-    WorkerFactory,
-    schedule_order,
-)
+from .protocol import WorkerFactory
+from .scheduler import Scheduler, WorkerHandle
 
 
-class InProcess(Executor):
+class InProcess(Scheduler):
     """Does jobs in this process, for notebooks and tests.
 
     A job runs in a thread, so that its shares are told while it goes on.
@@ -31,46 +24,59 @@ class InProcess(Executor):
     """
 
     def __init__(self, make: WorkerFactory, device: str) -> None:
+        self._thread = _Thread(make, device)
+        super().__init__([self._thread], attempts=1, patience_sec=inf)
+
+    def _pack(self, work: Any) -> Any:
+        return work
+
+    def _wait(self, busy: Sequence[WorkerHandle], seconds: float) -> None:
+        if busy:
+            self._thread.wait(seconds)
+
+
+class _Thread(WorkerHandle):
+    """A worker in a thread of this process."""
+
+    def __init__(self, make: WorkerFactory, device: str) -> None:
+        super().__init__(device)
         self._make = make
-        self._name = device
-        self._doer = JobRunner(lambda: make(device))
+        self._runner: JobRunner | None = None
+        self._thread: threading.Thread | None = None
+        self._messages: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self._has_news = threading.Event()
 
-    @property
-    def workers(self) -> tuple[str, ...]:
-        return (self._name,)
+    def begin(self, work: Any) -> None:
+        if self._runner is None:
+            self._runner = JobRunner(lambda: self._make(self.name))
+        self._thread = threading.Thread(
+            target=self._do, args=(self._runner, work), name=f"worker {self.name}", daemon=True
+        )
+        self._thread.start()
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Do the jobs; see `Executor.run`."""
-        for job in schedule_order(jobs):
-            yield Started(worker=self._name, job=job)
-            yield from self._do(job)
+    def wait(self, seconds: float) -> None:
+        """Wait for a message."""
+        self._has_news.wait(seconds)
+        self._has_news.clear()  # before the messages are taken: one that follows is no loss
 
-    def close(self) -> None:
-        """Let go of the worker."""
-        self._doer = JobRunner(lambda: self._make(self._name))
-
-    def _do(self, job: Job) -> Iterator[Event]:
-        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-
-        def share(share: float, text: str) -> None:
-            events.put(Progressed(worker=self._name, job=job, share=share, text=text))
-
-        def do() -> None:
-            match self._doer.do(lambda: job.work, share):
-                case ("done", result):
-                    events.put(Finished(worker=self._name, job=job, result=result))
-                case (_, reason, details, _):
-                    told = {"reason": reason, "details": details}
-                    events.put(Failed(worker=self._name, job=job, attempts=1, **told))
-
-        thread = threading.Thread(target=do, name=f"worker {self._name}", daemon=True)
-        thread.start()
-        event: Event | None = None
+    def receive(self) -> tuple[Any, ...] | None:
         try:
-            while not isinstance(event, Finished | Failed):
-                event = events.get()
-                yield event
-        finally:  # after GeneratorExit and Ctrl-C too
-            if not isinstance(event, Finished | Failed):
-                interrupt(thread.ident or 0)
-            thread.join()
+            return self._messages.get_nowait()
+        except queue.Empty:
+            return None
+
+    def end(self, until_sec: float) -> str:
+        """Break the job off, and wait for it: a thread cannot be killed."""
+        if self.job is not None and self._thread is not None:
+            interrupt(self._thread.ident or 0)
+            self._thread.join()
+        self._thread = self._runner = None
+        self._messages = queue.SimpleQueue()
+        return ""
+
+    def _do(self, runner: JobRunner, work: Any) -> None:
+        self._send(runner.do(lambda: work, lambda *share: self._send(("share", *share))))
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        self._messages.put(message)
+        self._has_news.set()

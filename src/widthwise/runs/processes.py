@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from multiprocessing.connection import wait
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import IO, Any
 
-from .job_queue import JobQueue
-from .protocol import Event, Executor, Finished, Job, Progressed, WorkerFactory
-from .worker_process import WorkerProcess, end_all
+from .job_runner import unpickled
+from .protocol import WorkerFactory
+from .scheduler import GRACE_SEC, Scheduler, WorkerHandle, WorkerLost
 
-_LOOK_SEC = 1.0  # how often processes are looked at that leave their pipe open when they die
+_LAST_LINES = 20
 
 
-class Processes(Executor):
+class Processes(Scheduler):
     """Does jobs in worker processes, one for each device.
 
     A worker that dies, or tells nothing for `patience_sec`, is replaced and its job done again.
@@ -41,75 +48,126 @@ class Processes(Executor):
         if not devices:
             raise ValueError("devices must not be empty")
         defaults = {"OMP_NUM_THREADS": str(max(1, _cores() // len(devices)))}
-        self._seats = [
-            WorkerProcess(name, pickle.dumps((make, device)), defaults if len(devices) > 1 else {})
+        workers = [
+            _Process(name, pickle.dumps((make, device)), defaults if len(devices) > 1 else {})
             for name, device in zip(_names(devices), devices, strict=True)
         ]
-        self._attempts = attempts
-        self._patience_sec = patience_sec
+        super().__init__(workers, attempts=attempts, patience_sec=patience_sec)
 
-    @property
-    def workers(self) -> tuple[str, ...]:
-        return tuple(seat.name for seat in self._seats)
+    def _wait(self, busy: Sequence[WorkerHandle], seconds: float) -> None:
+        if busy:
+            wait([worker.pipe for worker in busy if isinstance(worker, _Process)], seconds)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Do the jobs; see `Executor.run`."""
-        turns = JobQueue(jobs, self._attempts)
+
+class _Process(WorkerHandle):
+    """A worker process.
+
+    The process is a new interpreter. A fork of this one would inherit locks that its threads
+    hold and a CUDA context that cannot be used; multiprocessing's own new interpreters run the
+    caller's script once more, which only a script with a guard survives.
+
+    Args:
+        name: The worker's name.
+        make: Pickled pair of what makes the worker and its device.
+        defaults: Environment variables of the process, where this one has none.
+    """
+
+    pipe: Connection
+
+    def __init__(self, name: str, make: bytes, defaults: Mapping[str, str]) -> None:
+        super().__init__(name)
+        self._make = make
+        self._defaults = dict(defaults)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._has_started = False
+
+    def begin(self, work: bytes) -> None:
+        if self._process is None or self._process.poll() is not None:
+            self.end(time.monotonic())
+            self._start()
+        self._work = work
+        if self._has_started:
+            self._send(work)
+
+    def receive(self) -> tuple[Any, ...] | None:
+        if self._process is None:
+            return None
+        has_ended = self._process.poll() is not None  # asked first: its last words come after it
         try:
-            while turns or self._busy():
-                yield from self._hand_out(turns)
-                if busy := self._busy():
-                    wait([seat.pipe for seat in busy], self._wait_sec())
-                for seat in busy:
-                    yield from self._hear(seat, turns)
-        finally:
-            end_all(self._busy())
-
-    def close(self) -> None:
-        """End the workers: they are asked to, and killed if they do not."""
-        end_all(self._seats)
-
-    def _busy(self) -> list[WorkerProcess]:
-        return [seat for seat in self._seats if seat.job]
-
-    def _wait_sec(self) -> float:
-        silent = [time.monotonic() - seat.heard_sec for seat in self._busy()]
-        return max(0.0, min(_LOOK_SEC, self._patience_sec - max(silent, default=0.0)))
-
-    def _hand_out(self, turns: JobQueue) -> Iterator[Event]:
-        for seat in self._seats:
-            while not seat.job and (job := turns.next(len(self._busy()))):
-                yield from turns.begun(seat.name, job, seat.begin)
-
-    def _hear(self, seat: WorkerProcess, turns: JobQueue) -> Iterator[Event]:
-        """Yield what the worker at the seat says, and see whether it is still there."""
-        job, ended = seat.job, seat.has_ended()  # asked first: its last words are heard after it
-        assert job
-        try:
-            while seat.job and seat.pipe.poll():
-                yield from self._take(seat, job, turns)
+            if self.pipe.poll():
+                message = unpickled(self.pipe.recv_bytes())
+                if message == ("ready",):
+                    self._has_started = True
+                    self._send(self._work)
+                return message
         except (EOFError, OSError):
-            ended = True
-        if seat.job and ended:
-            reason, details = seat.end()
-            yield turns.lost(seat.name, job, reason, details)
-        elif seat.job and time.monotonic() - seat.heard_sec > self._patience_sec:
-            _, details = seat.end()
-            reason = f"the worker said nothing for {self._patience_sec:g} s"
-            yield turns.lost(seat.name, job, reason, details)
+            has_ended = True
+        if has_ended:
+            process = self._process
+            details = self.end(time.monotonic() + GRACE_SEC)
+            raise WorkerLost(_describe_end(process.returncode), details)
+        return None
 
-    def _take(self, seat: WorkerProcess, job: Job, turns: JobQueue) -> Iterator[Event]:
-        match seat.receive():
-            case ("share", share, text):
-                yield Progressed(worker=seat.name, job=job, share=share, text=text)
-            case ("done", result):
-                seat.job = None
-                yield Finished(worker=seat.name, job=job, result=result)
-            case ("raised", reason, details, spoiled):
-                seat.job = None
-                if spoiled:
-                    seat.end()
-                yield turns.raised(seat.name, job, reason, details)
+    def ask_to_end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+
+    def end(self, until_sec: float) -> str:
+        """End the process and those that it began; return its last lines."""
+        process, self._process = self._process, None
+        if process is None:
+            return ""
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until_sec - time.monotonic()))
+        with suppress(ProcessLookupError):  # the group outlives its leader, or is empty
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.pipe.close()
+        with self._log as log:
+            log.seek(0)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(lines[-_LAST_LINES:])
+
+    def _start(self) -> None:
+        """Begin a process that is ready before it is sent work, so that no send has to wait."""
+        self._has_started = False
+        self._log: IO[bytes] = tempfile.TemporaryFile()
+        self.pipe, theirs = Pipe()
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}\n"
+            "from widthwise.runs.worker_main import main\n"
+            f"main({theirs.fileno()}, {os.getpid()})"
+        )
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                env={**self._defaults, **os.environ},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,  # Ctrl-C is the main process's; all of it can be killed
+            )
+        self._send(self._make)
+
+    def _send(self, data: bytes) -> None:
+        with suppress(OSError):  # a worker that is no more is noticed when its answer is awaited
+            self.pipe.send_bytes(data)
+
+
+def _describe_end(code: int) -> str:
+    """What ended a process, from its exit code.
+
+    >>> _describe_end(-9)
+    'the worker was ended by SIGKILL, as when memory runs out'
+    >>> _describe_end(3)
+    'the worker ended with exit code 3'
+    """
+    if code >= 0:
+        return f"the worker ended with exit code {code}"
+    hint = ", as when memory runs out" if -code == signal.SIGKILL else ""
+    return f"the worker was ended by {signal.Signals(-code).name}{hint}"
 
 
 def _names(devices: Iterable[str]) -> list[str]:

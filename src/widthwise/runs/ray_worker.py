@@ -1,140 +1,162 @@
-"""One worker in a Ray cluster as the main process sees it."""
+"""One worker in a Ray cluster: the actor there, and its handle here."""
 
 from __future__ import annotations
 
+import pickle
+import threading
 import time
-from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from .job_runner import unpickled
-from .protocol import Job
-from .ray_actor import RayActor
+from .job_runner import JobRunner, interrupt, pickled, unpickled
+from .protocol import Worker
 from .ray_cluster import ResourceRequest, import_ray
-
-_GRACE_SEC = 5.0  # for a worker to put away what it holds when it is asked to end
-
-
-class WorkerLost(Exception):
-    """The actor is no more: why, and all that Ray says of it."""
-
-    def __init__(self, reason: str, details: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.details = details
+from .scheduler import WorkerHandle, WorkerLost
 
 
-class RayWorker:
-    """A place for an actor; who is there may change.
+class RayActor:
+    """A worker in a process of a Ray cluster. `do` runs in a thread beside the other methods.
+
+    Args:
+        make: The pickled `WorkerFactory`.
+    """
+
+    def __init__(self, make: bytes) -> None:
+        self._runner = JobRunner(lambda: _make_worker(make))
+        self._thread_id = 0
+        self._news = (0, 0, 0.0, "")
+
+    def is_there(self) -> bool:
+        """Answers once the process has begun."""
+        return True
+
+    def do(self, work: bytes, number: int) -> bytes:
+        """Do a pickled work, the `number`-th; return the pickled answer of `JobRunner.do`."""
+        self._thread_id = threading.get_ident()
+        self._news = (number, 0, 0.0, "")
+        return pickled(self._runner.do(partial(pickle.loads, work), self._share))
+
+    def news(self) -> tuple[int, int, float, str]:
+        """Number of the work, how many shares of it were told so far, and the latest."""
+        return self._news
+
+    def stop(self) -> None:
+        """Break the job off, so that it can put away what it holds."""
+        interrupt(self._thread_id)
+
+    def _share(self, share: float, text: str) -> None:
+        number, n_told, *_ = self._news
+        self._news = (number, n_told + 1, share, text)
+
+
+def _make_worker(make: bytes) -> Worker:
+    """The worker on the device that Ray gave to this actor, which sees no other."""
+    has_gpu = import_ray().get_runtime_context().get_accelerator_ids().get("GPU")
+    worker: Worker = pickle.loads(make)("cuda:0" if has_gpu else "cpu")
+    return worker
+
+
+class RayWorker(WorkerHandle):
+    """The handle of an actor, which may be replaced by another one.
 
     Args:
         name: The worker's name.
         make: Pickled, what makes the worker.
-        need: What it takes of a node.
+        request: Resources of a node that it takes.
+
+    Attributes:
+        awaited: The answer to the job, or first that the actor is there.
+        failed_starts: How many actors in a row ended before they had begun.
+        failure: Why the last of these ended.
     """
 
-    def __init__(self, name: str, make: bytes, need: ResourceRequest) -> None:
-        self.name = name
-        self.job: Job | None = None
-        self.heard_sec = 0.0
-        self.is_there = False
-        self.awaited: Any = None  # the answer to the job, or first that the actor is there
+    def __init__(self, name: str, make: bytes, request: ResourceRequest) -> None:
+        super().__init__(name)
+        self.is_ready = False
+        self.awaited: Any = None
+        self.failed_starts = 0
+        self.failure = ""
         self._make = make
-        self._need = need
+        self._request = request
         self._actor: Any = None
         self._asked: Any = None  # for news
-        self._turn = 0
+        self._number = 0
         self._n_told = 0
 
-    def fill(self) -> None:
+    def start(self) -> None:
         """Ask for an actor if there is none; it begins when a node has room."""
         if self._actor is None:
             kind = import_ray().remote(
-                num_cpus=self._need.cpus,
-                num_gpus=self._need.gpus,
-                max_restarts=0,  # the engine does jobs again itself, elsewhere if need be
+                num_cpus=self._request.cpus,
+                num_gpus=self._request.gpus,
+                max_restarts=0,  # the scheduler gives its job to another one, elsewhere if need be
                 concurrency_groups={"aside": 1},
             )(RayActor)
             self._actor = kind.remote(self._make)
             self.awaited = self._actor.is_there.remote()
 
-    def begin(self, job: Job, work: bytes) -> None:
-        """Give the job to the actor, which must be there."""
-        self.job, self.heard_sec = job, time.monotonic()
-        self._turn, self._n_told, self._asked = self._turn + 1, 0, None
-        self.awaited = self._actor.do.remote(work, self._turn)
+    def begin(self, work: bytes) -> None:
+        self._number, self._n_told, self._asked = self._number + 1, 0, None
+        self.awaited = self._actor.do.remote(work, self._number)
 
     def receive(self) -> tuple[Any, ...] | None:
-        """What there is to hear: `("share", share, text)`, or an answer of `JobRunner.do`, or None.
+        try:
+            return self._receive()
+        except import_ray().exceptions.RayError as error:
+            message = str(error)
+            reason = _reason_in(message)
+            if not self.is_ready:
+                self.failed_starts, self.failure = self.failed_starts + 1, reason
+            raise WorkerLost(reason, message) from error
 
-        Raises:
-            Lost: The actor or its node is no more.
-        """
-        if _is_ready(self.awaited):
-            answer, self.awaited = _get(self.awaited), None
-            if self.is_there:
+    def _receive(self) -> tuple[Any, ...] | None:
+        ray = import_ray()
+        if _is_answered(self.awaited):
+            answer, self.awaited = ray.get(self.awaited), None
+            if self.is_ready:
                 return unpickled(answer)
-            self.is_there = True
-            return None
+            self.is_ready, self.failed_starts = True, 0
+            return ("ready",)
         if self.job and self._asked is None:
             self._asked = self._aside("news")
-        elif self.job and _is_ready(self._asked):
-            news, self._asked = _get(self._asked), None
-            turn, n_told, share, text = news
-            if turn == self._turn and n_told > self._n_told:
-                self._n_told, self.heard_sec = n_told, time.monotonic()
+        elif self.job and _is_answered(self._asked):
+            news, self._asked = ray.get(self._asked), None
+            number, n_told, share, text = news
+            if number == self._number and n_told > self._n_told:
+                self._n_told = n_told
                 return "share", share, text
         return None
 
     def ask_to_end(self) -> None:
-        if self.job:
+        if self.job and self.is_ready:
             self._aside("stop")
 
-    def end(self, until_sec: float | None = None) -> None:
-        """End the actor, if need be by force.
-
-        Args:
-            until_sec: When, if its job does not end before as asked, by `time.monotonic`.
-        """
+    def end(self, until_sec: float) -> str:
+        """End the actor, if need be by force; Ray keeps its last lines for itself."""
         if self.job and self.awaited is not None:
-            until_sec = until_sec or time.monotonic() + _GRACE_SEC
-            import_ray().wait([self.awaited], timeout=max(0.0, until_sec - time.monotonic()))
+            wait_sec = max(0.0, until_sec - time.monotonic())
+            import_ray().wait([self.awaited], timeout=wait_sec)
         if self._actor is not None:
             import_ray().kill(self._actor)
-        self._actor = self._asked = self.awaited = self.job = None
-        self.is_there = False
+        self._actor = self._asked = self.awaited = None
+        self.is_ready = False
+        return ""
 
     def _aside(self, method: str) -> Any:
         """Call a method that is answered while a job is done."""
         return getattr(self._actor, method).options(concurrency_group="aside").remote()
 
 
-def end_all(places: Iterable[RayWorker]) -> None:
-    """End the actors of all places, asked at the same time."""
-    places = list(places)
-    for place in places:
-        place.ask_to_end()
-    until_sec = time.monotonic() + _GRACE_SEC
-    for place in places:
-        place.end(until_sec)
-
-
-def _is_ready(reference: Any) -> bool:
+def _is_answered(reference: Any) -> bool:
     return reference is not None and bool(import_ray().wait([reference], timeout=0)[0])
 
 
-def _get(reference: Any) -> Any:
-    try:
-        return import_ray().get(reference)
-    except import_ray().exceptions.RayError as error:
-        raise WorkerLost(_why(str(error)), str(error)) from error
-
-
-def _why(message: str) -> str:
+def _reason_in(message: str) -> str:
     """The sentence that matters in a message of Ray.
 
-    >>> _why("The actor died.\\n\\tpid: 3\\nThe actor is dead because its node has died. Node: 7")
+    >>> _reason_in("The actor died.\\n\\tpid: 3\\nThe actor is dead because its node has died. No")
     'the actor is dead because its node has died'
-    >>> _why("The actor died because of an error raised in its creation\\n  File a\\nKeyError: b")
+    >>> _reason_in("The actor died because of an error raised in its creation\\n F\\nKeyError: b")
     'KeyError: b'
     """
     lines = message.splitlines() or ["no reason is known"]

@@ -58,14 +58,14 @@ def _end(*_: object) -> NoReturn:
 
 def _serve(pipe: Connection) -> None:
     make = pipe.recv_bytes()
-    doer = JobRunner(lambda: _made(make))
+    runner = JobRunner(lambda: _made(make))
     pipe.send_bytes(pickled(("ready",)))
     while True:
         try:
             work = pipe.recv_bytes()
         except EOFError:
             return
-        pipe.send_bytes(pickled(doer.do(partial(pickle.loads, work), _sharing(pipe))))
+        pipe.send_bytes(pickled(runner.do(partial(pickle.loads, work), _sharing(pipe))))
 
 
 def _made(make: bytes) -> Worker:

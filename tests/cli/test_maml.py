@@ -11,7 +11,7 @@ import tiny_omniglot
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
-from widthwise.experiments import maml as room
+from widthwise.experiments.maml import run as maml_run
 
 FAST = ["--widths", "4,40", "--steps", 12, "--kernel-steps", 2]
 
@@ -57,13 +57,13 @@ def test_the_same_command_goes_on_where_it_was(file: Path, monkeypatch: Any) -> 
     torn = path.read_text().splitlines(keepends=True)
     path.write_text(torn[0] + torn[1][:40])  # as an interruption leaves it
     calls: list[Any] = []
-    train = room.meta_train
+    train = maml_run.meta_train
 
     def counted(*arguments: Any, **keywords: Any) -> Any:
         calls.append(arguments[1:])
         return train(*arguments, **keywords)
 
-    monkeypatch.setattr(room, "meta_train", counted)
+    monkeypatch.setattr(maml_run, "meta_train", counted)
     assert run(file, *words).exit_code == 0
     assert calls == [("finite", 40), ("limit", None)]
     assert [one["test"] for one in lines(file)] == [one["test"] for one in whole]
@@ -73,7 +73,7 @@ def test_the_same_command_goes_on_where_it_was(file: Path, monkeypatch: Any) -> 
     "place",
     [
         "widthwise.experiments.maml.load_omniglot",
-        "widthwise.experiments.maml.meta_train",
+        "widthwise.experiments.maml.run.meta_train",
         "widthwise.cli.maml.save_figure",
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
-from widthwise.experiments import lr_transfer as room
+from widthwise.experiments import lr_transfer
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,13 @@ def test_every_run_is_a_line_and_the_same_command_goes_on(
     whole = path.read_text().splitlines(keepends=True)
     path.write_text("".join(whole[:30]) + whole[30][:40])  # as an interruption leaves it
     calls: list[Any] = []
-    train = room.train_glu
+    train = lr_transfer.run.train_glu
 
     def counted(text: Any, *job: Any, **rest: Any) -> Any:
         calls.append(job[:4])
         return train(text, *job, **rest)
 
-    monkeypatch.setattr(room, "train_glu", counted)
+    monkeypatch.setattr(lr_transfer.run, "train_glu", counted)
     second = run(file, out, *FAST)
     assert second.exit_code == 0, second.output
     assert calls == [("mup", 32, 2.0**-6, 1), ("mup", 32, 2.0**-5, 1)]
@@ -69,7 +69,7 @@ def test_every_run_is_a_line_and_the_same_command_goes_on(
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(room, "train_glu", interrupted)
+    monkeypatch.setattr(lr_transfer.run, "train_glu", interrupted)
     other = run(file, out, *FAST, "--steps", 3)
     assert other.exit_code == 1
     assert "with other steps; give another --out, or the same options" in other.stderr
@@ -116,7 +116,7 @@ def test_an_interruption_anywhere_is_one_sentence(
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(room, place, interrupted)
+    monkeypatch.setattr(lr_transfer, place, interrupted)
     short = ["--widths", "16,32", "--seeds", 2, "--learning-rates", "1,2,4", "--steps", 1]
     result = run(file, tmp_path / "out", *FAST, *short)
     assert (result.exit_code, result.stdout) == (1, "")

@@ -11,7 +11,7 @@ import tiny_corpus
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
-from widthwise.experiments import word2vec as room
+from widthwise.experiments.word2vec import run as word2vec_run
 
 FAST = ["--width", "8,40", "--min-count", 1, "--sample", 1, "--window", 4, "--epochs", 2]
 
@@ -62,13 +62,13 @@ def test_the_same_command_goes_on_where_it_was(folder: Path, monkeypatch: Any) -
     torn = path.read_text().splitlines(keepends=True)
     path.write_text(torn[0] + torn[1][:40])  # as an interruption leaves it
     calls: list[Any] = []
-    train = room.train
+    train = word2vec_run.train
 
     def counted(*arguments: Any, **keywords: Any) -> Any:
         calls.append(arguments[2].width)
         return train(*arguments, **keywords)
 
-    monkeypatch.setattr(room, "train", counted)
+    monkeypatch.setattr(word2vec_run, "train", counted)
     assert run(folder, *FAST).exit_code == 0
     assert calls == [40, None, None, None]
     assert [one["score"] for one in lines(folder)] == [one["score"] for one in whole]
@@ -78,7 +78,7 @@ def test_the_same_command_goes_on_where_it_was(folder: Path, monkeypatch: Any) -
     "place",
     [
         "widthwise.experiments.word2vec.load_corpus",
-        "widthwise.experiments.word2vec.train",
+        "widthwise.experiments.word2vec.run.train",
         "widthwise.cli.word2vec.save_figure",
     ],
 )

@@ -8,6 +8,7 @@ import re
 import shutil
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,35 @@ def test_a_finished_comparison_measures_nothing_again(
     assert seen == records
     assert CostStudy(tmp_path / "out", settings).run() == records
     assert done == ["3x4x1", "cut off", "5x1x2"]
+
+
+def test_a_workload_that_failed_is_timed_again_by_the_next_run(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it is asked not to be; one of which some quantity could be had is done."""
+    plain: Callable[..., Any] = measure.measure_costs
+    timed: list[str] = []
+
+    def breaks(models: Any, works: Any, **how: Any) -> Any:
+        timed.append(works[0].name)
+        costs = plain(models, works, **how)
+        if works[0].name == "5x1x2":
+            return [replace(cost, rounds=(), reason="no luck") for cost in costs]
+        return costs
+
+    settings = settings_of(tiny_checkpoint, widths=())
+    with monkeypatch.context() as patch:
+        patch.setattr(measure, "measure_costs", breaks)
+        broken = CostStudy(tmp_path, settings).run()
+        assert timed == ["3x4x1", "5x1x2"]
+        assert CostStudy(tmp_path, settings).run(retry_failed=False) == broken
+        assert timed == ["3x4x1", "5x1x2"]
+    failed = [record for record in broken if record.quantity.startswith("5x1x2")]
+    assert {(record.value, record.reason) for record in failed} == {(None, "no luck")}
+    mended = CostStudy(tmp_path, settings).run()
+    assert [record.cell for record in mended] == [record.cell for record in broken]
+    assert mended[: -len(failed)] == broken[: -len(failed)]
+    assert all(r.value is not None for r in mended if r.quantity == "5x1x2 ttft")
 
 
 @pytest.mark.parametrize("kept", [1, 6, 7, 8, 13])

@@ -18,9 +18,9 @@ from sweep_runs import NAMES, TASKS, WIDTHS, answers, run, settings_of
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
 from widthwise.evaluate import chat_of, load_tasks
 from widthwise.prune import prune_checkpoint
+from widthwise.runs import RecordFormat
 from widthwise.study import Evaluation, Record, Variant
 from widthwise.study import dense_model as parent
-from widthwise.study import store as journal
 from widthwise.study.item_parquet import write_items
 
 pytestmark = pytest.mark.demo
@@ -157,16 +157,16 @@ def test_values_of_numpy_are_written_and_a_full_disk_is_said(tmp_path: Path) -> 
 def test_items_are_on_disk_before_their_record(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, seen = journal.append, []
+    original, seen = RecordFormat.append, []
 
-    def append(path: Path, records: list[Record]) -> None:
+    def append(self: Any, path: Path, records: list[Record]) -> None:
         for record in records:
             if record.quantity == "piqa":
                 assert len(answers(tmp_path, record)) == record.n
                 seen.append(record.cell)
-        original(path, records)
+        original(self, path, records)
 
-    monkeypatch.setattr(journal, "append", append)
+    monkeypatch.setattr(RecordFormat, "append", append)
     run(tmp_path, settings_of(tiny_checkpoint, tasks=("embedded:piqa",), widths=("1x",)))
     assert len(seen) == 3
 

@@ -25,10 +25,9 @@ from sweep_runs import NAMES, TASKS, answers, numbers, run, settings_of
 from widthwise.errors import OutputError, RunError
 from widthwise.evaluate import early_stopping as steps
 from widthwise.evaluate.language_model import SharedPrefixLM
-from widthwise.runs import reconcile_settings
+from widthwise.runs import RecordFormat, reconcile_settings
 from widthwise.study import Evaluation, Record, read_study, scorer
 from widthwise.study import dense_model as parent
-from widthwise.study import store as journal
 
 pytestmark = pytest.mark.demo
 
@@ -62,7 +61,7 @@ def test_a_finished_sweep_computes_nothing(
 
     for name in ("answer_task", "compute_floor"):
         monkeypatch.setattr(scorer, name, refuse)
-    monkeypatch.setattr(journal, "append", refuse)
+    monkeypatch.setattr(RecordFormat, "append", refuse)
     monkeypatch.setattr(parent.DenseModel, "dense", property(refuse))
     shares: list[float] = []
     again = Evaluation(
@@ -276,15 +275,15 @@ def test_until_killed_between_two_records_stores_nothing_twice(
 ) -> None:
     settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], until=0.5, limit=40)
     undisturbed = run(tmp_path / "whole", settings)
-    original = journal.append
+    original = RecordFormat.append
 
-    def stops(path: Path, records: list[Record]) -> None:
+    def stops(self: Any, path: Path, records: list[Record]) -> None:
         if path.exists() and path.read_bytes().count(b"\n") == 12:
             raise KeyboardInterrupt
-        original(path, records)
+        original(self, path, records)
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "append", stops)
+        patch.setattr(RecordFormat, "append", stops)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut", settings)
     assert numbers(run(tmp_path / "cut", settings)) == numbers(undisturbed)

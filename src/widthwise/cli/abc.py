@@ -85,14 +85,11 @@ def _as_json(parametrization: Abc | Abcd, found: Classification, optimizer: str)
 
 def _print(title: str, parametrization: Abc | Abcd, found: Classification, optimizer: str) -> None:
     """The exponents as powers of the width, and what they lead to."""
-    from rich.console import Console
 
     from ..theory import power
-    from .tables import WIDE, print_rows, print_wrapped
+    from .tables import print_rows, print_wrapped, table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     hidden = parametrization.hidden_layers
     print_wrapped(
         console, f"{title}: {hidden} hidden layer{'s' * (hidden > 1)}, {optimizer}", style="bold"

@@ -70,13 +70,10 @@ def findings(study: Path | None, published: bool, loss: float, as_json: bool) ->
 
 def _print(found: Sequence[Findings]) -> None:
     """Each model's sentences first, then its tables."""
-    from rich.console import Console
 
-    from .tables import WIDE, print_rows, print_wrapped
+    from .tables import print_rows, print_wrapped, table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     for one in found:
         print_wrapped(console, f"\n{one.model}", style="bold")
         for sentence in one.sentences:

@@ -126,7 +126,7 @@ class _Shown:
         from rich.console import Console
         from transformers.utils import logging
 
-        from .tables import Eta, progress
+        from .progress_bar import Eta, progress
 
         quiet: Any = logging.disable_progress_bar  # ours is the one to look at
         quiet()

@@ -8,20 +8,21 @@ from contextlib import contextmanager
 import click
 
 NOTHING_KEPT = "interrupted; networks trained so far are not kept: the same command begins anew"
-RUNS_KEPT = (
-    "interrupted; the same command goes on where it was: runs that have ended are kept, the one "
-    "under way is not"
+GOES_ON = "interrupted; the same command goes on where it was"
+RUNS_KEPT = f"{GOES_ON}: runs that have ended are kept, the one under way is not"
+CHECKPOINT_KEPT = (
+    f"{GOES_ON}: runs that have ended are kept, and the one under way up to its last checkpoint"
 )
 
 
 @contextmanager
-def interruption(said: str) -> Iterator[None]:
+def interruption(message: str) -> Iterator[None]:
     """Say this in place of click's `Aborted!`; also decorates a whole command.
 
     Args:
-        said: What is kept of the work so far, and that the same command goes on with it.
+        message: What is kept of the work so far, and that the same command goes on with it.
     """
     try:
         yield
     except KeyboardInterrupt:
-        raise click.ClickException(said) from None
+        raise click.ClickException(message) from None

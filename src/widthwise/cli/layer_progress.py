@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..cut.checkpoint import Checkpoint, locate
-from .tables import Eta, progress
+from .progress_bar import Eta, progress
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -145,13 +145,10 @@ def _rate_as_json(rate: PowerLawFit) -> dict[str, Any]:
 
 def _print(found: Sequence[Convergence]) -> None:
     """A row a case: sizes, slopes, and what their intervals say of the theory's slopes."""
-    from rich.console import Console
 
-    from .tables import WIDE, print_rows, print_wrapped
+    from .tables import print_rows, print_wrapped, table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     widths = found[0].distance.widths
     print_wrapped(console, "Distance of outputs from the limit", style="bold")
     ends = ["slope [95 %]", "theory", "verdict"]

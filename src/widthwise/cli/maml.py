@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import click
 
+from ..runs import held_folder
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .options import networks_options, out_option, parse_networks
-from .run_lines import check_same, make_folder
+from .progress_bar import progress_bar
 from .save_pages import save_page
 
 if TYPE_CHECKING:
-    from ..experiments.maml import Key, MamlResult, MamlSettings, MetaRecipe, Omniglot
+    from ..experiments.maml import MamlResult
 
 _DICTIONARY = ("gp", "ntk")  # whose steps get slower
 _KERNELS = ("linear", *_DICTIONARY)
@@ -74,104 +74,31 @@ def maml(
 
     Example: widthwise maml --data omniglot28.npz --widths 2,8,32 --steps 1000 -o my-maml
     """
-    from ..experiments.maml import draw_runs, load_omniglot
+    from ..experiments.maml import MamlJob, MamlSettings, draw_runs, load_omniglot, run_maml
 
-    asked = parse_networks("--widths", widths, limit, _KERNELS if kernels else ())
+    networks = parse_networks("--widths", widths, limit, _KERNELS if kernels else ())
     jobs = [
-        _job(network, width, seed, lr, kernel_steps if network in _DICTIONARY else steps)
+        MamlJob(
+            network=network,
+            width=width,
+            seed=seed,
+            settings=MamlSettings(steps=kernel_steps if network in _DICTIONARY else steps),
+            lr=lr,
+        )
         for seed in range(seeds)
-        for network, width in asked
+        for network, width in networks
     ]
     images = load_omniglot(data)
     digest = hashlib.sha256(data.read_bytes()).hexdigest()
-    make_folder(out)
-    found = _run(images, jobs, out / "results.jsonl", digest)
-    save_figure(draw_runs(found), out / "maml.png")
-    _print(found)
+    click.get_current_context().with_resource(held_folder(out))
+    with progress_bar(RUNS_KEPT) as bar:
+        results = run_maml(images, jobs, out, data=digest, **bar.results(_describe))
+    save_figure(draw_runs(results), out / "maml.png")
+    _print(results)
     save_page(out)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """A run that is asked for."""
-
-    network: str
-    width: int | None
-    seed: int
-    recipe: MetaRecipe
-    settings: MamlSettings
-
-    @property
-    def key(self) -> Key:
-        return self.network, self.width, self.seed
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        from ..experiments.maml import label_of
-
-        return f"{label_of(self.network, self.width)}, seed {self.seed}"
-
-
-def _job(network: str, width: int | None, seed: int, lr: float | None, steps: int) -> _Job:
-    from ..experiments.maml import MamlSettings, recipe_of
-
-    recipe = recipe_of(network, width)
-    return _Job(
-        network=network,
-        width=width,
-        seed=seed,
-        recipe=recipe if lr is None else replace(recipe, lr=lr),
-        settings=MamlSettings(steps=steps),
-    )
-
-
-def _run(images: Omniglot, jobs: Sequence[_Job], path: Path, digest: str) -> list[MamlResult]:
-    """All runs, those that the file holds from there; the others are added to it as they end."""
-    from rich.console import Console
-
-    from ..experiments.maml import append, load, settings_of
-    from .tables import Eta, progress
-
-    known, kept = load(path), {}
-    for job in jobs:
-        kept[job.key] = settings_of(job.settings, job.recipe, digest)
-        if job.key in known:
-            check_same(path, job.name, known[job.key][1], kept[job.key])
-    missing = [job for job in jobs if job.key not in known]
-    results = {job.key: known[job.key][0] for job in jobs if job.key in known}
-    console, left, done = Console(stderr=True), Eta(), 0
-    total = sum(job.settings.steps for job in missing)
-    with progress(console) as bar:
-        task = bar.add_task("preparing", total=1.0, left="")
-        for job in missing:
-
-            def tell(step: int, done: int = done, label: str = job.name) -> None:
-                share = (done + step) / total
-                bar.update(task, completed=share, description=label, left=left(share))
-
-            result = results[job.key] = _train(images, job, tell)
-            append(path, result, kept[job.key])
-            console.print(f"{job.name}: {_said(result)}", highlight=False, markup=False)
-            done += job.settings.steps
-    return [results[job.key] for job in jobs]
-
-
-def _train(images: Omniglot, job: _Job, on_step: Callable[[int], None]) -> MamlResult:
-    from ..experiments.maml import meta_train
-
-    return meta_train(
-        images,
-        job.network,
-        job.width,
-        seed=job.seed,
-        settings=job.settings,
-        recipe=job.recipe,
-        on_step=on_step,
-    )
-
-
-def _said(result: MamlResult) -> str:
+def _describe(result: MamlResult) -> str:
     """A run in a few words."""
     if result.test is None:
         return f"missing: {result.reason}"
@@ -182,14 +109,10 @@ def _said(result: MamlResult) -> str:
 
 def _print(results: Sequence[MamlResult]) -> None:
     """A row a network: its mean accuracy, and how fast it trained."""
-    from rich.console import Console
-
     from ..experiments.maml import summary
-    from .tables import WIDE, print_rows, print_wrapped
+    from .tables import print_rows, print_wrapped, table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     header = ["network", "accuracy [%]", "std. error", "seeds", "best step", "steps/s"]
     rows, notes = [], []
     for row in summary(results):

@@ -134,13 +134,10 @@ def _coordinates_as_json(found: CoordinateCheck) -> dict[str, Any]:
 
 
 def _print_coordinates(found: CoordinateCheck) -> None:
-    from rich.console import Console
 
-    from .tables import WIDE, print_rows, print_wrapped
+    from .tables import print_rows, print_wrapped, table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     print_wrapped(console, f"How far outputs of layers moved in {found.steps} steps", style="bold")
     header = ["layer", *(f"n={width}" for width in found.changes[0].widths), "slope", "verdict"]
     rows = []

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import __version__
+from ..runs import held_folder
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .options import out_option, parse_ints, parse_names
-from .run_lines import check_same, make_folder
+from .progress_bar import progress_bar
 from .save_pages import save_page
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
         TrainingRun,
         TrainingSettings,
     )
-    from ..mup import Kind
-
-_Job: TypeAlias = "tuple[Kind, int, float, int]"  # parametrization, width, learning rate, seed
-_FILE = "results.jsonl"
-_NAMES = {"sp": "standard", "mup": "muP"}
 
 
 def _rates(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
@@ -121,13 +115,14 @@ def transfer(
     Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
     """
     from ..experiments.lr_transfer import (
-        KINDS,
         TrainingSettings,
         check_fits,
         check_grid,
         draw_transfer,
         optimum_shifts,
         read_rows,
+        run_transfer,
+        transfer_jobs,
     )
     from ..mup import glu_config
 
@@ -137,19 +132,14 @@ def transfer(
     training = TrainingSettings(steps=steps, rows=rows, tokens=tokens, base=widths[0])
     known = None if tokenizer is None else _tokenizer(tokenizer)
     read = read_rows(text, tokens=tokens, most=steps * rows, tokenizer=known)
-    jobs: list[_Job] = [
-        (kind, width, lr, seed)
-        for seed in range(seeds)
-        for kind in KINDS
-        for width in widths
-        for lr in rates
-    ]
+    jobs = transfer_jobs(widths, rates, seeds)
     check_fits(max(widths), read.vocabulary)
-    make_folder(out)
-    found = _run(read, training, jobs, out / _FILE)
-    shifts = optimum_shifts(found)
+    click.get_current_context().with_resource(held_folder(out))
+    with progress_bar(RUNS_KEPT) as bar:
+        runs = run_transfer(read, jobs, out, training=training, **bar.results(_describe))
+    shifts = optimum_shifts(runs)
     save_figure(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
-    _print(shifts, found)
+    _print(shifts, runs)
     save_page(out)
 
 
@@ -159,49 +149,7 @@ def _tokenizer(model: str) -> Any:
     return tokenizer_in(*locate(model))
 
 
-def _run(
-    text: TokenRows, training: TrainingSettings, jobs: Sequence[_Job], path: Path
-) -> list[TrainingRun]:
-    """All runs, those that the file holds from there; the others are added to it as they end."""
-    from rich.console import Console
-
-    from ..experiments.lr_transfer import results as runs_of
-    from ..experiments.lr_transfer import train_glu
-    from ..runs import append_line
-    from .tables import Eta, progress
-
-    settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
-    settings["widthwise"] = __version__
-    known: dict[_Job, TrainingRun] = {}
-    for run, its in runs_of.load(path):
-        job = (run.kind, run.width, run.lr, run.seed)
-        known[job] = run
-        if job in jobs:
-            check_same(path, _named(job), its, settings)
-    missing = [job for job in jobs if job not in known]
-    total, done = sum(job[1] ** 2 for job in missing), 0
-    console, left = Console(stderr=True), Eta()
-    with progress(console) as bar:
-        task = bar.add_task("preparing", total=1.0, left="")
-        for job in missing:
-
-            def tell(step: int, done: int = done, job: _Job = job) -> None:
-                share = (done + job[1] ** 2 * step / training.steps) / total
-                bar.update(task, completed=share, description=_named(job), left=left(share))
-
-            run = known[job] = train_glu(text, *job, training, on_step=tell)
-            append_line(path, {**asdict(run), "settings": settings})
-            console.print(f"{_named(job)}: {_said(run)}", highlight=False, markup=False)
-            done += job[1] ** 2
-    return [known[job] for job in jobs]
-
-
-def _named(job: _Job) -> str:
-    kind, width, lr, seed = job
-    return f"{_NAMES[kind]}, width {width}, learning rate {lr:.4g}, seed {seed}"
-
-
-def _said(run: TrainingRun) -> str:
+def _describe(run: TrainingRun) -> str:
     if run.loss is None:
         return f"missing: {run.reason}"
     return f"loss {run.loss:.4f}, {run.duration_sec:.0f} s"
@@ -220,16 +168,13 @@ def _about(text: TokenRows, training: TrainingSettings, seeds: int) -> str:
 
 def _print(shifts: Sequence[OptimumShift], runs: Sequence[TrainingRun]) -> None:
     """A row a width: its best learning rate, the loss there; then what may be said."""
-    from rich.console import Console
+    from ..experiments.lr_transfer import KIND_NAMES
+    from .tables import print_rows, print_wrapped, table_console
 
-    from .tables import WIDE, print_rows, print_wrapped
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     header = ["parametrization", "width", "log2 of the best learning rate", "lowest mean loss"]
     rows = [
-        [_NAMES[shift.kind], str(curve.width), _best(curve), _lowest(curve)]
+        [KIND_NAMES[shift.kind], str(curve.width), _best(curve), _lowest(curve)]
         for shift in shifts
         for curve in shift.curves
     ]

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .progress_bar import ProgressBar, progress_bar
 from .tables import (
-    Eta,
     format_record,
     print_costs,
     print_rows,
     print_table,
     print_wrapped,
-    progress,
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from ..runs import Event
     from ..study import MakeEngine, Record, Study, StudySettings
@@ -30,29 +28,20 @@ _LOUD = ("accuracy", "bits_per_byte", "perplexity", "sec")  # units of records t
 
 
 class _Display:
-    """Follows the events of an engine."""
+    """Follows the events of an executor."""
 
-    def __init__(self, console: Console, bars: Progress) -> None:
-        self._console = console
-        self._bars = bars
-        self._whole = bars.add_task("preparing", total=1.0, left="")
+    def __init__(self, bar: ProgressBar) -> None:
+        self._bar = bar
         self._workers: dict[str, TaskID] = {}
-        self._shares: dict[str, float] = {}  # cell to the share of its piece that is done
-        self._left = Eta()
-        self._told = time.monotonic()
+        self._shares: dict[str, float] = {}  # first cell of a unit to the share that is done
+        self._printed_sec = time.monotonic()
         self.study: Study | None = None
-
-    def on_progress(self, label: str) -> None:
-        """What is done before any worker starts."""
-        if not self._console.is_terminal:
-            self._console.print(label, markup=False, highlight=False)
-        self._bars.update(self._whole, description=label)
 
     def on_record(self, record: Record) -> None:
         """A line for each new number that a reader waits for, and for each that is missing."""
         if record.unit in _LOUD and not record.quantity.endswith(("block_prefill", "block_decode")):
             text = f"{record.model}, {format_record(record)}"
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._bar.print(text)
 
     def on_event(self, event: Event) -> None:
         """Move the bars, and say what went wrong."""
@@ -64,35 +53,34 @@ class _Display:
             self._move(event.worker, event.job.key, label, event.share)
         elif isinstance(event, Retrying):
             text = f"{event.job.label}: {event.reason}; attempt {event.attempt}"
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._bar.print(text)
         elif isinstance(event, Finished | Failed):
             self._move(event.worker, event.job.key, event.job.label, 1.0)
             if isinstance(event, Failed) and event.details:
                 text = f"{event.job.label}: {event.reason}\n{event.details}"
-                self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+                self._bar.print(text)
 
     def _move(self, worker: str, key: str, label: str, share: float) -> None:
         from rich.markup import escape
 
-        self._shares[key] = share
-        if worker not in self._workers:
-            self._workers[worker] = self._bars.add_task(worker, total=1.0, left="")
-        name = escape(f"{worker}: {label}")
-        self._bars.update(self._workers[worker], completed=share, description=name)
         assert self.study is not None
-        done = self.study.share(self._shares)
-        left, total = self._left(done), len(self.study.pieces)
+        self._shares[key] = share
+        bars = self._bar.bars
+        if worker not in self._workers:
+            self._workers[worker] = bars.add_task(worker, total=1.0, left="")
+        name = f"{worker}: {label}"
+        bars.update(self._workers[worker], completed=share, description=escape(name))
+        done, total = self.study.share(self._shares), len(self.study.pieces)
         counted = f"pieces: {total - len(self.study.missing)} of {total}"
-        self._bars.update(self._whole, completed=done, description=counted, left=left)
-        if not self._console.is_terminal and time.monotonic() - self._told > _QUIET_SEC:
-            self._told = time.monotonic()
-            text = f"{counted}, about {done:.0%} of the time; {name}{', ' if left else ''}{left}"
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._bar.update(done, counted)
+        if not self._bar.console.is_terminal and time.monotonic() - self._printed_sec > _QUIET_SEC:
+            self._printed_sec = time.monotonic()
+            text = f"{counted}, about {done:.0%} of the time; {name}"
+            self._bar.print(", ".join(filter(None, (text, self._bar.left))))
 
 
 def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> list[Record]:
     """Run a study under its bars, write its report and print its tables."""
-    from rich.console import Console
     from transformers.utils import logging
 
     from ..report import write_report
@@ -100,24 +88,17 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
 
     quiet: Any = logging.disable_progress_bar  # ours are the ones to look at
     quiet()
-    console = Console(stderr=True)
-    with progress(console) as bars:
-        display = _Display(console, bars)
-        study = Study(
+    with progress_bar() as bar:
+        display = _Display(bar)
+        study = display.study = Study(
             out,
             settings,
             engine=engine,
             on_record=display.on_record,
             on_event=display.on_event,
-            on_progress=display.on_progress,
+            on_progress=bar.describe,
         )
-        display.study = study
-        try:
-            records = study.run()
-        except KeyboardInterrupt:
-            raise click.ClickException(
-                "interrupted; the same command goes on where it was"
-            ) from None
+        records = study.run()
     print_study(records)
     for note in calibration_notes(records):
         click.echo(note, err=True)
@@ -152,12 +133,12 @@ def print_plan(study: Study) -> None:
     device, dtype = str(study.settings.device), str(study.settings.dtype)
     ceilings = measure_peak_rates(device, dtype)
     rows = [
-        (piece.label, str(len(piece.cells)), _time(piece.amount.least_sec(ceilings)))
+        (piece.label, str(len(piece.keys)), _time(piece.amount.least_sec(ceilings)))
         for piece in pieces
     ]
     if rows:
         print_rows(console, ("piece", "cells", "at least"), rows, [0, 0, 0])
-    cells = sum(len(piece.cells) for piece in pieces)
+    cells = sum(len(piece.keys) for piece in pieces)
     print_wrapped(
         console, f"\n{study.resumed}; cells to measure: {cells:,}; nothing was measured or written."
     )

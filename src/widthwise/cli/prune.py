@@ -95,7 +95,7 @@ def prune(
     refuse_overlap(locate(model)[0], out)
     from rich.console import Console
 
-    from .tables import progress
+    from .progress_bar import progress
 
     console = Console(stderr=True)
     done = _refitted(model, options, one_pass, layout, under, console) if refitting else None

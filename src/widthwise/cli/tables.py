@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import click
+from .progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
     from ..study import Record
 
@@ -43,69 +41,26 @@ def run(
             and in the table.
         with_model: Whether the line names the model.
     """
-    from rich.console import Console
-    from rich.markup import escape
     from transformers.utils import logging
 
     from ..findings import SIZE_UNITS
 
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
-    console = Console(stderr=True)
-    left = Eta()
-    with progress(console) as bar:
-        task = bar.add_task("preparing", total=1.0, left="")
+    with progress_bar() as bar:
 
         def on_progress(share: float, label: str) -> None:
-            if not console.is_terminal and share == 0:
-                console.print(label, markup=False)
-            bar.update(task, completed=share, description=escape(label), left=left(share))
+            if not bar.console.is_terminal and share == 0:
+                bar.print(label)
+            bar.update(share, label)
 
         def on_record(record: Record) -> None:
             if is_shown(record) if is_shown else record.unit not in SIZE_UNITS:
                 name = f"{record.model}, " if with_model else ""
-                console.print(f"{name}{format_record(record)}", highlight=False, markup=False)
+                bar.print(f"{name}{format_record(record)}")
 
         study = make(on_record=on_record, on_progress=on_progress)
-        try:
-            return study, study.run()
-        except KeyboardInterrupt:
-            raise click.ClickException(
-                "interrupted; the same command goes on where it was"
-            ) from None
-
-
-def progress(console: Console) -> Progress:
-    """A bar with what is being done, and the time that has gone and that is left."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        TextColumn("{task.description:32}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-        console=console,
-        disable=not console.is_terminal,  # there, lines tell how far it is
-    )
-
-
-class Eta:
-    """Time left in words, from the pace since the first measurement of this very run."""
-
-    def __init__(self) -> None:
-        self._begun: tuple[float, float] | None = None
-
-    def __call__(self, share: float) -> str:
-        now = time.monotonic()
-        if self._begun is None or not share:
-            self._begun = (now, share) if share else None
-            return ""
-        begun, before = self._begun
-        if share - before < 0.005:
-            return ""
-        seconds = (now - begun) * (1 - share) / (share - before)
-        return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"
+        return study, study.run()
 
 
 def format_record(record: Record) -> str:
@@ -135,8 +90,6 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
         records: Of one model.
         others: Of other models, among them perhaps the parent of a model that was cut before.
     """
-    from rich.console import Console
-
     from ..findings import build_grid
     from ..report import (
         BESIDE_CONTROL,
@@ -150,9 +103,7 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
     )
     from ..stats import is_perplexity
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE  # a file or a pipe has no edge to wrap at
+    console = table_console()
     header, networks = network_rows(records)
     print_rows(console, header, networks, [0] * len(header))
     tables = score_tables(records)
@@ -180,13 +131,9 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
 
 def print_costs(records: list[Record]) -> None:
     """The costs workload by workload, and why anything is missing."""
-    from rich.console import Console
-
     from ..report import COST_KEY, cost_tables
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     for table in cost_tables(records):
         print_wrapped(console, f"\n{table.title}: {table.about}", style="bold")
         shown = table.nonempty()
@@ -194,6 +141,16 @@ def print_costs(records: list[Record]) -> None:
         for note in table.notes:
             print_wrapped(console, note)
     print_wrapped(console, f"\n{COST_KEY}")
+
+
+def table_console() -> Console:
+    """Where tables are printed: a file or a pipe has no edge to wrap at."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
 
 
 def print_wrapped(console: Console, text: str, style: str = "") -> None:

@@ -221,14 +221,11 @@ def _print_formula(
     classes: int,
 ) -> None:
     """A table of the ways to the budget, and how sure the formula is."""
-    from rich.console import Console
 
     from ..tinynet import Baseline
-    from .tables import WIDE, print_rows, print_wrapped
+    from .tables import print_rows, print_wrapped, table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     print_wrapped(console, f"{family.name} for {found.budget}, {classes} classes", style="bold")
     own = Baseline(
         rule="tiny formula",

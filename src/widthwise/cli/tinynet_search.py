@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import out_option, parse_names, seed_option
+from .progress_bar import progress_bar
 from .save_pages import save_page
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..experiments.tinynet_search import SearchResult, SearchSettings, SearchTrial
     from ..experiments.tinynet_search.findings import TinyFindings
+    from ..runs import Event
     from ..study import MakeEngine
 
 _MOST_WORKERS = 8  # by default; each holds the photos, and PyTorch, in memory
@@ -123,15 +123,13 @@ def search(out: Path, **options: Any) -> None:
     failed one with its reason; the same command goes on where it was. Writes search.md,
     search.svg and report.html.
     """
-    from rich.console import Console
-
     from ..experiments.tinynet_search.findings import tiny_findings
 
     engine = _engine(options)
     settings = _settings(options)
     if settings.warning:
         click.echo(f"Warning: {settings.warning}", err=True)
-    searched = _run(Console(stderr=True), out, settings, engine)
+    searched = _run(out, settings, engine)
     found = tiny_findings(
         searched.trials, classes=len(searched.photos.classes), is_chance=settings.is_chance
     )
@@ -182,46 +180,29 @@ def _devices(workers: int | None) -> tuple[str, ...]:
     return ("cpu",) * (workers or min(_MOST_WORKERS, there or 1))
 
 
-def _run(console: Console, out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResult:
+def _run(out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResult:
     """Run the search under a bar that counts trainings."""
     from ..experiments.tinynet_search import Search
     from ..runs import Failed, Progressed, Retrying
-    from .tables import Eta, progress
 
-    left, shares = Eta(), dict[str, float]()
-    with progress(console) as bars:
-        bar = bars.add_task("reading the photos", total=1.0, left="")
+    shares: dict[str, float] = {}
+    with progress_bar() as bar:
 
-        def on_progress(text: str) -> None:
-            bars.update(bar, description=text[:60])
-            if not console.is_terminal:
-                console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-        def on_trial(trial: SearchTrial) -> None:
-            console.print(_line(trial), highlight=False, markup=False, soft_wrap=True)
-
-        def on_event(event: Any) -> None:
+        def on_event(event: Event) -> None:
             if isinstance(event, Retrying | Failed):
-                text = f"{event.job.label}: {event.reason}"
-                console.print(text, highlight=False, markup=False, soft_wrap=True)
+                bar.print(f"{event.job.label}: {event.reason}")
             shares[event.job.key] = event.share if isinstance(event, Progressed) else 1.0
-            share = min(1.0, sum(shares.values()) / whole.n_trainings)
-            label = event.job.label[:60]
-            bars.update(bar, completed=share, description=label, left=left(share))
+            bar.update(min(1.0, sum(shares.values()) / whole.n_trainings), event.job.label[:60])
 
         whole = Search(
             out,
             settings,
             engine=engine,
-            on_trial=on_trial,
+            on_trial=lambda trial: bar.print(_line(trial)),
             on_event=on_event,
-            on_progress=on_progress,
+            on_progress=bar.describe,
         )
-        try:
-            return whole.run()
-        except KeyboardInterrupt:
-            text = "interrupted; the same command goes on where it was"
-            raise click.ClickException(text) from None
+        return whole.run()
 
 
 def _line(trial: SearchTrial) -> str:

@@ -8,28 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..runs import held_folder
 from .figure_options import save_figure
-from .interrupts import interruption
+from .interrupts import CHECKPOINT_KEPT, interruption
 from .options import networks_options, out_option, parse_networks
-from .run_lines import check_same, make_folder
+from .progress_bar import progress_bar
 from .save_pages import save_page
 
 if TYPE_CHECKING:
     from ..experiments.word2vec import (
         Corpus,
-        Key,
-        Questions,
-        TrainingJob,
         Word2vecResult,
         Word2vecSettings,
     )
 
 _CUDA_BATCH = 512  # centres of a step where nothing is asked for
 _KERNELS = ("ntk", "gp")
-_KEPT = (
-    "interrupted; the same command goes on where it was: runs that have ended are kept, and the "
-    "one under way up to its last checkpoint"
-)
 
 
 @click.command(short_help="Train word2vec at several widths and in the limit.")
@@ -65,7 +59,7 @@ _KEPT = (
     "Folder for results.jsonl, word2vec.png, report.html and a .safetensors file a network; what "
     "is there is not run again.",
 )
-@interruption(_KEPT)
+@interruption(CHECKPOINT_KEPT)
 def word2vec(
     text: Path,
     analogies: Path,
@@ -89,110 +83,40 @@ def word2vec(
     """
     from ..experiments.word2vec import (
         TrainingJob,
-        Word2vecSettings,
+        check_memory,
         draw_runs,
         load_corpus,
         load_questions,
+        run_word2vec,
     )
 
-    if options["batch"] is None:
-        options["batch"] = _CUDA_BATCH if device == "cuda" else 1
-    settings = Word2vecSettings(**options)
-    asked = parse_networks("--width", widths, limit, _KERNELS if kernels else ())
+    settings = _settings(device, **options)
+    networks = parse_networks("--width", widths, limit, _KERNELS if kernels else ())
     jobs = [
         TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
-        for network, width in asked
+        for network, width in networks
     ]
     corpus = load_corpus(text, vocabulary=vocabulary, min_count=min_count)
     questions = load_questions(analogies, corpus.words)
-    _check_fit(jobs, len(corpus.words))
-    make_folder(out)
-    found = _run(corpus, questions, jobs, out)
-    save_figure(draw_runs(found), out / "word2vec.png")
-    _print(found, corpus, settings)
+    for job in jobs:
+        check_memory(len(corpus.words), job.width, job.device)
+    click.get_current_context().with_resource(held_folder(out))
+    with progress_bar(CHECKPOINT_KEPT) as bar:
+        results = run_word2vec(corpus, questions, jobs, out, **bar.results(_describe))
+    save_figure(draw_runs(results), out / "word2vec.png")
+    _print(results, corpus, settings)
     save_page(out)
 
 
-def _check_fit(jobs: Sequence[TrainingJob], vocabulary: int) -> None:
-    """See that each network fits in memory, before the first one is trained."""
-    from ..experiments.word2vec import check_memory
+def _settings(device: str, *, batch: int | None, **options: Any) -> Word2vecSettings:
+    from ..experiments.word2vec import Word2vecSettings
 
-    for job in jobs:
-        check_memory(vocabulary, job.width, job.device)
-
-
-def _run(
-    corpus: Corpus, questions: Questions, jobs: Sequence[TrainingJob], out: Path
-) -> list[Word2vecResult]:
-    """All runs, those that the file holds from there; the others are added to it as they end."""
-    from rich.console import Console
-
-    from .. import __version__
-    from ..experiments.word2vec import append, load, metadata
-    from .tables import Eta, progress
-
-    path = out / "results.jsonl"
-    known = load(path)
-    kept = {
-        _key(job): {**metadata(job, corpus, questions), "widthwise": __version__} for job in jobs
-    }
-    for job in jobs:
-        if _key(job) in known:
-            check_same(path, _name(job), known[_key(job)][1], kept[_key(job)])
-    missing = [job for job in jobs if _key(job) not in known]
-    results = {_key(job): known[_key(job)][0] for job in jobs if _key(job) in known}
-    costs = {_key(job): _cost(job, len(corpus.words)) for job in missing}
-    console, left, done = Console(stderr=True), Eta(), 0
-    with progress(console) as bar:
-        task = bar.add_task("preparing", total=1.0, left="")
-        for job in missing:
-            words = job.settings.epochs * len(corpus.ids)
-            before, cost, all_costs = done, costs[_key(job)], sum(costs.values())
-
-            def tell(
-                trained: int,
-                speed: float,
-                job: TrainingJob = job,
-                base: int = before,
-                per_word: float = cost / words,
-                total: int = all_costs,
-            ) -> None:
-                share = (base + trained * per_word) / total
-                about = f"{_name(job)}, {speed:,.0f} words/s"
-                bar.update(task, completed=share, description=about, left=left(share))
-
-            result = results[_key(job)] = _train(corpus, questions, job, out, tell)
-            append(path, result, kept[_key(job)])
-            console.print(f"{_name(job)}: {_said(result)}", highlight=False, markup=False)
-            done += cost
-    return [results[_key(job)] for job in jobs]
+    if batch is None:
+        batch = _CUDA_BATCH if device == "cuda" else 1
+    return Word2vecSettings(batch=batch, **options)
 
 
-def _cost(job: TrainingJob, vocabulary: int) -> int:
-    """Of a run beside others: columns, and a hundred for what does not depend on them."""
-    return 100 + (job.width or vocabulary) if job.is_trained else 1
-
-
-def _key(job: TrainingJob) -> Key:
-    return job.network, job.width, job.seed
-
-
-def _name(job: TrainingJob) -> str:
-    from ..experiments.word2vec import label_of
-
-    return f"{label_of(job.network, job.width)}, seed {job.seed}"
-
-
-def _train(
-    corpus: Corpus, questions: Questions, job: TrainingJob, out: Path, tell: Any
-) -> Word2vecResult:
-    from ..experiments.word2vec import train
-
-    place = out / f"{_name(job).replace(', ', '-').replace(' ', '-')}.safetensors"
-    return train(corpus, questions, job, checkpoint=place, on_block=tell)
-
-
-def _said(result: Word2vecResult) -> str:
+def _describe(result: Word2vecResult) -> str:
     """A run in a few words."""
     from ..stats import counted
 
@@ -207,15 +131,11 @@ def _said(result: Word2vecResult) -> str:
 
 def _print(results: Sequence[Word2vecResult], corpus: Corpus, settings: Word2vecSettings) -> None:
     """A row a run: its accuracy with an interval, and how it stands beside the limit."""
-    from rich.console import Console
-
     from ..experiments.word2vec import summary
     from ..stats import counted
-    from .tables import WIDE, print_rows, print_wrapped
+    from .tables import print_rows, print_wrapped, table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = table_console()
     header = ["network", "accuracy [%]", "95 % interval", "less the limit [points]", "words/s"]
     rows, notes = [], []
     for row in summary(results):

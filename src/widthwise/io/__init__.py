@@ -3,7 +3,7 @@
 from .atomic_file import partial_path, replace_file, write_text
 from .atomic_folder import check_overwrite, locked_workdir, move_into_place, new_folder
 from .background import run_periodically
-from .decode import from_plain
+from .decode import from_json, from_plain
 from .jsonl import append_lines, read_whole_lines
 from .lock import check_system, locked
 from .memory_limit import free_bytes, limited_memory, out_of_memory, process_bytes
@@ -39,6 +39,7 @@ __all__ = [
     "check_system",
     "files_in",
     "free_bytes",
+    "from_json",
     "from_plain",
     "holds_rows",
     "is_data_card",

@@ -1,16 +1,63 @@
-"""Values of dataclasses from plain JSON, with every type seen to."""
+"""Values of dataclasses from plain JSON, with every type checked."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from ..errors import RunError
 
 _WORDS = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
+
+
+class PlainTypeError(TypeError):
+    """A value that is not what its type says.
+
+    Args:
+        name: The name of the value.
+        wanted: What it must be, in words.
+        value: The value.
+    """
+
+    def __init__(self, name: str, wanted: str, value: Any) -> None:
+        super().__init__(f"{name} must be {wanted}, not {str(value)[:40]}")
+        self.name, self.value = name, value
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether it is a number, but none that float64 holds."""
+        return isinstance(self.value, int) and abs(self.value) > sys.float_info.max
+
+
+def from_json(kind: Any, line: str, name: str) -> Any:
+    """A dataclass from a line of JSON that holds its fields; see `from_plain`.
+
+    Raises:
+        RunError: It is no such line; the sentence begins with "a" and the `name`.
+    """
+    try:
+        data = json.loads(line, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"a {name} is not JSON: {error}") from error
+    try:
+        return from_plain(kind, data, f"a {name}")
+    except PlainTypeError as error:
+        if error.is_too_large:
+            raise RunError(f"a {name} has a {error.name} that is out of range") from error
+        raise RunError(f"a {name} has {error.name} {str(error.value)[:40]}: {error}") from error
+    except TypeError as error:
+        raise RunError(str(error)) from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
 
 
 def from_plain(kind: Any, value: Any, name: str = "a run") -> Any:
@@ -62,14 +109,14 @@ def from_plain(kind: Any, value: Any, name: str = "a run") -> Any:
 def _fits(kind: type, value: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
-    if kind is float:
-        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    if kind in (float, int) and isinstance(value, int | float):
+        return isinstance(value, kind | int) and abs(value) <= sys.float_info.max
     return isinstance(value, kind)
 
 
 def _check(fits: bool, name: str, wanted: str, value: Any) -> None:
     if not fits:
-        raise TypeError(f"{name} must be {wanted}, not {str(value)[:40]}")
+        raise PlainTypeError(name, wanted, value)
 
 
 @cache
@@ -103,8 +150,11 @@ def _dataclass(kind: Any, value: Any, name: str) -> Any:
 
 def _tuple(parts: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
     _check(isinstance(value, list), name, "a list", value)
-    if parts == (float, Ellipsis) and {*map(type, value)} == {float} and all(map(isfinite, value)):
-        return tuple(value)  # the usual case, and fast for many numbers
+    if parts == (float, Ellipsis) and {*map(type, value)} <= {float, int}:
+        with suppress(OverflowError):  # the usual case, and fast for many numbers
+            numbers = tuple(map(float, value))
+            if all(map(isfinite, numbers)):
+                return numbers
     kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
     if len(kinds) != len(value):
         raise TypeError(f"{name} must be {len(kinds)} values, not {len(value)}")

@@ -3,6 +3,7 @@
 from .folder import (
     RECORDS,
     SETTINGS,
+    held_folder,
     locked_folder,
     read_settings,
     reconcile_settings,
@@ -24,9 +25,19 @@ from .protocol import (
     WorkerFactory,
 )
 from .ray_executor import RayExecutor
-from .result_lines import append_line, read_lines, write_lines
+from .result_lines import (
+    ResultUnit,
+    append_line,
+    read_lines,
+    result_format,
+    run_results,
+    write_lines,
+)
+from .run import INTERRUPTED, Run, WorkUnit
+from .store import RecordFormat, RunStore
 
 __all__ = [
+    "INTERRUPTED",
     "RECORDS",
     "SETTINGS",
     "Event",
@@ -39,15 +50,23 @@ __all__ = [
     "ProgressCallback",
     "Progressed",
     "RayExecutor",
+    "RecordFormat",
+    "ResultUnit",
     "Retrying",
+    "Run",
+    "RunStore",
     "Started",
+    "WorkUnit",
     "Worker",
     "WorkerFactory",
     "append_line",
+    "held_folder",
     "locked_folder",
     "read_lines",
     "read_settings",
     "reconcile_settings",
+    "result_format",
+    "run_results",
     "write_lines",
     "write_settings",
 ]

@@ -1,45 +1,42 @@
-"""The folder of a study: its settings, its records, and the one process that may write them."""
+"""The folder of a run: its settings, and the one process that may write into it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError
+from ..errors import OutputError, RunError
 from ..io import locked, partial_path, write_text
 
 SETTINGS = "study.json"
 RECORDS = "records.jsonl"
 _OPEN = ("dtype", "device")  # settings that a user may leave to this machine
-_ABSENT = {"thinking": False}  # what a folder was begun with that does not state the setting
+_ABSENT = {"thinking": False}  # settings of a folder that an older version did not write
 
 
 @contextmanager
 def locked_folder(folder: Path, *, what: str = "study") -> Iterator[None]:
     """Make the folder, and hold it for this process alone.
 
-    A folder that was new goes again if nothing is written into it.
+    A folder that was new is removed again if nothing is written into it.
 
     Args:
-        folder: Of the study.
-        what: The study is called, in errors.
+        folder: Folder of a run.
+        what: Name of such a run, in errors.
 
     Raises:
-        OutputError: It cannot be written, or another process is running a study in it.
-        RunError: It holds other files and no study; nothing is written into it then.
+        OutputError: It cannot be written, or another process is running in it.
+        RunError: It holds other files and no run; nothing is written into it then.
     """
     if folder.is_dir() and not any((folder / name).exists() for name in (SETTINGS, RECORDS)):
-        own = (
-            ".lock",
-            partial_path(folder / SETTINGS).name,
-        )  # of a run that was killed as it began
-        foreign = sorted(p.name for p in folder.iterdir() if p.name not in own)
+        leftovers = (".lock", partial_path(folder / SETTINGS).name)  # of a run killed at its start
+        foreign = sorted(p.name for p in folder.iterdir() if p.name not in leftovers)
         if foreign:
             raise RunError(f"{folder} holds other files ({foreign[0]}) and no {what}; name another")
-    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     busy = f"another process is running a {what} in {folder}"
     with locked(folder / ".lock", folder, if_held=busy):
         try:
@@ -49,13 +46,27 @@ def locked_folder(folder: Path, *, what: str = "study") -> Iterator[None]:
                 _remove(new)
 
 
-def _remove(places: Collection[Path]) -> None:
-    """Folders with nothing but the lock in them, the inner ones first."""
-    inner, *_ = places
+@contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Make a folder of results, unless it is there, and hold it for this process alone.
+
+    Raises:
+        OutputError: It cannot be made, or another process is at work in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    with locked(folder / ".lock", folder, if_held=f"another process is at work in {folder}"):
+        yield
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    """Remove folders with nothing but the lock in them, the inner ones first."""
     with suppress(OSError):  # what another process has put there meanwhile stays
-        (inner / ".lock").unlink()
-        for place in places:
-            place.rmdir()
+        (folders[0] / ".lock").unlink()
+        for folder in folders:
+            folder.rmdir()
 
 
 def reconcile_settings(
@@ -66,68 +77,70 @@ def reconcile_settings(
     later: Collection[str] = (),
     what: str = "study",
 ) -> dict[str, Any]:
-    """The settings that the folder's study was begun with; writes them where it is new.
+    """The settings of a run in a folder, which must be those that the folder holds already.
 
-    A dtype or device that `settings` holds as None was left open by the user: the folder's own is
-    taken. None of anything else is a setting too (no limit), and must be the folder's. Those of
-    `choosing` only choose cells, and may differ; those of `later` may be absent, now or when the
-    folder was begun. `what` the study is called, in errors.
+    A dtype or device that `settings` holds as None was left open by the user: the folder's is
+    taken. None of anything else is a setting too (no limit), and must be the folder's.
+
+    Args:
+        folder: Folder of a run; a new one takes the settings as they are.
+        settings: What is asked for.
+        choosing: Names of settings that only choose cells, and may differ.
+        later: Names of settings that may be absent, now or in the folder.
+        what: Name of such a run, in errors.
 
     Raises:
-        RunError: The folder's study has other settings, or its settings cannot be read.
+        RunError: The folder has other settings, or its settings cannot be read.
     """
     path = folder / SETTINGS
     if not path.exists():
         return dict(settings)
     try:
-        begun = {**{k: v for k, v in _ABSENT.items() if k in settings}, **read_settings(path)}
+        stored = {**{k: v for k, v in _ABSENT.items() if k in settings}, **read_settings(path)}
         left_open = [key for key in _OPEN if key in settings and settings[key] is None]
-        kept = [key for key in later if key in begun and key not in settings]
-        merged = {**settings, **{key: begun[key] for key in (*left_open, *kept)}}
+        kept = [key for key in later if key in stored and key not in settings]
+        merged = {**settings, **{key: stored[key] for key in (*left_open, *kept)}}
         for key in _OPEN:
             if not isinstance(merged.get(key), str | None):
                 raise TypeError(f"{key} must be text; got {merged.get(key)!r}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        why = f"{type(error).__name__}: {error}"
-        said = f"not the settings of a {what} ({why}); remove it to go on"
-        raise RunError(f"{path}: {said}") from error
-    if strange := merged.keys() - begun.keys() - {*choosing, *later}:
-        said = f"was begun without {', '.join(sorted(strange))}, so by another command"
-        raise RunError(f"the {what} in {folder} {said}; name another folder with -o")
-    compared = [key for key in merged if key not in choosing and (key in begun or key not in later)]
+        why = f"not the settings of a {what} ({type(error).__name__}: {error})"
+        raise RunError(f"{path}: {why}; remove it to go on") from error
+    if unknown := merged.keys() - stored.keys() - {*choosing, *later}:
+        why = f"was begun without {', '.join(sorted(unknown))}, so by another command"
+        raise RunError(f"the {what} in {folder} {why}; name another folder with -o")
+    compared = [k for k in merged if k not in choosing and (k in stored or k not in later)]
     asked = json.loads(json.dumps({key: merged[key] for key in compared}))
-    if others := _others({key: begun[key] for key in compared}, asked):
-        raise RunError(
-            f"the {what} in {folder} was begun with {'; '.join(others)}; name another folder "
-            "with -o"
-        )
+    if differences := _differences({key: stored[key] for key in compared}, asked):
+        why = f"was begun with {'; '.join(differences)}"
+        raise RunError(f"the {what} in {folder} {why}; name another folder with -o")
     return merged
 
 
-def _others(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """What differs, by its name, with both values; of mappings of the same names, within them."""
-    found = []
-    for key in dict.fromkeys((*asked, *begun)):
-        old, new = begun.get(key), asked.get(key)
+def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """The settings that differ, with both values; within mappings of the same names as well."""
+    differences = []
+    for key in dict.fromkeys((*asked, *stored)):
+        old, new = stored.get(key), asked.get(key)
         if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
-            found += [f"{key} {other}" for other in _others(old, new)]
+            differences += [f"{key} {inner}" for inner in _differences(old, new)]
         elif old != new:
-            found.append(f"{key} {old!r}, not {new!r}")
-    return found
+            differences.append(f"{key} {old!r}, not {new!r}")
+    return differences
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """What a file of settings holds.
+    """The settings in a file.
 
     Raises:
         OSError, ValueError, TypeError: It cannot be read, or holds something else.
     """
     if not path.is_file():  # a pipe would be waited for
         raise TypeError(f"{path} is no file")
-    found = json.loads(path.read_text(encoding="utf8"))
-    if not isinstance(found, dict):
+    settings = json.loads(path.read_text(encoding="utf8"))
+    if not isinstance(settings, dict):
         raise TypeError(f"{path} holds no settings")
-    return found
+    return settings
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:

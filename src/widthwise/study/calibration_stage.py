@@ -49,10 +49,11 @@ class CalibrationStage:
         criteria = [c for c in self._settings.criteria if is_calibrated(c)]
         for network in self._parent.networks(self._settings.widths, criteria):
             if network.criterion is not None:
-                found.setdefault(self._name(network), []).append(network)
+                found.setdefault(self.name_of(network), []).append(network)
         return found
 
-    def _name(self, network: Variant) -> str:
+    def name_of(self, network: Variant) -> str:
+        """What chooses the neurons of a network, as `to_make` names it."""
         seed = network.selection(self._parent.seed).seed
         return network.chosen_by + (f"~{seed}" if network.chosen_by == "random" else "")
 
@@ -96,7 +97,7 @@ class CalibrationStage:
             "calibration_tokens": self.text.tokens,
             "calibration_text": self.text.fingerprint,
         }
-        made = self._made.get(self._name(network), ()) if network.is_refitted else ()
+        made = self._made.get(self.name_of(network), ()) if network.is_refitted else ()
         width = self._parent.width(network)
         fitted = next((refit for refit in made if refit.plan.width == width), None)
         return told | ({} if fitted is None else {"refit_warning": fitted.warning})
@@ -110,7 +111,7 @@ class CalibrationStage:
         """
         if not network.is_calibrated:
             return ()
-        name = self._name(network)
+        name = self.name_of(network)
         if name in self._failed:
             raise self._failed[name]
         if name not in self._made:

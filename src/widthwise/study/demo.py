@@ -11,9 +11,10 @@ from .. import measure
 from ..cut import apply
 from ..io import free_bytes
 from ..prune import prune_checkpoint
+from ..runs import ProgressCallback
 from ..stats import median_with_error
 from .evaluate_settings import EvaluateSettings
-from .evaluation import Evaluation, Progress
+from .evaluation import Evaluation
 from .quantities import load_fields
 from .records import Record
 from .variant import Variant
@@ -68,7 +69,7 @@ class Demo:
         settings: DemoSettings,
         *,
         on_record: Callable[[Record], None] = lambda _: None,
-        on_progress: Progress = lambda *_: None,
+        on_progress: ProgressCallback = lambda *_: None,
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -128,14 +129,14 @@ class Demo:
     def _measure_speed(self) -> None:
         """Prefill and decode of dense and one criterion's widths, in one interleaved run."""
         timed = [network for network in self.networks if _is_timed(network)]
-        if all(self.sweep.has(network, quantity) for network in timed for quantity in SPEED):
+        if all(self.sweep.is_done(network, quantity) for network in timed for quantity in SPEED):
             return
         parent = self.sweep.parent
         if (lack := self._lack_of_memory(timed)) is not None:
             for network in timed:
                 for quantity in SPEED:
                     missing = {"unit": "tokens_per_sec", "value": None, "reason": lack, "n": 0}
-                    self.sweep.store(network, quantity, **missing)
+                    self.sweep.add(network, quantity, **missing)
             return
         plans = {network.label: parent.plan(network) for network in timed}
         models = {name: apply(parent.dense, p) if p else parent.dense for name, p in plans.items()}
@@ -164,7 +165,7 @@ class Demo:
                 tokens = prompt if is_prefill else 1
                 rates = tuple(tokens / sec for sec in seconds_each if sec is not None)
                 speed = median_with_error(rates, seed=self.settings.seed) if rates else None
-                self.sweep.store(
+                self.sweep.add(
                     network,
                     quantity,
                     unit="tokens_per_sec",

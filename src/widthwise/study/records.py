@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..errors import RunError
-from ..io import append_lines, read_whole_lines
+from ..io import from_json
+from ..runs import RECORDS, RecordFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,9 @@ class Record:
     n: int
     floor: float | None = None
     floor_kind: str | None = None
-    floor_n: int | None = None
-    floor_error: float | None = None
-    floor_items: tuple[float, ...] = ()
+    floor_n: int | None = field(default=None, metadata={"added_later": True})
+    floor_error: float | None = field(default=None, metadata={"added_later": True})
+    floor_items: tuple[float, ...] = field(default=(), metadata={"added_later": True})
     higher_is_better: bool | None = None
     items: tuple[float, ...] = ()
     reason: str | None = None
@@ -78,41 +79,25 @@ class Record:
 
     @classmethod
     def from_json(cls, line: str) -> Record:
-        """Inverse of `to_json`; unknown fields are an error, and missing ones but `_LATER`."""
+        """Inverse of `to_json`; a field that is unknown or missing is an error.
+
+        Raises:
+            RunError: It is no record, and why.
+        """
         try:
-            data = json.loads(line, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"a record is not JSON: {error}") from error
-        known = {f.name for f in fields(cls)}
-        if isinstance(data, dict):
-            data = {**_LATER, **data}
-        if not isinstance(data, dict) or set(data) != known:
-            odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
-            raise RunError(f"a record has unknown or missing fields: {odd}{_newer(data)}")
-        for name, kinds in _KINDS.items():
-            if not isinstance(data[name], kinds) or isinstance(data[name], bool):
-                raise RunError(f"a record has {name} {data[name]!r}")
-        if not isinstance(data["higher_is_better"], bool | None):
-            raise RunError(f"a record has higher_is_better {data['higher_is_better']!r}")
-        if not all(map(_is_number, [*data["items"], *data["floor_items"]])):
-            raise RunError("a record has items that are no numbers")
-        for name in _NUMBERS:
-            if data[name] is not None and not _is_number(data[name]):
-                raise RunError(f"a record has a {name} that is out of range")
-        listed = {name: tuple(data[name]) for name in ("items", "floor_items")}
-        return cls(**{**data, **listed})
+            record: Record = from_json(cls, line, "record")
+        except RunError as error:
+            raise RunError(f"{error}{_newer(line)}") from error
+        return record
 
 
-def _is_number(value: Any) -> bool:
-    """Whether it is a number that float64 holds."""
-    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
-
-
-def _newer(data: Any) -> str:
-    """Why a record may be strange; "" if it was not made by a newer version."""
-    settings = data.get("settings") if isinstance(data, dict) else None
-    made_by = settings.get("widthwise") if isinstance(settings, dict) else None
-    if made_by is None or not is_newer(made_by):
+def _newer(line: str) -> str:
+    """Why a line may be no record here; "" if it was not made by a newer version."""
+    try:
+        made_by = json.loads(line)["settings"]["widthwise"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    if not is_newer(made_by):
         return ""
     return f"; it was made by widthwise {made_by}, newer than this one, {__version__}"
 
@@ -134,26 +119,13 @@ def is_newer(version: Any) -> bool:
         return False
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no number")
-
-
-_NUMBER, _MAYBE = (int, float), (int, float, type(None))
-_NUMBERS = (
-    *("width", "n", "value", "standard_error", "floor", "floor_n", "floor_error"),
-    *("expansion_ratio", "duration_sec"),
+FORMAT = RecordFormat(
+    file=RECORDS,
+    key=attrgetter("cell"),
+    to_json=Record.to_json,
+    from_json=Record.from_json,
+    is_failed=lambda record: record.value is None,
 )
-_LATER: dict[str, Any] = {"floor_n": None, "floor_error": None, "floor_items": []}  # in no old line
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("cell", "model", "asked", "quantity", "unit"), str),
-    **dict.fromkeys(("criterion", "floor_kind", "reason"), (str, type(None))),
-    **dict.fromkeys(("width", "n"), int),
-    **dict.fromkeys(("value", "standard_error", "floor", "floor_error"), _MAYBE),
-    "floor_n": (int, type(None)),
-    **dict.fromkeys(("expansion_ratio", "duration_sec"), _NUMBER),
-    **dict.fromkeys(("items", "floor_items"), list),
-    "settings": dict,
-}
 
 
 def append(path: Path, records: Iterable[Record]) -> None:
@@ -164,7 +136,7 @@ def append(path: Path, records: Iterable[Record]) -> None:
     Raises:
         OutputError: The file cannot be written; what it held is still there.
     """
-    append_lines(path, [record.to_json() for record in records])
+    FORMAT.append(path, records)
 
 
 def load(path: str | Path) -> list[Record]:
@@ -175,11 +147,4 @@ def load(path: str | Path) -> list[Record]:
     Raises:
         RunError: A line that is whole but not a record, with its number.
     """
-    records: dict[str, Record] = {}
-    for number, line in enumerate(read_whole_lines(Path(path)), 1):
-        try:
-            record = Record.from_json(line)
-        except RunError as error:
-            raise RunError(f"{path}:{number}: {error}") from error
-        records[record.cell] = record
-    return list(records.values())
+    return list(FORMAT.load(Path(path)).values())

@@ -33,6 +33,7 @@ from ..evaluate import (
 )
 from ..notices import notice
 from ..prune import prune_checkpoint
+from ..runs import ProgressCallback
 from .asking import Asking
 from .calibration_stage import CalibrationStage
 from .dense_model import DenseModel
@@ -42,7 +43,6 @@ from .variant import Variant
 from .work_estimate import texts_of
 
 OnShare = Callable[[float], None]
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ class Scorer:
                 found.append(refloored(record, self.floor(task), ids))
         return found
 
-    def prepare(self, network: Variant, on_share: Progress = lambda *_: None) -> None:
+    def prepare(self, network: Variant, on_share: ProgressCallback = lambda *_: None) -> None:
         """Calibrate, where the network needs it and it is not done yet.
 
         Raises:

@@ -1,63 +1,79 @@
-"""The folder of a study while it runs: what it holds is taken up, and one process adds to it."""
+"""The store of a study: its records, and the answers of models in a file beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..runs import RECORDS, locked_folder, reconcile_settings, write_settings
+from .. import __version__
+from ..runs import RunStore
+from .dense_model import DenseModel, checked_device, default_device, default_dtype
 from .evaluate_settings import CALIBRATION
 from .item_parquet import write_items
-from .records import Record, append, load
+from .records import FORMAT, Record
 from .scorer import ScoreResult
 from .stored import CELLS
 
 
-class StudyStore:
+class StudyStore(RunStore[Record]):
     """Reads and writes the folder of a study; the only one that does.
 
     Args:
-        folder: Of the study.
-        on_record: Called with each record, those from an earlier run first.
-
-    Attributes:
-        records: By cell, of the study's cells alone.
+        folder: Folder of the study.
+        on_record: Called with each record that is added, once it is on disk.
     """
 
     def __init__(self, folder: str | Path, on_record: Callable[[Record], None]) -> None:
-        self.folder = Path(folder)
-        self.records: dict[str, Record] = {}
-        self._on_record = on_record
+        super().__init__(folder, FORMAT, on_record=on_record)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder for this process alone, and make it where it is new."""
-        with locked_folder(self.folder):
-            yield
+    @property
+    def cells(self) -> list[Record]:
+        """The records of the study's cells, as far as they are measured."""
+        return list(self.records.values())
 
-    def agree(self, settings: Mapping[str, Any], *, choosing: Collection[str]) -> dict[str, Any]:
-        """The settings, as far as left open, that the folder's study was begun with.
+    def agree_on(
+        self,
+        settings: Mapping[str, Any],
+        models: Sequence[DenseModel] = (),
+        *,
+        choosing: Collection[str],
+        is_here: bool = True,
+    ) -> dict[str, Any]:
+        """The settings that the folder's study has, with a dtype and a device for the models.
 
         Args:
-            settings: As asked for now.
-            choosing: Names of those that choose cells, and change the number of none: they may
-                differ from those that the folder was begun with. So may calibration text come
-                with the first criterion that goes by it.
+            settings: What is asked for now.
+            models: Models of the study, which get their dtype and device; none before they are
+                looked for.
+            choosing: Names of settings that choose cells and change the number of none.
+            is_here: Whether the device must be one of this machine.
 
         Raises:
-            RunError: Others differ, or they cannot be read.
+            RunError: Other settings differ, or they cannot be read; or there is no such device.
         """
-        return reconcile_settings(self.folder, settings, choosing=choosing, later=CALIBRATION)
+        asked = {"widthwise": __version__, **settings}
+        agreed = self.agree(asked, choosing=choosing, later=CALIBRATION)
+        if models:
+            device = agreed["device"] or default_device()
+            kind = device.partition(":")[0]
+            agreed |= {"device": device, "dtype": agreed["dtype"] or default_dtype(kind)}
+            for model in models:
+                model.dtype = agreed["dtype"]
+                model.device = checked_device(device) if is_here else kind
+        return agreed
 
     def begin(
-        self, settings: Mapping[str, Any], cells: Iterable[Sequence[str]], *, write: bool = True
+        self,
+        settings: Mapping[str, Any],
+        cells: Iterable[Sequence[Hashable]],
+        *,
+        write: bool = True,
     ) -> None:
         """Write the settings and the cells of the study, and take up what is measured of them.
 
         Args:
-            settings: As agreed.
+            settings: The settings, as agreed.
             cells: Keys, in groups that are of use as a whole alone.
             write: Whether anything is written.
 
@@ -66,31 +82,14 @@ class StudyStore:
             RunError: A record in it cannot be read.
         """
         groups = [tuple(group) for group in cells]
-        keys = [key for group in groups for key in group]
         if write:
-            write_settings(self.folder, {**settings, CELLS: keys})
-        known = {record.cell: record for record in load(self.folder / RECORDS)}
-        whole = {key for group in groups if known.keys() >= set(group) for key in group}
-        self.records |= {key: record for key, record in known.items() if key in whole}
-        for record in self.records.values():
-            self._on_record(record)
+            self.write_settings({**settings, CELLS: [key for group in groups for key in group]})
+        self.load()
+        whole = {key for group in groups if self.records.keys() >= set(group) for key in group}
+        self.records = {key: r for key, r in self.records.items() if key in whole}
 
-    def has(self, cell: str) -> bool:
-        """Whether this cell is measured; one whose value is missing is tried again."""
-        record = self.records.get(cell)
-        return record is not None and record.value is not None
-
-    def store(self, records: Sequence[Record]) -> None:
-        """Append records, all in one step; of none, nothing is written."""
-        if not records:
-            return
-        append(self.folder / RECORDS, records)
-        for record in records:
-            self.records[record.cell] = record
-            self._on_record(record)
-
-    def keep(self, scored: ScoreResult) -> None:
-        """Items first, then the record that says that they are there."""
-        if scored.answers:
-            write_items(self.folder, scored.record.cell, scored.answers, scored.record.items)
-        self.store([scored.record])
+    def keep(self, result: ScoreResult) -> None:
+        """Add a record: the answers first, then the record that says that they are there."""
+        if result.answers:
+            write_items(self.folder, result.record.cell, result.answers, result.record.items)
+        self.add([result.record])

@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from .. import __version__
 from ..cut.checkpoint import finding
 from ..errors import RunError, TargetError
 from ..measure import PeakRates
 from ..measure.energy import carbon_intensity
-from ..runs import Event, Executor, Failed, Finished, Job, Processes, WorkerFactory
+from ..runs import Event, Executor, Processes, Run, WorkerFactory, WorkUnit
 from .calibration_stage import CalibrationStage
 from .cost_benchmark import CostBenchmark
-from .dense_model import DenseModel, checked_device, default_device, default_dtype
+from .dense_model import DenseModel, checked_device, default_device
 from .records import Record
 from .scorer import Scorer, ScoreResult, has_old_floor
 from .store import StudyStore
@@ -29,27 +28,19 @@ CHOOSING = ("models", "widths", "criteria", "tasks", "workloads", "weights")
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkUnit:
+class StudyUnit(WorkUnit):
     """What one worker does at a time: a cell, or those of a workload, which belong together.
 
     Attributes:
-        label: For people.
-        work: What to do.
         blanks: A record without a value for each cell.
-        amount: Of work.
-        memory_bytes: Of the weights that must be in memory together.
+        amount: Least amount of work.
+        memory_bytes: Size of the weights that must be in memory together.
     """
 
-    label: str
     work: ScoreJob | TimingJob
     blanks: tuple[Record, ...]
     amount: WorkEstimate
     memory_bytes: int
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Their keys."""
-        return tuple(blank.cell for blank in self.blanks)
 
 
 class Study:
@@ -59,10 +50,10 @@ class Study:
         folder: Where records and items go; one that holds a part of this study is gone on with,
             and models, widths, criteria, tasks and workloads may be added to it.
         settings: What to measure.
-        engine: Makes the engine that does the work; None for a worker a device of this machine.
+        engine: Makes the executor of the work; None for a worker a device of this machine.
         on_record: Called with each record that this run adds.
-        on_event: Called with each event of the engine, after its records are stored.
-        on_progress: Called with what is being done before the engine starts.
+        on_event: Called with each event of the executor, after its records are stored.
+        on_progress: Called with what is being done before the workers start.
 
     Raises:
         RunError, OutputError: The folder holds something else, or is in use; no such device.
@@ -79,38 +70,36 @@ class Study:
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.settings = settings
-        self.journal = StudyStore(folder, self._recorded)
-        self._on_record = on_record
+        self.store = StudyStore(folder, on_record)
         self._calibrated: dict[str, CalibrationStage] = {}
-        self._is_running = False
+        self._retry_failed = True
         self._make_engine = engine
         self._on_event = on_event
         self._on_progress = on_progress
 
-    def run(self) -> list[Record]:
+    def run(self, *, retry_failed: bool = True) -> list[Record]:
         """Measure what is missing and return all records.
+
+        Args:
+            retry_failed: Whether cells that could not be measured before are tried again.
 
         Raises:
             RunError, OutputError: Something that no cell can be measured without is missing.
         """
-        with self.journal.held():
+        self._retry_failed = retry_failed
+        with self.store.held():
             self._begin(write=True)
-            self._is_running = True
             for parent in self.parents:
                 self._count(parent)
                 self._renew_floors(parent)
             if not self.missing:
                 self._on_progress(f"{self.resumed}; nothing to measure")
             else:
-                place = f"{self.settings.device}, {self.settings.dtype}"
-                self._on_progress(f"{self.resumed}; starting workers ({place})")
+                device = f"{self.settings.device}, {self.settings.dtype}"
+                self._on_progress(f"{self.resumed}; starting workers ({device})")
                 with self._engine() as engine:
-                    self._work(engine)
+                    self._run.do_by(engine, self._keep, self._give_up, self._on_event)
         return self.records
-
-    def _recorded(self, record: Record) -> None:
-        if self._is_running:  # what an earlier run has measured is not told again
-            self._on_record(record)
 
     def look(self) -> None:
         """Find models, data and what is measured, and write nothing."""
@@ -118,8 +107,8 @@ class Study:
 
     @property
     def records(self) -> list[Record]:
-        """Of the study's cells, as far as they are measured."""
-        return list(self.journal.records.values())
+        """The records of the study's cells, as far as they are measured."""
+        return self.store.cells
 
     @property
     def resumed(self) -> str:
@@ -130,9 +119,9 @@ class Study:
         return f"pieces done: {total - missing} of {total}, left: {missing}"
 
     @property
-    def missing(self) -> list[WorkUnit]:
-        """Pieces that are not measured; one of which nothing could be had is tried again."""
-        return [p for p in self.pieces if not any(map(self.journal.has, p.cells))]
+    def missing(self) -> tuple[StudyUnit, ...]:
+        """The units that are not measured; one of which no cell has a value is tried again."""
+        return self._run.missing
 
     @property
     def to_calibrate(self) -> list[str]:
@@ -147,27 +136,24 @@ class Study:
                     waiting[piece.work.model, name] = f"{told} is calibrated first, once, {text}"
         return list(waiting.values())
 
-    def share(self, begun: Mapping[str, float]) -> float:
+    def share(self, shares: Mapping[str, float]) -> float:
         """Share of the work of this run that is done, 0 to 1.
 
         Args:
-            begun: First cell of a piece to the share of it that is done.
+            shares: First cell of a unit to the share of it that is done.
         """
-        work = {piece.cells[0]: piece.amount.least_sec(NOMINAL) for piece in self._to_do}
-        whole = sum(work.values())
-        return sum(work[key] * share for key, share in begun.items()) / whole if whole else 1.0
+        return self._run.share(shares)
 
     def pace(self, ceilings: PeakRates) -> float | None:
         """Seconds that what is measured took for each second of its least time; None at first."""
-        done = [p for p in self.pieces if any(map(self.journal.has, p.cells))]
+        done = [piece for piece in self.pieces if self.store.is_done(piece.keys)]
         least = sum(piece.amount.least_sec(ceilings) for piece in done)
-        records = (self.journal.records[cell] for piece in done for cell in piece.cells)
+        records = (self.store.records[cell] for piece in done for cell in piece.keys)
         return sum(record.duration_sec for record in records) / least if least else None
 
     @cached_property
-    def _to_do(self) -> list[WorkUnit]:
-        """Pieces that were missing when the workers started."""
-        return self.missing
+    def _run(self) -> Run[StudyUnit]:
+        return Run(self.pieces, self.store, retry_failed=self._retry_failed)
 
     @cached_property
     def parents(self) -> tuple[DenseModel, ...]:
@@ -188,7 +174,7 @@ class Study:
         return found
 
     @cached_property
-    def pieces(self) -> tuple[WorkUnit, ...]:
+    def pieces(self) -> tuple[StudyUnit, ...]:
         """All work of the study: model by model, what it is asked before what is timed."""
         return tuple(piece for parent in self.parents for piece in self._pieces_of(parent))
 
@@ -200,25 +186,19 @@ class Study:
             parent.check()
             if self.settings.tasks:
                 parent.tokenizer  # noqa: B018  what cannot be read is said before all work
-        weights = {parent.model: parent.digest for parent in self.parents}
-        asked = {"widthwise": __version__, **self.settings.stored, "weights": weights}
-        begun = self.journal.agree(asked, choosing=CHOOSING)
-        device = begun["device"] or default_device()
-        begun |= {"device": device, "dtype": begun["dtype"] or default_dtype(device)}
-        self.settings = replace(self.settings, device=device, dtype=begun["dtype"])
+        asked = {**self.settings.stored, "weights": {p.model: p.digest for p in self.parents}}
+        agreed = self.store.agree_on(asked, self.parents, choosing=CHOOSING, is_here=False)
+        self.settings = replace(self.settings, device=agreed["device"], dtype=agreed["dtype"])
         if self._make_engine is None:
-            devices_of(device)  # of the folder, where this run leaves it open
-        for parent in self.parents:
-            parent.dtype, parent.device = begun["dtype"], device.partition(":")[0]
+            devices_of(agreed["device"])  # of the folder, where this run leaves it open
         self._on_progress("finding the data, fetched at first use")
-        groups = [piece.cells for piece in self.pieces]
-        counted = [[record.cell] for parent in self.parents for record in self._counts_of(parent)]
-        self.journal.begin(begun, [*counted, *groups], write=write)
+        groups = [piece.keys for piece in self.pieces]
+        counted = [(record.cell,) for parent in self.parents for record in self._counts_of(parent)]
+        self.store.begin(agreed, [*counted, *groups], write=write)
 
     def _check(self) -> None:
         """Refuse what can be refused before a model is looked for."""
-        asked = {"widthwise": __version__, **self.settings.stored}
-        self.journal.agree(asked, choosing=CHOOSING)
+        self.store.agree_on(self.settings.stored, choosing=CHOOSING)
         if self._make_engine is None:
             devices_of(self.settings.device or default_device())
         if self.settings.tasks:
@@ -238,29 +218,27 @@ class Study:
 
     def _count(self, parent: DenseModel) -> None:
         """Store exact parameters and bytes, where they are missing."""
-        found = [r for r in self._counts_of(parent) if not self.journal.has(r.cell)]
-        if found:
-            self.journal.store(found)
+        self.store.add([r for r in self._counts_of(parent) if not self.store.is_done([r.cell])])
 
     def _renew_floors(self, parent: DenseModel) -> None:
         """Give what an earlier version measured the floors that are counted now."""
-        records = [r for r in self.journal.records.values() if r.model == parent.name]
+        records = [record for record in self.records if record.model == parent.name]
         if any(map(has_old_floor, records)):
             self._on_progress(f"{parent.name}: floors, which an older version counted otherwise")
             settings = self.settings.sweep(parent.model)
-            scorer = Scorer(parent, settings, self.journal.folder)
-            self.journal.store(scorer.with_new_floors(records))
+            scorer = Scorer(parent, settings, self.store.folder)
+            self.store.add(scorer.with_new_floors(records))
 
-    def _pieces_of(self, parent: DenseModel) -> Iterator[WorkUnit]:
+    def _pieces_of(self, parent: DenseModel) -> Iterator[StudyUnit]:
         if self.settings.tasks:
             yield from self._asked(parent)
         if self.settings.workloads:
             yield from self._timed(parent)
 
-    def _asked(self, parent: DenseModel) -> Iterator[WorkUnit]:
+    def _asked(self, parent: DenseModel) -> Iterator[StudyUnit]:
         """Every task, of every network of a model."""
         settings = self.settings.sweep(parent.model)
-        scorer = Scorer(parent, settings, self.journal.folder)
+        scorer = Scorer(parent, settings, self.store.folder)
         scorer.check()
         self._calibrated[parent.model] = scorer.calibrated
         architecture = parent.checkpoint.architecture
@@ -270,15 +248,18 @@ class Study:
             for network in self._networks(parent):
                 width = parent.width(network)
                 blank = scorer.blank(network, task, "not measured")
-                yield WorkUnit(
+                amount = scoring(architecture, width, tokens, parent.stored_dtype)
+                yield StudyUnit(
+                    keys=(blank.cell,),
                     label=f"{parent.name}, {network.label}: {task.name}",
                     work=ScoreJob(model=parent.model, network=network, task=task.name),
+                    cost=amount.least_sec(NOMINAL),
                     blanks=(blank,),
-                    amount=scoring(architecture, width, tokens, parent.stored_dtype),
+                    amount=amount,
                     memory_bytes=memory,
                 )
 
-    def _timed(self, parent: DenseModel) -> Iterator[WorkUnit]:
+    def _timed(self, parent: DenseModel) -> Iterator[StudyUnit]:
         """Every workload, on all widths of a model."""
         settings = self.settings.costs(parent.model)
         coster = CostBenchmark([parent], settings)
@@ -287,47 +268,36 @@ class Study:
         widths = [parent.width(network) for _, network in coster.entries]
         memory = sum(parent.weight_bytes(network) for _, network in coster.entries)
         for work in coster.workloads:
-            yield WorkUnit(
+            blanks = tuple(coster.missed(work, "not measured"))
+            amount = timing(architecture, widths, work, settings.rounds, parent.stored_dtype)
+            yield StudyUnit(
+                keys=tuple(blank.cell for blank in blanks),
                 label=f"{parent.name}, {len(widths)} widths: {work.name}",
                 work=TimingJob(model=parent.model, workload=work.name),
-                blanks=tuple(coster.missed(work, "not measured")),
-                amount=timing(architecture, widths, work, settings.rounds, parent.stored_dtype),
+                cost=amount.least_sec(NOMINAL),
+                alone=True,
+                blanks=blanks,
+                amount=amount,
                 memory_bytes=memory,
             )
 
     def _engine(self) -> Executor:
-        make = partial(StudyWorker, self.settings, self.journal.folder.absolute())
+        make = partial(StudyWorker, self.settings, self.store.folder.absolute())
         if self._make_engine is not None:
             return self._make_engine(make)
         return Processes(make, devices_of(str(self.settings.device)))
 
-    def _work(self, engine: Executor) -> None:
-        """Do all pieces that are missing; what comes back is on disk before it is told."""
-        pieces = {piece.cells[0]: piece for piece in self._to_do}
-        jobs = [
-            Job(
-                key=key, label=piece.label, work=piece.work, alone=isinstance(piece.work, TimingJob)
-            )
-            for key, piece in pieces.items()
-        ]
-        for event in engine.run(jobs):
-            piece = pieces[event.job.key]
-            if isinstance(event, Finished):
-                self._keep(piece, event.result)
-            elif isinstance(event, Failed):
-                self._give_up(piece, event.reason)
-            self._on_event(event)
-
-    def _keep(self, piece: WorkUnit, results: Sequence[ScoreResult]) -> None:
+    def _keep(self, unit: StudyUnit, results: Sequence[ScoreResult]) -> None:
         """Store what a worker measured, if it measured what it was to."""
-        if tuple(result.record.cell for result in results) != piece.cells:
-            return self._give_up(piece, "the worker has other weights, documents or versions")
-        if isinstance(piece.work, ScoreJob):
-            return self.journal.keep(results[0])
-        self.journal.store([result.record for result in results])
+        if tuple(result.record.cell for result in results) != unit.keys:
+            self._give_up(unit, "the worker has other weights, documents or versions")
+        elif isinstance(unit.work, ScoreJob):
+            self.store.keep(results[0])
+        else:
+            self.store.add([result.record for result in results])
 
-    def _give_up(self, piece: WorkUnit, reason: str) -> None:
-        self.journal.store([replace(blank, reason=reason) for blank in piece.blanks])
+    def _give_up(self, unit: StudyUnit, reason: str) -> None:
+        self.store.add([replace(blank, reason=reason) for blank in unit.blanks])
 
 
 def devices_of(device: str) -> tuple[str, ...]:

@@ -3,21 +3,26 @@
 from .figure import draw_transfer
 from .optimum import LrCurve, OptimumShift, check_grid, optimum_shifts
 from .page import transfer_page
+from .run import KIND_NAMES, TransferJob, run_transfer, transfer_jobs
 from .text import TokenRows, read_rows
 from .train import KINDS, TrainingRun, TrainingSettings, check_fits, train_glu
 
 __all__ = [
     "KINDS",
+    "KIND_NAMES",
     "LrCurve",
     "OptimumShift",
     "TokenRows",
     "TrainingRun",
     "TrainingSettings",
+    "TransferJob",
     "check_fits",
     "check_grid",
     "draw_transfer",
     "optimum_shifts",
     "read_rows",
+    "run_transfer",
     "train_glu",
+    "transfer_jobs",
     "transfer_page",
 ]

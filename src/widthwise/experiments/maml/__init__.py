@@ -8,7 +8,8 @@ from .figure import draw_runs
 from .kernels import KernelMethod
 from .networks import LayerScales
 from .page import maml_page
-from .results import Key, append, load, settings_of
+from .results import Key, load
+from .run import MamlJob, run_maml
 from .summary import label_of, summary
 from .train import (
     KERNELS,
@@ -29,12 +30,12 @@ __all__ = [
     "KernelMethod",
     "Key",
     "LayerScales",
+    "MamlJob",
     "MamlResult",
     "MamlSettings",
     "MetaRecipe",
     "Omniglot",
     "QueryScore",
-    "append",
     "draw_runs",
     "label_of",
     "load",
@@ -42,6 +43,6 @@ __all__ = [
     "maml_page",
     "meta_train",
     "recipe_of",
-    "settings_of",
+    "run_maml",
     "summary",
 ]

@@ -8,26 +8,25 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ... import __version__
 from ...errors import RunError, WidthwiseError
-from ...io import append_lines, read_whole_lines
+from ...io import from_json
 from ...runs import (
     Event,
     Executor,
-    Failed,
-    Finished,
-    Job,
     Processes,
     ProgressCallback,
+    RecordFormat,
+    Run,
+    RunStore,
     WorkerFactory,
-    locked_folder,
-    reconcile_settings,
-    write_settings,
+    WorkUnit,
 )
 
 TRIALS = "trials.jsonl"
@@ -141,7 +140,7 @@ class SearchTrial:
     network: Mapping[str, Any]
     settings: Mapping[str, Any]
     seed: int
-    quantities: Mapping[str, Metric]
+    quantities: Mapping[str, Metric] = field(metadata={"name": "quantity"})
     reason: str | None = None
     again: bool = False
     duration_sec: float
@@ -166,55 +165,25 @@ class SearchTrial:
     @classmethod
     def from_json(cls, line: str) -> SearchTrial:
         """Inverse of `to_json`; unknown or missing fields, or a key of other work, are an error."""
-        try:
-            data = json.loads(line, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"a trial is not JSON: {error}") from error
-        _check(data, cls, "trial", _TRIAL_KINDS)
-        quantities = {}
-        for name, found in data["quantities"].items():
-            _check(found, Metric, f"quantity {name}", _QUANTITY_KINDS)
-            quantities[name] = Metric(**{**found, "items": tuple(found["items"])})
-        work = {name: data[name] for name in ("experiment", "network", "settings", "seed")}
-        if (key := TrialJob(**work).key) != data["key"]:
-            raise RunError(f"a trial has the key {data['key'][:40]}, but what it tells has {key}")
-        return cls(**{**data, "quantities": quantities})
+        trial: SearchTrial = from_json(cls, line, "trial")
+        job = TrialJob(
+            experiment=trial.experiment,
+            network=trial.network,
+            settings=trial.settings,
+            seed=trial.seed,
+        )
+        if job.key != trial.key:
+            raise RunError(f"a trial has the key {trial.key[:40]}, but its content has {job.key}")
+        return trial
 
 
-_MAYBE_NUMBER = (int, float, type(None))
-_TRIAL_KINDS: dict[str, Any] = {
-    **dict.fromkeys(("key", "experiment"), str),
-    **dict.fromkeys(("network", "settings", "quantities", "versions"), dict),
-    "seed": int,
-    "reason": (str, type(None)),
-    "again": bool,
-    "duration_sec": (int, float),
-}
-_QUANTITY_KINDS: dict[str, Any] = {
-    **dict.fromkeys(("value", "standard_error", "floor"), _MAYBE_NUMBER),
-    "unit": str,
-    "n": int,
-    "reason": (str, type(None)),
-    "items": list,
-}
-
-
-def _check(data: Any, kind: type, name: str, kinds: Mapping[str, Any]) -> None:
-    """Raise RunError unless the data are the fields of a dataclass, of these types."""
-    known = {f.name for f in fields(kind)}
-    if not isinstance(data, dict) or set(data) != known:
-        odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
-        raise RunError(f"a {name} has unknown or missing fields: {odd}")
-    for key, wanted in kinds.items():
-        value = data[key]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            raise RunError(f"a {name} has {key} {str(value)[:40]}")
-        if isinstance(value, int | float) and abs(value) > sys.float_info.max:
-            raise RunError(f"a {name} has a {key} that is out of range")
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+FORMAT = RecordFormat(
+    file=TRIALS,
+    key=attrgetter("key"),
+    to_json=SearchTrial.to_json,
+    from_json=SearchTrial.from_json,
+    is_failed=attrgetter("again"),
+)
 
 
 def append_trials(path: Path, trials: Iterable[SearchTrial]) -> None:
@@ -223,7 +192,7 @@ def append_trials(path: Path, trials: Iterable[SearchTrial]) -> None:
     Raises:
         OutputError: The file cannot be written; what it held is still there.
     """
-    append_lines(path, [trial.to_json() for trial in trials])
+    FORMAT.append(path, trials)
 
 
 def load_trials(path: str | Path) -> list[SearchTrial]:
@@ -236,14 +205,7 @@ def load_trials(path: str | Path) -> list[SearchTrial]:
     """
     path = Path(path)
     path = path / TRIALS if path.is_dir() else path
-    trials: dict[str, SearchTrial] = {}
-    for number, line in enumerate(read_whole_lines(path), 1):
-        try:
-            trial = SearchTrial.from_json(line)
-        except RunError as error:
-            raise RunError(f"{path}:{number}: {error}") from error
-        trials[trial.key] = trial
-    return list(trials.values())
+    return list(FORMAT.load(path).values())
 
 
 Train: TypeAlias = Callable[[TrialJob, ProgressCallback], Mapping[str, Metric]]
@@ -319,6 +281,7 @@ def run_trials(
     engine: Callable[[WorkerFactory], Executor] | None = None,
     on_trial: Callable[[SearchTrial], None] = lambda _: None,
     on_event: Callable[[Event], None] = lambda _: None,
+    retry_failed: bool = True,
 ) -> list[SearchTrial]:
     """Do the trials that a folder does not hold yet, and return all that were asked for.
 
@@ -334,7 +297,8 @@ def run_trials(
         what: All of it is called, in errors.
         engine: Makes the engine; None for one worker on this machine's first device.
         on_trial: Called with each trial that this call adds.
-        on_event: Called with each event of the engine, after its trial is stored.
+        on_event: Called with each event of the executor, after its trial is stored.
+        retry_failed: Whether trials whose worker died or broke are done again.
 
     Returns:
         In the order of `jobs`, failed ones with their reasons.
@@ -343,45 +307,30 @@ def run_trials(
         RunError: The folder holds something else, or was begun with other settings.
         OutputError: It cannot be written, or is in use.
     """
-    folder, wanted = Path(folder), {job.key: job for job in jobs}
-    with locked_folder(folder, what=what):
+    store = RunStore(folder, FORMAT, what=what, on_record=on_trial)
+    with store.held():
         asked = {"widthwise": __version__, "trials": True, **(settings or {})}
-        write_settings(folder, reconcile_settings(folder, asked, choosing=choosing, what=what))
-        known = {trial.key: trial for trial in load_trials(folder)}
-        missing = [job for key, job in wanted.items() if key not in known or known[key].again]
+        store.write_settings(store.agree(asked, choosing=choosing))
+        store.load()
+        units = [
+            WorkUnit(keys=(key,), label=job.label, work=job)
+            for key, job in {job.key: job for job in jobs}.items()
+        ]
+        run = Run(units, store, retry_failed=retry_failed)
 
-        def keep(trial: SearchTrial) -> None:
-            append_trials(folder / TRIALS, [trial])
-            known[trial.key] = trial
-            on_trial(trial)
+        def keep(unit: WorkUnit, trial: SearchTrial) -> None:
+            store.add([trial])
 
-        if missing:
-            with (engine or _local)(partial(TrialWorker, make)) as workers:
-                _work(workers, missing, keep, on_event)
-        return [known[key] for key in map(_key_of, jobs)]
+        def give_up(unit: WorkUnit, reason: str) -> None:
+            store.add([_trial(unit.work, {}, reason, again=True)])
 
-
-def _key_of(job: TrialJob) -> str:
-    return job.key
+        if run.to_do:
+            with (engine or _local)(partial(TrialWorker, make)) as executor:
+                run.do_by(executor, keep, give_up, on_event)
+        return [store.records[job.key] for job in jobs]
 
 
 def _local(make: WorkerFactory) -> Executor:
     import torch
 
     return Processes(make, ["cuda:0" if torch.cuda.is_available() else "cpu"])
-
-
-def _work(
-    engine: Executor,
-    missing: Sequence[TrialJob],
-    keep: Callable[[SearchTrial], None],
-    on_event: Callable[[Event], None],
-) -> None:
-    """Have the engine do all of them; what comes back is on disk before it is told."""
-    work = {job.key: job for job in missing}
-    for event in engine.run([Job(key=k, label=job.label, work=job) for k, job in work.items()]):
-        if isinstance(event, Finished):
-            keep(event.result)
-        elif isinstance(event, Failed):
-            keep(_trial(work[event.job.key], {}, event.reason, again=True))
-        on_event(event)

@@ -8,7 +8,8 @@ from .corpus import Corpus, load_corpus
 from .figure import draw_runs
 from .networks import SkipGram, check_memory, start
 from .page import word2vec_page
-from .results import Key, append, load
+from .results import Key, load
+from .run import run_word2vec
 from .settings import Word2vecSettings
 from .summary import label_of, summary
 from .training import AnalogyScore, TrainingJob, Word2vecResult, metadata, train
@@ -22,7 +23,6 @@ __all__ = [
     "TrainingJob",
     "Word2vecResult",
     "Word2vecSettings",
-    "append",
     "check_memory",
     "draw_runs",
     "label_of",
@@ -31,6 +31,7 @@ __all__ = [
     "load_questions",
     "metadata",
     "right_answers",
+    "run_word2vec",
     "start",
     "summary",
     "train",

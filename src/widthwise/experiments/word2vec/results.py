@@ -1,13 +1,12 @@
-"""Runs of `widthwise word2vec`."""
+"""Results of `widthwise word2vec`."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...io import from_plain
-from ...runs import append_line, read_lines
+from ...runs import result_format
 
 if TYPE_CHECKING:
     from .training import Word2vecResult
@@ -15,27 +14,32 @@ if TYPE_CHECKING:
 Key: TypeAlias = tuple[str, "int | None", int]  # network, width, seed
 
 
-def append(path: Path, result: Word2vecResult, settings: dict[str, Any]) -> None:
-    """Add a run to the file; see `append_line`."""
-    append_line(path, {**asdict(result), "settings": settings})
+def load(path: Path) -> dict[Any, tuple[Word2vecResult, dict[str, Any]]]:
+    """The results of a file by their keys, each with its settings.
+
+    Raises:
+        RunError: The file cannot be read, or a whole line is no result.
+    """
+    return FORMAT.load(path)
 
 
-def load(path: Path) -> dict[Key, tuple[Word2vecResult, dict[str, Any]]]:
-    """Whole runs of a file with their settings; see `read_lines`."""
-    runs = read_lines(path, _result, "word2vec")
-    return {(run.network, run.width, run.seed): (run, settings) for run, settings in runs}
-
-
-def _result(found: dict[str, Any]) -> Word2vecResult:
+def _decode(fields: dict[str, Any]) -> Word2vecResult:
     from .networks import check_network
     from .training import Word2vecResult
 
-    run: Word2vecResult = from_plain(Word2vecResult, found)
-    check_network(run.network, run.width)
-    if (run.score is None) != (run.reason is not None):
+    result: Word2vecResult = from_plain(Word2vecResult, fields)
+    check_network(result.network, result.width)
+    if (result.score is None) != (result.reason is not None):
         raise ValueError("a run is missing exactly when a reason is given")
-    if run.score is not None:
-        bits = run.score.bits()
-        if not len(bits) == run.score.asked > 0 or bits.sum() != run.score.right:
+    if result.score is not None:
+        bits = result.score.bits()
+        if not len(bits) == result.score.asked > 0 or bits.sum() != result.score.right:
             raise ValueError("its outcomes are not those of its questions")
-    return run
+    return result
+
+
+def _key(result: Word2vecResult) -> Key:
+    return result.network, result.width, result.seed
+
+
+FORMAT = result_format(_decode, key=_key, command="word2vec")

@@ -1,0 +1,98 @@
+"""A bar on the terminal with the time that is left; where there is no terminal, lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .interrupts import GOES_ON, interruption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+@contextmanager
+def progress_bar(interrupted: str = GOES_ON) -> Iterator[ProgressBar]:
+    """Show a bar on the error stream; an interruption ends the command with a sentence."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with interruption(interrupted), progress(console) as bars:
+        yield ProgressBar(console, bars)
+
+
+class ProgressBar:
+    """A bar for the whole work of a command, and lines that stay above it.
+
+    Attributes:
+        left: The time that is left, in words; "" where it is not known yet.
+    """
+
+    def __init__(self, console: Console, bars: Progress) -> None:
+        self.console = console
+        self.bars = bars
+        self.left = ""
+        self._eta = Eta()
+        self._task = bars.add_task("preparing", total=1.0, left="")
+
+    def update(self, share: float, label: str) -> None:
+        """Show which share of the work is done, 0 to 1, and what is being done."""
+        from rich.markup import escape
+
+        self.left = self._eta(share)
+        self.bars.update(self._task, completed=share, description=escape(label), left=self.left)
+
+    def describe(self, label: str) -> None:
+        """Say what is being done before any share is, in a line too where there is no terminal."""
+        from rich.markup import escape
+
+        if not self.console.is_terminal:
+            self.print(label)
+        self.bars.update(self._task, description=escape(label))
+
+    def print(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def results(self, describe: Callable[[Any], str]) -> dict[str, Callable[..., None]]:
+        """The callbacks of a run of results, of which each is a line in these words."""
+        return {
+            "on_result": lambda label, result: self.print(f"{label}: {describe(result)}"),
+            "on_progress": self.update,
+        }
+
+
+def progress(console: Console) -> Progress:
+    """A bar with what is being done, and the time that has gone and that is left."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description:32}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+        disable=not console.is_terminal,  # there, lines tell how far it is
+    )
+
+
+class Eta:
+    """Time left in words, from the pace since the first measurement of this very run."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+
+    def __call__(self, share: float) -> str:
+        now = time.monotonic()
+        if self._first is None or not share:
+            self._first = (now, share) if share else None
+            return ""
+        start, before = self._first
+        if share - before < 0.005:
+            return ""
+        seconds = (now - start) * (1 - share) / (share - before)
+        return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"

@@ -1,0 +1,79 @@
+"""A run over parametrizations, widths, learning rates and seeds: what is missing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeAlias
+
+from ... import __version__
+from ...mup import Kind
+from ...runs import ProgressCallback, ResultUnit, run_results
+from .results import FORMAT
+from .text import TokenRows
+from .train import KINDS, TrainingRun, TrainingSettings, train_glu
+
+TransferJob: TypeAlias = tuple[Kind, int, float, int]  # parametrization, width, rate, seed
+KIND_NAMES = {"sp": "standard", "mup": "muP"}
+
+
+def transfer_jobs(widths: Sequence[int], rates: Sequence[float], seeds: int) -> list[TransferJob]:
+    """All of both parametrizations, seed by seed."""
+    return [
+        (kind, width, lr, seed)
+        for seed in range(seeds)
+        for kind in KINDS
+        for width in widths
+        for lr in rates
+    ]
+
+
+def run_transfer(
+    text: TokenRows,
+    jobs: Sequence[TransferJob],
+    folder: Path,
+    *,
+    training: TrainingSettings,
+    on_result: Callable[[str, TrainingRun], None] = lambda *_: None,
+    on_progress: ProgressCallback = lambda *_: None,
+) -> list[TrainingRun]:
+    """Results of all jobs, those that the folder holds from there; see `run_results`.
+
+    Args:
+        text: To train and to measure on.
+        jobs: What is asked for.
+        folder: Folder of the results.
+        training: How every network is trained.
+        on_result: Called with the label and the result of each job that is done now.
+        on_progress: Called with the share of this run that is done, and what is done now.
+    """
+    settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
+    units = [
+        ResultUnit(
+            keys=(job,),
+            label=_label(*job),
+            work=job,
+            cost=job[1] ** 2,
+            settings={**settings, "widthwise": __version__},
+        )
+        for job in jobs
+    ]
+
+    def train(unit: ResultUnit, report: ProgressCallback) -> TrainingRun:
+        kind, width, lr, seed = unit.work
+        return train_glu(
+            text,
+            kind,
+            width,
+            lr,
+            seed,
+            training,
+            on_step=lambda step: report(step / training.steps, unit.label),
+        )
+
+    return run_results(folder, FORMAT, units, train, on_result=on_result, on_progress=on_progress)
+
+
+def _label(kind: Kind, width: int, lr: float, seed: int) -> str:
+    return f"{KIND_NAMES[kind]}, width {width}, learning rate {lr:.4g}, seed {seed}"

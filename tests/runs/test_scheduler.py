@@ -1,0 +1,107 @@
+"""What every executor does: jobs in order, shares, failures, workers that stay or are replaced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_worker import Toy, jobs_of, kinds, last_of, noted, results_of, unmade, wait_until
+
+from widthwise.runs import (
+    Executor,
+    Failed,
+    Finished,
+    InProcess,
+    Processes,
+    Progressed,
+)
+
+ENGINES: dict[str, Callable[[Any], Executor]] = {
+    "here": lambda make: InProcess(make, "cpu"),
+    "local": lambda make: Processes(make, ["cpu"]),
+}
+
+
+@pytest.fixture(params=ENGINES)
+def any_engine(request: Any) -> Iterator[Executor]:
+    with ENGINES[request.param](Toy) as engine:
+        yield engine
+
+
+@pytest.fixture
+def pids(tmp_path: Path) -> str:
+    """Where workers note their process."""
+    return str(tmp_path / "pids")
+
+
+def test_every_job_is_begun_told_of_and_done_in_order(any_engine: Executor) -> None:
+    jobs = jobs_of(("double", 3), ("double", 5))
+    events = list(any_engine.run(jobs))
+    assert kinds(events) == ["Started", "Progressed", "Finished"] * 2
+    assert [event.job for event in events] == [jobs[0]] * 3 + [jobs[1]] * 3
+    assert {event.worker for event in events} == {"cpu"} == set(any_engine.workers)
+    assert [(e.share, e.text) for e in events if isinstance(e, Progressed)] == [
+        (0.5, "half of double")
+    ] * 2
+    assert [e.result for e in events if isinstance(e, Finished)] == [6, 10]
+
+
+def test_worker_stays_for_further_jobs_and_runs(any_engine: Executor) -> None:
+    first = results_of(any_engine, jobs_of(("place",), ("double", 1), ("place",)))
+    second = results_of(any_engine, jobs_of(("place",)))
+    assert first["place 0"] == first["place 2"] == second["place 0"]
+
+
+def test_exception_is_told_and_not_tried_again(any_engine: Executor) -> None:
+    last = last_of(list(any_engine.run(jobs_of(("fail",), ("leave",), ("double", 3)))))
+    failed = last["fail 0"]
+    assert isinstance(failed, Failed)
+    assert (failed.reason, failed.attempts) == ("RuntimeError: no such thing", 1)
+    assert "in fail" in failed.details  # where it was raised
+    assert failed.details.endswith("at all")
+    assert last["leave 1"] == Failed(
+        worker="cpu",
+        job=last["leave 1"].job,
+        reason="SystemExit: 7",
+        attempts=1,
+        details=last["leave 1"].details,  # type: ignore[union-attr]
+    )
+    assert isinstance(last["double 2"], Finished)
+
+
+def test_worker_is_replaced_after_what_may_have_spoiled_it(any_engine: Executor) -> None:
+    jobs = jobs_of(("place",), ("refuse",), ("place",), ("fail",), ("place",))
+    places = results_of(any_engine, jobs)
+    assert places["place 0"] == places["place 2"] != places["place 4"]
+
+
+def test_worker_that_cannot_be_made_fails_its_jobs() -> None:
+    for make_engine in ENGINES.values():
+        with make_engine(unmade) as engine:
+            last = last_of(list(engine.run(jobs_of(("double", 1), ("double", 2)))))
+        assert [e.reason for e in last.values()] == ["ValueError: no cpu here"] * 2  # type: ignore[union-attr]
+
+
+def test_two_jobs_of_one_key_are_refused(any_engine: Executor) -> None:
+    job = jobs_of(("double", 3))[0]
+    with pytest.raises(ValueError, match=r"two jobs have one key: \['double 0', 'double 0'\]"):
+        list(any_engine.run([job, job]))
+
+
+def test_jobs_here_end_when_nobody_waits(pids: str) -> None:
+    with InProcess(Toy, "cpu") as engine:
+        for event in engine.run(jobs_of(("spin", pids))):
+            if isinstance(event, Progressed):
+                wait_until(lambda: noted(pids))
+                break
+    assert noted(pids) == [os.getpid()] * 2  # its `finally` has run
+
+
+def test_local_gives_what_here_gives() -> None:
+    jobs = jobs_of(("double", 3), ("big", 300_000), ("double", 4), ("variable", "HOME"))
+    with InProcess(Toy, "cpu") as here, Processes(Toy, ["cpu", "cpu"]) as local:
+        assert local.workers == ("cpu", "cpu#2")
+        assert results_of(local, jobs) == results_of(here, jobs)

@@ -157,7 +157,6 @@ UNTESTED: dict[str, int] = {
     "experiments": 32,
     "findings": 11,
     "io": 1,
-    "measure": 3,
     "mup": 5,
     "prune": 18,
     "report": 12,

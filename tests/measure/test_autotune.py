@@ -11,7 +11,14 @@ import torch
 from families import tiny
 from power_fakes import Bench
 
-from widthwise.measure import RuntimeConfig, applied, current_config, measure_costs, workload
+from widthwise.measure import (
+    RuntimeConfig,
+    applied,
+    current_config,
+    faster_dtype,
+    measure_costs,
+    workload,
+)
 from widthwise.measure.autotune import fastest_config
 
 GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # the switch that transformers documents
@@ -114,3 +121,8 @@ def test_a_setting_is_put_away_after_an_error(llama: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert (attention_of(llama), torch.get_num_threads()) == ("sdpa", 4)
+
+
+def test_faster_dtype_is_the_one_that_won() -> None:
+    choice = faster_dtype()
+    assert choice.name == ("bfloat16" if choice.speedup >= 1 else "float32")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from widthwise.measure import Conditions, faster_dtype, machine
+from widthwise.measure import Conditions, machine
 from widthwise.measure.machine import bring_in, conditions, peak_of
 
 CPU = torch.device("cpu")
@@ -47,11 +47,6 @@ def test_a_busy_machine_is_known_by_its_load(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert not conditions(CPU).is_busy
     assert not Conditions(clock_mhz=None, temperature_c=None, load=None, cores=1).is_busy
-
-
-def test_faster_dtype_is_the_one_that_won() -> None:
-    choice = faster_dtype()
-    assert choice.name == ("bfloat16" if choice.speedup >= 1 else "float32")
 
 
 @pytest.mark.skipif(not ON_LINUX, reason="the peak of resident memory is read from /proc")

@@ -1,4 +1,4 @@
-"""What a checkpoint is, as far as width is concerned: shapes, and how they depend on it."""
+"""Shapes of a checkpoint, and their dependence on the width."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def table_beside(stem: str, names: Container[str]) -> str:
 
 @dataclass(frozen=True)
 class TensorCut:
-    """How a tensor of layer `layer` depends on the width: size along `axis` is `parts * width`."""
+    """Dependence of a layer's tensor on the width: the size along `axis` is `parts * width`."""
 
     layer: int
     axis: int
@@ -28,7 +28,7 @@ class TensorCut:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What a checkpoint is, as far as width is concerned. Holds no weights.
+    """Shapes of a checkpoint and their dependence on the width. Holds no weights.
 
     Attributes:
         model_type: Family as the config names it (`"llama"`).

@@ -1,4 +1,4 @@
-"""What transformers builds from a config: names and shapes of parameters, without memory."""
+"""Names and shapes of the parameters that transformers builds from a config, without memory."""
 
 from __future__ import annotations
 

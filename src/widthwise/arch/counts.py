@@ -92,7 +92,7 @@ def counts_at(
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """What passes over a batch compute, and the least that they move to and from memory.
+    """FLOPs of passes over a batch, and the least bytes that they move to and from memory.
 
     Attributes:
         flops: Counted as in `Counts`.
@@ -245,7 +245,7 @@ def _weights_read(architecture: Architecture, width: int, dtype: str | None, loo
 
 
 def _caches(architecture: Architecture, dtype: str | None) -> list[tuple[int, int | None]]:
-    """Of each layer with attention: bytes of keys and values a token, and its sliding window."""
+    """Bytes of keys and values a token, and sliding window, of each layer with attention."""
     result = []
     for layer, size in _attention_width(architecture).items():
         where = f"{architecture.stem}.{layer}.self_attn"

@@ -30,7 +30,7 @@ def draft_root(name: str) -> str | None:
 
 
 def announced_drafts(config: Mapping[str, Any]) -> int:
-    """How many draft layers or modules a config announces; 0 for none."""
+    """Number of draft layers or modules that a config announces."""
     counts = [0]
     for part in _parts(config):
         counts += [value for key, value in _settings(part).items() if type(value) is int]
@@ -67,7 +67,7 @@ def without_drafts(
         config: The parsed config.json.
         tensors: Every stored tensor.
         stem: Name before the number of the layers that are cut.
-        layers: How many of them there are.
+        layers: Number of these layers.
         sizes: Hidden size and width.
     """
     hidden, width = sizes

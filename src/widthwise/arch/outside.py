@@ -41,7 +41,7 @@ def refuse_outside(
 
     Args:
         config: The parsed config.json.
-        tensors: What a cut carries.
+        tensors: The tensors that a cut carries.
         cut: The tensors that are cut.
         stem: Name before the number of the layers that are cut.
         sizes: Hidden size and width.

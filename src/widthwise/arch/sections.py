@@ -55,7 +55,7 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def section_name(config: Mapping[str, Any]) -> str:
-    """How messages call the language model's section (`config.json: text_config`)."""
+    """Name of the language model's section in messages (`config.json: text_config`)."""
     return ": ".join(("config.json", ".".join(text_path(config)))).removesuffix(": ")
 
 

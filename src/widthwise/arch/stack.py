@@ -88,7 +88,7 @@ def sizes_of(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -
 
 
 def count_layers(config: Mapping[str, Any], layers: Layers) -> int:
-    """How many layers the language model has, by the config, its class or the stored tensors.
+    """Number of layers of the language model, by the config, its class or the stored tensors.
 
     Raises:
         CheckpointError: It is no number of layers, or there are fewer.

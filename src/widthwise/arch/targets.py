@@ -22,7 +22,7 @@ ALIGNMENTS = (128, 64, 32, 16, 8)
 
 @dataclass(frozen=True)
 class Target:
-    """A width as it was asked for: `Target("to", "2.4x")`, `Target("remove", "40%")`,
+    """A requested width: `Target("to", "2.4x")`, `Target("remove", "40%")`,
     `Target("width", "4864")`, `Target("params", "900M")` or `Target("size", "1.7GB")`; the last two
     also as a share of the dense model's: `Target("params", "85%")`.
 
@@ -55,7 +55,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Width:
-    """A width as it was got.
+    """A resolved width.
 
     Attributes:
         asked: The request in the user's words (`"--to 2.4x"`).
@@ -105,7 +105,7 @@ def resolve(
 
     Args:
         architecture: The model that is to be cut.
-        target: What was asked.
+        target: The requested width.
         align: Multiple to round down to; None takes `default_alignment`, 1 rounds nothing.
         paper_widths: Use the paper's rule instead (for `remove` only; rounds nothing).
         dtype: Stored dtype that a `size` is meant in (safetensors name); None keeps the parent's. A

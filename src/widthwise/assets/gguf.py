@@ -119,7 +119,7 @@ def _parsed_once(reader: Any) -> Iterator[None]:
 
 
 def _licence(reader: Any) -> str | None:
-    """What the file says of its licence."""
+    """The licence that the file states."""
     licence = reader.get_field("general.license")
     return None if licence is None else " ".join(str(licence.contents()).split())
 

@@ -1,4 +1,4 @@
-"""What a GGUF file states of its network beyond what transformers' reader takes up.
+"""Settings of a network in a GGUF file that transformers' reader drops.
 
 Each key below the architecture's name is taken up, is known to change no number here, or is
 refused; so is each tensor.
@@ -71,10 +71,10 @@ _UNUSED = ("rope_freqs.weight", "attn_rot_embd.weight", "attn_rot_embd")
 
 
 class Stated:
-    """What a file states.
+    """The settings and tensors of a file.
 
     Args:
-        reader: Of the file, gguf's `GGUFReader`.
+        reader: gguf's `GGUFReader` of the file.
     """
 
     def __init__(self, reader: Any) -> None:

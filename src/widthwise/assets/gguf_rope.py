@@ -28,13 +28,13 @@ _CONTEXT = 8192.0  # before scaling, of Llama 3: one of several numbers where an
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation:
-    """How far a position turns each pair of numbers of a head.
+    """Rotary embedding: the angle by which a position turns each pair of numbers of a head.
 
     Attributes:
-        base: Of the frequencies.
+        base: Base of the frequencies.
         scaling: Its `rope_parameters` but for the base; empty where there is no scaling.
-        sliding_base: Of the layers with a sliding window, which are never scaled.
-        factors: What the frequencies of the base are divided by, as the file states it; None where
+        sliding_base: Base of the layers with a sliding window, which are never scaled.
+        factors: Divisors of the frequencies of the base, as the file states them; None where
             `scaling` states it alone.
     """
 

@@ -1,4 +1,4 @@
-"""What answers a task: our own way through a model, or one of lm-eval's, made greedy."""
+"""Language models of lm-eval's kind: ours with shared prefixes, or lm-eval's own made greedy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def language_model_of(
         backend: `"widthwise"`: shared beginnings are read once. `"hf"`: lm-eval's own `HFLM`.
         model: Any `AutoModelForCausalLM`, on its device.
         tokenizer: Its tokenizer.
-        think_end: What ends a block of thinking: a text is given without all up to it.
+        think_end: End of a block of thinking; a text is given without all up to it.
 
     Raises:
         RunError: The model looks at tokens that follow, or the tokenizer has none that ends a text.

@@ -1,4 +1,4 @@
-"""How a conversation is put to a model that lm-eval's tasks ask."""
+"""Chat templates in the form that lm-eval's tasks apply them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..chat import chat_template_of
 
 @dataclass(frozen=True, kw_only=True)
 class Chat:
-    """How a tokenizer writes a conversation.
+    """A tokenizer's chat template.
 
     Attributes:
         apply: From messages (`{"role": ..., "content": ...}`) and the keyword
             `add_generation_prompt` to text, as `apply_chat_template` of lm-eval's models.
         tokenizer_name: For error messages.
-        settings: What was chosen of the template, for records: whether the model is asked to think,
+        settings: Settings of the template, for records: whether the model is asked to think,
             and the date of its texts.
     """
 
@@ -27,13 +27,13 @@ class Chat:
 
 
 def chat_of(tokenizer: Any, *, thinking: bool = False) -> Chat | None:
-    """How a tokenizer writes a conversation; None if it has no template.
+    """The chat template of a tokenizer; None if it has none.
 
     A template that refuses a system message gets the conversation without it, as in lm-eval. Dates
     in its texts are those of one fixed day.
 
     Args:
-        tokenizer: Of transformers.
+        tokenizer: A tokenizer of transformers.
         thinking: Whether the model is asked to think before it answers.
     """
     from jinja2.exceptions import TemplateError

@@ -1,4 +1,4 @@
-"""How texts are written: greedily, whatever else a checkpoint's generation settings ask for."""
+"""Greedy decoding, whatever else a checkpoint's generation settings ask for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def settings_not_applied(folder: Path) -> dict[str, Any]:
     that end a text, which are applied. Sorted; empty where there are none.
 
     Args:
-        folder: Of the checkpoint.
+        folder: The checkpoint's folder.
 
     Raises:
         RunError: They cannot be read, or name no tokens by number that begin and end a text.

@@ -36,7 +36,7 @@ class DocumentSource:
         splits: Name of a split of lm-eval's task -> its rows. The splits that are not here are
             not needed.
         place: Where they lie, for error messages.
-        remark: What differs from lm-eval's own documents, or nothing.
+        remark: Difference from lm-eval's own documents, or nothing.
     """
 
     splits: dict[str, list[Row]]

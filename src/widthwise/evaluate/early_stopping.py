@@ -33,7 +33,7 @@ class SequentialEvaluation(Generic[Network]):
     has no bounds, and is measured on all items, in one step.
 
     Attributes:
-        answers: Of each network so far, in the order of the draw.
+        answers: Answers of each network so far, in the order of the draw.
     """
 
     def __init__(

@@ -57,8 +57,8 @@ class Floor:
         chance: Expected score of an even guess among the options, for the chance-corrected score
             (score - chance) / (1 - chance); None where there is nothing to choose from.
         answerers: Every answerer that was tried -> its score, where that is finite.
-        documents: How many documents `value` is counted on, all of the task; 0 without a value.
-        standard_error: Of `value` over the documents; None where it is unknown.
+        documents: Number of documents behind `value`, all of the task; 0 without a value.
+        standard_error: Standard error of `value` over the documents; None where unknown.
         items: Id of each document -> its share in `value`, whose mean `value` is; empty where the
             metric cannot be shared out.
         reason: Why there is no floor, one clause, when `value` is None.

@@ -12,7 +12,7 @@ _END = _BYTES  # of a word that is spelled
 
 
 def byte_log_likelihoods(texts: Sequence[bytes]) -> list[float]:
-    """Of each text, in nats, by how often each byte occurs in the other texts."""
+    """Log-likelihood of each text in nats, by the frequency of each byte in the other texts."""
     counts = Counter(byte for text in texts for byte in text)
     found = []
     for text in texts:
@@ -27,7 +27,7 @@ def byte_log_likelihoods(texts: Sequence[bytes]) -> list[float]:
 def word_log_likelihoods(
     texts: Sequence[Sequence[str]], *, given: Sequence[int] | None = None
 ) -> list[float]:
-    """Of each text, in nats, by how often each word occurs in the other texts and before it.
+    """Log-likelihood of each text in nats, by each word's frequency in other texts and before it.
 
     A word that is in neither is spelled byte by byte, by how often each byte occurs in the distinct
     words of the other texts. That a new word comes is as likely as distinct words are among the
@@ -35,7 +35,7 @@ def word_log_likelihoods(
 
     Args:
         texts: Words of each text, in order.
-        given: How many of the first words of each text are known and not scored; None for none.
+        given: Number of first words of each text that are known and not scored; None for none.
     """
     counts = Counter(word for text in texts for word in text)
     letters = Counter(letter for word in counts for letter in _spelled(word))

@@ -35,7 +35,7 @@ class LoadedTask:
 
     Attributes:
         harnesses: lm-eval's tasks; their requests are not built yet.
-        remark: What differs from lm-eval, or nothing.
+        remark: Difference from lm-eval, or nothing.
     """
 
     name: str

@@ -136,7 +136,7 @@ def _draws(checkers: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _dataset(rows: Sequence[Mapping[str, Any]], **_: Any) -> dict[str, Any]:
-    """What lm-eval reads the documents from; it passes the task's metadata, which is not needed."""
+    """The data set that lm-eval reads; it passes the task's metadata, which is not needed."""
     import datasets
 
     return {"test": datasets.Dataset.from_list(list(rows))}

@@ -41,10 +41,10 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         model: Any `AutoModelForCausalLM`, on its device. Its weights and widths may be changed
             between two calls.
         tokenizer: Its tokenizer.
-        think_end: What ends a block of thinking: a text is given without all up to it.
+        think_end: End of a block of thinking; a text is given without all up to it.
 
     Attributes:
-        generated: What the last `generate_until` wrote, in the order of its requests.
+        generated: Texts of the last `generate_until`, in the order of its requests.
         on_done: Called with the number of requests done so far; a request may be more than one run.
     """
 

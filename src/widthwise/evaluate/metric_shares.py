@@ -56,7 +56,7 @@ def shares_of(
 
 
 def standard_error_of(shares: Sequence[float]) -> float | None:
-    """Of their mean: standard deviation / sqrt(n); None where it is unknown."""
+    """Standard error of the mean: standard deviation / sqrt(n); None where it is unknown."""
     n = len(shares)
     if n < 2:
         return None

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskAnswer:
-    """What a model answered to one item, and what it is worth.
+    """A model's answer to one item, with its metrics.
 
     Attributes:
-        id: Of the item: part and index in the harness's set.
-        responses: As the model gave them: a text, a log-likelihood, or one with its being greedy
+        id: Part and index of the item in the harness's set.
+        responses: The model's output: a text, a log-likelihood, or one with its being greedy
             for each option.
         metrics: `"metric,filter"` to the harness's value for this item.
         tokens: New tokens of a text that was written; None for other answers, as the next two.
@@ -43,23 +43,23 @@ class TaskAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskScore:
-    """What a model got on a task, beside what trivial answerers get on it.
+    """A model's score on a task, beside that of trivial answerers.
 
     Attributes:
         task: Name of the task.
         metric: The harness's name of the headline metric.
         value: The harness's aggregate of that metric over all items.
-        standard_error: Of `value` over items: standard deviation of `items` / sqrt(n). None where
+        standard_error: Standard error of `value`: deviation of `items` / sqrt(n); None where
             it is unknown.
         unit: `"accuracy"`, or the name of the metric.
         n: Number of items.
-        floor: Of the task.
+        floor: The task's floor.
         higher_is_better: Direction in which `value` improves.
         items: Share of each item in `value`, whose mean `value` is, in the order of the task
             whatever the model, so that two models can be compared item by item. Empty where the
             metric cannot be shared out.
         metrics: Every metric of the harness, `"metric,filter"` to its aggregate, where finite.
-        answers: What the model said to each item, in the same order.
+        answers: The model's answer to each item, in the same order.
     """
 
     task: str

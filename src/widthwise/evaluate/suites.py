@@ -75,7 +75,7 @@ class TaskRequest:
 
 
 def wanted_tasks(names: Sequence[str]) -> tuple[TaskRequest, ...]:
-    """What the names ask for, suites taken apart, in order, each once.
+    """The tasks that the names ask for, suites taken apart, in order, each once.
 
     Raises:
         RunError: A suite has no such task (`SUITE:TASK`).

@@ -77,7 +77,7 @@ class LeafTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What gets one score: one part, or the parts of a group.
+    """A unit of one score: one part, or the parts of a group.
 
     Attributes:
         name: `"mmlu"`; with the chat template `"mmlu@chat"`.
@@ -86,7 +86,7 @@ class Task:
         higher_is_better: Direction in which the metric improves.
         shots: Solved examples in each prompt.
         version: lm-eval's version of the task.
-        parts: Those with chosen documents.
+        parts: The parts with chosen documents.
         harnesses: lm-eval's tasks of all parts, with all their documents.
         source: Which documents were chosen, in words.
     """
@@ -158,9 +158,9 @@ def load_tasks(
             the hub. Nothing is written there. The suite `embedded` and YAML files bring their own.
         limit: Documents of each task at most; a sample that is stratified over its parts and
             depends only on its name, its sizes, its limit and `seed`.
-        limits: Of single tasks, by name, in place of `limit`.
-        seed: Of the sample.
-        chat: How to apply the chat template; None when the tokenizer has none.
+        limits: Limits of single tasks, by name, in place of `limit`.
+        seed: Seed of the sample.
+        chat: The tokenizer's chat template; None when it has none.
         max_new_tokens: Cap on what a task has written; None for the task's own alone.
 
     Raises:
@@ -239,7 +239,7 @@ def with_all_documents(task: Task) -> Task:
 
 
 def _bare_context(harness: Any, doc: dict[str, Any]) -> Any:
-    """What stands before an answer, where it decides anything of a trivial answerer's."""
+    """The context of a request, where a trivial answerer's score depends on it."""
     if harness.OUTPUT_TYPE == "loglikelihood":
         return harness.doc_to_text(doc)
     if harness.OUTPUT_TYPE == "multiple_choice" and harness.multiple_input:

@@ -91,7 +91,7 @@ def move_into_place(built: Path, target: Path, *, aside: Path | None = None) -> 
     """Force a file or a folder to disk, and give it its name.
 
     Args:
-        built: What was written.
+        built: The written file or folder.
         target: Its name; a file of that name is replaced.
         aside: Where a folder of that name goes first.
 

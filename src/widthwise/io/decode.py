@@ -61,7 +61,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def from_plain(kind: Any, value: Any, name: str = "a run") -> Any:
-    """What `dataclasses.asdict` and JSON made of a value, made that value again.
+    """Decode a value that `dataclasses.asdict` and JSON encoded.
 
     A dataclass must have all its fields and no others. The metadata of a field may say otherwise:
     one with `{"added_later": True}` may be absent, and has its default then. `{"name": ...}` is
@@ -70,8 +70,8 @@ def from_plain(kind: Any, value: Any, name: str = "a run") -> Any:
     Args:
         kind: Its type: a dataclass, a number, text, true or false, a literal, a tuple, a mapping
             from text, one of these or None; `Any` takes what is there.
-        value: Of JSON: objects, lists, numbers, text, None.
-        name: What errors call it; an entry of a mapping has its key added.
+        value: A value of JSON: objects, lists, numbers, text, None.
+        name: Its name in errors; an entry of a mapping has its key added.
 
     Raises:
         TypeError: It is no such value; a number that is not finite is none.

@@ -38,7 +38,7 @@ def locked(
 
     Args:
         path: The lock file, or with `is_folder` the folder that is locked; made where it is absent.
-        result: What the lock protects, as errors name it.
+        result: The protected file or folder, as errors name it.
         if_held: The error's sentence where another process holds the lock; or what is called again
             and again until it is free.
         is_folder: Whether `path` is a folder.

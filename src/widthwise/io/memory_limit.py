@@ -1,4 +1,4 @@
-"""How much memory can be had, and what it looks like when there is none."""
+"""Free memory, a limit on what a process takes of it, and the errors of its lack."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def process_bytes(field: str) -> int | None:
 
 
 def _free_in_cgroups(root: Path, own: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """What each control group of this process leaves of its limit (versions 1 and 2 of cgroups).
+    """Rest of the limit of each control group of this process (versions 1 and 2 of cgroups).
 
     A group counts files that it has read and that can be dropped; those are free.
     """

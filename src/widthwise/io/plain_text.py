@@ -1,4 +1,4 @@
-"""Whether a file holds plain text, and if not, what it holds and what to do."""
+"""Checks that a file holds plain text; else says what it holds and what to do."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def open_unpacked(path: Path) -> BinaryIO:
 
 
 def lfs_pointer(path: Path) -> str | None:
-    """What to say of weights that are a pointer of git-lfs; None of any other file."""
+    """The fault of weights that are a pointer of git-lfs; None of any other file."""
     with open(path, "rb") as file:
         if file.read(len(_LFS)) != _LFS:
             return None
@@ -113,14 +113,14 @@ def is_data_card(path: Path) -> bool:
 
 
 def _by_suffix(path: Path) -> tuple[str, str] | None:
-    """What a file without a mark at its begin is by its name, and what to do."""
+    """Kind of a file without a mark at its begin by its name, and what to do."""
     if path.suffix.lower() == ".mds":
         return "a shard of MosaicML's streaming", "write its text as JSON lines"
     return None
 
 
 def _format(head: bytes) -> tuple[str, str] | None:
-    """What a file is that begins so, and what to do; None for text."""
+    """Kind of a file that begins so, and what to do; None for text."""
     for mark, what, advice in _FORMATS:
         if head.startswith(mark):
             return what, advice
@@ -133,7 +133,7 @@ def _format(head: bytes) -> tuple[str, str] | None:
 
 
 def _table(path: Path, head: bytes) -> tuple[str, str] | None:
-    """What kind of table a text is; None for running text."""
+    """Kind of table that a text is, and what to do; None for running text."""
     advice = "its names and ids would be read as words; write its text alone to a .txt file"
     kinds = {".csv": "a table (CSV)", ".tsv": "a table (TSV)"}
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()

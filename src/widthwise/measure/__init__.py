@@ -1,9 +1,8 @@
-"""What a model costs to run: time, memory and energy of reading and writing, on a device."""
+"""Costs of a model: time, memory and energy of reading and writing, on a device."""
 
-from .autotune import RuntimeConfig, applied, current_config
+from .autotune import DtypeChoice, RuntimeConfig, applied, current_config, faster_dtype
 from .blocks import BlockCost, measure_blocks
 from .costs import LEAST_ROUNDS, Cost, Round, measure_costs
-from .dtypes import DtypeChoice, faster_dtype
 from .energy.co2 import Intensity, carbon_intensity, grams_per_token
 from .energy.meter import (
     Energy,

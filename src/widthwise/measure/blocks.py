@@ -1,4 +1,4 @@
-"""What the GLU blocks of each model cost alone: the part of a step that a width changes.
+"""Time of each model's GLU blocks alone: the part of a step that a width changes.
 
 All blocks of a model are called in turn, so that weights come from memory as they do in a step of
 the whole model, not from caches that still hold those of the call before. As in `measure_costs`,
@@ -7,16 +7,16 @@ models are visited in a new random order in every round, and one that does not f
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from ..cut import ModelWeights
 from ..errors import RunError
 from ..io import limited_memory, out_of_memory
-from .costs import LEAST_ROUNDS
+from .costs import LEAST_ROUNDS, in_rounds
 from .decoders import cuda_graph
 from .machine import synchronize
 from .roofline import LEAST_ROUND_SEC
@@ -24,6 +24,8 @@ from .workloads import Workload
 
 if TYPE_CHECKING:
     import torch
+
+Shape = tuple[int, int]  # rows, and tokens a row
 
 _SWEEPS = tuple(1 << n for n in range(14))  # 8,192 calls of one block last 0.05 s from 6 us each on
 
@@ -35,9 +37,9 @@ class BlockCost:
     Attributes:
         model: Its name in the call.
         workload: Its batches are what a block is called on.
-        prefill_sec: Of one block on all tokens of a batch's prompts, mean over layers and batches;
+        prefill_sec: Time of one block on all tokens of a batch, mean over layers and batches;
             one number a round, () where there is a reason.
-        decode_sec: Of one block on one new token of each row of a batch, likewise.
+        decode_sec: Time of one block on one new token of each row of a batch, likewise.
         reason: Why there is no number; None otherwise.
     """
 
@@ -50,23 +52,43 @@ class BlockCost:
 
 @dataclass
 class _Cell:
-    """A model's blocks while they are measured; a shape is rows and tokens a row."""
+    """A model's blocks while they are measured."""
 
     name: str
+    work: Workload
     blocks: list[Any]
     hidden_size: int
-    sweeps: dict[tuple[int, int], int] = field(default_factory=dict)  # of a round, by shape
-    rounds: list[dict[tuple[int, int], float]] = field(default_factory=list)  # seconds by shape
+    seed: int
+    sweeps: dict[Shape, int] = field(default_factory=dict)  # sweeps of a round
+    rounds: list[dict[Shape, float]] = field(default_factory=list)  # seconds of one block
     reason: str | None = None
 
-    def cost(self, work: Workload) -> BlockCost:
-        rounds = [] if self.reason else self.rounds
-        count = len(work.batches)
+    def hidden(self, shape: Shape) -> torch.Tensor:
+        """Input of a block, shape (rows, tokens, hidden size)."""
+        import torch
+
+        weight = next(self.blocks[0].parameters())
+        generator = torch.Generator(weight.device).manual_seed(self.seed)
+        size = (*shape, self.hidden_size)
+        return torch.randn(size, generator=generator, device=weight.device, dtype=weight.dtype)
+
+    def sweep(self, hidden: torch.Tensor) -> Callable[[], object]:
+        """An input through the blocks of all layers; on CUDA replayed, as Python is too slow."""
+
+        def sweep() -> None:
+            for block in self.blocks:
+                block(hidden)
+
+        return cuda_graph(sweep, hidden.device).replay if hidden.is_cuda else sweep
+
+    def cost(self) -> BlockCost:
+        rounds, batches = [] if self.reason else self.rounds, self.work.batches
+        count = len(batches)
         return BlockCost(
             model=self.name,
-            workload=work,
-            prefill_sec=tuple(sum(r[batch] for batch in work.batches) / count for r in rounds),
-            decode_sec=tuple(sum(r[rows, 1] for rows, _ in work.batches) / count for r in rounds),
+            workload=self.work,
+            prefill_sec=tuple(sum(r[batch] for batch in batches) / count for r in rounds),
+            decode_sec=tuple(sum(r[rows, 1] for rows, _ in batches) / count for r in rounds),
             reason=self.reason,
         )
 
@@ -88,10 +110,10 @@ def measure_blocks(
 
     Args:
         models: Language models of `transformers` by name, each on one device; all are held at once.
-        work: What they would read and write.
-        rounds: That count, at least 5; one more goes before them to warm up, and to find how many
+        work: The workload whose batches are taken.
+        rounds: Counted rounds, at least 5; one more goes before to warm up and to find how many
             sweeps a time takes.
-        seed: Of the inputs and of the order of models.
+        seed: Seed of the inputs and of the order of models.
         on_step: Called after each visit with the number of visits done, out of
             `len(models) * (rounds + 1)`.
         clock: Seconds.
@@ -105,82 +127,55 @@ def measure_blocks(
             f"to measure blocks takes at least {LEAST_ROUNDS} rounds and a model; "
             f"got {rounds} and {len(models)} models"
         )
-    cells = [_cell(name, model) for name, model in models.items()]
-    order, chance, done = list(cells), random.Random(seed), 0
-    for number in range(rounds + 1):
-        chance.shuffle(order)
-        for cell in order:
-            _visit(cell, work, number == 0, seed, clock)
-            done += 1
-            on_step(done)
-    return [cell.cost(work) for cell in cells]
+    cells = []
+    for name, model in models.items():
+        architecture = ModelWeights(model).architecture
+        blocks = [model.get_submodule(architecture.block(n)) for n in range(architecture.layers)]
+        cells.append(_Cell(name, work, blocks, architecture.hidden_size, seed))
+    visits = in_rounds(cells, rounds, Random(seed))
+    for done, (cell, is_warm_up) in enumerate(visits, 1):
+        _visit(cell, is_warm_up, clock)
+        on_step(done)
+    return [cell.cost() for cell in cells]
 
 
-def _cell(name: str, model: Any) -> _Cell:
-    architecture = ModelWeights(model).architecture
-    blocks = [model.get_submodule(architecture.block(n)) for n in range(architecture.layers)]
-    return _Cell(name=name, blocks=blocks, hidden_size=architecture.hidden_size)
-
-
-def _visit(
-    cell: _Cell, work: Workload, is_warm_up: bool, seed: int, clock: Callable[[], float]
-) -> None:
-    """One round of a cell; one that failed is left alone."""
+def _visit(cell: _Cell, is_warm_up: bool, clock: Callable[[], float]) -> None:
+    """One round of a cell, unless it has failed."""
     if cell.reason is not None:
         return
-    shapes = dict.fromkeys([*work.batches, *((rows, 1) for rows, _ in work.batches)])
+    batches = cell.work.batches
+    shapes = dict.fromkeys([*batches, *((rows, 1) for rows, _ in batches)])
     try:
         with limited_memory(next(cell.blocks[0].parameters()).device.type):
             if is_warm_up:
-                cell.sweeps = {shape: _enough_sweeps(cell, shape, seed, clock) for shape in shapes}
+                cell.sweeps = {shape: _enough_sweeps(cell, shape, clock) for shape in shapes}
             else:
-                found = {shape: _block_sec(cell, shape, seed, clock) for shape in shapes}
-                cell.rounds.append(found)
+                cell.rounds.append({shape: _block_sec(cell, shape, clock) for shape in shapes})
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        cell.reason = f"{cell.name} does not fit into memory on {work.name}, its GLU blocks alone"
+        cell.reason = (
+            f"{cell.name} does not fit into memory on {cell.work.name}, its GLU blocks alone"
+        )
 
 
-def _enough_sweeps(
-    cell: _Cell, shape: tuple[int, int], seed: int, clock: Callable[[], float]
-) -> int:
-    """How many sweeps fill a round; the most of `_SWEEPS` where none does."""
+def _enough_sweeps(cell: _Cell, shape: Shape, clock: Callable[[], float]) -> int:
+    """Number of sweeps that fill a round; the most of `_SWEEPS` where none does."""
     import torch
 
-    hidden = _hidden(cell, shape, seed)
+    hidden = cell.hidden(shape)
     with torch.inference_mode():
         cell.blocks[0](hidden)  # loads libraries
-    sweep = _sweep(cell, hidden)
+    sweep = cell.sweep(hidden)
     enough = (n for n in _SWEEPS if _sweeps_sec(sweep, hidden, n, clock) >= LEAST_ROUND_SEC)
     return next(enough, _SWEEPS[-1])
 
 
-def _block_sec(cell: _Cell, shape: tuple[int, int], seed: int, clock: Callable[[], float]) -> float:
+def _block_sec(cell: _Cell, shape: Shape, clock: Callable[[], float]) -> float:
     """Seconds of one block on one input."""
-    sweeps, hidden = cell.sweeps[shape], _hidden(cell, shape, seed)
-    seconds = _sweeps_sec(_sweep(cell, hidden), hidden, sweeps, clock)
+    sweeps, hidden = cell.sweeps[shape], cell.hidden(shape)
+    seconds = _sweeps_sec(cell.sweep(hidden), hidden, sweeps, clock)
     return seconds / (sweeps * len(cell.blocks))
-
-
-def _hidden(cell: _Cell, shape: tuple[int, int], seed: int) -> torch.Tensor:
-    """What a block is given, shape (rows, tokens, hidden size)."""
-    import torch
-
-    weight = next(cell.blocks[0].parameters())
-    generator = torch.Generator(weight.device).manual_seed(seed)
-    size = (*shape, cell.hidden_size)
-    return torch.randn(size, generator=generator, device=weight.device, dtype=weight.dtype)
-
-
-def _sweep(cell: _Cell, hidden: torch.Tensor) -> Callable[[], object]:
-    """An input through the blocks of all layers; on CUDA replayed, as Python asks too slowly."""
-
-    def sweep() -> None:
-        for block in cell.blocks:
-            block(hidden)
-
-    return cuda_graph(sweep, hidden.device).replay if hidden.is_cuda else sweep
 
 
 def _sweeps_sec(

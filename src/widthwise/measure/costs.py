@@ -1,4 +1,4 @@
-"""What each model costs on each workload: time, memory and energy, side by side.
+"""Time, memory and energy of each model on each workload, side by side.
 
 Models are visited in a new random order in every round, so that a machine that warms up, or is
 busy for a while, does not favour one of them. A cell that cannot be measured has a reason, and the
@@ -7,11 +7,11 @@ others go on.
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from random import Random
+from typing import Any, TypeVar
 
 from ..errors import RunError
 from ..io import limited_memory, out_of_memory
@@ -21,6 +21,8 @@ from .energy.meter import JoulesPerToken, Meter, Unavailable, per_token
 from .machine import Conditions, PeakMemory, bring_in, conditions, peak_of
 from .workload_pass import WorkloadPass, run_pass
 from .workloads import Workload
+
+T = TypeVar("T")
 
 LEAST_ROUNDS = 5
 ENERGY_SEC = 6.0  # of a window: what NVML needs to see enough updates of its counter
@@ -34,7 +36,7 @@ class Round:
         passes: In order.
         tokens: New tokens of all of them.
         energy: Joules per new token; None without a meter.
-        conditions: Of the machine, just before.
+        conditions: State of the machine, just before.
     """
 
     passes: tuple[WorkloadPass, ...]
@@ -62,15 +64,15 @@ class Cost:
 
     Attributes:
         model: Its name in the call.
-        workload: What it did.
-        device: As torch names it.
-        dtype: Of the weights.
-        weight_bytes: Of parameters and buffers, as they are in memory.
+        workload: The workload.
+        device: Its device, as torch names it.
+        dtype: The dtype of the weights.
+        weight_bytes: Bytes of parameters and buffers in memory.
         setting: Attention and threads that it ran with, the same for all models.
-        decoding: How the steps were done.
+        decoding: The kind of decoding steps.
         decoding_reason: Why steps were called on a device that could replay them; else None.
-        rounds: All that counted; () where there is a reason.
-        working: Memory beyond the weights, at its highest in the round that did not count.
+        rounds: The counted rounds; () where there is a reason.
+        working: Peak of memory beyond the weights, in the round that warms up.
         reason: Why there is no number; None otherwise.
     """
 
@@ -95,11 +97,18 @@ class CellTiming:
     model: Any
     work: Workload
     setting: RuntimeConfig
-    writers: Decoders
+    seed: int
     is_alone: bool  # no other model is held
     rounds: list[Round] = field(default_factory=list)
     working: PeakMemory = field(default_factory=PeakMemory)
     reason: str | None = None
+
+    def __post_init__(self) -> None:
+        self.decoders = Decoders(self.model, self.work)
+
+    def run(self, clock: Callable[[], float]) -> WorkloadPass:
+        decoders, seed = self.decoders, self.seed
+        return run_pass(self.model, self.work, decoders=decoders, seed=seed, clock=clock)
 
     def cost(self) -> Cost:
         parameter = next(self.model.parameters())
@@ -110,8 +119,8 @@ class CellTiming:
             dtype=str(parameter.dtype).removeprefix("torch."),
             weight_bytes=_weight_bytes(self.model),
             setting=self.setting,
-            decoding=self.writers.decoding,
-            decoding_reason=self.writers.reason,
+            decoding=self.decoders.decoding,
+            decoding_reason=self.decoders.reason,
             rounds=() if self.reason else tuple(self.rounds),
             working=self.working,
             reason=self.reason,
@@ -135,12 +144,12 @@ def measure_costs(
 
     Args:
         models: Causal language models by name, on one device; all are held at once.
-        workloads: What they do, each in turn.
-        rounds: That count, at least 5; one more goes before them to warm up and to measure memory.
-        seed: Of prompts and of the order of models.
+        workloads: Workloads, each in turn.
+        rounds: Counted rounds, at least 5; one more goes before to warm up and to measure memory.
+        seed: Seed of the prompts and of the order of models.
         setting: Attention and threads; by default those with which the first model that can do
             the workload does it fastest (`fastest_config`).
-        meter: Of energy: then each visit repeats its pass until a window of 6 s is full.
+        meter: Meter of energy; each visit then repeats its pass until a window of 6 s is full.
         on_step: Called after each visit with the number of visits done, out of
             `len(models) * len(workloads) * (rounds + 1)`.
         clock: Seconds.
@@ -155,36 +164,43 @@ def measure_costs(
             f"different names; got {rounds}, {len(models)} models, {', '.join(names) or 'none'}"
         )
     costs: dict[tuple[str, str], Cost] = {}
-    chance, done = random.Random(seed), 0
+    chance, done = Random(seed), 0
     for work in workloads:
         able = [model for name, model in models.items() if not _too_long(name, model, work)]
         first = next(iter(models.values()))
-        found = fastest_config(able, work, clock=clock) if able and not setting else None
-        chosen = setting or found or current_config(first)
+        fastest = fastest_config(able, work, clock=clock) if able and not setting else None
+        chosen = setting or fastest or current_config(first)
         cells = [
-            CellTiming(n, model, work, chosen, Decoders(model, work), is_alone=len(models) == 1)
-            for n, model in models.items()
+            CellTiming(name, model, work, chosen, seed, is_alone=len(models) == 1)
+            for name, model in models.items()
         ]
-        order = list(cells)
         with applied(chosen, able):
-            for number in range(rounds + 1):
-                chance.shuffle(order)
-                for cell in order:
-                    _visit(cell, number == 0, seed, meter, clock)
-                    done += 1
-                    on_step(done)
+            for cell, is_warm_up in in_rounds(cells, rounds, chance):
+                _visit(cell, is_warm_up, meter, clock)
+                done += 1
+                on_step(done)
         costs |= {(cell.name, work.name): cell.cost() for cell in cells}
     return [costs[name, work.name] for name in models for work in workloads]
+
+
+def in_rounds(cells: Sequence[T], rounds: int, chance: Random) -> Iterator[tuple[T, bool]]:
+    """Every cell in each round and in one that warms up, in a new order each time.
+
+    Yields: A cell, and whether it only warms up.
+    """
+    order = list(cells)
+    for number in range(rounds + 1):
+        chance.shuffle(order)
+        yield from ((cell, number == 0) for cell in order)
 
 
 def _visit(
     cell: CellTiming,
     is_warm_up: bool,
-    seed: int,
     meter: Meter | Unavailable | None,
     clock: Callable[[], float],
 ) -> None:
-    """One round of a cell; one that failed is left alone. No cache outlives it."""
+    """One round of a cell, unless it has failed. No cache outlives it."""
     cell.reason = cell.reason or _too_long(cell.name, cell.model, cell.work)
     if cell.reason is not None:
         return
@@ -194,34 +210,32 @@ def _visit(
             if is_warm_up:
                 bring_in(cell.model)  # or weights would count as working memory
                 with peak_of(device) as cell.working:
-                    run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)
+                    cell.run(clock)
             else:
-                cell.rounds.append(_round(cell, seed, meter, clock))
+                cell.rounds.append(_round(cell, meter, clock))
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         cell.reason = f"{cell.name} does not fit into memory on {cell.work.name}"
         cell.reason += "" if cell.is_alone else ", beside the other models that are held"
     finally:
-        cell.writers.release()
+        cell.decoders.release()
 
 
 def _round(
-    cell: CellTiming, seed: int, meter: Meter | Unavailable | None, clock: Callable[[], float]
+    cell: CellTiming, meter: Meter | Unavailable | None, clock: Callable[[], float]
 ) -> Round:
-    state = conditions(next(cell.model.parameters()).device)
-    if not isinstance(meter, Meter):
-        passes = [run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)]
-        return Round(passes=tuple(passes), tokens=cell.work.tokens, energy=None, conditions=state)
-    cell.writers.make_all()  # what that takes is not of the window
-    passes, start = [], clock()
-    with meter.window() as window:
-        while clock() - start < ENERGY_SEC:
-            passes.append(
-                run_pass(cell.model, cell.work, writers=cell.writers, seed=seed, clock=clock)
-            )
+    state, passes, joules = conditions(next(cell.model.parameters()).device), [], None
+    if isinstance(meter, Meter):
+        cell.decoders.make_all()  # their making is no part of the window
+        start = clock()
+        with meter.window() as window:
+            while clock() - start < ENERGY_SEC:
+                passes.append(cell.run(clock))
+        joules = per_token(window.energy, cell.work.tokens * len(passes))
+    else:
+        passes.append(cell.run(clock))
     tokens = cell.work.tokens * len(passes)
-    joules = per_token(window.energy, tokens)
     return Round(passes=tuple(passes), tokens=tokens, energy=joules, conditions=state)
 
 

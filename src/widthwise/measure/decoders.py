@@ -1,4 +1,4 @@
-"""How new tokens are written: each step called from Python, or replayed from a CUDA graph.
+"""Decoding of new tokens: each step called from Python, or replayed from a CUDA graph.
 
 A small model on a GPU computes a step faster than Python can ask for it. A graph holds all that a
 step asks of the device, and needs to be asked for once. It works on fixed addresses, so keys and
@@ -75,7 +75,7 @@ class StaticCacheDecoder:
 
     Args:
         model: On its device.
-        rows: Of every batch.
+        rows: Rows of every batch.
         length: Tokens of the longest text, prompt and continuation.
     """
 
@@ -159,12 +159,12 @@ def _captured(call: Callable[[], object], device: torch.device) -> torch.cuda.CU
 
 
 class Decoders:
-    """The writers of a model on a workload, one for each number of rows, made when first needed.
+    """The decoders of a model on a workload, one for each number of rows, made when first needed.
 
     They hold the keys and values of a batch, which may be larger than the model.
 
     Attributes:
-        decoding: How a step is done.
+        decoding: The kind of decoding steps.
         reason: Why steps are called on a device that could replay them; None otherwise.
     """
 
@@ -173,7 +173,7 @@ class Decoders:
         self._work = work
         self._made: dict[int, Decoder] = {}
         on_cuda = next(model.parameters()).device.type == "cuda"
-        self.reason = _obstacle(model, work) if on_cuda else None
+        self.reason = _capture_fault(model, work) if on_cuda else None
         self.decoding: Decoding = "captured" if on_cuda and self.reason is None else "called"
 
     def __call__(self, rows: int) -> Decoder:
@@ -197,13 +197,13 @@ class Decoders:
             except RuntimeError as error:
                 if out_of_memory(error):
                     raise
-                said = str(error).partition("\n")[0]
-                self.decoding, self.reason = "called", f"a step cannot be captured: {said}"
+                message = str(error).partition("\n")[0]
+                self.decoding, self.reason = "called", f"a step cannot be captured: {message}"
                 self.release()
         return EagerDecoder(self._model)
 
 
-def _obstacle(model: Any, work: Workload) -> str | None:
+def _capture_fault(model: Any, work: Workload) -> str | None:
     """Why a step of this model must not be captured, or None."""
     from .static_cache import unsupported_reason
 

@@ -1,4 +1,4 @@
-"""How long the host needs to ask for a forward pass, whatever the device then computes.
+"""Time that the host needs to ask for a forward pass, whatever the device then computes.
 
 A model of the same kind and as many layers, but of 8 numbers a head and 8 neurons a block, asks for
 the same operations and gives them next to nothing to do. What its pass takes is Python, dispatch
@@ -42,7 +42,7 @@ class HostTime:
 def host_time(
     model: Any, work: Workload, *, clock: Callable[[], float] = time.perf_counter
 ) -> HostTime:
-    """Measure the host on a model's skeleton; takes a fraction of a second.
+    """Measure the host on a model's `layerless_copy`; takes a fraction of a second.
 
     Args:
         model: A causal language model, on its device, with the attention that it will run with.
@@ -55,10 +55,10 @@ def host_time(
     )
     try:
         small = layerless_copy(model)
-        writers = Decoders(small, short)
+        decoders = Decoders(small, short)
         with limited_memory(next(small.parameters()).device.type):
             passes = [
-                run_pass(small, short, writers=writers, clock=clock) for _ in range(1 + _PASSES)
+                run_pass(small, short, decoders=decoders, clock=clock) for _ in range(1 + _PASSES)
             ]
     except Exception as error:  # of many kinds, by what a family cannot have so small
         reason = f"no skeleton: {(str(error).splitlines() or [type(error).__name__])[0]}"

@@ -1,4 +1,4 @@
-"""What a measurement takes from the machine: waiting for the device, memory, clocks, heat, load."""
+"""Waiting for the device, and the machine's memory, clocks, heat and load."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _RESET_PEAK = "5"  # Linux Documentation/filesystems/proc: resets VmHWM
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What may explain a slow round.
+    """State of the machine that may explain a slow round.
 
     Attributes:
-        clock_mhz: Of the GPU's processors, or of the CPU; None where nobody tells.
-        temperature_c: Likewise.
+        clock_mhz: Clock of the GPU's processors, or of the CPU; None where it is unknown.
+        temperature_c: Its temperature; None where it is unknown.
         load: Processes that want a core, mean of the last minute; None where it is not kept.
-        cores: Of this machine.
+        cores: Cores of this machine.
     """
 
     clock_mhz: float | None
@@ -48,8 +48,8 @@ class PeakMemory:
     """Working memory of a piece of work: the highest, less what was there before.
 
     Attributes:
-        allocated_bytes: By torch on the device; None on a CPU, where torch keeps no count.
-        resident_bytes: Of the process on the host; None where the system does not tell.
+        allocated_bytes: Memory that torch took on the device; None on a CPU, where it is uncounted.
+        resident_bytes: Memory of the process on the host; None where the system does not tell.
     """
 
     allocated_bytes: int | None = None

@@ -1,4 +1,4 @@
-"""How far from the limit of the device a measured time is, and what keeps it there.
+"""Distance of a measured time from the limit of the device, and which limit it is.
 
 A device computes no faster than its best matrix product, and moves bytes no faster than its best
 copy. Work of so many FLOPs and bytes (`widthwise.arch` counts them) therefore takes at least
@@ -43,14 +43,14 @@ class PeakRates:
     """The most that a device was seen to do.
 
     Attributes:
-        flops_per_sec: Of the best of several square matrix products; a multiply-add is 2 FLOPs.
-        bytes_per_sec: Of the best copy of a large buffer, bytes read and bytes written both
+        flops_per_sec: Rate of the best square matrix product; a multiply-add is 2 FLOPs.
+        bytes_per_sec: Rate of the best copy of a large buffer, bytes read and bytes written both
             counted. What a processor reads only because it is about to overwrite it is not, so
             that work which mostly reads may come out a little faster.
-        device: As asked for.
-        dtype: Of the matrices, as torch names it (`"bfloat16"`).
-        name: Of the processor.
-        threads: Of a CPU, with which both were measured; None on a GPU.
+        device: The device as asked for.
+        dtype: Dtype of the matrices, as torch names it (`"bfloat16"`).
+        name: The processor's name.
+        threads: CPU threads with which both were measured; None on a GPU.
     """
 
     flops_per_sec: float
@@ -63,14 +63,14 @@ class PeakRates:
 
 @dataclass(frozen=True, kw_only=True)
 class RooflinePoint:
-    """Where a measured time stands under the ceilings.
+    """A measured time beside the peak rates of its device.
 
     Attributes:
         least_sec: No less time would do.
         of_limit: `least_sec` / the measured time. Never clipped: it passes 1 where the work had
             less to move than was counted on, as when weights stay in the processor's caches.
         bound: Which of compute, memory and host asks for the most time; see `place`.
-        host_sec: What the host needs to ask for the work; None where that is not known.
+        host_sec: Seconds that the host needs to ask for the work; None where not known.
     """
 
     least_sec: float
@@ -81,7 +81,7 @@ class RooflinePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class MatmulTrial:
-    """How ceilings are measured; tests put their own in its place.
+    """Settings of the measurement of peak rates; tests replace them.
 
     Attributes:
         matmul_sizes: Rows of the square matrices, ascending. Those that do not fit are left out,
@@ -93,7 +93,7 @@ class MatmulTrial:
         repeats: Rounds that count, of each size and of the copy; at least 5.
         clock: Seconds that only go up.
         synchronize: Waits for a device, given its name.
-        free_bytes: Of a device, given its name.
+        free_bytes: Free memory of a device, given its name.
     """
 
     matmul_sizes: tuple[int, ...] = (512, 1024, 2048, 4096, 8192, 16384)
@@ -115,7 +115,7 @@ def measure_peak_rates(
 
     Args:
         device: `"cpu"`, `"cuda"` (the current one) or `"cuda:n"`.
-        dtype: That the models to be placed compute in, as torch names it.
+        dtype: Dtype that the models compute in, as torch names it.
         trial: Sizes and clock.
 
     Raises:
@@ -154,19 +154,18 @@ def roofline_point(
     ceilings: PeakRates,
     host_sec: float | None = None,
 ) -> RooflinePoint:
-    """Where `seconds` stand that work of so many FLOPs and bytes took.
+    """The roofline point of work of so many FLOPs and bytes that took `seconds`.
 
     The rule of `bound`: of the time to compute, the time to move and the time to ask, the longest;
     of equals, the first. Far from the limit, a bound of compute or memory means kernels that are
     too small or of an ill shape for the device, or other work on a busy machine.
 
     Args:
-        flops: Of the work, as in `widthwise.arch`.
-        num_bytes: That it moves at least, read and written.
-        seconds: That it took; of a GPU, until it was done and not only asked.
-        ceilings: Of the device and the dtype that it ran with.
-        host_sec: What the host needs to ask for the work (`host_time`); None where that is not
-            known.
+        flops: FLOPs of the work, as in `widthwise.arch`.
+        num_bytes: Bytes that it moves at least, read and written.
+        seconds: Measured time; on a GPU until the work was done and not only asked for.
+        ceilings: Peak rates of the device and dtype that it ran with.
+        host_sec: Seconds that the host needs to ask for the work (`host_time`), or None.
 
     Raises:
         RunError: A negative or infinite number, or a time or a ceiling of 0.
@@ -284,7 +283,7 @@ def _name(device: str) -> str:
 
 
 def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """What Linux calls it; elsewhere, what Python does."""
+    """The processor's name by Linux; elsewhere by Python."""
     import platform
 
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

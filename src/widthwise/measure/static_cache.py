@@ -35,7 +35,7 @@ class FixedFullLayer(StaticLayer):  # type: ignore[no-untyped-call]
         return (key_states, value_states) if tokens > 1 else (self.keys, self.values)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, Any]:
-        """How many tokens are attended to, and the position of the first."""
+        """Number of tokens that are attended to, and the position of the first."""
         return (query_length, 0) if query_length > 1 else (self.max_cache_len, self._first())
 
     def _places(self, tokens: int, kept: int) -> torch.Tensor:
@@ -68,7 +68,7 @@ def fixed_cache(config: Any, length: int) -> Cache:
     """An empty cache of a model for texts of so many tokens.
 
     Args:
-        config: Of the model; `unsupported_reason` finds none in it.
+        config: The model's config, for which `unsupported_reason` is None.
         length: Tokens of the longest text.
     """
     rooms: list[Any] = StaticCache(config=config, max_cache_len=length).layers

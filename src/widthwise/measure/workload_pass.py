@@ -23,7 +23,7 @@ class WorkloadPass:
         first_sec: From a batch's prompts to its first new tokens; mean over batches.
         next_sec: From one new token to the next; mean over batches and tokens. None where only
             one token is written.
-        all_sec: Of the whole pass.
+        all_sec: The whole pass.
     """
 
     first_sec: float
@@ -35,30 +35,30 @@ def run_pass(
     model: Any,
     work: Workload,
     *,
-    writers: Callable[[int], Decoder] | None = None,
+    decoders: Callable[[int], Decoder] | None = None,
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> WorkloadPass:
-    """Read and write what the workload says, with random tokens.
+    """Read and write the workload, with random tokens.
 
     Which tokens they are makes no difference to a dense model's time. The most probable token is
     written each time, so that a step does what greedy decoding does.
 
     Args:
         model: A causal language model, on its device.
-        work: What to do.
-        writers: Gives a writer for a number of rows; by default a new `Decoders`.
-        seed: Of the prompts' tokens.
+        work: The workload.
+        decoders: Gives a decoder for a number of rows; by default a new `Decoders`.
+        seed: Seed of the prompts' tokens.
         clock: Seconds.
     """
     import torch
 
-    writers = writers or Decoders(model, work)
+    decoders = decoders or Decoders(model, work)
     first = rest = 0.0
     with torch.inference_mode():
         for number, (rows, length) in enumerate(work.batches):
             prompts = _prompts(model, rows, length, seed + number)
-            reading, writing = _batch(writers(rows), prompts, work.new_tokens, clock)
+            reading, writing = _batch(decoders(rows), prompts, work.new_tokens, clock)
             first += reading
             rest += writing
     steps = (work.new_tokens - 1) * len(work.batches)
@@ -70,17 +70,17 @@ def run_pass(
 
 
 def _batch(
-    writer: Decoder, prompts: torch.Tensor, new_tokens: int, clock: Callable[[], float]
+    decoder: Decoder, prompts: torch.Tensor, new_tokens: int, clock: Callable[[], float]
 ) -> tuple[float, float]:
     """Seconds until the first tokens are there, and from then until the last are."""
-    writer.ready()
+    decoder.ready()
     synchronize(prompts.device)
     start = clock()
-    writer.start(prompts)
+    decoder.start(prompts)
     synchronize(prompts.device)
     middle = clock()
     for _ in range(new_tokens - 1):
-        writer.step()
+        decoder.step()
     synchronize(prompts.device)
     return middle - start, clock() - middle
 

@@ -1,4 +1,4 @@
-"""What a model is asked to do while its cost is measured: declared, so that all do the same work.
+"""Workloads of cost measurements: declared, so that all models do the same work.
 
 How many tokens are written is fixed, and an end-of-text token ends nothing: a pruned model that no
 longer stops writing is not thereby slower, nor one that stops early faster.

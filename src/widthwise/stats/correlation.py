@@ -1,4 +1,4 @@
-"""How two rows of numbers move together, and how little a few points say about it."""
+"""Correlation of two rows of numbers, and how little a few points say about it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Correlation:
             normal variables; None with r, and with 2 points.
         low: Lower end of Fisher's interval of r; -1 where there are too few points for one.
         high: Upper end; 1 where there are too few points.
-        confidence: Of the interval.
+        confidence: Confidence of the interval.
         spearman: r of the ranks; None with r.
         spearman_p_value: Exact over all orders of up to `ALL_ORDERS` points, Student's t beyond.
         without_one: Smallest and largest r when each point in turn is left out; None where a row
             then is constant, or fewer than 3 points are left.
-        warning: What a reader must know first; empty from `FEW` points on.
+        warning: A reader's first caution; empty from `FEW` points on.
     """
 
     n: int
@@ -65,7 +65,7 @@ def correlation(
     Args:
         first: Finite numbers.
         second: As many, in the same order.
-        confidence: Of the interval, in (0, 1).
+        confidence: Confidence of the interval, in (0, 1).
 
     Raises:
         RunError: Lengths that differ, fewer than 2 points, values that are not finite.

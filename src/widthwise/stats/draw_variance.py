@@ -1,4 +1,4 @@
-"""What luck adds to a difference, where one of the two networks was drawn by chance."""
+"""Variance that random draws add to a difference, where one of two networks was drawn."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def add_draw_variance(
     another. What one draw would have been is not known, and its difference stays as it is.
 
     Args:
-        difference: Of two scores, one of them the mean of all draws; the chance of items in it.
+        difference: Difference of two scores, one the mean of all draws; holds the items' variance.
         draws: The score of each draw, finite.
-        confidence: Of the interval, as it was made.
+        confidence: Confidence with which the interval was made.
         beside_one_more: Whether the mean of all draws stands for one more draw, so that it is asked
             whether the other network is further from the mean than a draw would be.
 

@@ -19,7 +19,7 @@ class Estimate:
     Attributes:
         value: The number.
         standard_error: Its standard error, same unit; None where it is unknown (a single value).
-        n: How many values stand behind it.
+        n: Number of values behind it.
     """
 
     value: float
@@ -194,8 +194,8 @@ def paired_ratio(
 
     Args:
         numerator: One value a round, above 0.
-        denominator: Those of the other, in the same rounds.
-        seed: Of the bootstrap.
+        denominator: Values of the other, in the same rounds.
+        seed: Seed of the bootstrap.
 
     Raises:
         RunError: The lengths differ, there is no round, or a value is not above 0.

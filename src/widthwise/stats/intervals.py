@@ -64,7 +64,7 @@ def touching_p(half_width: Callable[[float], float], distance: float) -> float:
     Args:
         half_width: Confidence in (0, 1) to the distance of the interval's end from its value, on
             the side of 0; it grows with the confidence.
-        distance: Of the value from 0, 0 or more.
+        distance: Distance of the value from 0.
 
     Example:
         >>> round(touching_p(lambda confidence: t_interval(0, 0.1, 24, confidence)[1], 0.206), 3)

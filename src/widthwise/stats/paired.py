@@ -69,8 +69,8 @@ def paired_difference(
     Args:
         a: One value an item, finite.
         b: The same items in the same order.
-        confidence: Of the interval, in (0, 1).
-        seed: Of the resampling; the same seed gives the same result.
+        confidence: Confidence of the interval, in (0, 1).
+        seed: Seed of the resampling; the same seed gives the same result.
         resamples: Bootstrap samples and sign flips.
 
     Raises:
@@ -173,6 +173,6 @@ def _sign_flips(
 
 
 def _in_parts(resamples: int, n: int) -> list[int]:
-    """How many resamples of n items are drawn at a time, so that they stay in cache."""
+    """Numbers of resamples of n items that are drawn at a time, so that they stay in cache."""
     rows = max(1, _DRAWN_AT_ONCE // n)
     return [min(rows, resamples - start) for start in range(0, resamples, rows)]

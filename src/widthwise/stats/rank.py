@@ -1,4 +1,4 @@
-"""How two rows of numbers rank alike, also with others held fixed, and which of two does more."""
+"""Rank correlation of two rows of numbers, also with others held fixed, and which is larger."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RankCorrelation:
         low: Lower end of its interval; -1 without a value or with too few points.
         high: Upper end.
         n: Points.
-        fixed: How many rows were held fixed.
+        fixed: Number of rows that were held fixed.
     """
 
     value: float | None
@@ -40,7 +40,7 @@ class RankCorrelation:
 
 @dataclass(frozen=True, kw_only=True)
 class RankDifference:
-    """How much more one row's rank correlation with a target is than another's.
+    """Difference of two rows' rank correlations with a target.
 
     Attributes:
         value: rho of the first less rho of the second; None where one of them has no value.
@@ -72,7 +72,7 @@ def rank_correlation(
         first: Finite numbers.
         second: As many, in the same order.
         fixed: k rows to hold fixed, each as long.
-        confidence: Of the interval, in (0, 1).
+        confidence: Confidence of the interval, in (0, 1).
 
     Raises:
         RunError: Lengths that differ, fewer than 3 points, or numbers that are not finite.
@@ -116,12 +116,9 @@ def rank_lead(
     so that their own intervals say too little of their difference.
 
     Args:
-        first: As in `rank_correlation`.
-        second: As in `rank_correlation`.
-        target: What both are correlated with.
-        fixed: Rows held fixed.
-        confidence: Of the interval.
-        seed: Of the bootstrap.
+        first, second, fixed, confidence: Arguments of `rank_correlation`.
+        target: The row that both are correlated with.
+        seed: Seed of the bootstrap.
 
     Raises:
         RunError: As `rank_correlation`.
@@ -176,10 +173,7 @@ def _rhos(
 ) -> NDArray[np.float64]:
     """Partial rank correlations of many samples; NaN where nothing is left to vary.
 
-    Args:
-        first: Of shape (samples, points), as the second.
-        second: Likewise.
-        fixed: Of shape (k, samples, points).
+    The two rows have shape (samples, points), the fixed ones (k, samples, points).
     """
     import numpy as np
     from scipy.stats import rankdata

@@ -195,7 +195,7 @@ def sequential_difference(
     Args:
         a: One value an item, in [0, 1], in the order seen.
         b: The same items in the same order, in [0, 1].
-        confidence: Of the interval, in (0, 1).
+        confidence: Confidence of the interval, in (0, 1).
 
     Raises:
         RunError: No item that both have, values outside [0, 1], or such a confidence.

@@ -59,8 +59,8 @@ def beats_floor(
         floor: Score of a trivial answerer: counted on some documents, with its error, or a known
             number, as the chance of an even guess; None if there is none.
         higher_is_better: The better direction.
-        confidence: Of the interval, two-sided.
-        correlation: Of the errors of the two, which share their luck where they share their items.
+        confidence: Confidence of the interval, two-sided.
+        correlation: Correlation of the errors of the two, which share items.
 
     Source: Zou and Donner 2008, "Construction of confidence limits about effect measures: a general
         approach", Statistics in Medicine 27; of two shares it is method 10 of Newcombe 1998.
@@ -120,8 +120,8 @@ def verdict(
         floor: Score of a trivial answerer; None if there is none.
         higher_is_better: The better direction.
         p_value: In place of the difference's own, when it is one of a family (see `holm`).
-        confidence: Of both intervals; the difference must have been made with the same.
-        correlation: Of the errors of score and floor.
+        confidence: Confidence of both intervals; the difference must have been made with it.
+        correlation: Correlation of the errors of score and floor.
     """
     is_above = beats_floor(
         score,

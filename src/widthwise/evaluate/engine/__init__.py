@@ -1,4 +1,4 @@
-"""What a causal language model makes of tokens: log-likelihoods and greedy continuations, fast."""
+"""Fast log-likelihoods and greedy continuations of tokens by a causal language model."""
 
 from .cache_trial import CacheUse, cache_use, can_share, check_causal
 from .generate import Generated, Prompt, generate

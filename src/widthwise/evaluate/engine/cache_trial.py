@@ -1,4 +1,4 @@
-"""What may be saved on a model without changing its answers, tried with a few short texts.
+"""Tries with a few short texts which uses of a model's cache leave its answers unchanged.
 
 Families keep different things of what they have read, and not all of these can be shared, cut or
 joined by rows. What a family is called tells little; what comes out of a short text tells. Each
@@ -50,7 +50,7 @@ def can_share(model: Any) -> bool:
 
 
 def cache_use(model: Any) -> CacheUse:
-    """How the cache of a model may be used while several texts are written.
+    """The use that several texts being written may make of a model's cache.
 
     Returns: `"joined"`: rows of any length may stand in one cache, padded on the left, and be
         chosen and joined; `"own"`: rows of one length may, from beginning to end; `"none"`: no
@@ -146,7 +146,7 @@ def _trying(model: Any) -> Iterator[None]:
 
 
 def _tried(trial: Callable[[], bool]) -> bool:
-    """What a trial finds; no, where a model cannot even be called so.
+    """Result of a trial; False where a model cannot even be called so.
 
     Errors are of many kinds, by what a cache lacks; the answer to all of them is to do without.
     """

@@ -25,7 +25,7 @@ _LOOP_TOKENS, _LOOP_TIMES, _LOOP_PERIOD = 24, 3, 64
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """What to continue.
+    """A text to continue.
 
     Attributes:
         tokens: At least one.
@@ -91,7 +91,7 @@ def generate(
         ends: Token ids that end a text.
         rows: Prompts that are continued at the same time; by default what suits the device.
         budget: Tokens of prompts read in one pass.
-        use: Of the model's cache, as `cache_use` found it; by default the model is tried here,
+        use: Result of `cache_use` for the model; by default the model is tried here,
             which takes up to a dozen short passes.
         on_done: Called with the number of prompts done so far.
 

@@ -63,7 +63,7 @@ class GenerationBatch(ABC):
         """Write one more token of every row, then take waiting ones in where places are free."""
 
     def give_back(self) -> list[BatchRow]:
-        """Empty the table and halve its size: its rows, to be read again with what is written."""
+        """Empty the batch and halve its size; return its rows, to be read again."""
         rows = [row for row in self._rows if not row.is_over]
         self._forget()
         self.size = max(1, self.size // 2)
@@ -134,7 +134,7 @@ class EqualBatch(GenerationBatch):
     """Rows of one length, without padding; others come in when all of them are over.
 
     Args:
-        model, size, budget: As for `Table`.
+        model, size, budget: Arguments of `GenerationBatch`.
         caches: Whether the model's own cache is used; else whole texts are read for each token.
     """
 
@@ -185,7 +185,7 @@ class EqualBatch(GenerationBatch):
 
 
 def batch_of(model: Any, use: CacheUse, size: int, budget: TokenBudget) -> GenerationBatch:
-    """An empty table of the kind that is right for a model."""
+    """An empty batch of the kind that is right for a model."""
     if use == "joined":
         return JoinedBatch(model, size, budget)
     return EqualBatch(model, size, budget, caches=use == "own")

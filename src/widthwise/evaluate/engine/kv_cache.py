@@ -1,4 +1,4 @@
-"""What a model keeps of a batch of texts: written in place, its rows chosen, two batches joined.
+"""Key-value caches of a batch of texts: written in place, rows selected, two batches joined.
 
 Layers keep keys and values, which grow with the text, and some keep states, which do not: of linear
 attention or a convolution. Layers that keep nothing of their own have neither.
@@ -29,7 +29,7 @@ _JOINABLE = (  # layers whose parts all have rows first
 
 @dataclass
 class PaddedKVCache:
-    """What the model keeps of rows that are padded on the left to one length.
+    """The cache of rows that are padded on the left to one length.
 
     Attributes:
         cache: A cache of transformers.
@@ -64,9 +64,9 @@ class PaddedKVCache:
         """Logits after one more token of each row.
 
         Args:
-            model: That read the rows.
+            model: The model that read the rows.
             tokens: Shape (rows, 1).
-            seen: Of the same shape: 0 for a row that is over, which stays as long as it is.
+            seen: Mask of the same shape: 0 for a row that is over, which stays as long as it is.
         """
         import torch
 

@@ -35,7 +35,7 @@ class ScoringRequest:
 
 
 class ScoredRequest(NamedTuple):
-    """What the model makes of a run.
+    """The score of a request.
 
     Attributes:
         log_likelihood: Sum of the log-probabilities of the scored tokens, nats.
@@ -60,7 +60,7 @@ def log_likelihoods(
     Args:
         model: Any `AutoModelForCausalLM`; left as it was.
         runs: In any order.
-        budget: Of a forward pass; by default what suits the model's device.
+        budget: Tokens of a forward pass; by default what suits the model's device.
         longest: Tokens of the rows that may be packed, as `longest_in_trees` found them for a
             model that `check_causal` let pass; by default both are tried here, which takes nine
             short passes.

@@ -23,11 +23,11 @@ _GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # transformers reads it at every atten
 
 @dataclass
 class TokenBudget:
-    """How much is read in one forward pass; halved when memory runs out.
+    """Tokens read in one forward pass; halved when memory runs out.
 
     Attributes:
         tokens: Padded tokens a pass.
-        halved: How often memory ran out.
+        halved: Number of times that memory ran out.
     """
 
     tokens: int
@@ -35,7 +35,7 @@ class TokenBudget:
 
     @classmethod
     def of(cls, model: Any) -> TokenBudget:
-        """What keeps a processor of this kind busy: cores read less at once than a GPU."""
+        """A budget that keeps the model's device busy: smaller on a CPU than on a GPU."""
         return cls(4096 if next(model.parameters()).device.type == "cpu" else 32_768)
 
     def halve(self) -> None:
@@ -70,7 +70,7 @@ class LmHead:
             self.bias = None if self.head.bias is None else self.head.bias.to(dtype)
 
     def cache(self, tokens: Sequence[int]) -> Any:
-        """What the model keeps of one row of tokens."""
+        """Key-value cache of one row of tokens."""
         import torch
 
         ids = torch.tensor([list(tokens)], device=self.device)
@@ -90,8 +90,8 @@ class LmHead:
         Args:
             rows: Token ids, right-padded here; those after what the cache holds.
             where: Flat positions, row times the longest row's length plus the place in the row.
-            targets: Of each target the index into `where`, and the token id.
-            cache: Of one row that goes before all of these, left as it is; or None.
+            targets: Index into `where` of each target, and its token id.
+            cache: Cache of one row that goes before all of these, left as it is; or None.
             layout: `attention_mask` and `position_ids` where rows are more than plain text.
         """
         import torch

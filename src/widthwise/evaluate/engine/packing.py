@@ -30,7 +30,7 @@ class Packed:
 
     Attributes:
         tokens: Token ids.
-        depths: Of each token, how many ancestors it has.
+        depths: Number of ancestors of each token.
         spans: Chains of tokens `(start, stop, ancestors)`, each token seeing those before it in
             its chain and the ancestors, which are places in this row.
         paths: Row index to the places of its tokens.
@@ -97,7 +97,7 @@ def unpacked(rows: Rows) -> list[Packed]:
 
 
 def mask_of(batch: Sequence[Packed], stem: int, dtype: torch.dtype) -> torch.Tensor:
-    """What may look at what: 0 where it may, the lowest number where not, added to the scores.
+    """Attention mask, added to the scores: 0 where a token may look, the lowest number elsewhere.
 
     Returns: Shape (rows, 1, width, stem + width); a stem is seen by all. Padding sees itself too:
         a token that sees nothing may become NaN, which its weight of 0 elsewhere would not undo.

@@ -40,7 +40,7 @@ def find_prefixes(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[
 
     Args:
         rows: Token rows.
-        free: Of each row, how many of its first tokens may be read ahead of the rest.
+        free: Number of first tokens of each row that may be read ahead of the rest.
 
     Cost: sorting the rows, and time in proportion to their number.
     """
@@ -61,7 +61,7 @@ def find_prefixes(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[
 
 
 def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two rows have in common at their start, by bisection.
+    """Number of tokens that two rows have in common at their start, by bisection.
 
     Example:
         >>> shared_length((1, 2, 3), (1, 2, 4, 5))

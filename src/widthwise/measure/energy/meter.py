@@ -26,13 +26,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from ...errors import RunError
 from ...io import run_periodically
 from ..machine import synchronize
-from .nvml import cuda_uuid, load_nvml, open_nvml
-from .rapl import open_rapl
+from .readers import Reader, Reading, Source, cuda_uuid, load_nvml, open_nvml, open_rapl
 
 MIN_WINDOW_SEC = 5.0
 MIN_UPDATES = 50  # a counter is up to one update old, so each end errs by less than 1/50
@@ -40,35 +39,12 @@ SAMPLE_SEC = 0.05  # half of NVML's 0.1 s: no update is missed
 MAX_WATTS = 10_000.0  # more than any board takes, or all sockets of a host: beyond is a fault
 _STALE_SEC = 0.1  # a counter may give this much time's energy at once
 
-Source = Literal["nvml_counter", "nvml_power", "rapl"]
-
-
-class Reader(Protocol):
-    """One source: raw readings, and the energy between two of them."""
-
-    @property
-    def source(self) -> Source: ...
-    @property
-    def scope(self) -> str: ...
-    @property
-    def is_counter(self) -> bool:
-        """Whether a reading that has not changed is an old one; power may well stay the same."""
-
-    @property
-    def longest_gap_sec(self) -> float:
-        """Readings further apart than this do not tell the energy between them."""
-
-    def read(self) -> tuple[float, ...]: ...
-    def joules(self, before: tuple[float, ...], after: tuple[float, ...], seconds: float) -> float:
-        """Energy from one reading to the next; negative if the counter went back."""
-
-
 in_thread = partial(run_periodically, name="widthwise-energy")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """All that a meter touches outside itself; tests put their own in its place.
+    """Clock, threads, drivers and files that a meter uses; tests replace them.
 
     Attributes:
         clock: Seconds that only go up.
@@ -102,7 +78,7 @@ class Energy:
         idle_watts: Power at rest that was taken off; None if not known.
         seconds: From the first reading to the last.
         source: Where readings come from.
-        scope: What is counted.
+        scope: The devices and processes that are counted.
         updates: Times that the counter changed (of several counters, the one that changed least);
             for `nvml_power`, readings after the first.
         sample_sec: Time between two readings that was asked for.
@@ -132,14 +108,14 @@ class JoulesPerToken:
 
 @dataclass(frozen=True, kw_only=True)
 class Unavailable:
-    """A device whose energy cannot be measured here, and why."""
+    """A device whose energy cannot be measured here, with the reason."""
 
     device: str
     reason: str
 
 
 class EnergyWindow:
-    """What `Meter.window` gives: `energy` is there once the window is closed."""
+    """A window of `Meter.window`; its `energy` is known once it is closed."""
 
     _energy: Energy | None = None
 
@@ -238,12 +214,11 @@ def open_meter(
 
     Args:
         device: `"cpu"`, `"cuda"` (the current one) or `"cuda:n"`.
-        uuid: Of the GPU, `GPU-...`; by default torch is asked for it. The number in `device` does
+        uuid: UUID of the GPU, `GPU-...`; by default torch's. The number in `device` does
             not name a GPU to NVML, as CUDA_VISIBLE_DEVICES may renumber them.
         world: Stands in for clock, driver and files in tests.
     """
     world = world or Environment()
-    reader: Reader
     try:
         if device == "cpu":
             reader = open_rapl(world.powercap, world.read_text, MAX_WATTS)
@@ -260,7 +235,7 @@ def per_token(energy: Energy, tokens: int) -> JoulesPerToken:
     """Joules per token of a window.
 
     Args:
-        energy: Of a window.
+        energy: The energy of a window.
         tokens: Exactly those made within the window, at least 1: none of the warm-up, no padding.
 
     Raises:
@@ -283,7 +258,7 @@ class _Trace:
     def __init__(self, reader: Reader, clock: Callable[[], float]) -> None:
         self._reader, self._clock = reader, clock
         self._start_sec: float | None = None
-        self._last: tuple[float, tuple[float, ...]] | None = None
+        self._last: tuple[float, Reading] | None = None
         self._updates: list[int] = []
         self.joules = self.seconds = 0.0
         self.reason: str | None = None
@@ -305,7 +280,7 @@ class _Trace:
         except Exception as error:  # of whatever kind: the work that is measured must go on
             self.reason = f"{self._reader.scope}: {error} ({self.seconds:.1f} s into the window)"
 
-    def _add(self, now_sec: float, reading: tuple[float, ...]) -> None:
+    def _add(self, now_sec: float, reading: Reading) -> None:
         if self._last is None:
             self._updates = [0] * len(reading)
         else:

@@ -36,11 +36,11 @@ def main(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from widthwise.cut.checkpoint import locate
+    from widthwise.cut.checkpoint import resolve_model
     from widthwise.prune.healing.heldout import judge
     from widthwise.prune.healing.text_blocks import read_blocks
 
-    paths = [locate(name)[0] for name in (cut, dense)]
+    paths = [resolve_model(name).path for name in (cut, dense)]
     child, parent = (
         AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval() for path in paths
     )

@@ -81,13 +81,15 @@ def losses(model: Any, rows: list[list[int]]) -> list[tuple[float, int]]:
 def networks(dense: Any, path: Path, text: str | None, tokens: int) -> Iterator[tuple[str, Any]]:
     """Names, and how to make each network from the dense model or from its checkpoint at `path`."""
     import widthwise
-    from widthwise.prune.calibration import activation_norms, as_text
+    from widthwise.prune import open_model
+    from widthwise.prune.calibration import TextRequest, activation_norms
 
     def cut(criterion: str, removed: str) -> Callable[[], Any]:
         def made() -> Any:
             told: dict[str, Any] = {}
             if criterion in ("ppm_activation", "activation"):
-                read = as_text(text, tokens, None, dense)
+                with open_model(dense) as opened:
+                    read = TextRequest(text=text, tokens=tokens).read(opened)
                 batches = [{"input_ids": b.input_ids} for b in (*read.fit, *read.held_out)]
                 told["activation_norms"] = activation_norms(dense, batches)
             plan = widthwise.make_plan(dense, remove=removed, criterion=criterion, **told)
@@ -176,9 +178,9 @@ def main() -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from widthwise.cut.checkpoint import locate
+    from widthwise.cut.checkpoint import resolve_model
 
-    path, _ = locate(given.model)
+    path = resolve_model(given.model).path
     texts = passages(given.data, AutoTokenizer.from_pretrained(path), given.blocks, given.passages)
     load = AutoModelForCausalLM.from_pretrained
     dense = load(path, dtype=torch.bfloat16).eval()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from widthwise.cut.checkpoint import Checkpoint, load_model, load_tokenizer, locate
+from widthwise.cut.checkpoint import load_model, resolve_model
 from widthwise.evaluate.harness_loading import silenced
 from widthwise.evaluate.tasks import TaskDocument
 from widthwise.io import free_bytes, write_text
@@ -64,8 +64,8 @@ def load_backend_model(name: str, dtype: str) -> tuple[Any, Any]:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    checkpoint = Checkpoint(*locate(name))
-    return load_model(checkpoint, dtype=dtype), load_tokenizer(checkpoint)
+    source = resolve_model(name)
+    return load_model(source.checkpoint, dtype=dtype), source.tokenizer
 
 
 def ours(model: Any, tokenizer: Any) -> Any:

@@ -5,7 +5,15 @@ from typing import Any
 from .arch import Architecture, Counts, Target, counts_at, read_architecture
 from .cut import Plan, Refit, apply, apply_
 from .errors import WidthwiseError
-from .prune import Allocation, Nested, allowed_widths, make_plan, per_layer, prune_checkpoint
+from .prune import (
+    Allocation,
+    Nested,
+    PruneSpec,
+    allowed_widths,
+    make_plan,
+    per_layer,
+    prune_checkpoint,
+)
 from .prune.calibration import Calibration, activation_norms, calibrate
 from .prune.healing import HealSettings, heal
 from .prune.refitting import refit, refits
@@ -18,6 +26,7 @@ __all__ = [
     "HealSettings",
     "Nested",
     "Plan",
+    "PruneSpec",
     "Refit",
     "Study",
     "StudySettings",

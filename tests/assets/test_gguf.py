@@ -20,7 +20,7 @@ from tiny_gguf import write_gguf
 from widthwise import assets
 from widthwise.assets import gguf_keys
 from widthwise.assets.gguf_rope import rotation_of
-from widthwise.cut.checkpoint import locate
+from widthwise.cut.checkpoint import resolve_model
 from widthwise.errors import UnsupportedModelError
 
 # Other orders of the same float32 operations; a lost scaling changes logits by more than 0.1.
@@ -257,10 +257,10 @@ def test_conversion_by_an_older_rule_is_not_used_again(
     write_gguf(model_of(), tmp_path / "tiny.gguf")
     module = importlib.import_module("widthwise.cut.checkpoint.resolve")
     monkeypatch.setattr(module, "CONVERSION", 1)
-    old = locate(str(tmp_path / "tiny.gguf"))[0]
+    old = resolve_model(tmp_path / "tiny.gguf").path
     monkeypatch.undo()
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
-    assert locate(str(tmp_path / "tiny.gguf"))[0] != old
+    assert resolve_model(tmp_path / "tiny.gguf").path != old
 
 
 @pytest.mark.parametrize(

@@ -147,13 +147,13 @@ def test_unexpected_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch)
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("our own bug")
 
-    monkeypatch.setattr("widthwise.cli.inspect.locate", broken)
+    monkeypatch.setattr("widthwise.cli.inspect.resolve_model", broken)
     assert isinstance(run("inspect", "x").exception, ZeroDivisionError)
 
 
 def test_memory_that_does_not_suffice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the error of torch itself."""
-    monkeypatch.setattr("widthwise.cli.inspect.locate", lambda _: torch.empty(2**60))
+    monkeypatch.setattr("widthwise.cli.inspect.resolve_model", lambda _: torch.empty(2**60))
     result = run("inspect", "x")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: memory does not suffice: ")

@@ -6,7 +6,6 @@ import io
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -281,26 +280,13 @@ def test_how_far_it_is_is_said_without_a_terminal(
     assert result.stdout == f"{tmp_path / 'out'}\n"
 
 
-def test_of_many_layers_the_first_two_are_told_and_then_tenths(monkeypatch: Any) -> None:
+def test_of_many_layers_the_first_two_are_told_and_then_tenths() -> None:
     from rich.console import Console
 
     from widthwise.cli.layer_progress import layer_progress
 
-    class Deep:
-        """A checkpoint of 34 layers."""
-
-        architecture = SimpleNamespace(layers=34)
-
-        def __init__(self, *_: Any) -> None: ...
-
-        def __enter__(self) -> Deep:
-            return self
-
-        def __exit__(self, *_: Any) -> None: ...
-
-    monkeypatch.setattr("widthwise.cli.layer_progress.Checkpoint", Deep)
     file = io.StringIO()
-    with layer_progress(Console(file=file), "smollm2", "refitting") as tell:
+    with layer_progress(Console(file=file), 34, "refitting") as tell:
         for layer in range(34):
             tell(layer)
     found = [int(number) for number in re.findall(r"layer (\d+) of 34", file.getvalue())]

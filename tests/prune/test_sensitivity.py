@@ -213,7 +213,7 @@ def test_the_command_takes_the_time_of_blocks_as_the_budget(
             found.append(BlockCost(model=name, workload=work, **cost))
         return found
 
-    monkeypatch.setattr("widthwise.measure.measure_blocks", timed)
+    monkeypatch.setattr("widthwise.measure.blocks.measure_blocks", timed)
     options = [*ASKED, "--calibration", text, "--tokens", "2048", "--per-layer", "padded"]
     out = tmp_path / "out"
     result = run("prune", tiny_checkpoint, *options, "--under", "latency", "-o", out)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from ..arch import MAX_CONTEXT, counts_at, default_alignment, draft_note
-from ..cut.checkpoint import Checkpoint, inspect_refit, locate
+from ..cut.checkpoint import Checkpoint, inspect_refit, resolve_model
 from ..prune.healing import inspect_healing
 
 
@@ -37,11 +37,10 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
-    path, name = locate(model)
-    with Checkpoint(path, name) as checkpoint:
+    with resolve_model(model).checkpoint as checkpoint:
         architecture = checkpoint.architecture
         summary = {
-            "model": name,
+            "model": checkpoint.name,
             "model_type": architecture.model_type,
             "layers": architecture.layers,
             "hidden_size": architecture.hidden_size,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..cut.checkpoint import Checkpoint, locate
+from ..cut.checkpoint import resolve_model
 from .figure_options import drawing_options, save_figure
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
@@ -170,9 +170,9 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
     """
     from ..prune.healing import width_change
 
-    places = [locate(model) for model in (child, dense)]
-    with Checkpoint(*places[0]) as own, Checkpoint(*places[1]) as parent:
-        found = width_change(own, parent)
+    sources = resolve_model(child), resolve_model(dense)
+    with sources[0].checkpoint as pruned, sources[1].checkpoint as parent:
+        found = width_change(pruned, parent)
     if as_json:
         click.echo(found.to_json())
     else:

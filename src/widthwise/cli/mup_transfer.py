@@ -144,9 +144,9 @@ def transfer(
 
 
 def _tokenizer(model: str) -> Any:
-    from ..cut.checkpoint import locate, tokenizer_in
+    from ..cut.checkpoint import resolve_model
 
-    return tokenizer_in(*locate(model))
+    return resolve_model(model).tokenizer
 
 
 def _describe(run: TrainingRun) -> str:

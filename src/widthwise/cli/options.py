@@ -5,20 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..arch import Target
-from ..cut import Plan
-from ..prune import CRITERIA, MOMENT_CRITERIA, check_calibration_of, check_text, make_plan, spec_of
-from .layer_progress import layer_progress
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from ..prune import CRITERIA, MOMENT_CRITERIA
 
 Command = Callable[..., Any]
-_TARGETS = ("to", "remove", "width", "params", "size")
 
 dtype_option = click.option(
     "--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster."
@@ -173,105 +167,6 @@ def parse_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...
 def model_name(value: str) -> str:
     """A MODEL; a folder is the same one with and without a slash at its end."""
     return value.rstrip("/") or value
-
-
-def plan_options(command: Command) -> Command:
-    """How a width is asked for and how neurons are chosen; `planned` turns them into a plan."""
-    for option in reversed(
-        (
-            click.option("--to", metavar="RATIO", help="Expansion ratio to cut to: 2.4x."),
-            click.option("--remove", metavar="PERCENT", help="Share of neurons to remove: 40%."),
-            click.option("--width", type=int, help="Neurons to keep in each block: 4864."),
-            click.option(
-                "--params", metavar="N", help="Most parameters: 900M, or 85% of the dense model's."
-            ),
-            click.option(
-                "--size",
-                metavar="BYTES",
-                help="Most bytes of weights: 1.7GB, or 85% of the dense model's.",
-            ),
-            click.option(
-                "--criterion",
-                default="ppm",
-                show_default=True,
-                help=f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}.",
-            ),
-            click.option("--seed", default=0, show_default=True, help="Of the random criterion."),
-            click.option("--align", type=int, help="Round the width down to a multiple of this."),
-            click.option("--exact", is_flag=True, help="Round to no multiple."),
-            click.option("--paper-widths", is_flag=True, help="Width by the paper's rule."),
-            click.option(
-                "--calibration",
-                metavar="TEXT",
-                help="Text that activations are taken on: a file or folder, or a data set of the "
-                "hub; ppm_activation needs a file of plain text. Default: embedded text. Loads the "
-                "model.",
-            ),
-            click.option(
-                "--tokens",
-                type=click.IntRange(min=1),
-                default=65_536,
-                show_default=True,
-                help="Most tokens of the calibration text; half of them are held out.",
-            ),
-            click.option("--dtype", help="Store as float32, float16 or bfloat16."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def has_plan_options() -> list[str]:
-    """The options of `plan_options`, but --dtype, that stand on the command line."""
-    context = click.get_current_context()
-    names = [*_TARGETS, "criterion", "seed", "align", "exact", "paper_widths", "calibration"]
-    names += ["tokens"]
-    source = click.core.ParameterSource.COMMANDLINE
-    given = [name for name in names if context.get_parameter_source(name) == source]
-    return [f"--{name.replace('_', '-')}" for name in given]
-
-
-def build_plan(model: str, options: dict[str, Any], console: Console) -> Plan:
-    """The plan that the options of `plan_options` describe; how far it is goes to the console."""
-    check_plan_options(options)
-    request, text = plan_kwargs(options), options["calibration"]
-    if options["criterion"] not in MOMENT_CRITERIA:  # weights alone are read
-        with console.status("choosing neurons"):
-            return make_plan(model, calibration=text, **request)
-    with layer_progress(console, model, "choosing neurons") as tell:
-        return make_plan(model, calibration=text, progress=tell, **request)
-
-
-def plan_kwargs(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of `plan_options`, but the calibration text, as `make_plan` takes them."""
-    given = [kind for kind in _TARGETS if options[kind] is not None]
-    if len(given) != 1:
-        names = ", ".join(f"--{kind}" for kind in _TARGETS)
-        got = " and ".join(f"--{kind}" for kind in given) or "none"
-        raise click.UsageError(f"Ask for a width with exactly one of {names}; got {got}.")
-    if options["exact"] and options["align"] is not None:
-        raise click.UsageError("--exact and --align contradict each other.")
-    if options["paper_widths"] and (options["exact"] or options["align"] is not None):
-        raise click.UsageError("--paper-widths rounds to no multiple; drop --exact or --align.")
-    passed = (*_TARGETS, "criterion", "seed", "paper_widths", "dtype", "tokens")
-    align = 1 if options["exact"] else options["align"]
-    return {"align": align, **{name: options[name] for name in passed}}
-
-
-def check_plan_options(options: dict[str, Any], *, refitting: bool = False) -> None:
-    """Refuse options of `plan_options` that no model allows, before one is looked for.
-
-    Args:
-        options: Of the command.
-        refitting: Whether down_proj is refitted, which goes by text whatever the criterion is.
-    """
-    request = plan_kwargs(options)
-    tokens = request.pop("tokens")
-    spec_of(**request)
-    if refitting:
-        check_text(options["calibration"], tokens)
-    else:
-        check_calibration_of(options["criterion"], options["calibration"], tokens)
 
 
 def calibration_options(command: Command) -> Command:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from ..cut.checkpoint import resolve_model
 from ..errors import OutputError
-from .options import build_plan, plan_options
-from .remarks import remark_drafts
+from .plan_options import build_plan, plan_options, print_draft_note, read_request
 
 
 @click.command(
@@ -34,8 +34,9 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
         raise OutputError(f"{out} cannot be written: there is no folder {out.parent}")
     from rich.console import Console
 
-    result = build_plan(model, options, Console(stderr=True))
+    request, source = read_request(options), resolve_model(model)
+    result = build_plan(source, request, Console(stderr=True))
     if out is not None:
         result.save(out)
     click.echo(result.to_json() if as_json else result)
-    remark_drafts(model)
+    print_draft_note(source.checkpoint.architecture)

@@ -5,34 +5,37 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..cut import Plan, Refit, apply, check_refit_wanted
+from ..cut import Plan, Refit, check_refit_wanted
 from ..cut.checkpoint import (
     REFIT_FILE,
-    Checkpoint,
+    ModelSource,
+    StoreOptions,
+    WriteOptions,
     check_compact,
-    locate,
     refuse_overlap,
-    stored_dtype,
+    resolve_model,
 )
-from ..errors import RunError
 from ..io import check_overwrite
-from ..prune import Allocation, allowed_widths, make_plan, per_layer, prune_checkpoint, shard_limit
-from ..prune.calibration import load_for_calibration
+from ..prune import Allocation, OpenedModel, allowed_widths, open_model, per_layer, prune_checkpoint
 from ..prune.refitting import refit
 from .layer_progress import layer_progress
-from .options import build_plan, check_plan_options, has_plan_options, plan_kwargs, plan_options
-from .remarks import remark_drafts
+from .plan_options import (
+    PlanRequest,
+    build_plan,
+    has_plan_options,
+    plan_options,
+    print_draft_note,
+    read_request,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU blocks on
-_TIMED_WIDTHS = 5
 
 
 @click.command(
@@ -72,147 +75,141 @@ _TIMED_WIDTHS = 5
 )
 @click.option("--max-shard-size", default="5GB", show_default=True, help="Largest weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-def prune(
-    model: str,
-    plan_file: Path | None,
-    refitting: bool | None,
-    one_pass: bool,
-    layout: Literal["padded", "compact"] | None,
-    under: str,
-    out: Path,
-    max_shard_size: str,
-    force: bool,
-    **options: Any,
-) -> None:
+def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint; only calibration text loads the model.
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
-    _check_usage(plan_file, refitting, one_pass, layout)
-    _check_budget(layout, under, options)
-    _check_values(plan_file, refitting, max_shard_size, options)
+    _check_usage(plan_file, options)
+    request, refitting = None, options["refitting"]
+    if plan_file is None:
+        request = read_request(options, refitting=bool(refitting))
+        check_refit_wanted(request.spec.criterion, refitting)
+    how: StoreOptions = {
+        "dtype": options["dtype"],
+        "max_shard_size": options["max_shard_size"],
+        "layout": options["layout"] or "padded",
+        "force": force,
+        "command": shlex.join(["widthwise", *sys.argv[1:]]),
+    }
+    WriteOptions.of(**how)  # what is out of range for every model is refused before one is found
     check_overwrite(out, force=force)
-    refuse_overlap(locate(model)[0], out)
+    source = resolve_model(model)
+    refuse_overlap(source.path, out)
     from rich.console import Console
 
     from .progress_bar import progress
 
     console = Console(stderr=True)
-    done = _refitted(model, options, one_pass, layout, under, console) if refitting else None
-    if done:
-        plan = done.plan
-    else:
-        plan = Plan.load(plan_file) if plan_file else build_plan(model, options, console)
-    _tell(model, plan, done, layout)
+    result = _refit(source, request, options, console) if request and refitting else None
+    plan = result.plan if result else _plan(source, plan_file, request, console)
+    _print_notes(source, plan, result, options)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
     with progress(console) as bar:
         task = bar.add_task("writing", total=plan.parent_bytes, left="")
         folder = prune_checkpoint(
-            model,
+            source,
             out,
             plan,
-            dtype=options["dtype"],
-            max_shard_size=max_shard_size,
-            layout=layout or "padded",
-            force=force,
-            command=shlex.join(["widthwise", *sys.argv[1:]]),
+            refit=result or refitting,  # False says that none is wanted
             progress=lambda count: bar.advance(task, count),
-            refit=done if refitting else refitting,  # False says that none is wanted
+            **how,
         )
     click.echo(folder)
 
 
-def _tell(model: str, plan: Plan, done: Refit | None, layout: str | None) -> None:
+def _plan(
+    source: ModelSource, file: Path | None, request: PlanRequest | None, console: Console
+) -> Plan:
+    if request is not None:
+        return build_plan(source, request, console)
+    assert file is not None
+    return Plan.load(file)
+
+
+def _print_notes(
+    source: ModelSource, plan: Plan, refit: Refit | None, options: dict[str, Any]
+) -> None:
     click.echo(plan, err=True)
-    if layout != "compact" and not plan.uniform:
+    if options["layout"] != "compact" and not plan.uniform:
         click.echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
-    if done is None and plan.criterion == "ppm":
+    if refit is None and plan.criterion == "ppm":
         click.echo(
             "Note: ppm goes by weights alone; --criterion activation --refit goes by text, and "
             "kept more of SmolLM2 at every width measured (docs/calibrated.md).",
             err=True,
         )
-    if done and done.warning:
-        click.echo(f"Warning: {done.warning}", err=True)
-    remark_drafts(model)
+    if refit and refit.warning:
+        click.echo(f"Warning: {refit.warning}", err=True)
+    print_draft_note(source.checkpoint.architecture)
 
 
-def _refitted(
-    model: str,
-    options: dict[str, Any],
-    one_pass: bool,
-    layout: str | None,
-    under: str,
-    console: Console,
+def _refit(
+    source: ModelSource, request: PlanRequest, options: dict[str, Any], console: Console
 ) -> Refit:
+    """The refit, in widths by layers where those are asked for; the model is loaded once."""
     from transformers.utils import logging
 
     quiet: Any = logging.disable_progress_bar  # ours is the one to look at
     quiet()
-    request, text, widths = plan_kwargs(options), options["calibration"], None
-    if layout:
-        found = _allocated(model, request, text, layout, under, console)
-        click.echo(found, err=True)
-        widths = found.widths
-    with layer_progress(console, model, "refitting") as tell:
-        return refit(
-            model, text=text, sequential=not one_pass, widths=widths, progress=tell, **request
+    widths = None
+    with open_model(source) as model:
+        if options["layout"]:
+            if options["layout"] == "compact":
+                check_compact(source.checkpoint)
+            allocation = _allocation(model, request, options["under"], console)
+            click.echo(allocation, err=True)
+            widths = allocation.widths
+        with layer_progress(console, model.weights.architecture.layers, "refitting") as tell:
+            return refit(
+                model,
+                request.spec,
+                sequential=not options["one_pass"],
+                widths=widths,
+                progress=tell,
+                text=request.calibration,
+                tokens=request.tokens,
+            )
+
+
+def _allocation(
+    model: OpenedModel, request: PlanRequest, under: str, console: Console
+) -> Allocation:
+    """Widths by layers, within the cost that is asked for."""
+    costs = None
+    if under == "latency":
+        from ..measure import block_nanoseconds, workload
+
+        with console.status("timing GLU blocks"):
+            widths = allowed_widths(model, request.spec)
+            costs = block_nanoseconds(model.module, widths, workload(_WORKLOAD))
+    with layer_progress(console, model.weights.architecture.layers, "measuring layers") as tell:
+        return per_layer(
+            model,
+            request.spec,
+            costs=costs,
+            progress=tell,
+            text=request.calibration,
+            tokens=request.tokens,
         )
 
 
-def _allocated(
-    model: str,
-    request: dict[str, Any],
-    text: str | None,
-    layout: str,
-    under: str,
-    console: Console,
-) -> Allocation:
-    """Widths by layers; what a compact checkpoint cannot be made of is refused before."""
-    path, name = locate(model)
-    with Checkpoint(path, name) as checkpoint:
-        if layout == "compact":
-            check_compact(checkpoint)
-    costs = None
-    if under == "latency":
-        with console.status("timing GLU blocks"):
-            costs = _nanoseconds(path, request)
-    with layer_progress(console, model, "measuring layers") as tell:
-        return per_layer(model, text=text, costs=costs, progress=tell, **request)
-
-
-def _nanoseconds(path: Path, request: dict[str, Any]) -> dict[int, int]:
-    """Time of one GLU block at a few widths for the prompt and the new tokens of a workload."""
-    from ..measure import measure_blocks, workload
-
-    of_plan = ("criterion", "seed", "tokens")
-    shape = {name: value for name, value in request.items() if name not in of_plan}
-    allowed, work = allowed_widths(path, **shape), workload(_WORKLOAD)
-    last = len(allowed) - 1
-    some = [allowed[last * i // (_TIMED_WIDTHS - 1)] for i in range(_TIMED_WIDTHS)]
-    with load_for_calibration(path) as (dense, _):
-        models = {str(width): _at(dense, width) for width in dict.fromkeys(some)}
-        measured = measure_blocks(models, work)
-    found = {}
-    for cost in measured:
-        if cost.reason:
-            raise RunError(cost.reason)
-        seconds = median(cost.prefill_sec) + work.new_tokens * median(cost.decode_sec)
-        found[int(cost.model)] = round(1e9 * seconds)
-    return found
-
-
-def _at(dense: Any, width: int) -> Any:
-    """A model of this width, whichever its neurons."""
-    if width == dense.config.get_text_config().intermediate_size:
-        return dense
-    return apply(dense, make_plan(dense, width=width, align=1, criterion="random"))
-
-
-def _check_budget(layout: str | None, under: str, options: dict[str, Any]) -> None:
-    """Refuse a budget that widths by layers would break."""
-    if layout and under == "latency" and (options["params"] or options["size"]):
+def _check_usage(plan_file: Path | None, options: dict[str, Any]) -> None:
+    """Refuse options that contradict one another, or a budget that widths by layers would break."""
+    refitting, layout = options["refitting"], options["layout"]
+    if plan_file is not None and (given := has_plan_options()):
+        raise click.UsageError(f"--plan already holds every choice; drop {' and '.join(given)}.")
+    if refitting and plan_file is not None:
+        raise click.UsageError("--refit chooses neurons as it goes; drop --plan.")
+    if options["one_pass"] and not refitting:
+        raise click.UsageError("--one-pass is a way to refit; pass --refit.")
+    if layout and not refitting and plan_file is None:
+        raise click.UsageError("--per-layer goes by what refitted layers lose; pass --refit.")
+    source = click.get_current_context().get_parameter_source("under")
+    if not layout and source == click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--under is a budget for --per-layer; pass --per-layer.")
+    if layout and options["under"] == "latency" and (options["params"] or options["size"]):
         raise click.UsageError(
             "--params and --size are budgets of their own; with --under latency ask for a width by "
             "--to, --remove or --width."
@@ -222,30 +219,3 @@ def _check_budget(layout: str | None, under: str, options: dict[str, Any]) -> No
             "A padded checkpoint is as large as its widest layer makes it, whatever --size says; "
             "pass --per-layer compact."
         )
-
-
-def _check_values(
-    plan_file: Path | None, refitting: bool | None, max_shard_size: str, options: dict[str, Any]
-) -> None:
-    """Refuse what is out of range for every model, before one is looked for."""
-    if plan_file is None:
-        check_plan_options(options, refitting=bool(refitting))
-        check_refit_wanted(options["criterion"], refitting)
-    shard_limit(max_shard_size)
-    stored_dtype(options["dtype"])
-
-
-def _check_usage(
-    plan_file: Path | None, refitting: bool | None, one_pass: bool, layout: str | None
-) -> None:
-    if plan_file is not None and (given := has_plan_options()):
-        raise click.UsageError(f"--plan already holds every choice; drop {' and '.join(given)}.")
-    if refitting and plan_file is not None:
-        raise click.UsageError("--refit chooses neurons as it goes; drop --plan.")
-    if one_pass and not refitting:
-        raise click.UsageError("--one-pass is a way to refit; pass --refit.")
-    if layout and not refitting and plan_file is None:
-        raise click.UsageError("--per-layer goes by what refitted layers lose; pass --refit.")
-    source = click.get_current_context().get_parameter_source("under")
-    if not layout and source == click.core.ParameterSource.COMMANDLINE:
-        raise click.UsageError("--under is a budget for --per-layer; pass --per-layer.")

@@ -1,7 +1,7 @@
 """Costs of a model: time, memory and energy of reading and writing, on a device."""
 
 from .autotune import DtypeChoice, RuntimeConfig, applied, current_config, faster_dtype
-from .blocks import BlockCost, measure_blocks
+from .blocks import BlockCost, block_nanoseconds, measure_blocks
 from .costs import LEAST_ROUNDS, Cost, Round, measure_costs
 from .energy.co2 import Intensity, carbon_intensity, grams_per_token
 from .energy.meter import (
@@ -41,6 +41,7 @@ __all__ = [
     "Workload",
     "WorkloadPass",
     "applied",
+    "block_nanoseconds",
     "carbon_intensity",
     "check_workload",
     "current_config",

@@ -8,14 +8,16 @@ models are visited in a new random order in every round, and one that does not f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..cut import ModelWeights
+from ..cut import ModelWeights, apply
 from ..errors import RunError
 from ..io import limited_memory, out_of_memory
+from ..prune import make_plan
 from .costs import LEAST_ROUNDS, in_rounds
 from .decoders import cuda_graph
 from .machine import synchronize
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int]  # rows, and tokens a row
 
+TIMED_WIDTHS = 5  # of those that layers may have
 _SWEEPS = tuple(1 << n for n in range(14))  # 8,192 calls of one block last 0.05 s from 6 us each on
 
 
@@ -191,3 +194,33 @@ def _sweeps_sec(
             sweep()
         synchronize(hidden.device)
         return clock() - start
+
+
+def block_nanoseconds(dense: Any, widths: Sequence[int], work: Workload) -> dict[int, int]:
+    """Time of one GLU block of a model at a few widths, for the prompt and the new tokens of a row.
+
+    Args:
+        dense: A `transformers` model; it is unchanged.
+        widths: Widths to choose from, ascending; the first, the last and some between are timed.
+        work: The workload.
+
+    Raises:
+        RunError: A width cannot be timed, and why.
+    """
+    last = len(widths) - 1
+    some = [widths[last * i // (TIMED_WIDTHS - 1)] for i in range(TIMED_WIDTHS)]
+    models = {str(width): _at(dense, width) for width in dict.fromkeys(some)}
+    times = {}
+    for cost in measure_blocks(models, work):
+        if cost.reason:
+            raise RunError(cost.reason)
+        seconds = median(cost.prefill_sec) + work.new_tokens * median(cost.decode_sec)
+        times[int(cost.model)] = round(1e9 * seconds)
+    return times
+
+
+def _at(dense: Any, width: int) -> Any:
+    """A model of this width, whichever its neurons."""
+    if width == dense.config.get_text_config().intermediate_size:
+        return dense
+    return apply(dense, make_plan(dense, width=width, align=1, criterion="random"))

@@ -1,6 +1,6 @@
 """Cutting GLU blocks: score, plan, apply."""
 
-from .api import make_plan, prune_checkpoint, shard_limit
+from .api import check_calibration, make_plan, prune_checkpoint
 from .calibration.activations import activation_norms
 from .calibration.second_moments import Calibration, calibrate
 from .criteria import (
@@ -18,10 +18,11 @@ from .healing.distilling import distil
 from .healing.record import inspect_healing
 from .healing.settings import HealSettings
 from .nested import Nested
+from .opened_model import OpenedModel, open_model
 from .refitting.refit import refit, refits
-from .request import PruneSpec, check_calibration_of, check_text, resolve_target, spec_of
 from .selection import plan_of, score_layer, select
 from .sensitivity import Allocation, allowed_widths, per_layer
+from .spec import PruneOptions, PruneSpec, WidthOptions, resolve_target, spec_of
 
 __all__ = [
     "CALIBRATED",
@@ -33,18 +34,21 @@ __all__ = [
     "HealSettings",
     "Healing",
     "Nested",
+    "OpenedModel",
+    "PruneOptions",
     "PruneSpec",
+    "WidthOptions",
     "activation",
     "activation_norms",
     "allowed_widths",
     "calibrate",
-    "check_calibration_of",
-    "check_text",
+    "check_calibration",
     "distil",
     "heal",
     "inspect_healing",
     "keep_highest",
     "make_plan",
+    "open_model",
     "per_layer",
     "plan_of",
     "ppm_activation",
@@ -55,6 +59,5 @@ __all__ = [
     "resolve_target",
     "score_layer",
     "select",
-    "shard_limit",
     "spec_of",
 ]

@@ -3,129 +3,115 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
-from ..arch import Target
-from ..cut import ModelWeights, Plan, Refit
+from ..cut import Plan, Refit
 from ..cut.checkpoint import (
     Checkpoint,
-    Layout,
+    ModelSource,
     Progress,
+    StoreOptions,
     WriteOptions,
     check_complete,
-    locate,
-    stored_dtype,
+    resolve_model,
     write_pruned,
 )
-from ..errors import PlanError, TargetError
+from ..errors import PlanError, RunError
 from .calibration.activations import norms_of_text
-from .calibration.second_moments import Calibration, LayerCallback, TextSource
-from .calibration.text import TOKENS
+from .calibration.second_moments import Calibration, LayerCallback
+from .calibration.text import TOKENS, TextSource
 from .criteria import MOMENT_CRITERIA
-from .refitting.refit import plan_by_moments
-from .request import check_calibration_of, spec_of
+from .opened_model import open_model
+from .refitting.refit import moments_request, plan_by_moments
 from .selection import select
+from .spec import PruneOptions, PruneSpec, spec_of
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from .opened_model import Model
 
 
 def make_plan(
-    model: str | Path | nn.Module,
+    model: Model,
+    spec: PruneSpec | None = None,
     *,
-    to: str | float | None = None,
-    remove: str | None = None,
-    width: int | None = None,
-    params: str | int | None = None,
-    size: str | int | None = None,
-    criterion: str = "ppm",
-    seed: int = 0,
-    align: int | None = None,
-    paper_widths: bool = False,
-    dtype: str | None = None,
     calibration: TextSource | Calibration = None,
     tokens: int = TOKENS,
     activation_norms: Mapping[int, Tensor] | None = None,
     progress: LayerCallback | None = None,
+    **asked: Unpack[PruneOptions],
 ) -> Plan:
     """Choose the neurons that every GLU block keeps. Reads weights, changes nothing.
 
     Args:
         model: A `transformers` model, a checkpoint folder, a `.gguf` file, a hub id, or
             `"smollm2"` for the embedded model. From disk the weights are streamed.
-        to: Expansion ratio to cut to (`"2.4x"`, I/H).
-        remove: Share of neurons to remove (`"40%"`).
-        width: Neurons to keep in each block.
-        params: Most parameters the result may have (`"900M"`, or `"85%"` of the dense model's).
-        size: Most bytes of weights it may have (`"1.7GB"`, or `"85%"` of the dense model's).
-        criterion: `ppm`, `max_abs`, `vow`, `pon`, `l2`, `random`, `ppm_activation`, `activation`
-            or `obs`, which needs a refit (see `refit`).
-        seed: Of `random`.
-        align: Round the width down to a multiple of this; None for the default of the model
-            (`default_alignment`), 1 for the exact width.
-        paper_widths: Width by the rule of arXiv 2512.22671 (goes with `remove`).
-        dtype: The dtype that `size` is meant in, where the result will be stored in another.
+        spec: The width and the criterion.
         calibration: Text file for `ppm_activation`; for `activation` and `obs` a result of
             `calibrate`, or its `text`. Text loads the model to run it.
         tokens: Most tokens to take of the text, for `activation` and `obs`.
-        activation_norms: Instead of `calibration`, not for `obs`: the result of
-            `activation_norms`.
-        progress: Called with each layer that is done, of `activation` and `obs` on text, whose
-            layers take long; of nothing else.
+        activation_norms: Result of `activation_norms` in place of `calibration`; not for `obs`.
+        progress: Function that is called with each layer that is done, of `activation` and `obs`
+            on text, whose layers take long; of nothing else.
+        **asked: In place of `spec`, what `PruneOptions` name: `remove="40%"`,
+            `criterion="activation"`.
 
     Raises:
         TargetError, PlanError, CheckpointError, UnsupportedModelError: as their messages say.
     """
-    selection = spec_of(
-        to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
-        seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
-    )  # fmt: skip
-    if isinstance(model, str | Path) and activation_norms is None:
-        check_calibration_of(criterion, calibration, tokens)
-    if criterion in MOMENT_CRITERIA and activation_norms is None:
-        return plan_by_moments(model, selection, calibration, tokens, progress)
+    spec = spec_of(spec, asked)
+    is_named = isinstance(model, str | Path | ModelSource)
+    if is_named and activation_norms is None:
+        check_calibration(spec.criterion, calibration, tokens)
+    if spec.criterion in MOMENT_CRITERIA and activation_norms is None:
+        request = moments_request(calibration, tokens)
+        with open_model(model) as opened:
+            return plan_by_moments(opened, spec, request, progress)
     if calibration is not None and not isinstance(calibration, str | Path):
-        raise PlanError(f"criterion {criterion} takes no calibration but a text file")
-    if not isinstance(model, str | Path):
-        if calibration is not None:
+        raise PlanError(f"criterion {spec.criterion} takes no calibration but a text file")
+    with open_model(model) as opened:
+        if calibration is not None and not is_named:
             raise PlanError("calibration text is for a model on disk; pass activation_norms")
-        return select(ModelWeights(model), selection, activation_norms)
-    path, name = locate(str(model))
-    with Checkpoint(path, name) as checkpoint:
-        check_complete(checkpoint)
+        if isinstance(opened.weights, Checkpoint):
+            check_complete(opened.weights)
         if calibration is not None:
-            activation_norms = norms_of_text(checkpoint, Path(calibration))
-        return select(checkpoint, selection, activation_norms)
+            activation_norms = norms_of_text(opened, Path(calibration))
+        return select(opened.weights, spec, activation_norms)
 
 
-def shard_limit(text: str | int) -> int:
-    """Bytes of `"5GB"`, `"500MB"` or a plain number.
+def check_calibration(
+    criterion: str, source: Calibration | TextSource, tokens: int = TOKENS
+) -> None:
+    """Refuse calibration text that a plan by this criterion cannot use, of a model on disk.
 
     Raises:
-        TargetError: It is no such size.
+        PlanError: The criterion takes none, or must have some.
+        RunError: It is not there.
     """
-    limit: Target | None = None
-    with suppress(TargetError):
-        limit = Target("size", str(text))
-    if limit is None or limit.is_share:
-        raise TargetError(f"--max-shard-size must look like 5GB or 500MB; got {str(text)[:40]!r}")
-    return int(limit.amount)
+    if criterion in MOMENT_CRITERIA:
+        moments_request(source, tokens)
+    elif source is not None and not isinstance(source, str | Path):
+        raise PlanError(f"criterion {criterion} takes no calibration but a text file")
+    elif criterion != "ppm_activation" and source is not None:
+        raise PlanError(f"criterion {criterion} looks at weights only; drop the calibration text")
+    elif criterion == "ppm_activation" and source is None:
+        raise PlanError(
+            f"criterion {criterion} needs activation norms; pass --calibration FILE (text)"
+        )
+    elif source is not None and not Path(source).is_file():
+        raise RunError(f"{source}: no such file of text")
 
 
 def prune_checkpoint(
-    model: str | Path,
+    model: str | Path | ModelSource,
     out: str | Path,
     plan: Plan,
     *,
-    dtype: str | None = None,
-    max_shard_size: str | int = "5GB",
-    layout: Layout = "padded",
-    force: bool = False,
-    command: str | None = None,
-    progress: Progress | None = None,
     refit: Refit | Literal[False] | None = None,
+    progress: Progress | None = None,
+    **how: Unpack[StoreOptions],
 ) -> Path:
     """Write the checkpoint that `plan` describes to the folder `out`, without loading the model.
 
@@ -133,16 +119,11 @@ def prune_checkpoint(
         model: The plan's parent: a checkpoint folder, a `.gguf` file, a hub id or `"smollm2"`.
         out: Folder to make. It is whole or absent, whenever the process is killed.
         plan: From `make_plan`, or loaded with `Plan.load`.
-        dtype: `"float32"`, `"float16"` or `"bfloat16"` for the result; None keeps the parent's.
-        max_shard_size: Largest weight file (`"5GB"`, `"500MB"`, or bytes).
-        layout: Of a plan with layers of unequal widths. `"padded"`: zeros up to the widest, a
-            plain checkpoint that costs what the widest costs. `"compact"`: each layer in its own
-            size, for `from_pretrained(..., trust_remote_code=True)` only.
-        force: Replace `out` if it exists.
-        command: Command line to quote in the model card.
-        progress: Called with the bytes read since the last call.
         refit: The plan's refit, whose down_proj weights are written and recorded; False for none
             where the criterion ought to have one.
+        progress: Function that is called with the bytes read since the last call.
+        **how: How the result is stored, as `StoreOptions` name it: `dtype`, `max_shard_size`,
+            `layout`, `force`, `command`.
 
     Returns:
         The absolute path of `out`, for `AutoModelForCausalLM.from_pretrained`.
@@ -151,22 +132,6 @@ def prune_checkpoint(
         PlanError, CheckpointError, OutputError, TargetError, UnsupportedModelError: as their
             messages say.
     """
-    if layout not in ("padded", "compact"):
-        raise PlanError(f"layout must be padded or compact; got {layout!r}")
-    shard_bytes = shard_limit(max_shard_size)
-    path, name = locate(str(model))
-    with Checkpoint(path, name) as checkpoint:
-        return write_pruned(
-            checkpoint,
-            plan,
-            Path(out),
-            WriteOptions(
-                dtype=stored_dtype(dtype),
-                max_shard_bytes=shard_bytes,
-                layout=layout,
-                force=force,
-                command=command,
-            ),
-            progress,
-            refit,
-        )
+    options = WriteOptions.of(**how)
+    with resolve_model(model).checkpoint as checkpoint:
+        return write_pruned(checkpoint, plan, Path(out), options, progress, refit)

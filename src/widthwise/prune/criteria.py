@@ -92,12 +92,16 @@ MOMENT_CRITERIA = ("activation", "obs")  # of the second moments of activations 
 CALIBRATED = ("ppm_activation", *MOMENT_CRITERIA)  # all that need calibration text
 
 
-def keep_highest(scores: Tensor, width: int) -> list[int]:
-    """Indices of the `width` highest scores, ascending; of equal scores the lower index is kept.
+def best_first(scores: Tensor) -> Tensor:
+    """Indices by score, the highest first; of equal scores the lower index comes first.
 
     The order is total, so the sets nest: what is kept at a width is kept at every larger width.
     """
     import torch
 
-    order = torch.sort(scores.cpu(), descending=True, stable=True).indices
-    return sorted(order[:width].tolist())
+    return torch.sort(scores.cpu(), descending=True, stable=True).indices
+
+
+def keep_highest(scores: Tensor, width: int) -> list[int]:
+    """Indices of the `width` highest scores by `best_first`, ascending."""
+    return sorted(best_first(scores)[:width].tolist())

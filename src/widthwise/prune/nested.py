@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..arch import Target, TensorCut, resolve
 from ..cut import ModelWeights, Plan, check_finite, cut_tensor, down_name, fingerprint, set_sizes
 from ..errors import PlanError
-from .request import PruneSpec
+from .criteria import best_first
 from .selection import plan_of, score_layer
+from .spec import PruneSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -81,7 +82,7 @@ class Nested(Generic[Model]):
         # Per tensor, not per layer: an interrupt between two tensors can still be undone.
         self._stands = {name: self._own_order[0] for name in architecture.cuts}
         self._orders: tuple[Tensor, ...] | None = None
-        self._selection: PruneSpec | None = None
+        self._spec: PruneSpec | None = None
         self._cuts: dict[int, Plan | Refit] = {}
         self._whole: dict[str, nn.Parameter] = {}
         self._at: int | None = None
@@ -105,19 +106,16 @@ class Nested(Generic[Model]):
             PlanError: Unknown criterion, missing norms, closed, or inside `at`. Where a score
                 cannot be had, the neurons stand in their own order, not sorted.
         """
-        import torch
-
         self._check_free("sort")
-        # The width is not used: a selection also checks criterion and seed.
-        self._selection = PruneSpec(target=Target("width", "1"), criterion=criterion, seed=seed)
+        # The width is not used: a spec also checks criterion and seed.
+        self._spec = PruneSpec(target=Target("width", "1"), criterion=criterion, seed=seed)
         self._orders, self._cuts = None, {}
         self._arrange(self._own_order)  # of equal scores the lower index of the dense model is kept
         scores = [
             score_layer(self._weights, layer, criterion, seed, activation_norms)
             for layer in range(self._weights.architecture.layers)
         ]
-        orders = (torch.sort(s.cpu(), descending=True, stable=True).indices for s in scores)
-        self._orders = tuple(orders)  # as `keep_highest`
+        self._orders = tuple(map(best_first, scores))
         self._arrange(self._orders)
 
     def sort_by(self, cuts: Sequence[Plan | Refit]) -> None:
@@ -143,7 +141,7 @@ class Nested(Generic[Model]):
             raise PlanError("a plan to sort by was made for other GLU weights than the model's")
         layers = range(self._weights.architecture.layers)
         orders = tuple(_nested_order(plans, layer) for layer in layers)
-        self._orders, self._selection, self._cuts = orders, None, found
+        self._orders, self._spec, self._cuts = orders, None, found
         self._arrange(orders)
 
     def plan(self, width: int) -> Plan:
@@ -160,12 +158,12 @@ class Nested(Generic[Model]):
                 known = ", ".join(map(str, sorted(self._cuts)))
                 raise PlanError(f"neurons are sorted by plans of width {known}; got {width}")
             return _plan_of(self._cuts[width])
-        if self._orders is None or self._selection is None:
+        if self._orders is None or self._spec is None:
             raise PlanError("neurons must be sorted before a width is taken; call sort(criterion)")
-        architecture, selection = self._weights.architecture, self._selection
+        architecture, spec = self._weights.architecture, self._spec
         got = resolve(architecture, Target("width", str(width)), align=1)
         keep = tuple(tuple(sorted(order[: got.width].tolist())) for order in self._orders)
-        return plan_of(self._weights, got, selection, keep, self._fingerprint)
+        return plan_of(self._weights, got, spec, keep, self._fingerprint)
 
     @contextmanager
     def at(self, width: int) -> Iterator[Model]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..arch import Width, counts_at, resolve
+from ..arch import Width, counts_at
 from ..cut import CHUNK_BYTES, Plan, Weights, check_finite, down_rows, fingerprint
 from ..errors import PlanError
 from .criteria import ROW_CRITERIA, activation, keep_highest, ppm_activation, random
-from .request import PruneSpec
+from .spec import PruneSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def select(
     weights: Weights,
-    selection: PruneSpec,
+    spec: PruneSpec,
     activation_norms: Mapping[int, Tensor] | None = None,
 ) -> Plan:
     """Score every layer and keep the highest.
 
     Args:
         weights: `ModelWeights` or an opened checkpoint.
-        selection: The width, and how to choose.
+        spec: The width, and how to choose.
         activation_norms: For `ppm_activation` and `activation`: layer to norms of shape
             (neurons,).
 
@@ -35,25 +35,18 @@ def select(
 
     Cost: reads gate and up once; memory is a few chunks of rows.
     """
-    architecture, target = weights.architecture, selection.target
-    width = resolve(
-        architecture,
-        target,
-        align=selection.align,
-        paper_widths=selection.paper_widths,
-        dtype=selection.stored_dtype,
-    )
+    width = spec.width(weights.architecture)
     keep = []
-    for layer in range(architecture.layers):
-        scores = score_layer(weights, layer, selection.criterion, selection.seed, activation_norms)
+    for layer in range(weights.architecture.layers):
+        scores = score_layer(weights, layer, spec.criterion, spec.seed, activation_norms)
         keep.append(tuple(keep_highest(scores, width.width)))
-    return plan_of(weights, width, selection, tuple(keep), fingerprint(weights))
+    return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
 
 def plan_of(
     weights: Weights,
     width: Width,
-    selection: PruneSpec,
+    spec: PruneSpec,
     keep: tuple[tuple[int, ...], ...],
     identity: str,
 ) -> Plan:
@@ -61,7 +54,7 @@ def plan_of(
     architecture = weights.architecture
     dense = counts_at(architecture)
     # Counts are linear in the width and the same for all layers: their mean is that of the whole.
-    each = [counts_at(architecture, len(layer), dtype=selection.stored_dtype) for layer in keep]
+    each = [counts_at(architecture, len(layer), dtype=spec.stored_dtype) for layer in keep]
     return Plan(
         parent=weights.name,
         fingerprint=identity,
@@ -75,8 +68,8 @@ def plan_of(
         parameters=sum(counts.parameters for counts in each) // len(each),
         parent_bytes=dense.weight_bytes,
         weight_bytes=sum(counts.weight_bytes for counts in each) // len(each),
-        criterion=selection.criterion,
-        seed=selection.seed if selection.criterion == "random" else None,
+        criterion=spec.criterion,
+        seed=spec.seed if spec.criterion == "random" else None,
         keep=keep,
     )
 

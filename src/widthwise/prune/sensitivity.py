@@ -7,31 +7,26 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from ..arch import Architecture, Width, resolve
+from ..arch import Architecture
 from ..cut import Weights
 from ..errors import PlanError, RunError
 from .calibration.layer_calls import patched_forward
 from .calibration.layerwise import LayerwiseRunner
 from .calibration.moments import FitAndHoldout, bfloat16_products
-from .calibration.second_moments import (
-    LayerCallback,
-    TextSource,
-    as_text,
-    load_for_calibration,
-    open_weights,
-    source_of,
-)
-from .calibration.text import TOKENS
+from .calibration.second_moments import LayerCallback
+from .calibration.text import TextRequest
 from .knapsack import allocate, candidate_widths
+from .opened_model import open_model
 from .refitting.layer_fit import layer_cuts, temporarily_cut
-from .refitting.refit import check_tokens
-from .request import PruneSpec, check_text, spec_of
+from .refitting.refit import RefitOptions, check_tokens
+from .spec import PruneOptions, PruneSpec, spec_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from .opened_model import Model
 
 MEASURED_WIDTHS = 3  # of a layer, beside the dense one
 READ_TOKENS = 4096  # held-out tokens that are read with one layer cut, and
@@ -88,23 +83,12 @@ class Allocation:
 
 
 def per_layer(
-    model: str | Path | nn.Module,
+    model: Model,
+    spec: PruneSpec | None = None,
     *,
-    to: str | float | None = None,
-    remove: str | None = None,
-    width: int | None = None,
-    params: str | int | None = None,
-    size: str | int | None = None,
-    criterion: str = "activation",
-    seed: int = 0,
-    align: int | None = None,
-    paper_widths: bool = False,
-    dtype: str | None = None,
-    text: TextSource = None,
-    tokens: int = TOKENS,
-    tokenizer: Any = None,
     costs: Mapping[int, int] | None = None,
     progress: LayerCallback | None = None,
+    **asked: Unpack[RefitOptions],
 ) -> Allocation:
     """Measure what each layer's neurons are worth, and share the target's neurons out by it.
 
@@ -117,11 +101,12 @@ def per_layer(
         done = refit("smollm2", to="2.1x", widths=found.widths)
 
     Args:
-        model, to, remove, width, params, size, criterion, seed, align, paper_widths, dtype, text,
-            tokens, tokenizer: As for `refit`.
+        model: As for `refit`.
+        spec: The width that is shared out, and the criterion.
         costs: Cost of one GLU block at some widths, whole numbers (such as nanoseconds), the first
             and the last of `allowed_widths` among them; linear between. None for its parameters.
-        progress: Called with each layer that is measured.
+        progress: Function that is called with each layer that is measured.
+        **asked: In place of `spec`, what `PruneOptions` name; and the text: as for `refit`.
 
     Raises:
         PlanError: Costs are not of enough widths.
@@ -131,28 +116,56 @@ def per_layer(
     through the layers from there on (so 3/2 forward passes a layer), and logits of 2,048 of them.
     Memory beyond that of a refit: 0.7 GB for logits, whatever the vocabulary.
     """
-    if costs is not None and (params is not None or size is not None):
+    text = TextRequest.of(asked)
+    spec = spec_of(spec, asked, "activation")
+    if costs is not None and spec.target.kind in ("params", "size"):
         raise PlanError("params and size are budgets of their own; give costs with another target")
-    selection = spec_of(
-        to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
-        seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
-    )  # fmt: skip
-    check_text(text, tokens)
-    with load_for_calibration(model) as (module, weights):
-        asked, allowed = _allowed(weights.architecture, selection)
-        prices = _prices(weights.architecture, allowed, costs)
-        read = as_text(text, tokens, tokenizer, module)
-        check_tokens((source_of(read),), weights.architecture.intermediate_size)
-        with LayerwiseRunner(module, read) as walk:
-            judge = KlMeter(walk, module)
+    with open_model(model) as opened:
+        architecture = opened.weights.architecture
+        uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
+        prices = _prices(architecture, allowed, costs)
+        read = text.read(opened)
+        check_tokens((read.summary,), architecture.intermediate_size)
+        with LayerwiseRunner(opened.module, read) as runner:
+            meter = KlMeter(runner, opened.module)
             curves = []
-            for layer in range(weights.architecture.layers):
-                judge.stand()
-                halves = walk.moments(layer, advance=True)
-                curves.append(_measured(weights, selection, layer, halves, allowed, judge))
+            for layer in range(architecture.layers):
+                meter.hold()
+                halves = runner.moments(layer, advance=True)
+                curves.append(_measured(opened.weights, spec, layer, halves, allowed, meter))
                 if progress:
                     progress(layer)
-        return _allocation(asked, allowed, prices, curves, judge, costs is None)
+    at, losses = bisect_left(allowed, uniform.width), [curve.losses for curve in curves]
+    budget = sum(price[at] for price in prices)
+    chosen = allocate(losses, prices, budget)
+    return Allocation(
+        widths=tuple(allowed[level] for level in chosen),
+        uniform=uniform.width,
+        loss=sum(loss[level] for loss, level in zip(losses, chosen, strict=True)),
+        uniform_loss=sum(loss[at] for loss in losses),
+        cost=sum(price[level] for price, level in zip(prices, chosen, strict=True)),
+        budget=budget,
+        unit="parameters" if costs is None else "cost",
+        measured=tuple(curve.points for curve in curves),
+        tokens=meter.tokens,
+    )
+
+
+def allowed_widths(
+    model: Model, spec: PruneSpec | None = None, **asked: Unpack[PruneOptions]
+) -> tuple[int, ...]:
+    """Widths that `per_layer` may give a layer, ascending, the dense one last. Reads no weights.
+
+    Arguments and errors: as `make_plan`.
+    """
+    spec = spec_of(spec, asked)
+    with open_model(model) as opened:
+        return _allowed(opened.weights.architecture, spec)
+
+
+def _allowed(architecture: Architecture, spec: PruneSpec) -> tuple[int, ...]:
+    width = spec.width(architecture)
+    return candidate_widths(architecture.intermediate_size, width.alignment, width.width)
 
 
 @contextmanager
@@ -170,48 +183,12 @@ def _exact_projection(model: Any) -> Iterator[None]:
     def forward(hidden: Tensor) -> Tensor:
         with bfloat16_products() if weight.dtype == torch.bfloat16 else nullcontext():
             rows = hidden.float()
-            pieces = [product(rows, piece.float()) for piece in torch.split(weight, _WORDS)]
-        found = torch.cat(pieces, dim=-1)
-        return found if bias is None else found + bias.float()
+            parts = [product(rows, part.float()) for part in torch.split(weight, _WORDS)]
+        logits = torch.cat(parts, dim=-1)
+        return logits if bias is None else logits + bias.float()
 
     with patched_forward([head], [forward]):
         yield
-
-
-def allowed_widths(
-    model: str | Path | nn.Module,
-    *,
-    to: str | float | None = None,
-    remove: str | None = None,
-    width: int | None = None,
-    params: str | int | None = None,
-    size: str | int | None = None,
-    align: int | None = None,
-    paper_widths: bool = False,
-    dtype: str | None = None,
-) -> tuple[int, ...]:
-    """Widths that `per_layer` may give a layer, ascending, the dense one last. Reads no weights.
-
-    Arguments and errors: as `make_plan`.
-    """
-    selection = spec_of(
-        to=to, remove=remove, width=width, params=params, size=size,
-        align=align, paper_widths=paper_widths, dtype=dtype,
-    )  # fmt: skip
-    with open_weights(model) as weights:
-        return _allowed(weights.architecture, selection)[1]
-
-
-def _allowed(architecture: Architecture, selection: PruneSpec) -> tuple[Width, tuple[int, ...]]:
-    """The one width for all layers, and those that a layer may have."""
-    asked = resolve(
-        architecture,
-        selection.target,
-        align=selection.align,
-        paper_widths=selection.paper_widths,
-        dtype=selection.stored_dtype,
-    )
-    return asked, candidate_widths(architecture.intermediate_size, asked.alignment, asked.width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,19 +202,19 @@ class LossCurve:
 class KlMeter:
     """Compares what a model with one cut layer answers with what the dense model does."""
 
-    def __init__(self, walk: LayerwiseRunner, module: nn.Module) -> None:
-        self.walk, self.module = walk, module
-        self.stand()
-        self._dense = self.ends(0)
+    def __init__(self, runner: LayerwiseRunner, module: nn.Module) -> None:
+        self.runner, self.module = runner, module
+        self.hold()
+        self._dense = self.final_states(0)
         self.tokens = len(self._dense)
 
-    def stand(self) -> None:
-        """Remember where the tokens stand now: before the layer that is cut next."""
-        self._standing = self.walk.standing(READ_TOKENS)
+    def hold(self) -> None:
+        """Keep the hidden states as they are now: before the layer that is cut next."""
+        self._held = self.runner.held_out_states(READ_TOKENS)
 
-    def ends(self, layer: int) -> Tensor:
-        """Final hidden states from where the tokens stood, with the layer as it is now."""
-        rows = self.walk.ends(layer, self._standing)
+    def final_states(self, layer: int) -> Tensor:
+        """Final hidden states from those that are kept, with the layer as it is now."""
+        rows = self.runner.final_states(layer, self._held)
         return rows[:: max(1, len(rows) // JUDGED_TOKENS)]
 
     def divergences(self, cuts: Sequence[Tensor]) -> list[float]:
@@ -245,17 +222,17 @@ class KlMeter:
         import torch
 
         totals = [0.0] * len(cuts)
-        with _exact_projection(self.module), self.walk.head() as head:
+        with _exact_projection(self.module), self.runner.head() as head:
             vocabulary = head(self._dense[:1]).shape[-1]
             step = max(1, _LOGITS_BYTES // (4 * vocabulary))
             for start in range(0, self.tokens, step):
                 rows = slice(start, start + step)
                 dense = torch.log_softmax(head(self._dense[rows]).float(), dim=-1)
-                chance = dense.exp()
+                probability = dense.exp()
                 for i, cut in enumerate(cuts):
                     other = torch.log_softmax(head(cut[rows]).float(), dim=-1)
                     torch.sub(dense, other, out=other)
-                    totals[i] += float(torch.linalg.vecdot(chance, other).double().sum())
+                    totals[i] += float(torch.linalg.vecdot(probability, other).double().sum())
         if not all(map(math.isfinite, totals)):
             raise RunError("the logits of the model are not finite on its calibration text")
         return [max(total / self.tokens, 0.0) for total in totals]  # below 0 only by rounding
@@ -263,22 +240,22 @@ class KlMeter:
 
 def _measured(
     weights: Weights,
-    selection: PruneSpec,
+    spec: PruneSpec,
     layer: int,
     halves: FitAndHoldout,
     allowed: Sequence[int],
-    judge: KlMeter,
+    meter: KlMeter,
 ) -> LossCurve:
     """Cut one layer alone, and follow its error between the widths that were measured."""
     size = weights.architecture.intermediate_size
     widths = measured_widths(allowed)
-    ends: list[Tensor] = []
+    states: list[Tensor] = []
     curve: tuple[float, ...] = ()
-    for cut in layer_cuts(weights, layer, halves, selection, widths):
-        with temporarily_cut(judge.module, judge.walk.weights.architecture, layer, cut):
-            ends.append(judge.ends(layer))
+    for cut in layer_cuts(weights, layer, halves, spec, widths):
+        with temporarily_cut(meter.module, meter.runner.weights.architecture, layer, cut):
+            states.append(meter.final_states(layer))
         curve = cut.fit.curve
-    points = (*zip(widths, judge.divergences(ends), strict=True), (size, 0.0))
+    points = (*zip(widths, meter.divergences(states), strict=True), (size, 0.0))
     return LossCurve(points=points, losses=losses_between(points, curve, allowed))
 
 
@@ -313,11 +290,11 @@ def losses_between(
     errors = [curve[width] for width, _ in reversed(points)]
     losses = np.maximum.accumulate([loss for _, loss in reversed(points)])
     kept = [i for i, error in enumerate(errors) if i + 1 == len(errors) or error < errors[i + 1]]
-    found = np.interp(
+    values = np.interp(
         [curve[width] for width in allowed], [errors[i] for i in kept], [losses[i] for i in kept]
     )
-    found[-1] = 0.0
-    return tuple(found.tolist())
+    values[-1] = 0.0
+    return tuple(values.tolist())
 
 
 def _prices(
@@ -331,7 +308,7 @@ def _prices(
         for name, cut in architecture.cuts.items():
             spec = architecture.tensors[name]
             each[cut.layer] += cut.parts * spec.numel // spec.shape[cut.axis]
-        return [tuple(one * width for width in allowed) for one in each]
+        return [tuple(cost * width for width in allowed) for cost in each]
     if not all(type(number) is int and number >= 0 for pair in costs.items() for number in pair):
         raise PlanError("costs must be whole numbers from 0 on, of whole widths")
     known = sorted(costs)
@@ -339,30 +316,5 @@ def _prices(
         raise PlanError(
             f"costs must be of widths from {allowed[0]} to {allowed[-1]}; got {known or 'none'}"
         )
-    found = np.interp(allowed, known, [float(costs[width]) for width in known])
-    return [tuple(round(cost) for cost in found.tolist())] * architecture.layers
-
-
-def _allocation(
-    asked: Width,
-    allowed: Sequence[int],
-    prices: Sequence[tuple[int, ...]],
-    curves: Sequence[LossCurve],
-    judge: KlMeter,
-    by_parameters: bool,
-) -> Allocation:
-    at = bisect_left(allowed, asked.width)
-    losses = [curve.losses for curve in curves]
-    budget = sum(price[at] for price in prices)
-    chosen = allocate(losses, prices, budget)
-    return Allocation(
-        widths=tuple(allowed[level] for level in chosen),
-        uniform=asked.width,
-        loss=sum(loss[level] for loss, level in zip(losses, chosen, strict=True)),
-        uniform_loss=sum(loss[at] for loss in losses),
-        cost=sum(price[level] for price, level in zip(prices, chosen, strict=True)),
-        budget=budget,
-        unit="parameters" if by_parameters else "cost",
-        measured=tuple(curve.points for curve in curves),
-        tokens=judge.tokens,
-    )
+    values = np.interp(allowed, known, [float(costs[width]) for width in known])
+    return [tuple(round(cost) for cost in values.tolist())] * architecture.layers

@@ -11,7 +11,7 @@ from .. import __version__
 from ..cut import Plan, Refit
 from ..cut.checkpoint import table_rows
 from ..errors import RunError, WidthwiseError
-from ..prune.calibration import CalibrationText, check_text, read_text, source_of
+from ..prune.calibration import CalibrationText, read_text
 from ..prune.refitting import refits
 from .dense_model import DenseModel
 from .evaluate_settings import EvaluateSettings
@@ -66,8 +66,8 @@ class CalibrationStage:
         """
         settings = self._settings
         text = read_text(settings.calibration, self._parent.tokenizer, settings.tokens)
-        check_text(text, table_rows(self._parent.checkpoint), self._parent.tokenizer)
-        part = source_of(text)
+        text.check_vocabulary(table_rows(self._parent.checkpoint), self._parent.tokenizer)
+        part = text.summary
         neurons = self._parent.checkpoint.architecture.intermediate_size
         if min(part.fit_tokens, part.held_out_tokens) < neurons:
             raise RunError(

@@ -18,11 +18,11 @@ from ..arch import counts_at, resolve
 from ..cut import Plan, Refit, fingerprint
 from ..cut.checkpoint import (
     Checkpoint,
+    ModelSource,
     check_loadable,
     lineage_of,
     load_model,
-    load_tokenizer,
-    locate,
+    resolve_model,
 )
 from ..errors import RunError
 from ..measure import faster_dtype
@@ -45,7 +45,7 @@ class DenseModel:
     """A checkpoint, its tokenizer, and its model in memory, which can be narrowed and widened.
 
     Args:
-        model: As `locate` takes it.
+        model: As `resolve_model` takes it.
         dtype: `"bfloat16"`, `"float32"` or `"float16"`; may be set later, before the model loads.
         device: `"cpu"`, `"cuda"` ...
         seed: Of the random criterion.
@@ -60,8 +60,12 @@ class DenseModel:
         self._sorted: str | None = None
 
     @cached_property
+    def _source(self) -> ModelSource:
+        return resolve_model(self.model)
+
+    @cached_property
     def checkpoint(self) -> Checkpoint:
-        return Checkpoint(*locate(self.model))
+        return self._source.checkpoint
 
     @cached_property
     def name(self) -> str:
@@ -81,7 +85,7 @@ class DenseModel:
 
     @cached_property
     def tokenizer(self) -> Any:
-        return load_tokenizer(self.checkpoint)
+        return self._source.tokenizer
 
     @cached_property
     def dense(self) -> Any:
@@ -102,7 +106,7 @@ class DenseModel:
 
     def stored_plan(self, network: Variant) -> Plan:
         """Which neurons of the checkpoint on disk a network keeps; not of the dense one."""
-        return make_plan(self.model, **self._asked(network))
+        return make_plan(self._source, **self._asked(network))
 
     def _asked(self, network: Variant) -> dict[str, Any]:
         kind, text = network.target.kind, network.target.text

@@ -9,8 +9,7 @@ from typing import Any
 
 from ..errors import PlanError, RunError
 from ..evaluate import BACKENDS, check_tasks, require_vllm
-from ..prune import check_text
-from ..prune.calibration import BLOCK_TOKENS, TOKENS
+from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
 from .variant import CONTROL, Variant, check_criterion, is_calibrated
 
 CALIBRATION = ("calibration", "tokens")  # settings that matter to calibrated criteria alone
@@ -97,7 +96,7 @@ class EvaluateSettings:
         if self.backend == "vllm":
             require_vllm()
         if any(map(is_calibrated, self.criteria)):
-            check_text(self.calibration, self.tokens)
+            check_source(self.calibration, self.tokens)
         check_tasks(self.tasks, self.limits, Path(self.data) if self.data else None)
 
 

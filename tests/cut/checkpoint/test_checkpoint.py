@@ -269,7 +269,7 @@ def test_models_are_found_in_the_local_hub_cache(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hub id works offline from the cache that huggingface_hub keeps."""
-    from widthwise.cut.checkpoint import locate
+    from widthwise.cut.checkpoint import resolve_model
 
     repo = tmp_path / "hub" / "models--some--model"
     (repo / "refs").mkdir(parents=True)
@@ -277,7 +277,7 @@ def test_models_are_found_in_the_local_hub_cache(
     (repo / "snapshots").mkdir()
     saved.rename(repo / "snapshots" / "abc")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    path, name = locate("some/model")
-    assert (path, name) == (repo / "snapshots" / "abc", "some/model")
+    source = resolve_model("some/model")
+    assert (source.path, source.name) == (repo / "snapshots" / "abc", "some/model")
     with pytest.raises(CheckpointError, match="other/model: no such folder, and the hub"):
-        locate("other/model")
+        resolve_model("other/model")

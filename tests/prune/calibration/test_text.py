@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from widthwise.errors import RunError
 from widthwise.prune.calibration import read_text
-from widthwise.prune.calibration.text import _file
+from widthwise.prune.calibration.text_files import _file
 
 ROWS = [
     {

@@ -21,13 +21,13 @@ from transformers import AutoTokenizer
 
 from widthwise.chat import ChatTemplate
 from widthwise.cli import main
-from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import RunError
 from widthwise.experiments.lr_transfer import read_rows
 from widthwise.experiments.word2vec import load_corpus
+from widthwise.prune import open_model
 from widthwise.prune.calibration import read_text
 from widthwise.prune.calibration.activations import norms_of_text
-from widthwise.prune.calibration.text import _file
+from widthwise.prune.calibration.text_files import _file
 from widthwise.prune.calibration.text_rows import RowReader
 
 HASH = "cd18fc9fb6494384932af3bda6fe8102c0fa7a26774e22af3993a69e2ca79565"
@@ -328,16 +328,16 @@ def test_norms_are_not_taken_of_a_table(rows: str, tiny_checkpoint: Path, tmp_pa
     path = tmp_path / "rows.csv"
     path.write_text(rows)
     with (
-        Checkpoint(tiny_checkpoint) as checkpoint,
+        open_model(tiny_checkpoint) as model,
         pytest.raises(RunError, match=r"rows\.csv: cannot be read as text: it is a table"),
     ):
-        norms_of_text(checkpoint, path)
+        norms_of_text(model, path)
 
 
 def test_norms_of_packed_text_are_those_of_the_text(tiny_checkpoint: Path, tmp_path: Path) -> None:
     plain, packed = tmp_path / "words.txt", tmp_path / "words.txt.gz"
     plain.write_text("The river ends in the northern sea. " * 40)
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    with Checkpoint(tiny_checkpoint) as checkpoint:
-        expected, found = (norms_of_text(checkpoint, path) for path in (plain, packed))
+    with open_model(tiny_checkpoint) as model:
+        expected, found = (norms_of_text(model, path) for path in (plain, packed))
     assert all(torch.equal(expected[layer], found[layer]) for layer in expected)

@@ -7,9 +7,18 @@ from .load import check_complete, check_loadable, load_model, stored_of
 from .model_card import license_lines, loading_code
 from .reader import Checkpoint, free_disk_bytes
 from .refit_record import REFIT_FILE, inspect_refit
-from .resolve import finding, locate
-from .tokenizer import check_tokens, load_tokenizer, table_rows, tokenizer_in
-from .writer import Layout, Progress, WriteOptions, refuse_overlap, stored_dtype, write_pruned
+from .resolve import ModelSource, finding, resolve_model
+from .tokenizer import check_tokens, load_tokenizer, table_rows
+from .writer import (
+    Layout,
+    Progress,
+    StoreOptions,
+    WriteOptions,
+    refuse_overlap,
+    shard_limit,
+    stored_dtype,
+    write_pruned,
+)
 
 __all__ = [
     "HEALING_FILE",
@@ -18,7 +27,9 @@ __all__ = [
     "Checkpoint",
     "Layout",
     "Lineage",
+    "ModelSource",
     "Progress",
+    "StoreOptions",
     "WriteOptions",
     "check_compact",
     "check_complete",
@@ -33,11 +44,11 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "loading_code",
-    "locate",
     "refuse_overlap",
+    "resolve_model",
+    "shard_limit",
     "stored_dtype",
     "stored_of",
     "table_rows",
-    "tokenizer_in",
     "write_pruned",
 ]

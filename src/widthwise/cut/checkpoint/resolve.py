@@ -1,4 +1,4 @@
-"""From the MODEL a user names to a checkpoint folder on this machine."""
+"""From the MODEL a user names to a checkpoint folder on this machine, once."""
 
 from __future__ import annotations
 
@@ -6,48 +6,87 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from ...assets import CONVERSION, cache_dir, convert_gguf, embedded_model
 from ...errors import CheckpointError
 from ...notices import notice
+from .reader import Checkpoint
+from .tokenizer import load_tokenizer
 
 EMBEDDED = "smollm2"
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
 _HUB_FILES += ["*.model", "*.spm", "*.tiktoken", "*.py", "*.md", "LICENSE*", "NOTICE*"]
 
 
-def locate(model: str) -> tuple[Path, str]:
-    """Folder and name of a model.
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that was named, found on this machine; what its folder holds is read at first need.
+
+    Attributes:
+        path: Checkpoint folder.
+        name: What plans, records and messages call the model.
+    """
+
+    path: Path
+    name: str
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The folder, opened; its files may be closed by `with`, and open again when rows are read.
+
+        Raises:
+            CheckpointError, UnsupportedModelError: As `Checkpoint`.
+        """
+        return Checkpoint(self.path, self.name)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer beside the weights.
+
+        Raises:
+            RunError: As `load_tokenizer`.
+        """
+        return load_tokenizer(self.path, self.name)
+
+
+def resolve_model(model: str | Path | ModelSource) -> ModelSource:
+    """The one place at which a name becomes a model; all that comes after takes a `ModelSource`.
 
     Args:
         model: A checkpoint folder, a `.gguf` file (converted once to bfloat16 safetensors in the
             cache), `"smollm2"` for the embedded model (a folder of that name is `"./smollm2"`), or
             a hub id (`"org/name"`, `"org/name@revision"`; downloaded once by huggingface_hub).
+            One that was resolved is returned as it is.
 
     Raises:
         CheckpointError: There is no such model, or it cannot be fetched.
     """
-    if not model:
+    if isinstance(model, ModelSource):
+        return model
+    name = str(model)
+    if not name:
         raise CheckpointError("a model must be named; got an empty name")
-    if model == EMBEDDED:
-        return embedded_model(), "SmolLM2-135M-Instruct"
-    path = Path(os.path.expanduser(model))
+    if name == EMBEDDED:
+        return ModelSource(embedded_model(), "SmolLM2-135M-Instruct")
+    path = Path(os.path.expanduser(name))
     if path.is_dir():
-        return path, model
+        return ModelSource(path, name)
     if path.is_file():
-        return _converted(path), path.name
-    if re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", model):
-        return _from_hub(model), model
+        return ModelSource(_converted(path), path.name)
+    if re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", name):
+        return ModelSource(_from_hub(name), name)
     raise CheckpointError(
-        f"{model}: no such folder or file, nor a hub id (org/name); "
+        f"{name}: no such folder or file, nor a hub id (org/name); "
         f"{EMBEDDED!r} is the embedded model"
     )
 
 
 def finding(models: Sequence[str]) -> str:
-    """What `locate` does with these models, in words for somebody who waits for it.
+    """What `resolve_model` does with these models, in words for somebody who waits for it.
 
     >>> finding(["org/name"])
     'finding the model, fetched at first use'

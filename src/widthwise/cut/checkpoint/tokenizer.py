@@ -26,29 +26,16 @@ _VOCABULARIES = (
 _MISSING = "its tokenizer needs a package that is not installed: pip install {}"
 
 
-def load_tokenizer(checkpoint: Checkpoint) -> Any:
-    """The tokenizer of a checkpoint.
-
-    Raises:
-        RunError: Its files are missing or damaged, or need a package or code of their own.
-    """
-    return tokenizer_in(checkpoint.path, checkpoint.name)
-
-
 def has_tokenizer(folder: Path) -> bool:
     """Whether the words of a tokenizer lie in a folder."""
     return any(any(folder.glob(pattern)) for pattern in _VOCABULARIES)
 
 
-def tokenizer_in(folder: Path, name: str) -> Any:
-    """The tokenizer whose files lie in a folder.
-
-    Args:
-        folder: Of a checkpoint.
-        name: What to call the checkpoint in messages.
+def load_tokenizer(folder: Path, name: str) -> Any:
+    """The tokenizer whose files lie in a checkpoint folder; messages call it by its name.
 
     Raises:
-        RunError: As `load_tokenizer`.
+        RunError: Its files are missing or damaged, or need a package or code of their own.
     """
     from transformers import AutoTokenizer
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from ...arch import at_width, refuse_half_cut, text_path, without_draft_settings
-from ...errors import OutputError, TargetError
+from ...arch import Target, at_width, refuse_half_cut, text_path, without_draft_settings
+from ...errors import OutputError, PlanError, TargetError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
 from ..plan import WIDTHS_KEY, Plan
 from ..weights import check_plan, check_refit
@@ -41,6 +42,40 @@ def stored_dtype(dtype: str | None) -> str | None:
     return DTYPES[dtype] if dtype else None
 
 
+def shard_limit(text: str | int) -> int:
+    """Bytes of `"5GB"`, `"500MB"` or a plain number.
+
+    Raises:
+        TargetError: It is no such size.
+    """
+    limit: Target | None = None
+    with suppress(TargetError):
+        limit = Target("size", str(text))
+    if limit is None or limit.is_share:
+        raise TargetError(f"--max-shard-size must look like 5GB or 500MB; got {str(text)[:40]!r}")
+    return int(limit.amount)
+
+
+class StoreOptions(TypedDict, total=False):
+    """Keyword arguments of `prune_checkpoint` that say how its result is stored.
+
+    Attributes:
+        dtype: `"float32"`, `"float16"` or `"bfloat16"` for the result; None keeps the parent's.
+        max_shard_size: Largest weight file (`"5GB"`, the default, `"500MB"`, or bytes).
+        layout: How layers of unequal widths are stored. `"padded"`, the default: zeros up to the
+            widest, a plain checkpoint that costs what the widest costs. `"compact"`: each layer in
+            its own size, for `from_pretrained(..., trust_remote_code=True)` only.
+        force: Whether a folder that exists is replaced.
+        command: Command line to quote in the model card.
+    """
+
+    dtype: str | None
+    max_shard_size: str | int
+    layout: Layout
+    force: bool
+    command: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:
     """How a result is written.
@@ -48,10 +83,7 @@ class WriteOptions:
     Attributes:
         dtype: safetensors name of the dtype for all floating tensors; None keeps theirs.
         max_shard_bytes: Most bytes of tensors in a file; a larger tensor has a file of its own.
-        layout: Of layers of unequal widths: `"padded"` with zeros to the widest, a plain
-            checkpoint; `"compact"`, each in its own size, with a file of code that loads it.
-        force: Replace a folder that exists.
-        command: Command line to quote in the model card.
+        layout, force, command: As in `StoreOptions`.
     """
 
     dtype: str | None = None
@@ -59,6 +91,31 @@ class WriteOptions:
     layout: Layout = "padded"
     force: bool = False
     command: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        dtype: str | None = None,
+        max_shard_size: str | int = "5GB",
+        layout: Layout = "padded",
+        force: bool = False,
+        command: str | None = None,
+    ) -> WriteOptions:
+        """The options as `StoreOptions` name them.
+
+        Raises:
+            PlanError, TargetError: One of them is none.
+        """
+        if layout not in ("padded", "compact"):
+            raise PlanError(f"layout must be padded or compact; got {layout!r}")
+        return cls(
+            dtype=stored_dtype(dtype),
+            max_shard_bytes=shard_limit(max_shard_size),
+            layout=layout,
+            force=force,
+            command=command,
+        )
 
 
 def write_pruned(

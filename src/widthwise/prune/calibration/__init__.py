@@ -3,18 +3,17 @@
 from .activations import activation_norms
 from .layerwise import LayerwiseRunner
 from .moments import FitAndHoldout, Moments
-from .second_moments import (
-    Calibration,
-    LayerCallback,
+from .second_moments import Calibration, LayerCallback, calibrate
+from .text import (
+    BLOCK_TOKENS,
+    TOKENS,
+    CalibrationText,
+    TextRequest,
     TextSource,
-    as_text,
-    calibrate,
-    check_text,
-    load_for_calibration,
-    open_weights,
-    source_of,
+    check_source,
+    read_text,
+    text_of,
 )
-from .text import BLOCK_TOKENS, TOKENS, CalibrationText, check_source, read_text, text_of
 
 __all__ = [
     "BLOCK_TOKENS",
@@ -25,15 +24,11 @@ __all__ = [
     "LayerCallback",
     "LayerwiseRunner",
     "Moments",
+    "TextRequest",
     "TextSource",
     "activation_norms",
-    "as_text",
     "calibrate",
     "check_source",
-    "check_text",
-    "load_for_calibration",
-    "open_weights",
     "read_text",
-    "source_of",
     "text_of",
 ]

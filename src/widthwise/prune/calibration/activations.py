@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cut import ModelWeights
-from ...cut.checkpoint import Checkpoint, check_tokens, load_model, load_tokenizer, table_rows
+from ...cut.checkpoint import check_tokens
 from ...errors import RunError
-from ...io import check_plain_text, open_unpacked
+from ..opened_model import OpenedModel
 from .layer_calls import check_reached
+from .text import BLOCK_TOKENS
+from .text_files import plain_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-BLOCK_TOKENS = 512
 MAX_TOKENS = 16_384
 
 
@@ -83,8 +83,8 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     return {layer: total.sqrt().float().clone() for layer, total in sums.items()}
 
 
-def norms_of_text(checkpoint: Checkpoint, text_file: Path) -> dict[int, Tensor]:
-    """`activation_norms` of a checkpoint over a text file; loads the model.
+def norms_of_text(model: OpenedModel, text_file: Path) -> dict[int, Tensor]:
+    """`activation_norms` of a model on disk over a text file, on which it is run.
 
     At most `MAX_TOKENS` tokens are used, in blocks of `BLOCK_TOKENS`.
 
@@ -93,17 +93,10 @@ def norms_of_text(checkpoint: Checkpoint, text_file: Path) -> dict[int, Tensor]:
     """
     import torch
 
-    check_plain_text(text_file, tables=True)
-    try:
-        with open_unpacked(text_file) as file:
-            text = file.read().decode("utf8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise RunError(f"{text_file}: cannot be read as text: {error}") from error
-    tokenizer = load_tokenizer(checkpoint)
+    text, tokenizer = plain_text(text_file), model.tokenizer
     ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][0, :MAX_TOKENS]
     if not len(ids):
         raise RunError(f"{text_file}: holds no token to calibrate on")
-    check_tokens(ids.tolist(), table_rows(checkpoint), tokenizer, str(text_file))
-    blocks = torch.split(ids, BLOCK_TOKENS)
-    model = load_model(checkpoint)
-    return activation_norms(model, ({"input_ids": block[None]} for block in blocks))
+    check_tokens(ids.tolist(), model.embedding_rows, tokenizer, str(text_file))
+    blocks = torch.split(ids.to(next(model.module.parameters()).device), BLOCK_TOKENS)
+    return activation_norms(model.module, ({"input_ids": block[None]} for block in blocks))

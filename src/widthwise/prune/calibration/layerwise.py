@@ -41,7 +41,7 @@ class _Rows:
 
 
 if TYPE_CHECKING:
-    Standing = list[tuple[_Rows, Tensor]]
+    BatchStates = list[tuple[_Rows, Tensor]]
 
 
 class LayerwiseRunner:
@@ -131,7 +131,7 @@ class LayerwiseRunner:
             for batch in self._batches:
                 batch.hidden = self._through(layer, batch.calls, batch.hidden)
 
-    def standing(self, tokens: int) -> Standing:
+    def held_out_states(self, tokens: int) -> BatchStates:
         """Some of the held-out tokens where they stand now; they stay there if the others go on.
 
         Args:
@@ -140,7 +140,7 @@ class LayerwiseRunner:
         held_out = [batch for batch in self._batches if batch.half == "held_out"]
         return [(batch, batch.hidden) for batch in _spread(held_out, tokens)]
 
-    def ends(self, layer: int, standing: Standing) -> Tensor:
+    def final_states(self, layer: int, states: BatchStates) -> Tensor:
         """Hidden states behind the last layer of tokens that stand before `layer`.
 
         It and all further layers are run as they are now. Shape (tokens, hidden size), padding left
@@ -150,7 +150,7 @@ class LayerwiseRunner:
 
         found = []
         with torch.no_grad():
-            for batch, hidden in standing:
+            for batch, hidden in states:
                 for further in range(layer, self._architecture.layers):
                     hidden = self._through(further, batch.calls, hidden)
                 rows = hidden.flatten(0, -2)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
-from ...cut import CalibrationSource, ModelWeights, Weights, fingerprint
-from ...cut.checkpoint import Checkpoint, check_tokens, load_model, locate, tokenizer_in
-from ...errors import OutputError, RunError
-from ...io import TensorSpec, replace_file, stream_safetensors, tensor_bytes
+from ...cut import CalibrationSource, Weights, fingerprint
+from ...errors import OutputError, PlanError, RunError
+from ...io import TensorSpec, from_plain, replace_file, stream_safetensors, tensor_bytes
+from ..opened_model import open_model
 from .layerwise import LayerwiseRunner
 from .moments import FitAndHoldout, Moments
-from .text import TOKENS, CalibrationText, check_source, read_text, text_of
+from .text import TextOptions, TextRequest
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from ..opened_model import Model
 
 FORMAT = "widthwise moments 1"
-TextSource = str | Path | Iterable[dict[str, "Tensor"]] | None
 LayerCallback = Callable[[int], None]
 
 
@@ -65,6 +64,14 @@ class Calibration:
             layers=_Layers(len(self.layers), both),
         )
 
+    def check(self, weights: Weights) -> None:
+        """Raise PlanError unless the calibration was made for these weights."""
+        if self.model != fingerprint(weights):
+            raise PlanError(
+                f"the calibration was made for a model whose GLU weights are not those of "
+                f"{weights.name}"
+            )
+
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write a safetensors file, whole or not at all, one layer after the other.
 
@@ -91,7 +98,7 @@ class Calibration:
                 head = file.metadata() or {}
             if head.get("format") != FORMAT:
                 raise RunError(f"{path}: holds no moments of widthwise")
-            parts = tuple(CalibrationSource(**part) for part in json.loads(head["parts"]))
+            parts = from_plain(tuple[CalibrationSource, ...], json.loads(head["parts"]), "parts")
             count, model = int(head["layers"]), head["model"]
         except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: cannot be read as moments: {error}") from error
@@ -126,125 +133,42 @@ class _Layers(Mapping[int, FitAndHoldout]):
 
 
 def calibrate(
-    model: str | Path | nn.Module,
+    model: Model,
     *,
-    text: TextSource = None,
-    tokens: int = TOKENS,
-    tokenizer: Any = None,
     out: str | Path | None = None,
     progress: LayerCallback | None = None,
+    **text: Unpack[TextOptions],
 ) -> Calibration:
     """Run a dense model over a text and sum up the second moments of its activations.
 
     Args:
         model: A `transformers` model, a checkpoint folder, a `.gguf` file, a hub id, or
             `"smollm2"`. From disk it is loaded.
-        text: A file or folder of text, a data set of the hub, or batches (keyword arguments of the
-            model, of which every second is held out); None for the embedded text.
-        tokens: Most tokens to take of a text that is no batches.
-        tokenizer: Of a model in memory; by default the one beside its checkpoint.
-        out: Write the moments to this file as they are made, and read them from there.
-        progress: Called with each layer that is done.
+        out: A file to write the moments to as they are made, and to read them from.
+        progress: Function that is called with each layer that is done.
+        **text: The text, as `TextOptions` name it.
 
     Raises:
         RunError: The text, or the model's activations on it, cannot be calibrated on.
 
     Cost: about one forward pass, and 1.3 I^2 multiplications and additions a layer and token.
     """
-    if text is None or isinstance(text, str | Path):
-        check_source(text, tokens)
-    with load_for_calibration(model) as (module, weights):
-        read = as_text(text, tokens, tokenizer, module)
+    request = TextRequest(**text)
+    with open_model(model) as opened:
+        weights, read = opened.weights, request.read(opened)
         made: dict[int, FitAndHoldout] = {}
-        result = Calibration(model=fingerprint(weights), parts=(source_of(read),), layers=made)
+        result = Calibration(model=fingerprint(weights), parts=(read.summary,), layers=made)
         with ExitStack() as stack:
             keep: Callable[[int, FitAndHoldout], object] = made.__setitem__
             if out is not None:
                 sizes = weights.architecture.layers, weights.architecture.intermediate_size
                 keep = stack.enter_context(_file(Path(out), result, *sizes))
-            walk = stack.enter_context(LayerwiseRunner(module, read))
+            runner = stack.enter_context(LayerwiseRunner(opened.module, read))
             for layer in range(weights.architecture.layers):
-                keep(layer, walk.moments(layer, advance=True).cpu())
+                keep(layer, runner.moments(layer, advance=True).cpu())
                 if progress:
                     progress(layer)
     return result if out is None else Calibration.load(out)
-
-
-@contextmanager
-def open_weights(model: str | Path | nn.Module) -> Iterator[Weights]:
-    """The weights of a model in memory, or of one on disk, which is not loaded."""
-    if not isinstance(model, str | Path):
-        yield ModelWeights(model)
-        return
-    path, name = locate(str(model))
-    with Checkpoint(path, name) as checkpoint:
-        yield checkpoint
-
-
-@contextmanager
-def load_for_calibration(model: str | Path | nn.Module) -> Iterator[tuple[nn.Module, Weights]]:
-    """A model in memory, and its weights as they are stored; from disk it is loaded.
-
-    On a processor without units for bfloat16 it is loaded in float32, which is faster there.
-    """
-    import torch
-
-    if not isinstance(model, str | Path):
-        yield model, ModelWeights(model)
-        return
-    path, name = locate(str(model))
-    with Checkpoint(path, name) as checkpoint:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        kinds = {checkpoint.tensors[each].spec.dtype for each in checkpoint.architecture.cuts}
-        dtype = torch.bfloat16 if kinds == {"BF16"} and has_bfloat16(device) else torch.float32
-        yield load_model(checkpoint, dtype=dtype).to(device), checkpoint
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is multiplied in hardware."""
-    import torch
-
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # private, and not in every torch
-    return device == "cuda" or bool(amx and amx())
-
-
-def as_text(source: TextSource, tokens: int, tokenizer: Any, model: nn.Module) -> CalibrationText:
-    """Calibration text as tokens of the model's tokenizer."""
-    if source is None or isinstance(source, str | Path):
-        known: Any = tokenizer or _tokenizer(model)
-        text = read_text(source, known, tokens)
-        table: Any = model.get_input_embeddings()  # type: ignore[operator]
-        check_text(text, int(table.weight.shape[0]), known)
-        return text
-    return text_of(source)
-
-
-def check_text(text: CalibrationText, rows: int, tokenizer: Any) -> None:
-    """Raise RunError where a text holds a token that has no row in a model's embedding table."""
-    for batch in (*text.fit, *text.held_out):
-        if int(batch.input_ids.max()) >= rows:
-            check_tokens(batch.input_ids.flatten().tolist(), rows, tokenizer, text.source)
-
-
-def _tokenizer(model: nn.Module) -> Any:
-    config: Any = model.config
-    path = str(getattr(config, "_name_or_path", "") or "")
-    if not path:
-        raise RunError(
-            "the model's tokenizer cannot be loaded, since the model does not say where it lies; "
-            "pass the tokenizer"
-        )
-    return tokenizer_in(Path(path), path)
-
-
-def source_of(text: CalibrationText) -> CalibrationSource:
-    """What a calibration remembers of a text."""
-    return CalibrationSource(
-        source=text.source,
-        fingerprint=text.fingerprint,
-        fit_tokens=sum(batch.tokens for batch in text.fit),
-        held_out_tokens=sum(batch.tokens for batch in text.held_out),
-    )
 
 
 @contextmanager

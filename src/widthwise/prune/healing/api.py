@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...cut.checkpoint import refuse_overlap
+from ...cut.checkpoint import ModelSource, refuse_overlap, resolve_model
 from ...errors import RunError
 from ...io import check_overwrite, limited_memory
 from ...stats import Difference
@@ -79,8 +79,8 @@ class Healing:
 
 
 def heal(
-    child: str | Path,
-    dense: str | Path,
+    child: str | Path | ModelSource,
+    dense: str | Path | ModelSource,
     *,
     out: str | Path,
     text: str | Path | None = None,
@@ -135,7 +135,7 @@ def heal(
     check_overwrite(out, force=force)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_place(device, dtype)
-    with opened_pair(child, dense) as pair:
+    with opened_pair(resolve_model(child), resolve_model(dense)) as pair:
         for each in (pair.child, pair.parent):
             refuse_overlap(each.path, out)
         check_space(pair.child, out)

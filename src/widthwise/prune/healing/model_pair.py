@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 from ...cut import fingerprint
 from ...cut.checkpoint import (
     Checkpoint,
+    ModelSource,
     check_loadable,
     check_tokens,
     lineage_of,
     load_model,
-    load_tokenizer,
-    locate,
     table_rows,
 )
 from ...errors import CheckpointError, RunError
 from ...notices import notice
-from ..calibration.second_moments import has_bfloat16
+from ..opened_model import has_bfloat16
 from .text_blocks import TextBlocks, read_blocks
 
 if TYPE_CHECKING:
@@ -85,14 +84,13 @@ class ModelPair:
 
 
 @contextmanager
-def opened_pair(child: str | Path, dense: str | Path) -> Iterator[ModelPair]:
+def opened_pair(child: ModelSource, dense: ModelSource) -> Iterator[ModelPair]:
     """Open both and check, without loading a weight, that one may be the other's parent.
 
     Raises:
         CheckpointError: One cannot be read, or they do not belong together.
     """
-    places = [locate(str(each)) for each in (child, dense)]
-    with Checkpoint(*places[0]) as own, Checkpoint(*places[1]) as parent:
+    with child.checkpoint as own, dense.checkpoint as parent:
         _check_shapes(own, parent)
         for each in (own, parent):
             check_loadable(each)
@@ -107,7 +105,7 @@ def opened_pair(child: str | Path, dense: str | Path) -> Iterator[ModelPair]:
             parent=parent,
             child_fingerprint=prints[0],
             parent_fingerprint=prints[1],
-            tokenizer=_tokenizer(own, parent),
+            tokenizer=_tokenizer(child, dense),
         )
         if pair.stranger:
             notice(f"{pair.stranger}.")
@@ -136,9 +134,9 @@ def _check_shapes(child: Checkpoint, parent: Checkpoint) -> None:
             )
 
 
-def _tokenizer(child: Checkpoint, parent: Checkpoint) -> Any:
+def _tokenizer(child: ModelSource, parent: ModelSource) -> Any:
     """The child's tokenizer, after the parent's was seen to be the same."""
-    own, other = load_tokenizer(child), load_tokenizer(parent)
+    own, other = child.tokenizer, parent.tokenizer
     if own.get_vocab() != other.get_vocab() or own(_SAMPLE).input_ids != other(_SAMPLE).input_ids:
         raise CheckpointError(
             f"{child.name} and {parent.name} do not share a tokenizer: the logits of one say "

@@ -12,8 +12,9 @@ from ...cut import LEAST_LAM, MOST_LAM, LayerFit, Weights, cut_tensor, down_name
 from ...errors import CheckpointError, RunError
 from ...io import TORCH_DTYPES
 from ..calibration.moments import FitAndHoldout
-from ..request import PruneSpec
+from ..criteria import best_first
 from ..selection import score_layer
+from ..spec import PruneSpec
 from .ridge import Ridge, obs_order, output_power, weight_fallback
 
 if TYPE_CHECKING:
@@ -33,28 +34,26 @@ class LayerCut:
 
 
 def neuron_order(
-    weights: Weights, layer: int, selection: PruneSpec, moment: Tensor, weight: Tensor
+    weights: Weights, layer: int, spec: PruneSpec, moment: Tensor, weight: Tensor
 ) -> Tensor:
     """Neurons of a layer, best first, by any criterion. Arguments as for `obs_order`."""
-    import torch
-
-    if selection.criterion == "obs":
+    if spec.criterion == "obs":
         return obs_order(moment, weight, weights.architecture.block(layer))
     norms = {layer: moment.diagonal().sqrt().float().cpu()}
-    scores = score_layer(weights, layer, selection.criterion, selection.seed, norms)
-    return torch.sort(scores.cpu(), descending=True, stable=True).indices  # as `keep_highest`
+    scores = score_layer(weights, layer, spec.criterion, spec.seed, norms)
+    return best_first(scores)
 
 
 def layer_cuts(
-    weights: Weights, layer: int, halves: FitAndHoldout, selection: PruneSpec, widths: Sequence[int]
+    weights: Weights, layer: int, halves: FitAndHoldout, spec: PruneSpec, widths: Sequence[int]
 ) -> list[LayerCut]:
     """One layer at several widths, by one factorisation for each ridge that is tried.
 
     Args:
-        weights: Of the dense model.
-        layer: Whose.
+        weights: Weights of the dense model.
+        layer: The layer.
         halves: Second moments of its activations.
-        selection: Criterion, seed and stored dtype; its target is not looked at.
+        spec: Criterion, seed and stored dtype; its target is not looked at.
         widths: Neurons to keep.
 
     Raises:
@@ -66,12 +65,12 @@ def layer_cuts(
     where = weights.architecture.block(layer)
     moment, held_out = halves.fit.mean(where), halves.held_out.mean(where)
     weight = down_rows(weights, layer).T.to(moment)
-    order = neuron_order(weights, layer, selection, moment, weight)
+    order = neuron_order(weights, layer, spec, moment, weight)
     lam, ridge = _best_ridge(moment, held_out, weight, order, where)
     curve, whole = tuple(ridge.curve().tolist()), output_power(held_out, weight)
     both = Ridge(halves.fit.merged(halves.held_out).mean(where), weight, order, lam, where)
-    spec = weights.architecture.tensors[down_name(weights, layer)]
-    stored = getattr(torch, TORCH_DTYPES[selection.stored_dtype or spec.dtype])
+    tensor = weights.architecture.tensors[down_name(weights, layer)]
+    stored = getattr(torch, TORCH_DTYPES[spec.stored_dtype or tensor.dtype])
     cuts = []
     for width in widths:
         kept = order[:width]

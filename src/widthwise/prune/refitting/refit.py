@@ -4,52 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from ...arch import Width, resolve
 from ...cut import CalibrationSource, Plan, Refit, Weights, down_rows, fingerprint
 from ...errors import PlanError, RunError
 from ..calibration.layerwise import LayerwiseRunner
 from ..calibration.moments import FitAndHoldout
-from ..calibration.second_moments import (
-    Calibration,
-    LayerCallback,
-    TextSource,
-    as_text,
-    load_for_calibration,
-    open_weights,
-    source_of,
-)
-from ..calibration.text import TOKENS
-from ..request import PruneSpec, check_text, spec_of
+from ..calibration.second_moments import Calibration, LayerCallback
+from ..calibration.text import TOKENS, TextOptions, TextRequest, TextSource
+from ..opened_model import OpenedModel, open_model
 from ..selection import plan_of
+from ..spec import PruneOptions, PruneSpec, spec_of
 from .layer_fit import LayerCut, layer_cuts, neuron_order, temporarily_cut
 
 if TYPE_CHECKING:
-    from torch import nn
+    from ..opened_model import Model
+
+
+class RefitOptions(PruneOptions, TextOptions, total=False):
+    """Keyword arguments that stand for a `PruneSpec` and a `TextRequest`."""
 
 
 def refit(
-    model: str | Path | nn.Module,
+    model: Model,
+    spec: PruneSpec | None = None,
     *,
-    to: str | float | None = None,
-    remove: str | None = None,
-    width: int | None = None,
-    params: str | int | None = None,
-    size: str | int | None = None,
-    criterion: str = "activation",
-    seed: int = 0,
-    align: int | None = None,
-    paper_widths: bool = False,
-    dtype: str | None = None,
-    text: TextSource = None,
-    tokens: int = TOKENS,
-    tokenizer: Any = None,
     sequential: bool = True,
     widths: Sequence[int] | None = None,
     progress: LayerCallback | None = None,
+    **asked: Unpack[RefitOptions],
 ) -> Refit:
     """Choose neurons and refit down_proj layer after layer, each behind those already cut.
 
@@ -59,12 +44,12 @@ def refit(
 
     Args:
         model: As for `make_plan`. From disk it is loaded; in memory it is unchanged after it.
-        to, remove, width, params, size, seed, align, paper_widths, dtype: As for `make_plan`.
-        criterion: `activation`, `obs`, or any other: the refit is made for whatever stays.
-        text, tokens, tokenizer: As for `calibrate`.
+        spec: The width and the criterion, any of them: the refit is made for whatever stays.
         sequential: False refits every layer on the activations of the dense model, in one pass.
         widths: Neurons to keep in each layer, in place of as many in all of them.
-        progress: Called with each layer that is done.
+        progress: Function that is called with each layer that is done.
+        **asked: In place of `spec`, what `PruneOptions` name, the criterion being `activation` by
+            default; and the text, as `TextOptions` name it.
 
     Raises:
         RunError: The text is too short, or the numbers do not allow a refit.
@@ -73,48 +58,43 @@ def refit(
     Cost: two forward passes and the moments, 1.3 I^2 multiplications and additions a layer and
     token; I^3 operations a layer.
     """
-    selection = spec_of(
-        to=to, remove=remove, width=width, params=params, size=size, criterion=criterion,
-        seed=seed, align=align, paper_widths=paper_widths, dtype=dtype,
-    )  # fmt: skip
-    check_text(text, tokens)
-    with load_for_calibration(model) as (module, weights):
-        read = as_text(text, tokens, tokenizer, module)
-        parts = (source_of(read),)
-        uniform = _width(weights, selection)  # an impossible width is refused before any work
+    text = TextRequest.of(asked)
+    spec = spec_of(spec, asked, "activation")
+    with open_model(model) as opened:
+        read, weights = text.read(opened), opened.weights
+        uniform = spec.width(weights.architecture)  # an impossible width is refused before any work
         counts = _checked_widths(widths, weights) or (uniform.width,) * weights.architecture.layers
-        check_tokens(parts, weights.architecture.intermediate_size)
-        with LayerwiseRunner(module, read) as walk:
-            cuts = _fitted(walk, module, weights, selection, counts, sequential, progress)
-        return _refit(weights, selection, cuts, parts, sequential=sequential)
+        check_tokens((read.summary,), weights.architecture.intermediate_size)
+        with LayerwiseRunner(opened.module, read) as runner:
+            cuts = []
+            for layer, count in enumerate(counts):
+                cuts.append(_fitted(runner, opened, spec, layer, count, sequential=sequential))
+                if progress:
+                    progress(layer)
+        return _refit(weights, spec, cuts, (read.summary,), sequential=sequential)
 
 
 def _fitted(
-    walk: LayerwiseRunner,
-    module: nn.Module,
-    weights: Weights,
-    selection: PruneSpec,
-    counts: Sequence[int],
+    runner: LayerwiseRunner,
+    model: OpenedModel,
+    spec: PruneSpec,
+    layer: int,
+    count: int,
+    *,
     sequential: bool,
-    progress: LayerCallback | None,
-) -> list[LayerCut]:
-    """All layers, each one at its own width."""
-    cuts = []
-    for layer, count in enumerate(counts):
-        halves = walk.moments(layer, advance=not sequential)
-        (cut,) = layer_cuts(weights, layer, halves, selection, [count])
-        if sequential:
-            with temporarily_cut(module, walk.weights.architecture, layer, cut):
-                walk.advance(layer)
-        cuts.append(cut)
-        if progress:
-            progress(layer)
-    return cuts
+) -> LayerCut:
+    """One layer at its width, and the tokens taken through it: as it is cut, or as it was."""
+    halves = runner.moments(layer, advance=not sequential)
+    (cut,) = layer_cuts(model.weights, layer, halves, spec, [count])
+    if sequential:
+        with temporarily_cut(model.module, runner.weights.architecture, layer, cut):
+            runner.advance(layer)
+    return cut
 
 
 def refits(
-    model: str | Path | nn.Module,
-    selections: Sequence[PruneSpec],
+    model: Model,
+    specs: Sequence[PruneSpec],
     source: Calibration | TextSource = None,
     *,
     tokens: int = TOKENS,
@@ -126,105 +106,99 @@ def refits(
     Args:
         model: With a calibration the one that was calibrated, whose weights are read by layers from
             disk; with text it is loaded.
-        selections: Widths by one criterion, seed and stored dtype.
-        source: From `calibrate`; or text, as `calibrate` takes it, of which the moments of one
-            layer are in memory at a time.
+        specs: Widths by one criterion, seed and stored dtype.
+        source: Moments from `calibrate`; or text, as `calibrate` takes it, of which the moments of
+            one layer are in memory at a time.
         tokens, tokenizer: As for `calibrate`.
-        progress: Called with each layer that is done.
+        progress: Function that is called with each layer that is done.
 
     Raises:
         RunError: The text, or its moments, do not allow a refit.
         PlanError: The calibration is of another model, or the criteria differ.
 
-    Cost: of one width, and k^2 H operations a layer for each further width k.
+    Cost: that of one width, and k^2 H operations a layer for each further width k.
     """
-    if len({(each.criterion, each.seed, each.stored_dtype) for each in selections}) != 1:
+    if len({(each.criterion, each.seed, each.stored_dtype) for each in specs}) != 1:
         raise PlanError(
             "widths that are refitted together must be of one criterion and seed, and of one dtype"
         )
-    check_text(source, tokens)
-    with _dense_moments(model, source, tokens, tokenizer) as (weights, parts, halves):
-        counts = [_width(weights, each).width for each in selections]
+    request = moments_request(source, tokens, tokenizer)
+    with open_model(model) as opened, _dense_moments(opened, request) as dense:
+        weights = opened.weights
+        check_tokens(dense.parts, weights.architecture.intermediate_size)
+        counts = [each.width(weights.architecture).width for each in specs]
         cuts = []
         for layer in range(weights.architecture.layers):
-            cuts.append(layer_cuts(weights, layer, halves(layer), selections[0], counts))
+            cuts.append(layer_cuts(weights, layer, dense.of_layer(layer), specs[0], counts))
             if progress:
                 progress(layer)
         return tuple(
-            _refit(weights, each, [layer[i] for layer in cuts], parts, sequential=False)
-            for i, each in enumerate(selections)
+            _refit(weights, each, [layer[i] for layer in cuts], dense.parts, sequential=False)
+            for i, each in enumerate(specs)
         )
+
+
+def moments_request(
+    source: Calibration | TextSource, tokens: int = TOKENS, tokenizer: Any = None
+) -> Calibration | TextRequest:
+    """What moments are to come from; text that is not there is refused.
+
+    Raises:
+        RunError: As `TextRequest`.
+    """
+    if isinstance(source, Calibration):
+        return source
+    return TextRequest(text=source, tokens=tokens, tokenizer=tokenizer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DenseMoments:
+    """Moments of the dense model.
+
+    Attributes:
+        parts: The calibration text.
+        of_layer: Function of a layer; of text, to be called with one layer after the other.
+    """
+
+    parts: tuple[CalibrationSource, ...]
+    of_layer: Callable[[int], FitAndHoldout]
 
 
 @contextmanager
 def _dense_moments(
-    model: str | Path | nn.Module, source: Calibration | TextSource, tokens: int, tokenizer: Any
-) -> Iterator[tuple[Weights, tuple[CalibrationSource, ...], Callable[[int], FitAndHoldout]]]:
-    """Weights, calibration text, and the moments of a layer, to be asked for in turn."""
-    if isinstance(source, Calibration):
-        with open_weights(model) as weights:
-            check_calibration(source, weights)
-            check_tokens(source.parts, weights.architecture.intermediate_size)
-            yield weights, source.parts, source.layers.__getitem__
+    model: OpenedModel, request: Calibration | TextRequest
+) -> Iterator[_DenseMoments]:
+    if isinstance(request, Calibration):
+        request.check(model.weights)
+        yield _DenseMoments(parts=request.parts, of_layer=request.layers.__getitem__)
         return
-    with load_for_calibration(model) as (module, weights):
-        read = as_text(source, tokens, tokenizer, module)
-        parts = (source_of(read),)
-        check_tokens(parts, weights.architecture.intermediate_size)
-        with LayerwiseRunner(module, read) as walk:
-            yield weights, parts, partial(walk.moments, advance=True)
+    text = request.read(model)
+    with LayerwiseRunner(model.module, text) as runner:
+        of_layer = partial(runner.moments, advance=True)
+        yield _DenseMoments(parts=(text.summary,), of_layer=of_layer)
 
 
 def plan_by_moments(
-    model: str | Path | nn.Module,
-    selection: PruneSpec,
-    source: Calibration | TextSource,
-    tokens: int,
+    model: OpenedModel,
+    spec: PruneSpec,
+    request: Calibration | TextRequest,
     progress: LayerCallback | None = None,
 ) -> Plan:
     """The plan alone, of any criterion, by the moments of the dense model.
 
-    Args:
-        source: A calibration, or text to run the model on, the moments of one layer at a time.
-        progress: Called with each layer that is done.
-
     Raises: as `refits`.
     """
-    check_text(source, tokens)
-    if isinstance(source, Calibration):
-        with open_weights(model) as weights:
-            check_calibration(source, weights)
-            return _planned(weights, selection, source.layers.__getitem__, progress)
-    with load_for_calibration(model) as (module, weights):
-        _width(weights, selection)
-        with LayerwiseRunner(module, as_text(source, tokens, None, module)) as walk:
-            return _planned(weights, selection, partial(walk.moments, advance=True), progress)
-
-
-def _planned(
-    weights: Weights,
-    selection: PruneSpec,
-    halves: Callable[[int], FitAndHoldout],
-    progress: LayerCallback | None,
-) -> Plan:
-    width, keep = _width(weights, selection), []
-    for layer in range(weights.architecture.layers):
-        moment = halves(layer).fit.mean(weights.architecture.block(layer))
-        weight = down_rows(weights, layer).T.to(moment)
-        order = neuron_order(weights, layer, selection, moment, weight)
-        keep.append(tuple(sorted(order[: width.width].tolist())))
-        if progress:
-            progress(layer)
-    return plan_of(weights, width, selection, tuple(keep), fingerprint(weights))
-
-
-def check_calibration(calibration: Calibration, weights: Weights) -> None:
-    """Raise PlanError unless the calibration was made for these weights."""
-    if calibration.model != fingerprint(weights):
-        raise PlanError(
-            f"the calibration was made for a model whose GLU weights are not those of "
-            f"{weights.name}"
-        )
+    weights = model.weights
+    width, keep = spec.width(weights.architecture), []
+    with _dense_moments(model, request) as dense:
+        for layer in range(weights.architecture.layers):
+            moment = dense.of_layer(layer).fit.mean(weights.architecture.block(layer))
+            weight = down_rows(weights, layer).T.to(moment)
+            order = neuron_order(weights, layer, spec, moment, weight)
+            keep.append(tuple(sorted(order[: width.width].tolist())))
+            if progress:
+                progress(layer)
+    return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
 
 def check_tokens(parts: Sequence[CalibrationSource], neurons: int) -> None:
@@ -250,28 +224,17 @@ def _checked_widths(widths: Sequence[int] | None, weights: Weights) -> tuple[int
     return tuple(widths)
 
 
-def _width(weights: Weights, selection: PruneSpec) -> Width:
-    return resolve(
-        weights.architecture,
-        selection.target,
-        align=selection.align,
-        paper_widths=selection.paper_widths,
-        dtype=selection.stored_dtype,
-    )
-
-
 def _refit(
     weights: Weights,
-    selection: PruneSpec,
+    spec: PruneSpec,
     cuts: Sequence[LayerCut],
     parts: tuple[CalibrationSource, ...],
     *,
     sequential: bool,
 ) -> Refit:
-    keep = tuple(cut.keep for cut in cuts)
-    width = _width(weights, selection)
+    width, keep = spec.width(weights.architecture), tuple(cut.keep for cut in cuts)
     return Refit(
-        plan=plan_of(weights, width, selection, keep, fingerprint(weights)),
+        plan=plan_of(weights, width, spec, keep, fingerprint(weights)),
         down=tuple(cut.down for cut in cuts),
         layers=tuple(cut.fit for cut in cuts),
         parts=parts,

@@ -1,0 +1,138 @@
+"""Options of `plan` and `prune`: how wide a model is to be, and how its neurons are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..arch import Architecture, draft_note
+from ..cut import Plan
+from ..cut.checkpoint import ModelSource
+from ..prune import (
+    CRITERIA,
+    MOMENT_CRITERIA,
+    PruneOptions,
+    PruneSpec,
+    WidthOptions,
+    check_calibration,
+    make_plan,
+)
+from ..prune.calibration import TOKENS, check_source
+from .layer_progress import layer_progress
+from .options import Command
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_TARGETS = tuple(WidthOptions.__annotations__)
+# Those of a spec by its own names, and four more.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "to": {"metavar": "RATIO", "help": "Expansion ratio to cut to: 2.4x."},
+    "remove": {"metavar": "PERCENT", "help": "Share of neurons to remove: 40%."},
+    "width": {"type": int, "help": "Neurons to keep in each block: 4864."},
+    "params": {"metavar": "N", "help": "Most parameters: 900M, or 85% of the dense model's."},
+    "size": {
+        "metavar": "BYTES",
+        "help": "Most bytes of weights: 1.7GB, or 85% of the dense model's.",
+    },
+    "criterion": {
+        "default": "ppm",
+        "show_default": True,
+        "help": f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}.",
+    },
+    "seed": {"default": 0, "show_default": True, "help": "Of the random criterion."},
+    "align": {"type": int, "help": "Round the width down to a multiple of this."},
+    "exact": {"is_flag": True, "help": "Round to no multiple."},
+    "paper_widths": {"is_flag": True, "help": "Width by the paper's rule."},
+    "calibration": {
+        "metavar": "TEXT",
+        "help": "Text that activations are taken on: a file or folder, or a data set of the "
+        "hub; ppm_activation needs a file of plain text. Default: embedded text. Loads the "
+        "model.",
+    },
+    "tokens": {
+        "type": click.IntRange(min=1),
+        "default": TOKENS,
+        "show_default": True,
+        "help": "Most tokens of the calibration text; half of them are held out.",
+    },
+    "dtype": {"help": "Store as float32, float16 or bfloat16."},
+}
+
+
+def plan_options(command: Command) -> Command:
+    """How a width is asked for and how neurons are chosen; `read_request` reads them."""
+    for name, attributes in reversed(_OPTIONS.items()):
+        command = click.option(_flag(name), **attributes)(command)
+    return command
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def has_plan_options() -> list[str]:
+    """The options of `plan_options`, but --dtype, that stand on the command line."""
+    context, typed = click.get_current_context(), click.core.ParameterSource.COMMANDLINE
+    names = (name for name in _OPTIONS if name != "dtype")
+    return [_flag(name) for name in names if context.get_parameter_source(name) == typed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """What the options of `plan_options` ask for.
+
+    Attributes:
+        spec: The width and the criterion.
+        calibration: The calibration text.
+        tokens: Most tokens of it.
+    """
+
+    spec: PruneSpec
+    calibration: str | None
+    tokens: int
+
+
+def read_request(options: dict[str, Any], *, refitting: bool = False) -> PlanRequest:
+    """The options of `plan_options`, refused where no model allows them, before one is looked for.
+
+    Args:
+        options: All options of the command.
+        refitting: Whether down_proj is refitted, which goes by text whatever the criterion is.
+    """
+    given = [kind for kind in _TARGETS if options[kind] is not None]
+    if len(given) != 1:
+        names = ", ".join(map(_flag, _TARGETS))
+        got = " and ".join(map(_flag, given)) or "none"
+        raise click.UsageError(f"Ask for a width with exactly one of {names}; got {got}.")
+    if options["exact"] and options["align"] is not None:
+        raise click.UsageError("--exact and --align contradict each other.")
+    if options["paper_widths"] and (options["exact"] or options["align"] is not None):
+        raise click.UsageError("--paper-widths rounds to no multiple; drop --exact or --align.")
+    asked: Any = {name: options[name] for name in (*_TARGETS, *PruneOptions.__annotations__)}
+    spec = PruneSpec.of(**{**asked, "align": 1 if options["exact"] else options["align"]})
+    text, tokens = options["calibration"], options["tokens"]
+    if refitting:
+        check_source(text, tokens)
+    else:
+        check_calibration(spec.criterion, text, tokens)
+    return PlanRequest(spec=spec, calibration=text, tokens=tokens)
+
+
+def build_plan(source: ModelSource, request: PlanRequest, console: Console) -> Plan:
+    """The plan that is asked for; how far it is goes to the console."""
+    text: Any = {"calibration": request.calibration, "tokens": request.tokens}
+    if request.spec.criterion not in MOMENT_CRITERIA:  # weights alone are read
+        with console.status("choosing neurons"):
+            return make_plan(source, request.spec, **text)
+    layers = source.checkpoint.architecture.layers
+    with layer_progress(console, layers, "choosing neurons") as progress:
+        return make_plan(source, request.spec, progress=progress, **text)
+
+
+def print_draft_note(architecture: Architecture) -> None:
+    """Say on stderr that a cut of a model leaves draft layers out, where it has any."""
+    if note := draft_note(architecture):
+        click.echo(f"Note: {note}.", err=True)

@@ -1,0 +1,104 @@
+"""The model that a caller names or holds, opened once for all that is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..cut import ModelWeights, Weights
+from ..cut.checkpoint import ModelSource, load_model, load_tokenizer, resolve_model
+from ..errors import RunError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Model: TypeAlias = "str | Path | ModelSource | OpenedModel | nn.Module"
+
+
+class OpenedModel:
+    """A model in memory, or one on disk that is loaded at first need and then stays.
+
+    Args:
+        given: The model itself, or where it lies.
+
+    Attributes:
+        weights: Its weights as they are stored.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: As `Checkpoint` and `ModelWeights`.
+    """
+
+    def __init__(self, given: ModelSource | nn.Module) -> None:
+        self._given = given
+        self.weights: Weights = (
+            given.checkpoint if isinstance(given, ModelSource) else ModelWeights(given)
+        )
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """The model, to be run on text.
+
+        On a processor without units for bfloat16 it is loaded in float32, which is faster there.
+        """
+        import torch
+
+        if not isinstance(self._given, ModelSource):
+            return self._given
+        checkpoint = self._given.checkpoint
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        kinds = {checkpoint.tensors[name].spec.dtype for name in checkpoint.architecture.cuts}
+        dtype = torch.bfloat16 if kinds == {"BF16"} and has_bfloat16(device) else torch.float32
+        module: nn.Module = load_model(checkpoint, dtype=dtype).to(device)
+        return module
+
+    @property
+    def embedding_rows(self) -> int:
+        """Tokens that the model has an embedding for."""
+        table: Any = self.module.get_input_embeddings()  # type: ignore[operator]
+        return int(table.weight.shape[0])
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer beside the model's checkpoint.
+
+        Raises:
+            RunError: It cannot be loaded, or a model in memory does not say where it lies.
+        """
+        if isinstance(self._given, ModelSource):
+            return self._given.tokenizer
+        config: Any = self._given.config
+        path = str(getattr(config, "_name_or_path", "") or "")
+        if not path:
+            raise RunError(
+                "the model's tokenizer cannot be loaded, since the model does not say where it "
+                "lies; pass the tokenizer"
+            )
+        return load_tokenizer(Path(path), path)
+
+
+@contextmanager
+def open_model(model: Model) -> Iterator[OpenedModel]:
+    """Open a model for the functions below a public one; one that is open stays so.
+
+    Args:
+        model: A `transformers` model, or whatever `resolve_model` takes.
+    """
+    if isinstance(model, OpenedModel):
+        yield model
+    elif isinstance(model, str | Path | ModelSource):
+        source = resolve_model(model)
+        with source.checkpoint:
+            yield OpenedModel(source)
+    else:
+        yield OpenedModel(model)
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether bfloat16 is multiplied in hardware."""
+    import torch
+
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # private, and not in every torch
+    return device == "cuda" or bool(amx and amx())

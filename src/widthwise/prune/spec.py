@@ -1,0 +1,163 @@
+"""What a plan or a refit is asked for: how wide, and by which criterion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
+from ..arch import Architecture, Target, Width, check_rounding, resolve
+from ..cut.checkpoint import stored_dtype
+from ..errors import PlanError, TargetError
+from .criteria import CRITERIA, MOMENT_CRITERIA
+
+
+class WidthOptions(TypedDict, total=False):
+    """The five ways to ask for a width, exactly one of which is taken.
+
+    Attributes:
+        to: Expansion ratio to cut to (`"2.4x"`, I/H).
+        remove: Share of neurons to remove (`"40%"`).
+        width: Neurons to keep in each block.
+        params: Most parameters the result may have (`"900M"`, or `"85%"` of the dense model's).
+        size: Most bytes of weights it may have (`"1.7GB"`, or `"85%"` of the dense model's).
+    """
+
+    to: str | float | None
+    remove: str | None
+    width: int | None
+    params: str | int | None
+    size: str | int | None
+
+
+class PruneOptions(WidthOptions, total=False):
+    """Keyword arguments that stand for a `PruneSpec`: those of `WidthOptions`, and these.
+
+    Attributes:
+        criterion: `ppm`, `max_abs`, `vow`, `pon`, `l2`, `random`, `ppm_activation`, `activation`
+            or `obs`, which needs a refit (see `refit`).
+        seed: Seed of the criterion `random`.
+        align: Multiple to round the width down to; None for the default of the model
+            (`default_alignment`), 1 for the exact width.
+        paper_widths: Whether the width is by the rule of arXiv 2512.22671 (goes with `remove`).
+        dtype: The dtype that `size` is meant in, where the result will be stored in another.
+    """
+
+    criterion: str
+    seed: int
+    align: int | None
+    paper_widths: bool
+    dtype: str | None
+
+
+def resolve_target(
+    *,
+    to: str | float | None = None,
+    remove: str | None = None,
+    width: int | None = None,
+    params: str | int | None = None,
+    size: str | int | None = None,
+) -> Target:
+    """The one target that is not None.
+
+    >>> resolve_target(to="2.4x", width=None)
+    Target(kind='to', text='2.4x')
+    """
+    asked = {"to": to, "remove": remove, "width": width, "params": params, "size": size}
+    given = [(kind, value) for kind, value in asked.items() if value is not None]
+    if len(given) != 1:
+        names = ", ".join(f"--{kind}" for kind in asked)
+        raise TargetError(f"a width must be asked for in exactly one way: {names}")
+    kind, value = given[0]
+    return Target(kind, str(value))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneSpec:
+    """What is asked of a plan.
+
+    Attributes:
+        target: The width asked for.
+        criterion: One of `CRITERIA` or `MOMENT_CRITERIA`.
+        seed: Seed of the criterion `random`.
+        align: Multiple to round the width down to; None for the default of the model, 1 for none.
+        paper_widths: Whether the width is by the paper's rule.
+        stored_dtype: safetensors name of the dtype that a `size` target is meant in.
+
+    Raises:
+        PlanError: Unknown criterion.
+        TargetError: An alignment below 1, or the paper's rule for another target than `remove`.
+    """
+
+    target: Target
+    criterion: str = "ppm"
+    seed: int = 0
+    align: int | None = None
+    paper_widths: bool = False
+    stored_dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.criterion not in (*CRITERIA, *MOMENT_CRITERIA):
+            known = ", ".join((*CRITERIA, *MOMENT_CRITERIA))
+            raise PlanError(f"criterion must be one of {known}; got {self.criterion!r}")
+        if type(self.seed) is not int or not 0 <= self.seed < 2**31:
+            raise PlanError(f"seed must be a whole number in [0, 2^31); got {self.seed!r}")
+        check_rounding(self.target, self.align, self.paper_widths)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        criterion: str = "ppm",
+        seed: int = 0,
+        align: int | None = None,
+        paper_widths: bool = False,
+        dtype: str | None = None,
+        **width: Unpack[WidthOptions],
+    ) -> PruneSpec:
+        """The spec that `PruneOptions` describe.
+
+        Raises:
+            TargetError, PlanError: One of them is out of range, whatever the model is.
+        """
+        return cls(
+            target=resolve_target(**width),
+            criterion=criterion,
+            seed=seed,
+            align=align,
+            paper_widths=paper_widths,
+            stored_dtype=stored_dtype(dtype),
+        )
+
+    def width(self, architecture: Architecture) -> Width:
+        """The one width for all layers of a model.
+
+        Raises:
+            TargetError: The model has no such width.
+        """
+        return resolve(
+            architecture,
+            self.target,
+            align=self.align,
+            paper_widths=self.paper_widths,
+            dtype=self.stored_dtype,
+        )
+
+
+def spec_of(spec: PruneSpec | None, asked: PruneOptions, criterion: str = "ppm") -> PruneSpec:
+    """The spec that a public function was given, or the one that its keyword arguments describe.
+
+    Args:
+        spec: The spec, or None.
+        asked: The keyword arguments.
+        criterion: The criterion where none is named.
+
+    Raises:
+        TypeError: Both were given.
+        TargetError, PlanError: As `PruneSpec.of`.
+    """
+    if spec is None:
+        asked.setdefault("criterion", criterion)
+        return PruneSpec.of(**asked)
+    if asked:
+        raise TypeError(f"a PruneSpec already holds every choice; drop {', '.join(asked)}")
+    return spec

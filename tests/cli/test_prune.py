@@ -1,0 +1,86 @@
+"""`widthwise prune`: what it does once, however much is asked for."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from click.testing import CliRunner
+from tiny_gguf import write_gguf
+
+from widthwise.cli import main
+from widthwise.cut.checkpoint import resolve
+from widthwise.prune import opened_model
+
+pytestmark = pytest.mark.usefixtures("own_modules")
+
+COUNTED = [(resolve, "_sha256"), (resolve, "convert_gguf"), (opened_model, "load_model")]
+ASKED = ["--remove", "40%", "--criterion", "activation", "--refit", "--tokens", "2048"]
+
+
+@pytest.fixture
+def tiny_gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A GGUF file of a tiny Llama that has never been converted."""
+    monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    shape = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 3}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    config = hf.LlamaConfig(**shape, **heads, max_position_embeddings=2048, initializer_range=0.3)
+    write_gguf(hf.LlamaForCausalLM(config), tmp_path / "tiny.gguf")
+    return tmp_path / "tiny.gguf"
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("".join(random.Random(0).choices(string.ascii_letters, k=3000)))
+    return path
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a model is resolved, hashed, converted and loaded, by the names of functions."""
+    found: Counter[str] = Counter()
+
+    def count(module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def counted(*given: Any, **options: Any) -> Any:
+            found[name] += 1
+            return function(*given, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    for module, name in COUNTED:
+        count(module, name)
+    init = resolve.ModelSource.__init__
+    monkeypatch.setattr(
+        resolve.ModelSource,
+        "__init__",
+        lambda self, *given: (found.update(["resolved"]), init(self, *given))[1],
+    )
+    return found
+
+
+@pytest.mark.parametrize("layers", [(), ("--per-layer", "compact", "--under", "latency")])
+def test_a_model_is_resolved_hashed_and_loaded_once(
+    layers: tuple[str, ...], tiny_gguf: Path, text: Path, tmp_path: Path, calls: Counter[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["prune", tiny_gguf, *ASKED, "--calibration", text, *layers, "-o", out]
+    result = CliRunner().invoke(main, [*map(str, words)])
+    assert result.exit_code == 0, result.output
+    assert calls == {"resolved": 1, "_sha256": 1, "convert_gguf": 1, "load_model": 1}
+
+
+def test_weights_alone_load_no_model(tiny_gguf: Path, tmp_path: Path, calls: Counter[str]) -> None:
+    words = ["prune", tiny_gguf, "--remove", "40%", "-o", tmp_path / "out"]
+    result = CliRunner().invoke(main, [*map(str, words)])
+    assert result.exit_code == 0, result.output
+    assert calls == {"resolved": 1, "_sha256": 1, "convert_gguf": 1}

@@ -115,7 +115,7 @@ BAD_JSON = [
     (json.dumps({**GOOD, "format": 2}), "format must be 1; got 2"),
     (json.dumps({**GOOD, "format": 1, "seed": "x"}), "seed must be"),
     (json.dumps({**GOOD, "format": 1, "keep": 3}), "keep must be a list"),
-    (json.dumps({**GOOD, "format": 1, "keep": [["a", "b", "c"]]}), "whole numbers"),
+    (json.dumps({**GOOD, "format": 1, "keep": [["a", "b", "c"]]}), "keep must be a whole number"),
     (json.dumps({**GOOD, "format": 1, "hidden_size": "4"}), "hidden_size must be"),
     (json.dumps({**GOOD, "format": 1, "parent": None}), "parent must be text"),
 ]

@@ -15,7 +15,7 @@ from .figure_options import save_figure
 from .options import device_option, dtype_option, seed_option
 
 if TYPE_CHECKING:
-    from ..prune.healing import Healing, HeldOut, TrainingStep
+    from ..prune.healing import Healing, TrainingStep
 
 _LINE_SECONDS = 30.0  # between two lines where there is no terminal
 _SCALES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
@@ -172,7 +172,9 @@ def _table(found: Healing) -> str:
         None: "not shown to be closer to its parent",
     }[gain_verdict(gain)]
     rows = [("", "KL from dense, nats a token", "perplexity / dense")]
-    rows += [(name, *_cells(held)) for name, held in _named(found)]
+    for name, held_out in (("pruned", found.before), ("healed", found.after)):
+        summary = held_out.summary()
+        rows.append((name, summary.nats, summary.ratio))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [
         "  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows
@@ -189,19 +191,4 @@ def _table(found: Healing) -> str:
             f"KL fell by {fell} [{least}, {most}] on {gain.n} blocks of {found.block_tokens} "
             f"tokens held out: {verdict}; brackets are 95 % intervals over blocks",
         ]
-    )
-
-
-def _named(found: Healing) -> tuple[tuple[str, HeldOut], ...]:
-    return ("pruned", found.before), ("healed", found.after)
-
-
-def _cells(held: HeldOut) -> tuple[str, str]:
-    from ..prune.healing import nats_text
-
-    value, low, high = nats_text(held.divergence.value, *held.divergence.interval())
-    ratio, least, most = held.perplexity_ratio
-    return (
-        f"{value} [{low}, {high}]",
-        f"{ratio:.3f} [{least:.3f}, {most:.3f}]",
     )

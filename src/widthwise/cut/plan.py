@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from ..errors import PlanError
-from ..io import write_text
+from ..io import from_plain, write_text
 
 FORMAT = 1
 WIDTHS_KEY = "widthwise_widths"  # in a config: the neurons of each layer, where they differ
+_ABOVE_ZERO = (
+    *("hidden_size", "intermediate_size", "unaligned", "alignment"),
+    *("parent_parameters", "parameters", "parent_bytes", "weight_bytes"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,9 @@ class Plan:
     def __post_init__(self) -> None:
         if self.format != FORMAT:
             raise PlanError(f"plan format must be {FORMAT}; got {self.format!r}")
+        for name in _ABOVE_ZERO:
+            if not 0 < getattr(self, name) < 2**63:
+                raise PlanError(f"{name} must be a whole number above 0 and below 2^63")
         if not self.keep:
             raise PlanError("a plan must hold at least one layer")
         for layer, keep in enumerate(self.keep):
@@ -161,8 +166,11 @@ class Plan:
         if not isinstance(data, dict) or set(data) != known:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
             raise PlanError(f"a plan has exactly the fields of its format; odd here: {odd}")
-        _check_types(data)
-        return cls(**{**data, "keep": tuple(tuple(layer) for layer in data["keep"])})
+        try:
+            plan: Plan = from_plain(cls, data, "a plan")
+        except TypeError as error:
+            raise PlanError(str(error)) from error
+        return plan
 
     def save(self, path: str | Path) -> None:
         """Write the plan to a file, whole or not at all; an existing file is replaced.
@@ -181,18 +189,3 @@ class Plan:
             raise PlanError(f"{path}: cannot read the plan: {error}") from error
         except PlanError as error:
             raise PlanError(f"{path}: {error}") from error
-
-
-def _check_types(data: Mapping[str, Any]) -> None:
-    for name in ("parent", "fingerprint", "model_type", "asked", "criterion"):
-        if not isinstance(data[name], str):
-            raise PlanError(f"{name} must be text; got {data[name]!r}")
-    whole = ("hidden_size", "intermediate_size", "unaligned", "alignment", "parent_parameters")
-    for name in (*whole, "parameters", "parent_bytes", "weight_bytes"):
-        if type(data[name]) is not int or not 0 < data[name] < 2**63:
-            raise PlanError(f"{name} must be a whole number above 0 and below 2^63")
-    if data["seed"] is not None and type(data["seed"]) is not int:
-        raise PlanError(f"seed must be a whole number or null; got {data['seed']!r}")
-    keep = data["keep"]
-    if not isinstance(keep, Sequence) or not all(isinstance(layer, list) for layer in keep):
-        raise PlanError("keep must be a list of lists of indices")

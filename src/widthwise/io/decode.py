@@ -155,6 +155,8 @@ def _tuple(parts: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
             numbers = tuple(map(float, value))
             if all(map(isfinite, numbers)):
                 return numbers
+    if parts == (int, Ellipsis) and {*map(type, value)} == {int}:  # likewise
+        return tuple(value)
     kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
     if len(kinds) != len(value):
         raise TypeError(f"{name} must be {len(kinds)} values, not {len(value)}")

@@ -5,8 +5,8 @@ from .companions import copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
 from .load import check_complete, check_loadable, load_model, stored_of
 from .model_card import license_lines, loading_code
-from .reader import Checkpoint, free_disk_bytes
-from .refit_record import REFIT_FILE, inspect_refit
+from .reader import Checkpoint, free_disk_bytes, read_json
+from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
 from .resolve import ModelSource, finding, resolve_model
 from .tokenizer import check_tokens, load_tokenizer, table_rows
 from .writer import (
@@ -44,6 +44,8 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "loading_code",
+    "read_json",
+    "read_refit_record",
     "refuse_overlap",
     "resolve_model",
     "shard_limit",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import CheckpointError
 from ..plan import Plan
+from .reader import read_json
 from .refit_record import REFIT_FILE
 
 PLAN_FILE = "widthwise_plan.json"
@@ -55,9 +54,9 @@ def lineage_of(folder: Path) -> Lineage | None:
     if not path.is_file():
         return None
     plan, is_refitted = Plan.load(path), (folder / REFIT_FILE).is_file()
-    told = _read(healing) if healing.is_file() else {}
-    is_refitted |= told.get("child_refit") is not None  # which the healing took over
-    child = told.get("child")
+    record = read_json(healing) if healing.is_file() else {}
+    is_refitted |= record.get("child_refit") is not None  # which the healing took over
+    child = record.get("child")
     child = child if isinstance(child, dict) else {}
     return Lineage(
         parent=plan.parent,
@@ -69,13 +68,3 @@ def lineage_of(folder: Path) -> Lineage | None:
         healed_from=child.get("name"),
         healed_from_weights=str(child["fingerprint"])[:16] if "fingerprint" in child else None,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise CheckpointError(f"{path}: must hold a JSON object; got {type(record).__name__}")
-    return record

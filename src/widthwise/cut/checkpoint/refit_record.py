@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError
+from ...io import from_plain
+from ..refit_result import CalibrationSource
 from ..weights import CHUNK_BYTES, down_name
-from .reader import Checkpoint
+from .reader import Checkpoint, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,26 +23,80 @@ REFIT_FILE = "widthwise_refit.json"
 FORMAT = 1
 
 
-def describe(refit: Refit, dtype: Any = None) -> dict[str, Any]:
-    """The record that lies beside a refitted checkpoint, as JSON.
+@dataclass(frozen=True, kw_only=True)
+class RefittedLayer:
+    """One layer of the record: as in `LayerFit`, and the sha256 of its down_proj as float32."""
 
-    Args:
-        refit: What was written.
-        dtype: torch dtype that its weights are stored in; None for their own.
+    lam: float
+    fit_error: float
+    held_out_error: float
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefitRecord:
+    """What lies beside a refitted checkpoint, as JSON.
+
+    Attributes:
+        format: Version of this layout.
+        plan: Digest of the plan.
+        criterion: How neurons were chosen.
+        sequential: Whether each layer was fitted behind the layers that were already cut.
+        calibration: The calibration text.
+        layers: How well each layer was fitted, and its weight.
+
+    Raises:
+        ValueError: Another format.
     """
-    layers = []
-    for fit, down in zip(refit.layers, refit.down, strict=True):
-        values = asdict(fit)
-        del values["curve"]
-        layers.append({**values, "sha256": _digest([down.to(dtype or down.dtype)])})
-    return {
-        "format": FORMAT,
-        "plan": refit.plan.digest,
-        "criterion": refit.plan.criterion,
-        "sequential": refit.sequential,
-        "calibration": [asdict(part) for part in refit.parts],
-        "layers": layers,
-    }
+
+    format: int = FORMAT
+    plan: str
+    criterion: str
+    sequential: bool
+    calibration: tuple[CalibrationSource, ...]
+    layers: tuple[RefittedLayer, ...]
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"its format must be {FORMAT}; got {self.format!r}")
+
+
+def describe(refit: Refit, dtype: Any = None) -> RefitRecord:
+    """The record of a refit whose weights are stored in a torch dtype; None for their own."""
+    layers = (
+        RefittedLayer(
+            lam=fit.lam,
+            fit_error=fit.fit_error,
+            held_out_error=fit.held_out_error,
+            sha256=_digest([down.to(dtype or down.dtype)]),
+        )
+        for fit, down in zip(refit.layers, refit.down, strict=True)
+    )
+    return RefitRecord(
+        plan=refit.plan.digest,
+        criterion=refit.plan.criterion,
+        sequential=refit.sequential,
+        calibration=refit.parts,
+        layers=tuple(layers),
+    )
+
+
+def read_refit_record(folder: Path) -> RefitRecord | None:
+    """The record in a checkpoint folder; None where there is none.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    path = folder / REFIT_FILE
+    if not path.exists():
+        return None
+    try:
+        record: RefitRecord = from_plain(RefitRecord, read_json(path), "the record")
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as the record of a refit: {error}"
+        ) from error
+    return record
 
 
 def inspect_refit(checkpoint: Checkpoint) -> dict[str, Any] | None:
@@ -57,15 +112,14 @@ def inspect_refit(checkpoint: Checkpoint) -> dict[str, Any] | None:
     Raises:
         CheckpointError: The record cannot be read.
     """
-    path = checkpoint.path / REFIT_FILE
-    if not path.exists():
+    record = read_refit_record(checkpoint.path)
+    if record is None:
         return None
-    record = _read(path)
-    said = [layer["sha256"] for layer in record["layers"]]
+    expected = [layer.sha256 for layer in record.layers]
     found = [_digest(_rows(checkpoint, i)) for i in range(checkpoint.architecture.layers)]
-    odd = [str(i) for i, (a, b) in enumerate(zip(said, found, strict=False)) if a != b]
-    if len(said) != len(found):
-        reason = f"it is of {len(said)} layers, the model has {len(found)}"
+    odd = [str(i) for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b]
+    if len(expected) != len(found):
+        reason = f"it is of {len(expected)} layers, the model has {len(found)}"
     elif odd:
         reason = (
             f"down_proj of {len(odd)} of {len(found)} layers ({', '.join(odd[:4])}"
@@ -73,24 +127,8 @@ def inspect_refit(checkpoint: Checkpoint) -> dict[str, Any] | None:
             "after the refit, or never had it"
         )
     else:
-        return {**record, "verified": True}
-    return {**record, "verified": False, "reason": reason}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf8"))
-        if record["format"] != FORMAT:
-            raise CheckpointError(f"{path}: its format must be {FORMAT}; got {record['format']!r}")
-        if not all(isinstance(layer["sha256"], str) for layer in record["layers"]):
-            raise TypeError("a layer without sha256")
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as the record of a refit: {error}"
-        ) from error
-    return dict(record)
+        return {**asdict(record), "verified": True}
+    return {**asdict(record), "verified": False, "reason": reason}
 
 
 def _rows(checkpoint: Checkpoint, layer: int) -> Iterable[Tensor]:

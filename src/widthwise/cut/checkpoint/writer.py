@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -210,7 +210,7 @@ def _write_records(folder: Path, plan: Plan, refit: Refit | None, dtype: str | N
     (folder / PLAN_FILE).write_text(plan.to_json() + "\n", encoding="utf8")
     if refit:
         stored = getattr(torch, TORCH_DTYPES[dtype]) if dtype else None
-        _write_json(folder / REFIT_FILE, describe(refit, stored))
+        _write_json(folder / REFIT_FILE, asdict(describe(refit, stored)))
 
 
 def refuse_overlap(parent: Path, out: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...cut.checkpoint import ModelSource, refuse_overlap, resolve_model
+from ...cut.checkpoint import Checkpoint, ModelSource, refuse_overlap, resolve_model
 from ...errors import RunError
 from ...io import check_overwrite, limited_memory
 from ...stats import Difference
@@ -17,7 +17,7 @@ from .distilling import NothingTrained
 from .heldout import HeldOut, gain_of, nats_text
 from .lr_search import LrTrial
 from .model_pair import ModelPair, check_place, compute_dtype, opened_pair
-from .record import FORMAT, refit_facts
+from .record import HealedModel, HealingRecord, HealingText, earlier_refit
 from .run import HealingRun
 from .save import check_space, write_healed
 from .settings import HealSettings
@@ -154,7 +154,7 @@ def heal(
             except NotBetter as error:
                 failed = error
             else:
-                record = _record(pair, blocks, run, found)
+                record = _record(pair, blocks, found)
                 write_healed(pair.child, out, weights, record, force=force, command=command)
                 return found
     raise failed
@@ -237,8 +237,8 @@ def _told(run: HealingRun, pair: ModelPair, blocks: TextBlocks) -> Iterator[str]
             f"the time left no room for a test of learning rates: {run.learning_rate:.2g} was "
             "taken, a low one; more minutes heal better"
         )
-    facts = refit_facts(pair.child.path) or {}
-    if blocks.source in [part["source"] for part in facts.get("calibration") or ()]:
+    refit = earlier_refit(pair.child.path)
+    if refit and blocks.source in [part.source for part in refit.calibration]:
         yield (
             "the refit of the pruned model was made from the same text, so the blocks held out are "
             "not new to it: judge it on other text"
@@ -263,49 +263,47 @@ def _decisive(
     }
 
 
-def _record(pair: ModelPair, blocks: TextBlocks, run: HealingRun, found: Healing) -> dict[str, Any]:
+def _record(pair: ModelPair, blocks: TextBlocks, found: Healing) -> HealingRecord:
     """What lies beside the result as JSON, but the fingerprint of its weights."""
-    parts = {
-        name: {
-            "name": checkpoint.name,
-            "fingerprint": digest,
-            "intermediate_size": checkpoint.architecture.intermediate_size,
-        }
-        for name, checkpoint, digest in (
-            ("child", pair.child, pair.child_fingerprint),
-            ("parent", pair.parent, pair.parent_fingerprint),
-        )
-    }
     gain = found.gain
     several = gain.n > 1
-    return {
-        "format": FORMAT,
-        **parts,
-        "child_refit": refit_facts(pair.child.path),
-        "text": {
-            "source": blocks.source,
-            "fingerprint": blocks.fingerprint,
-            "tokens": blocks.tokens,
-            "held_out_blocks": found.after.divergence.n,
-            "held_out_block_tokens": found.block_tokens,
-            "block_tokens": blocks.rows.shape[1],
-        },
-        "settings": asdict(found.settings),
-        "learning_rate": found.learning_rate,
-        "learning_rate_test": [asdict(trial) for trial in found.trials] or None,
-        "learning_rate_factors": dict(found.factors) or None,
-        "tokens": found.tokens,
-        "epochs": found.epochs,
-        "seconds": found.seconds,
-        "written_step": found.best_step,
-        "written_tokens": found.curve[found.best_step - 1].tokens,
-        "stopped": found.stopped,
-        "went_back": found.went_back,
-        "before": found.before.summary(),
-        "after": found.after.summary(),
-        "gain_nats": gain.value,
-        "gain_interval": (gain.low, gain.high) if several else None,
-        "gain_p_value": gain.p_value if several else None,
-        "told": list(found.told),
-        "curve": [asdict(step) for step in found.curve],
-    }
+    return HealingRecord(
+        child=_model(pair.child, pair.child_fingerprint),
+        parent=_model(pair.parent, pair.parent_fingerprint),
+        child_refit=earlier_refit(pair.child.path),
+        text=HealingText(
+            source=blocks.source,
+            fingerprint=blocks.fingerprint,
+            tokens=blocks.tokens,
+            held_out_blocks=found.after.divergence.n,
+            held_out_block_tokens=found.block_tokens,
+            block_tokens=blocks.rows.shape[1],
+        ),
+        settings=found.settings,
+        learning_rate=found.learning_rate,
+        learning_rate_test=found.trials or None,
+        learning_rate_factors=dict(found.factors) or None,
+        tokens=found.tokens,
+        epochs=found.epochs,
+        seconds=found.seconds,
+        written_step=found.best_step,
+        written_tokens=found.curve[found.best_step - 1].tokens,
+        stopped=found.stopped,
+        went_back=found.went_back,
+        before=found.before.summary(),
+        after=found.after.summary(),
+        gain_nats=gain.value,
+        gain_interval=(gain.low, gain.high) if several else None,
+        gain_p_value=gain.p_value if several else None,
+        told=found.told,
+        curve=found.curve,
+        fingerprint="",
+    )
+
+
+def _model(checkpoint: Checkpoint, fingerprint: str) -> HealedModel:
+    return HealedModel(
+        name=checkpoint.name,
+        fingerprint=fingerprint,
+        intermediate_size=checkpoint.architecture.intermediate_size,
+    )

@@ -60,19 +60,54 @@ class HeldOut:
         found = self.excess
         return _exp(found.value), _exp(found.low), _exp(found.high)
 
-    def summary(self) -> dict[str, float | int | tuple[float, float] | None]:
-        """The numbers, as JSON."""
+    def summary(self) -> HeldOutSummary:
+        """The numbers alone."""
         ratio, low, high = self.perplexity_ratio
         divergence = self.divergence
         several = divergence.n > 1
-        return {
-            "blocks": divergence.n,
-            "divergence_nats": divergence.value,
-            "divergence_interval": divergence.interval() if several else None,
-            "perplexity": self.perplexity if math.isfinite(self.perplexity) else None,
-            "perplexity_ratio": ratio if math.isfinite(ratio) else None,  # JSON has no infinity
-            "perplexity_ratio_interval": (low, high) if several and math.isfinite(high) else None,
-        }
+        return HeldOutSummary(
+            blocks=divergence.n,
+            divergence_nats=divergence.value,
+            divergence_interval=divergence.interval() if several else None,
+            perplexity=self.perplexity if math.isfinite(self.perplexity) else None,
+            perplexity_ratio=ratio if math.isfinite(ratio) else None,
+            perplexity_ratio_interval=(low, high) if several and math.isfinite(high) else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutSummary:
+    """The numbers of a `HeldOut` as a record keeps them; None where one is not finite or not known.
+
+    Attributes:
+        blocks: Number of blocks held out.
+        divergence_nats: KL(parent || child) in nats a token, the mean over blocks.
+        divergence_interval: Its 95 % interval over blocks.
+        perplexity: Perplexity of the child.
+        perplexity_ratio: Perplexity of the child over that of its parent.
+        perplexity_ratio_interval: Its 95 % interval.
+    """
+
+    blocks: int
+    divergence_nats: float
+    divergence_interval: tuple[float, float] | None
+    perplexity: float | None
+    perplexity_ratio: float | None
+    perplexity_ratio_interval: tuple[float, float] | None
+
+    @property
+    def nats(self) -> str:
+        """The divergence and its interval as they are printed."""
+        value, *ends = nats_text(self.divergence_nats, *(self.divergence_interval or ()))
+        return f"{value} [{', '.join(ends)}]" if ends else value
+
+    @property
+    def ratio(self) -> str:
+        """The ratio of perplexities and its interval as they are printed."""
+        if self.perplexity_ratio is None:
+            return "beyond all floats"
+        ends = ", ".join(f"{end:.3f}" for end in self.perplexity_ratio_interval or ())
+        return f"{self.perplexity_ratio:.3f}" + (f" [{ends}]" if ends else "")
 
 
 def gain_of(before: HeldOut, after: HeldOut) -> Difference:

@@ -2,19 +2,125 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...cut import fingerprint
-from ...cut.checkpoint import HEALING_FILE, Checkpoint, license_lines, loading_code
-from ...errors import CheckpointError
+from ...cut import CalibrationSource, fingerprint
+from ...cut.checkpoint import (
+    HEALING_FILE,
+    Checkpoint,
+    license_lines,
+    loading_code,
+    read_json,
+    read_refit_record,
+)
+from ...errors import CheckpointError, WidthwiseError
+from ...io import from_plain
 from ...stats import Difference
-from .heldout import gain_verdict, nats_text
+from .heldout import HeldOutSummary, gain_verdict
+from .lr_search import LrTrial
+from .settings import HealSettings
+from .training import TrainingStep
 
 FORMAT = 1
+_LATER: Any = {"added_later": True}  # records of older versions lack it
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealedModel:
+    """A checkpoint that took part: its name, the fingerprint of its GLU weights, and its width."""
+
+    name: str
+    fingerprint: str
+    intermediate_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealingText:
+    """The text that was trained on, and how much of it was held out."""
+
+    source: str
+    fingerprint: str
+    tokens: int
+    held_out_blocks: int
+    held_out_block_tokens: int | None = field(default=None, metadata=_LATER)
+    block_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierRefit:
+    """The refit that a healing began from, without its weights: as in `RefitRecord`."""
+
+    criterion: str
+    sequential: bool
+    calibration: tuple[CalibrationSource, ...]
+    plan: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealingRecord:
+    """`widthwise_healing.json`.
+
+    Attributes:
+        format: Version of this layout.
+        child, parent: The pruned checkpoint and the dense one.
+        child_refit: The refit of the pruned checkpoint, if it had one.
+        text: The text.
+        settings, learning_rate, tokens, epochs, seconds, stopped, went_back, told, curve: As in
+            `Healing`.
+        learning_rate_test: Trials of learning rates.
+        learning_rate_factors: What learning rates were multiplied by, by parameter.
+        written_step, written_tokens: Steps and tokens after which the weights were as written.
+        before, after: The child beside its parent on blocks held out.
+        gain_nats, gain_interval, gain_p_value: Nats a token by which the divergence fell.
+        fingerprint: Fingerprint of the GLU weights of the result.
+
+    Raises:
+        ValueError: Another format.
+    """
+
+    format: int = FORMAT
+    child: HealedModel
+    parent: HealedModel
+    child_refit: EarlierRefit | None
+    text: HealingText
+    settings: HealSettings
+    learning_rate: float
+    learning_rate_test: tuple[LrTrial, ...] | None = field(default=None, metadata=_LATER)
+    learning_rate_factors: Mapping[str, float] | None
+    tokens: int
+    epochs: float
+    seconds: float
+    written_step: int | None = field(default=None, metadata=_LATER)
+    written_tokens: int | None = field(default=None, metadata=_LATER)
+    stopped: str | None = field(default=None, metadata=_LATER)
+    went_back: int | None = field(default=None, metadata=_LATER)
+    before: HeldOutSummary
+    after: HeldOutSummary
+    gain_nats: float
+    gain_interval: tuple[float, float] | None
+    gain_p_value: float | None
+    told: tuple[str, ...]
+    curve: tuple[TrainingStep, ...]
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"its format must be {FORMAT}; got {self.format!r}")
+
+    @property
+    def verdict(self) -> str:
+        """Whether the healing is shown to have helped, as a sentence."""
+        if self.gain_interval is not None and self.gain_p_value is not None:
+            low, high = self.gain_interval
+            n, p_value = self.after.blocks, self.gain_p_value
+            gain = Difference(value=self.gain_nats, low=low, high=high, n=n, p_value=p_value)
+            if gain_verdict(gain) == "closer":
+                return "It is closer to its parent than before."
+        return "That it is closer to its parent than before is not shown."
+
 
 _CARD = """\
 ---
@@ -24,58 +130,29 @@ tags:
 - width-pruning
 - distillation
 ---
-# {child}, healed
+# {r.child.name}, healed
 
 The GLU-MLP blocks of this model have {width} neurons a layer, those of its parent `{parent}`
 {parent_width}. After the cut it was trained with widthwise to give its parent's logits (forward
-KL), on {tokens:,} tokens of {source} ({epochs:.2f} times through its text), in {minutes:.1f}
-minutes. These are the weights after {written_tokens:,} tokens, the best on held-out text. It is
+KL), on {r.tokens:,} tokens of {source} ({epochs:.2f} times through its text), in {minutes:.1f}
+minutes. These are the weights after {r.written_tokens:,} tokens, the best on held-out text. It is
 the parent's only as far as that text goes: measure it before you use it.
 
-| on {blocks} blocks of {block_tokens} tokens held out | before | after |
+| on {r.after.blocks} blocks of {r.text.held_out_block_tokens} tokens held out | before | after |
 |---|---|---|
-| KL from the parent, nats a token | {before_nats} | {after_nats} |
-| perplexity / that of the parent | {before_ratio} | {after_ratio} |
+| KL from the parent, nats a token | {r.before.nats} | {r.after.nats} |
+| perplexity / that of the parent | {r.before.ratio} | {r.after.ratio} |
 
-Brackets are 95 % intervals over blocks. {verdict}
+Brackets are 95 % intervals over blocks. {r.verdict}
 
 {notes}- trained: {trained}; highest learning rate {rate:.2g}, temperature {temperature:g}
 - command: `{command}`
-- pruned from: `{child}`, fingerprint `{child_print}`
-- parent: `{parent}`, fingerprint `{parent_print}`
+- pruned from: `{r.child.name}`, fingerprint `{r.child.fingerprint}`
+- parent: `{parent}`, fingerprint `{r.parent.fingerprint}`
 - everything else, with intervals and the loss curve: `widthwise_healing.json`
 - licence of the parent: {license_words}
 
 {code}"""
-
-
-def _nats(held_out: Mapping[str, Any]) -> str:
-    ends = held_out["divergence_interval"] or ()
-    value, *rest = nats_text(held_out["divergence_nats"], *ends)
-    return f"{value} [{', '.join(rest)}]" if rest else value
-
-
-def _ratio(held_out: Mapping[str, Any]) -> str:
-    ratio, ends = held_out["perplexity_ratio"], held_out["perplexity_ratio_interval"]
-    if ratio is None:
-        return "beyond all floats"
-    return f"{ratio:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else f"{ratio:.3f}"
-
-
-def _verdict(record: Mapping[str, Any]) -> str:
-    """Whether the healing is shown to have helped, as a sentence."""
-    low, high = record["gain_interval"] or (-math.inf, math.inf)
-    p_value, blocks = record["gain_p_value"], record["after"]["blocks"]
-    gain = Difference(
-        value=record["gain_nats"],
-        low=low,
-        high=high,
-        n=blocks,
-        p_value=1.0 if p_value is None else p_value,
-    )
-    if gain_verdict(gain) == "closer":
-        return "It is closer to its parent than before."
-    return "That it is closer to its parent than before is not shown."
 
 
 def _widths(child: Checkpoint) -> str:
@@ -85,52 +162,39 @@ def _widths(child: Checkpoint) -> str:
     return f"(padded with zeros to {max(widths)}) {', '.join(map(str, widths))}"
 
 
-def healed_card(
-    folder: Path, child: Checkpoint, record: Mapping[str, Any], command: str | None
-) -> str:
+def healed_card(folder: Path, child: Checkpoint, record: HealingRecord, command: str | None) -> str:
     """Markdown with a YAML head.
 
     Args:
-        folder: Of the healed checkpoint, which is there but for the card.
+        folder: Folder of the healed checkpoint, which is there but for the card.
         child: The pruned checkpoint.
-        record: What is written to `widthwise_healing.json`.
+        record: The record of the healing.
         command: The command line, or None for a call from Python.
     """
-    lines, settings = license_lines(child), record["settings"]
+    lines = license_lines(child)
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
         license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
-        child=record["child"]["name"],
-        child_print=record["child"]["fingerprint"],
+        r=record,
+        parent=record.parent.name,
+        parent_width=record.parent.intermediate_size,
+        source=record.text.source,
+        epochs=record.epochs,
+        rate=record.learning_rate,
+        temperature=record.settings.temperature,
         width=_widths(child),
-        parent=record["parent"]["name"],
-        parent_print=record["parent"]["fingerprint"],
-        parent_width=record["parent"]["intermediate_size"],
-        tokens=record["tokens"],
-        written_tokens=record["written_tokens"],
-        source=record["text"]["source"],
-        epochs=record["epochs"],
-        minutes=record["seconds"] / 60,
-        blocks=record["after"]["blocks"],
-        block_tokens=record["text"]["held_out_block_tokens"],
-        before_nats=_nats(record["before"]),
-        after_nats=_nats(record["after"]),
-        verdict=_verdict(record),
-        notes="".join(f"- note: {line}\n" for line in record["told"]),
-        before_ratio=_ratio(record["before"]),
-        after_ratio=_ratio(record["after"]),
-        trained=_trained(settings),
-        rate=record["learning_rate"],
-        temperature=settings["temperature"],
+        minutes=record.seconds / 60,
+        notes="".join(f"- note: {line}\n" for line in record.told),
+        trained=_trained(record.settings),
         code=loading_code(folder),
         command=command or "widthwise.heal(...) in Python",
     )
 
 
-def _trained(settings: Mapping[str, Any]) -> str:
-    if settings["lora"] is not None:
-        return f"updates of rank {settings['lora']}, merged"
-    if settings["mup_factors"]:
+def _trained(settings: HealSettings) -> str:
+    if settings.lora is not None:
+        return f"updates of rank {settings.lora}, merged"
+    if settings.mup_factors:
         return "all weights, down_proj at the learning rate times dense width over width (muP)"
     return "all weights"
 
@@ -148,33 +212,32 @@ def inspect_healing(checkpoint: Checkpoint) -> dict[str, Any] | None:
     path = checkpoint.path / HEALING_FILE
     if not path.exists():
         return None
+    stored = read_json(path)
     try:
-        record = dict(json.loads(path.read_text(encoding="utf8")))
-        if record["format"] != FORMAT:
-            raise ValueError(f"its format must be {FORMAT}; got {record['format']!r}")
-        said = record["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        record: HealingRecord = from_plain(HealingRecord, stored, "the record")
+    except (ValueError, TypeError, WidthwiseError) as error:
         raise CheckpointError(
-            f"{path}: cannot be read as the record of a healing: {error!r}"
+            f"{path}: cannot be read as the record of a healing: {error}"
         ) from error
-    record.pop("curve", None)
-    if fingerprint(checkpoint) == said:
-        return {**record, "verified": True}
+    shown = {name: value for name, value in stored.items() if name != "curve"}
+    if fingerprint(checkpoint) == record.fingerprint:
+        return {**shown, "verified": True}
     reason = "the GLU weights were changed after the healing, or never had it"
-    return {**record, "verified": False, "reason": reason}
+    return {**shown, "verified": False, "reason": reason}
 
 
-def refit_facts(folder: Path) -> dict[str, Any] | None:
-    """What a pruned checkpoint says of the refit that its healing began from, without digests."""
-    from ...cut.checkpoint import REFIT_FILE
+def earlier_refit(folder: Path) -> EarlierRefit | None:
+    """The refit that a pruned checkpoint says it had.
 
-    path = folder / REFIT_FILE
-    if not path.exists():
+    Raises:
+        CheckpointError: Its record cannot be read.
+    """
+    record = read_refit_record(folder)
+    if record is None:
         return None
-    try:
-        record = json.loads(path.read_text(encoding="utf8"))
-        return {key: record.get(key) for key in ("criterion", "sequential", "calibration", "plan")}
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as the record of a refit: {error}"
-        ) from error
+    return EarlierRefit(
+        criterion=record.criterion,
+        sequential=record.sequential,
+        calibration=record.calibration,
+        plan=record.plan,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from ...cut.checkpoint import (
 )
 from ...errors import OutputError, UnsupportedModelError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
-from .record import healed_card
+from .record import HealingRecord, healed_card
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +100,7 @@ def write_healed(
     child: Checkpoint,
     out: Path,
     tensors: Mapping[str, Tensor],
-    record: Mapping[str, Any],
+    record: HealingRecord,
     *,
     force: bool,
     command: str | None,
@@ -110,7 +111,7 @@ def write_healed(
         child: The pruned checkpoint.
         out: Folder to make, whole or absent.
         tensors: What `as_stored` gave; what is not named is copied.
-        record: For `widthwise_healing.json`; the fingerprint of the result is added.
+        record: The record of the healing; the fingerprint of the result is added.
         force: Replace `out` if it exists.
         command: To quote in the card.
 
@@ -137,11 +138,11 @@ def write_healed(
             if (child.path / name).exists():
                 shutil.copyfile(child.path / name, folder / name)
         with Checkpoint(folder) as written:
-            whole = {**record, "fingerprint": fingerprint(written)}
-        (folder / HEALING_FILE).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf8")
-        (folder / "README.md").write_text(
-            healed_card(folder, child, whole, command), encoding="utf8"
-        )
+            record = replace(record, fingerprint=fingerprint(written))
+        text = json.dumps(asdict(record), indent=1) + "\n"
+        (folder / HEALING_FILE).write_text(text, encoding="utf8")
+        card = healed_card(folder, child, record, command)
+        (folder / "README.md").write_text(card, encoding="utf8")
 
 
 def as_stored(child: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
@@ -44,7 +44,7 @@ class TrainingStep:
     unlikeness: float | None
     learning_rate: float
     gradient_norm: float
-    held_out: float | None = None
+    held_out: float | None = field(default=None, metadata={"added_later": True})
 
 
 class NotFinite(RunError):

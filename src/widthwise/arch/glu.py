@@ -57,6 +57,35 @@ def read_architecture(
     sizes = hidden_size, width = sizes_of(layers, tensors, stated_sizes(config))
     count = count_layers(config, layers)
     carried, left_out = without_drafts(config, tensors, stem, count, sizes)
+    cuts = _check_blocks(config, carried, tensors, stem, count, sizes)
+    refuse_outside(config, carried, cuts, stem, sizes)
+    tied = frozenset() if is_built else _tied(config, stem, carried)
+    parameters = sum(spec.numel for spec in carried.values())
+    return Architecture(
+        model_type=str(text_config(config).get("model_type", config.get("model_type", "unknown"))),
+        hidden_size=hidden_size,
+        intermediate_size=width,
+        layers=count,
+        stem=stem,
+        fused=any(cut.parts == 2 for cut in cuts.values()),
+        tensors=carried,
+        cuts=cuts,
+        left_out=left_out,
+        tied=tied,
+        parameters=parameters if is_built else count_parameters(config, carried, tied),
+        config=dict(config),
+    )
+
+
+def _check_blocks(
+    config: Mapping[str, Any],
+    carried: Mapping[str, TensorSpec],
+    tensors: Mapping[str, TensorSpec],
+    stem: str,
+    count: int,
+    sizes: tuple[int, int],
+) -> dict[str, TensorCut]:
+    """Cuts of all layers, each of which is a plain GLU block as the config states it."""
     blocks = tensors_by_layer(carried)[stem]
     if max(blocks) >= count:
         raise UnsupportedModelError(
@@ -68,29 +97,9 @@ def read_architecture(
     cuts: dict[str, TensorCut] = {}
     fused = any("mlp.gate_up_proj.weight" in block for block in blocks.values())
     for layer in range(count):
-        names = blocks.get(layer, {})
-        cuts |= _check_block(f"{stem}.{layer}", layer, names, tensors, hidden_size, width, fused)
-    refuse_outside(config, carried, cuts, stem, sizes)
-    text = text_config(config)
-    tied = frozenset() if is_built else _tied(config, stem, carried)
-    return Architecture(
-        model_type=str(text.get("model_type", config.get("model_type", "unknown"))),
-        hidden_size=hidden_size,
-        intermediate_size=width,
-        layers=count,
-        stem=stem,
-        fused=fused,
-        tensors=carried,
-        cuts=cuts,
-        left_out=left_out,
-        tied=tied,
-        parameters=(
-            sum(spec.numel for spec in carried.values())
-            if is_built
-            else count_parameters(config, carried, tied)
-        ),
-        config=dict(config),
-    )
+        expected = _expected(layer, sizes, fused=fused)
+        cuts |= _check_block(f"{stem}.{layer}", blocks.get(layer, {}), tensors, expected)
+    return cuts
 
 
 def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> frozenset[str]:
@@ -112,25 +121,27 @@ def refuse_adapters(names: Iterable[str]) -> None:
             )
 
 
-def _check_block(
-    where: str,
-    layer: int,
-    names: Mapping[str, str],
-    tensors: Mapping[str, TensorSpec],
-    hidden_size: int,
-    width: int,
-    fused: bool,
-) -> dict[str, TensorCut]:
-    """Cuts of one layer, after every one of its tensors has the shape that the config states."""
+Expected = dict[str, tuple[tuple[int, ...], TensorCut | None]]
+
+
+def _expected(layer: int, sizes: tuple[int, int], *, fused: bool) -> Expected:
+    """Shape and cut of each tensor that a layer's block may have, by its name in the layer."""
+    hidden_size, width = sizes
     rows = {"gate_up_proj": 2} if fused else {"gate_proj": 1, "up_proj": 1}
-    expected: dict[str, tuple[tuple[int, ...], TensorCut | None]] = {}
+    expected: Expected = {}
     for part, parts in rows.items():
         cut = TensorCut(layer, 0, parts)
         expected[f"mlp.{part}.weight"] = ((parts * width, hidden_size), cut)
         expected[f"mlp.{part}.bias"] = ((parts * width,), cut)
     expected["mlp.down_proj.weight"] = ((hidden_size, width), TensorCut(layer, 1))
     expected["mlp.down_proj.bias"] = ((hidden_size,), None)
+    return expected
 
+
+def _check_block(
+    where: str, names: Mapping[str, str], tensors: Mapping[str, TensorSpec], expected: Expected
+) -> dict[str, TensorCut]:
+    """Cuts of one layer, after every one of its tensors has the shape that the config states."""
     for rest in expected:
         if rest.endswith(".weight") and rest not in names:
             raise CheckpointError(f"tensor {where}.{rest} is missing from the checkpoint")

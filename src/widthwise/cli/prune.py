@@ -92,7 +92,7 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
         "force": force,
         "command": shlex.join(["widthwise", *sys.argv[1:]]),
     }
-    WriteOptions.of(**how)  # what is out of range for every model is refused before one is found
+    WriteOptions(**how)  # what is out of range for every model is refused before one is found
     check_overwrite(out, force=force)
     source = resolve_model(model)
     refuse_overlap(source.path, out)

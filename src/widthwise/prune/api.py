@@ -122,7 +122,7 @@ def prune_checkpoint(
         refit: The plan's refit, whose down_proj weights are written and recorded; False for none
             where the criterion ought to have one.
         progress: Function that is called with the bytes read since the last call.
-        **how: How the result is stored, as `StoreOptions` name it: `dtype`, `max_shard_size`,
+        **how: How the result is stored, as `WriteOptions` name it: `dtype`, `max_shard_size`,
             `layout`, `force`, `command`.
 
     Returns:
@@ -132,6 +132,6 @@ def prune_checkpoint(
         PlanError, CheckpointError, OutputError, TargetError, UnsupportedModelError: as their
             messages say.
     """
-    options = WriteOptions.of(**how)
+    options = WriteOptions(**how)
     with resolve_model(model).checkpoint as checkpoint:
         return write_pruned(checkpoint, plan, Path(out), options, progress, refit)

@@ -4,21 +4,13 @@ from .compact import check_compact
 from .companions import copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
 from .load import check_complete, check_loadable, load_model, stored_of
-from .model_card import license_lines, loading_code
+from .model_card import license_lines, license_words, loading_code
 from .reader import Checkpoint, free_disk_bytes, read_json
 from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
 from .resolve import ModelSource, finding, resolve_model
 from .tokenizer import check_tokens, load_tokenizer, table_rows
-from .writer import (
-    Layout,
-    Progress,
-    StoreOptions,
-    WriteOptions,
-    refuse_overlap,
-    shard_limit,
-    stored_dtype,
-    write_pruned,
-)
+from .write_options import Layout, StoreOptions, WriteOptions, stored_dtype
+from .writer import Progress, refuse_overlap, write_pruned
 
 __all__ = [
     "HEALING_FILE",
@@ -40,6 +32,7 @@ __all__ = [
     "free_disk_bytes",
     "inspect_refit",
     "license_lines",
+    "license_words",
     "lineage_of",
     "load_model",
     "load_tokenizer",
@@ -48,7 +41,6 @@ __all__ = [
     "read_refit_record",
     "refuse_overlap",
     "resolve_model",
-    "shard_limit",
     "stored_dtype",
     "stored_of",
     "table_rows",

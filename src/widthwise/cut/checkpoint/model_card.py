@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ...arch import counts_at, draft_note
 from ..plan import Plan
 from .model_class import auto_class_of, needs_code
 from .tokenizer import has_tokenizer
+from .write_options import WriteOptions
 
 if TYPE_CHECKING:
     from ..refit_result import Refit
@@ -34,14 +36,14 @@ parent knows, and measure it before you use it.
 | | parent | this model |
 |---|---|---|
 | intermediate size | {dense_width} | {width_range} |
-| expansion ratio | {dense_ratio:.3f}x | {got:.3f}x |
-| parameters | {dense_parameters:,} | {parameters:,} |
-| bytes of weights | {dense_bytes:,} | {weight_bytes:,} |
+| expansion ratio | {dense.expansion_ratio:.3f}x | {got:.3f}x |
+| parameters | {dense.parameters:,} | {parameters:,} |
+| bytes of weights | {dense.weight_bytes:,} | {weight_bytes:,} |
 
-- asked: `{asked}`; got: {got_words}
-{layer_lines}- criterion: `{criterion}`{seed}
+- asked: `{plan.asked}`; got: {got_words}
+{layer_lines}- criterion: `{plan.criterion}`{seed}
 - command: `{command}`
-{refit_lines}- plan: sha256 `{plan_hash}` (`widthwise_plan.json`)
+{refit_lines}- plan: sha256 `{plan.digest}` (`widthwise_plan.json`)
 - parent: `{parent}`, weights sha256 `{parent_hash}`
 - licence of the parent: {license_words}
 {drafts}
@@ -64,71 +66,71 @@ padded (`--per-layer padded`) loads anywhere.
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A pruned checkpoint that is there but for its card.
+
+    Attributes:
+        folder: Where it lies.
+        parent_hash: sha256 over the data of the parent's tensors, in the order of the result.
+        stored_bytes: Bytes of its tensors, padding included.
+        is_compact: Whether each layer is stored in its own size.
+    """
+
+    folder: Path
+    parent_hash: str
+    stored_bytes: int
+    is_compact: bool
+
+
 def model_card(
     checkpoint: Checkpoint,
     plan: Plan,
-    parent_hash: str,
-    *,
-    folder: Path,
-    stored_bytes: int,
-    dtype: str | None,
-    is_compact: bool,
-    command: str | None,
+    written: Written,
+    options: WriteOptions,
     refit: Refit | None = None,
 ) -> str:
     """Markdown with a YAML head.
 
     Args:
         checkpoint: The parent.
-        plan: What was kept.
-        parent_hash: sha256 over the data of the parent's tensors, in the order of the result.
-        folder: Of the result, which is there but for the card.
-        stored_bytes: Of the tensors of the result, padding included.
-        dtype: safetensors name of the dtype of the result, or None for the parent's.
-        is_compact: Whether each layer is stored in its own size.
-        command: The command line, or None for a call from Python.
+        plan: Which neurons stay.
+        written: The result.
+        options: How it was stored.
         refit: What made up for the removed neurons, if anything did.
     """
-    dense = counts_at(checkpoint.architecture)
-    each = [counts_at(checkpoint.architecture, width, dtype=dtype) for width in plan.widths]
-    lines = license_lines(checkpoint)
+    architecture, lines = checkpoint.architecture, license_lines(checkpoint)
+    dense = counts_at(architecture)
+    each = [counts_at(architecture, width, dtype=options.stored_dtype) for width in plan.widths]
     hub_id = re.fullmatch(r"([\w.-]+/[\w.-]+)(@.*)?", checkpoint.name)
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
-        license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
+        license_words=license_words(lines),
         parent=checkpoint.name,
         base_model=f"base_model: {hub_id[1]}\n" if hub_id else "",
         got=plan.expansion_ratio,
+        dense=dense,
         dense_width=plan.intermediate_size,
-        dense_ratio=dense.expansion_ratio,
         words=str(plan.width) if plan.uniform else f"between {_range(plan, 'and')}, by layers,",
         width_range=_range(plan),
-        dense_parameters=dense.parameters,
         parameters=sum(counts.parameters for counts in each) // len(each),  # as in `plan_of`
-        dense_bytes=dense.weight_bytes,
         weight_bytes=sum(counts.weight_bytes for counts in each) // len(each),
-        asked=plan.asked,
+        plan=plan,
         got_words=plan.words.rstrip(","),
         layer_lines="" if plan.uniform else f"- by layers: {', '.join(map(str, plan.widths))}\n",
-        how=_how(plan, stored_bytes, is_compact),
-        code=loading_code(folder),
-        criterion=plan.criterion,
+        how=_how(plan, written),
+        code=loading_code(written.folder),
         seed="" if plan.seed is None else f", seed {plan.seed}",
-        command=command or "widthwise.prune_checkpoint(...) in Python",
-        plan_hash=plan.digest,
-        parent_hash=parent_hash,
+        command=options.command or "widthwise.prune_checkpoint(...) in Python",
+        parent_hash=written.parent_hash,
         refitted=", and down_proj refitted" if refit else "",
-        drafts=f"- {note}\n" if (note := draft_note(checkpoint.architecture)) else "",
+        drafts=f"- {note}\n" if (note := draft_note(architecture)) else "",
         refit_lines="" if refit is None else _refit_lines(refit),
     )
 
 
 def loading_code(folder: Path) -> str:
-    """Lines of Python that load all that a checkpoint folder holds, as a block of Markdown.
-
-    Args:
-        folder: With a config.json.
-    """
+    """Lines of Python that load all that a checkpoint folder holds, as a block of Markdown."""
     config: Mapping[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf8"))
     loaders = {"model": auto_class_of(config, folder)}
     if any((folder / name).exists() for name in _PROCESSORS):
@@ -148,11 +150,13 @@ def _range(plan: Plan, between: str = "to") -> str:
     return str(plan.width) if plan.uniform else f"{min(plan.widths)} {between} {plan.width}"
 
 
-def _how(plan: Plan, stored_bytes: int, is_compact: bool) -> str:
+def _how(plan: Plan, written: Written) -> str:
     """What layers of unequal widths mean for whoever loads them."""
     if plan.uniform:
         return ""
-    return _COMPACT if is_compact else _PADDED.format(width=plan.width, stored_bytes=stored_bytes)
+    if written.is_compact:
+        return _COMPACT
+    return _PADDED.format(width=plan.width, stored_bytes=written.stored_bytes)
 
 
 def _refit_lines(refit: Refit) -> str:
@@ -176,3 +180,8 @@ def license_lines(checkpoint: Checkpoint) -> list[str]:
     head = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf8", errors="replace"), re.S)
     lines = head[1].splitlines() if head else []
     return [line for line in lines if re.match(r"license(_name|_link)?:\s*\S", line)]
+
+
+def license_words(lines: list[str]) -> str:
+    """The parent's licence by the lines of `license_lines`, in a few words."""
+    return lines[0].partition(":")[2].strip() if lines else "not stated"

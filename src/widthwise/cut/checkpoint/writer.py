@@ -5,117 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 
-from ...arch import Target, at_width, refuse_half_cut, text_path, without_draft_settings
-from ...errors import OutputError, PlanError, TargetError
+from ...arch import (
+    WIDTH_KEY,
+    at_width,
+    class_value,
+    refuse_half_cut,
+    section_name,
+    text_path,
+    text_value,
+    without_draft_settings,
+)
+from ...errors import OutputError, WidthwiseError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
 from ..plan import WIDTHS_KEY, Plan
 from ..weights import check_plan, check_refit
 from .compact import check_compact, write_compact
 from .companions import copy_companions, with_code
-from .final_check import check_written
 from .lineage import PLAN_FILE
 from .load import check_complete
-from .model_card import model_card
-from .reader import INDEX, SINGLE, Checkpoint, free_disk_bytes
+from .model_card import Written, model_card
+from .reader import INDEX, SINGLE, Checkpoint, free_disk_bytes, read_header
 from .refit_record import REFIT_FILE, describe
 from .stream import BackgroundWriter, Stream
+from .write_options import WriteOptions
 
 if TYPE_CHECKING:
     from ..refit_result import Refit
 
-DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-
 Progress = Callable[[int], None]
-Layout = Literal["padded", "compact"]
-
-
-def stored_dtype(dtype: str | None) -> str | None:
-    """safetensors name of `"float32"`, `"float16"` or `"bfloat16"`; None stays None."""
-    if dtype is not None and dtype not in DTYPES:
-        raise TargetError(f"--dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
-    return DTYPES[dtype] if dtype else None
-
-
-def shard_limit(text: str | int) -> int:
-    """Bytes of `"5GB"`, `"500MB"` or a plain number.
-
-    Raises:
-        TargetError: It is no such size.
-    """
-    limit: Target | None = None
-    with suppress(TargetError):
-        limit = Target("size", str(text))
-    if limit is None or limit.is_share:
-        raise TargetError(f"--max-shard-size must look like 5GB or 500MB; got {str(text)[:40]!r}")
-    return int(limit.amount)
-
-
-class StoreOptions(TypedDict, total=False):
-    """Keyword arguments of `prune_checkpoint` that say how its result is stored.
-
-    Attributes:
-        dtype: `"float32"`, `"float16"` or `"bfloat16"` for the result; None keeps the parent's.
-        max_shard_size: Largest weight file (`"5GB"`, the default, `"500MB"`, or bytes).
-        layout: How layers of unequal widths are stored. `"padded"`, the default: zeros up to the
-            widest, a plain checkpoint that costs what the widest costs. `"compact"`: each layer in
-            its own size, for `from_pretrained(..., trust_remote_code=True)` only.
-        force: Whether a folder that exists is replaced.
-        command: Command line to quote in the model card.
-    """
-
-    dtype: str | None
-    max_shard_size: str | int
-    layout: Layout
-    force: bool
-    command: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class WriteOptions:
-    """How a result is written.
-
-    Attributes:
-        dtype: safetensors name of the dtype for all floating tensors; None keeps theirs.
-        max_shard_bytes: Most bytes of tensors in a file; a larger tensor has a file of its own.
-        layout, force, command: As in `StoreOptions`.
-    """
-
-    dtype: str | None = None
-    max_shard_bytes: int = 5 * 10**9
-    layout: Layout = "padded"
-    force: bool = False
-    command: str | None = None
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        dtype: str | None = None,
-        max_shard_size: str | int = "5GB",
-        layout: Layout = "padded",
-        force: bool = False,
-        command: str | None = None,
-    ) -> WriteOptions:
-        """The options as `StoreOptions` name them.
-
-        Raises:
-            PlanError, TargetError: One of them is none.
-        """
-        if layout not in ("padded", "compact"):
-            raise PlanError(f"layout must be padded or compact; got {layout!r}")
-        return cls(
-            dtype=stored_dtype(dtype),
-            max_shard_bytes=shard_limit(max_shard_size),
-            layout=layout,
-            force=force,
-            command=command,
-        )
 
 
 def write_pruned(
@@ -149,13 +71,12 @@ def write_pruned(
     Cost: each byte of the parent is read once; memory does not grow with layers or width.
     """
     output = output or WriteOptions()
-    result = out.absolute()
     is_compact = output.layout == "compact" and not plan.uniform
     _check(checkpoint, plan, out, is_compact=is_compact)
     down = check_refit(plan, refit)
     refuse_half_cut(checkpoint.config, checkpoint.architecture)
-    padded_to = None if is_compact else plan.width
-    shards = _shards(_specs(checkpoint, plan, output.dtype, padded_to), output.max_shard_bytes)
+    padded_to, dtype = None if is_compact else plan.width, output.stored_dtype
+    shards = _shards(_specs(checkpoint, plan, dtype, padded_to), output.max_shard_bytes)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
         parent = hashlib.sha256()
@@ -163,26 +84,22 @@ def write_pruned(
             stream = Stream(checkpoint, plan, hashed, progress, down, padded_to)
             _write_weights(folder, shards, stream)
         copy_companions(checkpoint.path, folder)
-        config = _config(checkpoint, plan, output.dtype)
+        config = _config(checkpoint, plan, dtype)
         if is_compact:
             write_compact(folder, checkpoint, plan, config)
         else:
             _write_json(folder / "config.json", config)
-        _write_records(folder, plan, refit or None, output.dtype)
-        check_written(folder, checkpoint, config, plan, shards, is_plain=not is_compact)
-        card = model_card(
-            checkpoint,
-            plan,
-            parent.hexdigest(),
+        _write_records(folder, plan, refit or None, dtype)
+        _check_written(folder, checkpoint, config, plan, shards, is_plain=not is_compact)
+        written = Written(
             folder=folder,
+            parent_hash=parent.hexdigest(),
             stored_bytes=_nbytes(shards),
-            dtype=output.dtype,
             is_compact=is_compact,
-            command=output.command,
-            refit=refit or None,
         )
+        card = model_card(checkpoint, plan, written, output, refit or None)
         (folder / "README.md").write_text(card, encoding="utf8")
-    return result
+    return out.absolute()
 
 
 def _check(checkpoint: Checkpoint, plan: Plan, out: Path, *, is_compact: bool) -> None:
@@ -299,3 +216,50 @@ def _config(checkpoint: Checkpoint, plan: Plan, stored: str | None) -> dict[str,
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf8")
+
+
+def _check_written(
+    folder: Path,
+    parent: Checkpoint,
+    config: Mapping[str, Any],
+    plan: Plan,
+    shards: Mapping[str, Mapping[str, TensorSpec]],
+    *,
+    is_plain: bool,
+) -> None:
+    """Read the headers and the config of a written checkpoint, and compare them with the plan.
+
+    Raises:
+        OutputError: A tensor, or the width in the config, is not that of the plan.
+    """
+    for file, specs in shards.items():
+        stored = {name: each.spec for name, each in read_header(folder / file).items()}
+        if stored != specs:
+            odd = next(name for name in {**specs, **stored} if stored.get(name) != specs.get(name))
+            raise OutputError(f"{file} was not written as planned: tensor {odd} differs")
+    for stated in (text_value(config, WIDTH_KEY), class_value(config, WIDTH_KEY) or plan.width):
+        if stated != plan.width:
+            raise OutputError(
+                f"{section_name(config)}: {WIDTH_KEY} would be {stated!r} in the result, whose "
+                f"blocks have {plan.width} neurons; nothing was written"
+            )
+    if is_plain:
+        _check_architecture(folder, parent, plan)
+
+
+def _check_architecture(folder: Path, parent: Checkpoint, plan: Plan) -> None:
+    try:
+        found = Checkpoint(folder, parent.name).architecture
+    except WidthwiseError as error:
+        raise OutputError(f"the result would not be a whole checkpoint: {error}") from error
+    was = parent.architecture
+    if (found.stem, found.layers, set(found.cuts)) != (was.stem, was.layers, set(was.cuts)):
+        raise OutputError(
+            f"the result would have its GLU blocks in {found.stem} ({found.layers} layers), and "
+            f"not in {was.stem} ({was.layers} layers); nothing was written"
+        )
+    if found.intermediate_size != plan.width:
+        raise OutputError(
+            f"the result would have blocks of {found.intermediate_size} neurons instead of "
+            f"{plan.width}; nothing was written"
+        )

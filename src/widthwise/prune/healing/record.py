@@ -12,6 +12,7 @@ from ...cut.checkpoint import (
     HEALING_FILE,
     Checkpoint,
     license_lines,
+    license_words,
     loading_code,
     read_json,
     read_refit_record,
@@ -174,7 +175,7 @@ def healed_card(folder: Path, child: Checkpoint, record: HealingRecord, command:
     lines = license_lines(child)
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
-        license_words=lines[0].partition(":")[2].strip() if lines else "not stated",
+        license_words=license_words(lines),
         r=record,
         parent=record.parent.name,
         parent_width=record.parent.intermediate_size,

@@ -112,7 +112,7 @@ def heal(
             raise click.ClickException(
                 "interrupted; the same command goes on where it was"
             ) from None
-    for line in found.told:
+    for line in found.warnings:
         click.echo(f"Warning: {line}", err=True)
     click.echo(_table(found), err=True)
     save_figure(draw_healing(found), found.out / "widthwise_healing.png")

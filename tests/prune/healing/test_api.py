@@ -215,8 +215,8 @@ def test_a_text_that_is_gone_through_again_is_told(healed: Any, text: Path, tmp_
     few.write_text(text.read_text()[:500])
     found = healed(text=few, tokens=20 * BLOCK)
     assert 1 < found.epochs < 20
-    assert "more text heals better" in found.told[0]
-    (alike,) = healed("other").told
+    assert "more text heals better" in found.warnings[0]
+    (alike,) = healed("other").warnings
     assert alike.startswith("the refit of the pruned model was made from the same text")
 
 
@@ -226,10 +226,10 @@ def test_a_run_without_time_for_a_test_of_rates_says_so(healed: Any, monkeypatch
     assert found.trials == ()
     assert any(
         line.startswith("the time left no room for a test of learning rates: 1e-05 was taken")
-        for line in found.told
+        for line in found.warnings
     )
     card = (found.out / "README.md").read_text()
-    assert all(f"- note: {line}\n" in card for line in found.told)
+    assert all(f"- note: {line}\n" in card for line in found.warnings)
 
 
 def test_low_rank_updates_end_in_a_plain_checkpoint(

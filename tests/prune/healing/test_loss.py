@@ -49,7 +49,7 @@ def test_the_divergence_and_its_gradients_are_those_of_the_formula(
     temperature: float, bias: bool, scale: float, cap: float | None, monkeypatch: Any
 ) -> None:
     """In float64, in pieces of three tokens, two at a time; 1e-12 is thousands of roundings."""
-    monkeypatch.setattr(loss, "_PIECE", {"cpu": 3 * V})
+    monkeypatch.setattr(loss, "_CHUNK", {"cpu": 3 * V})
     monkeypatch.setattr(loss, "_ROWS", {"cpu": 2 * V})
     leaves = [random(N, H), random(V, H, seed=1), *([random(V, seed=2)] if bias else [])]
     found, expected = [], []

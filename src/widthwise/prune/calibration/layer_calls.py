@@ -1,4 +1,4 @@
-"""What the layers of a model are called with in a forward pass, so that each can be run alone."""
+"""The arguments of the layers of a model in a forward pass, so that each can be run alone."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _USUAL = "hidden_states"  # the name under which layers take hidden states, wher
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCall:
-    """The arguments of one layer, its hidden states left open.
+    """The arguments of one layer without its hidden states.
 
     Attributes:
-        place: Where hidden states go: a position, or the name of a keyword.
-        arguments: By position.
-        options: By keyword.
+        place: Position or keyword of the hidden states.
+        arguments: Arguments by position.
+        options: Arguments by keyword.
     """
 
     place: int | str
@@ -48,11 +48,11 @@ def first_of(result: Any) -> Tensor:
 
 @dataclass
 class LayerPass:
-    """One pass in which every layer handed its input on.
+    """One pass in which every layer returned its input.
 
     Attributes:
         hidden: Hidden states before the first layer.
-        calls: Of every layer, in order.
+        calls: Arguments of every layer, in order.
     """
 
     hidden: Tensor
@@ -60,13 +60,13 @@ class LayerPass:
 
 
 @dataclass
-class CallCatcher:
-    """Catches calls, pass after pass; equal tensors of several passes are held once.
+class CallCapturer:
+    """Captures the arguments of layers; equal tensors of several passes are held once.
 
     Args:
-        layers: In order.
-        name: Of the family, for messages.
-        counts: How many values each layer returns, as `whole_pass` counts them.
+        layers: The layers in order.
+        name: Name of the family, for messages.
+        counts: Number of values that each layer returns, as `whole_pass` counts them.
     """
 
     layers: Sequence[nn.Module]
@@ -74,26 +74,26 @@ class CallCatcher:
     counts: Sequence[int] = ()
     _known: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
-    def catch(self, run: Callable[[], object]) -> LayerPass:
-        """What the layers are called with in a pass; they do nothing meanwhile.
+    def capture(self, run: Callable[[], object]) -> LayerPass:
+        """The arguments of the layers in a pass, in which each of them returns its input.
 
         Raises:
             UnsupportedModelError: The layers are not called once each, in order, or one of them
                 without hidden states.
         """
-        caught: list[tuple[int, LayerCall, Tensor]] = []
+        captured: list[tuple[int, LayerCall, Tensor]] = []
 
         def forward(number: int) -> Callable[..., Any]:
-            def hand_on(*arguments: Any, **options: Any) -> Any:
+            def return_input(*arguments: Any, **options: Any) -> Any:
                 call, hidden = self._call(number, arguments, options)
-                caught.append((number, call, hidden))
+                captured.append((number, call, hidden))
                 return returned(hidden, self.counts[number])
 
-            return hand_on
+            return return_input
 
         with patched_forward(self.layers, [forward(number) for number in range(len(self.layers))]):
             run()
-        _check_order([number for number, _, _ in caught], len(self.layers), self.name)
+        _check_order([number for number, _, _ in captured], len(self.layers), self.name)
         seen: dict[int, Any] = {}
         calls = [
             LayerCall(
@@ -101,9 +101,9 @@ class CallCatcher:
                 arguments=self._shared(call.arguments, (number,), seen),
                 options=self._shared(dict(call.options), (number,), seen, is_call=True),
             )
-            for number, call, _ in caught
+            for number, call, _ in captured
         ]
-        return LayerPass(caught[0][2], calls)
+        return LayerPass(captured[0][2], calls)
 
     def _call(
         self, number: int, arguments: tuple[Any, ...], options: dict[str, Any]
@@ -201,7 +201,7 @@ def returned(hidden: Tensor, count: int) -> Any:
 def patched_forward(
     modules: Sequence[nn.Module], forwards: Sequence[Callable[..., Any]]
 ) -> Iterator[None]:
-    """Modules that do something else in place of their own forward pass, each its own thing."""
+    """Other functions in place of the forward passes of some modules, while open."""
     before: list[Mapping[str, Any]] = [
         {"forward": module.__dict__["forward"]} if "forward" in module.__dict__ else {}
         for module in modules
@@ -220,9 +220,9 @@ def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
     """Raise UnsupportedModelError for layers that a pass over text leaves out.
 
     Args:
-        numbers: Of the layers that it ran.
-        layers: How many there are.
-        name: Of the family.
+        numbers: Numbers of the layers that it ran.
+        layers: Number of layers.
+        name: Name of the family.
     """
     absent = sorted(set(range(layers)) - set(numbers))
     if absent:

@@ -1,4 +1,4 @@
-"""Hidden states of all calibration tokens, taken through a model's layers one by one."""
+"""The layers of a model, run one by one on all calibration tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...errors import RunError, UnsupportedModelError
 from ...io import limited_memory
 from .layer_calls import (
     WITHOUT_TEXT,
-    CallCatcher,
+    CallCapturer,
     LayerCall,
     LayerPass,
     patched_forward,
@@ -32,7 +32,7 @@ _ROUNDING = 8  # steps of the dtype by which hidden states may differ that are c
 
 @dataclass
 class _Rows:
-    """A batch on its way: its hidden states, and what each layer is called with beside them."""
+    """A batch: its hidden states so far, and the other arguments of each layer."""
 
     hidden: Tensor
     calls: list[LayerCall]
@@ -45,24 +45,24 @@ if TYPE_CHECKING:
 
 
 class LayerwiseRunner:
-    """The tokens of a text, standing before one layer of a model at a time.
+    """Runs one layer after the other on all tokens of a text, and keeps their hidden states.
 
-    A layer is run on its own, with the arguments that the model itself would give it: they are
-    caught for each batch by a pass in which every layer hands its input on, so that masks of
-    sliding windows, position embeddings and inputs that depend on the tokens are those of the
-    family and of the batch. The model is in eval mode meanwhile.
+    A layer is run alone, with the arguments that the model itself would give it: they are captured
+    for each batch by a pass in which every layer returns its input, so that masks of sliding
+    windows, position embeddings and inputs that depend on the tokens are those of the family and of
+    the batch. The model is in eval mode meanwhile.
 
     Args:
         model: Any model that `ModelWeights` reads.
-        text: Its tokens, with or without padding.
+        text: The tokens, with or without padding.
 
     Raises:
         RunError: A token is beyond the vocabulary.
         UnsupportedModelError: Layers run one by one do not do what they do in a whole pass.
 
     Cost: beside the passes asked for, three of two rows, one of each half of the text.
-    Memory: hidden states, tokens x hidden size, in the model's dtype; of what layers are called
-        with beside them, what differs between batches.
+    Memory: hidden states, tokens x hidden size, in the model's dtype; of the other arguments of
+        layers, what differs between batches.
     """
 
     def __init__(self, model: nn.Module, text: CalibrationText) -> None:
@@ -71,7 +71,7 @@ class LayerwiseRunner:
         self._architecture = self.weights.architecture
         self._text = text
         self._batches: list[_Rows] = []
-        self._catcher = CallCatcher(self._layers(), self._architecture.model_type)
+        self._capturer = CallCapturer(self._layers(), self._architecture.model_type)
         self._training = model.training
         self._open = ExitStack()
 
@@ -94,11 +94,11 @@ class LayerwiseRunner:
         self._open.close()
 
     def moments(self, layer: int, *, advance: bool) -> FitAndHoldout:
-        """Second moments of one layer's activations, where the tokens stand now.
+        """Second moments of the activations of the layer that comes next.
 
         Args:
-            layer: The layer before which they stand.
-            advance: Take the tokens through the layer as well.
+            layer: That layer.
+            advance: Whether hidden states become those behind the layer.
         """
         import torch
 
@@ -124,7 +124,7 @@ class LayerwiseRunner:
         return FitAndHoldout(**halves)
 
     def advance(self, layer: int) -> None:
-        """Take the tokens through the layer, as its weights are now."""
+        """Make hidden states those behind the layer, as its weights are now."""
         import torch
 
         with torch.no_grad():
@@ -132,53 +132,52 @@ class LayerwiseRunner:
                 batch.hidden = self._through(layer, batch.calls, batch.hidden)
 
     def held_out_states(self, tokens: int) -> BatchStates:
-        """Some of the held-out tokens where they stand now; they stay there if the others go on.
+        """Hidden states of some held-out tokens as they are now, for `final_states`.
 
         Args:
-            tokens: Of how many at least, if there are as many: whole batches, evenly spread.
+            tokens: Fewest tokens, if there are as many; whole batches are taken, evenly spread.
         """
         held_out = [batch for batch in self._batches if batch.half == "held_out"]
         return [(batch, batch.hidden) for batch in _spread(held_out, tokens)]
 
     def final_states(self, layer: int, states: BatchStates) -> Tensor:
-        """Hidden states behind the last layer of tokens that stand before `layer`.
+        """Hidden states behind the last layer, from those before `layer`.
 
-        It and all further layers are run as they are now. Shape (tokens, hidden size), padding left
-        out.
+        All layers are run as they are now. Shape (tokens, hidden size), padding left out.
         """
         import torch
 
-        found = []
+        final = []
         with torch.no_grad():
             for batch, hidden in states:
                 for further in range(layer, self._architecture.layers):
                     hidden = self._through(further, batch.calls, hidden)
                 rows = hidden.flatten(0, -2)
-                found.append(rows if batch.kept is None else rows[batch.kept])
-        return torch.cat(found)
+                final.append(rows if batch.kept is None else rows[batch.kept])
+        return torch.cat(final)
 
     @contextmanager
     def head(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """What follows the last layer, as the model does it: final norm, projection, scale, cap.
+        """A function from final hidden states to logits: final norm, projection, scale, cap.
 
-        While open, the model itself is run with layers that do nothing, so the function given turns
-        hidden states, shape (tokens, hidden size), into logits, shape (tokens, vocabulary).
+        While open, the model itself is run with layers that return the hidden states given, shape
+        (tokens, hidden size); logits have shape (tokens, vocabulary).
         """
         import torch
 
         last: list[Tensor] = []
 
-        def put(count: int) -> Callable[..., Any]:
+        def forward(count: int) -> Callable[..., Any]:
             return lambda *_, **__: returned(last[0], count)
 
         def logits(rows: Tensor) -> Tensor:
             last[:] = [rows[:, None]]  # each token a row, so that masks stay small
             ids = torch.zeros(len(rows), 1, dtype=torch.long, device=rows.device)
             with torch.no_grad():
-                found: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
-            return found
+                output: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
+            return output
 
-        with patched_forward(self._layers(), [put(count) for count in self._catcher.counts]):
+        with patched_forward(self._layers(), [forward(count) for count in self._capturer.counts]):
             yield logits
 
     def _through(self, layer: int, calls: Sequence[LayerCall], hidden: Tensor) -> Tensor:
@@ -186,7 +185,7 @@ class LayerwiseRunner:
         return calls[layer].run(module, hidden)
 
     def _begin(self) -> None:
-        """Embed every batch, and catch what the layers are called with."""
+        """Embed every batch, and capture the arguments of the layers."""
         import torch
 
         self._check_vocabulary()
@@ -195,17 +194,17 @@ class LayerwiseRunner:
             for batch in (self._text.fit[0], self._text.held_out[0]):
                 self._check_layers(_longest_row(batch))
             for half, batch in ((half, batch) for half, batches in halves for batch in batches):
-                caught = self._caught(batch)
+                captured = self._capture(batch)
                 mask = batch.attention_mask
-                kept = None if mask is None else mask.reshape(-1).bool().to(caught.hidden.device)
-                self._batches.append(_Rows(caught.hidden, caught.calls, kept, half))
+                kept = None if mask is None else mask.reshape(-1).bool().to(captured.hidden.device)
+                self._batches.append(_Rows(captured.hidden, captured.calls, kept, half))
 
-    def _caught(self, batch: TokenBatch) -> LayerPass:
+    def _capture(self, batch: TokenBatch) -> LayerPass:
         decoder = self._model.get_submodule(self._architecture.stem.rpartition(".")[0])
-        return self._catcher.catch(partial(decoder, **self._inputs(batch)))
+        return self._capturer.capture(partial(decoder, **self._inputs(batch)))
 
     def _inputs(self, batch: TokenBatch) -> dict[str, Any]:
-        """What a model is called with."""
+        """The arguments of a model for a batch."""
         device, mask = self._down(0).weight.device, batch.attention_mask
         inputs: dict[str, Any] = {"input_ids": batch.input_ids.to(device), "use_cache": False}
         return inputs if mask is None else {**inputs, "attention_mask": mask.to(device)}
@@ -213,19 +212,19 @@ class LayerwiseRunner:
     def _check_layers(self, row: TokenBatch) -> None:
         """Raise UnsupportedModelError unless layers run one by one do what a whole pass does.
 
-        Each is run twice, as a refit runs it: a layer that remembers the first time is no good.
+        Each is run twice, as a refit runs it: a layer that keeps a state is refused.
         """
-        outputs = whole_pass(self._model, self._layers(), self._inputs(row), self._catcher.name)
-        self._catcher.counts = [count for count, _ in outputs]
-        caught = self._caught(row)
-        hidden = caught.hidden
+        outputs = whole_pass(self._model, self._layers(), self._inputs(row), self._capturer.name)
+        self._capturer.counts = [count for count, _ in outputs]
+        captured = self._capture(row)
+        hidden = captured.hidden
         kept = ... if row.attention_mask is None else row.attention_mask[0].bool()
         for layer, (_, expected) in enumerate(outputs):
-            self._through(layer, caught.calls, hidden.clone())
-            hidden = self._through(layer, caught.calls, hidden)
+            self._through(layer, captured.calls, hidden.clone())
+            hidden = self._through(layer, captured.calls, hidden)
             if not _alike(hidden[0, kept], expected[0, kept]):
                 raise UnsupportedModelError(
-                    f"layer {layer} of {self._catcher.name}, run alone, does not do what it does "
+                    f"layer {layer} of {self._capturer.name}, run alone, does not do what it does "
                     f"in a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
                 )
 
@@ -260,7 +259,7 @@ def _longest_row(batch: TokenBatch) -> TokenBatch:
 def _alike(states: Tensor, others: Tensor) -> bool:
     """Whether hidden states of tokens, shape (tokens, hidden size), are equal but for rounding.
 
-    Others that are not finite are left out: moments say by themselves where those begin.
+    Others that are not finite are left out; `Moments.mean` names the layer where they begin.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Healing: a pruned model is trained to be like its dense parent."""
+"""Healing: a pruned model is trained to give the logits of its dense parent."""
 
 from .api import Healing, NotBetter, heal
 from .distilling import Distilled, distil

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ...cut.checkpoint import Checkpoint, ModelSource, refuse_overlap, resolve_model
 from ...errors import RunError
@@ -16,8 +16,9 @@ from ...stats import Difference
 from .distilling import NothingTrained
 from .heldout import HeldOut, gain_of, nats_text
 from .lr_search import LrTrial
-from .model_pair import ModelPair, check_place, compute_dtype, opened_pair
+from .model_pair import ModelPair, check_place, opened_pair
 from .record import HealedModel, HealingRecord, HealingText, earlier_refit
+from .request import HealingRequest, HealOptions
 from .run import HealingRun
 from .save import check_space, write_healed
 from .settings import HealSettings
@@ -37,21 +38,21 @@ class Healing:
         out: The healed checkpoint.
         settings: How it was made.
         source: The text.
-        tokens: Trained on.
+        tokens: Tokens trained on.
         epochs: How often the text was gone through.
         seconds: On the clock, over all runs that it took.
         factors: What learning rates were multiplied by, by parameter; 1 of all others.
         curve: Its steps.
         before: The pruned child beside its parent, on blocks held out.
         after: The healed child, as it is written, on the same blocks.
-        block_tokens: Of each of these blocks; fewer than were trained on where time is short.
+        block_tokens: Tokens of each of these blocks; fewer than in training where time is short.
         learning_rate: The highest, before the training ever went back.
-        trials: Of the test of learning rates; empty where the rate was given.
+        trials: Learning rates that were tried; empty where the rate was given.
         best_step: Steps after which the weights were those that are written.
         stopped: `"whole"` where tokens or minutes were used up, `"rising"` where the training ended
             before because nothing got better any more.
         went_back: How often it went back to its best state, at a lower rate.
-        told: What a reader of the numbers should know; often nothing.
+        warnings: What a reader of the numbers should know; often nothing.
     """
 
     out: Path
@@ -70,7 +71,7 @@ class Healing:
     best_step: int
     stopped: str
     went_back: int
-    told: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def gain(self) -> Difference:
@@ -83,14 +84,9 @@ def heal(
     dense: str | Path | ModelSource,
     *,
     out: str | Path,
-    text: str | Path | None = None,
     settings: HealSettings | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    force: bool = False,
-    command: str | None = None,
-    status: Callable[[str], None] | None = None,
     progress: Callable[[TrainingStep, float], None] | None = None,
+    **how: Unpack[HealOptions],
 ) -> Healing:
     """Train a pruned checkpoint to give the logits of its dense parent, and write a plain one.
 
@@ -104,16 +100,10 @@ def heal(
         child: The pruned checkpoint: a folder, or whatever `make_plan` takes.
         dense: The parent, likewise.
         out: Folder to make, whole or absent.
-        text: As for `calibrate`, but no batches: a file, a folder or a data set of the hub; None
-            for the embedded text. About every sixteenth block is held out.
         settings: How to train.
-        device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
-        dtype: That both models compute in, `"bfloat16"` or `"float32"`; None for bfloat16 where
-            the device has units for it. Weights are trained in float32.
-        force: Replace `out` if it exists.
-        command: Command line to quote in the model card.
-        status: Called with what is being done.
-        progress: Called with each step and the share of the way that is gone.
+        progress: Function that is called with each step and the share of the way that is gone.
+        **how: What `HealingRequest` names beside: `text`, `device`, `dtype`, `force`, `command`,
+            `status`.
 
     Raises:
         CheckpointError: One cannot be read, or they do not belong together.
@@ -127,36 +117,31 @@ def heal(
 
     Memory: 20 bytes a parameter of the child, and both models in `dtype`.
     """
-    start = time.monotonic()
-    import torch
-
-    settings, out = settings or HealSettings(), Path(out).absolute()
-    say = status or (lambda _: None)
-    check_overwrite(out, force=force)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    check_place(device, dtype)
+    start, settings = time.monotonic(), settings or HealSettings()
+    request = HealingRequest(out=Path(out).absolute(), settings=settings, start=start, **how)
+    check_overwrite(request.out, force=request.force)
+    check_place(request.place, request.dtype)
     with opened_pair(resolve_model(child), resolve_model(dense)) as pair:
         for each in (pair.child, pair.parent):
-            refuse_overlap(each.path, out)
-        check_space(pair.child, out)
-        dtype = compute_dtype(pair.child, device, dtype)
-        say("reading text")
-        blocks = pair.read(text, settings.to_read(torch.device(device).type))
-        wanted = _decisive(settings, pair, blocks, dtype)
-        with state_folder(out, wanted) as folder, limited_memory(torch.device(device).type):
+            refuse_overlap(each.path, request.out)
+        check_space(pair.child, request.out)
+        request.status("reading text")
+        blocks = pair.read(request.text, settings.to_read(request.kind_of_device))
+        wanted = _decisive(request, pair, blocks)
+        with state_folder(request.out, wanted) as folder, limited_memory(request.kind_of_device):
             try:
-                run = HealingRun(pair, blocks, settings, folder, start, device, dtype, say)
+                run = HealingRun(pair, blocks, folder, request)
                 run.train(progress or (lambda _step, _share: None))
-                say("measuring on held-out text")
-                weights, found = _result(run, pair, blocks, settings, out)
+                request.status("measuring on held-out text")
+                weights, result = _result(run, pair, blocks, request)
             except NothingTrained:
-                failed = _nothing_trained(settings, out)
+                failed = _nothing_trained(request)
             except NotBetter as error:
                 failed = error
             else:
-                record = _record(pair, blocks, found)
-                write_healed(pair.child, out, weights, record, force=force, command=command)
-                return found
+                record = _record(pair, blocks, result)
+                write_healed(pair.child, request.out, weights, record, request)
+                return result
     raise failed
 
 
@@ -164,15 +149,15 @@ class NotBetter(RunError):
     """A healing after which no state was better than the child itself."""
 
 
-def _nothing_trained(settings: HealSettings, out: Path) -> NotBetter:
+def _nothing_trained(request: HealingRequest) -> NotBetter:
     return NotBetter(
-        f"nothing was trained, and {out} was not written: reading, loading and measuring left no "
-        f"time for a step in {settings.minutes:g} minutes; give more minutes"
+        f"nothing was trained, and {request.out} was not written: reading, loading and measuring "
+        f"left no time for a step in {request.settings.minutes:g} minutes; give more minutes"
     )
 
 
 def _result(
-    run: HealingRun, pair: ModelPair, blocks: TextBlocks, settings: HealSettings, out: Path
+    run: HealingRun, pair: ModelPair, blocks: TextBlocks, request: HealingRequest
 ) -> tuple[dict[str, Tensor], Healing]:
     """The best weights, and what is said of them.
 
@@ -182,10 +167,10 @@ def _result(
     course = run.course
     weights, after = run.finished() if course.best_step else ({}, course.best)
     if not after.divergence.value < course.before.divergence.value:
-        raise NotBetter(_not_better(run, pair, out, after if course.best_step else None))
+        raise NotBetter(_not_better(run, pair, request.out, after if course.best_step else None))
     return weights, Healing(
-        out=out,
-        settings=settings,
+        out=request.out,
+        settings=request.settings,
         source=blocks.source,
         tokens=run.tokens,
         epochs=run.epochs,
@@ -200,7 +185,7 @@ def _result(
         best_step=course.best_step,
         stopped=course.ended or "whole",
         went_back=course.went_back,
-        told=tuple(_told(run, pair, blocks)),
+        warnings=tuple(_warnings(run, pair, blocks)),
     )
 
 
@@ -218,7 +203,7 @@ def _not_better(run: HealingRun, pair: ModelPair, out: Path, after: HeldOut | No
     )
 
 
-def _told(run: HealingRun, pair: ModelPair, blocks: TextBlocks) -> Iterator[str]:
+def _warnings(run: HealingRun, pair: ModelPair, blocks: TextBlocks) -> Iterator[str]:
     course = run.course
     if course.ended == "rising":
         best = course.trainer.curve[course.best_step - 1].tokens
@@ -249,17 +234,16 @@ def _told(run: HealingRun, pair: ModelPair, blocks: TextBlocks) -> Iterator[str]
         yield "the pruned model is as wide as its parent"
 
 
-def _decisive(
-    settings: HealSettings, pair: ModelPair, blocks: TextBlocks, dtype: str
-) -> dict[str, Any]:
+def _decisive(request: HealingRequest, pair: ModelPair, blocks: TextBlocks) -> dict[str, Any]:
     """Everything that decides what comes out."""
     return {
-        **asdict(settings),
-        "mup_factors": settings.mup_factors or None,  # as in states from before there were any
+        **asdict(request.settings),
+        "mup_factors": request.settings.mup_factors
+        or None,  # as in states from before there were any
         "child": pair.child_fingerprint,
         "parent": pair.parent_fingerprint,
         "text": blocks.fingerprint,
-        "dtype": dtype,
+        "dtype": request.compute_dtype,
     }
 
 
@@ -295,7 +279,7 @@ def _record(pair: ModelPair, blocks: TextBlocks, found: Healing) -> HealingRecor
         gain_nats=gain.value,
         gain_interval=(gain.low, gain.high) if several else None,
         gain_p_value=gain.p_value if several else None,
-        told=found.told,
+        told=found.warnings,
         curve=found.curve,
         fingerprint="",
     )

@@ -129,7 +129,7 @@ def prepare(
     *,
     dtypes: Mapping[str, Any] | None = None,
     closing: float = 0.0,
-    say: Callable[[str], None] = lambda _: None,
+    status: Callable[[str], None] = lambda _: None,
 ) -> Ready:
     """Plan what the time allows, judge the child as it is, and find the learning rate.
 
@@ -139,12 +139,12 @@ def prepare(
         dtypes: That weights will be stored in, by name; they are judged as these hold them, since a
             small step may be lost in a narrow dtype.
         closing: Seconds that the caller needs after the last judgement.
-        say: Called with what is being done.
+        status: Function that is called with what is being done.
 
     Raises:
         NothingTrained: The time is too short for a step.
     """
-    say("measuring on held-out text")
+    status("measuring on held-out text")
     trainer.reserve = closing
     tokens, reading = _affordable(trainer, held_out)
     rows = held_out
@@ -161,7 +161,7 @@ def prepare(
     trainer.step_seconds = TRAINED * reading * trainer.batch * trainer.rows.shape[1]
     trials: tuple[LrTrial, ...] = ()
     if trainer.settings.learning_rate is None:
-        say("finding the learning rate")
+        status("finding the learning rate")
         trials = _find_rate(trainer, course, tokens)
     if reading:
         _fit_batch(trainer)

@@ -191,20 +191,21 @@ def judge(child: Any, parent: Any, rows: Tensor, micro: int) -> HeldOut:
     return Judge(parent, rows, micro)(child)
 
 
-def _of_rows(child: Any, other: Tensor, other_head: HealingHead, rows: Tensor) -> Sequence[Tensor]:
+def _of_rows(
+    child: Any, parent: Tensor, parent_head: HealingHead, rows: Tensor
+) -> Sequence[Tensor]:
     """Divergence of every token, and -log p of every next token by both; float64, on the CPU."""
     import torch
 
-    own = hidden_states(child, rows).last
+    vecdot = torch.linalg.vecdot
+    states = hidden_states(child, rows).last
     target = torch.cat([rows[:, 1:], rows[:, :1]], 1).flatten()  # what follows the last is unknown
-    found: list[list[Tensor]] = [[], [], []]
-    for place, logs, other_logs in in_rows(own, HealingHead.of(child), other, other_head):
-        next_token = target[place, None]
-        found[1].append(-logs.gather(1, next_token)[:, 0])
-        found[2].append(-other_logs.gather(1, next_token)[:, 0])
-        likely = other_logs.exp()
-        vecdot = torch.linalg.vecdot
-        found[0].append(vecdot(likely, other_logs) - vecdot(likely, logs))
-    whole = [torch.cat(parts).double().cpu() for parts in found]
+    values: list[list[Tensor]] = [[], [], []]
+    for tokens, logs, parent_logs in in_rows(states, HealingHead.of(child), parent, parent_head):
+        next_token, probability = target[tokens, None], parent_logs.exp()
+        values[0].append(vecdot(probability, parent_logs) - vecdot(probability, logs))
+        values[1].append(-logs.gather(1, next_token)[:, 0])
+        values[2].append(-parent_logs.gather(1, next_token)[:, 0])
+    whole = [torch.cat(parts).double().cpu() for parts in values]
     known = [part.view(len(rows), -1)[:, :-1].flatten() for part in whole[1:]]
     return [whole[0], *known]

@@ -1,7 +1,7 @@
-"""What a pruned model is trained on: to say what its parent says, and to think what it thinks.
+"""The loss of a healing: KL divergence from the parent's logits, and distance of hidden states.
 
-Logits of all tokens are never there at once: the divergence and its gradient are made a piece of
-the tokens at a time, from hidden states and the weights of both heads.
+Logits of all tokens are never in memory at once: the divergence and its gradient are computed for a
+chunk of the tokens at a time, from hidden states and the weights of both heads.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from ...errors import RunError, UnsupportedModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PIECE = {"cpu": 2**25, "cuda": 2**27}  # logits of one product: 64 MB, 256 MB in bfloat16
+_CHUNK = {"cpu": 2**25, "cuda": 2**27}  # logits of one product: 64 MB, 256 MB in bfloat16
 _ROWS = {"cpu": 2**20, "cuda": 2**27}  # of these, worked on at once: they stay in a core's cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HealingHead:
-    """The last product of a model, and what its family does to the logits after it.
+    """The output projection of a model, and what its family does to the logits after it.
 
     Attributes:
         weight: Shape (vocabulary, hidden size).
         bias: Shape (vocabulary,), or None.
-        scale: What logits are multiplied by (cohere, granite).
-        cap: Bound they are bent to by a tangens hyperbolicus (gemma2); None for none.
+        scale: Factor of the logits (cohere, granite).
+        cap: Bound of the logits, kept by a hyperbolic tangent (gemma2); None for none.
     """
 
     weight: Tensor
@@ -46,7 +46,7 @@ class HealingHead:
         return cls(weight=layer.weight, bias=layer.bias, scale=scale, cap=cap)
 
     def product(self, hidden: Tensor) -> Tensor:
-        """The last product alone, in the dtype of the weights, shape (tokens, vocabulary)."""
+        """The projection alone, in the dtype of the weights, shape (tokens, vocabulary)."""
         import torch
 
         return torch.nn.functional.linear(hidden, self.weight, self.bias)
@@ -55,21 +55,15 @@ class HealingHead:
         """Logits over the temperature, a new tensor at least in float32, of the same shape."""
         import torch
 
-        found = product.to(torch.promote_types(product.dtype, torch.float32), copy=True)
+        logits = product.to(torch.promote_types(product.dtype, torch.float32), copy=True)
         if self.cap is not None:
-            found.mul_(self.scale / self.cap).tanh_().mul_(self.cap / temperature)
+            logits.mul_(self.scale / self.cap).tanh_().mul_(self.cap / temperature)
         elif self.scale != temperature:
-            found.mul_(self.scale / temperature)
-        return found
+            logits.mul_(self.scale / temperature)
+        return logits
 
     def back(self, gradient: Tensor, logits: Tensor, temperature: float) -> None:
-        """Turn a gradient by `logits` into one by the bare product, in place.
-
-        Args:
-            gradient: By what `logits` gave.
-            logits: What it gave.
-            temperature: That it was given.
-        """
+        """Turn a gradient with respect to `logits(...)` into one by the bare product, in place."""
         if self.cap is not None:
             gradient.mul_(1 - (logits * (temperature / self.cap)).square_())
         if self.scale != temperature:
@@ -87,16 +81,15 @@ def in_rows(
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Log-probabilities by both heads, of a few tokens at a time, and which tokens these are.
 
-    Args:
-        hidden, head, parent_hidden, parent_head: As for `divergence`.
+    Arguments: as for `divergence`.
     """
     size, device = len(head.weight), hidden.device
-    for piece in chunks(len(hidden), size, device, _PIECE):
-        own, other = head.product(hidden[piece]), parent_head.product(parent_hidden[piece])
-        for rows in chunks(len(own), size, device, _ROWS):
-            place = slice(piece.start + rows.start, piece.start + rows.stop)
-            logs = head.logits(own[rows]).log_softmax(-1)
-            yield place, logs, parent_head.logits(other[rows]).log_softmax(-1)
+    for chunk in chunks(len(hidden), size, device, _CHUNK):
+        child, parent = head.product(hidden[chunk]), parent_head.product(parent_hidden[chunk])
+        for rows in chunks(len(child), size, device, _ROWS):
+            tokens = slice(chunk.start + rows.start, chunk.start + rows.stop)
+            logs = head.logits(child[rows]).log_softmax(-1)
+            yield tokens, logs, parent_head.logits(parent[rows]).log_softmax(-1)
 
 
 def divergence(
@@ -108,24 +101,25 @@ def divergence(
 ) -> Tensor:
     """T^2 KL(softmax(parent / T) || softmax(child / T)), the mean over tokens, in nats.
 
-    Its gradient by a child's logits z is T (p_child - p_parent) over the tokens; it is made with
-    the value, in pieces, and goes on to `hidden` and to the child's head. T^2 keeps the size of the
-    gradient from falling with T (Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section 2).
+    Its gradient by a child's logits z is T (p_child - p_parent) over the tokens; it is computed
+    with the value, in chunks, and goes on to `hidden` and to the child's head. T^2 keeps the size
+    of the gradient from falling with T (Hinton, Vinyals and Dean 2015, arXiv 1503.02531,
+    section 2).
 
     Args:
-        hidden: What the child's head is given, shape (tokens, hidden size).
-        head: The child's.
-        parent_hidden: What the parent's head is given, for the same tokens.
-        parent_head: The parent's.
+        hidden: Hidden states before the child's head, shape (tokens, hidden size).
+        head: The child's head.
+        parent_hidden: Hidden states before the parent's head, of the same tokens.
+        parent_head: The parent's head.
         temperature: T.
 
-    Memory: logits of a piece of the tokens, whatever their number: about 200 megabytes on a CPU,
+    Memory: logits of a chunk of the tokens, whatever their number: about 200 megabytes on a CPU,
     and up to 3 gigabytes on a GPU.
     """
-    found: Tensor = _divergence().apply(
+    value: Tensor = _divergence().apply(
         hidden, head.weight, head.bias, head, parent_hidden, parent_head, temperature
     )
-    return found
+    return value
 
 
 @cache
@@ -157,8 +151,8 @@ def _divergence() -> Any:
         @torch.autograd.function.once_differentiable
         def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:
             saved, size = ctx.saved_tensors, outer * ctx.size
-            found = [None if part is None else part * size.to(part) for part in saved]
-            return (*found, None, None, None, None)
+            gradients = [None if part is None else part * size.to(part) for part in saved]
+            return (*gradients, None, None, None, None)
 
     return Divergence
 
@@ -171,11 +165,7 @@ def _sums(
     temperature: float,
     wanted: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:
-    """KL of all tokens, summed up, and its gradients by hidden states, weight and bias.
-
-    Args:
-        wanted: Whether the gradients by weight and by bias are.
-    """
+    """KL of all tokens, summed up, and its gradients by hidden states, weight and bias."""
     import torch
 
     weight, device = head.weight, hidden.device
@@ -184,32 +174,32 @@ def _sums(
     by_hidden = torch.empty_like(hidden)
     by_weight = torch.zeros_like(weight, dtype=wide) if wanted[0] else None
     by_bias = torch.zeros(len(weight), dtype=wide, device=device) if wanted[1] else None
-    for piece in chunks(len(hidden), len(weight), device, _PIECE):
-        own, other = head.product(hidden[piece]), parent_head.product(parent_hidden[piece])
-        for rows in chunks(len(own), len(weight), device, _ROWS):
-            there = parent_head.logits(other[rows], temperature)
-            part, gradient = _of_rows(head, own[rows], there, temperature)
-            total += part
+    for chunk in chunks(len(hidden), len(weight), device, _CHUNK):
+        child, parent = head.product(hidden[chunk]), parent_head.product(parent_hidden[chunk])
+        for rows in chunks(len(child), len(weight), device, _ROWS):
+            parent_logits = parent_head.logits(parent[rows], temperature)
+            value, gradient = _of_rows(head, child[rows], parent_logits, temperature)
+            total += value
             if by_bias is not None:
                 by_bias += gradient.sum(0)
-            own[rows] = gradient  # the product is not needed any more
-        torch.mm(own, weight, out=by_hidden[piece])
+            child[rows] = gradient  # the product is not needed any more
+        torch.mm(child, weight, out=by_hidden[chunk])
         if by_weight is not None:
-            by_weight += own.T @ hidden[piece]
+            by_weight += child.T @ hidden[chunk]
     return total.to(wide), by_hidden, by_weight, by_bias
 
 
 def _of_rows(
-    head: HealingHead, product: Tensor, other: Tensor, temperature: float
+    head: HealingHead, product: Tensor, parent_logits: Tensor, temperature: float
 ) -> tuple[Tensor, ...]:
-    """KL of a few tokens, summed up, and its gradient by the child's product; other is used up."""
+    """KL of a few tokens, summed up, and its gradient by the child's product."""
     import torch
 
     logits = head.logits(product, temperature)
-    logs, other = logits.log_softmax(-1), other.log_softmax(-1)
-    likely = other.exp()
-    value = (torch.linalg.vecdot(likely, other) - torch.linalg.vecdot(likely, logs)).sum()
-    gradient = logs.exp_().sub_(likely)
+    logs, parent_logs = logits.log_softmax(-1), parent_logits.log_softmax(-1)
+    probability, vecdot = parent_logs.exp(), torch.linalg.vecdot
+    value = (vecdot(probability, parent_logs) - vecdot(probability, logs)).sum()
+    gradient = logs.exp_().sub_(probability)
     head.back(gradient, logits, temperature)
     return value, gradient
 
@@ -217,30 +207,30 @@ def _of_rows(
 def relative_hidden_error(hidden: Sequence[Tensor], parent_hidden: Sequence[Tensor]) -> Tensor:
     """|h - h'|^2 / |h'|^2, the mean over tokens and layers, h' being the parent's.
 
-    A ratio for each token: the first token of a text is tens of times as long as the others, and
-    would be all that a ratio of sums is about.
+    It is a ratio for each token, since the hidden state of the first token of a text is tens of
+    times as long as the others and would dominate a ratio of sums.
 
     Args:
-        hidden: The child's hidden states behind each layer, shape (..., hidden size).
-        parent_hidden: The parent's.
+        hidden: Hidden states of the child behind each layer, shape (..., hidden size).
+        parent_hidden: Those of the parent.
     """
     import torch
 
     wide = torch.promote_types(hidden[0].dtype, torch.float32)
     total = torch.zeros((), dtype=wide, device=hidden[0].device)
-    for own, other in zip(hidden, parent_hidden, strict=True):
-        other = other.to(wide)
-        length = other.square().sum(-1).clamp_min(torch.finfo(wide).tiny)
-        total = total + ((own.to(wide) - other).square().sum(-1) / length).mean()
+    for child, parent in zip(hidden, parent_hidden, strict=True):
+        parent = parent.to(wide)
+        length = parent.square().sum(-1).clamp_min(torch.finfo(wide).tiny)
+        total = total + ((child.to(wide) - parent).square().sum(-1) / length).mean()
     return total / len(hidden)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HiddenStates:
-    """What a model makes of some token rows, before its last product.
+    """Hidden states of some token rows.
 
     Attributes:
-        last: What the head is given, shape (tokens, hidden size).
+        last: Hidden states before the head, shape (tokens, hidden size).
         layers: Hidden states behind each layer; empty where they were not asked for.
     """
 
@@ -249,16 +239,16 @@ class HiddenStates:
 
 
 def hidden_states(model: Any, rows: Tensor, *, layers: bool = False) -> HiddenStates:
-    """Run a model over token rows, up to its last product.
+    """Run a model over token rows up to its head.
 
     Args:
         model: A `transformers` model.
-        rows: Token ids, shape (rows, tokens), without padding.
-        layers: Whether the states behind each layer are wanted too.
+        rows: Token ids without padding, shape (rows, tokens).
+        layers: Whether the states behind each layer are returned, too.
     """
-    found = _decoder(model)(input_ids=rows, use_cache=False, output_hidden_states=layers)
-    states = tuple(found.hidden_states[1:]) if layers else ()
-    return HiddenStates(last=found.last_hidden_state.flatten(0, 1), layers=states)
+    output = _decoder(model)(input_ids=rows, use_cache=False, output_hidden_states=layers)
+    states = tuple(output.hidden_states[1:]) if layers else ()
+    return HiddenStates(last=output.last_hidden_state.flatten(0, 1), layers=states)
 
 
 def _decoder(model: Any) -> Any:
@@ -267,22 +257,18 @@ def _decoder(model: Any) -> Any:
     Raises:
         UnsupportedModelError: There is none such.
     """
-    found, head = model.get_decoder(), model.get_output_embeddings()
-    if found is model:  # as of a text model whose part has another name than its class says
-        found = next((each for each in model.children() if each is not head), None)
-    if found is None or any(each is head for each in found.modules()):
+    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    if decoder is model:  # as of a text model whose part has another name than its class says
+        decoder = next((each for each in model.children() if each is not head), None)
+    if decoder is None or any(each is head for each in decoder.modules()):
         raise UnsupportedModelError(
             f"{type(model).__name__} cannot be run without its head, so it cannot be healed"
         )
-    return found
+    return decoder
 
 
 def check_head(model: Any, rows: Tensor) -> None:
-    """Raise unless `HealingHead` gives the logits that the model itself gives.
-
-    Args:
-        model: A `transformers` model.
-        rows: A few tokens, shape (1, tokens).
+    """Raise unless `HealingHead` gives the logits of a model on a few tokens, shape (1, tokens).
 
     Raises:
         RunError: They are not finite.
@@ -291,17 +277,17 @@ def check_head(model: Any, rows: Tensor) -> None:
     import torch
 
     with torch.no_grad():
-        own = model(rows, use_cache=False).logits.flatten(0, 1).float()
+        expected = model(rows, use_cache=False).logits.flatten(0, 1).float()
         head = HealingHead.of(model)
-        ours = head.logits(head.product(hidden_states(model, rows).last)).float()
-    if not torch.isfinite(own).all():
+        logits = head.logits(head.product(hidden_states(model, rows).last)).float()
+    if not torch.isfinite(expected).all():
         raise RunError(
             f"the logits of {model.config.name_or_path or 'a model in memory'} are not finite: its "
             "weights hold NaN or Inf, or overflow"
         )
     # Both come from one product; a cap or a scale may be rounded to bfloat16 three times between.
-    near = 2**-6 * float(own.abs().max())
-    if own.shape != ours.shape or not torch.allclose(own, ours, rtol=0, atol=near):
+    near = 2**-6 * float(expected.abs().max())
+    if expected.shape != logits.shape or not torch.allclose(expected, logits, rtol=0, atol=near):
         raise UnsupportedModelError(
             f"{model.config.model_type} does something to its logits that a healing does not know"
         )

@@ -21,7 +21,6 @@ from ...cut.checkpoint import (
 )
 from ...errors import CheckpointError, RunError
 from ...notices import notice
-from ..opened_model import has_bfloat16
 from .text_blocks import TextBlocks, read_blocks
 
 if TYPE_CHECKING:
@@ -157,13 +156,6 @@ def check_place(device: str, dtype: str | None) -> None:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
         raise RunError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
-
-
-def compute_dtype(checkpoint: Checkpoint, device: str, asked: str | None) -> str:
-    """`"bfloat16"` where the device has units for it, unless asked otherwise; else `"float32"`."""
-    if asked is not None:
-        return asked
-    return "bfloat16" if has_bfloat16(device.partition(":")[0]) else "float32"
 
 
 def model_in(checkpoint: Checkpoint, dtype: str, device: str) -> Any:

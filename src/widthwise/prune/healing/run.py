@@ -20,8 +20,8 @@ from .lora import add_lora, merge_lora
 from .lr_factors import factors_of, width_change
 from .lr_search import LrTrial
 from .model_pair import ModelPair, model_in, narrowed
+from .request import HealingRequest
 from .save import as_stored, stored_names
-from .settings import HealSettings
 from .state import StateFolder
 from .text_blocks import TextBlocks
 from .training import Trainer, TrainingStep
@@ -41,42 +41,32 @@ class HealingRun:
     Args:
         pair: Child and parent on disk.
         blocks: The text.
-        settings: How to train.
         folder: Where the state is kept.
-        start: When this process began, by `time.monotonic`.
-        device, dtype: Where and in what both models compute.
-        say: Called with what is being done.
+        request: How to train, and where.
 
     Attributes:
         spent: Seconds on the clock so far, over all processes.
-        factors: Of learning rates, by stored name.
+        factors: Factors of learning rates, by stored name.
         course: The training.
         learning_rate: Its highest, before it ever went back.
-        trials: Of the test of rates; empty where there was none.
+        trials: Learning rates that were tried; empty where none was.
 
     Raises:
         NothingTrained: The minutes are over before the first step.
     """
 
     def __init__(
-        self,
-        pair: ModelPair,
-        blocks: TextBlocks,
-        settings: HealSettings,
-        folder: StateFolder,
-        start: float,
-        device: str,
-        dtype: str,
-        say: Callable[[str], None],
+        self, pair: ModelPair, blocks: TextBlocks, folder: StateFolder, request: HealingRequest
     ) -> None:
         earlier = folder.load()
         gone = float(earlier[1]["seconds"]) if earlier else 0.0
-        self._pair, self._blocks, self._settings, self._folder = pair, blocks, settings, folder
-        self._place = device, dtype
+        self._pair, self._blocks, self._folder, self._request = pair, blocks, folder, request
+        settings = self._settings = request.settings
+        self._place = device, dtype = request.place, request.compute_dtype
         change = width_change(pair.child, pair.parent) if settings.mup_factors else None
         self.factors = {} if change is None else factors_of(change)
-        self.spent: Callable[[], float] = lambda: gone + time.monotonic() - start
-        say("loading both models")
+        self.spent: Callable[[], float] = lambda: gone + time.monotonic() - request.start
+        request.status("loading both models")
         begun = time.monotonic()
         self._child = model_in(pair.child, "float32", device)
         self._names = stored_names(pair.child, self._child)
@@ -89,21 +79,23 @@ class HealingRun:
             exact=exact, spent=self.spent,
             factors={self._names[stored]: by for stored, by in self.factors.items()},
         )  # fmt: skip
-        self._prepare(earlier, say)
+        self._prepare(earlier)
 
-    def _prepare(
-        self,
-        earlier: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None,
-        say: Callable[[str], None],
-    ) -> None:
+    def _prepare(self, earlier: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None) -> None:
         """Make the course: from a state, or anew."""
         trainer, rows = self._trainer, self._blocks.held_out
         if earlier is None:
-            ready = prepare(trainer, rows, dtypes=self._dtypes(), closing=self._closing(), say=say)
+            ready = prepare(
+                trainer,
+                rows,
+                dtypes=self._dtypes(),
+                closing=self._closing(),
+                status=self._request.status,
+            )
             self._judge, self.course, self.trials = ready.judge, ready.course, ready.trials
             self.learning_rate = trainer.rate
             return
-        say("going on where an earlier run ended")
+        self._request.status("going on where an earlier run ended")
         tensors, facts = earlier
         count, length = facts["held_out"]
         judge = self._judge = Judge(trainer.parent, spread(rows, count)[:, :length], trainer.micro)

@@ -21,6 +21,7 @@ from ...cut.checkpoint import (
 from ...errors import OutputError, UnsupportedModelError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
 from .record import HealingRecord, healed_card
+from .request import HealingRequest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,9 +102,7 @@ def write_healed(
     out: Path,
     tensors: Mapping[str, Tensor],
     record: HealingRecord,
-    *,
-    force: bool,
-    command: str | None,
+    request: HealingRequest,
 ) -> None:
     """Write the child's checkpoint with trained weights, in its own dtypes and files.
 
@@ -112,8 +111,7 @@ def write_healed(
         out: Folder to make, whole or absent.
         tensors: What `as_stored` gave; what is not named is copied.
         record: The record of the healing; the fingerprint of the result is added.
-        force: Replace `out` if it exists.
-        command: To quote in the card.
+        request: Whether `out` is replaced, and the command line to quote in the card.
 
     Raises:
         OutputError: It cannot be written.
@@ -121,7 +119,7 @@ def write_healed(
     files: dict[str, dict[str, TensorSpec]] = {}
     for name, stored in sorted(child.tensors.items()):
         files.setdefault(stored.file.name, {})[name] = stored.spec
-    with new_folder(out, force=force) as folder:
+    with new_folder(out, force=request.force) as folder:
         needed, free = sum(s.spec.nbytes for s in child.tensors.values()), free_disk_bytes(folder)
         if needed > free:
             raise OutputError(
@@ -141,7 +139,7 @@ def write_healed(
             record = replace(record, fingerprint=fingerprint(written))
         text = json.dumps(asdict(record), indent=1) + "\n"
         (folder / HEALING_FILE).write_text(text, encoding="utf8")
-        card = healed_card(folder, child, record, command)
+        card = healed_card(folder, child, record, request.command)
         (folder / "README.md").write_text(card, encoding="utf8")
 
 

@@ -135,19 +135,33 @@ def per_layer(
                 curves.append(_measured(opened.weights, spec, layer, halves, allowed, meter))
                 if progress:
                     progress(layer)
-    at, losses = bisect_left(allowed, uniform.width), [curve.losses for curve in curves]
+    unit = "parameters" if costs is None else "cost"
+    return _allocation(uniform.width, allowed, prices, curves, unit=unit, tokens=meter.tokens)
+
+
+def _allocation(
+    uniform: int,
+    allowed: Sequence[int],
+    prices: Sequence[tuple[int, ...]],
+    curves: Sequence[LossCurve],
+    *,
+    unit: str,
+    tokens: int,
+) -> Allocation:
+    """Widths by layers of the least sum of losses, for at most what a uniform width costs."""
+    at, losses = bisect_left(allowed, uniform), [curve.losses for curve in curves]
     budget = sum(price[at] for price in prices)
     chosen = allocate(losses, prices, budget)
     return Allocation(
         widths=tuple(allowed[level] for level in chosen),
-        uniform=uniform.width,
+        uniform=uniform,
         loss=sum(loss[level] for loss, level in zip(losses, chosen, strict=True)),
         uniform_loss=sum(loss[at] for loss in losses),
         cost=sum(price[level] for price, level in zip(prices, chosen, strict=True)),
         budget=budget,
-        unit="parameters" if costs is None else "cost",
+        unit=unit,
         measured=tuple(curve.points for curve in curves),
-        tokens=meter.tokens,
+        tokens=tokens,
     )
 
 

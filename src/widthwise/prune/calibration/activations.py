@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from ...cut import ModelWeights
 from ...cut.checkpoint import check_tokens
 from ...errors import RunError
 from ..opened_model import OpenedModel
-from .layer_calls import check_reached
+from .layer_calls import check_reached, watched_inputs
 from .text import BLOCK_TOKENS
 from .text_files import plain_text
 
@@ -42,39 +42,31 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     import torch
 
     architecture = ModelWeights(model).architecture
+    layers = range(architecture.layers)
+    down = [model.get_submodule(f"{architecture.block(layer)}.down_proj") for layer in layers]
     sums: dict[int, Tensor] = {}
-    mask: list[Tensor | None] = [None]
-    tokens = [0]
+    mask: Tensor | None = None
+    tokens = 0
 
-    def recorder(layer: int) -> Callable[..., None]:
-        def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            rows = inputs[0].detach().reshape(-1, inputs[0].shape[-1])
-            kept = mask[0]
-            if kept is not None:
-                rows = rows[kept.reshape(-1).to(rows.device).bool()]
-            tokens[0] += len(rows)
-            total = rows.double().square().sum(dim=0).cpu()
-            sums[layer] = sums[layer] + total if layer in sums else total
+    def add(layer: int, activations: Tensor) -> None:
+        nonlocal tokens
+        rows = activations.reshape(-1, activations.shape[-1])
+        if mask is not None:
+            rows = rows[mask.reshape(-1).to(rows.device).bool()]
+        tokens += len(rows)
+        total = rows.double().square().sum(dim=0).cpu()
+        sums[layer] = sums[layer] + total if layer in sums else total
 
-        return record
-
-    blocks = [model.get_submodule(architecture.block(i)) for i in range(architecture.layers)]
-    handles = [
-        block.get_submodule("down_proj").register_forward_pre_hook(recorder(layer))
-        for layer, block in enumerate(blocks)
-    ]
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with watched_inputs(down, add), torch.inference_mode():
             for batch in batches:
-                mask[0] = batch.get("attention_mask")
+                mask = batch.get("attention_mask")
                 model(**batch)
     finally:
-        for handle in handles:
-            handle.remove()
         model.train(training)
-    if not sums or not tokens[0]:
+    if not tokens:
         raise RunError("calibration needs at least one batch of tokens")
     check_reached(sums, architecture.layers, architecture.model_type)
     for layer, total in sums.items():

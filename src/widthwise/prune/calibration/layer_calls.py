@@ -216,6 +216,25 @@ def patched_forward(
             module.__dict__.update(own)
 
 
+@contextmanager
+def watched_inputs(
+    modules: Sequence[nn.Module], watch: Callable[[int, Tensor], None]
+) -> Iterator[None]:
+    """While open, `watch` is called with the number of each module that runs, and its input."""
+
+    def hook(number: int) -> Callable[..., None]:
+        return lambda _, inputs: watch(number, inputs[0].detach())
+
+    handles = [
+        module.register_forward_pre_hook(hook(number)) for number, module in enumerate(modules)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
     """Raise UnsupportedModelError for layers that a pass over text leaves out.
 

@@ -19,6 +19,7 @@ from .layer_calls import (
     LayerPass,
     patched_forward,
     returned,
+    watched_inputs,
     whole_pass,
 )
 from .moments import FitAndHoldout, Moments
@@ -105,22 +106,16 @@ class LayerwiseRunner:
         down = self._down(layer)
         size = self._architecture.intermediate_size
         halves = {half: Moments.empty(size, down.weight.device) for half in ("fit", "held_out")}
-        current: list[_Rows] = []
 
-        def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            rows, batch = inputs[0].detach().flatten(0, -2), current[-1]
+        def add(_: int, activations: Tensor) -> None:
+            rows = activations.flatten(0, -2)
             halves[batch.half].add(rows if batch.kept is None else rows[batch.kept])
 
-        handle = down.register_forward_pre_hook(record)
-        try:
-            with torch.no_grad():
-                for batch in self._batches:
-                    current.append(batch)
-                    hidden = self._through(layer, batch.calls, batch.hidden)
-                    if advance:
-                        batch.hidden = hidden
-        finally:
-            handle.remove()
+        with watched_inputs([down], add), torch.no_grad():
+            for batch in self._batches:
+                hidden = self._through(layer, batch.calls, batch.hidden)
+                if advance:
+                    batch.hidden = hidden
         return FitAndHoldout(**halves)
 
     def advance(self, layer: int) -> None:

@@ -1,0 +1,64 @@
+"""One opened model for all that is done with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from families import tiny
+
+from widthwise import PruneSpec, allowed_widths, make_plan
+from widthwise.cut import ModelWeights
+from widthwise.cut.checkpoint import resolve_model
+from widthwise.errors import RunError
+from widthwise.prune import OpenedModel, open_model, opened_model
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    tiny("llama").save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_model_on_disk_is_loaded_at_first_need_and_once(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: Counter[str] = Counter()
+    load = opened_model.load_model
+
+    def counted(*given: Any, **options: Any) -> Any:
+        loads["load"] += 1
+        return load(*given, **options)
+
+    monkeypatch.setattr(opened_model, "load_model", counted)
+    with open_model(saved) as model:
+        widths = allowed_widths(model, PruneSpec.of(width=9, align=1))
+        assert (widths[-1], loads) == (model.weights.architecture.intermediate_size, {})
+        first = model.module
+        with open_model(model) as same:
+            assert same is model
+            assert same.module is first
+    assert loads == {"load": 1}
+    assert first.dtype == torch.float32
+
+
+def test_a_source_that_was_resolved_is_a_model(saved: Path) -> None:
+    source = resolve_model(saved)
+    assert resolve_model(source) is source
+    assert source.checkpoint is source.checkpoint
+    assert make_plan(source, width=9, align=1) == make_plan(saved, width=9, align=1)
+
+
+def test_a_model_in_memory_is_its_own(saved: Path) -> None:
+    model = tiny("llama")
+    opened = OpenedModel(model)
+    assert opened.module is model
+    assert isinstance(opened.weights, ModelWeights)
+    assert opened.embedding_rows == model.config.vocab_size
+    with pytest.raises(RunError, match="since the model does not say where it lies"):
+        opened.tokenizer  # noqa: B018
+    with open_model(saved) as on_disk, pytest.raises(RunError, match="put its files beside"):
+        on_disk.tokenizer  # noqa: B018

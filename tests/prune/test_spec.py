@@ -1,0 +1,59 @@
+"""What is asked for: a spec, or the keyword arguments that stand for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from families import tiny
+
+from widthwise import PruneSpec, Target, allowed_widths, calibrate, make_plan, refit
+from widthwise.errors import PlanError, TargetError
+from widthwise.prune import resolve_target, spec_of
+
+
+def test_keyword_arguments_stand_for_a_spec() -> None:
+    spec = PruneSpec.of(size="45KB", criterion="random", seed=3, align=1, dtype="bfloat16")
+    assert spec == PruneSpec(
+        target=Target("size", "45KB"), criterion="random", seed=3, align=1, stored_dtype="BF16"
+    )
+    assert make_plan(tiny("llama"), spec) == make_plan(
+        tiny("llama"), size="45KB", criterion="random", seed=3, align=1, dtype="bfloat16"
+    )
+
+
+def test_a_function_has_a_criterion_of_its_own_where_none_is_named() -> None:
+    assert spec_of(None, {"width": 9}, "activation").criterion == "activation"
+    assert spec_of(None, {"width": 9, "criterion": "l2"}, "activation").criterion == "l2"
+
+
+@pytest.mark.parametrize("function", [make_plan, refit, allowed_widths])
+def test_a_spec_and_keyword_arguments_exclude_each_other(function: Any) -> None:
+    with pytest.raises(TypeError, match="a PruneSpec already holds every choice; drop seed"):
+        function(tiny("llama"), PruneSpec(target=Target("width", "9")), seed=1)
+
+
+@pytest.mark.parametrize("function", [make_plan, refit, allowed_widths, calibrate])
+def test_a_keyword_that_nobody_knows_is_refused(function: Any) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'widht'"):
+        function(tiny("llama"), widht=9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ({}, TargetError, "in exactly one way: --to, --remove, --width, --params, --size"),
+        ({"width": 9, "to": "2x"}, TargetError, "in exactly one way"),
+        ({"width": 9, "criterion": "size"}, PlanError, "criterion must be one of ppm"),
+        ({"width": 9, "seed": -1}, PlanError, "seed must be a whole number"),
+        ({"width": 9, "align": 0}, TargetError, "align"),
+        ({"width": 9, "dtype": "int8"}, TargetError, "--dtype must be one of"),
+    ],
+)
+def test_what_no_model_allows_is_refused(asked: Any, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        PruneSpec.of(**asked)
+
+
+def test_a_target_is_the_one_that_is_given() -> None:
+    assert resolve_target(remove="40%", width=None) == Target("remove", "40%")

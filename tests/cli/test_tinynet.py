@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
 
 from widthwise.cli import main
-from widthwise.errors import CheckpointError, RunError
 from widthwise.stats import Estimate
 from widthwise.tinynet import (
     FAMILIES,
@@ -25,7 +23,6 @@ from widthwise.tinynet import (
     export,
     load_net,
     solve,
-    write_net,
 )
 
 TINY = "0.145,0.1,0.1"  # 32 px, 7 blocks
@@ -165,20 +162,6 @@ def test_a_copy_that_computes_something_else_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_onnx_it_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    net = NetworkSpec(
-        title="x",
-        family="efficientnet-small",
-        scale=Multipliers(resolution=0.25, depth=0.1, width=0.1),
-        classes=2,
-    )
-    with pytest.raises(RunError, match=r"pip install 'widthwise\[tinynet\]'"):
-        write_net(tmp_path, net, net.build(seed=0), weights="new", onnx=True)
-
-
 def test_a_folder_is_replaced_on_demand_only(tmp_path: Path) -> None:
     out = tmp_path / "net"
     assert run("build", TINY, "-o", out).exit_code == 0
@@ -194,21 +177,6 @@ def test_a_folder_is_replaced_on_demand_only(tmp_path: Path) -> None:
     result = run("build", TINY, "-o", tmp_path / "mine", "--force")
     assert "holds other files" in result.stderr
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("{", "does not describe"),
-        ("[]", "does not describe"),
-        ('{"title": "x", "family": "vgg", "scale": {}, "classes": 2}', "does not describe"),
-        ('{"title": "x", "family": "resnet18", "scale": {"width": 1}, "classes": 2}', "describe"),
-    ],
-)
-def test_a_damaged_description_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "config.json").write_text(text)
-    with pytest.raises(CheckpointError, match=said):
-        load_net(tmp_path)
 
 
 @pytest.mark.parametrize(

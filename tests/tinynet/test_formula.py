@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from widthwise.errors import RunError, TargetError
+from widthwise.errors import TargetError
 from widthwise.tinynet import (
     FAMILIES,
     PUBLISHED,
@@ -17,12 +16,7 @@ from widthwise.tinynet import (
     Formula,
     FormulaPoint,
     Multipliers,
-    baselines,
-    shrink,
-    with_scaled_head,
 )
-from widthwise.tinynet.compound_shrink import RULES
-from widthwise.tinynet.regression import FIXED_LENGTH, FIXED_NOISE, FittedCurve
 
 EFFICIENTNET = FAMILIES["efficientnet"]
 TINYNETS = ("a", "b", "c", "d", "e")
@@ -54,59 +48,6 @@ def test_released_networks_are_recovered(published: Formula, name: str) -> None:
     assert found.cost == found.counts.macs
     assert found.is_inside or name in "ae"  # the printed budgets are just beyond the exact ones
     assert abs(found.scale.width - net.scale.width) <= 0.04
-
-
-def by_hand(shares: list[float], values: list[float], at: float) -> tuple[float, float]:
-    """Mean and deviation of the Gaussian process with the fixed kernel, by its formula."""
-    x, y = np.array(shares), np.array(values)
-    centre, spread = y.mean(), y.std()
-
-    def kernel(one: Any, other: Any) -> Any:
-        return np.exp(-((one[:, None] - other[None]) ** 2) / (2 * FIXED_LENGTH**2))
-
-    inverse = np.linalg.inv(kernel(x, x) + FIXED_NOISE * np.eye(len(x)))
-    near = kernel(np.array([at]), x)[0]
-    mean = centre + spread * near @ inverse @ ((y - centre) / spread)
-    return float(mean), float(spread * np.sqrt(1 + FIXED_NOISE - near @ inverse @ near))
-
-
-@pytest.mark.parametrize("name", ["resolution", "depth"])
-def test_curves_are_those_of_the_formula(published: Formula, name: str) -> None:
-    """Means, and deviations that are widened by networks left out."""
-    curve: FittedCurve = getattr(published, name)
-    shares, values = list(curve.shares), list(curve.values)
-    assert values == [getattr(PUBLISHED[one].scale, name) for one in TINYNETS]
-    errors = []
-    for i in range(5):
-        rest = [j for j in range(5) if j != i]
-        mean, deviation = by_hand([shares[j] for j in rest], [values[j] for j in rest], shares[i])
-        assert curve.left_out[i] == pytest.approx(mean, rel=1e-6)  # another way to the inverse
-        errors.append((values[i] - mean) / deviation)
-    widening = float(np.sqrt(np.mean(np.square(errors))))
-    assert curve.widening == pytest.approx(max(1.0, widening), rel=1e-5)
-    for share in (0.02, 0.13, 0.6, 1.0):
-        mean, deviation = by_hand(shares, values, share)
-        assert curve(share).value == pytest.approx(mean, rel=1e-6)
-        assert curve(share).deviation == pytest.approx(curve.widening * deviation, rel=1e-5)
-
-
-def test_intervals_hold_the_released_networks_when_left_out(published: Formula) -> None:
-    """Without widening, three of five resolutions would lie outside."""
-    for name, least in (("resolution", 3), ("depth", 0)):
-        curve: FittedCurve = getattr(published, name)
-        outside = {True: 0, False: 0}
-        for i in range(5):
-            rest = [j for j in range(5) if j != i]
-            _, deviation = by_hand(
-                [curve.shares[j] for j in rest], [curve.values[j] for j in rest], curve.shares[i]
-            )
-            one = replace(curve(0.5), value=curve.left_out[i], deviation=deviation)
-            for is_widened in (False, True):
-                wide = replace(one, deviation=deviation * (curve.widening if is_widened else 1))
-                low, high = wide.interval()
-                outside[is_widened] += not low <= curve.values[i] <= high
-        assert outside[True] == 0
-        assert outside[False] >= least
 
 
 def test_a_budget_outside_the_fitted_range_is_called_so(published: Formula) -> None:
@@ -208,12 +149,6 @@ def test_points_out_of_range_are_refused(wrong: float) -> None:
         FormulaPoint(share=50.0, resolution=1, depth=1)
 
 
-def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(RunError, match=r"pip install 'widthwise\[tinynet\]'"):
-        Formula.from_published()
-
-
 def test_budgets_above_the_base_and_below_the_smallest_are_refused(published: Formula) -> None:
     with pytest.raises(TargetError, match="must be at most 385,814,752 multiply-adds"):
         published.propose(EFFICIENTNET, Budget("macs", 4e8), classes=1000)
@@ -224,70 +159,3 @@ def test_budgets_above_the_base_and_below_the_smallest_are_refused(published: Fo
             TargetError, match=f"out of reach .* they have [0-9,]+ to [0-9,]+ {what}"
         ):
             published.propose(EFFICIENTNET, Budget(kind, 1000), classes=1000)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("printed", "phi", "pixels", "parameters", "macs"),
-    [
-        (201, -1.19, 189, 3.58, 199.2),
-        (98, -2.55, 156, 2.94, 98.2),
-        (51, -3.89, 130, 1.98, 51.1),
-        (24, -5.42, 105, 1.33, 24.4),
-    ],
-)
-def test_compound_scaling_gives_the_published_baselines(
-    printed: int, phi: float, pixels: int, parameters: float, macs: float
-) -> None:
-    """EfficientNet-B^-1 to B^-4: phi solved for the printed cost, the head scaled."""
-    family = with_scaled_head(EFFICIENTNET)
-    found = shrink("compound", family, Budget("macs", printed * 1e6), classes=1000)
-    counts = family.counts(found.scale, classes=1000)
-    assert found.value == phi
-    assert family.resolution(found.scale) == pixels
-    assert counts.parameters / 1e6 == pytest.approx(parameters, abs=0.0051)
-    assert counts.macs / 1e6 == pytest.approx(macs, abs=0.051)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_rule_moves_what_it_says_and_ends_at_the_base(rule: str) -> None:
-    moved = {"resolution", "depth", "width"} if rule == "compound" else {rule}
-    found = shrink(rule, EFFICIENTNET, Budget("macs", 3e8), classes=1000).scale
-    assert {name for name, value in vars(found).items() if value != 1} == moved
-    assert all(0 < value <= 1 for value in vars(found).values())
-    whole = shrink(rule, EFFICIENTNET, Budget("macs", 385_814_752), classes=1000)
-    assert whole.scale == Multipliers(resolution=1, depth=1, width=1)
-
-
-def test_rules_out_of_reach_are_refused() -> None:
-    with pytest.raises(TargetError, match="by depth alone: they have 173,212,384 to 385,814,752"):
-        shrink("depth", EFFICIENTNET, Budget("macs", 5e7), classes=1000)
-    with pytest.raises(TargetError, match="must be at most 385,814,752"):
-        shrink("depth", EFFICIENTNET, Budget("macs", 5e8), classes=1000)
-    with pytest.raises(TargetError, match="the rule must be one of compound, width"):
-        shrink("beauty", EFFICIENTNET, Budget("macs", 5e7), classes=1000)
-
-
-def test_alternatives_are_networks_of_the_budget_or_say_why_not(published: Formula) -> None:
-    found = {
-        one.rule: one
-        for one in baselines(published, EFFICIENTNET, Budget("macs", 5e7), classes=1000)
-    }
-    assert set(found) == {
-        "tiny formula, closed-form width",
-        "compound scaling, head scaled",
-        "compound scaling",
-        "resolution alone",
-        "depth alone",
-        "width alone",
-    }
-    assert "they have 173,212,384" in (found["depth alone"].reason or "")
-    assert found["depth alone"].scale is None
-    for rule, one in found.items():
-        if one.scale is not None and rule != "tiny formula, closed-form width":
-            assert one.cost == pytest.approx(5e7, rel=0.08)  # a pixel of a small image is 8 %
-    heads = [found[rule].counts for rule in ("compound scaling, head scaled", "compound scaling")]
-    assert heads[0] != heads[1]
-    resnet = baselines(published, FAMILIES["resnet18"], Budget("macs", 5e8), classes=10)
-    assert "compound scaling, head scaled" not in {one.rule for one in resnet}
-    with pytest.raises(TargetError, match="no budget of seconds"):
-        baselines(published, EFFICIENTNET, Budget("seconds", 1.0), classes=10)

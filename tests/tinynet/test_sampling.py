@@ -53,9 +53,9 @@ def test_the_base_of_searches_has_networks_from_least_to_largest_side() -> None:
 def test_budgets_and_sides_out_of_reach_are_named() -> None:
     chance = np.random.default_rng(0)
     with pytest.raises(TargetError, match="has 10 multiply-adds; take another budget"):
-        draw_multipliers(TOY, SPACE, Budget("macs", 10), classes=2, chance=chance)
+        draw_multipliers(TOY, SPACE, Budget("macs", 10), classes=2, generator=chance)
     with pytest.raises(TargetError, match="images of 3 px are below the total stride of toy, 4"):
-        draw_multipliers(TOY, Space(pixels=(3, 9)), BUDGETS[0], classes=2, chance=chance)
+        draw_multipliers(TOY, Space(pixels=(3, 9)), BUDGETS[0], classes=2, generator=chance)
     with pytest.raises(TargetError, match="depth must have 0 < least <= largest"):
         Space(depth=(0.0, 1.0))
 

@@ -5,16 +5,14 @@ NeurIPS 2020, arXiv 2010.14819.
 """
 
 from .augment import CROP_MARGIN, Augmentation, normalize, resized
-from .baselines import Baseline, baselines
+from .baselines import Baseline, baselines, shrink, with_scaled_head
 from .budget import Budget, Kind, parse_budget
-from .compound_shrink import shrink, with_scaled_head
 from .counts import NetworkCounts
 from .efficientnet import EfficientNet
 from .export import NetworkSpec, load_net, load_weights, write_net
 from .family import Family
 from .formula import MIN_POINTS, Formula, FormulaPoint, Proposal
 from .images import PhotoSets, load_photo_sets
-from .latency import latency_sec
 from .multipliers import BASE, Multipliers
 from .pareto import best_ranked, front_ranks
 from .proxies import BATCH, CONTROL, PROXIES
@@ -22,7 +20,7 @@ from .published import PUBLISHED, Published
 from .registry import FAMILIES, family_named
 from .resnet import ResNet
 from .sampling import BUDGET_TOLERANCE, DIGITS, Sampler, Space, check_space, sample_networks
-from .solve import closed_form_width, solve_width
+from .solve import closed_form_width, latency_sec, solve_width
 from .training import TrainingRecipe, correct_mask, seeded, trained_network
 from .transformer import GluTransformer
 

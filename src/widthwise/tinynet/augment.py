@@ -1,4 +1,4 @@
-"""Photos as a network is shown them: cut, flipped and coloured by chance, or whole."""
+"""Photos as inputs of a network: cropped, flipped and coloured at random, or whole."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels
-CROP_MARGIN = 1.25  # side that cuts are taken from, over the side that they are shown at
+CROP_MARGIN = 1.25  # side that crops are taken from, over the side of the input
 _GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
 _RESIZE_BATCH = 256  # photos that are resized at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What chance does to a photo each time that it is shown in training.
+    """Random changes of a photo each time that it is shown in training.
 
     The paper's, with milder cuts and colours: its own are for 450 epochs of a million photos.
 
     Attributes:
-        area: Least and largest share of the photo that is cut out.
-        ratio: Least and largest width of the cut over its height.
+        area: Least and largest share of the photo in a crop.
+        ratio: Least and largest width of a crop over its height.
         flip: Chance of left and right being exchanged.
         jitter: Brightness, contrast and saturation are each multiplied by 1 - jitter to 1 + jitter.
 
@@ -45,11 +45,11 @@ class Augmentation:
 
 
 def resized(pixels: Tensor, side: int) -> Tensor:
-    """The photos at another side, with what no pixel could show smoothed away first.
+    """The photos at another side, smoothed first so that nothing aliases.
 
     Args:
         pixels: uint8 of shape (photos, 3, height, width).
-        side: In pixels.
+        side: New side, in pixels.
 
     Returns:
         uint8 of shape (photos, 3, side, side).
@@ -67,48 +67,48 @@ def resized(pixels: Tensor, side: int) -> Tensor:
 
 
 def normalize(pixels: Tensor) -> Tensor:
-    """Bytes as numbers for a network: each channel less ImageNet's mean, over its deviation."""
+    """Bytes as inputs of a network: each channel less ImageNet's mean, over its deviation."""
     return _normalized(pixels.float() / 255)
 
 
 def augmented(
     pixels: Tensor, side: int, augmentation: Augmentation, generator: Generator
 ) -> Tensor:
-    """Each photo of a batch with cut, flip and colours of its own, as numbers for a network.
+    """Each photo of a batch with its own crop, flip and colours, as inputs of a network.
 
     Args:
-        pixels: uint8 of shape (photos, 3, height, width), best some `CROP_MARGIN` times
-            `side`: a cut is read by linear interpolation.
-        side: Of what is shown, in pixels.
-        augmentation: What chance may do.
-        generator: What it is drawn from, on the CPU; the same draws for the same number of photos.
+        pixels: uint8 of shape (photos, 3, height, width), best some `CROP_MARGIN` times `side`,
+            as crops are read by linear interpolation.
+        side: Side of the inputs, in pixels.
+        augmentation: Random changes.
+        generator: Generator on the CPU; the draws depend on the number of photos alone.
 
     Returns:
         float32 of shape (photos, 3, side, side).
     """
     from torch.nn.functional import affine_grid, grid_sample
 
-    frames = _frames(len(pixels), augmentation, generator).to(pixels.device)
-    grid = affine_grid(frames, [len(pixels), 3, side, side], align_corners=False)
-    cut = grid_sample(
+    maps = _crop_maps(len(pixels), augmentation, generator).to(pixels.device)
+    grid = affine_grid(maps, [len(pixels), 3, side, side], align_corners=False)
+    crops = grid_sample(
         pixels.float() / 255, grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )
-    return _normalized(_coloured(cut, augmentation.jitter, generator))
+    return _normalized(_coloured(crops, augmentation.jitter, generator))
 
 
-def _frames(n: int, augmentation: Augmentation, generator: Generator) -> Tensor:
-    """Where each cut lies, as maps of shape (n, 2, 3) from what is shown to the photo."""
+def _crop_maps(n: int, augmentation: Augmentation, generator: Generator) -> Tensor:
+    """Affine maps of shape (n, 2, 3) from inputs to photos, one a crop."""
     import torch
 
-    chance = torch.rand(5, n, generator=generator)
+    draws = torch.rand(5, n, generator=generator)
     least, most = augmentation.area
-    area = least + (most - least) * chance[0]
+    area = least + (most - least) * draws[0]
     thin, flat = (torch.tensor(end).log() for end in augmentation.ratio)
-    ratio = torch.exp(thin + (flat - thin) * chance[1])
+    ratio = torch.exp(thin + (flat - thin) * draws[1])
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    across, down = (1 - width) * (2 * chance[2] - 1), (1 - height) * (2 * chance[3] - 1)
+    across, down = (1 - width) * (2 * draws[2] - 1), (1 - height) * (2 * draws[3] - 1)
     maps = torch.zeros(n, 2, 3)
-    maps[:, 0, 0] = torch.where(chance[4] < augmentation.flip, -width, width)
+    maps[:, 0, 0] = torch.where(draws[4] < augmentation.flip, -width, width)
     maps[:, 1, 1] = height
     maps[:, 0, 2], maps[:, 1, 2] = across, down
     return maps

@@ -1,10 +1,18 @@
-"""Shapes of the blocks that networks are built of, apart from how they are built."""
+"""Shapes of the blocks that networks are built of, and what the blocks cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-SQUEEZE = 0.25  # channels in the middle of squeeze-and-excitation, of the block's input
+from .counts import Tally
+
+SQUEEZE = 0.25  # channels in the middle of squeeze-and-excitation, over the block's input
+HEAD_SIZE = 32
+
+
+def side_after(side: int, stride: int) -> int:
+    """Side of an image after a convolution of odd kernel, padded by half of it."""
+    return (side - 1) // stride + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +35,21 @@ class StageBlock:
         """Channels in the middle of squeeze-and-excitation."""
         return max(1, int(SQUEEZE * self.inputs))
 
-
-HEAD_SIZE = 32
+    def add_to(self, tally: Tally, side: int) -> int:
+        """Count the block on images of a side; returns the side of its output."""
+        middle, squeezed = self.middle, self.squeezed
+        if self.expansion != 1:
+            tally.conv(self.inputs, middle, kernel=1, pixels=side * side)
+            tally.norm(middle)
+        side = side_after(side, self.stride)
+        pixels = side * side
+        tally.conv(middle, middle, kernel=self.kernel, pixels=pixels, groups=middle)
+        tally.norm(middle)
+        tally.conv(middle, squeezed, kernel=1, pixels=1, bias=True)
+        tally.conv(squeezed, middle, kernel=1, pixels=1, bias=True)
+        tally.conv(middle, self.outputs, kernel=1, pixels=pixels)
+        tally.norm(self.outputs)
+        return side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +69,22 @@ class ResidualBlock:
     def is_projected(self) -> bool:
         """Whether its input is brought to the output's shape by a 1x1 convolution."""
         return self.stride != 1 or self.inputs != self.outputs
+
+    def add_to(self, tally: Tally, side: int) -> int:
+        """Count the block on images of a side; returns the side of its output."""
+        inputs = self.inputs
+        if self.bottleneck:
+            tally.conv(inputs, self.channels, kernel=1, pixels=side * side)
+            tally.norm(self.channels)
+            inputs = self.channels
+        side = side_after(side, self.stride)
+        pixels = side * side
+        tally.conv(inputs, self.channels, kernel=3, pixels=pixels)
+        tally.norm(self.channels)
+        kernel = 1 if self.bottleneck else 3
+        tally.conv(self.channels, self.outputs, kernel=kernel, pixels=pixels)
+        tally.norm(self.outputs)
+        if self.is_projected:
+            tally.conv(self.inputs, self.outputs, kernel=1, pixels=pixels)
+            tally.norm(self.outputs)
+        return side

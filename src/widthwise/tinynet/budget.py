@@ -1,4 +1,4 @@
-"""What a network may cost: multiply-adds, parameters, bytes, or seconds on this device."""
+"""Budgets of networks: multiply-adds, parameters, bytes, or seconds on this device."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Budget:
         kind: `macs`, multiply-adds of one image, which arXiv 2010.14819 calls FLOPs (elsewhere in
             widthwise a multiply-add is 2 FLOPs); `parameters`; `bytes`, of the parameters in
             float32; `seconds`, median time of one image measured on a device.
-        amount: How much.
+        amount: Number of these.
 
     Raises:
         TargetError: The amount is not finite and above 0.
@@ -54,7 +54,7 @@ class Budget:
 
 
 def parse_budget(kind: Kind, text: str, *, what: str | None = None) -> Budget:
-    """A budget as people write it; `what` it is called in errors.
+    """A budget as people write it; errors call it `what`.
 
     >>> parse_budget("macs", "50M"), parse_budget("seconds", "5ms").amount
     (Budget(kind='macs', amount=50000000.0), 0.005)

@@ -9,7 +9,7 @@ FLOAT32_BYTES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCounts:
-    """What a network costs whatever it runs on.
+    """Costs of a network on any device.
 
     Attributes:
         parameters: Trainable numbers; equals `sum(p.numel())` of the built model.

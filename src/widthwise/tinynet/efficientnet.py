@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .block_shapes import StageBlock
-from .counts import NetworkCounts, Tally
-from .family import check_classes, side
-from .rounding import round_blocks, round_channels
+from .block_shapes import StageBlock, side_after
+from .counts import Tally
+from .family import Family
+from .multipliers import Multipliers, round_blocks, round_channels
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from .multipliers import Multipliers
 
 STEM = 32
 HEAD = 1280
@@ -48,33 +46,26 @@ B0 = tuple(
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficientNet:
+class EfficientNet(Family):
     """EfficientNet-B0 and what multipliers make of it.
 
     As in the TinyNets, blocks are rounded to the nearest number (EfficientNet's own larger nets
     round up), the stem keeps its 32 channels, and the head its 1280 where the width is at most 1.
 
     Attributes:
-        name: Of the family.
-        base_resolution: Side of the base's images, in pixels.
         stem_stride: Stride of the first convolution.
         stages: The base's stages.
         scaled_head: Whether the head narrows too, as it does in the compound-scaling baseline.
     """
 
     name: str = "efficientnet"
-    base_resolution: int = 224
     stem_stride: int = 2
     stages: tuple[Stage, ...] = B0
     scaled_head: bool = False
 
     @property
     def stride(self) -> int:
-        """Total stride."""
         return self.stem_stride * math.prod(stage.stride for stage in self.stages)
-
-    def resolution(self, scale: Multipliers) -> int:
-        return side(self.base_resolution, scale, self.stride)
 
     def head(self, scale: Multipliers) -> int:
         """Channels of the last convolution."""
@@ -99,54 +90,27 @@ class EfficientNet:
             )
             inputs = outputs
 
-    def counts(self, scale: Multipliers, *, classes: int) -> NetworkCounts:
-        check_classes(classes)
-        tally, size = Tally(), _after(self.resolution(scale), self.stem_stride)
-        tally.conv(3, STEM, kernel=3, pixels=size * size)
+    def tally(self, scale: Multipliers, *, classes: int) -> Tally:
+        tally, side = Tally(), side_after(self.resolution(scale), self.stem_stride)
+        tally.conv(3, STEM, kernel=3, pixels=side * side)
         tally.norm(STEM)
-        channels = STEM
+        channels, head = STEM, self.head(scale)
         for stage in self.blocks(scale):
             for block in stage:
-                size = _count(tally, block, size)
+                side = block.add_to(tally, side)
             channels = stage[-1].outputs
-        head = self.head(scale)
-        tally.conv(channels, head, kernel=1, pixels=size * size)
+        tally.conv(channels, head, kernel=1, pixels=side * side)
         tally.norm(head)
         tally.linear(head, classes, bias=True)
-        return tally.counts()
+        return tally
 
-    def build(self, scale: Multipliers, *, classes: int) -> nn.Module:
-        from .efficientnet_modules import EfficientNetModel
+    def module(self, scale: Multipliers, *, classes: int) -> nn.Module:
+        from .modules import EfficientNetModel
 
-        check_classes(classes)
-        self.resolution(scale)
-        stages = tuple(self.blocks(scale))
         return EfficientNetModel(
             stem=STEM,
             stem_stride=self.stem_stride,
-            stages=stages,
+            stages=tuple(self.blocks(scale)),
             head=self.head(scale),
             classes=classes,
         )
-
-
-def _after(size: int, stride: int) -> int:
-    """Side behind a convolution of odd kernel, padded by half of it."""
-    return (size - 1) // stride + 1
-
-
-def _count(tally: Tally, block: StageBlock, size: int) -> int:
-    """Add a block that finds images of side `size`; the side that it leaves."""
-    middle, squeezed, before = block.middle, block.squeezed, size * size
-    if block.expansion != 1:
-        tally.conv(block.inputs, middle, kernel=1, pixels=before)
-        tally.norm(middle)
-    size = _after(size, block.stride)
-    pixels = size * size
-    tally.conv(middle, middle, kernel=block.kernel, pixels=pixels, groups=middle)
-    tally.norm(middle)
-    tally.conv(middle, squeezed, kernel=1, pixels=1, bias=True)
-    tally.conv(squeezed, middle, kernel=1, pixels=1, bias=True)
-    tally.conv(middle, block.outputs, kernel=1, pixels=pixels)
-    tally.norm(block.outputs)
-    return size

@@ -1,4 +1,4 @@
-"""Networks as files: weights, what they are, and copies for other run times."""
+"""Networks as files: weights, a description, and copies for other run times."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class NetworkSpec:
     """A network of a family, without its weights.
 
     Attributes:
-        title: In words.
+        title: Name for people.
         family: Name of the family.
-        scale: Its multipliers.
-        classes: Its outputs.
+        scale: Multipliers.
+        classes: Outputs.
     """
 
     title: str
@@ -69,21 +69,19 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Put the weights of a file into a network; every name and shape must be there and no other.
 
     Args:
-        model: The network. Those of the EfficientNet families have timm's names, ResNets
-            torchvision's.
-        path: `.safetensors`, or a state dict as `torch.save` writes it.
+        model: Network; weights of EfficientNets have timm's names, those of ResNets torchvision's.
+        path: Path of `.safetensors`, or of a state dict as `torch.save` writes it.
 
     Raises:
         CheckpointError: The file cannot be read, holds NaN or Inf, or does not fit.
     """
-    found, expected = _read(path), model.state_dict()
-    wrong = _mismatch(found, expected)
-    if wrong:
-        raise CheckpointError(f"{path} does not fit the network: {wrong}")
-    for name, tensor in found.items():
+    weights = _read(path)
+    if mismatch := _mismatch(weights, model.state_dict()):
+        raise CheckpointError(f"{path} does not fit the network: {mismatch}")
+    for name, tensor in weights.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise CheckpointError(f"{path} holds NaN or Inf in {name}")
-    model.load_state_dict(found, strict=True)
+    model.load_state_dict(weights, strict=True)
 
 
 def write_net(
@@ -97,15 +95,15 @@ def write_net(
 ) -> dict[str, float]:
     """Write a network's files into an empty folder.
 
-    Always `model.safetensors`, and `config.json`, which says what it is; on demand copies as
+    Always `model.safetensors`, and `config.json`, which describes it; on demand copies as
     `model.onnx` and `model.torchscript.pt`, which take batches of any size and are first compared
     with PyTorch on two random images.
 
     Args:
-        folder: Empty.
-        net: What the network is.
-        model: It, with its weights; left in evaluation mode.
-        weights: Where these come from, in words.
+        folder: Empty folder.
+        net: Description of the network.
+        model: Network with its weights; left in evaluation mode.
+        weights: Words for the origin of the weights.
         onnx: Whether to write the ONNX copy; needs onnx and onnxscript.
         torchscript: Whether to write the TorchScript copy.
 
@@ -143,7 +141,7 @@ def write_net(
 
 
 def load_net(folder: Path) -> tuple[NetworkSpec, nn.Module]:
-    """What `write_net` wrote: the network and its weights, in evaluation mode.
+    """A network from the folder of `write_net`, with its weights, in evaluation mode.
 
     Raises:
         CheckpointError: A file is missing, damaged or of another kind.
@@ -221,7 +219,7 @@ def export_torchscript(model: nn.Module, path: Path, *, pixels: int) -> float:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Without warnings of torch's exporter about its own internals and missing torchvision."""
+    """Silence torch's exporter about its own internals and missing torchvision."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -262,7 +260,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, EOFError) as error:
         raise CheckpointError(
             f"{path} is neither .safetensors nor a plain state dict of PyTorch"
@@ -270,20 +268,23 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     except Exception as error:  # a damaged pickle may raise anything
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(f"the weights {path} cannot be read: {reason[0]}") from error
-    if not isinstance(found, Mapping) or not all(map(torch.is_tensor, found.values())):
+    if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):
         raise CheckpointError(f"{path} must hold tensors by name, and nothing around them")
-    return found
+    return weights
 
 
-def _mismatch(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """How names and shapes differ, in words; empty if they do not."""
+def _mismatch(weights: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """The difference of names and shapes in words; empty if there is none."""
     parts = []
-    for names, what in ((expected.keys() - found, "missing"), (found.keys() - expected, "unknown")):
+    for names, what in (
+        (expected.keys() - weights, "missing"),
+        (weights.keys() - expected, "unknown"),
+    ):
         if names:
             parts.append(f"{len(names)} {what} (such as {min(names)})")
     for name in expected:
-        if name in found and found[name].shape != expected[name].shape:
-            shapes = tuple(found[name].shape), tuple(expected[name].shape)
+        if name in weights and weights[name].shape != expected[name].shape:
+            shapes = tuple(weights[name].shape), tuple(expected[name].shape)
             parts.append(f"{name} has shape {shapes[0]} and must have {shapes[1]}")
             break
     return "; ".join(parts)

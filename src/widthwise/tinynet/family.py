@@ -1,36 +1,47 @@
-"""What a family of networks must offer to be scaled: the one interface of this room."""
+"""A family of networks that can be scaled: the one interface of this room."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import TargetError
-from .rounding import round_resolution
+from .counts import NetworkCounts, Tally
+from .multipliers import Multipliers, round_resolution
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .counts import NetworkCounts
-    from .multipliers import Multipliers
 
-
-class Family(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Family(ABC):
     """Networks for images that differ in resolution, depth and width alone.
 
     Attributes:
-        name: As the command line spells it.
+        name: Name on the command line.
         base_resolution: Side of the base's square images, in pixels.
-        stride: Total stride of the network, which is the smallest side an image may have.
     """
 
-    @property
-    def name(self) -> str: ...
+    name: str
+    base_resolution: int = 224
 
     @property
-    def base_resolution(self) -> int: ...
+    @abstractmethod
+    def stride(self) -> int:
+        """Total stride of the network, which is the smallest side an image may have."""
 
-    @property
-    def stride(self) -> int: ...
+    @abstractmethod
+    def tally(self, scale: Multipliers, *, classes: int) -> Tally:
+        """All layers of the network, counted without torch in tens of microseconds.
+
+        Parameters and multiply-adds never fall when one multiplier grows; `solve_width` rests on
+        it.
+        """
+
+    @abstractmethod
+    def module(self, scale: Multipliers, *, classes: int) -> nn.Module:
+        """The network, newly initialised by torch's global generator, in training mode."""
 
     def resolution(self, scale: Multipliers) -> int:
         """Side of the images in pixels.
@@ -38,48 +49,38 @@ class Family(Protocol):
         Raises:
             TargetError: It would be below the total stride.
         """
-        ...
+        pixels = round_resolution(self.base_resolution, scale.resolution)
+        if pixels < self.stride:
+            raise TargetError(
+                f"resolution {scale.resolution:g} gives images of {pixels} px, below the network's "
+                f"total stride of {self.stride}; the resolution must be at least "
+                f"{self.stride / self.base_resolution:.4g}"
+            )
+        return pixels
 
     def counts(self, scale: Multipliers, *, classes: int) -> NetworkCounts:
-        """Exact counts, by closed form: tens of microseconds, without torch.
-
-        Parameters and multiply-adds never fall when one multiplier grows; `solve_width` rests on
-        it.
+        """Exact counts of a network.
 
         Raises:
-            TargetError: As `resolution`, or `classes` is below 1.
+            TargetError: The images are too small, or `classes` is not in [1, 1,000,000].
         """
-        ...
+        _check_classes(classes)
+        return self.tally(scale, classes=classes).counts()
 
     def build(self, scale: Multipliers, *, classes: int) -> nn.Module:
-        """The network, newly initialised by torch's global generator, in training mode.
+        """The network in training mode, with new weights from torch's global generator.
 
         It takes float32 images of shape (batch, 3, resolution, resolution) and gives logits of
         shape (batch, classes).
 
         Raises:
-            TargetError: As `counts`.
+            TargetError: The images are too small, or `classes` is not in [1, 1,000,000].
         """
-        ...
+        _check_classes(classes)
+        self.resolution(scale)
+        return self.module(scale, classes=classes)
 
 
-def side(base_resolution: int, scale: Multipliers, stride: int) -> int:
-    """Side of the images of a family with this base and total stride, in pixels.
-
-    Raises:
-        TargetError: It is below the total stride.
-    """
-    pixels = round_resolution(base_resolution, scale.resolution)
-    if pixels < stride:
-        raise TargetError(
-            f"resolution {scale.resolution:g} gives images of {pixels} px, below the network's "
-            f"total stride of {stride}; the resolution must be at least "
-            f"{stride / base_resolution:.4g}"
-        )
-    return pixels
-
-
-def check_classes(classes: int) -> None:
-    """Raise TargetError unless `classes` is in [1, 1,000,000]."""
+def _check_classes(classes: int) -> None:
     if not 1 <= classes <= 10**6:
         raise TargetError(f"classes must be in [1, 1000000]; got {classes}")

@@ -1,8 +1,8 @@
 """The tiny formula: resolution and depth by regression, the width from the budget.
 
-Source: arXiv 2010.14819, section 3. Of many random networks those that are best for their cost are
-kept; Gaussian processes say how resolution and depth go with the cost c, as a share of the base's;
-the width has no clear law of its own and makes up the rest.
+Source: arXiv 2010.14819, section 3. Of many random networks those that are best for their cost make
+a front; Gaussian processes fitted to it give resolution and depth as functions of the cost c, a
+share of the base's. The width has no clear law and makes up the rest.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class Proposal:
 
     Attributes:
         family: Name of its family.
-        budget: What it was to cost.
-        cost: What it costs, in the budget's unit.
-        share: c at which the curves were read.
-        own_share: Its own multiply-adds over those of the base. Of a budget of another kind this
-            may be another c: parameters hardly change where resolution does.
-        resolution: r as predicted.
-        depth: d as predicted.
-        scale: Its multipliers.
-        counts: Its exact counts.
+        budget: Budget that it was made for.
+        cost: Cost in the budget's unit.
+        share: Share c at which the curves were read.
+        own_share: Its multiply-adds over those of the base, which differ from `share` for budgets
+            of other kinds: parameters hardly change where resolution does.
+        resolution: Predicted r.
+        depth: Predicted d.
+        scale: Multipliers.
+        counts: Exact counts.
         pixels: Side of its images.
         is_inside: Whether c is within the range of the networks behind the formula.
     """
@@ -94,10 +94,10 @@ class Formula:
     """r(c) and d(c), fitted to networks of a front; made by `fit` or `from_published`.
 
     Attributes:
-        source: What it was fitted to, in words.
-        points: The networks behind it.
-        resolution: r as a function of c.
-        depth: d as a function of c.
+        source: Words for the networks that it was fitted to.
+        points: These networks.
+        resolution: Curve r(c).
+        depth: Curve d(c).
         is_clipped: Whether predictions stay between the smallest and the largest of the networks.
     """
 
@@ -109,12 +109,12 @@ class Formula:
 
     @classmethod
     def fit(cls, points: Sequence[FormulaPoint], *, source: str, clip: bool = False) -> Formula:
-        """The formula of one's own front; kernels by the largest marginal likelihood.
+        """The formula of a front of networks; kernels by the largest marginal likelihood.
 
         Args:
             points: Networks of the front, at least 8.
-            source: What they are, in words.
-            clip: Keep predictions between the smallest and the largest multiplier of the points.
+            source: Words for these networks.
+            clip: Whether predictions stay between the points' smallest and largest multiplier.
 
         Raises:
             TargetError: There are fewer than 8 points.
@@ -142,12 +142,8 @@ class Formula:
         """
         base = PUBLISHED["b0"].macs
         points = [
-            FormulaPoint(
-                share=net.macs / base,
-                resolution=net.scale.resolution,
-                depth=net.scale.depth,
-            )
-            for net in TINYNETS.values()
+            FormulaPoint(share=n.macs / base, resolution=n.scale.resolution, depth=n.scale.depth)
+            for n in TINYNETS.values()
         ]
         return cls._of(points, source=INTERPOLATION, clip=False, fixed=True)
 
@@ -171,14 +167,14 @@ class Formula:
         return min(shares), max(shares)
 
     def at(self, share: float) -> tuple[float, float]:
-        """(r, d) at c, to 4 digits, so that what is printed makes the same network."""
-        found = []
+        """(r, d) at c, to 4 digits, so that the printed numbers make the same network."""
+        multipliers = []
         for curve in (self.resolution, self.depth):
             value = curve(share).value
             if self.is_clipped:
                 value = min(max(value, min(curve.values)), max(curve.values))
-            found.append(round(value, DIGITS))
-        return found[0], found[1]
+            multipliers.append(round(value, DIGITS))
+        return multipliers[0], multipliers[1]
 
     def propose(
         self,
@@ -195,12 +191,12 @@ class Formula:
         formula's networks, widths solved for c, come nearest to it.
 
         Args:
-            family: What is scaled.
-            budget: At most the cost of the base.
+            family: Family that is scaled.
+            budget: Budget, at most the cost of the base.
             classes: Outputs of the network.
-            width: `solve` takes the width whose exact cost is nearest to the budget; `closed_form`
-                the paper's `sqrt(c / (d r^2))`, which misses it.
-            device: Where seconds are measured.
+            width: `solve` for the width whose exact cost is nearest to the budget, `closed_form`
+                for the paper's `sqrt(c / (d r^2))`, which misses it.
+            device: Device on which seconds are measured.
 
         Raises:
             TargetError: The budget is above the base's cost, or below what the formula reaches.
@@ -210,19 +206,12 @@ class Formula:
         cost = cost_function(family, budget.kind, classes=classes, device=device)
         check_below_base(family, budget, cost(BASE))
         share = self._share(family, budget, classes, cost(BASE), device)
-        resolution, depth = self.at(share)
         if width == "closed_form":
+            resolution, depth = self.at(share)
             closed = closed_form_width(share, resolution=resolution, depth=depth)
             scale = Multipliers(resolution=resolution, depth=depth, width=round(closed, DIGITS))
         else:
-            scale = solve_width(
-                family,
-                resolution=resolution,
-                depth=depth,
-                budget=budget,
-                classes=classes,
-                device=device,
-            )
+            scale = self._scale(share, family, budget, classes, device)
         low, high = self.range
         counts = family.counts(scale, classes=classes)
         return Proposal(
@@ -242,28 +231,35 @@ class Formula:
     def _share(
         self, family: Family, budget: Budget, classes: int, base: float, device: str
     ) -> float:
-        """c at which the curves are read."""
+        """The share at which the curves are read."""
         if budget.kind == "macs":
             return budget.amount / base
         cost = cost_function(family, budget.kind, classes=classes, device=device)
         whole = family.counts(BASE, classes=classes).macs
 
         def scale(share: float) -> Multipliers:
-            resolution, depth = self.at(share)
-            return solve_width(
-                family,
-                resolution=resolution,
-                depth=depth,
-                budget=Budget("macs", share * whole),
-                classes=classes,
-            )
+            return self._scale(share, family, Budget("macs", share * whole), classes, device)
 
         line = Line(scale=scale, values=_reachable(scale), what=f"of {family.name} by the formula")
         return nearest(line, cost, budget, start=budget.amount / base)
 
+    def _scale(
+        self, share: float, family: Family, budget: Budget, classes: int, device: str
+    ) -> Multipliers:
+        """The network with r and d of a share whose width meets a budget."""
+        resolution, depth = self.at(share)
+        return solve_width(
+            family,
+            resolution=resolution,
+            depth=depth,
+            budget=budget,
+            classes=classes,
+            device=device,
+        )
+
 
 def _reachable(scale: Callable[[float], Multipliers]) -> tuple[float, ...]:
-    """The shares from the smallest on of which there is a network."""
+    """The shares from the smallest one on that has a network."""
     for i, share in enumerate(SHARES[:-1]):
         try:
             scale(share)

@@ -1,4 +1,4 @@
-"""Labelled photos: from folders of classes or from an archive, and their split in three."""
+"""Labelled photos from folders of classes or an archive, and their split in three."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Photos:
 
     Attributes:
         pixels: uint8 of shape (photos, 3, side, side).
-        labels: int64 of shape (photos,), places in `classes`.
-        classes: Their names, in the order of the alphabet or of the archive.
-        skipped: What could not be read as a photo, each with the reason.
+        labels: int64 of shape (photos,), indices of `classes`.
+        classes: Names of the classes, in the order of the alphabet or of the archive.
+        skipped: Names of files that could not be read as photos, each with the reason.
     """
 
     pixels: Tensor
@@ -49,16 +49,16 @@ class Photos:
 
     @property
     def floor(self) -> float:
-        """Share of the most frequent class: what the best constant answer gets."""
+        """Share of the most frequent class, the accuracy of the best constant answer."""
         return float(self.labels.bincount().max()) / len(self)
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over pixels, labels and classes: what a number learnt from them depends on."""
-        found = hashlib.sha256("\n".join(self.classes).encode())
-        found.update(self.pixels.numpy().tobytes())
-        found.update(self.labels.numpy().tobytes())
-        return found.hexdigest()
+        """sha256 over pixels, labels and classes."""
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        digest.update(self.pixels.numpy().tobytes())
+        digest.update(self.labels.numpy().tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,9 +66,9 @@ class PhotoSets:
     """Photos to train on, to choose networks by, and to report on; no photo is in two.
 
     Attributes:
-        train: What weights learn from.
-        validation: What networks are chosen by.
-        test: What is reported of those chosen.
+        train: Photos to learn weights from.
+        validation: Photos to choose networks by.
+        test: Photos to report on.
     """
 
     train: Photos
@@ -81,13 +81,13 @@ class PhotoSets:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Of all three, without repetition."""
+        """Skipped files of all three sets, each once."""
         parts = (self.train, self.validation, self.test)
         return tuple(dict.fromkeys(name for part in parts for name in part.skipped))
 
     @cached_property
     def digest(self) -> str:
-        """Of the three together."""
+        """sha256 over the digests of the three sets."""
         parts = (self.train, self.validation, self.test)
         return hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest()
 
@@ -99,9 +99,9 @@ def load_photos(path: str | Path, *, side: int = 112) -> Photos:
     hidden files are passed over.
 
     Args:
-        path: A folder of classes, or an archive with `jpeg`, uint8; `offsets` of n + 1; `label` of
+        path: Folder of classes, or archive with `jpeg`, uint8; `offsets` of n + 1; `label` of
             n; and `classes`.
-        side: In pixels; smaller photos are enlarged to it.
+        side: Side in pixels; smaller photos are enlarged to it.
 
     Raises:
         AssetError: There is nothing there, no photo, fewer than two classes, or a class of which no
@@ -126,11 +126,11 @@ def load_photo_sets(path: str | Path, *, side: int = 112, seed: int = 0) -> Phot
     """Read photos to train on, to choose by and to report on.
 
     Args:
-        path: A folder with `train`, `validation` and `test`, each what `load_photos` reads (an
-            archive as `train.npz`); or one thing that it reads, which is split here by chance,
+        path: Folder with `train`, `validation` and `test`, each readable by `load_photos` (an
+            archive as `train.npz`); or something that it reads, which is split at random here,
             class by class, in the shares `SHARES`.
-        side: In pixels.
-        seed: Of that split.
+        side: Side in pixels.
+        seed: Seed of that split.
 
     Raises:
         AssetError: As `load_photos`; the three differ in their classes; or a class is too small to
@@ -152,27 +152,24 @@ def load_photo_sets(path: str | Path, *, side: int = 112, seed: int = 0) -> Phot
 
 
 def split(photos: Photos, *, seed: int = 0, source: str = "these photos") -> PhotoSets:
-    """Divide photos by chance, class by class, in the shares `SHARES`; each gets one at least.
+    """Divide photos at random, class by class, in the shares `SHARES`; each gets at least one.
 
     Raises:
         AssetError: A class has fewer than three photos.
     """
     import torch
 
-    chance = torch.Generator().manual_seed(seed)
-    places: list[list[int]] = [[], [], []]
+    generator = torch.Generator().manual_seed(seed)
+    sets: list[list[int]] = [[], [], []]
     for number, name in enumerate(photos.classes):
-        own = (photos.labels == number).nonzero().flatten()
-        if len(own) < len(SETS):
-            raise AssetError(
-                f"{source}: class {name} has {len(own)} photos and needs 3 to be split"
-            )
-        own = own[torch.randperm(len(own), generator=chance)]
-        n_held = [max(1, round(share * len(own))) for share in SHARES[1:]]
-        first, second = n_held[0], sum(n_held)
-        for part, chosen in zip(
-            places, (own[second:], own[:first], own[first:second]), strict=True
-        ):
+        members = (photos.labels == number).nonzero().flatten()
+        n = len(members)
+        if n < len(SETS):
+            raise AssetError(f"{source}: class {name} has {n} photos and needs 3 to be split")
+        members = members[torch.randperm(n, generator=generator)]
+        sizes = [max(1, round(share * n)) for share in SHARES[1:]]
+        held_out = torch.split(members, [*sizes, n - sum(sizes)])
+        for part, chosen in zip(sets, (held_out[2], *held_out[:2]), strict=True):
             part += chosen.tolist()
     train, validation, test = (
         Photos(
@@ -181,7 +178,7 @@ def split(photos: Photos, *, seed: int = 0, source: str = "these photos") -> Pho
             classes=photos.classes,
             skipped=photos.skipped,
         )
-        for part in places
+        for part in sets
     )
     return PhotoSets(train=train, validation=validation, test=test)
 
@@ -190,11 +187,9 @@ _File = tuple[str, int, Path | bytes]  # name, class, and where its bytes are
 
 
 def _part(path: Path, name: str) -> Path | None:
-    """One of the three sets in a folder; None if it is not there."""
-    for found in (path / name, path / f"{name}.npz"):
-        if found.exists():
-            return found
-    return None
+    """The folder or archive of one of the three sets; None if it is not there."""
+    candidates = (path / name, path / f"{name}.npz")
+    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def _of_folder(path: Path) -> tuple[tuple[str, ...], Iterator[_File]]:
@@ -242,7 +237,7 @@ _NAMES = ("jpeg", "offsets", "label", "classes")
 
 
 def _fault(arrays: dict[str, np.ndarray[Any, Any]]) -> str:
-    """What is wrong with the arrays; "" if nothing."""
+    """The fault of the arrays; "" if there is none."""
     if any(array.ndim != 1 for array in arrays.values()) or arrays["jpeg"].dtype.name != "uint8":
         return "an array has another shape, or jpeg is not uint8"
     if arrays["offsets"].dtype.kind not in "iu" or arrays["label"].dtype.kind not in "iu":
@@ -255,7 +250,7 @@ def _fault(arrays: dict[str, np.ndarray[Any, Any]]) -> str:
 
 
 def _decoded(path: Path, classes: tuple[str, ...], files: Iterator[_File], side: int) -> Photos:
-    """Read every file; what cannot be read is named."""
+    """Read every file, and name those that cannot be read."""
     import numpy as np
     import torch
 
@@ -270,22 +265,22 @@ def _decoded(path: Path, classes: tuple[str, ...], files: Iterator[_File], side:
     if not pixels:
         first = f"; of {skipped[0]}" if skipped else ""
         raise AssetError(f"{path} holds no photo that can be read{first}; give {_EXPECTED}")
-    found = torch.tensor(labels)
+    all_labels = torch.tensor(labels)
     for number, name in enumerate(classes):
-        if not (found == number).any():
+        if not (all_labels == number).any():
             raise AssetError(
                 f"{path}: no photo of class {name} can be read; remove it, or add some"
             )
     return Photos(
         pixels=torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(),
-        labels=found,
+        labels=all_labels,
         classes=classes,
         skipped=tuple(skipped),
     )
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    """In colours of 8 bits; 16-bit greys are scaled, as Pillow alone would cut them off.
+    """An image in colours of 8 bits; 16-bit greys are scaled, as Pillow alone would clip them.
 
     Raises:
         ValueError: Its pixels are neither 8 nor 16 bits.
@@ -311,8 +306,8 @@ def _square(source: Path | bytes, side: int) -> np.ndarray[Any, Any]:
     if isinstance(source, Path) and not source.is_file():  # a pipe would be waited for
         raise ValueError("it is no file")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damage in places that hold no pixels
+        warnings.simplefilter("ignore")  # of damage outside the pixels
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            image.draft("RGB", (side, side))  # of a large JPEG no more is decoded than needed
+            image.draft("RGB", (side, side))  # decodes no more of a large JPEG than needed
             turned = _as_rgb(ImageOps.exif_transpose(image))
             return np.asarray(ImageOps.fit(turned, (side, side), Image.Resampling.BICUBIC))

@@ -1,4 +1,4 @@
-"""Non-dominated sorting: which networks no other one beats on both cost and quality."""
+"""Non-dominated sorting of networks by cost and quality."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def front_ranks(costs: Sequence[float], values: Sequence[float]) -> tuple[int, .
     the same in both is on the same front.
 
     Args:
-        costs: Less is better; finite.
-        values: More is better; finite, in the same order.
+        costs: Finite costs, of which less is better.
+        values: Finite qualities in the same order, of which more is better.
 
     Raises:
         RunError: Lengths that differ, or numbers that are not finite.
@@ -35,32 +35,31 @@ def front_ranks(costs: Sequence[float], values: Sequence[float]) -> tuple[int, .
     if not all(math.isfinite(number) for point in points for number in point):
         raise RunError("costs and values of a front must be finite")
     ranks = [0] * len(points)
-    left, rank = list(range(len(points))), 0
-    while left:
-        front = [i for i in left if not any(_beats(points[j], points[i]) for j in left)]
+    remaining, rank = list(range(len(points))), 0
+    while remaining:
+        front = [i for i in remaining if not any(_beats(points[j], points[i]) for j in remaining)]
         for i in front:
             ranks[i] = rank
-        left, rank = [i for i in left if i not in set(front)], rank + 1
+        remaining, rank = [i for i in remaining if i not in set(front)], rank + 1
     return tuple(ranks)
 
 
-def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return one[0] <= other[0] and one[1] >= other[1] and one != other
+def _beats(first: tuple[float, float], second: tuple[float, float]) -> bool:
+    return first[0] <= second[0] and first[1] >= second[1] and first != second
 
 
 def best_ranked(
     costs: Sequence[float], values: Sequence[float], *, share: float = 0.2, at_least: int = 8
 ) -> tuple[int, ...]:
-    """Places of the networks on the best fronts, as many whole fronts as make up a share.
+    """Indices of the networks on the best fronts, as many whole fronts as make up a share.
 
     Args:
-        costs: As in `front_ranks`.
-        values: As in `front_ranks`.
-        share: Of all networks, in (0, 1]; the paper's is 0.2.
-        at_least: However small the share: fewer say nothing of a curve.
+        costs, values: See `front_ranks`.
+        share: Share of all networks, in (0, 1]; the paper's is 0.2.
+        at_least: Least number of networks; fewer do not settle a curve.
 
     Returns:
-        Places in ascending order; all of them if there are no more than `at_least`.
+        Indices in ascending order; all of them if there are no more than `at_least`.
 
     Example:
         >>> best_ranked([1, 2, 2, 3], [0.5, 0.7, 0.4, 0.6], at_least=1)
@@ -69,4 +68,4 @@ def best_ranked(
     ranks = front_ranks(costs, values)
     wanted = min(len(ranks), max(at_least, math.ceil(share * len(ranks))))
     last = sorted(ranks)[wanted - 1] if wanted else 0
-    return tuple(place for place, rank in enumerate(ranks) if rank <= last)
+    return tuple(i for i, rank in enumerate(ranks) if rank <= last)

@@ -1,4 +1,4 @@
-"""Zero-cost proxies: numbers of an untrained network that may foretell how well it will learn."""
+"""Zero-cost proxies: numbers of an untrained network that may predict how well it will learn."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def synflow(net: nn.Module, photos: Tensor) -> float:
     """log of the sum over parameters of |θ ∂R/∂θ|, R the sum of the logits of an image of ones.
 
     Parameters are replaced by their absolute values and normalisation is left out, in double
-    precision; so it knows no data, and of the photos takes the shape alone.
+    precision. No data matter: only the shape of the photos is used.
 
     Args:
-        net: Left as it was.
-        photos: Of shape (photos, 3, side, side).
+        net: Network, which is not changed.
+        photos: Photos of shape (photos, 3, side, side).
 
     Raises:
         RunError: It is no finite number.
@@ -49,13 +49,13 @@ def synflow(net: nn.Module, photos: Tensor) -> float:
 def naswot(net: nn.Module, photos: Tensor) -> float:
     """log |det K|: K counts, of each pair of photos, the units that are on or off for both alike.
 
-    A unit is on where what enters its activation is above 0: of a ReLU that is the paper's; of a
-    smooth activation it is the nearest thing. Normalisation goes by the photos themselves.
+    A unit is on where the input of its activation is above 0, as in the paper for ReLU; for smooth
+    activations nothing comes nearer. Normalisation uses the statistics of these photos.
 
     Args:
-        net: With activations that are modules of their own; left as it was.
-        photos: float32 of shape (photos, 3, side, side), as a network is shown them; two of the
-            same make the determinant 0.
+        net: Network with modules as activations, which is not changed.
+        photos: Inputs, float32 of shape (photos, 3, side, side); two of the same make the
+            determinant 0.
 
     Raises:
         RunError: It is no finite number, or the network has no activation that is known.
@@ -72,10 +72,10 @@ def naswot(net: nn.Module, photos: Tensor) -> float:
         kernel.add_((on @ on.T + (1 - on) @ (1 - on).T).double())
 
     kinds = (torch.nn.ReLU, torch.nn.ReLU6, torch.nn.SiLU, torch.nn.Hardswish, torch.nn.GELU)
-    found = [module for module in bare.modules() if isinstance(module, kinds)]
-    if not found:
+    activations = [module for module in bare.modules() if isinstance(module, kinds)]
+    if not activations:
         raise RunError("NASWOT looks at activations, and the network has no module of one")
-    for module in found:
+    for module in activations:
         module.register_forward_pre_hook(add)
     with torch.no_grad():
         bare(photos)

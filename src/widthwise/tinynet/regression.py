@@ -50,15 +50,15 @@ class FittedCurve:
     """A multiplier as a function of the share c: `k(c, X) (K + s^2 I)^-1 y` around the mean of y.
 
     Attributes:
-        shares: c of the networks behind it.
-        values: The multiplier of each.
-        regressor: The fitted regression of scikit-learn.
+        shares: Shares c of the networks behind it.
+        values: Multipliers of these networks.
+        regressor: Fitted regression of scikit-learn.
         left_out: Each network's multiplier as the others predict it, with the same kernel.
-        widening: What the regression's own deviations are multiplied by, at least 1: the root mean
-            square of (value - prediction) / deviation over networks left out. The regression alone
-            is too sure of itself where it was told the kernel, or found it from the same networks
+        widening: Factor of the regression's own deviations, at least 1: the root mean square
+            of (value - prediction) / deviation over networks left out. The regression alone
+            is too sure where its kernel is given, or was fitted to the same networks
             (Bachoc, Computational Statistics and Data Analysis 66, 2013).
-        warnings: What the fit warned of.
+        warnings: Warnings of the fit.
     """
 
     shares: tuple[float, ...]
@@ -79,9 +79,9 @@ def regress(shares: Sequence[float], values: Sequence[float], *, fixed: bool) ->
 
     Args:
         shares: Input of each network.
-        values: Multiplier of each.
-        fixed: Take length 0.3, amplitude 1 and noise 0.001 instead of those of the largest marginal
-            likelihood, which so few points as five do not settle.
+        values: Multiplier of each network.
+        fixed: Whether to take length 0.3, amplitude 1 and noise 0.001 instead of those of the
+            largest marginal likelihood, which so few points as five do not settle.
 
     Raises:
         RunError: scikit-learn is missing.
@@ -102,18 +102,19 @@ def regress(shares: Sequence[float], values: Sequence[float], *, fixed: bool) ->
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         regressor.fit([[share] for share in shares], list(values))
-    said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
-    others = [_leave_one_out(regressor, shares, values, i) for i in range(len(shares))]
+    messages = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
+    predictions = [_leave_one_out(regressor, shares, values, i) for i in range(len(shares))]
     errors = [
-        (value - mean) / deviation for value, (mean, deviation) in zip(values, others, strict=True)
+        (value - mean) / deviation
+        for value, (mean, deviation) in zip(values, predictions, strict=True)
     ]
     return FittedCurve(
         shares=tuple(shares),
         values=tuple(values),
         regressor=regressor,
-        left_out=tuple(mean for mean, _ in others),
+        left_out=tuple(mean for mean, _ in predictions),
         widening=max(1.0, math.sqrt(sum(error**2 for error in errors) / len(errors))),
-        warnings=tuple(said),
+        warnings=tuple(messages),
     )
 
 
@@ -127,8 +128,8 @@ def _leave_one_out(
 ) -> tuple[float, float]:
     """Mean and deviation of network i, as the same kernel predicts it from the others."""
     rest = _sklearn().GaussianProcessRegressor(regressor.kernel_, optimizer=None, normalize_y=True)
-    kept = [j for j in range(len(shares)) if j != i]
-    rest.fit([[shares[j]] for j in kept], [values[j] for j in kept])
+    others = [j for j in range(len(shares)) if j != i]
+    rest.fit([[shares[j]] for j in others], [values[j] for j in others])
     return _predict(rest, shares[i])
 
 

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 DIGITS = 4  # of multipliers: a network is known by them
 BUDGET_TOLERANCE = 0.05  # share by which a network may miss its budget
 _TRIES = 2000
-_STARTS = 3  # networks of a budget that Optuna draws by chance, before it learns
+_STARTS = 3  # networks of a budget that Optuna draws at random, before it learns
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """What networks are drawn from.
+    """Ranges that networks are drawn from.
 
     Attributes:
         pixels: Least and largest side of the images.
         depth: Least and largest multiplier of the blocks.
-        width: Least and largest multiplier of the channels: those that need others are drawn anew.
+        width: Least and largest multiplier of the channels; others are drawn again.
     """
 
     pixels: tuple[int, int] = (32, 96)
@@ -65,7 +65,8 @@ def network_at_budget(
     comes within `BUDGET_TOLERANCE` of it.
 
     Args:
-        resolution: Multiplier; like `depth` rounded to `DIGITS` digits.
+        family, space, budget, classes: Networks to choose from, and the budget.
+        resolution, depth: Multipliers, which are rounded to `DIGITS` digits.
     """
     try:
         scale = solve_width(
@@ -89,7 +90,7 @@ def ranges(family: Family, space: Space) -> tuple[tuple[float, float], tuple[flo
 
 
 def draw_multipliers(
-    family: Family, space: Space, budget: Budget, *, classes: int, chance: np.random.Generator
+    family: Family, space: Space, budget: Budget, *, classes: int, generator: np.random.Generator
 ) -> Multipliers:
     """A network that meets the budget: resolution and depth uniform on their ranges.
 
@@ -102,21 +103,21 @@ def draw_multipliers(
     check_space(family, space)
     resolutions, depths = ranges(family, space)
     for _ in range(_TRIES):
-        found = network_at_budget(
+        scale = network_at_budget(
             family,
             space,
             budget,
-            resolution=chance.uniform(*resolutions),
-            depth=chance.uniform(*depths),
+            resolution=generator.uniform(*resolutions),
+            depth=generator.uniform(*depths),
             classes=classes,
         )
-        if found is not None:
-            return found
+        if scale is not None:
+            return scale
     raise unreachable_reason(family, space, budget)
 
 
 def unreachable_reason(family: Family, space: Space, budget: Budget) -> TargetError:
-    """That the space has no network of the budget."""
+    """The error that the space has no network of the budget."""
     return TargetError(
         f"no {family.name} of {space.pixels[0]} to {space.pixels[1]} px, depth {space.depth[0]:g} "
         f"to {space.depth[1]:g} and width {space.width[0]:g} to {space.width[1]:g} has {budget}; "
@@ -133,38 +134,37 @@ def sample_networks(
     classes: int,
     seed: int,
 ) -> list[tuple[Budget, Multipliers]]:
-    """`n` networks drawn for the budgets in turn, no two the same; the first `n` of a longer list.
+    """`n` different networks drawn for the budgets in turn; longer lists begin with the same.
 
     Raises:
-        TargetError: As `draw`, or the space has too few networks.
+        TargetError: No pair can be brought to a budget, or the space has too few networks.
     """
     import numpy as np
 
-    chance = np.random.default_rng(seed)
-    found: list[tuple[Budget, Multipliers]] = []
+    generator = np.random.default_rng(seed)
+    networks: list[tuple[Budget, Multipliers]] = []
     for number in range(n):
         budget = budgets[number % len(budgets)]
         for _ in range(_TRIES):
-            scale = draw_multipliers(family, space, budget, classes=classes, chance=chance)
-            if (budget, scale) not in found:
+            scale = draw_multipliers(family, space, budget, classes=classes, generator=generator)
+            if (budget, scale) not in networks:
                 break
         else:
             raise unreachable_reason(family, space, budget)
-        found.append((budget, scale))
-    return found
+        networks.append((budget, scale))
+    return networks
 
 
 class Sampler:
-    """Optuna's TPE, a study of its own for each budget: draws where networks were good before.
+    """Optuna's TPE with a study for each budget: draws where networks were good before.
 
-    Asked for rounds of networks and told their accuracies, always in the same order, it draws the
-    same ones from the same seed.
+    The same seed gives the same networks, if `ask` and `tell` are called in the same order.
 
     Args:
-        family: Of the networks.
-        space: What they are drawn from.
-        classes: Of the photos.
-        seed: Of the draws.
+        family: Family of the networks.
+        space: Ranges that they are drawn from.
+        classes: Classes of the photos.
+        seed: Seed of the draws.
 
     Raises:
         RunError: Optuna is not installed.
@@ -193,28 +193,28 @@ class Sampler:
         study = self._study_of(budget)
         resolutions, depths = ranges(self._family, self._space)
         for _ in range(_TRIES // 10):
-            asked = study.ask()
-            found = network_at_budget(
+            trial = study.ask()
+            scale = network_at_budget(
                 self._family,
                 self._space,
                 budget,
-                resolution=asked.suggest_float("resolution", *resolutions),
-                depth=asked.suggest_float("depth", *depths),
+                resolution=trial.suggest_float("resolution", *resolutions),
+                depth=trial.suggest_float("depth", *depths),
                 classes=self._classes,
             )
-            if found is not None and (budget, found) not in self._asked:
-                self._asked[budget, found] = asked
-                return found
-            study.tell(asked, state=self._optuna.trial.TrialState.FAIL)
+            if scale is not None and (budget, scale) not in self._asked:
+                self._asked[budget, scale] = trial
+                return scale
+            study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         raise unreachable_reason(self._family, self._space, budget)
 
     def tell(self, budget: Budget, scale: Multipliers, accuracy: float | None) -> None:
-        """Say what a network that was asked for got; None if it could not be trained."""
-        asked, study = self._asked[budget, scale], self._study_of(budget)
+        """Report the accuracy of a network from `ask`; None if it could not be trained."""
+        trial, study = self._asked[budget, scale], self._study_of(budget)
         if accuracy is None:
-            study.tell(asked, state=self._optuna.trial.TrialState.FAIL)
+            study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         else:
-            study.tell(asked, accuracy)
+            study.tell(trial, accuracy)
 
     def _study_of(self, budget: Budget) -> Any:
         if budget not in self._studies:

@@ -1,27 +1,35 @@
-"""The network of a line through (r, d, w) that costs what was asked, by exact counts."""
+"""Costs of networks, counted or timed, and the network on a line that meets a budget."""
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 from ..errors import TargetError
+from ..stats import Estimate, median_with_error
 from .budget import Budget, Kind, range_text
 from .counts import NetworkCounts
 from .family import Family
-from .latency import latency_sec
 from .multipliers import BASE, LARGEST, Multipliers
+
+if TYPE_CHECKING:
+    import torch
 
 STEP = 0.005
 WIDTHS = tuple(round(STEP * i, 3) for i in range(1, round(LARGEST / STEP) + 1))
+WARM_UPS = 3
+MEASURING_SEC = 0.6  # at least so long, and so often
+PASSES = 15
 
 Cost = Callable[[Multipliers], float]
 
 
 def cost_function(family: Family, kind: Kind, *, classes: int, device: str = "cpu") -> Cost:
-    """What networks of a family cost, as a function of their scale.
+    """The cost of networks of a family as a function of their multipliers.
 
     Seconds are measured when asked for, once for all scales that make the same network.
     """
@@ -48,9 +56,9 @@ class Line:
     """Scales in a row, each at least as large as the one before in every multiplier.
 
     Attributes:
-        scale: The scale at a value.
-        values: The values to choose from, ascending.
-        what: In words, for errors: `"at resolution 0.5 and depth 0.6"`.
+        scale: Multipliers at a value.
+        values: Values to choose from, ascending.
+        what: Words for errors: `"at resolution 0.5 and depth 0.6"`.
     """
 
     scale: Callable[[float], Multipliers]
@@ -79,12 +87,12 @@ def nearest(line: Line, cost: Cost, budget: Budget, *, start: float) -> float:
             f"{range_text(budget.kind, low, high)}"
         )
     above = min(bisect_left(values, budget.amount, key=cost_at), len(values) - 1)
-    found = min(
+    closest = min(
         (cost_at(values[i]) for i in (max(above - 1, 0), above)),
         key=lambda amount: abs(amount - budget.amount),
     )
-    first = bisect_left(values, found, key=cost_at)
-    last = max(first, bisect_right(values, found, key=cost_at) - 1)
+    first = bisect_left(values, closest, key=cost_at)
+    last = max(first, bisect_right(values, closest, key=cost_at) - 1)
     return min(values[first : last + 1], key=lambda value: abs(value - start))
 
 
@@ -128,3 +136,57 @@ def solve_width(
     start = closed_form_width(share, resolution=resolution, depth=depth)
     what = f"of {family.name} at resolution {resolution:.4g} and depth {depth:.4g}"
     return scale(nearest(Line(scale=scale, values=WIDTHS, what=what), cost, budget, start=start))
+
+
+def latency_sec(
+    family: Family, scale: Multipliers, *, classes: int, device: str = "cpu"
+) -> Estimate:
+    """Median seconds of one image (batch 1, float32, evaluation mode), with its standard error.
+
+    Takes about a second, or 18 passes if they are longer. Other work on the machine counts in: a
+    network that is timed twice may differ by more than the standard error.
+
+    Raises:
+        TargetError: The device is none that torch has here, or the scale is out of range.
+    """
+    import torch
+
+    target = torch_device(device)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        model = family.build(scale, classes=classes).eval().to(target)
+        side = family.resolution(scale)
+        image = torch.zeros(1, 3, side, side, device=target)
+        for _ in range(WARM_UPS):
+            model(image)
+        seconds: list[float] = []
+        while len(seconds) < PASSES or sum(seconds) < MEASURING_SEC:
+            _wait(target)
+            started = time.perf_counter()
+            model(image)
+            _wait(target)
+            seconds.append(time.perf_counter() - started)
+    return median_with_error(seconds)
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of this name.
+
+    Raises:
+        TargetError: torch has none of this name here.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise TargetError(f"the device {name!r} cannot be used: {reason}") from error
+    return device
+
+
+def _wait(device: torch.device) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""One network trained on one set of photos and judged on others; the recipe is stated."""
+"""Training of one network on photos, and its answers on others."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _MOMENTUM = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
-    """How a network is trained; the same for all networks that are compared.
+    """Recipe of training, the same for all networks that are compared.
 
     SGD with Nesterov's momentum 0.9, whose learning rate rises in a straight line and falls by a
     cosine to 0; cross-entropy with smoothed labels; the classifier starts at 0, so that all classes
-    begin alike; no early stop and no choice among epochs: the last one counts.
+    begin alike; the network of the last epoch counts, without early stopping.
 
     Attributes:
         epochs: Times that every photo is shown.
         batch: Photos a step; an incomplete last batch is left out.
-        lr: Largest learning rate.
+        lr: Highest learning rate.
         warm_up: Share of the steps in which the learning rate rises.
-        weight_decay: Of weights, not of biases and normalisation.
+        weight_decay: Weight decay, which biases and normalisation do not have.
         label_smoothing: Share of the target that all classes get alike.
-        augmentation: What chance does to photos.
+        augmentation: Random changes of photos.
     """
 
     epochs: int = 8
@@ -79,7 +79,7 @@ class TrainingRecipe:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Have torch draw from a seed, weights and dropout, and leave its state as it was."""
+    """Seed torch, and restore the state of its generators afterwards."""
     import torch
 
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -104,13 +104,13 @@ def trained_network(
     a GPU nearly.
 
     Args:
-        family: Of the network.
-        scale: Its resolution, depth and width.
-        photos: What it learns from; best of a side of `CROP_MARGIN` times its resolution or more.
-        recipe: How; None is the default one.
-        seed: Of weights, order, augmentation and dropout.
-        device: Where.
-        on_share: Told the share of the steps that is done.
+        family: Family of the network.
+        scale: Resolution, depth and width.
+        photos: Photos to learn from, best at least `CROP_MARGIN` times as large as its images.
+        recipe: Recipe of training; None is the default one.
+        seed: Seed of weights, order, augmentation and dropout.
+        device: Device of the training.
+        on_share: Called with the share of the steps that is done.
 
     Returns:
         The network in evaluation mode, and its mean loss in the last epoch (nats).
@@ -119,16 +119,22 @@ def trained_network(
         RunError: The loss is no longer finite, or there are fewer than 2 photos.
         TargetError: There is no such network.
     """
+    import torch
+
+    if len(photos) < 2:
+        raise RunError(f"training needs 2 photos or more; got {len(photos)}")
     recipe = recipe or TrainingRecipe()
     with seeded(seed):
         net = family.build(scale, classes=len(photos.classes))
         _zero_init_classifier(net)
-        loss = _train(net, photos, family.resolution(scale), recipe, seed, device, on_share)
+        move: Any = net.to
+        move(device=device, memory_format=torch.channels_last).train()  # faster on a CPU
+        loss = _train(net, photos, family.resolution(scale), recipe, seed, on_share)
     return net.eval(), loss
 
 
 def _zero_init_classifier(net: nn.Module) -> None:
-    """Set the last linear layer to 0: a start that suits 1000 classes is far too loud for 10."""
+    """Set the last linear layer to 0; a start for 1000 classes is far too large for 10."""
     import torch
 
     layers = [module for module in net.modules() if isinstance(module, torch.nn.Linear)]
@@ -142,34 +148,24 @@ def _train(
     side: int,
     recipe: TrainingRecipe,
     seed: int,
-    device: str,
     on_share: Callable[[float], None],
 ) -> float:
+    """Train a network where it is; returns its mean loss in the last epoch."""
     import torch
-    from torch.nn.functional import cross_entropy
 
-    if len(photos) < 2:
-        raise RunError(f"training needs 2 photos or more; got {len(photos)}")
-    net.to(device).train()
-    to_rows: Any = net.to
-    to_rows(memory_format=torch.channels_last)  # the faster on a CPU
+    device = next(net.parameters()).device
     pixels = resized(photos.pixels, min(photos.pixels.shape[-1], math.ceil(CROP_MARGIN * side)))
     pixels, labels = pixels.to(device), photos.labels.to(device)
     optimizer = _optimizer(net, recipe)
-    chance = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     batch = min(recipe.batch, len(photos))
     steps_an_epoch = len(photos) // batch
     steps, losses = recipe.epochs * steps_an_epoch, []
-    for step, chosen in enumerate(_batches(len(photos), batch, recipe.epochs, chance)):
+    for step, chosen in enumerate(_batches(len(photos), batch, recipe.epochs, generator)):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step / steps)
-        seen = augmented(pixels[chosen], side, recipe.augmentation, chance)
-        logits = net(seen.contiguous(memory_format=torch.channels_last))
-        loss = cross_entropy(logits, labels[chosen], label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        losses.append(float(loss.detach()))
+        images = augmented(pixels[chosen], side, recipe.augmentation, generator)
+        losses.append(_step(net, optimizer, images, labels[chosen], recipe.label_smoothing))
         if not math.isfinite(losses[-1]):
             raise RunError(
                 f"training diverged: the loss at step {step + 1} of {steps} is not finite; take a "
@@ -179,12 +175,31 @@ def _train(
     return sum(losses[-steps_an_epoch:]) / steps_an_epoch
 
 
-def _batches(n: int, batch: int, epochs: int, chance: Generator) -> Iterator[Tensor]:
-    """Places of photos, in a new order each epoch; an incomplete last batch is left out."""
+def _step(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    label_smoothing: float,
+) -> float:
+    """One step of training; returns the loss before it."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    logits = net(images.contiguous(memory_format=torch.channels_last))
+    loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _batches(n: int, batch: int, epochs: int, generator: Generator) -> Iterator[Tensor]:
+    """Indices of photos, in a new order each epoch; an incomplete last batch is left out."""
     import torch
 
     for _ in range(epochs):
-        order = torch.randperm(n, generator=chance)
+        order = torch.randperm(n, generator=generator)
         yield from torch.split(order[: n - n % batch], batch)
 
 
@@ -205,7 +220,7 @@ def _optimizer(net: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
 def correct_mask(
     net: nn.Module, photos: Photos, side: int, *, device: str = "cpu"
 ) -> tuple[int, ...]:
-    """Of each photo, shown whole at a side in pixels, 1 if the network names its class, else 0.
+    """1 for each photo, shown whole at a side in pixels, whose class the network names, else 0.
 
     Raises:
         RunError: The network gives numbers that are not finite.
@@ -213,7 +228,7 @@ def correct_mask(
     import torch
 
     net.eval()
-    right = []
+    correct = []
     pixels = resized(photos.pixels, side)
     with torch.inference_mode():
         for part, labels in zip(
@@ -221,9 +236,9 @@ def correct_mask(
             torch.split(photos.labels, _EVALUATION_BATCH),
             strict=True,
         ):
-            seen = normalize(part.to(device)).contiguous(memory_format=torch.channels_last)
-            logits = net(seen)
+            images = normalize(part.to(device))
+            logits = net(images.contiguous(memory_format=torch.channels_last))
             if not logits.isfinite().all():
                 raise RunError("training diverged: the network's answers are not finite")
-            right.append(logits.argmax(1).cpu() == labels)
-    return tuple(torch.cat(right).int().tolist())
+            correct.append(logits.argmax(1).cpu() == labels)
+    return tuple(torch.cat(correct).int().tolist())

@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .block_shapes import HEAD_SIZE
-from .counts import NetworkCounts, Tally
-from .family import check_classes, side
-from .rounding import round_blocks, round_channels
+from .counts import Tally
+from .family import Family
+from .multipliers import Multipliers, round_blocks, round_channels
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .multipliers import Multipliers
-
 
 @dataclass(frozen=True, kw_only=True)
-class GluTransformer:
+class GluTransformer(Family):
     """12 layers of hidden size 192 and intermediate size 512 (2.67x), and their multiples.
 
     The hidden size is a multiple of a head's 32, the intermediate size one of 8. Pixels beyond the
@@ -30,16 +28,11 @@ class GluTransformer:
     not depend on the resolution.
 
     Attributes:
-        name: Of the family.
-        base_resolution: Side of the base's images, in pixels.
         patch: Side of a patch, in pixels; the total stride.
-        hidden_size: Of the base.
-        intermediate_size: Of the base.
-        layers: Of the base.
+        hidden_size, intermediate_size, layers: Sizes of the base.
     """
 
     name: str = "glu-transformer"
-    base_resolution: int = 224
     patch: int = 16
     hidden_size: int = 192
     intermediate_size: int = 512
@@ -47,11 +40,7 @@ class GluTransformer:
 
     @property
     def stride(self) -> int:
-        """Total stride."""
         return self.patch
-
-    def resolution(self, scale: Multipliers) -> int:
-        return side(self.base_resolution, scale, self.patch)
 
     def sizes(self, scale: Multipliers) -> tuple[int, int, int]:
         """Hidden size, intermediate size, layers."""
@@ -61,8 +50,7 @@ class GluTransformer:
             round_blocks(self.layers, scale.depth),
         )
 
-    def counts(self, scale: Multipliers, *, classes: int) -> NetworkCounts:
-        check_classes(classes)
+    def tally(self, scale: Multipliers, *, classes: int) -> Tally:
         hidden, intermediate, layers = self.sizes(scale)
         patches = (self.resolution(scale) // self.patch) ** 2
         tally = Tally()
@@ -75,13 +63,11 @@ class GluTransformer:
             tally.linear(hidden, 3 * intermediate, rows=patches)  # gate, up and down
         tally.norm(hidden, bias=False)
         tally.linear(hidden, classes, bias=True)
-        return tally.counts()
+        return tally
 
-    def build(self, scale: Multipliers, *, classes: int) -> nn.Module:
-        from .transformer_modules import GluTransformerModel
+    def module(self, scale: Multipliers, *, classes: int) -> nn.Module:
+        from .modules import GluTransformerModel
 
-        check_classes(classes)
-        self.resolution(scale)
         hidden, intermediate, layers = self.sizes(scale)
         return GluTransformerModel(
             patch=self.patch,

@@ -153,7 +153,6 @@ UNTESTED: dict[str, int] = {
     "prune": 18,
     "report": 12,
     "runs": 10,
-    "stats": 1,
     "study": 13,
     "theory": 12,
 }

@@ -95,9 +95,9 @@ def _model_class(config: Any) -> Any:
         name = mapping.get(config.model_type)
         named += [name] if isinstance(name, str) else list(name or ())
     for name in named:
-        found = getattr(transformers, name, None)
-        if isinstance(found, type) and hasattr(found, "_from_config"):
-            return found
+        model_class = getattr(transformers, name, None)
+        if isinstance(model_class, type) and hasattr(model_class, "_from_config"):
+            return model_class
     return None
 
 

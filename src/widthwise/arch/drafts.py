@@ -77,21 +77,23 @@ def without_drafts(
     }
     # Stored as layers behind the last one (DeepSeek, GLM), where the config announces them.
     roots |= {f"{stem}.{layers + number}." for number in range(announced_drafts(config))}
-    left = {n: s for n, s in tensors.items() if roots and n.startswith(tuple(roots))}
-    return {n: s for n, s in tensors.items() if n not in left}, left
+    left_out = {n: s for n, s in tensors.items() if roots and n.startswith(tuple(roots))}
+    return {n: s for n, s in tensors.items() if n not in left_out}, left_out
 
 
 def draft_note(architecture: Architecture) -> str:
     """A sentence on the draft layers that a cut leaves out, or "" where there are none."""
-    left = architecture.left_out
-    if not left:
+    left_out = architecture.left_out
+    if not left_out:
         return ""
     stem = architecture.stem
-    beyond = {".".join(name.split(".")[: stem.count(".") + 2]) for name in left}
-    roots = sorted({(draft_root(name) or "").removesuffix(".") for name in left} - {""} or beyond)
-    size = sum(spec.nbytes for spec in left.values())
+    beyond = {".".join(name.split(".")[: stem.count(".") + 2]) for name in left_out}
+    roots = sorted(
+        {(draft_root(name) or "").removesuffix(".") for name in left_out} - {""} or beyond
+    )
+    size = sum(spec.nbytes for spec in left_out.values())
     return (
-        f"draft layers ({', '.join(roots)}: {len(left)} tensors, {size:,} bytes) are left out: "
+        f"draft layers ({', '.join(roots)}: {len(left_out)} tensors, {size:,} bytes) are left out: "
         "transformers does not run them, so nothing tells which of their neurons to keep, and at "
         "the old width they would not fit"
     )

@@ -122,7 +122,11 @@ def _paired(tensors: Mapping[str, TensorSpec], hidden: int, width: int) -> set[s
 
 def _nearest(name: str, shape: tuple[int, ...], names: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Those names of this shape whose ends have most parts in common with a stored name."""
-    common = {other: _common_end(name, other) for other, found in names.items() if found == shape}
+    common = {
+        other: _common_end(name, other)
+        for other, other_shape in names.items()
+        if other_shape == shape
+    }
     most = max(common.values(), default=0)
     return [other for other, count in common.items() if count == most] if most > 1 else []
 
@@ -156,8 +160,8 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
     other = set(moving)
     for name in architecture.cuts:
         end = name.removeprefix(architecture.stem)
-        alike = {found for found in moving if f".{found}".endswith(end)}
-        other -= {max(sorted(alike), key=lambda found: _common_end(name, found), default="")}
+        alike = {follower for follower in moving if f".{follower}".endswith(end)}
+        other -= {max(sorted(alike), key=lambda follower: _common_end(name, follower), default="")}
     if other:
         raise UnsupportedModelError(
             f"{min(other)} follows {WIDTH_KEY} as well, by what transformers builds; widthwise "

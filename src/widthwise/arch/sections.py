@@ -157,15 +157,15 @@ def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
             "of its layer; widthwise cuts layers whose neurons are independent"
         )
     layers = text.get("per_layer_config")
-    own = {
+    widths = {
         str(layer): settings[WIDTH_KEY]
         for layer, settings in (layers.items() if isinstance(layers, Mapping) else ())
         if isinstance(settings, Mapping) and settings.get(WIDTH_KEY, width) != width
     }
-    if own:
+    if widths:
         raise UnsupportedModelError(
-            f"{where}: per_layer_config gives layers {_listed(own)} an {WIDTH_KEY} of their own "
-            f"({_range(list(own.values()))}); widthwise cuts models with one width for all layers"
+            f"{where}: per_layer_config gives layers {_listed(widths)} an {WIDTH_KEY} of their own "
+            f"({_range([*widths.values()])}); widthwise cuts models with one width for all layers"
         )
 
 

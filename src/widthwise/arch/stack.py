@@ -134,10 +134,10 @@ def refuse_unequal_layers(
                 f"{_why(config)}layer {layer} ({stem}.{layer}) holds no GLU block; widthwise cuts "
                 "models with one in every layer"
             )
-        found = _whole_shape(names, tensors)
-        if found is None or (blocks and found[0] != next(iter(blocks.values()))[0]):
+        block = _whole_shape(names, tensors)
+        if block is None or (blocks and block[0] != next(iter(blocks.values()))[0]):
             return  # a damaged or unknown block, which is checked tensor by tensor
-        blocks[layer] = found
+        blocks[layer] = block
     if blocks and (size := next(iter(blocks.values()))[0]) != hidden:
         raise CheckpointError(
             f"{section_name(config)}: hidden_size is {hidden}"
@@ -150,7 +150,7 @@ def _refuse_widths(
     config: Mapping[str, Any], stem: str, widths: Mapping[int, int], width: int
 ) -> None:
     """Raise unless all blocks have the width of the config."""
-    others = {layer: found for layer, found in widths.items() if found != width}
+    others = {layer: layer_width for layer, layer_width in widths.items() if layer_width != width}
     if others and len(set(widths.values())) == 1:
         raise CheckpointError(
             f"{section_name(config)}: {WIDTH_KEY} is {width}"
@@ -201,7 +201,7 @@ def _shapes(layers: Layers, tensors: Mapping[str, TensorSpec]) -> list[tuple[int
 
 def _fits(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -> bool:
     return any(
-        all(size in (None, found) for size, found in zip(stated, shape, strict=True))
+        all(size in (None, stored) for size, stored in zip(stated, shape, strict=True))
         for shape in _shapes(layers, tensors)
     )
 
@@ -241,10 +241,10 @@ def _refuse_parts(layers: Layers) -> None:
 def _refuse_without_blocks(
     config: Mapping[str, Any], grouped: Mapping[str, Layers], gated: list[str], stated: Sizes
 ) -> None:
-    found = [layers for stem, layers in grouped.items() if stem not in gated]
-    numbers = sorted({number for layers in found for number in layers})
+    others = [layers for stem, layers in grouped.items() if stem not in gated]
+    numbers = sorted({number for layers in others for number in layers})
     names = [
-        name for i in numbers for layers in found for name in sorted(layers.get(i, {}).values())
+        name for i in numbers for layers in others for name in sorted(layers.get(i, {}).values())
     ]
     feed_forward = [n for n in names if re.search(r"mlp|ffn|fc\d|feed_forward", n)] or names
     listed = ", ".join(feed_forward[:4]) or "no layers at all"

@@ -164,20 +164,20 @@ def _within_budget(architecture: Architecture, target: Target, dtype: str | None
 
     unit = "parameters" if target.kind == "params" else "bytes of weights"
     size = architecture.intermediate_size
-    fixed, one, dense = cost(0), cost(1), cost(size)
+    fixed, smallest, dense = cost(0), cost(1), cost(size)
     budget, asked = int(target.amount), str(target)
     if target.is_share:
         budget = int(target.amount * cost(size, None))
         asked = f"{target}, which is {budget:,} {unit},"
-    if budget < one:
+    if budget < smallest:
         raise TargetError(
-            f"{asked} cannot be met: with one neuron a layer the model has {one:,} {unit}"
+            f"{asked} cannot be met: with one neuron a layer the model has {smallest:,} {unit}"
             f"{_share_meant(target)}"
         )
     if budget >= dense:
         stored = f" in {dtype}" if dtype and target.kind == "size" else ""
         raise TargetError(f"{asked} must be below the model's own {dense:,} {unit}{stored}")
-    return (budget - fixed) // (one - fixed)
+    return (budget - fixed) // (smallest - fixed)
 
 
 def _share_meant(target: Target) -> str:

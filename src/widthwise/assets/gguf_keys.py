@@ -205,7 +205,7 @@ class Stated:
         sliding = (
             pattern if isinstance(pattern, list) else [(i + 1) % pattern for i in range(number)]
         )
-        if [kind != "full_attention" for kind in kinds or ()] != [bool(one) for one in sliding]:
+        if [kind != "full_attention" for kind in kinds or ()] != [bool(each) for each in sliding]:
             raise UnsupportedModelError(
                 f"sliding windows in other layers than {type(config).__name__} has them"
             )

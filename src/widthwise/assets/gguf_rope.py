@@ -53,8 +53,8 @@ class Rotation:
                 sliding = {**old["sliding_attention"], "rope_theta": self.sliding_base}
                 config.rope_parameters = {**config.rope_parameters, "sliding_attention": sliding}
             return
-        kept = {k: v for k, v in old.items() if k == "partial_rotary_factor"}
-        new = {"rope_type": "default", **kept, "rope_theta": self.base, **self.scaling}
+        partial_factor = {k: v for k, v in old.items() if k == "partial_rotary_factor"}
+        new = {"rope_type": "default", **partial_factor, "rope_theta": self.base, **self.scaling}
         if new != {"rope_type": "default", **old}:
             config.rope_parameters = new
         original = self.scaling.get("original_max_position_embeddings")
@@ -106,10 +106,10 @@ def check_rotation(model: Any, rotation: Rotation, dimensions: int) -> None:
     Raises:
         UnsupportedModelError: It does not.
     """
-    rotary = next((one for _, one in model.named_modules() if _frequencies(one)), None)
+    rotary = next((module for _, module in model.named_modules() if _frequencies(module)), None)
     if rotary is None:
         return
-    for name, found in _frequencies(rotary).items():
+    for name, frequencies in _frequencies(rotary).items():
         sliding = name.startswith("sliding")
         base = rotation.sliding_base if sliding else rotation.base
         expected = base ** -(np.arange(0, dimensions, 2) / dimensions)
@@ -117,7 +117,7 @@ def check_rotation(model: Any, rotation: Rotation, dimensions: int) -> None:
             expected = expected / rotation.factors
         elif rotation.scaling and not sliding:
             continue  # transformers' function of the parameters that were read
-        got = found.detach().double().cpu().numpy()
+        got = frequencies.detach().double().cpu().numpy()
         if got.shape != expected.shape or not np.allclose(got, expected, rtol=_SAME, atol=0):
             raise UnsupportedModelError(
                 f"a rotation that {type(model).__name__} cannot have: {dimensions} numbers of a "
@@ -129,8 +129,8 @@ def _frequencies(module: Any) -> dict[str, Any]:
     """The frequencies of a module, by name."""
     named = dict(module.named_buffers(recurse=False))
     return {
-        name: one
-        for name, one in named.items()
+        name: buffer
+        for name, buffer in named.items()
         if name.endswith("inv_freq") and not name.endswith("original_inv_freq")
     }
 
@@ -141,17 +141,17 @@ def _yarn(keys: Mapping[str, Any], factor: float) -> dict[str, Any]:
     if float(keys.get("rope.scaling.yarn_log_multiplier", 0.0)):
         raise UnsupportedModelError("rope.scaling.yarn_log_multiplier")
     before = keys.get("rope.scaling.original_context_length", keys.get("context_length"))
-    found: dict[str, Any] = {"rope_type": "yarn", "factor": factor}
+    scaling: dict[str, Any] = {"rope_type": "yarn", "factor": factor}
     if before is not None:
-        found["original_max_position_embeddings"] = int(before)
+        scaling["original_max_position_embeddings"] = int(before)
     for key, name in (("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")):
         if f"rope.scaling.{key}" in keys:
-            found[name] = float(keys[f"rope.scaling.{key}"])
+            scaling[name] = float(keys[f"rope.scaling.{key}"])
     scales = [keys.get(f"rope.scaling.{key}") for key in ("attn_factor", "yarn_attn_factor")]
     if any(scale is not None for scale in scales):  # llama.cpp multiplies YaRN's own by it
-        scale = math.prod(float(one) for one in scales if one is not None)
-        found["attention_factor"] = scale * (1.0 + 0.1 * math.log(factor))
-    return found
+        scale = math.prod(float(part) for part in scales if part is not None)
+        scaling["attention_factor"] = scale * (1.0 + 0.1 * math.log(factor))
+    return scaling
 
 
 def _longrope(
@@ -160,17 +160,17 @@ def _longrope(
     before, after = keys.get("rope.scaling.original_context_length"), keys.get("context_length")
     if LONG not in factors or SHORT not in factors or before is None:
         raise UnsupportedModelError("long and short factors of a rotation that are not all there")
-    found: dict[str, Any] = {
+    scaling: dict[str, Any] = {
         "rope_type": "longrope",
-        "long_factor": [float(one) for one in factors[LONG]],
-        "short_factor": [float(one) for one in factors[SHORT]],
+        "long_factor": [float(number) for number in factors[LONG]],
+        "short_factor": [float(number) for number in factors[SHORT]],
         "original_max_position_embeddings": int(before),
     }
     if factor not in (0.0, 1.0) or after is not None:
-        found["factor"] = factor if factor not in (0.0, 1.0) else float(after or before) / before
+        scaling["factor"] = factor if factor not in (0.0, 1.0) else float(after or before) / before
     if "rope.scaling.attn_factor" in keys:
-        found["attention_factor"] = float(keys["rope.scaling.attn_factor"])
-    return found
+        scaling["attention_factor"] = float(keys["rope.scaling.attn_factor"])
+    return scaling
 
 
 def _llama3(divided: Floats, base: float, dimensions: int, context: Any) -> dict[str, Any]:

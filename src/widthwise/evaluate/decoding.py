@@ -43,18 +43,18 @@ def settings_not_applied(folder: Path) -> dict[str, Any]:
     file = folder / "generation_config.json"
     try:
         if file.exists():
-            found = config.from_pretrained(folder)
+            settings = config.from_pretrained(folder)
         else:
             file = folder / "config.json"
-            found = config.from_model_config(json.loads(file.read_text(encoding="utf8")))
+            settings = config.from_model_config(json.loads(file.read_text(encoding="utf8")))
     except Exception as error:  # its checks raise errors of many kinds
         cause = " ".join(str(error).split())
         raise RunError(f"{file}: transformers cannot read the settings: {cause}") from error
     for name in _ENDS:
-        tokens = getattr(found, name, None)
+        tokens = getattr(settings, name, None)
         if not all(type(token) is int for token in _listed(tokens)):
             raise RunError(f"{file}: {name} must be a token's number or a list; got {tokens!r}")
-    return _others(found)
+    return _others(settings)
 
 
 def _listed(tokens: Any) -> list[Any]:

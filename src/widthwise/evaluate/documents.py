@@ -176,15 +176,15 @@ def _parquet(path: Path) -> list[Row]:
 
 def _find(folder: Path, config: Any, split: str) -> Path:
     """The file of a split: `TASK/SPLIT`, or the place of its data set, with any known suffix."""
-    places = [f"{config.task}/{split}"]
+    names = [f"{config.task}/{split}"]
     if config.dataset_path in _PLACES:
-        place = _PLACES[config.dataset_path]
-        places.append(place.format(split=split, subset=config.dataset_name))
-    for place in dict.fromkeys(places):
+        name = _PLACES[config.dataset_path]
+        names.append(name.format(split=split, subset=config.dataset_name))
+    for name in dict.fromkeys(names):
         for suffix in _SUFFIXES:
-            if (file := folder / f"{place}{suffix}").is_file():
+            if (file := folder / f"{name}{suffix}").is_file():
                 return file
-    looked = " and ".join(str(folder / place) for place in dict.fromkeys(places))
+    looked = " and ".join(str(folder / name) for name in dict.fromkeys(names))
     raise AssetError(
         f"task {config.task} needs its split {split}; looked for {looked}, "
         f"each with {', '.join(_SUFFIXES)}"

@@ -61,9 +61,9 @@ class SequentialEvaluation(Generic[Network]):
 
     def add(self, network: Network, answers: Sequence[TaskAnswer]) -> None:
         """Take the answers to the part that was just handed out, in any order."""
-        place = {id_: number for number, id_ in enumerate(self._task.item_ids)}
+        position = {id_: number for number, id_ in enumerate(self._task.item_ids)}
         rank = {number: rank for rank, number in enumerate(self._order)}
-        self.answers[network] += sorted(answers, key=lambda answer: rank[place[answer.id]])
+        self.answers[network] += sorted(answers, key=lambda answer: rank[position[answer.id]])
 
     def drop(self, network: Network) -> None:
         """Give up a network that cannot be measured."""
@@ -74,9 +74,9 @@ class SequentialEvaluation(Generic[Network]):
             return False
         if unit_of(self._task.metric) != "accuracy":
             return False
-        own = item_values(self._task, self.answers[network])
+        values = item_values(self._task, self.answers[network])
         other = item_values(self._task, self.answers[self._reference])
-        if not all(isinstance(value, SupportsFloat) for value in (*own, *other)):
+        if not all(isinstance(value, SupportsFloat) for value in (*values, *other)):
             return False  # several right or wrong in one item
-        differences = [float(a) - float(b) for a, b in zip(own, other, strict=True)]
+        differences = [float(a) - float(b) for a, b in zip(values, other, strict=True)]
         return stopping_index(differences, self._half_width) is not None

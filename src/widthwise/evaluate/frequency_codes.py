@@ -14,14 +14,14 @@ _END = _BYTES  # of a word that is spelled
 def byte_log_likelihoods(texts: Sequence[bytes]) -> list[float]:
     """Log-likelihood of each text in nats, by the frequency of each byte in the other texts."""
     counts = Counter(byte for text in texts for byte in text)
-    found = []
+    results = []
     for text in texts:
-        own = Counter(text)
-        total = counts.total() - own.total() + _HALF * _BYTES
-        found.append(
-            math.fsum(n * math.log((counts[b] - n + _HALF) / total) for b, n in own.items())
+        text_counts = Counter(text)
+        total = counts.total() - text_counts.total() + _HALF * _BYTES
+        results.append(
+            math.fsum(n * math.log((counts[b] - n + _HALF) / total) for b, n in text_counts.items())
         )
-    return found
+    return results
 
 
 def word_log_likelihoods(
@@ -39,18 +39,18 @@ def word_log_likelihoods(
     """
     counts = Counter(word for text in texts for word in text)
     letters = Counter(letter for word in counts for letter in _spelled(word))
-    found = []
+    results = []
     for text, known in zip(texts, given or [0] * len(texts), strict=True):
-        own = Counter(text)
-        seen = {word: counts[word] - n for word, n in own.items()}
+        text_counts = Counter(text)
+        seen = {word: counts[word] - n for word, n in text_counts.items()}
         alone = [word for word, n in seen.items() if n == 0]
         missing = Counter(letter for word in alone for letter in _spelled(word))
         spelling = letters.total() - missing.total() + _HALF * (_BYTES + 1)
         distinct = len(counts) - len(alone) + 1
         total = counts.total() - len(text)
         nats = []
-        for place, word in enumerate(text):
-            if place >= known:
+        for number, word in enumerate(text):
+            if number >= known:
                 nats.append(math.log((seen[word] or distinct) / (total + distinct)))
                 if not seen[word]:
                     nats += [
@@ -60,8 +60,8 @@ def word_log_likelihoods(
             distinct += not seen[word]
             seen[word] += 1
             total += 1
-        found.append(math.fsum(nats))
-    return found
+        results.append(math.fsum(nats))
+    return results
 
 
 def _spelled(word: str) -> list[int]:

@@ -263,8 +263,8 @@ def _refuse(harness: Any) -> None:
 
 def _shots(config: Any, wanted: TaskRequest) -> int:
     """As in `simple_evaluate`: a 0 that lm-eval's own task sets is not overridden."""
-    own = config.num_fewshot
-    return int(own or 0) if own == 0 or wanted.shots is None else wanted.shots
+    default = config.num_fewshot
+    return int(default or 0) if default == 0 or wanted.shots is None else wanted.shots
 
 
 @contextmanager

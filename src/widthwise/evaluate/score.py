@@ -125,14 +125,14 @@ def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
     with silenced(), harness_seeds(), seeded_langdetect():
         for part in task.parts:
             part.harness.apply_filters()
-        found = []
+        answers = []
         for part in task.parts:
             for document in part.documents():
                 text = next(written, None)
                 if text is not None and not text.is_finite:
                     raise _not_finite(task, document.id)
-                found.append(_answer(part.harness, document, text, shortened.get(document.id)))
-    return tuple(found)
+                answers.append(_answer(part.harness, document, text, shortened.get(document.id)))
+    return tuple(answers)
 
 
 def _shortened(lm: Any, documents: Sequence[TaskDocument]) -> dict[str, bool]:

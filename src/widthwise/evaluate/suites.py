@@ -80,19 +80,19 @@ def wanted_tasks(names: Sequence[str]) -> tuple[TaskRequest, ...]:
     Raises:
         RunError: A suite has no such task (`SUITE:TASK`).
     """
-    wanted: list[TaskRequest] = []
+    requests: list[TaskRequest] = []
     for name in names:
-        suite, colon, one = name.partition(":")
-        asked: dict[str, int | None] = {name: None}
+        suite, colon, rest = name.partition(":")
+        shots_of: dict[str, int | None] = {name: None}
         if suite in SUITES and not colon:
-            asked = {**SUITES[suite]}
-        elif suite in SUITES and one.removesuffix(CHAT) in SUITES[suite]:
-            asked = {one: SUITES[suite][one.removesuffix(CHAT)]}
+            shots_of = {**SUITES[suite]}
+        elif suite in SUITES and rest.removesuffix(CHAT) in SUITES[suite]:
+            shots_of = {rest: SUITES[suite][rest.removesuffix(CHAT)]}
         elif suite in SUITES:
-            raise RunError(f"suite {suite} has no task {one!r}; it has {', '.join(SUITES[suite])}")
-        for task, shots in asked.items():
+            raise RunError(f"suite {suite} has no task {rest!r}; it has {', '.join(SUITES[suite])}")
+        for task, shots in shots_of.items():
             base = task.removesuffix(CHAT)
-            wanted.append(
+            requests.append(
                 TaskRequest(task=base, shots=shots, chat=base != task, embedded=suite == "embedded")
             )
-    return tuple(dict.fromkeys(wanted))
+    return tuple(dict.fromkeys(requests))

@@ -40,22 +40,22 @@ def check_tasks(
             task needs is not there.
     """
     require_harness()
-    wanted = wanted_tasks(names)
-    own: list[str | None] = []
-    for item in wanted:
+    requests = wanted_tasks(names)
+    file_names: list[str | None] = []
+    for item in requests:
         if item.is_file:
-            own.append(_name_in_file(item.task))
+            file_names.append(_name_in_file(item.task))
         elif item.task not in OWN_TASKS:
             _check_name(item)
-    _check_once(wanted)
+    _check_once(requests)
     with silenced():
         use_nltk_data(data)
-        manager = open_manager(wanted)
-        known = [name for item in wanted for name in names_under(manager, item.task)]
+        manager = open_manager(requests)
+        known = [name for item in requests for name in names_under(manager, item.task)]
         check_needs(known, data)
-    if None not in own:
-        named = [item.task for item in wanted if not item.is_file]
-        check_limits(limits or {}, [*named, *known, *filter(None, own)])
+    if None not in file_names:
+        named = [item.task for item in requests if not item.is_file]
+        check_limits(limits or {}, [*named, *known, *filter(None, file_names)])
 
 
 def _name_in_file(task: str) -> str | None:
@@ -94,9 +94,9 @@ def _check_name(item: TaskRequest) -> None:
     """Raise RunError for a name of which the task files of lm-eval do not hold a word."""
     path = Path(item.task).expanduser()
     if path.suffix in _DATA_FILES or os.sep in item.task or path.is_file():
-        found = "is no task" if path.exists() else "is not there, and would be no task"
+        fault = "is no task" if path.exists() else "is not there, and would be no task"
         raise RunError(
-            f"{item.task} {found}: name a suite ({', '.join(SUITES)}), a task of lm-eval or a YAML "
+            f"{item.task} {fault}: name a suite ({', '.join(SUITES)}), a task of lm-eval or a YAML "
             "file that describes one (docs/evaluate.md shows how, for questions of your own); a "
             "folder of documents for such tasks goes with --data"
         )

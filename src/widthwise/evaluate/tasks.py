@@ -111,8 +111,10 @@ class Task:
         """sha256 over the documents chosen and all that is asked about them."""
         digest = hashlib.sha256()
         for document in self.documents():
-            asked = [instance.args for instance in document.instances]
-            digest.update(repr((document.id, document.doc, asked)).encode("utf8", "surrogatepass"))
+            arguments = [instance.args for instance in document.instances]
+            digest.update(
+                repr((document.id, document.doc, arguments)).encode("utf8", "surrogatepass")
+            )
         return digest.hexdigest()
 
     @property
@@ -173,8 +175,8 @@ def load_tasks(
     for number in (limit, *limits.values()):
         if number is not None and number < 1:
             raise RunError(f"limit must be at least 1; got {number}")
-    wanted = wanted_tasks(names)
-    for item in wanted:
+    requests = wanted_tasks(names)
+    for item in requests:
         if item.chat and chat is None:
             raise RunError(
                 f"task {item.task}{CHAT} needs a chat template and the tokenizer has none: "
@@ -182,11 +184,11 @@ def load_tasks(
             )
     with silenced(), templates_once(), harness_seeds():
         use_nltk_data(data)
-        manager = open_manager(wanted)
-        check_needs([leaf for item in wanted for leaf in leaf_names(manager, item.task)], data)
+        manager = open_manager(requests)
+        check_needs([leaf for item in requests for leaf in leaf_names(manager, item.task)], data)
         units = [
             (unit, chat if item.chat else None)
-            for item in wanted
+            for item in requests
             for unit in load_units(manager, item, data)
         ]
         _check_distinct([unit.name + CHAT * (chat is not None) for unit, chat in units])
@@ -202,13 +204,13 @@ def load_tasks(
 
 def chosen_items(task: Task, places: Sequence[int]) -> Task:
     """The task with the items at these places alone; what is asked of them stays the same."""
-    wanted = set(places)
+    chosen = set(places)
     parts, before = [], 0
     for part in task.parts:
-        own = [number for number in range(len(part.doc_ids)) if before + number in wanted]
+        numbers = [number for number in range(len(part.doc_ids)) if before + number in chosen]
         before += len(part.doc_ids)
-        if own:
-            parts.append(_with_documents(part, own))
+        if numbers:
+            parts.append(_with_documents(part, numbers))
     return replace(task, parts=tuple(parts))
 
 
@@ -370,10 +372,10 @@ def _check_lengths(harness: Any) -> None:
 
 
 def _source(parts: Sequence[LeafTask], sizes: dict[str, int], seed: int, remark: str) -> str:
-    asked, total = sum(len(part.doc_ids) for part in parts), sum(sizes.values())
+    chosen, total = sum(len(part.doc_ids) for part in parts), sum(sizes.values())
     words = [f"all {total:,} items"]
-    if asked < total:
-        words = [f"{asked:,} of {total:,} items"]
+    if chosen < total:
+        words = [f"{chosen:,} of {total:,} items"]
         if len(sizes) > 1:
             of = f"{len(parts)} of {len(sizes)}" if len(parts) < len(sizes) else f"{len(sizes)}"
             words.append(f"stratified over {of} parts")

@@ -53,7 +53,7 @@ def check_overwrite(out: Path, *, force: bool) -> None:
     """Raise OutputError unless `out` is absent or, with `force`, a checkpoint folder, and its
     folder can be written."""
     whole = Path(os.path.abspath(out))
-    above = next((place for place in whole.parents if place.exists()), whole)  # / has none above
+    above = next((folder for folder in whole.parents if folder.exists()), whole)  # / has none above
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         why = "cannot be written" if above.is_dir() else "is no folder"
         raise OutputError(f"{out} cannot be written: {above} {why}")

@@ -88,7 +88,7 @@ def _free_in_cgroups(root: Path, own: Path = Path("/proc/self/cgroup")) -> list[
 
     A group counts files that it has read and that can be dropped; those are free.
     """
-    found = []
+    free = []
     for line in own.read_text().splitlines() if own.exists() else []:
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
@@ -99,8 +99,8 @@ def _free_in_cgroups(root: Path, own: Path = Path("/proc/self/cgroup")) -> list[
         folder = base / path.strip("/")
         for group in (folder, *folder.parents):
             if group.is_relative_to(base):
-                found += _left(group, *names)
-    return found
+                free += _left(group, *names)
+    return free
 
 
 def _left(group: Path, limit: str, used: str, droppable: str) -> list[int]:

@@ -58,9 +58,9 @@ def check_plain_text(path: Path, *, tables: bool = False) -> None:
             head = file.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return
-    found = _by_suffix(path) or _format(head) or (_table(path, head) if tables else None)
-    if found is not None:
-        what, advice = found
+    fault = _by_suffix(path) or _format(head) or (_table(path, head) if tables else None)
+    if fault is not None:
+        what, advice = fault
         raise RunError(f"{path}: cannot be read as text: it is {what}; {advice}")
 
 

@@ -70,8 +70,8 @@ def stream_safetensors(
     end = 0
     for name, spec in specs.items():
         begin, end = end, end + spec.nbytes
-        place = {"shape": list(spec.shape), "data_offsets": [begin, end]}
-        header[name] = {"dtype": spec.dtype, **place}
+        extent = {"shape": list(spec.shape), "data_offsets": [begin, end]}
+        header[name] = {"dtype": spec.dtype, **extent}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # data starts at a multiple of 8
     head = len(text).to_bytes(8, "little") + text

@@ -87,5 +87,5 @@ def _plain(rope: dict[str, Any]) -> dict[str, Any]:
     """Rotations without lists of a factor for each number of a head."""
     if any(isinstance(value, dict) for value in rope.values()):
         return {name: _plain(part) for name, part in rope.items()}
-    kept = {k: v for k, v in rope.items() if k in ("rope_theta", "partial_rotary_factor")}
-    return {**kept, "rope_type": "default"}
+    settings = {k: v for k, v in rope.items() if k in ("rope_theta", "partial_rotary_factor")}
+    return {**settings, "rope_type": "default"}

@@ -76,9 +76,9 @@ def peak_of(device: torch.device) -> Iterator[PeakMemory]:
     gc.collect()
     _trim()
     if device.type == "cuda":
-        one = torch.ones(1, 1, device=device)
-        torch.mm(one, one)  # from its first product on, cuBLAS keeps some 32 MB a stream
-        del one
+        number = torch.ones(1, 1, device=device)
+        torch.mm(number, number)  # from its first product on, cuBLAS keeps some 32 MB a stream
+        del number
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         allocated = torch.cuda.memory_allocated(device)

@@ -287,5 +287,5 @@ def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     import platform
 
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(found), "") or platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), "") or platform.processor() or platform.machine()

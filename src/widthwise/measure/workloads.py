@@ -76,13 +76,13 @@ def workload(text: str) -> Workload:
     Raises:
         RunError: Another form, or a number below 1.
     """
-    found = _FORM.fullmatch(text)
-    if found is None:
+    match = _FORM.fullmatch(text)
+    if match is None:
         raise RunError(
             "a workload must be PROMPTxNEW or PROMPTxNEWxBATCH (512x32x8, at most 7 digits each, "
             f"of BATCH 5), grid, paper, {', '.join(NAMED)}; got {text!r}"
         )
-    prompt, new, batch = (int(number or 1) for number in found.groups())
+    prompt, new, batch = (int(number or 1) for number in match.groups())
     return Workload(
         name=f"{prompt}x{new}x{batch}",
         prompt_tokens=(prompt,) * batch,
@@ -113,7 +113,7 @@ def workloads_of(
     Raises:
         RunError: No such workload, or no documents.
     """
-    found: dict[str, Workload] = {}
+    workloads: dict[str, Workload] = {}
     for name in names:
         if name == "grid":
             some = [workload(text) for text in _GRID]
@@ -123,8 +123,8 @@ def workloads_of(
             some = [w for w in some if name in ("paper", w.name)]
         else:
             some = [workload(name)]
-        found.update((work.name, work) for work in some)
-    return tuple(found.values())
+        workloads.update((work.name, work) for work in some)
+    return tuple(workloads.values())
 
 
 def _real(task: str, tokenizer: Any, data: Path | None, seed: int) -> list[Workload]:

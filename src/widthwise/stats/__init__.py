@@ -5,7 +5,12 @@ Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
 
 from .correlation import Correlation, correlation
-from .draw_variance import add_draw_variance
+from .difference import (
+    Difference,
+    add_draw_variance,
+    paired_difference,
+    unpaired_difference,
+)
 from .estimates import (
     Estimate,
     Positive,
@@ -34,7 +39,6 @@ from .format import (
     with_error,
 )
 from .intervals import paired_share_interval, share_interval, t_interval, t_p_value, t_quantile
-from .paired import Difference, paired_difference
 from .rank import RankCorrelation, RankDifference, rank_correlation, rank_lead
 from .sequential import (
     SequenceInterval,
@@ -43,7 +47,6 @@ from .sequential import (
     sequential_difference,
     stopping_index,
 )
-from .unpaired import unpaired_difference
 from .verdicts import Verdict, beats_floor, holm, verdict
 
 __all__ = [

@@ -73,13 +73,14 @@ def correlation(
     Source: Fisher 1921, "On the 'probable error' of a coefficient of correlation".
 
     Example:
-        >>> found = correlation([1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 6, 5])
-        >>> round(found.pearson, 3), round(found.low, 2), round(found.high, 2)
+        >>> result = correlation([1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 6, 5])
+        >>> round(result.pearson, 3), round(result.low, 2), round(result.high, 2)
         (0.829, 0.05, 0.98)
-        >>> found.warning
+        >>> result.warning
         '6 points only: a correlation of fewer than 10 says little'
     """
     import numpy as np
+    from scipy.stats import rankdata
 
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     n = len(a)
@@ -89,9 +90,9 @@ def correlation(
         raise RunError("the numbers of a correlation must be finite; got NaN or infinity")
     pearson = _pearson(a, b)
     low, high = _fisher(pearson, n, confidence)
-    spearman = None if pearson is None else _pearson(_ranks(a), _ranks(b))
-    left = [_pearson(np.delete(a, i), np.delete(b, i)) for i in range(n)] if n > 3 else []
-    kept = [r for r in left if r is not None]
+    spearman = None if pearson is None else _pearson(rankdata(a), rankdata(b))
+    leave_one_out = [_pearson(np.delete(a, i), np.delete(b, i)) for i in range(n)] if n > 3 else []
+    known = [r for r in leave_one_out if r is not None]
     return Correlation(
         n=n,
         pearson=pearson,
@@ -100,8 +101,8 @@ def correlation(
         high=high,
         confidence=confidence,
         spearman=spearman,
-        spearman_p_value=_of_ranks(a, b, spearman),
-        without_one=(min(kept), max(kept)) if kept and len(kept) == n else None,
+        spearman_p_value=_rank_p_value(a, b, spearman),
+        without_one=(min(known), max(known)) if known and len(known) == n else None,
         warning=f"{n} points only: a correlation of fewer than {FEW} says little" * (n < FEW),
     )
 
@@ -149,20 +150,16 @@ def _student(r: float | None, n: int) -> float | None:
     return float(2 * t.sf(abs(r) * math.sqrt((n - 2) / (1 - r * r)), n - 2))
 
 
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.stats import rankdata
-
-    ranks: NDArray[np.float64] = rankdata(values)
-    return ranks
-
-
-def _of_ranks(a: NDArray[np.float64], b: NDArray[np.float64], rho: float | None) -> float | None:
-    """Share of all orders of the second row whose rank correlation is as far from 0."""
+def _rank_p_value(
+    a: NDArray[np.float64], b: NDArray[np.float64], rho: float | None
+) -> float | None:
+    """Share of the second row's orders that rank as far from 0; Student's for many points."""
     import numpy as np
+    from scipy.stats import rankdata
 
     if rho is None or len(a) > ALL_ORDERS:
         return _student(rho, len(a))
-    first, second = _ranks(a), _ranks(b)
+    first, second = rankdata(a), rankdata(b)
     orders = np.array(list(permutations(range(len(a)))))
     sums = second[orders] @ first
     middle = first.sum() * second.mean()

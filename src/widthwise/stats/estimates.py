@@ -66,7 +66,7 @@ class Share(Estimate):
 
 
 _ROUNDING = 1e-6  # of an error: that of a published one is of n items, in place of n - 1
-_LARGEST_LOG = 700.0  # whose exponential is still a number
+LARGEST_LOG = 700.0  # whose exponential is still a number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def _as_factors(
 ) -> tuple[float, float]:
     """Student's interval of the logarithm of a number, as that of the number."""
     _, half = t_interval(0.0, log_error, n - 1, confidence)
-    if half > _LARGEST_LOG:
+    if half > LARGEST_LOG:
         return 0.0, math.inf
     return value * math.exp(-half), value * math.exp(half)
 
@@ -134,10 +134,9 @@ def mean_with_error(values: Sequence[float]) -> Estimate:
     """
     import numpy as np
 
-    n = len(values)
-    if n == 0:
+    if len(values) == 0:
         raise RunError("a mean needs at least one value; got none")
-    data = np.asarray(values, dtype=np.float64)
+    n, data = len(values), np.asarray(values, dtype=np.float64)
     error = float(data.std(ddof=1)) / n**0.5 if n > 1 else None
     return Estimate(value=float(data.mean()), standard_error=error, n=n)
 
@@ -154,10 +153,9 @@ def median_with_error(values: Sequence[float], *, seed: int = 0) -> Estimate:
     """
     import numpy as np
 
-    n = len(values)
-    if n == 0:
+    if len(values) == 0:
         raise RunError("a median needs at least one value; got none")
-    data = np.asarray(values, dtype=np.float64)
+    n, data = len(values), np.asarray(values, dtype=np.float64)
     drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
     error = float(np.median(data[drawn], axis=1).std()) if n > 1 else None
     return Estimate(value=float(np.median(data)), standard_error=error, n=n)
@@ -177,9 +175,9 @@ def ratio_with_error(numerator: Estimate, denominator: Estimate) -> Estimate:
     ratio = numerator.value / denominator.value
     error = None
     if numerator.standard_error is not None and denominator.standard_error is not None:
-        own = numerator.standard_error / denominator.value
-        carried = ratio * denominator.standard_error / denominator.value
-        error = (own**2 + carried**2) ** 0.5
+        from_numerator = numerator.standard_error / denominator.value
+        from_denominator = ratio * denominator.standard_error / denominator.value
+        error = (from_numerator**2 + from_denominator**2) ** 0.5
     return Estimate(value=ratio, standard_error=error, n=min(numerator.n, denominator.n))
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .estimates import Estimate, Share
-from .paired import Difference
+from .difference import Difference
+from .estimates import LARGEST_LOG, Estimate, Share
 from .sequential import Stopped
 
 NOTHING = "-"  # in a table
 _MOST_NAMES = 6  # names in a row that a sentence still bears; the table has them all
-_LARGEST_LOG = 700.0  # whose exponential is still a number
 _TIMES = "x "  # before a ratio
 _RATES = ("tokens_per_sec", "joules_per_token", "grams_per_token")
 
@@ -124,10 +123,10 @@ def difference_text(difference: Difference, unit: str) -> str:
     `x 2.31 [1.95, 2.74]`. Of one item, and of fewer than 8 that differ alike, no interval is known.
 
     Example:
-        >>> found = Difference(value=0.1, low=0.0, high=0.2, n=50, p_value=0.06)
-        >>> difference_text(found, "accuracy")
+        >>> result = Difference(value=0.1, low=0.0, high=0.2, n=50, p_value=0.06)
+        >>> difference_text(result, "accuracy")
         '+0.100 [0, +0.200]'
-        >>> difference_text(found, "word_perplexity")
+        >>> difference_text(result, "word_perplexity")
         'x 1.105 [1.000, 1.221]'
     """
     value, low, high = (
@@ -141,7 +140,7 @@ def difference_text(difference: Difference, unit: str) -> str:
 def change_text(change: float, unit: str) -> str:
     """An end of a difference: with its sign, or of perplexities as a ratio, `x 2.31`."""
     if is_perplexity(unit):
-        return _TIMES + number(math.exp(min(change, _LARGEST_LOG)), unit)
+        return _TIMES + number(math.exp(min(change, LARGEST_LOG)), unit)
     return ("+" if change > 0 else "") + number(change, unit)
 
 

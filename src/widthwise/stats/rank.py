@@ -81,8 +81,8 @@ def rank_correlation(
         Spearman correlations", for the variance of rho.
 
     Example:
-        >>> found = rank_correlation([1, 2, 3, 4, 5, 6, 7], [1, 3, 2, 4, 6, 5, 7])
-        >>> round(found.value, 3), round(found.low, 2), round(found.high, 2)
+        >>> result = rank_correlation([1, 2, 3, 4, 5, 6, 7], [1, 3, 2, 4, 6, 5, 7])
+        >>> round(result.value, 3), round(result.low, 2), round(result.high, 2)
         (0.929, 0.44, 0.99)
     """
     if not 0 < confidence < 1:
@@ -115,13 +115,7 @@ def rank_lead(
     The interval is the percentile bootstrap over points: the two correlations share their target,
     so that their own intervals say too little of their difference.
 
-    Args:
-        first, second, fixed, confidence: Arguments of `rank_correlation`.
-        target: The row that both are correlated with.
-        seed: Seed of the bootstrap.
-
-    Raises:
-        RunError: As `rank_correlation`.
+    Arguments and errors are those of `rank_correlation`; `seed` is the bootstrap's.
 
     Cost: 2 `RESAMPLES` rank correlations.
     """
@@ -129,22 +123,19 @@ def rank_lead(
 
     rows = _rows(first, second, target, *fixed)
     n = rows.shape[1]
-    value = _lead(rows)
+    rhos = [_rho(row, rows[2], rows[3:]) for row in rows[:2]]
+    value = None if rhos[0] is None or rhos[1] is None else rhos[0] - rhos[1]
+    unknown = RankDifference(value=value, low=-2.0, high=2.0, n=n)
     if value is None:
-        return RankDifference(value=None, low=-2.0, high=2.0, n=n)
+        return unknown
     chance = np.random.default_rng(seed)
     drawn = rows[:, chance.integers(0, n, (RESAMPLES, n))]
     leads = _rhos(drawn[0], drawn[2], drawn[3:]) - _rhos(drawn[1], drawn[2], drawn[3:])
     leads = leads[np.isfinite(leads)]
     if len(leads) < RESAMPLES / 2:  # of a few points most draws do not vary
-        return RankDifference(value=value, low=-2.0, high=2.0, n=n)
+        return unknown
     low, high = np.quantile(leads, [(1 - confidence) / 2, (1 + confidence) / 2])
     return RankDifference(value=value, low=float(low), high=float(high), n=n)
-
-
-def _lead(rows: NDArray[np.float64]) -> float | None:
-    one, other = (_rho(rows[i], rows[2], rows[3:]) for i in (0, 1))
-    return None if one is None or other is None else one - other
 
 
 def _rows(*rows: Sequence[float]) -> NDArray[np.float64]:
@@ -154,10 +145,10 @@ def _rows(*rows: Sequence[float]) -> NDArray[np.float64]:
     lengths = {len(row) for row in rows}
     if len(lengths) > 1 or min(lengths) < 3:
         raise RunError(f"a rank correlation needs rows of 3 or more; got {sorted(lengths)}")
-    found = np.asarray(rows, dtype=np.float64)
-    if not np.isfinite(found).all():
+    data = np.asarray(rows, dtype=np.float64)
+    if not np.isfinite(data).all():
         raise RunError("the numbers of a rank correlation must be finite; got NaN or infinity")
-    return found
+    return data
 
 
 def _rho(
@@ -180,13 +171,13 @@ def _rhos(
 
     n = first.shape[1]
     ranks = [rankdata(row, axis=-1) - (n + 1) / 2 for row in (first, second, *fixed)]
-    left = ranks[:2]
+    residuals = ranks[:2]
     if len(ranks) > 2:
         held = np.stack(ranks[2:], axis=-1)
         solve = np.linalg.pinv(held)
-        left = [row - (held @ (solve @ row[..., None]))[..., 0] for row in left]
-    sizes = [np.sqrt((row * row).sum(-1)) for row in left]
+        residuals = [row - (held @ (solve @ row[..., None]))[..., 0] for row in residuals]
+    sizes = [np.sqrt((row * row).sum(-1)) for row in residuals]
     flat = np.minimum(*sizes) < _FLAT * n
     product = np.where(flat, 1.0, sizes[0] * sizes[1])
-    found: NDArray[np.float64] = np.clip((left[0] * left[1]).sum(-1) / product, -1, 1)
-    return np.where(flat, np.nan, found)
+    rhos: NDArray[np.float64] = np.clip((residuals[0] * residuals[1]).sum(-1) / product, -1, 1)
+    return np.where(flat, np.nan, rhos)

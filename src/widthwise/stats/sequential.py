@@ -26,8 +26,8 @@ from math import exp, log
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from .difference import Difference
 from .estimates import Estimate
-from .paired import Difference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,13 +43,7 @@ PRECISION = 1e-10  # of an end, as a share of the range; ends are moved outwards
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceInterval:
-    """Where a mean is, after so many values.
-
-    Attributes:
-        low: Lower end, in the unit of the values.
-        high: Upper end.
-        n: Values seen.
-    """
+    """Interval of a mean after n values, in their unit."""
 
     low: float
     high: float
@@ -63,29 +57,25 @@ class SequenceInterval:
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped(Estimate):
-    """The mean of values in [0, 1] of which one stopped to take more when enough was known.
+    """The mean of values in [0, 1] of which one stopped to take more when enough was known."""
 
-    Attributes:
-        values: In the order seen, at least one.
-    """
-
-    values: tuple[float, ...] = field(repr=False)
+    values: tuple[float, ...] = field(repr=False)  # in the order seen, at least one
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """The `confidence_sequence` of the values, which holds wherever one stopped.
 
         Example:
-            >>> one = Stopped(value=0.5, standard_error=0.05, n=100, values=(0.0, 1.0) * 50)
-            >>> [round(end, 2) for end in one.interval()]
+            >>> share = Stopped(value=0.5, standard_error=0.05, n=100, values=(0.0, 1.0) * 50)
+            >>> [round(end, 2) for end in share.interval()]
             [0.35, 0.65]
         """
-        return _of_shares(self.values, confidence)
+        return _share_sequence(self.values, confidence)
 
 
 @lru_cache(maxsize=2**10)  # a report asks for the same one in its tables, figures and sentences
-def _of_shares(values: tuple[float, ...], confidence: float) -> tuple[float, float]:
-    found = confidence_sequence(values, low=0.0, high=1.0, confidence=confidence)
-    return found.low, found.high
+def _share_sequence(values: tuple[float, ...], confidence: float) -> tuple[float, float]:
+    interval = confidence_sequence(values, low=0.0, high=1.0, confidence=confidence)
+    return interval.low, interval.high
 
 
 def confidence_sequence(
@@ -145,15 +135,8 @@ def stopping_index(
     has at most that half width and its full confidence. Called again with more values, the answer
     stays the same once it is not None.
 
-    Args:
-        values: In the order seen.
-        half_width: In the unit of the values, above 0.
-        low: No value can be less.
-        high: No value can be more.
-        confidence: In (0, 1).
-
-    Raises:
-        RunError: As `confidence_sequence`, or a half width of 0 or less.
+    Arguments and errors are those of `confidence_sequence`; `half_width` is above 0, in the unit of
+    the values.
 
     Cost: One confidence sequence while the answer is None; then log2(n) more of them.
 
@@ -201,8 +184,8 @@ def sequential_difference(
         RunError: No item that both have, values outside [0, 1], or such a confidence.
 
     Example:
-        >>> found = sequential_difference([0, 1, 0] * 50, [1, 1, 0] * 60)
-        >>> round(found.value, 3), round(found.low, 3), round(found.high, 3), found.n
+        >>> result = sequential_difference([0, 1, 0] * 50, [1, 1, 0] * 60)
+        >>> round(result.value, 3), round(result.low, 3), round(result.high, 3), result.n
         (-0.333, -0.457, -0.22, 150)
     """
     import numpy as np
@@ -212,13 +195,13 @@ def sequential_difference(
         raise RunError("a sequential difference needs an item that both have; got none")
     first, second = (_shares(values[:n], 0.0, 1.0, confidence) for values in (a, b))
     differences = first - second
-    found = confidence_sequence(differences.tolist(), confidence=confidence)
+    interval = confidence_sequence(differences.tolist(), confidence=confidence)
     shares = (differences + 1) / 2
     money = max(_log_money(shares)(0.5), _log_money(1 - shares)(0.5))
     return Difference(
-        value=float(np.clip(differences.mean(), found.low, found.high)),
-        low=found.low,
-        high=found.high,
+        value=float(np.clip(differences.mean(), interval.low, interval.high)),
+        low=interval.low,
+        high=interval.high,
         n=n,
         p_value=min(1.0, 2 * exp(-money)),
     )

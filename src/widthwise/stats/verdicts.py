@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..errors import RunError
+from .difference import Difference
 from .estimates import Estimate, Positive
-from .paired import Difference
 
 Verdict = Literal["improves", "degrades", "no change shown", "at the floor"]
 

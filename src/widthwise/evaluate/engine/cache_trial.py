@@ -64,17 +64,19 @@ def cache_use(model: Any) -> CacheUse:
 
 def _shares(model: Any) -> bool:
     words = _words(model)
-    stem, rests = words[1:10], (words[10:15], words[12:9:-1])
-    cache = cache_of(model(_tensor(model, [stem]), use_cache=True))
+    prefix, rests = words[1:10], (words[10:15], words[12:9:-1])
+    cache = cache_of(model(_tensor(model, [prefix]), use_cache=True))
     if cache is None:
         return False
-    expected = [_alone(model, [*stem, *rest])[len(stem) :] for rest in rests]
+    expected = [_alone(model, [*prefix, *rest])[len(prefix) :] for rest in rests]
     ids = padded(rests).to(expected[0].device)
     for _ in range(2):
-        taken = given(model, repeated(cache, len(rests)))
-        logits = model(ids, use_cache=True, **taken).logits
-        found = [row[: len(wanted)] for row, wanted in zip(logits, expected, strict=True)]
-        if not all(map(_near, found, expected)):
+        argument = given(model, repeated(cache, len(rests)))
+        logits = model(ids, use_cache=True, **argument).logits
+        rows = [
+            row[: len(logits_alone)] for row, logits_alone in zip(logits, expected, strict=True)
+        ]
+        if not all(map(_near, rows, expected)):
             return False
     return True
 
@@ -87,29 +89,29 @@ def _joins(model: Any) -> bool:
     texts = [words[1:12], words[16:7:-1], [*words[4:17], *words[1:3]]]
     alone = [_alone(model, text) for text in texts]
     at = [8, 4, 11]  # tokens that are read of each so far
-    begun = [text[:count] for text, count in zip(texts, at, strict=True)]
+    beginnings = [text[:count] for text, count in zip(texts, at, strict=True)]
 
     def is_right(rows: Sequence[int], logits: torch.Tensor) -> bool:
         return all(map(_near, logits, [alone[row][at[row] - 1] for row in rows]))
 
-    def writes(kept: PaddedKVCache, rows: Sequence[int]) -> bool:
+    def writes(cache: PaddedKVCache, rows: Sequence[int]) -> bool:
         last = _tensor(model, [[texts[row][at[row]]] for row in rows])
-        logits = kept.next(model, last, torch.ones_like(last))
+        logits = cache.next(model, last, torch.ones_like(last))
         for row in rows:
             at[row] += 1
         return is_right(rows, logits)
 
-    kept, logits = PaddedKVCache.of(model, begun[:2])
-    _, filled = PaddedKVCache.of(model, begun[:2], filler=words[16])
+    cache, logits = PaddedKVCache.of(model, beginnings[:2])
+    _, filled = PaddedKVCache.of(model, beginnings[:2], filler=words[16])
     if not torch.equal(filled, logits):  # what stands in the padding tells, if only a little
         return False
-    if not (is_right([0, 1], logits) and writes(kept, [0, 1])):
+    if not (is_right([0, 1], logits) and writes(cache, [0, 1])):
         return False
-    kept = kept.chosen([1])
-    if not writes(kept, [1]):
+    cache = cache.chosen([1])
+    if not writes(cache, [1]):
         return False
-    kept = kept.joined(PaddedKVCache.of(model, begun[2:])[0])
-    return writes(kept, [1, 2]) and writes(kept, [1, 2])
+    cache = cache.joined(PaddedKVCache.of(model, beginnings[2:])[0])
+    return writes(cache, [1, 2]) and writes(cache, [1, 2])
 
 
 def _continues(model: Any) -> bool:
@@ -120,8 +122,8 @@ def _continues(model: Any) -> bool:
     cache: Any = None
     for start, stop in ((0, 7), (7, 8), (8, 9), (9, 10)):
         ids = _tensor(model, [text[start:stop] for text in texts])
-        taken = given(model, cache) if start else {}
-        out = model(ids, use_cache=True, logits_to_keep=1, **taken)
+        argument = given(model, cache) if start else {}
+        out = model(ids, use_cache=True, logits_to_keep=1, **argument)
         cache = cache_of(out)
         if cache is None:
             return False
@@ -161,7 +163,7 @@ def _tried(trial: Callable[[], bool]) -> bool:
 def _words(model: Any) -> list[int]:
     """Token ids spread over the vocabulary: the first are special ones, seldom ever trained."""
     size = int(model.config.get_text_config().vocab_size)
-    return [place * size // 17 for place in range(17)]
+    return [number * size // 17 for number in range(17)]
 
 
 def _tensor(model: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -127,11 +127,11 @@ def generate(
 
 def _check_turn(model: Any, prompts: Sequence[Prompt]) -> None:
     """A text must not grow past the length from which on all its positions turn otherwise."""
-    turn = rope_limit(model)
+    limit = rope_limit(model)
     longest = max((len(prompt.tokens) + prompt.limit for prompt in prompts), default=0)
-    if longest > turn:
+    if longest > limit:
         raise RunError(
-            f"the model reads a text of more than {turn} tokens in another way, and a prompt and "
+            f"the model reads a text of more than {limit} tokens in another way, and a prompt and "
             f"its continuation may have {longest}: ask for fewer new tokens, or pass --backend hf"
         )
 

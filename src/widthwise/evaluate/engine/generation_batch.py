@@ -107,11 +107,11 @@ class JoinedBatch(GenerationBatch):
 
     def _make_room(self) -> None:
         """Take rows that are over out, once they are enough."""
-        places = [place for place, row in enumerate(self._rows) if not row.is_over]
-        gone = len(self._rows) - len(places)
-        if gone >= self.size * _REFILL or not places:
-            self._kept = self._kept.chosen(places) if self._kept and places else None
-            self._rows = [self._rows[place] for place in places]
+        rows = [index for index, row in enumerate(self._rows) if not row.is_over]
+        gone = len(self._rows) - len(rows)
+        if gone >= self.size * _REFILL or not rows:
+            self._kept = self._kept.chosen(rows) if self._kept and rows else None
+            self._rows = [self._rows[index] for index in rows]
 
     def _admit(self, waiting: deque[BatchRow]) -> None:
         """Take as many waiting rows in as may be read together, and write a first token of each."""

@@ -57,8 +57,8 @@ class PaddedKVCache:
         lacks = torch.tensor([length - len(row) for row in rows], device=device)
         seen = (torch.arange(length, device=device)[None] >= lacks[:, None]).long()
         filled = [[*[filler] * (length - len(row)), *row] for row in rows]
-        kept = cls._empty(model, seen)
-        return kept, kept._logits(model, torch.tensor(filled, device=device))
+        cache = cls._empty(model, seen)
+        return cache, cache._logits(model, torch.tensor(filled, device=device))
 
     def next(self, model: Any, tokens: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         """Logits after one more token of each row.
@@ -99,11 +99,11 @@ class PaddedKVCache:
         ]
         return cls(cache, seen)
 
-    def chosen(self, places: Sequence[int]) -> PaddedKVCache:
+    def chosen(self, rows: Sequence[int]) -> PaddedKVCache:
         """The rows at these places alone, without the columns that are padding in all of them."""
         import torch
 
-        index = torch.tensor(list(places), device=self.seen.device)
+        index = torch.tensor(list(rows), device=self.seen.device)
         seen = self.seen[index]
         first = int(seen.argmax(1).min())
         for layer in self.cache.layers:

@@ -80,28 +80,29 @@ def log_likelihoods(
             check_causal(model)
             longest = longest_in_trees(model)
         longest = min(longest, work.turn)
-        stems = find_prefixes(work.rows, work.free)
-        if any(stem.length for stem in stems):
+        prefixes = find_prefixes(work.rows, work.free)
+        if any(prefix.length for prefix in prefixes):
             may_share = can_share(model) if shares is None else shares
-            stems = stems if may_share else find_prefixes(work.rows, [0] * len(work.rows))
-        for stem in stems:
-            cache = work.read(stem)
-            rests = [(row, work.rows[row][stem.length :]) for row in stem.rows]
-            short = [rest for rest in rests if stem.length + len(rest[1]) <= longest]
-            long = [rest for rest in rests if stem.length + len(rest[1]) > longest]
-            work.score(pack(short), stem.length, cache)
-            work.score(unpacked(long), stem.length, cache)
+            prefixes = prefixes if may_share else find_prefixes(work.rows, [0] * len(work.rows))
+        for prefix in prefixes:
+            cache = work.read(prefix)
+            rests = [(row, work.rows[row][prefix.length :]) for row in prefix.rows]
+            short = [rest for rest in rests if prefix.length + len(rest[1]) <= longest]
+            long = [rest for rest in rests if prefix.length + len(rest[1]) > longest]
+            work.score(pack(short), prefix.length, cache)
+            work.score(unpacked(long), prefix.length, cache)
             del cache  # before the next is read
     return work.results
 
 
-def _check_dynamic(model: Any, rows: Sequence[Sequence[int]], turn: int) -> None:
+def _check_dynamic(model: Any, rows: Sequence[Sequence[int]], limit: int) -> None:
     """Beyond the turn, dynamic rotations depend on the rows that a row is read with, or after."""
     longest = max(map(len, rows), default=0)
-    if longest > turn and rope_is_dynamic(model):
+    if longest > limit and rope_is_dynamic(model):
         raise RunError(
-            f"beyond {turn} tokens the model turns positions by the length of what it has read, so "
-            f"that a number would depend on other rows, and a row has {longest}: cut rows to {turn}"
+            f"beyond {limit} tokens the model turns positions by the length of what it has read, "
+            "so that a number would depend on other rows, and a row has "
+            f"{longest}: cut rows to {limit}"
         )
 
 
@@ -136,50 +137,50 @@ class _Work:
             for row, needed in zip(self.rows, self.needed, strict=True)
         ]
 
-    def read(self, stem: SharedPrefix) -> Any:
+    def read(self, prefix: SharedPrefix) -> Any:
         """Key-value cache of a stem, None of an empty one."""
-        if not stem.length:
+        if not prefix.length:
             return None
         try:
-            return self.head.cache(self.rows[stem.rows[0]][: stem.length])
+            return self.head.cache(self.rows[prefix.rows[0]][: prefix.length])
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            raise RunError(_TOO_LONG.format(stem.length)) from error
+            raise RunError(_TOO_LONG.format(prefix.length)) from error
 
-    def score(self, packed: Sequence[Packed], stem: int, cache: Any) -> None:
+    def score(self, packed: Sequence[Packed], prefix: int, cache: Any) -> None:
         """Score all runs of these rows, whose first `stem` tokens are in the cache."""
         start = 0
         while start < len(packed):
-            stop = self._stop(packed, start, stem)
+            stop = self._stop(packed, start, prefix)
             try:
-                self._batch(packed[start:stop], stem, cache)
+                self._batch(packed[start:stop], prefix, cache)
                 start = stop
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
                 if stop - start == 1:
-                    size = stem + len(packed[start].tokens)
+                    size = prefix + len(packed[start].tokens)
                     raise RunError(_TOO_LONG.format(size)) from error
                 self.budget.halve()
 
-    def _stop(self, packed: Sequence[Packed], start: int, stem: int) -> int:
+    def _stop(self, packed: Sequence[Packed], start: int, prefix: int) -> int:
         """End of the batch that begins at `start`: as much as one forward pass should hold."""
         width = len(packed[start].tokens)
-        turned = stem + width > self.turn
+        turned = prefix + width > self.turn
         scored = 0
         for stop in range(start, len(packed)):
             rows = stop + 1 - start
             scored += sum(self.needed[row] for row in packed[stop].paths)
             full = rows * width > self.budget.tokens
             full = full or (scored > _SCORED and not self.head.is_bare)
-            full = full or rows * (stem + width) > _KEPT * self.budget.tokens
-            full = full or (turned and stem + len(packed[stop].tokens) <= self.turn)
+            full = full or rows * (prefix + width) > _KEPT * self.budget.tokens
+            full = full or (turned and prefix + len(packed[stop].tokens) <= self.turn)
             if full and rows > 1:
                 return stop
         return len(packed)
 
-    def _batch(self, batch: Sequence[Packed], stem: int, cache: Any) -> None:
+    def _batch(self, batch: Sequence[Packed], prefix: int, cache: Any) -> None:
         """One forward pass over packed rows, right-padded."""
         import torch
 
@@ -192,7 +193,7 @@ class _Work:
             for row, path in packed.paths.items():
                 for index in self.owners[row]:
                     scored = self.runs[index].scored
-                    positions += [number * width + place for place in path[-scored:]]
+                    positions += [number * width + position for position in path[-scored:]]
                     targets += self.runs[index].tokens[-scored:]
                     owners += [len(indices)] * scored
                     indices.append(index)
@@ -201,15 +202,15 @@ class _Work:
         if not all(packed.is_plain for packed in batch):
             depths = padded([packed.depths for packed in batch])
             layout = {
-                "position_ids": depths + stem,
-                "attention_mask": mask_of(batch, stem, self.head.model.dtype),
+                "position_ids": depths + prefix,
+                "attention_mask": mask_of(batch, prefix, self.head.model.dtype),
             }
         aims = inverse, torch.tensor(targets)
         tokens = [packed.tokens for packed in batch]
         chosen, best = self.head.log_probabilities(tokens, where, aims, cache, **layout)
-        place = torch.tensor(owners)
-        sums = torch.zeros(len(indices), dtype=torch.float64).index_add(0, place, chosen)
-        misses = torch.zeros(len(indices), dtype=torch.long).index_add(0, place, (~best).long())
+        position = torch.tensor(owners)
+        sums = torch.zeros(len(indices), dtype=torch.float64).index_add(0, position, chosen)
+        misses = torch.zeros(len(indices), dtype=torch.long).index_add(0, position, (~best).long())
         for index, value, missed in zip(indices, sums.tolist(), misses.tolist(), strict=True):
             self.results[index] = ScoredRequest(value, missed == 0)
         self.done += len(indices)

@@ -96,24 +96,24 @@ class LmHead:
         """
         import torch
 
-        kept: dict[str, Any] = {name: part.to(self.device) for name, part in layout.items()}
+        arguments: dict[str, Any] = {name: part.to(self.device) for name, part in layout.items()}
         if cache is not None:
-            kept |= given(self.model, repeated(cache, len(rows)))
+            arguments |= given(self.model, repeated(cache, len(rows)))
         where = where.to(self.device)
         ids = padded(rows).to(self.device)
-        taken: list[torch.Tensor] = []
+        narrowed: list[torch.Tensor] = []
 
         def take(hidden: torch.Tensor) -> torch.Tensor:
-            taken.append(hidden.flatten(0, 1)[where])
-            return hidden[:, :1] if self.is_bare else self._projected(taken[0])[None]
+            narrowed.append(hidden.flatten(0, 1)[where])
+            return hidden[:, :1] if self.is_bare else self._projected(narrowed[0])[None]
 
         with self._replaced(take):
-            logits = self.model(ids, use_cache=cache is not None, **kept).logits.flatten(0, 1)
+            logits = self.model(ids, use_cache=cache is not None, **arguments).logits.flatten(0, 1)
         blocks: Iterable[Iterable[torch.Tensor]]
         if self.is_bare:
-            blocks = map(self._pieces, torch.split(taken[0], _BLOCK))
+            blocks = map(self._pieces, torch.split(narrowed[0], _BLOCK))
         else:
-            logits = logits if taken else logits[where]
+            logits = logits if narrowed else logits[where]
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             blocks = ([block] for block in torch.split(logits, _BLOCK))
         return _summed(blocks, targets[0].to(self.device), targets[1].to(self.device))
@@ -177,9 +177,9 @@ def _summed(
     values = torch.empty(len(token), dtype=torch.float64, device=token.device)
     likeliest = torch.empty(len(token), dtype=torch.bool, device=token.device)
     for number, pieces in enumerate(blocks):
-        mine = (place // _BLOCK == number).nonzero()[:, 0]
-        row, target = place[mine] - number * _BLOCK, token[mine]
-        chosen = torch.empty(len(mine), dtype=torch.float64, device=token.device)
+        indices = (place // _BLOCK == number).nonzero()[:, 0]
+        row, target = place[indices] - number * _BLOCK, token[indices]
+        chosen = torch.empty(len(indices), dtype=torch.float64, device=token.device)
         totals, highs, first = [], [], 0
         for piece in pieces:
             inside = ((target >= first) & (target < first + piece.shape[1])).nonzero()[:, 0]
@@ -189,8 +189,8 @@ def _summed(
             base = highs[-1].masked_fill(highs[-1] == -torch.inf, 0)[:, None]
             totals.append((piece - base).exp_().sum(-1).log_() + base[:, 0])
         total, highest = torch.stack(totals).logsumexp(0), torch.stack(highs).amax(0)
-        values[mine] = chosen - total[row].double()
-        likeliest[mine] = chosen == highest[row].double()
+        values[indices] = chosen - total[row].double()
+        likeliest[indices] = chosen == highest[row].double()
     return values.cpu(), likeliest.cpu()
 
 
@@ -214,12 +214,12 @@ def grouped_attention() -> Iterator[None]:
     transformers spares that copy where there is no mask, since some kernels of a GPU cannot do
     both. That of a CPU can.
     """
-    asked = os.environ.get(_GROUPED)
+    before = os.environ.get(_GROUPED)
     os.environ.setdefault(_GROUPED, "1")
     try:
         yield
     finally:
-        if asked is None:
+        if before is None:
             os.environ.pop(_GROUPED, None)
 
 

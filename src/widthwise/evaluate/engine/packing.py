@@ -71,7 +71,7 @@ def pack(rows: Rows, width: int = WIDTH) -> list[Packed]:
     """
     open_rows: list[list[Packed]] = [[] for _ in range(width + 1)]  # by the tokens still free
     packed = []
-    for size, tree in sorted(_trees(rows, width), key=lambda found: -found[0]):
+    for size, tree in sorted(_trees(rows, width), key=lambda tree_size: -tree_size[0]):
         fitting = (free for free in range(size, width + 1) if open_rows[free])
         free = next(fitting, None)
         if free is None:
@@ -96,7 +96,7 @@ def unpacked(rows: Rows) -> list[Packed]:
     return sorted(alone, key=lambda row: -len(row.tokens))
 
 
-def mask_of(batch: Sequence[Packed], stem: int, dtype: torch.dtype) -> torch.Tensor:
+def mask_of(batch: Sequence[Packed], prefix: int, dtype: torch.dtype) -> torch.Tensor:
     """Attention mask, added to the scores: 0 where a token may look, the lowest number elsewhere.
 
     Returns: Shape (rows, 1, width, stem + width); a stem is seen by all. Padding sees itself too:
@@ -105,35 +105,35 @@ def mask_of(batch: Sequence[Packed], stem: int, dtype: torch.dtype) -> torch.Ten
     import torch
 
     width = max(len(row.tokens) for row in batch)
-    mask = torch.full((len(batch), width, stem + width), torch.finfo(dtype).min, dtype=dtype)
-    mask[:, :, :stem] = 0
-    mask[:, range(width), range(stem, stem + width)] = 0
+    mask = torch.full((len(batch), width, prefix + width), torch.finfo(dtype).min, dtype=dtype)
+    mask[:, :, :prefix] = 0
+    mask[:, range(width), range(prefix, prefix + width)] = 0
     longest = max(stop - start for row in batch for start, stop, _ in row.spans)
     chain = torch.full((longest, longest), torch.finfo(dtype).min, dtype=dtype).triu(1)
     for number, row in enumerate(batch):
         for start, stop, ancestors in row.spans:
             if ancestors:
-                mask[number, start:stop, [stem + place for place in ancestors]] = 0
+                mask[number, start:stop, [prefix + place for place in ancestors]] = 0
             size = stop - start
-            mask[number, start:stop, stem + start : stem + stop] = chain[:size, :size]
+            mask[number, start:stop, prefix + start : prefix + stop] = chain[:size, :size]
     return mask[:, None]
 
 
 def _trees(rows: Rows, width: int) -> list[tuple[int, Rows]]:
     """Neighbours that share enough, cut where a tree would become too wide; each with its size."""
-    found: list[tuple[int, list[tuple[int, Sequence[int]]]]] = []
+    trees: list[tuple[int, list[tuple[int, Sequence[int]]]]] = []
     size = 0
     for index, tokens in rows:
-        shared = shared_length(found[-1][1][-1][1], tokens) if found else 0
+        shared = shared_length(trees[-1][1][-1][1], tokens) if trees else 0
         grown = size + len(tokens) - shared
         if shared >= _WORTH and grown <= max(width, 2 * shared):
             size = grown
-            found[-1][1].append((index, tokens))
-            found[-1] = (size, found[-1][1])
+            trees[-1][1].append((index, tokens))
+            trees[-1] = (size, trees[-1][1])
         else:
             size = len(tokens)
-            found.append((size, [(index, tokens)]))
-    return [(size, tree) for size, tree in found]
+            trees.append((size, [(index, tokens)]))
+    return [(size, tree) for size, tree in trees]
 
 
 def longest_in_trees(model: Any) -> int:
@@ -174,7 +174,7 @@ def _honours_layout(model: Any) -> bool:
     packed.add(1, rows[1], 0)
     device = next(model.parameters()).device
     mask = mask_of([packed], 0, model.dtype).to(device)
-    size, own = len(packed.tokens), slice(_TRIAL - 1, None)
+    size, unshared = len(packed.tokens), slice(_TRIAL - 1, None)
 
     def read(tokens: Sequence[int], **layout: Any) -> torch.Tensor:
         ids = torch.tensor([[*tokens, *[0] * (size - len(tokens))]], device=device)
@@ -187,9 +187,9 @@ def _honours_layout(model: Any) -> bool:
 
     together = laid(packed.tokens, packed.depths)
 
-    def tells(places: range, depths: Sequence[int]) -> bool:
-        tokens = [spread[16] if p in places else packed.tokens[p] for p in range(size)]
-        return not torch.equal(laid(tokens, depths)[own], together[own])
+    def tells(tokens_changed: range, depths: Sequence[int]) -> bool:
+        tokens = [spread[16] if p in tokens_changed else packed.tokens[p] for p in range(size)]
+        return not torch.equal(laid(tokens, depths)[unshared], together[unshared])
 
     if tells(range(7, 15), packed.depths) or not tells(range(7), packed.depths):
         return False

@@ -48,16 +48,16 @@ def find_prefixes(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[
         return []
     beginnings = [row[:ahead] for row, ahead in zip(rows, free, strict=True)]
     order = sorted(range(len(rows)), key=beginnings.__getitem__)
-    stems = []
+    prefixes = []
     apart: list[int] = []
     place = 0
     for node in _chosen(_tree([beginnings[index] for index in order])):
         apart += order[place : node.first]
         shared = sorted(order[node.first : node.last + 1], key=rows.__getitem__)
-        stems.append(SharedPrefix(node.depth, tuple(shared)))
+        prefixes.append(SharedPrefix(node.depth, tuple(shared)))
         place = node.last + 1
     apart = sorted([*apart, *order[place:]], key=rows.__getitem__)
-    return [*stems, SharedPrefix(0, tuple(apart))] if apart else stems
+    return [*prefixes, SharedPrefix(0, tuple(apart))] if apart else prefixes
 
 
 def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
@@ -105,9 +105,9 @@ def _chosen(root: _Node) -> Iterator[_Node]:
     for node in nodes:
         nodes.extend(node.children)
     for node in reversed(nodes):  # children first
-        own = node.depth * (node.last - node.first) - _STEM_COST
+        gain = node.depth * (node.last - node.first) - _STEM_COST
         apart = sum(child.gain for child in node.children)
-        node.gain, node.is_stem = max(0, own, apart), own > max(0, apart)
+        node.gain, node.is_stem = max(0, gain, apart), gain > max(0, apart)
     waiting = [root]
     while waiting:
         node = waiting.pop()

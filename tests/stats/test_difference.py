@@ -17,7 +17,7 @@ from widthwise.stats import (
     paired_share_interval,
     ratio_with_error,
 )
-from widthwise.stats.paired import _sign_flips
+from widthwise.stats.difference import _sign_flips
 
 
 def answers(wins: int, losses: int, ties: int) -> tuple[list[float], list[float]]:

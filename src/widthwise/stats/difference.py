@@ -1,16 +1,18 @@
-"""The difference between two networks on the same items."""
+"""Differences between two scores: on the same items, on others, and against random draws."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from statistics import NormalDist
+from statistics import NormalDist, variance
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from .intervals import FEW, paired_share_interval, t_interval, t_quantile
+from .estimates import Estimate
+from .intervals import FEW, paired_share_interval, t_interval, t_quantile, touching_p
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,6 +113,107 @@ def _compared(
     return Difference(value=value, low=low, high=high, n=len(a), p_value=p_value)
 
 
+def unpaired_difference(
+    first: Estimate, second: Estimate, *, confidence: float = 0.95
+) -> Difference | None:
+    """First minus second, taken as independent; None where an error is not known.
+
+    The interval is made from those of both (their distances from the values add in squares), so it
+    has their shape: that of two shares is Newcombe's and is never a point. The p-value is 1 -
+    confidence of the interval that just touches 0. Scores of the same items are not independent, so
+    that it is mostly too wide.
+
+    Source: Zou and Donner 2008, "Construction of confidence limits about effect measures: a general
+        approach", Statistics in Medicine 27; Newcombe 1998, method 10.
+
+    Example:
+        >>> from widthwise.stats import Share
+        >>> dense, cut = (Share(value=v, standard_error=0.03, n=200) for v in (0.80, 0.75))
+        >>> difference = unpaired_difference(cut, dense)
+        >>> round(difference.low, 3), round(difference.high, 3), round(difference.p_value, 2)
+        (-0.127, 0.035, 0.24)
+    """
+    if first.standard_error is None or second.standard_error is None:
+        return None
+    value = first.value - second.value
+
+    def half_widths(level: float) -> tuple[float, float]:
+        (low, high), (other_low, other_high) = first.interval(level), second.interval(level)
+        below = math.hypot(first.value - low, other_high - second.value)
+        return below, math.hypot(high - first.value, second.value - other_low)
+
+    below, above = half_widths(confidence)
+    side = 0 if value > 0 else 1
+    return Difference(
+        value=value,
+        low=value - below,
+        high=value + above,
+        n=min(first.n, second.n),
+        p_value=touching_p(lambda level: half_widths(level)[side], abs(value)),
+    )
+
+
+def add_draw_variance(
+    difference: Difference,
+    draws: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    beside_one_more: bool = False,
+) -> Difference:
+    """The difference from a mean of draws, with the luck of the draws in interval and p-value.
+
+    Items are one source of chance, the draws another. The half-widths of both, each by Student's
+    quantile of its own degrees of freedom, n - 1 and k - 1, are added in squares, which holds its
+    promise from two draws on. The p-value is 1 - confidence of the interval that just touches 0.
+    Nothing becomes narrower or surer by it.
+
+    A few draws may come out alike, by rounding to whole items or by luck. So the variance of a draw
+    is never taken for less than what other items alone would make of it: k / (k + 1) of the
+    variance of the difference, which holds the chance of items of one network and 1 / k of that of
+    another. What one draw would have been is not known, and its difference stays as it is.
+
+    Args:
+        difference: Difference of two scores, one the mean of all draws; holds the items' variance.
+        draws: The score of each draw, finite.
+        confidence: Confidence with which the interval was made.
+        beside_one_more: Whether the mean of all draws stands for one more draw, so that it is asked
+            whether the other network is further from the mean than a draw would be.
+
+    Raises:
+        RunError: A draw is not finite.
+
+    Example:
+        >>> lead = Difference(value=0.3, low=0.2, high=0.4, n=100, p_value=1e-4)
+        >>> wide = add_draw_variance(lead, [0.50, 0.58])
+        >>> round(wide.low, 3), round(wide.high, 3), round(wide.p_value, 3)
+        (-0.218, 0.818, 0.088)
+    """
+    k, n, value = len(draws), difference.n, difference.value
+    if not all(map(math.isfinite, draws)):
+        raise RunError(f"the scores of draws must be finite; got {', '.join(map(str, draws))}")
+    below, above = value - difference.low, difference.high - value
+    if k < 2 or n < 2 or not math.isfinite(below + above):
+        return difference
+    tail = (1 - confidence) / 2
+    items = (below + above) / 2 / t_quantile(tail, n - 1)
+    of_a_draw = max(variance(draws), items**2 * k / (k + 1))
+    error = math.sqrt(of_a_draw * (1 / k + beside_one_more))
+    items_error = (below if value > 0 else above) / t_quantile(tail, n - 1)
+
+    def half_width(level: float) -> float:
+        rest = (1 - level) / 2
+        return math.hypot(items_error * t_quantile(rest, n - 1), error * t_quantile(rest, k - 1))
+
+    luck = error * t_quantile(tail, k - 1)
+    return Difference(
+        value=value,
+        low=value - math.hypot(below, luck),
+        high=value + math.hypot(above, luck),
+        n=n,
+        p_value=max(difference.p_value, touching_p(half_width, abs(value))),
+    )
+
+
 def _share_ends(differences: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     """`paired_share_interval` of differences in [-1, 1]."""
     won, lost = differences.clip(0, 1).sum(), (-differences).clip(0, 1).sum()
@@ -128,9 +231,7 @@ def _mean_interval(
         error = float(differences.std(ddof=1)) / n**0.5 if np.ptp(differences) > 0 else None
         return t_interval(float(differences.mean()), error, n - 1, confidence)
     values, counts = np.unique(differences, return_counts=True)
-    if (
-        len(values) <= _FEW_VALUES
-    ):  # n draws with replacement are how often each distinct value comes up
+    if len(values) <= _FEW_VALUES:  # draw how often each distinct value comes up
         means = rng.multinomial(n, counts / n, size=resamples) @ values / n
     else:
         means = np.concatenate(

@@ -88,9 +88,8 @@ def draft_note(architecture: Architecture) -> str:
         return ""
     stem = architecture.stem
     beyond = {".".join(name.split(".")[: stem.count(".") + 2]) for name in left_out}
-    roots = sorted(
-        {(draft_root(name) or "").removesuffix(".") for name in left_out} - {""} or beyond
-    )
+    named = {(draft_root(name) or "").removesuffix(".") for name in left_out} - {""}
+    roots = sorted(named or beyond)
     size = sum(spec.nbytes for spec in left_out.values())
     return (
         f"draft layers ({', '.join(roots)}: {len(left_out)} tensors, {size:,} bytes) are left out: "

@@ -122,11 +122,7 @@ def _paired(tensors: Mapping[str, TensorSpec], hidden: int, width: int) -> set[s
 
 def _nearest(name: str, shape: tuple[int, ...], names: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Those names of this shape whose ends have most parts in common with a stored name."""
-    common = {
-        other: _common_end(name, other)
-        for other, other_shape in names.items()
-        if other_shape == shape
-    }
+    common = {other: _common_end(name, other) for other in names if names[other] == shape}
     most = max(common.values(), default=0)
     return [other for other, count in common.items() if count == most] if most > 1 else []
 

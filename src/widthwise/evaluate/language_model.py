@@ -234,16 +234,10 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         """Remember the tokens of all texts that are new, encoded together."""
         keys = dict.fromkeys((text, self._specials(text, special)) for text, special in texts)
         for special in (True, False):
-            new = [
-                text
-                for text, with_special in keys
-                if with_special == special and (text, with_special) not in self._known
-            ]
+            new = [key[0] for key in keys if key[1] == special and key not in self._known]
             if new:
-                encoded = self.tokenizer(new, add_special_tokens=special, verbose=False)[
-                    "input_ids"
-                ]
-                for text, tokens in zip(new, encoded, strict=True):
+                encoding = self.tokenizer(new, add_special_tokens=special, verbose=False)
+                for text, tokens in zip(new, encoding["input_ids"], strict=True):
                     self._known[text, special] = tuple(tokens)
 
 

@@ -111,10 +111,8 @@ class Task:
         """sha256 over the documents chosen and all that is asked about them."""
         digest = hashlib.sha256()
         for document in self.documents():
-            arguments = [instance.args for instance in document.instances]
-            digest.update(
-                repr((document.id, document.doc, arguments)).encode("utf8", "surrogatepass")
-            )
+            content = repr((document.id, document.doc, [each.args for each in document.instances]))
+            digest.update(content.encode("utf8", "surrogatepass"))
         return digest.hexdigest()
 
     @property

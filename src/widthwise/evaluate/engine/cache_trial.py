@@ -73,9 +73,7 @@ def _shares(model: Any) -> bool:
     for _ in range(2):
         argument = given(model, repeated(cache, len(rests)))
         logits = model(ids, use_cache=True, **argument).logits
-        rows = [
-            row[: len(logits_alone)] for row, logits_alone in zip(logits, expected, strict=True)
-        ]
+        rows = [row[: len(alone)] for row, alone in zip(logits, expected, strict=True)]
         if not all(map(_near, rows, expected)):
             return False
     return True

@@ -15,9 +15,10 @@ import tiny_omniglot
 from click.testing import CliRunner
 from scripts import ROOT, load_script
 
+from widthwise import __version__
 from widthwise.experiments.lr_transfer import KINDS, TrainingRun, TrainingSettings, read_rows
 from widthwise.experiments.maml import MamlResult, MamlSettings, QueryScore, recipe_of
-from widthwise.experiments.maml import results as maml_runs
+from widthwise.runs import append_line
 
 SCRIPTS = [
     path for folder in ("benchmarks", "tools", "examples") for path in (ROOT / folder).glob("*.py")
@@ -55,8 +56,9 @@ def test_each_score_of_maml_is_beside_the_published_one(tmp_path: Path) -> None:
             validation=((100, 0.5),), steps_per_sec=250.0, duration_sec=1.0,
         )  # fmt: skip
         settings = MamlSettings(steps=100 if network in ("gp", "ntk") else 10_000)
-        known = maml_runs.settings_of(settings, recipe_of(network, width), digest)
-        maml_runs.append(out / "results.jsonl", result, known)
+        recipe = asdict(recipe_of(network, width))
+        known = {**asdict(settings), "recipe": recipe, "data": digest, "widthwise": __version__}
+        append_line(out / "results.jsonl", {**asdict(result), "settings": known})
     found = CliRunner().invoke(maml.main, ["--data", str(file), "-o", str(out)])
     assert found.exit_code == 0, found.output
     lines = found.output.splitlines()

@@ -8,7 +8,8 @@ from report_records import make_records, sweep_records
 from rich.console import Console
 
 from widthwise.cli.tables import _parts, format_record, print_rows, print_table
-from widthwise.report import answer, missing_notes, score_tables
+from widthwise.findings import answer
+from widthwise.report import missing_notes, score_tables
 
 
 def test_a_pipe_gets_every_row_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:

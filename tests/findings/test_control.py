@@ -85,15 +85,12 @@ def test_of_a_single_draw_no_word_is_one_on_chance() -> None:
         word = "better" if own > other else "worse"
         (found,) = build_findings([*study((190, own)), *draws(other)])
         assert found.sentences[-1] == (
-            f"ppm scores {word} than the one draw of neurons chosen by chance on piqa (at 1 of 1 "
-            "widths); how far other draws are from it is not known."
-        )
-        series = model_results([*study((190, own)), *draws(other)], "s", {})
-        assert answer_of(series)[-1] == (
             f"At the same width, ppm scores {word} than the one draw of the random control on piqa "
             "at 1 of 1 widths. How far other draws are from it is not known, so this says nothing "
             "of chance."
         )
+        series = model_results([*study((190, own)), *draws(other)], "s", {})
+        assert answer_of(series)[-1] == found.sentences[-1]
 
 
 def test_the_mean_of_draws_beside_dense_has_their_luck() -> None:
@@ -109,7 +106,7 @@ def test_no_further_draw_is_a_criterion() -> None:
     records = [*study((180, 150)), *draws(150, 150, 100)]
     (found,) = build_findings(records)
     assert [t.title for t in found.tables if t.title.startswith("Cut by")] == ["Cut by ppm"]
-    assert any("neurons chosen by chance (mean of 3 draws)" in s for s in found.sentences)
+    assert any("The control is the mean of 3 draws." in s for s in found.sentences)
     assert {c.criterion for c in found.curves} == {"ppm", "random", "random~7", "random~8"}
 
 
@@ -119,10 +116,13 @@ def test_a_lucky_draw_is_not_the_control() -> None:
     for counts, said in (
         (
             (150,),
-            "ppm is not shown to score better or worse than the one draw of neurons chosen by",
+            "ppm is not shown to score better or worse than the one draw of the random control",
         ),
-        ((70, 60, 65), "ppm is better on piqa (at 1 of 1 widths)."),
-        ((150, 60, 60), "(mean of 3 draws), ppm is not shown to be better or worse"),
+        ((70, 60, 65), "ppm is better on piqa at 1 of 1 widths."),
+        (
+            (150, 60, 60),
+            "ppm is not shown to be better or worse on any task. The control is the mean of 3",
+        ),
     ):
         (found,) = build_findings([*study((180, 150)), *draws(*counts)])
         assert said in found.sentences[-1]

@@ -6,14 +6,8 @@ import pytest
 from report_records import described, make_records, record, score, sweep_records
 
 from widthwise.errors import RunError
-from widthwise.report import (
-    BESIDE_CONTROL,
-    COLUMNS,
-    TaskScores,
-    answer,
-    nonempty_columns,
-    score_tables,
-)
+from widthwise.findings import answer
+from widthwise.report import BESIDE_CONTROL, COLUMNS, TaskScores, nonempty_columns, score_tables
 from widthwise.stats import paired_difference, sequential_difference
 from widthwise.study import Record
 

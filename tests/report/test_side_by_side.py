@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from report_records import COST_TOLD, COST_UNITS, DENSE, record
 
-from widthwise.findings import build_grid
+from widthwise.findings import build_grid, measured_sentences, other_network_sentences
 from widthwise.report import cost_tables, network_rows, write_report
-from widthwise.report.headline import measured_sentences, other_network_sentences
 from widthwise.study import Record, StoredStudy
 
 ROUNDS = (1.0, 1.1, 0.9, 1.0, 1.05)

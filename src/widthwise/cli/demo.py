@@ -30,7 +30,8 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
     id is named. Prints a table, writes report.html, and keeps one pruned checkpoint.
     """
-    from ..report import load_warnings, write_page
+    from ..findings import load_warnings
+    from ..report import write_page
     from ..study import CRITERIA, Demo, DemoSettings, calibration_notes
     from .tables import print_table, run
 

@@ -90,12 +90,11 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
         records: Of one model.
         others: Of other models, among them perhaps the parent of a model that was cut before.
     """
-    from ..findings import build_grid
+    from ..findings import answer, build_grid
     from ..report import (
         BESIDE_CONTROL,
         CHANCE_CORRECTED,
         COLUMNS,
-        answer,
         missing_notes,
         network_rows,
         nonempty_columns,

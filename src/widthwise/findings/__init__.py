@@ -14,10 +14,13 @@ from .comparisons import (
     is_worse,
     mean_of_draws,
 )
+from .cost_prose import cost_sentence, load_warnings, measured_sentences, other_network_sentences
+from .costs import cost_ratios, speed_ratio, took_turns
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
 from .grid import COST_UNITS, SIZE_UNITS, Grid, GridRow, build_grid, estimate_of, network_of
 from .noninferiority import SHARE_LOSS
 from .pair_verdicts import judge_pairs, shown_word
+from .prose import answer, sentences
 from .same_items import why_not_paired
 from .table import Table
 from .types import (
@@ -50,12 +53,15 @@ __all__ = [
     "Table",
     "TaskCorrelation",
     "WidthCurve",
+    "answer",
     "beats_its_floor",
     "build_findings",
     "build_grid",
     "compare_to_control",
     "compare_to_dense",
     "comparisons",
+    "cost_ratios",
+    "cost_sentence",
     "descents",
     "describe_draws",
     "estimate_of",
@@ -64,9 +70,15 @@ __all__ = [
     "is_worse",
     "judge_pairs",
     "kin_sentences",
+    "load_warnings",
     "mean_of_draws",
+    "measured_sentences",
     "network_of",
+    "other_network_sentences",
     "parents_of",
+    "sentences",
     "shown_word",
+    "speed_ratio",
+    "took_turns",
     "why_not_paired",
 ]

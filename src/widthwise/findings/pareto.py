@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from ..stats import paired_ratio
-from ..study import Record
+from ..study import Quantity, Record
 from .comparisons import CONFIDENCE, beats_its_floor
 from .curves import interval_of
 from .grid import SIZE_UNITS, Grid, GridRow
@@ -66,7 +66,7 @@ def fronts_of(grid: Grid) -> tuple[Front, ...]:
 def costs_of(grid: Grid) -> tuple[str, ...]:
     """Quantities that are paid."""
     sizes = tuple(q for q in grid.quantities if q == "bytes")
-    timed = (q for q in grid.quantities if q in _TIMED or q.rpartition(" ")[2] in _COSTS)
+    timed = (q for q in grid.quantities if q in _TIMED or Quantity.parse(q).metric in _COSTS)
     return sizes + tuple(q for q in timed if q not in sizes)
 
 

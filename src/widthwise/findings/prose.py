@@ -1,233 +1,243 @@
-"""The answer in a few sentences, each one carried by intervals."""
+"""The author of what is said of scores: every sentence is carried by intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ..stats import capital, joined, paired_share_interval
-from ..study import quantity_text
-from .comparisons import beats_its_floor, describe_draws, floor_status
-from .control import WinCounts
+from ..stats import capital, change_text, joined, number
+from ..study import CONTROL, Record
+from .comparisons import (
+    Comparisons,
+    beats_its_floor,
+    compare_to_dense,
+    describe_draws,
+    floor_status,
+)
+from .control import WinCounts, wins_over_control
 from .descent import kin_sentences
-from .grid import Grid
-from .pareto import MEAN
-from .tables import control_draw_text, loss_text, ratio
-from .types import Front, WidthCurve
-
-_VERBS: dict[str, tuple[str, str]] = {
-    "falls": ("falls", "fall"),
-    "rises": ("rises", "rise"),
-    "rises and falls": ("is better at some widths and worse at others",) * 2,
-    "holds": ("holds", "hold"),
-    "no change shown": (
-        "shows no change, but a loss is not ruled out",
-        "show no change, but a loss is not ruled out",
-    ),
-    "too few items": ("has too few items to say", "have too few items to say"),
-    "no known error": (
-        "has no known error, so nothing is said",
-        "have no known error, so nothing is said",
-    ),
-}
+from .grid import Grid, GridRow, build_grid
 
 
-def of_dense(grid: Grid) -> str:
-    """Which tasks dense knows something of."""
+def answer(records: Sequence[Record], others: Sequence[Grid] = ()) -> list[str]:
+    """What dense knows, what each cut does to it, and whether the criterion beats the control.
+
+    Args:
+        records: Of one model.
+        others: As for `sentences`.
+
+    Raises:
+        RunError: As `build_grid`.
+    """
+    grid = build_grid(records)
+    return sentences(grid, compare_to_dense(grid), others=others)
+
+
+def sentences(
+    grid: Grid,
+    judged: Comparisons,
+    apart: Grid | None = None,
+    others: Sequence[Grid] = (),
+) -> list[str]:
+    """The answer from records that are arranged and judged already; it always says something.
+
+    Args:
+        grid: What is said.
+        judged: It beside dense.
+        apart: The same with each draw of the control by itself, where the grid has their mean.
+        others: What else is at hand, among it perhaps the parent of a network that was cut before.
+    """
+    found = [dense_sentence(grid), *kin_sentences(grid, others)]
+    for criterion in grid.criteria:
+        if criterion != CONTROL or len(grid.criteria) == 1:
+            found.append(_of_cuts(grid, judged, criterion))
+    if CONTROL in grid.criteria:
+        draws = apart or grid
+        found += [
+            control_sentence(draws, criterion, wins_over_control(draws, criterion))
+            for criterion in grid.criteria
+            if criterion != CONTROL
+        ]
+    return [sentence for sentence in found if sentence]
+
+
+def dense_sentence(grid: Grid) -> str:
+    """Which tasks the whole network knows something of."""
     if grid.dense is None:
         return f"Dense {grid.model} was not measured, so nothing here says what a cut costs."
-    found = {q: grid.cells.get((grid.dense, q)) for q in grid.quality}
-    valued = {q: r for q, r in found.items() if r is not None and r.value is not None}
-    floored = {q: r for q, r in valued.items() if r.floor is not None}
-    known = [q for q, r in floored.items() if beats_its_floor(r)]
-    unknown = [q for q in floored if q not in known]
-    bare = [q for q in valued if q not in floored]
-    if not valued:
-        return f"No score of {grid.subject} was measured, so no loss can be shown."
-    said = []
-    if floored:
-        names = f": {joined(known, most=13)}" if known else ""
-        count = f"{len(known)} of {len(floored)} tasks"
-        said.append(f"{capital(grid.subject)} beats the floor on {count}{names}.")
-    few = [q for q in unknown if floor_status(floored[q]) == "too few items"]
-    if len(unknown) > len(few):
-        at_floor = [q for q in unknown if q not in few]
-        others = "the others" if known else "them"
-        others = joined(at_floor, most=13) if few else others
-        nothing = "" if grid.origin else ", so a cut has nothing to take there"
-        said.append(f"On {others} it is not shown to{nothing}.")
-    if few:
-        said.append(
-            f"On {joined(few, most=13)} there are too few items to tell: intervals reach from the "
-            "floor to well above it."
-        )
-    if bare:
-        said.append(f"{joined(bare)} {'have' if len(bare) > 1 else 'has'} no floor.")
-    return " ".join(said)
-
-
-def of_curves(criterion: str, curves: Sequence[WidthCurve]) -> str:
-    """What falls, holds and rises, at some width measured."""
-    groups: dict[str, list[str]] = {}
-    for curve in curves:
-        groups.setdefault(_group(curve), []).append(curve.quantity)
-    clauses = [
-        f"{joined(groups[trend], most=13)} {verbs[len(groups[trend]) > 1]}"
-        for trend, verbs in _VERBS.items()
-        if trend in groups
+    dense = {q: grid.cells.get((grid.dense, q)) for q in grid.quality}
+    known = [q for q, record in dense.items() if beats_its_floor(record)]
+    bare = [q for q, r in dense.items() if r and r.value is not None and r.floor is None]
+    at_floor = [
+        q
+        for q, record in dense.items()
+        if record and record.value is not None and record.floor is not None and q not in known
     ]
-    if not clauses:
-        return f"Cut by {criterion}, no task had anything to lose, and none is shown to gain."
-    none = [] if {"rises", "rises and falls"} & set(groups) else ["rise"]
-    none += [] if "holds" in groups else ["hold"]
-    if none:
-        clauses.append(f"no task is shown to {' or to '.join(none)}")
-    return f"Cut narrower by {criterion}, {'; '.join(clauses)}."
+    if not any(record and record.value is not None for record in dense.values()):
+        return f"No score of {grid.subject} was measured, so no loss can be judged."
+    if not known and not at_floor:
+        return f"No score of {grid.subject} has a floor to stand on, so no loss can be judged."
+    few = [q for q in at_floor if (r := dense[q]) and floor_status(r) == "too few items"]
+    subject = capital(grid.subject)
+    is_cut = grid.origin is not None  # then what a cut costs is a question to its parent
+    if not known:
+        blind = "" if is_cut else ", so no loss can be shown"
+        said = f"{subject} is not shown above the floor on {joined(at_floor)}{blind}"
+        return said + "." + _too_few(few) + _without_floor(bare)
+    said = f"{subject} beats the floor on {joined(known)}"
+    at_floor = [q for q in at_floor if q not in few]
+    if at_floor:
+        blind = f", so {'these' if len(at_floor) > 1 else 'this'} cannot show what a cut costs"
+        said += f"; on {joined(at_floor)} it does not{'' if is_cut else blind}"
+    return said + "." + _too_few(few) + _without_floor(bare)
 
 
-def _group(curve: WidthCurve) -> str:
-    """The trend, and of those that cannot be told the reason."""
-    if curve.trend != "cannot tell":
-        return curve.trend
-    has_errors = any(point.low is not None for point in curve.points)
-    return "too few items" if has_errors else "no known error"
-
-
-def of_widths(criterion: str, curves: Sequence[WidthCurve], loss: float) -> str:
-    """How far each task may be cut; nothing where no task has anything to lose."""
-    groups: dict[str, list[str]] = {}
-    for curve in curves:
-        if curve.smallest is not None:
-            groups.setdefault(ratio(curve.smallest.shown), []).append(curve.quantity)
-    if not groups:
+def _too_few(quantities: Sequence[str]) -> str:
+    if not quantities:
         return ""
-    within = f"shown to keep within a loss of {loss_text(loss)}"
-    dense = groups.pop("dense", [])
-    if not groups:
-        return f"Of the widths cut by {criterion}, none is {within}."
-    said = "; ".join(f"down to {width} on {joined(tasks)}" for width, tasks in groups.items())
-    rest = f"; on {joined(dense)} no width is" if dense else ""
-    return f"Cut by {criterion}, a network is {within}: {said}{rest}."
-
-
-def of_knees(criterion: str, curves: Sequence[WidthCurve]) -> str:
-    """Where curves bend; nothing where none is shown to."""
-    places: dict[bool, list[str]] = {}
-    for curve in curves:
-        knee = curve.knee
-        if knee is not None:
-            text = f"{curve.quantity} at {ratio(knee.point)}"
-            if knee.low < knee.high:
-                text += f" ({knee.low:.2f}x to {knee.high:.2f}x)"
-            places.setdefault(knee.levels_off, []).append(text)
-    ends = {True: "with most lost before", False: "with most lost beyond"}
-    said = [f"{joined(found)}, {ends[side]}" for side, found in places.items()]
-    return f"Cut by {criterion}, these curves bend: {'; '.join(said)}." if said else ""
-
-
-def of_control(grid: Grid, criterion: str, beside: Mapping[str, WinCounts]) -> str:
-    """Whether a criterion beats chance anywhere; nothing where they share no width."""
-    if not beside:
-        return ""
-    higher = [_at(task, w.higher, w.of) for task, w in beside.items() if w.higher]
-    lower = [_at(task, w.lower, w.of) for task, w in beside.items() if w.lower]
-    if not describe_draws(grid).startswith("mean"):
-        return _of_one_draw(criterion, higher, lower)
-    better = [_at(task, w.better, w.of) for task, w in beside.items() if w.better]
-    worse = [_at(task, w.worse, w.of) for task, w in beside.items() if w.worse]
-    clauses = [f"better on {joined(better)}"] if better else []
-    clauses += [f"worse on {joined(worse)}"] if worse else []
-    said = joined(clauses) or "not shown to be better or worse on any task"
-    alone = [f"better on {joined(higher)}"] if higher else []
-    alone += [f"worse on {joined(lower)}"] if lower else []
-    more = f" Where there is one draw alone, it scores {joined(alone)}." if alone else ""
-    return f"Beside {control_draw_text(grid)}, {criterion} is {said}.{more}"
-
-
-def _of_one_draw(criterion: str, higher: Sequence[str], lower: Sequence[str]) -> str:
-    """A criterion beside the only draw of the control: of chance that says nothing."""
-    draw = "than the one draw of neurons chosen by chance"
-    clauses = [f"better {draw} on {joined(higher)}"] if higher else []
-    clauses += [f"worse{'' if higher else ' ' + draw} on {joined(lower)}"] if lower else []
-    said = f"scores {joined(clauses)}" if clauses else ""
-    said = said or f"is not shown to score better or worse {draw} on any task"
-    return f"{criterion} {said}; how far other draws are from it is not known."
-
-
-def of_few(grid: Grid, curves: Sequence[WidthCurve], loss: float) -> str:
-    """On which tasks there are too few items for a loss so small to be ruled out, and how large one
-    must be; nothing where there are enough.
-
-    That is the end of the interval of right and wrong answers of which none changed: where some
-    did, it reaches further.
-    """
-    least: dict[tuple[int, str], dict[str, None]] = {}
-    for curve in curves:
-        record = grid.cells.get((grid.dense, curve.quantity)) if grid.dense else None
-        if record is None or curve.unit != "accuracy" or not record.items:
-            continue
-        if curve.smallest is None or record.settings.get("until") is not None:
-            continue
-        _, reach = paired_share_interval(0, 0, len(record.items))
-        if reach > loss:
-            tasks = least.setdefault((len(record.items), f"{100 * reach:.1f} pp"), {})
-            tasks[curve.quantity] = None
-    if not least:
-        return ""
-    said = "; ".join(
-        f"{n:,} items of {joined(list(tasks), most=13)} rule out only losses above {reach}"
-        for (n, reach), tasks in least.items()
-    )
     return (
-        f"With so few items no loss can be shown to be within {100 * loss:g} pp: {said}, even "
-        "where no answer changes."
+        f" On {joined(quantities)} there are too few items to tell: intervals reach from the floor "
+        "to well above it."
     )
 
 
-def _at(task: str, count: int, of: int) -> str:
-    return f"{task} (at {count} of {of} widths)"
-
-
-def of_fronts(fronts: Sequence[Front]) -> str:
-    """Which networks are worth their bytes; nothing without sizes."""
-    if not fronts:
+def _without_floor(quantities: Sequence[str]) -> str:
+    if not quantities:
         return ""
-    front = fronts[0]
-    on = [p for p in front.points if p.on_front]
-    sure = [p.label for p in on if p.sure]
-    quality = "mean score above the floors" if front.quality == MEAN else front.quality
-    cost = quantity_text(front.cost)
-    said = f"By {quality} against {cost}, {len(on)} of {len(front.points)} networks "
-    said += "is on the " if len(on) == 1 else "are on the "
-    said += "front, where no other one is as good and as cheap: "
-    if not sure:
-        return f"{said}none of them beyond doubt."
-    left = "; of the others intervals leave it open" if len(sure) < len(on) else ""
-    return f"{said}{joined(sure)} beyond doubt{left}."
+    return (
+        f" There is no floor on {joined(quantities)}, so what such a score is worth is not known."
+    )
 
 
-def sentences_of(
-    grid: Grid,
-    others: Sequence[Grid],
-    curves: Mapping[str, Sequence[WidthCurve]],
-    beside: Mapping[str, Mapping[str, WinCounts]],
-    fronts: Sequence[Front],
-    loss: float,
-) -> tuple[str, ...]:
-    """All that is said of one model; curves and comparisons with chance by criterion.
+def _of_cuts(grid: Grid, judged: Comparisons, criterion: str) -> str:
+    networks = grid.cut_by(criterion)
+    measured = [q for q in grid.quality if any((n, q) in judged for n in networks)]
+    counted = [q for q in measured if grid.dense and _can_lose(grid.cells.get((grid.dense, q)))]
+    if not counted:
+        return ""
+    first = {word: _first(judged, networks, counted, word) for word in ("degrades", "at the floor")}
+    clauses = []
+    if first["degrades"]:
+        clauses.append(_by_width(first["degrades"], "first shown to degrade at"))
+    if first["at the floor"]:
+        clauses.append(_by_width(first["at the floor"], "no longer shown above the floor from"))
+    for quantity, network in _first(judged, networks, grid.quality, "improves").items():
+        clauses.append(f"{quantity} is first shown to improve at {network.ratio}")
+    still = [q for q in counted if q not in first["degrades"] and q not in first["at the floor"]]
+    clauses += _unshown(grid, judged, networks, still)
+    clauses += _ranges(grid, judged, networks[-1])
+    return f"Cut by {criterion}, {'; '.join(clauses)}."
 
-    Among the others may be what it was cut from.
-    """
-    kin = kin_sentences(grid, others)
-    said = [of_dense(grid), *kin]
-    if not grid.criteria and not kin:
-        said.append("No narrower network was measured, so there is nothing to compare.")
-    for criterion, own in curves.items():
-        if grid.dense is not None:
-            said.append(of_curves(criterion, own))
-            said.append(of_widths(criterion, own, loss))
-            said.append(of_knees(criterion, own))
-        if criterion in beside:
-            said.append(of_control(grid, criterion, beside[criterion]))
-    every = [curve for own in curves.values() for curve in own]
-    said += [of_few(grid, every, loss), of_fronts(fronts)]
-    return tuple(sentence for sentence in said if sentence)
+
+def _unshown(
+    grid: Grid, judged: Comparisons, networks: Sequence[GridRow], quantities: Sequence[str]
+) -> Iterable[str]:
+    """On what no loss is shown, how large one may still be, and where none could be shown."""
+    blind, open_ = [], []
+    for quantity in quantities:
+        found = [judged[n, quantity] for n in networks if (n, quantity) in judged]
+        differences = (f.difference for f in found)
+        ends = [d for d in differences if d is not None and math.isfinite(d.high - d.low)]
+        if not ends or not any(f.could_tell for f in found):
+            blind.append(quantity)
+            continue
+        sample = grid.sample(quantity)
+        worst = min(d.low for d in ends) if sample.higher_is_better else max(d.high for d in ends)
+        open_.append(f"{quantity} (intervals reach {change_text(worst, sample.unit)})")
+    if open_:
+        where = "at any width measured" if len(networks) > 1 else "at the one width measured"
+        yield f"no loss is shown {where} on {joined(open_)}"
+    if blind:
+        yield f"{joined(blind)} {'have' if len(blind) > 1 else 'has'} too few items to show a loss"
+
+
+def _can_lose(dense: Record | None) -> bool:
+    """Whether the dense score is above a floor, or has none."""
+    if dense is None or dense.value is None:
+        return False
+    return dense.floor is None or beats_its_floor(dense)
+
+
+def _ranges(grid: Grid, judged: Comparisons, narrowest: GridRow) -> Iterable[str]:
+    """How far the scores without an upper bound (bits per byte) have gone at the last width."""
+    for quantity in grid.quality:
+        dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+        last = grid.cells.get((narrowest, quantity))
+        if not dense or not last or dense.value is None or last.value is None:
+            continue
+        found = judged.get((narrowest, quantity))
+        if dense.higher_is_better is False and found and found.word == "degrades":
+            unit = dense.unit.replace("_", " ")
+            yield (
+                f"{quantity} goes from {number(dense.value, dense.unit)} to "
+                f"{number(last.value, last.unit)} {unit} at {narrowest.ratio}"
+            )
+
+
+def control_sentence(grid: Grid, criterion: str, wins: Mapping[str, WinCounts]) -> str:
+    """Whether a criterion beats the control anywhere; nothing where they share no width."""
+    if not wins:
+        return ""
+    better, worse = _by_count(wins, lambda w: w.better), _by_count(wins, lambda w: w.worse)
+    higher, lower = _by_count(wins, lambda w: w.higher), _by_count(wins, lambda w: w.lower)
+    level = [q for q, w in wins.items() if not (w.better or w.worse or w.higher or w.lower)]
+    draws = describe_draws(grid)
+    if not draws.startswith("mean"):
+        return _of_one_draw(criterion, higher, lower, level)
+    clauses = [f"is better on {better}"] if better else []
+    clauses += [f"is worse on {worse}"] if worse else []
+    clauses = clauses or ["is not shown to be better or worse on any task"]
+    text = f"Beside the {CONTROL} control at the same width, {criterion} {joined(clauses)}"
+    if level and (better or worse):
+        text += f"; on {joined(level)} neither is shown to be better"
+    text += f". The control is the {draws}"
+    alone = [f"better on {higher}"] if higher else []
+    alone += [f"worse on {lower}"] if lower else []
+    if alone:
+        text += f"; where there is one draw alone, {criterion} scores {joined(alone)}"
+    return text + "."
+
+
+def _of_one_draw(criterion: str, higher: str, lower: str, level: Sequence[str]) -> str:
+    """A criterion beside the only draw of the control: of chance that says nothing."""
+    draw = f"than the one draw of the {CONTROL} control"
+    clauses = [f"better {draw} on {higher}"] if higher else []
+    clauses += [f"worse{'' if higher else ' ' + draw} on {lower}"] if lower else []
+    text = f"At the same width, {criterion} "
+    if clauses:
+        text += f"scores {joined(clauses)}"
+        text += f"; on {joined(level)} no difference is shown" if level else ""
+    else:
+        text += f"is not shown to score better or worse {draw} on any task"
+    return text + ". How far other draws are from it is not known, so this says nothing of chance."
+
+
+def _by_count(wins: Mapping[str, WinCounts], count: Callable[[WinCounts], int]) -> str:
+    """`prose and mmlu at 4 of 6 widths, piqa at 1 of 6 widths`; nothing without any."""
+    groups: dict[str, list[str]] = {}
+    for quantity, found in wins.items():
+        if count(found):
+            groups.setdefault(f"{count(found)} of {found.of} widths", []).append(quantity)
+    return ", ".join(f"{joined(names)} at {where}" for where, names in groups.items())
+
+
+def _first(
+    judged: Comparisons, networks: Sequence[GridRow], quantities: Iterable[str], word: str
+) -> dict[str, GridRow]:
+    """For each quantity the widest network that has the word."""
+    found: dict[str, GridRow] = {}
+    for quantity in quantities:
+        for network in networks:
+            if (network, quantity) in judged and judged[network, quantity].word == word:
+                found.setdefault(quantity, network)
+    return found
+
+
+def _by_width(first: Mapping[str, GridRow], phrase: str) -> str:
+    """`prose and piqa are first shown to degrade at 1.60x, mmlu at 1.33x`."""
+    groups: dict[str, list[str]] = {}
+    for quantity, network in sorted(first.items(), key=lambda item: -item[1].width):
+        groups.setdefault(network.ratio, []).append(quantity)
+    (ratio, names), *rest = groups.items()
+    said = f"{joined(names)} {'are' if len(names) > 1 else 'is'} {phrase} {ratio}"
+    return ", ".join([said, *(f"{joined(names)} at {ratio}" for ratio, names in rest)])

@@ -4,7 +4,6 @@ from .cost_figures import plot_cost, plot_size, plot_speed
 from .cost_table import COST_COLUMNS, COST_KEY, cost_tables, is_cost_record
 from .distillation_figure import draw_healing
 from .figures import plot_front, plot_qualities, plot_quality
-from .headline import answer, load_warnings
 from .network_table import missing_notes, network_rows
 from .notebook import StudyView, open_study
 from .page import Block, Page, Section, Sheet, provenance_section, write_whole
@@ -37,13 +36,11 @@ __all__ = [
     "StudyView",
     "Style",
     "TaskScores",
-    "answer",
     "cost_tables",
     "draw_healing",
     "format_value",
     "is_cost_record",
     "join_values",
-    "load_warnings",
     "missing_notes",
     "network_rows",
     "nonempty_columns",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..findings import Grid, comparisons
+from ..findings import Grid, comparisons, measured_sentences, other_network_sentences, sentences
 from ..stats import counted
 from ..study import Record
-from .headline import measured_sentences, other_network_sentences, sentences
 from .model_results import ModelResults
 from .study_comparison import ScoreComparison, comparison_sentences
 

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from ..findings import Grid, GridRow, build_grid, network_of, parents_of
-from ..stats import Estimate, paired_ratio
+from ..findings import Grid, GridRow, build_grid, parents_of, speed_ratio
+from ..stats import Estimate
 from ..study import Record
 from .figures import draw_line, include_zero, reference_line, style_axes
-from .network_table import speed_ratio
 from .styles import DENSE_STYLE, INK, MUTED, style_of, workload_styles
 
 if TYPE_CHECKING:
@@ -96,34 +95,6 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
     return ax
 
 
-def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[GridRow, Estimate]]:
-    """A cost that `measure` told over that of dense: by workload, of every network.
-
-    Ratios are formed within rounds; a cost that was counted once has no interval.
-
-    Args:
-        records: Of one model.
-        what: A key of `COSTS`.
-    """
-    names = ("allocated", "resident") if what == "working" else (what,)
-    found: dict[str, dict[GridRow, Record]] = {}
-    for record in records:
-        workload, _, quantity = record.quantity.rpartition(" ")
-        if quantity in names and record.items:
-            found.setdefault(workload, {}).setdefault(network_of(record), record)
-    ratios: dict[str, dict[GridRow, Estimate]] = {}
-    for workload, column in found.items():
-        dense = next((r for n, r in column.items() if n.criterion is None), None)
-        if dense is None or not all(value > 0 for value in dense.items):
-            continue
-        ratios[workload] = {
-            network: _over(record, dense)
-            for network, record in sorted(column.items(), key=lambda pair: -pair[0].width)
-            if record.quantity == dense.quantity and len(record.items) == len(dense.items)
-        }
-    return {workload: column for workload, column in ratios.items() if len(column) > 1}
-
-
 def plot_cost(ratios: Mapping[str, Mapping[GridRow, Estimate]], what: str, ax: Axes) -> Axes:
     """Draw one cost of every workload over that of dense against I/H, with 95 % intervals.
 
@@ -144,12 +115,6 @@ def plot_cost(ratios: Mapping[str, Mapping[GridRow, Estimate]], what: str, ax: A
     style_axes(ax, [n.expansion_ratio for n in networks], title, subtitle)
     include_zero(ax)
     return ax
-
-
-def _over(record: Record, dense: Record) -> Estimate:
-    if record is dense:
-        return Estimate(value=1.0, standard_error=None, n=dense.n)
-    return paired_ratio(record.items, dense.items)
 
 
 def _speed(grid: Grid, network: GridRow, quantity: str) -> Estimate | None:

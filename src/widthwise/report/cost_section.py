@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..findings import Table
+from ..findings import Table, cost_sentence, load_warnings, measured_sentences
 from ..study import Record
 from .answers import other_grids, runs_of
 from .cost_table import COST_KEY, cost_tables
-from .headline import cost_sentence, load_warnings, measured_sentences
 from .model_results import ModelResults
 from .page import Block, Legend, Section
 from .panels import cost_panels, size_panels

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..findings import Table, estimate_of, network_of
+from ..findings import Table, estimate_of, network_of, took_turns
 from ..stats import NOTHING, counted, estimate_text, number, paired_ratio, with_error
-from ..study import NOT_ASKED, QUANTITY_NAMES, Record
+from ..study import NOT_ASKED, QUANTITY_NAMES, Quantity, Record
 
 COST_COLUMNS = (
     "network",
@@ -49,9 +49,8 @@ _LOST = "{}: some of its records are not there; the command that made the others
 
 def is_cost_record(record: Record) -> bool:
     """Whether `widthwise measure` stored it: a quantity of a workload, `"512x32x1 ttft"`."""
-    workload, _, quantity = record.quantity.rpartition(" ")
-    named = quantity in QUANTITY_NAMES or quantity in _EITHER
-    return named and record.settings.get("workload") == workload
+    quantity = Quantity.parse(record.quantity)
+    return quantity.is_cost and record.settings.get("workload") == quantity.workload
 
 
 def cost_tables(records: Sequence[Record]) -> tuple[Table, ...]:
@@ -68,23 +67,12 @@ def cost_tables(records: Sequence[Record]) -> tuple[Table, ...]:
     return tuple(table for table in tables if table is not None)
 
 
-def took_turns(own: Record, other: Record) -> bool:
-    """Whether two networks were timed in the same rounds, so that a ratio within a round has sense.
-
-    The limits of the device are measured anew for each run of rounds, and attention and threads are
-    chosen for all of its networks.
-    """
-    mine, its = own.settings, other.settings
-    same = all(mine[name] == its[name] for name in ("ceilings", "attention", "threads"))
-    return same and len(own.items) == len(other.items)
-
-
 def _table(name: str, records: Sequence[Record]) -> Table | None:
     """The table of a workload; None where no network has all its records."""
     networks: dict[tuple[str, str | None, str], dict[str, Record]] = {}
     for record in records:
         place = record.model, record.criterion, record.asked
-        networks.setdefault(place, {})[record.quantity.rpartition(" ")[2]] = record
+        networks.setdefault(place, {})[Quantity.parse(record.quantity).metric] = record
     one_model = len({model for model, _, _ in networks}) == 1
     names = {
         place: _label(next(iter(cells.values())), one_model) for place, cells in networks.items()
@@ -242,11 +230,11 @@ def _notes(records: Sequence[Record]) -> list[str]:
     """Reasons, each once with the columns it takes away, and a warning of a busy machine."""
     lacking: dict[str, list[str]] = {}
     for record in records:
-        quantity = record.quantity.rpartition(" ")[2]
-        if record.reason in (None, NOT_ASKED) or quantity in _EITHER:
+        metric = Quantity.parse(record.quantity).metric
+        if record.reason in (None, NOT_ASKED) or metric in _EITHER:
             continue
         names = lacking.setdefault(str(record.reason), [])
-        names += [QUANTITY_NAMES[quantity]] if QUANTITY_NAMES[quantity] not in names else []
+        names += [QUANTITY_NAMES[metric]] if QUANTITY_NAMES[metric] not in names else []
     notes = [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
     called = {r.settings["decoding_reason"] for r in records if r.settings["decoding_reason"]}
     notes += [f"steps are called, not replayed: {reason}" for reason in sorted(called)]

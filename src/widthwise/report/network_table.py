@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..findings import Grid, GridRow, build_grid, estimate_of
-from ..stats import Estimate, estimate_text, number, paired_ratio, ratio_with_error, with_error
+from ..findings import Grid, GridRow, build_grid, estimate_of, speed_ratio
+from ..stats import estimate_text, number, with_error
 from ..study import Record
 
 NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it
@@ -78,20 +78,6 @@ def floor_text(record: Record) -> str:
         return f"floor {number(record.floor, record.unit)}{kind}{counted}"
     reason = record.settings.get("no_floor")
     return f"no floor: {reason}" if reason else "no floor"
-
-
-def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
-    """Speed over the dense speed; None for dense itself or where either is missing.
-
-    Rounds are paired where both records hold them; else the two errors are taken as independent.
-    """
-    dense = grid.cells.get((grid.dense, record.quantity)) if grid.dense else None
-    own, other = estimate_of(record), estimate_of(dense) if dense else None
-    if record is dense or own is None or other is None or other.value == 0:
-        return None
-    if dense is not None and record.items and len(record.items) == len(dense.items):
-        return paired_ratio(record.items, dense.items)
-    return ratio_with_error(own, other)
 
 
 def _cell(grid: Grid, record: Record) -> str:

@@ -8,13 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..findings import CONFIDENCE, Front, Grid, GridRow, estimate_of, floor_status, network_of
+from ..findings import (
+    CONFIDENCE,
+    Front,
+    Grid,
+    GridRow,
+    cost_ratios,
+    estimate_of,
+    floor_status,
+    network_of,
+    speed_ratio,
+)
 from ..stats import Estimate, estimate_text, interval_text, number, with_error
-from ..study import Record, quantity_text
+from ..study import Quantity, Record, quantity_text
 from . import cost_figures, figures
 from .csv_links import csv_data_uri
 from .model_results import ModelResults
-from .network_table import floor_text, speed_ratio
+from .network_table import floor_text
 from .provenance import format_n_range
 from .styles import style_in, style_of, workload_styles
 from .svg import css_color, panel, standalone_svg_uri, to_svg, to_viewbox
@@ -125,7 +135,7 @@ def cost_panels(series: ModelResults) -> list[Panel]:
     """What `widthwise measure` told over that of dense, a panel a cost, a line a workload."""
     panels = []
     for what, (title, _) in cost_figures.COSTS.items():
-        ratios = cost_figures.cost_ratios(series.costs, what)
+        ratios = cost_ratios(series.costs, what)
         if not ratios:
             continue
         figure, ax = panel()
@@ -177,7 +187,7 @@ def _few(fronts: Sequence[Front]) -> list[Front]:
         qualities.setdefault(front.quality, []).append(front)
     kept = []
     for most, own in zip((_FIRST, *[_OTHERS] * len(qualities)), qualities.values(), strict=False):
-        kinds = [front.cost.rpartition(" ")[2] for front in own]
+        kinds = [Quantity.parse(front.cost).metric for front in own]
         order = sorted(range(len(own)), key=lambda i: (kinds[:i].count(kinds[i]), i))
         kept += [own[i] for i in sorted(order[:most])]
     return kept

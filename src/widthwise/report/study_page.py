@@ -105,6 +105,12 @@ def study_page(results: Sequence[ModelResults], title: str) -> Page:
     compared, unpaired = compare(results)
     findings = [(one, *_findings_of(one, results)) for one in results]
     answer, answers = answers_of(results, compared)
+    told = {text for _, texts in (("", answer), *answers) for text in texts}
+    drawn = [
+        (one, replace(found, sentences=tuple(s for s in found.sentences if s not in told)))
+        for one, found, _ in findings
+        if found is not None
+    ]
     records = [record for one in results for record in one.records]
     return Page(
         title=title,
@@ -113,7 +119,7 @@ def study_page(results: Sequence[ModelResults], title: str) -> Page:
         warnings=[_named(one, note, results) for one in results for note in one.notes],
         remarks=[*unpaired, *(_named(one, note, results) for one, _, note in findings if note)],
         answers=answers,
-        sections=_sections(results, compared, [(one, f) for one, f, _ in findings if f]),
+        sections=_sections(results, compared, drawn),
         records=(data_link(records), counted(len(records), "record")),
     )
 

@@ -6,7 +6,7 @@ from .cost_study import CostStudy
 from .demo import CRITERIA, Demo, DemoSettings
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
-from .quantities import NOT_ASKED, QUANTITY_NAMES, quantity_text
+from .quantities import NOT_ASKED, QUANTITY_NAMES, Quantity, quantity_text
 from .records import Record, append, load
 from .stored import StoredStudy, read_study
 from .study import MakeEngine, Study
@@ -27,6 +27,7 @@ __all__ = [
     "EvaluateSettings",
     "Evaluation",
     "MakeEngine",
+    "Quantity",
     "Record",
     "StoredStudy",
     "Study",

@@ -45,15 +45,43 @@ def quantities_of(settings: CostSettings) -> dict[str, str]:
     return {**_WHOLE, **(_CO2 if settings.country is not None else {}), **blocks}
 
 
-def quantity_text(quantity: str) -> str:
+@dataclass(frozen=True)
+class Quantity:
+    """What a record measured: a metric of a workload, or a quantity without one.
+
+    Attributes:
+        workload: Its name; "" where the quantity has none.
+        metric: As the table of costs knows it: `"ttft"`; of others the whole name.
+    """
+
+    workload: str
+    metric: str
+
+    @classmethod
+    def parse(cls, name: str) -> Quantity:
+        """The quantity of a record by its name.
+
+        >>> Quantity.parse("512x32x1 ttft"), Quantity.parse("mmlu").metric
+        (Quantity(workload='512x32x1', metric='ttft'), 'mmlu')
+        """
+        workload, _, metric = name.rpartition(" ")
+        return cls(workload, metric)
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether `widthwise measure` measures it."""
+        return bool(self.workload) and (self.metric in _WHOLE or self.metric in QUANTITY_NAMES)
+
+
+def quantity_text(name: str) -> str:
     """What people read for the quantity of a record.
 
     >>> quantity_text("512x32x1 ttft"), quantity_text("bytes")
     ('512x32x1 first token', 'bytes')
     """
-    workload, _, what = quantity.rpartition(" ")
-    known = workload and what in QUANTITY_NAMES
-    return f"{workload} {QUANTITY_NAMES[what]}" if known else quantity
+    quantity = Quantity.parse(name)
+    known = quantity.workload and quantity.metric in QUANTITY_NAMES
+    return f"{quantity.workload} {QUANTITY_NAMES[quantity.metric]}" if known else name
 
 
 @dataclass(frozen=True, kw_only=True)

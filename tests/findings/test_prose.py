@@ -6,7 +6,8 @@ import pytest
 from report_records import make_records, record, score, sweep_records
 
 from widthwise.errors import RunError
-from widthwise.report import answer, missing_notes, network_rows
+from widthwise.findings import answer
+from widthwise.report import missing_notes, network_rows
 from widthwise.stats import paired_difference
 from widthwise.study import Record
 

@@ -1,0 +1,109 @@
+"""What networks cost, in sentences that their intervals carry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..stats import Estimate, joined, paired_ratio
+from ..study import Quantity, Record
+from .costs import cost_ratios, speed_ratio, took_turns
+from .grid import Grid, GridRow, network_of
+
+_COST_NAMES = {
+    "ttft": "the time to the first token",
+    "tpot": "that of a next token",
+    "joules": "the energy of a token",
+}
+
+_MOST = 6  # networks that are named; the table has them all
+
+
+def cost_sentence(grid: Grid) -> str:
+    """Size and speed at the narrowest width that was timed, beside dense; "" if none was."""
+    timed = [
+        network
+        for network in grid.networks
+        for quantity in grid.speeds
+        if (network, quantity) in grid.cells and speed_ratio(grid, grid.cells[network, quantity])
+    ]
+    if not timed:
+        return ""
+    narrowest = min(timed, key=lambda network: network.width)
+    parts = []
+    for quantity in grid.speeds:
+        record = grid.cells.get((narrowest, quantity))
+        ratio = speed_ratio(grid, record) if record else None
+        if ratio is not None and ratio.standard_error is not None:
+            parts.append(_ratio_text(f"the speed of {quantity}", ratio))
+    return f"At {narrowest.ratio}, {joined(parts)}." if parts else ""
+
+
+def measured_sentences(records: Sequence[Record]) -> list[str]:
+    """What the narrowest network costs beside dense on the first workload that was measured."""
+    said: dict[str, list[str]] = {}
+    for what, name in _COST_NAMES.items():
+        for workload, column in list(cost_ratios(records, what).items())[:1]:
+            narrowest = min(column, key=lambda network: network.width)
+            place = f"{narrowest.ratio} on {workload}"
+            said.setdefault(place, []).append(_ratio_text(name, column[narrowest]))
+    sentences = [f"At {place}, {joined(parts)}." for place, parts in said.items()]
+    return sentences + load_warnings(records) if sentences else []
+
+
+def other_network_sentences(records: Sequence[Record]) -> list[str]:
+    """What each other network of one run costs beside the first, on the first workload.
+
+    Args:
+        records: Costs of several models that took turns, the first network's first.
+    """
+    columns: dict[str, dict[tuple[str, GridRow], Record]] = {}
+    workload = str(records[0].settings["workload"])
+    for record in records:
+        quantity = Quantity.parse(record.quantity)
+        if quantity.workload == workload and quantity.metric in _COST_NAMES and record.items:
+            place = record.model, network_of(record)
+            columns.setdefault(quantity.metric, {})[place] = record
+    begin = records[0].model, network_of(records[0])
+    said: dict[tuple[str, GridRow], list[str]] = {}
+    for what, column in columns.items():
+        first = column.pop(begin, None)
+        for place, record in column.items():
+            if first is not None and took_turns(record, first):
+                ratio = paired_ratio(record.items, first.items)
+                said.setdefault(place, []).append(
+                    _ratio_text(_COST_NAMES[what], ratio, "the first")
+                )
+    sentences = [
+        f"{_named(model, network)} on {workload}: {joined(parts)}."
+        for (model, network), parts in list(said.items())[:_MOST]
+    ]
+    if not sentences:
+        return []
+    return [f"The first is {_named(*begin)}.", *sentences, *load_warnings(records)]
+
+
+def _named(model: str, network: GridRow) -> str:
+    """A network of several models; one that was measured as it is goes by the model's name."""
+    return model if network.criterion is None else f"{model}, {network.label}"
+
+
+def _ratio_text(name: str, ratio: Estimate, other: str = "dense") -> str:
+    """A ratio as its interval allows: what reaches over 1 is no difference that is shown."""
+    if ratio.standard_error is None:
+        return f"{name} is {ratio.value:.2f} times that of {other}"
+    low, high = ratio.interval()
+    ends = f"95 % interval {low:.2f} to {high:.2f}"
+    if low <= 1 <= high:
+        return f"{name} is not shown to differ from that of {other} ({ends} times)"
+    return f"{name} is {ratio.value:.2f} times that of {other} ({ends})"
+
+
+def load_warnings(records: Sequence[Record]) -> list[str]:
+    """A warning where more processes wanted a core than there are while time was taken."""
+    loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
+    if not loads:
+        return []
+    return [
+        f"The machine was busy, up to {max(loads):.1f} processes wanted a core: measure on an "
+        "idle one before you trust these times."
+    ]

@@ -1,0 +1,68 @@
+"""What networks cost beside dense: ratios within the rounds that both were measured in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..stats import Estimate, paired_ratio, ratio_with_error
+from ..study import Quantity, Record
+from .grid import Grid, GridRow, estimate_of, network_of
+
+
+def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[GridRow, Estimate]]:
+    """A cost that `measure` told over that of dense: by workload, of every network.
+
+    Ratios are formed within rounds; a cost that was counted once has no interval.
+
+    Args:
+        records: Of one model.
+        what: A metric of `widthwise measure`; `"working"` is the memory that the device tells.
+    """
+    names = ("allocated", "resident") if what == "working" else (what,)
+    found: dict[str, dict[GridRow, Record]] = {}
+    for record in records:
+        quantity = Quantity.parse(record.quantity)
+        if quantity.metric in names and record.items:
+            found.setdefault(quantity.workload, {}).setdefault(network_of(record), record)
+    ratios: dict[str, dict[GridRow, Estimate]] = {}
+    for workload, column in found.items():
+        dense = next((r for n, r in column.items() if n.criterion is None), None)
+        if dense is None or not all(value > 0 for value in dense.items):
+            continue
+        ratios[workload] = {
+            network: _over(record, dense)
+            for network, record in sorted(column.items(), key=lambda pair: -pair[0].width)
+            if record.quantity == dense.quantity and len(record.items) == len(dense.items)
+        }
+    return {workload: column for workload, column in ratios.items() if len(column) > 1}
+
+
+def _over(record: Record, dense: Record) -> Estimate:
+    if record is dense:
+        return Estimate(value=1.0, standard_error=None, n=dense.n)
+    return paired_ratio(record.items, dense.items)
+
+
+def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
+    """Speed over the dense speed; None for dense itself or where either is missing.
+
+    Rounds are paired where both records hold them; else the two errors are taken as independent.
+    """
+    dense = grid.cells.get((grid.dense, record.quantity)) if grid.dense else None
+    own, other = estimate_of(record), estimate_of(dense) if dense else None
+    if record is dense or own is None or other is None or other.value == 0:
+        return None
+    if dense is not None and record.items and len(record.items) == len(dense.items):
+        return paired_ratio(record.items, dense.items)
+    return ratio_with_error(own, other)
+
+
+def took_turns(own: Record, other: Record) -> bool:
+    """Whether two networks were timed in the same rounds, so that a ratio within a round has sense.
+
+    The limits of the device are measured anew for each run of rounds, and attention and threads are
+    chosen for all of its networks.
+    """
+    mine, its = own.settings, other.settings
+    same = all(mine[name] == its[name] for name in ("ceilings", "attention", "threads"))
+    return same and len(own.items) == len(other.items)

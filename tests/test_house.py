@@ -154,5 +154,4 @@ UNTESTED: dict[str, int] = {
     "report": 12,
     "runs": 10,
     "study": 13,
-    "theory": 12,
 }

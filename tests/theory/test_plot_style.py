@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf, nan
-
 import pytest
 from matplotlib.figure import Figure
 
-from widthwise.errors import LimitError
 from widthwise.theory import (
     FEATURE,
-    check_least,
-    check_positive,
     line_styles,
     mark_widths,
     style_axes,
@@ -47,13 +42,3 @@ def test_wider_is_darker_whatever_the_order_and_the_limit_stands_apart() -> None
     assert looks[None]["color"] == FEATURE
     assert line_styles([8])[8] == looks[8]
     assert set(line_styles([])) == {None}
-
-
-def test_numbers_are_checked_with_their_names() -> None:
-    check_least("steps", 0, 0)
-    with pytest.raises(LimitError, match=r"^steps must be at least 1; got 0$"):
-        check_least("steps", 0, 1)
-    check_positive("lr", 1e-300)
-    for wrong in (0.0, -1.0, inf, nan):
-        with pytest.raises(LimitError, match=rf"^lr must be a number above 0; got {wrong}$"):
-            check_positive("lr", wrong)

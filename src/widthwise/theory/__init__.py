@@ -1,8 +1,7 @@
 """Feature-learning limits: what networks become as their width grows without bound."""
 
-from .abc import Abc, Abcd, exponents, faithful_abcd
+from .abc import Abc, Abcd, check_least, check_positive, exponents, faithful_abcd
 from .activations import ACTIVATIONS, Activation, Array, activation
-from .checks import check_least, check_positive
 from .classify import Classification, classify
 from .converge import Case, Convergence, converge, standard_cases
 from .explain import power
@@ -19,10 +18,20 @@ from .mup_tables import (
     table_abcd,
     table_scales,
 )
-from .plot_style import line_styles, mark_widths, style_axes
+from .plot_style import (
+    FEATURE,
+    INK,
+    KERNEL,
+    MUTED,
+    RULE,
+    UNSTABLE,
+    line_styles,
+    mark_widths,
+    style_axes,
+)
 from .power_law import MARGIN, NEAR, PowerLawFit, check_widths, fit_rate
 from .presets import ADAM, SGD, mfp, mup, mup_adam, named, ntp, ntp_adam, sp, sp_adam, up
-from .region_figure import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE, draw_region
+from .region_figure import draw_region
 from .toy_task import ToyTask, Trajectory, toy
 
 __all__ = [

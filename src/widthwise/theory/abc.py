@@ -1,4 +1,4 @@
-"""abc-parametrizations: how initial weights, multipliers and learning rates go with the width.
+"""abc-parametrizations: initial weights, multipliers and learning rates as powers of the width.
 
 An MLP with L hidden layers of width n: h_1 = W_1 x, x_l = phi(h_l), h_{l+1} = W_{l+1} x_l, with the
 output f = W_{L+1} x_L. The layer l = 1 .. L+1 has
@@ -13,10 +13,11 @@ what the optimizer divides by: the gradient of w_l is taken times n^d_l (arXiv 2
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TypeVar
+from math import isfinite
+from typing import ClassVar, Self, TypeVar
 
 from ..errors import LimitError
 
@@ -26,15 +27,81 @@ _FRACTION = re.compile(r"[+-]?(\d{1,9}(/\d{1,9})?|\d{0,9}\.\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Abc:
+class _LayerExponents:
+    """Exponents of each layer, the output last; see `Abc` and `Abcd`."""
+
+    a: Exponents
+    b: Exponents
+    c: Exponents
+
+    _SYMMETRY: ClassVar[Mapping[str, int]]  # change of each kind by a shift of 1
+
+    def __post_init__(self) -> None:
+        for letter in self._SYMMETRY:
+            object.__setattr__(self, letter, exponents(getattr(self, letter)))
+        lengths = {letter: len(getattr(self, letter)) for letter in self._SYMMETRY}
+        if len(set(lengths.values())) > 1:
+            got = ", ".join(f"{n} of {letter}" for letter, n in lengths.items())
+            raise LimitError(
+                f"each of {', '.join(lengths)} must have one exponent for each layer, the output's "
+                f"last; got {got}"
+            )
+        check_hidden_layers(lengths["a"] - 1)
+
+    @property
+    def hidden_layers(self) -> int:
+        """L, one less than the layers that have weights."""
+        return len(self.a) - 1
+
+    def reparametrized(self, theta: object | Sequence[object]) -> Self:
+        """The same training in other exponents, at every width and after every step.
+
+        A shift t turns a into a + t and b into b - t. For SGD c becomes c - 2t (Equation 5), for
+        Adam c - t, and d becomes d + t.
+
+        Args:
+            theta: Shift t of all layers, or one for each.
+        """
+        if isinstance(theta, Sequence) and not isinstance(theta, str):
+            shifts = exponents(theta)
+        else:
+            shifts = (_fraction(theta),) * len(self.a)
+        if len(shifts) != len(self.a):
+            raise LimitError(
+                f"a shift must have one exponent for each of {len(self.a)} layers; "
+                f"got {len(shifts)}"
+            )
+        changed = {
+            letter: tuple(
+                x + factor * t for x, t in zip(getattr(self, letter), shifts, strict=True)
+            )
+            for letter, factor in self._SYMMETRY.items()
+        }
+        return replace(self, **changed)
+
+    def with_multipliers(self, a: Sequence[object]) -> Self:
+        """The same training with the multipliers n^-a.
+
+        Example:
+            >>> scaled = Abc(a=(0, 1), b=(0, 0), c=(-1, -1)).with_multipliers((0, 0))
+            >>> [str(b) for b in scaled.b], [str(c) for c in scaled.c]
+            (['0', '1'], ['-1', '1'])
+        """
+        return self.reparametrized(
+            [new - old for new, old in zip(exponents(a), self.a, strict=True)]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abc(_LayerExponents):
     """Exponents for SGD, one of each kind for every layer, the output last.
 
     Anything that `Fraction` takes exactly may be given: fractions, whole numbers, text as `-1/2`.
 
     Attributes:
-        a: Of the multipliers n^-a.
-        b: Of the initial standard deviations n^-b.
-        c: Of the learning rates n^-c.
+        a: Exponents of the multipliers n^-a.
+        b: Exponents of the initial standard deviations n^-b.
+        c: Exponents of the learning rates n^-c.
 
     Raises:
         LimitError: An exponent is not exact, the numbers of exponents differ, or there is no
@@ -46,82 +113,27 @@ class Abc:
         (2, '-1/2')
     """
 
-    a: Exponents
-    b: Exponents
-    c: Exponents
-
-    def __post_init__(self) -> None:
-        _check(self, "abc")
-
-    @property
-    def hidden_layers(self) -> int:
-        """L, one less than the layers that have weights."""
-        return len(self.a) - 1
-
-    def reparametrized(self, theta: object | Sequence[object]) -> Abc:
-        """The same training in other exponents: a + t, b - t, c - 2t (Equation 5).
-
-        With SGD the network computes exactly the same function after every step, at every width.
-
-        Args:
-            theta: t, one for all layers or one for each.
-        """
-        a, b, t = _reparametrized(self, theta)
-        return replace(self, a=a, b=b, c=_sum(self.c, [-2 * x for x in t]))
-
-    def with_multipliers(self, a: Sequence[object]) -> Abc:
-        """The same training with the multipliers n^-a.
-
-        Example:
-            >>> one = Abc(a=(0, 1), b=(0, 0), c=(-1, -1)).with_multipliers((0, 0))
-            >>> [str(b) for b in one.b], [str(c) for c in one.c]
-            (['0', '1'], ['-1', '1'])
-        """
-        return self.reparametrized(_sum(exponents(a), [-x for x in self.a]))
+    _SYMMETRY: ClassVar = {"a": 1, "b": -1, "c": -2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Abcd:
+class Abcd(_LayerExponents):
     """Exponents for Adam and other entrywise optimizers: w <- w - eta n^-c Q(n^d g, ...).
 
     g is the gradient of w, and Q a function of one entry's gradients in this and earlier steps.
     Source: arXiv 2308.01814, Section 2.2.
 
     Attributes:
-        a: Of the multipliers n^-a.
-        b: Of the initial standard deviations n^-b.
-        c: Of the learning rates n^-c.
-        d: Of the factors n^d of the gradients.
-
-    Raises:
-        LimitError: As `Abc`.
+        d: Exponents of the factors n^d of the gradients; for the others and errors see `Abc`.
     """
 
-    a: Exponents
-    b: Exponents
-    c: Exponents
     d: Exponents
 
-    def __post_init__(self) -> None:
-        _check(self, "abcd")
-
-    @property
-    def hidden_layers(self) -> int:
-        """L, one less than the layers that have weights."""
-        return len(self.a) - 1
-
-    def reparametrized(self, theta: object | Sequence[object]) -> Abcd:
-        """The same training in other exponents: a + t, b - t, c - t, d + t; `theta` as in `Abc`."""
-        a, b, t = _reparametrized(self, theta)
-        return replace(self, a=a, b=b, c=_sum(self.c, [-x for x in t]), d=_sum(self.d, t))
-
-    def with_multipliers(self, a: Sequence[object]) -> Abcd:
-        """The same training with the multipliers n^-a."""
-        return self.reparametrized(_sum(exponents(a), [-x for x in self.a]))
+    _SYMMETRY: ClassVar = {"a": 1, "b": -1, "c": -1, "d": 1}
 
     def as_sgd(self) -> Abc:
         """The abc-parametrization that this is where Q returns the latest gradient: c - d."""
-        return Abc(a=self.a, b=self.b, c=_sum(self.c, [-x for x in self.d]))
+        return Abc(a=self.a, b=self.b, c=tuple(c - d for c, d in zip(self.c, self.d, strict=True)))
 
 
 Parametrization = TypeVar("Parametrization", Abc, Abcd)
@@ -161,7 +173,7 @@ def exponents(values: str | Iterable[object]) -> Exponents:
 
 
 def check_hidden_layers(hidden_layers: int) -> int:
-    """The number itself.
+    """Return the number.
 
     Raises:
         LimitError: It is not between 1 and `MOST_LAYERS`.
@@ -174,6 +186,26 @@ def check_hidden_layers(hidden_layers: int) -> int:
     return hidden_layers
 
 
+def check_least(name: str, value: int, least: int) -> None:
+    """Check that a count is not too small.
+
+    Raises:
+        LimitError: It is too small.
+    """
+    if value < least:
+        raise LimitError(f"{name} must be at least {least}; got {value}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Check that a number is finite and above 0.
+
+    Raises:
+        LimitError: It is not.
+    """
+    if not (isfinite(value) and value > 0):
+        raise LimitError(f"{name} must be a number above 0; got {value}")
+
+
 def _fraction(value: object) -> Fraction:
     if isinstance(value, (int, Fraction)):
         return Fraction(value)
@@ -184,37 +216,3 @@ def _fraction(value: object) -> Fraction:
         except ZeroDivisionError:
             pass
     raise LimitError(f"an exponent must be a fraction such as -1/2, 0 or 0.5; got {text[:40]!r}")
-
-
-def _check(parametrization: Abc | Abcd, letters: str) -> None:
-    """Make all exponents exact, and see that there are as many of each."""
-    for letter in letters:
-        object.__setattr__(parametrization, letter, exponents(getattr(parametrization, letter)))
-    lengths = {letter: len(getattr(parametrization, letter)) for letter in letters}
-    if len(set(lengths.values())) > 1:
-        got = ", ".join(f"{n} of {letter}" for letter, n in lengths.items())
-        raise LimitError(
-            f"each of {', '.join(letters)} must have one exponent for each layer, the output's "
-            f"last; got {got}"
-        )
-    check_hidden_layers(lengths["a"] - 1)
-
-
-def _sum(left: Sequence[Fraction], right: Sequence[Fraction]) -> Exponents:
-    return tuple(x + y for x, y in zip(left, right, strict=True))
-
-
-def _reparametrized(
-    parametrization: Abc | Abcd, theta: object | Sequence[object]
-) -> tuple[Exponents, Exponents, Exponents]:
-    """New a, new b, and t for each layer."""
-    layers = len(parametrization.a)
-    if isinstance(theta, Sequence) and not isinstance(theta, str):
-        t = exponents(theta)
-    else:
-        t = (_fraction(theta),) * layers
-    if len(t) != layers:
-        raise LimitError(
-            f"a shift must have one exponent for each of {layers} layers; got {len(t)}"
-        )
-    return _sum(parametrization.a, t), _sum(parametrization.b, [-x for x in t]), t

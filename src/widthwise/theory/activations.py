@@ -1,4 +1,4 @@
-"""Activation functions, and what their values and slopes are on average over Gaussians."""
+"""Activation functions, and averages of their values and slopes over Gaussians."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Activation:
     """A function of one number, for all entries of an array.
 
     Attributes:
-        name: What it is called.
-        value: phi.
-        slope: Its derivative.
+        name: Name of the function.
+        value: The function phi.
+        slope: Derivative of phi.
         expectations: Closed forms of E[phi(u) phi(v)] and E[phi'(u) phi'(v)] for centred Gaussians
             with the variances and the covariance E[uu], E[uv], E[vv], in this order; None where
-            they are to be had by quadrature only.
+            only quadrature gives them.
     """
 
     name: str

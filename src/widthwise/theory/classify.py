@@ -1,4 +1,4 @@
-"""What an abc-parametrization does as the width grows: the dynamical dichotomy, exactly.
+"""The regime of an abc-parametrization by the dynamical dichotomy, exactly.
 
 With a_o, b_o, c_o of the output layer, and for hidden layers l = 1 .. L
 
@@ -30,22 +30,22 @@ Regime = Literal["feature", "kernel", "trivial", "unstable"]
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """What is known of a parametrization.
+    """The regime of a parametrization, and the reasons.
 
     Attributes:
-        r: Features move by Theta(n^-r) in each step.
-        r_layers: The same of each hidden layer by its own weights, shape (L,).
+        r: Exponent by which features move in each step: Theta(n^-r).
+        r_layers: Exponents for each hidden layer by its weights alone, shape (L,).
         stable: Whether activations, features and outputs neither blow up nor, before training,
             vanish.
         nontrivial: Whether the function moves in the limit; None of an unstable one.
         regime: `feature`, `kernel`, `trivial` or `unstable`. For Adam the kernel is that of a
             nonlinear operator. None where the theorems do not speak (`faithful` is False).
         faults: Why it is unstable, or why nothing is said; empty otherwise.
-        updated_maximally: Of each layer, the output last: whether its update moves what follows by
+        updated_maximally: Whether the update of each layer, the output last, moves what follows by
             Theta(1); None where nothing is known to be stable.
         initialized_maximally: Whether the output layer starts as large as it may; None likewise.
         faithful: For Adam, whether the optimizer's input is Theta(1) in each step; None for SGD.
-        explanation: All this in a few sentences.
+        explanation: The result in a few sentences.
     """
 
     r: Fraction
@@ -61,12 +61,12 @@ class Classification:
 
 
 def classify(parametrization: Abc | Abcd) -> Classification:
-    """Say what a parametrization does at infinite width, by exact arithmetic.
+    """Classify a parametrization by exact arithmetic.
 
     Example:
         >>> ntk = Abc(a=(0, "1/2", "1/2"), b=(0, 0, 0), c=(0, 0, 0))
-        >>> found = classify(ntk)
-        >>> found.regime, str(found.r), found.updated_maximally
+        >>> result = classify(ntk)
+        >>> result.regime, str(result.r), result.updated_maximally
         ('kernel', '1/2', (False, False, True))
     """
     sizes = size_exponents(parametrization)
@@ -110,9 +110,9 @@ class SizeExponents:
 
     Attributes:
         r_layers: r_l of the hidden layers, shape (L,).
-        readout_start: a_o + b_o: the output weights are n to minus this before training.
-        readout_update: 2 a_o + c_o (for Adam a_o + c_o): what a step changes in them is n to minus
-            this; 1 moves the output by Theta(1).
+        readout_start: Exponent a_o + b_o; the output weights start as n to minus this.
+        readout_update: Exponent 2 a_o + c_o (for Adam a_o + c_o); a step changes them by n to minus
+            this, and 1 moves the output by Theta(1).
     """
 
     r_layers: Exponents
@@ -125,7 +125,7 @@ class SizeExponents:
 
     @property
     def logits(self) -> Fraction:
-        """One step moves the output by n to minus this."""
+        """Exponent by which one step moves the output."""
         return min(self.readout_update, self.readout_start + self.r) - 1
 
 

@@ -1,4 +1,4 @@
-"""Finite networks beside their limit: how far they are from it, and how fast that falls."""
+"""Finite networks beside their limit: their distance, and its power of the width."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Case:
     """One parametrization on one task.
 
     Attributes:
-        name: What it is called in figures.
-        parametrization: A stable, nontrivial one that has a limit.
+        name: Name in figures.
+        parametrization: Stable, nontrivial parametrization that has a limit.
         phi: Activation of its hidden layers.
-        task: What to train on.
+        task: Task to train on.
     """
 
     name: str
@@ -41,18 +41,18 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Convergence:
-    """What the networks of a case did as they got wider.
+    """Distances and movements of the networks of a case at several widths.
 
     Attributes:
-        case: What was trained.
-        distance: How far outputs are from the limit's, the root of the mean square over steps and
-            tests. In the kernel regime the limit starts from each network's own outputs.
-        expected: The slope of `distance` that theory gives; None where another power of the width,
-            which is not derived here, is slower than -1/2.
-        movement: How far the features of the last hidden layer went in training.
-        expected_movement: Its slope, -r.
-        limit_movement: The same of the limit; 0 of a kernel.
-        limit_error: Of the limit, where it is by quadrature; distances near it say nothing.
+        case: Case that was trained.
+        distance: Root mean square, over steps and tests, of outputs less the limit's. In the kernel
+            regime the limit starts from each network's own outputs.
+        expected: Slope of `distance` in theory; None where another power of the width, which is
+            not derived here, is slower than -1/2.
+        movement: Change of the last hidden layer's features in training.
+        expected_movement: Slope of `movement` in theory, -r.
+        limit_movement: Movement of the limit; 0 of a kernel.
+        limit_error: Error of a limit by quadrature; distances near it say nothing.
     """
 
     case: Case
@@ -65,12 +65,12 @@ class Convergence:
 
     @property
     def verdict(self) -> Agreement | None:
-        """Of the slope of `distance` beside theory's; None where that is not known."""
+        """Agreement of the slope of `distance` with theory's; None where that is not known."""
         return None if self.expected is None else self.distance.agreement_with(float(self.expected))
 
     @property
     def movement_verdict(self) -> Agreement:
-        """Of the slope of `movement` beside theory's."""
+        """Agreement of the slope of `movement` with theory's."""
         return self.movement.agreement_with(float(self.expected_movement))
 
 
@@ -103,33 +103,32 @@ def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) ->
     check_widths(widths, seeds)
     parametrization, task, phi = case.parametrization, case.task, case.phi
     follow = limit_from(parametrization, task, phi)
-    found = follow(None)
-    _check_bounded(task, found, "the limit")
+    mean_limit = follow(None)
+    _check_bounded(task, mean_limit, "the limit")
     random = size_exponents(parametrization).readout_start == _HALF
     distances = np.empty((len(widths), seeds))
     movements = np.empty_like(distances)
-    for place, width in enumerate(widths):
-        for turn in range(seeds):
-            own = seed + place * seeds + turn
-            net = train(parametrization, task, phi, width=width, seed=own)
+    for i, width in enumerate(widths):
+        for j in range(seeds):
+            net = train(parametrization, task, phi, width=width, seed=seed + i * seeds + j)
             _check_bounded(task, net, f"width {width}")
-            target = follow(net) if random else found
-            distances[place, turn] = np.sqrt(np.square(net.outputs - target.outputs).mean())
-            movements[place, turn] = net.movement[-1]
+            target = follow(net) if random else mean_limit
+            distances[i, j] = np.sqrt(np.square(net.outputs - target.outputs).mean())
+            movements[i, j] = net.movement[-1]
     return Convergence(
         case=case,
         distance=fit_rate(widths, distances),
         expected=expected_slope(parametrization),
         movement=fit_rate(widths, movements),
         expected_movement=-classify(parametrization).r,
-        limit_movement=float(found.movement[-1]),
-        limit_error=found.error or 0.0,
+        limit_movement=float(mean_limit.movement[-1]),
+        limit_error=mean_limit.error or 0.0,
     )
 
 
-def _check_bounded(task: ToyTask, found: Trajectory, where: str) -> None:
-    size = max(np.abs(task.targets).max(), np.abs(found.outputs[0]).max())
-    largest = np.abs(found.outputs).max()
+def _check_bounded(task: ToyTask, trajectory: Trajectory, where: str) -> None:
+    size = max(np.abs(task.targets).max(), np.abs(trajectory.outputs[0]).max())
+    largest = np.abs(trajectory.outputs).max()
     if largest > _DIVERGED * size:
         raise LimitError(
             f"training must stay bounded to be compared; it diverged with lr {task.lr:g}: outputs "
@@ -155,5 +154,5 @@ def expected_slope(parametrization: Abc) -> Fraction | None:
     if r == 0:
         vanishing.append(start - 1)
     else:
-        vanishing += [start - _HALF, *(start + one - 1 for one in sizes.r_layers)]
+        vanishing += [start - _HALF, *(start + r_layer - 1 for r_layer in sizes.r_layers)]
     return -_HALF if all(gap == 0 or gap >= _HALF for gap in vanishing) else None

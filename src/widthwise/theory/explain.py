@@ -1,4 +1,4 @@
-"""What is said of a parametrization, in words."""
+"""The faults and the regime of a parametrization in words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def power(exponent: Fraction) -> str:
 
 
 def initial_faults(parametrization: Abc | Abcd) -> tuple[str, ...]:
-    """What vanishes or blows up before training: condition (i) of Theorem 3.4 of 2011.14522."""
+    """Layers that vanish or blow up before training: condition (i) of Theorem 3.4 of 2011.14522."""
     starts = [a + b for a, b in zip(parametrization.a, parametrization.b, strict=True)]
     faults = []
     for layer, start in enumerate(starts[:-1], start=1):
@@ -71,7 +71,7 @@ def logit_faults(start: Fraction, update: Fraction, r: Fraction) -> tuple[str, .
 
 
 def faithfulness_faults(parametrization: Abcd) -> tuple[str, ...]:
-    """Where the optimizer's input is not Theta(1); source: arXiv 2308.01814, Section 2.2."""
+    """Layers where the optimizer's input is not Theta(1); source: arXiv 2308.01814, Section 2.2."""
     a, b, c, d = parametrization.a, parametrization.b, parametrization.c, parametrization.d
     readout = a[-1] + b[-1]
     wanted = [*(a_l + readout for a_l in a[:-1]), a[-1]]
@@ -122,7 +122,7 @@ def explain(
 
 
 def _updated(updated: Sequence[bool]) -> str:
-    """Which layers are updated maximally."""
+    """A sentence on the layers that are updated maximally."""
     if all(updated):
         return "Every layer is updated maximally."
     hidden = [layer for layer, yes in enumerate(updated[:-1], start=1) if yes]
@@ -130,8 +130,8 @@ def _updated(updated: Sequence[bool]) -> str:
     plural = len(names) > 1 or len(hidden) > 1
     if not names:
         return "No layer is updated maximally."
-    said = f"{' and '.join(names)} {'are' if plural else 'is'} updated maximally."
-    return f"Of all layers, only {said}"
+    verb = "are" if plural else "is"
+    return f"Of all layers, only {' and '.join(names)} {verb} updated maximally."
 
 
 def _layers(numbers: Sequence[int]) -> str:

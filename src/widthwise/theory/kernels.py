@@ -19,8 +19,8 @@ class InfiniteKernels:
     Attributes:
         nngp: Covariance of the outputs before training, where the output weights have variance
             1 / width: the kernel of the neural network Gaussian process.
-        parts: What the training of each layer adds to the neural tangent kernel, shape
-            (L + 1, p, p); that of the output layer, the last, is `nngp`.
+        parts: Neural tangent kernels of the training of single layers, shape (L + 1, p, p); the
+            last, of the output layer, is `nngp`.
     """
 
     nngp: Array
@@ -30,6 +30,10 @@ class InfiniteKernels:
     def ntk(self) -> Array:
         """Neural tangent kernel of the training of all layers."""
         return np.asarray(self.parts.sum(axis=0))
+
+    def ntk_of(self, layers: Sequence[bool]) -> Array:
+        """Neural tangent kernel of the training of some layers, one truth value a layer."""
+        return np.asarray(self.parts[np.asarray(layers)].sum(axis=0))
 
 
 def kernels(
@@ -43,9 +47,9 @@ def kernels(
 
     Args:
         phi: Activation of all hidden layers.
-        points: Shape (p, d). Inputs are taken as they are: no division by the root of d.
-        hidden_layers: L.
-        nodes: Of the quadrature, in each of two dimensions.
+        points: Inputs of shape (p, d), which are not divided by the root of d.
+        hidden_layers: Number L of hidden layers.
+        nodes: Nodes of the quadrature in each of two dimensions.
 
     Raises:
         LimitError: There is no hidden layer.
@@ -77,7 +81,7 @@ def kernel_descent(kernel: Array, task: ToyTask, start: tuple[Array, Array] | No
 
     Args:
         kernel: Gram matrix at the tests, then the inputs, of the task.
-        task: What to train on.
+        task: Task to train on.
         start: Outputs before training at the tests and at the inputs, shapes (tests, o) and
             (examples, o); None is 0.
 
@@ -89,19 +93,11 @@ def kernel_descent(kernel: Array, task: ToyTask, start: tuple[Array, Array] | No
         outputs = np.concatenate(start)
     path = [outputs]
     for step in range(task.steps):
-        place = step % len(task.inputs)
-        error = outputs[tests + place] - task.targets[place]
-        outputs = outputs - task.lr * np.outer(kernel[:, tests + place], error)
+        i = step % len(task.inputs)
+        error = outputs[tests + i] - task.targets[i]
+        outputs = outputs - task.lr * np.outer(kernel[:, tests + i], error)
         path.append(outputs)
-    followed = np.stack(path)
-    return Trajectory(
-        outputs=followed[:, :tests], fitted=followed[:, tests:], movement=np.zeros(1), error=0.0
-    )
-
-
-def selected(found: InfiniteKernels, layers: Sequence[bool]) -> Array:
-    """The neural tangent kernel of the training of some layers, one truth value a layer."""
-    return np.asarray(found.parts[np.asarray(layers)].sum(axis=0))
+    return Trajectory.from_path(path, tests, movement=np.zeros(1), error=0.0)
 
 
 def _next(phi: Activation, covariance: Array, nodes: int) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from .abc import Abc, Abcd
 from .activations import NODES as KERNEL_NODES
 from .activations import Activation
 from .classify import classify, size_exponents
-from .kernels import kernel_descent, kernels, selected
+from .kernels import kernel_descent, kernels
 from .linear import linear_limit
 from .quadrature import NODES, TrainedLayers, quadrature_limit
 from .toy_task import ToyTask, Trajectory
@@ -27,20 +27,20 @@ def limit(
     start: Trajectory | None = None,
     nodes: int = NODES,
 ) -> Trajectory:
-    """What networks of this parametrization compute, step by step, as their width grows.
+    """The trajectory of infinitely wide networks of a parametrization.
 
     In the kernel regime, gradient descent by the kernels of those layers whose training moves the
     output. Where features are learned, one hidden layer of any activation by quadrature, and linear
     networks of one or two hidden layers exactly.
 
     Args:
-        parametrization: A stable, nontrivial one, for SGD.
-        task: What to train on.
+        parametrization: Stable, nontrivial parametrization for SGD.
+        task: Task to train on.
         phi: Activation of all hidden layers.
-        start: A network whose outputs before training are started from, where these stay random
-            in the limit (a + b = 1/2 of the output layer, kernel regime); None starts from their
-            mean, 0. Ignored where they vanish.
-        nodes: Of the quadrature.
+        start: Network whose outputs before training the limit starts from, where these stay random
+            (a + b = 1/2 of the output layer, kernel regime); None starts from their mean, 0.
+            Ignored where they vanish.
+        nodes: Nodes of the quadrature.
 
     Raises:
         LimitError: The parametrization is unstable, trivial or for Adam; or features are learned by
@@ -55,19 +55,19 @@ def limit_from(
     """`limit` as a function of `start`, with all work done that is the same for every start."""
     if isinstance(parametrization, Abcd):
         raise LimitError("limits are of training by SGD; give an abc-parametrization, without d")
-    found, sizes = classify(parametrization), size_exponents(parametrization)
-    if found.regime == "unstable":
-        raise LimitError(f"an unstable parametrization has no limit. {found.explanation}")
-    if found.regime == "trivial":
-        raise LimitError(f"a trivial parametrization has nothing to follow. {found.explanation}")
+    result, sizes = classify(parametrization), size_exponents(parametrization)
+    if result.regime == "unstable":
+        raise LimitError(f"an unstable parametrization has no limit. {result.explanation}")
+    if result.regime == "trivial":
+        raise LimitError(f"a trivial parametrization has nothing to follow. {result.explanation}")
     hidden = parametrization.hidden_layers
-    if found.regime == "kernel":
+    if result.regime == "kernel":
         moved = (*(sizes.readout_start + r == 1 for r in sizes.r_layers), sizes.readout_update == 1)
         random = sizes.readout_start == Fraction(1, 2)
         return _kernel_limit(task, phi, moved, random)
-    assert found.updated_maximally is not None
+    assert result.updated_maximally is not None
     trained = TrainedLayers(
-        layers=found.updated_maximally, readout_starts=bool(found.initialized_maximally)
+        layers=result.updated_maximally, readout_starts=bool(result.initialized_maximally)
     )
     if phi.name == "linear":
         exact = linear_limit(task, trained)
@@ -88,14 +88,14 @@ def _kernel_limit(
     """Gradient descent by the kernels of the moved layers; by quadrature, beside a coarser one."""
     points, hidden = np.concatenate([task.tests, task.inputs]), len(moved) - 1
     grams = [
-        selected(kernels(phi, points, hidden, nodes=nodes), moved)
+        kernels(phi, points, hidden, nodes=nodes).ntk_of(moved)
         for nodes in (KERNEL_NODES, KERNEL_NODES * 3 // 4)
     ]
 
-    @np.errstate(over="ignore", invalid="ignore")  # whoever trains by it looks whether it is finite
+    @np.errstate(over="ignore", invalid="ignore")  # callers check whether it is finite
     def follow(start: Trajectory | None) -> Trajectory:
-        begun = (start.outputs[0], start.fitted[0]) if random and start is not None else None
-        fine, coarse = (kernel_descent(gram, task, begun) for gram in grams)
+        initial = (start.outputs[0], start.fitted[0]) if random and start is not None else None
+        fine, coarse = (kernel_descent(gram, task, initial) for gram in grams)
         error = float(np.abs(fine.outputs - coarse.outputs).max())
         return replace(fine, movement=np.zeros(hidden), error=error)
 

@@ -38,8 +38,8 @@ def linear_limit(task: ToyTask, trained: TrainedLayers) -> Trajectory:
     """The limit of a linear network, exact to rounding.
 
     Args:
-        task: What to train on.
-        trained: Which layers move; their number, less one, is that of the hidden layers.
+        task: Task to train on.
+        trained: Layers that move.
 
     Raises:
         LimitError: There are more than two hidden layers, or a basis of more than
@@ -62,14 +62,14 @@ def linear_limit(task: ToyTask, trained: TrainedLayers) -> Trajectory:
     if hidden == 2:
         weights.insert(1, _bidiagonal(*sizes, length))
     rates = [task.lr * moves for moves in trained.layers]
-    found = descend(
+    result = descend(
         weights,
         [1.0] * len(weights),
         lambda layer, g: rates[layer] * g,
         task,
         ACTIVATIONS["linear"],
     )
-    return replace(found, movement=found.movement * sqrt(basis), error=0.0)  # sums, not means
+    return replace(result, movement=result.movement * sqrt(basis), error=0.0)  # sums, not means
 
 
 def _coordinates(task: ToyTask, hidden: int) -> tuple[tuple[int, int], int]:
@@ -86,7 +86,7 @@ def _coordinates(task: ToyTask, hidden: int) -> tuple[tuple[int, int], int]:
 
 
 def _starts(number: int, after: int, basis: int, length: int) -> Array:
-    """The first vectors of so many chains, as columns."""
+    """The first vectors of `number` chains behind `after` others, as columns."""
     columns = np.zeros((basis, number))
     for chain in range(number):
         columns[(after + chain) * length, chain] = 1.0
@@ -94,9 +94,8 @@ def _starts(number: int, after: int, basis: int, length: int) -> Array:
 
 
 def _bidiagonal(inputs: int, outputs: int, length: int) -> Array:
-    """W in both bases: ones on the diagonal and, by the chain's end, beside it."""
-    one = np.eye(length)
-    above, below = one + np.eye(length, k=1), one + np.eye(length, k=-1)
+    """W in both bases: ones on the diagonal and beside it, on a side that depends on the chain."""
+    above, below = (np.eye(length) + np.eye(length, k=k) for k in (1, -1))
     first = np.kron(np.eye(inputs), above)
     second = np.kron(np.eye(outputs), below)
     empty = np.zeros((len(first), len(second)))

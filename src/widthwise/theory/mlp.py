@@ -1,4 +1,4 @@
-"""Finite networks of any abc-parametrization, trained as it says: multipliers, weights, rates."""
+"""Finite networks of any abc-parametrization and their training."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def descend(
 
     Args:
         weights: w_1 .. w_{L+1}, shapes (width, d), (width, width) ..., (o, width).
-        multipliers: Of each weight in the forward pass.
-        update: From layer and gradient of its w to what is taken from w.
-        task: What to train on.
+        multipliers: Multipliers of the weights in the forward pass.
+        update: Function from a layer and the gradient of its w to the decrement of w.
+        task: Task to train on.
         phi: Activation of all hidden layers.
 
     Raises:
@@ -65,7 +65,7 @@ def descend(
     """
     points = np.concatenate([task.tests, task.inputs])
     start, outputs = _forward(weights, multipliers, phi, points)
-    followed, features = [outputs], start
+    path, features = [outputs], start
     for step in range(task.steps):
         with np.errstate(over="ignore", invalid="ignore"):
             for layer, gradient in enumerate(
@@ -78,16 +78,11 @@ def descend(
                 f"training must stay finite; it left the numbers in step {step + 1} of "
                 f"{task.steps}: take a smaller lr, or a stable parametrization"
             )
-        followed.append(outputs)
+        path.append(outputs)
     tests = len(task.tests)
-    moved = [(new - old)[:tests] for new, old in zip(features, start, strict=True)]
-    path = np.stack(followed)
-    return Trajectory(
-        outputs=path[:, :tests],
-        fitted=path[:, tests:],
-        movement=np.array([sqrt(np.square(change).mean()) for change in moved]),
-        error=None,
-    )
+    changes = [(new - old)[:tests] for new, old in zip(features, start, strict=True)]
+    movement = np.array([sqrt(np.square(change).mean()) for change in changes])
+    return Trajectory.from_path(path, tests, movement=movement)
 
 
 def width_factors(exponents: Sequence[Fraction], width: int) -> list[float]:
@@ -122,7 +117,7 @@ def _forward(
 def _gradients(
     weights: Sequence[Array], multipliers: Sequence[float], phi: Activation, x: Array, y: Array
 ) -> list[Array]:
-    """Of the loss of one example, for every w; all before any weight is changed."""
+    """Gradients of the loss of one example for every w; all before any weight is changed."""
     inputs, slopes = [x], []
     for weight, multiplier in zip(weights[:-1], multipliers, strict=False):
         h = multiplier * (weight @ inputs[-1])
@@ -144,15 +139,15 @@ def _adam(rates: Sequence[float], factors: Sequence[float]) -> Update:
     """Adam with its usual constants on the gradients times n^d; arXiv 1412.6980, Algorithm 1."""
     first: dict[int, Array] = {}
     second: dict[int, Array] = {}
-    taken: dict[int, int] = {}
+    steps: dict[int, int] = {}
 
     def update(layer: int, gradient: Array) -> Array:
         gradient = factors[layer] * gradient
-        taken[layer] = taken.get(layer, 0) + 1
+        steps[layer] = steps.get(layer, 0) + 1
         first[layer] = _BETAS[0] * first.get(layer, 0.0) + (1 - _BETAS[0]) * gradient
         second[layer] = _BETAS[1] * second.get(layer, 0.0) + (1 - _BETAS[1]) * gradient**2
-        mean = first[layer] / (1 - _BETAS[0] ** taken[layer])
-        square = second[layer] / (1 - _BETAS[1] ** taken[layer])
+        mean = first[layer] / (1 - _BETAS[0] ** steps[layer])
+        square = second[layer] / (1 - _BETAS[1] ** steps[layer])
         return np.asarray(rates[layer] * mean / (np.sqrt(square) + _EPSILON))
 
     return update

@@ -1,6 +1,6 @@
 """muP as Tables 3, 8 and 9 of arXiv 2203.03466 write it, and as exponents.
 
-The tables say how the initial variance, the multiplier and the learning rates of a weight go with
+The tables give the initial variance, the multiplier and the learning rates of a weight as powers of
 its fan-in and fan-out. They differ by the symmetry alone (its Lemma J.1), so that networks of the
 three are trained alike. Exponents have no constants: a fan-in that does not grow, as of the input
 layer, counts as 1.
@@ -30,13 +30,12 @@ def _to(power: Fraction | int, fan: Powers) -> Powers:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """How one weight is treated, as powers of its fan-in and fan-out.
+    """Scales of one weight as powers of its fan-in and fan-out.
 
     Attributes:
         variance: Initial variance of an entry.
-        multiplier: What the weight is multiplied by in the forward pass.
-        sgd: Learning rate of SGD.
-        adam: Learning rate of Adam.
+        multiplier: Multiplier of the weight in the forward pass.
+        sgd, adam: Learning rates.
     """
 
     variance: Powers
@@ -69,11 +68,11 @@ TABLES: dict[int, dict[Role, Rule]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TableScales:
-    """What a table says of one weight, as numbers.
+    """Scales of one weight as numbers.
 
     Attributes:
         initial_std: Standard deviation of an entry before training.
-        multiplier: Of the weight in the forward pass.
+        multiplier: Multiplier of the weight in the forward pass.
         lr_sgd, lr_adam: Factors of the learning rate.
     """
 
@@ -174,5 +173,5 @@ def _rule(table: int, role: Role) -> Rule:
 
 
 def _width(powers: Powers, role: Role) -> Fraction:
-    """Power of the width: what enters an input layer and what leaves an output does not grow."""
+    """Power of the width: inputs of an input layer and outputs of an output layer do not grow."""
     return (powers[0] if role != "input" else 0) + (powers[1] if role != "output" else Fraction(0))

@@ -1,4 +1,4 @@
-"""How fast something goes with the width: a power law fitted to runs with different seeds."""
+"""A power law of the width, fitted to runs with different seeds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..stats import Estimate, t_interval
 from .activations import Array
 
 Agreement = Literal["agrees", "disagrees", "undecided"]
-MARGIN = 0.15  # of a slope around 0: other regimes and parametrizations are mostly off by 1/2
-NEAR = 0.25  # of a slope around another theory's: half of what regimes are mostly off by
+MARGIN = 0.15  # around a slope of 0; other regimes and parametrizations are mostly off by 1/2
+NEAR = 0.25  # around another slope of theory: half the usual distance of regimes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,11 @@ class PowerLawFit:
     """A power of the width.
 
     Attributes:
-        widths: At least two, ascending.
-        runs: What each run gave, shape (widths, seeds).
+        widths: At least two widths, ascending.
+        runs: Results of single runs, shape (widths, seeds).
         sizes: Geometric mean over the seeds at each width.
-        slope: Of the logarithm of a run over that of the width.
-        size_at_one: Where the fitted line meets the width 1.
+        slope: Slope of the logarithm of a run over that of the width.
+        size_at_one: Value of the fitted line at the width 1.
     """
 
     widths: tuple[int, ...]
@@ -45,13 +45,13 @@ class PowerLawFit:
     size_at_one: float
 
     def agreement_with(self, theory: float) -> Agreement:
-        """What the 95 % interval of the slope carries of the slope that theory gives.
+        """Whether the 95 % interval of the slope agrees with the slope of a theory.
 
-        Of a slope other than 0 `agrees` where the interval holds it, lies within 0.25 of it and
-        leaves 0 out, `disagrees` where it does not hold it. Of 0,
-        which networks of finite width only come near, `agrees` where the interval is within 0.15 of
-        it, `disagrees` where all of it is beyond, as in the coordinate check. Otherwise
-        `undecided`: more seeds or widths make it narrower.
+        For a slope other than 0, `agrees` where the interval holds it, lies within 0.25 of it and
+        leaves 0 out, and `disagrees` where it does not hold it. For 0, which networks of finite
+        width only come near, `agrees` where the interval is within 0.15 of it, and `disagrees`
+        where all of it is beyond, as in the coordinate check. Otherwise `undecided`: more seeds or
+        widths make the interval narrower.
 
         >>> runs = np.array([[0.5, 0.49], [0.25, 0.24]])
         >>> [fit_rate((16, 64), runs).agreement_with(slope) for slope in (-0.5, -0.25, 0)]
@@ -60,22 +60,22 @@ class PowerLawFit:
         low, high = self.slope.interval()
         if theory:
             holds = low <= theory <= high
-            is_told = theory - NEAR <= low and high <= theory + NEAR and not low <= 0 <= high
+            is_decided = theory - NEAR <= low and high <= theory + NEAR and not low <= 0 <= high
         else:
             holds = low <= MARGIN and high >= -MARGIN
-            is_told = -MARGIN <= low and high <= MARGIN
-        return "disagrees" if not holds else "agrees" if is_told else "undecided"
+            is_decided = -MARGIN <= low and high <= MARGIN
+        return "disagrees" if not holds else "agrees" if is_decided else "undecided"
 
 
 def fit_rate(widths: Sequence[int], runs: Array) -> PowerLawFit:
-    """Least squares of the logarithms of all runs; how the seeds differ gives the slope's error.
+    """Least squares of the logarithms of all runs; differences of seeds give the slope's error.
 
-    What falls by a power of the width has, times that power, the same spread at large widths, so
-    that all runs weigh alike. Of networks in the neural tangent parametrization at 4 widths, 94 to
-    96 % of the intervals held -1/2, with 2, 4 and 16 seeds alike.
+    Where a size falls by a power of the width, the spread of its logarithm is the same at large
+    widths, so that all runs weigh alike. For networks in the neural tangent
+    parametrization at 4 widths, 94 to 96 % of the intervals held -1/2, with 2, 4 and 16 seeds.
 
     Args:
-        widths: At least two different ones, ascending.
+        widths: At least two different widths, ascending.
         runs: Numbers above 0, shape (widths, seeds), at least two seeds.
 
     Raises:
@@ -107,7 +107,7 @@ def fit_rate(widths: Sequence[int], runs: Array) -> PowerLawFit:
 
 
 def check_widths(widths: Sequence[int], seeds: int) -> None:
-    """See that a rate can be fitted.
+    """Check that a power can be fitted.
 
     Raises:
         LimitError: There are fewer than two widths or seeds, or widths do not ascend from 1 up.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Literal, overload
 
 from ..errors import LimitError
@@ -76,14 +77,14 @@ def up(s: Fraction, hidden_layers: int) -> Abc:
 
 def sp_adam(hidden_layers: int) -> Abcd:
     """Standard parametrization with Adam's learning rate 1/n in all layers."""
-    one = sp(hidden_layers)
-    return faithful_abcd(one.a, one.b, one.c)
+    sgd = sp(hidden_layers)
+    return faithful_abcd(sgd.a, sgd.b, sgd.c)
 
 
 def ntp_adam(hidden_layers: int) -> Abcd:
     """Neural tangent parametrization for Adam."""
-    one = ntp(hidden_layers)
-    return faithful_abcd(one.a, one.b, (_HALF, *[Fraction(1)] * (hidden_layers - 1), _HALF))
+    sgd = ntp(hidden_layers)
+    return faithful_abcd(sgd.a, sgd.b, (_HALF, *[Fraction(1)] * (hidden_layers - 1), _HALF))
 
 
 def mup_adam(hidden_layers: int) -> Abcd:
@@ -101,7 +102,7 @@ def named(name: str, hidden_layers: int, optimizer: Optimizer = "sgd") -> Abc | 
     """The parametrization of that name.
 
     Args:
-        name: A key of `SGD` or `ADAM`, or `up_s` with a fraction for s, as in `up_1/4`.
+        name: Key of `SGD` or `ADAM`, or `up_s` with a fraction for s, as in `up_1/4`.
         hidden_layers: L, at least 1.
         optimizer: `sgd` or `adam`.
 
@@ -125,19 +126,11 @@ def named(name: str, hidden_layers: int, optimizer: Optimizer = "sgd") -> Abc | 
     return known[key](hidden_layers)
 
 
-def _table(number: int) -> Callable[[int], Abc]:
-    return lambda hidden_layers: table_abc(number, hidden_layers)
-
-
-def _table_adam(number: int) -> Callable[[int], Abcd]:
-    return lambda hidden_layers: table_abcd(number, hidden_layers)
-
-
 SGD: dict[str, Callable[[int], Abc]] = {
     **{"sp": sp, "ntp": ntp, "mfp": mfp, "mup": mup},
-    **{f"table{number}": _table(number) for number in TABLES},
+    **{f"table{number}": partial(table_abc, number) for number in TABLES},
 }
 ADAM: dict[str, Callable[[int], Abcd]] = {
     **{"sp": sp_adam, "ntp": ntp_adam, "mup": mup_adam},
-    **{f"table{number}": _table_adam(number) for number in TABLES},
+    **{f"table{number}": partial(table_abcd, number) for number in TABLES},
 }

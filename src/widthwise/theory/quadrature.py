@@ -17,7 +17,7 @@ from itertools import repeat
 import numpy as np
 
 from ..errors import LimitError
-from .activations import Activation, Array, gaussian_grid
+from .activations import Activation, gaussian_grid
 from .toy_task import ToyTask, Trajectory
 
 NODES = 48
@@ -26,7 +26,7 @@ MOST_POINTS = 4_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedLayers:
-    """What of an infinitely wide network takes part in training at Theta(1).
+    """Layers of an infinitely wide network that take part in training at Theta(1).
 
     Attributes:
         layers: Whether each layer is updated maximally, the output last.
@@ -43,10 +43,10 @@ def quadrature_limit(
     """The limit of one hidden layer, by a grid with so many nodes in each first draw.
 
     Args:
-        task: What to train on, with d inputs and o outputs.
-        phi: The activation; slow to converge in the nodes where it has a kink.
-        trained: Which layers move, and whether the output weights start.
-        nodes: At least 4. `error` of the result compares with three quarters of them.
+        task: Task to train on, with d inputs and o outputs.
+        phi: Activation; where it has a kink, many nodes are needed.
+        trained: Layers that move, and whether the output weights start at 0.
+        nodes: Nodes, at least 4; `error` of the result compares with three quarters of them.
 
     Raises:
         LimitError: The grid would have more than `MOST_POINTS` points, or too few nodes.
@@ -69,16 +69,16 @@ def quadrature_limit(
         return replace(fine, error=float(np.abs(fine.outputs - coarse.outputs).max()))
 
 
-@np.errstate(over="ignore", invalid="ignore")  # whoever trains by it looks whether it is finite
+@np.errstate(over="ignore", invalid="ignore")  # callers check whether it is finite
 def _on_grid(task: ToyTask, phi: Activation, trained: TrainedLayers, nodes: int) -> Trajectory:
     d, o = task.inputs.shape[1], task.targets.shape[1]
-    one, share = gaussian_grid(nodes)
+    axis_points, axis_weights = gaussian_grid(nodes)
     sizes = d + (o if trained.readout_starts else 0)
-    mesh = np.meshgrid(*repeat(one, sizes), indexing="ij")
+    mesh = np.meshgrid(*repeat(axis_points, sizes), indexing="ij")
     neurons = np.stack([axis.ravel() for axis in mesh], axis=1)
     weights = np.ones(1)
     for _ in range(sizes):
-        weights = np.outer(weights, share).ravel()
+        weights = np.outer(weights, axis_weights).ravel()
     u, c = neurons[:, :d], np.zeros((len(neurons), o))
     if trained.readout_starts:
         c = neurons[:, d:]
@@ -97,15 +97,6 @@ def _on_grid(task: ToyTask, phi: Activation, trained: TrainedLayers, nodes: int)
         )
         features = phi.value(u @ points.T)
         path.append(features.T @ (weights[:, None] * c))
-    return _followed(path, weights @ (features - before) ** 2, len(task.tests))
-
-
-def _followed(path: list[Array], squares: Array, tests: int) -> Trajectory:
-    """From outputs at all points, and mean squares over neurons of how far features went."""
-    outputs = np.stack(path)
-    return Trajectory(
-        outputs=outputs[:, :tests],
-        fitted=outputs[:, tests:],
-        movement=np.sqrt(squares[:tests].mean(keepdims=True)),
-        error=None,
-    )
+    tests = len(task.tests)
+    squares = (weights @ (features - before) ** 2)[:tests]
+    return Trajectory.from_path(path, tests, movement=np.sqrt(squares.mean(keepdims=True)))

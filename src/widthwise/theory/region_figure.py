@@ -1,29 +1,23 @@
-"""Drawings of regions and rates. Arithmetic is elsewhere; matplotlib is imported when drawn."""
+"""A drawing of the stable parametrizations; matplotlib is imported when it is drawn."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from .abc import Abc
 from .classify import Classification, classify, size_exponents
+from .plot_style import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, RULE, KERNEL, FEATURE, UNSTABLE = (
-    "#1d2024",
-    "#646a72",
-    "#dcdfe3",
-    "#0072b2",
-    "#d55e00",
-    "#f1f2f4",
-)
 _LANDMARKS = {"muP": (1.0, 0.0), "NTP": (0.5, 0.5)}
 
 
 def draw_region(parametrization: Abc, name: str) -> Figure:
-    """The stable parametrizations with features learned or a kernel followed, and where one is.
+    """The stable parametrizations, divided by regime, with one marked.
 
     Two planes, of output layers that are updated maximally and of those that are updated less.
     Across: a + b of the output layer, how small it starts. Up: r, how little features move.
@@ -32,14 +26,14 @@ def draw_region(parametrization: Abc, name: str) -> Figure:
     too much, is in neither plane; a line below says so.
 
     Args:
-        parametrization: The one to mark.
-        name: What it is called in the figure.
+        parametrization: Parametrization to mark.
+        name: Its name in the figure.
 
     Source: arXiv 2011.14522, Figure 2, here with coordinates.
     """
     from matplotlib.figure import Figure
 
-    found, sizes = classify(parametrization), size_exponents(parametrization)
+    result, sizes = classify(parametrization), size_exponents(parametrization)
     point = (float(sizes.readout_start), float(sizes.r))
     right = max(1.75, point[0] + 0.25)
     low, high = min(-0.4, point[1] - 0.25), max(1.25, point[1] + 0.25)
@@ -50,18 +44,18 @@ def draw_region(parametrization: Abc, name: str) -> Figure:
         axes.set_xlim(min(0.2, point[0] - 0.25), right)
         axes.set_ylim(low, high)
         _plane(axes, maximal, right, high)
-    starts_well = not any("before training the activations" in fault for fault in found.faults)
+    starts_well = not any("before training the activations" in fault for fault in result.faults)
     in_a_plane = starts_well and sizes.readout_update >= 1
     if in_a_plane:
-        _mark(panels[0 if sizes.readout_update == 1 else 1], point, name, found)
+        _mark(panels[0 if sizes.readout_update == 1 else 1], point, name, result)
     panels[0].set_ylabel("r: features move by n$^{-r}$", color=MUTED)
-    figure.text(0.012, 0.955, f"{name}: {found.regime}", size=13, weight="bold", color=INK)
-    figure.text(0.012, 0.03, _caption(found, in_a_plane), size=9.5, color=MUTED)
+    figure.text(0.012, 0.955, f"{name}: {result.regime}", size=13, weight="bold", color=INK)
+    figure.text(0.012, 0.03, _caption(result, in_a_plane), size=9.5, color=MUTED)
     return figure
 
 
 def _plane(axes: Axes, maximal: bool, right: float, high: float) -> None:
-    """What the points of one plane are: unstable outside, and inside by the panel."""
+    """The regimes of one plane: unstable outside, inside by the panel."""
     corners = [(0.5, high), (0.5, 0.5), (1.0, 0.0), (right, 0.0), (right, high)]
     axes.set_facecolor(UNSTABLE)
     inside = ("#cfe3f1", "kernel") if maximal else ("#ffffff", "trivial")
@@ -101,10 +95,10 @@ def _plane(axes: Axes, maximal: bool, right: float, high: float) -> None:
         spine.set_color(RULE)
 
 
-def _mark(axes: Axes, point: tuple[float, float], name: str, found: Classification) -> None:
+def _mark(axes: Axes, point: tuple[float, float], name: str, result: Classification) -> None:
     axes.plot(
         *point,
-        marker="X" if not found.stable else "D",
+        marker="X" if not result.stable else "D",
         ms=10,
         color=INK,
         mec="white",
@@ -118,9 +112,7 @@ def _mark(axes: Axes, point: tuple[float, float], name: str, found: Classificati
         )
 
 
-def _caption(found: Classification, in_a_plane: bool) -> str:
-    import textwrap
-
+def _caption(result: Classification, in_a_plane: bool) -> str:
     where = "" if in_a_plane else "In neither plane. "
-    lines = textwrap.wrap(where + found.explanation, 128, max_lines=3, placeholder=" ...")
+    lines = textwrap.wrap(where + result.explanation, 128, max_lines=3, placeholder=" ...")
     return "\n".join(lines)

@@ -1,7 +1,8 @@
-"""What networks are trained on, and what comes of it."""
+"""Tasks that networks are trained on, and their trajectories."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,11 @@ class ToyTask:
     The loss of an example is |f(x) - y|^2 / 2.
 
     Attributes:
-        inputs: Shape (examples, d).
-        targets: Shape (examples, o).
+        inputs: Inputs of shape (examples, d).
+        targets: Targets of shape (examples, o).
         tests: Inputs at which the function is followed, shape (tests, d).
         lr: Learning rate eta, to which the parametrization adds its power of the width.
-        steps: How many.
+        steps: Number of steps.
 
     Raises:
         LimitError: Shapes do not fit, a number is not finite, lr is not above 0 or steps below 0.
@@ -54,8 +55,8 @@ class ToyTask:
 
     def example(self, step: int) -> tuple[Array, Array]:
         """Input, shape (d,), and target, shape (o,), of a step."""
-        place = step % len(self.inputs)
-        return self.inputs[place], self.targets[place]
+        i = step % len(self.inputs)
+        return self.inputs[i], self.targets[i]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,20 +64,29 @@ class Trajectory:
     """A network's function as it is trained.
 
     Attributes:
-        outputs: At the task's tests, before training and after each step, shape
+        outputs: Outputs at the task's tests, before training and after each step, shape
             (steps + 1, tests, o).
         fitted: The same at its inputs, shape (steps + 1, examples, o).
-        movement: How far the features of each hidden layer at the tests went from where they
-            started, the root of the mean square over neurons and tests, after the last step: shape
-            (L,). 0 of a kernel.
-        error: Of a limit by quadrature, the largest difference of an output from that of a coarser
-            grid: no bound, but of its order; 0 of an exact one. None of a finite network.
+        movement: Root mean square, over neurons and tests, of the change of each hidden layer's
+            features in training, shape (L,); 0 of a kernel.
+        error: Largest difference of an output of a limit by quadrature from that of a coarser
+            grid, which is no bound but of its order; 0 of an exact limit, None of a finite network.
     """
 
     outputs: Array
     fitted: Array
     movement: Array
     error: float | None
+
+    @classmethod
+    def from_path(
+        cls, path: Sequence[Array], tests: int, *, movement: Array, error: float | None = None
+    ) -> Trajectory:
+        """The trajectory whose outputs, step by step, are at all tests and then at all inputs."""
+        outputs = np.stack(path)
+        return cls(
+            outputs=outputs[:, :tests], fitted=outputs[:, tests:], movement=movement, error=error
+        )
 
 
 def toy(*, lr: float = 0.5, steps: int = 12) -> ToyTask:

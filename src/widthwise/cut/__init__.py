@@ -1,6 +1,6 @@
 """Plans of which neurons stay, and the cut of tensors, models and checkpoints by them."""
 
-from .in_memory import apply, apply_, set_sizes
+from .in_memory import apply, apply_, owner_of, set_sizes
 from .plan import Plan
 from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit
 from .tensor_cut import cut_tensor
@@ -33,5 +33,6 @@ __all__ = [
     "down_name",
     "down_rows",
     "fingerprint",
+    "owner_of",
     "set_sizes",
 ]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..arch import TensorCut
 from .plan import WIDTHS_KEY, Plan
 from .tensor_cut import cut_tensor, zero_padded
 from .weights import ModelWeights, check_finite, check_plan, check_refit
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from .refit_result import Refit
 
@@ -36,18 +35,10 @@ def apply(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None)
         PlanError: The plan was made for other weights, or the refit for another plan.
         UnsupportedModelError: The model has no plain GLU blocks.
     """
-    import torch
-
-    weights = ModelWeights(model)
-    check_plan(plan, weights)
-    down = check_refit(plan, refit)
-    parameters = dict(model.named_parameters())
-    _check_finite(parameters, weights)
-    memo: dict[int, Any] = {}
-    for name, cut in weights.architecture.cuts.items():
-        old = parameters[name]
-        new = _new_tensor(old.detach(), cut, plan, down)
-        memo[id(old)] = torch.nn.Parameter(new, requires_grad=old.requires_grad)
+    replacements = dict(_cut_parameters(model, plan, refit))
+    memo: dict[int, Any] = {
+        id(getattr(*owner_of(model, name))): new for name, new in replacements.items()
+    }
     result = copy.deepcopy(model, memo)
     set_sizes(result, plan)
     _state_widths(result, plan)
@@ -59,34 +50,40 @@ def apply_(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None
 
     Arguments and errors: as `apply`.
     """
-    import torch
-
-    weights = ModelWeights(model)
-    check_plan(plan, weights)
-    down = check_refit(plan, refit)
-    _check_finite(dict(model.named_parameters()), weights)
-    for name, cut in weights.architecture.cuts.items():
-        owner, _, attribute = name.rpartition(".")
-        module = model.get_submodule(owner)
-        old = getattr(module, attribute)
-        new = _new_tensor(old.detach(), cut, plan, down)
-        setattr(module, attribute, torch.nn.Parameter(new, requires_grad=old.requires_grad))
+    for name, new in _cut_parameters(model, plan, refit):
+        setattr(*owner_of(model, name), new)
     set_sizes(model, plan)
     _state_widths(model, plan)
     return model
 
 
-def _new_tensor(
-    tensor: Tensor, cut: TensorCut, plan: Plan, down: Sequence[Tensor] | None
-) -> Tensor:
-    """What takes the place of one tensor of a GLU block."""
+def owner_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Module and attribute that hold a parameter."""
+    owner, _, attribute = name.rpartition(".")
+    return model.get_submodule(owner), attribute
+
+
+def _cut_parameters(
+    model: nn.Module, plan: Plan, refit: Refit | Literal[False] | None
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """What takes the place of each tensor of a GLU block, one after the other."""
     import torch
 
-    if down is not None and cut.axis == 1:
-        new = down[cut.layer].to(tensor, copy=True)
-    else:
-        new = cut_tensor(tensor, cut, torch.tensor(plan.keep[cut.layer]), plan.intermediate_size)
-    return zero_padded(new, cut, plan.width)
+    weights = ModelWeights(model)
+    check_plan(plan, weights)
+    down = check_refit(plan, refit)
+    parameters, cuts = dict(model.named_parameters()), weights.architecture.cuts
+    for name in cuts:
+        check_finite(parameters[name].detach(), name)
+    for name, cut in cuts.items():
+        old = parameters.pop(name)
+        if down is not None and cut.axis == 1:
+            new = down[cut.layer].to(old, copy=True)
+        else:
+            keep = torch.tensor(plan.keep[cut.layer])
+            new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
+        new = zero_padded(new, cut, plan.width)
+        yield name, torch.nn.Parameter(new, requires_grad=old.requires_grad)
 
 
 def _state_widths(model: nn.Module, plan: Plan) -> None:
@@ -97,11 +94,6 @@ def _state_widths(model: nn.Module, plan: Plan) -> None:
         vars(text).pop(WIDTHS_KEY, None)
     else:
         setattr(text, WIDTHS_KEY, list(plan.widths))
-
-
-def _check_finite(parameters: Mapping[str, Tensor], weights: ModelWeights) -> None:
-    for name in weights.architecture.cuts:
-        check_finite(parameters[name].detach(), name)
 
 
 def set_sizes(model: nn.Module, plan: Plan) -> None:

@@ -16,7 +16,7 @@ def cut_tensor(tensor: Tensor, cut: TensorCut, keep: Tensor, width: int) -> Tens
     """The kept part of one tensor of a GLU block, as a new tensor.
 
     Args:
-        tensor: One tensor of the block, its `cut.axis` of size `cut.parts * width`.
+        tensor: One tensor of the block, whose `cut.axis` has size `cut.parts * width`.
         cut: How it depends on the width.
         keep: Indices of the kept neurons, ascending, shape (new width,).
         width: Neurons before the cut.
@@ -35,9 +35,9 @@ def zero_padded(tensor: Tensor, cut: TensorCut, width: int) -> Tensor:
     A neuron whose weights are all zero adds nothing to the output, and no gradient reaches it.
 
     Args:
-        tensor: Its `cut.axis` of size `cut.parts` times the neurons that it has.
+        tensor: One tensor of the block, whose `cut.axis` has size `cut.parts` times its neurons.
         cut: How it depends on the width.
-        width: Neurons that it shall have, at least as many.
+        width: Neurons of the result, at least as many.
     """
     import torch
 

@@ -113,16 +113,16 @@ def check_plan(plan: Plan, weights: Weights) -> None:
     if not isinstance(plan, Plan):
         raise PlanError(f"a plan must be a Plan (Plan.load reads a file); got {plan!r}")
     architecture = weights.architecture
-    for what, planned, found in (
+    for what, planned, result in (
         ("model_type", plan.model_type, architecture.model_type),
         ("layers", len(plan.keep), architecture.layers),
         ("hidden_size", plan.hidden_size, architecture.hidden_size),
         ("intermediate_size", plan.intermediate_size, architecture.intermediate_size),
     ):
-        if planned != found:
+        if planned != result:
             raise PlanError(
                 f"the plan was made for {plan.parent} with {what} {planned}; "
-                f"{weights.name} has {found}"
+                f"{weights.name} has {result}"
             )
     if plan.fingerprint != fingerprint(weights):
         raise PlanError(

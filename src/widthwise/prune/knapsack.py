@@ -34,9 +34,9 @@ def allocate(
     (1, 0)
 
     Args:
-        losses: Of each layer at each of its levels; finite.
-        costs: The same, whole numbers from 0 on, below 2^53 in all.
-        budget: What the chosen costs may sum up to.
+        losses: Losses of each layer at each of its levels; finite.
+        costs: Costs likewise, whole numbers from 0 on, below 2^53 in all.
+        budget: The largest sum of costs.
 
     Returns:
         The index of the level chosen in each layer. Of choices that lose the same it is a cheapest.
@@ -152,7 +152,7 @@ def candidate_widths(size: int, alignment: int, uniform: int) -> tuple[int, ...]
 
     Args:
         size: Neurons of a layer, I.
-        alignment: Of the target.
+        alignment: Alignment of the target.
         uniform: The width that the target would give every layer.
     """
     step = alignment * -(-size // (MOST_LEVELS * alignment))

@@ -9,7 +9,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..arch import Target, TensorCut, resolve
-from ..cut import ModelWeights, Plan, check_finite, cut_tensor, down_name, fingerprint, set_sizes
+from ..cut import (
+    ModelWeights,
+    Plan,
+    check_finite,
+    cut_tensor,
+    down_name,
+    fingerprint,
+    owner_of,
+    set_sizes,
+)
 from ..errors import PlanError
 from .criteria import best_first
 from .selection import plan_of, score_layer
@@ -55,9 +64,6 @@ class Nested(Generic[Model]):
     contiguous copy (within 7 %, the noise, at 1 to 2048 tokens, bfloat16 and float32; torch 2.13,
     H 576, I 1536), while a transposed copy takes twice as long for one token in float32.
 
-    Args:
-        model: A `transformers` model with GLU blocks, whole in memory.
-
     Raises:
         UnsupportedModelError: No plain GLU blocks, or weights that hold no data.
         CheckpointError: A weight is NaN or Inf.
@@ -97,9 +103,8 @@ class Nested(Generic[Model]):
         """Order the neurons of every layer by a criterion; again for another one.
 
         Args:
-            criterion: As for `make_plan`.
-            seed: Of `random`.
-            activation_norms: For `ppm_activation`: layer to norms of shape (neurons,), taken with
+            criterion, seed: As for `make_plan`.
+            activation_norms: Layer to norms of shape (neurons,), for `ppm_activation`, taken with
                 the neurons in their own order: before `sort`, or in `at(intermediate_size)`.
 
         Raises:
@@ -124,16 +129,17 @@ class Nested(Generic[Model]):
         Logits at a width are those of `apply(model, plan)`, or `apply(model, refit.plan, refit)`.
 
         Args:
-            cuts: Of one criterion, as of `refits`: what a width keeps a larger one keeps as well.
+            cuts: Plans or refits of one criterion, as of `refits`: what a width keeps a larger one
+                keeps as well.
 
         Raises:
             PlanError: A plan of other weights, none, two of one width, or sets that do not nest;
                 closed, or inside `at`. The neurons then stand as they stood.
         """
         self._check_free("sort")
-        found = {_plan_of(cut).width: cut for cut in cuts}
-        plans = [_plan_of(found[width]) for width in sorted(found)]
-        if not plans or len(found) < len(cuts):
+        result = {_plan_of(cut).width: cut for cut in cuts}
+        plans = [_plan_of(result[width]) for width in sorted(result)]
+        if not plans or len(result) < len(cuts):
             raise PlanError("neurons are sorted by one plan or more, each of another width")
         if not all(plan.uniform for plan in plans):
             raise PlanError("neurons are sorted by plans of one width in all layers")
@@ -141,7 +147,7 @@ class Nested(Generic[Model]):
             raise PlanError("a plan to sort by was made for other GLU weights than the model's")
         layers = range(self._weights.architecture.layers)
         orders = tuple(_nested_order(plans, layer) for layer in layers)
-        self._orders, self._spec, self._cuts = orders, None, found
+        self._orders, self._spec, self._cuts = orders, None, result
         self._arrange(orders)
 
     def plan(self, width: int) -> Plan:
@@ -170,9 +176,6 @@ class Nested(Generic[Model]):
         """The model itself, every GLU block cut to `width` neurons until the context ends.
 
         `at(intermediate_size)` is the dense model to the bit, its neurons in their own order.
-
-        Args:
-            width: Neurons in each block, 1 to intermediate_size; not rounded to an alignment.
 
         Raises:
             TargetError: The width is out of range.
@@ -230,18 +233,13 @@ class Nested(Generic[Model]):
                 "leave that `with` block first"
             )
 
-    def _place(self, name: str) -> tuple[nn.Module, str]:
-        """Module and attribute that hold a parameter."""
-        owner, _, attribute = name.rpartition(".")
-        return self._model.get_submodule(owner), attribute
-
     def _arrange(self, orders: Sequence[Tensor]) -> None:
         """Move neurons within their tensors until layer l has neuron orders[l][j] at place j."""
         architecture = self._weights.architecture
         for name, cut in architecture.cuts.items():
             stands, order = self._stands[name], orders[cut.layer]
             if not stands.equal(order):
-                tensor = getattr(*self._place(name)).detach()
+                tensor = getattr(*owner_of(self._model, name)).detach()
                 moves = stands.argsort()[order]
                 tensor.copy_(cut_tensor(tensor, cut, moves, architecture.intermediate_size))
                 self._stands[name] = order
@@ -251,7 +249,7 @@ class Nested(Generic[Model]):
         import torch
 
         for name, cut in self._weights.architecture.cuts.items():
-            module, attribute = self._place(name)
+            module, attribute = owner_of(self._model, name)
             whole = getattr(module, attribute)
             _bring_up(whole.detach(), cut, plan, back=False)
             self._whole[name] = whole
@@ -275,7 +273,7 @@ class Nested(Generic[Model]):
         architecture = self._weights.architecture
         for name in list(self._whole):
             whole = self._whole.pop(name)
-            setattr(*self._place(name), whole)
+            setattr(*owner_of(self._model, name), whole)
             _bring_up(whole.detach(), architecture.cuts[name], plan, back=True)
         every = tuple(range(architecture.intermediate_size))
         set_sizes(self._model, replace(plan, keep=(every,) * architecture.layers))

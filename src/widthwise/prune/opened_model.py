@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 class OpenedModel:
     """A model in memory, or one on disk that is loaded at first need and then stays.
 
-    Args:
-        given: The model itself, or where it lies.
-
     Attributes:
         weights: Its weights as they are stored.
 
@@ -81,11 +78,7 @@ class OpenedModel:
 
 @contextmanager
 def open_model(model: Model) -> Iterator[OpenedModel]:
-    """Open a model for the functions below a public one; one that is open stays so.
-
-    Args:
-        model: A `transformers` model, or whatever `resolve_model` takes.
-    """
+    """Open a model for the functions below a public one; one that is open stays so."""
     if isinstance(model, OpenedModel):
         yield model
     elif isinstance(model, str | Path | ModelSource):

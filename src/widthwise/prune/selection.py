@@ -25,8 +25,7 @@ def select(
     Args:
         weights: `ModelWeights` or an opened checkpoint.
         spec: The width, and how to choose.
-        activation_norms: For `ppm_activation` and `activation`: layer to norms of shape
-            (neurons,).
+        activation_norms: Layer to norms of shape (neurons,), for `ppm_activation` and `activation`.
 
     Raises:
         TargetError: The width is out of range.
@@ -118,9 +117,9 @@ def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> tuple[T
         places = [(f"{block}.gate_up_proj.weight", 0), (f"{block}.gate_up_proj.weight", width)]
     else:
         places = [(f"{block}.gate_proj.weight", 0), (f"{block}.up_proj.weight", 0)]
-    found = []
+    result = []
     for name, offset in places:
         rows = weights.rows(name, offset + start, offset + stop)
         check_finite(rows, name)
-        found.append(rows)
-    return found[0], found[1]
+        result.append(rows)
+    return result[0], result[1]

@@ -146,11 +146,6 @@ class PruneSpec:
 def spec_of(spec: PruneSpec | None, asked: PruneOptions, criterion: str = "ppm") -> PruneSpec:
     """The spec that a public function was given, or the one that its keyword arguments describe.
 
-    Args:
-        spec: The spec, or None.
-        asked: The keyword arguments.
-        criterion: The criterion where none is named.
-
     Raises:
         TypeError: Both were given.
         TargetError, PlanError: As `PruneSpec.of`.

@@ -15,7 +15,7 @@ from widthwise.errors import RunError
 from widthwise.prune.healing import HeldOut, LrTrial, distil, training
 from widthwise.prune.healing.course import TrainingCourse
 from widthwise.prune.healing.heldout import Blockwise, judge
-from widthwise.prune.healing.lr_search import FACTOR, best, search, tried
+from widthwise.prune.healing.learning_rate import FACTOR, best, search, tried
 from widthwise.prune.healing.training import Trainer
 
 RATE = 3e-3

@@ -14,11 +14,11 @@ from widthwise.cut import ModelWeights
 from widthwise.errors import RunError
 from widthwise.prune.healing import TrainingStep, distil, training
 from widthwise.prune.healing.distilling import NothingTrained
+from widthwise.prune.healing.lora import zero_neurons
 from widthwise.prune.healing.master_weights import MasterWeights
 from widthwise.prune.healing.settings import rate_at
 from widthwise.prune.healing.text_blocks import EpochOrder
 from widthwise.prune.healing.training import Trainer
-from widthwise.prune.healing.zero_padding import zero_neurons
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "phi3"])

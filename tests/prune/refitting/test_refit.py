@@ -21,9 +21,15 @@ from widthwise.prune import PruneSpec, make_plan
 from widthwise.prune.calibration import calibrate
 from widthwise.prune.refitting import RIDGES, Ridge, obs_order, refit, refits
 from widthwise.prune.refitting.layer_fit import _best_ridge
-from widthwise.prune.refitting.ridge import cholesky, damped, relative_error
+from widthwise.prune.refitting.ridge import cholesky, damped, output_power, weight_fallback
 
 M, D, N = 11, 5, 60
+
+
+def relative_error(moment: Any, weight: Any, kept: Any, values: Any) -> float:
+    """Mean squared error of the output, over that of the output itself: 0 none, 1 as if cut off."""
+    lost = output_power(moment, weight_fallback(weight, kept, values))
+    return lost / output_power(moment, weight)
 
 
 def problem(seed: int = 0, neurons: int = M) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

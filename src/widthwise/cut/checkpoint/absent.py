@@ -24,19 +24,14 @@ _LOOKED_AT = 10_000  # folders, lest somebody's home is searched
 def no_config(path: Path) -> WidthwiseError:
     """The error for a folder without config.json: what it is, and what to name instead."""
     below = (each for each in islice(_below(path), _LOOKED_AT) if (each / "config.json").is_file())
-    if found := next(below, None):
-        return CheckpointError(f"{path}: no config.json, but {found} holds one: name that folder")
+    if result := next(below, None):
+        return CheckpointError(f"{path}: no config.json, but {result} holds one: name that folder")
     nothing = f"{path}: no config.json; this is not a checkpoint folder"
     return _other(path) or CheckpointError(nothing)
 
 
 def no_weights(path: Path, wanted: str) -> WidthwiseError:
-    """The error for a folder that has a config.json, and no weights where they are looked for.
-
-    Args:
-        path: The folder.
-        wanted: What is not there, as the begin of a sentence.
-    """
+    """The error for a folder that has a config.json, and no weights where they are looked for."""
     names = [file.name for file in sorted(path.glob("*.safetensors"))]
     names = [name for name in names if not name.startswith(("adapter_", "consolidated"))]
     if shards := [name for name in names if "-of-" in name]:

@@ -77,14 +77,7 @@ def check_compact(checkpoint: Checkpoint) -> None:
 
 
 def write_compact(folder: Path, checkpoint: Checkpoint, plan: Plan, config: dict[str, Any]) -> None:
-    """Write the code of a compact checkpoint, and its config.
-
-    Args:
-        folder: Of the checkpoint.
-        checkpoint: The dense parent.
-        plan: Its layers have unequal widths.
-        config: What a padded checkpoint would have.
-    """
+    """Write the code of a compact checkpoint, and its config."""
     config_class, model_class = _classes(checkpoint)
     model_type = COMPACT_TYPE + checkpoint.architecture.model_type
     module = COMPACT_FILE.removesuffix(".py")

@@ -37,12 +37,7 @@ _CODE_KEYS = ("auto_map", "custom_pipelines")
 
 
 def copy_companions(parent: Path, folder: Path) -> None:
-    """Copy what belongs to a cut checkpoint beside its weights and its config.
-
-    Args:
-        parent: Folder of a checkpoint.
-        folder: Of the one that is written.
-    """
+    """Copy what belongs to a cut checkpoint beside its weights and its config."""
     for name in _companions(parent):
         source = parent / name
         if source.suffix == ".json" and (changed := _without_lost_code(source)) is not None:
@@ -59,10 +54,6 @@ def with_code(config: Mapping[str, Any], parent: Path) -> dict[str, Any]:
 
     Code of another repository stays named for a model that transformers does not know; one that it
     knows loads without.
-
-    Args:
-        config: The parsed config.json.
-        parent: The folder that it lies in.
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -74,8 +65,8 @@ def with_code(config: Mapping[str, Any], parent: Path) -> dict[str, Any]:
 def _companions(parent: Path) -> list[str]:
     """Names of the files to copy, sorted."""
     present = {path.name: path for path in parent.iterdir() if path.is_file()}
-    found = {name for name in present if _belongs(name)}
-    texts = [parent / name for name in {"config.json", *found} & set(present)]
+    result = {name for name in present if _belongs(name)}
+    texts = [parent / name for name in {"config.json", *result} & set(present)]
     code = _modules(parent, [ref for text in texts for ref in _references(_json(text))])
     named = {
         word
@@ -84,7 +75,7 @@ def _companions(parent: Path) -> list[str]:
         for word in re.findall(r"[\"']([\w.\-]+)[\"']", path.read_text("utf8", errors="replace"))
     }
     resources = {n for n in named & set(present) if not _is_foreign(n) and not n.endswith(".py")}
-    return sorted(found | code | resources)
+    return sorted(result | code | resources)
 
 
 def _belongs(name: str) -> bool:
@@ -135,16 +126,16 @@ def _strings(value: Any) -> Iterable[str]:
 
 def _modules(parent: Path, references: Iterable[str]) -> set[str]:
     """Files of code in a folder that references lead to, by their relative imports as well."""
-    found: set[str] = set()
+    result: set[str] = set()
     waiting = [f"{ref.rpartition('.')[0]}.py" for ref in references if "--" not in ref]
     while waiting:
         name = waiting.pop()
-        if name in found or Path(name).name != name or not (parent / name).is_file():
+        if name in result or Path(name).name != name or not (parent / name).is_file():
             continue
-        found.add(name)
+        result.add(name)
         code = (parent / name).read_text(encoding="utf8", errors="replace")
         waiting += [f"{one or two}.py" for one, two in _RELATIVE.findall(code)]
-    return found
+    return result
 
 
 def _is_present(parent: Path, reference: str) -> bool:

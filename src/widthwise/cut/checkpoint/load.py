@@ -31,8 +31,8 @@ def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
     """The model of a checkpoint in eval mode on the CPU; an adapter beside it is not applied.
 
     Args:
-        checkpoint: Opened.
-        dtype: Of its weights; `"auto"` for that of the config.
+        checkpoint: The checkpoint, opened.
+        dtype: torch dtype of its weights; `"auto"` for that of the config.
 
     Raises:
         CheckpointError: A tensor is missing or of another shape, or transformers cannot load it.
@@ -89,14 +89,14 @@ def _note_old_widths(checkpoint: Checkpoint, builder: ModelClass, unused: Collec
     """Say which tensors that nobody uses have a size that is the width, or looks so."""
     architecture = checkpoint.architecture
     width = architecture.intermediate_size
-    found = [
+    result = [
         name
         for name in sorted(set(unused) & set(architecture.tensors))
         if width != architecture.hidden_size and width in architecture.tensors[name].shape
     ]
-    if found:
+    if result:
         notice(
-            f"{builder.name} does not use {_listed(found)}, which a cut copies as stored; a size "
+            f"{builder.name} does not use {_listed(result)}, which a cut copies as stored; a size "
             f"of {width}, the old width, may tie it to blocks that are cut."
         )
 
@@ -158,12 +158,12 @@ def stored_of(checkpoint: Checkpoint) -> dict[str, str]:
         name: torch.tensor(float(index)).expand(shapes[name]) for index, name in enumerate(names)
     }
     model, _ = _built_from(checkpoint, model_class_of(checkpoint), marked, dtype=torch.float32)
-    found = {}
+    result = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         index = _mark(parameter)
         if index is not None and tuple(parameter.shape) == shapes[names[index]]:
-            found[name] = names[index]
-    return found
+            result[name] = names[index]
+    return result
 
 
 def _mark(parameter: Any) -> int | None:
@@ -268,14 +268,14 @@ def _reason(missing: Collection[str], unused: Collection[str], model: Any) -> st
 
 def _extra(missing: Collection[str], unused: Collection[str]) -> tuple[str, str]:
     """What most unused names have more than missing ones, and the first of these names."""
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for name in unused:
         if extra := _more(name, missing):
-            found.setdefault(extra, []).append(name)
-    if not found:
+            result.setdefault(extra, []).append(name)
+    if not result:
         return "", ""
-    extra = max(found, key=lambda each: len(found[each]))
-    return extra, found[extra][0]
+    extra = max(result, key=lambda each: len(result[each]))
+    return extra, result[extra][0]
 
 
 def _more(name: str, missing: Collection[str]) -> str:

@@ -90,15 +90,7 @@ def model_card(
     options: WriteOptions,
     refit: Refit | None = None,
 ) -> str:
-    """Markdown with a YAML head.
-
-    Args:
-        checkpoint: The parent.
-        plan: Which neurons stay.
-        written: The result.
-        options: How it was stored.
-        refit: What made up for the removed neurons, if anything did.
-    """
+    """Markdown with a YAML head."""
     architecture, lines = checkpoint.architecture, license_lines(checkpoint)
     dense = counts_at(architecture)
     each = [counts_at(architecture, width, dtype=options.stored_dtype) for width in plan.widths]

@@ -97,13 +97,13 @@ def model_class_of(checkpoint: Checkpoint) -> ModelClass:
         raise UnsupportedModelError(reason)
     config = _config_of(checkpoint.path)
     for name in AUTO_CLASSES:
-        found = _class_in(getattr(transformers, name, None), config)
-        if found is None:
+        result = _class_in(getattr(transformers, name, None), config)
+        if result is None:
             continue
         text = config.sub_configs.get("text_config")
-        if text is not None and getattr(found, "config_class", None) is text:
+        if text is not None and getattr(result, "config_class", None) is text:
             config = config.get_text_config()
-        return ModelClass(auto_class=name, model_class=found, config=config)
+        return ModelClass(auto_class=name, model_class=result, config=config)
     raise UnsupportedModelError(
         f"{checkpoint.name}: transformers has no class that writes text for the model type "
         f"{checkpoint.config['model_type']!r}"
@@ -111,12 +111,7 @@ def model_class_of(checkpoint: Checkpoint) -> ModelClass:
 
 
 def auto_class_of(config: Mapping[str, Any], folder: Path) -> str:
-    """Name of the auto class that loads all of a checkpoint, by what its config names.
-
-    Args:
-        config: The parsed config.json.
-        folder: Where it lies.
-    """
+    """Name of the auto class that loads all of a checkpoint, by what its config names."""
     import transformers
 
     if needs_code(config):
@@ -126,10 +121,10 @@ def auto_class_of(config: Mapping[str, Any], folder: Path) -> str:
     except CheckpointError:  # of a newer transformers, perhaps; the weights are cut all the same
         return AUTO_CLASSES[0]
     classes = (*AUTO_CLASSES, *_OTHER_CLASSES)
-    found = {name: _class_in(getattr(transformers, name, None), built) for name in classes}
+    result = {name: _class_in(getattr(transformers, name, None), built) for name in classes}
     named = config.get("architectures") or ()
-    known = [name for name, each in found.items() if each is not None]
-    whole = [name for name in known if found[name].__name__ in named]
+    known = [name for name, each in result.items() if each is not None]
+    whole = [name for name in known if result[name].__name__ in named]
     return next(iter(whole or known), AUTO_CLASSES[0])
 
 
@@ -164,8 +159,8 @@ def _class_in(auto: Any, config: Any) -> Any:
     mapping: Any = getattr(auto, "_model_mapping", {})
     if type(config) not in mapping:
         return None
-    found = mapping[type(config)]
-    if not isinstance(found, list | tuple):
-        return found
+    result = mapping[type(config)]
+    if not isinstance(result, list | tuple):
+        return result
     named = getattr(config, "architectures", None) or []
-    return next((each for each in found if each.__name__ in named), found[0])
+    return next((each for each in result if each.__name__ in named), result[0])

@@ -116,13 +116,13 @@ def inspect_refit(checkpoint: Checkpoint) -> dict[str, Any] | None:
     if record is None:
         return None
     expected = [layer.sha256 for layer in record.layers]
-    found = [_digest(_rows(checkpoint, i)) for i in range(checkpoint.architecture.layers)]
-    odd = [str(i) for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b]
-    if len(expected) != len(found):
-        reason = f"it is of {len(expected)} layers, the model has {len(found)}"
+    result = [_digest(_rows(checkpoint, i)) for i in range(checkpoint.architecture.layers)]
+    odd = [str(i) for i, (a, b) in enumerate(zip(expected, result, strict=False)) if a != b]
+    if len(expected) != len(result):
+        reason = f"it is of {len(expected)} layers, the model has {len(result)}"
     elif odd:
         reason = (
-            f"down_proj of {len(odd)} of {len(found)} layers ({', '.join(odd[:4])}"
+            f"down_proj of {len(odd)} of {len(result)} layers ({', '.join(odd[:4])}"
             f"{' ...' if len(odd) > 4 else ''}) is not the refitted one: the weights were changed "
             "after the refit, or never had it"
         )

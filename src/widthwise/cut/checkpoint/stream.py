@@ -25,9 +25,9 @@ class Stream:
     Args:
         checkpoint: The parent, opened.
         plan: Which neurons stay.
-        digest: Called with all bytes of the parent's tensors, in the order in which they are read.
-        progress: Called with the bytes read since the last call.
-        down: For each layer the weight of down_proj that takes the place of the cut one.
+        digest: Function that is called with all bytes of the parent's tensors, in their order.
+        progress: Function that is called with the bytes read since the last call.
+        down: Weight of down_proj of each layer, in place of the cut one.
         padded_to: Width of all layers, narrower ones padded with zeros; None to each its own.
     """
 
@@ -49,10 +49,6 @@ class Stream:
 
     def chunks(self, name: str, dtype: str) -> Iterator[Tensor]:
         """The data of one tensor of the result, in order.
-
-        Args:
-            name: The tensor.
-            dtype: safetensors name of the dtype to store.
 
         Raises:
             CheckpointError: It holds NaN or Inf, or a value too large for `dtype`.

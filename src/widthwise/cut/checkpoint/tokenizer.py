@@ -64,12 +64,6 @@ def table_rows(checkpoint: Checkpoint) -> int:
 def check_tokens(tokens: Iterable[int], rows: int, tokenizer: Any, source: str) -> None:
     """Raise where a text holds a word that the tokenizer has and the model has not.
 
-    Args:
-        tokens: Of the text.
-        rows: Tokens that the model has an embedding for.
-        tokenizer: Names the word.
-        source: What to call the text.
-
     Raises:
         RunError: Names the word.
     """

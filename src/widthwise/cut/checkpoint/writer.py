@@ -52,12 +52,8 @@ def write_pruned(
 
     Args:
         checkpoint: The dense parent, opened.
-        plan: Which neurons stay.
-        out: Folder to make; it is whole or absent whenever the process is killed.
+        plan, out, refit, progress: As for `prune_checkpoint`.
         output: How to write it.
-        progress: Called with the bytes read since the last call.
-        refit: The plan's refit, whose down_proj weights are written and recorded; False for none
-            where the criterion ought to have one.
 
     Returns:
         The absolute path of `out`.
@@ -249,17 +245,17 @@ def _check_written(
 
 def _check_architecture(folder: Path, parent: Checkpoint, plan: Plan) -> None:
     try:
-        found = Checkpoint(folder, parent.name).architecture
+        result = Checkpoint(folder, parent.name).architecture
     except WidthwiseError as error:
         raise OutputError(f"the result would not be a whole checkpoint: {error}") from error
     was = parent.architecture
-    if (found.stem, found.layers, set(found.cuts)) != (was.stem, was.layers, set(was.cuts)):
+    if (result.stem, result.layers, set(result.cuts)) != (was.stem, was.layers, set(was.cuts)):
         raise OutputError(
-            f"the result would have its GLU blocks in {found.stem} ({found.layers} layers), and "
+            f"the result would have its GLU blocks in {result.stem} ({result.layers} layers), and "
             f"not in {was.stem} ({was.layers} layers); nothing was written"
         )
-    if found.intermediate_size != plan.width:
+    if result.intermediate_size != plan.width:
         raise OutputError(
-            f"the result would have blocks of {found.intermediate_size} neurons instead of "
+            f"the result would have blocks of {result.intermediate_size} neurons instead of "
             f"{plan.width}; nothing was written"
         )

@@ -236,13 +236,7 @@ def watched_inputs(
 
 
 def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
-    """Raise UnsupportedModelError for layers that a pass over text leaves out.
-
-    Args:
-        numbers: Numbers of the layers that it ran.
-        layers: Number of layers.
-        name: Name of the family.
-    """
+    """Raise UnsupportedModelError for layers that a pass over text leaves out."""
     absent = sorted(set(range(layers)) - set(numbers))
     if absent:
         one = len(absent) == 1

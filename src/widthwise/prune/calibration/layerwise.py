@@ -53,10 +53,6 @@ class LayerwiseRunner:
     windows, position embeddings and inputs that depend on the tokens are those of the family and of
     the batch. The model is in eval mode meanwhile.
 
-    Args:
-        model: Any model that `ModelWeights` reads.
-        text: The tokens, with or without padding.
-
     Raises:
         RunError: A token is beyond the vocabulary.
         UnsupportedModelError: Layers run one by one do not do what they do in a whole pass.

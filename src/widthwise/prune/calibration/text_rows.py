@@ -47,7 +47,7 @@ class RowReader:
     """Makes texts of rows, and notes how.
 
     Args:
-        template: By which conversations are written; None joins their turns with blank lines.
+        template: Template by which conversations are written; None joins turns with blank lines.
 
     Attributes:
         notes: How rows were read so far: `"column text"`.
@@ -59,10 +59,6 @@ class RowReader:
 
     def texts(self, rows: Iterable[Any], where: str) -> Iterator[str]:
         """The text of each row that has some.
-
-        Args:
-            rows: Values of JSON or of Parquet.
-            where: Where they are from, for errors.
 
         Raises:
             RunError: It is not clear which column is the text, or there is none.
@@ -84,14 +80,14 @@ class RowReader:
         if not isinstance(row, Mapping) or not any(row.values()):
             return ""
         readable = {str(name): made for name, value in row.items() if (made := _turns(name, value))}
-        found = _conversation(row, readable)
-        if found is None and isinstance(row.get("text"), str):
+        result = _conversation(row, readable)
+        if result is None and isinstance(row.get("text"), str):
             return self._noted(str(row["text"]), "column text")
-        if found is None and len(readable) == 1:  # under a name of its own
-            found = tuple(readable), next(iter(readable.values()))
-        found = found or _pair(row)
-        if found is not None:
-            columns, turns = found
+        if result is None and len(readable) == 1:  # under a name of its own
+            result = tuple(readable), next(iter(readable.values()))
+        result = result or _pair(row)
+        if result is not None:
+            columns, turns = result
             return self._written(columns, turns)
         preferred = ("chosen",) if "rejected" in row else ()  # both texts are whole conversations
         known = [n for n in (*preferred, *_TEXT) if isinstance(row.get(n), str)]
@@ -125,12 +121,7 @@ def is_conversation(value: Any) -> bool:
 def _conversation(
     row: Mapping[str, Any], found: Mapping[str, list[Turn]]
 ) -> tuple[tuple[str, ...], list[Turn]] | None:
-    """The columns of a row that are a conversation by their names, and its turns.
-
-    Args:
-        row: The whole row.
-        found: Its columns that can be read as turns.
-    """
+    """The columns of a row that are a conversation by their names, and its turns."""
     name = next((name for name in (*CONVERSATIONS, *_ENDINGS) if name in found), None)
     if name is None:
         return None

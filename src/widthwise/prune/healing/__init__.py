@@ -3,8 +3,7 @@
 from .api import Healing, NotBetter, heal
 from .distilling import Distilled, distil
 from .heldout import HeldOut, gain_verdict, nats_text
-from .lr_factors import rate_factors, width_change
-from .lr_search import LrTrial
+from .learning_rate import LrTrial, rate_factors, width_change
 from .record import inspect_healing
 from .settings import HealSettings
 from .training import TrainingStep

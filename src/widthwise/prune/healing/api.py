@@ -15,7 +15,7 @@ from ...io import check_overwrite, limited_memory
 from ...stats import Difference
 from .distilling import NothingTrained
 from .heldout import HeldOut, gain_of, nats_text
-from .lr_search import LrTrial
+from .learning_rate import LrTrial
 from .model_pair import ModelPair, check_place, opened_pair
 from .record import HealedModel, HealingRecord, HealingText, earlier_refit
 from .request import HealingRequest, HealOptions

@@ -26,10 +26,10 @@ def token_seconds(
     """How long both models take to read a token, timed on ever longer parts of a few rows.
 
     Args:
-        run: Runs both models over token rows.
+        run: Function that runs both models over token rows.
         rows: Token rows, shape (rows, tokens).
-        seconds: That there are for everything.
-        clock: Seconds.
+        seconds: Time that there is for everything.
+        clock: Function that gives the seconds on the clock.
     """
     length = min(rows.shape[1], LEAST_HELD_TOKENS)
     run(rows[:1, :length])  # the first pass also brings the weights into memory
@@ -49,8 +49,8 @@ def held_rows(rows: Tensor, tokens: float, least: int) -> Tensor:
     Fewer rows first, spread evenly; when there are only `least` of them, shorter ones.
 
     Args:
-        rows: All that are held out, shape (rows, tokens).
-        tokens: That will be trained on.
+        rows: All rows that are held out, shape (rows, tokens).
+        tokens: Tokens that will be trained on.
         least: Rows that stay however short the time.
     """
     count, length = rows.shape
@@ -67,7 +67,7 @@ def every_tokens(tokens: float, held: int, batch: int, text: int) -> int:
     """Tokens to train on between two judgements.
 
     Args:
-        tokens: That will be trained on in all.
+        tokens: Tokens that will be trained on in all.
         held: Tokens held out.
         batch: Tokens of a step.
         text: Tokens of the text; of a short one a judgement comes twice on each way through it.
@@ -80,10 +80,10 @@ def trial_parts(rows: Tensor, tokens: float, batch: int, steps: int) -> list[Ten
     """Token rows for the steps of one trial of the test of rates.
 
     Args:
-        rows: To train on, shape (rows, tokens), in the order of the training.
-        tokens: That will be trained on in all.
+        rows: Rows to train on, shape (rows, tokens), in the order of the training.
+        tokens: Tokens that will be trained on in all.
         batch: Rows of a step of the training.
-        steps: Of a trial.
+        steps: Steps of a trial.
     """
     length = rows.shape[1]
     affordable = tokens / TEST_PART

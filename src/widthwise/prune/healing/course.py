@@ -28,11 +28,6 @@ Ending = Literal["whole", "rising"]
 class TrainingCourse:
     """A trainer at work, and the best state that it has been in by held-out text.
 
-    Args:
-        trainer: Before its first step.
-        judge: Judges the trainer's child as it is.
-        before: What `judge` says of the child before any step.
-
     Attributes:
         trainer, judge, before: As given.
         best: Of all judgements the one of the lowest divergence.
@@ -66,9 +61,6 @@ class TrainingCourse:
 
     def step(self, stopped: Callable[[], bool] = lambda: False) -> TrainingStep | None:
         """Train on one batch, and judge what came of it where that is due.
-
-        Args:
-            stopped: As for `Trainer.step`.
 
         Returns:
             The step; None where it was stopped, or went wrong and was taken back.

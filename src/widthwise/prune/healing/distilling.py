@@ -11,8 +11,7 @@ from ...errors import RunError
 from .budget import TRAINED, every_tokens, held_rows, token_seconds, trial_parts
 from .course import TrainingCourse
 from .heldout import HeldOut, Judge, judge
-from .lr_factors import rate_factors
-from .lr_search import TEST_STEPS, LrTrial, best, search, tried
+from .learning_rate import TEST_STEPS, LrTrial, best, rate_factors, search, tried
 from .settings import HealSettings
 from .text_blocks import LEAST_HELD, split
 from .training import Trainer, TrainingStep
@@ -134,10 +133,10 @@ def prepare(
     """Plan what the time allows, judge the child as it is, and find the learning rate.
 
     Args:
-        trainer: Before its first step; its rate, batch and times are set.
+        trainer: The trainer before its first step; its rate, batch and times are set.
         held_out: Token rows that are not trained on; of a short time fewer of them are used.
-        dtypes: That weights will be stored in, by name; they are judged as these hold them, since a
-            small step may be lost in a narrow dtype.
+        dtypes: Dtypes that weights will be stored in, by name; they are judged as these hold them,
+            since a small step may be lost in a narrow dtype.
         closing: Seconds that the caller needs after the last judgement.
         status: Function that is called with what is being done.
 
@@ -191,11 +190,7 @@ def _affordable(trainer: Trainer, held_out: Tensor) -> tuple[float, float]:
 
 
 def judging(trainer: Trainer, judge: Judge, dtypes: Mapping[str, Any]) -> Callable[[], HeldOut]:
-    """Judges a trainer's child with its weights as they will be stored.
-
-    Args:
-        dtypes: As for `prepare`.
-    """
+    """Judges a trainer's child with its weights as they will be stored."""
 
     def judged() -> HeldOut:
         with trainer.masters.rounded(dtypes):
@@ -217,9 +212,9 @@ def _find_rate(trainer: Trainer, course: TrainingCourse, tokens: float) -> tuple
 
     def trial(rate: float) -> LrTrial:
         begun = trainer.spent()
-        found = tried(trainer, course.judge, course.weights, parts, rate)
+        result = tried(trainer, course.judge, course.weights, parts, rate)
         seconds.append(trainer.spent() - begun)
-        return found
+        return result
 
     trials = search(
         trial,

@@ -57,8 +57,8 @@ class HeldOut:
     @property
     def perplexity_ratio(self) -> tuple[float, float, float]:
         """Perplexity of the child over that of its parent, and its 95 % interval."""
-        found = self.excess
-        return _exp(found.value), _exp(found.low), _exp(found.high)
+        result = self.excess
+        return _exp(result.value), _exp(result.low), _exp(result.high)
 
     def summary(self) -> HeldOutSummary:
         """The numbers alone."""
@@ -152,7 +152,7 @@ class Judge:
     Args:
         parent: A `transformers` model.
         rows: Token rows that no child is trained on, shape (blocks, tokens).
-        micro: Blocks run at once.
+        micro: Number of blocks run at once.
 
     Memory: a hidden state of the parent a token of the rows.
     """
@@ -182,12 +182,7 @@ class Judge:
 
 
 def judge(child: Any, parent: Any, rows: Tensor, micro: int) -> HeldOut:
-    """Run both models over blocks once.
-
-    Args:
-        child, parent: `transformers` models on one device.
-        rows, micro: As for `Judge`.
-    """
+    """Run both models over blocks once."""
     return Judge(parent, rows, micro)(child)
 
 

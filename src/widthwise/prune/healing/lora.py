@@ -1,13 +1,16 @@
-"""Low-rank updates instead of all weights, by the package `peft`."""
+"""Low-rank updates instead of all weights, by the package `peft`; zero neurons stay zeros."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...arch import Architecture
+from ...cut import owner_of
 from ...errors import RunError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def add_lora(model: nn.Module, rank: int, seed: int) -> None:
@@ -15,8 +18,8 @@ def add_lora(model: nn.Module, rank: int, seed: int) -> None:
 
     Args:
         model: A `transformers` model, changed in place; its output is still the same.
-        rank: Of every update, whose scale is then 2 (alpha is twice the rank).
-        seed: Of the updates' first factors; the second ones are zero.
+        rank: Rank of every update, whose scale is then 2 (alpha is twice the rank).
+        seed: Seed of the updates' first factors; the second ones are zero.
 
     Raises:
         RunError: peft is not installed.
@@ -41,5 +44,29 @@ def merge_lora(model: nn.Module) -> None:
         if isinstance(module, LoraLayer):
             layer: Any = module
             layer.merge(safe_merge=True)
-            owner, _, attribute = name.rpartition(".")
-            setattr(model.get_submodule(owner), attribute, layer.get_base_layer())
+            setattr(*owner_of(model, name), layer.get_base_layer())
+
+
+def zero_neurons(parameters: Mapping[str, Tensor], architecture: Architecture) -> dict[int, Tensor]:
+    """Layer to a mask of the neurons whose gate, up and down are all zero, shape (width,)."""
+    import torch
+
+    result: dict[int, Tensor] = {}
+    for name, cut in architecture.cuts.items():
+        size = parameters[name].detach().abs()
+        lines = size if size.ndim == 1 else size.amax(1 - cut.axis)
+        empty = (lines == 0).view(cut.parts, -1).all(0)
+        result[cut.layer] = torch.logical_and(result.get(cut.layer, empty), empty)
+    return result
+
+
+def zero_gradients(
+    parameters: Mapping[str, Tensor], architecture: Architecture, masks: Mapping[int, Tensor]
+) -> None:
+    """Set those neurons to zero again, in place."""
+    import torch
+
+    with torch.no_grad():
+        for name, cut in architecture.cuts.items():
+            mask = masks[cut.layer].repeat(cut.parts).to(parameters[name].device)
+            parameters[name].index_fill_(cut.axis, mask.nonzero()[:, 0], 0)

@@ -23,10 +23,10 @@ class MasterWeights:
     rounding.
 
     Args:
-        model: All of its parameters that require a gradient are trained.
+        model: The model; all of its parameters that require a gradient are trained.
         exact: Values of parameters that the model itself holds only rounded.
-        factors: What the learning rate of parameters is multiplied by, and their weight decay
-            divided by, by name; 1 where there is none.
+        factors: Factors of learning rates, by which weight decay is divided, by name; 1 where there
+            is none.
 
     Attributes:
         weights: Name to trained weight, each once where several names share it.
@@ -67,9 +67,6 @@ class MasterWeights:
     def step(self, rate: float) -> float:
         """One step of AdamW, gradients clipped to a norm of 1; then they are forgotten.
 
-        Args:
-            rate: Learning rate of weights whose factor is 1.
-
         Returns:
             The norm before it was clipped. Where that is not finite no weight is touched.
         """
@@ -108,9 +105,6 @@ class MasterWeights:
     def rounded(self, dtypes: Mapping[str, Any]) -> Iterator[None]:
         """While open, weights are as these dtypes hold them; between steps only.
 
-        Args:
-            dtypes: By name; a weight that is not named stays as it is.
-
         Memory: 4 bytes a parameter, where gradients were before.
         """
         import torch
@@ -130,11 +124,11 @@ class MasterWeights:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and AdamW's sums, as tensors by name."""
-        found = {f"weight:{name}": weight.detach() for name, weight in self.weights.items()}
+        result = {f"weight:{name}": weight.detach() for name, weight in self.weights.items()}
         for name, weight in self.weights.items():
             for key, value in self._adam.state[weight].items():
-                found[f"{key}:{name}"] = value
-        return found
+                result[f"{key}:{name}"] = value
+        return result
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state` gave."""

@@ -21,7 +21,7 @@ from ...errors import CheckpointError, WidthwiseError
 from ...io import from_plain
 from ...stats import Difference
 from .heldout import HeldOutSummary, gain_verdict
-from .lr_search import LrTrial
+from .learning_rate import LrTrial
 from .settings import HealSettings
 from .training import TrainingStep
 
@@ -164,14 +164,7 @@ def _widths(child: Checkpoint) -> str:
 
 
 def healed_card(folder: Path, child: Checkpoint, record: HealingRecord, command: str | None) -> str:
-    """Markdown with a YAML head.
-
-    Args:
-        folder: Folder of the healed checkpoint, which is there but for the card.
-        child: The pruned checkpoint.
-        record: The record of the healing.
-        command: The command line, or None for a call from Python.
-    """
+    """Markdown with a YAML head."""
     lines = license_lines(child)
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),

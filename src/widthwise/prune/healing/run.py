@@ -16,16 +16,14 @@ from .budget import spread
 from .course import TrainingCourse, held_out
 from .distilling import NothingTrained, judging, prepare
 from .heldout import HeldOut, Judge
-from .lora import add_lora, merge_lora
-from .lr_factors import factors_of, width_change
-from .lr_search import LrTrial
+from .learning_rate import LrTrial, factors_of, width_change
+from .lora import add_lora, merge_lora, zero_gradients, zero_neurons
 from .model_pair import ModelPair, model_in, narrowed
 from .request import HealingRequest
 from .save import as_stored, stored_names
 from .state import StateFolder
 from .text_blocks import TextBlocks
 from .training import Trainer, TrainingStep
-from .zero_padding import zero_gradients, zero_neurons
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,12 +35,6 @@ AROUND = 0.03  # share of the minutes: libraries are imported before, a figure i
 
 class HealingRun:
     """A healing from loaded models to trained weights.
-
-    Args:
-        pair: Child and parent on disk.
-        blocks: The text.
-        folder: Where the state is kept.
-        request: How to train, and where.
 
     Attributes:
         spent: Seconds on the clock so far, over all processes.

@@ -41,7 +41,7 @@ def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
     for name, parameter in model.named_parameters(remove_duplicate=False):
         parameter.requires_grad_(name in trained)
         aliases.setdefault(id(parameter), []).append(name)
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for names in aliases.values():
         if not trained & set(names):
             continue
@@ -53,8 +53,8 @@ def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
                 "a healing could not write it back; load the model once with transformers and "
                 "save_pretrained(folder, save_original_format=False) it"
             )
-        found |= dict.fromkeys(stored, names[0])
-    return found
+        result |= dict.fromkeys(stored, names[0])
+    return result
 
 
 def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str]) -> set[str]:
@@ -109,7 +109,7 @@ def write_healed(
     Args:
         child: The pruned checkpoint.
         out: Folder to make, whole or absent.
-        tensors: What `as_stored` gave; what is not named is copied.
+        tensors: Trained weights from `as_stored`; all other tensors are copied.
         record: The record of the healing; the fingerprint of the result is added.
         request: Whether `out` is replaced, and the command line to quote in the card.
 
@@ -151,12 +151,12 @@ def as_stored(child: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Ten
     """
     import torch
 
-    found = {}
+    result = {}
     for name, tensor in tensors.items():
         kind = getattr(torch, TORCH_DTYPES[child.tensors[name].spec.dtype])
-        found[name] = tensor.detach().to("cpu", kind, copy=True).contiguous()
-        check_finite(found[name], name)
-    return found
+        result[name] = tensor.detach().to("cpu", kind, copy=True).contiguous()
+        check_finite(result[name], name)
+    return result
 
 
 def _copied(child: Checkpoint, name: str) -> Tensor:

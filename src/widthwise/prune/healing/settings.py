@@ -111,7 +111,7 @@ def rate_at(share: float, highest: float, warmed: float = 1.0) -> float:
     """Learning rate at a share of the way: a cosine from the highest down to a twentieth of it.
 
     Args:
-        share: Of the tokens or of the minutes, from 0; above 1 it counts as 1.
+        share: Share of the tokens or of the minutes, from 0; above 1 it counts as 1.
         highest: The highest rate.
         warmed: Share of the warm-up that is behind; the rate is multiplied by it.
 

@@ -20,12 +20,7 @@ _FILE = "state.safetensors"
 
 
 class StateFolder:
-    """One healing's state on disk; whole or absent, whenever the process is killed.
-
-    Args:
-        path: The folder.
-        settings: Everything that decides what comes out; a state of other settings is refused.
-    """
+    """One healing's state on disk; whole or absent, whenever the process is killed."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
@@ -33,10 +28,6 @@ class StateFolder:
 
     def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Replace the state by a new one.
-
-        Args:
-            tensors: By name.
-            facts: What else is needed, as JSON.
 
         Raises:
             OutputError: It cannot be written; the one before is still there.

@@ -43,11 +43,6 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> TextB
 
     At most 32 blocks are, spread evenly. A document longer than a block may lie on both sides.
 
-    Args:
-        source: As for `read_text`.
-        tokenizer: The model's own.
-        tokens: Most tokens to train on.
-
     Raises:
         RunError: It cannot be read, or holds fewer than twelve blocks.
     """
@@ -67,12 +62,7 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> TextB
 
 
 def split(rows: Tensor, most: int = MOST_HELD) -> tuple[Tensor, Tensor]:
-    """Rows to train on and rows held out: about every sixteenth, spread evenly.
-
-    Args:
-        rows: Twelve at least, shape (rows, tokens).
-        most: Rows held out at most.
-    """
+    """Rows to train on and rows held out: about every sixteenth, spread evenly."""
     import torch
 
     held = min(most, max(LEAST_HELD, len(rows) // HELD_SHARE))
@@ -82,12 +72,7 @@ def split(rows: Tensor, most: int = MOST_HELD) -> tuple[Tensor, Tensor]:
 
 
 class EpochOrder:
-    """Which block comes at which place; each epoch goes through all, in an order of its own.
-
-    Args:
-        blocks: How many there are.
-        seed: Of the orders.
-    """
+    """Which block comes at which place; each epoch goes through all, in an order of its own."""
 
     def __init__(self, blocks: int, seed: int) -> None:
         self._blocks = blocks

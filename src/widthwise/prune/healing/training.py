@@ -56,11 +56,11 @@ class Trainer:
 
     Args:
         child: A `transformers` model; all of its parameters that require a gradient are trained.
-        parent: One with the same vocabulary, on the same device; it is unchanged.
+        parent: A model with the same vocabulary, on the same device; it is unchanged.
         rows: Token rows to train on, shape (rows, tokens).
-        settings: How; `lora` is not looked at here.
+        settings: How to train; `lora` is not looked at here.
         exact, factors: As for `MasterWeights`.
-        spent: Seconds of the minutes that are gone.
+        spent: Function that gives the seconds of the minutes that are gone.
 
     Raises:
         RunError: There is nothing to train.
@@ -165,8 +165,8 @@ class Trainer:
         """Train on one batch.
 
         Args:
-            stopped: Asked between the parts of a batch; where it says so, the batch is dropped and
-                nothing has changed.
+            stopped: Function that is asked between the parts of a batch; where it says so, the
+                batch is dropped, nothing has changed, and None is returned.
 
         Raises:
             NotFinite: Loss or gradient is not finite; weights are then as before the step.
@@ -189,7 +189,7 @@ class Trainer:
                 f"step {len(self.curve) + 1}: the loss is {loss:.4g} and its gradient {norm:.4g}; "
                 f"{advice}"
             )
-        found = TrainingStep(
+        result = TrainingStep(
             tokens=(self.place + len(chosen)) * self.length,
             seconds=self.spent(),
             loss=loss,
@@ -198,9 +198,9 @@ class Trainer:
             learning_rate=rate,
             gradient_norm=norm,
         )
-        self.curve.append(found)
-        self.step_seconds = found.seconds - begun
-        return found
+        self.curve.append(result)
+        self.step_seconds = result.seconds - begun
+        return result
 
     def go_back(self, weights: Mapping[str, Tensor], rate: float) -> None:
         """Take earlier weights again and go on from them at another rate, warmed up anew."""
@@ -210,12 +210,7 @@ class Trainer:
     def add_gradients(
         self, rows: Tensor, stopped: Callable[[], bool] = lambda: False
     ) -> tuple[float, float] | None:
-        """Divergence and unlikeness on token rows, whose gradients are added to the masters'.
-
-        Args:
-            rows: Shape (rows, tokens).
-            stopped: As for `step`; where it says so, gradients are dropped and None is returned.
-        """
+        """Divergence and unlikeness on token rows, whose gradients are added to the masters'."""
         import torch
 
         totals = [0.0, 0.0]

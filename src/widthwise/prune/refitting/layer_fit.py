@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...arch import Architecture
-from ...cut import LEAST_LAM, MOST_LAM, LayerFit, Weights, cut_tensor, down_name, down_rows
+from ...cut import (
+    LEAST_LAM,
+    MOST_LAM,
+    LayerFit,
+    Weights,
+    cut_tensor,
+    down_name,
+    down_rows,
+    owner_of,
+)
 from ...errors import CheckpointError, RunError
 from ...io import TORCH_DTYPES
 from ..calibration.moments import FitAndHoldout
@@ -50,11 +59,10 @@ def layer_cuts(
     """One layer at several widths, by one factorisation for each ridge that is tried.
 
     Args:
-        weights: Weights of the dense model.
-        layer: The layer.
+        weights, layer: One layer of the dense model.
         halves: Second moments of its activations.
         spec: Criterion, seed and stored dtype; its target is not looked at.
-        widths: Neurons to keep.
+        widths: Numbers of neurons to keep.
 
     Raises:
         RunError: The moments do not allow a refit.
@@ -132,17 +140,16 @@ def temporarily_cut(
     names = [name for name, each in architecture.cuts.items() if each.layer == layer]
     try:
         for name in names:
-            owner, _, attribute = name.rpartition(".")
-            place = module.get_submodule(owner)
-            old = whole[place, attribute] = getattr(place, attribute)
+            owner = owner_of(module, name)
+            old = whole[owner] = getattr(*owner)
             how = architecture.cuts[name]
             new = (
                 cut.down.to(old)
                 if how.axis == 1
                 else cut_tensor(old.detach(), how, keep, architecture.intermediate_size)
             )
-            setattr(place, attribute, torch.nn.Parameter(new, requires_grad=False))
+            setattr(*owner, torch.nn.Parameter(new, requires_grad=False))
         yield
     finally:
-        for (place, attribute), old in whole.items():
-            setattr(place, attribute, old)
+        for owner, old in whole.items():
+            setattr(*owner, old)

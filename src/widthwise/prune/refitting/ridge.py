@@ -41,8 +41,8 @@ def obs_order(moment: Tensor, weight: Tensor, where: str, rounds: int = ROUNDS) 
     Args:
         moment: H, shape (m, m), float64.
         weight: W, shape (m, d), float64.
-        where: The layer, for the message of the error.
-        rounds: How often costs are computed anew.
+        where: Name of the layer, for errors.
+        rounds: Number of times that costs are computed anew.
 
     Returns:
         Indices, shape (m,): the last deleted first.
@@ -86,7 +86,7 @@ class Ridge:
         weight: W, shape (m, d), float64.
         order: Neurons best first, shape (m,).
         lam: The ridge, as a share of the mean of the diagonal of H.
-        where: The layer, for the message of the error.
+        where: Name of the layer, for errors.
 
     Raises:
         RunError: H + lam I is not positive definite.
@@ -112,9 +112,10 @@ class Ridge:
         return torch.cat([left, left.new_zeros(1)]) / left[0]
 
     def error(self, k: int, values: Tensor) -> float:
-        """`relative_error` of the refit at k on the tokens that it was made from.
+        """Mean squared error of the output at k, over that of the output itself.
 
-        The loss less the ridge's share of it: no product with H is needed.
+        It is that on the tokens that the refit was made from: the loss less the ridge's share of
+        it, so that no product with H is needed.
         """
         losses = self._half[k:].square().sum(), self._half.square().sum()
         lost = weight_fallback(self._weight, self._order[:k], values)
@@ -135,20 +136,6 @@ class Ridge:
         if not torch.isfinite(result).all():
             raise RunError(f"{self._where}: the refit is not finite; calibrate on more text")
         return result
-
-
-def relative_error(moment: Tensor, weight: Tensor, kept: Tensor, values: Tensor) -> float:
-    """Mean squared error of the output, over that of the output itself: 0 none, 1 as if cut off.
-
-    Args:
-        moment: H of the tokens that it is measured on, shape (m, m).
-        weight: W, shape (m, d).
-        kept: S, in the order of the rows of `values`, shape (k,).
-        values: V, shape (k, d).
-    """
-    return output_power(moment, weight_fallback(weight, kept, values)) / output_power(
-        moment, weight
-    )
 
 
 def weight_fallback(weight: Tensor, kept: Tensor, values: Tensor) -> Tensor:

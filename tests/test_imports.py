@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
-ORDER = ["errors", "io", "notices", "chat", "stats", "arch", "assets", "theory", "mup"]
+ORDER = ["errors", "io", "notices", "chat", "stats", "figures", "arch", "assets", "theory", "mup"]
 ORDER += ["cut", "prune", "evaluate", "measure", "runs", "tinynet", "study", "findings", "report"]
 ORDER += ["experiments", "cli"]
 

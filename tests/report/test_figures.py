@@ -11,6 +11,7 @@ from matplotlib.container import ErrorbarContainer
 from report_records import TASKS, make_records, record, sweep_records
 
 from widthwise.errors import RunError
+from widthwise.figures import PAGE
 from widthwise.findings import Front, FrontPoint, build_grid, cost_ratios, estimate_of
 from widthwise.prune import CRITERIA, MOMENT_CRITERIA
 from widthwise.report import (
@@ -24,7 +25,7 @@ from widthwise.report import (
     standalone_svg_uri,
     to_svg,
 )
-from widthwise.report.styles import OTHER_STYLE, PAGE, style_in, style_of
+from widthwise.report.styles import OTHER_STYLE, style_in, style_of
 from widthwise.report.svg import HEIGHT, panel
 from widthwise.study import Record
 

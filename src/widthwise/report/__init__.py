@@ -17,7 +17,7 @@ from .score_table import (
     score_tables,
 )
 from .study_page import write_page, write_report
-from .styles import CRITERION_STYLE, INK, MUTED, Style
+from .styles import CRITERION_STYLE, Style
 from .svg import standalone_svg_uri, to_svg
 
 __all__ = [
@@ -27,8 +27,6 @@ __all__ = [
     "COST_COLUMNS",
     "COST_KEY",
     "CRITERION_STYLE",
-    "INK",
-    "MUTED",
     "Block",
     "Page",
     "Section",

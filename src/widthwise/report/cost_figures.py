@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from ..figures import INK, MUTED
 from ..findings import Grid, GridRow, build_grid, parents_of, speed_ratio
 from ..stats import Estimate
 from ..study import Record
-from .figures import draw_line, include_zero, reference_line, style_axes
-from .styles import DENSE_STYLE, INK, MUTED, style_of, workload_styles
+from .figures import draw_line, include_zero, reference_line, style_ratio_axes
+from .styles import DENSE_STYLE, style_of, workload_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,7 +113,7 @@ def plot_cost(ratios: Mapping[str, Mapping[GridRow, Estimate]], what: str, ax: A
     title, subtitle = COSTS[what]
     whole = next((n.whole for n in networks if n.criterion is None), "dense")
     reference_line(ax, 1.0, f"{whole}\n1.00", "dense-level")
-    style_axes(ax, [n.expansion_ratio for n in networks], title, subtitle)
+    style_ratio_axes(ax, [n.expansion_ratio for n in networks], title, subtitle)
     include_zero(ax)
     return ax
 
@@ -126,5 +127,5 @@ def _beside_dense(ax: Axes, grid: Grid, title: str, subtitle: str) -> None:
     """The level of dense, or of a checkpoint that was cut before as it is stored."""
     whole = grid.dense.whole if grid.dense else "dense"
     reference_line(ax, 1.0, f"{whole}\n1.00", "dense-level")
-    style_axes(ax, [n.expansion_ratio for n in grid.networks], title, subtitle.format(whole))
+    style_ratio_axes(ax, [n.expansion_ratio for n in grid.networks], title, subtitle.format(whole))
     include_zero(ax)

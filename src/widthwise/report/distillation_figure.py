@@ -5,8 +5,7 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from ..theory import style_axes
-from .styles import INK, MUTED
+from ..figures import BLUE, INK, MUTED, style_axes, write_head
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
     from ..prune.healing import Healing
 
-_LINE = "#0072b2"
 _BLOCKS = 40  # stretches of steps whose means make the full line
 
 
@@ -39,12 +37,11 @@ def draw_healing(found: Healing) -> Figure:
     style_axes(upper, "KL from the parent [nats a token]", "")
     style_axes(lower, "", "tokens")
     title = "Healing: the child beside its parent"
-    figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
     note = (
         f"Held out: {found.after.divergence.n} blocks of {found.block_tokens} tokens. Trained on: "
         f"{found.tokens:,} tokens of {found.source}"
     )
-    figure.text(0.012, 0.9, shorten(note, 140, placeholder=" ..."), size=9.5, color=MUTED)
+    write_head(figure, title, shorten(note, 140, placeholder=" ..."), (0.945, 0.9))
     return figure
 
 
@@ -53,10 +50,10 @@ def _loss(axes: Axes, found: Healing) -> None:
 
     tokens = np.array([step.tokens for step in found.curve], dtype=float)
     values = np.array([step.divergence for step in found.curve])
-    axes.plot(tokens, values, "o", color=_LINE, ms=3, alpha=0.25, mew=0, label="a step")
+    axes.plot(tokens, values, "o", color=BLUE, ms=3, alpha=0.25, mew=0, label="a step")
     parts = np.array_split(np.arange(len(tokens)), min(_BLOCKS, len(tokens)))
     means = [(tokens[part].mean(), values[part].mean()) for part in parts]
-    axes.plot(*zip(*means, strict=True), color=_LINE, lw=1.8, label="mean of steps")
+    axes.plot(*zip(*means, strict=True), color=BLUE, lw=1.8, label="mean of steps")
     judged = [(0.0, found.before.divergence.value)]
     judged += [(step.tokens, step.held_out) for step in found.curve if step.held_out is not None]
     axes.plot(*zip(*judged, strict=True), "--", color=INK, lw=1.2, label="held out")

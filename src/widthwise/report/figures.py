@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from ..figures import INK, MUTED, PAGE, style_frame
 from ..findings import CONFIDENCE, Front, FrontPoint, Grid, GridRow, build_grid, estimate_of
 from ..stats import Estimate, number
 from ..study import Record, quantity_text
-from .styles import DENSE_STYLE, INK, MUTED, PAGE, RULE, Style, style_in, style_of
+from .styles import DENSE_STYLE, Style, style_in, style_of
 from .svg import LEFT
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def plot_qualities(studies: Mapping[str, Grid | None], ax: Axes) -> Axes:
     _draw_floors(ax, {index: grid.sample(quantity) for index, grid in grids})
     better = {True: "higher is better", False: "lower is better", None: ""}[sample.higher_is_better]
     said = [sample.unit.replace("_", " "), better, "log scale" if log else ""]
-    style_axes(ax, ratios, quantity, ", ".join(filter(None, said)))
+    style_ratio_axes(ax, ratios, quantity, ", ".join(filter(None, said)))
     if log:
         _scale_by_log(ax, column)
     return ax
@@ -159,7 +160,7 @@ def reference_line(ax: Axes, y: float, text: str, gid: str, color: str = MUTED) 
     )
 
 
-def style_axes(ax: Axes, ratios: Sequence[float], title: str, subtitle: str) -> None:
+def style_ratio_axes(ax: Axes, ratios: Sequence[float], title: str, subtitle: str) -> None:
     """What all panels share: I/H falls to the right, ticks at the ratios that were measured."""
     found, wide = sorted(set(ratios), reverse=True), axis_range(ratios)
     ticks = found[:1]
@@ -190,12 +191,8 @@ def set_titles(ax: Axes, title: str, subtitle: str) -> None:
             weight=weight,
         )
     ax.tick_params(colors=MUTED, labelsize=9.5, length=0, pad=5)
-    ax.grid(axis="y", color=RULE, lw=0.8)
-    ax.set_axisbelow(True)
     ax.patch.set_visible(False)
-    for side, spine in ax.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(RULE)
+    style_frame(ax)
 
 
 def include_zero(ax: Axes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..figures import BLUE, GREEN, INK, MUTED, OCHRE, ORANGE, PINK, SKY
 from ..study import REFIT, is_control
 
 
@@ -18,17 +19,15 @@ class Style:
     line: str = "-"
 
 
-INK, MUTED, RULE, PAGE = "#1d2024", "#646a72", "#dcdfe3", "#ffffff"
-
-# Wong 2011 (doi 10.1038/nmeth.1618), darkened where needed: each has a contrast of 3 or more on
-# the light and on the dark page, and a marker of its own: colour never carries meaning alone.
+# Each has a contrast of 3 or more on the light and on the dark page, and a marker of its own:
+# colour never carries meaning alone.
 CRITERION_STYLE = {
-    "ppm": Style(color="#0072b2", marker="o", glyph="●"),
-    "random": Style(color="#d55e00", marker="s", glyph="■", line="--"),
-    "max_abs": Style(color="#00916a", marker="^", glyph="▲"),
-    "vow": Style(color="#b8608f", marker="v", glyph="▼"),
-    "pon": Style(color="#96751a", marker="P", glyph="✚"),
-    "l2": Style(color="#3f87b8", marker="X", glyph="✖"),
+    "ppm": Style(color=BLUE, marker="o", glyph="●"),
+    "random": Style(color=ORANGE, marker="s", glyph="■", line="--"),
+    "max_abs": Style(color=GREEN, marker="^", glyph="▲"),
+    "vow": Style(color=PINK, marker="v", glyph="▼"),
+    "pon": Style(color=OCHRE, marker="P", glyph="✚"),
+    "l2": Style(color=SKY, marker="X", glyph="✖"),
     "ppm_activation": Style(color="#7d6ab8", marker="*", glyph="★"),
     "activation": Style(color="#7a8a00", marker="<", glyph="◀"),
     "obs": Style(color="#a0622d", marker="d", glyph="♦"),

@@ -10,7 +10,7 @@ from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from .styles import INK, MUTED, PAGE, RULE
+from ..figures import INK, MUTED, PAGE, RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,17 +18,6 @@ from .mup_tables import (
     table_abcd,
     table_scales,
 )
-from .plot_style import (
-    FEATURE,
-    INK,
-    KERNEL,
-    MUTED,
-    RULE,
-    UNSTABLE,
-    line_styles,
-    mark_widths,
-    style_axes,
-)
 from .power_law import MARGIN, NEAR, PowerLawFit, check_widths, fit_rate
 from .presets import ADAM, SGD, mfp, mup, mup_adam, named, ntp, ntp_adam, sp, sp_adam, up
 from .region_figure import draw_region
@@ -37,16 +26,10 @@ from .toy_task import ToyTask, Trajectory, toy
 __all__ = [
     "ACTIVATIONS",
     "ADAM",
-    "FEATURE",
-    "INK",
-    "KERNEL",
     "MARGIN",
-    "MUTED",
     "NEAR",
-    "RULE",
     "SGD",
     "TABLES",
-    "UNSTABLE",
     "Abc",
     "Abcd",
     "Activation",
@@ -75,8 +58,6 @@ __all__ = [
     "kernel_descent",
     "kernels",
     "limit",
-    "line_styles",
-    "mark_widths",
     "mfp",
     "mup",
     "mup_adam",
@@ -87,7 +68,6 @@ __all__ = [
     "sp",
     "sp_adam",
     "standard_cases",
-    "style_axes",
     "table_abc",
     "table_abcd",
     "table_scales",

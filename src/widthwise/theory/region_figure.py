@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from ..figures import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE
 from .abc import Abc
 from .classify import Classification, classify, size_exponents
-from .plot_style import FEATURE, INK, KERNEL, MUTED, RULE, UNSTABLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,11 +1,10 @@
 """How fast finite networks come to their limit as the width grows."""
 
-from .figure import LOOKS, draw_convergence
+from .figure import draw_convergence
 from .page import check_page, converge_page
 from .results import convergence_line, coordinates_line
 
 __all__ = [
-    "LOOKS",
     "check_page",
     "converge_page",
     "convergence_line",

@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...figures import INK, SERIES, mark_widths, style_axes, write_head
 from ...stats import with_ends
-from ...theory import INK, MUTED, Convergence, PowerLawFit, mark_widths, style_axes
+from ...theory import Convergence, PowerLawFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LOOKS = (
-    ("#0072b2", "o"),
-    ("#d55e00", "s"),
-    ("#00916a", "^"),
-    ("#b8608f", "v"),
-    ("#96751a", "P"),
-    ("#3f87b8", "X"),
-)
 _SPAN = 10.0  # at least a decade on the axis of a size
 
 
@@ -43,12 +36,11 @@ def draw_convergence(found: Sequence[Convergence]) -> Figure:
     style_axes(right, "movement of the last features", "width n (log scale)")
     seeds = sorted({one.distance.runs.shape[1] for one in found})
     title = "Finite networks beside their infinite-width limits"
-    figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
     note = (
         f"Faint: {seeds[0]} networks at each width, root mean square over steps and tests. Full: "
         "their geometric means. Slopes with 95 % intervals."
     )
-    figure.text(0.012, 0.902, note, size=9.5, color=MUTED)
+    write_head(figure, title, note, (0.945, 0.902))
     return figure
 
 
@@ -56,7 +48,7 @@ def _panel(axes: Axes, rates: Sequence[tuple[str, PowerLawFit]]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for place, (name, rate) in enumerate(rates):
-        color, marker = LOOKS[place % len(LOOKS)]
+        color, marker = SERIES[place % len(SERIES)]
         shift = 1.03 ** (
             place - (len(rates) - 1) / 2
         )  # so that runs of two cases can be told apart

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...figures import INK, MUTED, RULE, SERIES, UNSTABLE, mark_widths, style_axes
 from ...mup import CoordinateCheck
-from ...theory import INK, MUTED, RULE, UNSTABLE, mark_widths, style_axes
-from ..convergence import LOOKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,4 +126,4 @@ def _numbers(axes: Axes, found: CoordinateCheck, gap: float) -> None:
 
 
 def _color(layer: int) -> str:
-    return LOOKS[layer % len(LOOKS)][0]
+    return SERIES[layer % len(SERIES)][0]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...theory import INK, MUTED, style_axes
+from ...figures import INK, MUTED, shades, style_axes, write_head
 from .optimum import LrCurve, OptimumShift
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_NARROW, _WIDE = np.array([0.55, 0.75, 0.93]), np.array([0.02, 0.17, 0.36])
+_NARROW, _WIDE = (0.55, 0.75, 0.93), (0.02, 0.17, 0.36)  # blues, darker when wider
 _NAMES = {"sp": "standard parametrization", "mup": "muP"}
 _TOP = 0.6  # of the curves' whole range: how far above the lowest losses is shown
 
@@ -35,7 +35,9 @@ def draw_transfer(shifts: Sequence[OptimumShift], note: str) -> Figure:
     panels = figure.subplots(1, len(shifts), sharey=True, squeeze=False)[0]
     figure.subplots_adjust(left=0.07, right=0.985, top=0.75, bottom=0.1, wspace=0.06)
     for axes, shift in zip(panels, shifts, strict=True):
-        for curve, color in zip(shift.curves, _colors(len(shift.curves)), strict=True):
+        for curve, color in zip(
+            shift.curves, shades(_NARROW, _WIDE, len(shift.curves)), strict=True
+        ):
             _draw(axes, curve, color)
         axes.set_xscale("log", base=2)
         below = "learning rate at the base width (log scale)"
@@ -44,15 +46,8 @@ def draw_transfer(shifts: Sequence[OptimumShift], note: str) -> Figure:
     panels[0].set_ylim(*_range(shifts))
     panels[-1].legend(frameon=False, labelcolor=INK, fontsize=9, title="width", loc="upper center")
     title = "Does the best learning rate stay when a network gets wider?"
-    figure.text(0.012, 0.955, title, size=13, weight="bold", color=INK)
-    figure.text(0.012, 0.917, note, size=9.5, color=MUTED)
+    write_head(figure, title, note, (0.955, 0.917))
     return figure
-
-
-def _colors(number: int) -> list[Any]:
-    """Blues, darker when wider."""
-    shares = np.linspace(0, 1, number)
-    return [tuple(_NARROW + share * (_WIDE - _NARROW)) for share in shares]
 
 
 def _draw(axes: Axes, curve: LrCurve, color: Any) -> None:

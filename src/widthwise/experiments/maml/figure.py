@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...figures import (
+    GREEN,
+    INK,
+    MUTED,
+    OCHRE,
+    PINK,
+    line_styles,
+    mark_widths,
+    style_axes,
+    write_head,
+)
 from ...stats import counted
-from ...theory import INK, MUTED, line_styles, mark_widths, style_axes
 from .summary import MamlRow, summary
 from .train import MamlResult
 
@@ -17,9 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _KERNEL_LOOKS = {
-    "linear": {"color": "#96751a", "lw": 1.5, "ls": ":"},
-    "gp": {"color": "#00916a", "lw": 1.5, "ls": "--"},
-    "ntk": {"color": "#b8608f", "lw": 1.5, "ls": "-."},
+    "linear": {"color": OCHRE, "lw": 1.5, "ls": ":"},
+    "gp": {"color": GREEN, "lw": 1.5, "ls": "--"},
+    "ntk": {"color": PINK, "lw": 1.5, "ls": "-."},
 }
 
 
@@ -56,12 +66,11 @@ def draw_runs(results: Sequence[MamlResult], *, paper: Mapping[str, float] | Non
     style_axes(right, "test of the best checkpoint", "width n (log scale)")
     left.set_ylabel("accuracy [%]", color=MUTED)
     title = "MAML on Omniglot, 5-way 1-shot: networks, their limit, and kernels"
-    figure.text(0.012, 0.95, title, size=13, weight="bold", color=INK)
     seeds = max((len(row.runs) for row in rows), default=0)
     note = (
         f"Means over {counted(seeds, 'seed')}. No class of validation or test was seen in training."
     )
-    figure.text(0.012, 0.911, note, size=9.5, color=MUTED)
+    write_head(figure, title, note, (0.95, 0.911))
     return figure
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...report import INK, MUTED
+from ...figures import BLUE, INK, MUTED, ORANGE, style_axes, write_head
 from ...stats import counted
-from ...theory import style_axes
 from ...tinynet import BASE, family_named
 from .findings.build import TinyFindings
 from .networks import TrainedNetwork
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DRAWN, _FORMULA, _INVERSE = "#9aa1a9", "#0072b2", "#d55e00"
+_DRAWN, _FORMULA, _INVERSE = "#9aa1a9", BLUE, ORANGE
 _CURVE_POINTS = 60
 _MULTIPLIERS = {"resolution": "resolution r", "depth": "depth d", "width": "width w"}
 
@@ -46,12 +45,11 @@ def draw_search(found: TinyFindings) -> Figure:
     left.set_ylabel("accuracy [%]", color=MUTED)
     title = f"{len(found.drawn)} networks drawn, "
     title += "no formula" if found.formula is None else f"a formula fitted to {len(found.behind)}"
-    figure.text(0.012, 0.955, title, size=13, weight="bold", color=INK)
     note = (
         f"Means over {counted(found.seeds, 'seed')}; faint marks are single trainings. Networks "
         "were chosen on the validation set, another set of photos."
     )
-    figure.text(0.012, 0.915, note, size=9.5, color=MUTED)
+    write_head(figure, title, note, (0.955, 0.915))
     return figure
 
 

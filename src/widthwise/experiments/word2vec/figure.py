@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...figures import FEATURE, INK, KERNEL, MUTED, line_styles, mark_widths, style_axes, write_head
 from ...stats import counted
-from ...theory import FEATURE, INK, KERNEL, MUTED, line_styles, mark_widths, style_axes
 from .summary import SummaryRow, summary
 from .training import Word2vecResult
 
@@ -49,13 +49,12 @@ def draw_runs(results: Sequence[Word2vecResult]) -> Figure:
     left.set_ylabel("analogies answered rightly [%]", color=MUTED)
     left.set_ylim(bottom=0)
     title = "word2vec: networks in muP, their limit, and kernels"
-    figure.text(0.012, 0.945, title, size=13, weight="bold", color=INK)
     asked = max((row.run.score.asked for row in rows if row.run.score is not None), default=0)
     note = (
         f"{counted(asked, 'question')} whose words are in the vocabulary. "
         "Bars and band: 95 % intervals."
     )
-    figure.text(0.012, 0.902, note, size=9.5, color=MUTED)
+    write_head(figure, title, note, (0.945, 0.902))
     return figure
 
 

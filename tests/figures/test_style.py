@@ -1,16 +1,11 @@
-"""What drawings of limits have in common, and numbers that a user gave."""
+"""What figures have in common."""
 
 from __future__ import annotations
 
 import pytest
 from matplotlib.figure import Figure
 
-from widthwise.theory import (
-    FEATURE,
-    line_styles,
-    mark_widths,
-    style_axes,
-)
+from widthwise.figures import FEATURE, line_styles, mark_widths, style_axes
 
 
 @pytest.mark.parametrize("grid", [True, False])

@@ -18,7 +18,7 @@ from scripts import ROOT, load_script
 from widthwise import __version__
 from widthwise.experiments.lr_transfer import KINDS, TrainingRun, TrainingSettings, read_rows
 from widthwise.experiments.maml import MamlResult, MamlSettings, QueryScore, recipe_of
-from widthwise.runs import append_line
+from widthwise.experiments.maml.results import FORMAT
 
 SCRIPTS = [
     path for folder in ("benchmarks", "tools", "examples") for path in (ROOT / folder).glob("*.py")
@@ -58,7 +58,7 @@ def test_each_score_of_maml_is_beside_the_published_one(tmp_path: Path) -> None:
         settings = MamlSettings(steps=100 if network in ("gp", "ntk") else 10_000)
         recipe = asdict(recipe_of(network, width))
         known = {**asdict(settings), "recipe": recipe, "data": digest, "widthwise": __version__}
-        append_line(out / "results.jsonl", {**asdict(result), "settings": known})
+        FORMAT.append(out / "results.jsonl", [(result, known)])
     found = CliRunner().invoke(maml.main, ["--data", str(file), "-o", str(out)])
     assert found.exit_code == 0, found.output
     lines = found.output.splitlines()

@@ -6,6 +6,8 @@ The folder of a checkpoint is killed at every step in `test_io_atomic_folder.py`
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from widthwise.experiments.word2vec import SkipGram, checkpoints
 from widthwise.prune.calibration import Calibration, FitAndHoldout, Moments
 from widthwise.prune.healing.state import StateFolder
 from widthwise.report import write_whole
-from widthwise.runs import append_line, read_lines, write_lines, write_settings
+from widthwise.runs import RunFolder, result_format, write_lines
 from widthwise.study import Record, append, load
 from widthwise.study.item_parquet import write_items
 from widthwise.study.refit_cache import RefitCache
@@ -39,7 +41,7 @@ def plan(folder: Path, version: int) -> Path:
 
 
 def settings(folder: Path, version: int) -> Path:
-    write_settings(folder, {"tasks": [version] * 100})
+    RunFolder(folder).write_settings({"tasks": [version] * 100})
     return folder / "study.json"
 
 
@@ -163,12 +165,20 @@ def trials_file(path: Path, version: int) -> None:
     append_trials(path, [trial(version)])
 
 
+@dataclass(frozen=True)
+class Named:
+    name: str
+
+
+NAMES = result_format(lambda found: Named(found["name"]), key=attrgetter("name"), command="maml")
+
+
 def runs_file(path: Path, version: int) -> None:
-    append_line(path, {"name": f"a name of {version}", "settings": {}})
+    NAMES.append(path, [(Named(f"a name of {version}"), {})])
 
 
 def runs_of(path: Path) -> list[str]:
-    return [run for run, _ in read_lines(path, lambda found: str(found["name"]), "maml")]
+    return [named.name for named, _ in NAMES.load(path).values()]
 
 
 @pytest.mark.parametrize(

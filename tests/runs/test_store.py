@@ -13,7 +13,7 @@ from widthwise.errors import OutputError, RunError
 def test_records_are_on_disk_before_they_are_told(tmp_path: Path) -> None:
     seen: list[dict[object, Note]] = []
     store = store_at(tmp_path / "out", lambda _: seen.append(FORMAT.load(store.path)))
-    with store.held():
+    with store.folder.held():
         store.add([Note(key="a", value=1), Note(key="b", value=None)])
         store.add([])
     assert [list(records) for records in seen] == [["a", "b"], ["a", "b"]]
@@ -62,10 +62,10 @@ def test_a_line_that_is_no_record_is_named_with_its_number(tmp_path: Path) -> No
 
 def test_a_folder_holds_one_run_and_one_process(tmp_path: Path) -> None:
     store = store_at(tmp_path / "out")
-    with store.held():
-        store.write_settings(store.agree({"rate": 1, "names": ["a"]}))
+    with store.folder.held():
+        store.folder.write_settings(store.folder.agree({"rate": 1, "names": ["a"]}))
         with pytest.raises(OutputError, match="another process is running a list in"):
-            store_at(tmp_path / "out").held().__enter__()
-    assert store.agree({"rate": 1, "names": ["b"]}, choosing=("names",))["names"] == ["b"]
+            store_at(tmp_path / "out").folder.held().__enter__()
+    assert store.folder.agree({"rate": 1, "names": ["b"]}, choosing=("names",))["names"] == ["b"]
     with pytest.raises(RunError, match=r"the list in .* was begun with rate 1, not 2; name"):
-        store.agree({"rate": 2, "names": ["a"]})
+        store.folder.agree({"rate": 2, "names": ["a"]})

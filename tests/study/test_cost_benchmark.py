@@ -23,7 +23,7 @@ from widthwise.arch import counts_at
 from widthwise.cli import main
 from widthwise.errors import CheckpointError, OutputError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
-from widthwise.runs import locked_folder
+from widthwise.runs import RunFolder
 from widthwise.study import CostSettings, CostStudy, Record, load, neighbour_widths
 from widthwise.study.quantities import quantities_of
 
@@ -321,7 +321,7 @@ def test_other_settings_or_another_process_are_refused(
     CostStudy(tmp_path / "out", settings).run()
     with pytest.raises(RunError, match="was begun with rounds 5, not 6"):
         CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=(), rounds=6)).run()
-    with locked_folder(tmp_path / "out"), pytest.raises(OutputError, match="another process"):
+    with RunFolder(tmp_path / "out").held(), pytest.raises(OutputError, match="another process"):
         CostStudy(tmp_path / "out", settings).run()
 
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from widthwise.cli import main
 from widthwise.errors import OutputError, RunError
-from widthwise.runs import locked_folder
+from widthwise.runs import RunFolder
 from widthwise.study import Demo, DemoSettings, Record, demo, load, read_study
 
 QUANTITIES = 8  # parameters, bytes, prose and five tasks
@@ -124,19 +124,6 @@ def test_a_folder_of_a_demo_without_calibration_is_gone_on_with(
         Demo(tmp_path, _settings(tiny_checkpoint, items=3)).run()
 
 
-def test_a_folder_with_other_settings_is_not_mixed(tmp_path: Path) -> None:
-    settings = {"model": "x", "items": 2, "dtype": "float32"}
-    (tmp_path / "study.json").write_text(json.dumps(settings))
-    from widthwise.runs import reconcile_settings
-
-    assert reconcile_settings(tmp_path, {**settings, "dtype": None}) == settings
-    with pytest.raises(RunError, match=r"was begun with items 2, not 3; name another folder"):
-        reconcile_settings(tmp_path, {**settings, "items": 3})
-    (tmp_path / "study.json").write_text("{")
-    with pytest.raises(RunError, match="not the settings of a study"):
-        reconcile_settings(tmp_path, settings)
-
-
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(RunError, match=r"holds other files \(thesis\.tex\) and no study"):
@@ -145,7 +132,7 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
 
 def test_two_runs_in_one_folder_do_not_mix(tmp_path: Path) -> None:
     with (
-        locked_folder(tmp_path),
+        RunFolder(tmp_path).held(),
         pytest.raises(OutputError, match="another process is running a study"),
     ):
         Demo(tmp_path, DemoSettings()).run()

@@ -25,7 +25,7 @@ from sweep_runs import NAMES, TASKS, answers, numbers, run, settings_of
 from widthwise.errors import OutputError, RunError
 from widthwise.evaluate import early_stopping as steps
 from widthwise.evaluate.language_model import SharedPrefixLM
-from widthwise.runs import RecordFormat, reconcile_settings
+from widthwise.runs import RecordFormat
 from widthwise.study import Evaluation, Record, read_study, scorer
 from widthwise.study import dense_model as parent
 
@@ -141,14 +141,6 @@ def test_widths_criteria_and_tasks_may_be_added_and_left_out(
     assert run(tmp_path, few) == first
     assert {r.cell for r in read_study(tmp_path).records} == {r.cell for r in first.values()}
     assert (tmp_path / "records.jsonl").read_bytes() == after
-
-
-def test_other_weights_are_another_study(tmp_path: Path) -> None:
-    begun = {"widthwise": "0", "weights": "abc", "device": "cpu"}
-    (tmp_path / "study.json").write_text(json.dumps(begun))
-    assert reconcile_settings(tmp_path, {**begun, "device": None}) == begun
-    with pytest.raises(RunError, match="begun with weights 'abc', not 'def'"):
-        reconcile_settings(tmp_path, {**begun, "weights": "def"})
 
 
 def test_a_second_run_in_a_folder_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:

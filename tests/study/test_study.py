@@ -18,7 +18,7 @@ from widthwise import measure
 from widthwise.cli import main
 from widthwise.errors import OutputError, PlanError, RunError, TargetError
 from widthwise.io import jsonl
-from widthwise.runs import Event, Finished, locked_folder
+from widthwise.runs import Event, Finished, RunFolder
 from widthwise.study import Record, Study, StudySettings, load, read_study
 from widthwise.study import worker as pieces
 from widthwise.study.study_settings import PAPER_SEEDS
@@ -132,7 +132,7 @@ def test_what_fixes_numbers_may_not_change_in_a_folder(
         with pytest.raises(RunError, match=f"begun with {words}; name another folder"):
             run(folder, settings_of(tiny_checkpoint, **changes))
     with (
-        locked_folder(folder),
+        RunFolder(folder).held(),
         pytest.raises(OutputError, match="another process is running a study"),
     ):
         run(folder, settings_of(tiny_checkpoint))

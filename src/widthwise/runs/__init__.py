@@ -3,11 +3,9 @@
 from .folder import (
     RECORDS,
     SETTINGS,
+    RunFolder,
     held_folder,
-    locked_folder,
     read_settings,
-    reconcile_settings,
-    write_settings,
 )
 from .in_process import InProcess
 from .processes import Processes
@@ -27,8 +25,6 @@ from .protocol import (
 from .ray_executor import RayExecutor
 from .result_lines import (
     ResultUnit,
-    append_line,
-    read_lines,
     result_format,
     run_results,
     write_lines,
@@ -54,19 +50,15 @@ __all__ = [
     "ResultUnit",
     "Retrying",
     "Run",
+    "RunFolder",
     "RunStore",
     "Started",
     "WorkUnit",
     "Worker",
     "WorkerFactory",
-    "append_line",
     "held_folder",
-    "locked_folder",
-    "read_lines",
     "read_settings",
-    "reconcile_settings",
     "result_format",
     "run_results",
     "write_lines",
-    "write_settings",
 ]

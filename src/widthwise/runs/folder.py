@@ -1,4 +1,4 @@
-"""The folder of a run: its settings, and the one process that may write into it."""
+"""The folder of a run: one process at a time, and settings that stay as they are."""
 
 from __future__ import annotations
 
@@ -18,35 +18,6 @@ _ABSENT = {"thinking": False}  # settings of a folder that an older version did 
 
 
 @contextmanager
-def locked_folder(folder: Path, *, what: str = "study") -> Iterator[None]:
-    """Make the folder, and hold it for this process alone.
-
-    A folder that was new is removed again if nothing is written into it.
-
-    Args:
-        folder: Folder of a run.
-        what: Name of such a run, in errors.
-
-    Raises:
-        OutputError: It cannot be written, or another process is running in it.
-        RunError: It holds other files and no run; nothing is written into it then.
-    """
-    if folder.is_dir() and not any((folder / name).exists() for name in (SETTINGS, RECORDS)):
-        leftovers = (".lock", partial_path(folder / SETTINGS).name)  # of a run killed at its start
-        foreign = sorted(p.name for p in folder.iterdir() if p.name not in leftovers)
-        if foreign:
-            raise RunError(f"{folder} holds other files ({foreign[0]}) and no {what}; name another")
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    busy = f"another process is running a {what} in {folder}"
-    with locked(folder / ".lock", folder, if_held=busy):
-        try:
-            yield
-        finally:
-            if new and {path.name for path in folder.iterdir()} == {".lock"}:
-                _remove(new)
-
-
-@contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
     """Make a folder of results, unless it is there, and hold it for this process alone.
 
@@ -61,60 +32,107 @@ def held_folder(folder: Path) -> Iterator[None]:
         yield
 
 
+class RunFolder:
+    """A folder of its own for a run, with its settings in a file.
+
+    Args:
+        path: Path of the folder.
+        what: Name of such a run, in errors.
+    """
+
+    def __init__(self, path: str | Path, *, what: str = "study") -> None:
+        self.path = Path(path)
+        self._what = what
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, and hold it for this process alone.
+
+        A folder that was new is removed again if nothing is written into it.
+
+        Raises:
+            OutputError: It cannot be written, or another process is running in it.
+            RunError: It holds other files and no run; nothing is written into it then.
+        """
+        path, what = self.path, self._what
+        if path.is_dir() and not any((path / name).exists() for name in (SETTINGS, RECORDS)):
+            leftovers = (".lock", partial_path(path / SETTINGS).name)  # of a run killed at once
+            foreign = sorted(p.name for p in path.iterdir() if p.name not in leftovers)
+            if foreign:
+                raise RunError(
+                    f"{path} holds other files ({foreign[0]}) and no {what}; name another"
+                )
+        new = [folder for folder in (path, *path.parents) if not folder.exists()]
+        busy = f"another process is running a {what} in {path}"
+        with locked(path / ".lock", path, if_held=busy):
+            try:
+                yield
+            finally:
+                if new and {file.name for file in path.iterdir()} == {".lock"}:
+                    _remove(new)
+
+    def agree(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        choosing: Collection[str] = (),
+        later: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """The settings of the run, which must be those that the folder holds already.
+
+        A dtype or device that `settings` holds as None was left open by the user: the folder's is
+        taken. None of anything else is a setting too (no limit), and must be the folder's.
+
+        Args:
+            settings: What is asked for; a new folder takes it as it is.
+            choosing: Names of settings that only choose cells, and may differ.
+            later: Names of settings that may be absent, now or in the folder.
+
+        Raises:
+            RunError: The folder has other settings, or its settings cannot be read.
+        """
+        if not (self.path / SETTINGS).exists():
+            return dict(settings)
+        left_open = [key for key in _OPEN if key in settings and settings[key] is None]
+        stored = {k: v for k, v in _ABSENT.items() if k in settings} | self._stored(left_open)
+        kept = [key for key in later if key in stored and key not in settings]
+        merged = {**settings, **{key: stored[key] for key in (*left_open, *kept)}}
+        prefix = f"the {self._what} in {self.path} was begun"
+        if unknown := merged.keys() - stored.keys() - {*choosing, *later}:
+            names = ", ".join(sorted(unknown))
+            raise RunError(
+                f"{prefix} without {names}, so by another command; name another folder with -o"
+            )
+        compared = [k for k in merged if k not in choosing and (k in stored or k not in later)]
+        asked = json.loads(json.dumps({key: merged[key] for key in compared}))
+        if differences := _differences({key: stored[key] for key in compared}, asked):
+            raise RunError(f"{prefix} with {'; '.join(differences)}; name another folder with -o")
+        return merged
+
+    def _stored(self, left_open: Collection[str]) -> dict[str, Any]:
+        """The settings in the folder, with a text for each that was left open."""
+        path = self.path / SETTINGS
+        try:
+            settings = read_settings(path)
+            for key in left_open:
+                if not isinstance(settings[key], str | None):
+                    raise TypeError(f"{key} must be text; got {settings[key]!r}")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            why = f"not the settings of a {self._what} ({type(error).__name__}: {error})"
+            raise RunError(f"{path}: {why}; remove it to go on") from error
+        return settings
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Write the settings, as agreed, whole or not at all."""
+        write_text(self.path / SETTINGS, json.dumps(settings, indent=2) + "\n")
+
+
 def _remove(folders: Sequence[Path]) -> None:
     """Remove folders with nothing but the lock in them, the inner ones first."""
     with suppress(OSError):  # what another process has put there meanwhile stays
         (folders[0] / ".lock").unlink()
         for folder in folders:
             folder.rmdir()
-
-
-def reconcile_settings(
-    folder: Path,
-    settings: Mapping[str, Any],
-    *,
-    choosing: Collection[str] = (),
-    later: Collection[str] = (),
-    what: str = "study",
-) -> dict[str, Any]:
-    """The settings of a run in a folder, which must be those that the folder holds already.
-
-    A dtype or device that `settings` holds as None was left open by the user: the folder's is
-    taken. None of anything else is a setting too (no limit), and must be the folder's.
-
-    Args:
-        folder: Folder of a run; a new one takes the settings as they are.
-        settings: What is asked for.
-        choosing: Names of settings that only choose cells, and may differ.
-        later: Names of settings that may be absent, now or in the folder.
-        what: Name of such a run, in errors.
-
-    Raises:
-        RunError: The folder has other settings, or its settings cannot be read.
-    """
-    path = folder / SETTINGS
-    if not path.exists():
-        return dict(settings)
-    try:
-        stored = {**{k: v for k, v in _ABSENT.items() if k in settings}, **read_settings(path)}
-        left_open = [key for key in _OPEN if key in settings and settings[key] is None]
-        kept = [key for key in later if key in stored and key not in settings]
-        merged = {**settings, **{key: stored[key] for key in (*left_open, *kept)}}
-        for key in _OPEN:
-            if not isinstance(merged.get(key), str | None):
-                raise TypeError(f"{key} must be text; got {merged.get(key)!r}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        why = f"not the settings of a {what} ({type(error).__name__}: {error})"
-        raise RunError(f"{path}: {why}; remove it to go on") from error
-    if unknown := merged.keys() - stored.keys() - {*choosing, *later}:
-        why = f"was begun without {', '.join(sorted(unknown))}, so by another command"
-        raise RunError(f"the {what} in {folder} {why}; name another folder with -o")
-    compared = [k for k in merged if k not in choosing and (k in stored or k not in later)]
-    asked = json.loads(json.dumps({key: merged[key] for key in compared}))
-    if differences := _differences({key: stored[key] for key in compared}, asked):
-        why = f"was begun with {'; '.join(differences)}"
-        raise RunError(f"the {what} in {folder} {why}; name another folder with -o")
-    return merged
 
 
 def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
@@ -141,8 +159,3 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise TypeError(f"{path} holds no settings")
     return settings
-
-
-def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings whole or not at all."""
-    write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import RunError
-from ..io import append_lines, write_text
+from ..io import write_text
 from .protocol import ProgressCallback
 from .run import Run, WorkUnit
 from .store import RecordFormat, RunStore
@@ -17,15 +17,6 @@ from .store import RecordFormat, RunStore
 R = TypeVar("R")
 RESULTS = "results.jsonl"
 _NO_RUN = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
-
-
-def append_line(path: Path, run: Mapping[str, Any]) -> None:
-    """Add a run and force it to disk; a line that an interruption cut off goes first.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    append_lines(path, [_line(run)])
 
 
 def write_lines(path: Path, runs: Iterable[Mapping[str, Any]]) -> None:
@@ -37,30 +28,14 @@ def write_lines(path: Path, runs: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(_line(run) + "\n" for run in runs))
 
 
-def read_lines(
-    path: Path, decode: Callable[[dict[str, Any]], R], command: str
-) -> list[tuple[R, dict[str, Any]]]:
-    """Whole runs of a file with their settings; an absent file holds none.
-
-    Args:
-        path: The file.
-        decode: Makes a run of what a line holds beside its `settings`; may fail as Python does
-            where something else stands there.
-        command: The command that writes such lines.
-
-    Raises:
-        RunError: The file cannot be read, or a whole line is no run.
-    """
-    return list(result_format(decode, key=id, command=command).read(path))
-
-
 def result_format(
     decode: Callable[[dict[str, Any]], R], *, key: Callable[[R], Hashable], command: str
 ) -> RecordFormat[tuple[R, dict[str, Any]]]:
-    """The lines of a file of results, each with its settings; arguments are those of `read_lines`.
+    """The format of a file of results, each a line with its settings.
 
     Args:
-        decode: Makes a result, a dataclass, of what a line holds beside its `settings`.
+        decode: Makes a result, a dataclass, of what a line holds beside its `settings`; may fail as
+            Python does where something else stands there.
         key: Gives the key of a result.
         command: The command that writes such lines.
     """

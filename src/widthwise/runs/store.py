@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..errors import RunError
 from ..io import append_lines, read_whole_lines
-from .folder import locked_folder, reconcile_settings, write_settings
+from .folder import RunFolder
 
 R = TypeVar("R")
 
@@ -71,7 +70,7 @@ class RecordFormat(Generic[R]):
 
 
 class RunStore(Generic[R]):
-    """Reads and writes the folder of a run; the only one that does.
+    """The records of a run in its folder; the only one that writes them.
 
     Args:
         folder: Folder of the run.
@@ -80,6 +79,8 @@ class RunStore(Generic[R]):
         on_record: Called with each record that is added, once it is on disk.
 
     Attributes:
+        folder: Holds the lock and the settings of the run.
+        path: File of the records.
         records: All records, by key.
     """
 
@@ -91,48 +92,11 @@ class RunStore(Generic[R]):
         what: str = "study",
         on_record: Callable[[R], None] = lambda _: None,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = RunFolder(folder, what=what)
+        self.path = self.folder.path / record_format.file
         self.records: dict[Hashable, R] = {}
         self._format = record_format
-        self._what = what
         self._on_record = on_record
-
-    @property
-    def path(self) -> Path:
-        """The file of records."""
-        return self.folder / self._format.file
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder for this process alone, and make it where it is new."""
-        with locked_folder(self.folder, what=self._what):
-            yield
-
-    def agree(
-        self,
-        settings: Mapping[str, Any],
-        *,
-        choosing: Collection[str] = (),
-        later: Collection[str] = (),
-    ) -> dict[str, Any]:
-        """The settings, as far as left open those that the folder's run has.
-
-        Args:
-            settings: What is asked for now.
-            choosing: Names of settings that choose cells and change the number of none: they may
-                differ from those that the folder has.
-            later: Names of settings that may come with a later call.
-
-        Raises:
-            RunError: Others differ, or they cannot be read.
-        """
-        return reconcile_settings(
-            self.folder, settings, choosing=choosing, later=later, what=self._what
-        )
-
-    def write_settings(self, settings: Mapping[str, Any]) -> None:
-        """Write the settings, as agreed, whole or not at all."""
-        write_settings(self.folder, settings)
 
     def load(self) -> None:
         """Take up the records that the folder holds.

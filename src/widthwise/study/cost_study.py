@@ -56,7 +56,7 @@ class CostStudy:
         Args:
             retry_failed: Whether workloads that could not be measured before are tried again.
         """
-        with self.store.held():
+        with self.store.folder.held():
             self.coster.intensity  # noqa: B018  a country without a number is refused first
             self._on_progress(0.0, finding(self.settings.models))
             self._begin()

@@ -87,7 +87,7 @@ class Evaluation:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Hold the folder, look at everything that the run needs, and load what was measured."""
-        with self.store.held():
+        with self.store.folder.held():
             self.settings.check()
             asked = {**self.settings.stored, **self._also}
             self.store.agree_on(asked, choosing=CHOOSING)  # before a model is fetched for nothing

@@ -24,7 +24,9 @@ class StudyStore(RunStore[Record]):
         on_record: Called with each record that is added, once it is on disk.
     """
 
-    def __init__(self, folder: str | Path, on_record: Callable[[Record], None]) -> None:
+    def __init__(
+        self, folder: str | Path, on_record: Callable[[Record], None] = lambda _: None
+    ) -> None:
         super().__init__(folder, FORMAT, on_record=on_record)
 
     @property
@@ -53,7 +55,7 @@ class StudyStore(RunStore[Record]):
             RunError: Other settings differ, or they cannot be read; or there is no such device.
         """
         asked = {"widthwise": __version__, **settings}
-        agreed = self.agree(asked, choosing=choosing, later=CALIBRATION)
+        agreed = self.folder.agree(asked, choosing=choosing, later=CALIBRATION)
         if models:
             device = agreed["device"] or default_device()
             kind = device.partition(":")[0]
@@ -83,7 +85,9 @@ class StudyStore(RunStore[Record]):
         """
         groups = [tuple(group) for group in cells]
         if write:
-            self.write_settings({**settings, CELLS: [key for group in groups for key in group]})
+            self.folder.write_settings(
+                {**settings, CELLS: [key for group in groups for key in group]}
+            )
         self.load()
         whole = {key for group in groups if self.records.keys() >= set(group) for key in group}
         self.records = {key: r for key, r in self.records.items() if key in whole}
@@ -91,5 +95,5 @@ class StudyStore(RunStore[Record]):
     def keep(self, result: ScoreResult) -> None:
         """Add a record: the answers first, then the record that says that they are there."""
         if result.answers:
-            write_items(self.folder, result.record.cell, result.answers, result.record.items)
+            write_items(self.path.parent, result.record.cell, result.answers, result.record.items)
         self.add([result.record])

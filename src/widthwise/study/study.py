@@ -87,7 +87,7 @@ class Study:
             RunError, OutputError: Something that no cell can be measured without is missing.
         """
         self._retry_failed = retry_failed
-        with self.store.held():
+        with self.store.folder.held():
             self._begin(write=True)
             for parent in self.parents:
                 self._count(parent)
@@ -226,7 +226,7 @@ class Study:
         if any(map(has_old_floor, records)):
             self._on_progress(f"{parent.name}: floors, which an older version counted otherwise")
             settings = self.settings.sweep(parent.model)
-            scorer = Scorer(parent, settings, self.store.folder)
+            scorer = Scorer(parent, settings, self.store.folder.path)
             self.store.add(scorer.with_new_floors(records))
 
     def _pieces_of(self, parent: DenseModel) -> Iterator[StudyUnit]:
@@ -238,7 +238,7 @@ class Study:
     def _asked(self, parent: DenseModel) -> Iterator[StudyUnit]:
         """Every task, of every network of a model."""
         settings = self.settings.sweep(parent.model)
-        scorer = Scorer(parent, settings, self.store.folder)
+        scorer = Scorer(parent, settings, self.store.folder.path)
         scorer.check()
         self._calibrated[parent.model] = scorer.calibrated
         architecture = parent.checkpoint.architecture
@@ -282,7 +282,7 @@ class Study:
             )
 
     def _engine(self) -> Executor:
-        make = partial(StudyWorker, self.settings, self.store.folder.absolute())
+        make = partial(StudyWorker, self.settings, self.store.folder.path.absolute())
         if self._make_engine is not None:
             return self._make_engine(make)
         return Processes(make, devices_of(str(self.settings.device)))

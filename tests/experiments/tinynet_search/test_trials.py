@@ -22,7 +22,7 @@ from widthwise.experiments.tinynet_search.trials import (
     load_trials,
     run_trials,
 )
-from widthwise.runs import InProcess, Processes, locked_folder
+from widthwise.runs import InProcess, Processes
 
 
 def run(folder: Path, jobs: list[TrialJob], **options: Any) -> list[SearchTrial]:
@@ -119,19 +119,6 @@ def test_of_settings_within_settings_only_those_that_differ_are_named(tmp_path: 
         f"the search in {tmp_path} was begun with recipe epochs 8, not 5; recipe looks area "
         "[0.4, 1.0], not [0.2, 1.0]; name another folder with -o"
     )
-
-
-def test_a_new_folder_goes_again_where_nothing_was_written(tmp_path: Path) -> None:
-    """What is refused, or interrupted, before a line is written leaves what was there."""
-    there = tmp_path / "there"
-    there.mkdir()
-    for folder in (tmp_path / "new" / "inner", there):
-        with pytest.raises(KeyboardInterrupt), locked_folder(folder):
-            raise KeyboardInterrupt
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
-    with locked_folder(tmp_path / "used"):
-        (tmp_path / "used" / "kept.txt").write_text("a line")
-    assert (tmp_path / "used" / "kept.txt").exists()
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

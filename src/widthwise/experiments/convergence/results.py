@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import __version__
 from ...io import from_plain
-from ...runs import read_lines
+from ...runs import result_format
 
 if TYPE_CHECKING:
     from ...mup import CoordinateCheck
@@ -93,13 +93,23 @@ def coordinates_line(found: CoordinateCheck, title: str, *, lr: float, seed: int
 
 
 def load_convergences(path: Path) -> list[tuple[Convergence, dict[str, Any]]]:
-    """Cases of a file with their settings; see `read_lines`."""
-    return read_lines(path, _convergence, "limit converge")
+    """The cases of a file, each with its settings.
+
+    Raises:
+        RunError: The file cannot be read, or a whole line is no case.
+    """
+    line_format = result_format(_convergence, key=lambda c: c.case.name, command="limit converge")
+    return list(line_format.read(path))
 
 
 def load_coordinates(path: Path) -> list[tuple[tuple[str, CoordinateCheck], dict[str, Any]]]:
-    """Checks of a file, each with its title and its settings; see `read_lines`."""
-    return read_lines(path, _coordinates, "mup check")
+    """The checks of a file, each with its title and its settings.
+
+    Raises:
+        RunError: The file cannot be read, or a whole line is no check.
+    """
+    line_format = result_format(_coordinates, key=lambda check: check[0], command="mup check")
+    return list(line_format.read(path))
 
 
 def _convergence(found: dict[str, Any]) -> Convergence:

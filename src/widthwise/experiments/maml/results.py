@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...io import from_plain
@@ -12,15 +11,6 @@ if TYPE_CHECKING:
     from .train import MamlResult
 
 Key: TypeAlias = tuple[str, "int | None", int]  # network, width, seed
-
-
-def load(path: Path) -> dict[Any, tuple[MamlResult, dict[str, Any]]]:
-    """The results of a file by their keys, each with its settings.
-
-    Raises:
-        RunError: The file cannot be read, or a whole line is no result.
-    """
-    return FORMAT.load(path)
 
 
 def _decode(fields: dict[str, Any]) -> MamlResult:
@@ -40,3 +30,4 @@ def _key(result: MamlResult) -> Key:
 
 
 FORMAT = result_format(_decode, key=_key, command="maml")
+load = FORMAT.load

@@ -308,9 +308,9 @@ def run_trials(
         OutputError: It cannot be written, or is in use.
     """
     store = RunStore(folder, FORMAT, what=what, on_record=on_trial)
-    with store.held():
+    with store.folder.held():
         asked = {"widthwise": __version__, "trials": True, **(settings or {})}
-        store.write_settings(store.agree(asked, choosing=choosing))
+        store.folder.write_settings(store.folder.agree(asked, choosing=choosing))
         store.load()
         units = [
             WorkUnit(keys=(key,), label=job.label, work=job)

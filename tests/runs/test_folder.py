@@ -1,0 +1,43 @@
+"""The folder of a run: its settings stay, one process holds it, and a new one may go again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from widthwise.errors import RunError
+from widthwise.runs import RunFolder
+
+
+def test_a_new_folder_goes_again_where_nothing_was_written(tmp_path: Path) -> None:
+    """What is refused, or interrupted, before a line is written leaves what was there."""
+    there = tmp_path / "there"
+    there.mkdir()
+    for folder in (tmp_path / "new" / "inner", there):
+        with pytest.raises(KeyboardInterrupt), RunFolder(folder).held():
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    with RunFolder(tmp_path / "used").held():
+        (tmp_path / "used" / "kept.txt").write_text("a line")
+    assert (tmp_path / "used" / "kept.txt").exists()
+
+
+def test_other_weights_are_another_study(tmp_path: Path) -> None:
+    begun = {"widthwise": "0", "weights": "abc", "device": "cpu"}
+    (tmp_path / "study.json").write_text(json.dumps(begun))
+    assert RunFolder(tmp_path).agree({**begun, "device": None}) == begun
+    with pytest.raises(RunError, match="begun with weights 'abc', not 'def'"):
+        RunFolder(tmp_path).agree({**begun, "weights": "def"})
+
+
+def test_a_folder_with_other_settings_is_not_mixed(tmp_path: Path) -> None:
+    settings = {"model": "x", "items": 2, "dtype": "float32"}
+    (tmp_path / "study.json").write_text(json.dumps(settings))
+    assert RunFolder(tmp_path).agree({**settings, "dtype": None}) == settings
+    with pytest.raises(RunError, match=r"was begun with items 2, not 3; name another folder"):
+        RunFolder(tmp_path).agree({**settings, "items": 3})
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(RunError, match="not the settings of a study"):
+        RunFolder(tmp_path).agree(settings)

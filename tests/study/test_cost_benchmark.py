@@ -74,7 +74,7 @@ def test_every_quantity_of_every_workload_has_a_record(
 def test_records_say_how_far_from_the_limit(tiny_checkpoint: Path, tmp_path: Path) -> None:
     study = CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=()))
     records = by_place(study.run())
-    architecture = study.coster.parents[0].checkpoint.architecture
+    architecture = study.benchmark.parents[0].checkpoint.architecture
     for place, flops in (
         ("3x4x1 ttft", 3 * counts_at(architecture, context=3).prefill_flops_per_token),
         (
@@ -244,7 +244,7 @@ def test_other_threads_are_another_comparison(tiny_checkpoint: Path, tmp_path: P
 def test_widths_of_two_names_and_of_none_are_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
     settings = settings_of(tiny_checkpoint, widths=("40%", "31", "41%"), around=31)
     study = CostStudy(tmp_path / "out", settings)
-    assert [network.label for _, network in study.coster.entries][:3] == [
+    assert [network.label for _, network in study.benchmark.entries][:3] == [
         "dense",
         "ppm 32",
         "ppm 40%",

@@ -70,7 +70,7 @@ class _Display:
             self._workers[worker] = bars.add_task(worker, total=1.0, left="")
         name = f"{worker}: {label}"
         bars.update(self._workers[worker], completed=share, description=escape(name))
-        done, total = self.study.share(self._shares), len(self.study.pieces)
+        done, total = self.study.share(self._shares), len(self.study.units)
         counted = f"pieces: {total - len(self.study.missing)} of {total}"
         self._bar.update(done, counted)
         if not self._bar.console.is_terminal and time.monotonic() - self._printed_sec > _QUIET_SEC:

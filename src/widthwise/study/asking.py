@@ -14,10 +14,10 @@ from .dense_model import DenseModel
 
 
 class Asking:
-    """What is chosen for a parent's tasks beside their prompts.
+    """The choices for the tasks of a dense model beside their prompts.
 
     Args:
-        parent: Whose networks are asked.
+        parent: The dense model.
         thinking: Whether the model is asked to think before it answers.
     """
 
@@ -32,7 +32,7 @@ class Asking:
 
     @property
     def think_end(self) -> str | None:
-        """What ends a block of thinking that the model was asked for."""
+        """The text that ends a block of thinking that the model was asked for."""
         return CLOSE if self._thinking else None
 
     def check(self, tasks: Sequence[Task]) -> None:
@@ -54,13 +54,13 @@ class Asking:
             notice(f"{name}: {text}.")
 
     def settings(self, task: Task) -> dict[str, Any]:
-        """What a record says of the choices by which a task is asked."""
-        found: dict[str, Any] = {}
+        """The settings of a record that name the choices for a task."""
+        settings: dict[str, Any] = {}
         if task.is_chat and self.chat is not None:
-            found |= {f"chat_{name}": value for name, value in self.chat.settings.items()}
+            settings |= {f"chat_{name}": value for name, value in self.chat.settings.items()}
         if task.is_written:
-            found |= {"decoding": "greedy", "settings_not_applied": self._not_applied}
-        return found
+            settings |= {"decoding": "greedy", "settings_not_applied": self._not_applied}
+        return settings
 
     def _notices(self, tasks: Sequence[Task]) -> Iterator[str]:
         """Sentences on what a user may not expect."""

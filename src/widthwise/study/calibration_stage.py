@@ -20,40 +20,40 @@ from .refit_cache import RefitCache
 from .variant import Variant, is_calibrated
 
 OnShare = Callable[[float, str], None]
-CALIBRATING = "calibrating"  # what is told of it begins so
+CALIBRATING = "calibrating"  # a label of this work begins so
 
 
 class CalibrationStage:
-    """What calibration text decides of a parent: which neurons stay, and down_proj without others.
+    """The plans and refits that calibration text decides.
 
     All widths of a criterion are made together, when the first of them is asked for, and kept in
     the study's folder.
 
     Args:
-        parent: Of the networks; its dtype and device must be set before anything is asked for.
+        parent: Dense model of the networks; its dtype and device must be set before anything else.
         settings: Criteria, widths and text.
-        folder: Of the study.
+        folder: Folder of the study.
     """
 
     def __init__(self, parent: DenseModel, settings: EvaluateSettings, folder: Path) -> None:
         self._parent = parent
         self._settings = settings
-        self._shelf = RefitCache(folder)
+        self._cache = RefitCache(folder)
         self._made: dict[str, tuple[Refit, ...]] = {}
         self._failed: dict[str, WidthwiseError] = {}  # not tried again for each cell
 
     @cached_property
     def _networks(self) -> dict[str, list[Variant]]:
         """Those that need text, by what chooses their neurons: criterion and seed."""
-        found: dict[str, list[Variant]] = {}
+        networks: dict[str, list[Variant]] = {}
         criteria = [c for c in self._settings.criteria if is_calibrated(c)]
         for network in self._parent.networks(self._settings.widths, criteria):
             if network.criterion is not None:
-                found.setdefault(self.name_of(network), []).append(network)
-        return found
+                networks.setdefault(self.name_of(network), []).append(network)
+        return networks
 
     def name_of(self, network: Variant) -> str:
-        """What chooses the neurons of a network, as `to_make` names it."""
+        """The criterion and the seed that choose the neurons of a network, as in `to_make`."""
         seed = network.selection(self._parent.seed).seed
         return network.chosen_by + (f"~{seed}" if network.chosen_by == "random" else "")
 
@@ -84,15 +84,15 @@ class CalibrationStage:
         if self._networks:
             self.text  # noqa: B018
 
-    def marks(self, network: Variant) -> tuple[str, ...]:
-        """What the key of a cell must hold of the text; nothing where it has no say."""
+    def key_parts(self, network: Variant) -> tuple[str, ...]:
+        """The part of a cell's key that depends on the text; nothing where it has no say."""
         return (self.text.fingerprint, "one pass") if network.is_calibrated else ()
 
-    def told(self, network: Variant) -> dict[str, Any]:
-        """What a record says of the text; nothing where it has no say."""
+    def record_settings(self, network: Variant) -> dict[str, Any]:
+        """The settings of a record that name the text; nothing where it has no say."""
         if not network.is_calibrated:
             return {}
-        told: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "calibration": self.text.source,
             "calibration_tokens": self.text.tokens,
             "calibration_text": self.text.fingerprint,
@@ -100,7 +100,7 @@ class CalibrationStage:
         made = self._made.get(self.name_of(network), ()) if network.is_refitted else ()
         width = self._parent.width(network)
         fitted = next((refit for refit in made if refit.plan.width == width), None)
-        return told | ({} if fitted is None else {"refit_warning": fitted.warning})
+        return settings | ({} if fitted is None else {"refit_warning": fitted.warning})
 
     def cuts(self, network: Variant, on_share: OnShare) -> tuple[Plan | Refit, ...]:
         """All widths of a network's criterion; made now if they are not yet. None of weights alone.
@@ -116,37 +116,37 @@ class CalibrationStage:
             raise self._failed[name]
         if name not in self._made:
             try:
-                self._made[name] = self._taken(name, on_share)
+                self._made[name] = self._load_or_make(name, on_share)
             except WidthwiseError as error:
                 self._failed[name] = error
                 raise
-        found = self._made[name]
-        return found if network.is_refitted else tuple(refit.plan for refit in found)
+        made = self._made[name]
+        return made if network.is_refitted else tuple(refit.plan for refit in made)
 
     @property
     def to_make(self) -> tuple[str, ...]:
-        """What chooses neurons, as far as no earlier run has calibrated it."""
+        """Names of what no earlier run has calibrated."""
         return tuple(
             name
             for name in self._networks
-            if not self._shelf.has(self._file(name), self._asked(name), self._widths(name))
+            if not self._cache.has(self._file(name), self._inputs(name), self._widths(name))
         )
 
-    def _taken(self, name: str, on_share: OnShare) -> tuple[Refit, ...]:
-        """From the shelf, or made and put there."""
-        where = self._file(name), self._asked(name), self._widths(name)
-        found = self._shelf.read(*where)
-        if found is not None:
-            return found
+    def _load_or_make(self, name: str, on_share: OnShare) -> tuple[Refit, ...]:
+        """Refits from the cache, or made and put there."""
+        where = self._file(name), self._inputs(name), self._widths(name)
+        made = self._cache.read(*where)
+        if made is not None:
+            return made
         label = f"{CALIBRATING} {Path(self._parent.name).name}"
-        with self._shelf.held(where[0], lambda: on_share(0.0, f"{label}: another worker does")):
-            found = self._shelf.read(*where)
-            if found is None:
-                self._shelf.write(*where[:2], self._make(name, label, on_share))
-                found = self._shelf.read(*where)
-        if found is None:
+        with self._cache.held(where[0], lambda: on_share(0.0, f"{label}: another worker does")):
+            made = self._cache.read(*where)
+            if made is None:
+                self._cache.write(*where[:2], self._make(name, label, on_share))
+                made = self._cache.read(*where)
+        if made is None:
             raise RunError(f"{where[0]}: what was just written cannot be read; is the disk sound?")
-        return found
+        return made
 
     def _make(self, name: str, label: str, on_share: OnShare) -> tuple[Refit, ...]:
         layers = self._parent.checkpoint.architecture.layers
@@ -178,28 +178,28 @@ class CalibrationStage:
     def _file(self, name: str) -> str:
         return f"{self._parent.digest[:12]}-{name}"
 
-    def _asked(self, name: str) -> Mapping[str, Any]:
-        """What refits depend on, but for their widths."""
+    def _inputs(self, name: str) -> Mapping[str, Any]:
+        """Everything that refits depend on, but for their widths."""
         parent = self._parent
-        place = {"dtype": parent.dtype, "device": parent.device.partition(":")[0]}
+        hardware = {"dtype": parent.dtype, "device": parent.device.partition(":")[0]}
         text = {"text": self.text.fingerprint, "criterion": name}
-        return {"model": parent.digest, **text, **place, "widthwise": __version__}
+        return {"model": parent.digest, **text, **hardware, "widthwise": __version__}
 
 
 def calibration_notes(records: Iterable[Record]) -> tuple[str, ...]:
-    """What records say of their calibration text, and a warning of each criterion's refits."""
+    """Sentences on the calibration text of records, and a warning for each criterion's refits."""
     texts: dict[str, None] = {}
     warned: dict[tuple[str, str | None], dict[str, str]] = {}
     for record in records:
-        told, model = record.settings, Path(record.model).name
-        if "calibration" in told:
-            text = f"{told['calibration_tokens']:,} tokens of {told['calibration']}"
+        settings, model = record.settings, Path(record.model).name
+        if "calibration" in settings:
+            text = f"{settings['calibration_tokens']:,} tokens of {settings['calibration']}"
             texts[f"{model}: calibrated on {text}, in one pass over the dense model"] = None
-        if warning := told.get("refit_warning"):
+        if warning := settings.get("refit_warning"):
             warned.setdefault((model, record.criterion), {})[record.asked] = warning
     warnings = []
-    for (model, criterion), found in warned.items():
-        (asked, warning), *others = found.items()
+    for (model, criterion), by_width in warned.items():
+        (asked, warning), *others = by_width.items()
         more = f" (and {len(others)} more)" if others else ""
         warnings.append(f"Warning: {model}, {criterion} {asked}{more}: {warning}")
     return (*texts, *warnings)

@@ -44,7 +44,7 @@ class CostBenchmark:
     Args:
         parents: The models, in the order of the settings; their dtype and device must be set
             before anything is measured.
-        settings: What to measure.
+        settings: Settings of the comparison.
     """
 
     def __init__(self, parents: Sequence[DenseModel], settings: CostSettings) -> None:
@@ -55,28 +55,28 @@ class CostBenchmark:
     @cached_property
     def entries(self) -> tuple[tuple[DenseModel, Variant], ...]:
         """Each model dense, then from wide to narrow; a width of two names comes once."""
-        found: list[tuple[DenseModel, Variant]] = []
+        entries: list[tuple[DenseModel, Variant]] = []
         for parent in self.parents:
             cut: dict[int, Variant] = {}
-            for network in self._asked(parent):
+            for network in self._cut_networks(parent):
                 cut.setdefault(parent.width(network), network)
-            own = parent.checkpoint.architecture.intermediate_size
-            found.append((parent, Variant(None, "dense")))
-            found += [(parent, cut[width]) for width in sorted(cut, reverse=True) if width != own]
-        return tuple(found)
+            dense = parent.checkpoint.architecture.intermediate_size
+            entries.append((parent, Variant(None, "dense")))
+            entries += [(parent, cut[w]) for w in sorted(cut, reverse=True) if w != dense]
+        return tuple(entries)
 
-    def _asked(self, parent: DenseModel) -> list[Variant]:
+    def _cut_networks(self, parent: DenseModel) -> list[Variant]:
         """All widths of a model, those that were asked for by name first."""
-        own = parent.checkpoint.architecture.intermediate_size
+        dense = parent.checkpoint.architecture.intermediate_size
         middle = self.settings.around
-        near = neighbour_widths(middle) if middle is not None and middle < own else ()
-        asked = [*self.settings.widths, *(str(width) for width in near if width < own)]
-        return [Variant(self.settings.criterion, text) for text in asked]
+        near = neighbour_widths(middle) if middle is not None and middle < dense else ()
+        widths = [*self.settings.widths, *(str(width) for width in near if width < dense)]
+        return [Variant(self.settings.criterion, width) for width in widths]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which widths that were asked for stand in a row of another name, which weights are held
-        in another dtype than they are stored in, and of which models no limit is known."""
+        """Sentences on widths that stand in a row of another name, on weights that are held in
+        another dtype than they are stored in, and on models whose limit is not known."""
         notes = []
         for parent in self.parents:
             if (reason := limit_reason(parent)) is not None:
@@ -117,7 +117,7 @@ class CostBenchmark:
     @cached_property
     def workloads(self) -> tuple[measure.Workload, ...]:
         """Those of the settings; the first model's tokenizer gives real prompts their lengths."""
-        own = self._workloads(self.settings.workloads, self.settings.seed)
+        first = self._workloads(self.settings.workloads, self.settings.seed)
         named = tuple(w for w in self.settings.workloads if w in ("paper", *measure.NAMED))
         more = [
             replace(work, name=f"{work.name}~{seed}")
@@ -125,7 +125,7 @@ class CostBenchmark:
             if named
             for work in self._workloads(named, seed)
         ]
-        return (*own, *more)
+        return (*first, *more)
 
     def _workloads(self, names: Sequence[str], seed: int) -> tuple[measure.Workload, ...]:
         real = any(name in ("paper", *measure.NAMED) for name in names)
@@ -143,12 +143,12 @@ class CostBenchmark:
         return None if country is None else measure.carbon_intensity(country)
 
     def _name(self, parent: DenseModel) -> str:
-        """What a record calls a model: as asked for where two have one name."""
+        """Name of a model in records: as asked for where two have one name."""
         names = [other.name for other in self.parents]
         return parent.name if names.count(parent.name) == 1 else parent.model
 
     def keys(self, work: measure.Workload) -> list[str]:
-        """Of all cells of a workload, in the order of the table."""
+        """Keys of all cells of a workload, in the order of the table."""
         return [
             self.key(parent, network, work, quantity)
             for parent, network in self.entries
@@ -216,13 +216,13 @@ class CostBenchmark:
                 on_share(1.0, f"{work.name}: GLU blocks alone")
                 blocks = measure.measure_blocks(models, work, rounds=rounds, seed=seed)
         seconds = (time.perf_counter() - start) / (len(costs) * len(self.quantities))
-        found = [
+        results = [
             Measured(cost=cost, block=block, host=hosts[parent], seconds=seconds)
             for (parent, _), cost, block in zip(self.entries, costs, blocks, strict=True)
         ]
         return [
             self._record(*entry, quantity, measured)
-            for entry, measured in zip(self.entries, found, strict=True)
+            for entry, measured in zip(self.entries, results, strict=True)
             for quantity in self.quantities
         ]
 
@@ -255,7 +255,9 @@ class CostBenchmark:
         work, instruments = measured.cost.workload, self._instruments
         values, reason = values_of(quantity, measured, instruments)
         median = median_with_error(values, seed=self.settings.seed) if values else None
-        place = roofline_fields(parent, network, measured, quantity, values, instruments.ceilings)
+        roofline = roofline_fields(
+            parent, network, measured, quantity, values, instruments.ceilings
+        )
         return parent.record(
             network,
             cell=self.key(parent, network, work, quantity),
@@ -271,7 +273,7 @@ class CostBenchmark:
             duration_sec=measured.seconds,
             settings={
                 **environment_fields(measured.cost, instruments),
-                **place,
+                **roofline,
                 **_chosen(network),
             },
         )
@@ -285,12 +287,10 @@ class CostBenchmark:
         of it; other workloads are not.
         """
         settings = {**asdict(self.settings), "workloads": None, "data": None}
-        place = {"dtype": parent.dtype, "device": parent.device.partition(":")[0]}
+        settings |= {"dtype": parent.dtype, "device": parent.device.partition(":")[0]}
         company = [(other.digest, self._name(other)) for other in self.parents]
-        own = (parent.digest, self._name(parent), network.criterion, network.asked)
-        text = json.dumps(
-            [*own, company, {**settings, **place}, _told(work), quantity, __version__]
-        )
+        variant = (parent.digest, self._name(parent), network.criterion, network.asked)
+        text = json.dumps([*variant, company, settings, _fields(work), quantity, __version__])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _check_memory(self) -> None:
@@ -305,7 +305,7 @@ class CostBenchmark:
 
 
 @lru_cache(maxsize=64)
-def _told(work: measure.Workload) -> dict[str, Any]:
+def _fields(work: measure.Workload) -> dict[str, Any]:
     """A workload as plain values; of a large batch made once, and not for each of its cells."""
     return asdict(work)
 
@@ -316,5 +316,5 @@ def _timed(network: Variant) -> Variant:
 
 
 def _chosen(network: Variant) -> dict[str, str]:
-    """What a record says where the neurons that were timed are not those of the criterion."""
+    """The setting of a record whose neurons are not those of the criterion."""
     return {"timed_neurons": _STAND_IN} if network.is_calibrated else {}

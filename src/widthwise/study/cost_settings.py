@@ -1,4 +1,4 @@
-"""What a comparison of costs is asked to measure."""
+"""The settings of a comparison of costs."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ _STEPS = (4, 8, 16, 64, 128)  # multiples that kernels and their tiles care for
 
 @dataclass(frozen=True, kw_only=True)
 class CostSettings:
-    """What fixes the numbers of a comparison.
+    """Everything that fixes the numbers of a comparison.
 
     Attributes:
-        models: As `locate` takes them; ratios are to the first.
+        models: Names or paths of the models, as `resolve_model` takes them; ratios are to the
+            first.
         widths: Expansion ratios (`"2.4x"`), shares to remove (`"40%"`) or neurons (`"7373"`) that
             each model is cut to as well.
-        criterion: How neurons are chosen; a cost is the same whichever are. Of one that needs
-            calibration text the neurons are those that `ppm` keeps, and records say so.
+        criterion: Criterion that chooses neurons; a cost is the same whichever it chooses. Where it
+            needs calibration text, `ppm` chooses in its place, and records say so.
         around: This width and its neighbours, as far as each model is wider, and all GLU blocks
             alone as well; None for none.
-        workloads: As `measure.workloads_of` takes them.
-        rounds: Of each workload, at least 5.
-        seed: Of prompts and of the order of models.
+        workloads: Workloads, as `measure.workloads_of` takes them.
+        rounds: Rounds of each workload, at least 5.
+        seed: Seed of prompts and of the order of models.
         prompt_seeds: Further ones, of the prompts of the paper's workloads alone; such a workload
             is another one, and called `hellaswag-b1~123`.
         data: Folder of the documents of the paper's workloads; None for the hub.
         energy: Whether joules are measured where there is a meter, 6 s for each round.
-        country: Whose electricity gives joules their CO2 (`"FRA"`); None for no CO2.
+        country: Country whose electricity gives joules their CO2 (`"FRA"`); None for no CO2.
         dtype: None for the faster of bfloat16 and float32 on this machine.
         device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
 

@@ -21,7 +21,7 @@ class CostStudy:
 
     Args:
         folder: Where records go; one that holds a part of this comparison is gone on with.
-        settings: What to measure.
+        settings: Settings of the comparison.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of this run that is done (0 to 1), and what is done now.
     """
@@ -40,15 +40,15 @@ class CostStudy:
             DenseModel(model, dtype=settings.dtype, device=device, seed=settings.seed)
             for model in settings.models
         ]
-        self.coster = CostBenchmark(models, settings)
+        self.benchmark = CostBenchmark(models, settings)
         self.store = StudyStore(folder, on_record)
         self._on_record = on_record
         self._on_progress = on_progress
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which widths that were asked for stand in a row of another name."""
-        return self.coster.notes
+        """Sentences on rows of another name, on dtypes, and on models without a known limit."""
+        return self.benchmark.notes
 
     def run(self, *, retry_failed: bool = True) -> list[Record]:
         """Measure what is missing and return all records.
@@ -57,12 +57,12 @@ class CostStudy:
             retry_failed: Whether workloads that could not be measured before are tried again.
         """
         with self.store.folder.held():
-            self.coster.intensity  # noqa: B018  a country without a number is refused first
+            self.benchmark.intensity  # noqa: B018  a country without a number is refused first
             self._on_progress(0.0, finding(self.settings.models))
             self._begin()
             units = [
-                WorkUnit(keys=tuple(self.coster.keys(work)), label=work.name, work=work)
-                for work in self.coster.workloads
+                WorkUnit(keys=tuple(self.benchmark.keys(work)), label=work.name, work=work)
+                for work in self.benchmark.workloads
             ]
             run = Run(units, self.store, retry_failed=retry_failed)
             run.do_here(self._measure, self._on_progress)
@@ -70,18 +70,18 @@ class CostStudy:
         return self.store.cells
 
     def _measure(self, unit: WorkUnit, report: ProgressCallback) -> None:
-        self.store.add(self.coster.records_of(unit.work, report))
+        self.store.add(self.benchmark.records_of(unit.work, report))
 
     def _begin(self) -> None:
         """Agree with the folder on the settings, and take its records up."""
         import torch
 
-        self.coster.check()
-        models = self.coster.parents
+        self.benchmark.check()
+        models = self.benchmark.parents
         asked = {**asdict(self.settings), "weights": [model.digest for model in models]}
         asked["threads"] = torch.get_num_threads()
         plain = json.loads(json.dumps(asked))
         agreed = self.store.agree_on(plain, models, choosing=("workloads",))
-        self.store.begin(agreed, [self.coster.keys(work) for work in self.coster.workloads])
+        self.store.begin(agreed, [self.benchmark.keys(work) for work in self.benchmark.workloads])
         for record in self.store.cells:
             self._on_record(record)

@@ -29,16 +29,17 @@ _QUALITY = 0.8  # share of the demo's time; timing comes last
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """What fixes the numbers of a demo; the same settings give the same cells.
+    """Everything that fixes the numbers of a demo; the same settings give the same cells.
 
     Attributes:
-        model: As `locate` takes it.
+        model: Name or path of the model, as `resolve_model` takes it.
         items: Questions of each task, at most.
-        tokens: Of the embedded calibration text, half of them held out.
-        seed: Of the samples of items, the `random` criterion and the order of timing.
+        tokens: Tokens of the embedded calibration text, half of them held out.
+        seed: Seed of the samples of items, of the `random` criterion and of the order of timing.
         dtype: `"bfloat16"` or `"float32"`; None for the faster of the two on this machine.
-        workload: What is timed, as `measure.workload` reads it: one prompt and the tokens after it.
-        rounds: Of timing.
+        workload: The workload to time, as `measure.workload` reads it: one prompt and the tokens
+            after it.
+        rounds: Rounds of timing.
     """
 
     model: str = "smollm2"
@@ -55,7 +56,7 @@ class Demo:
 
     Args:
         folder: Where records are appended; a folder that holds a part of this demo is gone on with.
-        settings: What to measure.
+        settings: Settings of the demo.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of the work done (0 to 1) and what is being done.
 
@@ -74,12 +75,12 @@ class Demo:
         self.folder = folder
         self.settings = settings
         self._on_progress = on_progress
-        asked = {name: asdict(settings)[name] for name in ("model", "seed", "dtype", "tokens")}
+        shared = {name: asdict(settings)[name] for name in ("model", "seed", "dtype", "tokens")}
         timing = {n: asdict(settings)[n] for n in ("workload", "rounds")}
-        self.sweep = Evaluation(
+        self.evaluation = Evaluation(
             folder,
             EvaluateSettings(
-                **asked,
+                **shared,
                 tasks=tuple(f"embedded:{task}" for task in TASKS),
                 widths=REMOVED,
                 criteria=CRITERIA,
@@ -94,19 +95,19 @@ class Demo:
 
     @property
     def networks(self) -> tuple[Variant, ...]:
-        return self.sweep.networks
+        return self.evaluation.networks
 
     @property
     def model_name(self) -> str:
-        return self.sweep.parent.checkpoint.name
+        return self.evaluation.parent.checkpoint.name
 
     def run(self) -> list[Record]:
         """Measure what is missing and return all records."""
-        with self.sweep.opened():
-            self.sweep.evaluate()
+        with self.evaluation.opened():
+            self.evaluation.evaluate()
             self._measure_speed()
             self._on_progress(1.0, "done")
-        return self.sweep.records
+        return self.evaluation.records
 
     @property
     def _kept(self) -> Variant:
@@ -114,12 +115,12 @@ class Demo:
 
     @property
     def kept_width(self) -> int:
-        """Of the checkpoint that is kept."""
-        return self.sweep.parent.width(self._kept)
+        """Width of the checkpoint that is kept."""
+        return self.evaluation.parent.width(self._kept)
 
     def keep_checkpoint(self, command: str) -> Path:
         """The mildest cut by the first criterion as a checkpoint in the folder, written once."""
-        network, parent = self._kept, self.sweep.parent
+        network, parent = self._kept, self.evaluation.parent
         ratio = self.kept_width / parent.checkpoint.architecture.hidden_size
         out = self.folder / f"{Path(self.model_name).name}-{ratio:.2f}x"
         if not (out / "config.json").exists():
@@ -129,14 +130,16 @@ class Demo:
     def _measure_speed(self) -> None:
         """Prefill and decode of dense and one criterion's widths, in one interleaved run."""
         timed = [network for network in self.networks if _is_timed(network)]
-        if all(self.sweep.is_done(network, quantity) for network in timed for quantity in SPEED):
+        if all(
+            self.evaluation.is_done(network, quantity) for network in timed for quantity in SPEED
+        ):
             return
-        parent = self.sweep.parent
+        parent = self.evaluation.parent
         if (lack := self._lack_of_memory(timed)) is not None:
             for network in timed:
                 for quantity in SPEED:
                     missing = {"unit": "tokens_per_sec", "value": None, "reason": lack, "n": 0}
-                    self.sweep.add(network, quantity, **missing)
+                    self.evaluation.add(network, quantity, **missing)
             return
         plans = {network.label: parent.plan(network) for network in timed}
         models = {name: apply(parent.dense, p) if p else parent.dense for name, p in plans.items()}
@@ -165,7 +168,7 @@ class Demo:
                 tokens = prompt if is_prefill else 1
                 rates = tuple(tokens / sec for sec in seconds_each if sec is not None)
                 speed = median_with_error(rates, seed=self.settings.seed) if rates else None
-                self.sweep.add(
+                self.evaluation.add(
                     network,
                     quantity,
                     unit="tokens_per_sec",
@@ -182,7 +185,7 @@ class Demo:
     def _lack_of_memory(self, timed: Iterable[Variant]) -> str | None:
         """Why all widths cannot be held at once for timing in turn; None when they can."""
         cut = (network for network in timed if network.criterion is not None)
-        needed = sum(map(self.sweep.parent.weight_bytes, cut))
+        needed = sum(map(self.evaluation.parent.weight_bytes, cut))
         free = free_bytes("cpu")
         if needed < free:
             return None

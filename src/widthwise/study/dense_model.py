@@ -45,10 +45,10 @@ class DenseModel:
     """A checkpoint, its tokenizer, and its model in memory, which can be narrowed and widened.
 
     Args:
-        model: As `resolve_model` takes it.
+        model: Name or path of the model, as `resolve_model` takes it.
         dtype: `"bfloat16"`, `"float32"` or `"float16"`; may be set later, before the model loads.
         device: `"cpu"`, `"cuda"` ...
-        seed: Of the random criterion.
+        seed: Seed of the random criterion.
     """
 
     def __init__(self, model: str, *, dtype: str | None, device: str, seed: int) -> None:
@@ -69,7 +69,7 @@ class DenseModel:
 
     @cached_property
     def name(self) -> str:
-        """What records call it; may be set."""
+        """Name of the model in records; may be set."""
         return self.checkpoint.name
 
     @cached_property
@@ -99,16 +99,16 @@ class DenseModel:
         return self.dense
 
     def plan(self, network: Variant) -> Plan | None:
-        """Which neurons of the model in memory a network keeps; None for the dense one."""
+        """The neurons of the model in memory that a network keeps; None for the dense one."""
         if network.criterion is None:
             return None
-        return make_plan(self.in_stored_order, **self._asked(network))
+        return make_plan(self.in_stored_order, **self._plan_arguments(network))
 
     def stored_plan(self, network: Variant) -> Plan:
-        """Which neurons of the checkpoint on disk a network keeps; not of the dense one."""
-        return make_plan(self._source, **self._asked(network))
+        """The neurons of the checkpoint on disk that a network keeps; not for the dense one."""
+        return make_plan(self._source, **self._plan_arguments(network))
 
-    def _asked(self, network: Variant) -> dict[str, Any]:
+    def _plan_arguments(self, network: Variant) -> dict[str, Any]:
         kind, text = network.target.kind, network.target.text
         return {
             kind: int(text) if kind == "width" else text,
@@ -143,7 +143,7 @@ class DenseModel:
             for asked in widths:
                 network = Variant(criterion, asked)
                 cut.setdefault((rank, -self.width(network)), network)
-        return (Variant(None, "dense"), *(cut[place] for place in sorted(cut)))
+        return (Variant(None, "dense"), *(cut[key] for key in sorted(cut)))
 
     def weight_bytes(self, network: Variant) -> int:
         """Bytes of the network's weights in the study's dtype."""
@@ -158,7 +158,7 @@ class DenseModel:
     def record(self, network: Variant, *, settings: Mapping[str, Any], **fields: Any) -> Record:
         """A record of a network, made now; `fields` are those that its cell decides."""
         width = self.width(network)
-        told = {
+        variant = {
             "model": self.name,
             "criterion": network.criterion,
             "asked": network.asked,
@@ -166,7 +166,9 @@ class DenseModel:
             "expansion_ratio": width / self.checkpoint.architecture.hidden_size,
         }
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Record(settings={**self.provenance, **settings, "time": now}, **{**told, **fields})
+        return Record(
+            settings={**self.provenance, **settings, "time": now}, **{**variant, **fields}
+        )
 
     def counted(self, network: Variant) -> tuple[Record, Record]:
         """Exact parameters and bytes of a network, as they are stored."""
@@ -175,8 +177,8 @@ class DenseModel:
         def exact(quantity: str, unit: str, value: int) -> Record:
             parts = (self.digest, network.criterion, network.asked, quantity, __version__)
             cell = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-            told = {"quantity": quantity, "unit": unit, "value": float(value), "n": 1}
-            return self.record(network, cell=cell, settings={}, **told)
+            fields = {"quantity": quantity, "unit": unit, "value": float(value), "n": 1}
+            return self.record(network, cell=cell, settings={}, **fields)
 
         return (
             exact("parameters", "count", counts.parameters),
@@ -189,7 +191,7 @@ class DenseModel:
 
         Args:
             network: Dense, or at a width.
-            cuts: Of a network that calibration text decides, all widths of its criterion.
+            cuts: All widths of the criterion of a network that calibration text decides.
         """
         if network.criterion is None and self._nested is None:
             yield self.dense
@@ -216,7 +218,7 @@ class DenseModel:
 
     @cached_property
     def _origin(self) -> dict[str, Any]:
-        """Which weights these are, and of a cut checkpoint which parent it was cut from."""
+        """The fingerprint of the weights, and for a cut checkpoint the parent it was cut from."""
         lineage = lineage_of(self.checkpoint.path)
         with self.checkpoint as checkpoint:  # closes its files, and may be opened again
             weights = {"glu_weights": fingerprint(checkpoint)[:16]}
@@ -224,7 +226,7 @@ class DenseModel:
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """What else fixes a number measured here."""
+        """The settings of a record that fix a number measured here."""
         import torch
         import transformers
 

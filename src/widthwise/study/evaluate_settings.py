@@ -1,4 +1,4 @@
-"""What fixes the numbers of a sweep."""
+"""The settings of an evaluation."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ CALIBRATION = ("calibration", "tokens")  # settings that matter to calibrated cr
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
-    """What fixes the numbers of a sweep; the same settings give the same cells.
+    """Everything that fixes the numbers of an evaluation; the same settings give the same cells.
 
     Attributes:
-        model: As `locate` takes it.
+        model: Name or path of the model, as `resolve_model` takes it.
         tasks: Suites and tasks, as `load_tasks` takes them.
         widths: Expansion ratios (`"2.4x"`) or shares to remove (`"40%"`); the dense model is
             always measured.
-        criteria: How neurons are chosen; `random`, the control, is always among them.
+        criteria: Criteria that choose neurons; `random`, the control, is always among them.
         limit: Items of each task at most.
-        limits: Of single tasks, by name, in place of `limit`.
-        seed: Of the samples of items and of the random criterion.
+        limits: Limits of single tasks, by name, in place of `limit`.
+        seed: Seed of the samples of items and of the random criterion.
         dtype: None for the faster of bfloat16 and float32 on this machine.
         device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
         data: Folder of documents; None for the hub.

@@ -31,7 +31,7 @@ class Evaluation:
     Args:
         folder: Where records and items go; one that holds a part of this evaluation is gone on
             with.
-        settings: What to measure.
+        settings: Settings of the evaluation.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of this run that is done (0 to 1), and what is done now.
         also: Further settings that the folder's study has.

@@ -1,4 +1,4 @@
-"""What a measured cost says: a value each round for every quantity, and how it was measured."""
+"""The quantities of a measured cost: a value each round, and how it was measured."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _OF_ROUND = {"ttft": "first_sec", "tpot": "next_sec", "throughput": "tokens_per_
 
 
 def quantities_of(settings: CostSettings) -> dict[str, str]:
-    """What is measured of every workload, and the units."""
+    """The quantities that are measured for every workload, with their units."""
     blocks = _BLOCKS if settings.around is not None else {}
     return {**_WHOLE, **(_CO2 if settings.country is not None else {}), **blocks}
 
@@ -74,7 +74,7 @@ class Quantity:
 
 
 def quantity_text(name: str) -> str:
-    """What people read for the quantity of a record.
+    """The name of a record's quantity for people.
 
     >>> quantity_text("512x32x1 ttft"), quantity_text("bytes")
     ('512x32x1 first token', 'bytes')
@@ -86,12 +86,12 @@ def quantity_text(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Instruments:
-    """What a run measures with.
+    """The instruments of a run.
 
     Attributes:
-        ceilings: Of the device.
-        meter: Of energy; None where it was not asked for.
-        intensity: Of the electricity; None where no country was named.
+        ceilings: Peak rates of the device.
+        meter: Meter of energy; None where it was not asked for.
+        intensity: Carbon intensity of the electricity; None where no country was named.
     """
 
     ceilings: measure.PeakRates
@@ -104,10 +104,10 @@ class Measured:
     """All that was measured of a network on a workload.
 
     Attributes:
-        cost: Of the whole model.
-        block: Of its GLU blocks alone; None where they were not asked for.
-        host: To ask for its passes.
-        seconds: That a record of it took to measure.
+        cost: Cost of the whole model.
+        block: Cost of its GLU blocks alone; None where they were not asked for.
+        host: Time of the host for its passes.
+        seconds: Time that a record of it took to measure.
     """
 
     cost: measure.Cost
@@ -144,11 +144,11 @@ def _energy_of(
     if not isinstance(meter, measure.Meter):
         return (), meter.reason if meter else NOT_ASKED
     name = "net" if quantity == "net_joules" else "gross"
-    found = [(getattr(r.energy, name), r.energy and r.energy.reason) for r in cost.rounds]
-    lacking = next((reason for value, reason in found if value is None), None)
+    rounds = [(getattr(r.energy, name), r.energy and r.energy.reason) for r in cost.rounds]
+    lacking = next((reason for value, reason in rounds if value is None), None)
     if lacking:
         return (), lacking
-    values = tuple(value for value, _ in found)
+    values = tuple(value for value, _ in rounds)
     if quantity == "co2" and intensity is not None:
         values = tuple(measure.grams_per_token(joules, intensity) for joules in values)
     return values, None
@@ -174,8 +174,8 @@ def roofline_fields(
     except UnsupportedModelError as error:
         unknown = dict.fromkeys(("flops", "moved_bytes", "least_sec", "of_limit", "bound"))
         return {**unknown, "host_sec": host_sec, "limit_reason": str(error)}
-    place = measure.roofline_point(flops, moved, statistics.median(values), ceilings, host_sec)
-    return {"flops": flops, "moved_bytes": moved, **asdict(place)}
+    point = measure.roofline_point(flops, moved, statistics.median(values), ceilings, host_sec)
+    return {"flops": flops, "moved_bytes": moved, **asdict(point)}
 
 
 def limit_reason(parent: DenseModel) -> str | None:
@@ -210,7 +210,7 @@ def _work_of(
 
 
 def workload_fields(work: measure.Workload) -> dict[str, Any]:
-    """What a record says of its workload."""
+    """The settings of a record that describe its workload."""
     return {
         "workload": work.name,
         "prompts": len(work.prompt_tokens),
@@ -221,20 +221,20 @@ def workload_fields(work: measure.Workload) -> dict[str, Any]:
 
 
 def missing_fields(work: measure.Workload, weight_bytes: int) -> dict[str, Any]:
-    """What a record says of a workload that was not done."""
+    """The settings of a record whose workload was not done."""
     unknown = ("decoding", "decoding_reason", "ceilings", "meter", "intensity")
     return {**workload_fields(work), "weight_bytes": weight_bytes, **dict.fromkeys(unknown)}
 
 
 def load_fields(cost: measure.Cost) -> dict[str, Any]:
-    """Whether the machine had other work as well, in any round."""
+    """The settings of a record that say whether the machine had other work in any round."""
     states = [r.conditions for r in cost.rounds]
     loads = [state.load for state in states if state.load is not None]
     return {"load": max(loads, default=None), "is_busy": any(state.is_busy for state in states)}
 
 
 def environment_fields(cost: measure.Cost, instruments: Instruments) -> dict[str, Any]:
-    """What else a record says of how it was measured."""
+    """The settings of a record that say how it was measured."""
     meter, intensity = instruments.meter, instruments.intensity
     states = [r.conditions for r in cost.rounds]
     clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]

@@ -48,31 +48,31 @@ class RefitCache:
             weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
         return self._own
 
-    def has(self, name: str, asked: Mapping[str, Any], widths: Sequence[int]) -> bool:
+    def has(self, name: str, inputs: Mapping[str, Any], widths: Sequence[int]) -> bool:
         """Whether a file says that it holds these refits; its numbers are not read."""
         head = _head(self._study / FOLDER / f"{name}.safetensors")
-        return head is not None and _answers(head, asked, widths)
+        return head is not None and _answers(head, inputs, widths)
 
     def read(
-        self, name: str, asked: Mapping[str, Any], widths: Sequence[int]
+        self, name: str, inputs: Mapping[str, Any], widths: Sequence[int]
     ) -> tuple[Refit, ...] | None:
         """The refits of a file, mapped into memory; None where it does not hold what is asked.
 
         Args:
-            name: Of the file.
-            asked: What its numbers depend on.
-            widths: All that are needed; the file may hold more.
+            name: Name of the file.
+            inputs: Everything that its numbers depend on.
+            widths: All widths that are needed; the file may hold more.
         """
         path = self._folder() / f"{name}.safetensors"
         head = _head(path)
-        if head is None or not _answers(head, asked, widths):
+        if head is None or not _answers(head, inputs, widths):
             return None
         try:
             return _read(path, head)
         except (OSError, ValueError, KeyError, TypeError, PlanError):
             return None  # damaged: made anew
 
-    def write(self, name: str, asked: Mapping[str, Any], refits: Sequence[Refit]) -> None:
+    def write(self, name: str, inputs: Mapping[str, Any], refits: Sequence[Refit]) -> None:
         """Write a file whole or not at all; one that is there is replaced.
 
         Raises:
@@ -81,7 +81,7 @@ class RefitCache:
         tensors = _tensors(refits)
         head = {
             "format": FORMAT,
-            "asked": json.dumps(dict(asked)),
+            "asked": json.dumps(dict(inputs)),
             "plans": json.dumps([refit.plan.to_json() for refit in refits]),
             "parts": json.dumps([asdict(part) for part in refits[0].parts]),
             "sha256": _digest(tensors),
@@ -94,7 +94,7 @@ class RefitCache:
         Where the file system knows no locks, each makes its own; a file is still whole or absent.
 
         Args:
-            name: Of what is made.
+            name: Name of the file that is made.
             waiting: Called again and again while another one holds it.
         """
         folder = self._folder()
@@ -111,11 +111,11 @@ def _head(path: Path) -> dict[str, str] | None:
         return None
 
 
-def _answers(head: Mapping[str, str], asked: Mapping[str, Any], widths: Sequence[int]) -> bool:
-    """Whether a file of this head holds all widths of what is asked."""
+def _answers(head: Mapping[str, str], inputs: Mapping[str, Any], widths: Sequence[int]) -> bool:
+    """Whether a file with this head holds all widths that are asked for."""
     try:
         plans = [Plan.from_json(text) for text in json.loads(head["plans"])]
-        same = head["format"] == FORMAT and json.loads(head["asked"]) == dict(asked)
+        same = head["format"] == FORMAT and json.loads(head["asked"]) == dict(inputs)
     except (ValueError, KeyError, TypeError, PlanError):
         return False
     return same and set(widths) <= {plan.width for plan in plans}

@@ -1,4 +1,4 @@
-"""Asks tasks of a parent's networks, and makes records of what they answer."""
+"""Asks tasks of the networks of a dense model, and makes records of their answers."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ OnShare = Callable[[float], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreResult:
-    """What asking one network one task gave.
+    """The result of asking one network one task.
 
     Attributes:
-        record: Of the cell.
-        answers: What the network said to each item; none where the value is missing.
+        record: Record of the cell.
+        answers: Answer of the network to each item; none where the value is missing.
     """
 
     record: Record
@@ -59,12 +59,12 @@ class ScoreResult:
 
 
 class Scorer:
-    """The tasks of a sweep, and one language model for all networks of its parent.
+    """The tasks of an evaluation, and one language model for all networks of a dense model.
 
     Args:
-        parent: Whose networks are asked; its dtype and device must be set before anything is.
-        settings: What to ask.
-        folder: Of the study; checkpoints that another backend needs, and refits, go there.
+        parent: The dense model; its dtype and device must be set before anything is asked.
+        settings: Settings of the evaluation.
+        folder: Folder of the study, for refits and for checkpoints that another backend needs.
         also: Further settings that fix the caller's numbers.
     """
 
@@ -89,7 +89,7 @@ class Scorer:
     def tasks(self) -> Mapping[str, Task]:
         """By name, in the order in which they are asked."""
         data = self.settings.data
-        found = load_tasks(
+        tasks = load_tasks(
             self.settings.tasks,
             data=Path(data) if data else None,
             limit=self.settings.limit,
@@ -98,8 +98,8 @@ class Scorer:
             chat=self._asking.chat,
             max_new_tokens=self.settings.max_new_tokens,
         )
-        self._asking.check(found)
-        return {task.name: task for task in found}
+        self._asking.check(tasks)
+        return {task.name: task for task in tasks}
 
     def check(self) -> None:
         """Read all texts, and see that the model has an embedding for every word in them.
@@ -134,22 +134,27 @@ class Scorer:
     def key(self, network: Variant, quantity: str) -> str:
         """Content address of a cell: everything that fixes its number, and nothing else."""
         settings = self.settings
-        asked: tuple[object, ...] = (settings.seed, settings.max_new_tokens, settings.until)
-        asked += (settings.backend, *(["thinking"] * settings.thinking))
-        place = (self.parent.dtype, self.parent.device.partition(":")[0])
-        what = (quantity, self._digests.get(quantity), self._also)
-        parts = (self.parent.digest, network.criterion, network.asked, *what, *asked, *place)
-        marks = self.calibrated.marks(network)
-        return hashlib.sha256(json.dumps([*parts, __version__, *marks]).encode()).hexdigest()[:16]
+        parts = [
+            *(self.parent.digest, network.criterion, network.asked),
+            *(quantity, self._digests.get(quantity), self._also),
+            *(settings.seed, settings.max_new_tokens, settings.until, settings.backend),
+            *(["thinking"] * settings.thinking),
+            *(self.parent.dtype, self.parent.device.partition(":")[0], __version__),
+            *self.calibrated.key_parts(network),
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def record(self, network: Variant, quantity: str, **fields: Any) -> Record:
         """The record of a cell; `fields` are those of `Record` that the cell decides."""
-        settings = {**self.calibrated.told(network), **fields.pop("settings", {})}
-        told = {**fields, "settings": settings, "quantity": quantity}
-        return self.parent.record(network, cell=self.key(network, quantity), **told)
+        fields["settings"] = {
+            **self.calibrated.record_settings(network),
+            **fields.get("settings", {}),
+        }
+        cell = self.key(network, quantity)
+        return self.parent.record(network, cell=cell, quantity=quantity, **fields)
 
     def floor(self, task: Task) -> Floor:
-        """What trivial answerers get on all documents of the task; computed once."""
+        """The score of trivial answerers on all documents of the task; computed once."""
         if task.name not in self._floors:
             self._floors[task.name] = compute_floor(task)
         return self._floors[task.name]
@@ -160,15 +165,15 @@ class Scorer:
         Args:
             records: Any of the study's cells, measured on the documents that are at hand now.
         """
-        found = []
+        renewed = []
         for record in records:
             task = self.tasks.get(record.quantity)
             if task is not None and has_old_floor(record):
                 ids = task.item_ids
                 if record.settings.get("until") is not None:
-                    ids = tuple(ids[place] for place in drawn_order(task, self.settings.seed))
-                found.append(refloored(record, self.floor(task), ids))
-        return found
+                    ids = tuple(ids[i] for i in drawn_order(task, self.settings.seed))
+                renewed.append(refloored(record, self.floor(task), ids))
+        return renewed
 
     def prepare(self, network: Variant, on_share: ProgressCallback = lambda *_: None) -> None:
         """Calibrate, where the network needs it and it is not done yet.
@@ -192,7 +197,7 @@ class Scorer:
     def answers(
         self, network: Variant, task: Task, on_share: OnShare = lambda _: None
     ) -> tuple[TaskAnswer, ...]:
-        """What a network says to each item of a task, or of a part of it.
+        """The answer of a network to each item of a task, or of a part of it.
 
         Raises:
             WidthwiseError: It says nothing that could be scored.
@@ -278,7 +283,7 @@ class Scorer:
 
     @property
     def _engine(self) -> dict[str, Any]:
-        """How answers were got."""
+        """The settings of a record that say how answers were got."""
         import lm_eval
 
         halved = getattr(getattr(self._lm, "budget", None), "halved", 0)
@@ -292,9 +297,9 @@ class Scorer:
 
 
 def has_old_floor(record: Record) -> bool:
-    """Whether it is a score whose floor, if any, was counted by an older rule."""
-    asked = record.value is not None and "floors" in record.settings
-    return asked and record.settings.get("floor_rule") != FLOOR_RULE
+    """Whether a record is a score whose floor, if any, was counted by an older rule."""
+    is_score = record.value is not None and "floors" in record.settings
+    return is_score and record.settings.get("floor_rule") != FLOOR_RULE
 
 
 def refloored(record: Record, floor: Floor, item_ids: Sequence[str]) -> Record:
@@ -307,7 +312,7 @@ def refloored(record: Record, floor: Floor, item_ids: Sequence[str]) -> Record:
 
 
 def _floor_fields(floor: Floor, item_ids: Sequence[str]) -> dict[str, Any]:
-    """What a record says of a floor beside its settings, whose items are these."""
+    """The fields of a record of these items that describe a floor."""
     return {
         "floor": floor.value,
         "floor_kind": floor.kind,
@@ -318,7 +323,7 @@ def _floor_fields(floor: Floor, item_ids: Sequence[str]) -> dict[str, Any]:
 
 
 def _floor_settings(floor: Floor) -> dict[str, Any]:
-    """What the settings of a record say of a floor."""
+    """The settings of a record that describe a floor."""
     return {
         "floors": dict(floor.answerers),
         "floor_rule": FLOOR_RULE,
@@ -327,7 +332,7 @@ def _floor_settings(floor: Floor) -> dict[str, Any]:
 
 
 def _described(task: Task, score: TaskScore) -> dict[str, Any]:
-    """What a record says of a score beside its value."""
+    """The settings of a record that describe a score."""
     return {
         "metric": f"{task.metric},{task.filter}",
         "shots": task.shots,
@@ -345,6 +350,6 @@ def _described(task: Task, score: TaskScore) -> dict[str, Any]:
 
 def _documents(task: Task, score: TaskScore) -> str:
     """4 bytes for the document of each item, the same in every task that asks of it, as base64."""
-    told = {document.id: repr(document.doc) for document in task.documents()}
-    texts = (told[answer.id].encode("utf8", "surrogatepass") for answer in score.answers)
+    documents = {document.id: repr(document.doc) for document in task.documents()}
+    texts = (documents[answer.id].encode("utf8", "surrogatepass") for answer in score.answers)
     return b64encode(b"".join(hashlib.sha256(text).digest()[:4] for text in texts)).decode()

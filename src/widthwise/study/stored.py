@@ -17,13 +17,13 @@ CELLS = "cells"  # in the settings: keys of all cells of the study, measured or 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredStudy:
-    """What a study has measured so far.
+    """A study as far as it is measured.
 
     Attributes:
         path: Its folder, or the file of records.
-        settings: That it was begun with; none for a file of records alone.
-        records: Of the cells that it asks for, in the order in which they were first measured.
-        pending: How many of its cells have no record yet.
+        settings: Settings of the study; none for a file of records alone.
+        records: Records of its cells, in the order in which they were first measured.
+        pending: Number of its cells that have no record yet.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class StoredStudy:
 
     @property
     def name(self) -> str:
-        """What a reader may call it: the folder's name."""
+        """Name for a reader: that of the folder."""
         return self.path.resolve().stem if self.path.is_file() else self.path.resolve().name
 
 
@@ -70,15 +70,15 @@ def _settings_of(folder: Path) -> dict[str, Any]:
             return {}
         raise RunError(f"{folder} is not the folder of a study: it holds no {SETTINGS}")
     try:
-        found = read_settings(path)
-        made_by, keys = found.get("widthwise", __version__), found.get(CELLS, [])
+        settings = read_settings(path)
+        made_by, keys = settings.get("widthwise", __version__), settings.get(CELLS, [])
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise TypeError(f"{CELLS} must be a list of keys")
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        said = f"not the settings of a study ({type(error).__name__}: {error})"
-        raise RunError(f"{path}: {said}") from error
+        why = f"not the settings of a study ({type(error).__name__}: {error})"
+        raise RunError(f"{path}: {why}") from error
     if is_newer(made_by):
         raise RunError(
             f"{folder} was made by widthwise {made_by}, newer than this one, {__version__}"
         )
-    return dict(found)
+    return settings

@@ -29,7 +29,7 @@ CHOOSING = ("models", "widths", "criteria", "tasks", "workloads", "weights")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyUnit(WorkUnit):
-    """What one worker does at a time: a cell, or those of a workload, which belong together.
+    """The work of one cell, or of all cells of a workload, which belong together.
 
     Attributes:
         blanks: A record without a value for each cell.
@@ -49,8 +49,8 @@ class Study:
     Args:
         folder: Where records and items go; one that holds a part of this study is gone on with,
             and models, widths, criteria, tasks and workloads may be added to it.
-        settings: What to measure.
-        engine: Makes the executor of the work; None for a worker a device of this machine.
+        settings: Settings of the study.
+        engine: Makes the executor of the work; None for one worker a device of this machine.
         on_record: Called with each record that this run adds.
         on_event: Called with each event of the executor, after its records are stored.
         on_progress: Called with what is being done before the workers start.
@@ -112,8 +112,8 @@ class Study:
 
     @property
     def resumed(self) -> str:
-        """What an earlier run has measured, in words."""
-        total, missing = len(self.pieces), len(self.missing)
+        """How much earlier runs have measured, in words."""
+        total, missing = len(self.units), len(self.missing)
         if missing == total:
             return f"pieces to do: {total}"
         return f"pieces done: {total - missing} of {total}, left: {missing}"
@@ -127,13 +127,15 @@ class Study:
     def to_calibrate(self) -> list[str]:
         """A sentence for each criterion and model that is calibrated before it is asked."""
         waiting: dict[tuple[str, str], str] = {}
-        for piece in self.missing:
-            if isinstance(piece.work, ScoreJob) and piece.work.network.is_calibrated:
-                calibrated = self._calibrated[piece.work.model]
+        for unit in self.missing:
+            if isinstance(unit.work, ScoreJob) and unit.work.network.is_calibrated:
+                calibrated = self._calibrated[unit.work.model]
                 for name in calibrated.to_make:
-                    told = f"{name} of {Path(piece.work.model).name}"
+                    model = Path(unit.work.model).name
                     text = f"on {calibrated.text.tokens:,} tokens of {calibrated.text.source}"
-                    waiting[piece.work.model, name] = f"{told} is calibrated first, once, {text}"
+                    waiting[unit.work.model, name] = (
+                        f"{name} of {model} is calibrated first, once, {text}"
+                    )
         return list(waiting.values())
 
     def share(self, shares: Mapping[str, float]) -> float:
@@ -146,24 +148,24 @@ class Study:
 
     def pace(self, ceilings: PeakRates) -> float | None:
         """Seconds that what is measured took for each second of its least time; None at first."""
-        done = [piece for piece in self.pieces if self.store.is_done(piece.keys)]
-        least = sum(piece.amount.least_sec(ceilings) for piece in done)
-        records = (self.store.records[cell] for piece in done for cell in piece.keys)
+        done = [unit for unit in self.units if self.store.is_done(unit.keys)]
+        least = sum(unit.amount.least_sec(ceilings) for unit in done)
+        records = (self.store.records[cell] for unit in done for cell in unit.keys)
         return sum(record.duration_sec for record in records) / least if least else None
 
     @cached_property
     def _run(self) -> Run[StudyUnit]:
-        return Run(self.pieces, self.store, retry_failed=self._retry_failed)
+        return Run(self.units, self.store, retry_failed=self._retry_failed)
 
     @cached_property
     def parents(self) -> tuple[DenseModel, ...]:
         """The models, by the names that records call them."""
         settings = self.settings
         device = (settings.device or default_device()).partition(":")[0]
-        found = tuple(parent_of(settings, model, device) for model in settings.models)
+        parents = tuple(parent_of(settings, model, device) for model in settings.models)
         for what in ("name", "digest"):
             seen: dict[str, str] = {}
-            for parent in found:
+            for parent in parents:
                 other = seen.setdefault(getattr(parent, what), parent.model)
                 if other != parent.model:
                     same = f"both called {parent.name}" if what == "name" else "the same weights"
@@ -171,12 +173,12 @@ class Study:
                         f"{other} and {parent.model} are {same}; records tell models "
                         "apart by the last part of their names and by their files"
                     )
-        return found
+        return parents
 
     @cached_property
-    def pieces(self) -> tuple[StudyUnit, ...]:
+    def units(self) -> tuple[StudyUnit, ...]:
         """All work of the study: model by model, what it is asked before what is timed."""
-        return tuple(piece for parent in self.parents for piece in self._pieces_of(parent))
+        return tuple(unit for parent in self.parents for unit in self._units_of(parent))
 
     def _begin(self, *, write: bool) -> None:
         """Agree with the folder on the settings, and take its records up."""
@@ -192,7 +194,7 @@ class Study:
         if self._make_engine is None:
             devices_of(agreed["device"])  # of the folder, where this run leaves it open
         self._on_progress("finding the data, fetched at first use")
-        groups = [piece.keys for piece in self.pieces]
+        groups = [unit.keys for unit in self.units]
         counted = [(record.cell,) for parent in self.parents for record in self._counts_of(parent)]
         self.store.begin(agreed, [*counted, *groups], write=write)
 
@@ -202,7 +204,7 @@ class Study:
         if self._make_engine is None:
             devices_of(self.settings.device or default_device())
         if self.settings.tasks:
-            self.settings.sweep(self.settings.models[0]).check()
+            self.settings.evaluation(self.settings.models[0]).check()
         if self.settings.workloads and self.settings.country is not None:
             carbon_intensity(self.settings.country)
 
@@ -225,19 +227,19 @@ class Study:
         records = [record for record in self.records if record.model == parent.name]
         if any(map(has_old_floor, records)):
             self._on_progress(f"{parent.name}: floors, which an older version counted otherwise")
-            settings = self.settings.sweep(parent.model)
+            settings = self.settings.evaluation(parent.model)
             scorer = Scorer(parent, settings, self.store.folder.path)
             self.store.add(scorer.with_new_floors(records))
 
-    def _pieces_of(self, parent: DenseModel) -> Iterator[StudyUnit]:
+    def _units_of(self, parent: DenseModel) -> Iterator[StudyUnit]:
         if self.settings.tasks:
-            yield from self._asked(parent)
+            yield from self._score_units(parent)
         if self.settings.workloads:
-            yield from self._timed(parent)
+            yield from self._timing_units(parent)
 
-    def _asked(self, parent: DenseModel) -> Iterator[StudyUnit]:
+    def _score_units(self, parent: DenseModel) -> Iterator[StudyUnit]:
         """Every task, of every network of a model."""
-        settings = self.settings.sweep(parent.model)
+        settings = self.settings.evaluation(parent.model)
         scorer = Scorer(parent, settings, self.store.folder.path)
         scorer.check()
         self._calibrated[parent.model] = scorer.calibrated
@@ -259,16 +261,16 @@ class Study:
                     memory_bytes=memory,
                 )
 
-    def _timed(self, parent: DenseModel) -> Iterator[StudyUnit]:
+    def _timing_units(self, parent: DenseModel) -> Iterator[StudyUnit]:
         """Every workload, on all widths of a model."""
         settings = self.settings.costs(parent.model)
-        coster = CostBenchmark([parent], settings)
-        coster.check()
+        benchmark = CostBenchmark([parent], settings)
+        benchmark.check()
         architecture = parent.checkpoint.architecture
-        widths = [parent.width(network) for _, network in coster.entries]
-        memory = sum(parent.weight_bytes(network) for _, network in coster.entries)
-        for work in coster.workloads:
-            blanks = tuple(coster.missed(work, "not measured"))
+        widths = [parent.width(network) for _, network in benchmark.entries]
+        memory = sum(parent.weight_bytes(network) for _, network in benchmark.entries)
+        for work in benchmark.workloads:
+            blanks = tuple(benchmark.missed(work, "not measured"))
             amount = timing(architecture, widths, work, settings.rounds, parent.stored_dtype)
             yield StudyUnit(
                 keys=tuple(blank.cell for blank in blanks),

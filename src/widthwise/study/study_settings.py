@@ -1,9 +1,9 @@
-"""What fixes the cells of a study: models, widths, what they are asked and what is timed."""
+"""The settings of a study: models, widths, tasks and workloads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,29 @@ _PAPER_WIDTHS = tuple(f"paper {percent}%" for percent in (10, 20, 30, 40, 50, 60
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
-    """What a study is asked to measure.
+    """Everything that fixes the cells of a study.
 
     Attributes:
-        models: As `locate` takes them, each once.
-        widths: That each model is cut to, as `Network` reads them.
-        criteria: How neurons are chosen; `random`, the control, is among them wherever widths are.
+        models: Names or paths of the models, as `resolve_model` takes them, each once.
+        widths: Widths that each model is cut to, as `Variant` reads them.
+        criteria: Criteria that choose neurons; `random`, the control, is among them wherever widths
+            are.
         tasks: Suites and tasks, as `load_tasks` takes them; may be none.
-        workloads: To time all widths on, as `measure.workloads_of` takes them; may be none.
+        workloads: Workloads to time all widths on, as `measure.workloads_of` takes them; may be
+            none.
         seeds: The first is that of everything drawn. Each further one adds a draw of the control
             (`random~123`) and prompts of the paper's workloads (`hellaswag-b1~123`).
         limit: Items of each task at most.
-        limits: Of single tasks, by name, in place of `limit`.
+        limits: Limits of single tasks, by name, in place of `limit`.
         max_new_tokens: Cap on what a task has written; None for the task's own.
         thinking: Whether a model asked by its chat template is asked to think before it answers.
-        rounds: Of each workload, at least 5.
+        rounds: Rounds of each workload, at least 5.
         energy: Whether joules are measured where there is a meter, 6 s for each round.
-        country: Whose electricity gives joules their CO2 (`"FRA"`); None for no CO2.
+        country: Country whose electricity gives joules their CO2 (`"FRA"`); None for no CO2.
         data: Folder of documents; None for the hub.
         dtype: None for the faster of bfloat16 and float32 on this machine.
         device: `"cpu"` or `"cuda"`; None for CUDA where there is one.
-        calibration, tokens: Of calibrated criteria, as `EvaluateSettings`.
+        calibration, tokens: Text of calibrated criteria, as in `EvaluateSettings`.
 
     Raises:
         RunError: Nothing to measure, a model or a seed twice, or a setting out of range.
@@ -87,7 +89,7 @@ class StudySettings:
         check_calibration(self.criteria, self.calibration, self.tokens)
         for model in self.models:  # either looks at its own part
             if self.tasks:
-                self.sweep(model)
+                self.evaluation(model)
             if self.workloads:
                 self.costs(model)
 
@@ -131,48 +133,30 @@ class StudySettings:
     @property
     def all_criteria(self) -> tuple[str, ...]:
         """Those of the settings, and the control with each seed."""
-        asked = dict.fromkeys(self.criteria)
-        if not any(Variant(criterion, "1").is_control for criterion in asked):
-            asked |= {CONTROL: None}
-        if CONTROL in asked:
-            asked |= {f"{CONTROL}~{seed}": None for seed in self.seeds[1:]}
-        return tuple(asked)
+        criteria = dict.fromkeys(self.criteria)
+        if not any(Variant(criterion, "1").is_control for criterion in criteria):
+            criteria |= {CONTROL: None}
+        if CONTROL in criteria:
+            criteria |= {f"{CONTROL}~{seed}": None for seed in self.seeds[1:]}
+        return tuple(criteria)
 
-    def sweep(self, model: str) -> EvaluateSettings:
-        """What one model is asked."""
-        return EvaluateSettings(
-            model=model,
-            tasks=self.tasks,
-            widths=self.widths,
-            criteria=self.all_criteria,
-            limit=self.limit,
-            limits=self.limits,
-            seed=self.seeds[0],
-            dtype=self.dtype,
-            device=self.device,
-            data=self.data,
-            max_new_tokens=self.max_new_tokens,
-            thinking=self.thinking,
-            calibration=self.calibration,
-            tokens=self.tokens,
-        )
+    def evaluation(self, model: str) -> EvaluateSettings:
+        """The settings of the evaluation of one model."""
+        shared = self._shared(EvaluateSettings) | {"criteria": self.all_criteria}
+        return EvaluateSettings(model=model, seed=self.seeds[0], **shared)
 
     def costs(self, model: str) -> CostSettings:
-        """What is timed on one model, and on what is left of it at each width."""
+        """The settings of the comparison of one model and its widths."""
+        shared = self._shared(CostSettings) | {"models": (model,)}
+        first, *others = self.seeds
         return CostSettings(
-            models=(model,),
-            widths=self.widths,
-            criterion=self.all_criteria[0],
-            workloads=self.workloads,
-            rounds=self.rounds,
-            seed=self.seeds[0],
-            prompt_seeds=self.seeds[1:],
-            data=self.data,
-            energy=self.energy,
-            country=self.country,
-            dtype=self.dtype,
-            device=self.device,
+            criterion=self.all_criteria[0], seed=first, prompt_seeds=tuple(others), **shared
         )
+
+    def _shared(self, kind: type) -> dict[str, Any]:
+        """The settings that another kind of settings has by the same names."""
+        names = {field.name for field in fields(self)} & {field.name for field in fields(kind)}
+        return {name: getattr(self, name) for name in names}
 
 
 def _listed(name: str, value: Any) -> Sequence[Any]:

@@ -90,12 +90,12 @@ class Variant:
         return is_calibrated(self.criterion)
 
     def seed(self, default: int) -> int:
-        """Of the random criterion: its own, or else the study's."""
-        own = str(self.criterion).removesuffix(REFIT).partition("~")[2]
-        return int(own) if own else default
+        """The seed of the random criterion: that in its name, or else the study's."""
+        named = str(self.criterion).removesuffix(REFIT).partition("~")[2]
+        return int(named) if named else default
 
     def selection(self, default_seed: int) -> PruneSpec:
-        """How its neurons are chosen; not of the dense network."""
+        """The spec that chooses its neurons; not for the dense network."""
         return PruneSpec(
             target=self.target,
             criterion=self.chosen_by,
@@ -111,8 +111,8 @@ class Variant:
 
 def check_criterion(criterion: str, seed: int) -> None:
     """Raise PlanError when a study cannot choose neurons by this criterion."""
-    name, tilde, own = criterion.removesuffix(REFIT).partition("~")
-    if tilde and (name != CONTROL or not re.fullmatch("[0-9]{1,10}", own)):
+    name, tilde, seed_text = criterion.removesuffix(REFIT).partition("~")
+    if tilde and (name != CONTROL or not re.fullmatch("[0-9]{1,10}", seed_text)):
         raise PlanError(f"only {CONTROL} takes a seed, as in {CONTROL}~7; got {criterion!r}")
     Variant(criterion, "1").selection(seed)
     if criterion in _REFIT_ONLY:

@@ -1,4 +1,4 @@
-"""How much work a piece of a study is, before it is done: a least time, never a promise.
+"""The work of a unit of a study, before it is done: a least time, never a promise.
 
 Reading takes the FLOPs of a pass over all tokens, each shared beginning once; writing moves all
 weights for every new token of a batch. Both are what the device's limits allow at best, so real
@@ -40,14 +40,14 @@ NOMINAL = PeakRates(  # of no device: to weigh computing and moving where only s
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """Of a task: those that are read, a shared beginning once, and at most written."""
+    """Tokens of a task: those that are read, a shared beginning once, and at most written."""
 
     read: float
     written: int
 
 
 def texts_of(task: Task) -> list[str]:
-    """What each request of a task lets a model read."""
+    """The text that each request of a task lets a model read."""
     return [
         str(request.args[0]) if isinstance(request.args[-1], dict) else "".join(request.args)
         for request in task.requests

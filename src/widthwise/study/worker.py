@@ -1,4 +1,4 @@
-"""The pieces of a study: what one worker does at a time, and the worker that does it."""
+"""The jobs of a study, and the worker that does them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ Result = list[ScoreResult]
 
 
 class StudyWorker:
-    """Does the pieces of a study, and keeps the model of the last one loaded.
+    """Does the jobs of a study, and keeps the model of the last one loaded.
 
     Args:
-        settings: Of the study, with a dtype and a device.
-        folder: Of the study; what calibration gave is kept there, if this machine sees it.
-        device: That the engine has for it; a study on the CPU leaves a GPU alone.
+        settings: Settings of the study, with a dtype and a device.
+        folder: Folder of the study, where refits are kept if this machine sees it.
+        device: Device that the executor has for it; a study on the CPU leaves a GPU alone.
 
     Raises:
         RunError: The study is one of another kind of device.
@@ -59,10 +59,10 @@ class StudyWorker:
         self._device = "cpu" if kind == "cpu" else device
         self._parent: DenseModel | None = None
         self._scorer: Scorer | None = None
-        self._coster: CostBenchmark | None = None
+        self._benchmark: CostBenchmark | None = None
 
     def do(self, work: ScoreJob | TimingJob, on_share: OnShare) -> Result:
-        """Do a piece; what could not be measured is a record with its reason."""
+        """Do a job; what could not be measured is a record with its reason."""
         on_share(0.0, "loading")
         parent = self._at(work.model)
         if isinstance(work, ScoreJob):
@@ -70,17 +70,17 @@ class StudyWorker:
         return self._time(parent, work, on_share)
 
     def _at(self, model: str) -> DenseModel:
-        """The parent of a piece; another one is let go of first."""
+        """The parent of a job; another one is let go of first."""
         if self._parent is None or self._parent.model != model:
-            self._parent = self._scorer = self._coster = None
+            self._parent = self._scorer = self._benchmark = None
             gc.collect()
             self._parent = parent_of(self._settings, model, self._device)
         return self._parent
 
     def _ask(self, parent: DenseModel, work: ScoreJob, on_share: OnShare) -> Result:
-        self._coster = None  # its widths fill memory
+        self._benchmark = None  # its widths fill memory
         if self._scorer is None:
-            self._scorer = Scorer(parent, self._settings.sweep(parent.model), self._folder)
+            self._scorer = Scorer(parent, self._settings.evaluation(parent.model), self._folder)
         task = self._scorer.tasks[work.task]
         with suppress(WidthwiseError):  # what goes wrong is the reason of each record
             self._scorer.prepare(work.network, lambda _, label: on_share(0.0, label))
@@ -88,13 +88,13 @@ class StudyWorker:
 
     def _time(self, parent: DenseModel, work: TimingJob, on_share: OnShare) -> Result:
         self._scorer = None
-        if self._coster is None:
-            self._coster = CostBenchmark([parent], self._settings.costs(parent.model))
-        workload = next(w for w in self._coster.workloads if w.name == work.workload)
+        if self._benchmark is None:
+            self._benchmark = CostBenchmark([parent], self._settings.costs(parent.model))
+        workload = next(w for w in self._benchmark.workloads if w.name == work.workload)
         try:
-            records = self._coster.records_of(workload, on_share)
+            records = self._benchmark.records_of(workload, on_share)
         except WidthwiseError as error:
-            records = self._coster.missed(workload, str(error))
+            records = self._benchmark.missed(workload, str(error))
         return [ScoreResult(record=record) for record in records]
 
 

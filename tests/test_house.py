@@ -152,6 +152,5 @@ UNTESTED: dict[str, int] = {
     "mup": 5,
     "prune": 18,
     "report": 12,
-    "runs": 10,
     "study": 13,
 }

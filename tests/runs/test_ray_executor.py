@@ -25,7 +25,6 @@ from widthwise.runs import (
     Retrying,
     Started,
 )
-from widthwise.runs.ray_cluster import ResourceRequest
 
 # Read when Ray is imported: bind to 127.0.0.1 and not to all addresses.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -249,7 +248,7 @@ print(results, {ip.removeprefix("::ffff:") for ip in open_to}, sum(p.is_running(
 def test_workers_that_cannot_begin_are_not_begun_for_ever(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("widthwise.runs.ray_worker.RayActor", toy_worker.Unbegun)
+    monkeypatch.setattr("widthwise.runs.ray_executor.RayActor", toy_worker.Unbegun)
     told = "no worker can begin on the Ray cluster: ImportError: no widthwise here"
     with RayExecutor(Toy, address=cluster.address, workers=1, attempts=2) as engine:
         with pytest.raises(RunError, match=told):
@@ -272,28 +271,6 @@ def test_own_cluster_is_local_silent_and_ends(importable: None) -> None:
 def test_no_cluster_at_the_address_is_said() -> None:
     with pytest.raises(RunError, match=r"no Ray cluster could be reached at 127\.0\.0\.1:1: "):
         RayExecutor(Toy, address="127.0.0.1:1")
-
-
-@pytest.mark.parametrize(
-    ("cpus", "gpus", "node", "n"),
-    [
-        (1, 0, {"CPU": 3, "GPU": 2}, 3),
-        (1, 1, {"CPU": 8, "GPU": 2}, 2),
-        (4, 1, {"CPU": 7, "GPU": 2}, 1),
-        (1, 0.3, {"CPU": 8, "GPU": 2}, 6),  # three parts of each, no part of both
-        (0.1, 0, {"CPU": 0.3}, 3),  # 0.3 / 0.1 is a little below 3 in binary
-        (1, 2, {"CPU": 8, "GPU": 3}, 1),
-        (1, 1, {"CPU": 8}, 0),
-    ],
-)
-def test_room_on_a_node(cpus: float, gpus: float, node: dict[str, float], n: int) -> None:
-    assert ResourceRequest(cpus=cpus, gpus=gpus).fits(node) == n
-
-
-@pytest.mark.parametrize(("cpus", "gpus"), [(0, 1), (1, -1), (1, 1.5)])
-def test_needs_that_ray_does_not_know_are_refused(cpus: float, gpus: float) -> None:
-    with pytest.raises(RunError, match="a part of a GPU or whole ones"):
-        ResourceRequest(cpus=cpus, gpus=gpus)
 
 
 def test_missing_ray_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

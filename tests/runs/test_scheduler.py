@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_worker import Toy, jobs_of, kinds, last_of, noted, results_of, unmade, wait_until
+from toy_worker import Toy, jobs_of, kinds, last_of, results_of, unmade
 
 from widthwise.runs import (
     Executor,
@@ -89,19 +88,3 @@ def test_two_jobs_of_one_key_are_refused(any_engine: Executor) -> None:
     job = jobs_of(("double", 3))[0]
     with pytest.raises(ValueError, match=r"two jobs have one key: \['double 0', 'double 0'\]"):
         list(any_engine.run([job, job]))
-
-
-def test_jobs_here_end_when_nobody_waits(pids: str) -> None:
-    with InProcess(Toy, "cpu") as engine:
-        for event in engine.run(jobs_of(("spin", pids))):
-            if isinstance(event, Progressed):
-                wait_until(lambda: noted(pids))
-                break
-    assert noted(pids) == [os.getpid()] * 2  # its `finally` has run
-
-
-def test_local_gives_what_here_gives() -> None:
-    jobs = jobs_of(("double", 3), ("big", 300_000), ("double", 4), ("variable", "HOME"))
-    with InProcess(Toy, "cpu") as here, Processes(Toy, ["cpu", "cpu"]) as local:
-        assert local.workers == ("cpu", "cpu#2")
-        assert results_of(local, jobs) == results_of(here, jobs)

@@ -32,13 +32,12 @@ if TYPE_CHECKING:
 def abc(
     name: str | None,
     layers: int,
-    a: str | None,
-    b: str | None,
-    c: str | None,
     optimizer: Any,
+    *,
     as_json: bool,
     out: Path | None,
     force: bool,
+    **exponents: str | None,
 ) -> None:
     """Say whether networks of a parametrization learn features as they get wider.
 
@@ -50,12 +49,12 @@ def abc(
     """
     from ..theory import Abc, classify
 
-    asked = parse_parametrization(name, layers, {"a": a, "b": b, "c": c}, optimizer)
+    asked = parse_parametrization(name, layers, exponents, optimizer)
     if out is not None and not isinstance(asked, Abc):
         raise click.UsageError("the picture is of parametrizations for SGD; drop --optimizer adam")
     check_writable(out, force)
     found = classify(asked)
-    title = format_title(name, (a, b, c))
+    title = format_title(name, tuple(exponents[letter] for letter in "abc"))
     if out is not None and isinstance(asked, Abc):
         from ..theory import draw_region
 

@@ -68,16 +68,15 @@ mup.add_command(transfer)
 @drawing_options("Draw every layer's slope, and every run; records and page go beside it.")
 @interruption(NOTHING_KEPT)
 def check(
-    kind: Any,
     widths: tuple[int, ...],
-    tied: bool,
-    lr: float,
     steps: int,
     seeds: int,
     seed: int,
+    *,
     as_json: bool,
     out: Path | None,
     force: bool,
+    **network: Any,
 ) -> None:
     """Train a small GLU transformer a few steps at several widths: the coordinate check.
 
@@ -93,7 +92,7 @@ def check(
     for width in widths:
         glu_config(width)  # all widths before any work
     found = coordinate_check(
-        lambda width, own: glu_start(width, own, lr=lr, tied=tied, kind=kind),
+        lambda width, seed: glu_start(width, seed, **network),
         widths=widths,
         seeds=seeds,
         steps=steps,
@@ -103,11 +102,12 @@ def check(
         from ..experiments.convergence import coordinates_line
         from ..experiments.coordinate_check import draw_coordinates
 
-        title = f"{'muP' if kind == 'mup' else 'Standard'}, GLU transformer{', tied' * tied}"
+        kind = "muP" if network["kind"] == "mup" else "Standard"
+        title = f"{kind}, GLU transformer{', tied' * network['tied']}"
         save_figure(draw_coordinates(found, title), out)
-        save_with_page(out, [coordinates_line(found, title, lr=lr, seed=seed)])
+        save_with_page(out, [coordinates_line(found, title, lr=network["lr"], seed=seed)])
     if as_json:
-        asked = {"parametrization": kind, "tied": tied, "lr": lr}
+        asked = {"parametrization": network.pop("kind"), **network}
         click.echo(json.dumps({**asked, **_coordinates_as_json(found)}, allow_nan=False))
     else:
         _print_coordinates(found)

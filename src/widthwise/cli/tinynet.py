@@ -60,13 +60,13 @@ def tinynet() -> None:
 def build(
     net: str,
     out: Path,
-    family: str,
-    classes: int,
     weights: Path | None,
     seed: int,
+    *,
     onnx: bool,
     torchscript: bool,
     force: bool,
+    **base: Any,
 ) -> None:
     """Write a network: model.safetensors, and config.json, which says what it is.
 
@@ -79,7 +79,7 @@ def build(
     from ..io import check_overwrite, new_folder
     from ..tinynet import load_weights, write_net
 
-    asked = _asked(net, family, classes)
+    asked = _asked(net, **base)
     if weights is not None and _is_typed("seed"):
         raise click.UsageError("--seed is of new weights; with --weights there are none")
     check_overwrite(out, force=force)

@@ -83,8 +83,8 @@ def test_draws_of_the_control_are_their_mean(tmp_path: Path) -> None:
         replace(score(("random~7", "1.6x", 912), "piqa", right(n)), cell=f"draw {n}") for n in (31,)
     ]
     series = model_results([*some(), *again], "s", {})
-    assert series.apart is not None
-    assert series.apart.draws == ("random", "random~7")
+    assert series.draws is not None
+    assert series.draws.draws == ("random", "random~7")
     assert series.grid is not None
     assert series.grid.criteria == ("ppm", "random")
     (chance,) = [r for r in series.grid.column("piqa") if r.criterion == "random"]

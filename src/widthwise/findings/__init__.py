@@ -16,12 +16,11 @@ from .comparisons import (
 )
 from .cost_prose import cost_sentence, load_warnings, measured_sentences, other_network_sentences
 from .costs import cost_ratios, speed_ratio, took_turns
+from .curves import SHARE_LOSS
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
 from .grid import COST_UNITS, SIZE_UNITS, Grid, GridRow, build_grid, estimate_of, network_of
-from .noninferiority import SHARE_LOSS
-from .pair_verdicts import judge_pairs, shown_word
+from .pairs import judge_pairs, shown_word, why_not_paired
 from .prose import answer, sentences
-from .same_items import why_not_paired
 from .table import Table
 from .types import (
     CurvePoint,

@@ -10,9 +10,8 @@ from .comparisons import compare_to_dense, paired_or_independent
 from .control import wins_over_control
 from .correlations import task_correlations
 from .curve_prose import sentences_of
-from .curves import curves_of
+from .curves import SHARE_LOSS, curves_of
 from .grid import Grid, build_grid
-from .noninferiority import SHARE_LOSS
 from .pareto import fronts_of
 from .tables import control_table, curve_table, front_tables, missing_notes, pair_table
 from .types import Findings

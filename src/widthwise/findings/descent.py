@@ -11,8 +11,7 @@ from ..study import Record
 from .comparisons import Comparison, beats_its_floor
 from .grid import Grid
 from .origin import WEIGHTS
-from .pair_verdicts import judge_pairs, shown_word
-from .same_items import why_not_paired
+from .pairs import judge_pairs, shown_word, why_not_paired
 
 _WITH_NUMBERS = 4  # tasks without a change that a sentence gives the numbers of
 _CHANGES = ("improves", "degrades")

@@ -8,8 +8,8 @@ from ..stats import NOTHING, holm, interval_text, joined, number, p_text, with_e
 from ..study import CONTROL, is_control, quantity_text
 from .comparisons import describe_draws
 from .control import WinCounts
+from .curves import RELATIVE_LOSS
 from .grid import Grid
-from .noninferiority import RELATIVE_LOSS
 from .pareto import MEAN
 from .table import Table
 from .types import (

@@ -23,7 +23,7 @@ def answer_of(one: ModelResults, others: Sequence[ModelResults] = ()) -> list[st
     """
     said = []
     if one.grid is not None and one.grid.quality:
-        said = sentences(one.grid, one.judged, one.apart, other_grids(one, others))
+        said = sentences(one.grid, one.judged, one.draws, other_grids(one, others))
     unfinished = [_unfinished(one.pending)] if one.pending else []
     return [*unfinished, *(said or measured_sentences(one.costs))]
 

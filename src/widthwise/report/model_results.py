@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +33,10 @@ class ModelResults:
     Attributes:
         name: What tells it from the others of the report.
         model: Name of the dense parent.
-        grid: Scores, sizes and speeds; None where only costs were measured, or nothing agrees.
-        apart: The same with each draw of the control by itself: how far they differ is in what is
-            said of a criterion beside the control.
-        judged: Every score of the grid beside dense.
-        scores: The same as text, a table a task.
-        costs: What `widthwise measure` stored.
-        records: All of them, those that are left out among them.
-        agreed: All but those that are left out, each draw of the control by itself.
-        notes: What was left out or put together and why, a sentence each.
+        records: All of its records.
+        agreed: All but those that contradict each other or cannot be compared; each draw of the
+            control by itself.
+        conflicts: What was left out and why, a sentence each.
         settings: That the study was begun with.
         source: Its folder or file; None for records that were handed over.
         pending: How many of the study's cells have no record yet.
@@ -47,17 +44,53 @@ class ModelResults:
 
     name: str
     model: str
-    grid: Grid | None
-    apart: Grid | None
-    judged: Comparisons
-    scores: tuple[TaskScores, ...]
-    costs: tuple[Record, ...]
     records: tuple[Record, ...]
     agreed: tuple[Record, ...]
-    notes: tuple[str, ...]
+    conflicts: tuple[str, ...]
     settings: Mapping[str, Any]
     source: Path | None = None
     pending: int = 0
+
+    @cached_property
+    def costs(self) -> tuple[Record, ...]:
+        """What `widthwise measure` stored."""
+        return tuple(filter(is_cost_record, self.agreed))
+
+    @cached_property
+    def draws(self) -> Grid | None:
+        """Scores, sizes and speeds, with each draw of the control by itself.
+
+        None where only costs were measured, or nothing agrees.
+        """
+        others = [record for record in self.agreed if not is_cost_record(record)]
+        return build_grid(others) if others else None
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        """The same, with the mean of all draws of the control."""
+        return build_grid(_pooled(list(self.draws.cells.values()))) if self.draws else None
+
+    @cached_property
+    def judged(self) -> Comparisons:
+        """Every score of the grid beside dense."""
+        return compare_to_dense(self.grid, apart=self.draws) if self.grid else {}
+
+    @cached_property
+    def scores(self) -> tuple[TaskScores, ...]:
+        """The same as text, a table a task."""
+        return scores_of(self.grid, self.judged, self.draws) if self.grid else ()
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or put together and why, a sentence each."""
+        counts = Counter(
+            (record.asked, record.width, record.quantity)
+            for record in (self.draws.cells.values() if self.draws else ())
+            if is_control(record.criterion) and record.value is not None
+        )
+        most = max(counts.values(), default=1)
+        pooled = f"{CONTROL} is the mean of up to {most} draws, item by item."
+        return (*self.conflicts, pooled) if most > 1 else self.conflicts
 
 
 def results_of(studies: Sequence[StoredStudy]) -> tuple[ModelResults, ...]:
@@ -93,26 +126,14 @@ def model_results(
     pending: int = 0,
 ) -> ModelResults:
     """Records of one model, sorted out: what contradicts itself is left out with a sentence."""
-    kept, notes = _without_conflicts(records)
-    costs = [record for record in kept if is_cost_record(record)]
+    kept, conflicts = _without_conflicts(records)
     kept, unequal = _of_equal_length(kept)
-    rated = [record for record in kept if not is_cost_record(record)]
-    others, drawn = _pooled(rated)
-    if drawn > 1:
-        unequal.append(f"{CONTROL} is the mean of up to {drawn} draws, item by item.")
-    grid, apart = (build_grid(some) if some else None for some in (others, rated))
-    judged = compare_to_dense(grid, apart=apart) if grid else {}
     return ModelResults(
         name=name,
         model=records[0].model,
-        grid=grid,
-        apart=apart,
-        judged=judged,
-        scores=scores_of(grid, judged, apart) if grid else (),
-        costs=tuple(costs),
         records=tuple(records),
         agreed=tuple(kept),
-        notes=(*notes, *unequal),
+        conflicts=(*conflicts, *unequal),
         settings=settings,
         source=source,
         pending=pending,
@@ -144,21 +165,20 @@ def _without_conflicts(records: Sequence[Record]) -> tuple[list[Record], list[st
     ]
 
 
-def _pooled(records: Sequence[Record]) -> tuple[list[Record], int]:
+def _pooled(records: Sequence[Record]) -> list[Record]:
     """Several draws of the control at one width as one network, their mean, item by item."""
     draws: dict[tuple[str, int, str], list[Record]] = {}
     for record in records:
         if is_control(record.criterion):
             draws.setdefault((record.asked, record.width, record.quantity), []).append(record)
-    pooled, most = [], 1
+    pooled = []
     for record in records:
         found = draws.get((record.asked, record.width, record.quantity), [])
         if not is_control(record.criterion):
             pooled.append(record)
         elif record is found[0]:
-            most = max(most, sum(each.value is not None for each in found))
             pooled.append(replace(mean_of_draws(found), criterion=CONTROL))
-    return pooled, most
+    return pooled
 
 
 def _of_equal_length(records: Sequence[Record]) -> tuple[list[Record], list[str]]:

@@ -31,6 +31,8 @@ from .svg import css_color, panel, standalone_svg_uri, to_svg, to_viewbox
 
 _FIRST, _OTHERS = 6, 3  # fronts that are drawn of the first quality and of each other one
 
+TipRow = tuple[str, str, str, str]  # glyph, colour, name and value
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -50,7 +52,7 @@ class Tooltip:
     x: float
     y: float | None
     head: str
-    rows: tuple[tuple[str, str, str, str], ...]
+    rows: tuple[TipRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,9 +217,8 @@ def _panel(
 def _quality_panel(
     figure: Figure, ax: Axes, quantity: str, series: Sequence[ModelResults], name: str
 ) -> Panel:
-    columns: dict[float, list[tuple[str, str, str, str]]] = {}
+    columns: dict[float, list[TipRow]] = {}
     data = []
-    middle = ax.get_ylim()[0]
     for index, one in enumerate(series):
         for record in _column(one, quantity):
             network = network_of(record)
@@ -230,12 +231,7 @@ def _quality_panel(
             row = (style.glyph, css_color(style.color), told, text)
             columns.setdefault(network.expansion_ratio, []).append(row)
             data.append((one.name, record, word))
-    tips = [
-        Tooltip(
-            x=to_viewbox(ax, x, middle)[0], y=None, head=f"{quantity} at {x:.2f}x", rows=tuple(rows)
-        )
-        for x, rows in sorted(columns.items(), reverse=True)
-    ]
+    tips = _column_tips(ax, columns, f"{quantity} at ")
     return _panel(
         figure,
         name=name,
@@ -278,7 +274,7 @@ def _caption(series: Sequence[ModelResults], quantity: str) -> str:
 
 
 def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
-    columns: dict[float, dict[tuple[str, str, str, str], None]] = {}
+    columns: dict[float, dict[TipRow, None]] = {}
     for record in column:
         measured = estimate_of(record)
         if measured is None:
@@ -291,22 +287,27 @@ def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
         name = record.quantity if record.quantity in grid.sizes else network_of(record).shown
         row = (style.glyph, css_color(style.color), name, text)
         columns.setdefault(record.expansion_ratio, {})[row] = None
-    return [
-        Tooltip(x=to_viewbox(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
-        for x, rows in sorted(columns.items(), reverse=True)
-    ]
+    return _column_tips(ax, columns)
 
 
 def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[GridRow, Estimate]]) -> list[Tooltip]:
     styles = workload_styles(list(ratios))
-    columns: dict[float, list[tuple[str, str, str, str]]] = {}
+    columns: dict[float, list[TipRow]] = {}
     for workload, column in ratios.items():
         for network, ratio in column.items():
             style = styles[workload]
             row = (style.glyph, style.color, workload, f"{estimate_text(ratio)} times dense")
             columns.setdefault(network.expansion_ratio, []).append(row)
+    return _column_tips(ax, columns)
+
+
+def _column_tips(
+    ax: Axes, columns: Mapping[float, Iterable[TipRow]], head: str = ""
+) -> list[Tooltip]:
+    """What is told at each expansion ratio, from wide to narrow."""
+    height = ax.get_ylim()[0]
     return [
-        Tooltip(x=to_viewbox(ax, x, 1.0)[0], y=None, head=f"{x:.2f}x", rows=tuple(rows))
+        Tooltip(x=to_viewbox(ax, x, height)[0], y=None, head=f"{head}{x:.2f}x", rows=tuple(rows))
         for x, rows in sorted(columns.items(), reverse=True)
     ]
 

@@ -7,7 +7,7 @@ full test set has, and what a trivial answerer gets.
 """
 
 from ..build import build_findings
-from ..noninferiority import SHARE_LOSS
+from ..curves import SHARE_LOSS
 from ..types import Findings
 from .claims import claims
 from .tables import records

@@ -6,8 +6,7 @@ import math
 from statistics import fmean
 
 from ...stats import t_interval
-from .claim import Claim, change
-from .tables import WRONG_UNIT, costs, short
+from .tables import WRONG_UNIT, Claim, change, costs, short
 
 _ALL, _REPORTED = "all3_joules_per_token", "reported_joules_per_token"
 _TOKENS, _PACE = "derived_new_tokens_per_measured_prompt", "derived_ms_per_token_or_step"

@@ -13,8 +13,7 @@ from ..correlations import task_correlation
 from ..curves import curves_of
 from ..grid import Grid, build_grid, estimate_of
 from ..types import TaskCorrelation, WidthCurve
-from .claim import Claim, change
-from .tables import MODELS
+from .tables import MODELS, Claim, change
 
 _NAMES = {"ifeval": "IFEval", "truthfulqa_mc2": "TruthfulQA-MC2", "boolq": "BoolQ", "mmlu": "MMLU"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -141,3 +142,23 @@ def short(workload: str) -> str:
     """`hellaswag_latency_b1` as `hellaswag b1`."""
     task, _, batch = workload.split("_")
     return f"{task} {batch}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        claim: What is said.
+        value: Its number, computed from the tables.
+        beside: What floors and intervals make of it.
+    """
+
+    claim: str
+    value: str
+    beside: str
+
+
+def change(ratio: float) -> str:
+    """A ratio as `+46 %`."""
+    return f"{100 * (ratio - 1):+.0f} %"

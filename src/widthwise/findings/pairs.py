@@ -1,0 +1,56 @@
+"""Two scores that belong to no grid of widths: whether they are comparable, and what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..study import Record
+from .comparisons import Comparison, floor_status, judge_family, paired
+from .grid import GridRow
+
+_SAME = ("metric", "shots", "task_version", "source", "max_new_tokens", "until", "floors")
+_NAMES = {"source": "samples", "floors": "floors, so other items", "task_version": "task versions"}
+
+
+def judge_pairs(quantity: str, pairs: Sequence[tuple[Record, Record]]) -> list[Comparison]:
+    """The first of each pair beside the second; all of them are one family of tests.
+
+    Args:
+        quantity: Of all of them.
+        pairs: Records with a value and a better direction.
+
+    Raises:
+        RunError: The two of a pair have different numbers of items.
+    """
+    family = []
+    for place, (own, other) in enumerate(pairs):  # a width of its own for each pair
+        network = GridRow(criterion=own.model, asked="", width=place, expansion_ratio=0.0)
+        family.append((network, own, other))
+    found = judge_family(quantity, family, paired)
+    return [found[network, quantity] for network, _, _ in family]
+
+
+def shown_word(judged: Comparison, own: Record) -> str:
+    """The word of a score beside another one; where that is none, whether few items are why."""
+    if judged.word == "no change shown" and not judged.could_tell:
+        return "too few items"
+    return floor_status(own) if judged.word == "at the floor" else judged.word
+
+
+def why_not_paired(own: Record, other: Record) -> str:
+    """Why two scores of one task cannot be compared item by item; "" if they can."""
+    if own.unit != other.unit:
+        return f"{own.unit} and {other.unit}"
+    if not own.items or not other.items:
+        return "no items are stored"
+    if own.settings.get("until") is None and len(own.items) != len(other.items):
+        return f"{len(own.items):,} and {len(other.items):,} items"
+    if own.settings.get("floor_rule") != other.settings.get("floor_rule"):
+        return "floors of different versions; going on with the older study renews them"
+    shared = min(len(own.floor_items), len(other.floor_items))
+    if own.floor != other.floor or own.floor_items[:shared] != other.floor_items[:shared]:
+        return "other floors, so other items"
+    for name in _SAME:
+        if own.settings.get(name) != other.settings.get(name):
+            return f"other {_NAMES.get(name, name.replace('_', ' '))}"
+    return ""

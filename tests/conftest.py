@@ -13,7 +13,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+import shape_checks
 from families import SHAPE, tiny
+
+shape_checks.install()  # before any module of the package is imported
 
 
 def pytest_configure(config: pytest.Config) -> None:

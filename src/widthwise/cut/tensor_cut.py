@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, TypeVar
 from ..arch import TensorCut
 
 if TYPE_CHECKING:
+    from jaxtyping import Int, Shaped
     from torch import Tensor, nn
 
     Model = TypeVar("Model", bound=nn.Module)
 
 
-def cut_tensor(tensor: Tensor, cut: TensorCut, keep: Tensor, width: int) -> Tensor:
+def cut_tensor(
+    tensor: Shaped[Tensor, "*dims"], cut: TensorCut, keep: Int[Tensor, " kept"], width: int
+) -> Shaped[Tensor, "*cut_dims"]:
     """The kept part of one tensor of a GLU block, as a new tensor.
 
     Args:

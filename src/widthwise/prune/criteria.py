@@ -16,50 +16,66 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
     from torch import Generator, Tensor
 
 RowCriterion = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
-def _peak_to_peak(rows: Tensor) -> Tensor:
+def _peak_to_peak(rows: Float[Tensor, "neurons hidden"]) -> Float32[Tensor, " neurons"]:
     # Two reductions: aminmax over a dimension is four times slower than both (torch 2.13, CPU).
     return rows.amax(dim=1).float() + rows.amin(dim=1).float().abs()
 
 
-def ppm(gate: Tensor, up: Tensor) -> Tensor:
+def ppm(
+    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
+) -> Float32[Tensor, " neurons"]:
     """Peak-to-peak magnitude: (max_j G_ij + |min_j G_ij|) + (max_j U_ij + |min_j U_ij|)."""
     return _peak_to_peak(gate) + _peak_to_peak(up)
 
 
-def max_abs(gate: Tensor, up: Tensor) -> Tensor:
+def max_abs(
+    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
+) -> Float32[Tensor, " neurons"]:
     """Maximum absolute weight, as the paper words it: max_j |G_ij| + max_j |U_ij|."""
     return gate.abs().amax(dim=1).float() + up.abs().amax(dim=1).float()
 
 
-def vow(gate: Tensor, up: Tensor) -> Tensor:
+def vow(
+    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
+) -> Float32[Tensor, " neurons"]:
     """Variance of weights: var_j(G_ij) + var_j(U_ij), the unbiased estimate (n - 1)."""
     return (gate.double().var(dim=1) + up.double().var(dim=1)).float()
 
 
-def pon(gate: Tensor, up: Tensor) -> Tensor:
+def pon(
+    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
+) -> Float32[Tensor, " neurons"]:
     """Product of norms: sum_j |G_ij| * sum_j |U_ij|."""
     return (gate.double().abs().sum(dim=1) * up.double().abs().sum(dim=1)).float()
 
 
-def l2(gate: Tensor, up: Tensor) -> Tensor:
+def l2(
+    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
+) -> Float32[Tensor, " neurons"]:
     """Sum of Euclidean norms: |G_i|_2 + |U_i|_2."""
     squares = gate.double().square().sum(dim=1), up.double().square().sum(dim=1)
     return (squares[0].sqrt() + squares[1].sqrt()).float()
 
 
-def random(neurons: int, generator: Generator) -> Tensor:
+def random(neurons: int, generator: Generator) -> Float32[Tensor, " {neurons}"]:
     """Seeded control: a uniform score for each neuron, the same on every device."""
     import torch
 
     return torch.rand(neurons, generator=generator)
 
 
-def ppm_activation(gate: Tensor, up: Tensor, down: Tensor, activation_norms: Tensor) -> Tensor:
+def ppm_activation(
+    gate: Float[Tensor, "neurons hidden"],
+    up: Float[Tensor, "neurons hidden"],
+    down: Float[Tensor, "hidden neurons"],
+    activation_norms: Float[Tensor, " neurons"],
+) -> Float32[Tensor, " neurons"]:
     """Weights times activations, the paper library's hybrid: (g_i + u_i + d_i) * a_i.
 
     g, u and d are the peak-to-peak magnitudes of the rows of G and U and the columns of D, each
@@ -71,7 +87,9 @@ def ppm_activation(gate: Tensor, up: Tensor, down: Tensor, activation_norms: Ten
     return share * activation_norms.to(share)
 
 
-def activation(down: Tensor, activation_norms: Tensor) -> Tensor:
+def activation(
+    down: Float[Tensor, "hidden neurons"], activation_norms: Float[Tensor, " neurons"]
+) -> Float32[Tensor, " neurons"]:
     """What the output loses on average without a neuron: E[h_i^2] * |D_i|^2.
 
     h_i is the neuron's activation over the calibration tokens, whose Euclidean norm is
@@ -102,6 +120,6 @@ def best_first(scores: Tensor) -> Tensor:
     return torch.sort(scores.cpu(), descending=True, stable=True).indices
 
 
-def keep_highest(scores: Tensor, width: int) -> list[int]:
+def keep_highest(scores: Float[Tensor, " neurons"], width: int) -> list[int]:
     """Indices of the `width` highest scores by `best_first`, ascending."""
     return sorted(best_first(scores)[:width].tolist())

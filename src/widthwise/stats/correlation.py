@@ -13,6 +13,7 @@ from ..errors import RunError
 
 if TYPE_CHECKING:
     import numpy as np
+    from jaxtyping import Float64
     from numpy.typing import NDArray
 
 FEW = 10  # points below which a correlation comes with a warning
@@ -107,7 +108,7 @@ def correlation(
     )
 
 
-def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
+def _pearson(a: Float64[np.ndarray, " n"], b: Float64[np.ndarray, " n"]) -> float | None:
     """r, or None where a row does not vary."""
     if a.min() == a.max() or b.min() == b.max():
         return None

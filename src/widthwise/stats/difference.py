@@ -16,7 +16,7 @@ from .intervals import FEW, paired_share_interval, t_interval, t_quantile, touch
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from jaxtyping import Float64
 
 
 _ALL_FLIPS = 12  # items: 4,096 ways to flip their signs are fewer than would be drawn
@@ -214,14 +214,17 @@ def add_draw_variance(
     )
 
 
-def _share_ends(differences: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+def _share_ends(differences: Float64[np.ndarray, " n"], confidence: float) -> tuple[float, float]:
     """`paired_share_interval` of differences in [-1, 1]."""
     won, lost = differences.clip(0, 1).sum(), (-differences).clip(0, 1).sum()
     return paired_share_interval(float(won), float(lost), len(differences), confidence)
 
 
 def _mean_interval(
-    differences: NDArray[np.float64], confidence: float, rng: np.random.Generator, resamples: int
+    differences: Float64[np.ndarray, " n"],
+    confidence: float,
+    rng: np.random.Generator,
+    resamples: int,
 ) -> tuple[float, float]:
     """Student's interval of fewer than 8 differences, else that of the bootstrap."""
     import numpy as np
@@ -246,7 +249,7 @@ def _mean_interval(
     return float(low), float(high)
 
 
-def _mcnemar(differences: NDArray[np.float64]) -> float:
+def _mcnemar(differences: Float64[np.ndarray, " n"]) -> float:
     """Exact two-sided p-value: of the discordant items, is the share of +1 one half?"""
     from scipy.stats import binomtest
 
@@ -257,7 +260,7 @@ def _mcnemar(differences: NDArray[np.float64]) -> float:
 
 
 def _sign_flips(
-    differences: NDArray[np.float64], rng: np.random.Generator, resamples: int
+    differences: Float64[np.ndarray, " n"], rng: np.random.Generator, resamples: int
 ) -> float:
     import numpy as np
 

@@ -13,6 +13,7 @@ from .correlation import almost_perfect
 
 if TYPE_CHECKING:
     import numpy as np
+    from jaxtyping import Float64
     from numpy.typing import NDArray
 
 RESAMPLES = 2000
@@ -138,7 +139,7 @@ def rank_lead(
     return RankDifference(value=value, low=float(low), high=float(high), n=n)
 
 
-def _rows(*rows: Sequence[float]) -> NDArray[np.float64]:
+def _rows(*rows: Sequence[float]) -> Float64[np.ndarray, "rows points"]:
     """All rows as one array, one a line."""
     import numpy as np
 
@@ -152,7 +153,9 @@ def _rows(*rows: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _rho(
-    first: NDArray[np.float64], second: NDArray[np.float64], fixed: NDArray[np.float64]
+    first: Float64[np.ndarray, " n"],
+    second: Float64[np.ndarray, " n"],
+    fixed: Float64[np.ndarray, "k n"],
 ) -> float | None:
     """Partial rank correlation; None where nothing is left to vary."""
     value = float(_rhos(first[None], second[None], fixed[:, None])[0])
@@ -160,8 +163,10 @@ def _rho(
 
 
 def _rhos(
-    first: NDArray[np.float64], second: NDArray[np.float64], fixed: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    first: Float64[np.ndarray, "samples points"],
+    second: Float64[np.ndarray, "samples points"],
+    fixed: Float64[np.ndarray, "k samples points"],
+) -> Float64[np.ndarray, " samples"]:
     """Partial rank correlations of many samples; NaN where nothing is left to vary.
 
     The two rows have shape (samples, points), the fixed ones (k, samples, points).

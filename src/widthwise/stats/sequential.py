@@ -31,6 +31,7 @@ from .estimates import Estimate
 
 if TYPE_CHECKING:
     import numpy as np
+    from jaxtyping import Float64
     from numpy.typing import NDArray
 
 # The odds c / (1 - c) of the gamblers are 2^k. Against a candidate that is d away from the mean,
@@ -226,7 +227,9 @@ def _shares(
     return (data - low) / (high - low)
 
 
-def _ends(shares: NDArray[np.float64], confidence: float, *, since: int = 0) -> tuple[float, float]:
+def _ends(
+    shares: Float64[np.ndarray, " n"], confidence: float, *, since: int = 0
+) -> tuple[float, float]:
     """Both ends, as shares of the range, of what the intervals after `since` and more values share.
 
     They are crossed if that is nothing.
@@ -235,7 +238,7 @@ def _ends(shares: NDArray[np.float64], confidence: float, *, since: int = 0) -> 
     return _lower_end(shares, money, since), 1 - _lower_end(1 - shares, money, since)
 
 
-def _lower_end(shares: NDArray[np.float64], money: float, since: int) -> float:
+def _lower_end(shares: Float64[np.ndarray, " n"], money: float, since: int) -> float:
     """The largest mean against which the log of the gamblers' money ever was `money`."""
     from scipy.optimize import brentq
 
@@ -251,7 +254,7 @@ def _lower_end(shares: NDArray[np.float64], money: float, since: int) -> float:
     return max(0.0, float(brentq(surplus, PRECISION, 1.0, xtol=PRECISION)) - PRECISION)
 
 
-def _log_money(shares: NDArray[np.float64], since: int = 0) -> Callable[[float], float]:
+def _log_money(shares: Float64[np.ndarray, " n"], since: int = 0) -> Callable[[float], float]:
     """Candidate mean to the log of the most money that the gamblers had after `since` values."""
     import numpy as np
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LimitError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 Array: TypeAlias = NDArray[np.float64]
 Expectations: TypeAlias = Callable[[Array, Array, Array], tuple[Array, Array]]
@@ -49,7 +52,9 @@ def activation(name: str) -> Activation:
     return ACTIVATIONS[name]
 
 
-def gaussian_grid(nodes: int) -> tuple[Array, Array]:
+def gaussian_grid(
+    nodes: int,
+) -> tuple[Float64[Array, " {nodes}"], Float64[Array, " {nodes}"]]:
     """Points and weights, shape (nodes,), for averages over N(0, 1).
 
     Exact of polynomials of a degree below twice the nodes.
@@ -63,8 +68,12 @@ def gaussian_grid(nodes: int) -> tuple[Array, Array]:
 
 
 def expectations_of(
-    phi: Activation, uu: Array, uv: Array, vv: Array, nodes: int = NODES
-) -> tuple[Array, Array]:
+    phi: Activation,
+    uu: Float64[Array, "*points"],
+    uv: Float64[Array, "*points"],
+    vv: Float64[Array, "*points"],
+    nodes: int = NODES,
+) -> tuple[Float64[Array, "*points"], Float64[Array, "*points"]]:
     """E[phi(u) phi(v)] and E[phi'(u) phi'(v)], in closed form or by quadrature with nodes^2 points.
 
     Args:
@@ -77,8 +86,12 @@ def expectations_of(
 
 
 def quadrature_expectations(
-    phi: Activation, uu: Array, uv: Array, vv: Array, nodes: int = NODES
-) -> tuple[Array, Array]:
+    phi: Activation,
+    uu: Float64[Array, "*points"],
+    uv: Float64[Array, "*points"],
+    vv: Float64[Array, "*points"],
+    nodes: int = NODES,
+) -> tuple[Float64[Array, "*points"], Float64[Array, "*points"]]:
     """The same by Gauss-Hermite quadrature in both Gaussians, for any activation.
 
     Exact for polynomials, fast for smooth functions, slow where there is a kink. Where the

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .abc import check_hidden_layers
 from .activations import NODES, Activation, Array, expectations_of
 from .toy_task import ToyTask, Trajectory
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,21 +27,21 @@ class InfiniteKernels:
             last, of the output layer, is `nngp`.
     """
 
-    nngp: Array
-    parts: Array
+    nngp: Float64[Array, "p p"]
+    parts: Float64[Array, "layers p p"]
 
     @property
-    def ntk(self) -> Array:
+    def ntk(self) -> Float64[Array, "p p"]:
         """Neural tangent kernel of the training of all layers."""
         return np.asarray(self.parts.sum(axis=0))
 
-    def ntk_of(self, layers: Sequence[bool]) -> Array:
+    def ntk_of(self, layers: Sequence[bool]) -> Float64[Array, "p p"]:
         """Neural tangent kernel of the training of some layers, one truth value a layer."""
         return np.asarray(self.parts[np.asarray(layers)].sum(axis=0))
 
 
 def kernels(
-    phi: Activation, points: Array, hidden_layers: int = 1, *, nodes: int = NODES
+    phi: Activation, points: Float64[Array, "p d"], hidden_layers: int = 1, *, nodes: int = NODES
 ) -> InfiniteKernels:
     """Kernels with S_1 = x . x', and weights of variance 1 / width in every other layer.
 
@@ -76,7 +80,11 @@ def kernels(
     return InfiniteKernels(nngp=covariance, parts=np.stack(parts[::-1]))
 
 
-def kernel_descent(kernel: Array, task: ToyTask, start: tuple[Array, Array] | None) -> Trajectory:
+def kernel_descent(
+    kernel: Float64[Array, "p p"],
+    task: ToyTask,
+    start: tuple[Float64[Array, "tests o"], Float64[Array, "examples o"]] | None,
+) -> Trajectory:
     """Gradient descent by a fixed kernel: f <- f - eta K(., x) (f(x) - y) of each step's example.
 
     Args:
@@ -100,7 +108,9 @@ def kernel_descent(kernel: Array, task: ToyTask, start: tuple[Array, Array] | No
     return Trajectory.from_path(path, tests, movement=np.zeros(1), error=0.0)
 
 
-def _next(phi: Activation, covariance: Array, nodes: int) -> tuple[Array, Array]:
+def _next(
+    phi: Activation, covariance: Float64[Array, "p p"], nodes: int
+) -> tuple[Float64[Array, "p p"], Float64[Array, "p p"]]:
     """S_{l+1} and D_{l+1}, row by row; quadrature is not symmetric to rounding, the mean is."""
     variances = covariance.diagonal()
     rows = [

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from .activations import ACTIVATIONS, Array
 from .mlp import descend
 from .quadrature import TrainedLayers
 from .toy_task import ToyTask, Trajectory
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 MOST_COORDINATES = 4000
 
@@ -85,7 +89,7 @@ def _coordinates(task: ToyTask, hidden: int) -> tuple[tuple[int, int], int]:
     return sizes, length
 
 
-def _starts(number: int, after: int, basis: int, length: int) -> Array:
+def _starts(number: int, after: int, basis: int, length: int) -> Float64[Array, "{basis} {number}"]:
     """The first vectors of `number` chains behind `after` others, as columns."""
     columns = np.zeros((basis, number))
     for chain in range(number):
@@ -93,7 +97,7 @@ def _starts(number: int, after: int, basis: int, length: int) -> Array:
     return columns
 
 
-def _bidiagonal(inputs: int, outputs: int, length: int) -> Array:
+def _bidiagonal(inputs: int, outputs: int, length: int) -> Float64[Array, "basis basis"]:
     """W in both bases: ones on the diagonal and beside it, on a side that depends on the chain."""
     above, below = (np.eye(length) + np.eye(length, k=k) for k in (1, -1))
     first = np.kron(np.eye(inputs), above)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from ..errors import LimitError
 from .abc import Abc, Abcd
 from .activations import Activation, Array
 from .toy_task import ToyTask, Trajectory
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 MOST_WEIGHTS = 100_000_000  # 0.8 GB in float64
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
@@ -45,7 +49,7 @@ def train(
 
 
 def descend(
-    weights: list[Array],
+    weights: list[Float64[Array, "_ _"]],
     multipliers: Sequence[float],
     update: Update,
     task: ToyTask,
@@ -104,8 +108,11 @@ def _draws(task: ToyTask, hidden_layers: int, width: int, seed: int) -> list[Arr
 
 
 def _forward(
-    weights: Sequence[Array], multipliers: Sequence[float], phi: Activation, points: Array
-) -> tuple[list[Array], Array]:
+    weights: Sequence[Float64[Array, "_ _"]],
+    multipliers: Sequence[float],
+    phi: Activation,
+    points: Float64[Array, "points d"],
+) -> tuple[list[Float64[Array, "points width"]], Float64[Array, "points o"]]:
     """Features of each hidden layer, shapes (points, width), and outputs, shape (points, o)."""
     features, x = [], points
     for weight, multiplier in zip(weights[:-1], multipliers, strict=False):
@@ -115,8 +122,12 @@ def _forward(
 
 
 def _gradients(
-    weights: Sequence[Array], multipliers: Sequence[float], phi: Activation, x: Array, y: Array
-) -> list[Array]:
+    weights: Sequence[Float64[Array, "_ _"]],
+    multipliers: Sequence[float],
+    phi: Activation,
+    x: Float64[Array, " d"],
+    y: Float64[Array, " o"],
+) -> list[Float64[Array, "_ _"]]:
     """Gradients of the loss of one example for every w; all before any weight is changed."""
     inputs, slopes = [x], []
     for weight, multiplier in zip(weights[:-1], multipliers, strict=False):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..errors import LimitError
 from ..stats import Estimate, t_interval
 from .activations import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 Agreement = Literal["agrees", "disagrees", "undecided"]
 MARGIN = 0.15  # around a slope of 0; other regimes and parametrizations are mostly off by 1/2
@@ -39,7 +42,7 @@ class PowerLawFit:
     """
 
     widths: tuple[int, ...]
-    runs: Array
+    runs: Float64[Array, "widths seeds"]
     sizes: tuple[float, ...]
     slope: Slope
     size_at_one: float
@@ -67,7 +70,7 @@ class PowerLawFit:
         return "disagrees" if not holds else "agrees" if is_decided else "undecided"
 
 
-def fit_rate(widths: Sequence[int], runs: Array) -> PowerLawFit:
+def fit_rate(widths: Sequence[int], runs: Float64[Array, "widths seeds"]) -> PowerLawFit:
     """Least squares of the logarithms of all runs; differences of seeds give the slope's error.
 
     Where a size falls by a power of the width, the spread of its logarithm is the same at large

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import LimitError
 from .activations import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +57,7 @@ class ToyTask:
                 f"lr must be above 0 and steps at least 0; got {self.lr} and {self.steps}"
             )
 
-    def example(self, step: int) -> tuple[Array, Array]:
+    def example(self, step: int) -> tuple[Float64[Array, " d"], Float64[Array, " o"]]:
         """Input, shape (d,), and target, shape (o,), of a step."""
         i = step % len(self.inputs)
         return self.inputs[i], self.targets[i]
@@ -73,9 +77,9 @@ class Trajectory:
             grid, which is no bound but of its order; 0 of an exact limit, None of a finite network.
     """
 
-    outputs: Array
-    fitted: Array
-    movement: Array
+    outputs: Float64[Array, "times tests o"]
+    fitted: Float64[Array, "times examples o"]
+    movement: Float64[Array, " layers"]
     error: float | None
 
     @classmethod

@@ -18,20 +18,23 @@ from typing import TYPE_CHECKING
 from ...errors import RunError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float64, Int
     from torch import Tensor
 
 SELECTION_LAM = 1e-2  # of the ridge under which `obs` deletes; what all published users of it take
 ROUNDS = 64
 
 
-def damped(moment: Tensor, lam: float) -> Tensor:
+def damped(moment: Float64[Tensor, "m m"], lam: float) -> Float64[Tensor, "m m"]:
     """H + lam * mean(diag H) * I, as a new matrix."""
     result = moment.clone()
     result.diagonal().add_(lam * float(moment.diagonal().mean()))
     return result
 
 
-def obs_order(moment: Tensor, weight: Tensor, where: str, rounds: int = ROUNDS) -> Tensor:
+def obs_order(
+    moment: Float64[Tensor, "m m"], weight: Float64[Tensor, "m d"], where: str, rounds: int = ROUNDS
+) -> Int[Tensor, " m"]:
     """Neurons best first, by deleting the cheapest again and again, each time with refit.
 
     The cost of a neuron, |V_i|^2 / [(H + lam I)^-1]_ii with V refitted to all deletions so far, is
@@ -95,7 +98,12 @@ class Ridge:
     """
 
     def __init__(
-        self, moment: Tensor, weight: Tensor, order: Tensor, lam: float, where: str
+        self,
+        moment: Float64[Tensor, "m m"],
+        weight: Float64[Tensor, "m d"],
+        order: Int[Tensor, " m"],
+        lam: float,
+        where: str,
     ) -> None:
         self._order = order.to(moment.device)
         self._weight, self._ridge = weight, lam * float(moment.diagonal().mean())
@@ -103,7 +111,7 @@ class Ridge:
         self._half = self._factor.T @ weight[self._order]  # Y = L^-1 (L L^T) W
         self._where = where
 
-    def curve(self) -> Tensor:
+    def curve(self) -> Float64[Tensor, " widths"]:
         """Loss at every k from 0 to m, as a share of that at 0; falls to 0. Shape (m + 1,)."""
         import torch
 
@@ -111,7 +119,7 @@ class Ridge:
         left = gains.flip(0).cumsum(0).flip(0)
         return torch.cat([left, left.new_zeros(1)]) / left[0]
 
-    def error(self, k: int, values: Tensor) -> float:
+    def error(self, k: int, values: Float64[Tensor, "{k} d"]) -> float:
         """Mean squared error of the output at k, over that of the output itself.
 
         It is that on the tokens that the refit was made from: the loss less the ridge's share of
@@ -123,7 +131,7 @@ class Ridge:
         error, whole = (float(a - b) for a, b in zip(losses, shares, strict=True))
         return max(error, 0.0) / whole
 
-    def at(self, k: int) -> Tensor:
+    def at(self, k: int) -> Float64[Tensor, "{k} d"]:
         """V for the first k neurons of the order, shape (k, d).
 
         Raises:
@@ -138,19 +146,21 @@ class Ridge:
         return result
 
 
-def weight_fallback(weight: Tensor, kept: Tensor, values: Tensor) -> Tensor:
+def weight_fallback(
+    weight: Float64[Tensor, "m d"], kept: Int[Tensor, " k"], values: Float64[Tensor, "k d"]
+) -> Float64[Tensor, "m d"]:
     """W - E V, shape (m, d)."""
     lost = weight.clone()
     lost[kept.to(weight.device)] -= values
     return lost
 
 
-def output_power(moment: Tensor, weight: Tensor) -> float:
+def output_power(moment: Float64[Tensor, "m m"], weight: Float64[Tensor, "m d"]) -> float:
     """Mean square of the output of a weight: tr(W^T H W)."""
     return float(((moment @ weight) * weight).sum())
 
 
-def cholesky(matrix: Tensor, where: str) -> Tensor:
+def cholesky(matrix: Float64[Tensor, "m m"], where: str) -> Float64[Tensor, "m m"]:
     """Lower Cholesky factor.
 
     Raises:

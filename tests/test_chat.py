@@ -14,8 +14,6 @@ from transformers.utils import chat_template_utils
 
 from widthwise.chat import ChatTemplate, chat_template_of
 from widthwise.cli import main
-from widthwise.errors import RunError
-from widthwise.evaluate import settings_not_applied
 from widthwise.notices import shown
 
 USER = [{"role": "user", "content": "hi"}]
@@ -103,19 +101,6 @@ def test_prompt_is_the_same_on_every_day(
     assert ChatTemplate(tokenizer).settings["date"] == "2024-07-26"
 
 
-def test_generation_settings_that_are_not_applied_are_named(tmp_path: Path) -> None:
-    save_dense(tmp_path / "a")
-    assert settings_not_applied(tmp_path / "a") == {}
-    told = {"repetition_penalty": 1.1, "eos_token_id": [0, 5], "do_sample": True, "top_p": 0.8}
-    (tmp_path / "a" / "generation_config.json").write_text(json.dumps(told))
-    named = {"do_sample": True, "repetition_penalty": 1.1, "top_p": 0.8}
-    assert settings_not_applied(tmp_path / "a") == named
-    mark = {"watermarking_config": {"bias": 2.5}}  # which transformers makes an object of
-    (tmp_path / "a" / "generation_config.json").write_text(json.dumps(mark))
-    found = settings_not_applied(tmp_path / "a")["watermarking_config"]
-    assert json.loads(json.dumps(found))["bias"] == 2.5
-
-
 def test_named_templates_are_used_where_one_is_the_default(tmp_path: Path) -> None:
     tokenizer = hf.AutoTokenizer.from_pretrained(save_dense(tmp_path / "a"))
     named = {"tool_use": "tools: {{ messages }}", "default": TURNS}
@@ -130,23 +115,6 @@ def test_named_templates_are_used_where_one_is_the_default(tmp_path: Path) -> No
     assert said == [
         "No chat template is used: the tokenizer has rag, tool_use, and none as its default."
     ]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ('{"pad_token_id": [0, 1]}', "transformers cannot read the settings"),
-        ('{"eos_token_id": "</s>"}', "eos_token_id must be a token's number"),
-        ("{", "not a valid JSON file"),
-    ],
-)
-def test_generation_settings_that_cannot_be_read_are_named(
-    settings: str, message: str, tmp_path: Path
-) -> None:
-    save_dense(tmp_path / "a")
-    (tmp_path / "a" / "generation_config.json").write_text(settings)
-    with pytest.raises(RunError, match=rf"generation_config\.json: .*{message}"):
-        settings_not_applied(tmp_path / "a")
 
 
 @pytest.mark.demo

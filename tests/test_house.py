@@ -145,7 +145,6 @@ UNTESTED: dict[str, int] = {
     "assets": 3,
     "cli": 13,
     "cut": 10,
-    "evaluate": 8,
     "experiments": 34,
     "findings": 13,
     "io": 1,

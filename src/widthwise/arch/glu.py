@@ -17,11 +17,11 @@ from .architecture import Architecture, TensorCut, table_beside
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
 from .outside import refuse_outside
-from .quantized import refuse_quantized_config
 from .sections import is_tower, refuse_unequal_widths, section_name, text_config, ties_embeddings
 from .stack import (
     count_layers,
     language_stack,
+    refuse_quantized_config,
     refuse_unequal_layers,
     sizes_of,
     stated_sizes,

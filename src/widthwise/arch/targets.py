@@ -55,19 +55,12 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Width:
-    """A resolved width.
+    """A resolved width."""
 
-    Attributes:
-        asked: The request in the user's words (`"--to 2.4x"`).
-        unaligned: The largest whole width that satisfies the request.
-        width: The width to cut to: `unaligned` rounded down to a multiple of `alignment`.
-        alignment: 1 where none was wanted.
-    """
-
-    asked: str
-    unaligned: int
-    width: int
-    alignment: int
+    asked: str  # the request in the user's words (`"--to 2.4x"`)
+    unaligned: int  # the largest whole width that satisfies the request
+    width: int  # the width to cut to: `unaligned` rounded down to a multiple of `alignment`
+    alignment: int  # 1 where none was wanted
 
 
 def default_alignment(intermediate_size: int) -> int:

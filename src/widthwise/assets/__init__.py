@@ -1,8 +1,13 @@
 """The embedded model and the benchmark data: fetched once, checked, kept in one cache folder."""
 
-from .embedded import benchmark_rows, coqa_passages, embedded_model, mmlu_subjects
+from .embedded import (
+    benchmark_rows,
+    coqa_passages,
+    embedded_model,
+    ifbench_root,
+    mmlu_subjects,
+)
 from .gguf import CONVERSION, convert_gguf
-from .ifbench import ifbench_root
 from .wheels import cache_dir
 
 __all__ = [

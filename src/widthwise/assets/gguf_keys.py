@@ -26,9 +26,8 @@ _SAME_AS = {  # key to the setting of a config, of those that have it
     "final_logit_softcapping": "final_logit_softcapping",
     "residual_scale": "residual_multiplier",
 }
-_NEUTRAL: Mapping[
-    str, tuple[Any, ...]
-] = {  # values that change nothing where no setting takes them
+# Values that change nothing where no setting takes them.
+_NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "attention.causal": (True,),
     "attention.clamp_kqv": (0.0,),
     "attention.max_alibi_bias": (0.0,),
@@ -44,27 +43,14 @@ _NEUTRAL: Mapping[
     "residual_scale": (0.0, 1.0),
     "rope.dimension_sections": ([0, 0, 0, 0],),
 }
-_HARMLESS: tuple[str, ...] = (
-    "context_length",
-    "rope.scaling.finetuned",
-    "tensor_data_layout",
-    "vocab_size",
-)
-_HARMLESS += ("use_parallel_residual",)  # which tensors tell
+_HARMLESS = ("context_length", "rope.scaling.finetuned", "tensor_data_layout", "vocab_size")
+_BY_TENSORS = ("use_parallel_residual",)
 _CHECKED = ("attention.value_length", "rope.dimension_count", "attention.sliding_window_pattern")
 # Architectures that transformers reads by rules of its own, and that have no GLU-MLP to cut or
 # other layers beside it: their keys are left to it.
-_LEFT: tuple[str, ...] = (
-    "bloom",
-    "falcon",
-    "gpt2",
-    "gpt-oss",
-    "lfm2",
-    "mamba",
-    "minimax-m2",
-    "starcoder2",
+_LEFT = tuple(
+    "bloom falcon gpt2 gpt-oss lfm2 mamba minimax-m2 starcoder2 t5 t5encoder umt5".split()
 )
-_LEFT += ("t5", "t5encoder", "umt5")
 _NAMES = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe"}  # where transformers' tables differ
 _SCALE_BY_WIDTH = {"gemma2": 46, "gemma3": 62}  # layers of those scaled by hidden size over heads
 _UNUSED = ("rope_freqs.weight", "attn_rot_embd.weight", "attn_rot_embd")
@@ -115,8 +101,7 @@ class Stated:
         self._set_biases(config)
         self._set_scale(config)
         self._check_layers(config)
-        head = getattr(config, "head_dim", None)
-        head = head or config.hidden_size // config.num_attention_heads
+        head = getattr(config, "head_dim", None) or _head_size(config)
         if self.keys.get("attention.value_length", head) != head:
             raise UnsupportedModelError(f"values of another length than keys, {head}")
         turned = int(self.keys.get("rope.dimension_count", head))
@@ -166,13 +151,13 @@ class Stated:
         table = tables.get(_NAMES.get(self.architecture, self.architecture), {})
         taken = {name for name, setting in table.items() if setting is not None}
         rotation = [name for name in self.keys if name.startswith(("rope.freq", "rope.scal"))]
-        return sorted(set(self.keys) - taken - {*_HARMLESS, *_CHECKED, *rotation})
+        return sorted(set(self.keys) - taken - {*_HARMLESS, *_BY_TENSORS, *_CHECKED, *rotation})
 
     def _take_up(self, config: Any, name: str, value: Any) -> None:
         setting = _SAME_AS.get(name)
         if setting is not None and hasattr(config, setting):
             setattr(config, setting, value)
-        elif name == "attention.key_length" and value == self._head(config):
+        elif name == "attention.key_length" and value == _head_size(config):
             return
         elif name == "attention.sliding_window" and value >= self.keys.get("context_length", 0):
             return  # no text is longer
@@ -181,9 +166,6 @@ class Stated:
                 f"the key {self.architecture}.{name} ({value}), which {type(config).__name__} "
                 "cannot state, so that its numbers would be others"
             )
-
-    def _head(self, config: Any) -> int:
-        return int(config.hidden_size // config.num_attention_heads)
 
     def _set_biases(self, config: Any) -> None:
         """Have biases where the file has them."""
@@ -194,21 +176,23 @@ class Stated:
     def _set_scale(self, config: Any) -> None:
         """The scale of attention, which of Gemma llama.cpp goes by the number of layers."""
         if _SCALE_BY_WIDTH.get(self.architecture) == config.num_hidden_layers:
-            config.query_pre_attn_scalar = self._head(config)
+            config.query_pre_attn_scalar = _head_size(config)
 
     def _check_layers(self, config: Any) -> None:
-        pattern, types = self.keys.get("attention.sliding_window_pattern"), config.to_dict()
-        kinds = types.get("layer_types")
+        pattern = self.keys.get("attention.sliding_window_pattern")
         if pattern is None:
             return
-        number = len(kinds or ())
-        sliding = (
-            pattern if isinstance(pattern, list) else [(i + 1) % pattern for i in range(number)]
-        )
-        if [kind != "full_attention" for kind in kinds or ()] != [bool(each) for each in sliding]:
+        kinds = config.to_dict().get("layer_types") or ()
+        if not isinstance(pattern, list):
+            pattern = [(layer + 1) % pattern for layer in range(len(kinds))]
+        if [kind != "full_attention" for kind in kinds] != list(map(bool, pattern)):
             raise UnsupportedModelError(
                 f"sliding windows in other layers than {type(config).__name__} has them"
             )
+
+
+def _head_size(config: Any) -> int:
+    return int(config.hidden_size // config.num_attention_heads)
 
 
 def _ends(reader: Any) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 _SUFFIXES = (".jsonl.gz", ".jsonl", ".json.gz", ".json", ".parquet")
 
 # Where a folder may have the documents of a data set of lm-eval, beside TASK/SPLIT.
-_PLACES = {
+_PATHS = {
     "cais/mmlu": "mmlu/{split}/{subset}",
     "hails/mmlu_no_train": "mmlu/{split}/{subset}",
     "TAUR-Lab/MuSR": "leaderboard_musr/{split}",
@@ -49,7 +49,7 @@ Source = Callable[[Any, int], DocumentSource]
 
 
 def local_source(folder: Path) -> Source:
-    """The source that reads `folder`; see `_candidates` for its layout.
+    """The source that reads `folder`; see `_find` for its layout.
 
     Raises:
         AssetError: When called: a file is missing or damaged, in one sentence that names it.
@@ -80,7 +80,17 @@ def embedded_documents(config: Any, shots: int) -> DocumentSource:
         config.test_split = None
     splits = {split: benchmark_rows(name, split) for split in needed_splits(config, shots)}
     if name == "boolq":
-        splits = {split: [_boolq_row(row) for row in rows] for split, rows in splits.items()}
+        splits = {
+            split: [
+                {
+                    "question": row["question"],
+                    "passage": row["passage"],
+                    "label": int(row["answer"]),
+                }
+                for row in rows
+            ]
+            for split, rows in splits.items()
+        }
         remark = "passages without the title that SuperGLUE puts before them"
     return DocumentSource(splits=splits, place="the embedded data", remark=remark)
 
@@ -176,20 +186,15 @@ def _parquet(path: Path) -> list[Row]:
 
 def _find(folder: Path, config: Any, split: str) -> Path:
     """The file of a split: `TASK/SPLIT`, or the place of its data set, with any known suffix."""
-    names = [f"{config.task}/{split}"]
-    if config.dataset_path in _PLACES:
-        name = _PLACES[config.dataset_path]
-        names.append(name.format(split=split, subset=config.dataset_name))
-    for name in dict.fromkeys(names):
+    pattern = _PATHS.get(config.dataset_path, "")
+    named = pattern.format(split=split, subset=config.dataset_name)
+    names = dict.fromkeys(filter(None, [f"{config.task}/{split}", named]))
+    for name in names:
         for suffix in _SUFFIXES:
             if (file := folder / f"{name}{suffix}").is_file():
                 return file
-    looked = " and ".join(str(folder / name) for name in dict.fromkeys(names))
+    looked = " and ".join(str(folder / name) for name in names)
     raise AssetError(
         f"task {config.task} needs its split {split}; looked for {looked}, "
         f"each with {', '.join(_SUFFIXES)}"
     )
-
-
-def _boolq_row(row: Row) -> Row:
-    return {**{k: row[k] for k in ("question", "passage")}, "label": int(row["answer"])}

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .frequency_codes import byte_log_likelihoods, word_log_likelihoods
-from .harness_loading import harness_seeds, silenced, templates_once
+from .harness_loading import harness_seeds, reason_of, silenced, templates_once
 from .metric_shares import aggregated, shares_of, standard_error_of
 from .tasks import with_all_documents
 
@@ -49,7 +49,7 @@ _TINY = -1e9  # nats of an option that must lose, whatever its length in charact
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
-    """The score of the best trivial answerer, and how it was found.
+    """The score of the best trivial answerer.
 
     Attributes:
         value: In the unit of the task's metric; None if no rule applies.
@@ -111,19 +111,22 @@ def compute_floor(task: Task) -> Floor:
             asked = [(part, document) for part in whole.parts for document in part.documents()]
             return rule(whole, asked)
     except Exception as error:  # of any kind: lm-eval trusts documents, also those not chosen
-        what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        return _no_floor(f"a document of {task.name} does not fit the task ({what})")
+        return _no_floor(f"a document of {task.name} does not fit the task ({reason_of(error)})")
 
 
 def _choices(task: Task, asked: Asked) -> Floor:
-    options = [_options(part, document) for part, document in asked]
+    import numpy as np
+
+    choices = (part.harness.doc_to_choice(document.doc) for part, document in asked)
+    options = [[str(option).strip() for option in each] for each in choices]
     fixed = any(map(_is_fixed, task.parts))
     columns = []
     for k in range(max(map(len, options))):
         responses = [_prefer(item, o, k) for item, o in zip(asked, options, strict=True)]
         columns.append(_values(task, asked, responses, [k < len(o) for o in options]))
-    numbers = all(_is_number(value) for column in columns for value in column if value is not None)
-    if not numbers:  # pairs that only the aggregation understands: no even guess, no fair mix
+    numbers = int | float | np.number | np.bool_ | None
+    if not all(isinstance(value, numbers) for column in columns for value in column):
+        # Pairs that only the aggregation understands: no even guess, no fair mix.
         if fixed:
             reason = f"{task.metric} of options in a fixed order has no rule"
             return _best(task, asked, {}, reason=reason)
@@ -133,7 +136,8 @@ def _choices(task: Task, asked: Asked) -> Floor:
             if None not in column:
                 tried[_always(options, k)] = column
         return _best(task, asked, tried)
-    guess = [_mean([v for v in row if v is not None]) for row in zip(*columns, strict=True)]
+    known = [[v for v in row if v is not None] for row in zip(*columns, strict=True)]
+    guess = [math.fsum(map(float, row)) / len(row) for row in known]
     chance = _aggregate(task, guess)
     if fixed:  # ties broken at random; the first of equals, as an argmax takes it, would be right
         return _best(task, asked, {"uniform likelihood": guess}, chance=chance)
@@ -142,10 +146,6 @@ def _choices(task: Task, asked: Asked) -> Floor:
         filled = [g if v is None else v for v, g in zip(column, guess, strict=True)]
         tried[_always(options, k)] = filled
     return _best(task, asked, tried, chance=chance)
-
-
-def _options(part: LeafTask, document: TaskDocument) -> list[str]:
-    return [str(option).strip() for option in part.harness.doc_to_choice(document.doc)]
 
 
 def _prefer(
@@ -281,15 +281,12 @@ def _values(
             instance.filtered_resps = {}
     for part in task.parts:
         part.harness.apply_filters()
-    return [
-        _value(task, part, document) if wanted else None
-        for (part, document), wanted in zip(asked, needed or [True] * len(asked), strict=True)
-    ]
-
-
-def _value(task: Task, part: LeafTask, document: TaskDocument) -> Any:
-    filtered = [instance.filtered_resps[task.filter] for instance in document.instances]
-    return part.harness.process_results(document.doc, filtered)[task.metric]
+    values: list[Any] = []
+    for (part, document), is_needed in zip(asked, needed or [True] * len(asked), strict=True):
+        filtered = [instance.filtered_resps[task.filter] for instance in document.instances]
+        process = part.harness.process_results
+        values.append(process(document.doc, filtered)[task.metric] if is_needed else None)
+    return values
 
 
 def _aggregate(task: Task, values: Sequence[Any]) -> float:
@@ -328,16 +325,6 @@ def _best(
 
 def _no_floor(reason: str, *, chance: float | None = None) -> Floor:
     return Floor(value=None, kind=None, chance=chance, answerers={}, reason=reason)
-
-
-def _is_number(value: Any) -> bool:
-    import numpy as np
-
-    return isinstance(value, int | float | np.number | np.bool_)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(map(float, values)) / len(values)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from .documents import (
     local_source,
     prose_config,
 )
+from .ifbench import ifbench_config
 from .suites import FILTERS, FOLDERS, METRICS, SUITES, TaskRequest
 
 _HUB = "the hub"
@@ -31,28 +32,22 @@ _LOGGERS = ("lm_eval", "datasets", "huggingface_hub")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTask:
-    """Tasks of lm-eval that share one score: one, or all of a group.
-
-    Attributes:
-        harnesses: lm-eval's tasks; their requests are not built yet.
-        remark: Difference from lm-eval, or nothing.
-    """
+    """Tasks of lm-eval that share one score: one, or all of a group."""
 
     name: str
-    harnesses: tuple[Any, ...]
+    harnesses: tuple[Any, ...]  # lm-eval's tasks; their requests are not built yet
     metric: str
     filter: str
     version: str
-    remark: str
+    remark: str  # difference from lm-eval, or nothing
 
 
-def _ifbench_config() -> dict[str, Any]:
-    from .ifbench import ifbench_config
-
-    return ifbench_config()
+OWN_TASKS = {"prose": prose_config, "ifbench": ifbench_config}  # tasks that lm-eval does not have
 
 
-OWN_TASKS = {"prose": prose_config, "ifbench": _ifbench_config}  # tasks that lm-eval does not have
+def reason_of(error: Exception) -> str:
+    """An error's type, and the first line of its message."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
 @contextmanager
@@ -195,7 +190,11 @@ def load_units(manager: Any, wanted: TaskRequest, data: Path | None) -> list[Loa
     with harness_seeds(), _documents_from(source, wanted, remarks):
         loaded = manager.load([spec])
     for harness in loaded["tasks"].values():
-        _refuse(harness)
+        name = harness.task_name
+        if getattr(harness, "UNSAFE_CODE", False):
+            raise RunError(f"task {name} runs code that the model wrote: left to lm-eval")
+        if getattr(harness, "MULTIMODAL", False):
+            raise RunError(f"task {name} shows more than text: not supported")
         harness.set_config(key="num_fewshot", value=_shots(harness.config, wanted))
     group = loaded.get("groups", {}).get(wanted.task)
     if group is not None:
@@ -217,11 +216,9 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
         chosen = [*(aggregate.filter_list or []), *filter_names(leaves[0])]
         chosen = [FILTERS[group.name]] if group.name in FILTERS else chosen
         if all(metric in leaf.aggregation() and chosen[0] in filter_names(leaf) for leaf in leaves):
-            notes = {remarks.get(leaf.task_name, ""): None for leaf in leaves}
+            notes = [remarks.get(leaf.task_name, "") for leaf in leaves]
             if not aggregate.weight_by_size and len(leaves) > 1:
-                notes["each item weighs the same, where lm-eval has each part weigh the same"] = (
-                    None
-                )
+                notes += ["each item weighs the same, where lm-eval has each part weigh the same"]
             version = group.version if group.version != "N/A" else str(leaves[0].VERSION)
             return [
                 LoadedTask(
@@ -230,7 +227,7 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
                     metric=metric,
                     filter=chosen[0],
                     version=version,
-                    remark="; ".join(filter(None, notes)),
+                    remark="; ".join(filter(None, dict.fromkeys(notes))),
                 )
             ]
     units: list[LoadedTask] = []
@@ -254,13 +251,6 @@ def _unit_of_task(harness: Any, remarks: dict[str, str]) -> LoadedTask:
     )
 
 
-def _refuse(harness: Any) -> None:
-    if getattr(harness, "UNSAFE_CODE", False):
-        raise RunError(f"task {harness.task_name} runs code that the model wrote: left to lm-eval")
-    if getattr(harness, "MULTIMODAL", False):
-        raise RunError(f"task {harness.task_name} shows more than text: not supported")
-
-
 def _shots(config: Any, wanted: TaskRequest) -> int:
     """As in `simple_evaluate`: a 0 that lm-eval's own task sets is not overridden."""
     default = config.num_fewshot
@@ -271,10 +261,10 @@ def _shots(config: Any, wanted: TaskRequest) -> int:
 def _documents_from(
     source: Source | None, wanted: TaskRequest, remarks: dict[str, str]
 ) -> Iterator[None]:
-    """While open, tasks of lm-eval take their documents from the source; what fails is said.
+    """While open, tasks of lm-eval take their documents from the source; failures are RunErrors.
 
     Every task of lm-eval calls `ConfigurableTask.download` for its documents, also one of a group:
-    that method is replaced, and put back. `remarks` receives what the source says of each task.
+    that method is replaced, and put back. `remarks` receives the source's remark on each task.
     """
     from lm_eval.api.task import ConfigurableTask
 
@@ -285,7 +275,11 @@ def _documents_from(
         last["task"] = task.config.task or wanted.task
         if source is None:
             last["place"] = last["place"] or _HUB
-            _download(original, task, dataset_kwargs, last["place"], **rest)
+            try:
+                original(task, dataset_kwargs, **rest)
+            except StopIteration as error:  # of datasets, which looks for a file's first document
+                name = task.config.task
+                raise RunError(f"task {name}: {last['place']} gives no documents") from error
             if left_out := (task.config.metadata or {}).get("left_out"):
                 names = ", ".join(f"{name} ({count})" for name, count in left_out.items())
                 remarks[task.config.task] = f"without prompts that cannot be checked here: {names}"
@@ -307,14 +301,6 @@ def _documents_from(
         raise _sentence(error, last["task"], last["place"]) from error
     finally:
         ConfigurableTask.download = original
-
-
-def _download(original: Any, task: Any, dataset_kwargs: Any, place: str, **rest: Any) -> None:
-    """lm-eval's own download; raises RunError where it finds no document."""
-    try:
-        original(task, dataset_kwargs, **rest)
-    except StopIteration as error:  # of datasets, which looks for the first document of a file
-        raise RunError(f"task {task.config.task}: {place} gives no documents") from error
 
 
 def _give(task: Any, documents: DocumentSource) -> None:
@@ -348,8 +334,7 @@ def _sentence(error: Exception, task: str, place: str) -> RunError:
     """The error of a user for what lm-eval or datasets raised while a task was loaded."""
     if type(error).__name__ == "DatasetGenerationError" and isinstance(error.__cause__, Exception):
         error = error.__cause__  # datasets says "an error occurred", and in the cause which
-    reason = (str(error).strip().splitlines() or [""])[0]
-    reason = f"{type(error).__name__}: {reason}"
+    reason = reason_of(error)
     if isinstance(error, ImportError):
         return RunError(f"task {task} needs a Python package that is not there ({reason})")
     if place not in ("", _HUB):

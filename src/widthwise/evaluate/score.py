@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
 from .floors import Floor, seeded_langdetect
-from .harness_loading import harness_seeds, silenced
+from .harness_loading import harness_seeds, reason_of, silenced
 from .metric_shares import aggregated, shares_of, standard_error_of
 
 if TYPE_CHECKING:
@@ -137,9 +137,9 @@ def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
 
 def _shortened(lm: Any, documents: Sequence[TaskDocument]) -> dict[str, bool]:
     """Id of each item to whether a prompt of it was shortened; nothing where `lm` does not tell."""
-    told = iter(getattr(lm, "shortened", ()))
-    found = {each.id: [next(told, None) for _ in each.instances] for each in documents}
-    return {id_: any(flags) for id_, flags in found.items() if None not in flags}
+    flags = iter(getattr(lm, "shortened", ()))
+    by_item = {each.id: [next(flags, None) for _ in each.instances] for each in documents}
+    return {id_: any(known) for id_, known in by_item.items() if None not in known}
 
 
 def score_answers(task: Task, answers: Sequence[TaskAnswer], floor: Floor) -> TaskScore:
@@ -194,8 +194,8 @@ def _answer(harness: Any, document: Any, text: Any, shortened: bool | None) -> T
         try:
             values = harness.process_results(document.doc, filtered)
         except Exception as error:  # of any kind: lm-eval's metrics trust the documents
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            raise RunError(f"lm-eval cannot score item {document.id} ({reason})") from error
+            message = f"lm-eval cannot score item {document.id} ({reason_of(error)})"
+            raise RunError(message) from error
         metrics.update({f"{metric},{name}": value for metric, value in values.items()})
     return TaskAnswer(
         id=document.id,
@@ -213,15 +213,12 @@ def _aggregates(
 ) -> dict[str, float]:
     """Every metric over the items that have it; one that is not finite is left out."""
     names = dict.fromkeys(name for answer in answers for name in answer.metrics)
-    found = {
-        name: aggregated(
-            aggregation[name.partition(",")[0]],
-            [answer.metrics[name] for answer in answers if name in answer.metrics],
-        )
-        for name in names
-        if name.partition(",")[0] in aggregation
-    }
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    results = {}
+    for name in names:
+        if aggregate := aggregation.get(name.partition(",")[0]):
+            values = [answer.metrics[name] for answer in answers if name in answer.metrics]
+            results[name] = aggregated(aggregate, values)
+    return {name: value for name, value in results.items() if math.isfinite(value)}
 
 
 def _share(flags: Sequence[bool | None]) -> float | None:

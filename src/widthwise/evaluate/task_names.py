@@ -1,11 +1,12 @@
-"""Tasks as they are asked for, looked at before a model is: no document is read, none fetched."""
+"""Checks of requested tasks before a model is loaded: names, packages and data of NLTK."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RunError
@@ -17,11 +18,29 @@ from .harness_loading import (
     silenced,
     unknown_task,
 )
-from .preflight import check_needs, require_harness, use_nltk_data
+from .ifbench import has_nltk_data
 from .suites import CHAT, SUITES, TaskRequest, wanted_tasks
 
 _TASK_NAMES = re.compile(rb"^\s*(?:-\s+)?(?:task|group|tag):\s*[\"']?([\w.-]+)", re.MULTILINE)
 _DATA_FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz")
+
+
+_INSTALL = "pip install 'widthwise[eval]'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """Packages, and folders of NLTK's data, without which lm-eval cannot score a task."""
+
+    packages: tuple[str, ...]
+    nltk_data: tuple[str, ...]
+
+
+_IFEVAL = Requirements(
+    packages=("langdetect", "immutabledict", "nltk"),
+    nltk_data=("tokenizers/punkt_tab/english",),
+)
+NEEDS = {"ifeval": _IFEVAL, "leaderboard_ifeval": _IFEVAL}
 
 
 def check_tasks(
@@ -47,7 +66,7 @@ def check_tasks(
             file_names.append(_name_in_file(item.task))
         elif item.task not in OWN_TASKS:
             _check_name(item)
-    _check_once(requests)
+    check_distinct([item.task + CHAT * item.chat for item in requests])
     with silenced():
         use_nltk_data(data)
         manager = open_manager(requests)
@@ -56,6 +75,50 @@ def check_tasks(
     if None not in file_names:
         named = [item.task for item in requests if not item.is_file]
         check_limits(limits or {}, [*named, *known, *filter(None, file_names)])
+
+
+def require_harness() -> None:
+    """Raise RunError unless lm-eval can be imported."""
+    if importlib.util.find_spec("lm_eval") is None:
+        raise RunError(f"the tasks of lm-eval need the extra eval: {_INSTALL}")
+
+
+def use_nltk_data(folder: Path | None) -> None:
+    """Let NLTK look into `folder/nltk_data` too, if there is one.
+
+    It looks there until the process ends: scores are computed later than prompts.
+    """
+    nltk_folder = None if folder is None else folder / "nltk_data"
+    if nltk_folder is None or not nltk_folder.is_dir() or importlib.util.find_spec("nltk") is None:
+        return
+    import nltk
+
+    if str(nltk_folder.absolute()) not in nltk.data.path:
+        nltk.data.path.append(str(nltk_folder.absolute()))
+
+
+def check_needs(tasks: Iterable[str], folder: Path | None) -> None:
+    """Raise RunError for the first of the tasks that lacks a package or data of NLTK.
+
+    Args:
+        tasks: lm-eval's names of tasks, groups taken apart.
+        folder: The user's folder of documents, where `nltk_data` may lie.
+    """
+    for task in tasks:
+        needs = NEEDS.get(task)
+        if needs is None:
+            continue
+        absent = [name for name in needs.packages if importlib.util.find_spec(name) is None]
+        if absent:
+            raise RunError(f"task {task} needs {', '.join(absent)}: {_INSTALL}")
+        for data in needs.nltk_data:
+            if not has_nltk_data(f"{data}/"):
+                parent = "~" if folder is None else folder
+                package = data.split("/")[1]
+                raise RunError(
+                    f"task {task} needs {package} of NLTK: run 'python -m nltk.downloader "
+                    f"{package}', or put the folder {parent}/nltk_data/{data} there"
+                )
 
 
 def _name_in_file(task: str) -> str | None:
@@ -82,11 +145,10 @@ def _name_in_file(task: str) -> str | None:
     return name if isinstance(name, str) and not {"group", "class"} & described.keys() else None
 
 
-def _check_once(wanted: Sequence[TaskRequest]) -> None:
+def check_distinct(names: Sequence[str]) -> None:
     """Raise RunError for a task that two names ask for, such as `mmlu,embedded:mmlu`."""
-    asked = [item.task + CHAT * item.chat for item in wanted]
-    for name in asked:
-        if asked.count(name) > 1:
+    for name in names:
+        if names.count(name) > 1:
             raise RunError(f"two of the tasks asked for are named {name}: ask for them in two runs")
 
 

@@ -23,47 +23,37 @@ from .harness_loading import (
     leaf_names,
     load_units,
     open_manager,
+    reason_of,
     silenced,
     templates_once,
 )
-from .preflight import check_needs, require_harness, use_nltk_data
 from .sampling import sample_documents
 from .suites import CHAT, wanted_tasks
+from .task_names import check_distinct, check_needs, require_harness, use_nltk_data
 
 _WRITTEN = 256  # new tokens at most where a task names no limit, as in lm-eval
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TaskDocument:
-    """One document of a task, and what the model is asked about it.
+    """One document of a task, with lm-eval's requests in the order of their `idx`.
 
-    Attributes:
-        id: `"mmlu_anatomy/17"`: part and index in lm-eval's set.
-        doc: The document as lm-eval's `process_results` wants it.
-        instances: lm-eval's requests, in the order of their `idx`: one for each option of a
-            multiple choice, else one.
+    There is one request for each option of a multiple choice, else one.
     """
 
-    id: str
-    doc: dict[str, Any]
+    id: str  # `"mmlu_anatomy/17"`: part and index in lm-eval's set
+    doc: dict[str, Any]  # as lm-eval's `process_results` wants it
     instances: tuple[Any, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeafTask:
-    """One leaf task of lm-eval with the documents chosen from it.
+    """One leaf task of lm-eval with the documents chosen from it."""
 
-    Attributes:
-        name: `"mmlu_anatomy"`.
-        harness: lm-eval's task, its `instances` built for exactly the chosen documents.
-        doc_ids: Indices into `harness.eval_docs`, ascending.
-        total: Documents in the whole set.
-    """
-
-    name: str
-    harness: Any
-    doc_ids: tuple[int, ...]
-    total: int
+    name: str  # `"mmlu_anatomy"`
+    harness: Any  # lm-eval's task, its `instances` built for exactly the chosen documents
+    doc_ids: tuple[int, ...]  # indices into `harness.eval_docs`, ascending
+    total: int  # documents in the whole set
 
     def documents(self) -> Iterator[TaskDocument]:
         """The chosen documents, in the order of `doc_ids`."""
@@ -71,35 +61,23 @@ class LeafTask:
         for instance in self.harness.instances:  # lm-eval numbers the chosen ones from 0
             instances[instance.doc_id].append(instance)
         for position, doc_id in enumerate(self.doc_ids):
-            own = tuple(sorted(instances[position], key=lambda instance: instance.idx))
-            yield TaskDocument(id=f"{self.name}/{doc_id}", doc=own[0].doc, instances=own)
+            requests = tuple(sorted(instances[position], key=lambda instance: instance.idx))
+            yield TaskDocument(f"{self.name}/{doc_id}", requests[0].doc, requests)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A unit of one score: one part, or the parts of a group.
+    """A unit of one score: one part, or the parts of a group."""
 
-    Attributes:
-        name: `"mmlu"`; with the chat template `"mmlu@chat"`.
-        metric: lm-eval's name of the headline metric: `"acc"`, `"word_perplexity"` ...
-        filter: lm-eval's name of the filter; `"none"` where a task has none of its own.
-        higher_is_better: Direction in which the metric improves.
-        shots: Solved examples in each prompt.
-        version: lm-eval's version of the task.
-        parts: The parts with chosen documents.
-        harnesses: lm-eval's tasks of all parts, with all their documents.
-        source: Which documents were chosen, in words.
-    """
-
-    name: str
-    metric: str
-    filter: str
-    higher_is_better: bool
-    shots: int
-    version: str
-    parts: tuple[LeafTask, ...]
-    harnesses: tuple[Any, ...]
-    source: str
+    name: str  # `"mmlu"`; with the chat template `"mmlu@chat"`
+    metric: str  # lm-eval's name of the headline metric: `"acc"`, `"word_perplexity"`
+    filter: str  # lm-eval's name of the filter; `"none"` where a task has none of its own
+    higher_is_better: bool  # direction in which the metric improves
+    shots: int  # solved examples in each prompt
+    version: str  # lm-eval's version of the task
+    parts: tuple[LeafTask, ...]  # the parts with chosen documents
+    harnesses: tuple[Any, ...]  # lm-eval's tasks of all parts, with all their documents
+    source: str  # which documents were chosen, in words
 
     def documents(self) -> Iterator[TaskDocument]:
         """The documents of all parts, in order."""
@@ -189,7 +167,7 @@ def load_tasks(
             for item in requests
             for unit in load_units(manager, item, data)
         ]
-        _check_distinct([unit.name + CHAT * (chat is not None) for unit, chat in units])
+        check_distinct([unit.name + CHAT * (chat is not None) for unit, chat in units])
         check_limits(limits, [unit.name for unit, _ in units])
         tasks = tuple(
             _built(unit, limits.get(unit.name, limit), seed, chat) for unit, chat in units
@@ -271,12 +249,6 @@ def _with_documents(part: LeafTask, numbers: Sequence[int]) -> LeafTask:
     return replace(part, harness=harness, doc_ids=doc_ids)
 
 
-def _check_distinct(names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise RunError(f"two of the tasks asked for are named {name}: ask for them in two runs")
-
-
 def _built(unit: LoadedTask, limit: int | None, seed: int, chat: Chat | None) -> Task:
     """The unit as a task: documents drawn, requests of these documents built."""
     sizes = {harness.task_name: len(harness.task_docs) for harness in unit.harnesses}
@@ -322,11 +294,10 @@ def _build_requests(harness: Any, doc_ids: list[int], total: int, chat: Chat | N
     except RunError:
         raise
     except Exception as error:
-        what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         blame = f", or the chat template of {chat.tokenizer_name} cannot be applied" if chat else ""
         raise RunError(
             f"the prompts of task {harness.task_name} cannot be built: a document does not fit "
-            f"it{blame} ({what})"
+            f"it{blame} ({reason_of(error)})"
         ) from error
 
 
@@ -338,11 +309,11 @@ def _check_labels(harness: Any, doc_ids: Sequence[int]) -> None:
         doc = harness.task_docs[number]
         options = harness.doc_to_choice(doc)
         label = harness.doc_to_text(doc) if harness.multiple_input else harness.doc_to_target(doc)
-        for one in label if isinstance(label, list) else [label]:
-            is_known = 0 <= one < len(options) if isinstance(one, int) else one in options
+        for each in label if isinstance(label, list) else [label]:
+            is_known = 0 <= each < len(options) if isinstance(each, int) else each in options
             if not is_known:
                 raise RunError(
-                    f"task {harness.task_name}, item {number}: the label {one!r} names none of "
+                    f"task {harness.task_name}, item {number}: the label {each!r} names none of "
                     f"its {len(options)} options"
                 )
 
@@ -351,9 +322,8 @@ def _check_lengths(harness: Any) -> None:
     """Raise RunError where a text is to be written of a length that is none."""
     from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
 
-    settings = next(
-        (one.args[-1] for one in harness.instances if isinstance(one.args[-1], dict)), None
-    )
+    last = (request.args[-1] for request in harness.instances)
+    settings = next((each for each in last if isinstance(each, dict)), None)
     if settings is None:
         return
     try:

@@ -24,15 +24,10 @@ ATTENTIONS = ("sdpa", _GROUPED, "eager")
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
-    """Attention and threads that a model runs with.
+    """Attention and threads that a model runs with."""
 
-    Attributes:
-        attention: One of `ATTENTIONS`, or on a GPU what the model came with.
-        threads: CPU threads.
-    """
-
-    attention: str
-    threads: int
+    attention: str  # one of `ATTENTIONS`, or on a GPU what the model came with
+    threads: int  # CPU threads
 
 
 def current_config(model: Any) -> RuntimeConfig:

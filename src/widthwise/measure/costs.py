@@ -30,19 +30,12 @@ ENERGY_SEC = 6.0  # of a window: what NVML needs to see enough updates of its co
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One visit of a model: one pass, or as many as fill a window of energy.
+    """One visit of a model: one pass, or as many as fill a window of energy."""
 
-    Attributes:
-        passes: In order.
-        tokens: New tokens of all of them.
-        energy: Joules per new token; None without a meter.
-        conditions: State of the machine, just before.
-    """
-
-    passes: tuple[WorkloadPass, ...]
-    tokens: int
-    energy: JoulesPerToken | None
-    conditions: Conditions
+    passes: tuple[WorkloadPass, ...]  # in order
+    tokens: int  # new tokens of all of them
+    energy: JoulesPerToken | None  # joules per new token; None without a meter
+    conditions: Conditions  # state of the machine, just before
 
     @property
     def first_sec(self) -> float:

@@ -90,13 +90,9 @@ class Positive(Estimate):
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio(Estimate):
-    """A ratio of two numbers above 0.
+    """A ratio of two numbers above 0."""
 
-    Attributes:
-        log_error: Standard error of its logarithm; None where it is unknown.
-    """
-
-    log_error: float | None
+    log_error: float | None  # standard error of its logarithm; None where it is unknown
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Student's interval of the logarithm: never below 0, and the inverse ratio says the same.

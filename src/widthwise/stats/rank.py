@@ -22,21 +22,13 @@ _FLAT = 1e-9  # of ranks: a deviation that rounding alone may leave
 
 @dataclass(frozen=True, kw_only=True)
 class RankCorrelation:
-    """Spearman's correlation, marginal or partial.
+    """Spearman's correlation, marginal or partial."""
 
-    Attributes:
-        value: In [-1, 1]; None where a row does not vary once the others are held fixed.
-        low: Lower end of its interval; -1 without a value or with too few points.
-        high: Upper end.
-        n: Points.
-        fixed: Number of rows that were held fixed.
-    """
-
-    value: float | None
-    low: float
-    high: float
-    n: int
-    fixed: int
+    value: float | None  # in [-1, 1]; None where a row does not vary once the others are held fixed
+    low: float  # lower end of its interval; -1 without a value or with too few points
+    high: float  # upper end
+    n: int  # points
+    fixed: int  # number of rows that were held fixed
 
 
 @dataclass(frozen=True, kw_only=True)

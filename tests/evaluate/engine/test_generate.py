@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
-from families import FAMILIES, HIDDEN, VOCAB
+from continued import CASES, LIMIT, PROMPTS, alone, ended, prompts_of
+from families import HIDDEN, VOCAB
 from sharp import sharp
 
 from widthwise.errors import RunError
-from widthwise.evaluate.engine import CacheUse, Generated, Prompt, TokenBudget, cache_use, generate
+from widthwise.evaluate.engine import Generated, Prompt, generate
 from widthwise.evaluate.engine.generate import ends_in_loop
-from widthwise.evaluate.engine.kv_cache import PaddedKVCache
-
-LIMIT = 20
-LENGTHS = (3, 9, 1, 14, 6, 2, 11)
-PROMPTS = [tuple(random.Random(length).choices(range(3, VOCAB), k=length)) for length in LENGTHS]
-SLIDING = ["mistral", "gemma2", "gemma3_text", "exaone4", "phi3"]
-CASES = [*((family, {}) for family in FAMILIES), *((f, {"sliding_window": 8}) for f in SLIDING)]
-
-
-def alone(model: Any, prompts: Sequence[Sequence[int]], limit: int = LIMIT) -> list[list[int]]:
-    """What the library writes, one prompt at a time, up to the limit."""
-    model.generation_config.eos_token_id = None
-    written = []
-    for prompt in prompts:
-        ids = torch.tensor([list(prompt)])
-        whole = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            max_new_tokens=limit,
-            pad_token_id=0,
-        )
-        written.append(whole[0, len(prompt) :].tolist())
-    return written
-
-
-def ended(written: Sequence[int], limit: int, ends: frozenset[int]) -> tuple[int, ...]:
-    """The oracle's tokens up to the limit, before the first that ends a text."""
-    kept = list(written[:limit])
-    stop = next((place for place, token in enumerate(kept) if token in ends), len(kept))
-    return tuple(kept[:stop])
-
-
-def prompts_of(limits: Sequence[int]) -> list[Prompt]:
-    pairs = zip(PROMPTS, limits, strict=True)
-    return [Prompt(tokens=tokens, limit=limit) for tokens, limit in pairs]
 
 
 @pytest.mark.parametrize(("family", "changes"), CASES)
@@ -67,74 +30,6 @@ def test_each_text_is_what_the_library_writes(family: str, changes: dict[str, An
         for text, tokens, limit in zip(got, expected, limits, strict=True):
             assert text.capped == (len(tokens) == limit)
             assert text.is_finite
-
-
-@pytest.mark.parametrize(("family", "use"), [(f, "own") for f in SLIDING] + [("llama", "none")])
-def test_rows_of_one_length_are_written_without_padding(
-    family: str, use: CacheUse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the library's own cache, of which a sliding layer keeps the end alone, and with none."""
-    monkeypatch.setattr(PaddedKVCache, "of", pytest.fail)
-    model = sharp(family, **({} if family == "llama" else {"sliding_window": 8}))
-    prompts = [*PROMPTS[1:5], *([tokens[0] + 1, *tokens[1:]] for tokens in PROMPTS[1:5])]
-    written = alone(model, prompts)
-    ends = frozenset({written[0][3], written[2][7]})
-    asked = [Prompt(tokens=tuple(tokens), limit=LIMIT) for tokens in prompts]
-    got = generate(model, asked, ends, rows=4, use=use)
-    assert [text.tokens for text in got] == [ended(text, LIMIT, ends) for text in written]
-
-
-def test_rows_of_every_family_may_be_joined_but_of_one_that_attends_in_chunks() -> None:
-    assert {cache_use(sharp(family, **changes)) for family, changes in CASES} == {"joined"}
-    model = sharp("llama")
-    model.config.attention_chunk_size = 8
-    assert cache_use(model) != "joined"
-
-
-def test_many_more_prompts_than_places() -> None:
-    model, draw = sharp("llama"), random.Random(1)
-    prompts = [tuple(draw.choices(range(3, VOCAB), k=draw.randint(1, 20))) for _ in range(25)]
-    written = alone(model, prompts)
-    ends = frozenset({token for text in written for token in text[6:8]})
-    done: list[int] = []
-    asked = [Prompt(tokens=prompt, limit=LIMIT) for prompt in prompts]
-    forward, read = model.forward, []
-
-    def watching(input_ids: Any, **kwargs: Any) -> Any:
-        read.append(input_ids.shape)
-        return forward(input_ids, **kwargs)
-
-    model.forward = watching
-    got = generate(model, asked, ends, rows=4, budget=TokenBudget(30), on_done=done.append)
-    assert max(rows for rows, _ in read) == 4
-    assert all(rows == 1 or rows * width <= 30 for rows, width in read)
-    assert [text.tokens for text in got] == [ended(text, LIMIT, ends) for text in written]
-    assert done == sorted(set(done))
-    assert done[-1] == len(prompts)
-
-
-def test_a_text_that_is_over_takes_no_further_position() -> None:
-    """It keeps its place for a while; a model with learned positions has no more of them."""
-    model, highest = sharp("llama"), []
-    forward = model.forward
-
-    def watching(input_ids: Any, **kwargs: Any) -> Any:
-        highest.append(int(kwargs["position_ids"].max()))
-        return forward(input_ids, **kwargs)
-
-    model.forward = watching
-    limits = [LIMIT, LIMIT, LIMIT, 1, LIMIT, LIMIT, 2]  # two of seven are over at once
-    generate(model, prompts_of(limits), frozenset(), use="joined")
-    assert max(highest) == 9 + LIMIT - 2  # the last token that is read of the second prompt
-
-
-def test_the_cache_grows_past_its_first_room() -> None:
-    """Room is made 64 tokens at a time: 130 tokens need it twice."""
-    model = sharp("llama", max_position_embeddings=256)
-    written = alone(model, PROMPTS[:3], limit=130)
-    asked = [Prompt(tokens=prompt, limit=130) for prompt in PROMPTS[:3]]
-    got = generate(model, asked, frozenset(), rows=2)
-    assert [list(text.tokens) for text in got] == written
 
 
 def test_a_stop_string_ends_a_text_soon() -> None:
@@ -227,65 +122,6 @@ def test_numbers_that_are_not_finite_end_a_text() -> None:
             assert list(text.tokens[:kept]) == oracle[:kept]
             assert len(text.tokens) == kept + 1  # the next is of no meaning, and the last
             assert not text.capped
-
-
-class Failing:
-    """Raises as a device does that has no room, at one call, or where a batch is too large."""
-
-    def __init__(self, function: Any, *, at: int = -1, most: int = 1 << 30) -> None:
-        self.function, self.at, self.most, self.calls = function, at, most, 0
-
-    def __call__(self, first: Any, *args: Any, **kwargs: Any) -> Any:
-        self.calls += 1
-        size = first.numel() if isinstance(first, torch.Tensor) else 0
-        if self.calls - 1 == self.at or size > self.most:
-            raise torch.OutOfMemoryError("no room")
-        return self.function(first, *args, **kwargs)
-
-
-@pytest.mark.parametrize("family", ["llama", "gemma2"])
-def test_out_of_memory_at_any_time_changes_nothing(
-    family: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """At each forward pass, and where rows of the cache are joined or chosen."""
-    model = sharp(family)
-    written = alone(model, PROMPTS, limit=9)
-    ends = frozenset({written[0][3], written[3][7], written[5][1]})
-    limits = [9, 5, 7, 8, 1, 9, 6]
-    expected = [ended(text, n, ends) for text, n in zip(written, limits, strict=True)]
-    forward, joined, chosen = model.forward, PaddedKVCache.joined, PaddedKVCache.chosen
-    failed = 0
-    for at in range(8):
-        for name in ("forward", "joined", "chosen"):
-            call = Failing({"forward": forward, "joined": joined, "chosen": chosen}[name], at=at)
-            with monkeypatch.context() as patch:
-                if name == "forward":
-                    patch.setattr(model, "forward", call)
-                else:
-                    patch.setattr(PaddedKVCache, name, lambda *args, call=call: call(*args))
-                budget = TokenBudget(1024)
-                asked = prompts_of(limits)
-                got = generate(model, asked, ends, rows=3, budget=budget, use="joined")
-            assert [text.tokens for text in got] == expected, (name, at)
-            assert budget.halved == int(call.calls > at)
-            failed += budget.halved
-    assert failed >= 8
-
-
-def test_room_for_few_tokens_is_enough() -> None:
-    model = sharp("llama")
-    written = alone(model, PROMPTS)
-    model.forward = Failing(model.forward, most=40)
-    budget = TokenBudget(1024)
-    asked = prompts_of([LIMIT] * len(PROMPTS))
-    got = generate(model, asked, frozenset(), budget=budget)
-    assert [list(text.tokens) for text in got] == written
-    assert budget.halved > 1
-    model.forward = Failing(model.forward, most=10)
-    with pytest.raises(RunError, match="a single prompt does not fit into memory"):
-        generate(model, asked, frozenset(), use="joined")
-    with pytest.raises(RunError, match="a few short texts do not fit into memory"):
-        generate(model, asked, frozenset())
 
 
 def test_other_errors_pass() -> None:

@@ -2,10 +2,10 @@
 
 from .cache_trial import CacheUse, cache_use, can_share, check_causal
 from .generate import Generated, Prompt, generate
+from .kv_cache import cache_of, given
 from .likelihood import ScoredRequest, ScoringRequest, log_likelihoods
 from .lm_head import TokenBudget, grouped_attention, rope_limit
 from .packing import longest_in_trees
-from .transformers_compat import cache_of, given
 
 __all__ = [
     "CacheUse",

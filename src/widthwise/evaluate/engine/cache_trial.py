@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import RunError
 from ...io import out_of_memory
-from .kv_cache import PaddedKVCache, joinable, repeated
+from .kv_cache import PaddedKVCache, cache_of, given, joinable, repeated
 from .lm_head import evaluating, padded
-from .transformers_compat import cache_of, given
 
 if TYPE_CHECKING:
     import torch

@@ -40,19 +40,12 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """A continuation.
+    """A continuation."""
 
-    Attributes:
-        tokens: New tokens, the end-of-text token left out.
-        capped: Whether it was cut off at the limit.
-        loops: Whether it ends in one piece of text said over and over (`ends_in_loop`).
-        is_finite: Whether the model's output was finite all along.
-    """
-
-    tokens: tuple[int, ...]
-    capped: bool
-    loops: bool
-    is_finite: bool
+    tokens: tuple[int, ...]  # new tokens, the end-of-text token left out
+    capped: bool  # whether it was cut off at the limit
+    loops: bool  # whether it ends in one piece of text said over and over (`ends_in_loop`)
+    is_finite: bool  # whether the model's output was finite all along
 
 
 def ends_in_loop(tokens: Sequence[int]) -> bool:

@@ -10,9 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .cache_trial import CacheUse
-from .kv_cache import PaddedKVCache
+from .kv_cache import PaddedKVCache, cache_of, given
 from .lm_head import TokenBudget
-from .transformers_compat import cache_of, given
 
 if TYPE_CHECKING:
     import torch

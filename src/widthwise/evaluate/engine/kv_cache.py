@@ -7,16 +7,16 @@ attention or a convolution. Layers that keep nothing of their own have neither.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from typing import TYPE_CHECKING, Any
 
-from .transformers_compat import given
-
 if TYPE_CHECKING:
     import torch
 
+_NAMES = ("cache", "past_key_values")  # of transformers, from 5.24 on and before
 _BLOCK = 64  # tokens by which room grows when it is full
 _JOINABLE = (  # layers whose parts all have rows first
     "DynamicLayer",
@@ -27,17 +27,29 @@ _JOINABLE = (  # layers whose parts all have rows first
 )
 
 
+def given(model: Any, cache: Any) -> dict[str, Any]:
+    """The argument with which a model's forward pass takes a cache."""
+    return {_cache_argument(model.__class__): cache}
+
+
+def cache_of(out: Any) -> Any:
+    """The cache that a forward pass with `use_cache=True` gives; None where it gives none."""
+    caches = (getattr(out, name, None) for name in _NAMES)
+    return next((cache for cache in caches if cache is not None), None)
+
+
+@once
+def _cache_argument(kind: Any) -> str:
+    parameters = inspect.signature(kind.forward).parameters
+    return next((name for name in _NAMES if name in parameters), _NAMES[-1])
+
+
 @dataclass
 class PaddedKVCache:
-    """The cache of rows that are padded on the left to one length.
+    """The cache of rows that are padded on the left to one length."""
 
-    Attributes:
-        cache: A cache of transformers.
-        seen: Shape (rows, length): 1 where there is a token, 0 for padding.
-    """
-
-    cache: Any
-    seen: torch.Tensor
+    cache: Any  # a cache of transformers
+    seen: torch.Tensor  # shape (rows, length): 1 where there is a token, 0 for padding
 
     @classmethod
     def of(

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...io import limited_memory
-from .kv_cache import repeated
-from .transformers_compat import cache_of, given
+from .kv_cache import cache_of, given, repeated
 
 if TYPE_CHECKING:
     import torch
@@ -23,15 +22,10 @@ _GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"  # transformers reads it at every atten
 
 @dataclass
 class TokenBudget:
-    """Tokens read in one forward pass; halved when memory runs out.
+    """Tokens read in one forward pass; halved when memory runs out."""
 
-    Attributes:
-        tokens: Padded tokens a pass.
-        halved: Number of times that memory ran out.
-    """
-
-    tokens: int
-    halved: int = 0
+    tokens: int  # padded tokens a pass
+    halved: int = 0  # number of times that memory ran out
 
     @classmethod
     def of(cls, model: Any) -> TokenBudget:

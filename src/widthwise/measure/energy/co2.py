@@ -32,17 +32,11 @@ _KNOWN = "3.3.2"  # a version that has the table in the form that is read here
 
 @dataclass(frozen=True, kw_only=True)
 class Intensity:
-    """Carbon intensity of a country's electricity.
+    """Carbon intensity of a country's electricity."""
 
-    Attributes:
-        country: ISO 3166 alpha-3, in capitals.
-        grams_per_kwh: Grams of CO2 equivalents per kilowatt-hour.
-        source: Where the number comes from, with version and year.
-    """
-
-    country: str
-    grams_per_kwh: float
-    source: str
+    country: str  # ISO 3166 alpha-3, in capitals
+    grams_per_kwh: float  # grams of CO2 equivalents per kilowatt-hour
+    source: str  # where the number comes from, with version and year
 
 
 def carbon_intensity(country: str) -> Intensity:

@@ -25,7 +25,7 @@ import numpy as np
 from widthwise.cli import main as cli
 from widthwise.experiments.word2vec import Corpus, Word2vecSettings, load_corpus, start
 from widthwise.experiments.word2vec import sampling as stream
-from widthwise.experiments.word2vec.sequential import train_block
+from widthwise.experiments.word2vec.steps import train_block
 from widthwise.stats import paired_ratio
 
 

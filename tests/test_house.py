@@ -132,12 +132,10 @@ def test_every_module_has_its_test_file() -> None:
 
 _BOUND = ("self", "cls")
 PAST_A_FACE: list[str] = []
-LONG = """
-experiments.lr_transfer.train.train_glu
-""".split()
+LONG: list[str] = []
 MANY_PARAMETERS = """
-cli.heal.heal cli.maml.maml cli.mup_transfer.transfer
-cli.word2vec.word2vec experiments.tinynet_search.trials.run_trials prune.healing.loss.forward
+cli.heal.heal cli.maml.maml cli.mup_transfer.transfer cli.word2vec.word2vec
+experiments.tinynet_search.trials.run_trials prune.healing.loss.forward
 prune.healing.training.__init__ runs.ray_executor.__init__
 """.split()
 UNTESTED: dict[str, int] = {
@@ -145,10 +143,9 @@ UNTESTED: dict[str, int] = {
     "assets": 3,
     "cli": 13,
     "cut": 10,
-    "experiments": 34,
+    "experiments": 21,
     "findings": 13,
     "io": 1,
-    "mup": 5,
     "prune": 18,
     "report": 13,
     "study": 13,

@@ -9,7 +9,7 @@ import torch
 from killing import killed_at
 
 from widthwise.errors import OutputError
-from widthwise.experiments.word2vec import SkipGram, checkpoints
+from widthwise.experiments.word2vec import SkipGram, networks
 from widthwise.io import partial_path, replace_file
 from widthwise.prune.healing.state import state_folder
 
@@ -76,16 +76,18 @@ def test_killed_checkpoints_of_word2vec_leave_nothing_behind(tmp_path: Path) -> 
 
     def save(value: float) -> None:
         matrix = torch.full((3, 2), value)
-        checkpoints.save(path, SkipGram(embeddings=matrix, outputs=matrix), {"value": value})
+        networks.save_checkpoint(
+            path, SkipGram(embeddings=matrix, outputs=matrix), {"value": value}
+        )
 
     save(1.0)
     for value in (2.0, 3.0):
         killed_at("fsync", lambda value=value: save(value))
     found = SkipGram(embeddings=torch.zeros(3, 2), outputs=torch.zeros(3, 2))
-    assert checkpoints.load(path, found) == {"value": 1.0}
+    assert networks.load_checkpoint(path, found) == {"value": 1.0}
     assert found.embeddings.unique().tolist() == [1.0]
     save(4.0)
-    assert checkpoints.load(path, found) == {"value": 4.0}
+    assert networks.load_checkpoint(path, found) == {"value": 4.0}
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 

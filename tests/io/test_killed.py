@@ -22,7 +22,7 @@ from widthwise.cut import CalibrationSource, LayerFit, Refit
 from widthwise.evaluate import TaskAnswer
 from widthwise.experiments.tinynet_search import SearchTrial
 from widthwise.experiments.tinynet_search.trials import TrialJob, append_trials, load_trials
-from widthwise.experiments.word2vec import SkipGram, checkpoints
+from widthwise.experiments.word2vec import SkipGram, networks
 from widthwise.prune.calibration import Calibration, FitAndHoldout, Moments
 from widthwise.prune.healing.state import StateFolder
 from widthwise.report import write_whole
@@ -95,7 +95,7 @@ def figure(folder: Path, version: int) -> Path:
 def word2vec(folder: Path, version: int) -> Path:
     matrix = torch.full((30, 2), float(version))
     path = folder / "width-2-seed-0.safetensors"
-    checkpoints.save(path, SkipGram(embeddings=matrix, outputs=matrix), {"value": version})
+    networks.save_checkpoint(path, SkipGram(embeddings=matrix, outputs=matrix), {"value": version})
     return path
 
 

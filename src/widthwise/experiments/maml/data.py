@@ -1,4 +1,7 @@
-"""Omniglot: handwritten characters, 20 images of each, in three disjoint sets of classes."""
+"""Omniglot: handwritten characters, 20 images of each, in three disjoint sets of classes.
+
+Tasks have 5 ways and 1 shot: one image of each class to learn from, another to classify.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def load_omniglot(path: Path) -> Omniglot:
     """Read the images and the split from a file.
 
     Args:
-        path: A NumPy archive with `X`, uint8 of shape (classes, images, side, side), and `train`,
+        path: NumPy archive with `X`, uint8 of shape (classes, images, side, side), and `train`,
             `val` and `test`, disjoint indices of classes.
 
     Raises:
@@ -60,12 +63,11 @@ def load_omniglot(path: Path) -> Omniglot:
         raise AssetError(
             f"{path} must be {_EXPECTED}; it is damaged or another: {error}"
         ) from error
-    except (ValueError, EOFError) as error:  # its words are about pickles
+    except (ValueError, EOFError) as error:  # the message is about pickles
         raise AssetError(f"{path} must be {_EXPECTED}; it is something else") from error
     except OSError as error:
         raise AssetError(f"{path} cannot be read: {error}") from error
-    fault = _fault(arrays)
-    if fault:
+    if fault := _fault(arrays):
         raise AssetError(f"{path} must be {_EXPECTED}; {fault}")
     images = arrays["X"]
     return Omniglot(
@@ -86,7 +88,7 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _fault(arrays: dict[str, NDArray[np.generic]]) -> str:
-    """What is wrong with the arrays of a file; "" if nothing."""
+    """The fault of the arrays of a file; "" if there is none."""
     images = arrays["X"]
     square = images.ndim == 4 and images.shape[2] == images.shape[3] > 0
     if images.dtype != np.uint8 or not square or images.shape[1] < 2:
@@ -115,3 +117,48 @@ def _turned(images: Images) -> Images:
 
 def _flat(images: Images) -> Images:
     return np.ascontiguousarray(images.reshape(*images.shape[:2], -1))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Episodes:
+    """Tasks of 5 ways and 1 shot. Classes come in random order: the index of a class is its label.
+
+    Attributes:
+        support: Images to learn from, shape (tasks, 5, pixels + 1), ink 1; the last entry is the
+            constant input of the bias.
+        query: Images to classify, of the same shape.
+        query_ids: Indices of the query images among all images of the set, shape (tasks, 5).
+    """
+
+    support: NDArray[np.floating]
+    query: NDArray[np.floating]
+    query_ids: NDArray[np.int64]
+
+
+def draw_tasks(
+    images: Images,
+    tasks: int,
+    rng: np.random.Generator,
+    *,
+    bias: float,
+    dtype: type[np.floating] = np.float32,
+) -> Episodes:
+    """Draw tasks: 5 classes without repetition, two different images of each.
+
+    Args:
+        images: Set of shape (classes, images of a class, pixels), at least 5 classes and 2 images.
+        tasks: Number of tasks.
+        rng: Generator; the draws do not depend on `bias` and `dtype`.
+        bias: Constant input of the bias; 0 for none.
+        dtype: Type of the images of the batch.
+    """
+    number, copies, pixels = images.shape
+    classes = rng.integers(number, size=(tasks, WAYS))
+    while len(again := np.flatnonzero((np.diff(np.sort(classes)) == 0).any(axis=1))):
+        classes[again] = rng.integers(number, size=(len(again), WAYS))
+    first = rng.integers(copies, size=classes.shape)
+    second = (first + rng.integers(1, copies, size=classes.shape)) % copies
+    ids = np.stack([classes * copies + first, classes * copies + second])
+    both = np.full((2, tasks, WAYS, pixels + 1), bias, dtype=dtype)
+    np.multiply(images.reshape(-1, pixels)[ids], dtype(1 / 255), out=both[..., :-1])
+    return Episodes(support=both[0], query=both[1], query_ids=ids[1])

@@ -1,7 +1,7 @@
-"""What MAML does within a task: a linear network adapts to the support by gradient descent.
+"""The inner loop of MAML: a linear network adapts to the support by gradient descent.
 
-The network is f(x) = V U x, the bias being the weight of a constant input. All that gradient
-descent does to it in a task stays in the span of a few vectors: the rows of V and the features H of
+The network is f(x) = V U x, the bias being the weight of a constant input. All changes by
+gradient descent in a task stay in the span of a few vectors: the rows of V and the features H of
 the support images. Let Phi be these 5 + 5 rows. After any number of steps
 
     V_k = v Phi,    features of the support  h Phi,    of the queries  (their old ones) + q Phi
@@ -12,12 +12,14 @@ its limit of infinite width.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .tasks import Episodes
+from .data import Episodes
 
 Floats = NDArray[np.floating]
 
@@ -27,9 +29,9 @@ class Products:
     """Inner products that tasks depend on.
 
     Attributes:
-        basis: Of the rows of V and the features of the support with each other, shape
+        basis: Products of the rows of V and the features of the support with each other, shape
             (tasks, 10, 10).
-        query: Of the features of the queries with these, shape (tasks, 5, 10).
+        query: Products of the features of the queries with these, shape (tasks, 5, 10).
     """
 
     basis: Floats
@@ -41,9 +43,9 @@ class Adapted:
     """A network after its steps in each task.
 
     Attributes:
-        readout: v, coordinates of the rows of V, shape (tasks, 5, 10).
-        shift: q, coordinates of how the features of the queries moved, shape (tasks, 5, 10).
-        logits: At the queries, shape (tasks, 5, 5).
+        readout: Coordinates v of the rows of V, shape (tasks, 5, 10).
+        shift: Coordinates q of the changes of the queries' features, shape (tasks, 5, 10).
+        logits: Logits at the queries, shape (tasks, 5, 5).
     """
 
     readout: Floats
@@ -67,10 +69,10 @@ def adapt(products: Products, batch: Episodes, lr: float, steps: int) -> Adapted
     """Gradient descent of all weights on each task's support.
 
     Args:
-        products: Of the network before.
-        batch: The tasks.
+        products: Inner products of the network before.
+        batch: Tasks.
         lr: Learning rate within a task.
-        steps: How many.
+        steps: Number of steps.
     """
     tasks, ways, size = products.query.shape
     rate = products.basis.dtype.type(lr)
@@ -87,3 +89,35 @@ def adapt(products: Products, batch: Episodes, lr: float, steps: int) -> Adapted
         features = features - overlap @ pulled
     logits = (products.query + shift @ products.basis) @ readout.swapaxes(1, 2)
     return Adapted(readout=readout, shift=shift, logits=logits)
+
+
+class Learner(ABC):
+    """A network, a limit or a function of a kernel, as meta-training sees it."""
+
+    @abstractmethod
+    def logits(self, batch: Episodes, lr: float, steps: int) -> Floats:
+        """Logits at the queries after steps on each task's support, shape (tasks, 5, 5)."""
+
+    @abstractmethod
+    def meta_step(
+        self, batch: Episodes, *, inner_lr: float, inner_steps: int, lr: float, clip: float
+    ) -> float:
+        """Descend the sum of the tasks' query losses by the clipped first-order gradient.
+
+        Returns:
+            The norm of the gradient before clipping.
+        """
+
+    @abstractmethod
+    def copy(self) -> Learner:
+        """A copy that does not change while the original is trained on."""
+
+
+def clipped(lr: float, clip: float, square: float) -> tuple[float, float]:
+    """The learning rate with the gradient's norm clipped, and that norm, from its square.
+
+    >>> clipped(0.1, 0.5, 4.0)
+    (0.025, 2.0)
+    """
+    norm = sqrt(square) if square >= 0 else nan
+    return (lr * min(1.0, clip / norm) if norm > 0 else lr), norm

@@ -10,17 +10,15 @@ Source: arXiv 2011.14522, Appendix D; the kernels are those of arXiv 1806.07572 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...theory import ACTIVATIONS, Array
-from .data import WAYS, Images
-from .inner_loop import Floats, residual
-from .learner import clipped
-from .tasks import Episodes
+from .data import WAYS, Episodes, Images
+from .inner_loop import Floats, Learner, clipped, residual
 
 KINDS = ("linear", "gp", "ntk")
 _CHUNK = 8192  # images of the dictionary at a time: 320 x 8192 entries are 20 MB
@@ -58,8 +56,8 @@ class KernelMethod:
         return value if self.kind == "gp" else value + self.v * slope * products
 
 
-class _Function(ABC):
-    """A function in the space of a kernel, as meta-training sees it."""
+class _Function(Learner):
+    """A function in the space of a kernel."""
 
     def __init__(self, kernel: KernelMethod) -> None:
         self.kernel = kernel
@@ -73,7 +71,6 @@ class _Function(ABC):
         """Add K(., x_i) by_i for all i."""
 
     def logits(self, batch: Episodes, lr: float, steps: int) -> Array:
-        """At the queries, after steps on each task's support; shape (tasks, 5, 5)."""
         support, query = batch.support[..., :-1], batch.query[..., :-1]
         both = np.concatenate([support, query], axis=1)
         start = self.values(both.reshape(-1, both.shape[-1])).reshape(*both.shape[:2], WAYS)
@@ -86,7 +83,6 @@ class _Function(ABC):
     def meta_step(
         self, batch: Episodes, *, inner_lr: float, inner_steps: int, lr: float, clip: float
     ) -> float:
-        """Descend the sum of the tasks' query losses; the norm of the gradient before clipping."""
         errors = residual(self.logits(batch, inner_lr, inner_steps)).reshape(-1, WAYS)
         images = batch.query[..., :-1].reshape(len(errors), -1)
         square = np.vdot(errors, self.kernel.between(images, images) @ errors)
@@ -129,13 +125,13 @@ class DictionaryFunction(_Function):
         self.coefficients = np.zeros((len(self.images), WAYS))
 
     def values(self, images: Floats) -> Array:
-        found = np.zeros((len(images), WAYS))
+        values = np.zeros((len(images), WAYS))
         moved = np.flatnonzero(self.coefficients.any(axis=1))
         for start in range(0, len(moved), _CHUNK):
             part = moved[start : start + _CHUNK]
             known = self.images[part] * images.dtype.type(1 / 255)
-            found += self.kernel.between(images, known) @ self.coefficients[part]
-        return found
+            values += self.kernel.between(images, known) @ self.coefficients[part]
+        return values
 
     def _move(self, images: Floats, ids: NDArray[np.int64], by: Array) -> None:
         np.add.at(self.coefficients, ids, by)

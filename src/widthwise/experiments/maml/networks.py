@@ -4,38 +4,43 @@ f(x) = V U x with rows of U from N(0, sigma_u^2 / n) and entries of V from N(0, 
 bias is the last column of U and starts at 0. In this form the multipliers of muP cancel, and one
 learning rate, without the width, serves all weights.
 
-Only the inner products A = U'U, M = VU and B = VV' are ever seen from outside, and gradient descent
-closes on them. As the width grows, A and B start from sigma^2 I and M from 0: the limit. `Weights`
-keeps U and V, `GramNetwork` keeps A, M and B, which costs the same at every width. Both are exact.
+The output depends on the inner products A = U'U, M = VU and B = VV' alone, and gradient descent
+closes on them. As the width grows, A and B start from sigma^2 I and M from 0: the limit.
+`WeightNetwork` holds U and V, `GramNetwork` A, M and B, which costs the same at every width. Both
+are exact.
+
+Large matrix products are SciPy's. NumPy brings a BLAS of its own, whose threads stay awake for a
+while after each product; called in turn, the threads of both push each other off the cores, and a
+step takes five times longer. Small products, which one thread takes, may be NumPy's.
 
 Source: arXiv 2011.14522, Corollary 6.2 and Appendix D.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .blas import product, rank2_downdate, times_symmetric
-from .data import WAYS
-from .inner_loop import Adapted, Floats, Products, adapt, residual
-from .learner import clipped
-from .tasks import Episodes
+from .data import WAYS, Episodes
+from .inner_loop import Adapted, Floats, Learner, Products, adapt, clipped, residual
 
-MOST_WIDTH = 1_000_000  # a minute's drawing; its distance to the limit is the rounding's
+MOST_WIDTH = 1_000_000  # takes a minute to draw; nearer to the limit than rounding
 _ROWS = 8192  # of U at a time: 50 MB
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerScales:
-    """How a network starts.
+    """Initial scales of a network.
 
     Attributes:
-        u: sigma_u, root of n times the variance of the first layer's weights.
-        v: sigma_v, the same of the output layer.
+        u: Scale sigma_u, the root of n times the variance of the first layer's weights.
+        v: Scale sigma_v, the same of the output layer.
         bias: Constant input of the bias.
     """
 
@@ -44,29 +49,23 @@ class LayerScales:
     bias: float
 
 
-class LinearNetwork(ABC):
-    """A linear network as meta-training sees it."""
+class LinearNetwork(Learner):
+    """A linear network of one hidden layer."""
 
     @abstractmethod
     def products(self, batch: Episodes) -> Products:
-        """Inner products that the tasks depend on; remembered for a `descend` on these tasks."""
+        """Inner products that the tasks depend on; `descend` must follow on the same tasks."""
 
     @abstractmethod
     def descend(self, batch: Episodes, adapted: Adapted, lr: float, clip: float) -> float:
-        """One step of meta-training on the tasks last looked at; the norm before clipping."""
-
-    @abstractmethod
-    def copy(self) -> LinearNetwork:
-        """The same network, to be kept while this one is trained on."""
+        """One step on the tasks of the last `products`; the norm before clipping."""
 
     def logits(self, batch: Episodes, lr: float, steps: int) -> Floats:
-        """At the queries, after steps on each task's support; shape (tasks, 5, 5)."""
         return adapt(self.products(batch), batch, lr, steps).logits
 
     def meta_step(
         self, batch: Episodes, *, inner_lr: float, inner_steps: int, lr: float, clip: float
     ) -> float:
-        """Descend the sum of the tasks' query losses; the norm of the gradient before clipping."""
         adapted = adapt(self.products(batch), batch, inner_lr, inner_steps)
         return self.descend(batch, adapted, lr, clip)
 
@@ -84,8 +83,8 @@ class _Gradient:
     push: Floats  # (5, inputs)
 
 
-def _gradient(batch: Episodes, adapted: Adapted) -> _Gradient:
-    """Of the queries' loss by the adapted weights, taken as that by the weights before."""
+def _meta_gradient(batch: Episodes, adapted: Adapted) -> _Gradient:
+    """Gradient of the queries' loss by the adapted weights, used as that by the weights before."""
     tasks, ways, inputs = batch.query.shape
     errors = residual(adapted.logits)
     turned = errors.swapaxes(1, 2)
@@ -130,9 +129,9 @@ class WeightNetwork(LinearNetwork):
         return Products(basis=basis @ columns, query=query @ columns)
 
     def descend(self, batch: Episodes, adapted: Adapted, lr: float, clip: float) -> float:
-        found = _gradient(batch, adapted)
-        first = product(np.concatenate([self.readout, self._features]).T, found.pull)
-        readout = found.mix @ self.readout + product(found.push, self.first.T)
+        gradient = _meta_gradient(batch, adapted)
+        first = product(np.concatenate([self.readout, self._features]).T, gradient.pull)
+        readout = gradient.mix @ self.readout + product(gradient.push, self.first.T)
         rate, norm = clipped(lr, clip, float(np.square(first).sum() + np.square(readout).sum()))
         factor = first.dtype.type(rate)
         self.first = self.first - factor * first
@@ -172,26 +171,26 @@ class GramNetwork(LinearNetwork):
         return Products(basis=basis, query=query)
 
     def descend(self, batch: Episodes, adapted: Adapted, lr: float, clip: float) -> float:
-        found = _gradient(batch, adapted)
+        gradient = _meta_gradient(batch, adapted)
         support = batch.support.reshape(-1, self.a.shape[0])
         phi_u = np.concatenate([self.m, self._seen])  # Phi U
         v_phi = np.concatenate([self.b, self._features.T], axis=1)  # V Phi'
-        phi_du = np.empty_like(found.pull)  # Phi dU
-        phi_du[:WAYS] = product(v_phi, found.pull)
+        phi_du = np.empty_like(gradient.pull)  # Phi dU
+        phi_du[:WAYS] = product(v_phi, gradient.pull)
         rest = np.concatenate([self._features, product(self._seen, support.T)], axis=1)
-        phi_du[WAYS:] = product(rest, found.pull)
-        dv_u = found.mix @ self.m + times_symmetric(found.push, self.a)
-        dv_v = found.mix @ self.b + found.push @ self.m.T
-        dv_dv = dv_v @ found.mix.T + dv_u @ found.push.T
-        square = (phi_du * found.pull).sum() + np.trace(dv_dv)
+        phi_du[WAYS:] = product(rest, gradient.pull)
+        dv_u = gradient.mix @ self.m + times_symmetric(gradient.push, self.a)
+        dv_v = gradient.mix @ self.b + gradient.push @ self.m.T
+        dv_dv = dv_v @ gradient.mix.T + dv_u @ gradient.push.T
+        square = (phi_du * gradient.pull).sum() + np.trace(dv_dv)
         rate, norm = clipped(lr, clip, float(square))
         factor = self.m.dtype.type(rate)
-        dv_phi = found.mix @ v_phi + product(found.push, phi_u.T)
+        dv_phi = gradient.mix @ v_phi + product(gradient.push, phi_u.T)
         moved = dv_u + phi_du[:WAYS]
-        self.m = self.m - factor * moved + factor**2 * product(dv_phi, found.pull)
+        self.m = self.m - factor * moved + factor**2 * product(dv_phi, gradient.pull)
         self.b = self.b - factor * (dv_v + dv_v.T) + factor**2 * dv_dv
         half = factor * phi_u - (factor**2 / 2) * phi_du
-        self.a = rank2_downdate(self.a, found.pull, half)
+        self.a = rank2_downdate(self.a, gradient.pull, half)
         return norm
 
     def copy(self) -> GramNetwork:
@@ -204,9 +203,9 @@ def limit_network(
     """The limit of infinite width, before training.
 
     Args:
-        pixels: Of an image.
-        scales: How the networks start whose limit it is.
-        dtype: Of all arithmetic.
+        pixels: Pixels of an image.
+        scales: Initial scales of the networks whose limit it is.
+        dtype: Type of all arithmetic.
     """
     a = np.zeros((pixels + 1, pixels + 1), dtype=dtype)
     np.fill_diagonal(a[:pixels, :pixels], scales.u**2)
@@ -225,10 +224,10 @@ def finite_network(
 
     Args:
         width: Neurons of the hidden layer, 1 to `MOST_WIDTH`.
-        pixels: Of an image.
-        scales: How it starts.
-        rng: What draws the weights.
-        dtype: Of all arithmetic after the drawing.
+        pixels: Pixels of an image.
+        scales: Initial scales.
+        rng: Generator of the weights.
+        dtype: Type of all arithmetic after the drawing.
     """
     readout = rng.standard_normal((WAYS, width)) * (scales.v / sqrt(width))
     if width <= pixels + WAYS:
@@ -245,7 +244,32 @@ def finite_network(
 def _first_rows(
     number: int, width: int, pixels: int, scales: LayerScales, rng: np.random.Generator
 ) -> Floats:
-    """So many rows of U, its bias 0."""
+    """The given number of rows of U, whose bias is 0."""
     rows = np.zeros((number, pixels + 1))
     rows[:, :pixels] = rng.standard_normal((number, pixels)) * (scales.u / sqrt(width))
     return rows
+
+
+@cache
+def _blas(dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
+    from scipy.linalg.blas import get_blas_funcs
+
+    return tuple(get_blas_funcs(("gemm", "symm", "syr2k"), dtype=dtype))
+
+
+def product(left: Floats, right: Floats) -> NDArray[Any]:
+    """The matrix product of two matrices in rows (C order), in rows."""
+    gemm, _, _ = _blas(left.dtype)
+    return np.asarray(gemm(1.0, right.T, left.T).T)
+
+
+def times_symmetric(rows: Floats, symmetric: Floats) -> NDArray[Any]:
+    """Rows times a symmetric matrix in columns (Fortran order), of which the upper part is read."""
+    _, symm, _ = _blas(rows.dtype)
+    return np.asarray(symm(1.0, symmetric, rows.T).T)
+
+
+def rank2_downdate(symmetric: Floats, left: Floats, right: Floats) -> NDArray[Any]:
+    """Take left' right + right' left from a symmetric matrix, whose upper part is written over."""
+    _, _, syr2k = _blas(symmetric.dtype)
+    return np.asarray(syr2k(-1.0, left.T, right.T, beta=1.0, c=symmetric, overwrite_c=1))

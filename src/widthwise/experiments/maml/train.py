@@ -11,23 +11,22 @@ import numpy as np
 
 from ...errors import LimitError
 from ...theory import check_least, check_positive
-from .data import WAYS, Images, Omniglot
+from .data import WAYS, Images, Omniglot, draw_tasks
+from .inner_loop import Learner
 from .kernels import KINDS, KernelMethod, kernel_function
-from .learner import Learner
 from .networks import MOST_WIDTH, LayerScales, finite_network, limit_network
-from .tasks import draw_tasks
 
 _START, _TRAIN, _VALIDATE, _TEST = range(4)  # streams of random numbers of a seed
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetaRecipe:
-    """How something is meta-trained.
+    """Recipe of meta-training.
 
     Attributes:
         lr: Learning rate between tasks.
-        scales: How a network starts; of a kernel only the kernel matters.
-        kernel: Of a function in the kernel regime; None of networks and the limit.
+        scales: Initial scales of a network; kernels do not use them.
+        kernel: Kernel of a function in the kernel regime; None for networks and the limit.
     """
 
     lr: float
@@ -60,7 +59,7 @@ def recipe_of(network: str, width: int | None) -> MetaRecipe:
 
     Args:
         network: `finite`, `limit`, or a key of `KERNELS`.
-        width: Of a finite network, at least 1; None otherwise.
+        width: Width of a finite network, at least 1; None otherwise.
 
     Raises:
         LimitError: There is no such network, or no such width.
@@ -86,18 +85,18 @@ def recipe_of(network: str, width: int | None) -> MetaRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class MamlSettings:
-    """How long, and on how many tasks. The defaults are the paper's.
+    """Numbers of steps and tasks. The defaults are the paper's.
 
     Attributes:
-        steps: Of meta-training.
-        tasks: In each of its batches, and in those of validation and test.
+        steps: Steps of meta-training.
+        tasks: Tasks in a batch of meta-training, validation and test.
         inner_lr: Learning rate within a task.
         inner_steps: Steps within a task in meta-training and validation.
         test_steps: Steps within a task of the test.
         clip: Largest norm of the gradient between tasks, summed over these.
         epoch: Steps between two validations.
-        validation_batches: Of one validation; the same tasks each time.
-        test_batches: Of the test.
+        validation_batches: Batches of a validation; the tasks are the same each time.
+        test_batches: Batches of the test.
     """
 
     steps: int = 10_000
@@ -122,12 +121,12 @@ class MamlSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryScore:
-    """Share of queries answered rightly.
+    """Share of queries answered correctly.
 
     Attributes:
         accuracy: Mean over tasks, from 0 to 1.
-        standard_error: Of that mean, over tasks; None of a single one.
-        tasks: How many.
+        standard_error: Standard error of that mean; None for a single task.
+        tasks: Number of tasks.
     """
 
     accuracy: float
@@ -137,18 +136,18 @@ class QueryScore:
 
 @dataclass(frozen=True, kw_only=True)
 class MamlResult:
-    """What one run gave.
+    """Result of one run.
 
     Attributes:
         network: `finite`, `limit`, `linear`, `gp` or `ntk`.
-        width: Of a finite network; None otherwise.
-        seed: What drew the weights and the tasks.
-        test: Of the checkpoint that was best in validation; None with a `reason`.
-        reason: Why there is no score; None when there is one.
-        best_step: Meta-steps behind that checkpoint; None without a score.
+        width: Width of a finite network; None otherwise.
+        seed: Seed of the weights and the tasks.
+        test: Score of the checkpoint that was best in validation; None with a `reason`.
+        reason: Reason why there is no score; None when there is one.
+        best_step: Meta-steps before that checkpoint; None without a score.
         validation: Meta-steps and accuracy after them, at each validation.
         steps_per_sec: Meta-steps in a second, validation not counted; None where there were none.
-        duration_sec: Of the whole run.
+        duration_sec: Duration of the whole run.
     """
 
     network: str
@@ -175,27 +174,27 @@ def meta_train(
     """Meta-train on the training classes, keep the best checkpoint in validation, and test it.
 
     A run whose gradient or whose answers are no longer finite ends without a score, with a reason.
-    All networks of a seed meet the same tasks.
+    All networks of a seed see the same tasks.
 
     Args:
-        data: The images.
+        data: Images.
         network: `finite`, `limit`, or a kernel: `linear`, `gp`, `ntk`.
-        width: Of a finite network.
-        seed: Of the weights and the tasks.
-        settings: How long.
-        recipe: How; None is `recipe_of` the network.
-        on_step: Told of the steps done, after each one.
+        width: Width of a finite network.
+        seed: Seed of the weights and the tasks.
+        settings: Numbers of steps and tasks.
+        recipe: Recipe; None is `recipe_of` the network.
+        on_step: Called with the number of steps done, after each one.
 
     Raises:
         LimitError: There is no such network or width.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     settings = settings or MamlSettings()
-    known = recipe_of(network, width)
-    recipe = recipe or known
+    published = recipe_of(network, width)
+    recipe = recipe or published
     learner = _learner(data, network, width, recipe, np.random.default_rng([seed, _START]))
     run = _Run(data=data, recipe=recipe, settings=settings, seed=seed, on_step=on_step)
-    with np.errstate(all="ignore"):  # what is not finite is found by looking
+    with np.errstate(all="ignore"):  # results are checked for numbers that are not finite
         test, reason = run.run(learner)
     return MamlResult(
         network=network,
@@ -206,7 +205,7 @@ def meta_train(
         best_step=None if test is None else run.best_step,
         validation=tuple(run.validation),
         steps_per_sec=run.done / run.stepping_sec if run.done else None,
-        duration_sec=time.perf_counter() - began,
+        duration_sec=time.perf_counter() - started,
     )
 
 
@@ -223,7 +222,7 @@ def _learner(
 
 @dataclass(kw_only=True)
 class _Run:
-    """A run on its way."""
+    """A run under way."""
 
     data: Omniglot
     recipe: MetaRecipe
@@ -239,7 +238,7 @@ class _Run:
         """The score at the end, or why there is none."""
         settings, best = self.settings, -1.0
         rng = np.random.default_rng([self.seed, _TRAIN])
-        kept = learner.copy()
+        best_learner = learner.copy()
         for step in range(settings.steps + 1):
             if (step and step % settings.epoch == 0) or step == settings.steps:
                 score = self._score(learner, self.data.val, _VALIDATE)
@@ -247,15 +246,16 @@ class _Run:
                     return None, self._diverged(step)
                 self.validation.append((step, score.accuracy))
                 if score.accuracy > best:
-                    best, self.best_step, kept = score.accuracy, step, learner.copy()
+                    best, self.best_step = score.accuracy, step
+                    best_learner = learner.copy()
             if step < settings.steps and not self._step(learner, rng):
                 return None, self._diverged(step)
-        test = self._score(kept, self.data.test, _TEST)
+        test = self._score(best_learner, self.data.test, _TEST)
         return test, None if test else "the test gave numbers that are not finite"
 
     def _step(self, learner: Learner, rng: np.random.Generator) -> bool:
-        """One meta-step; whether its gradient was finite."""
-        began = time.perf_counter()
+        """Take one meta-step; returns whether its gradient was finite."""
+        started = time.perf_counter()
         settings, bias = self.settings, self.recipe.scales.bias
         batch = draw_tasks(self.data.train, settings.tasks, rng, bias=bias)
         norm = learner.meta_step(
@@ -265,7 +265,7 @@ class _Run:
             lr=self.recipe.lr,
             clip=settings.clip,
         )
-        self.stepping_sec += time.perf_counter() - began
+        self.stepping_sec += time.perf_counter() - started
         self.done += 1
         self.on_step(self.done)
         return isfinite(norm)
@@ -277,19 +277,19 @@ class _Run:
         )
 
     def _score(self, learner: Learner, images: Images, stream: int) -> QueryScore | None:
-        """On the stream's tasks, the same ones each time; None if answers are not finite."""
+        """Score on the stream's tasks, which never change; None if answers are not finite."""
         settings, rng = self.settings, np.random.default_rng([self.seed, stream])
         testing = stream == _TEST
         batches = settings.test_batches if testing else settings.validation_batches
-        right = []
+        shares_correct = []
         for _ in range(batches):
             batch = draw_tasks(images, settings.tasks, rng, bias=self.recipe.scales.bias)
             steps = settings.test_steps if testing else settings.inner_steps
             logits = learner.logits(batch, settings.inner_lr, steps)
             if not np.isfinite(logits).all():
                 return None
-            right.append((logits.argmax(axis=-1) == np.arange(WAYS)).mean(axis=1))
-        shares = np.concatenate(right)
+            shares_correct.append((logits.argmax(axis=-1) == np.arange(WAYS)).mean(axis=1))
+        shares = np.concatenate(shares_correct)
         number = len(shares)
         error = float(shares.std(ddof=1)) / sqrt(number) if number > 1 else None
         return QueryScore(accuracy=float(shares.mean()), standard_error=error, tasks=number)

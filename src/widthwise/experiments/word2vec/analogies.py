@@ -1,7 +1,8 @@
-"""Analogies: a is to b as c is to which word? The one nearest to b - a + c in direction."""
+"""Analogies: a is to b as c is to the word that is nearest to b - a + c in direction."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,10 @@ class Questions:
     """Questions whose four words are all in a vocabulary.
 
     Attributes:
-        words: a, b, c and the answer as numbers, int64 of shape (questions, 4).
+        words: Numbers of a, b, c and the answer, int64 of shape (questions, 4).
         sections: Name and questions of each section, in order; those without any are left out.
         of: Questions of the whole file.
-        digest: Of the file, sha256.
+        digest: sha256 of the file.
     """
 
     words: NDArray[np.int64]
@@ -41,22 +42,20 @@ def load_questions(path: Path, words: Sequence[str]) -> Questions:
     """Read a file of analogies: a line of four words a question, `: name` before each section.
 
     Args:
-        path: The file, such as word2vec's `questions-words.txt`.
-        words: The vocabulary in lower case; capitals in the file do not matter.
+        path: File, such as word2vec's `questions-words.txt`.
+        words: Vocabulary in lower case; capitals in the file do not matter.
 
     Raises:
         AssetError: The file is not there, a line is none of these, or no question has all its
             words in the vocabulary.
     """
-    import hashlib
-
     lines, digest = _lines(path), hashlib.sha256(path.read_bytes()).hexdigest()
     number = {word: i for i, word in enumerate(words)}
-    found: list[list[int]] = []
+    questions: list[list[int]] = []
     sections: list[list[str | int]] = []
     missing: dict[str, None] = {}
     asked = 0
-    for place, line in enumerate(lines, 1):
+    for i, line in enumerate(lines, 1):
         parts = line.lower().split()
         if not parts:
             continue
@@ -65,54 +64,54 @@ def load_questions(path: Path, words: Sequence[str]) -> Questions:
             continue
         if len(parts) != 4:
             raise AssetError(
-                f"{path}:{place} must have four words, or a colon and a section's name; it has "
+                f"{path}:{i} must have four words, or a colon and a section's name; it has "
                 f"{counted(len(parts), 'word')}"
             )
         asked += 1
         missing.update(dict.fromkeys(part for part in parts if part not in number))
         if all(part in number for part in parts):
-            found.append([number[part] for part in parts])
+            questions.append([number[part] for part in parts])
             if not sections:
                 sections.append(["", 0])
             sections[-1][1] = int(sections[-1][1]) + 1
-    if not found:
-        raise AssetError(_none(path, asked, list(missing), len(words)))
-    kept = tuple((str(name), int(count)) for name, count in sections if count)
-    return Questions(words=np.array(found), sections=kept, of=asked, digest=digest)
+    if not questions:
+        raise AssetError(_no_question(path, asked, list(missing), len(words)))
+    nonempty = tuple((str(name), int(count)) for name, count in sections if count)
+    return Questions(words=np.array(questions), sections=nonempty, of=asked, digest=digest)
 
 
 def right_answers(embeddings: Tensor, questions: Questions) -> NDArray[np.bool_]:
-    """Which questions are answered rightly, shape (questions,).
+    """Whether each question is answered correctly, shape (questions,).
 
     Rows are scaled to length 1; the answer is the word with the largest product with b - a + c,
     of all but a, b and c, and must have one above 0.
 
     Args:
-        embeddings: A row a word, shape (vocabulary, width).
-        questions: What is asked.
+        embeddings: Matrix with a row a word, shape (vocabulary, width).
+        questions: Questions.
 
     Cost: 2 V n numbers multiplied for each question.
     """
     import torch
 
     lengths = embeddings.norm(dim=1).clamp_min(torch.finfo(embeddings.dtype).tiny)
-    right = []
+    correct = []
     words = torch.from_numpy(questions.words).to(embeddings.device)
     for part in torch.split(words, _QUESTION_BATCH):
         a, b, c = (embeddings[part[:, i]] / lengths[part[:, i], None] for i in range(3))
         scores = ((b - a + c) @ embeddings.T).div_(lengths)
         scores.scatter_(1, part[:, :3], -torch.inf)
         best = scores.max(dim=1)
-        right.append(((best.indices == part[:, 3]) & (best.values > 0)).cpu().numpy())
-    return np.concatenate(right)
+        correct.append(((best.indices == part[:, 3]) & (best.values > 0)).cpu().numpy())
+    return np.concatenate(correct)
 
 
 def section_scores(right: NDArray[np.bool_], questions: Questions) -> Mapping[str, tuple[int, int]]:
-    """Right answers and questions of each section."""
-    shares, place = {}, 0
+    """Correct answers and questions of each section."""
+    shares, start = {}, 0
     for name, number in questions.sections:
-        shares[name] = int(right[place : place + number].sum()), number
-        place += number
+        shares[name] = int(right[start : start + number].sum()), number
+        start += number
     return shares
 
 
@@ -129,7 +128,7 @@ def _lines(path: Path) -> list[str]:
         raise AssetError(f"{path} cannot be read: {error}") from error
 
 
-def _none(path: Path, asked: int, missing: list[str], vocabulary: int) -> str:
+def _no_question(path: Path, asked: int, missing: list[str], vocabulary: int) -> str:
     if not asked:
         return f"{path} has no question; give word2vec's questions-words.txt"
     some = ", ".join(missing[:3])

@@ -1,4 +1,4 @@
-"""A text as numbers: its vocabulary, the counts, and one number a word."""
+"""A text as numbers: vocabulary, counts, and a number for each word."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ class Corpus:
 
     Attributes:
         words: The vocabulary by falling count; words of equal count as they first appear.
-        counts: How often each occurs, int64 of shape (vocabulary,).
+        counts: Counts of these words, int64 of shape (vocabulary,).
         ids: The words of the text that are in the vocabulary, int32 of shape (length,).
-        starts: Where in `ids` lines begin, ascending int64, 0 first; a context never crosses one.
+        starts: Indices of `ids` at which lines begin, ascending int64 from 0; no context crosses
+            one.
         digest: sha256 of the text's bytes as they are stored.
-        raw: Words of the text, those outside the vocabulary too.
+        raw: Number of words of the text, including those outside the vocabulary.
     """
 
     words: tuple[str, ...]
@@ -50,9 +51,9 @@ def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5
     """Read a text, plain or as .gz. Words are runs of the letters a to z; capitals are lowered.
 
     Args:
-        path: The file; it is read twice, 16 MB at a time.
-        vocabulary: Most words of the vocabulary, the most frequent ones; None for all.
-        min_count: Rarer words are left out.
+        path: File, which is read twice, 16 MB at a time.
+        vocabulary: Largest vocabulary, of the most frequent words; None for all.
+        min_count: Least count of a word in the vocabulary.
 
     Raises:
         LimitError: A bound is below 1.
@@ -77,7 +78,8 @@ def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5
                 "longer text, or a lower --min-count"
             )
         ids, starts = _numbers(path, {word: i for i, (word, _) in enumerate(known)})
-        digest = _sha256(path)
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise AssetError(f"{path} is damaged: {error}; get it again") from error
     except OSError as error:
@@ -96,10 +98,10 @@ def _numbers(path: Path, number: dict[bytes, int]) -> tuple[NDArray[np.int32], N
     parts, starts, length = [], [0], 0
     for chunk in _chunks(path):
         for line in chunk.split(b"\n"):
-            found = [number[word] for word in line.split() if word in number]
-            if found:
-                parts.append(np.array(found, dtype=np.int32))
-                length += len(found)
+            ids = [number[word] for word in line.split() if word in number]
+            if ids:
+                parts.append(np.array(ids, dtype=np.int32))
+                length += len(ids)
                 starts.append(length)
     return np.concatenate(parts), np.array(starts[:-1])
 
@@ -119,11 +121,3 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield text[:cut]
             rest = text[cut:]
     yield rest
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while part := file.read(_CHUNK):
-            digest.update(part)
-    return digest.hexdigest()

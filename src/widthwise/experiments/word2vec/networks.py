@@ -13,14 +13,17 @@ Source: arXiv 2011.14522, Section 8.1 and Appendix D.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt, sqrt
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import LimitError
-from ...io import free_bytes
+from ...errors import LimitError, RunError
+from ...io import free_bytes, save_tensors
 from ...theory import check_least
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _BYTES = 4  # of a number in single precision
 _START = 2**32  # stream of random numbers; those of samples are epochs, which are below it
+CHECKPOINT_FORMAT = "widthwise word2vec 1"
 KINDS = ("finite", "limit", "ntk", "gp")
 
 
@@ -36,8 +40,8 @@ class SkipGram:
     """Weights; training changes them in place.
 
     Attributes:
-        embeddings: E, a row a word, shape (vocabulary, width).
-        outputs: O, the same shape.
+        embeddings: Matrix E with a row a word, shape (vocabulary, width).
+        outputs: Matrix O of the same shape.
     """
 
     embeddings: Tensor
@@ -45,7 +49,7 @@ class SkipGram:
 
 
 def check_network(kind: str, width: int | None) -> None:
-    """See that there is such a network.
+    """Check that there is such a network.
 
     Raises:
         LimitError: There is none.
@@ -62,9 +66,9 @@ def start(vocabulary: int, width: int | None, *, seed: int = 0, device: str = "c
     """A network before training.
 
     Args:
-        vocabulary: Words.
+        vocabulary: Number of words.
         width: Coordinates a word; None is the limit of infinite width, which takes one a word.
-        seed: Of a finite network's E, uniform on (-sqrt(3/n), sqrt(3/n)).
+        seed: Seed of a finite network's E, uniform on (-sqrt(3/n), sqrt(3/n)).
         device: `cpu` or `cuda`.
 
     Raises:
@@ -75,19 +79,19 @@ def start(vocabulary: int, width: int | None, *, seed: int = 0, device: str = "c
     import torch
 
     check_memory(vocabulary, width, device)
-    place = torch.device(device)
+    target = torch.device(device)
     if width is None:
-        embeddings = torch.eye(vocabulary, device=place)
+        embeddings = torch.eye(vocabulary, device=target)
     else:
         rng = np.random.default_rng([seed, _START])
         drawn = rng.random((vocabulary, width), dtype=np.float32)
-        embeddings = torch.from_numpy(drawn).to(place)
+        embeddings = torch.from_numpy(drawn).to(target)
         embeddings.sub_(0.5).mul_(sqrt(12 / width))
     return SkipGram(embeddings=embeddings, outputs=torch.zeros_like(embeddings))
 
 
 def check_memory(vocabulary: int, width: int | None, device: str = "cpu") -> None:
-    """See, before anything is allocated, that both matrices fit.
+    """Check, before anything is allocated, that both matrices fit in memory.
 
     Raises:
         LimitError: They do not, with their bytes and the largest vocabulary that fits; or there is
@@ -115,3 +119,44 @@ def _free_bytes(device: str) -> int:
     if device != "cuda" or not torch.cuda.is_available():
         raise LimitError(f"a device must be cpu, or cuda where there is one; got {device[:40]!r}")
     return free_bytes(device)
+
+
+def save_checkpoint(path: Path, network: SkipGram, state: Mapping[str, Any]) -> None:
+    """Replace a checkpoint atomically by a new one.
+
+    Args:
+        path: File, which one process writes at a time.
+        network: Network, whose matrices are written from memory without a copy.
+        state: State of the run, as JSON.
+
+    Raises:
+        OutputError: It cannot be written; the one before is still there.
+    """
+    tensors = {"embeddings": network.embeddings, "outputs": network.outputs}
+    save_tensors(path, tensors, {"format": CHECKPOINT_FORMAT, "facts": json.dumps(state)})
+
+
+def load_checkpoint(path: Path, network: SkipGram) -> dict[str, Any] | None:
+    """Read a checkpoint into a network of its shape; returns its state, None without a file.
+
+    Raises:
+        RunError: It cannot be read, or is another network's.
+    """
+    import safetensors
+
+    if not path.exists():
+        return None
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            head = file.metadata() or {}
+            if head.get("format") != CHECKPOINT_FORMAT:
+                raise ValueError("it is no checkpoint of word2vec")
+            state: dict[str, Any] = json.loads(head["facts"])
+            for name in ("embeddings", "outputs"):
+                stored, matrix = file.get_tensor(name), getattr(network, name)
+                if stored.shape != matrix.shape:
+                    raise ValueError(f"its {name} are {tuple(stored.shape)}")
+                matrix.copy_(stored)
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); move it away to begin anew") from error
+    return state

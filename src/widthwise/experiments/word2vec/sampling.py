@@ -1,7 +1,7 @@
-"""What is drawn: which words stay, how wide the windows are, which words are negatives.
+"""Samples of a text: words that stay, widths of windows, and negatives.
 
-All of it depends on the seed, the epoch and the place in the text alone, so that networks of all
-widths and their limit meet the same samples, and a run that goes on needs no generator's state.
+They depend on the seed, the epoch and the position in the text alone, so that networks of all
+widths and their limit see the same samples, and a resumed run needs no state of a generator.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 FIRST = np.uint64(0xBF58476D1CE4E5B9)
 SECOND = np.uint64(0x94D049BB133111EB)
 _POWER = 0.75  # of counts, for the odds of negatives
+_SENTENCE_WORDS = 1000  # longer sentences are cut after subsampling, as in the published code
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,10 +28,10 @@ class WordBlock:
 
     Attributes:
         ids: The words that stayed, int32 of shape (kept,).
-        low: First place of a context, int32 of shape (kept,).
-        high: One after the last, int32 of shape (kept,).
-        key: Of the block's negatives.
-        words: Of the stretch before subsampling.
+        low: Index of the first context, int32 of shape (kept,).
+        high: Index after the last context, int32 of shape (kept,).
+        key: Key of the block's negatives.
+        words: Words of the stretch before subsampling.
     """
 
     ids: NDArray[np.int32]
@@ -45,8 +46,8 @@ class AliasTable:
     """Words drawn with odds of their counts to the power 3/4, by Walker's alias method.
 
     Attributes:
-        threshold: A word stays itself below this, of 2^32; uint64 of shape (vocabulary,).
-        other: What it becomes otherwise, int32 of shape (vocabulary,).
+        threshold: Bound, of 2^32, below which a word stays itself; uint64 of shape (vocabulary,).
+        other: Word that it becomes otherwise, int32 of shape (vocabulary,).
     """
 
     threshold: NDArray[np.uint64]
@@ -71,7 +72,7 @@ def alias_table(counts: NDArray[np.int64]) -> AliasTable:
 
 
 def draw(odds: AliasTable, key: np.uint64, first: int, number: int) -> NDArray[np.int32]:
-    """The draws `first`, `first + 1` ... of a key; any of them can be had without the others.
+    """The draws `first`, `first + 1` ... of a key; each can be computed without the others.
 
     Example:
         >>> odds = alias_table(np.array([16, 1]))
@@ -83,13 +84,13 @@ def draw(odds: AliasTable, key: np.uint64, first: int, number: int) -> NDArray[n
         z = (z ^ (z >> np.uint64(30))) * FIRST
         z = (z ^ (z >> np.uint64(27))) * SECOND
         z ^= z >> np.uint64(31)
-        place = ((z >> np.uint64(32)) * np.uint64(len(odds.other))) >> np.uint64(32)
-    stays = (z & np.uint64(2**32 - 1)) < odds.threshold[place]
-    return np.where(stays, place, odds.other[place]).astype(np.int32)
+        index = ((z >> np.uint64(32)) * np.uint64(len(odds.other))) >> np.uint64(32)
+    stays = (z & np.uint64(2**32 - 1)) < odds.threshold[index]
+    return np.where(stays, index, odds.other[index]).astype(np.int32)
 
 
 def keep_probabilities(counts: NDArray[np.int64], sample: float) -> NDArray[np.float64]:
-    """How likely each word stays in the text: (sqrt(c / sT) + 1) sT / c, at most 1."""
+    """Probability that a word stays in the text: (sqrt(c / sT) + 1) sT / c, at most 1."""
     rare = sample * counts.sum() / counts
     return np.asarray(np.minimum(np.sqrt(rare) + rare, 1.0))
 
@@ -103,33 +104,33 @@ def draw_block(
     corpus: Corpus,
     settings: Word2vecSettings,
     shares: NDArray[np.float64],
-    place: tuple[int, int],
+    epoch_and_block: tuple[int, int],
     seed: int,
 ) -> WordBlock:
     """Draw a block of an epoch: subsampling, then a window for each word that stayed.
 
     Args:
-        corpus: The text.
-        settings: How it is trained on.
+        corpus: Text.
+        settings: Settings of the training.
         shares: `keep_probabilities` of the text.
-        place: Epoch and block, from 0.
-        seed: Of all draws.
+        epoch_and_block: Epoch and block, from 0.
+        seed: Seed of all draws.
     """
-    begin = place[1] * settings.refresh
+    begin = epoch_and_block[1] * settings.refresh
     ids = corpus.ids[begin : begin + settings.refresh]
-    rng = np.random.default_rng([seed, *place])
+    rng = np.random.default_rng([seed, *epoch_and_block])
     key = rng.integers(2**64, dtype=np.uint64)
     stays = np.flatnonzero(rng.random(len(ids)) < shares[ids])
-    kept = np.searchsorted(corpus.starts, stays + begin, side="right")  # its line's number
+    line = np.searchsorted(corpus.starts, stays + begin, side="right")
     reach = rng.integers(1, settings.window + 1, size=len(stays))
-    place_in = np.arange(len(stays))
-    first = np.searchsorted(kept, kept)  # where its line begins among those that stayed
-    first += (place_in - first) // settings.sentence * settings.sentence
-    last = np.minimum(np.searchsorted(kept, kept, side="right"), first + settings.sentence)
+    index = np.arange(len(stays))
+    first = np.searchsorted(line, line)  # first word of the same line
+    first += (index - first) // _SENTENCE_WORDS * _SENTENCE_WORDS
+    last = np.minimum(np.searchsorted(line, line, side="right"), first + _SENTENCE_WORDS)
     return WordBlock(
         ids=ids[stays],
-        low=np.maximum(place_in - reach, first).astype(np.int32),
-        high=np.minimum(place_in + reach + 1, last).astype(np.int32),
+        low=np.maximum(index - reach, first).astype(np.int32),
+        high=np.minimum(index + reach + 1, last).astype(np.int32),
         key=np.uint64(key),
         words=len(ids),
     )

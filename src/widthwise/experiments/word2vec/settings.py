@@ -1,4 +1,4 @@
-"""How word2vec is trained. The defaults are those of the published experiment on text8."""
+"""Settings of word2vec. The defaults are those of the published experiment on text8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ MOST_WINDOW = 100
 MOST_NEGATIVE = 1000
 MOST_THREADS = 256
 MOST_BATCH = 65_536
-_WORDS_OF_A_SENTENCE = 1000  # that are kept of it; longer ones are cut, as in the published code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,17 +18,17 @@ class Word2vecSettings:
     """CBOW with negative sampling; learning rates do not depend on the width, which is muP.
 
     Attributes:
-        window: Most distance of a context from its centre; each centre draws its own from 1 up.
-        negative: Words drawn beside each centre.
+        window: Largest distance of a context from its centre; each centre draws one from 1 up.
+        negative: Negatives of each centre.
         sample: Subsampling threshold; words of a larger share of the text are thinned out.
         epochs: Passes over the text.
         lr: Learning rate at the start; it falls linearly with the words seen, to 1e-4 of this.
         decay: Weight decay of the rows that a step visits.
-        batch: Centres of a step. 1: one after the other, each with negatives of its own, as
-            published. More: they share as many drawn words as there are centres, but at least
-            `negative`, with weights as if each had its own; matrix products then do the work.
-        threads: Of batches of 1. Above 1 they race as the published code's do, and a run is not
-            repeated exactly.
+        batch: Centres of a step. 1 trains them one after the other, each with its negatives, as
+            published. More share as many drawn words as there are centres, but at least `negative`,
+            weighted as if each had its own, so that matrix products do the work.
+        threads: Threads for batches of 1. More than 1 race as in the published code, and a run is
+            not repeated exactly.
         refresh: Words between two changes of the learning rate.
     """
 
@@ -61,11 +60,6 @@ class Word2vecSettings:
                 f"threads above 1 are for batches of 1; got {self.threads} with a batch of "
                 f"{self.batch}"
             )
-
-    @property
-    def sentence(self) -> int:
-        """Most words of a sentence after subsampling."""
-        return _WORDS_OF_A_SENTENCE
 
     @property
     def shared(self) -> int:

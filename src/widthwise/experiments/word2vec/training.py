@@ -1,4 +1,4 @@
-"""A run: training from a start or a checkpoint to the last epoch, analogies after each."""
+"""Training from a start or a checkpoint to the last epoch, with analogies after each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from ...errors import LimitError, RunError
 from ...theory import check_least
-from . import checkpoints
 from .analogies import Questions, right_answers, section_scores
 from .corpus import Corpus
-from .networks import SkipGram, check_network, start
+from .networks import SkipGram, check_network, load_checkpoint, save_checkpoint, start
 from .sampling import AliasTable, alias_table, blocks_per_epoch, draw_block, keep_probabilities
 from .settings import Word2vecSettings
 
@@ -26,14 +25,14 @@ _SAVE_EVERY = 60.0  # seconds of training: more than writing a few GB takes
 
 @dataclass(frozen=True, kw_only=True)
 class AnalogyScore:
-    """Analogies answered rightly.
+    """Analogies answered correctly.
 
     Attributes:
-        right: How many.
-        asked: Of how many, those whose words are all in the vocabulary.
+        right: Correct answers.
+        asked: Questions whose words are all in the vocabulary.
         of: Questions of the whole file.
-        sections: Name, right answers and questions of each section.
-        outcomes: Question by question, a bit each, 1 for right, as hexadecimal digits.
+        sections: Name, correct answers and questions of each section.
+        outcomes: A bit for each question, 1 for a correct answer, as hexadecimal digits.
     """
 
     right: int
@@ -55,18 +54,19 @@ class AnalogyScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Word2vecResult:
-    """What one run gave.
+    """Result of one run.
 
     Attributes:
         network: `finite`, `limit`, `ntk` or `gp`.
-        width: Of a finite network; None otherwise.
-        seed: What drew the start and the samples.
-        score: After the last epoch; None with a `reason`.
-        reason: Why there is no score; None when there is one.
-        curve: Accuracy and mean loss in nats of each epoch; empty of kernels.
-        words_per_sec: Words of the text trained on in a second, those thinned out counted; None
-            where nothing is trained.
-        training_sec: Seconds of training, those before an interruption too, analogies not.
+        width: Width of a finite network; None otherwise.
+        seed: Seed of the start and the samples.
+        score: Score after the last epoch; None with a `reason`.
+        reason: Reason why there is no score; None when there is one.
+        curve: Accuracy and mean loss in nats of each epoch; empty for kernels.
+        words_per_sec: Words of the text in a second, including those thinned out; None where
+            nothing is trained.
+        training_sec: Seconds of training, including those before an interruption, without
+            analogies.
     """
 
     network: str
@@ -81,14 +81,14 @@ class Word2vecResult:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJob:
-    """A run that is asked for.
+    """Request for a run.
 
     Attributes:
         network: `finite`, `limit`, `ntk` or `gp`.
-        width: Of a finite network; None otherwise.
-        seed: Of the start of finite networks and of the samples, the same for all networks.
-        settings: How it is trained.
-        device: `cpu` or `cuda`; the latter takes batches.
+        width: Width of a finite network; None otherwise.
+        seed: Seed of the start of finite networks, and of the samples of all networks.
+        settings: Settings of the training.
+        device: `cpu` or `cuda`, which needs batches.
     """
 
     network: str
@@ -119,16 +119,16 @@ def train(
 ) -> Word2vecResult:
     """Train one network, and answer the questions after each epoch.
 
-    All networks of a seed meet the same samples. A run whose loss is no longer finite ends without
-    a score, with a reason. Kernels are not trained: the embeddings that they keep are asked.
+    All networks of a seed see the same samples. A run whose loss is no longer finite ends without
+    a score, with a reason. Kernels are not trained: their initial embeddings are scored.
 
     Args:
-        corpus: The text.
-        questions: Asked after each epoch.
-        job: What is trained.
-        checkpoint: Where the network is kept, after each epoch and every minute; a run goes
-            on from there and ends as if it had not been interrupted. None keeps nothing.
-        on_block: Told of the words done, of all epochs, and of words in a second.
+        corpus: Text.
+        questions: Questions after each epoch.
+        job: Request for the run.
+        checkpoint: File of the network, written after each epoch and every minute; a run goes on
+            from there and ends as if it had not been interrupted. None writes nothing.
+        on_block: Called with the words done in all epochs, and the words in a second.
 
     Raises:
         LimitError: The network does not fit in memory, or there is no such device.
@@ -154,7 +154,7 @@ def train(
 
 
 def metadata(job: TrainingJob, corpus: Corpus, questions: Questions) -> dict[str, Any]:
-    """All that decides a run's numbers beside the code."""
+    """Everything that determines a run's numbers beside the code."""
     return {
         "network": job.network,
         "width": job.width,
@@ -181,7 +181,7 @@ def _score(network: SkipGram, questions: Questions) -> AnalogyScore:
 
 @dataclass(kw_only=True)
 class _Run:
-    """A run on its way."""
+    """A run under way."""
 
     corpus: Corpus
     questions: Questions
@@ -200,65 +200,63 @@ class _Run:
         self.state |= {"training_sec": 0.0, "curve": [], "words": list(self.corpus.words)}
 
     def words(self) -> int:
-        """Words done, of all epochs."""
+        """Words done in all epochs."""
         inside = self.state["blocks_done"] * self.job.settings.refresh
         return int(self.state["epochs_done"] * len(self.corpus.ids) + inside)
 
     def run(self, on_block: Callable[[int, float], None]) -> str | None:
-        """Train to the end; why there is no score, if there is none."""
+        """Train to the end; returns the reason why there is no score, or None."""
         self._resume()
-        settings, facts, saved = self.job.settings, self.state, self.state["training_sec"]
+        settings, state, saved = self.job.settings, self.state, self.state["training_sec"]
         blocks = blocks_per_epoch(self.corpus, settings)
-        while facts["epochs_done"] < settings.epochs:
+        while state["epochs_done"] < settings.epochs:
             if not self._block():
                 return (
-                    f"training diverged: the loss in epoch {facts['epochs_done'] + 1} is not "
+                    f"training diverged: the loss in epoch {state['epochs_done'] + 1} is not "
                     f"finite; take a learning rate below {settings.lr:g}"
                 )
-            is_epoch = facts["blocks_done"] == blocks
-            if is_epoch and not facts["loss"][1]:
+            is_epoch = state["blocks_done"] == blocks
+            if is_epoch and not state["loss"][1]:
                 return f"the sample of {settings.sample:g} leaves no word of the text"
             if is_epoch:
                 self._end_epoch()
-            if is_epoch or facts["training_sec"] - saved > _SAVE_EVERY:
-                saved = facts["training_sec"]
+            if is_epoch or state["training_sec"] - saved > _SAVE_EVERY:
+                saved = state["training_sec"]
                 if self.path is not None:
-                    checkpoints.save(self.path, self.network, facts)
-            on_block(self.words(), self.words() / facts["training_sec"])
+                    save_checkpoint(self.path, self.network, state)
+            on_block(self.words(), self.words() / state["training_sec"])
         return None
 
     def _resume(self) -> None:
-        found = None if self.path is None else checkpoints.load(self.path, self.network)
-        if found is None:
+        stored = None if self.path is None else load_checkpoint(self.path, self.network)
+        if stored is None:
             return
         fixed = metadata(self.job, self.corpus, self.questions)
-        odd = [name for name, value in fixed.items() if found.get(name) != value]
-        if odd:
+        different = [name for name, value in fixed.items() if stored.get(name) != value]
+        if different:
             raise RunError(
-                f"{self.path} was begun with other {', '.join(odd)}; give another --out, or the "
-                "same options"
+                f"{self.path} was begun with other {', '.join(different)}; give another --out, or "
+                "the same options"
             )
-        self.state = found
+        self.state = stored
 
     def _block(self) -> bool:
-        """Train on the next block; whether its loss is finite."""
-        began, facts, settings = time.perf_counter(), self.state, self.job.settings
-        if settings.batch == 1:
-            from .sequential import train_block
-        else:
-            from .minibatch import train_block
-        place = (facts["epochs_done"], facts["blocks_done"])
+        """Train on the next block; returns whether its loss is finite."""
+        from .steps import train_block
+
+        started, state, settings = time.perf_counter(), self.state, self.job.settings
+        epoch_and_block = (state["epochs_done"], state["blocks_done"])
         rate = settings.rate(self.words(), settings.epochs * len(self.corpus.ids))
-        block = draw_block(self.corpus, settings, self.shares, place, self.job.seed)
+        block = draw_block(self.corpus, settings, self.shares, epoch_and_block, self.job.seed)
         loss, centres = train_block(self.network, block, self.alias_table, settings, rate)
-        facts["loss"] = [facts["loss"][0] + loss, facts["loss"][1] + centres]
-        facts["blocks_done"] += 1
-        facts["training_sec"] += time.perf_counter() - began
+        state["loss"] = [state["loss"][0] + loss, state["loss"][1] + centres]
+        state["blocks_done"] += 1
+        state["training_sec"] += time.perf_counter() - started
         return isfinite(loss)
 
     def _end_epoch(self) -> None:
-        facts = self.state
-        loss, centres = facts["loss"]
+        state = self.state
+        loss, centres = state["loss"]
         right = right_answers(self.network.embeddings, self.questions)
-        facts["curve"].append([float(right.mean()), loss / max(1, centres)])
-        facts |= {"epochs_done": facts["epochs_done"] + 1, "blocks_done": 0, "loss": [0.0, 0]}
+        state["curve"].append([float(right.mean()), loss / max(1, centres)])
+        state |= {"epochs_done": state["epochs_done"] + 1, "blocks_done": 0, "loss": [0.0, 0]}

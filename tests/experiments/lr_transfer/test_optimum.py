@@ -1,0 +1,133 @@
+"""Best learning rates by parabolas, and what their shift may be called."""
+
+from __future__ import annotations
+
+from math import inf, log2
+from typing import Any
+
+import numpy as np
+import pytest
+
+from widthwise.errors import LimitError
+from widthwise.experiments.lr_transfer import (
+    OptimumShift,
+    TrainingRun,
+    check_grid,
+    draw_transfer,
+    optimum_shifts,
+)
+
+RATES = tuple(2.0**k for k in range(-8, -2))
+
+
+def planted(
+    power: float,
+    *,
+    noise: float = 0.0,
+    middle: float = -5.3,
+    rates: tuple[float, ...] = RATES,
+    diverged: tuple[float, ...] = (),
+) -> OptimumShift:
+    """Parabolas over log2 of the rate whose lowest point goes as a power of the width."""
+    random = np.random.default_rng(1)
+    runs = []
+    for seed in range(4):
+        for width in (64, 128, 256):
+            best = middle + power * log2(width / 64) + noise * random.standard_normal()
+            for rate in rates:
+                gone = rate in diverged
+                runs.append(
+                    TrainingRun(
+                        kind="mup", width=width, lr=rate, seed=seed,
+                        loss=None if gone else 2 + 0.1 * (log2(rate) - best) ** 2 + 0.3 * seed,
+                        reason="training diverged" if gone else None, duration_sec=1.0,
+                    )
+                )  # fmt: skip
+    (found,) = optimum_shifts(runs)
+    return found
+
+
+@pytest.mark.parametrize("rates", [RATES, (0.003, 0.011, 0.02, 0.05, 0.2)])
+@pytest.mark.parametrize("power", [0.0, -0.5, 0.25])
+def test_the_lowest_point_of_a_parabola_is_found(power: float, rates: tuple[float, ...]) -> None:
+    """Exactly, whatever the rates: three points are a parabola."""
+    found = planted(power, rates=rates)
+    for curve in found.curves:
+        assert curve.optima == pytest.approx([-5.3 + power * log2(curve.width / 64)] * 4)
+        assert curve.best is not None
+        assert curve.best.standard_error == pytest.approx(0, abs=1e-9)
+    assert found.slope is not None
+    assert found.slope.value == pytest.approx(power)
+
+
+@pytest.mark.parametrize(
+    ("power", "noise", "verdict", "said"),
+    [
+        (0.0, 0.05, "stays", "the best learning rate stays: "),
+        (-0.5, 0.05, "shifts", "the best learning rate shifts: -0."),
+        (-0.24, 0.1, "shifts", "the best learning rate shifts: -0."),  # not all within the margin
+        (0.0, 0.6, "undecided", "it is not decided whether the best learning rate stays: "),
+    ],
+)
+def test_nothing_is_claimed_that_the_interval_does_not_carry(
+    power: float, noise: float, verdict: str, said: str
+) -> None:
+    found = planted(power, noise=noise)
+    assert (found.verdict, found.sentence.startswith(f"muP: {said}")) == (verdict, True)
+    assert found.slope is not None
+    low, high = found.slope.interval()
+    assert low <= power <= high
+    # Student's quantile of three degrees of freedom
+    assert (high - low) / 2 == pytest.approx(3.1824 * found.slope.standard_error, rel=1e-4)
+
+
+@pytest.mark.parametrize("middle", [-8.4, -2.9, 0.0])
+def test_an_optimum_at_an_end_of_the_rates_is_missing_with_its_reason(middle: float) -> None:
+    found = planted(0.0, middle=middle)
+    assert [curve.best for curve in found.curves] == [None] * 3
+    assert (found.slope, found.verdict) == (None, None)
+    assert "muP: whether the best learning rate stays is not known: at width 64" in found.sentence
+    assert "of 4 of 4 seeds is at an end of --learning-rates, or beside" in found.sentence
+
+
+def test_diverged_runs_are_worse_than_all_others() -> None:
+    beside = planted(0.0, middle=-4.9, diverged=(2.0**-4, 2.0**-3))
+    assert beside.curves[0].optima == (None,) * 4
+    assert "beside it a run diverged" in beside.sentence
+    far = planted(0.0, diverged=(2.0**-3,))
+    assert far.curves[0].optima == pytest.approx([-5.3] * 4)
+    assert far.curves[0].losses[0, -1] == inf
+    nothing = planted(0.0, diverged=RATES)
+    assert nothing.curves[0].optima == (None,) * 4
+    draw_transfer([beside, nothing], "note")
+
+
+def test_runs_that_are_missing_are_told() -> None:
+    runs = [
+        TrainingRun(kind="sp", width=w, lr=lr, seed=s, loss=1.0, reason=None, duration_sec=0.0)
+        for w in (64, 128) for lr in (1, 2, 3) for s in (0, 1)
+    ]  # fmt: skip
+    with pytest.raises(LimitError, match="every width must have been trained with every"):
+        optimum_shifts(runs[:-1])
+
+
+@pytest.mark.parametrize(
+    ("widths", "rates", "seeds", "said"),
+    [
+        ((64,), RATES, 2, "widths must be at least 2 different ones; got 64"),
+        ((64, 64), RATES, 2, "widths must be at least 2 different ones; got 64, 64"),
+        ((64, 128), (0.1, 0.2), 2, "learning rates must be at least 3"),
+        ((64, 128), (0.0, 0.1, 0.2), 2, "must be finite numbers above 0; got 0"),
+        ((64, 128), RATES, 1, "at least 2 seeds; got 1"),
+    ],
+)
+def test_too_little_to_compare_is_refused(widths: Any, rates: Any, seeds: int, said: str) -> None:
+    with pytest.raises(LimitError, match=said):
+        check_grid(widths, rates, seeds)
+
+
+def test_nothing_is_read_from_rates_far_apart() -> None:
+    """A parabola through losses 25 octaves off would have its lowest point anywhere."""
+    found = planted(0.0, rates=(1e-9, 2.0**-5, 1e3))
+    assert found.curves[0].optima == (None,) * 4
+    assert found.verdict is None

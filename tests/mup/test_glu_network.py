@@ -1,0 +1,29 @@
+"""The GLU transformer in muP and in the standard parametrization."""
+
+from __future__ import annotations
+
+import pytest
+
+from widthwise.mup import CoordinateCheck, coordinate_check, glu_start
+
+
+def glu(kind: str, *, tied: bool = False) -> CoordinateCheck:
+    """The default case of the command, with one width and one seed less."""
+    return coordinate_check(
+        lambda width, seed: glu_start(width, seed, lr=0.01, kind=kind, tied=tied),  # type: ignore[arg-type]
+        widths=(64, 128, 256),
+        seeds=3,
+    )
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_mup_keeps_a_transformer_moving_alike_and_the_standard_one_does_not(tied: bool) -> None:
+    ours, standard = glu("mup", tied=tied), glu("sp", tied=tied)
+    assert len(ours.layers) == 21
+    assert "fail" not in {ours.verdict(layer) for layer in range(21)}
+    # what is left at these widths: slopes of the order of n^(-1/2) corrections
+    assert max(abs(rate.slope.value) for rate in ours.changes) < 0.15
+    assert standard.overall_verdict == "fail"
+    place = standard.layers.index("lm_head")
+    assert standard.verdict(place) == "fail"
+    assert standard.interval(place)[0] > 0

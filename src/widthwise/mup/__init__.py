@@ -1,4 +1,4 @@
-"""Maximal update parametrization: what of a network's settings changes with its width."""
+"""Maximal update parametrization: the settings of a network that change with its width."""
 
 from .apply import initial_stds
 from .coordinate_check import CoordinateCheck, TrainingSetup, coordinate_check

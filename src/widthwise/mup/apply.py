@@ -1,4 +1,4 @@
-"""Numbers that are set in a model: initial weights, multipliers of heads, scales of attention."""
+"""Initial weights, multipliers of heads and scales of attention, set in a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Multiply:
-    """A hook that multiplies what goes into a module; a value, so that it can be pickled."""
+    """A hook that multiplies the input of a module, and can be pickled."""
 
     by: float
 
@@ -30,7 +30,7 @@ class _Multiply:
 def initial_stds(base: nn.Module) -> dict[str, float]:
     """Standard deviations of the parameters of a network as its own initialisation left them.
 
-    0 of what starts constant. For `Parametrization.init_`, of the network at the base width.
+    Parameters that start constant have 0. `Parametrization.init_` takes those of the base width.
 
     Raises:
         LimitError: It is on the meta device, where nothing has a value.
@@ -73,7 +73,7 @@ def draw_(
 
 
 def scale_inputs_(model: nn.Module, multipliers: Mapping[str, float]) -> None:
-    """Have the inputs of modules multiplied; a multiplier that is there already is replaced."""
+    """Multiply the inputs of modules; earlier multipliers are replaced."""
     modules = named_modules(model)
     for path, by in multipliers.items():
         module = _module(modules, path)
@@ -84,7 +84,7 @@ def scale_inputs_(model: nn.Module, multipliers: Mapping[str, float]) -> None:
 
 
 def scale_logits_(model: nn.Module, attention: Mapping[str, float]) -> None:
-    """Set what attention multiplies its logits by.
+    """Set the scales of attention's logits.
 
     Raises:
         LimitError: A module is not there, or keeps no scale.
@@ -92,12 +92,12 @@ def scale_logits_(model: nn.Module, attention: Mapping[str, float]) -> None:
     modules = named_modules(model)
     for path, scale in attention.items():
         module = _module(modules, path)
-        kept = find_scale(module)
-        if kept is None:
+        current = find_scale(module)
+        if current is None:
             raise LimitError(
                 f"{path} must keep the scale of its logits; {type(module).__name__} does not"
             )
-        kept.set_(module, scale)
+        current.set_(module, scale)
 
 
 def _module(modules: Mapping[str, nn.Module], path: str) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Where attention keeps the scale of its logits, read from modules and from their source."""
+"""Attributes that hold the scale of attention's logits, from modules and their source."""
 
 from __future__ import annotations
 
@@ -12,24 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-_HEADS: tuple[str, ...] = (
-    "qk_head_dim",
-    "head_dim",
-    "head_size",
-    "attention_head_size",
-    "key_value_proj_dim",
+_HEADS = (
+    *("qk_head_dim", "head_dim", "head_size", "attention_head_size", "key_value_proj_dim"),
+    *("dim_head", "d_head", "d_k", "d_kv", "kv_channels"),
 )
-_HEADS += ("dim_head", "d_head", "d_k", "d_kv", "kv_channels")
 _COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "nhead", "heads")
-_SCALES: tuple[str, ...] = (
-    "scaling",
-    "softmax_scale",
-    "inv_norm_factor",
-    "scale_attn",
-    "norm_factor",
-    "scale",
+_SCALES = (
+    *("scaling", "softmax_scale", "inv_norm_factor", "scale_attn", "norm_factor", "scale"),
+    *("attn_scale", "attention_scale", "softmax_scaling", "sm_scale", "scale_factor"),
 )
-_SCALES += ("attn_scale", "attention_scale", "softmax_scaling", "sm_scale", "scale_factor")
 _SDPA = re.compile(r"\w*scaled_dot_product_attention\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 _TORCH_ATTENTION = "MultiheadAttention"  # it scales within torch, out of reach
 
@@ -39,8 +30,8 @@ class AttentionScale:
     """The scale of one attention module.
 
     Attributes:
-        value: That logits are multiplied by.
-        attribute: Of the module.
+        value: Factor of the logits.
+        attribute: Attribute of the module.
         divides: Whether logits are divided by the attribute.
     """
 
@@ -49,7 +40,7 @@ class AttentionScale:
     divides: bool
 
     def set_(self, module: Any, value: float) -> None:
-        """Have logits multiplied by another number."""
+        """Set another factor of the logits."""
         import torch
 
         number = 1 / value if self.divides else value
@@ -59,33 +50,35 @@ class AttentionScale:
 
 
 def head_size(module: nn.Module) -> int | None:
-    """Size of a head of an attention module; None of any other module."""
+    """Size of a head of an attention module; None for any other module."""
+    kind: Any = type(module)
     if not _has_weights(module):
         return None
     for name in _HEADS:
         size = getattr(module, name, None)
         if isinstance(size, int) and size > 0:
             return size
-    source = _source(_class_of(module))
+    source = _source(kind)
     if "scaled_dot_product_attention(" not in source and "softmax(" not in source:
         return None
-    heads = [getattr(module, name, None) for name in _COUNTS]
-    count = next((one for one in heads if isinstance(one, int) and one > 0), None)
-    widths = [getattr(one, "in_features", None) for one in module.children()]
-    width = next((one for one in widths if isinstance(one, int)), None)
+    counts = [getattr(module, name, None) for name in _COUNTS]
+    count = next((n for n in counts if isinstance(n, int) and n > 0), None)
+    widths = [getattr(child, "in_features", None) for child in module.children()]
+    width = next((n for n in widths if isinstance(n, int)), None)
     return width // count if width is not None and count is not None else None
 
 
 def find_scale(module: nn.Module) -> AttentionScale | None:
-    """Where an attention module keeps its scale; None where it cannot be set."""
-    if type(module).__name__ == _TORCH_ATTENTION:
+    """The scale of an attention module; None where it cannot be set."""
+    kind: Any = type(module)
+    if kind.__name__ == _TORCH_ATTENTION:
         return None
-    source = _source(_class_of(module))
+    source = _source(kind)
     if any("scale" not in call.partition("(")[2] for call in _SDPA.findall(source)):
-        return None  # torch's own 1/sqrt(d), whatever the module keeps
+        return None  # torch's 1/sqrt(d), whatever the attribute
     for name in _SCALES:
         number = _number(module, name)
-        if number is None or isinstance(getattr(type(module), name, None), property):
+        if number is None or isinstance(getattr(kind, name, None), property):
             continue
         used = rf"self\.{name}\b(?!\s*[*/]?=(?!=))"
         if source and not re.search(used, source):
@@ -99,19 +92,19 @@ def find_scale(module: nn.Module) -> AttentionScale | None:
 
 
 def _number(module: nn.Module, name: str) -> float | None:
-    """A number that a module keeps, also as a tensor of one; None of anything else."""
+    """A number above 0 that is an attribute of a module, also as a tensor; None for others."""
     import torch
 
-    found = getattr(module, name, None)
-    if isinstance(found, torch.Tensor) and not isinstance(found, torch.nn.Parameter):
-        found = None if found.is_meta or found.numel() != 1 else float(found)
-    if isinstance(found, bool) or not isinstance(found, int | float):
+    value = getattr(module, name, None)
+    if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
+        value = None if value.is_meta or value.numel() != 1 else float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(found) if math.isfinite(found) and found > 0 else None
+    return float(value) if math.isfinite(value) and value > 0 else None
 
 
 def _has_weights(module: nn.Module) -> bool:
-    """Whether a module multiplies by weights of its own or of its children."""
+    """Whether a module or one of its children has weight matrices."""
     owners = [module, *module.children()]
     return any(
         parameter.ndim == 2 and "emb" not in name
@@ -120,19 +113,15 @@ def _has_weights(module: nn.Module) -> bool:
     )
 
 
-def _class_of(module: nn.Module) -> Any:
-    return type(module)
-
-
 @lru_cache(maxsize=256)
 def _source(kind: Any) -> str:
     """Source of a class and of those that it derives from, torch's left out; "" if unknown."""
     texts = []
-    for one in kind.__mro__:
-        if one is object or one.__module__.partition(".")[0] == "torch":
+    for base in kind.__mro__:
+        if base is object or base.__module__.partition(".")[0] == "torch":
             continue
         try:
-            texts.append(inspect.getsource(one))
+            texts.append(inspect.getsource(base))
         except (OSError, TypeError):  # made while running
             continue
     return "\n".join(texts)

@@ -1,8 +1,8 @@
-"""The coordinate check: whether what layers compute moves as far at every width.
+"""The coordinate check: whether outputs of layers change as much at every width.
 
-muP is the parametrization in which the output of every layer moves by Theta(1) in a step: its size
-over widths has the slope 0. A slope above 0 means that training blows up with the width, one below
-that a layer stands still.
+muP is the parametrization in which the output of every layer moves by Theta(1) in a step: its
+change over widths has the slope 0. With a slope above 0 training blows up with the width, with one
+below 0 a layer stops learning.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class TrainingSetup:
     """A network about to be trained.
 
     Attributes:
-        model: Without dropout or anything else that draws.
-        optimizer: Of its parameters.
-        loss: Runs the model once, always on the same examples, and returns the loss.
+        model: Network without dropout or other randomness.
+        optimizer: Optimizer of its parameters.
+        loss: Function that runs the model, always on the same examples, and returns the loss.
     """
 
     model: nn.Module
@@ -42,13 +42,13 @@ class TrainingSetup:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CoordinateCheck:
-    """How far the output of each layer moved, and how that goes with the width.
+    """Changes of each layer's output as powers of the width.
 
     Attributes:
         layers: Names of modules, in the order in which they ran.
-        steps: Steps of training after which it was seen.
+        steps: Steps of training before the changes.
         changes: Root mean square change of each layer's output since before training.
-        margin: Slopes up to this far from 0 are taken for 0.
+        margin: Largest distance from 0 of a slope that passes.
     """
 
     layers: tuple[str, ...]
@@ -58,11 +58,11 @@ class CoordinateCheck:
 
     @property
     def confidence(self) -> float:
-        """Of one layer's interval, such that all together hold with 95 % (Bonferroni)."""
+        """Confidence of one layer's interval, so that all together hold with 95 % (Bonferroni)."""
         return 1 - 0.05 / len(self.layers)
 
     def interval(self, layer: int) -> tuple[float, float]:
-        """Of a layer's slope; all layers' intervals together hold with 95 %."""
+        """Interval of a layer's slope; all layers' intervals together hold with 95 %."""
         return self.changes[layer].slope.interval(self.confidence)
 
     def verdict(self, layer: int) -> Verdict:
@@ -74,9 +74,10 @@ class CoordinateCheck:
 
     @property
     def overall_verdict(self) -> Verdict:
-        """Of the network: `pass` where every layer does, `fail` where one fails."""
-        found = {self.verdict(layer) for layer in range(len(self.layers))}
-        return "fail" if "fail" in found else "undecided" if "undecided" in found else "pass"
+        """`pass` where every layer passes, `fail` where any fails."""
+        verdicts = {self.verdict(layer) for layer in range(len(self.layers))}
+        order: tuple[Verdict, ...] = ("fail", "undecided", "pass")
+        return next(verdict for verdict in order if verdict in verdicts)
 
 
 def coordinate_check(
@@ -88,17 +89,17 @@ def coordinate_check(
     seed: int = 0,
     margin: float = MARGIN,
 ) -> CoordinateCheck:
-    """Train a few steps at several widths, and fit how far each layer moved.
+    """Train a few steps at several widths, and fit the changes of each layer's output.
 
-    Layers are the modules that have parameters of their own and return one tensor. Every network
-    is drawn by a seed of its own.
+    Layers are the modules that have parameters themselves and return one tensor. Every network has
+    a different seed.
 
     Args:
-        start: Makes a network of a width, by a seed.
-        widths: At least two, ascending.
+        start: Function from a width and a seed to a network.
+        widths: At least two widths, ascending.
         seeds: Networks at each width, at least two.
-        steps: Of training, at least 1.
-        seed: The first.
+        steps: Steps of training, at least 1.
+        seed: First seed.
         margin: See `CoordinateCheck`.
 
     Raises:
@@ -113,28 +114,29 @@ def coordinate_check(
             f"steps must be at least 1 and the margin above 0; got {steps} and {margin}"
         )
     layers: list[str] = []
-    found: dict[str, Array] = {}
-    for place, width in enumerate(widths):
-        for turn in range(seeds):
-            moved = _train(start(width, seed + place * seeds + turn), steps, width)
+    changes: dict[str, Array] = {}
+    for i, width in enumerate(widths):
+        for j in range(seeds):
+            sizes = _train(start(width, seed + i * seeds + j), steps, width)
             if not layers:
-                layers = list(moved)
-                found = {layer: np.empty((len(widths), seeds)) for layer in layers}
-            if set(moved) != set(layers):
-                odd = min(set(moved) ^ set(layers))
-                raise LimitError(f"networks must have the same layers; {odd} is not in all")
-            for layer, size in moved.items():
-                found[layer][place, turn] = size
+                layers = list(sizes)
+                changes = {layer: np.empty((len(widths), seeds)) for layer in layers}
+            if different := set(sizes) ^ set(layers):
+                raise LimitError(
+                    f"networks must have the same layers; {min(different)} is not in all"
+                )
+            for layer, size in sizes.items():
+                changes[layer][i, j] = size
     return CoordinateCheck(
         layers=tuple(layers),
         steps=steps,
-        changes=tuple(fit_rate(widths, found[layer]) for layer in layers),
+        changes=tuple(fit_rate(widths, changes[layer]) for layer in layers),
         margin=margin,
     )
 
 
 def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, float]:
-    """How far every layer has moved after the last step."""
+    """Root mean square change of each layer's output after the last step."""
     with _recorded_outputs(start.model) as outputs:
         start.loss().backward()  # type: ignore[no-untyped-call]
         before = dict(outputs)
@@ -144,7 +146,7 @@ def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, float]:
             loss = start.loss()
             if step < steps:
                 loss.backward()  # type: ignore[no-untyped-call]
-        moved = {}
+        changes = {}
         for layer, output in outputs.items():
             change = float((output - before[layer]).double().square().mean().sqrt())
             if not np.isfinite(change):
@@ -158,8 +160,8 @@ def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, float]:
                     f"output of {layer} did not in {steps} steps: take more steps or a higher "
                     "learning rate"
                 )
-            moved[layer] = change
-    return moved
+            changes[layer] = change
+    return changes
 
 
 @contextmanager
@@ -170,14 +172,14 @@ def _recorded_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     outputs: dict[str, Tensor] = {}
     handles = []
     for path, module in named_modules(model).items():
-        if not any(True for _ in module.parameters(recurse=False)):
+        if next(module.parameters(recurse=False), None) is None:
             continue
 
-        def keep(_: nn.Module, __: object, output: object, path: str = path) -> None:
+        def record(_: nn.Module, __: object, output: object, path: str = path) -> None:
             if isinstance(output, torch.Tensor):
                 outputs[path] = output.detach().clone()
 
-        handles.append(module.register_forward_hook(keep))
+        handles.append(module.register_forward_hook(record))
     try:
         yield outputs
     finally:

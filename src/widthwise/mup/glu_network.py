@@ -1,4 +1,4 @@
-"""A small GLU transformer of any width, to check parametrizations on."""
+"""A small GLU transformer of any width, for checks of parametrizations."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def glu_config(
     Args:
         width: Hidden size; GLU blocks have twice as many neurons, and there are more heads.
         tied: Whether embedding and head share their weight.
-        vocabulary: Different tokens.
-        tokens: The longest row.
+        vocabulary: Number of different tokens.
+        tokens: Length of the longest row.
 
     Raises:
         LimitError: The width is no multiple of 16, so that heads do not fit.
@@ -57,7 +57,7 @@ def glu_base(
     """The parametrization of such a network.
 
     Args:
-        config: Its own, of `glu_config`.
+        config: Result of `glu_config`.
         base: Width at which muP is the standard parametrization.
         tied, kind: See `glu_config` and `parametrize`.
     """
@@ -83,26 +83,27 @@ def glu_network(
     alone, but for a head that is tied.
 
     Args:
-        config: Of `glu_config`.
-        seed: Of the weights.
+        config: Result of `glu_config`.
+        seed: Seed of the weights.
         lr: Learning rate at the base width.
         base, tied, kind: See `glu_base`.
         embedding_std: Initial deviation of embeddings, at all widths.
-        betas: Adam's.
+        betas: Betas of Adam.
     """
     import torch
     from transformers import LlamaForCausalLM
 
-    one = glu_base(config, base=base, tied=tied, kind=kind)
-    with torch.random.fork_rng(devices=[]):  # what it draws is drawn anew
+    parametrization = glu_base(config, base=base, tied=tied, kind=kind)
+    with torch.random.fork_rng(devices=[]):  # its weights are replaced
         model = LlamaForCausalLM(config)
     stds = _stds(model, base) | {"model.embed_tokens.weight": embedding_std}
-    one.init_(model, stds, torch.Generator().manual_seed(seed))
+    parametrization.init_(model, stds, torch.Generator().manual_seed(seed))
     if not tied:
         torch.nn.init.zeros_(model.lm_head.weight)
-    one.apply_(model)
+    parametrization.apply_(model)
     # gradients get smaller with the width, and AdamW's usual epsilon would outgrow them
-    return model, torch.optim.AdamW(one.groups(model, lr=lr), betas=betas, eps=1e-15)
+    groups = parametrization.groups(model, lr=lr)
+    return model, torch.optim.AdamW(groups, betas=betas, eps=1e-15)
 
 
 def glu_start(
@@ -112,7 +113,7 @@ def glu_start(
 
     Args:
         width: See `glu_config`.
-        seed: Of the weights; the tokens are always the same.
+        seed: Seed of the weights; the tokens are always the same.
         lr: Learning rate at the base width, 32.
         tied, kind: See `glu_config` and `parametrize`.
     """
@@ -127,10 +128,10 @@ def glu_start(
 
 
 def _stds(model: nn.Module, base: int) -> dict[str, float]:
-    """Deviations at the base width: little from heads.
+    """Deviations at the base width.
 
-    What logits owe to initial weights goes as n^(-1/2) beside what is learned, and would hide it.
+    The part of the logits from initial weights goes as n^(-1/2) and would hide what is learned.
     """
-    matrices = [name for name, one in model.named_parameters() if one.dim() > 1]
+    matrices = [name for name, weight in model.named_parameters() if weight.dim() > 1]
     std = _STD * (BASE / base) ** 0.5  # what a network of width `BASE` has there
     return dict.fromkeys(matrices, std)

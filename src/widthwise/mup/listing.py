@@ -28,12 +28,12 @@ def rows(weights: Sequence[ParameterScaling]) -> list[tuple[str, ...]]:
         key = (pattern, weight.shape, weight.base, weight.role)
         patterns[pattern] = patterns.get(pattern, 0) + (key not in kinds)
         kinds.setdefault(key, []).append(weight)
-    found = []
+    table = []
     for alike in kinds.values():
         pattern = name_pattern(alike[0].name)
-        whole = patterns[pattern] == 1 and len(alike) > 1
-        found += [(pattern, *_cells(alike[0]))] if whole else [(w.name, *_cells(w)) for w in alike]
-    return found
+        joined = patterns[pattern] == 1 and len(alike) > 1
+        table += [(pattern, *_cells(alike[0]))] if joined else [(w.name, *_cells(w)) for w in alike]
+    return table
 
 
 def listing(
@@ -44,14 +44,14 @@ def listing(
     unscaled: Mapping[str, float] | None = None,
     is_trained: bool = False,
 ) -> str:
-    """The table, and under it what the forward pass needs.
+    """The table, and under it the multipliers and scales of the forward pass.
 
     Args:
-        weights: What the rows are of.
-        multipliers: Of the inputs of modules.
+        weights: Parameters of the rows.
+        multipliers: Multipliers of the inputs of modules.
         attention: Scale of each attention module.
-        unscaled: Of attention modules whose scale was not found: by what it must change.
-        is_trained: Whether weights are there already, so that initial ones mean nothing.
+        unscaled: Factors of attention modules whose scale was not found.
+        is_trained: Whether the weights are trained, so that initial ones do not matter.
     """
     shown = [i for i, name in enumerate(HEADER) if not (is_trained and name == _INITIAL)]
     table = [[row[i] for i in shown] for row in (HEADER, *rows(weights))]

@@ -1,4 +1,4 @@
-"""All factors of a network at one width, as plain data, and what is done with them."""
+"""All factors of a network at one width, as plain data, and their use."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ Optimizer = Literal["adamw", "adam", "sgd"]
 
 @dataclass(frozen=True, kw_only=True)
 class Parametrization:
-    """What of a network's settings changes from the base width to its own.
+    """Changes of a network's settings from the base width to another.
 
-    Names and numbers only: it can be pickled or written as JSON, and it asks a model for parameters
-    by name when it is called, so that it does not matter whether the model was compiled, sharded
-    (FSDP with `use_orig_params`), loaded from a state dict, or all of these.
+    It holds names and numbers only, can be pickled or written as JSON, and looks up parameters of a
+    model by name, which may be compiled, sharded (FSDP with `use_orig_params`) or loaded from a
+    state dict.
 
     Attributes:
         kind: `mup`, or `sp`, the standard parametrization, to compare with.
         weights: Every parameter with its factors.
-        multipliers: What the input of a module is multiplied by: heads that share the weight of an
-            embedding. No others need one.
+        multipliers: Factors of the inputs of heads that share the weight of an embedding; no other
+            modules need one.
         attention: Scales of the logits of attention modules whose heads grow.
-        unscaled: Of such modules whose scale was not found: what theirs at the base width must be
-            multiplied by.
+        unscaled: Factors, from the base width, of such modules whose scale was not found.
     """
 
     kind: Kind
@@ -59,10 +58,10 @@ class Parametrization:
         by its factor: lr x weight_decay is the same at all widths.
 
         Args:
-            model: The network, whose parameters that take no gradients are left out.
-            lr: Learning rate that is right at the base width.
-            optimizer: `adamw` and `adam` stand for all that work entry by entry.
-            weight_decay: Right at the base width.
+            model: Network, whose parameters that take no gradients are left out.
+            lr: Learning rate at the base width.
+            optimizer: Kind of the optimizer; `adamw` and `adam` stand for all entrywise ones.
+            weight_decay: Weight decay at the base width.
 
         Raises:
             LimitError: The optimizer is another one, adam has weight decay, lr is not above 0, or
@@ -97,11 +96,11 @@ class Parametrization:
         """Draw initial weights anew: normal, the deviation of the base width times the factor.
 
         Args:
-            model: The network, not yet sharded.
-            std: One number for all parameters of two and more dimensions (`initializer_range` of a
-                config), or one for each parameter by name, as of `initial_stds`; what has 0 or no
-                number there, as gains and biases, stays what it is.
-            generator: What to draw from.
+            model: Network, not yet sharded.
+            std: Deviation of all parameters of two and more dimensions (`initializer_range` of a
+                config), or one for each parameter by name, as from `initial_stds`; parameters with
+                0 or none, as gains and biases, do not change.
+            generator: Generator of the weights.
 
         Raises:
             LimitError: A deviation is not finite or below 0, one of a parameter that is not there,
@@ -110,11 +109,11 @@ class Parametrization:
         draw_(self._parameters(model, whole=True), self.weights, std, generator)
 
     def apply_(self, model: nn.Module) -> None:
-        """Set what the forward pass needs: the scales of attention, and multipliers of heads.
+        """Set the scales of attention and the multipliers of heads in a model.
 
-        It may be called again; it sets, and multiplies nothing twice. Neither is part of a state
-        dict: call it on every model that the weights are loaded into. Pickling keeps both. Where
-        `multipliers` and `attention` are empty it has nothing to do.
+        Calling it again changes nothing. Neither is part of a state dict: call it on every model
+        that the weights are loaded into. Pickling keeps both. Where `multipliers` and `attention`
+        are empty it does nothing.
 
         Raises:
             LimitError: A module is not there, or the scale of attention whose heads grow was not
@@ -132,68 +131,66 @@ class Parametrization:
         scale_logits_(model, self.attention)
 
     def to_json(self) -> str:
-        """As text."""
+        """The parametrization as text."""
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Parametrization:
-        """What `to_json` wrote.
+        """The parametrization from the text of `to_json`.
 
         Raises:
-            LimitError: It wrote no such text.
+            LimitError: The text is another.
         """
         try:
-            read = json.loads(text)
-            read["weights"] = tuple(
-                ParameterScaling(
-                    **{**one, "shape": tuple(one["shape"]), "base": tuple(one["base"])}
-                )
-                for one in read["weights"]
+            fields = json.loads(text)
+            fields["weights"] = tuple(
+                ParameterScaling(**{**w, "shape": tuple(w["shape"]), "base": tuple(w["base"])})
+                for w in fields["weights"]
             )
-            return cls(**read)
+            return cls(**fields)
         except (ValueError, TypeError, KeyError) as error:
             raise LimitError(f"this is no parametrization as to_json writes it: {error}") from error
 
     def __str__(self) -> str:
-        """A row for each kind of parameter; numbers of layers that are alike as `*`."""
+        """The table of `listing`."""
         return listing(self.weights, self.multipliers, self.attention, unscaled=self.unscaled)
 
     def _parameters(self, model: nn.Module, *, whole: bool = False) -> dict[str, nn.Parameter]:
-        """Parameters by name, seen to be those of this parametrization.
+        """Parameters by name, checked to be those of this parametrization.
 
-        Shards of FSDP are vectors; of other parameters the shapes are compared.
+        Shards of FSDP are vectors; shapes of other parameters are compared.
         """
-        found = named_parameters(model)
+        parameters = named_parameters(model)
         names = {weight.name for weight in self.weights}
-        if names != set(found):
-            odd = min(names ^ set(found))
+        if different := names ^ set(parameters):
+            name = min(different)
             raise LimitError(
                 "the model must have the parameters that the parametrization was made for; "
-                f"{odd} is {'missing' if odd in names else 'not among them'}"
+                f"{name} is {'missing' if name in names else 'not among them'}"
             )
         for weight in self.weights:
-            shape = tuple(found[weight.name].shape)
+            shape = tuple(parameters[weight.name].shape)
             if shape != weight.shape and (whole or len(shape) > 1):
                 raise LimitError(
                     f"{weight.name} must have the shape {weight.shape} that the parametrization "
                     f"was made for; got {shape}"
                 )
-        return found
+        return parameters
 
 
 def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup") -> Parametrization:
-    """How to set up and train a network so that the settings of a base width are right for it.
+    """The parametrization by which the settings of a base width suit a network of another.
 
-    What grows is what differs between `base` and `delta`; without a delta, between `base` and the
-    model. At the base width muP is the standard parametrization. Where the weights of embedding and
-    head are shared, the head needs a multiplier, and attention whose heads grow another scale
-    (1/d in place of 1/sqrt(d)): see `Parametrization.apply_`.
+    Dimensions that differ between `base` and `delta` grow; without a delta, those that differ
+    between `base` and the model. At the base width muP is the standard parametrization. Where the
+    weights of embedding and head are shared, the head needs a multiplier, and attention whose heads
+    grow another scale (1/d in place of 1/sqrt(d)): see `Parametrization.apply_`.
 
     Args:
-        model: A module, also one on the meta device, a config of transformers, or a mapping from
-            names to shapes.
-        base: The network at the width that settings are known for: any of these.
-        delta: At a third width.
+        model: Module, also on the meta device, config of transformers, or mapping from names to
+            shapes.
+        base: Network at the width that settings are known for, as any of these.
+        delta: Network at a third width.
         kind: `mup`, or `sp` for the standard parametrization.
 
     Raises:
@@ -205,7 +202,7 @@ def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup")
     Example:
         >>> base = {"up.weight": (8, 3), "mid.weight": (8, 8), "head.weight": (5, 8)}
         >>> wide = {"up.weight": (32, 3), "mid.weight": (32, 32), "head.weight": (5, 32)}
-        >>> [(one.role, one.std, one.adam) for one in parametrize(wide, base).weights]
+        >>> [(w.role, w.std, w.adam) for w in parametrize(wide, base).weights]
         [('input', 1.0, 1.0), ('hidden', 0.5, 0.25), ('output', 0.25, 0.25)]
     """
     if kind not in get_args(Kind):

@@ -13,6 +13,7 @@ from .shapes import Layout, Shapes
 
 Kind = Literal["mup", "sp"]
 Fans = tuple[float, float]
+AnyRole = Role | Literal["fixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +21,11 @@ class ParameterScaling:
     """One parameter beside the same at the base width.
 
     Attributes:
-        name: As `named_parameters` has it.
-        shape, base: Here and at the base width.
-        role: `input` where only what leaves it grows (embeddings, biases and gains too), `output`
-            where only what enters does, `hidden` where both, `fixed` where nothing does.
-        fan_in, fan_out: Over those of the base; 1 of what does not grow.
+        name: Name in `named_parameters`.
+        shape, base: Shapes here and at the base width.
+        role: `input` where only outputs grow (embeddings, biases and gains too), `output` where
+            only inputs do, `hidden` where both do, `fixed` where nothing does.
+        fan_in, fan_out: Fans over those of the base; 1 where nothing grows.
         std: Factor of the initial standard deviation.
         adam, sgd: Factors of the learning rate.
     """
@@ -32,7 +33,7 @@ class ParameterScaling:
     name: str
     shape: tuple[int, ...]
     base: tuple[int, ...]
-    role: Role | Literal["fixed"]
+    role: AnyRole
     fan_in: float
     fan_out: float
     std: float
@@ -52,10 +53,17 @@ def compare(model: Shapes, base: Shapes, delta: Shapes, kind: Kind) -> tuple[Par
         _check_names(names, {n: s for n, s in other.sizes.items() if n not in model.shared}, what)
     weights = []
     for name, shape in names.items():
-        sizes, ends = base.sizes[name], delta.sizes[name]
-        _check_sizes(name, shape, sizes, ends)
-        grows = tuple(x != y for x, y in zip(sizes, ends, strict=True))
-        weights.append(_weight(name, shape, sizes, grows, model.layouts[name], kind))
+        at_base, at_delta = base.sizes[name], delta.sizes[name]
+        _check_sizes(name, shape, at_base, at_delta)
+        grows = tuple(x != y for x, y in zip(at_base, at_delta, strict=True))
+        role, fans = _role_and_fans(name, shape, at_base, grows, model.layouts[name])
+        std, adam, sgd = _factors(role, fans, kind)
+        weights.append(
+            ParameterScaling(
+                name=name, shape=shape, base=at_base, role=role, fan_in=fans[0], fan_out=fans[1],
+                std=std, adam=adam, sgd=sgd,
+            )
+        )  # fmt: skip
     if all(weight.role == "fixed" for weight in weights):
         raise LimitError(
             "base must differ in width from delta, or from the model where there is no delta, for "
@@ -84,44 +92,25 @@ def _check_sizes(
             f"{name} must have as many dimensions at all widths; got shapes {shape}, {base} in "
             f"base and {delta} in delta"
         )
-    for one, at_base, at_delta in zip(shape, base, delta, strict=True):
-        if at_base == at_delta != one:
+    for size, at_base, at_delta in zip(shape, base, delta, strict=True):
+        if at_base == at_delta != size:
             raise LimitError(
-                f"{name} has a size of {one} in the model, and {at_base} in both base and delta: "
+                f"{name} has a size of {size} in the model, and {at_base} in both base and delta: "
                 "let delta differ from base in everything that grows"
             )
 
 
-def _weight(
+def _role_and_fans(
     name: str,
     shape: tuple[int, ...],
     base: tuple[int, ...],
     grows: tuple[bool, ...],
     layout: Layout,
-    kind: Kind,
-) -> ParameterScaling:
-    grown_in, grown_out, (fan_in, fan_out) = _fans(name, shape, base, grows, layout)
-    role: Role | Literal["fixed"] = "fixed"
-    if grown_in or grown_out:
-        role = "hidden" if grown_in and grown_out else "output" if grown_in else "input"
-    std, adam, sgd = _factors(role, (fan_in, fan_out), kind)
-    return ParameterScaling(
-        name=name, shape=shape, base=base, role=role, fan_in=fan_in, fan_out=fan_out, std=std,
-        adam=adam, sgd=sgd,
-    )  # fmt: skip
-
-
-def _fans(
-    name: str,
-    shape: tuple[int, ...],
-    base: tuple[int, ...],
-    grows: tuple[bool, ...],
-    layout: Layout,
-) -> tuple[bool, bool, Fans]:
-    """Whether inputs and outputs grow, and how many times as many there are."""
-    times = [one / other for one, other in zip(shape, base, strict=True)]
+) -> tuple[AnyRole, Fans]:
+    """The role of a parameter, and its fans over those of the base."""
+    ratios = [size / at_base for size, at_base in zip(shape, base, strict=True)]
     if len(shape) < 2:
-        return False, any(grows), (1.0, math.prod(times))
+        return ("input" if any(grows) else "fixed"), (1.0, math.prod(ratios))
     if layout == "embedding" and grows[0]:
         raise LimitError(
             f"{name} is an embedding of {base[0]} rows in base, which must be the same number at "
@@ -133,13 +122,19 @@ def _fans(
             "the first two can be inputs and outputs"
         )
     outputs, inputs = (0, 1) if layout == "linear" else (1, 0)
-    return grows[inputs], grows[outputs], (times[inputs], times[outputs])
+    roles: dict[tuple[bool, bool], AnyRole] = {
+        (False, False): "fixed",
+        (False, True): "input",
+        (True, False): "output",
+        (True, True): "hidden",
+    }
+    return roles[grows[inputs], grows[outputs]], (ratios[inputs], ratios[outputs])
 
 
-def _factors(role: Role | Literal["fixed"], fans: Fans, kind: Kind) -> tuple[float, float, float]:
-    """Of the initial deviation, and of Adam's and SGD's learning rates; Table 3.
+def _factors(role: AnyRole, fans: Fans, kind: Kind) -> tuple[float, float, float]:
+    """Factors of the initial deviation and of Adam's and SGD's learning rates; Table 3.
 
-    Its SGD rate of hidden weights is 1 for square ones; of others it goes as fan-out over fan-in.
+    SGD's rate of hidden weights is 1 for square ones, else fan-out over fan-in.
     """
     fan_in, fan_out = fans
     if role == "fixed":

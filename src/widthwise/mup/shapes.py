@@ -1,4 +1,4 @@
-"""Shapes of a network's parameters, and what only its modules know of them."""
+"""Shapes of a network's parameters, and their uses in its modules."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Shapes:
     """A network without its numbers.
 
     Attributes:
-        sizes: Shape of every parameter; one that has several names stands under its first.
-        layouts: Where a weight's inputs and outputs are: `linear` has outputs first, `transposed`
-            inputs first, and the rows of an `embedding` are picked and not summed over.
-        shared: The other names of parameters that have several.
+        sizes: Shape of every parameter, by the first of its names.
+        layouts: Order of a weight's dimensions: `linear` has outputs first, `transposed` inputs
+            first, and rows of an `embedding` are picked and not summed over.
+        shared: Further names of parameters that have several.
         heads: Modules that multiply by the weight of an embedding.
         attention: Scale of the logits and size of a head, of attention modules whose scale can be
             set.
@@ -45,9 +45,9 @@ def read_shapes(source: Any, what: str) -> Shapes:
     """Shapes of a module (which may be on the meta device), a config of transformers, or names.
 
     Args:
-        source: The network. Of a mapping from names to shapes or tensors, weights with `emb`, `wte`
-            or `wpe` in their name count as embeddings and all others as linear.
-        what: What an error calls it.
+        source: Network. In a mapping from names to shapes or tensors, weights with `emb`, `wte` or
+            `wpe` in their name count as embeddings and all others as linear.
+        what: Name of the network in errors.
 
     Raises:
         LimitError: It is none of these, or has no parameters.
@@ -55,14 +55,14 @@ def read_shapes(source: Any, what: str) -> Shapes:
     from torch import nn
 
     if isinstance(source, Mapping):
-        found = _mapping_shapes(source, what)
+        shapes = _mapping_shapes(source, what)
     else:
-        found = _module_shapes(
+        shapes = _module_shapes(
             source if isinstance(source, nn.Module) else _model_of_config(source, what)
         )
-    if not found.sizes:
+    if not shapes.sizes:
         raise LimitError(f"{what} must have parameters; got none")
-    return found
+    return shapes
 
 
 def plain_module(model: nn.Module) -> nn.Module:
@@ -85,12 +85,14 @@ def plain_name(name: str) -> str:
 
 def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Parameters by their plain names, each once."""
-    return {plain_name(name): one for name, one in plain_module(model).named_parameters()}
+    return {
+        plain_name(name): parameter for name, parameter in plain_module(model).named_parameters()
+    }
 
 
 def named_modules(model: nn.Module) -> dict[str, nn.Module]:
     """Modules by their plain names, the innermost where a wrapper has the same."""
-    return {plain_name(name): one for name, one in plain_module(model).named_modules()}
+    return {plain_name(name): module for name, module in plain_module(model).named_modules()}
 
 
 def _model_of_config(source: Any, what: str) -> nn.Module:
@@ -136,14 +138,15 @@ def _module_shapes(model: nn.Module) -> Shapes:
     for owners in uses.values():
         name = owners[0][0]
         sizes[name] = tuple(owners[0][2].shape)
-        found = [_layout(module) for _, module, _ in owners]
-        layouts[name] = "embedding" if "embedding" in found else found[0]
+        kinds = [_layout(module) for _, module, _ in owners]
+        layouts[name] = "embedding" if "embedding" in kinds else kinds[0]
         shared |= {other for other, _, _ in owners[1:]}
-        if "embedding" in found:
-            tied = [
-                own for (own, _, _), kind in zip(owners, found, strict=True) if kind == "linear"
-            ]
-            heads |= {own.rpartition(".")[0]: name for own in tied}
+        if "embedding" in kinds:
+            heads |= {
+                owner.rpartition(".")[0]: name
+                for (owner, _, _), kind in zip(owners, kinds, strict=True)
+                if kind == "linear"
+            }
     scaled, fixed = _attention(model)
     return Shapes(
         sizes=sizes,
@@ -159,8 +162,8 @@ def _uses(model: nn.Module) -> dict[int, list[tuple[str, nn.Module, Tensor]]]:
     """Every parameter with all its names and the modules that have it."""
     uses: dict[int, list[tuple[str, nn.Module, Tensor]]] = {}
     for path, module in plain_module(model).named_modules(remove_duplicate=False):
-        for own, parameter in module.named_parameters(recurse=False):
-            name = plain_name(f"{path}.{own}" if path else own)
+        for local, parameter in module.named_parameters(recurse=False):
+            name = plain_name(f"{path}.{local}" if path else local)
             owners = uses.setdefault(id(parameter), [])
             if name not in [other for other, _, _ in owners]:
                 owners.append((name, module, parameter))
@@ -173,7 +176,7 @@ def _layout(module: nn.Module) -> Layout:
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         return "embedding"
     transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-    # transformers' Conv1D, of GPT-2, is a linear layer that keeps its weight the other way round
+    # transformers' Conv1D, of GPT-2, is a linear layer with a transposed weight
     if isinstance(module, transposed) or type(module).__name__ == "Conv1D":
         return "transposed"
     return "linear"

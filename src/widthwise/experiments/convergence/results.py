@@ -1,4 +1,4 @@
-"""What `widthwise limit converge` and `widthwise mup check` saw, a line each, and back."""
+"""Results of `widthwise limit converge` and `widthwise mup check` as lines of files."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class CoordinatesLine:
     changes: tuple[Runs, ...]
 
 
-def convergence_line(found: Convergence, seed: int) -> dict[str, Any]:
+def convergence_line(result: Convergence, seed: int) -> dict[str, Any]:
     """A case as a line of a file; `seed` is the first one."""
-    case = found.case
+    case = result.case
     exponents = {n: tuple(map(str, getattr(case.parametrization, n))) for n in "abc"}
     line = ConvergenceLine(
         case=case.name,
@@ -60,33 +60,28 @@ def convergence_line(found: Convergence, seed: int) -> dict[str, Any]:
         activation=case.phi.name,
         lr=case.task.lr,
         steps=case.task.steps,
-        widths=found.distance.widths,
-        distances=_runs(found.distance),
-        movements=_runs(found.movement),
-        expected_slope=None if found.expected is None else str(found.expected),
-        expected_movement_slope=str(found.expected_movement),
-        limit_movement=found.limit_movement,
-        limit_error=found.limit_error,
+        widths=result.distance.widths,
+        distances=_runs(result.distance),
+        movements=_runs(result.movement),
+        expected_slope=None if result.expected is None else str(result.expected),
+        expected_movement_slope=str(result.expected_movement),
+        limit_movement=result.limit_movement,
+        limit_error=result.limit_error,
     )
     return {**asdict(line), "settings": {"first_seed": seed, "widthwise": __version__}}
 
 
-def coordinates_line(found: CoordinateCheck, title: str, *, lr: float, seed: int) -> dict[str, Any]:
-    """A check as a line of a file.
-
-    Args:
-        found: What it saw.
-        title: What it was done on.
-        lr: Learning rate at the base width.
-        seed: The first.
-    """
+def coordinates_line(
+    result: CoordinateCheck, title: str, *, lr: float, seed: int
+) -> dict[str, Any]:
+    """A check, with its title, learning rate at the base width and first seed, as a line."""
     line = CoordinatesLine(
         title=title,
-        layers=found.layers,
-        steps=found.steps,
-        margin=found.margin,
-        widths=found.changes[0].widths,
-        changes=tuple(map(_runs, found.changes)),
+        layers=result.layers,
+        steps=result.steps,
+        margin=result.margin,
+        widths=result.changes[0].widths,
+        changes=tuple(map(_runs, result.changes)),
     )
     settings = {"learning_rate": lr, "first_seed": seed, "widthwise": __version__}
     return {**asdict(line), "settings": settings}
@@ -112,10 +107,10 @@ def load_coordinates(path: Path) -> list[tuple[tuple[str, CoordinateCheck], dict
     return list(line_format.read(path))
 
 
-def _convergence(found: dict[str, Any]) -> Convergence:
+def _convergence(fields: dict[str, Any]) -> Convergence:
     from ...theory import Abc, Case, Convergence, activation, toy
 
-    line: ConvergenceLine = from_plain(ConvergenceLine, found)
+    line: ConvergenceLine = from_plain(ConvergenceLine, fields)
     case = Case(
         name=line.case,
         parametrization=Abc(**{n: tuple(map(Fraction, getattr(line, n))) for n in "abc"}),
@@ -134,10 +129,10 @@ def _convergence(found: dict[str, Any]) -> Convergence:
     )
 
 
-def _coordinates(found: dict[str, Any]) -> tuple[str, CoordinateCheck]:
+def _coordinates(fields: dict[str, Any]) -> tuple[str, CoordinateCheck]:
     from ...mup import CoordinateCheck
 
-    line: CoordinatesLine = from_plain(CoordinatesLine, found)
+    line: CoordinatesLine = from_plain(CoordinatesLine, fields)
     if not len(line.layers) == len(line.changes) > 0:
         raise ValueError("every layer must have its changes")
     changes = tuple(_rate(line.widths, runs) for runs in line.changes)

@@ -1,4 +1,4 @@
-"""Where the best learning rate is at each width, and whether it stays."""
+"""The best learning rate at each width, and its shift."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class LrCurve:
 
     Attributes:
         kind: `mup` or `sp`.
-        width: Their hidden size.
+        width: Hidden size.
         rates: Learning rates at the base width, ascending.
-        losses: What each came to, shape (seeds, rates); infinite where it diverged.
-        optima: log2 of the best learning rate by each seed; None where it is at an end of `rates`
-            or all diverged.
+        losses: Losses of shape (seeds, rates); infinite where a run diverged.
+        optima: Base-2 logarithm of each seed's best learning rate; None where it is at an end of
+            `rates` or all runs diverged.
     """
 
     kind: Kind
@@ -42,29 +42,29 @@ class LrCurve:
     @property
     def best(self) -> Estimate | None:
         """Mean of the optima over seeds; None where a seed has none."""
-        known = [one for one in self.optima if one is not None]
+        known = [optimum for optimum in self.optima if optimum is not None]
         return mean_with_error(known) if len(known) == len(self.optima) else None
 
     @property
     def reason(self) -> str | None:
-        """Why there is no best learning rate; None where there is one."""
-        lost = sum(one is None for one in self.optima)
-        if not lost:
+        """The reason why there is no best learning rate; None where there is one."""
+        missing = self.optima.count(None)
+        if not missing:
             return None
         return (
-            f"at width {self.width} the best learning rate of {lost} of {len(self.optima)} seeds "
-            "is at an end of --learning-rates, or beside it a run diverged or the next rate is "
-            f"more than {FARTHEST:g} octaves off; take more of them"
+            f"at width {self.width} the best learning rate of {missing} of {len(self.optima)} "
+            "seeds is at an end of --learning-rates, or beside it a run diverged or the next rate "
+            f"is more than {FARTHEST:g} octaves off; take more of them"
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OptimumShift:
-    """How the best learning rate of one parametrization goes with the width.
+    """The shift of one parametrization's best learning rate with the width.
 
     Attributes:
         kind: `mup` or `sp`.
-        curves: One a width, ascending.
+        curves: Curves in ascending order of the width.
         slope: Octaves by which the optimum moves when the width doubles; None where an optimum is
             not known.
     """
@@ -82,31 +82,31 @@ class OptimumShift:
         if self.slope is None:
             return None
         low, high = self.slope.interval()
-        if -MARGIN <= low < high <= MARGIN:  # without any chance of seeds nothing is known of it
+        if -MARGIN <= low < high <= MARGIN:  # seeds that all agree show nothing
             return "stays"
         return "shifts" if low > 0 or high < 0 else "undecided"
 
     @property
     def sentence(self) -> str:
-        """What may be said."""
+        """The verdict with its numbers in one sentence."""
         name = {"mup": "muP", "sp": "standard"}[self.kind]
         if self.slope is None:
             reason = next(curve.reason for curve in self.curves if curve.reason)
             return f"{name}: whether the best learning rate stays is not known: {reason}."
-        said = with_ends(self.slope.value, *self.slope.interval(), sign=True)
-        said += " octaves when the width doubles"
+        shift = with_ends(self.slope.value, *self.slope.interval(), sign=True)
+        shift += " octaves when the width doubles"
         if self.verdict == "stays":
-            return f"{name}: the best learning rate stays: {said}, within {MARGIN:g} of none."
+            return f"{name}: the best learning rate stays: {shift}, within {MARGIN:g} of none."
         if self.verdict == "shifts":
-            return f"{name}: the best learning rate shifts: {said}."
-        return f"{name}: it is not decided whether the best learning rate stays: {said}."
+            return f"{name}: the best learning rate shifts: {shift}."
+        return f"{name}: it is not decided whether the best learning rate stays: {shift}."
 
 
 def optimum_shifts(runs: Sequence[TrainingRun]) -> tuple[OptimumShift, ...]:
-    """What runs say of each parametrization among them.
+    """The shift of each parametrization among some runs.
 
     Args:
-        runs: The same widths, learning rates and seeds of every parametrization, each once.
+        runs: Runs of the same widths, learning rates and seeds of every parametrization, each once.
 
     Raises:
         LimitError: A run is missing, or there are too few of something; see `check_grid`.
@@ -122,17 +122,17 @@ def optimum_shifts(runs: Sequence[TrainingRun]) -> tuple[OptimumShift, ...]:
         >>> [(shift.kind, shift.slope.value, shift.verdict) for shift in optimum_shifts(runs)]
         [('sp', -1.0, 'shifts')]
     """
-    found = {(run.kind, run.width, run.lr, run.seed): run.loss for run in runs}
-    kinds, widths, rates, seeds = (sorted(set(axis)) for axis in zip(*found, strict=True))
+    losses = {(run.kind, run.width, run.lr, run.seed): run.loss for run in runs}
+    kinds, widths, rates, seeds = (sorted(set(axis)) for axis in zip(*losses, strict=True))
     check_grid(widths, rates, len(seeds))
-    if len(found) != len(kinds) * len(widths) * len(rates) * len(seeds):
+    if len(losses) != len(kinds) * len(widths) * len(rates) * len(seeds):
         raise LimitError("every width must have been trained with every learning rate and seed")
     shifts = []
     for kind in sorted(kinds, reverse=True):  # the standard one first
         curves = []
         for width in widths:
-            losses = [[found[kind, width, lr, seed] for lr in rates] for seed in seeds]
-            filled = np.array([[inf if x is None else x for x in row] for row in losses])
+            grid = [[losses[kind, width, lr, seed] for lr in rates] for seed in seeds]
+            filled = np.array([[inf if x is None else x for x in row] for row in grid])
             optima = tuple(_optimum(rates, row) for row in filled)
             curves.append(
                 LrCurve(kind=kind, width=width, rates=tuple(rates), losses=filled, optima=optima)
@@ -142,7 +142,7 @@ def optimum_shifts(runs: Sequence[TrainingRun]) -> tuple[OptimumShift, ...]:
 
 
 def check_grid(widths: Sequence[int], rates: Sequence[float], seeds: int) -> None:
-    """See that optima can be found and compared.
+    """Check that optima can be computed and compared.
 
     Raises:
         LimitError: There are fewer than two widths or seeds or three learning rates, one stands
@@ -152,7 +152,7 @@ def check_grid(widths: Sequence[int], rates: Sequence[float], seeds: int) -> Non
         if len(set(axis)) != len(axis) or len(axis) < least:
             raise LimitError(
                 f"{name} must be at least {least} different ones; got "
-                f"{', '.join(f'{one:g}' for one in axis) or 'none'}"
+                f"{', '.join(f'{value:g}' for value in axis) or 'none'}"
             )
     for rate in rates:
         if not 0 < rate < inf:
@@ -166,11 +166,11 @@ def _optimum(rates: Sequence[float], losses: Array) -> float | None:
 
     None where that cannot be known: at an end, beside a run that diverged or a rate far off.
     """
-    place = int(np.argmin(losses))
-    if place in (0, len(rates) - 1) or not np.isfinite(losses[place]):
+    i = int(np.argmin(losses))
+    if i in (0, len(rates) - 1) or not np.isfinite(losses[i]):
         return None
-    left, here, right = (log2(rate) for rate in rates[place - 1 : place + 2])
-    low, least, high = (float(loss) for loss in losses[place - 1 : place + 2])
+    left, here, right = (log2(rate) for rate in rates[i - 1 : i + 2])
+    low, least, high = (float(loss) for loss in losses[i - 1 : i + 2])
     if low == inf or high == inf or max(right - here, here - left) > FARTHEST:
         return None
     if low == high == least:
@@ -180,7 +180,7 @@ def _optimum(rates: Sequence[float], losses: Array) -> float | None:
 
 
 def _slope(curves: Sequence[LrCurve]) -> Estimate | None:
-    """Least squares for each seed, whose networks saw the same text, and their mean."""
+    """Mean of the least-squares slopes of the seeds, whose networks saw the same text."""
     if any(curve.best is None for curve in curves):
         return None
     x = np.log2([curve.width for curve in curves])

@@ -1,4 +1,4 @@
-"""Real text as rows of tokens: some to train on, some held out."""
+"""Text as rows of tokens, some to train on and some held out."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class TokenRows:
     """A text in rows of one length.
 
     Attributes:
-        source: What it is, for people.
+        source: Name for people.
         fingerprint: sha256 over its tokens.
-        vocabulary: Different tokens that there may be.
-        train: To train on, shape (rows, tokens).
-        held_out: To measure on, about every sixteenth row, 64 at most.
+        vocabulary: Number of different tokens.
+        train: Rows to train on, shape (rows, tokens).
+        held_out: Rows to measure on, about every sixteenth, 64 at most.
     """
 
     source: str
@@ -47,32 +47,31 @@ def read_rows(source: Path, *, tokens: int, most: int, tokenizer: Any = None) ->
     """The beginning of a text as rows of tokens.
 
     Args:
-        source: A file, or a folder whose files are read one after the other in the order of their
-            names; what gzip packed is unpacked.
+        source: File, or folder whose files are read in the order of their names; gzip is unpacked.
         tokens: Length of a row.
-        most: Rows to train on that are wanted; a longer text is not read to its end.
-        tokenizer: One of transformers; None takes every byte for a token.
+        most: Most rows to train on; a longer text is not read to its end.
+        tokenizer: Tokenizer of transformers; None takes every byte for a token.
 
     Raises:
         RunError: It cannot be read, is no plain text, or has fewer than 64 rows.
     """
     wanted = (max(most, LEAST_ROWS) * HELD_SHARE // (HELD_SHARE - 1) + 1) * tokens
     pieces = _bytes(_files(source))
-    streams = map(_of_bytes, pieces) if tokenizer is None else _of_tokenizer(pieces, tokenizer)
-    found: list[NDArray[np.int64]] = []
-    held = 0
+    streams = map(_byte_ids, pieces) if tokenizer is None else _token_ids(pieces, tokenizer)
+    parts: list[NDArray[np.int64]] = []
+    length = 0
     for ids in streams:
-        found.append(ids)
-        held += len(ids)
-        if held >= wanted:
+        parts.append(ids)
+        length += len(ids)
+        if length >= wanted:
             break
-    rows = min(held, wanted) // tokens
+    rows = min(length, wanted) // tokens
     if rows < LEAST_ROWS:
         raise RunError(
-            f"{source}: holds {held:,} tokens, and {LEAST_ROWS * tokens:,} are the least for rows "
-            f"of {tokens}"
+            f"{source}: holds {length:,} tokens, and {LEAST_ROWS * tokens:,} are the least for "
+            f"rows of {tokens}"
         )
-    ids = np.concatenate(found)[: rows * tokens]
+    ids = np.concatenate(parts)[: rows * tokens]
     return _split(ids.reshape(rows, tokens), str(source), BYTES if tokenizer is None else tokenizer)
 
 
@@ -113,11 +112,11 @@ def _bytes(files: Sequence[Path]) -> Iterator[bytes]:
             raise RunError(f"{path}: cannot be read as text: {error}") from error
 
 
-def _of_bytes(piece: bytes) -> NDArray[np.int64]:
+def _byte_ids(piece: bytes) -> NDArray[np.int64]:
     return np.frombuffer(piece, dtype=np.uint8).astype(np.int64)
 
 
-def _of_tokenizer(pieces: Iterator[bytes], tokenizer: Any) -> Iterator[NDArray[np.int64]]:
+def _token_ids(pieces: Iterator[bytes], tokenizer: Any) -> Iterator[NDArray[np.int64]]:
     decoder = codecs.getincrementaldecoder("utf8")("replace")
     for piece in pieces:
         text = decoder.decode(piece)

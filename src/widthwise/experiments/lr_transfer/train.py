@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ from ...mup import BASE, Kind, glu_config, glu_network
 from .text import TokenRows
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+    from torch.optim import Optimizer
+    from transformers import LlamaForCausalLM
 
 KINDS: tuple[Kind, ...] = ("sp", "mup")
 _EVALUATION_BATCH = 64  # rows at once
@@ -26,14 +28,14 @@ _EMBEDDING_STD, _BETAS = 0.3, (0.9, 0.95)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How every network of a study is trained.
+    """Settings of training, the same for every network.
 
     By Adam; the learning rate rises over a tenth of the steps and falls in a straight line to 0.
 
     Attributes:
-        steps: Of training.
-        rows: Of text in a step.
-        tokens: Of a row.
+        steps: Steps of training.
+        rows: Rows of text in a step.
+        tokens: Tokens of a row.
         base: Width at which muP is the standard parametrization.
 
     Raises:
@@ -54,7 +56,7 @@ class TrainingSettings:
 
 
 def check_fits(width: int, vocabulary: int) -> None:
-    """See, before anything is trained, that a network and what Adam keeps of it fit in memory.
+    """Check, before anything is trained, that a network and Adam's moments fit in memory.
 
     Raises:
         LimitError: They do not, with their bytes.
@@ -69,16 +71,16 @@ def check_fits(width: int, vocabulary: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """What one network came to.
+    """Result of one network.
 
     Attributes:
         kind: `mup` or `sp`.
-        width: Its hidden size.
-        lr: The highest learning rate, at the base width.
-        seed: Of its weights and of the order of the text.
-        loss: On the rows held out after the last step, in nats a token; None with a `reason`.
-        reason: Why there is no loss; None when there is one.
-        duration_sec: Of the run.
+        width: Hidden size.
+        lr: Highest learning rate, at the base width.
+        seed: Seed of the weights and of the order of the text.
+        loss: Loss on the held-out rows after the last step, in nats a token; None with a `reason`.
+        reason: Reason why there is no loss; None when there is one.
+        duration_sec: Duration of the run.
     """
 
     kind: Kind
@@ -100,57 +102,68 @@ def train_glu(
     *,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> TrainingRun:
-    """Train one network; all networks of a seed meet the same batches in the same order.
+    """Train one network; all networks of a seed see the same batches in the same order.
 
     A run whose loss is no longer finite ends with a reason.
 
     Args:
-        text: To train and to measure on.
+        text: Text to train and to measure on.
         kind: `mup` or `sp`.
-        width: A multiple of 16.
-        lr: The highest learning rate, at the base width, above 0.
-        seed: Of the weights and of the order of the text.
-        training: How.
-        on_step: Told of the steps done, after each one.
+        width: Hidden size, a multiple of 16.
+        lr: Highest learning rate, at the base width, above 0.
+        seed: Seed of the weights and of the order of the text.
+        training: Settings.
+        on_step: Called with the number of steps done, after each one.
 
     Raises:
         LimitError: No network has this width, or lr is not above 0.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     config = glu_config(width, vocabulary=text.vocabulary, tokens=training.tokens)
     model, optimizer = glu_network(
         config, seed, lr=lr, base=training.base, kind=kind,
         embedding_std=_EMBEDDING_STD, betas=_BETAS,
     )  # fmt: skip
-    tops = [group["lr"] for group in optimizer.param_groups]
-    reason: str | None = None
-    for step, batch in enumerate(_batches(text.train, training, seed), start=1):
-        loss = model(input_ids=batch, labels=batch).loss
-        if not isfinite(float(loss.detach())):
-            reason = f"training diverged: the loss before step {step} is not finite"
-            break
-        optimizer.zero_grad()
-        loss.backward()
-        for group, top in zip(optimizer.param_groups, tops, strict=True):
-            group["lr"] = top * lr_factor(step, training.steps)
-        optimizer.step()
-        on_step(step)
-    found = None if reason else _loss(model, text.held_out)
-    if found is not None and not isfinite(found):
-        found, reason = None, "training diverged: the loss at its end is not finite"
+    batches = _batches(text.train, training, seed)
+    reason = _train(model, optimizer, batches, training.steps, on_step)
+    loss = None if reason else _loss(model, text.held_out)
+    if loss is not None and not isfinite(loss):
+        loss, reason = None, "training diverged: the loss at its end is not finite"
     return TrainingRun(
         kind=kind,
         width=width,
         lr=lr,
         seed=seed,
-        loss=found,
+        loss=loss,
         reason=reason,
-        duration_sec=time.perf_counter() - began,
+        duration_sec=time.perf_counter() - started,
     )
 
 
+def _train(
+    model: LlamaForCausalLM,
+    optimizer: Optimizer,
+    batches: Iterable[Tensor],
+    steps: int,
+    on_step: Callable[[int], None],
+) -> str | None:
+    """Train a network; returns the reason where it diverges."""
+    highest = [group["lr"] for group in optimizer.param_groups]
+    for step, batch in enumerate(batches, start=1):
+        loss = model(input_ids=batch, labels=batch).loss
+        if not isfinite(float(loss.detach())):
+            return f"training diverged: the loss before step {step} is not finite"
+        optimizer.zero_grad()
+        loss.backward()
+        for group, lr in zip(optimizer.param_groups, highest, strict=True):
+            group["lr"] = lr * lr_factor(step, steps)
+        optimizer.step()
+        on_step(step)
+    return None
+
+
 def lr_factor(step: int, steps: int) -> float:
-    """Of the highest learning rate, at a step counted from 1.
+    """Factor of the highest learning rate at a step, counted from 1.
 
     >>> [round(lr_factor(step, 100), 3) for step in (1, 10, 55, 100)]
     [0.1, 1.0, 0.505, 0.011]
@@ -160,7 +173,7 @@ def lr_factor(step: int, steps: int) -> float:
 
 
 def _batches(rows: Tensor, training: TrainingSettings, seed: int) -> Iterator[Tensor]:
-    """Batches by seed alone; the text is gone through whole before it begins again."""
+    """Batches that depend on the seed alone, without repetition until the text is used up."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -172,7 +185,7 @@ def _batches(rows: Tensor, training: TrainingSettings, seed: int) -> Iterator[Te
         waiting = waiting[training.rows :]
 
 
-def _loss(model: nn.Module, rows: Tensor) -> float:
+def _loss(model: LlamaForCausalLM, rows: Tensor) -> float:
     """Mean loss in nats a token."""
     import torch
 

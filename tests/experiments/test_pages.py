@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,15 @@ import tiny_photos
 from click.testing import CliRunner
 from page_harness import say
 from run_pages import lines, page_of, report, words
-from scipy.stats import t as student
 
 from widthwise.cli import main, tinynet_search
-from widthwise.experiments.limit_differences import PairedDifference, paired_differences, verdicts
 from widthwise.experiments.lr_transfer import optimum_shifts
 from widthwise.experiments.lr_transfer import results as transfer
-from widthwise.experiments.run_page import settings_conflicts
 from widthwise.experiments.tinynet_search.findings import tiny_findings
 from widthwise.experiments.tinynet_search.markdown import judged_sentences
 from widthwise.experiments.tinynet_search.results import load_search
 from widthwise.experiments.tinynet_search.trials import TrialJob
 from widthwise.runs import InProcess, write_lines
-from widthwise.stats import Estimate
 
 RESULTS = Path(__file__).parents[2] / "results"
 STORED = ("maml", "word2vec", "transfer", "tinynet-search")
@@ -173,66 +168,6 @@ def test_classes_and_the_last_proposals_come_from_the_trials(tmp_path: Path) -> 
     assert ">a random network<" in page_of(folder, tmp_path / "page.html")
 
 
-def test_differences_of_one_seed_add_errors_and_of_several_are_paired() -> None:
-    def at(value: float, error: float = 0.03) -> Estimate:
-        return Estimate(value=value, standard_error=error, n=100)
-
-    one = paired_differences({0: at(0.5)}, {0: at(0.6, 0.04)})
-    assert one is not None
-    half = 1.98421695158642 * 0.05  # t, 99 degrees; the root of 0.03² + 0.04²
-    assert (one.low, one.high) == pytest.approx((-0.1 - half, -0.1 + half))
-    several = paired_differences(
-        {0: at(0.5), 1: at(0.7), 2: at(0.9)}, {0: at(0.6), 1: at(0.8), 2: at(0.97)}
-    )
-    assert several is not None
-    half = student.ppf(0.975, 2) * 0.0173205081 / sqrt(3)  # of -0.1, -0.1, -0.07
-    assert (several.low, several.high) == pytest.approx((-0.09 - half, -0.09 + half))
-    assert several.p_value == pytest.approx(2 * student.sf(0.09 / 0.01, 2))
-    assert paired_differences({0: at(0.5)}, {1: at(0.6)}) is None
-
-
-def test_what_holm_does_not_carry_is_not_said() -> None:
-    weak = PairedDifference(value=-0.1, low=-0.19, high=-0.01, p_value=0.03)
-    strong = PairedDifference(value=0.2, low=0.1, high=0.3, p_value=0.001)
-    assert verdicts({"a": weak}) == {"a": "below"}
-    assert verdicts({"a": weak, "b": weak, "c": strong, "d": None}) == {
-        "a": "no difference shown",
-        "b": "no difference shown",
-        "c": "above",
-    }
-
-
-def test_runs_of_other_settings_are_left_out_and_counted(tmp_path: Path) -> None:
-    assert settings_conflicts([{"a": 1}, {"a": 2, "b": 1}, {"b": 1}, {"a": 2}]) == ["a", "", "", ""]
-
-    def other(old: list[Any]) -> list[Any]:
-        for run in old[:2]:
-            run["settings"]["data"] = "other"
-        return old
-
-    text = words(page_of(stored(tmp_path, "maml", other), tmp_path / "page.html"))
-    assert "2 runs were made with another data than the last ones, and left out here." in text
-    assert "at width 32 [" in text
-    assert "at width 2 [" not in text
-
-
-def test_failed_runs_have_their_reasons_and_are_escaped(tmp_path: Path) -> None:
-    def failed(old: list[Any]) -> list[Any]:
-        old[0] |= {"test": None, "best_step": None, "reason": "diverged <b>at once</b>"}
-        return old
-
-    html = page_of(stored(tmp_path, "maml", failed), tmp_path / "page.html")
-    assert "diverged &lt;b&gt;at once&lt;/b&gt;" in html
-    assert "width 2, seed 0" in html
-    assert "at width 8 [" in words(html)
-    every = stored(tmp_path / "maml", "word2vec", lambda old: [
-        {**run, "score": None, "reason": "no"} for run in old
-    ])  # fmt: skip
-    text = page_of(every, tmp_path / "none.html")
-    assert "No run came to an accuracy: see the failed runs." in text
-    assert "<svg" not in text
-
-
 def test_a_seed_that_is_not_finished_is_left_out_of_the_verdict(tmp_path: Path) -> None:
     folder = stored(tmp_path, "transfer", lambda old: old[:-1])
     text = words(page_of(folder, tmp_path / "page.html"))
@@ -242,14 +177,6 @@ def test_a_seed_that_is_not_finished_is_left_out_of_the_verdict(tmp_path: Path) 
     short = stored(tmp_path / "transfer", "transfer", lambda old: old[:50])
     text = words(page_of(short, tmp_path / "short.html"))
     assert "Not known yet: an error needs at least 2 seeds; got 1." in text
-
-
-def test_a_line_that_was_cut_off_is_no_run(tmp_path: Path) -> None:
-    folder = stored(tmp_path, "word2vec", lambda old: old[:3])
-    whole = page_of(folder, tmp_path / "whole.html")
-    with (folder / "results.jsonl").open("a") as file:
-        file.write('{"network": "limit", "wid')
-    assert page_of(folder, tmp_path / "torn.html") == whole
 
 
 def null(*path: str) -> Callable[[list[Any]], list[Any]]:
@@ -287,45 +214,6 @@ def test_null_where_a_number_must_be_is_one_sentence(
     assert result.stderr.count("\n") == 1
     assert "jsonl:2" in result.stderr
     assert not (tmp_path / name / "report.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        ({}, "is not the folder of a study"),
-        ({"results.jsonl": ""}, "holds no records yet: run the command that writes it first"),
-        ({"results.jsonl": '{"network": "fin'}, "holds no records yet"),
-        ({"results.jsonl": "[1, 2]\n"}, "is a record of no known kind; known are those of study"),
-        ({"results.jsonl": '{"a": 1}\n'}, "results.jsonl:1 is a record of no known kind"),
-        ({"results.jsonl": "nonsense\n"}, "results.jsonl:1 is no record"),
-        ({"trials.jsonl": '{"experiment": 1, "quantities": 2}\n'}, "unknown or missing fields"),
-        ({"a.jsonl": "{}\n", "b.jsonl": "{}\n"}, "several files of records (a.jsonl, b.jsonl)"),
-    ],
-)
-def test_a_folder_without_runs_that_can_be_read_is_one_sentence(
-    tmp_path: Path, files: dict[str, str], said: str
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    result = report(tmp_path)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert said in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
-def test_runs_and_studies_do_not_share_a_page(tmp_path: Path) -> None:
-    study = tmp_path / "few.jsonl"
-    write_lines(study, lines(RESULTS / "smollm2-demo.jsonl")[:4])
-    out = tmp_path / "page.html"
-    result = report(study, RESULTS / "maml", "-o", out)
-    said = "holds runs of widthwise maml, which have a page of their own: name it alone"
-    assert result.exit_code == 1
-    assert f"left out: {RESULTS / 'maml'} {said}\n" in result.stderr
-    assert "SmolLM2" in out.read_text(encoding="utf8")
-    both = report(RESULTS / "maml", RESULTS / "word2vec", "-o", tmp_path / "none.html")
-    assert (both.exit_code, both.stderr.count("\n")) == (1, 1)
-    assert said in both.stderr
-    assert not (tmp_path / "none.html").exists()
 
 
 def test_a_page_lies_beside_its_runs_and_may_be_drawn_of_the_file(tmp_path: Path) -> None:

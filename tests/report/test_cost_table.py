@@ -1,4 +1,4 @@
-"""Costs on the page: models that took turns, what an interval carries, and who shares a speed."""
+"""Costs of several models that took turns, and of those that did not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from report_records import COST_TOLD, COST_UNITS, DENSE, record
 
-from widthwise.findings import build_grid, measured_sentences, other_network_sentences
-from widthwise.report import cost_tables, network_rows, write_report
+from widthwise.findings import other_network_sentences
+from widthwise.report import cost_tables, write_report
 from widthwise.study import Record, StoredStudy
 
 ROUNDS = (1.0, 1.1, 0.9, 1.0, 1.05)
@@ -93,37 +93,3 @@ def test_a_busy_machine_is_told_below_the_table() -> None:
     assert idle.notes == ()
     assert len(busy.notes) == 1
     assert "the machine was busy: up to 3.5 processes wanted a core" in busy.notes[0]
-
-
-def test_without_the_first_there_is_nothing_to_stand_beside() -> None:
-    lost = [replace(r, value=None, items=(), n=0, reason="no") for r in costs("a", ROUNDS)]
-    assert other_network_sentences([*lost, *costs("b", ROUNDS), *costs("c", ROUNDS)]) == []
-
-
-@pytest.mark.parametrize(
-    ("times", "said"),
-    [
-        (ROUNDS, "is not shown to differ from that of dense (95 % interval "),
-        ((0.5, 0.55, 0.45, 0.5, 0.52), "is 0.50 times that of dense (95 % interval "),
-    ],
-)
-def test_an_interval_that_reaches_over_one_is_no_difference(
-    times: tuple[float, ...], said: str
-) -> None:
-    shaken = tuple(time * by for time, by in zip(times, (1.1, 0.9, 1.0, 1.05, 0.95), strict=True))
-    cut = [replace(r, criterion="ppm", asked="1.6x", width=912) for r in costs("m", shaken)]
-    sentence = measured_sentences([*costs("m", ROUNDS), *cut])[0]
-    assert f"the time to the first token {said}" in sentence
-
-
-def test_networks_of_one_width_share_a_speed() -> None:
-    """Dense does not: a criterion that removes nothing is no other network."""
-    places = (None, "dense", DENSE), ("ppm", "1.6x", 912), ("random", "1.6x", 912)
-    records = [record(place, "bytes", "bytes", 1e8) for place in places]
-    assert not build_grid(records).shares_costs
-    records.append(record(places[1], "decode", "tokens_per_sec", 15.0, n=5))
-    grid = build_grid(records)
-    assert grid.shares_costs
-    by_label = {network.label: grid.cost(network, "decode") for network in grid.networks}
-    assert by_label == {"dense": None, "ppm 1.58x": records[-1], "random 1.58x": records[-1]}
-    assert [row[-1] for row in network_rows(records)[1]][1:] == ["15", "15"]

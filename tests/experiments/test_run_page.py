@@ -1,0 +1,62 @@
+"""What pages of runs leave out, and how failed runs are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_pages import lines, page_of, words
+
+from widthwise.experiments.run_page import settings_conflicts
+from widthwise.runs import write_lines
+
+RESULTS = Path(__file__).parents[2] / "results"
+STORED = ("maml", "word2vec", "transfer", "tinynet-search")
+
+
+def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambda x: x) -> Path:
+    """A folder with stored runs, changed."""
+    (source,) = (RESULTS / name).glob("*.jsonl")
+    folder = tmp_path / name
+    folder.mkdir()
+    write_lines(folder / source.name, change(lines(source)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("pages")
+    return {name: page_of(RESULTS / name, folder / f"{name}.html") for name in STORED}
+
+
+def test_runs_of_other_settings_are_left_out_and_counted(tmp_path: Path) -> None:
+    assert settings_conflicts([{"a": 1}, {"a": 2, "b": 1}, {"b": 1}, {"a": 2}]) == ["a", "", "", ""]
+
+    def other(old: list[Any]) -> list[Any]:
+        for run in old[:2]:
+            run["settings"]["data"] = "other"
+        return old
+
+    text = words(page_of(stored(tmp_path, "maml", other), tmp_path / "page.html"))
+    assert "2 runs were made with another data than the last ones, and left out here." in text
+    assert "at width 32 [" in text
+    assert "at width 2 [" not in text
+
+
+def test_failed_runs_have_their_reasons_and_are_escaped(tmp_path: Path) -> None:
+    def failed(old: list[Any]) -> list[Any]:
+        old[0] |= {"test": None, "best_step": None, "reason": "diverged <b>at once</b>"}
+        return old
+
+    html = page_of(stored(tmp_path, "maml", failed), tmp_path / "page.html")
+    assert "diverged &lt;b&gt;at once&lt;/b&gt;" in html
+    assert "width 2, seed 0" in html
+    assert "at width 8 [" in words(html)
+    every = stored(tmp_path / "maml", "word2vec", lambda old: [
+        {**run, "score": None, "reason": "no"} for run in old
+    ])  # fmt: skip
+    text = page_of(every, tmp_path / "none.html")
+    assert "No run came to an accuracy: see the failed runs." in text
+    assert "<svg" not in text

@@ -1,0 +1,45 @@
+"""How settings of records are written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from report_records import make_records
+
+from widthwise.report import write_page
+from widthwise.report.provenance import setting_rows
+from widthwise.study import Record
+
+MADE = make_records()
+
+
+def write(path: Path, records: list[Record], title: str = "A study") -> str:
+    write_page(records, path, title=title, settings={"seed": 0, "versions": {"torch": "2.13.0"}})
+    return path.read_text(encoding="utf8")
+
+
+def some(*quantities: str) -> list[Record]:
+    return [r for r in make_records() if r.quantity in quantities]
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write(tmp_path_factory.mktemp("page") / "report.html", make_records())
+
+
+def test_setting_that_differs_is_said_of_each_quantity() -> None:
+    halved = [replace(r, settings={"budget": len(r.quantity)}) for r in some("mmlu", "boolq")]
+    assert dict(setting_rows(halved, {})) == {"budget": "4 (mmlu); 5 (boolq)"}
+
+
+def test_setting_left_open_is_what_the_records_say() -> None:
+    many = [
+        replace(r, settings={"dtype": "bfloat16", "rounds": [i] * 30}) for i, r in enumerate(MADE)
+    ]
+    rows = dict(setting_rows(many, {"dtype": None, "limit": None, "items_asked": 100}))
+    assert rows == {
+        "dtype": "bfloat16",
+        "limit": "not set",
+        "items asked": "100",
+        "rounds": f"{len(MADE)} values, in the records",
+    }

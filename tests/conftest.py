@@ -153,3 +153,13 @@ def own_modules(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path_factory.mktemp("modules")
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(folder))
     monkeypatch.syspath_prepend(folder)
+
+
+@pytest.fixture
+def quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits of the device without the seconds that it takes to measure them."""
+    from cost_runs import CEILINGS
+
+    from widthwise import measure
+
+    monkeypatch.setattr(measure, "measure_peak_rates", lambda device, dtype: CEILINGS)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +32,6 @@ from widthwise.study import (
     is_control,
 )
 from widthwise.study import calibration_stage as calibrated
-from widthwise.study import refit_cache as shelf
 
 pytestmark = pytest.mark.demo
 
@@ -214,24 +211,6 @@ def test_workers_that_begin_together_calibrate_once(tiny_checkpoint: Path, tmp_p
     assert numbers(records) == numbers(alone)
     assert len(list((tmp_path / "two" / "calibrated").glob("*.safetensors"))) == 1
     assert any("layers" in text for text in told)
-
-
-def test_who_waits_says_so_and_takes_what_the_other_made(tmp_path: Path) -> None:
-    ours, theirs = shelf.RefitCache(tmp_path), shelf.RefitCache(tmp_path)
-    order: list[str] = []
-
-    def second() -> None:
-        with theirs.held("x", lambda: order.append("waits")):
-            order.append("second")
-
-    with ours.held("x", lambda: order.append("first waits")):
-        thread = threading.Thread(target=second)
-        thread.start()
-        while "waits" not in order:
-            time.sleep(0.01)
-        order.append("first")
-    thread.join()
-    assert [o for o in order if o != "waits"] == ["first", "second"]
 
 
 def test_without_the_folder_of_the_study_each_keeps_its_own(

@@ -7,45 +7,22 @@ import math
 import re
 import shutil
 import statistics
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from click.testing import CliRunner, Result
-from power_fakes import Bench, Load, gpu_meter
+from cost_runs import by_place, settings_of
 from safetensors.torch import load_file, save_file
 
-from widthwise import measure
 from widthwise.arch import counts_at
 from widthwise.cli import main
-from widthwise.errors import CheckpointError, OutputError, RunError, TargetError
+from widthwise.errors import CheckpointError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
-from widthwise.runs import RunFolder
-from widthwise.study import CostSettings, CostStudy, Record, load, neighbour_widths
+from widthwise.study import CostStudy, load
 from widthwise.study.quantities import quantities_of
 
-CEILINGS = measure.PeakRates(
-    flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
-)
-WORKS = ("3x4", "5x1x2")
-
-
-@pytest.fixture(autouse=True)
-def _quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measuring them takes seconds; they have tests of their own."""
-    monkeypatch.setattr(measure, "measure_peak_rates", lambda device, dtype: CEILINGS)
-
-
-def settings_of(*models: Path, **changes: Any) -> CostSettings:
-    small: dict[str, Any] = {"widths": ("40%", "50"), "workloads": WORKS, "dtype": "float32"}
-    return CostSettings(models=tuple(map(str, models)), **{**small, "device": "cpu", **changes})
-
-
-def by_place(records: list[Record]) -> dict[tuple[Any, ...], Record]:
-    return {(r.criterion, r.asked, r.quantity): r for r in records}
+pytestmark = pytest.mark.usefixtures("quick_ceilings")
 
 
 def test_every_quantity_of_every_workload_has_a_record(
@@ -113,112 +90,6 @@ def test_blocks_alone_are_measured_around_a_width(tiny_checkpoint: Path, tmp_pat
     assert all("block" not in r.quantity and "co2" not in r.quantity for r in bare)
 
 
-def test_joules_become_grams(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """60 W all along, so that grams follow from seconds; and without a meter there are none."""
-    bench = Bench()
-    monkeypatch.setattr(measure, "open_meter", lambda device: gpu_meter(bench, Load(60.0)))
-    plain: Callable[..., Any] = measure.measure_costs
-
-    def with_clock(models: Any, works: Any, **how: Any) -> Any:
-        def clock() -> float:
-            bench.run(0.25)
-            return bench.clock()
-
-        return plain(models, works, clock=clock, **how)
-
-    monkeypatch.setattr(measure, "measure_costs", with_clock)
-    settings = settings_of(tiny_checkpoint, widths=(), workloads=("3x4",), country="FRA")
-    records = by_place(CostStudy(tmp_path / "out", settings).run())
-    joules, co2 = (records[None, "dense", f"3x4x1 {q}"] for q in ("joules", "co2"))
-    intensity = measure.carbon_intensity("FRA")
-    assert co2.unit == "grams_per_token"
-    assert co2.items == tuple(j / 3.6e6 * intensity.grams_per_kwh for j in joules.items)
-    assert len(co2.items) == 5
-    (table,) = cost_tables(list(records.values()))
-    assert any(note.startswith("CO2: FRA, 56.04 g/kWh (codecarbon") for note in table.notes)
-
-    none = measure.Unavailable(device="cpu", reason="no counter here")
-    monkeypatch.setattr(measure, "open_meter", lambda device: none)
-    records = by_place(CostStudy(tmp_path / "none", settings).run())
-    assert records[None, "dense", "3x4x1 co2"].reason == "no counter here"
-
-
-def test_a_finished_comparison_measures_nothing_again(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And one that was interrupted between two workloads goes on with the second."""
-    done: list[str] = []
-    plain: Callable[..., Any] = measure.measure_costs
-
-    def counted(models: Any, works: Any, **how: Any) -> Any:
-        if len(done) == 1 and works[0].name == "5x1x2":
-            done.append("cut off")
-            raise KeyboardInterrupt
-        done.extend(work.name for work in works)
-        return plain(models, works, **how)
-
-    monkeypatch.setattr(measure, "measure_costs", counted)
-    settings = settings_of(tiny_checkpoint, widths=())
-    with pytest.raises(KeyboardInterrupt):
-        CostStudy(tmp_path / "out", settings).run()
-    first = load(tmp_path / "out" / "records.jsonl")
-    assert len(first) == len(quantities_of(settings))
-    seen: list[Record] = []
-    records = CostStudy(tmp_path / "out", settings, on_record=seen.append).run()
-    assert records[: len(first)] == first
-    assert seen == records
-    assert CostStudy(tmp_path / "out", settings).run() == records
-    assert done == ["3x4x1", "cut off", "5x1x2"]
-
-
-def test_a_workload_that_failed_is_timed_again_by_the_next_run(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Unless it is asked not to be; one of which some quantity could be had is done."""
-    plain: Callable[..., Any] = measure.measure_costs
-    timed: list[str] = []
-
-    def breaks(models: Any, works: Any, **how: Any) -> Any:
-        timed.append(works[0].name)
-        costs = plain(models, works, **how)
-        if works[0].name == "5x1x2":
-            return [replace(cost, rounds=(), reason="no luck") for cost in costs]
-        return costs
-
-    settings = settings_of(tiny_checkpoint, widths=())
-    with monkeypatch.context() as patch:
-        patch.setattr(measure, "measure_costs", breaks)
-        broken = CostStudy(tmp_path, settings).run()
-        assert timed == ["3x4x1", "5x1x2"]
-        assert CostStudy(tmp_path, settings).run(retry_failed=False) == broken
-        assert timed == ["3x4x1", "5x1x2"]
-    failed = [record for record in broken if record.quantity.startswith("5x1x2")]
-    assert {(record.value, record.reason) for record in failed} == {(None, "no luck")}
-    mended = CostStudy(tmp_path, settings).run()
-    assert [record.cell for record in mended] == [record.cell for record in broken]
-    assert mended[: -len(failed)] == broken[: -len(failed)]
-    assert all(r.value is not None for r in mended if r.quantity == "5x1x2 ttft")
-
-
-@pytest.mark.parametrize("kept", [1, 6, 7, 8, 13])
-def test_a_workload_cut_short_is_measured_again(
-    kept: int, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    """As a full disk or a kill may leave it: some of its lines, and half of the next."""
-    settings = settings_of(tiny_checkpoint, widths=("40%",))
-    whole = CostStudy(tmp_path / "whole", settings).run()
-    (tmp_path / "cut").mkdir()
-    shutil.copy(tmp_path / "whole" / "study.json", tmp_path / "cut")
-    lines = (tmp_path / "whole" / "records.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "cut" / "records.jsonl").write_text("".join(lines[:kept]) + lines[kept][:40])
-    records = CostStudy(tmp_path / "cut", settings).run()
-    assert [r.cell for r in records] == [r.cell for r in whole]
-    assert len(cost_tables(records)) == 2
-    assert CostStudy(tmp_path / "cut", settings).run() == records
-
-
 def test_an_incomplete_checkpoint_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """transformers would put random numbers in the place of what is missing."""
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "lacking")
@@ -228,17 +99,6 @@ def test_an_incomplete_checkpoint_is_refused(tiny_checkpoint: Path, tmp_path: Pa
     study = CostStudy(tmp_path / "out", settings_of(folder, widths=()))
     with pytest.raises(CheckpointError, match=r"missing \(1 of 30\).*layers\.1\.self_attn\.q_proj"):
         study.run()
-
-
-def test_other_threads_are_another_comparison(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    settings, threads = settings_of(tiny_checkpoint, widths=()), torch.get_num_threads()
-    CostStudy(tmp_path / "out", settings).run()
-    torch.set_num_threads(threads + 1)
-    try:
-        with pytest.raises(RunError, match=f"begun with threads {threads}, not {threads + 1}"):
-            CostStudy(tmp_path / "out", settings).run()
-    finally:
-        torch.set_num_threads(threads)
 
 
 def test_widths_of_two_names_and_of_none_are_told(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -255,17 +115,6 @@ def test_widths_of_two_names_and_of_none_are_told(tiny_checkpoint: Path, tmp_pat
         study = CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, around=middle))
         with pytest.raises(RunError, match=f"must be below the model's 53 neurons; got {middle}"):
             study.run()
-
-
-def test_lost_settings_are_written_anew(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """The records are still those of these settings, and no folder of somebody else's."""
-    out, settings = tmp_path / "out", settings_of(tiny_checkpoint, widths=())
-    records = CostStudy(out, settings).run()
-    (out / "study.json").unlink()
-    assert CostStudy(out, settings).run() == records
-    (out / "study.json").unlink()
-    others = settings_of(tiny_checkpoint, widths=(), seed=1)
-    assert not {r.cell for r in CostStudy(out, others).run()} & {r.cell for r in records}
 
 
 def test_two_models_stand_side_by_side(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -295,12 +144,6 @@ def test_a_model_of_a_shorter_context_has_a_reason(tiny_checkpoint: Path, tmp_pa
     assert short.rows[0][3].endswith(" ms")
 
 
-def test_neighbours_of_a_width_are_those_that_kernels_care_for() -> None:
-    assert neighbour_widths(7373) == (7296, 7360, 7368, 7372, 7373, 7376, 7424)
-    assert neighbour_widths(128) == (128,)
-    assert neighbour_widths(1) == (1, 4, 8, 16, 64, 128)
-
-
 def test_widths_beyond_the_model_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="54"):
         CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=("54",))).run()
@@ -312,32 +155,6 @@ def test_what_memory_cannot_hold_is_said_before_it_is_loaded(
     monkeypatch.setattr("widthwise.study.cost_benchmark.free_bytes", lambda device: 1000)
     with pytest.raises(RunError, match=r"takes [\d,]+ bytes of memory; 1,000 are free on cpu"):
         CostStudy(tmp_path / "out", settings_of(tiny_checkpoint)).run()
-
-
-def test_other_settings_or_another_process_are_refused(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    settings = settings_of(tiny_checkpoint, widths=())
-    CostStudy(tmp_path / "out", settings).run()
-    with pytest.raises(RunError, match="was begun with rounds 5, not 6"):
-        CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=(), rounds=6)).run()
-    with RunFolder(tmp_path / "out").held(), pytest.raises(OutputError, match="another process"):
-        CostStudy(tmp_path / "out", settings).run()
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"models": ()}, "one model or more, each once; got none"),
-        ({"models": ("a", "a")}, "each once; got a, a"),
-        ({"rounds": 4}, "at least 5 rounds and one workload; got 4 and 2"),
-        ({"workloads": ()}, "got 5 and 0"),
-        ({"country": "FRA", "energy": False}, "CO2 of FRA follows from energy"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(RunError, match=words):
-        CostSettings(**{"models": ("a",), "workloads": WORKS, **changes})
 
 
 def run(*words: Any) -> Result:

@@ -15,13 +15,11 @@ from jinja2.exceptions import TemplateError
 from same_answers import CLOSE, assert_same_answers
 from sweep_runs import NAMES, TASKS, WIDTHS, answers, run, settings_of
 
-from widthwise.errors import OutputError, PlanError, RunError, TargetError
+from widthwise.errors import RunError
 from widthwise.evaluate import chat_of, load_tasks
 from widthwise.prune import prune_checkpoint
-from widthwise.runs import RecordFormat
-from widthwise.study import Evaluation, Record, Variant
+from widthwise.study import Evaluation, Variant
 from widthwise.study import dense_model as parent
-from widthwise.study.item_parquet import write_items
 
 pytestmark = pytest.mark.demo
 
@@ -136,57 +134,6 @@ def test_items_are_a_row_each_and_the_same_for_all(whole: Any) -> None:
         }
         assert filled == {"item", "share", "metrics", *wanted[key[2]]}
     assert all(len(row) == 2 for row in answers(folder, records[None, "dense", "piqa"])["greedy"])
-
-
-def test_values_of_numpy_are_written_and_a_full_disk_is_said(tmp_path: Path) -> None:
-    import numpy as np
-
-    from widthwise.evaluate import TaskAnswer
-
-    metrics = {"brier,none": (np.int64(1), np.array([0.25, 0.75])), "acc,none": np.bool_(True)}
-    answer = TaskAnswer(id="x/0", responses=((-1.0, True),), metrics=metrics)
-    write_items(tmp_path, "cell", [answer], [])
-    (row,) = pyarrow.parquet.read_table(tmp_path / "items" / "cell.parquet").to_pylist()
-    assert json.loads(row["metrics"]) == {"brier,none": [1, [0.25, 0.75]], "acc,none": True}
-    assert row["share"] is None
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cell\.parquet was not written"):
-        write_items(tmp_path / "file", "cell", [answer], [1.0])
-
-
-def test_items_are_on_disk_before_their_record(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original, seen = RecordFormat.append, []
-
-    def append(self: Any, path: Path, records: list[Record]) -> None:
-        for record in records:
-            if record.quantity == "piqa":
-                assert len(answers(tmp_path, record)) == record.n
-                seen.append(record.cell)
-        original(self, path, records)
-
-    monkeypatch.setattr(RecordFormat, "append", append)
-    run(tmp_path, settings_of(tiny_checkpoint, tasks=("embedded:piqa",), widths=("1x",)))
-    assert len(seen) == 3
-
-
-def test_settings_are_looked_at_before_anything_is_written(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    for changes, kind, words in (
-        ({"tasks": ()}, RunError, "at least one task or suite"),
-        ({"backend": "jax"}, RunError, "backend must be one of widthwise, hf, vllm; got 'jax'"),
-        ({"criteria": ("best",)}, PlanError, "criterion must be one of ppm, .* got 'best'"),
-        ({"widths": ("wide",)}, TargetError, "--to must look like 2.4x; got 'wide'"),
-        ({"seed": -1}, PlanError, "seed must be a whole number"),
-        ({"device": "banana"}, RunError, "device banana cannot be used here"),
-        ({"device": "meta"}, RunError, "device meta cannot be used here"),
-    ):
-        with pytest.raises(kind, match=words):
-            Evaluation(out, settings_of(tiny_checkpoint, **changes)).run()
-    assert not out.exists()
 
 
 def test_max_new_tokens_lowers_limits_and_is_told(whole: Any, tmp_path: Path) -> None:

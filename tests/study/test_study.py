@@ -10,28 +10,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from study_runs import TASKS, here, numbers, run, settings_of
+from study_runs import TASKS, numbers, run, settings_of
 from sweep_runs import run as sweep
 from sweep_runs import settings_of as sweep_settings_of
 
-from widthwise import measure
 from widthwise.cli import main
-from widthwise.errors import OutputError, PlanError, RunError, TargetError
+from widthwise.errors import OutputError, RunError, TargetError
 from widthwise.io import jsonl
 from widthwise.runs import Event, Finished, RunFolder
-from widthwise.study import Record, Study, StudySettings, load, read_study
-from widthwise.study import worker as pieces
-from widthwise.study.study_settings import PAPER_SEEDS
+from widthwise.study import Record, Study, load, read_study
 
-CEILINGS = measure.PeakRates(
-    flops_per_sec=1e9, bytes_per_sec=1e9, device="cpu", dtype="float32", name="a processor"
-)
-
-
-@pytest.fixture(autouse=True)
-def _quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measuring them takes seconds; they have tests of their own."""
-    monkeypatch.setattr(measure, "measure_peak_rates", lambda device, dtype: CEILINGS)
+pytestmark = pytest.mark.usefixtures("quick_ceilings")
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +32,6 @@ def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> tuple[Path, list[Reco
 
 def cli(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
-
-
-def by_place(found: list[Record]) -> dict[tuple[Any, ...], Record]:
-    return {(r.model, r.criterion, r.asked, r.quantity): r for r in found}
 
 
 def test_a_study_measures_what_a_sweep_does(
@@ -108,17 +93,6 @@ def test_models_that_records_could_not_tell_apart_are_refused(
     assert not (tmp_path / "out" / "records.jsonl").exists()
 
 
-def test_each_seed_draws_another_control(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    settings = settings_of(tiny_checkpoint, tasks=("embedded:prose",), seeds=(0, 5))
-    found = by_place(run(tmp_path, settings))
-    name = tiny_checkpoint.name
-    draws = [found[name, criterion, "40%", "prose"] for criterion in ("random", "random~5")]
-    assert draws[0].value != draws[1].value
-    alone = by_place(run(tmp_path / "5", settings_of(tiny_checkpoint, widths=("40%",), seeds=(5,))))
-    # the same neurons whichever way the seed is given; another seed draws other items
-    assert draws[1].width == alone[name, "random", "40%", "prose"].width
-
-
 def test_what_fixes_numbers_may_not_change_in_a_folder(
     whole: tuple[Path, list[Record]], tiny_checkpoint: Path
 ) -> None:
@@ -137,41 +111,6 @@ def test_what_fixes_numbers_may_not_change_in_a_folder(
     ):
         run(folder, settings_of(tiny_checkpoint))
     assert (folder / "study.json").read_bytes() == before
-
-
-def test_a_piece_that_fails_everywhere_is_missing_and_tried_again(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = pieces.Scorer.score
-
-    def breaks(self: Any, network: Any, task: Any, on_share: Any) -> Any:
-        if task.name == "prose" and network.criterion == "ppm":
-            raise ZeroDivisionError("no luck")
-        return original(self, network, task, on_share)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pieces.Scorer, "score", breaks)
-        found = by_place(run(tmp_path, settings_of(tiny_checkpoint)))
-    lost = [record for record in found.values() if record.value is None]
-    assert [(r.criterion, r.quantity, r.reason) for r in lost] == [
-        ("ppm", "prose", "ZeroDivisionError: no luck")
-    ] * 2
-    study = Study(tmp_path, settings_of(tiny_checkpoint), engine=here)
-    assert all(record.value is not None for record in study.run())
-    assert len(load(tmp_path / "records.jsonl")) == len(found)
-
-
-def test_a_worker_with_other_weights_is_not_believed(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """As on a machine of a cluster where the same path holds another checkpoint."""
-    settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], widths=())
-    study = Study(tmp_path, settings, engine=here)
-    for parent in study.parents:
-        parent.digest = "another"
-    found = study.run()
-    lost = [record for record in found if record.value is None]
-    assert [record.reason for record in lost] == [
-        "the worker has other weights, documents or versions"
-    ]
 
 
 def test_a_full_disk_is_said_and_what_was_written_stays(
@@ -211,38 +150,6 @@ def test_events_come_after_their_records_are_on_disk(tiny_checkpoint: Path, tmp_
     assert seen == [7, 8, 9]  # six counts before
 
 
-@pytest.mark.parametrize(
-    ("changes", "error", "words"),
-    [
-        ({"tasks": ()}, RunError, "asks tasks or times workloads; got neither"),
-        ({"seeds": ()}, RunError, "takes one seed or more, each once; got none"),
-        ({"seeds": (1, 1)}, RunError, "takes one seed or more, each once; got 1, 1"),
-        ({"widths": ("x",)}, TargetError, "must look like"),
-        ({"criteria": ("ppm~3",)}, PlanError, "only random takes a seed"),
-        ({"criteria": ("random~x",)}, PlanError, "only random takes a seed"),
-        ({"criteria": ("obs",)}, PlanError, r"obs without a refit .* ask for obs\+refit"),
-        ({"workloads": ("3x2",), "rounds": 2}, RunError, "at least 5 rounds"),
-        ({"models": "smollm2"}, RunError, "models must be a tuple; got 'smollm2'"),
-        ({"models": (5,)}, RunError, "models must be names or folders; got 5"),
-        ({"widths": "2.4x"}, RunError, "widths must be a tuple; got '2.4x'"),
-        ({"widths": (2.4,)}, RunError, "widths must be names; got 2.4"),
-        ({"limit": 1}, RunError, "limit must be a number of items, at least 2; got 1"),
-        ({"limits": {"piqa": 2.5}}, RunError, "piqa must be a number of items, at least 2"),
-        ({"seeds": (0.5,)}, RunError, "seeds must be whole numbers"),
-        ({"criteria": ()}, RunError, "criteria must name one at least"),
-        ({"max_new_tokens": 0}, RunError, "max_new_tokens must be at least 1"),
-        ({"dtype": "int8"}, RunError, "dtype must be one of bfloat16, float32, float16"),
-        ({"device": 5}, RunError, "device must be a name such as cpu; got 5"),
-        ({"models": ("a", "a")}, RunError, "takes one model or more, each once; got a, a"),
-    ],
-)
-def test_what_cannot_be_asked_is_said(
-    changes: dict[str, Any], error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        StudySettings(**{"models": ("a",), "tasks": TASKS, **changes})
-
-
 def test_a_device_that_is_not_there_leaves_the_folder_as_it_was(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -280,21 +187,6 @@ def test_a_folder_of_another_command_is_said(tiny_checkpoint: Path, tmp_path: Pa
     sweep(tmp_path, sweep_settings_of(tiny_checkpoint, tasks=TASKS[:1]))
     with pytest.raises(RunError, match=r"begun without .*seeds.* so by another command"):
         run(tmp_path, settings_of(tiny_checkpoint))
-
-
-def test_the_papers_design() -> None:
-    settings = StudySettings.paper("llama", limit=3)
-    assert settings.seeds == PAPER_SEEDS == (42, 123, 456)
-    assert settings.all_criteria == ("ppm", "random", "random~123", "random~456")
-    assert (len(settings.widths) + 1, settings.limit) == (7, 3)
-    assert (settings.tasks, settings.workloads) == (("paper",), ("paper",))
-
-
-def test_the_papers_widths_follow_its_rule(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """I - int(p I): of 53 neurons 10 % leave 48 where rounding the rest down leaves 47."""
-    widths = ("paper 10%", "10%")
-    found = run(tmp_path, settings_of(tiny_checkpoint, tasks=TASKS[:1], widths=widths))
-    assert {r.asked: r.width for r in found} == {"dense": 53, "paper 10%": 48, "10%": 47}
 
 
 @pytest.mark.demo

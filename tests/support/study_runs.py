@@ -33,6 +33,11 @@ def run(folder: Path, settings: StudySettings, **more: Any) -> list[Record]:
     return Study(folder, settings, **{"engine": here, **more}).run()
 
 
+def by_place(records: list[Record]) -> dict[tuple[Any, ...], Record]:
+    """Records by what they are of."""
+    return {(r.model, r.criterion, r.asked, r.quantity): r for r in records}
+
+
 def numbers(records: list[Record]) -> dict[str, Any]:
     """What must not depend on how a run went: all but clocks."""
     return {

@@ -12,108 +12,22 @@ import torch
 import transformers as hf
 from click.testing import CliRunner
 from families import HIDDEN, LAYERS, VOCAB, WIDTH, tiny, tokens
+from outside_blocks import KEPT, add, glu
 from safetensors.torch import load_file, save_file
 from transformers.models.llama import modeling_llama as llama_code
 from vision_models import vision_language
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.arch import counts_at, read_architecture, without_draft_settings
+from widthwise.arch import read_architecture
 from widthwise.cli import main
-from widthwise.cut.checkpoint import Checkpoint
 from widthwise.cut.checkpoint import writer as write
-from widthwise.errors import CheckpointError, OutputError, UnsupportedModelError
+from widthwise.errors import OutputError, UnsupportedModelError
 from widthwise.io import TensorSpec
 from widthwise.notices import shown
-
-KEPT = 29
-
-
-def add(folder: Path, tensors: Mapping[str, torch.Tensor], **settings: Any) -> None:
-    """Further tensors and settings in a saved checkpoint."""
-    file = folder / "model.safetensors"
-    save_file({**load_file(file), **tensors}, file, {"format": "pt"})
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **settings}))
-
-
-def glu(stem: str, width: int = WIDTH, hidden: int = HIDDEN) -> dict[str, torch.Tensor]:
-    rows, columns = torch.ones(width, hidden), torch.ones(hidden, width)
-    parts = {"gate_proj": rows, "up_proj": rows.clone(), "down_proj": columns}
-    return {f"{stem}.{part}.weight": tensor for part, tensor in parts.items()}
 
 
 def specs(tensors: Mapping[str, torch.Tensor]) -> dict[str, TensorSpec]:
     return {name: TensorSpec(tuple(tensor.shape), "F32") for name, tensor in tensors.items()}
-
-
-DRAFTS = {
-    "qwen3.5": ("mtp.layers.0.mlp", "mtp.fc.weight", "mtp_num_hidden_layers"),
-    "mimo": ("model.mtp_layers.0.mlp", "model.mtp_layers.0.input_proj.weight", "num_mtp_layers"),
-    "deepseek": (
-        f"model.layers.{LAYERS}.mlp",
-        f"model.layers.{LAYERS}.eh_proj.weight",
-        "num_nextn_predict_layers",
-    ),
-    "a head of its own": ("model.eagle_head.mlp", "model.eagle_head.norm.weight", "mtp_num_layers"),
-    "other names": ("model.nextn.block.mlp", "model.nextn.norm.weight", "num_nextn_modules"),
-}
-
-
-@pytest.mark.parametrize("name", DRAFTS)
-def test_draft_layers_are_left_out_whole_and_the_config_says_so(
-    name: str, saved: Path, tmp_path: Path
-) -> None:
-    block, beside, key = DRAFTS[name]
-    add(saved, {**glu(block), beside: torch.ones(HIDDEN, 2 * HIDDEN)}, **{key: 1})
-    out = tmp_path / "out"
-    words = ["prune", str(saved), "--width", str(KEPT), "--exact", "-o", str(out)]
-    run = CliRunner().invoke(main, words)
-    assert run.exit_code == 0, run.output
-    stored = load_file(out / "model.safetensors")
-    assert not any(beside.rpartition(".")[0].rpartition(".")[0] in each for each in stored)
-    written = json.loads((out / "config.json").read_text())
-    assert (written[key], written["intermediate_size"]) == (0, KEPT)
-    assert WIDTH not in {size for tensor in stored.values() for size in tensor.shape}
-    assert "are left out" in (out / "README.md").read_text()
-    assert "are left out" in run.output
-    assert hf.AutoModelForCausalLM.from_pretrained(out)(tokens()).logits.isfinite().all()
-
-
-def test_no_more_layers_than_are_announced_are_taken_for_drafts(saved: Path) -> None:
-    more = {**glu(f"model.layers.{LAYERS}.mlp"), **glu(f"model.layers.{LAYERS + 1}.mlp")}
-    add(saved, more, num_nextn_predict_layers=1)
-    with pytest.raises(
-        UnsupportedModelError, match=rf"layers\.{LAYERS + 1} is beyond the {LAYERS}"
-    ):
-        Checkpoint(saved)
-
-
-def test_every_setting_that_announces_draft_layers_is_cleared() -> None:
-    text = {"hidden_size": 8, "mtp_num_layers": 2, "mtp_layer_types": ["full_attention"]}
-    config = {"use_mtp": True, "mtp_loss_weight": 0.3, "text_config": text, "num_layers": 4}
-    assert without_draft_settings(config) == {
-        **{"use_mtp": False, "mtp_loss_weight": 0.3, "num_layers": 4},
-        "text_config": {"hidden_size": 8, "mtp_num_layers": 0, "mtp_layer_types": []},
-    }
-
-
-def test_draft_layers_count_as_bytes_of_the_parent_alone(saved: Path) -> None:
-    plain = Checkpoint(saved).architecture
-    add(saved, glu("mtp.layers.0.mlp"), mtp_num_hidden_layers=1)
-    found = Checkpoint(saved).architecture
-    assert found.parameters == plain.parameters
-    draft = 3 * WIDTH * HIDDEN * 4  # bytes of float32
-    assert counts_at(found).weight_bytes == counts_at(plain).weight_bytes + draft
-    assert counts_at(found, KEPT) == counts_at(plain, KEPT)
-
-
-def test_draft_layers_of_another_width_travel(saved: Path, tmp_path: Path) -> None:
-    draft = glu("mtp.layers.0.mlp", width=37)
-    add(saved, draft, mtp_num_hidden_layers=1)
-    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
-    stored = load_file(out / "model.safetensors")
-    assert all(torch.equal(stored[name], tensor) for name, tensor in draft.items())
-    assert json.loads((out / "config.json").read_text())["mtp_num_hidden_layers"] == 1
 
 
 @pytest.mark.parametrize(
@@ -228,17 +142,6 @@ def test_what_only_the_built_model_shows_to_follow_the_width_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_two_stacks_of_one_width_are_both_named(llama: Any) -> None:
-    stored = specs(dict(llama.named_parameters()))
-    twice = {
-        name.replace("model.", f"model.{part}."): spec
-        for part in ("encoder", "decoder")
-        for name, spec in stored.items()
-    }
-    with pytest.raises(UnsupportedModelError, match=r"model\.decoder\.layers, model\.encoder\.lay"):
-        read_architecture(llama.config.to_dict(), twice)
-
-
 def test_a_result_that_is_not_as_planned_gets_no_name(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,62 +206,3 @@ def test_a_cut_to_the_width_of_another_stack_leaves_nothing(saved: Path, tmp_pat
         run = CliRunner().invoke(main, words)
         assert (run.exit_code == 0, out.exists()) == (is_written, is_written), run.output
     assert "would not be a whole checkpoint: GLU blocks of one width must stand in" in run.output
-
-
-def wider(llama: Any, layers: tuple[int, ...]) -> dict[str, TensorSpec]:
-    stored = specs(dict(llama.named_parameters()))
-    for layer in layers:
-        stored |= specs(glu(f"model.layers.{layer}.mlp", width=2 * WIDTH))
-    return stored
-
-
-def test_layers_of_other_widths_are_refused_by_the_setting_that_makes_them(llama: Any) -> None:
-    config = {**llama.config.to_dict(), "use_double_wide_mlp": True}
-    message = r"use_double_wide_mlp: layers 1, 2 hold GLU blocks of 106 neurons, the others of 53"
-    with pytest.raises(UnsupportedModelError, match=message):
-        read_architecture(config, wider(llama, (1, 2)))
-
-
-def test_a_width_that_no_layer_has_is_a_fault_of_the_config(llama: Any) -> None:
-    with pytest.raises(CheckpointError, match=r"config\.json: intermediate_size is 53, but every"):
-        read_architecture(llama.config.to_dict(), wider(llama, tuple(range(LAYERS))))
-
-
-def test_a_hidden_size_that_no_layer_has_is_a_fault_of_the_config(llama: Any) -> None:
-    config = {**llama.config.to_dict(), "hidden_size": 64}
-    with pytest.raises(CheckpointError, match=r"config\.json: hidden_size is 64, but every layer"):
-        read_architecture(config, specs(dict(llama.named_parameters())))
-
-
-def test_blocks_without_an_up_projection_are_no_damaged_file(llama: Any) -> None:
-    stored = specs(dict(llama.named_parameters()))
-    stored = {name: spec for name, spec in stored.items() if "up_proj" not in name}
-    with pytest.raises(UnsupportedModelError, match=r"no layer of model\.layers has mlp\.up_proj"):
-        read_architecture(llama.config.to_dict(), stored)
-
-
-UNEQUAL = {
-    "a list": ({"intermediate_size": [53, 64, 53]}, "lists a width for each layer .53 to 64."),
-    "per_layer_config": (
-        {"per_layer_config": {"1": {"intermediate_size": 64}}},
-        "per_layer_config gives layers 1 an intermediate_size of their own",
-    ),
-    "sparsity": ({"activation_sparsity_pattern": [0.95, 0.0, 0.0]}, "activation_sparsity_pattern"),
-}
-
-
-@pytest.mark.parametrize("name", UNEQUAL)
-def test_a_config_with_widths_by_layers_is_refused_by_its_key(name: str, llama: Any) -> None:
-    settings, message = UNEQUAL[name]
-    config = {**llama.config.to_dict(), **settings}
-    with pytest.raises(UnsupportedModelError, match=message):
-        read_architecture(config, specs(dict(llama.named_parameters())))
-
-
-def test_a_layer_without_a_block_is_no_damaged_file(llama: Any) -> None:
-    stored = specs(dict(llama.named_parameters()))
-    stored = {n: s for n, s in stored.items() if not n.startswith("model.layers.1.mlp.")}
-    config = {**llama.config.to_dict(), "block_configs": [{}, {"ffn": {"no_op": True}}, {}]}
-    message = r"block_configs: layer 1 \(model\.layers\.1\) holds no GLU block"
-    with pytest.raises(UnsupportedModelError, match=message):
-        read_architecture(config, stored)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,83 +12,29 @@ import gguf
 import numpy as np
 import pytest
 import torch
-import transformers as hf
+from converted_gguf import (
+    CLOSE,
+    LLAMA3,
+    Write,
+    converted,
+    distance,
+    llama3_tensor,
+    model_of,
+    scaled,
+)
 from families import tiny
 from tiny_gguf import write_gguf
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from widthwise import assets
-from widthwise.assets import gguf_keys
-from widthwise.assets.gguf_rope import rotation_of
 from widthwise.cut.checkpoint import resolve_model
-from widthwise.errors import UnsupportedModelError
+from widthwise.errors import CheckpointError, OutputError, UnsupportedModelError
 
-# Other orders of the same float32 operations; a lost scaling changes logits by more than 0.1.
-CLOSE = 1e-4
-TEXT = torch.arange(60)[None] % 101
 YARN, LINEAR = gguf.RopeScalingType.YARN, gguf.RopeScalingType.LINEAR
-LLAMA3 = {
-    "rope_type": "llama3",
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
-Write = Callable[[Any], object]
-
-
-def model_of(family: str = "llama", **changes: Any) -> Any:
-    """Tiny, with a head of 16, so that frequencies of all kinds are among its 8."""
-    shape = {"num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 64}
-    if family not in ("qwen2", "phi3"):
-        shape["head_dim"] = 16
-    return tiny(family, **{**shape, "initializer_range": 0.3, "head_dim": 16, **changes})
 
 
 def rope(**parameters: Any) -> dict[str, Any]:
     return {"rope_parameters": {"rope_theta": 10000.0, **parameters}}
-
-
-def llama3_tensor(parameters: dict[str, Any], head: int = 16, base: float = 10000.0) -> Any:
-    """Factors as llama.cpp's converter computes them."""
-    low, high = parameters["low_freq_factor"], parameters["high_freq_factor"]
-    old, factor = parameters["original_max_position_embeddings"], parameters["factor"]
-    found = []
-    for freq in 1.0 / base ** (np.arange(0, head, 2) / head):
-        wave = 2 * math.pi / freq
-        if wave < old / high:
-            found.append(1.0)
-        elif wave > old / low:
-            found.append(factor)
-        else:
-            smooth = (old / wave - low) / (high - low)
-            found.append(1 / ((1 - smooth) / factor + smooth))
-    return np.array(found, dtype=np.float32)
-
-
-def scaled(kind: Any, factor: float, before: int | None = None) -> Write:
-    def write(writer: Any) -> None:
-        writer.add_rope_scaling_type(kind)
-        writer.add_rope_scaling_factor(factor)
-        if before:
-            writer.add_rope_scaling_orig_ctx_len(before)
-
-    return write
-
-
-def converted(model: Any, folder: Path, architecture: str, *extra: Write) -> Path:
-    def write(writer: Any) -> None:
-        for one in extra:
-            one(writer)
-
-    write_gguf(model, folder / "tiny.gguf", architecture, write)
-    assets.convert_gguf(folder / "tiny.gguf", folder / "out", "float32")
-    return folder / "out"
-
-
-def distance(model: Any, folder: Path) -> float:
-    got = hf.AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    with torch.no_grad():
-        return float((model(TEXT).logits - got(TEXT).logits).abs().max())
 
 
 @pytest.mark.parametrize(
@@ -163,93 +108,6 @@ def test_converted_network_computes_what_the_stored_one_does(
     assert distance(model, converted(model, tmp_path, architecture, *extra)) < CLOSE
 
 
-def test_scale_of_the_largest_gemmas_goes_by_their_width(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """GGUF does not state it: llama.cpp knows these by their layers, of which 3 stand for 46."""
-    monkeypatch.setattr(gguf_keys, "_SCALE_BY_WIDTH", {"gemma2": 3})
-    model = model_of("gemma2", query_pre_attn_scalar=16, sliding_window=9)
-    extra: list[Write] = [
-        lambda w: w.add_attn_logit_softcapping(50.0),
-        lambda w: w.add_final_logit_softcapping(30.0),
-        lambda w: w.add_sliding_window(9),
-    ]
-    assert distance(model, converted(model, tmp_path, "gemma2", *extra)) < CLOSE
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"factor": 32.0}, {"low_freq_factor": 2.0, "high_freq_factor": 6.0},
-     {"original_max_position_embeddings": 8192}, {"original_max_position_embeddings": 777}],
-)  # fmt: skip
-def test_llama_3_factors_give_their_parameters_back(changes: dict[str, Any]) -> None:
-    """For heads of 128, as Llama's: the parameters, or others that give the same factors."""
-    parameters = {**LLAMA3, **changes}
-    tensor = llama3_tensor(parameters, 128, 500_000.0).astype(np.float64)
-    keys = {"rope.freq_base": 500_000.0, "context_length": 131072}
-    found = dict(rotation_of(keys, {"rope_freqs.weight": tensor}, 128).scaling)
-    # float32 factors are given
-    assert llama3_tensor(found, 128, 500_000.0) == pytest.approx(tensor, rel=1e-5)
-    if "low_freq_factor" not in changes:
-        assert found.pop("rope_type") == parameters.pop("rope_type")
-        assert found == pytest.approx(parameters, rel=1e-3)  # rounded in float32
-
-
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [
-        (
-            lambda w: w.add_tensor("rope_freqs.weight", np.array([1, 2, 4, 8] * 2, np.float32)),
-            "factors of a rotation .* not those of Llama 3",
-        ),
-        (scaled(gguf.RopeScalingType.LONGROPE, 4.0), "scaled by 'longrope' without its factors"),
-        (lambda w: w.add_logit_scale(0.5), r"the key llama.logit_scale \(0.5\)"),
-        (lambda w: w.add_clamp_kqv(8.0), r"the key llama.attention.clamp_kqv"),
-        (lambda w: w.add_uint32("llama.attention.sliding_window", 8), "attention.sliding_window"),
-        (lambda w: w.add_float32("llama.new_kind_of_scale", 0.5), "the key llama.new_kind_of_sc"),
-        (lambda w: w.add_rope_dimension_count(8), "the key|numbers of a head|another length"),
-        (
-            lambda w: w.add_tensor("blk.0.attn_q_norm.weight", np.ones(16, np.float32)),
-            "the tensor blk.0.attn_q_norm.weight, for which LlamaForCausalLM has no place",
-        ),
-        (
-            lambda w: w.add_tensor("blk.0.attn_q.bias", np.ones(64, np.float32)),
-            "no tensor for model.layers",
-        ),
-    ],
-)
-def test_what_no_config_can_state_is_refused_by_name(
-    tmp_path: Path, extra: Write, message: str
-) -> None:
-    model = model_of(max_position_embeddings=64)
-    with pytest.raises(
-        UnsupportedModelError, match=rf"tiny\.gguf cannot be converted: .*{message}"
-    ):
-        converted(model, tmp_path, "llama", extra)
-    assert not (tmp_path / "out").exists()
-
-
-def test_keys_that_change_nothing_are_no_reason_to_refuse(tmp_path: Path) -> None:
-    model = model_of(max_position_embeddings=64)
-    extra: list[Write] = [
-        lambda w: w.add_logit_scale(1.0),
-        lambda w: w.add_rope_scaling_finetuned(False),
-        lambda w: w.add_rope_dimension_count(16),
-        lambda w: w.add_uint32("llama.attention.sliding_window", 64),
-        lambda w: w.add_tensor("rope_freqs.weight", np.ones(8, np.float32)),
-    ]
-    out = converted(model, tmp_path, "llama", *extra)
-    assert distance(model, out) < CLOSE
-    assert (
-        json.loads((out / "config.json").read_text())["rope_parameters"]["rope_type"] == "default"
-    )
-
-
-def test_every_token_that_ends_a_turn_ends_a_text(tmp_path: Path) -> None:
-    out = converted(model_of(), tmp_path, "llama", lambda w: w.add_eot_token_id(7))
-    assert hf.GenerationConfig.from_pretrained(out).eos_token_id == [2, 7]
-
-
 def test_conversion_by_an_older_rule_is_not_used_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,14 +121,65 @@ def test_conversion_by_an_older_rule_is_not_used_again(
     assert resolve_model(tmp_path / "tiny.gguf").path != old
 
 
-@pytest.mark.parametrize(
-    ("extra", "words"),
-    [
-        (lambda w: w.add_string("split.count", "x"), "is one of x parts"),
-        (lambda w: w.add_string("tokenizer.ggml.eot_token_id", "x"), "cannot be converted: .*'x'"),
-    ],
-)
-def test_a_key_of_another_type_is_no_crash(tmp_path: Path, extra: Write, words: str) -> None:
-    with pytest.raises(UnsupportedModelError, match=words):
-        converted(model_of(), tmp_path, "llama", extra)
-    assert not (tmp_path / "out").exists()
+def test_convert_gguf_keeps_every_weight(tmp_path: Path) -> None:
+    model = tiny("llama")
+    write_gguf(model, tmp_path / "tiny.gguf")
+    assets.convert_gguf(tmp_path / "tiny.gguf", tmp_path / "new" / "out", "float32")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "new" / "out")
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=0, atol=0)
+    config = json.loads((tmp_path / "new" / "out" / "config.json").read_text())
+    assert "quantization_config" not in config
+    assert not [key for key in config if key.startswith("_")]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "new" / "out")
+    assert tokenizer.model_max_length == model.config.max_position_embeddings
+    assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "out"]
+
+
+def test_convert_gguf_parses_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    class Counted(gguf.GGUFReader):
+        def __init__(self, *given: Any) -> None:
+            opened.append(given)
+            super().__init__(*given)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counted)
+    write_gguf(tiny("llama"), tmp_path / "tiny.gguf")
+    assets.convert_gguf(tmp_path / "tiny.gguf", tmp_path / "out", "float32")
+    assert len(opened) == 1
+    assert gguf.GGUFReader is Counted  # what transformers was given meanwhile is taken back
+
+
+def test_convert_gguf_refuses_what_it_cannot_read(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = tmp_path / "model.gguf"
+    with pytest.raises(CheckpointError, match=r"model\.gguf cannot be read: No such file"):
+        assets.convert_gguf(path, out, "float32")
+    path.write_bytes(b"PK\x03\x04")
+    with pytest.raises(CheckpointError, match="is not a GGUF file: it begins with"):
+        assets.convert_gguf(path, out, "float32")
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n")
+    with pytest.raises(CheckpointError, match="a pointer of git-lfs to the weights"):
+        assets.convert_gguf(path, out, "float32")
+    for kind in ("adapter", "imatrix"):
+        write_gguf(tiny("llama"), path, extra=lambda writer, kind=kind: writer.add_type(kind))
+        with pytest.raises(UnsupportedModelError, match=f"no model: it is of type '{kind}'"):
+            assets.convert_gguf(path, out, "float32")
+    write_gguf(tiny("llama"), path)
+    whole = path.read_bytes()
+    for size in (4, 20, 500, len(whole) // 2, len(whole) - 4):
+        path.write_bytes(whole[:size])
+        with pytest.raises(CheckpointError, match="is truncated or damaged"):
+            assets.convert_gguf(path, out, "float32")
+    write_gguf(tiny("llama"), path, architecture="nonesuch")
+    with pytest.raises(UnsupportedModelError, match="architecture 'nonesuch'"):
+        assets.convert_gguf(path, out, "float32")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.gguf"]
+
+
+def test_convert_gguf_does_not_overwrite(tmp_path: Path) -> None:
+    write_gguf(tiny("llama"), tmp_path / "tiny.gguf")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="already exists"):
+        assets.convert_gguf(tmp_path / "tiny.gguf", tmp_path / "out", "float32")

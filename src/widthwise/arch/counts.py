@@ -174,17 +174,12 @@ def decode_traffic(
     of keys and values a token reads `batch * n * c` bytes, and one with a sliding window w
     `batch * min(n, w - 1) * c`, as the new token sees itself too; each writes `batch * c`.
 
+    Other arguments and errors are those of `prefill_traffic`.
+
     Args:
-        architecture: The model.
-        width: Neurons per block, at least 0; None means as it is.
         batch: Texts, at least 1.
         context: Tokens of each text in the cache at the first step, padding included, at least 1.
         steps: New tokens of each text, at least 1.
-        dtype: safetensors name of the dtype of weights and cache; None means as weights are stored.
-
-    Raises:
-        TargetError: A number or the dtype is out of range.
-        UnsupportedModelError: As for `prefill_traffic`.
     """
     width = _checked(architecture, width, dtype, batch=batch, context=context, steps=steps)
     per_token, head = _matmul_flops(architecture, width)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .sections import text_path
+from .sections import copied_sections
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
@@ -31,23 +31,16 @@ def draft_root(name: str) -> str | None:
 
 def announced_drafts(config: Mapping[str, Any]) -> int:
     """Number of draft layers or modules that a config announces."""
-    counts = [0]
-    for part in _parts(config):
-        counts += [value for key, value in _settings(part).items() if type(value) is int]
-    return max(counts)
+    values = [value for part in copied_sections(config) for value in _settings(part).values()]
+    return max((value for value in values if type(value) is int), default=0)
 
 
 def without_draft_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a config that announces no draft layers: counts 0, lists empty, switches off."""
-    result = dict(config)
-    part: dict[str, Any] = result
-    for key in (*text_path(config), None):
-        for name, value in _settings(part).items():
-            part[name] = [] if isinstance(value, list) else type(value)()
-        if key is not None:
-            part[key] = dict(part[key])
-            part = part[key]
-    return result
+    parts = copied_sections(config)
+    for part in parts:
+        part |= {name: type(value)() for name, value in _settings(part).items()}
+    return parts[0]
 
 
 def without_drafts(
@@ -96,14 +89,6 @@ def draft_note(architecture: Architecture) -> str:
         "transformers does not run them, so nothing tells which of their neurons to keep, and at "
         "the old width they would not fit"
     )
-
-
-def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The config and its sections down to that of the language model."""
-    parts = [config]
-    for key in text_path(config):
-        parts.append(parts[-1][key])
-    return parts
 
 
 def _settings(part: Mapping[str, Any]) -> dict[str, Any]:

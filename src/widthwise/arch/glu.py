@@ -17,10 +17,11 @@ from .architecture import Architecture, TensorCut, table_beside
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
 from .outside import refuse_outside
-from .sections import is_tower, refuse_unequal_widths, section_name, text_config, ties_embeddings
+from .sections import is_tower, refuse_unequal_widths, text_config, ties_embeddings
 from .stack import (
     count_layers,
     language_stack,
+    refuse_layers_beyond,
     refuse_quantized_config,
     refuse_unequal_layers,
     sizes_of,
@@ -54,7 +55,7 @@ def read_architecture(
     refuse_unequal_widths(config)
     stem = language_stack(config, tensors)
     layers = tensors_by_layer(tensors)[stem]
-    sizes = hidden_size, width = sizes_of(layers, tensors, stated_sizes(config))
+    sizes = sizes_of(layers, tensors, stated_sizes(config))
     count = count_layers(config, layers)
     carried, left_out = without_drafts(config, tensors, stem, count, sizes)
     cuts = _check_blocks(config, carried, tensors, stem, count, sizes)
@@ -63,8 +64,8 @@ def read_architecture(
     parameters = sum(spec.numel for spec in carried.values())
     return Architecture(
         model_type=str(text_config(config).get("model_type", config.get("model_type", "unknown"))),
-        hidden_size=hidden_size,
-        intermediate_size=width,
+        hidden_size=sizes[0],
+        intermediate_size=sizes[1],
         layers=count,
         stem=stem,
         fused=any(cut.parts == 2 for cut in cuts.values()),
@@ -87,12 +88,7 @@ def _check_blocks(
 ) -> dict[str, TensorCut]:
     """Cuts of all layers, each of which is a plain GLU block as the config states it."""
     blocks = tensors_by_layer(carried)[stem]
-    if max(blocks) >= count:
-        raise UnsupportedModelError(
-            f"{stem}.{max(blocks)} is beyond the {count} layers of {section_name(config)} "
-            "(num_hidden_layers); correct the number or take the layer out of the files; as a "
-            "draft layer it would be announced, by num_nextn_predict_layers"
-        )
+    refuse_layers_beyond(config, stem, blocks, count)
     refuse_unequal_layers(config, stem, blocks, carried, sizes)
     cuts: dict[str, TensorCut] = {}
     fused = any("mlp.gate_up_proj.weight" in block for block in blocks.values())
@@ -104,12 +100,10 @@ def _check_blocks(
 
 def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> frozenset[str]:
     """Heads that are stored beside the table of embeddings which they are tied to."""
-    heads = [
-        n for n in names if n.endswith("lm_head.weight") and not (draft_root(n) or is_tower(n))
-    ]
-    if not heads or not table_beside(stem, names) or not ties_embeddings(config):
-        return frozenset()
-    return frozenset(heads)
+    heads = (n for n in names if n.endswith("lm_head.weight"))
+    heads_here = frozenset(n for n in heads if not (draft_root(n) or is_tower(n)))
+    is_tied = heads_here and table_beside(stem, names) and ties_embeddings(config)
+    return heads_here if is_tied else frozenset()
 
 
 def refuse_adapters(names: Iterable[str]) -> None:

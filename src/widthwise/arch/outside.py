@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedModelError
 from .built import built_shapes
-from .sections import TOWER_WORDS, WIDTH_KEY, WIDTH_KEYS, text_path
+from .sections import TOWER_WORDS, WIDTH_KEY, WIDTH_KEYS, copied_sections, text_path
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
@@ -92,16 +92,12 @@ def at_width(config: Mapping[str, Any], width: int, dense: int) -> dict[str, Any
         width: The new one.
         dense: The one that the layers have.
     """
-    result = dict(config)
-    part, path = result, text_path(config)
-    for key in (*path, None):
+    parts = copied_sections(config)
+    for part in parts:
         part |= {name: width for name in WIDTH_KEYS if part.get(name) == dense}
-        if key is not None:
-            part[key] = dict(part[key])
-            part = part[key]
-    if not any(part.get(name) == width for name in WIDTH_KEYS):
-        part[WIDTH_KEY] = width
-    return result
+    if not any(parts[-1].get(name) == width for name in WIDTH_KEYS):
+        parts[-1][WIDTH_KEY] = width
+    return parts[0]
 
 
 def _paired(tensors: Mapping[str, TensorSpec], hidden: int, width: int) -> set[str]:
@@ -134,12 +130,10 @@ def _common_end(name: str, other: str) -> int:
 
 def _has_own_section(config: Mapping[str, Any], name: str) -> bool:
     """Whether a tower has a section of the config, other than the language model's, by its name."""
-    path, sections, part = text_path(config), set(), config
-    for key in path:
-        sections |= {name for name, value in part.items() if isinstance(value, Mapping)}
-        part = part[key]
-    sections |= {name for name, value in part.items() if isinstance(value, Mapping)}
-    words = {word for key in sections.difference(path) for word in key.split("_")} - {"config"}
+    settings = [item for part in copied_sections(config) for item in part.items()]
+    sections = {key for key, value in settings if isinstance(value, Mapping)}
+    others = sections.difference(text_path(config))
+    words = {word for key in others for word in key.split("_")} - {"config"}
     alike = [group for group in TOWER_WORDS if words & group]
     return any(word in name for word in words.union(*alike))
 

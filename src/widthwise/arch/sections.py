@@ -54,6 +54,15 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return reduce(lambda part, key: part[key], text_path(config), config)
 
 
+def copied_sections(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A copy of a config, and in it copies of the sections that lead to the language model's."""
+    parts = [dict(config)]
+    for key in text_path(config):
+        parts[-1][key] = dict(parts[-1][key])
+        parts.append(parts[-1][key])
+    return parts
+
+
 def section_name(config: Mapping[str, Any]) -> str:
     """Name of the language model's section in messages (`config.json: text_config`)."""
     return ": ".join(("config.json", ".".join(text_path(config)))).removesuffix(": ")
@@ -151,7 +160,9 @@ def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
             f"{where}: {WIDTH_KEY} lists a width for each layer ({_range(width)}); "
             "widthwise cuts models with one width for all layers"
         )
-    if any(_positive(share) for share in _numbers(text.get("activation_sparsity_pattern"))):
+    shares = text.get("activation_sparsity_pattern")
+    shares = shares if isinstance(shares, list | tuple) else [shares]
+    if any(isinstance(share, int | float) and share > 0 for share in shares):
         raise UnsupportedModelError(
             f"{where}: by activation_sparsity_pattern a neuron's activation depends on all others "
             "of its layer; widthwise cuts layers whose neurons are independent"
@@ -176,23 +187,13 @@ def unequal_width_keys(config: Mapping[str, Any]) -> list[str]:
     return [key for key in keys if text.get(key)]
 
 
-def _numbers(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and value > 0
-
-
 def _range(values: Any) -> str:
     numbers = sorted({v for v in values if isinstance(v, int)})
     if not numbers:
         return "no whole numbers"
-    return (
-        f"{numbers[0]} in all {len(values)}"
-        if len(numbers) == 1
-        else (f"{numbers[0]} to {numbers[-1]}")
-    )
+    if len(numbers) == 1:
+        return f"{numbers[0]} in all {len(values)}"
+    return f"{numbers[0]} to {numbers[-1]}"
 
 
 def _listed(names: Any) -> str:

@@ -112,6 +112,16 @@ def count_layers(config: Mapping[str, Any], layers: Layers) -> int:
     return count
 
 
+def refuse_layers_beyond(config: Mapping[str, Any], stem: str, layers: Layers, count: int) -> None:
+    """Raise UnsupportedModelError where a stored layer is beyond the config's number of layers."""
+    if max(layers) >= count:
+        raise UnsupportedModelError(
+            f"{stem}.{max(layers)} is beyond the {count} layers of {section_name(config)} "
+            "(num_hidden_layers); correct the number or take the layer out of the files; as a "
+            "draft layer it would be announced, by num_nextn_predict_layers"
+        )
+
+
 def refuse_unequal_layers(
     config: Mapping[str, Any],
     stem: str,
@@ -195,11 +205,7 @@ def _size(config: Mapping[str, Any], key: str) -> int | None:
 
 def _shapes(layers: Layers, tensors: Mapping[str, TensorSpec]) -> list[tuple[int, ...]]:
     """Hidden size and width of each GLU block, by its down_proj."""
-    names = [
-        names["mlp.down_proj.weight"]
-        for names in layers.values()
-        if "mlp.down_proj.weight" in names
-    ]
+    names = filter(None, (layer.get("mlp.down_proj.weight") for layer in layers.values()))
     return [tensors[name].shape for name in names if len(tensors[name].shape) == 2]
 
 
@@ -219,11 +225,7 @@ def _whole_shape(
     if len(down) != 2:
         return None
     parts = {"mlp.gate_up_proj.weight": 2, "mlp.gate_proj.weight": 1, "mlp.up_proj.weight": 1}
-    rows = [
-        shapes[part] == (count * down[1], down[0])
-        for part, count in parts.items()
-        if part in shapes
-    ]
+    rows = [shapes[part] == (parts[part] * down[1], down[0]) for part in parts if part in shapes]
     return (down[0], down[1]) if rows and all(rows) else None
 
 
@@ -247,9 +249,8 @@ def _refuse_without_blocks(
 ) -> None:
     others = [layers for stem, layers in grouped.items() if stem not in gated]
     numbers = sorted({number for layers in others for number in layers})
-    names = [
-        name for i in numbers for layers in others for name in sorted(layers.get(i, {}).values())
-    ]
+    by_layer = (layers.get(i, {}).values() for i in numbers for layers in others)
+    names = [name for layer in by_layer for name in sorted(layer)]
     feed_forward = [n for n in names if re.search(r"mlp|ffn|fc\d|feed_forward", n)] or names
     listed = ", ".join(feed_forward[:4]) or "no layers at all"
     family = config.get("model_type", "the checkpoint")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -189,14 +190,6 @@ def _match(pattern: str, text: str, kind: str, example: str) -> re.Match[str]:
     return match
 
 
-def _ratio(text: str) -> Fraction:
-    return Fraction(_match(_NUMBER + "x?", text, "to", "2.4x")[1])
-
-
-def _removed(text: str) -> Fraction:
-    return _percentage(text, "remove", "40%")
-
-
 def _percentage(text: str, kind: str, example: str) -> Fraction:
     fraction = Fraction(_match(_NUMBER + r"\s*%", text, kind, example)[1]) / 100
     if fraction >= 1:
@@ -204,28 +197,17 @@ def _percentage(text: str, kind: str, example: str) -> Fraction:
     return fraction
 
 
-def _width(text: str) -> Fraction:
-    return Fraction(_match(r"([+-]?\d+)", text, "width", "4864")[1])
-
-
-def _parameters(text: str) -> Fraction:
+def _budget(text: str, kind: str, example: str, unit: str, scales: Mapping[str, int]) -> Fraction:
     if text.endswith("%"):
-        return _percentage(text, "params", "900M or 85%")
-    match = _match(_NUMBER + r"\s*([kmbgt]?)", text, "params", "900M or 85%")
-    return Fraction(match[1]) * _SCALES[match[2].lower()]
+        return _percentage(text, kind, example)
+    match = _match(rf"{_NUMBER}\s*({unit})", text, kind, example)
+    return Fraction(match[1]) * scales[match[2].lower()]
 
 
-def _size(text: str) -> Fraction:
-    if text.endswith("%"):
-        return _percentage(text, "size", "1.7GB, 1.6GiB or 85%")
-    match = _match(_NUMBER + r"\s*((?:[kmgt]i?)?b|)", text, "size", "1.7GB, 1.6GiB or 85%")
-    return Fraction(match[1]) * _BYTES[match[2].lower()]
-
-
-_PARSERS = {
-    "to": _ratio,
-    "remove": _removed,
-    "width": _width,
-    "params": _parameters,
-    "size": _size,
+_PARSERS: dict[Kind, Callable[[str], Fraction]] = {
+    "to": lambda text: Fraction(_match(_NUMBER + "x?", text, "to", "2.4x")[1]),
+    "remove": lambda text: _percentage(text, "remove", "40%"),
+    "width": lambda text: Fraction(_match(r"([+-]?\d+)", text, "width", "4864")[1]),
+    "params": lambda text: _budget(text, "params", "900M or 85%", "[kmbgt]?", _SCALES),
+    "size": lambda text: _budget(text, "size", "1.7GB, 1.6GiB or 85%", "(?:[kmgt]i?)?b|", _BYTES),
 }

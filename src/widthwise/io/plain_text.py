@@ -58,7 +58,9 @@ def check_plain_text(path: Path, *, tables: bool = False) -> None:
             head = file.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return
-    fault = _by_suffix(path) or _format(head) or (_table(path, head) if tables else None)
+    fault = _format(head) or (_table(path, head) if tables else None)
+    if path.suffix.lower() == ".mds":  # which has no mark at its begin
+        fault = "a shard of MosaicML's streaming", "write its text as JSON lines"
     if fault is not None:
         what, advice = fault
         raise RunError(f"{path}: cannot be read as text: it is {what}; {advice}")
@@ -98,10 +100,8 @@ def holds_rows(path: Path) -> bool:
         head = file.read(_HEAD)
     lines = [line for line in head.decode("utf-8-sig", "ignore").splitlines() if line.strip()]
     if len(head) == _HEAD and len(lines) > 1:
-        lines = lines[:-1]  # the last one may be cut off
-    return bool(lines) and all(
-        line.lstrip().startswith("{") and _is_json(line) for line in lines[:2]
-    )
+        lines.pop()  # it may be cut off
+    return bool(lines) and all(line.lstrip()[0] == "{" and _is_json(line) for line in lines[:2])
 
 
 def is_data_card(path: Path) -> bool:
@@ -110,13 +110,6 @@ def is_data_card(path: Path) -> bool:
         return False
     with open(path, "rb") as file:
         return file.read(4).rstrip() == b"---"
-
-
-def _by_suffix(path: Path) -> tuple[str, str] | None:
-    """Kind of a file without a mark at its begin by its name, and what to do."""
-    if path.suffix.lower() == ".mds":
-        return "a shard of MosaicML's streaming", "write its text as JSON lines"
-    return None
 
 
 def _format(head: bytes) -> tuple[str, str] | None:

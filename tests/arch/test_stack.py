@@ -1,0 +1,105 @@
+"""The language model's stack of layers: one of several, and one width for all of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from families import LAYERS, WIDTH
+from outside_blocks import glu
+
+from widthwise.arch import read_architecture
+from widthwise.errors import CheckpointError, UnsupportedModelError
+from widthwise.io import TensorSpec
+
+
+def specs(tensors: Mapping[str, torch.Tensor]) -> dict[str, TensorSpec]:
+    return {name: TensorSpec(tuple(tensor.shape), "F32") for name, tensor in tensors.items()}
+
+
+def test_two_stacks_of_one_width_are_both_named(llama: Any) -> None:
+    stored = specs(dict(llama.named_parameters()))
+    twice = {
+        name.replace("model.", f"model.{part}."): spec
+        for part in ("encoder", "decoder")
+        for name, spec in stored.items()
+    }
+    with pytest.raises(UnsupportedModelError, match=r"model\.decoder\.layers, model\.encoder\.lay"):
+        read_architecture(llama.config.to_dict(), twice)
+
+
+def wider(llama: Any, layers: tuple[int, ...]) -> dict[str, TensorSpec]:
+    stored = specs(dict(llama.named_parameters()))
+    for layer in layers:
+        stored |= specs(glu(f"model.layers.{layer}.mlp", width=2 * WIDTH))
+    return stored
+
+
+def test_layers_of_other_widths_are_refused_by_the_setting_that_makes_them(llama: Any) -> None:
+    config = {**llama.config.to_dict(), "use_double_wide_mlp": True}
+    message = r"use_double_wide_mlp: layers 1, 2 hold GLU blocks of 106 neurons, the others of 53"
+    with pytest.raises(UnsupportedModelError, match=message):
+        read_architecture(config, wider(llama, (1, 2)))
+
+
+def test_a_width_that_no_layer_has_is_a_fault_of_the_config(llama: Any) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json: intermediate_size is 53, but every"):
+        read_architecture(llama.config.to_dict(), wider(llama, tuple(range(LAYERS))))
+
+
+def test_a_hidden_size_that_no_layer_has_is_a_fault_of_the_config(llama: Any) -> None:
+    config = {**llama.config.to_dict(), "hidden_size": 64}
+    with pytest.raises(CheckpointError, match=r"config\.json: hidden_size is 64, but every layer"):
+        read_architecture(config, specs(dict(llama.named_parameters())))
+
+
+def test_blocks_without_an_up_projection_are_no_damaged_file(llama: Any) -> None:
+    stored = specs(dict(llama.named_parameters()))
+    stored = {name: spec for name, spec in stored.items() if "up_proj" not in name}
+    with pytest.raises(UnsupportedModelError, match=r"no layer of model\.layers has mlp\.up_proj"):
+        read_architecture(llama.config.to_dict(), stored)
+
+
+UNEQUAL = {
+    "a list": ({"intermediate_size": [53, 64, 53]}, "lists a width for each layer .53 to 64."),
+    "per_layer_config": (
+        {"per_layer_config": {"1": {"intermediate_size": 64}}},
+        "per_layer_config gives layers 1 an intermediate_size of their own",
+    ),
+    "sparsity": ({"activation_sparsity_pattern": [0.95, 0.0, 0.0]}, "activation_sparsity_pattern"),
+}
+
+
+@pytest.mark.parametrize("name", UNEQUAL)
+def test_a_config_with_widths_by_layers_is_refused_by_its_key(name: str, llama: Any) -> None:
+    settings, message = UNEQUAL[name]
+    config = {**llama.config.to_dict(), **settings}
+    with pytest.raises(UnsupportedModelError, match=message):
+        read_architecture(config, specs(dict(llama.named_parameters())))
+
+
+def test_a_layer_without_a_block_is_no_damaged_file(llama: Any) -> None:
+    stored = specs(dict(llama.named_parameters()))
+    stored = {n: s for n, s in stored.items() if not n.startswith("model.layers.1.mlp.")}
+    config = {**llama.config.to_dict(), "block_configs": [{}, {"ffn": {"no_op": True}}, {}]}
+    message = r"block_configs: layer 1 \(model\.layers\.1\) holds no GLU block"
+    with pytest.raises(UnsupportedModelError, match=message):
+        read_architecture(config, stored)
+
+
+def test_layers_beyond_the_config_are_refused(llama: Any) -> None:
+    config = {**llama.config.to_dict(), "num_hidden_layers": 2}
+    with pytest.raises(UnsupportedModelError, match=r"layers\.2 is beyond the 2 layers"):
+        read_architecture(config, specs(dict(llama.named_parameters())))
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "fp8"])
+def test_a_quantized_config_is_refused(method: str, llama: Any) -> None:
+    config = {**llama.config.to_dict(), "quantization_config": {"quant_method": method}}
+    packed = {"model.layers.0.mlp.up_proj.weight": TensorSpec((53, 16), "U8")}
+    with pytest.raises(UnsupportedModelError, match=method):
+        read_architecture(config, {**specs(dict(llama.named_parameters())), **packed})
+    with pytest.raises(UnsupportedModelError, match=method):  # whose tensors may look whole
+        read_architecture(config, specs(dict(llama.named_parameters())), is_built=True)

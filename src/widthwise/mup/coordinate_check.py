@@ -97,10 +97,8 @@ def coordinate_check(
     Args:
         start: Function from a width and a seed to a network.
         widths: At least two widths, ascending.
-        seeds: Networks at each width, at least two.
+        seeds: Networks at each width, at least two, with consecutive seeds from `seed` on.
         steps: Steps of training, at least 1.
-        seed: First seed.
-        margin: See `CoordinateCheck`.
 
     Raises:
         LimitError: There are too few widths, seeds or steps, networks differ in their layers, a

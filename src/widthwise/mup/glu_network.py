@@ -88,7 +88,6 @@ def glu_network(
         lr: Learning rate at the base width.
         base, tied, kind: See `glu_base`.
         embedding_std: Initial deviation of embeddings, at all widths.
-        betas: Betas of Adam.
     """
     import torch
     from transformers import LlamaForCausalLM

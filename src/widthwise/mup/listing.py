@@ -47,7 +47,6 @@ def listing(
     """The table, and under it the multipliers and scales of the forward pass.
 
     Args:
-        weights: Parameters of the rows.
         multipliers: Multipliers of the inputs of modules.
         attention: Scale of each attention module.
         unscaled: Factors of attention modules whose scale was not found.

@@ -100,7 +100,6 @@ class Parametrization:
             std: Deviation of all parameters of two and more dimensions (`initializer_range` of a
                 config), or one for each parameter by name, as from `initial_stds`; parameters with
                 0 or none, as gains and biases, do not change.
-            generator: Generator of the weights.
 
         Raises:
             LimitError: A deviation is not finite or below 0, one of a parameter that is not there,
@@ -222,13 +221,13 @@ def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup")
 
 
 def _multipliers(model: Shapes, weights: tuple[ParameterScaling, ...]) -> dict[str, float]:
-    """1 over how much wider an embedding is, for heads that share it."""
+    """1 over the growth of an embedding, for heads that share it."""
     wider = {weight.name: weight for weight in weights if weight.role != "fixed"}
     return {path: 1 / wider[name].fan_out for path, name in model.heads.items() if name in wider}
 
 
 def _scales(model: Shapes, base: Shapes) -> dict[str, float]:
-    """The base's scale times how much smaller its heads are, where heads grow."""
+    """The base's scale times the ratio of its heads to the model's, where heads grow."""
     both = {path: base.attention[path] for path in model.attention if path in base.attention}
     return {
         path: scale * head / model.attention[path][1]
@@ -238,7 +237,7 @@ def _scales(model: Shapes, base: Shapes) -> dict[str, float]:
 
 
 def _unscaled(model: Shapes, base: Shapes) -> dict[str, float]:
-    """How much smaller the base's heads are, of attention whose scale cannot be set."""
+    """Ratios of the base's heads to the model's, where the scale of attention cannot be set."""
     sizes = {**base.fixed, **{path: head for path, (_, head) in base.attention.items()}}
     return {
         path: sizes[path] / head

@@ -25,9 +25,6 @@ class Activation:
     """A function of one number, for all entries of an array.
 
     Attributes:
-        name: Name of the function.
-        value: The function phi.
-        slope: Derivative of phi.
         expectations: Closed forms of E[phi(u) phi(v)] and E[phi'(u) phi'(v)] for centred Gaussians
             with the variances and the covariance E[uu], E[uv], E[vv], in this order; None where
             only quadrature gives them.

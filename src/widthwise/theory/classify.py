@@ -37,10 +37,10 @@ class Classification:
         r_layers: Exponents for each hidden layer by its weights alone, shape (L,).
         stable: Whether activations, features and outputs neither blow up nor, before training,
             vanish.
-        nontrivial: Whether the function moves in the limit; None of an unstable one.
+        nontrivial: Whether the function moves in the limit; None where that is unstable.
         regime: `feature`, `kernel`, `trivial` or `unstable`. For Adam the kernel is that of a
             nonlinear operator. None where the theorems do not speak (`faithful` is False).
-        faults: Why it is unstable, or why nothing is said; empty otherwise.
+        faults: Reasons why it is unstable or undecided; empty otherwise.
         updated_maximally: Whether the update of each layer, the output last, moves what follows by
             Theta(1); None where nothing is known to be stable.
         initialized_maximally: Whether the output layer starts as large as it may; None likewise.

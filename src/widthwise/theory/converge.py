@@ -24,14 +24,7 @@ _DIVERGED = 100  # times targets and first outputs; training that converges stay
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
-    """One parametrization on one task.
-
-    Attributes:
-        name: Name in figures.
-        parametrization: Stable, nontrivial parametrization that has a limit.
-        phi: Activation of its hidden layers.
-        task: Task to train on.
-    """
+    """One parametrization on one task."""
 
     name: str
     parametrization: Abc
@@ -44,7 +37,6 @@ class Convergence:
     """Distances and movements of the networks of a case at several widths.
 
     Attributes:
-        case: Case that was trained.
         distance: Root mean square, over steps and tests, of outputs less the limit's. In the kernel
             regime the limit starts from each network's own outputs.
         expected: Slope of `distance` in theory; None where another power of the width, which is

@@ -50,7 +50,6 @@ def kernels(
     forms for relu, erf and linear; quadrature for others.
 
     Args:
-        phi: Activation of all hidden layers.
         points: Inputs of shape (p, d), which are not divided by the root of d.
         hidden_layers: Number L of hidden layers.
         nodes: Nodes of the quadrature in each of two dimensions.
@@ -89,7 +88,6 @@ def kernel_descent(
 
     Args:
         kernel: Gram matrix at the tests, then the inputs, of the task.
-        task: Task to train on.
         start: Outputs before training at the tests and at the inputs, shapes (tests, o) and
             (examples, o); None is 0.
 

@@ -35,8 +35,6 @@ def limit(
 
     Args:
         parametrization: Stable, nontrivial parametrization for SGD.
-        task: Task to train on.
-        phi: Activation of all hidden layers.
         start: Network whose outputs before training the limit starts from, where these stay random
             (a + b = 1/2 of the output layer, kernel regime); None starts from their mean, 0.
             Ignored where they vanish.
@@ -85,7 +83,7 @@ def limit_from(
 def _kernel_limit(
     task: ToyTask, phi: Activation, moved: tuple[bool, ...], random: bool
 ) -> Callable[[Trajectory | None], Trajectory]:
-    """Gradient descent by the kernels of the moved layers; by quadrature, beside a coarser one."""
+    """Gradient descent by the kernels of the moved layers, with the error of their quadrature."""
     points, hidden = np.concatenate([task.tests, task.inputs]), len(moved) - 1
     grams = [
         kernels(phi, points, hidden, nodes=nodes).ntk_of(moved)

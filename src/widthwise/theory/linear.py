@@ -41,10 +41,6 @@ MOST_COORDINATES = 4000
 def linear_limit(task: ToyTask, trained: TrainedLayers) -> Trajectory:
     """The limit of a linear network, exact to rounding.
 
-    Args:
-        task: Task to train on.
-        trained: Layers that move.
-
     Raises:
         LimitError: There are more than two hidden layers, or a basis of more than
             `MOST_COORDINATES` vectors is needed.

@@ -61,8 +61,6 @@ def descend(
         weights: w_1 .. w_{L+1}, shapes (width, d), (width, width) ..., (o, width).
         multipliers: Multipliers of the weights in the forward pass.
         update: Function from a layer and the gradient of its w to the decrement of w.
-        task: Task to train on.
-        phi: Activation of all hidden layers.
 
     Raises:
         LimitError: Numbers grew too large, as of an unstable parametrization or a large lr.

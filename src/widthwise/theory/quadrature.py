@@ -43,7 +43,6 @@ def quadrature_limit(
     """The limit of one hidden layer, by a grid with so many nodes in each first draw.
 
     Args:
-        task: Task to train on, with d inputs and o outputs.
         phi: Activation; where it has a kink, many nodes are needed.
         trained: Layers that move, and whether the output weights start at 0.
         nodes: Nodes, at least 4; `error` of the result compares with three quarters of them.

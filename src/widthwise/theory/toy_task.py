@@ -26,7 +26,6 @@ class ToyTask:
         targets: Targets of shape (examples, o).
         tests: Inputs at which the function is followed, shape (tests, d).
         lr: Learning rate eta, to which the parametrization adds its power of the width.
-        steps: Number of steps.
 
     Raises:
         LimitError: Shapes do not fit, a number is not finite, lr is not above 0 or steps below 0.

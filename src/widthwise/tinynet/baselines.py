@@ -69,9 +69,7 @@ def shrink(
 
     Args:
         rule: `compound`, or the only multiplier that changes: `width`, `depth`, `resolution`.
-        family: Family whose base is shrunk.
         budget: Budget, at most the base's cost.
-        classes: Outputs of the network.
         device: Device on which seconds are measured.
 
     Raises:
@@ -97,9 +95,7 @@ class Baseline:
 
     Attributes:
         rule: Rule that made it, in words.
-        scale: Multipliers.
         pixels: Side of the images.
-        counts: Exact counts.
         cost: Cost in the budget's unit.
         reason: Reason why there is no network.
     """

@@ -30,14 +30,7 @@ _TEST_IMAGES = 2  # images that a copy is compared on
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """A network of a family, without its weights.
-
-    Attributes:
-        title: Name for people.
-        family: Name of the family.
-        scale: Multipliers.
-        classes: Outputs.
-    """
+    """A network of a family, without its weights."""
 
     title: str
     family: str
@@ -100,7 +93,6 @@ def write_net(
     with PyTorch on two random images.
 
     Args:
-        folder: Empty folder.
         net: Description of the network.
         model: Network with its weights; left in evaluation mode.
         weights: Words for the origin of the weights.

@@ -57,16 +57,12 @@ class Proposal:
     """The network that the formula proposes.
 
     Attributes:
-        family: Name of its family.
-        budget: Budget that it was made for.
         cost: Cost in the budget's unit.
         share: Share c at which the curves were read.
         own_share: Its multiply-adds over those of the base, which differ from `share` for budgets
             of other kinds: parameters hardly change where resolution does.
         resolution: Predicted r.
         depth: Predicted d.
-        scale: Multipliers.
-        counts: Exact counts.
         pixels: Side of its images.
         is_inside: Whether c is within the range of the networks behind the formula.
     """
@@ -95,7 +91,6 @@ class Formula:
 
     Attributes:
         source: Words for the networks that it was fitted to.
-        points: These networks.
         resolution: Curve r(c).
         depth: Curve d(c).
         is_clipped: Whether predictions stay between the smallest and the largest of the networks.
@@ -191,9 +186,7 @@ class Formula:
         formula's networks, widths solved for c, come nearest to it.
 
         Args:
-            family: Family that is scaled.
             budget: Budget, at most the cost of the base.
-            classes: Outputs of the network.
             width: `solve` for the width whose exact cost is nearest to the budget, `closed_form`
                 for the paper's `sqrt(c / (d r^2))`, which misses it.
             device: Device on which seconds are measured.

@@ -130,7 +130,6 @@ def load_photo_sets(path: str | Path, *, side: int = 112, seed: int = 0) -> Phot
             archive as `train.npz`); or something that it reads, which is split at random here,
             class by class, in the shares `SHARES`.
         side: Side in pixels.
-        seed: Seed of that split.
 
     Raises:
         AssetError: As `load_photos`; the three differ in their classes; or a class is too small to
@@ -146,8 +145,8 @@ def load_photo_sets(path: str | Path, *, side: int = 112, seed: int = 0) -> Phot
     sets = {name: load_photos(part, side=side) for name, part in parts.items() if part is not None}
     for name, photos in sets.items():
         if photos.classes != sets["train"].classes:
-            odd = sorted(set(photos.classes) ^ set(sets["train"].classes)) or photos.classes
-            raise AssetError(f"{path}: {name} and train differ in their classes: {odd[0]}")
+            names = sorted(set(photos.classes) ^ set(sets["train"].classes)) or photos.classes
+            raise AssetError(f"{path}: {name} and train differ in their classes: {names[0]}")
     return PhotoSets(**sets)
 
 

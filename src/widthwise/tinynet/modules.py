@@ -286,8 +286,8 @@ def positions(grid: Tensor) -> Tensor:
     frequencies = WAVELENGTHS ** (-steps / quarter)
 
     def angles(count: int) -> Tensor:
-        places = torch.arange(count, device=grid.device, dtype=grid.dtype)
-        return frequencies[:, None] * places
+        indices = torch.arange(count, device=grid.device, dtype=grid.dtype)
+        return frequencies[:, None] * indices
 
     down = angles(rows)[:, :, None].expand(quarter, rows, columns)
     right = angles(columns)[:, None, :].expand(quarter, rows, columns)

@@ -17,12 +17,12 @@ LARGEST = 4.0  # beyond any use here; keeps a slip of the finger from filling th
 
 @dataclass(frozen=True, kw_only=True)
 class Multipliers:
-    """How large a network is beside the base of its family, in three numbers; (1, 1, 1) is it.
+    """Size of a network relative to the base of its family, which is (1, 1, 1).
 
     Attributes:
-        resolution: r, times the side of the base's square images.
-        depth: d, times the blocks of each stage.
-        width: w, times the channels of each stage.
+        resolution: Factor r of the side of the base's square images.
+        depth: Factor d of the blocks of each stage.
+        width: Factor w of the channels of each stage.
 
     Raises:
         TargetError: A multiplier is not above 0 and at most 4.

@@ -161,10 +161,7 @@ class Sampler:
     The same seed gives the same networks, if `ask` and `tell` are called in the same order.
 
     Args:
-        family: Family of the networks.
         space: Ranges that they are drawn from.
-        classes: Classes of the photos.
-        seed: Seed of the draws.
 
     Raises:
         RunError: Optuna is not installed.

@@ -104,12 +104,9 @@ def trained_network(
     a GPU nearly.
 
     Args:
-        family: Family of the network.
-        scale: Resolution, depth and width.
         photos: Photos to learn from, best at least `CROP_MARGIN` times as large as its images.
         recipe: Recipe of training; None is the default one.
         seed: Seed of weights, order, augmentation and dropout.
-        device: Device of the training.
         on_share: Called with the share of the steps that is done.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How fast finite networks come to their limit as the width grows."""
+"""Convergence of finite networks to their limit as the width grows."""
 
 from .figure import draw_convergence
 from .page import check_page, converge_page

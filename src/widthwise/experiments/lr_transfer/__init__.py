@@ -1,4 +1,4 @@
-"""Whether the best learning rate stays when a network gets wider."""
+"""Transfer of the best learning rate to wider networks."""
 
 from .figure import draw_transfer
 from .optimum import LrCurve, OptimumShift, check_grid, optimum_shifts

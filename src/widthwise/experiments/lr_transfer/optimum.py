@@ -26,7 +26,6 @@ class LrCurve:
 
     Attributes:
         kind: `mup` or `sp`.
-        width: Hidden size.
         rates: Learning rates at the base width, ascending.
         losses: Losses of shape (seeds, rates); infinite where a run diverged.
         optima: Base-2 logarithm of each seed's best learning rate; None where it is at an end of

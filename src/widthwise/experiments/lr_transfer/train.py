@@ -75,12 +75,10 @@ class TrainingRun:
 
     Attributes:
         kind: `mup` or `sp`.
-        width: Hidden size.
         lr: Highest learning rate, at the base width.
         seed: Seed of the weights and of the order of the text.
         loss: Loss on the held-out rows after the last step, in nats a token; None with a `reason`.
         reason: Reason why there is no loss; None when there is one.
-        duration_sec: Duration of the run.
     """
 
     kind: Kind
@@ -107,12 +105,10 @@ def train_glu(
     A run whose loss is no longer finite ends with a reason.
 
     Args:
-        text: Text to train and to measure on.
         kind: `mup` or `sp`.
         width: Hidden size, a multiple of 16.
         lr: Highest learning rate, at the base width, above 0.
         seed: Seed of the weights and of the order of the text.
-        training: Settings.
         on_step: Called with the number of steps done, after each one.
 
     Raises:

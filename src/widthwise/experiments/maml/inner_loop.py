@@ -66,14 +66,7 @@ def residual(logits: Floats) -> Floats:
 
 
 def adapt(products: Products, batch: Episodes, lr: float, steps: int) -> Adapted:
-    """Gradient descent of all weights on each task's support.
-
-    Args:
-        products: Inner products of the network before.
-        batch: Tasks.
-        lr: Learning rate within a task.
-        steps: Number of steps.
-    """
+    """Gradient descent of all weights on each task's support."""
     tasks, ways, size = products.query.shape
     rate = products.basis.dtype.type(lr)
     turned = batch.support.swapaxes(1, 2)

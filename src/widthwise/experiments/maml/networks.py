@@ -203,7 +203,6 @@ def limit_network(
     """The limit of infinite width, before training.
 
     Args:
-        pixels: Pixels of an image.
         scales: Initial scales of the networks whose limit it is.
         dtype: Type of all arithmetic.
     """
@@ -224,9 +223,6 @@ def finite_network(
 
     Args:
         width: Neurons of the hidden layer, 1 to `MOST_WIDTH`.
-        pixels: Pixels of an image.
-        scales: Initial scales.
-        rng: Generator of the weights.
         dtype: Type of all arithmetic after the drawing.
     """
     readout = rng.standard_normal((WAYS, width)) * (scales.v / sqrt(width))

@@ -147,7 +147,6 @@ class MamlResult:
         best_step: Meta-steps before that checkpoint; None without a score.
         validation: Meta-steps and accuracy after them, at each validation.
         steps_per_sec: Meta-steps in a second, validation not counted; None where there were none.
-        duration_sec: Duration of the whole run.
     """
 
     network: str
@@ -177,7 +176,6 @@ def meta_train(
     All networks of a seed see the same tasks.
 
     Args:
-        data: Images.
         network: `finite`, `limit`, or a kernel: `linear`, `gp`, `ntk`.
         width: Width of a finite network.
         seed: Seed of the weights and the tasks.

@@ -88,7 +88,6 @@ def right_answers(embeddings: Tensor, questions: Questions) -> NDArray[np.bool_]
 
     Args:
         embeddings: Matrix with a row a word, shape (vocabulary, width).
-        questions: Questions.
 
     Cost: 2 V n numbers multiplied for each question.
     """

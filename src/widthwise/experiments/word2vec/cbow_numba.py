@@ -72,8 +72,8 @@ def _draw(key: Any, number: Any, threshold: Any, other: Any) -> Any:
     z = (z ^ (z >> np.uint64(30))) * FIRST
     z = (z ^ (z >> np.uint64(27))) * SECOND
     z ^= z >> np.uint64(31)
-    place = ((z >> np.uint64(32)) * np.uint64(len(other))) >> np.uint64(32)
-    return np.int32(place) if (z & np.uint64(4294967295)) < threshold[place] else other[place]
+    index = ((z >> np.uint64(32)) * np.uint64(len(other))) >> np.uint64(32)
+    return np.int32(index) if (z & np.uint64(4294967295)) < threshold[index] else other[index]
 
 
 @_compiled

@@ -110,11 +110,8 @@ def draw_block(
     """Draw a block of an epoch: subsampling, then a window for each word that stayed.
 
     Args:
-        corpus: Text.
-        settings: Settings of the training.
         shares: `keep_probabilities` of the text.
         epoch_and_block: Epoch and block, from 0.
-        seed: Seed of all draws.
     """
     begin = epoch_and_block[1] * settings.refresh
     ids = corpus.ids[begin : begin + settings.refresh]

@@ -99,7 +99,7 @@ def _train_in_batches(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Batch:
-    """What a step is taken on.
+    """Words of one step.
 
     Attributes:
         centres: Centres, shape (centres,).

@@ -87,7 +87,6 @@ class TrainingJob:
         network: `finite`, `limit`, `ntk` or `gp`.
         width: Width of a finite network; None otherwise.
         seed: Seed of the start of finite networks, and of the samples of all networks.
-        settings: Settings of the training.
         device: `cpu` or `cuda`, which needs batches.
     """
 
@@ -123,9 +122,6 @@ def train(
     a score, with a reason. Kernels are not trained: their initial embeddings are scored.
 
     Args:
-        corpus: Text.
-        questions: Questions after each epoch.
-        job: Request for the run.
         checkpoint: File of the network, written after each epoch and every minute; a run goes on
             from there and ends as if it had not been interrupted. None writes nothing.
         on_block: Called with the words done in all epochs, and the words in a second.

@@ -7,8 +7,8 @@ from math import sqrt
 import pytest
 from scipy.stats import t as student
 
-from widthwise.experiments.limit_differences import PairedDifference, paired_differences, verdicts
-from widthwise.stats import Estimate
+from widthwise.experiments.limit_differences import paired_differences, verdicts
+from widthwise.stats import Difference, Estimate
 
 
 def test_differences_of_one_seed_add_errors_and_of_several_are_paired() -> None:
@@ -30,8 +30,8 @@ def test_differences_of_one_seed_add_errors_and_of_several_are_paired() -> None:
 
 
 def test_what_holm_does_not_carry_is_not_said() -> None:
-    weak = PairedDifference(value=-0.1, low=-0.19, high=-0.01, p_value=0.03)
-    strong = PairedDifference(value=0.2, low=0.1, high=0.3, p_value=0.001)
+    weak = Difference(value=-0.1, low=-0.19, high=-0.01, n=9, p_value=0.03)
+    strong = Difference(value=0.2, low=0.1, high=0.3, n=9, p_value=0.001)
     assert verdicts({"a": weak}) == {"a": "below"}
     assert verdicts({"a": weak, "b": weak, "c": strong, "d": None}) == {
         "a": "no difference shown",

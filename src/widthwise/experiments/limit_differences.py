@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import hypot
 
-from ..stats import Estimate, estimate_text, holm, joined, mean_with_error, t_p_value, with_ends
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedDifference:
-    """A network less the one that it is set beside.
-
-    Attributes:
-        value, low, high: The difference and its 95 % interval.
-        p_value: For "there is none".
-    """
-
-    value: float
-    low: float
-    high: float
-    p_value: float
+from ..stats import (
+    Difference,
+    Estimate,
+    estimate_text,
+    holm,
+    joined,
+    mean_with_error,
+    t_p_value,
+    with_ends,
+)
 
 
 def paired_differences(
     ours: Mapping[int, Estimate], theirs: Mapping[int, Estimate]
-) -> PairedDifference | None:
+) -> Difference | None:
     """The difference of two networks by seed.
 
     Of two seeds and more their differences are paired, as all networks of a seed meet the same
@@ -40,7 +33,7 @@ def paired_differences(
             return None
         low, high = mean.interval()
         p_value = t_p_value(mean.value, mean.standard_error, mean.n - 1)
-        return PairedDifference(value=mean.value, low=low, high=high, p_value=p_value)
+        return Difference(value=mean.value, low=low, high=high, n=mean.n, p_value=p_value)
     if not seeds:
         return None
     one, other = ours[seeds[0]], theirs[seeds[0]]
@@ -50,17 +43,17 @@ def paired_differences(
     whole = Estimate(value=one.value - other.value, standard_error=error, n=one.n)
     low, high = whole.interval()
     p_value = t_p_value(whole.value, error, whole.n - 1) if error else 1.0
-    return PairedDifference(value=whole.value, low=low, high=high, p_value=p_value)
+    return Difference(value=whole.value, low=low, high=high, n=whole.n, p_value=p_value)
 
 
-def verdicts(besides: Mapping[str, PairedDifference | None]) -> dict[str, str]:
+def verdicts(besides: Mapping[str, Difference | None]) -> dict[str, str]:
     """`above`, `below`, or that no difference is shown, with Holm's method over all of them."""
     known = {name: one for name, one in besides.items() if one is not None}
     adjusted = dict(zip(known, holm([one.p_value for one in known.values()]), strict=True))
     return {name: _word(one, adjusted[name]) for name, one in known.items()}
 
 
-def _word(one: PairedDifference, p_value: float) -> str:
+def _word(one: Difference, p_value: float) -> str:
     if p_value > 0.05 or one.low <= 0 <= one.high:
         return "no difference shown"
     return "above" if one.value > 0 else "below"
@@ -87,10 +80,10 @@ def difference_sentence(words: Mapping[str, str]) -> str:
     return f"{said[0].upper()}{said[1:]}."
 
 
-def points(one: PairedDifference | None) -> str:
+def points(one: Difference | None) -> str:
     """A difference of shares in points, with its interval.
 
-    >>> points(PairedDifference(value=-0.02, low=-0.03, high=-0.01, p_value=0.001))
+    >>> points(Difference(value=-0.02, low=-0.03, high=-0.01, n=9, p_value=0.001))
     '-2.00 [-3.00, -1.00]'
     """
     if one is None:

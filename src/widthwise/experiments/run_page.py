@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..errors import RunError
 from ..findings import Table
 from ..report import Block, Section, Sheet, format_value, join_values, provenance_section
 
@@ -74,6 +76,34 @@ def run_sections(
 def _prose(key: str, title: str, link: str, sentences: Sequence[str]) -> Section:
     blocks = [Block(sentences=sentences)] if sentences else []
     return Section(key=key, title=title, link=link, blocks=blocks)
+
+
+Run = TypeVar("Run")
+
+
+def comparable_runs(
+    found: Sequence[tuple[Run, dict[str, Any]]],
+    shared: Callable[[Run, dict[str, Any]], Settings],
+    *,
+    path: Path,
+    command: str,
+) -> tuple[list[tuple[Run, dict[str, Any]]], tuple[str, ...]]:
+    """The runs that may be set side by side, and a sentence on those that may not.
+
+    Args:
+        found: Runs with their settings, in the order of the file.
+        shared: What must be the same of all of them.
+        path: Where they stand.
+        command: The command that writes them.
+
+    Raises:
+        RunError: There are none.
+    """
+    if not found:
+        raise RunError(f"{path} holds no runs yet: run widthwise {command} first")
+    conflicts = settings_conflicts([shared(run, settings) for run, settings in found])
+    kept = [one for one, conflict in zip(found, conflicts, strict=True) if not conflict]
+    return kept, excluded_runs(conflicts)
 
 
 def settings_conflicts(asked: Sequence[Settings]) -> list[str]:

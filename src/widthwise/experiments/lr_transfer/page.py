@@ -7,11 +7,11 @@ from math import isfinite, log2
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import LimitError, RunError
+from ...errors import LimitError
 from ...findings import Table
 from ...report import Page
 from ...stats import counted, estimate_text, mean_with_error
-from ..run_page import excluded_runs, run_sections, seed_row, setting_rows, settings_conflicts
+from ..run_page import comparable_runs, run_sections, seed_row, setting_rows
 from . import results as runs_of
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def transfer_page(path: Path) -> Page:
     from .figure import draw_transfer
 
     found = list({_key(run): (run, settings) for run, settings in runs_of.load(path)}.values())
-    if not found:
-        raise RunError(f"{path} holds no runs yet: run widthwise mup transfer first")
-    odd = settings_conflicts([_shared(settings) for _, settings in found])
-    kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
+    kept, excluded = comparable_runs(found, _shared, path=path, command="mup transfer")
     runs = [run for run, _ in kept]
     whole, unfinished = _whole(runs)
     shifts, reason = _shifts(whole)
@@ -45,7 +42,7 @@ def transfer_page(path: Path) -> Page:
         title=f"Does the best learning rate stay from width {widths[0]:,} to {widths[-1]:,}?",
         byline=f"GLU transformers of two layers · {counted(len(runs), 'run')}",
         answer=tuple(map(_sentence, shifts)) or (f"Not known yet: {reason}.",),
-        warnings=(*excluded_runs(odd), *unfinished),
+        warnings=(*excluded, *unfinished),
         sections=run_sections(
             draw_transfer(shifts, note) if shifts else None,
             "A diamond with its interval is the best learning rate of a width, where known.",
@@ -70,7 +67,7 @@ def _key(run: TrainingRun) -> tuple[str, int, float, int]:
     return run.kind, run.width, run.lr, run.seed
 
 
-def _shared(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _shared(_: TrainingRun, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What must be the same of runs that are compared."""
     return {name: value for name, value in settings.items() if name != "widthwise"}
 

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import RunError
 from ...findings import Table
 from ...report import Page
-from ...stats import Estimate, counted, estimate_text, mean_with_error
+from ...stats import Difference, Estimate, counted, estimate_text, mean_with_error
 from ..limit_differences import (
-    PairedDifference,
     difference_sentence,
     format_shares,
     paired_differences,
@@ -20,11 +18,10 @@ from ..limit_differences import (
 )
 from ..run_page import (
     ONE_SEED,
-    excluded_runs,
+    comparable_runs,
     run_sections,
     seed_row,
     setting_rows,
-    settings_conflicts,
 )
 from . import results as runs_of
 from .summary import MamlRow, label_of, summary
@@ -42,10 +39,7 @@ def maml_page(path: Path) -> Page:
     from .figure import draw_runs
 
     found = list(runs_of.load(path).values())
-    if not found:
-        raise RunError(f"{path} holds no runs yet: run widthwise maml first")
-    odd = settings_conflicts([_shared(run, settings) for run, settings in found])
-    kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
+    kept, excluded = comparable_runs(found, _shared, path=path, command="maml")
     runs = [run for run, _ in kept]
     rows = summary(runs)
     besides = _besides(rows)
@@ -57,7 +51,7 @@ def maml_page(path: Path) -> Page:
         title="How wide should a network be to learn new characters?",
         byline=f"MAML on Omniglot · {counted(len(runs), 'run')} of {counted(len(rows), 'network')}",
         answer=_answer(rows, besides, single),
-        warnings=excluded_runs(odd),
+        warnings=excluded,
         sections=run_sections(
             draw_runs(runs) if scored else None,
             "Left in validation, by one step within a task; right in the test, by 20.",
@@ -105,7 +99,7 @@ def _accuracy(row: MamlRow) -> Estimate | None:
     return scores[0] if len(scores) == 1 else mean_with_error([one.value for one in scores])
 
 
-def _besides(rows: Sequence[MamlRow]) -> dict[str, PairedDifference | None]:
+def _besides(rows: Sequence[MamlRow]) -> dict[str, Difference | None]:
     """Every network less the limit; nothing where the limit was not run."""
     limit = next((row for row in rows if row.network == "limit"), None)
     if limit is None:
@@ -118,7 +112,7 @@ def _besides(rows: Sequence[MamlRow]) -> dict[str, PairedDifference | None]:
 
 
 def _answer(
-    rows: Sequence[MamlRow], besides: dict[str, PairedDifference | None], single: bool
+    rows: Sequence[MamlRow], besides: dict[str, Difference | None], single: bool
 ) -> tuple[str, ...]:
     known = {row.label: one for row in rows if (one := _accuracy(row)) is not None}
     if not known:
@@ -133,7 +127,7 @@ def _answer(
 
 
 def _networks(
-    rows: Sequence[MamlRow], besides: dict[str, PairedDifference | None], single: bool
+    rows: Sequence[MamlRow], besides: dict[str, Difference | None], single: bool
 ) -> Table:
     words = verdicts(besides)
     header = ("network", "width", "accuracy [%], 95 % interval", "less the limit [points]")

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import RunError
 from ...findings import Table
 from ...report import Page
-from ...stats import counted, mean_with_error, with_ends
+from ...stats import Difference, counted, mean_with_error, with_ends
 from ..limit_differences import (
-    PairedDifference,
     difference_sentence,
     format_shares,
     points,
@@ -19,11 +17,10 @@ from ..limit_differences import (
 )
 from ..run_page import (
     ONE_SEED,
-    excluded_runs,
+    comparable_runs,
     run_sections,
     seed_row,
     setting_rows,
-    settings_conflicts,
 )
 from . import results as runs_of
 from .summary import SummaryRow, label_of, summary
@@ -42,20 +39,17 @@ def word2vec_page(path: Path) -> Page:
     from .figure import draw_runs
 
     found = list(runs_of.load(path).values())
-    if not found:
-        raise RunError(f"{path} holds no runs yet: run widthwise word2vec first")
-    odd = settings_conflicts([_shared(run, settings) for run, settings in found])
-    kept = [one for one, conflict in zip(found, odd, strict=True) if not conflict]
+    kept, excluded = comparable_runs(found, _shared, path=path, command="word2vec")
     runs = [run for run, _ in kept]
     rows = summary(runs)
     seeds = sorted({run.seed for run in runs})
     named = {id(row): row.label + (f", seed {row.run.seed}" * (len(seeds) > 1)) for row in rows}
-    besides = {named[id(row)]: _beside(row) for row in rows}
+    besides = {named[id(row)]: row.to_limit for row in rows}
     return Page(
         title="How wide should word embeddings be?",
         byline=f"word2vec, analogies · {counted(len(runs), 'run')}",
         answer=_answer(rows, seeds),
-        warnings=excluded_runs(odd),
+        warnings=excluded,
         sections=run_sections(
             draw_runs(runs) if any(run.score is not None for run in runs) else None,
             "Left after each epoch, right after the last one.",
@@ -85,14 +79,6 @@ def _shared(run: Word2vecResult, settings: Mapping[str, Any]) -> dict[str, Any]:
     return shared
 
 
-def _beside(row: SummaryRow) -> PairedDifference | None:
-    """The run less the limit of its seed, question by question."""
-    one = row.to_limit
-    if one is None:
-        return None
-    return PairedDifference(value=one.value, low=one.low, high=one.high, p_value=one.p_value)
-
-
 def _answer(rows: Sequence[SummaryRow], seeds: Sequence[int]) -> tuple[str, ...]:
     known = [row for row in rows if row.run.score is not None]
     if not known:
@@ -109,7 +95,7 @@ def _of_one_seed(known: Sequence[SummaryRow]) -> tuple[str, ...]:
         for row in ([*finite[:1], *finite[-1:], *limit] or known)
         if row.run.score is not None and row.interval is not None
     }
-    words = verdicts({row.label: _beside(row) for row in known if row.run.network != "limit"})
+    words = verdicts({row.label: row.to_limit for row in known if row.run.network != "limit"})
     chance = "With one seed, intervals hold chance of the questions and not of the start."
     return (
         f"Of {asked:,} analogies are answered rightly: {format_shares(values)}.",
@@ -140,7 +126,7 @@ def _accuracy(row: SummaryRow) -> str:
 def _runs(
     rows: Sequence[SummaryRow],
     named: Mapping[int, str],
-    besides: Mapping[str, PairedDifference | None],
+    besides: Mapping[str, Difference | None],
 ) -> Table:
     words = verdicts(besides)
     header = ("network", "width", "seed", "accuracy [%], 95 % interval", "less the limit [points]")

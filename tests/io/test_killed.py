@@ -21,7 +21,7 @@ from widthwise.cli.figure_options import save_figure
 from widthwise.cut import CalibrationSource, LayerFit, Refit
 from widthwise.evaluate import TaskAnswer
 from widthwise.experiments.tinynet_search import SearchTrial
-from widthwise.experiments.tinynet_search.trials import TrialJob, append_trials, load_trials
+from widthwise.experiments.tinynet_search.trials import FORMAT, TrialJob, load_trials
 from widthwise.experiments.word2vec import SkipGram, networks
 from widthwise.prune.calibration import Calibration, FitAndHoldout, Moments
 from widthwise.prune.healing.state import StateFolder
@@ -162,7 +162,7 @@ def records_file(path: Path, version: int) -> None:
 
 
 def trials_file(path: Path, version: int) -> None:
-    append_trials(path, [trial(version)])
+    FORMAT.append(path, [trial(version)])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import click
 
 from ..io import check_overwrite
 from .figure_options import save_figure
+from .interrupts import GOES_ON
 from .options import device_option, dtype_option, seed_option
 
 if TYPE_CHECKING:
@@ -109,9 +110,7 @@ def heal(
                 force=force, command=command, status=shown.status, progress=shown.step,
             )  # fmt: skip
         except KeyboardInterrupt:
-            raise click.ClickException(
-                "interrupted; the same command goes on where it was"
-            ) from None
+            raise click.ClickException(GOES_ON) from None
     for line in found.warnings:
         click.echo(f"Warning: {line}", err=True)
     click.echo(_table(found), err=True)

@@ -29,11 +29,10 @@ from .result_lines import (
     run_results,
     write_lines,
 )
-from .run import INTERRUPTED, Run, WorkUnit
+from .run import Run, WorkUnit
 from .store import RecordFormat, RunStore
 
 __all__ = [
-    "INTERRUPTED",
     "RECORDS",
     "SETTINGS",
     "Event",

@@ -9,8 +9,6 @@ from typing import Any, Generic, TypeVar
 from .protocol import Event, Executor, Failed, Finished, Job, ProgressCallback
 from .store import RunStore
 
-INTERRUPTED = "interrupted; the same command goes on where it was"
-
 
 @dataclass(frozen=True, kw_only=True)
 class WorkUnit:

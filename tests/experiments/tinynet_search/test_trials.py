@@ -16,9 +16,9 @@ from toy_trials import Doubler, job
 from widthwise.errors import OutputError, RunError
 from widthwise.experiments.tinynet_search import TRIALS, SearchTrial
 from widthwise.experiments.tinynet_search.trials import (
+    FORMAT,
     Metric,
     TrialJob,
-    append_trials,
     load_trials,
     run_trials,
 )
@@ -86,6 +86,8 @@ def test_a_known_failure_is_a_record_once_and_an_odd_one_is_tried_again(tmp_path
     assert not known.quantities
     assert good.value("double") == 6
     told: list[SearchTrial] = []
+    run(tmp_path, jobs, on_trial=told.append, retry_failed=False)
+    assert told == []
     run(tmp_path, jobs, on_trial=told.append)
     assert [t.network["width"] for t in told] == [2]
     assert len(load_trials(tmp_path)) == 3  # the last of each key
@@ -166,5 +168,5 @@ def test_numbers_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
     (found,) = run(tmp_path, [job(1)])
     bad = replace(found, quantities={"x": Metric(value=math.nan, unit="nats")})
     with pytest.raises(RunError, match="not plain, finite JSON"):
-        append_trials(tmp_path / TRIALS, [bad])
+        FORMAT.append(tmp_path / TRIALS, [bad])
     assert load_trials(tmp_path) == [found]

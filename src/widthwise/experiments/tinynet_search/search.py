@@ -148,6 +148,7 @@ class Search:
         self.folder = Path(folder)
         self.settings = settings
         self.notes: list[str] = []
+        self._retry_failed = True
         self._engine = engine
         self._on_trial = on_trial
         self._on_event = on_event
@@ -174,13 +175,17 @@ class Search:
         sieved = CANDIDATES * settings.nets if settings.sieve is not None else 0
         return sieved + len(settings.seeds) * (settings.nets + 2 * len(self.budgets))
 
-    def run(self) -> SearchResult:
+    def run(self, *, retry_failed: bool = True) -> SearchResult:
         """Do the trials that are missing, and return all of them.
+
+        Args:
+            retry_failed: Whether trials whose worker died or broke are done again.
 
         Raises:
             AssetError, RunError, OutputError, TargetError: Something that no network can be trained
                 without is missing; or of all networks drawn none could be trained.
         """
+        self._retry_failed = retry_failed
         self._on_progress("reading the photos")
         if self.photos.skipped:
             self.notes.append(_left_out(self.photos.skipped))
@@ -310,19 +315,20 @@ class Search:
         settings = self.settings
         side = image_size(settings.space.pixels[1])
         data = str(Path(settings.data).resolve())
-        told = asdict(settings)
-        del told["data"]  # what was asked for is compared before the photos that came of it
-        told["data"] = self.photos.digest
+        stored = asdict(settings)
+        del stored["data"]  # what was asked for is compared before the photos that came of it
+        stored["data"] = self.photos.digest
         return run_trials(
             self.folder,
             jobs,
             make=partial(PhotoTrainer, data, side, self.photos.digest, settings.draw_seed),
-            settings=told,
+            settings=stored,
             choosing=CHOOSING,
             what="search",
             engine=self._engine,
             on_trial=self._on_trial,
             on_event=self._on_event,
+            retry_failed=self._retry_failed,
         )
 
     @property

@@ -7,7 +7,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -184,15 +184,6 @@ FORMAT = RecordFormat(
     from_json=SearchTrial.from_json,
     is_failed=attrgetter("again"),
 )
-
-
-def append_trials(path: Path, trials: Iterable[SearchTrial]) -> None:
-    """Append trials to a JSON-lines file and force them to disk; a torn last line goes first.
-
-    Raises:
-        OutputError: The file cannot be written; what it held is still there.
-    """
-    FORMAT.append(path, trials)
 
 
 def load_trials(path: str | Path) -> list[SearchTrial]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
-from widthwise.io import from_plain
+from widthwise.io import from_plain, read_arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +95,18 @@ def test_whole_numbers_become_numbers() -> None:
     found = from_plain(Part, {"value": 1, "items": [0, 1.5]})
     assert found == Part(value=1.0, items=(0.0, 1.5))
     assert all(type(value) is float for value in (found.value, *found.items))
+
+
+def test_arrays_of_an_archive_are_read_and_pickles_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, numbers=np.arange(3), words=np.array(["a"]))
+    arrays = read_arrays(path, ("numbers",))
+    assert {name: array.tolist() for name, array in arrays.items()} == {"numbers": [0, 1, 2]}
+    with pytest.raises(KeyError, match="others"):
+        read_arrays(path, ("others",))
+    np.savez(path, numbers=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        read_arrays(path, ("numbers",))
+    np.save(tmp_path / "a.npy", np.arange(3))
+    with pytest.raises(ValueError, match="a single array"):
+        read_arrays(tmp_path / "a.npy", ("numbers",))

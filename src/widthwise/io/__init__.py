@@ -3,7 +3,7 @@
 from .atomic_file import partial_path, replace_file, write_text
 from .atomic_folder import check_overwrite, locked_workdir, move_into_place, new_folder
 from .background import run_periodically
-from .decode import from_json, from_plain
+from .decode import from_json, from_plain, read_arrays
 from .jsonl import append_lines, read_whole_lines
 from .lock import check_system, locked
 from .memory_limit import free_bytes, limited_memory, out_of_memory, process_bytes
@@ -54,6 +54,7 @@ __all__ = [
     "out_of_memory",
     "partial_path",
     "process_bytes",
+    "read_arrays",
     "read_whole_lines",
     "replace_file",
     "run_periodically",

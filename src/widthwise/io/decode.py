@@ -1,18 +1,31 @@
-"""Values of dataclasses from plain JSON, with every type checked."""
+"""Dataclasses from plain JSON, with every type checked, and arrays from NumPy archives."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache
 from math import isfinite
+from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NoReturn,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from ..errors import RunError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _WORDS = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
 
@@ -34,6 +47,23 @@ class PlainTypeError(TypeError):
     def is_too_large(self) -> bool:
         """Whether it is a number, but none that float64 holds."""
         return isinstance(self.value, int) and abs(self.value) > sys.float_info.max
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Some arrays of a NumPy archive (.npz); nothing in it is run.
+
+    Raises:
+        KeyError: An array is missing.
+        ValueError: The file is something else, or holds pickles.
+    """
+    import numpy as np
+
+    with open(path, "rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with archive:
+            return {name: np.asarray(archive[name]) for name in names}
 
 
 def from_json(kind: Any, line: str, name: str) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AssetError
+from ..io import read_arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,7 +206,7 @@ def _of_folder(path: Path) -> tuple[tuple[str, ...], Iterator[_File]]:
 
 def _of_archive(path: Path) -> tuple[tuple[str, ...], Iterator[_File]]:
     try:
-        arrays = _arrays(path)
+        arrays = read_arrays(path, ("jpeg", "offsets", "label", "classes"))
     except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise AssetError(f"{path} must be {_EXPECTED}; it is damaged or another") from error
     if fault := _fault(arrays):
@@ -218,21 +219,6 @@ def _of_archive(path: Path) -> tuple[tuple[str, ...], Iterator[_File]]:
             yield f"photo {number}", label, data[offsets[number] : offsets[number + 1]]
 
     return tuple(map(str, arrays["classes"])), files()
-
-
-def _arrays(path: Path) -> dict[str, Any]:
-    """The arrays of an archive; nothing in it is run."""
-    import numpy as np
-
-    with open(path, "rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        with archive:
-            return {name: np.asarray(archive[name]) for name in _NAMES}
-
-
-_NAMES = ("jpeg", "offsets", "label", "classes")
 
 
 def _fault(arrays: dict[str, np.ndarray[Any, Any]]) -> str:

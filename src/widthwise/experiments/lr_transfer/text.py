@@ -56,11 +56,9 @@ def read_rows(source: Path, *, tokens: int, most: int, tokenizer: Any = None) ->
         RunError: It cannot be read, is no plain text, or has fewer than 64 rows.
     """
     wanted = (max(most, LEAST_ROWS) * HELD_SHARE // (HELD_SHARE - 1) + 1) * tokens
-    pieces = _bytes(_files(source))
-    streams = map(_byte_ids, pieces) if tokenizer is None else _token_ids(pieces, tokenizer)
     parts: list[NDArray[np.int64]] = []
     length = 0
-    for ids in streams:
+    for ids in _token_ids(_bytes(_files(source)), tokenizer):
         parts.append(ids)
         length += len(ids)
         if length >= wanted:
@@ -72,10 +70,11 @@ def read_rows(source: Path, *, tokens: int, most: int, tokenizer: Any = None) ->
             f"rows of {tokens}"
         )
     ids = np.concatenate(parts)[: rows * tokens]
-    return _split(ids.reshape(rows, tokens), str(source), BYTES if tokenizer is None else tokenizer)
+    vocabulary = BYTES if tokenizer is None else len(tokenizer)
+    return _split(ids.reshape(rows, tokens), str(source), vocabulary)
 
 
-def _split(ids: NDArray[np.int64], source: str, vocabulary: Any) -> TokenRows:
+def _split(ids: NDArray[np.int64], source: str, vocabulary: int) -> TokenRows:
     import torch
 
     held = min(MOST_HELD, len(ids) // HELD_SHARE)
@@ -84,7 +83,7 @@ def _split(ids: NDArray[np.int64], source: str, vocabulary: Any) -> TokenRows:
     return TokenRows(
         source=source,
         fingerprint=hashlib.sha256(ids.tobytes()).hexdigest(),
-        vocabulary=vocabulary if isinstance(vocabulary, int) else len(vocabulary),
+        vocabulary=vocabulary,
         train=torch.from_numpy(ids[~chosen]),
         held_out=torch.from_numpy(ids[chosen]),
     )
@@ -112,13 +111,13 @@ def _bytes(files: Sequence[Path]) -> Iterator[bytes]:
             raise RunError(f"{path}: cannot be read as text: {error}") from error
 
 
-def _byte_ids(piece: bytes) -> NDArray[np.int64]:
-    return np.frombuffer(piece, dtype=np.uint8).astype(np.int64)
-
-
 def _token_ids(pieces: Iterator[bytes], tokenizer: Any) -> Iterator[NDArray[np.int64]]:
+    """Tokens of a text, piece by piece; without a tokenizer every byte is one."""
     decoder = codecs.getincrementaldecoder("utf8")("replace")
     for piece in pieces:
-        text = decoder.decode(piece)
-        ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        yield np.asarray(ids, dtype=np.int64)
+        if tokenizer is None:
+            yield np.frombuffer(piece, dtype=np.uint8).astype(np.int64)
+        else:
+            text = decoder.decode(piece)
+            ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+            yield np.asarray(ids, dtype=np.int64)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import LimitError
 from ...io import free_bytes
 from ...mup import BASE, Kind, glu_config, glu_network
+from ...theory import check_least
 from .text import TokenRows
 
 if TYPE_CHECKING:
@@ -49,10 +50,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("rows", 1), ("tokens", 2)):
-            if getattr(self, name) < least:
-                raise LimitError(
-                    f"{name} of a training must be at least {least}; got {getattr(self, name)}"
-                )
+            check_least(f"{name} of a training", getattr(self, name), least)
 
 
 def check_fits(width: int, vocabulary: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
+from ...io import read_arrays
 from ...stats import counted
 
 Images: TypeAlias = NDArray[np.uint8]
@@ -58,7 +59,7 @@ def load_omniglot(path: Path) -> Omniglot:
     if not path.is_file():
         raise AssetError(f"Omniglot is not at {path}; give --data FILE, {_EXPECTED}")
     try:
-        arrays = _arrays(path)
+        arrays = read_arrays(path, ("X", *_SETS))
     except (KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise AssetError(
             f"{path} must be {_EXPECTED}; it is damaged or another: {error}"
@@ -75,16 +76,6 @@ def load_omniglot(path: Path) -> Omniglot:
         val=_flat(_turned(images[arrays["val"]])),
         test=_flat(images[arrays["test"]]),
     )
-
-
-def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    """The arrays of the archive; nothing in it is run."""
-    with open(path, "rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        with archive:
-            return {name: np.asarray(archive[name]) for name in ("X", *_SETS)}
 
 
 def _fault(arrays: dict[str, NDArray[np.generic]]) -> str:

@@ -201,7 +201,7 @@ def null(*path: str) -> Callable[[list[Any]], list[Any]]:
         ("word2vec", ("score", "right"), "right must be a whole number, not None"),
         ("transfer", ("lr",), "lr must be a finite number, not None"),
         ("transfer", ("loss",), "a run is missing exactly when a reason is given"),
-        ("tinynet-search", ("network", "macs"), "but what it tells has"),
+        ("tinynet-search", ("network", "macs"), "but its content has"),
         ("tinynet-search", ("quantities", "test", "value"), "exactly when a reason is given"),
     ],
 )

@@ -12,7 +12,7 @@ from report_records import score
 
 from widthwise.cut.checkpoint import lineage_of
 from widthwise.errors import CheckpointError
-from widthwise.findings import answer, build_findings, build_grid, parents_of, sentences
+from widthwise.findings import answer, answer_sentences, build_findings, build_grid, parents_of
 from widthwise.prune import make_plan, prune_checkpoint
 from widthwise.report import network_rows, score_tables
 from widthwise.study import Record, Variant
@@ -65,7 +65,7 @@ def test_a_cut_checkpoint_is_called_what_it_is_and_its_parent_is_missed() -> Non
 def test_tasks_that_only_the_parent_knows_show_what_the_cut_cost() -> None:
     parent = of_model("SmolLM2", 1536, 110, glu_weights=CUT_FROM["parent_weights"])
     grid, others = build_grid(cut()), (build_grid(parent),)
-    said = " ".join(sentences(grid, {}, None, others))
+    said = " ".join(answer_sentences(grid, {}, None, others))
     assert "Its parent SmolLM2 beats the floor on mmlu, where this one is not shown to" in said
     assert "cannot" not in said
     (_, found) = build_findings([*parent, *cut()])
@@ -74,7 +74,7 @@ def test_tasks_that_only_the_parent_knows_show_what_the_cut_cost() -> None:
 
 def test_a_task_that_the_parent_does_not_know_shows_no_cost() -> None:
     parent = of_model("SmolLM2", 1536, 54, glu_weights=CUT_FROM["parent_weights"])
-    said = " ".join(sentences(build_grid(cut()), {}, None, (build_grid(parent),)))
+    said = " ".join(answer_sentences(build_grid(cut()), {}, None, (build_grid(parent),)))
     assert "On mmlu its parent SmolLM2 is not shown to be above the floor either" in said
 
 

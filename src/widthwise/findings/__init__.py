@@ -20,7 +20,7 @@ from .curves import SHARE_LOSS
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
 from .grid import COST_UNITS, SIZE_UNITS, Grid, GridRow, build_grid, estimate_of, network_of
 from .pairs import judge_pairs, shown_word, why_not_paired
-from .prose import answer, sentences
+from .prose import answer, answer_sentences
 from .table import Table
 from .types import (
     CurvePoint,
@@ -53,6 +53,7 @@ __all__ = [
     "TaskCorrelation",
     "WidthCurve",
     "answer",
+    "answer_sentences",
     "beats_its_floor",
     "build_findings",
     "build_grid",
@@ -75,7 +76,6 @@ __all__ = [
     "network_of",
     "other_network_sentences",
     "parents_of",
-    "sentences",
     "shown_word",
     "speed_ratio",
     "took_turns",

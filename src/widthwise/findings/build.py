@@ -9,7 +9,7 @@ from ..study import Record, is_control
 from .comparisons import compare_to_dense, paired_or_independent
 from .control import wins_over_control
 from .correlations import task_correlations
-from .curve_prose import sentences_of
+from .curve_prose import findings_sentences
 from .curves import SHARE_LOSS, curves_of
 from .grid import Grid, build_grid
 from .pareto import fronts_of
@@ -70,7 +70,7 @@ def _of_model(grid: Grid, others: Sequence[Grid], loss: float) -> Findings:
         curves=curves,
         fronts=fronts,
         correlations=pairs,
-        sentences=sentences_of(grid, others, by_criterion, beside, fronts, loss),
+        sentences=findings_sentences(grid, others, by_criterion, beside, fronts, loss),
         tables=tuple(tables),
     )
 

@@ -40,13 +40,13 @@ def cost_sentence(grid: Grid) -> str:
 
 def measured_sentences(records: Sequence[Record]) -> list[str]:
     """What the narrowest network costs beside dense on the first workload that was measured."""
-    said: dict[str, list[str]] = {}
+    clauses: dict[str, list[str]] = {}
     for what, name in _COST_NAMES.items():
         for workload, column in list(cost_ratios(records, what).items())[:1]:
             narrowest = min(column, key=lambda network: network.width)
             place = f"{narrowest.ratio} on {workload}"
-            said.setdefault(place, []).append(_ratio_text(name, column[narrowest]))
-    sentences = [f"At {place}, {joined(parts)}." for place, parts in said.items()]
+            clauses.setdefault(place, []).append(_ratio_text(name, column[narrowest]))
+    sentences = [f"At {place}, {joined(parts)}." for place, parts in clauses.items()]
     return sentences + load_warnings(records) if sentences else []
 
 
@@ -64,18 +64,18 @@ def other_network_sentences(records: Sequence[Record]) -> list[str]:
             place = record.model, network_of(record)
             columns.setdefault(quantity.metric, {})[place] = record
     begin = records[0].model, network_of(records[0])
-    said: dict[tuple[str, GridRow], list[str]] = {}
+    clauses: dict[tuple[str, GridRow], list[str]] = {}
     for what, column in columns.items():
         first = column.pop(begin, None)
         for place, record in column.items():
             if first is not None and took_turns(record, first):
                 ratio = paired_ratio(record.items, first.items)
-                said.setdefault(place, []).append(
+                clauses.setdefault(place, []).append(
                     _ratio_text(_COST_NAMES[what], ratio, "the first")
                 )
     sentences = [
         f"{_named(model, network)} on {workload}: {joined(parts)}."
-        for (model, network), parts in list(said.items())[:_MOST]
+        for (model, network), parts in list(clauses.items())[:_MOST]
     ]
     if not sentences:
         return []

@@ -31,7 +31,7 @@ _VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-def of_curves(criterion: str, curves: Sequence[WidthCurve]) -> str:
+def trend_sentence(criterion: str, curves: Sequence[WidthCurve]) -> str:
     """What falls, holds and rises, at some width measured."""
     groups: dict[str, list[str]] = {}
     for curve in curves:
@@ -58,7 +58,7 @@ def _group(curve: WidthCurve) -> str:
     return "too few items" if has_errors else "no known error"
 
 
-def of_widths(criterion: str, curves: Sequence[WidthCurve], loss: float) -> str:
+def width_sentence(criterion: str, curves: Sequence[WidthCurve], loss: float) -> str:
     """How far each task may be cut; nothing where no task has anything to lose."""
     groups: dict[str, list[str]] = {}
     for curve in curves:
@@ -70,12 +70,12 @@ def of_widths(criterion: str, curves: Sequence[WidthCurve], loss: float) -> str:
     dense = groups.pop("dense", [])
     if not groups:
         return f"Of the widths cut by {criterion}, none is {within}."
-    said = "; ".join(f"down to {width} on {joined(tasks)}" for width, tasks in groups.items())
+    text = "; ".join(f"down to {width} on {joined(tasks)}" for width, tasks in groups.items())
     rest = f"; on {joined(dense)} no width is" if dense else ""
-    return f"Cut by {criterion}, a network is {within}: {said}{rest}."
+    return f"Cut by {criterion}, a network is {within}: {text}{rest}."
 
 
-def of_knees(criterion: str, curves: Sequence[WidthCurve]) -> str:
+def knee_sentence(criterion: str, curves: Sequence[WidthCurve]) -> str:
     """Where curves bend; nothing where none is shown to."""
     places: dict[bool, list[str]] = {}
     for curve in curves:
@@ -86,11 +86,11 @@ def of_knees(criterion: str, curves: Sequence[WidthCurve]) -> str:
                 text += f" ({knee.low:.2f}x to {knee.high:.2f}x)"
             places.setdefault(knee.levels_off, []).append(text)
     ends = {True: "with most lost before", False: "with most lost beyond"}
-    said = [f"{joined(found)}, {ends[side]}" for side, found in places.items()]
-    return f"Cut by {criterion}, these curves bend: {'; '.join(said)}." if said else ""
+    texts = [f"{joined(found)}, {ends[side]}" for side, found in places.items()]
+    return f"Cut by {criterion}, these curves bend: {'; '.join(texts)}." if texts else ""
 
 
-def of_few(grid: Grid, curves: Sequence[WidthCurve], loss: float) -> str:
+def too_few_sentence(grid: Grid, curves: Sequence[WidthCurve], loss: float) -> str:
     """On which tasks there are too few items for a loss so small to be ruled out, and how large one
     must be; nothing where there are enough.
 
@@ -110,17 +110,17 @@ def of_few(grid: Grid, curves: Sequence[WidthCurve], loss: float) -> str:
             tasks[curve.quantity] = None
     if not least:
         return ""
-    said = "; ".join(
+    text = "; ".join(
         f"{n:,} items of {joined(list(tasks), most=13)} rule out only losses above {reach}"
         for (n, reach), tasks in least.items()
     )
     return (
-        f"With so few items no loss can be shown to be within {100 * loss:g} pp: {said}, even "
+        f"With so few items no loss can be shown to be within {100 * loss:g} pp: {text}, even "
         "where no answer changes."
     )
 
 
-def of_fronts(fronts: Sequence[Front]) -> str:
+def front_sentence(fronts: Sequence[Front]) -> str:
     """Which networks are worth their bytes; nothing without sizes."""
     if not fronts:
         return ""
@@ -129,16 +129,16 @@ def of_fronts(fronts: Sequence[Front]) -> str:
     sure = [p.label for p in on if p.sure]
     quality = "mean score above the floors" if front.quality == MEAN else front.quality
     cost = quantity_text(front.cost)
-    said = f"By {quality} against {cost}, {len(on)} of {len(front.points)} networks "
-    said += "is on the " if len(on) == 1 else "are on the "
-    said += "front, where no other one is as good and as cheap: "
+    text = f"By {quality} against {cost}, {len(on)} of {len(front.points)} networks "
+    text += "is on the " if len(on) == 1 else "are on the "
+    text += "front, where no other one is as good and as cheap: "
     if not sure:
-        return f"{said}none of them beyond doubt."
+        return f"{text}none of them beyond doubt."
     left = "; of the others intervals leave it open" if len(sure) < len(on) else ""
-    return f"{said}{joined(sure)} beyond doubt{left}."
+    return f"{text}{joined(sure)} beyond doubt{left}."
 
 
-def sentences_of(
+def findings_sentences(
     grid: Grid,
     others: Sequence[Grid],
     curves: Mapping[str, Sequence[WidthCurve]],
@@ -151,16 +151,16 @@ def sentences_of(
     Among the others may be what it was cut from.
     """
     kin = kin_sentences(grid, others)
-    said = [dense_sentence(grid), *kin]
+    texts = [dense_sentence(grid), *kin]
     if not grid.criteria and not kin:
-        said.append("No narrower network was measured, so there is nothing to compare.")
-    for criterion, own in curves.items():
+        texts.append("No narrower network was measured, so there is nothing to compare.")
+    for criterion, found in curves.items():
         if grid.dense is not None:
-            said.append(of_curves(criterion, own))
-            said.append(of_widths(criterion, own, loss))
-            said.append(of_knees(criterion, own))
+            texts.append(trend_sentence(criterion, found))
+            texts.append(width_sentence(criterion, found, loss))
+            texts.append(knee_sentence(criterion, found))
         if criterion in beside:
-            said.append(control_sentence(grid, criterion, beside[criterion]))
-    every = [curve for own in curves.values() for curve in own]
-    said += [of_few(grid, every, loss), of_fronts(fronts)]
-    return tuple(sentence for sentence in said if sentence)
+            texts.append(control_sentence(grid, criterion, beside[criterion]))
+    every = [curve for found in curves.values() for curve in found]
+    texts += [too_few_sentence(grid, every, loss), front_sentence(fronts)]
+    return tuple(sentence for sentence in texts if sentence)

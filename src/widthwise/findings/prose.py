@@ -24,16 +24,16 @@ def answer(records: Sequence[Record], others: Sequence[Grid] = ()) -> list[str]:
 
     Args:
         records: Of one model.
-        others: As for `sentences`.
+        others: As for `answer_sentences`.
 
     Raises:
         RunError: As `build_grid`.
     """
     grid = build_grid(records)
-    return sentences(grid, compare_to_dense(grid), others=others)
+    return answer_sentences(grid, compare_to_dense(grid), others=others)
 
 
-def sentences(
+def answer_sentences(
     grid: Grid,
     judged: Comparisons,
     apart: Grid | None = None,
@@ -42,23 +42,23 @@ def sentences(
     """The answer from records that are arranged and judged already; it always says something.
 
     Args:
-        grid: What is said.
+        grid: The records that the sentences are about.
         judged: It beside dense.
         apart: The same with each draw of the control by itself, where the grid has their mean.
         others: What else is at hand, among it perhaps the parent of a network that was cut before.
     """
-    found = [dense_sentence(grid), *kin_sentences(grid, others)]
+    texts = [dense_sentence(grid), *kin_sentences(grid, others)]
     for criterion in grid.criteria:
         if criterion != CONTROL or len(grid.criteria) == 1:
-            found.append(_of_cuts(grid, judged, criterion))
+            texts.append(_cut_sentence(grid, judged, criterion))
     if CONTROL in grid.criteria:
         draws = apart or grid
-        found += [
+        texts += [
             control_sentence(draws, criterion, wins_over_control(draws, criterion))
             for criterion in grid.criteria
             if criterion != CONTROL
         ]
-    return [sentence for sentence in found if sentence]
+    return [sentence for sentence in texts if sentence]
 
 
 def dense_sentence(grid: Grid) -> str:
@@ -82,14 +82,14 @@ def dense_sentence(grid: Grid) -> str:
     is_cut = grid.origin is not None  # then what a cut costs is a question to its parent
     if not known:
         blind = "" if is_cut else ", so no loss can be shown"
-        said = f"{subject} is not shown above the floor on {joined(at_floor)}{blind}"
-        return said + "." + _too_few(few) + _without_floor(bare)
-    said = f"{subject} beats the floor on {joined(known)}"
+        text = f"{subject} is not shown above the floor on {joined(at_floor)}{blind}"
+        return text + "." + _too_few(few) + _without_floor(bare)
+    text = f"{subject} beats the floor on {joined(known)}"
     at_floor = [q for q in at_floor if q not in few]
     if at_floor:
         blind = f", so {'these' if len(at_floor) > 1 else 'this'} cannot show what a cut costs"
-        said += f"; on {joined(at_floor)} it does not{'' if is_cut else blind}"
-    return said + "." + _too_few(few) + _without_floor(bare)
+        text += f"; on {joined(at_floor)} it does not{'' if is_cut else blind}"
+    return text + "." + _too_few(few) + _without_floor(bare)
 
 
 def _too_few(quantities: Sequence[str]) -> str:
@@ -109,7 +109,7 @@ def _without_floor(quantities: Sequence[str]) -> str:
     )
 
 
-def _of_cuts(grid: Grid, judged: Comparisons, criterion: str) -> str:
+def _cut_sentence(grid: Grid, judged: Comparisons, criterion: str) -> str:
     networks = grid.cut_by(criterion)
     measured = [q for q in grid.quality if any((n, q) in judged for n in networks)]
     counted = [q for q in measured if grid.dense and _can_lose(grid.cells.get((grid.dense, q)))]
@@ -183,7 +183,7 @@ def control_sentence(grid: Grid, criterion: str, wins: Mapping[str, WinCounts]) 
     level = [q for q, w in wins.items() if not (w.better or w.worse or w.higher or w.lower)]
     draws = describe_draws(grid)
     if not draws.startswith("mean"):
-        return _of_one_draw(criterion, higher, lower, level)
+        return _one_draw_sentence(criterion, higher, lower, level)
     clauses = [f"is better on {better}"] if better else []
     clauses += [f"is worse on {worse}"] if worse else []
     clauses = clauses or ["is not shown to be better or worse on any task"]
@@ -198,7 +198,7 @@ def control_sentence(grid: Grid, criterion: str, wins: Mapping[str, WinCounts]) 
     return text + "."
 
 
-def _of_one_draw(criterion: str, higher: str, lower: str, level: Sequence[str]) -> str:
+def _one_draw_sentence(criterion: str, higher: str, lower: str, level: Sequence[str]) -> str:
     """A criterion beside the only draw of the control: of chance that says nothing."""
     draw = f"than the one draw of the {CONTROL} control"
     clauses = [f"better {draw} on {higher}"] if higher else []
@@ -239,5 +239,5 @@ def _by_width(first: Mapping[str, GridRow], phrase: str) -> str:
     for quantity, network in sorted(first.items(), key=lambda item: -item[1].width):
         groups.setdefault(network.ratio, []).append(quantity)
     (ratio, names), *rest = groups.items()
-    said = f"{joined(names)} {'are' if len(names) > 1 else 'is'} {phrase} {ratio}"
-    return ", ".join([said, *(f"{joined(names)} at {ratio}" for ratio, names in rest)])
+    text = f"{joined(names)} {'are' if len(names) > 1 else 'is'} {phrase} {ratio}"
+    return ", ".join([text, *(f"{joined(names)} at {ratio}" for ratio, names in rest)])

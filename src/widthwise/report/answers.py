@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..findings import Grid, comparisons, measured_sentences, other_network_sentences, sentences
+from ..findings import (
+    Grid,
+    answer_sentences,
+    comparisons,
+    measured_sentences,
+    other_network_sentences,
+)
 from ..stats import counted
 from ..study import Record
 from .model_results import ModelResults
@@ -21,11 +27,11 @@ def answer_of(one: ModelResults, others: Sequence[ModelResults] = ()) -> list[st
         one: The model of a study.
         others: All of the page; the parent of a model that was cut before may be among them.
     """
-    said = []
+    texts = []
     if one.grid is not None and one.grid.quality:
-        said = sentences(one.grid, one.judged, one.draws, other_grids(one, others))
+        texts = answer_sentences(one.grid, one.judged, one.draws, other_grids(one, others))
     unfinished = [_unfinished(one.pending)] if one.pending else []
-    return [*unfinished, *(said or measured_sentences(one.costs))]
+    return [*unfinished, *(texts or measured_sentences(one.costs))]
 
 
 def _unfinished(pending: int) -> str:
@@ -35,7 +41,7 @@ def _unfinished(pending: int) -> str:
 def answers_of(
     series: Sequence[ModelResults], found: Sequence[ScoreComparison]
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """What comes first, and what each of several studies says by itself.
+    """The first sentences of the page, and the answer of each of several studies.
 
     Differences come first, where there are two studies that could differ.
     """
@@ -54,7 +60,7 @@ def _side_by_side(
     found: Sequence[ScoreComparison],
     answers: Sequence[tuple[str, list[str]]],
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """What first of all is said of several studies, and of each what is left to say.
+    """The first sentences on several studies, and the remaining ones of each.
 
     Checkpoints beside what they were cut from come before studies that share networks.
     """
@@ -65,7 +71,7 @@ def _side_by_side(
         for text in comparisons(one.grid, other_grids(one, series))
     ]
     lead = list(dict.fromkeys([*kin, *comparison_sentences(found)]))
-    rest = [(name, [text for text in said if text not in lead]) for name, said in answers]
+    rest = [(name, [text for text in texts if text not in lead]) for name, texts in answers]
     return lead or [_APART], rest
 
 

@@ -105,9 +105,9 @@ def study_page(results: Sequence[ModelResults], title: str) -> Page:
     compared, unpaired = compare(results)
     findings = [(one, *_findings_of(one, results)) for one in results]
     answer, answers = answers_of(results, compared)
-    told = {text for _, texts in (("", answer), *answers) for text in texts}
+    shown = {text for _, texts in (("", answer), *answers) for text in texts}
     drawn = [
-        (one, replace(found, sentences=tuple(s for s in found.sentences if s not in told)))
+        (one, replace(found, sentences=tuple(s for s in found.sentences if s not in shown)))
         for one, found, _ in findings
         if found is not None
     ]

@@ -75,10 +75,11 @@ def counts_at(
         specs |= architecture.left_out
     weight_bytes = sum(_stored_bytes(spec, dtype) for spec in specs.values())
     per_token, head = _matmul_flops(architecture, width)
-    lengths = _attended(architecture, context)
-    attention = _attention_width(architecture)
-    decode = sum(4 * attention[layer] * now for layer, (now, _) in lengths.items())
-    prefill = sum(4 * attention[layer] * mean for layer, (_, mean) in lengths.items())
+    prefill = sum(
+        4 * size * (_attended_sum(0, context, _window(architecture, layer)) / context)
+        for layer, size in _attention_width(architecture).items()
+    )
+    decode = _attention_flops(architecture, context, 1)
     return Counts(
         width=width,
         expansion_ratio=width / architecture.hidden_size,
@@ -267,7 +268,10 @@ def _attention_flops(architecture: Architecture, cached: int, tokens: int) -> in
 
 
 def _attended_sum(before: int, tokens: int, window: int | None) -> int:
-    """Sum of `min(n, window)` over n = before + 1, ..., before + tokens."""
+    """Sum of `min(n, window)` over n = before + 1, ..., before + tokens.
+
+    It counts what these tokens attend to, each to itself as well.
+    """
 
     def up_to(count: int) -> int:
         full = count if window is None else min(count, window)  # those that see all before them
@@ -296,24 +300,9 @@ def _head(architecture: Architecture) -> str:
 
 def _attention_width(architecture: Architecture) -> dict[int, int]:
     """Layer -> attention heads times head size, read off the output projection."""
-    return {
-        layer: architecture.tensors[f"{architecture.stem}.{layer}.self_attn.o_proj.weight"].shape[1]
-        for layer in range(architecture.layers)
-        if f"{architecture.stem}.{layer}.self_attn.o_proj.weight" in architecture.tensors
-    }
-
-
-def _attended(architecture: Architecture, context: int) -> dict[int, tuple[int, float]]:
-    """Layer -> tokens attended by the token after `context`, and mean over a prompt of `context`.
-
-    The token that is being computed attends to itself as well.
-    """
-    result = {}
-    for layer in _attention_width(architecture):
-        window = _window(architecture, layer)
-        now = _attended_sum(context, 1, window)
-        result[layer] = (now, _attended_sum(0, context, window) / context)
-    return result
+    names = (f"{architecture.stem}.{n}.self_attn.o_proj.weight" for n in range(architecture.layers))
+    specs = enumerate(map(architecture.tensors.get, names))
+    return {layer: spec.shape[1] for layer, spec in specs if spec is not None}
 
 
 def _window(architecture: Architecture, layer: int) -> int | None:

@@ -28,7 +28,7 @@ from .tasks import with_all_documents
 if TYPE_CHECKING:
     from .tasks import LeafTask, Task, TaskDocument
 
-    Asked = Sequence[tuple[LeafTask, TaskDocument]]  # every item of a task, in order
+    Items = Sequence[tuple[LeafTask, TaskDocument]]  # every item of a task, in order
 
 # Which documents floors are counted on; records that have them by another rule get new ones.
 FLOOR_RULE = "all documents of the task"
@@ -108,44 +108,44 @@ def compute_floor(task: Task) -> Floor:
     try:
         with silenced(), harness_seeds(), templates_once(), seeded_langdetect():
             whole = with_all_documents(task)
-            asked = [(part, document) for part in whole.parts for document in part.documents()]
-            return rule(whole, asked)
+            items = [(part, document) for part in whole.parts for document in part.documents()]
+            return rule(whole, items)
     except Exception as error:  # of any kind: lm-eval trusts documents, also those not chosen
         return _no_floor(f"a document of {task.name} does not fit the task ({reason_of(error)})")
 
 
-def _choices(task: Task, asked: Asked) -> Floor:
+def _choices(task: Task, items: Items) -> Floor:
     import numpy as np
 
-    choices = (part.harness.doc_to_choice(document.doc) for part, document in asked)
+    choices = (part.harness.doc_to_choice(document.doc) for part, document in items)
     options = [[str(option).strip() for option in each] for each in choices]
     fixed = any(map(_is_fixed, task.parts))
     columns = []
     for k in range(max(map(len, options))):
-        responses = [_prefer(item, o, k) for item, o in zip(asked, options, strict=True)]
-        columns.append(_values(task, asked, responses, [k < len(o) for o in options]))
+        responses = [_prefer(item, o, k) for item, o in zip(items, options, strict=True)]
+        columns.append(_values(task, items, responses, [k < len(o) for o in options]))
     numbers = int | float | np.number | np.bool_ | None
     if not all(isinstance(value, numbers) for column in columns for value in column):
         # Pairs that only the aggregation understands: no even guess, no fair mix.
         if fixed:
             reason = f"{task.metric} of options in a fixed order has no rule"
-            return _best(task, asked, {}, reason=reason)
-        equal = [_prefer(item, o, None) for item, o in zip(asked, options, strict=True)]
-        tried = {"uniform likelihood": _values(task, asked, equal)}
+            return _best(task, items, {}, reason=reason)
+        equal = [_prefer(item, o, None) for item, o in zip(items, options, strict=True)]
+        tried = {"uniform likelihood": _values(task, items, equal)}
         for k, column in enumerate(columns):
             if None not in column:
                 tried[_always(options, k)] = column
-        return _best(task, asked, tried)
+        return _best(task, items, tried)
     known = [[v for v in row if v is not None] for row in zip(*columns, strict=True)]
     guess = [math.fsum(map(float, row)) / len(row) for row in known]
     chance = _aggregate(task, guess)
     if fixed:  # ties broken at random; the first of equals, as an argmax takes it, would be right
-        return _best(task, asked, {"uniform likelihood": guess}, chance=chance)
+        return _best(task, items, {"uniform likelihood": guess}, chance=chance)
     tried = {"chance": guess}
     for k, column in enumerate(columns):  # an even guess where there are fewer options
         filled = [g if v is None else v for v, g in zip(column, guess, strict=True)]
         tried[_always(options, k)] = filled
-    return _best(task, asked, tried, chance=chance)
+    return _best(task, items, tried, chance=chance)
 
 
 def _prefer(
@@ -165,11 +165,11 @@ def _always(options: Sequence[Sequence[str]], k: int) -> str:
     return f"always {names.pop()!r}" if len(names) == 1 else f"always option {k + 1}"
 
 
-def _continuations(task: Task, asked: Asked) -> Floor:
-    if any(len(document.instances) != 1 for _, document in asked):
+def _continuations(task: Task, items: Items) -> Floor:
+    if any(len(document.instances) != 1 for _, document in items):
         reason = f"the items of {task.name} ask for several log-likelihoods"
-        return _best(task, asked, {}, reason=reason)
-    pairs = [document.instances[0].args[:2] for _, document in asked]
+        return _best(task, items, {}, reason=reason)
+    pairs = [document.instances[0].args[:2] for _, document in items]
     top = Counter(target for _, target in pairs).most_common(1)[0][0]
     constant = [[(0.0 if target == top else -math.inf, target == top)] for _, target in pairs]
     contexts = [_words(context) for context, _ in pairs]
@@ -177,10 +177,10 @@ def _continuations(task: Task, asked: Asked) -> Floor:
     nats = word_log_likelihoods(texts, given=list(map(len, contexts)))
     code = [[(value, False)] for value in nats]
     tried = {
-        f"always {top.strip()!r}": _values(task, asked, constant),
-        "word frequencies of the other texts and before": _values(task, asked, code),
+        f"always {top.strip()!r}": _values(task, items, constant),
+        "word frequencies of the other texts and before": _values(task, items, code),
     }
-    return _best(task, asked, tried)
+    return _best(task, items, tried)
 
 
 def _words(text: str) -> list[str]:
@@ -188,8 +188,8 @@ def _words(text: str) -> list[str]:
     return [word.strip(_PUNCTUATION) for word in text.split()]
 
 
-def _texts(task: Task, asked: Asked) -> Floor:
-    texts = [document.instances[0].args[0] for _, document in asked]
+def _texts(task: Task, items: Items) -> Floor:
+    texts = [document.instances[0].args[0] for _, document in items]
     if task.metric == "word_perplexity":
         name = "words in the other texts and before"
         nats = word_log_likelihoods([re.split(r"\s+", text) for text in texts])  # as lm-eval counts
@@ -197,20 +197,20 @@ def _texts(task: Task, asked: Asked) -> Floor:
         name = "single bytes in the other texts"
         nats = byte_log_likelihoods([text.encode() for text in texts])
     else:
-        return _best(task, asked, {}, reason=f"no code is known for the metric {task.metric}")
-    values = _values(task, asked, [[value] for value in nats])
-    return _best(task, asked, {f"frequencies of {name}": values})
+        return _best(task, items, {}, reason=f"no code is known for the metric {task.metric}")
+    values = _values(task, items, [[value] for value in nats])
+    return _best(task, items, {f"frequencies of {name}": values})
 
 
-def _writing(task: Task, asked: Asked) -> Floor:
+def _writing(task: Task, items: Items) -> Floor:
     tried = {}
-    for name, write in _writers(asked).items():
-        texts = [[_stopped(write(part, document), document)] for part, document in asked]
-        tried[name] = _values(task, asked, texts)
-    return _best(task, asked, tried)
+    for name, write in _writers(items).items():
+        texts = [[_stopped(write(part, document), document)] for part, document in items]
+        tried[name] = _values(task, items, texts)
+    return _best(task, items, tried)
 
 
-def _writers(asked: Asked) -> dict[str, Callable[[LeafTask, TaskDocument], str]]:
+def _writers(items: Items) -> dict[str, Callable[[LeafTask, TaskDocument], str]]:
     """Name of each answerer that writes -> its text for an item."""
     draw = random.Random(0)
     texts = {
@@ -221,7 +221,7 @@ def _writers(asked: Asked) -> dict[str, Callable[[LeafTask, TaskDocument], str]]
         "800 random words": " ".join(draw.choices(_COMMON_WORDS, k=800)),
         "one sentence 80 times": " ".join([_SENTENCE] * 80),
     }
-    answers = Counter(answer for part, document in asked for answer in _answers(part, document))
+    answers = Counter(answer for part, document in items for answer in _answers(part, document))
     for answer, count in answers.most_common(_CONSTANT_ANSWERS):
         if count > 1:
             texts[f"always {answer!r}"] = answer
@@ -270,19 +270,19 @@ def _is_fixed(part: LeafTask) -> bool:
 
 def _values(
     task: Task,
-    asked: Asked,
+    items: Items,
     responses: Sequence[Sequence[Any]],
     needed: Sequence[bool] | None = None,
 ) -> list[Any]:
     """The metric of each item under made-up responses, one a request; None where not needed."""
-    for (_, document), answers in zip(asked, responses, strict=True):
+    for (_, document), answers in zip(items, responses, strict=True):
         for instance, answer in zip(document.instances, answers, strict=True):
             instance.resps = [answer] * (instance.repeats or 1)
             instance.filtered_resps = {}
     for part in task.parts:
         part.harness.apply_filters()
     values: list[Any] = []
-    for (part, document), is_needed in zip(asked, needed or [True] * len(asked), strict=True):
+    for (part, document), is_needed in zip(items, needed or [True] * len(items), strict=True):
         filtered = [instance.filtered_resps[task.filter] for instance in document.instances]
         process = part.harness.process_results
         values.append(process(document.doc, filtered)[task.metric] if is_needed else None)
@@ -296,7 +296,7 @@ def _aggregate(task: Task, values: Sequence[Any]) -> float:
 
 def _best(
     task: Task,
-    asked: Asked,
+    items: Items,
     tried: Mapping[str, Sequence[Any]],
     *,
     chance: float | None = None,
@@ -311,13 +311,13 @@ def _best(
     kind = max(finite, key=lambda name: sign * finite[name])
     aggregate = task.parts[0].harness.aggregation()[task.metric]
     shares = shares_of(task.metric, tried[kind], finite[kind], aggregate)
-    ids = [document.id for _, document in asked]
+    ids = [document.id for _, document in items]
     return Floor(
         value=finite[kind],
         kind=kind,
         chance=chance,
         answerers=finite,
-        documents=len(asked),
+        documents=len(items),
         standard_error=standard_error_of(shares),
         items=dict(zip(ids, shares, strict=True)) if shares else {},
     )

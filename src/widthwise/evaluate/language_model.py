@@ -208,7 +208,8 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         )
         texts = []
         for written, prompt, stop in zip(self.generated, prompts, stops, strict=True):
-            text = self._text(_to_stop(written.tokens, prompt.is_over))
+            new = list(_to_stop(written.tokens, prompt.is_over))
+            text = str(self.tokenizer.decode(new, skip_special_tokens=True))
             texts.append(postprocess_generated_text(text, stop, self._think_end))
         return texts
 
@@ -217,9 +218,6 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         named = self.model.generation_config.eos_token_id
         ends = [] if named is None else named if isinstance(named, list) else [named]
         return frozenset([self.eot_token_id, *ends])
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def _tokens(self, text: str, add_special_tokens: bool | None) -> tuple[int, ...]:
         return self._known[text, self._specials(text, add_special_tokens)]

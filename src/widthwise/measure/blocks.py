@@ -111,15 +111,12 @@ def measure_blocks(
     once and count as often as they come. A time is that of whole sweeps over the layers: of as many
     as last 0.05 s, or of one where that takes longer.
 
+    The other arguments are those of `measure_costs`; the round that warms up also finds how many
+    sweeps a time takes, and `on_step` counts up to `len(models) * (rounds + 1)`.
+
     Args:
         models: Language models of `transformers` by name, each on one device; all are held at once.
         work: The workload whose batches are taken.
-        rounds: Counted rounds, at least 5; one more goes before to warm up and to find how many
-            sweeps a time takes.
-        seed: Seed of the inputs and of the order of models.
-        on_step: Called after each visit with the number of visits done, out of
-            `len(models) * (rounds + 1)`.
-        clock: Seconds.
 
     Raises:
         RunError: Too few rounds, or no model.

@@ -138,7 +138,7 @@ def measure_peak_rates(
             bytes_per_sec=_best_copy(device, kind, trial),
             device=device,
             dtype=dtype,
-            name=_name(device),
+            name=_cpu_model() if device == "cpu" else torch.cuda.get_device_name(device),
             threads=torch.get_num_threads() if device == "cpu" else None,
         )
     except (MemoryError, RuntimeError) as error:
@@ -271,15 +271,6 @@ def _is_there(device: str) -> bool:
 
     cuda = re.fullmatch(r"cuda(?::(\d+))?", device)
     return device == "cpu" or (cuda is not None and int(cuda[1] or 0) < torch.cuda.device_count())
-
-
-def _name(device: str) -> str:
-    """Name of the processor behind a device."""
-    import torch
-
-    if device != "cpu":
-        return torch.cuda.get_device_name(device)
-    return _cpu_model()
 
 
 def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

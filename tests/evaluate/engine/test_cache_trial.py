@@ -35,7 +35,7 @@ CLOSE = 5e-4
 @pytest.fixture(autouse=True)
 def _cheap_stems(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small rows must be worth a stem."""
-    monkeypatch.setattr(prefixes, "_STEM_COST", 4)
+    monkeypatch.setattr(prefixes, "_PREFIX_COST", 4)
 
 
 def words(draw: random.Random, length: int) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ SLIDING = ["mistral", "gemma2", "gemma3_text", "exaone4", "phi3"]
 @pytest.fixture(autouse=True)
 def _cheap_stems(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small rows must be worth a stem."""
-    monkeypatch.setattr(prefixes, "_STEM_COST", 4)
+    monkeypatch.setattr(prefixes, "_PREFIX_COST", 4)
 
 
 def with_greedy(model: Any, runs: list[ScoringRequest]) -> list[ScoringRequest]:

@@ -23,21 +23,21 @@ ROWS = st.lists(
 def _cheap_stems() -> Iterator[None]:
     """Small rows must be worth a stem."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prefixes, "_STEM_COST", 3)
+        patch.setattr(prefixes, "_PREFIX_COST", 3)
         yield
 
 
 def saved(stems: Sequence[SharedPrefix]) -> int:
     """Tokens that are not read, less what the stems cost."""
     real = [stem for stem in stems if stem.length]
-    return sum(stem.length * (len(stem.rows) - 1) - prefixes._STEM_COST for stem in real)
+    return sum(stem.length * (len(stem.rows) - 1) - prefixes._PREFIX_COST for stem in real)
 
 
 def most_saved(beginnings: Sequence[Row], shared: Row = ()) -> int:
     """The best of all choices: this beginning is a stem, or stems are looked for beyond it."""
     if not beginnings:
         return 0
-    here = len(shared) * (len(beginnings) - 1) - prefixes._STEM_COST
+    here = len(shared) * (len(beginnings) - 1) - prefixes._PREFIX_COST
     longer = [row for row in beginnings if len(row) > len(shared)]
     beyond = 0
     for token in {row[len(shared)] for row in longer}:
@@ -87,7 +87,7 @@ def test_shared_length_counts_from_the_start(a: list[int], b: list[int]) -> None
 
 def test_subjects_with_a_preamble_each_become_stems(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a benchmark of 57 subjects: 14,000 rows of 350 tokens in a few seconds at most."""
-    monkeypatch.setattr(prefixes, "_STEM_COST", 256)
+    monkeypatch.setattr(prefixes, "_PREFIX_COST", 256)
     draw = random.Random(0)
     preambles = [(1, *draw.choices(range(9, 99), k=300)) for _ in range(57)]
     rows = [(*draw.choice(preambles), *draw.choices(range(9, 99), k=50)) for _ in range(14_000)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...errors import RunError
 from ...io import out_of_memory
 from .kv_cache import PaddedKVCache, cache_of, given, joinable, repeated
-from .lm_head import evaluating, padded
+from .lm_head import evaluating, padded, probe_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def check_causal(model: Any) -> None:
     Raises:
         RunError: It does, so no log-likelihood of it is that of a causal language model.
     """
-    words = _words(model)
+    words = probe_tokens(model)
     texts = [words[1:13], [*words[1:9], *words[13:17]]]
     with _trying(model):
         first, second = (_alone(model, text)[:8] for text in texts)
@@ -62,7 +62,7 @@ def cache_use(model: Any) -> CacheUse:
 
 
 def _shares(model: Any) -> bool:
-    words = _words(model)
+    words = probe_tokens(model)
     prefix, rests = words[1:10], (words[10:15], words[12:9:-1])
     cache = cache_of(model(_tensor(model, [prefix]), use_cache=True))
     if cache is None:
@@ -82,7 +82,7 @@ def _joins(model: Any) -> bool:
     """Whether rows that are padded, taken out and joined give the logits of the rows alone."""
     import torch
 
-    words = _words(model)
+    words = probe_tokens(model)
     texts = [words[1:12], words[16:7:-1], [*words[4:17], *words[1:3]]]
     alone = [_alone(model, text) for text in texts]
     at = [8, 4, 11]  # tokens that are read of each so far
@@ -113,7 +113,7 @@ def _joins(model: Any) -> bool:
 
 def _continues(model: Any) -> bool:
     """Whether rows of one length, each token after the other, give the logits of the rows alone."""
-    words = _words(model)
+    words = probe_tokens(model)
     texts = [words[1:12], words[12:1:-1]]
     alone = [_alone(model, text) for text in texts]
     cache: Any = None
@@ -155,12 +155,6 @@ def _tried(trial: Callable[[], bool]) -> bool:
         if out_of_memory(error):
             raise
         return False
-
-
-def _words(model: Any) -> list[int]:
-    """Token ids spread over the vocabulary: the first are special ones, seldom ever trained."""
-    size = int(model.config.get_text_config().vocab_size)
-    return [number * size // 17 for number in range(17)]
 
 
 def _tensor(model: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -22,7 +22,7 @@ from .packing import Packed, longest_in_trees, mask_of, pack, unpacked
 from .prefixes import SharedPrefix, find_prefixes
 
 _SCORED = 1024  # tokens a forward pass whose logits are kept: x 50 k words x 4 bytes = 200 MB
-_KEPT = 16  # keys and values a forward pass, of the budget: each row keeps the stem's as its own
+_KEPT = 16  # keys and values a forward pass, of the budget: each row keeps the prefix's as its own
 _TOO_LONG = "a row of {} tokens does not fit into memory; take a smaller model or shorter prompts"
 
 
@@ -79,7 +79,7 @@ def log_likelihoods(
         if longest is None:
             check_causal(model)
             longest = longest_in_trees(model)
-        longest = min(longest, work.turn)
+        longest = min(longest, work.rope_limit)
         prefixes = find_prefixes(work.rows, work.free)
         if any(prefix.length for prefix in prefixes):
             may_share = can_share(model) if shares is None else shares
@@ -96,7 +96,7 @@ def log_likelihoods(
 
 
 def _check_dynamic(model: Any, rows: Sequence[Sequence[int]], limit: int) -> None:
-    """Beyond the turn, dynamic rotations depend on the rows that a row is read with, or after."""
+    """Beyond the limit, dynamic rotations depend on the rows that a row is read with, or after."""
     longest = max(map(len, rows), default=0)
     if longest > limit and rope_is_dynamic(model):
         raise RunError(
@@ -129,16 +129,16 @@ class _Work:
         self.owners = list(owners.values())
         # The outputs from the last token before the scored ones on are needed: it is not shared.
         self.needed = [max(runs[index].scored for index in of_row) for of_row in self.owners]
-        # And a row beyond the turn is read in one go: the start of it alone would turn otherwise.
-        self.turn = rope_limit(model)
-        _check_dynamic(model, self.rows, self.turn)
+        # And a row beyond the limit is read in one go: the start of it alone would turn otherwise.
+        self.rope_limit = rope_limit(model)
+        _check_dynamic(model, self.rows, self.rope_limit)
         self.free = [
-            len(row) - needed if len(row) <= self.turn else 0
+            len(row) - needed if len(row) <= self.rope_limit else 0
             for row, needed in zip(self.rows, self.needed, strict=True)
         ]
 
     def read(self, prefix: SharedPrefix) -> Any:
-        """Key-value cache of a stem, None of an empty one."""
+        """Key-value cache of a prefix, None of an empty one."""
         if not prefix.length:
             return None
         try:
@@ -149,7 +149,7 @@ class _Work:
             raise RunError(_TOO_LONG.format(prefix.length)) from error
 
     def score(self, packed: Sequence[Packed], prefix: int, cache: Any) -> None:
-        """Score all runs of these rows, whose first `stem` tokens are in the cache."""
+        """Score all runs of these rows, whose first `prefix` tokens are in the cache."""
         start = 0
         while start < len(packed):
             stop = self._stop(packed, start, prefix)
@@ -167,7 +167,7 @@ class _Work:
     def _stop(self, packed: Sequence[Packed], start: int, prefix: int) -> int:
         """End of the batch that begins at `start`: as much as one forward pass should hold."""
         width = len(packed[start].tokens)
-        turned = prefix + width > self.turn
+        is_beyond = prefix + width > self.rope_limit
         scored = 0
         for stop in range(start, len(packed)):
             rows = stop + 1 - start
@@ -175,7 +175,7 @@ class _Work:
             full = rows * width > self.budget.tokens
             full = full or (scored > _SCORED and not self.head.is_bare)
             full = full or rows * (prefix + width) > _KEPT * self.budget.tokens
-            full = full or (turned and prefix + len(packed[stop].tokens) <= self.turn)
+            full = full or (is_beyond and prefix + len(packed[stop].tokens) <= self.rope_limit)
             if full and rows > 1:
                 return stop
         return len(packed)

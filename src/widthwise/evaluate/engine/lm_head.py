@@ -217,6 +217,12 @@ def grouped_attention() -> Iterator[None]:
             os.environ.pop(_GROUPED, None)
 
 
+def probe_tokens(model: Any) -> list[int]:
+    """17 token ids spread over the vocabulary: the first are special ones, seldom ever trained."""
+    size = int(model.config.get_text_config().vocab_size)
+    return [number * size // 17 for number in range(17)]
+
+
 def rope_limit(model: Any) -> int:
     """Tokens beyond which a model turns all positions of a row otherwise than in a shorter row.
 

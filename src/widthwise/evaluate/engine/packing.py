@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .lm_head import evaluating
+from .lm_head import evaluating, probe_tokens
 from .prefixes import shared_length
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def unpacked(rows: Rows) -> list[Packed]:
 def mask_of(batch: Sequence[Packed], prefix: int, dtype: torch.dtype) -> torch.Tensor:
     """Attention mask, added to the scores: 0 where a token may look, the lowest number elsewhere.
 
-    Returns: Shape (rows, 1, width, stem + width); a stem is seen by all. Padding sees itself too:
+    Returns: Shape (rows, 1, width, prefix + width); a prefix is seen by all. Padding sees itself:
         a token that sees nothing may become NaN, which its weight of 0 elsewhere would not undo.
     """
     import torch
@@ -162,12 +162,12 @@ def _honours_layout(model: Any) -> bool:
     Four things are asked, of the part of a row that it does not share with the one laid before. The
     other row's part changes nothing, not even a bit; the shared part does; positions do; and the
     logits are those of the rows alone, as far as the model's dtype can tell: in bfloat16, not far.
-    Token ids are spread over the vocabulary: the first are special ones, seldom or never trained,
-    whose outputs are so extreme that rounding alone changes logits by tens in bfloat16.
+    Special tokens (the first of `probe_tokens`) are avoided, whose outputs are so extreme that
+    rounding alone changes logits by tens in bfloat16.
     """
     import torch
 
-    spread = [place * model.config.get_text_config().vocab_size // 17 for place in range(17)]
+    spread = probe_tokens(model)
     rows = [spread[1:_TRIAL], [*spread[1:8], *spread[7:0:-1]]]
     packed = Packed()
     packed.add(0, rows[0], None)

@@ -1,7 +1,8 @@
 """Beginnings that many token rows share, found from the tokens alone.
 
-A *stem* (the few-shot preamble of a subject) is read once, and its key-value cache serves all rows
-that begin with it. Stems are chosen so that the fewest tokens are read; none is within another.
+A *prefix* (the few-shot preamble of a subject) is read once, and its key-value cache serves all
+rows that begin with it. Prefixes are chosen so that the fewest tokens are read; none is within
+another.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-_STEM_COST = 256  # tokens' worth of work to begin a stem: its own pass, and batches left half full
+_PREFIX_COST = 256  # tokens' worth of work: a pass of its own, and batches left half full
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,15 @@ class _Node:
     first: int
     last: int = -1
     children: list[_Node] = field(default_factory=list)
-    gain: int = 0  # tokens saved at best by stems within this node
-    is_stem: bool = False
+    gain: int = 0  # tokens saved at best by prefixes within this node
+    is_prefix: bool = False
 
 
 def find_prefixes(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[SharedPrefix]:
-    """Stems that together hold every row once; the last may be empty, of rows that share nothing.
+    """Prefixes that together hold every row once; the last may be empty, of rows that share none.
 
-    Of all ways to choose stems of which none is the beginning of another, this reads the fewest
-    tokens, a stem's own cost counted.
+    Of all ways to choose prefixes of which none is the beginning of another, this reads the fewest
+    tokens, a prefix's own cost counted.
 
     Args:
         rows: Token rows.
@@ -100,18 +101,18 @@ def _tree(beginnings: Sequence[tuple[int, ...]]) -> _Node:
 
 
 def _chosen(root: _Node) -> Iterator[_Node]:
-    """The nodes to make stems of, in the order of their places."""
+    """The nodes to make prefixes of, in the order of their places."""
     nodes = [root]
     for node in nodes:
         nodes.extend(node.children)
     for node in reversed(nodes):  # children first
-        gain = node.depth * (node.last - node.first) - _STEM_COST
+        gain = node.depth * (node.last - node.first) - _PREFIX_COST
         apart = sum(child.gain for child in node.children)
-        node.gain, node.is_stem = max(0, gain, apart), gain > max(0, apart)
+        node.gain, node.is_prefix = max(0, gain, apart), gain > max(0, apart)
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        if node.is_stem:
+        if node.is_prefix:
             yield node
         else:
             waiting.extend(reversed(node.children))

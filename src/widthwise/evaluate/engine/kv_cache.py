@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float, Int
 
 _NAMES = ("cache", "past_key_values")  # of transformers, from 5.24 on and before
 _BLOCK = 64  # tokens by which room grows when it is full
@@ -72,7 +73,9 @@ class PaddedKVCache:
         cache = cls._empty(model, seen)
         return cache, cache._logits(model, torch.tensor(filled, device=device))
 
-    def next(self, model: Any, tokens: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    def next(
+        self, model: Any, tokens: Int[torch.Tensor, "rows 1"], seen: Int[torch.Tensor, "rows 1"]
+    ) -> Float[torch.Tensor, "rows vocabulary"]:
         """Logits after one more token of each row.
 
         Args:
@@ -85,7 +88,9 @@ class PaddedKVCache:
         self.seen = torch.cat([self.seen, seen], dim=1)
         return self._logits(model, tokens)
 
-    def _logits(self, model: Any, ids: torch.Tensor) -> torch.Tensor:
+    def _logits(
+        self, model: Any, ids: Int[torch.Tensor, "rows tokens"]
+    ) -> Float[torch.Tensor, "rows vocabulary"]:
         """One forward pass over the last tokens that `seen` describes."""
         positions = (self.seen.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         logits: torch.Tensor = model(

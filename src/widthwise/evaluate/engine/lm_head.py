@@ -13,6 +13,7 @@ from .kv_cache import cache_of, given, repeated
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Bool, Float, Float64, Int
 
 _BLOCK = 1024  # positions, and
 _PIECE = 2048  # of the vocabulary, whose logits (8 MB) are made at once: they stay in the cache
@@ -74,11 +75,11 @@ class LmHead:
     def log_probabilities(
         self,
         rows: Sequence[Sequence[int]],
-        where: torch.Tensor,
-        targets: tuple[torch.Tensor, torch.Tensor],
+        where: Int[torch.Tensor, " positions"],
+        targets: tuple[Int[torch.Tensor, " targets"], Int[torch.Tensor, " targets"]],
         cache: Any = None,
         **layout: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[Float64[torch.Tensor, " targets"], Bool[torch.Tensor, " targets"]]:
         """Log-probability of each target, float64, and whether it is the likeliest; on the CPU.
 
         Args:
@@ -141,7 +142,9 @@ class LmHead:
         for start in range(0, len(self.weight), size):
             yield self._projected(hidden, slice(start, start + size))
 
-    def _projected(self, hidden: torch.Tensor, part: slice = slice(None)) -> torch.Tensor:
+    def _projected(
+        self, hidden: Float[torch.Tensor, "*rows hidden"], part: slice = slice(None)
+    ) -> Float[torch.Tensor, "*rows words"]:
         """Logits; of bfloat16 factors, whose products are exact, on the bfloat16 units."""
         import torch
 
@@ -157,8 +160,10 @@ class LmHead:
 
 
 def _summed(
-    blocks: Iterable[Iterable[torch.Tensor]], place: torch.Tensor, token: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    blocks: Iterable[Iterable[torch.Tensor]],
+    place: Int[torch.Tensor, " targets"],
+    token: Int[torch.Tensor, " targets"],
+) -> tuple[Float64[torch.Tensor, " targets"], Bool[torch.Tensor, " targets"]]:
     """Log-probabilities and likeliest of `LmHead`, from the logits.
 
     Args:
@@ -251,7 +256,7 @@ def _ropes(config: Any) -> list[dict[str, Any]]:
     return [rope, *(part for part in rope.values() if isinstance(part, dict))]
 
 
-def padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+def padded(rows: Sequence[Sequence[int]]) -> Int[torch.Tensor, "rows longest"]:
     """Integer rows as one tensor, zeros on the right."""
     import torch
 

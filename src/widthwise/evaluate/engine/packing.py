@@ -17,6 +17,7 @@ from .prefixes import shared_length
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
 
 WIDTH = 256  # tokens a packed row: wider ones spend more on attention, narrower ones pad more
 _TRIAL = 16  # tokens of the rows with which a model is tried
@@ -96,7 +97,9 @@ def unpacked(rows: Rows) -> list[Packed]:
     return sorted(alone, key=lambda row: -len(row.tokens))
 
 
-def mask_of(batch: Sequence[Packed], prefix: int, dtype: torch.dtype) -> torch.Tensor:
+def mask_of(
+    batch: Sequence[Packed], prefix: int, dtype: torch.dtype
+) -> Float[torch.Tensor, "rows 1 width keys"]:
     """Attention mask, added to the scores: 0 where a token may look, the lowest number elsewhere.
 
     Returns: Shape (rows, 1, width, prefix + width); a prefix is seen by all. Padding sees itself:

@@ -99,7 +99,8 @@ class Stated:
         for name in self._dropped():
             self._take_up(config, name, self.keys[name])
         self._set_biases(config)
-        self._set_scale(config)
+        if _SCALE_BY_WIDTH.get(self.architecture) == config.num_hidden_layers:
+            config.query_pre_attn_scalar = _head_size(config)
         self._check_layers(config)
         head = getattr(config, "head_dim", None) or _head_size(config)
         if self.keys.get("attention.value_length", head) != head:
@@ -149,9 +150,11 @@ class Stated:
 
         tables: Any = GGUF_TO_TRANSFORMERS_MAPPING["config"]
         table = tables.get(_NAMES.get(self.architecture, self.architecture), {})
-        taken = {name for name, setting in table.items() if setting is not None}
+        known_settings = {name for name, setting in table.items() if setting is not None}
         rotation = [name for name in self.keys if name.startswith(("rope.freq", "rope.scal"))]
-        return sorted(set(self.keys) - taken - {*_HARMLESS, *_BY_TENSORS, *_CHECKED, *rotation})
+        return sorted(
+            set(self.keys) - known_settings - {*_HARMLESS, *_BY_TENSORS, *_CHECKED, *rotation}
+        )
 
     def _take_up(self, config: Any, name: str, value: Any) -> None:
         setting = _SAME_AS.get(name)
@@ -172,11 +175,6 @@ class Stated:
         for setting, part in (("attention_bias", "attn_q.bias"), ("mlp_bias", "ffn_up.bias")):
             if isinstance(getattr(config, setting, None), bool):
                 setattr(config, setting, any(name.endswith(part) for name in self.tensors))
-
-    def _set_scale(self, config: Any) -> None:
-        """The scale of attention, which of Gemma llama.cpp goes by the number of layers."""
-        if _SCALE_BY_WIDTH.get(self.architecture) == config.num_hidden_layers:
-            config.query_pre_attn_scalar = _head_size(config)
 
     def _check_layers(self, config: Any) -> None:
         pattern = self.keys.get("attention.sliding_window_pattern")

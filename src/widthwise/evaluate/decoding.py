@@ -52,29 +52,17 @@ def settings_not_applied(folder: Path) -> dict[str, Any]:
         raise RunError(f"{file}: transformers cannot read the settings: {cause}") from error
     for name in _ENDS:
         tokens = getattr(settings, name, None)
-        if not all(type(token) is int for token in _listed(tokens)):
+        single = [] if tokens is None else [tokens]
+        numbers = tokens if isinstance(tokens, list | tuple) else single
+        if not all(type(number) is int for number in numbers):
             raise RunError(f"{file}: {name} must be a token's number or a list; got {tokens!r}")
-    return _others(settings)
-
-
-def _listed(tokens: Any) -> list[Any]:
-    if tokens is None:
-        return []
-    return list(tokens) if isinstance(tokens, list | tuple) else [tokens]
-
-
-def _others(settings: Any) -> dict[str, Any]:
-    named = settings.to_diff_dict()
-    return {
-        name: _plain(named[name])
-        for name in sorted(named)
-        if name not in (*_ENDS, *_OTHER) and named[name] is not None
+    changed = settings.to_diff_dict()
+    values = {name: changed[name] for name in sorted(changed.keys() - {*_ENDS, *_OTHER})}
+    return {  # objects as a record can store them
+        name: value.to_dict() if hasattr(value, "to_dict") else value
+        for name, value in values.items()
+        if value is not None
     }
-
-
-def _plain(value: Any) -> Any:
-    """A setting as a record can store it: settings of their own are objects."""
-    return value.to_dict() if hasattr(value, "to_dict") else value
 
 
 @contextmanager

@@ -96,14 +96,14 @@ def harness_seeds() -> Iterator[None]:
         np.random.set_state(before_numpy)
 
 
-def open_manager(wanted: Iterable[TaskRequest]) -> Any:
+def open_manager(requests: Iterable[TaskRequest]) -> Any:
     """lm-eval's `TaskManager` with at least the wanted tasks.
 
     Raises:
         RunError: A name is none of lm-eval's, or a file of a task is not there.
     """
-    named = [item.task for item in wanted if not item.is_file and item.task not in OWN_TASKS]
-    for item in wanted:
+    named = [item.task for item in requests if not item.is_file and item.task not in OWN_TASKS]
+    for item in requests:
         if item.is_file and not Path(item.task).expanduser().is_file():
             raise RunError(f"the task file {item.task} is not there")
     manager = manager_of(everything=False)
@@ -168,7 +168,7 @@ def leaf_names(manager: Any, name: str) -> list[str]:
     ]
 
 
-def load_units(manager: Any, wanted: TaskRequest, data: Path | None) -> list[LoadedTask]:
+def load_units(manager: Any, request: TaskRequest, data: Path | None) -> list[LoadedTask]:
     """The tasks of lm-eval behind one wanted name, with documents, in lm-eval's order.
 
     A group whose tasks share the metric that it aggregates is one unit; of any other group, and of
@@ -179,15 +179,15 @@ def load_units(manager: Any, wanted: TaskRequest, data: Path | None) -> list[Loa
         RunError: lm-eval cannot load the task.
     """
     source = None if data is None else local_source(data)
-    spec: Any = wanted.task
-    if wanted.embedded:
+    spec: Any = request.task
+    if request.embedded:
         source = embedded_documents
-    if wanted.task in OWN_TASKS:
-        source, spec = None, OWN_TASKS[wanted.task]()
-    elif wanted.is_file:  # a file says itself where its documents are
-        source, spec = None, str(Path(wanted.task).expanduser())
+    if request.task in OWN_TASKS:
+        source, spec = None, OWN_TASKS[request.task]()
+    elif request.is_file:  # a file says itself where its documents are
+        source, spec = None, str(Path(request.task).expanduser())
     remarks: dict[str, str] = {}
-    with harness_seeds(), _documents_from(source, wanted, remarks):
+    with harness_seeds(), _documents_from(source, request, remarks):
         loaded = manager.load([spec])
     for harness in loaded["tasks"].values():
         name = harness.task_name
@@ -195,8 +195,8 @@ def load_units(manager: Any, wanted: TaskRequest, data: Path | None) -> list[Loa
             raise RunError(f"task {name} runs code that the model wrote: left to lm-eval")
         if getattr(harness, "MULTIMODAL", False):
             raise RunError(f"task {name} shows more than text: not supported")
-        harness.set_config(key="num_fewshot", value=_shots(harness.config, wanted))
-    group = loaded.get("groups", {}).get(wanted.task)
+        harness.set_config(key="num_fewshot", value=_shots(harness.config, request))
+    group = loaded.get("groups", {}).get(request.task)
     if group is not None:
         return _units_of_group(group, remarks)
     return [_unit_of_task(harness, remarks) for harness in loaded["tasks"].values()]
@@ -251,15 +251,15 @@ def _unit_of_task(harness: Any, remarks: dict[str, str]) -> LoadedTask:
     )
 
 
-def _shots(config: Any, wanted: TaskRequest) -> int:
+def _shots(config: Any, request: TaskRequest) -> int:
     """As in `simple_evaluate`: a 0 that lm-eval's own task sets is not overridden."""
     default = config.num_fewshot
-    return int(default or 0) if default == 0 or wanted.shots is None else wanted.shots
+    return int(default or 0) if default == 0 or request.shots is None else request.shots
 
 
 @contextmanager
 def _documents_from(
-    source: Source | None, wanted: TaskRequest, remarks: dict[str, str]
+    source: Source | None, request: TaskRequest, remarks: dict[str, str]
 ) -> Iterator[None]:
     """While open, tasks of lm-eval take their documents from the source; failures are RunErrors.
 
@@ -269,10 +269,10 @@ def _documents_from(
     from lm_eval.api.task import ConfigurableTask
 
     original = ConfigurableTask.download
-    last = {"task": wanted.task, "place": wanted.task if wanted.is_file else ""}
+    last = {"task": request.task, "place": request.task if request.is_file else ""}
 
     def download(task: Any, dataset_kwargs: Any = None, **rest: Any) -> None:
-        last["task"] = task.config.task or wanted.task
+        last["task"] = task.config.task or request.task
         if source is None:
             last["place"] = last["place"] or _HUB
             try:
@@ -284,9 +284,9 @@ def _documents_from(
                 names = ", ".join(f"{name} ({count})" for name, count in left_out.items())
                 remarks[task.config.task] = f"without prompts that cannot be checked here: {names}"
         elif task.config.task is None:
-            raise RunError(f"task {wanted.task} is a program that reads only from the hub")
+            raise RunError(f"task {request.task} is a program that reads only from the hub")
         else:
-            documents = source(task.config, _shots(task.config, wanted))
+            documents = source(task.config, _shots(task.config, request))
             last["place"] = documents.place
             remarks[task.config.task] = documents.remark
             _give(task, documents)
@@ -330,16 +330,16 @@ def _process_once(task: Any) -> None:
         task.config.fewshot_config.process_docs = once
 
 
-def _sentence(error: Exception, task: str, place: str) -> RunError:
+def _sentence(error: Exception, task: str, source: str) -> RunError:
     """The error of a user for what lm-eval or datasets raised while a task was loaded."""
     if type(error).__name__ == "DatasetGenerationError" and isinstance(error.__cause__, Exception):
         error = error.__cause__  # datasets says "an error occurred", and in the cause which
     reason = reason_of(error)
     if isinstance(error, ImportError):
         return RunError(f"task {task} needs a Python package that is not there ({reason})")
-    if place not in ("", _HUB):
-        return RunError(f"task {task} cannot be loaded with the documents of {place} ({reason})")
-    if place == _HUB and isinstance(error, OSError):
+    if source not in ("", _HUB):
+        return RunError(f"task {task} cannot be loaded with the documents of {source} ({reason})")
+    if source == _HUB and isinstance(error, OSError):
         offline = f"; embedded:{task} needs no hub" if task in SUITES["embedded"] else ""
         return RunError(
             f"the documents of task {task} cannot be had from the hub ({reason}): connect to a "

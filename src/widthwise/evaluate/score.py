@@ -118,7 +118,8 @@ def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
     for document in documents:
         for instance in document.instances:
             response = next(responses)
-            if not _is_finite(response):
+            number = response[0] if isinstance(response, tuple) else response
+            if isinstance(number, float) and not math.isfinite(number):
                 raise _not_finite(task, document.id)
             instance.resps, instance.filtered_resps = [response], {}
     shortened = _shortened(lm, documents)
@@ -224,11 +225,6 @@ def _aggregates(
 def _share(flags: Sequence[bool | None]) -> float | None:
     known = [flag for flag in flags if flag is not None]
     return sum(known) / len(known) if known else None
-
-
-def _is_finite(response: Any) -> bool:
-    number = response[0] if isinstance(response, tuple) else response
-    return not isinstance(number, float) or math.isfinite(number)
 
 
 def _not_finite(task: Task, item: str) -> RunError:

@@ -178,9 +178,9 @@ def load_tasks(
     return tasks
 
 
-def chosen_items(task: Task, places: Sequence[int]) -> Task:
-    """The task with the items at these places alone; what is asked of them stays the same."""
-    chosen = set(places)
+def chosen_items(task: Task, positions: Sequence[int]) -> Task:
+    """The task with the items at these positions alone; their requests stay the same."""
+    chosen = set(positions)
     parts, before = [], 0
     for part in task.parts:
         numbers = [number for number in range(len(part.doc_ids)) if before + number in chosen]

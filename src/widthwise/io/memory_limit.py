@@ -105,9 +105,9 @@ def _free_in_cgroups(root: Path, own: Path = Path("/proc/self/cgroup")) -> list[
 
 def _left(group: Path, limit: str, used: str, droppable: str) -> list[int]:
     try:
-        most, taken = (group / limit).read_text().strip(), int((group / used).read_text())
+        most, in_use = (group / limit).read_text().strip(), int((group / used).read_text())
         stat = (group / "memory.stat").read_text().split()
     except OSError:  # the root has no limit, and a namespace hides those above it
         return []
     files = int(stat[stat.index(droppable) + 1]) if droppable in stat else 0
-    return [max(0, int(most) - taken + files)] if most.isdecimal() else []
+    return [max(0, int(most) - in_use + files)] if most.isdecimal() else []

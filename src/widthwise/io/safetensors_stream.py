@@ -107,7 +107,9 @@ def save_tensors(
     Raises:
         OutputError: It cannot be written; the old file is still there.
     """
-    specs = aligned({name: _spec_of(tensors[name]) for name in sorted(tensors)})
+    dtypes = {name: str(tensors[name].dtype).removeprefix("torch.") for name in sorted(tensors)}
+    specs = {n: TensorSpec(tuple(tensors[n].shape), _NAMES[dtype]) for n, dtype in dtypes.items()}
+    specs = aligned(specs)
     with (
         replace_file(path, shared=shared, failure=failure) as partial,
         stream_safetensors(partial, specs, metadata) as write,
@@ -121,7 +123,3 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
     import torch
 
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-
-
-def _spec_of(tensor: Tensor) -> TensorSpec:
-    return TensorSpec(tuple(tensor.shape), _NAMES[str(tensor.dtype).removeprefix("torch.")])

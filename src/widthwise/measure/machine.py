@@ -109,13 +109,13 @@ def _gpu(device: torch.device) -> tuple[float | None, float | None]:
     """Torch asks NVML; without its bindings or its rights there is no answer."""
     import torch
 
-    def told(read: Callable[[torch.device], float]) -> float | None:
+    def ask(read: Callable[[torch.device], float]) -> float | None:
         try:
             return float(read(device))
         except Exception:  # of NVML's own kinds, which its bindings alone know: nothing to report
             return None
 
-    return told(torch.cuda.clock_rate), told(torch.cuda.temperature)
+    return ask(torch.cuda.clock_rate), ask(torch.cuda.temperature)
 
 
 def _cpu() -> tuple[float | None, float | None]:

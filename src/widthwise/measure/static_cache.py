@@ -27,10 +27,10 @@ class FixedFullLayer(StaticLayer):  # type: ignore[no-untyped-call]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         tokens = key_states.shape[-2]
-        kept = min(tokens, self.max_cache_len)
-        places = self._places(tokens, kept)
-        self.keys.index_copy_(2, places, key_states[:, :, -kept:])
-        self.values.index_copy_(2, places, value_states[:, :, -kept:])
+        stored = min(tokens, self.max_cache_len)
+        positions = self._positions(tokens, stored)
+        self.keys.index_copy_(2, positions, key_states[:, :, -stored:])
+        self.values.index_copy_(2, positions, value_states[:, :, -stored:])
         self.cumulative_length.add_(tokens)
         return (key_states, value_states) if tokens > 1 else (self.keys, self.values)
 
@@ -38,11 +38,11 @@ class FixedFullLayer(StaticLayer):  # type: ignore[no-untyped-call]
         """Number of tokens that are attended to, and the position of the first."""
         return (query_length, 0) if query_length > 1 else (self.max_cache_len, self._first())
 
-    def _places(self, tokens: int, kept: int) -> torch.Tensor:
+    def _positions(self, tokens: int, stored: int) -> torch.Tensor:
         """Where the last of some new tokens go."""
         if tokens == 1:
             return self.cumulative_length.view(1)
-        return torch.arange(tokens - kept, tokens, device=self.device) + self.cumulative_length
+        return torch.arange(tokens - stored, tokens, device=self.device) + self.cumulative_length
 
     def _first(self) -> int | torch.Tensor:
         return 0
@@ -57,8 +57,8 @@ class FixedWindowLayer(FixedFullLayer):  # type: ignore[no-untyped-call]
 
     is_sliding = True
 
-    def _places(self, tokens: int, kept: int) -> torch.Tensor:
-        return super()._places(tokens, kept) % self.max_cache_len
+    def _positions(self, tokens: int, stored: int) -> torch.Tensor:
+        return super()._positions(tokens, stored) % self.max_cache_len
 
     def _first(self) -> int | torch.Tensor:
         return (self.cumulative_length + 1 - self.max_cache_len).clamp(min=0)

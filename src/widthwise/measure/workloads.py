@@ -150,9 +150,6 @@ def _prompt(task: str, doc: dict[str, Any]) -> str:
         return str(doc["prompt"])
     if task == "mmlu":
         return str(doc["question"])
-    return _lettered(f"{doc['ctx_a']} {doc['ctx_b']}".strip(), doc["endings"])
-
-
-def _lettered(text: str, options: Sequence[str]) -> str:
-    lines = (f"{chr(ord('A') + number)}. {option}" for number, option in enumerate(options))
+    text = f"{doc['ctx_a']} {doc['ctx_b']}".strip()
+    lines = (f"{chr(ord('A') + number)}. {option}" for number, option in enumerate(doc["endings"]))
     return "\n".join([text, *lines, "Answer:"])

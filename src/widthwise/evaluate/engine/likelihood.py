@@ -205,9 +205,9 @@ class _Work:
                 "position_ids": depths + prefix,
                 "attention_mask": mask_of(batch, prefix, self.head.model.dtype),
             }
-        aims = inverse, torch.tensor(targets)
+        aimed = inverse, torch.tensor(targets)
         tokens = [packed.tokens for packed in batch]
-        chosen, best = self.head.log_probabilities(tokens, where, aims, cache, **layout)
+        chosen, best = self.head.log_probabilities(tokens, where, aimed, cache, **layout)
         position = torch.tensor(owners)
         sums = torch.zeros(len(indices), dtype=torch.float64).index_add(0, position, chosen)
         misses = torch.zeros(len(indices), dtype=torch.long).index_add(0, position, (~best).long())

@@ -161,7 +161,7 @@ class LmHead:
 
 def _summed(
     blocks: Iterable[Iterable[torch.Tensor]],
-    place: Int[torch.Tensor, " targets"],
+    position: Int[torch.Tensor, " targets"],
     token: Int[torch.Tensor, " targets"],
 ) -> tuple[Float64[torch.Tensor, " targets"], Bool[torch.Tensor, " targets"]]:
     """Log-probabilities and likeliest of `LmHead`, from the logits.
@@ -176,8 +176,8 @@ def _summed(
     values = torch.empty(len(token), dtype=torch.float64, device=token.device)
     likeliest = torch.empty(len(token), dtype=torch.bool, device=token.device)
     for number, pieces in enumerate(blocks):
-        indices = (place // _BLOCK == number).nonzero()[:, 0]
-        row, target = place[indices] - number * _BLOCK, token[indices]
+        indices = (position // _BLOCK == number).nonzero()[:, 0]
+        row, target = position[indices] - number * _BLOCK, token[indices]
         chosen = torch.empty(len(indices), dtype=torch.float64, device=token.device)
         totals, highs, first = [], [], 0
         for piece in pieces:

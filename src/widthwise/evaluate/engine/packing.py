@@ -116,7 +116,7 @@ def mask_of(
     for number, row in enumerate(batch):
         for start, stop, ancestors in row.spans:
             if ancestors:
-                mask[number, start:stop, [prefix + place for place in ancestors]] = 0
+                mask[number, start:stop, [prefix + position for position in ancestors]] = 0
             size = stop - start
             mask[number, start:stop, prefix + start : prefix + stop] = chain[:size, :size]
     return mask[:, None]

@@ -51,13 +51,13 @@ def find_prefixes(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[
     order = sorted(range(len(rows)), key=beginnings.__getitem__)
     prefixes = []
     apart: list[int] = []
-    place = 0
+    position = 0
     for node in _chosen(_tree([beginnings[index] for index in order])):
-        apart += order[place : node.first]
+        apart += order[position : node.first]
         shared = sorted(order[node.first : node.last + 1], key=rows.__getitem__)
         prefixes.append(SharedPrefix(node.depth, tuple(shared)))
-        place = node.last + 1
-    apart = sorted([*apart, *order[place:]], key=rows.__getitem__)
+        position = node.last + 1
+    apart = sorted([*apart, *order[position:]], key=rows.__getitem__)
     return [*prefixes, SharedPrefix(0, tuple(apart))] if apart else prefixes
 
 
@@ -81,12 +81,12 @@ def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
 def _tree(beginnings: Sequence[tuple[int, ...]]) -> _Node:
     """The tree of all beginnings that neighbours share; its root shares nothing."""
     path = [_Node(0, 0)]
-    for place in range(1, len(beginnings)):
-        shared = shared_length(beginnings[place - 1], beginnings[place])
-        first, child = place - 1, None
+    for position in range(1, len(beginnings)):
+        shared = shared_length(beginnings[position - 1], beginnings[position])
+        first, child = position - 1, None
         while path[-1].depth > shared:
             child = path.pop()
-            child.last, first = place - 1, child.first
+            child.last, first = position - 1, child.first
             if path[-1].depth >= shared:
                 path[-1].children.append(child)
                 child = None

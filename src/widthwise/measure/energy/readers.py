@@ -112,9 +112,14 @@ def open_nvml(load: Callable[[], Any], uuid: str) -> Reader:
         raise RunError(f"NVML does not open {uuid}: {error}; {slice_}") from error
     reader = partial(Reader, scope=f"{gpu}, whole board, all processes")
     counter = partial(  # 64 bits of millijoules do not wrap
-        reader, source="nvml_counter", joules=_difference, longest_gap_sec=math.inf
+        reader, source="nvml_counter", joules=lambda a, b, _: b[0] - a[0], longest_gap_sec=math.inf
     )
-    power = partial(reader, source="nvml_power", joules=_trapezoid, longest_gap_sec=_POWER_GAP_SEC)
+    power = partial(
+        reader,
+        source="nvml_power",
+        joules=lambda a, b, seconds: (a[0] + b[0]) / 2 * seconds,  # trapezoid
+        longest_gap_sec=_POWER_GAP_SEC,
+    )
     reasons = []
     for name, read, make in (
         ("energy counter", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle), counter),
@@ -135,14 +140,6 @@ def _instant_milliwatts(nvml: Any, handle: Any) -> float:
     if field.nvmlReturn != nvml.NVML_SUCCESS:
         raise nvml.NVMLError(field.nvmlReturn)
     return float(field.value.uiVal)
-
-
-def _difference(before: Reading, after: Reading, seconds: float) -> float:
-    return after[0] - before[0]
-
-
-def _trapezoid(before: Reading, after: Reading, seconds: float) -> float:
-    return (before[0] + after[0]) / 2 * seconds
 
 
 def open_rapl(root: Path, read_text: Callable[[Path], str], max_watts: float) -> Reader:

@@ -55,7 +55,7 @@ def test_a_time_with_its_error_has_one_unit() -> None:
 
 def test_an_interval_is_left_out_where_no_error_is_known() -> None:
     assert estimate_text(Estimate(value=0.5, standard_error=None, n=1), scale=100) == "50.00"
-    assert with_ends(0.5, 0.4, 0.6, places=1, scale=100) == "50.0 [40.0, 60.0]"
+    assert with_ends(0.5, 0.4, 0.6, decimals=1, scale=100) == "50.0 [40.0, 60.0]"
 
 
 def test_what_rounds_to_nothing_has_no_sign() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, OutputError, UnsupportedModelError
 from ..io import lfs_pointer, locked_workdir, move_into_place
-from .gguf_keys import Stated
+from .gguf_keys import GgufSettings
 from .gguf_rope import check_rotation
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _licence(reader: Any) -> str | None:
     return None if licence is None else " ".join(str(licence.contents()).split())
 
 
-def _model(path: Path, dtype: str | torch.dtype, stated: Stated) -> Any:
+def _model(path: Path, dtype: str | torch.dtype, stated: GgufSettings) -> Any:
     """The model of the file, with all that the file states; raises where that cannot be."""
     from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
 
@@ -147,7 +147,7 @@ def _convert(path: Path, out: Path, dtype: str | torch.dtype, reader: Any) -> No
 
     with _quiet_transformers():
         try:
-            stated = Stated(reader)
+            stated = GgufSettings(reader)
             model = _model(path, dtype, stated)
             tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
         except UnsupportedModelError as error:

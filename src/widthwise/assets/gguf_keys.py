@@ -56,7 +56,7 @@ _SCALE_BY_WIDTH = {"gemma2": 46, "gemma3": 62}  # layers of those scaled by hidd
 _UNUSED = ("rope_freqs.weight", "attn_rot_embd.weight", "attn_rot_embd")
 
 
-class Stated:
+class GgufSettings:
     """The settings and tensors of a file.
 
     Args:

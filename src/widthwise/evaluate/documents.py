@@ -30,18 +30,11 @@ _PATHS = {
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentSource:
-    """The documents of one task.
+    """The documents of one task."""
 
-    Attributes:
-        splits: Name of a split of lm-eval's task -> its rows. The splits that are not here are
-            not needed.
-        place: Where they lie, for error messages.
-        remark: Difference from lm-eval's own documents, or nothing.
-    """
-
-    splits: dict[str, list[Row]]
-    place: str
-    remark: str = ""
+    splits: dict[str, list[Row]]  # rows of each split of the task that is needed
+    place: str  # their files, for error messages
+    remark: str = ""  # difference from lm-eval's own documents, or nothing
 
 
 # A source: the configuration of a task of lm-eval and its number of shots -> its documents.

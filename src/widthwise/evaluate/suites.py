@@ -54,19 +54,12 @@ FOLDERS += ["openbookqa", "piqa", "sciq", "super_glue", "truthfulqa", "wikitext"
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRequest:
-    """One name that was asked for.
+    """One name that was asked for."""
 
-    Attributes:
-        task: lm-eval's name of a task, group or tag, or the path of a task YAML.
-        shots: Solved examples in the prompt; None for as many as lm-eval's own task has.
-        chat: Whether the chat template is applied.
-        embedded: Whether the documents are those of the embedded data.
-    """
-
-    task: str
-    shots: int | None = None
-    chat: bool = False
-    embedded: bool = False
+    task: str  # lm-eval's name of a task, group or tag, or the path of a task YAML
+    shots: int | None = None  # solved examples in the prompt; None for those of lm-eval's task
+    chat: bool = False  # whether the chat template is applied
+    embedded: bool = False  # whether the documents are those of the embedded data
 
     @property
     def is_file(self) -> bool:
@@ -74,7 +67,7 @@ class TaskRequest:
         return self.task.endswith((".yaml", ".yml"))
 
 
-def wanted_tasks(names: Sequence[str]) -> tuple[TaskRequest, ...]:
+def requested_tasks(names: Sequence[str]) -> tuple[TaskRequest, ...]:
     """The tasks that the names ask for, suites taken apart, in order, each once.
 
     Raises:

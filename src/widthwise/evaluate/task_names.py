@@ -19,7 +19,7 @@ from .harness_loading import (
     unknown_task,
 )
 from .ifbench import has_nltk_data
-from .suites import CHAT, SUITES, TaskRequest, wanted_tasks
+from .suites import CHAT, SUITES, TaskRequest, requested_tasks
 
 _TASK_NAMES = re.compile(rb"^\s*(?:-\s+)?(?:task|group|tag):\s*[\"']?([\w.-]+)", re.MULTILINE)
 _DATA_FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz")
@@ -59,7 +59,7 @@ def check_tasks(
             task needs is not there.
     """
     require_harness()
-    requests = wanted_tasks(names)
+    requests = requested_tasks(names)
     file_names: list[str | None] = []
     for item in requests:
         if item.is_file:

@@ -28,7 +28,7 @@ from .harness_loading import (
     templates_once,
 )
 from .sampling import sample_documents
-from .suites import CHAT, wanted_tasks
+from .suites import CHAT, requested_tasks
 from .task_names import check_distinct, check_needs, require_harness, use_nltk_data
 
 _WRITTEN = 256  # new tokens at most where a task names no limit, as in lm-eval
@@ -151,7 +151,7 @@ def load_tasks(
     for number in (limit, *limits.values()):
         if number is not None and number < 1:
             raise RunError(f"limit must be at least 1; got {number}")
-    requests = wanted_tasks(names)
+    requests = requested_tasks(names)
     for item in requests:
         if item.chat and chat is None:
             raise RunError(

@@ -103,9 +103,9 @@ def format_shares(values: Mapping[str, Estimate | tuple[float, float, float]]) -
     parts = []
     for name, one in values.items():
         if isinstance(one, Estimate):
-            text = estimate_text(one, places=1, scale=100)
+            text = estimate_text(one, decimals=1, scale=100)
         else:
-            text = with_ends(*one, places=1, scale=100)
+            text = with_ends(*one, decimals=1, scale=100)
         share, _, interval = text.partition(" ")
         place = f"at {name}" if name.startswith("width ") else f"by the {name}"
         parts.append(f"{share} % {place} {interval}".rstrip())

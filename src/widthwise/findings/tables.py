@@ -308,7 +308,7 @@ def pair_row(pair: TaskCorrelation, p_value: float | None) -> tuple[str, ...]:
         f"{pair.first}, {pair.second}",
         NOTHING
         if found.pearson is None
-        else with_ends(found.pearson, found.low, found.high, places=3),
+        else with_ends(found.pearson, found.low, found.high, decimals=3),
         p_text(p_value),
         NOTHING if left is None else f"{left[0]:.2f} to {left[1]:.2f}",
         _r(pair.without_dense.pearson if pair.without_dense else None),

@@ -153,16 +153,10 @@ def _set_attention(model: Any, attention: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DtypeChoice:
-    """The faster storage type on a device.
-
-    Attributes:
-        name: `"bfloat16"` or `"float32"`.
-        speedup: Time of float32 / time of bfloat16 for the same matrix product; above 1, bfloat16
-            wins.
-    """
+    """The faster storage type on a device."""
 
     name: Literal["bfloat16", "float32"]
-    speedup: float
+    speedup: float  # time of float32 / time of bfloat16 for the same matrix product
 
 
 def faster_dtype(device: str = "cpu") -> DtypeChoice:

@@ -53,33 +53,19 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """One model on one workload.
+    """One model on one workload."""
 
-    Attributes:
-        model: Its name in the call.
-        workload: The workload.
-        device: Its device, as torch names it.
-        dtype: The dtype of the weights.
-        weight_bytes: Bytes of parameters and buffers in memory.
-        setting: Attention and threads that it ran with, the same for all models.
-        decoding: The kind of decoding steps.
-        decoding_reason: Why steps were called on a device that could replay them; else None.
-        rounds: The counted rounds; () where there is a reason.
-        working: Peak of memory beyond the weights, in the round that warms up.
-        reason: Why there is no number; None otherwise.
-    """
-
-    model: str
+    model: str  # its name in the call
     workload: Workload
-    device: str
-    dtype: str
-    weight_bytes: int
-    setting: RuntimeConfig
-    decoding: Decoding
-    decoding_reason: str | None
-    rounds: tuple[Round, ...]
-    working: PeakMemory
-    reason: str | None
+    device: str  # its device, as torch names it
+    dtype: str  # the dtype of the weights
+    weight_bytes: int  # bytes of parameters and buffers in memory
+    setting: RuntimeConfig  # attention and threads that it ran with, the same for all models
+    decoding: Decoding  # the kind of decoding steps
+    decoding_reason: str | None  # why steps are called on a device that could replay them
+    rounds: tuple[Round, ...]  # those that count; () where there is a reason
+    working: PeakMemory  # peak of memory beyond the weights, in the round that warms up
+    reason: str | None  # why there is no number; None otherwise
 
 
 @dataclass

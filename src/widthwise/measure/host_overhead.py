@@ -25,18 +25,11 @@ _NEW_TOKENS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class HostTime:
-    """Seconds that the host takes for a pass.
+    """Seconds that the host takes for a pass."""
 
-    Attributes:
-        prefill_sec: To ask for the reading of one batch of prompts.
-        step_sec: To ask for one new token of a batch, or to have it replayed; None where the
-            workload has no step.
-        reason: Why both are None: a model of this kind cannot be so small.
-    """
-
-    prefill_sec: float | None
-    step_sec: float | None
-    reason: str | None = None
+    prefill_sec: float | None  # to ask for the reading of a batch of prompts
+    step_sec: float | None  # to ask for one new token of a batch; None where there is no step
+    reason: str | None = None  # why both are None: a model of this kind cannot be so small
 
 
 def host_time(

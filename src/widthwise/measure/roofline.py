@@ -63,20 +63,12 @@ class PeakRates:
 
 @dataclass(frozen=True, kw_only=True)
 class RooflinePoint:
-    """A measured time beside the peak rates of its device.
+    """A measured time beside the peak rates of its device."""
 
-    Attributes:
-        least_sec: No less time would do.
-        of_limit: `least_sec` / the measured time. Never clipped: it passes 1 where the work had
-            less to move than was counted on, as when weights stay in the processor's caches.
-        bound: Which of compute, memory and host asks for the most time; see `place`.
-        host_sec: Seconds that the host needs to ask for the work; None where not known.
-    """
-
-    least_sec: float
-    of_limit: float
-    bound: Literal["compute", "memory", "host"]
-    host_sec: float | None = None
+    least_sec: float  # no less time would do
+    of_limit: float  # `least_sec` / the measured time; above 1 where less had to move
+    bound: Literal["compute", "memory", "host"]  # the longest of compute, memory and host
+    host_sec: float | None = None  # seconds that the host needs to ask for the work, if known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,18 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadPass:
-    """Seconds of one pass.
+    """Seconds of one pass."""
 
-    Attributes:
-        first_sec: From a batch's prompts to its first new tokens; mean over batches.
-        next_sec: From one new token to the next; mean over batches and tokens. None where only
-            one token is written.
-        all_sec: The whole pass.
-    """
-
-    first_sec: float
-    next_sec: float | None
-    all_sec: float
+    first_sec: float  # from a batch's prompts to its first new tokens; mean over batches
+    next_sec: float | None  # from a new token to the next, mean; None where there is one
+    all_sec: float  # the whole pass
 
 
 def run_pass(

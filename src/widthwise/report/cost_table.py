@@ -151,7 +151,7 @@ def _ratio(own: Record, first: Record, *, scale: float = 1.0) -> str:
     """Of this network to the first row's, within rounds, times a scale; nothing for the first."""
     if own is first or own.value is None or first.value is None or not took_turns(own, first):
         return ""
-    return estimate_text(paired_ratio(own.items, first.items), places=3, scale=scale)
+    return estimate_text(paired_ratio(own.items, first.items), decimals=3, scale=scale)
 
 
 def _about(times: Mapping[str, Record]) -> tuple[str, list[str]]:

@@ -86,19 +86,19 @@ def interval_text(low: float | None, high: float | None, unit: str) -> str:
     return "" if low is None or high is None else f"[{number(low, unit)}, {number(high, unit)}]"
 
 
-def fixed(value: float, places: int = 2, *, sign: bool = False) -> str:
+def fixed(value: float, decimals: int = 2, *, sign: bool = False) -> str:
     """A number with so many decimals, and no sign before a 0.
 
     Example:
         >>> fixed(-0.001), fixed(1.5, 1, sign=True)
         ('0.00', '+1.5')
     """
-    rounded = round(value, places) + 0.0
-    return f"{rounded:{'+' if sign and rounded else ''}.{places}f}"
+    rounded = round(value, decimals) + 0.0
+    return f"{rounded:{'+' if sign and rounded else ''}.{decimals}f}"
 
 
 def with_ends(
-    value: float, *ends: float, places: int = 2, sign: bool = False, scale: float = 1.0
+    value: float, *ends: float, decimals: int = 2, sign: bool = False, scale: float = 1.0
 ) -> str:
     """A number and the ends of its interval, if it has one, with as many decimals.
 
@@ -106,14 +106,14 @@ def with_ends(
         >>> with_ends(1.7234, 1.66, 1.771), with_ends(-0.02, -0.03, -0.01, sign=True, scale=100)
         ('1.72 [1.66, 1.77]', '-2.00 [-3.00, -1.00]')
     """
-    text, *limits = (fixed(scale * x, places, sign=sign) for x in (value, *ends))
+    text, *limits = (fixed(scale * x, decimals, sign=sign) for x in (value, *ends))
     return f"{text} [{', '.join(limits)}]" if limits else text
 
 
-def estimate_text(estimate: Estimate, *, places: int = 2, scale: float = 1.0) -> str:
+def estimate_text(estimate: Estimate, *, decimals: int = 2, scale: float = 1.0) -> str:
     """An estimate as `with_ends`, without an interval where its error is not known."""
     ends = () if estimate.standard_error is None else estimate.interval()
-    return with_ends(estimate.value, *ends, places=places, scale=scale)
+    return with_ends(estimate.value, *ends, decimals=decimals, scale=scale)
 
 
 def difference_text(difference: Difference, unit: str) -> str:
@@ -158,14 +158,14 @@ def p_text(p_value: float | None) -> str:
     return "1" if p_value == 1 else f"{p_value:.3f}"
 
 
-def percent(share: float, places: int = 1) -> str:
+def percent(share: float, decimals: int = 1) -> str:
     """A share in per cent.
 
     Example:
         >>> percent(0.5512), percent(0.5, 0)
         ('55.1 %', '50 %')
     """
-    return f"{100 * share:.{places}f} %"
+    return f"{100 * share:.{decimals}f} %"
 
 
 def counted(count: int, noun: str) -> str:

@@ -33,19 +33,12 @@ class RankCorrelation:
 
 @dataclass(frozen=True, kw_only=True)
 class RankDifference:
-    """Difference of two rows' rank correlations with a target.
+    """Difference of two rows' rank correlations with a target."""
 
-    Attributes:
-        value: rho of the first less rho of the second; None where one of them has no value.
-        low: Lower end of the bootstrap's interval over points; -2 without a value.
-        high: Upper end; 2 without a value.
-        n: Points.
-    """
-
-    value: float | None
-    low: float
-    high: float
-    n: int
+    value: float | None  # rho of the first less rho of the second; None without one of them
+    low: float  # lower end of the bootstrap's interval over points; -2 without a value
+    high: float  # upper end; 2 without a value
+    n: int  # points
 
 
 def rank_correlation(

@@ -21,18 +21,13 @@ _REFILL = 0.25  # share of the places that must be free before rows are moved an
 
 @dataclass
 class BatchRow:
-    """A text: the prompt's tokens and those written so far.
-
-    Attributes:
-        ends: Whether it is over, asked after each new token.
-        is_finite: Whether the model's output was finite all along; a text is over where it is not.
-    """
+    """A text: the prompt's tokens and those written so far."""
 
     prompt: tuple[int, ...]
-    ends: Callable[[Sequence[int]], bool]
+    ends: Callable[[Sequence[int]], bool]  # whether it is over, asked after each new token
     new: list[int] = field(default_factory=list)
     is_over: bool = False
-    is_finite: bool = True
+    is_finite: bool = True  # whether the model's output was finite; else the text is over
 
     @property
     def tokens(self) -> tuple[int, ...]:

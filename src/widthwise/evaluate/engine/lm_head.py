@@ -168,7 +168,7 @@ def _summed(
 
     Args:
         blocks: Logits of up to `_BLOCK` positions at a time, in pieces of the vocabulary.
-        place: Position of each target.
+        position: Position of each target.
         token: Token id of each target.
     """
     import torch

@@ -16,7 +16,7 @@ from widthwise.findings import answer, answer_sentences, build_findings, build_g
 from widthwise.prune import make_plan, prune_checkpoint
 from widthwise.report import network_rows, score_tables
 from widthwise.study import Record, Variant
-from widthwise.study.dense_model import DenseModel
+from widthwise.study.dense_model import DenseModel, ModelFiles
 
 CUT_FROM = {
     "parent": "models/SmolLM2",
@@ -108,7 +108,8 @@ def test_records_of_a_cut_checkpoint_hold_its_parent(saved: Path, tmp_path: Path
     plan = make_plan(saved, width=24, align=1)
     out = prune_checkpoint(saved, tmp_path / "out", plan)
     parent, child = (
-        DenseModel(str(p), dtype="float32", device="cpu", seed=0) for p in (saved, out)
+        DenseModel(files=ModelFiles(str(p)), dtype="float32", device="cpu", seed=0)
+        for p in (saved, out)
     )
     (first, *_), (own, *_) = (p.counted(Variant(None, "dense")) for p in (parent, child))
     assert "cut_from" not in first.settings

@@ -133,8 +133,8 @@ def test_keys_of_other_cells_stay_and_those_of_calibrated_ones_hold_the_text(
 
 def cuts_of(folder: Path, model: Path, criterion: str = "activation+refit", **changes: Any) -> Any:
     """What a new process would narrow a network by, all widths of the criterion."""
-    sweep = Evaluation(folder, settings_of(model, **{**ASK, **BY, **changes}))
-    sweep.parent.dtype = "float32"
+    changes = {**ASK, **BY, "dtype": "float32", **changes}
+    sweep = Evaluation(folder, settings_of(model, **changes))
     return sweep.scorer.calibrated.cuts(Variant(criterion, "40%"), lambda *_: None)
 
 

@@ -46,7 +46,7 @@ def test_a_width_is_the_checkpoint_of_that_width(
 ) -> None:
     folder, records = whole
     plan = parent.DenseModel(
-        str(tiny_checkpoint), dtype="float32", device="cpu", seed=0
+        files=parent.ModelFiles(str(tiny_checkpoint)), dtype="float32", device="cpu", seed=0
     ).stored_plan(Variant(*network))
     written = prune_checkpoint(tiny_checkpoint, tmp_path / "pruned", plan)
     alone = run(tmp_path / "out", settings_of(written, widths=()))

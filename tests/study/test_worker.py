@@ -38,7 +38,7 @@ def test_a_worker_with_other_weights_is_not_believed(tiny_checkpoint: Path, tmp_
     settings = settings_of(tiny_checkpoint, tasks=TASKS[:1], widths=())
     study = Study(tmp_path, settings, engine=here)
     for parent in study.parents:
-        parent.digest = "another"
+        parent.files.digest = "another"
     found = study.run()
     lost = [record for record in found if record.value is None]
     assert [record.reason for record in lost] == [

@@ -11,7 +11,7 @@ from ..cut.checkpoint import finding
 from ..runs import ProgressCallback, Run, WorkUnit
 from .cost_benchmark import CostBenchmark
 from .cost_settings import CostSettings
-from .dense_model import DenseModel, checked_device, default_device
+from .dense_model import DenseModel, ModelFiles, checked_device, default_device, with_place
 from .records import Record
 from .store import StudyStore
 
@@ -37,7 +37,9 @@ class CostStudy:
         self.settings = settings
         device = checked_device(settings.device or default_device())
         models = [
-            DenseModel(model, dtype=settings.dtype, device=device, seed=settings.seed)
+            DenseModel(
+                files=ModelFiles(model), dtype=settings.dtype, device=device, seed=settings.seed
+            )
             for model in settings.models
         ]
         self.benchmark = CostBenchmark(models, settings)
@@ -81,7 +83,10 @@ class CostStudy:
         asked = {**asdict(self.settings), "weights": [model.digest for model in models]}
         asked["threads"] = torch.get_num_threads()
         plain = json.loads(json.dumps(asked))
-        agreed = self.store.agree_on(plain, models, choosing=("workloads",))
+        agreed = with_place(self.store.agree_on(plain, choosing=("workloads",)))
+        device = checked_device(agreed["device"])
+        placed = [model.at(agreed["dtype"], device) for model in models]
+        self.benchmark = CostBenchmark(placed, self.settings)
         self.store.begin(agreed, [self.benchmark.keys(work) for work in self.benchmark.workloads])
         for record in self.store.cells:
             self._on_record(record)

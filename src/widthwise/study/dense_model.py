@@ -8,13 +8,14 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..arch import counts_at, resolve
+from ..arch import counts_at
 from ..cut import Plan, Refit, fingerprint
 from ..cut.checkpoint import (
     Checkpoint,
@@ -41,56 +42,95 @@ def _file_digest(path: Path) -> bytes:
     return digest.digest()
 
 
-class DenseModel:
-    """A checkpoint, its tokenizer, and its model in memory, which can be narrowed and widened.
+class ModelFiles:
+    """The files of a named model, resolved and read at first need.
 
     Args:
         model: Name or path of the model, as `resolve_model` takes it.
-        dtype: `"bfloat16"`, `"float32"` or `"float16"`; may be set later, before the model loads.
-        device: `"cpu"`, `"cuda"` ...
-        seed: Seed of the random criterion.
     """
 
-    def __init__(self, model: str, *, dtype: str | None, device: str, seed: int) -> None:
+    def __init__(self, model: str) -> None:
         self.model = model
-        self.dtype = dtype
-        self.device = device
-        self.seed = seed
-        self._nested: Nested[Any] | None = None
-        self._sorted: str | None = None
 
     @cached_property
-    def _source(self) -> ModelSource:
+    def source(self) -> ModelSource:
+        """Where the model lies."""
         return resolve_model(self.model)
-
-    @cached_property
-    def checkpoint(self) -> Checkpoint:
-        return self._source.checkpoint
-
-    @cached_property
-    def name(self) -> str:
-        """Name of the model in records; may be set."""
-        return self.checkpoint.name
 
     @cached_property
     def digest(self) -> str:
         """sha256 over every file of the checkpoint that a number may depend on: whole weights,
         config, tokenizer, chat template. Takes a second a gigabyte."""
         digest = hashlib.sha256()
-        for file in sorted(self.checkpoint.path.iterdir()):
+        for file in sorted(self.source.path.iterdir()):
             if file.suffix in _DECIDING:
                 digest.update(file.name.encode())
                 digest.update(_file_digest(file))
         return digest.hexdigest()
 
-    @cached_property
-    def tokenizer(self) -> Any:
-        return self._source.tokenizer
 
-    @cached_property
+class _Memory:
+    """What of a dense model is in memory: the model, perhaps with sorted neurons."""
+
+    def __init__(self) -> None:
+        self.dense: Any = None
+        self.nested: Nested[Any] | None = None
+        self.criterion: str | None = None  # that its neurons are sorted by
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DenseModel:
+    """A checkpoint, its tokenizer, and its model, which can be narrowed while it is in memory.
+
+    Attributes:
+        files: Files of the model.
+        dtype: `"bfloat16"`, `"float32"` or `"float16"`; None until it is decided by `at`.
+        device: `"cpu"`, `"cuda"` ...
+        seed: Seed of the random criterion.
+        has_short_name: Whether records call the model by the last part of its name.
+    """
+
+    files: ModelFiles
+    dtype: str | None
+    device: str
+    seed: int
+    has_short_name: bool = False
+    _memory: _Memory = field(default_factory=_Memory, repr=False)
+
+    def at(self, dtype: str, device: str) -> DenseModel:
+        """The same model in a dtype on a device; nothing of its files is read again."""
+        return replace(self, dtype=dtype, device=device, _memory=_Memory())
+
+    @property
+    def model(self) -> str:
+        """Name or path of the model as it was given."""
+        return self.files.model
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self.files.source.checkpoint
+
+    @property
+    def name(self) -> str:
+        """Name of the model in records."""
+        name = self.files.source.name
+        return Path(name).name if self.has_short_name else name
+
+    @property
+    def digest(self) -> str:
+        return self.files.digest
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.files.source.tokenizer
+
+    @property
     def dense(self) -> Any:
-        """The model in memory; it stands sorted once `at` has been used."""
-        return load_model(self.checkpoint, dtype=self.dtype).to(self.device)
+        """The model in memory; its neurons stand sorted once `narrowed` has been used."""
+        if self._memory.dense is None:
+            model = load_model(self.checkpoint, dtype=self.dtype).to(self.device)
+            self._memory.dense = model
+        return self._memory.dense
 
     @property
     def in_stored_order(self) -> Any:
@@ -102,36 +142,25 @@ class DenseModel:
         """The neurons of the model in memory that a network keeps; None for the dense one."""
         if network.criterion is None:
             return None
-        return make_plan(self.in_stored_order, **self._plan_arguments(network))
+        return make_plan(self.in_stored_order, network.selection(self.seed))
 
     def stored_plan(self, network: Variant) -> Plan:
         """The neurons of the checkpoint on disk that a network keeps; not for the dense one."""
-        return make_plan(self._source, **self._plan_arguments(network))
-
-    def _plan_arguments(self, network: Variant) -> dict[str, Any]:
-        kind, text = network.target.kind, network.target.text
-        return {
-            kind: int(text) if kind == "width" else text,
-            "criterion": network.chosen_by,
-            "seed": network.seed(self.seed),
-            "align": network.align,
-            "paper_widths": network.by_paper,
-        }
+        return make_plan(self.files.source, network.selection(self.seed))
 
     def _widen(self) -> None:
         """Put the neurons of the model back into their order."""
-        if self._nested is not None:
-            self._nested.close()
-            self._nested, self._sorted = None, None
+        memory = self._memory
+        if memory.nested is not None:
+            memory.nested.close()
+            memory.nested, memory.criterion = None, None
 
     def width(self, network: Variant) -> int:
         """Neurons of each block of a network."""
         architecture = self.checkpoint.architecture
         if network.criterion is None:
             return architecture.intermediate_size
-        return resolve(
-            architecture, network.target, align=network.align, paper_widths=network.by_paper
-        ).width
+        return network.selection(self.seed).width(architecture).width
 
     def networks(self, widths: Sequence[str], criteria: Sequence[str]) -> tuple[Variant, ...]:
         """Dense first, then from wide to narrow by each criterion.
@@ -193,19 +222,20 @@ class DenseModel:
             network: Dense, or at a width.
             cuts: All widths of the criterion of a network that calibration text decides.
         """
-        if network.criterion is None and self._nested is None:
+        memory = self._memory
+        if network.criterion is None and memory.nested is None:
             yield self.dense
             return
-        if self._nested is None:
-            self._nested = Nested(self.dense)
-        if network.criterion is not None and network.criterion != self._sorted:
-            self._sorted = None
+        if memory.nested is None:
+            memory.nested = Nested(self.dense)
+        if network.criterion is not None and network.criterion != memory.criterion:
+            memory.criterion = None
             if cuts:
-                self._nested.sort_by(cuts)
+                memory.nested.sort_by(cuts)
             else:
-                self._nested.sort(network.chosen_by, seed=network.seed(self.seed))
-            self._sorted = network.criterion
-        with self._nested.at(self.width(network)) as model:
+                memory.nested.sort(network.chosen_by, seed=network.seed(self.seed))
+            memory.criterion = network.criterion
+        with memory.nested.at(self.width(network)) as model:
             yield model
 
     def check(self) -> None:
@@ -271,3 +301,10 @@ def default_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def with_place(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that were agreed on, with a dtype and a device where they name none."""
+    device = settings["device"] or default_device()
+    dtype = settings["dtype"] or default_dtype(device.partition(":")[0])
+    return {**settings, "device": device, "dtype": dtype}

@@ -13,7 +13,7 @@ from ..cut.checkpoint import finding
 from ..errors import WidthwiseError
 from ..evaluate import SequentialEvaluation, Task
 from ..runs import ProgressCallback, Run, WorkUnit
-from .dense_model import DenseModel, checked_device, default_device
+from .dense_model import DenseModel, ModelFiles, checked_device, default_device, with_place
 from .evaluate_settings import EvaluateSettings
 from .records import Record
 from .scorer import Scorer, has_old_floor
@@ -54,17 +54,17 @@ class Evaluation:
         self.folder = folder
         self.settings = settings
         self.parent = DenseModel(
-            settings.model,
+            files=ModelFiles(settings.model),
             dtype=settings.dtype,
             device=checked_device(settings.device or default_device()),
             seed=settings.seed,
         )
         self.on_progress = on_progress
-        self.scorer = Scorer(self.parent, settings, folder, also=also)
+        self._also = dict(also or {})
+        self.scorer = Scorer(self.parent, settings, folder, also=self._also)
         self.store = StudyStore(folder, on_record)
         self._on_record = on_record
         self._retry_failed = True
-        self._also = dict(also or {})
         self._also_measured = also_measured
 
     @property
@@ -96,7 +96,9 @@ class Evaluation:
             self.parent.check()
             self.parent.tokenizer  # noqa: B018  as what cannot be read is
             asked["weights"] = self.parent.digest
-            agreed = self.store.agree_on(asked, [self.parent], choosing=CHOOSING)
+            agreed = with_place(self.store.agree_on(asked, choosing=CHOOSING))
+            self.parent = self.parent.at(agreed["dtype"], checked_device(agreed["device"]))
+            self.scorer = Scorer(self.parent, self.settings, self.folder, also=self._also)
             self.on_progress(0.0, "finding the data, fetched at first use")
             self.scorer.check()
             keys = [r.cell for network in self.networks for r in self.parent.counted(network)]

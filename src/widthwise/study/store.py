@@ -8,7 +8,6 @@ from typing import Any
 
 from .. import __version__
 from ..runs import RunStore
-from .dense_model import DenseModel, checked_device, default_device, default_dtype
 from .evaluate_settings import CALIBRATION
 from .item_parquet import write_items
 from .records import FORMAT, Record
@@ -37,33 +36,20 @@ class StudyStore(RunStore[Record]):
     def agree_on(
         self,
         settings: Mapping[str, Any],
-        models: Sequence[DenseModel] = (),
         *,
         choosing: Collection[str],
-        is_here: bool = True,
     ) -> dict[str, Any]:
-        """The settings that the folder's study has, with a dtype and a device for the models.
+        """The settings that the folder's study has.
 
         Args:
             settings: What is asked for now.
-            models: Models of the study, which get their dtype and device; none before they are
-                looked for.
             choosing: Names of settings that choose cells and change the number of none.
-            is_here: Whether the device must be one of this machine.
 
         Raises:
-            RunError: Other settings differ, or they cannot be read; or there is no such device.
+            RunError: Other settings differ, or they cannot be read.
         """
         asked = {"widthwise": __version__, **settings}
-        agreed = self.folder.agree(asked, choosing=choosing, later=CALIBRATION)
-        if models:
-            device = agreed["device"] or default_device()
-            kind = device.partition(":")[0]
-            agreed |= {"device": device, "dtype": agreed["dtype"] or default_dtype(kind)}
-            for model in models:
-                model.dtype = agreed["dtype"]
-                model.device = checked_device(device) if is_here else kind
-        return agreed
+        return self.folder.agree(asked, choosing=choosing, later=CALIBRATION)
 
     def begin(
         self,

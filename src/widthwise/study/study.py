@@ -14,7 +14,7 @@ from ..measure.energy import carbon_intensity
 from ..runs import Event, Executor, Processes, Run, WorkerFactory, WorkUnit
 from .calibration_stage import CalibrationStage
 from .cost_benchmark import CostBenchmark
-from .dense_model import DenseModel, checked_device, default_device
+from .dense_model import DenseModel, checked_device, default_device, with_place
 from .records import Record
 from .scorer import Scorer, ScoreResult, has_old_floor
 from .store import StudyStore
@@ -189,7 +189,9 @@ class Study:
             if self.settings.tasks:
                 parent.tokenizer  # noqa: B018  what cannot be read is said before all work
         asked = {**self.settings.stored, "weights": {p.model: p.digest for p in self.parents}}
-        agreed = self.store.agree_on(asked, self.parents, choosing=CHOOSING, is_here=False)
+        agreed = with_place(self.store.agree_on(asked, choosing=CHOOSING))
+        kind = agreed["device"].partition(":")[0]
+        self.parents = tuple(parent.at(agreed["dtype"], kind) for parent in self.parents)
         self.settings = replace(self.settings, device=agreed["device"], dtype=agreed["dtype"])
         if self._make_engine is None:
             devices_of(agreed["device"])  # of the folder, where this run leaves it open

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import RunError, WidthwiseError
 from .cost_benchmark import CostBenchmark
-from .dense_model import DenseModel
+from .dense_model import DenseModel, ModelFiles
 from .scorer import Scorer, ScoreResult
 from .study_settings import StudySettings
 from .variant import Variant
@@ -100,6 +100,10 @@ class StudyWorker:
 
 def parent_of(settings: StudySettings, model: str, device: str) -> DenseModel:
     """The parent of a study's model; records call it by the last part of its name."""
-    parent = DenseModel(model, dtype=settings.dtype, device=device, seed=settings.seeds[0])
-    parent.name = Path(parent.checkpoint.name).name
-    return parent
+    return DenseModel(
+        files=ModelFiles(model),
+        dtype=settings.dtype,
+        device=device,
+        seed=settings.seeds[0],
+        has_short_name=True,
+    )

@@ -23,7 +23,7 @@ from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.notices import shown as notices
 from widthwise.prune.calibration import calibrate
 from widthwise.prune.healing import heal
-from widthwise.study.dense_model import DenseModel
+from widthwise.study.dense_model import DenseModel, ModelFiles
 
 KEPT = 29
 Rename = Callable[[str], str]
@@ -82,8 +82,12 @@ def every_command(folder: Path, sound: Path, tmp_path: Path) -> dict[str, Callab
         "calibrate": lambda: calibrate(folder, text=text, tokens=2048),
         "heal a child of it": lambda: heal(child, folder, text=text, out=tmp_path / "healed"),
         "heal it": lambda: heal(folder, sound, text=text, out=tmp_path / "healed"),
-        "evaluate": lambda: DenseModel(str(folder), dtype=None, device="cpu", seed=0).check(),
-        "measure": lambda: DenseModel(str(folder), dtype="float32", device="cpu", seed=0).dense,
+        "evaluate": lambda: DenseModel(
+            files=ModelFiles(str(folder)), dtype=None, device="cpu", seed=0
+        ).check(),
+        "measure": lambda: (
+            DenseModel(files=ModelFiles(str(folder)), dtype="float32", device="cpu", seed=0).dense
+        ),
     }
 
 
@@ -227,7 +231,7 @@ def test_an_adapter_beside_full_weights_is_not_applied_and_stays_behind(
         peft.get_peft_model(model, settings).save_pretrained(folder)
     assert (folder / "adapter_model.safetensors").exists()
     assert torch.equal(logits(loaded(folder)), whole)
-    parent = DenseModel(str(folder), dtype="float32", device="cpu", seed=0)
+    parent = DenseModel(files=ModelFiles(str(folder)), dtype="float32", device="cpu", seed=0)
     assert torch.equal(logits(parent.dense), whole)
     out = prune_checkpoint(folder, tmp_path / "out", make_plan(folder, width=KEPT))
     assert not list(out.glob("adapter_*"))

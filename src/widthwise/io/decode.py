@@ -111,7 +111,7 @@ def from_plain(kind: Any, value: Any, name: str = "a run") -> Any:
         ((1, 2), None)
         >>> from_plain(Mapping[str, float], {"mmlu": None}, "accuracy of")
         Traceback (most recent call last):
-        TypeError: accuracy of mmlu must be a finite number, not None
+        widthwise.io.decode.PlainTypeError: accuracy of mmlu must be a finite number, not None
     """
     origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:

@@ -1,4 +1,4 @@
-"""Tasks that move together: by logarithms, exact widths and adjusted p-values; shared documents."""
+"""Tasks that move together: by logarithms and with shared documents."""
 
 import math
 from base64 import b64encode
@@ -6,20 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from findings_records import WIDTHS, place, right, sizes, study
-from report_records import record, score
+from findings_records import WIDTHS, findings_of, place, right, sizes, study
+from report_records import score
 
-from widthwise.findings import Findings, Grid, build_findings, build_grid
+from widthwise.findings import Grid, build_grid
 from widthwise.findings.score_vector import shared_covariance
-from widthwise.stats import correlation, holm, share_interval
+from widthwise.stats import correlation, share_interval
 from widthwise.study import Record
 
 CONFIDENT = (180, 171, 150, 140, 118, 101, 90)
-
-
-def only(records: list[Record]) -> Findings:
-    (found,) = build_findings(records)
-    return found
 
 
 def perplexities(values: tuple[float, ...], task: str = "wikitext") -> list[Record]:
@@ -34,64 +29,12 @@ def perplexities(values: tuple[float, ...], task: str = "wikitext") -> list[Reco
 def test_perplexities_are_correlated_by_their_logarithms() -> None:
     """One width of 2.5e7 is not all of r, and the chance column has the same scale."""
     values = (30.0, 60.0, 200.0, 900.0, 4e3, 91_530.0, 2.5e7)
-    found = only([*perplexities(values), *study(CONFIDENT, task="hellaswag")])
+    found = findings_of([*perplexities(values), *study(CONFIDENT, task="hellaswag")])
     (pair,) = found.correlations
     logs = correlation([math.log(x) for x in values], [x / 200 for x in CONFIDENT])
     assert pair.correlation.pearson == pytest.approx(logs.pearson, abs=1e-12)
     assert pair.correlation.pearson < -0.92
     assert correlation(values, CONFIDENT).pearson > -0.6  # as it was, of the values themselves
-
-
-def test_two_networks_of_nearly_one_width_are_two() -> None:
-    """1026 and 1024 of 512 are both 2.00x: labels have as many digits as tell them apart."""
-    widths = (2048, 1026, 1024, 600)
-    records = []
-    for task, counts in (("piqa", (180, 150, 120, 140)), ("arc", (170, 120, 130, 100))):
-        for width, count in zip(widths, counts, strict=True):
-            at = (None, "dense", width) if width == 2048 else ("ppm", str(width), width)
-            made = score(at, task, right(count, 200))
-            records.append(replace(made, expansion_ratio=width / 512))
-    for width in widths:
-        at = (None, "dense", width) if width == 2048 else ("ppm", str(width), width)
-        records.append(
-            replace(record(at, "bytes", "bytes", 1e6 * width, n=1), expansion_ratio=width / 512)
-        )
-    found = only(records)
-    (pair,) = found.correlations
-    assert pair.correlation.n == 4
-    assert pair.without_dense.n == 3
-    labels = [point.label for point in found.curves[0].points]
-    assert labels == ["dense", "ppm 2.004x", "ppm 2.000x", "ppm 1.172x"]
-    (table,) = [t for t in found.tables if t.title == "Quality against cost"]
-    assert [row[0] for row in table.rows] == labels
-
-
-def test_pairs_are_adjusted_before_the_strongest_are_shown() -> None:
-    """Seven tasks are 21 pairs; 12 are shown, with Holm's p of all that do not go one way."""
-    rng = np.random.default_rng(2)
-    records = []
-    for i in range(7):
-        counts = [180, *(int(c) for c in rng.integers(80, 181, 6))]
-        records += study(counts, task=f"task{i}")
-    found = only(records)
-    own = sorted(found.correlations, key=lambda p: -abs(p.correlation.pearson or 0))
-    known = [p.correlation.p_value for p in own if not p.one_way]
-    adjusted = holm(known)
-    (table,) = [t for t in found.tables if t.title == "Tasks that move together"]
-    assert table.header[2] == "p (Holm)"
-    assert len(table.rows) == 12
-    shown = [row[2] for row, pair in zip(table.rows, own, strict=False) if not pair.one_way]
-    assert shown == [f"{p:.3f}" if p < 1 else "1" for p in adjusted[: len(shown)]]
-    assert f"p is adjusted for all {len(known)} pairs that have one." in table.notes
-
-
-def test_two_curves_that_only_fall_have_no_p() -> None:
-    found = only([*study(CONFIDENT, task="piqa"), *study(CONFIDENT[:6], task="arc")])
-    (pair,) = found.correlations
-    assert pair.one_way
-    (table,) = [t for t in found.tables if t.title == "Tasks that move together"]
-    assert table.rows[0][2] == "-"
-    assert any(note.startswith("No p where both only fall or only rise") for note in table.notes)
 
 
 def with_documents(records: list[Record], ids: list[int]) -> list[Record]:
@@ -110,7 +53,9 @@ def shuffled(counts: tuple[int, ...], task: str, seed: int = 0) -> list[Record]:
 
 
 def mean_of(records: list[Record]) -> tuple[float, float, float]:
-    front = next(f for f in only([*records, *sizes()]).fronts if f.quality == "mean above floors")
+    front = next(
+        f for f in findings_of([*records, *sizes()]).fronts if f.quality == "mean above floors"
+    )
     point = next(p for p in front.points if p.label == "dense")
     assert point.low is not None
     assert point.high is not None
@@ -154,7 +99,9 @@ def test_a_group_and_its_part_share_the_documents_of_the_part() -> None:
 def test_of_unknown_documents_a_part_is_not_counted_beside_its_group() -> None:
     group = shuffled((242, 200), "mmlu")
     part = [score((r.criterion, r.asked, r.width), "mmlu_law", r.items[:100]) for r in group]
-    alone = [f for f in only([*group, *part, *sizes()]).fronts if f.quality == "mean above floors"]
+    alone = [
+        f for f in findings_of([*group, *part, *sizes()]).fronts if f.quality == "mean above floors"
+    ]
     assert alone == []
     others = shuffled((300, 200), "piqa", seed=5)
     value, _, _ = mean_of([*group, *part, *others])

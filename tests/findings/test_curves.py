@@ -4,17 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from findings_records import WIDTHS, place, right, study
+from findings_records import WIDTHS, curve, perplexity, place, right, study
 from report_records import score
 
-from widthwise.findings import WidthCurve, build_findings
+from widthwise.findings import build_findings
 from widthwise.stats import paired_share_interval
 from widthwise.study import Record
-
-
-def curve(records: list[Record], loss: float = 0.02, criterion: str = "ppm") -> WidthCurve:
-    (found,) = build_findings(records, loss=loss)
-    return next(one for one in found.curves if one.criterion == criterion)
 
 
 @pytest.mark.parametrize(
@@ -152,19 +147,6 @@ def test_within_the_loss_must_be_above_the_floor_too() -> None:
 
 def test_nothing_can_be_lost_at_the_floor() -> None:
     assert curve(study((50, 50, 50))).smallest is None
-
-
-def perplexity(width: int, logs: np.ndarray, criterion: str = "ppm") -> Record:
-    """Items are shares of the perplexity, linear in their logarithms, as the scorer has them."""
-    mean = float(np.exp(logs.mean()))
-    return score(
-        place(criterion, width),
-        "lambada",
-        mean * (1 + logs - logs.mean()),
-        unit="perplexity",
-        floor=4000.0,
-        higher_is_better=False,
-    )
 
 
 def test_perplexities_are_compared_by_their_logarithms() -> None:

@@ -3,31 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-from findings_records import WIDTHS, place, study
-from report_records import score
+from findings_records import WIDTHS, curve, perplexity, study
 
-from widthwise.findings import GridRow, WidthCurve, build_findings
+from widthwise.findings import GridRow
 from widthwise.findings.knee import knee_of
 from widthwise.findings.score_vector import ScoreVector
-from widthwise.study import Record
-
-
-def curve(records: list[Record], loss: float = 0.02, criterion: str = "ppm") -> WidthCurve:
-    (found,) = build_findings(records, loss=loss)
-    return next(one for one in found.curves if one.criterion == criterion)
-
-
-def perplexity(width: int, logs: np.ndarray, criterion: str = "ppm") -> Record:
-    """Items are shares of the perplexity, linear in their logarithms, as the scorer has them."""
-    mean = float(np.exp(logs.mean()))
-    return score(
-        place(criterion, width),
-        "lambada",
-        mean * (1 + logs - logs.mean()),
-        unit="perplexity",
-        floor=4000.0,
-        higher_is_better=False,
-    )
 
 
 def test_knee_is_where_the_curve_bends() -> None:

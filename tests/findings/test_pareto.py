@@ -160,18 +160,6 @@ def test_pairs_come_with_their_range_and_without_dense() -> None:
     assert any(note.startswith("Left out: 2 pairs") for note in table.notes)
 
 
-def test_chance_stands_beside_a_correlation() -> None:
-    counts = {"a": (160, 150, 140, 120, 100, 80, 70), "b": (170, 150, 140, 130, 100, 90, 60)}
-    records = [r for task, row in counts.items() for r in study(row, task=task)]
-    for task, row in counts.items():
-        records += study(row[::-1], task=task, criterion="random")[1:]
-    assert WIDTHS[0] in {r.width for r in records if r.criterion is None}
-    (found,) = build_findings(records)
-    table = next(t for t in found.tables if t.title == "Tasks that move together")
-    assert table.header[-1] == "r by chance"
-    assert float(table.rows[0][-1]) > 0.9
-
-
 def test_a_score_without_a_floor_is_no_quality_of_a_front() -> None:
     bare = [
         score(place("ppm", w), "piqa", right(c, 200), floor=None)

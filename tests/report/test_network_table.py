@@ -2,15 +2,12 @@
 
 from dataclasses import replace
 
-import pytest
 from report_records import make_records, record
 
-from widthwise.errors import RunError
-from widthwise.findings import build_grid
 from widthwise.report import missing_notes, network_rows
 from widthwise.study import Record
 
-DENSE, WIDE, NARROW = (None, "dense", 1536), ("ppm", "2.4x", 1376), ("ppm", "1.6x", 912)
+DENSE, NARROW = (None, "dense", 1536), ("ppm", "1.6x", 912)
 RANDOM = ("random", "1.6x", 912)
 
 
@@ -61,31 +58,3 @@ def test_a_cell_measured_again_replaces_the_first() -> None:
     first = record(DENSE, "bytes", "bytes", None, reason="killed")
     again = replace(first, value=1500.0, reason=None)
     assert cell([first, again], 0, "bytes") == "1.5 kB"
-
-
-@pytest.mark.parametrize(
-    ("records", "message"),
-    [
-        ([], "at least one record; got none"),
-        ([replace(r, model=name) for r in make_records()[:1] for name in "ab"], "records of a, b"),
-        ([replace(r, cell=c) for r in make_records()[:1] for c in "ab"], "two different cells"),
-    ],
-)
-def test_records_that_do_not_belong_together_are_refused(
-    records: list[Record], message: str
-) -> None:
-    with pytest.raises(RunError, match=message):
-        network_rows(records)
-
-
-def test_networks_of_one_width_share_a_speed() -> None:
-    """Dense does not: a criterion that removes nothing is no other network."""
-    places = (DENSE, NARROW, RANDOM)
-    records = [record(place, "bytes", "bytes", 1e8) for place in places]
-    assert not build_grid(records).shares_costs
-    records.append(record(places[1], "decode", "tokens_per_sec", 15.0, n=5))
-    grid = build_grid(records)
-    assert grid.shares_costs
-    by_label = {network.label: grid.cost(network, "decode") for network in grid.networks}
-    assert by_label == {"dense": None, "ppm 1.58x": records[-1], "random 1.58x": records[-1]}
-    assert [row[-1] for row in network_rows(records)[1]][1:] == ["15", "15"]

@@ -1,7 +1,7 @@
 """Stored results become what they became: pages part by part, findings, printed tables.
 
 A difference is no fault by itself: look at it, and where it is meant, `python
-tests/golden_pieces.py` keeps the new ones.
+tests/support/golden_pieces.py` keeps the new ones.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the stored results become today, piece by piece: pages, findings and tables.
 
-    python tests/golden_pieces.py   # keep today's pieces as the right ones, after a look at each
+    python tests/support/golden_pieces.py   # keep today's pieces, after a look at each
 
 It keeps the digests of `golden_cuts` too.
 

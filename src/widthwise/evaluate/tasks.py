@@ -127,7 +127,7 @@ def load_tasks(
     """The tasks with their requests, everything that they need looked at beforehand.
 
     Args:
-        names: Suites (`"paper"`, `"paper-instruct"`, `"embedded"`), tasks, groups and tags of
+        names: Suites (keys of `SUITES`), tasks, groups and tags of
             lm-eval, or paths of task YAMLs. With `@chat` at its end, a name means the task with
             the chat template. Outside a suite a task has the shots that lm-eval gives it;
             `"paper:mmlu"` is the task as that suite has it.

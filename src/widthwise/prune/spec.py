@@ -33,8 +33,7 @@ class PruneOptions(WidthOptions, total=False):
     """Keyword arguments that stand for a `PruneSpec`: those of `WidthOptions`, and these.
 
     Attributes:
-        criterion: `ppm`, `max_abs`, `vow`, `pon`, `l2`, `random`, `ppm_activation`, `activation`
-            or `obs`, which needs a refit (see `refit`).
+        criterion: One of `CRITERIA` or `MOMENT_CRITERIA`; `obs` needs a refit (see `refit`).
         seed: Seed of the criterion `random`.
         align: Multiple to round the width down to; None for the default of the model
             (`default_alignment`), 1 for the exact width.

@@ -40,14 +40,14 @@ DENSE_STYLE = Style(color=INK, marker="D", glyph="◆")
 OTHER_STYLE = Style(color=MUTED, marker="h", glyph="⬢")
 _REFIT_MARK = "✶"  # of a refit without a style of its own, in the colour of its criterion
 LINES = ("-", "--", "-.", ":")
-_OF_STUDIES = 7  # styles whose colours tell several studies or workloads apart
+_OF_STUDIES = 7  # the first styles above, whose colours tell studies or workloads apart: keep them
 _COLORS = tuple(style.color for style in CRITERION_STYLE.values())[:_OF_STUDIES]
 
 
 def style_of(criterion: str | None) -> Style:
     """The style of a criterion; dense is None, a criterion without a style of its own is grey.
 
-    A seed has no say: all draws of the control look alike.
+    All draws of the random control look alike.
     """
     if criterion is None:
         return DENSE_STYLE
@@ -60,15 +60,18 @@ def style_of(criterion: str | None) -> Style:
 
 
 def style_in(place: int, criterion: str | None) -> Style:
-    """Of one of several studies side by side: colour and line are the study's, the marker tells
-    the criterion; the seventh study's colour returns with another line."""
+    """The style of one of several studies side by side.
+
+    Colour and line are the study's, the marker tells the criterion. After as many studies as there
+    are colours, the colours return with another line.
+    """
     turn = place + place // len(_COLORS)
     line = ":" if is_control(criterion) else LINES[turn % 3]
     return replace(style_of(criterion), color=_COLORS[place % len(_COLORS)], line=line)
 
 
 def workload_styles(names: Sequence[str]) -> dict[str, Style]:
-    """Of the workloads of a figure, by their place."""
+    """The styles of the workloads of a figure, in their order."""
     known = list(CRITERION_STYLE.items())[:_OF_STUDIES]
     looks = [style for name, style in known if name != "random"]
     return {

@@ -140,9 +140,8 @@ prune.healing.training.__init__ runs.ray_executor.__init__
 """.split()
 UNTESTED: dict[str, int] = {
     "cli": 11,
-    "cut": 10,
     "experiments": 18,
-    "prune": 17,
+    "prune": 11,
     "report": 2,
     "study": 1,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 import pytest
 from report_records import score
 
-from widthwise.cut.checkpoint import lineage_of
-from widthwise.errors import CheckpointError
 from widthwise.findings import answer, answer_sentences, build_findings, build_grid, parents_of
 from widthwise.prune import make_plan, prune_checkpoint
 from widthwise.report import network_rows, score_tables
@@ -118,25 +115,3 @@ def test_records_of_a_cut_checkpoint_hold_its_parent(saved: Path, tmp_path: Path
     assert (told["criterion"], told["parent_width"], told["healed"]) == ("ppm", 53, False)
     assert Record.from_json(own.to_json()) == own
     assert parents_of(build_grid([own]), (build_grid([first]),))
-
-
-def test_a_lineage_says_what_was_done_to_the_weights(saved: Path, tmp_path: Path) -> None:
-    assert lineage_of(saved) is None
-    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=24, align=1))
-    found = lineage_of(out)
-    assert found is not None
-    assert (found.criterion, found.healed, found.ratio) == ("ppm", False, 24 / 32)
-    (out / "widthwise_healing.json").write_text(json.dumps({"child_refit": {"criterion": "ppm"}}))
-    healed = lineage_of(out)
-    assert healed is not None
-    assert (healed.criterion, healed.healed) == ("ppm+refit", True)
-    assert "healed_from" not in healed.stored
-    child = {"name": "cuts/out", "fingerprint": "0123456789abcdef" * 4}
-    (out / "widthwise_healing.json").write_text(json.dumps({"child": child}))
-    named = lineage_of(out)
-    assert named is not None
-    told = {name: named.stored[name] for name in ("healed_from", "healed_from_weights")}
-    assert told == {"healed_from": "cuts/out", "healed_from_weights": "0123456789abcdef"}
-    (out / "widthwise_healing.json").write_text("[")
-    with pytest.raises(CheckpointError, match=r"widthwise_healing\.json: cannot be read as JSON"):
-        lineage_of(out)

@@ -15,11 +15,22 @@ from widthwise.cli import main
 WIDTHS = (17, 41, 29)
 
 
-def batches(count: int = 4, rows: int = 4) -> list[dict[str, Any]]:
-    generator = torch.Generator().manual_seed(3)
+def batches(
+    count: int = 4, rows: int = 4, *, low: int = 3, high: int = VOCAB, seed: int = 3
+) -> list[dict[str, Any]]:
+    generator = torch.Generator().manual_seed(seed)
     return [
-        {"input_ids": torch.randint(3, VOCAB, (rows, 40), generator=generator)}
+        {"input_ids": torch.randint(low, high, (rows, 40), generator=generator)}
         for _ in range(count)
+    ]
+
+
+def uneven_batches(count: int = 4, seed: int = 3) -> list[dict[str, Any]]:
+    """Batches of 20 tokens a row, and of one more in each further batch."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        {"input_ids": torch.randint(3, VOCAB, (3, 20 + i), generator=generator)}
+        for i in range(count)
     ]
 
 

@@ -120,3 +120,14 @@ def crossing() -> Any:
     config = hf.MllamaTextConfig(**settings, cross_attention_layers=[1, 3], rope_parameters=rope)
     torch.manual_seed(0)
     return hf.MllamaForCausalLM(config).eval()
+
+
+def batches(count: int = 4, *, tokens: int = 40, padded: bool = False) -> list[dict[str, Any]]:
+    generator = torch.Generator().manual_seed(3)
+    result = []
+    for _ in range(count):
+        ids = torch.randint(3, VOCAB, (3, tokens), generator=generator)
+        mask = torch.ones_like(ids)
+        mask[0, :9], mask[1, 30:] = 0, 0
+        result.append({"input_ids": ids, **({"attention_mask": mask} if padded else {})})
+    return result

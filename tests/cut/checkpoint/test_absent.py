@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from checkpoint_files import set_config
 from families import tiny, tokens
 from safetensors.torch import load_file, save_file
 
@@ -34,11 +35,6 @@ def sharded(tmp_path: Path) -> Path:
     tiny("llama").save_pretrained(folder, max_shard_size="20KB")
     assert len(list(folder.glob("*-of-*"))) > 2
     return folder
-
-
-def set_config(folder: Path, **changes: Any) -> None:
-    file = folder / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
 def rename(folder: Path, to: str) -> None:

@@ -9,20 +9,14 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from checkpoint_files import logits
 from families import FAMILIES, tiny, tokens
-from layered_models import WIDTHS, batches, ragged, run
+from layered_models import ragged, run
 
-from widthwise import apply, make_plan, prune_checkpoint, refit
-from widthwise.cut.checkpoint import REFIT_FILE, Checkpoint, inspect_refit
-from widthwise.errors import CheckpointError, PlanError, UnsupportedModelError
+from widthwise import apply, make_plan, prune_checkpoint
+from widthwise.errors import PlanError, UnsupportedModelError
 
 pytestmark = pytest.mark.usefixtures("own_modules")
-
-
-def logits(model: Any) -> torch.Tensor:
-    with torch.no_grad():
-        found: torch.Tensor = model.eval()(tokens()).logits
-    return found
 
 
 # What is written
@@ -153,46 +147,9 @@ def test_our_own_readers_refuse_a_compact_checkpoint(saved: Path, tmp_path: Path
         assert result.stderr.splitlines()[-1].startswith(f"Error: {folder}: a compact")
 
 
-def test_a_padded_checkpoint_tells_its_widths_and_is_verified(saved: Path, tmp_path: Path) -> None:
-    model = hf.AutoModelForCausalLM.from_pretrained(saved, dtype=torch.float32)
-    done = refit(model, width=30, align=1, text=batches(), widths=WIDTHS, dtype="bfloat16")
-    assert done.plan.widths == WIDTHS
-    folder = prune_checkpoint(saved, tmp_path / "out", done.plan, refit=done)
-    found = json.loads(run("inspect", folder).stdout)
-    assert found["widths"] == list(WIDTHS)
-    assert found["intermediate_size"] == 41
-    assert found["refit"]["verified"] is True
-    assert json.loads(run("inspect", saved).stdout)["widths"] is None
-    how: Any = {"refit": done, "layout": "compact"}
-    compact = prune_checkpoint(saved, tmp_path / "compact", done.plan, **how)
-    narrow = hf.AutoModelForCausalLM.from_pretrained(compact, trust_remote_code=True)
-    assert sum(p.numel() for p in narrow.parameters()) == done.plan.parameters
-    assert 2 * done.plan.parameters == done.plan.weight_bytes
-    loaded = hf.AutoModelForCausalLM.from_pretrained(folder)
-    assert all(
-        map(torch.equal, loaded.parameters(), apply(model.bfloat16(), done.plan, done).parameters())
-    )
-    with torch.no_grad():
-        loaded.model.layers[0].mlp.down_proj.weight[3, 40] = 1.0  # of the padding
-    loaded.save_pretrained(tmp_path / "changed")
-    (tmp_path / "changed" / REFIT_FILE).write_text((folder / REFIT_FILE).read_text())
-    with Checkpoint(tmp_path / "changed") as checkpoint:
-        record = inspect_refit(checkpoint)
-    assert record is not None
-    assert "down_proj of 1 of 3 layers (0)" in record["reason"]
-
-
 def test_what_is_cut_from_a_padded_checkpoint_does_not_state_its_widths(
     saved: Path, tmp_path: Path
 ) -> None:
     padded = prune_checkpoint(saved, tmp_path / "padded", ragged(saved))
     out = prune_checkpoint(padded, tmp_path / "out", make_plan(padded, width=9, align=1))
     assert "widthwise_widths" not in json.loads((out / "config.json").read_text())
-
-
-@pytest.mark.parametrize("wrong", [[17, 41], [17, 41, 54], [17, 41, 0], "17", [17, 41, 2.5]])
-def test_wrong_widths_in_a_config_are_told(wrong: Any, saved: Path) -> None:
-    config = json.loads((saved / "config.json").read_text())
-    (saved / "config.json").write_text(json.dumps({**config, "widthwise_widths": wrong}))
-    with pytest.raises(CheckpointError, match="widthwise_widths must be 3 whole numbers, 1 to 53"):
-        Checkpoint(saved)

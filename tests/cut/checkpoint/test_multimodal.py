@@ -10,10 +10,11 @@ import pytest
 import torch
 import transformers as hf
 from cards import by_card
+from checkpoint_files import stored
 from families import tiny
 from healing_runs import QUICK, VOCABULARY, save_tokenizer
 from multimodal_models import MULTIMODAL, save_multimodal
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from widthwise import make_plan, prune_checkpoint
@@ -24,10 +25,6 @@ from widthwise.prune.refitting import refit
 
 pytestmark = pytest.mark.usefixtures("short_blocks")
 KEPT = 20
-
-
-def stored(folder: Path) -> dict[str, Tensor]:
-    return load_file(folder / "model.safetensors")
 
 
 def logits(model: Any) -> Tensor:

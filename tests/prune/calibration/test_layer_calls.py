@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from families import LAYERS, tiny
-from special_families import CUT, VOCAB, crossing, special
+from special_families import CUT, batches, special
 
 from widthwise.cut import ModelWeights
 from widthwise.errors import UnsupportedModelError
@@ -17,17 +17,6 @@ from widthwise.prune.calibration import FitAndHoldout, LayerwiseRunner, Moments,
 from widthwise.prune.refitting import LayerCut, layer_cuts, refit, temporarily_cut
 
 Batches = list[dict[str, Any]]
-
-
-def batches(count: int = 4, *, tokens: int = 40, padded: bool = False) -> Batches:
-    generator = torch.Generator().manual_seed(3)
-    found = []
-    for _ in range(count):
-        ids = torch.randint(3, VOCAB, (3, tokens), generator=generator)
-        mask = torch.ones_like(ids)
-        mask[0, :9], mask[1, 30:] = 0, 0
-        found.append({"input_ids": ids, **({"attention_mask": mask} if padded else {})})
-    return found
 
 
 def whole_moments(model: Any, given: Batches, layers: int) -> list[torch.Tensor]:
@@ -124,37 +113,6 @@ def test_widths_by_layers_are_measured_with_keys_that_layers_share() -> None:
             other = model(input_ids=ids).logits.log_softmax(-1)
     expected = float((dense.exp() * (dense - other)).sum(-1).mean())
     assert loss == pytest.approx(expected, rel=1e-3)  # float32 logits of either way
-
-
-def test_what_layers_are_called_with_is_held_once_where_it_is_equal() -> None:
-    """Masks and positions of all batches are one; inputs that depend on the tokens are not."""
-    model = special("gemma4_per_layer")
-    with LayerwiseRunner(model, text_of(batches())) as walk:
-        first, second = (batch.calls[1] for batch in walk._batches[:2])
-        for one, other in zip(
-            first.options["position_embeddings"],
-            second.options["position_embeddings"],
-            strict=True,
-        ):
-            assert one is other
-        assert not torch.equal(first.arguments[1], second.arguments[1])
-
-
-def test_an_ordinary_model_is_not_read_more_often() -> None:
-    """Beside the passes asked for, three of two rows: one whole, and each layer twice."""
-    model, given, read = tiny("llama"), batches(6), [0]
-    with torch.no_grad():
-        handle = model.model.layers[0].mlp.register_forward_pre_hook(
-            lambda _, inputs: read.append(inputs[0].shape[:2].numel())
-        )
-        calibrate(model, text=given)
-    handle.remove()
-    assert sum(read) == 6 * 3 * 40 + 3 * 2 * 40
-
-
-def test_layers_that_text_does_not_reach_are_named() -> None:
-    with pytest.raises(UnsupportedModelError, match=r"layers 1, 3 of mllama_text_model are left"):
-        calibrate(crossing(), text=batches())
 
 
 class Stack(torch.nn.Module):

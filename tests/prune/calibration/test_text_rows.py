@@ -24,9 +24,7 @@ from widthwise.cli import main
 from widthwise.errors import RunError
 from widthwise.experiments.lr_transfer import read_rows
 from widthwise.experiments.word2vec import load_corpus
-from widthwise.prune import open_model
 from widthwise.prune.calibration import read_text
-from widthwise.prune.calibration.activations import norms_of_text
 from widthwise.prune.calibration.text_files import _file
 from widthwise.prune.calibration.text_rows import RowReader
 
@@ -321,23 +319,3 @@ def test_commands_state_the_columns_that_they_used(tiny_checkpoint: Path, tmp_pa
     assert result.exit_code == 0, result.output
     assert result.stderr.count("chat.jsonl (column messages") == 1
     assert "(column messages" in (tmp_path / "out" / "README.md").read_text()
-
-
-@pytest.mark.parametrize("rows", ['{"id": "a7", "text": "words"}\n' * 9, "id,text\n7,words\n" * 9])
-def test_norms_are_not_taken_of_a_table(rows: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text(rows)
-    with (
-        open_model(tiny_checkpoint) as model,
-        pytest.raises(RunError, match=r"rows\.csv: cannot be read as text: it is a table"),
-    ):
-        norms_of_text(model, path)
-
-
-def test_norms_of_packed_text_are_those_of_the_text(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    plain, packed = tmp_path / "words.txt", tmp_path / "words.txt.gz"
-    plain.write_text("The river ends in the northern sea. " * 40)
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
-    with open_model(tiny_checkpoint) as model:
-        expected, found = (norms_of_text(model, path) for path in (plain, packed))
-    assert all(torch.equal(expected[layer], found[layer]) for layer in expected)

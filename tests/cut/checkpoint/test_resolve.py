@@ -1,0 +1,48 @@
+"""A model that is named becomes a folder on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoint_files import load
+from families import tiny
+from tiny_gguf import write_gguf
+
+from widthwise import make_plan, prune_checkpoint
+from widthwise.errors import CheckpointError
+
+KEPT = 29
+
+
+def test_a_gguf_file_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
+    model = tiny("llama")
+    write_gguf(model, tmp_path / "tiny.gguf")
+    plan = make_plan(tmp_path / "tiny.gguf", width=KEPT)
+    assert plan.parent == "tiny.gguf"
+    assert plan.keep == make_plan(model.to(torch.bfloat16), width=KEPT).keep
+    out = prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out", plan)
+    assert load(out).config.intermediate_size == KEPT
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF, but not really")
+    with pytest.raises(CheckpointError, match=r"bad\.gguf"):
+        make_plan(tmp_path / "bad.gguf", width=KEPT)
+
+
+def test_models_are_found_in_the_local_hub_cache(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub id works offline from the cache that huggingface_hub keeps."""
+    from widthwise.cut.checkpoint import resolve_model
+
+    repo = tmp_path / "hub" / "models--some--model"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("abc")
+    (repo / "snapshots").mkdir()
+    saved.rename(repo / "snapshots" / "abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    source = resolve_model("some/model")
+    assert (source.path, source.name) == (repo / "snapshots" / "abc", "some/model")
+    with pytest.raises(CheckpointError, match="other/model: no such folder, and the hub"):
+        resolve_model("other/model")

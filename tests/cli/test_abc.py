@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,9 +77,6 @@ def test_adam_has_a_fourth_exponent_and_may_be_undecided() -> None:
         (["mup", "--a=0,0"], 1, "got 2 of a, 3 of b, 3 of c"),
         (["lecun"], 1, "must be one of sp, ntp"),
         ([" "], 1, "must be one of sp, ntp"),
-        ([], 2, "give the name of a parametrization, or all of --a, --b and --c"),
-        (["--a=0,0", "--b=0,0"], 2, "or all of --a, --b and --c"),
-        (["--a=0,0", "--b=0,0", "--c=0", "--layers", 1], 2, "--layers goes with a name"),
         (["mup", "-o", "picture.gif"], 2, "must end in .png"),
         (["mup", "-o", "no/such/folder.png"], 1, "the folder of no/such/folder.png does not exist"),
         (["mup", "--optimizer", "adam", "-o", "x.png"], 2, "parametrizations for SGD"),
@@ -91,17 +87,3 @@ def test_wrong_input_gets_one_clean_sentence(words: list[Any], code: int, said: 
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr
     assert "Traceback" not in result.output
-
-
-def test_the_picture_is_written_whole_and_not_over_another(tmp_path: Path) -> None:
-    for suffix, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
-        path = tmp_path / f"region.{suffix}"
-        assert run("mup", "-o", path).exit_code == 0
-        assert path.read_bytes().startswith(start)
-    before = path.read_bytes()
-    again = run("ntp", "-o", path)
-    assert (again.exit_code, path.read_bytes()) == (1, before)
-    assert "already exists; pass --force" in again.stderr
-    assert run("ntp", "-o", path, "--force").exit_code == 0
-    assert path.read_bytes() != before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["region.png", "region.svg"]

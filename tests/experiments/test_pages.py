@@ -10,21 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_corpus
-import tiny_omniglot
-import tiny_photos
-from click.testing import CliRunner
 from page_harness import say
 from run_pages import lines, page_of, report, words
 
-from widthwise.cli import main, tinynet_search
 from widthwise.experiments.lr_transfer import optimum_shifts
 from widthwise.experiments.lr_transfer import results as transfer
 from widthwise.experiments.tinynet_search.findings import tiny_findings
 from widthwise.experiments.tinynet_search.markdown import judged_sentences
 from widthwise.experiments.tinynet_search.results import load_search
 from widthwise.experiments.tinynet_search.trials import TrialJob
-from widthwise.runs import InProcess, write_lines
+from widthwise.runs import write_lines
 
 RESULTS = Path(__file__).parents[2] / "results"
 STORED = ("maml", "word2vec", "transfer", "tinynet-search")
@@ -221,43 +216,3 @@ def test_a_page_lies_beside_its_runs_and_may_be_drawn_of_the_file(tmp_path: Path
     assert report(folder, folder).stdout == f"report: {folder / 'report.html'}\n"
     file = shutil.copy(folder / "results.jsonl", tmp_path / "words.jsonl")
     assert report(file).stdout == f"report: {tmp_path / 'words.html'}\n"
-
-
-def test_each_command_ends_with_its_page(tmp_path: Path) -> None:
-    tiny_corpus.save(tmp_path)
-    text = tmp_path / "text.txt"
-    text.write_text("Here and there a word is said twice. " * 60)
-    out = {name: tmp_path / name for name in ("maml", "words", "rates")}
-    omniglot = tiny_omniglot.save(tmp_path / "tiny.npz")
-    for name, asked in {
-        "maml": f"maml --data {omniglot} --widths 4 --steps 3 --no-kernels",
-        "words": f"word2vec {tmp_path / 'text.gz'} --analogies {tmp_path / 'analogies.txt'} "
-        "--width 8 --no-limit --no-kernels --min-count 1 --epochs 1",
-        "rates": f"mup transfer {text} --widths 16,32 --learning-rates 0.001,0.01,0.1 --seeds 2 "
-        "--steps 2 --tokens 8",
-    }.items():
-        result = CliRunner().invoke(main, [*asked.split(), "-o", str(out[name])])
-        assert result.exit_code == 0, result.output
-        page = out[name] / "report.html"
-        assert result.stdout.splitlines()[-1] == f"report: {page}"
-        before = page.read_bytes()
-        assert report(out[name]).exit_code == 0
-        assert page.read_bytes() == before
-
-
-def test_a_search_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny_photos.register(monkeypatch)
-    monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
-    monkeypatch.setattr("widthwise.runs.Processes", lambda make, devices: InProcess(make, "cpu"))
-    out, photos = tmp_path / "out", tiny_photos.save_sets(tmp_path / "photos")
-    words_ = ["--data", photos, "--family", "toy", "--pixels", "8-32", "--nets", 2, "-o", out]
-    words_ += ["--budgets", "200k", "--seeds", 0, "--epochs", 1]
-    result = CliRunner().invoke(main, ["tinynet", "search", *map(str, words_)])
-    assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1] == f"report: {out / 'report.html'}"
-    text = words((out / "report.html").read_text(encoding="utf8"))
-    assert "not judged: too few networks" in text
-    assert "No formula was fitted" in text
-    assert "There is one seed" in text
-    assert load_search(out / "trials.jsonl").classes == 2
-    assert load_search(out / "trials.jsonl").is_chance

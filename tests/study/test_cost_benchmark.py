@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shutil
 import statistics
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from cost_runs import by_place, settings_of
 from safetensors.torch import load_file, save_file
 
 from widthwise.arch import counts_at
-from widthwise.cli import main
 from widthwise.errors import CheckpointError, RunError, TargetError
 from widthwise.report import COST_COLUMNS, cost_tables
 from widthwise.study import CostStudy, load
@@ -155,59 +151,6 @@ def test_what_memory_cannot_hold_is_said_before_it_is_loaded(
     monkeypatch.setattr("widthwise.study.cost_benchmark.free_bytes", lambda device: 1000)
     with pytest.raises(RunError, match=r"takes [\d,]+ bytes of memory; 1,000 are free on cpu"):
         CostStudy(tmp_path / "out", settings_of(tiny_checkpoint)).run()
-
-
-def run(*words: Any) -> Result:
-    return CliRunner().invoke(main, ["measure", *(str(word) for word in words)])
-
-
-def test_a_folder_is_the_same_with_a_slash(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    words = ("--workload", "3x1", "--device", "cpu:0", "--no-table", "-o", tmp_path / "out")
-    first, again = run(tiny_checkpoint, *words), run(f"{tiny_checkpoint}/", *words)
-    assert (first.exit_code, again.exit_code) == (0, 0), again.output
-
-
-def test_the_command_prints_a_table_a_workload(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    words = ("--around", 30, "--workload", "3x4,2x1x2", "--device", "cpu", "--dtype", "float32")
-    result = run(tiny_checkpoint, *words, "-o", out)
-    assert result.exit_code == 0, result.output
-    assert "3x4x1: 1 prompt of 3 tokens, 4 new tokens each, batch 1" in result.stdout
-    assert "2x1x2: 2 prompts of 2 tokens, 1 new token each, batch 2" in result.stdout
-    assert re.search(
-        r"attention (sdpa|sdpa, grouped|eager), \d+ threads?, steps called", result.stdout
-    )
-    assert result.stdout.count("ppm 28") == 2
-    again = run(tiny_checkpoint, *words, "-o", out, "--no-table")
-    assert again.stdout == f"records: {out / 'records.jsonl'}\n"
-    widths = {
-        json.loads(line)["width"] for line in (out / "records.jsonl").read_text().splitlines()
-    }
-    assert widths == {16, 24, 28, 30, 32, 53}  # 64 and 128 are beyond the model
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["--workload", "9y9"], 1, "a workload must be PROMPTxNEW"),
-        (["--workload", ""], 1, "one workload"),
-        (["--rounds", "4"], 2, "4 is not in the range x>=5"),
-        (["--device", "gpu"], 1, "device gpu cannot be used here"),
-        (["--to", "9x"], 1, "9"),
-        (["--around", "0"], 2, "0 is not in the range"),
-        (["--country", "France"], 1, "three letters"),
-        (["none/such"], 1, "none/such"),
-    ],
-)
-def test_what_is_wrong_is_said_in_one_line(
-    tiny_checkpoint: Path, tmp_path: Path, words: list[str], code: int, said: str
-) -> None:
-    result = run(tiny_checkpoint, "-o", tmp_path / "out", *words)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("Error: ")
-    assert said in last
 
 
 def test_a_network_with_a_lost_record_is_left_out_and_named(

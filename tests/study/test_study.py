@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from study_runs import TASKS, numbers, run, settings_of
 from sweep_runs import run as sweep
 from sweep_runs import settings_of as sweep_settings_of
 
-from widthwise.cli import main
 from widthwise.errors import OutputError, RunError, TargetError
 from widthwise.io import jsonl
 from widthwise.runs import Event, Finished, RunFolder
@@ -28,10 +26,6 @@ def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> tuple[Path, list[Reco
     """An undisturbed study: its folder and its records."""
     folder = tmp_path_factory.mktemp("whole") / "study"
     return folder, run(folder, settings_of(tiny_checkpoint))
-
-
-def cli(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
 
 
 def test_a_study_measures_what_a_sweep_does(
@@ -187,50 +181,3 @@ def test_a_folder_of_another_command_is_said(tiny_checkpoint: Path, tmp_path: Pa
     sweep(tmp_path, sweep_settings_of(tiny_checkpoint, tasks=TASKS[:1]))
     with pytest.raises(RunError, match=r"begun without .*seeds.* so by another command"):
         run(tmp_path, settings_of(tiny_checkpoint))
-
-
-@pytest.mark.demo
-def test_a_dry_run_tells_and_writes_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    words = ["study", tiny_checkpoint, "--to", "1.4x", "--suite", "embedded:piqa", "--limit", "4"]
-    words += ["--measure", "3x2", "--dtype", "float32", "--device", "cpu", "-o", tmp_path / "out"]
-    result = cli(*words, "--dry-run")
-    assert result.exit_code == 0, result.output
-    assert not (tmp_path / "out").exists()
-    assert "tiny, random 1.4x: piqa" in result.stdout
-    assert "pieces to do: 4; cells to measure: 17; nothing was measured" in result.stdout
-    assert "Weights in memory at once:" in result.stdout
-
-
-def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """The real thing: a worker process, lines where there is no terminal, tables, a report."""
-    out = tmp_path / "out"
-    words = ["study", tiny_checkpoint, "--to", "1.4x", "--suite", "embedded:piqa", "--limit", "4"]
-    words += ["--dtype", "float32", "--device", "cpu", "-o", out]
-    result = cli(*words)
-    assert result.exit_code == 0, result.output
-    assert "pieces to do: 3; starting workers (cpu, float32)" in result.stderr
-    assert "tiny, ppm 1.4x" in result.stderr
-    assert "piqa: acc_norm" in result.stdout
-    assert (out / "report.html").exists()
-    more = cli(*words, "--remove", "40%")
-    assert more.exit_code == 0, more.output
-    assert "pieces done: 3 of 5, left: 2; starting workers (cpu, float32)" in more.stderr
-    again = cli(*words, "--remove", "40%", "--dry-run")
-    assert "pieces done: 5 of 5, left: 0; cells to measure: 0" in again.stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["a", "--seeds", "x"], 2, "is not a list of whole numbers"),
-        (["a", "--workers", "2"], 2, "--workers goes with --engine ray"),
-        (["a", "--limit", "1"], 2, "is not a number of items"),
-        (["a", "--to", "40%"], 1, "--to must look like 2.4x"),
-        (["a", "a", "--to", "2.4x"], 1, "each once; got a, a"),
-        (["/nowhere", "--to", "2.4x"], 1, "/nowhere"),
-    ],
-)
-def test_bad_words_are_one_sentence(words: list[str], code: int, said: str, tmp_path: Path) -> None:
-    result = cli("study", *words, "-o", tmp_path / "out")
-    assert (result.exit_code, "Traceback" in result.output) == (code, False), result.output
-    assert said in result.output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,9 +10,7 @@ from typing import Any
 
 import pytest
 import tiny_photos
-from click.testing import CliRunner
 
-from widthwise.cli import main, tinynet_search
 from widthwise.errors import RunError, TargetError
 from widthwise.experiments.tinynet_search import (
     TRIALS,
@@ -221,47 +218,3 @@ def test_too_few_networks_are_known_before_any_work(settings: SearchSettings) ->
 def test_a_budget_out_of_reach_is_named(tmp_path: Path, settings: SearchSettings) -> None:
     with pytest.raises(TargetError, match="no toy of 8 to 32 px"):
         search(tmp_path / "out", replace(settings, budgets=(10.0,))).run()
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *words: Any) -> Any:
-    monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
-    monkeypatch.setattr("widthwise.runs.Processes", lambda make, devices: InProcess(make, "cpu"))
-    return CliRunner().invoke(main, ["tinynet", "search", *map(str, words)])
-
-
-def test_the_command_writes_trials_report_and_figure(
-    tmp_path: Path, settings: SearchSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    words = ["--data", settings.data, "--family", "toy", "--pixels", "8-32", "--nets", 2]
-    words += ["--budgets", "200k", "--seeds", 0, "--epochs", 1, "-o", out]
-    result = run(monkeypatch, *words)
-    assert result.exit_code == 0, result.output
-    assert "2 of 2 networks drawn were trained, each with 1 seed" in result.stdout
-    first, *_ = result.stderr.splitlines()
-    assert first == (
-        "Warning: of 2 networks no formula is fitted: it needs at least 8; take more --nets, now "
-        "or when this search is gone on with"
-    )
-    assert "no formula: the formula needs a front of at least 8 networks; got 2" in result.stdout
-    assert (out / "search.svg").read_text().startswith("<?xml")
-    assert (out / "search.md").read_text().startswith("# A search for small networks\n")
-    assert len((out / TRIALS).read_text().splitlines()) == 3
-    assert json.loads((out / "study.json").read_text())["family"] == "toy"
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--pixels", "8-3x"], "must be two numbers"),
-        (["--seeds", "a"], "must be whole numbers"),
-        (["--depth", "2-1"], "depth must have 0 < least <= largest"),
-        (["--address", "auto"], "--address goes with --engine ray"),
-    ],
-)
-def test_the_command_refuses_bad_options(
-    settings: SearchSettings, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
-) -> None:
-    result = run(monkeypatch, "--data", settings.data, "--family", "toy", *words)
-    assert result.exit_code != 0
-    assert message in result.output + str(result.exception)

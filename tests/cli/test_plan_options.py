@@ -1,0 +1,72 @@
+"""Options of `plan` and `prune`: what contradicts itself or fits no criterion is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+
+def test_prune_reads_calibration_only_for_its_criterion(saved: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("some text")
+    result = run("plan", saved, "--width", "9", "--calibration", text)
+    assert result.exit_code == 1
+    assert "criterion ppm looks at weights only" in result.stderr
+    result = run("plan", saved, "--width", "9", "--criterion", "ppm_activation")
+    assert result.exit_code == 1
+    assert "needs activation norms" in result.stderr
+    options = ["--width", "9", "--criterion", "ppm_activation", "--calibration", text]
+    result = run("plan", saved, *options)  # its tokenizer files are not those of a tokenizer
+    assert result.exit_code == 1
+    assert "its tokenizer cannot be loaded, since none is there" in result.stderr
+
+
+EXPECTED_ERRORS = [
+    (["--width", "0"], "--width 0 must be above 0"),
+    (["--width", "53"], "width must be in [1, 52]"),
+    (["--to", "9x"], "width must be in [1, 52]"),
+    (["--to", "wide"], "must look like 2.4x"),
+    (["--width", "9", "--criterion", "maw"], "criterion must be one of ppm"),
+    (["--width", "9", "--dtype", "int3"], "--dtype must be one of float32"),
+    (["--width", "9", "--align", "16"], "below the alignment 16"),
+    (["--width", "9", "--seed", "99999999999"], "seed must be a whole number in"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), EXPECTED_ERRORS)
+@pytest.mark.parametrize("command", ["plan", "prune"])
+def test_expected_errors_are_one_line_and_exit_1(
+    command: str, options: list[str], message: str, saved: Path, tmp_path: Path
+) -> None:
+    out = ["-o", tmp_path / "out"] if command == "prune" else []
+    result = run(command, saved, *options, *out)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["parent"]
+
+
+USAGE_ERRORS = [
+    ([], "got none"),
+    (["--to", "1x", "--width", "9"], "got --to and --width"),
+    (["--width", "9", "--exact", "--align", "8"], "contradict each other"),
+    (["--remove", "9%", "--paper-widths", "--align", "8"], "rounds to no multiple"),
+    (["--width", "nine"], "not a valid integer"),
+    (["--wide", "9"], "No such option"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), USAGE_ERRORS)
+def test_usage_errors_exit_2(options: list[str], message: str, saved: Path) -> None:
+    result = run("plan", saved, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_plan_file_and_a_width_contradict(saved: Path, tmp_path: Path) -> None:
+    result = run("prune", saved, "--width", "9", "--plan", "p.json", "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "--plan already holds every choice; drop --width" in result.stderr

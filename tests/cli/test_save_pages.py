@@ -1,0 +1,48 @@
+"""Pages that commands write beside their runs and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny_corpus
+import tiny_omniglot
+from click.testing import CliRunner
+from run_pages import report
+
+from widthwise.cli import main
+from widthwise.cli.save_pages import check_beside
+from widthwise.errors import OutputError
+
+
+def test_each_command_ends_with_its_page(tmp_path: Path) -> None:
+    tiny_corpus.save(tmp_path)
+    text = tmp_path / "text.txt"
+    text.write_text("Here and there a word is said twice. " * 60)
+    out = {name: tmp_path / name for name in ("maml", "words", "rates")}
+    omniglot = tiny_omniglot.save(tmp_path / "tiny.npz")
+    for name, asked in {
+        "maml": f"maml --data {omniglot} --widths 4 --steps 3 --no-kernels",
+        "words": f"word2vec {tmp_path / 'text.gz'} --analogies {tmp_path / 'analogies.txt'} "
+        "--width 8 --no-limit --no-kernels --min-count 1 --epochs 1",
+        "rates": f"mup transfer {text} --widths 16,32 --learning-rates 0.001,0.01,0.1 --seeds 2 "
+        "--steps 2 --tokens 8",
+    }.items():
+        result = CliRunner().invoke(main, [*asked.split(), "-o", str(out[name])])
+        assert result.exit_code == 0, result.output
+        page = out[name] / "report.html"
+        assert result.stdout.splitlines()[-1] == f"report: {page}"
+        before = page.read_bytes()
+        assert report(out[name]).exit_code == 0
+        assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jsonl", ".html"])
+def test_neither_figure_nor_records_nor_page_are_written_over(suffix: str, tmp_path: Path) -> None:
+    figure = tmp_path / "drawn.png"
+    check_beside(None, force=False)
+    check_beside(figure, force=False)
+    figure.with_suffix(suffix).touch()
+    check_beside(figure, force=True)
+    with pytest.raises(OutputError, match=rf"drawn\{suffix} already exists; pass --force"):
+        check_beside(figure, force=False)

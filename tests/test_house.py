@@ -141,6 +141,5 @@ prune.healing.training.__init__ runs.ray_executor.__init__
 UNTESTED: dict[str, int] = {
     "experiments": 18,
     "prune": 11,
-    "report": 2,
     "study": 1,
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from html_page import Page
 from page_harness import say
 from run_pages import lines, page_of, report, words
 
@@ -23,31 +23,6 @@ from widthwise.runs import write_lines
 
 RESULTS = Path(__file__).parents[2] / "results"
 STORED = ("maml", "word2vec", "transfer", "tinynet-search")
-
-
-class Reader(HTMLParser):
-    """What a page shows and refers to."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.references: list[str] = []
-        self.ids: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = ("src", "href", "xlink:href", "srcset", "data", "action")
-        self.references += [value or "" for name, value in attrs if name in names]
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        if tag not in ("meta", "input", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambda x: x) -> Path:
@@ -67,7 +42,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", STORED)
 def test_stored_runs_have_a_page_that_needs_nothing_else(pages: dict[str, str], name: str) -> None:
-    reader = Reader(pages[name])
+    reader = Page(pages[name])
     assert reader.open == []
     assert len(reader.ids) == len(set(reader.ids))
     assert all(one.startswith(("#", "data:")) for one in reader.references)

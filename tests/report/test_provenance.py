@@ -1,30 +1,13 @@
 """How settings of records are written."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
+from html_page import some
 from report_records import make_records
 
-from widthwise.report import write_page
 from widthwise.report.provenance import setting_rows
-from widthwise.study import Record
 
 MADE = make_records()
-
-
-def write(path: Path, records: list[Record], title: str = "A study") -> str:
-    write_page(records, path, title=title, settings={"seed": 0, "versions": {"torch": "2.13.0"}})
-    return path.read_text(encoding="utf8")
-
-
-def some(*quantities: str) -> list[Record]:
-    return [r for r in make_records() if r.quantity in quantities]
-
-
-@pytest.fixture(scope="module")
-def html(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write(tmp_path_factory.mktemp("page") / "report.html", make_records())
 
 
 def test_setting_that_differs_is_said_of_each_quantity() -> None:

@@ -16,32 +16,13 @@ from report_records import (
     record,
     score,
 )
+from two_studies import CHANCE, CUT, HEALED, PARENT, before, right, stored
 
 from widthwise.errors import RunError
 from widthwise.report import write_report
 from widthwise.report.model_results import results_of
 from widthwise.report.study_comparison import ScoreComparison, compare, comparison_sentences
-from widthwise.study import Record, StoredStudy
-
-PARENT, CUT, CHANCE = (None, "dense", DENSE), ("ppm", "1.6x", 912), ("random", "1.6x", 912)
-HEALED = (None, "dense", 912)  # the cut as a checkpoint of its own, trained and measured
-
-
-def right(n: int, of: int = 200) -> list[float]:
-    return [1.0] * n + [0.0] * (of - n)
-
-
-def stored(name: str, records: list[Record]) -> StoredStudy:
-    told = {"source": "200 of 1,319 items, seed 0"}
-    records = [
-        replace(r, settings={**told, **r.settings}, cell=f"{name}-{r.cell}") for r in records
-    ]
-    return StoredStudy(path=Path(name), settings={}, records=tuple(records), pending=0)
-
-
-def before() -> StoredStudy:
-    at = ((PARENT, 150), (CUT, 80), (CHANCE, 70))
-    return stored("before", [score(place, "piqa", right(n)) for place, n in at])
+from widthwise.study import StoredStudy
 
 
 def compared(*studies: StoredStudy) -> tuple[tuple[ScoreComparison, ...], tuple[str, ...]]:

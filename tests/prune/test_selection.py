@@ -19,9 +19,7 @@ from widthwise.prune import CALIBRATED, CRITERIA, ROW_CRITERIA, score_layer
 
 REFERENCE = {"ppm": "PPM", "vow": "VOW", "pon": "PON", "l2": "L2"}
 
-
 REFERENCE_FAMILIES = ["llama", "qwen3", "gemma2", "olmo2", "cohere", "granite", "stablelm"]
-
 
 KEPT = 29
 

@@ -12,9 +12,7 @@ from families import LAYERS, tokens
 
 from widthwise import activation_norms
 from widthwise.errors import RunError
-from widthwise.prune import (
-    open_model,
-)
+from widthwise.prune import open_model
 from widthwise.prune.calibration.activations import norms_of_text
 
 

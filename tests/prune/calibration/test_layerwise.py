@@ -9,11 +9,7 @@ from layered_models import uneven_batches
 from special_families import batches, crossing, special
 
 from widthwise.errors import UnsupportedModelError
-from widthwise.prune.calibration import (
-    LayerwiseRunner,
-    calibrate,
-    text_of,
-)
+from widthwise.prune.calibration import LayerwiseRunner, calibrate, text_of
 
 
 def test_a_walk_hands_on_what_the_model_itself_computes() -> None:

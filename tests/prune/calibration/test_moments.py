@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from widthwise.errors import RunError
-from widthwise.prune.calibration import (
-    Moments,
-)
+from widthwise.prune.calibration import Moments
 
 
 def test_a_sum_that_is_wider_than_a_panel_is_whole() -> None:

@@ -11,10 +11,7 @@ from families import FAMILIES, LAYERS, VOCAB, WIDTH, tiny
 from layered_models import uneven_batches
 
 from widthwise.errors import OutputError, RunError
-from widthwise.prune.calibration import (
-    Calibration,
-    calibrate,
-)
+from widthwise.prune.calibration import Calibration, calibrate
 
 
 def plain_moments(model: Any, layer: int, given: list[dict[str, Any]]) -> torch.Tensor:

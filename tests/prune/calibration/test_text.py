@@ -20,12 +20,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from widthwise.assets import embedded_model
 from widthwise.errors import AssetError, RunError
 from widthwise.prune import open_model
-from widthwise.prune.calibration import (
-    BLOCK_TOKENS,
-    TextRequest,
-    read_text,
-    text_of,
-)
+from widthwise.prune.calibration import BLOCK_TOKENS, TextRequest, read_text, text_of
 
 
 class Letters:

@@ -1,4 +1,4 @@
-"""A healing never ends worse than it began: its best state, going back, and the test of rates."""
+"""A course of training: its best state, going back, and the test of rates."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from families import VOCAB
 from healing_pairs import BLOCK, pair, rows, settings
 
 from widthwise.errors import RunError
-from widthwise.prune.healing import HeldOut, LrTrial, distil, training
+from widthwise.prune.healing import HeldOut, LrTrial, training
 from widthwise.prune.healing.course import TrainingCourse
 from widthwise.prune.healing.heldout import Blockwise, judge
 from widthwise.prune.healing.learning_rate import FACTOR, best, search, tried
@@ -137,35 +136,6 @@ def test_a_state_that_was_loaded_goes_on_as_if_nothing_had_been() -> None:
         assert [{**s, "seconds": 0} for s in end[0]] == [{**s, "seconds": 0} for s in ends[0][0]]
         assert end[1:3] == ends[0][1:3] == (5, 2)
         assert same(end[3], ends[0][3])
-
-
-@pytest.mark.parametrize("rate", [None, 1e-6, 0.3, 1e4])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("family", ["llama", "gemma2"])
-def test_no_rate_makes_a_model_worse(family: str, dtype: torch.dtype, rate: float | None) -> None:
-    child, parent = (model.to(dtype) for model in pair(family))
-    other = torch.randint(3, VOCAB, (6, BLOCK), generator=torch.Generator().manual_seed(9))
-    before = judge(child, parent, other, 6).divergence.value
-    asked = settings(learning_rate=rate, tokens=30 * 4 * BLOCK)
-    found = distil(child, parent, rows(), asked, held_out=other)
-    after = judge(child, parent, other, 6).divergence.value
-    assert found.before.divergence.value == before
-    assert after == found.after.divergence.value <= before
-    if rate is None:
-        assert after < 0.95 * before
-        assert found.trials
-    if found.best_step == 0:
-        assert after == before
-
-
-def test_little_text_ends_by_itself() -> None:
-    """Six random rows are learned by heart, and others get worse."""
-    child, parent = pair()
-    found = distil(child, parent, rows(), settings(tokens=4000 * BLOCK))
-    assert len(found.curve) < 1000
-    assert 0 < found.best_step < len(found.curve) - 9
-    judged = [step.held_out for step in found.curve if step.held_out is not None]
-    assert found.after.divergence.value == min(judged) < found.before.divergence.value
 
 
 def valley(centre: float) -> Any:

@@ -8,9 +8,8 @@ import pytest
 import torch
 from families import FAMILIES, tiny, tokens
 
-from widthwise.errors import RunError, UnsupportedModelError
-from widthwise.prune.healing import HealSettings, loss
-from widthwise.prune.healing.heldout import judge
+from widthwise.errors import UnsupportedModelError
+from widthwise.prune.healing import loss
 from widthwise.prune.healing.loss import (
     HealingHead,
     check_head,
@@ -166,36 +165,3 @@ def test_the_gradient_of_every_weight_is_that_of_the_plain_loss(family: str) -> 
                 continue
             assert float(b.abs().max()) > 0, name
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
-
-
-def test_what_is_held_out_is_judged_as_by_the_definition() -> None:
-    parent, child = tiny("llama"), tiny("llama", seed=1, intermediate_size=20)
-    rows = tokens(length=9)
-    with torch.no_grad():
-        own, other = child(rows).logits.log_softmax(-1), parent(rows).logits.log_softmax(-1)
-    found = judge(child, parent, rows, 1).blocks
-    for row in range(2):
-        kl = (other[row].exp() * (other[row] - own[row])).sum(-1).mean()
-        assert found.divergence[row] == pytest.approx(float(kl), rel=1e-4)
-        for logs, values in ((own, found.child), (other, found.parent)):
-            likely = torch.stack([logs[row, t, rows[row, t + 1]] for t in range(8)])
-            assert values[row] == pytest.approx(-float(likely.mean()), rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"tokens": 0}, {"minutes": -1.0}, {"temperature": 0.0}, {"hidden": -0.1},
-     {"learning_rate": float("nan")}, {"lora": 0}, {"batch_tokens": 0}, {"micro_tokens": 0}],
-)  # fmt: skip
-def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
-    (name,) = wrong
-    with pytest.raises(RunError, match=f"{name} of a healing must be"):
-        HealSettings(**wrong)
-
-
-def test_of_a_long_text_no_more_is_read_than_is_of_use() -> None:
-    assert HealSettings().to_read("cpu") == 1_000_000
-    assert HealSettings(tokens=5, minutes=30).to_read("cpu") == 5
-    assert HealSettings(minutes=30).most_tokens is None
-    read = [HealSettings(minutes=m).to_read(d) for m, d in ((30, "cpu"), (15, "cpu"), (30, "cuda"))]
-    assert read[0] == 2 * read[1] < read[2]

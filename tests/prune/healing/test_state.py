@@ -1,4 +1,4 @@
-"""A healing that ends early: what its hidden state keeps, and what goes on from there."""
+"""What a healing keeps in its hidden folder, and which healings may go on from there."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from healing_runs import BATCH
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from widthwise.errors import OutputError, RunError
-from widthwise.prune.healing import run
 from widthwise.prune.healing.state import state_folder
 
 pytestmark = pytest.mark.usefixtures("short_blocks")
@@ -41,56 +39,6 @@ def test_factors_are_a_setting_that_a_state_keeps(healed: Any, tmp_path: Path) -
     assert len(healed().curve) == 3
 
 
-class _Stop(Exception):
-    pass
-
-
-@pytest.mark.parametrize(("lora", "rate"), [(None, 3e-3), (2, 3e-3), (None, None)])
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(
-    lora: int | None, rate: float | None, healed: Any, tmp_path: Path, monkeypatch: Any
-) -> None:
-    """Bit for bit, with a Ctrl-C in the second step and a kill in the third, saved after each."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setattr(run, "SAVE_SECONDS", 0.0)
-    asked: dict[str, Any] = {
-        "lora": lora,
-        "hidden": 0.1,
-        "tokens": 8 * BATCH,
-        "learning_rate": rate,
-    }
-    whole = healed("whole", **asked)
-
-    def interrupt(step: Any, _: float) -> None:
-        if step.tokens == 2 * BATCH:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        healed(progress=interrupt, **asked)
-
-    def die(step: Any, _: float) -> None:
-        if step.tokens == 4 * BATCH:
-            raise _Stop
-
-    with pytest.raises(_Stop):
-        healed(progress=die, **asked)
-    assert (tmp_path / ".out.healing" / "state.safetensors").exists()
-    assert not (tmp_path / "out").exists()
-    steps: list[int] = []
-    again = healed(progress=lambda step, _: steps.append(step.tokens // BATCH), **asked)
-    torch.set_num_threads(threads)
-    assert steps == [4, 5, 6, 7, 8]  # the fourth was not saved before the kill
-    assert [s.loss for s in again.curve] == [s.loss for s in whole.curve]
-    assert again.before == whole.before
-    assert (again.trials, again.learning_rate) == (whole.trials, whole.learning_rate)
-    assert bool(whole.trials) == (rate is None)
-    assert again.after == whole.after
-    files = [load_file(tmp_path / name / "model.safetensors") for name in ("whole", "out")]
-    for name, value in files[0].items():
-        assert torch.equal(value, files[1][name]), name
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "whole"]
-
-
 def test_a_state_of_other_settings_is_refused(healed: Any, tmp_path: Path) -> None:
     def interrupt(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -106,59 +54,6 @@ def test_a_state_of_other_settings_is_refused(healed: Any, tmp_path: Path) -> No
     with pytest.raises(RunError, match=r"cannot be read .* remove .*\.out\.healing to begin anew"):
         healed()
     assert file.exists()
-
-
-def test_a_loss_that_is_not_finite_keeps_the_state_before_it(
-    healed: Any, tmp_path: Path, monkeypatch: Any
-) -> None:
-    from widthwise.prune.healing import training
-
-    calls = []
-
-    def breaks(own: torch.Tensor, *_: Any) -> torch.Tensor:
-        calls.append(1)
-        return own.sum() * (float("nan") if len(calls) > 2 else 1e-3)
-
-    monkeypatch.setattr(training, "divergence", breaks)
-    with pytest.raises(RunError, match=r"step 3: the loss is nan .*once .*\.out\.healing with the"):
-        healed(micro_tokens=BATCH)
-    with state_folder(tmp_path / "x", {}) as folder:
-        pass
-    folder.path = tmp_path / ".out.healing"
-    found = folder.load()
-    assert found is not None
-    assert len(found[1]["curve"]) == 2
-    assert all(torch.isfinite(value).all() for value in found[0].values())
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_run_that_ends_while_measuring_loses_no_training(
-    healed: Any, tmp_path: Path, monkeypatch: Any
-) -> None:
-    """The best state is kept before it is measured as it is written; no step is made again."""
-    whole = healed("whole", tokens=2 * BATCH)
-
-    def interrupted(_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(run.HealingRun, "finished", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            healed(tokens=2 * BATCH)
-    assert (tmp_path / ".out.healing" / "state.safetensors").exists()
-    steps: list[Any] = []
-    done = healed(tokens=2 * BATCH, progress=lambda *step: steps.append(step))
-    assert steps == []
-    assert len(done.curve) == 2
-    assert done.after == whole.after
-
-
-def test_a_first_step_that_is_not_finite_leaves_nothing_and_blames_no_rate(
-    healed: Any, tmp_path: Path
-) -> None:
-    with pytest.raises(RunError, match=r"step 1: .*; look at the models, and at --temperature"):
-        healed(hidden=1e30)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: Any) -> None:

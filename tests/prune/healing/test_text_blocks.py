@@ -1,0 +1,32 @@
+"""Blocks of a text: in what order, and how many there must be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from widthwise.errors import RunError
+from widthwise.prune.healing import heal
+from widthwise.prune.healing.text_blocks import EpochOrder
+
+pytestmark = pytest.mark.usefixtures("short_blocks")
+
+
+def test_the_text_is_gone_through_whole_before_it_begins_again() -> None:
+    order, seen = EpochOrder(7, seed=1), []
+    for start in range(0, 21, 3):
+        seen += order.at(start, 3).tolist()
+    epochs = [seen[i : i + 7] for i in (0, 7, 14)]
+    assert all(Counter(epoch) == Counter(range(7)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    assert EpochOrder(7, seed=1).at(10, 5).tolist() == seen[10:15]  # from anywhere, without the way
+    assert EpochOrder(7, seed=2).at(0, 7).tolist() != epochs[0]
+
+
+def test_too_little_text_is_told(child: Path, dense: Path, text: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.txt"
+    few.write_text(text.read_text()[:200])
+    with pytest.raises(RunError, match=r"tokens; a healing needs at least 384"):
+        heal(child, dense, out=tmp_path / "out", text=few)

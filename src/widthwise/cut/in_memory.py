@@ -102,10 +102,10 @@ def set_sizes(model: nn.Module, plan: Plan) -> None:
     text = config.get_text_config()
     text.intermediate_size = plan.width
     for module in model.modules():  # a part may hold a copy of the config
-        own: Any = getattr(module, "config", None)
-        own = own.get_text_config() if hasattr(own, "get_text_config") else None
-        if own is not None and own.model_type == text.model_type:
-            own.intermediate_size = plan.width
+        part: Any = getattr(module, "config", None)
+        part = part.get_text_config() if hasattr(part, "get_text_config") else None
+        if part is not None and part.model_type == text.model_type:
+            part.intermediate_size = plan.width
     stem = ModelWeights(model).architecture.stem
     for layer in range(len(plan.keep)):
         block: Any = model.get_submodule(f"{stem}.{layer}.mlp")

@@ -61,21 +61,22 @@ def allocate(
         )
     price, known = _price(lost, paid, budget)
     rest_cost = np.cumsum([0, *reversed(cheapest)])[::-1]
-    minima = [float((one + price * cost).min()) for one, cost in zip(lost, paid, strict=True)]
+    minima = [float((loss + price * cost).min()) for loss, cost in zip(lost, paid, strict=True)]
     rest_bound = np.cumsum([0.0, *reversed(minima)])[::-1]
     slack = _ROUNDING * sum(
-        float(np.abs(one).max() + price * cost.max()) for one, cost in zip(lost, paid, strict=True)
+        float(np.abs(loss).max() + price * cost.max())
+        for loss, cost in zip(lost, paid, strict=True)
     )
     sums, total = np.zeros(1), np.zeros(1, np.int64)
     chosen: list[tuple[NDArray[np.intp], int]] = []
-    for layer, (one, cost) in enumerate(zip(lost, paid, strict=True)):
-        sums = (sums[:, None] + one).ravel()
+    for layer, (loss, cost) in enumerate(zip(lost, paid, strict=True)):
+        sums = (sums[:, None] + loss).ravel()
         total = (total[:, None] + cost).ravel()
         bound = sums + price * (total - budget) + rest_bound[layer + 1]
         hopeful = (total + rest_cost[layer + 1] <= budget) & (bound <= known + slack)
         kept = _undominated(sums, total, np.flatnonzero(hopeful))
         sums, total = sums[kept], total[kept]
-        chosen.append((kept, len(one)))
+        chosen.append((kept, len(loss)))
     return _walked_back(chosen, int(sums.argmin()))
 
 
@@ -106,7 +107,7 @@ def _price(
 
     def at(price: float) -> tuple[int, float]:
         """Cost and loss of the best choice at a price."""
-        picks = [int((one + price * cost).argmin()) for one, cost in zip(lost, paid, strict=True)]
+        picks = [int((loss + price * cost).argmin()) for loss, cost in zip(lost, paid, strict=True)]
         cost = sum(int(layer[pick]) for layer, pick in zip(paid, picks, strict=True))
         return cost, sum(float(layer[pick]) for layer, pick in zip(lost, picks, strict=True))
 

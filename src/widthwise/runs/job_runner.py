@@ -35,10 +35,10 @@ class JobRunner:
         except WorkerTerminated:
             raise
         except BaseException as error:  # SystemExit too: a job does not end its worker
-            told = describe_exception(error)
-            if told[-1]:
+            outcome = describe_exception(error)
+            if outcome[-1]:
                 self._worker = None
-            return told
+            return outcome
 
 
 def describe_exception(error: BaseException) -> tuple[str, str, str, bool]:

@@ -46,10 +46,10 @@ def connect(address: str | None) -> bool:
     ray = import_ray()
     if ray.is_initialized():
         return False
-    own = {"include_dashboard": False} if address == "local" else {}
+    options = {"include_dashboard": False} if address == "local" else {}
     try:
         _check_reachable(address)
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise RunError(
@@ -118,8 +118,8 @@ def _times(part: float, whole: float) -> int:
 
 def nodes() -> list[dict[str, float]]:
     """Resources of the nodes that are there, free or not."""
-    found: list[dict[str, Any]] = import_ray().nodes()
-    return [node["Resources"] for node in found if node["Alive"]]
+    records: list[dict[str, Any]] = import_ray().nodes()
+    return [node["Resources"] for node in records if node["Alive"]]
 
 
 def capacity(need: ResourceRequest) -> int:

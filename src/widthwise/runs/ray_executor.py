@@ -133,8 +133,8 @@ class RayActor:
         interrupt(self._thread_id)
 
     def _share(self, share: float, text: str) -> None:
-        number, n_told, *_ = self._news
-        self._news = (number, n_told + 1, share, text)
+        number, n_reports, *_ = self._news
+        self._news = (number, n_reports + 1, share, text)
 
 
 def _make_worker(make: bytes) -> Worker:
@@ -169,7 +169,7 @@ class RayWorker(WorkerHandle):
         self._actor: Any = None
         self._asked: Any = None  # for news
         self._number = 0
-        self._n_told = 0
+        self._n_reports = 0
 
     def start(self) -> None:
         """Ask for an actor if there is none; it begins when a node has room."""
@@ -184,7 +184,7 @@ class RayWorker(WorkerHandle):
             self.awaited = self._actor.is_there.remote()
 
     def begin(self, work: bytes) -> None:
-        self._number, self._n_told, self._asked = self._number + 1, 0, None
+        self._number, self._n_reports, self._asked = self._number + 1, 0, None
         self.awaited = self._actor.do.remote(work, self._number)
 
     def receive(self) -> tuple[Any, ...] | None:
@@ -209,9 +209,9 @@ class RayWorker(WorkerHandle):
             self._asked = self._aside("news")
         elif self.job and _is_answered(self._asked):
             news, self._asked = ray.get(self._asked), None
-            number, n_told, share, text = news
-            if number == self._number and n_told > self._n_told:
-                self._n_told = n_told
+            number, n_reports, share, text = news
+            if number == self._number and n_reports > self._n_reports:
+                self._n_reports = n_reports
                 return "share", share, text
         return None
 

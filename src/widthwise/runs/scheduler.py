@@ -101,7 +101,7 @@ class Scheduler(Executor):
         self._attempts = attempts
         self._patience_sec = patience_sec
         self._waiting: deque[Job] = deque()
-        self._n_begun: Counter[str] = Counter()
+        self._attempts_made: Counter[str] = Counter()
         self._timer: WorkerHandle | None = None  # did the last job alone, and does the next one too
 
     @property
@@ -110,7 +110,7 @@ class Scheduler(Executor):
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Do the jobs; see `Executor.run`."""
-        self._waiting, self._n_begun = deque(schedule_order(jobs)), Counter()
+        self._waiting, self._attempts_made = deque(schedule_order(jobs)), Counter()
         self._prepare()
         try:
             while self._waiting or self._busy():
@@ -162,7 +162,7 @@ class Scheduler(Executor):
         if not self._waiting or (self._waiting[0].alone and self._busy()):
             return None
         job = self._waiting.popleft()
-        self._n_begun[job.key] += 1
+        self._attempts_made[job.key] += 1
         return job
 
     def _hear(self, worker: WorkerHandle) -> Iterator[Event]:
@@ -200,15 +200,15 @@ class Scheduler(Executor):
         (last_lines,) = _end_all([worker])
         if job is None:
             return
-        if self._n_begun[job.key] >= self._attempts:
+        if self._attempts_made[job.key] >= self._attempts:
             yield self._failed(worker, job, reason, details or last_lines)
         else:
             self._waiting.appendleft(job)
-            attempt = self._n_begun[job.key] + 1
+            attempt = self._attempts_made[job.key] + 1
             yield Retrying(worker=worker.name, job=job, reason=reason, attempt=attempt)
 
     def _failed(self, worker: WorkerHandle, job: Job, reason: str, details: str) -> Failed:
-        attempts = self._n_begun[job.key]
+        attempts = self._attempts_made[job.key]
         return Failed(
             worker=worker.name, job=job, reason=reason, attempts=attempts, details=details
         )

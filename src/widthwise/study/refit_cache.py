@@ -38,15 +38,15 @@ class RefitCache:
 
     def __init__(self, study: Path) -> None:
         self._study = study
-        self._own: Path | None = None
+        self._temporary: Path | None = None
 
     def _folder(self) -> Path:
         if self._study.is_dir():
             return self._study / FOLDER
-        if self._own is None:
-            self._own = Path(tempfile.mkdtemp(prefix="widthwise-"))
-            weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
-        return self._own
+        if self._temporary is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="widthwise-"))
+            weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
+        return self._temporary
 
     def has(self, name: str, inputs: Mapping[str, Any], widths: Sequence[int]) -> bool:
         """Whether a file says that it holds these refits; its numbers are not read."""

@@ -67,10 +67,10 @@ def tokens_of(task: Task, tokenizer: Any) -> Tokens:
 
 def scoring(architecture: Architecture, width: int, tokens: Tokens, dtype: str) -> WorkEstimate:
     """Work of reading and writing these tokens."""
-    one = _reading(architecture, width, 1, _PROMPT, dtype)
+    prompt = _reading(architecture, width, 1, _PROMPT, dtype)
     step = _writing(architecture, width, _ROWS, _PROMPT, 1, dtype)
     return WorkEstimate(
-        flops=one.flops / _PROMPT * (tokens.read + tokens.written),
+        flops=prompt.flops / _PROMPT * (tokens.read + tokens.written),
         moved_bytes=step.moved_bytes * tokens.written / _ROWS,
     )
 
@@ -133,12 +133,12 @@ def _distinct(texts: Sequence[str]) -> int:
     return total
 
 
-def _shared(one: str, other: str) -> int:
+def _shared(first: str, second: str) -> int:
     """Length of the beginning that two texts share, by halving."""
-    low, high = 0, min(len(one), len(other))
+    low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
+        if first[:middle] == second[:middle]:
             low = middle
         else:
             high = middle - 1

@@ -72,5 +72,5 @@ def _below(path: Path) -> Iterable[Path]:
     """Folders in a folder, the nearest first."""
     level = [path]
     for _ in range(_DEPTH):
-        level = [each for one in level for each in sorted(one.iterdir()) if each.is_dir()]
+        level = [each for folder in level for each in sorted(folder.iterdir()) if each.is_dir()]
         yield from level

@@ -89,7 +89,7 @@ def write_compact(folder: Path, checkpoint: Checkpoint, plan: Plan, config: dict
         widths_key=WIDTHS_KEY,
     )
     (folder / COMPACT_FILE).write_text(code, encoding="utf8")
-    own = {
+    entries = {
         "model_type": model_type,
         "architectures": ["CompactForCausalLM"],
         "auto_map": {
@@ -97,7 +97,7 @@ def write_compact(folder: Path, checkpoint: Checkpoint, plan: Plan, config: dict
             "AutoModelForCausalLM": f"{module}.CompactForCausalLM",
         },
     }
-    text = json.dumps({**config, **own}, indent=2) + "\n"
+    text = json.dumps({**config, **entries}, indent=2) + "\n"
     (folder / "config.json").write_text(text, encoding="utf8")
 
 

@@ -134,7 +134,7 @@ def _modules(parent: Path, references: Iterable[str]) -> set[str]:
             continue
         result.add(name)
         code = (parent / name).read_text(encoding="utf8", errors="replace")
-        waiting += [f"{one or two}.py" for one, two in _RELATIVE.findall(code)]
+        waiting += [f"{first or second}.py" for first, second in _RELATIVE.findall(code)]
     return result
 
 

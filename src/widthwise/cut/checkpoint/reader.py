@@ -108,13 +108,13 @@ class Checkpoint:
         """Whether two stored tensors hold the same numbers; reads up to the first that differ."""
         import torch
 
-        one, two = self.tensors[name].spec, self.tensors[other].spec
-        if one.shape != two.shape:
+        first, second = self.tensors[name].spec, self.tensors[other].spec
+        if first.shape != second.shape:
             return False
-        step = max(1, COMPARED_BYTES * one.shape[0] // max(1, one.nbytes))
+        step = max(1, COMPARED_BYTES * first.shape[0] // max(1, first.nbytes))
         with self:
-            for start in range(0, one.shape[0], step):
-                stop = min(start + step, one.shape[0])
+            for start in range(0, first.shape[0], step):
+                stop = min(start + step, first.shape[0])
                 rows = [self.rows(each, start, stop) for each in (name, other)]
                 if not torch.equal(*(each.to(torch.float64) for each in rows)):
                     return False

@@ -167,12 +167,12 @@ def whole_pass(
     """
     import torch
 
-    found: list[tuple[int, int, Any]] = []
+    outputs: list[tuple[int, int, Any]] = []
 
     def record(number: int) -> Callable[..., None]:
         def hook(_: nn.Module, __: Any, result: Any) -> None:
             count = len(result) if isinstance(result, tuple) else 0
-            found.append((number, count, first_of(result)))
+            outputs.append((number, count, first_of(result)))
 
         return hook
 
@@ -182,14 +182,14 @@ def whole_pass(
     finally:
         for handle in handles:
             handle.remove()
-    _check_order([number for number, _, _ in found], len(layers), name)
-    for number, _, states in found:
+    _check_order([number for number, _, _ in outputs], len(layers), name)
+    for number, _, states in outputs:
         if not isinstance(states, torch.Tensor):
             raise UnsupportedModelError(
                 f"layer {number} of {name} returns no hidden states, so it cannot be calibrated; "
                 f"{WITHOUT_TEXT}"
             )
-    return [(count, states.detach().clone()) for _, count, states in found]
+    return [(count, states.detach().clone()) for _, count, states in outputs]
 
 
 def returned(hidden: Tensor, count: int) -> Any:
@@ -211,9 +211,9 @@ def patched_forward(
             module.forward = forward
         yield
     finally:
-        for module, own in zip(modules, before, strict=True):
+        for module, attributes in zip(modules, before, strict=True):
             module.__dict__.pop("forward", None)
-            module.__dict__.update(own)
+            module.__dict__.update(attributes)
 
 
 @contextmanager
@@ -239,11 +239,11 @@ def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
     """Raise UnsupportedModelError for layers that a pass over text leaves out."""
     absent = sorted(set(range(layers)) - set(numbers))
     if absent:
-        one = len(absent) == 1
+        is_single = len(absent) == 1
         raise UnsupportedModelError(
-            f"{'layer' if one else 'layers'} {', '.join(map(str, absent))} of {name} "
-            f"{'is' if one else 'are'} left out where text is all there is, so text cannot "
-            f"calibrate {'it' if one else 'them'}; {WITHOUT_TEXT}"
+            f"{'layer' if is_single else 'layers'} {', '.join(map(str, absent))} of {name} "
+            f"{'is' if is_single else 'are'} left out where text is all there is, so text cannot "
+            f"calibrate {'it' if is_single else 'them'}; {WITHOUT_TEXT}"
         )
 
 

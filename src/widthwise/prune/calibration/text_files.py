@@ -213,7 +213,7 @@ def _pieces(file: TextIO) -> Iterator[str]:
         end = len(rest)
         if end > _PIECE_CHARACTERS:
             breaks = (rest.rfind(mark, 1, _PIECE_CHARACTERS) for mark in ("\n\n", "\n", " "))
-            end = next((place for place in breaks if place > 0), _PIECE_CHARACTERS)
+            end = next((position for position in breaks if position > 0), _PIECE_CHARACTERS)
         yield rest[:end].strip()
         rest = rest[end:]
 

@@ -106,29 +106,29 @@ class RowReader:
         text = None if self._template is None else _by_template(self._template, turns)
         if text is not None:
             return self._noted(text, f"{names} through the chat template")
-        return self._noted("\n\n".join(map(_said, turns)), f"{names}, turns joined")
+        return self._noted("\n\n".join(map(_turn_text, turns)), f"{names}, turns joined")
 
 
 def is_conversation(value: Any) -> bool:
     """Whether a list is the turns of one conversation, and not rows of a table."""
     if not isinstance(value, list) or not value or not all(isinstance(o, Mapping) for o in value):
         return False
-    roles = [next((one[key] for key in _ROLE_KEYS[:2] if key in one), None) for one in value]
+    roles = [next((turn[key] for key in _ROLE_KEYS[:2] if key in turn), None) for turn in value]
     known = {*_ROLES, *_ROLES.values(), "system", "developer"}
     return all(isinstance(role, str) and role.lower() in known for role in roles)
 
 
 def _conversation(
-    row: Mapping[str, Any], found: Mapping[str, list[Turn]]
+    row: Mapping[str, Any], conversations: Mapping[str, list[Turn]]
 ) -> tuple[tuple[str, ...], list[Turn]] | None:
     """The columns of a row that are a conversation by their names, and its turns."""
-    name = next((name for name in (*CONVERSATIONS, *_ENDINGS) if name in found), None)
+    name = next((name for name in (*CONVERSATIONS, *_ENDINGS) if name in conversations), None)
     if name is None:
         return None
-    turns = [*found[name], *_chosen(row, name)]
+    turns = [*conversations[name], *_chosen(row, name)]
     system = next((row[n] for n in _SYSTEM if isinstance(row.get(n), str)), "")
-    if name in _ENDINGS and (asked := found.get("prompt") or _asked(row)):
-        if [turn["content"] for turn in turns[: len(asked)]] != [one["content"] for one in asked]:
+    if name in _ENDINGS and (asked := conversations.get("prompt") or _asked(row)):
+        if [turn["content"] for turn in turns[: len(asked)]] != [turn["content"] for turn in asked]:
             return ("prompt", name), asked + turns
     if system.strip() and turns[0]["role"] != "system":
         turns = [{"role": "system", "content": system}, *turns]
@@ -154,33 +154,33 @@ def _turns(name: str, value: Any) -> list[Turn] | None:
             return None
     if not isinstance(value, list) or not value:
         return None
-    if all(isinstance(one, str) for one in value) and name in (*CONVERSATIONS, "data"):
+    if all(isinstance(item, str) for item in value) and name in (*CONVERSATIONS, "data"):
         roles = ("user", "assistant")
         return [{"role": roles[i % 2], "content": text} for i, text in enumerate(value)]
     turns: list[Turn] = []
-    for one in value:
-        made = _turn(one)
+    for item in value:
+        made = _turn(item)
         if made is None:
             return None
         turns += made
     return turns
 
 
-def _turn(one: Any) -> list[Turn] | None:
+def _turn(message: Any) -> list[Turn] | None:
     """A message as transformers' templates take it; several of a question with its answer."""
-    if not isinstance(one, Mapping):
+    if not isinstance(message, Mapping):
         return None
-    role = next((one[key] for key in _ROLE_KEYS if isinstance(one.get(key), str)), None)
-    key = next((key for key in _SAID_KEYS if key in one), None)
+    role = next((message[key] for key in _ROLE_KEYS if isinstance(message.get(key), str)), None)
+    key = next((key for key in _SAID_KEYS if key in message), None)
     if role is None:
-        pair = _pair(one)
+        pair = _pair(message)
         return None if pair is None else pair[1]
-    if key is None and not one.get("tool_calls"):
+    if key is None and not message.get("tool_calls"):
         return None
-    content = "" if key is None else _content(one[key])
+    content = "" if key is None else _content(message[key])
     if content is None:
         return None
-    others = {k: v for k, v in one.items() if k not in (*_ROLE_KEYS, key) and v is not None}
+    others = {k: v for k, v in message.items() if k not in (*_ROLE_KEYS, key) and v is not None}
     return [{**others, "role": _ROLES.get(role.lower(), role.lower()), "content": content}]
 
 
@@ -207,10 +207,10 @@ def _pair(row: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Turn]] | None:
     texts = [name for name, value in row.items() if isinstance(value, str)]
     asked = [name for name in _ASKED if name in texts]
     answers = [name for name in _ANSWERS if name in texts]
-    beside = [name for name in _BESIDE if name in texts and name not in asked[:1]]
-    if len([name for name in asked if name not in beside]) != 1 or len(answers) != 1:
+    context = [name for name in _BESIDE if name in texts and name not in asked[:1]]
+    if len([name for name in asked if name not in context]) != 1 or len(answers) != 1:
         return None
-    columns = (asked[0], *(name for name in beside if row[name].strip()), answers[0])
+    columns = (asked[0], *(name for name in context if row[name].strip()), answers[0])
     turns = [
         {"role": "user", "content": "\n\n".join(row[name] for name in columns[:-1])},
         {"role": "assistant", "content": row[answers[0]]},
@@ -254,7 +254,7 @@ def _by_template(template: ChatTemplate, turns: Sequence[Turn]) -> str | None:
     return None
 
 
-def _said(turn: Turn) -> str:
+def _turn_text(turn: Turn) -> str:
     """What a turn says, what was thought before and its calls of tools included."""
     calls = turn.get("tool_calls")
     thoughts = [turn[key] for key in _THOUGHT_KEYS if isinstance(turn.get(key), str)]
@@ -267,9 +267,9 @@ def _only_prose(first: Sequence[Any], row: Mapping[str, Any], where: str) -> str
     Raises:
         RunError: None is, or several are.
     """
-    rows = [one for one in first if isinstance(one, Mapping)] or [row]
+    rows = [item for item in first if isinstance(item, Mapping)] or [row]
     names = list(dict.fromkeys(chain.from_iterable(rows)))
-    prose = [name for name in names if _is_prose(str(name), [one.get(name) for one in rows])]
+    prose = [name for name in names if _is_prose(str(name), [item.get(name) for item in rows])]
     if len(prose) == 1 and prose[0] in row:
         return str(prose[0])
     ids = [name for name, value in row.items() if _are_ids(value)]
@@ -295,10 +295,10 @@ def _is_prose(name: str, values: Sequence[Any]) -> bool:
 
 
 def _are_ids(value: Any) -> bool:
-    if isinstance(value, list) and value and all(isinstance(one, list) for one in value):
+    if isinstance(value, list) and value and all(isinstance(item, list) for item in value):
         return any(map(_are_ids, value))
     return (
         isinstance(value, list)
         and len(value) >= _LEAST_IDS
-        and all(type(one) in (int, float) for one in value)
+        and all(type(item) in (int, float) for item in value)
     )

@@ -247,9 +247,9 @@ def _decisive(request: HealingRequest, pair: ModelPair, blocks: TextBlocks) -> d
     }
 
 
-def _record(pair: ModelPair, blocks: TextBlocks, found: Healing) -> HealingRecord:
+def _record(pair: ModelPair, blocks: TextBlocks, result: Healing) -> HealingRecord:
     """What lies beside the result as JSON, but the fingerprint of its weights."""
-    gain = found.gain
+    gain = result.gain
     several = gain.n > 1
     return HealingRecord(
         child=_model(pair.child, pair.child_fingerprint),
@@ -259,28 +259,28 @@ def _record(pair: ModelPair, blocks: TextBlocks, found: Healing) -> HealingRecor
             source=blocks.source,
             fingerprint=blocks.fingerprint,
             tokens=blocks.tokens,
-            held_out_blocks=found.after.divergence.n,
-            held_out_block_tokens=found.block_tokens,
+            held_out_blocks=result.after.divergence.n,
+            held_out_block_tokens=result.block_tokens,
             block_tokens=blocks.rows.shape[1],
         ),
-        settings=found.settings,
-        learning_rate=found.learning_rate,
-        learning_rate_test=found.trials or None,
-        learning_rate_factors=dict(found.factors) or None,
-        tokens=found.tokens,
-        epochs=found.epochs,
-        seconds=found.seconds,
-        written_step=found.best_step,
-        written_tokens=found.curve[found.best_step - 1].tokens,
-        stopped=found.stopped,
-        went_back=found.went_back,
-        before=found.before.summary(),
-        after=found.after.summary(),
+        settings=result.settings,
+        learning_rate=result.learning_rate,
+        learning_rate_test=result.trials or None,
+        learning_rate_factors=dict(result.factors) or None,
+        tokens=result.tokens,
+        epochs=result.epochs,
+        seconds=result.seconds,
+        written_step=result.best_step,
+        written_tokens=result.curve[result.best_step - 1].tokens,
+        stopped=result.stopped,
+        went_back=result.went_back,
+        before=result.before.summary(),
+        after=result.after.summary(),
         gain_nats=gain.value,
         gain_interval=(gain.low, gain.high) if several else None,
         gain_p_value=gain.p_value if several else None,
-        told=found.warnings,
-        curve=found.curve,
+        told=result.warnings,
+        curve=result.curve,
         fingerprint="",
     )
 

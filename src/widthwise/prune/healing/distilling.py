@@ -211,9 +211,9 @@ def _find_rate(trainer: Trainer, course: TrainingCourse, tokens: float) -> tuple
     seconds: list[float] = []
 
     def trial(rate: float) -> LrTrial:
-        begun = trainer.spent()
+        trial_start = trainer.spent()
         result = tried(trainer, course.judge, course.weights, parts, rate)
-        seconds.append(trainer.spent() - begun)
+        seconds.append(trainer.spent() - trial_start)
         return result
 
     trials = search(

@@ -177,8 +177,10 @@ class Judge:
                 new = _of_rows(child, states, self._head, part)
                 for known, some in zip(values, new, strict=True):
                     known += some.view(len(part), -1).mean(1).tolist()
-        divergence, own, other = map(tuple, values)
-        return HeldOut(blocks=Blockwise(divergence=divergence, child=own, parent=other))
+        divergence, child_values, parent_values = map(tuple, values)
+        return HeldOut(
+            blocks=Blockwise(divergence=divergence, child=child_values, parent=parent_values)
+        )
 
 
 def judge(child: Any, parent: Any, rows: Tensor, micro: int) -> HeldOut:

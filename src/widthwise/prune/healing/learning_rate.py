@@ -121,12 +121,16 @@ def rate_factors(child: Any, dense: Any) -> dict[str, float]:
 
 def factors_of(change: Parametrization) -> dict[str, float]:
     """Adam's factors by parameter, those of 1 left out."""
-    return {one.name: one.adam for one in change.weights if one.adam != 1}
+    return {weight.name: weight.adam for weight in change.weights if weight.adam != 1}
 
 
 def _of_blocks(child: Any, dense: Any) -> Parametrization:
     result = parametrize(child, dense)
-    odd = [one.name for one in result.weights if one.role != "fixed" and ".mlp." not in one.name]
+    odd = [
+        weight.name
+        for weight in result.weights
+        if weight.role != "fixed" and ".mlp." not in weight.name
+    ]
     if odd:
         raise PlanError(
             f"a pruned model must differ from its parent in the width of GLU blocks alone; {odd[0]}"

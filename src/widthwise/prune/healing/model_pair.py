@@ -60,11 +60,11 @@ class ModelPair:
         Raises:
             PlanError, CheckpointError: What the child says of its cut cannot be read.
         """
-        said = lineage_of(self.child.path)
-        if said is None or self.parent_fingerprint.startswith(said.parent_weights):
+        lineage = lineage_of(self.child.path)
+        if lineage is None or self.parent_fingerprint.startswith(lineage.parent_weights):
             return None
         return (
-            f"{self.child.name} was cut from {said.parent}, and the GLU weights of "
+            f"{self.child.name} was cut from {lineage.parent}, and the GLU weights of "
             f"{self.parent.name} are not those of that model: another one, or another version or "
             "dtype of it, is what the training goes towards"
         )
@@ -89,18 +89,18 @@ def opened_pair(child: ModelSource, dense: ModelSource) -> Iterator[ModelPair]:
     Raises:
         CheckpointError: One cannot be read, or they do not belong together.
     """
-    with child.checkpoint as own, dense.checkpoint as parent:
-        _check_shapes(own, parent)
-        for each in (own, parent):
+    with child.checkpoint as pruned, dense.checkpoint as parent:
+        _check_shapes(pruned, parent)
+        for each in (pruned, parent):
             check_loadable(each)
-        prints = fingerprint(own), fingerprint(parent)
+        prints = fingerprint(pruned), fingerprint(parent)
         if prints[0] == prints[1]:
             raise CheckpointError(
-                f"{own.name} has the GLU weights of {parent.name} itself: nothing was pruned, "
+                f"{pruned.name} has the GLU weights of {parent.name} itself: nothing was pruned, "
                 "so nothing can be healed"
             )
         pair = ModelPair(
-            child=own,
+            child=pruned,
             parent=parent,
             child_fingerprint=prints[0],
             parent_fingerprint=prints[1],
@@ -112,21 +112,21 @@ def opened_pair(child: ModelSource, dense: ModelSource) -> Iterator[ModelPair]:
 
 
 def _check_shapes(child: Checkpoint, parent: Checkpoint) -> None:
-    own, other = child.architecture, parent.architecture
+    pruned, dense = child.architecture, parent.architecture
     for what in ("model_type", "hidden_size", "layers"):
-        if getattr(own, what) != getattr(other, what):
+        if getattr(pruned, what) != getattr(dense, what):
             raise CheckpointError(
                 f"{parent.name} is not the dense parent of {child.name}: {what} is "
-                f"{getattr(other, what)} and {getattr(own, what)}"
+                f"{getattr(dense, what)} and {getattr(pruned, what)}"
             )
-    if own.intermediate_size > other.intermediate_size:
+    if pruned.intermediate_size > dense.intermediate_size:
         raise CheckpointError(
-            f"{parent.name} with {other.intermediate_size} neurons a layer is narrower than "
-            f"{child.name} with {own.intermediate_size}; --dense must be the wider one"
+            f"{parent.name} with {dense.intermediate_size} neurons a layer is narrower than "
+            f"{child.name} with {pruned.intermediate_size}; --dense must be the wider one"
         )
-    for name, spec in own.tensors.items():
-        there = other.tensors.get(name)
-        if name not in own.cuts and there is not None and there.shape != spec.shape:
+    for name, spec in pruned.tensors.items():
+        there = dense.tensors.get(name)
+        if name not in pruned.cuts and there is not None and there.shape != spec.shape:
             raise CheckpointError(
                 f"{parent.name} is not the dense parent of {child.name}: {name} has shape "
                 f"{list(there.shape)} and {list(spec.shape)}"
@@ -135,13 +135,16 @@ def _check_shapes(child: Checkpoint, parent: Checkpoint) -> None:
 
 def _tokenizer(child: ModelSource, parent: ModelSource) -> Any:
     """The child's tokenizer, after the parent's was seen to be the same."""
-    own, other = child.tokenizer, parent.tokenizer
-    if own.get_vocab() != other.get_vocab() or own(_SAMPLE).input_ids != other(_SAMPLE).input_ids:
+    tokenizer, reference = child.tokenizer, parent.tokenizer
+    if (
+        tokenizer.get_vocab() != reference.get_vocab()
+        or tokenizer(_SAMPLE).input_ids != reference(_SAMPLE).input_ids
+    ):
         raise CheckpointError(
             f"{child.name} and {parent.name} do not share a tokenizer: the logits of one say "
             "nothing of the tokens of the other"
         )
-    return own
+    return tokenizer
 
 
 def check_place(device: str, dtype: str | None) -> None:

@@ -59,10 +59,10 @@ class HealingRun:
         self.factors = {} if change is None else factors_of(change)
         self.spent: Callable[[], float] = lambda: gone + time.monotonic() - request.start
         request.status("loading both models")
-        begun = time.monotonic()
+        start = time.monotonic()
         self._child = model_in(pair.child, "float32", device)
         self._names = stored_names(pair.child, self._child)
-        self._loading = time.monotonic() - begun
+        self._loading = time.monotonic() - start
         if settings.lora is not None:
             add_lora(self._child, settings.lora, settings.seed)
         exact = None if dtype == "float32" else narrowed(self._child, dtype)
@@ -104,7 +104,9 @@ class HealingRun:
         if self._settings.lora is not None:
             return {}
         specs = {name: self._pair.child.tensors[stored] for stored, name in self._names.items()}
-        return {name: getattr(torch, TORCH_DTYPES[one.spec.dtype]) for name, one in specs.items()}
+        return {
+            name: getattr(torch, TORCH_DTYPES[tensor.spec.dtype]) for name, tensor in specs.items()
+        }
 
     def _closing(self) -> float:
         """Seconds from the last judgement to the end: the state and the result are written."""

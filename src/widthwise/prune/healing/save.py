@@ -60,9 +60,9 @@ def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
 def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str]) -> set[str]:
     """Names in memory of the parameters that text passes: beside the GLU blocks, and the head."""
     architecture = checkpoint.architecture
-    one = next(iter(architecture.cuts))
-    inside = next((name for name, stored in sources.items() if stored == one), "")
-    stem = inside.removesuffix(one.removeprefix(architecture.stem))
+    cut_name = next(iter(architecture.cuts))
+    inside = next((name for name, stored in sources.items() if stored == cut_name), "")
+    stem = inside.removesuffix(cut_name.removeprefix(architecture.stem))
     root = stem[: stem.rfind(".") + 1]
     head = {id(each) for each in model.get_output_embeddings().parameters()}
     return {
@@ -90,10 +90,12 @@ def check_space(child: Checkpoint, out: Path) -> None:
     Raises:
         OutputError: It does not.
     """
-    beside = sum(file.stat().st_size for file in child.path.iterdir() if file.suffix == ".json")
-    needed = sum(stored.spec.nbytes for stored in child.tensors.values()) + beside
-    place = next(folder for folder in out.parents if folder.is_dir())
-    if needed > (free := free_disk_bytes(place)):
+    companion_bytes = sum(
+        file.stat().st_size for file in child.path.iterdir() if file.suffix == ".json"
+    )
+    needed = sum(stored.spec.nbytes for stored in child.tensors.values()) + companion_bytes
+    folder = next(folder for folder in out.parents if folder.is_dir())
+    if needed > (free := free_disk_bytes(folder)):
         raise OutputError(f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} free")
 
 

@@ -58,20 +58,20 @@ class StateFolder:
                     raise ValueError(
                         "it is not a state that this version of widthwise goes on from"
                     )
-                begun, facts = json.loads(head["settings"]), json.loads(head["facts"])
+                stored, facts = json.loads(head["settings"]), json.loads(head["facts"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
             raise RunError(
                 f"{path}: cannot be read ({error}); remove {self.path} to begin anew"
             ) from error
-        self._check(begun)
+        self._check(stored)
         return tensors, facts
 
-    def _check(self, begun: Mapping[str, Any]) -> None:
+    def _check(self, stored: Mapping[str, Any]) -> None:
         for key, value in self._settings.items():
-            if begun.get(key) != value:
+            if stored.get(key) != value:
                 raise RunError(
-                    f"the healing in {self.path} was begun with {key} {begun.get(key)!r}, not "
+                    f"the healing in {self.path} was begun with {key} {stored.get(key)!r}, not "
                     f"{value!r}; give what it was begun with, or remove that folder to begin anew"
                 )
 

@@ -83,9 +83,9 @@ class EpochOrder:
         """Indices of `count` blocks from a place on, over the ends of epochs."""
         import torch
 
-        return torch.stack([self._one(place) for place in range(start, start + count)])
+        return torch.stack([self._index(place) for place in range(start, start + count)])
 
-    def _one(self, place: int) -> Tensor:
+    def _index(self, place: int) -> Tensor:
         import torch
 
         epoch, index = divmod(place, self._blocks)

@@ -171,10 +171,10 @@ class Trainer:
         Raises:
             NotFinite: Loss or gradient is not finite; weights are then as before the step.
         """
-        begun = self.spent()
+        start = self.spent()
         left = self.batch if self._blocks is None else self._blocks - self.place
         chosen = self.order.at(self.place, min(self.batch, left))
-        rate = rate_at(self._middle(len(chosen), begun), self.rate, self._warmed())
+        rate = rate_at(self._middle(len(chosen), start), self.rate, self._warmed())
         terms = self.add_gradients(self.rows[chosen], stopped)
         if terms is None:
             return None
@@ -199,7 +199,7 @@ class Trainer:
             gradient_norm=norm,
         )
         self.curve.append(result)
-        self.step_seconds = result.seconds - begun
+        self.step_seconds = result.seconds - start
         return result
 
     def go_back(self, weights: Mapping[str, Tensor], rate: float) -> None:
@@ -228,13 +228,18 @@ class Trainer:
 
         rows, weight = rows.to(self._device), self.settings.hidden
         with torch.no_grad():
-            other = hidden_states(self.parent, rows, layers=bool(weight))
-        own = hidden_states(self.child, rows, layers=bool(weight))
+            parent_states = hidden_states(self.parent, rows, layers=bool(weight))
+        child_states = hidden_states(self.child, rows, layers=bool(weight))
         first = divergence(
-            own.last, HealingHead.of(self.child), other.last, HealingHead.of(self.parent),
+            child_states.last, HealingHead.of(self.child),
+            parent_states.last, HealingHead.of(self.parent),
             self.settings.temperature,
         )  # fmt: skip
-        second = relative_hidden_error(own.layers, other.layers) if weight else torch.zeros(())
+        second = (
+            relative_hidden_error(child_states.layers, parent_states.layers)
+            if weight
+            else torch.zeros(())
+        )
         loss = first + weight * second if weight else first
         torch.autograd.backward(loss * share)
         return float(first.detach()) * share, float(second.detach()) * share

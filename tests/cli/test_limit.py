@@ -12,8 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
-from widthwise.experiments.convergence import draw_convergence
-from widthwise.theory import PowerLawFit, converge, standard_cases
+from widthwise.theory import PowerLawFit
 from widthwise.theory.power_law import Slope
 
 SMALL = ["--widths", "16,64", "--seeds", "4"]
@@ -163,28 +162,6 @@ def test_a_figure_is_not_drawn_over_another(tmp_path: Path) -> None:
     again = run("mup", *SMALL, "-o", path)
     assert (again.exit_code, path.read_bytes()) == (1, before)
     assert "already exists; pass --force" in again.stderr
-
-
-def test_the_figure_shows_every_run_the_fits_and_the_theory() -> None:
-    found = [converge(case, widths=(16, 64), seeds=3) for case in standard_cases()]
-    figure = draw_convergence(found)
-    for axes, rates in zip(
-        figure.axes, ([x.distance for x in found], [x.movement for x in found]), strict=True
-    ):
-        drawn = [line for line in axes.lines if len(line.get_xdata()) == 6]
-        assert sorted(y for line in drawn for y in line.get_ydata()) == pytest.approx(
-            sorted(y for rate in rates for y in rate.runs.ravel())
-        )
-        low, high = axes.get_ylim()
-        assert all(low < y < high for line in axes.lines for y in line.get_ydata())
-        labels = [text.get_text() for text in axes.get_legend().get_texts()]
-        for label, rate in zip(labels, rates, strict=True):
-            shown = f"{round(rate.slope.value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
-            assert shown in label
-    theory = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
-    (line,) = theory
-    (x0, x1), (y0, y1) = line.get_data()
-    assert (y1 / y0) == pytest.approx((x1 / x0) ** -0.5)
 
 
 def test_the_document_says_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

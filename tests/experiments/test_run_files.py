@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from run_pages import lines, page_of, report
+from run_pages import RESULTS, lines, page_of, report, stored
 
 from widthwise.runs import write_lines
-
-RESULTS = Path(__file__).parents[2] / "results"
-
-
-def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambda x: x) -> Path:
-    """A folder with stored runs, changed."""
-    (source,) = (RESULTS / name).glob("*.jsonl")
-    folder = tmp_path / name
-    folder.mkdir()
-    write_lines(folder / source.name, change(lines(source)))
-    return folder
 
 
 def test_a_line_that_was_cut_off_is_no_run(tmp_path: Path) -> None:

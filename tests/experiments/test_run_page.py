@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from run_pages import lines, page_of, words
+from run_pages import page_of, stored, words
 
 from widthwise.experiments.run_page import settings_conflicts
-from widthwise.runs import write_lines
-
-RESULTS = Path(__file__).parents[2] / "results"
-STORED = ("maml", "word2vec", "transfer", "tinynet-search")
-
-
-def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambda x: x) -> Path:
-    """A folder with stored runs, changed."""
-    (source,) = (RESULTS / name).glob("*.jsonl")
-    folder = tmp_path / name
-    folder.mkdir()
-    write_lines(folder / source.name, change(lines(source)))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("pages")
-    return {name: page_of(RESULTS / name, folder / f"{name}.html") for name in STORED}
 
 
 def test_runs_of_other_settings_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def test_a_difference_stands_with_both_scores_and_its_verdict() -> None:
     assert (same[-1].endswith("no change shown"), better[-1].endswith("improves")) == (True, True)
 
 
-def test_a_loss_between_studies_degrades_even_above_the_floor() -> None:
-    ones = [score(CUT, "piqa", right(n), floor=0.1) for n in (80, 40)]
+def test_a_loss_that_ends_at_the_floor_degrades_still() -> None:
+    ones = [score(CUT, "piqa", right(n)) for n in (80, 40)]
     studies = [stored("before", ones[:1]), stored("after", ones[1:])]
     table = comparison_table(compare(results_of(studies))[0])
     assert table is not None

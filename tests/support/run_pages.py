@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
+from widthwise.runs import write_lines
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def report(*arguments: str | Path) -> Result:
@@ -31,3 +35,12 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def words(html: str) -> str:
     """What stands on the page, without elements."""
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))).replace("\u00a0", " ")
+
+
+def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambda x: x) -> Path:
+    """A folder with stored runs, changed."""
+    (source,) = (RESULTS / name).glob("*.jsonl")
+    folder = tmp_path / name
+    folder.mkdir()
+    write_lines(folder / source.name, change(lines(source)))
+    return folder

@@ -5,46 +5,15 @@ from __future__ import annotations
 from math import inf, log2
 from typing import Any
 
-import numpy as np
 import pytest
+from planted_losses import RATES, planted
 
 from widthwise.errors import LimitError
 from widthwise.experiments.lr_transfer import (
-    OptimumShift,
     TrainingRun,
     check_grid,
-    draw_transfer,
     optimum_shifts,
 )
-
-RATES = tuple(2.0**k for k in range(-8, -2))
-
-
-def planted(
-    power: float,
-    *,
-    noise: float = 0.0,
-    middle: float = -5.3,
-    rates: tuple[float, ...] = RATES,
-    diverged: tuple[float, ...] = (),
-) -> OptimumShift:
-    """Parabolas over log2 of the rate whose lowest point goes as a power of the width."""
-    random = np.random.default_rng(1)
-    runs = []
-    for seed in range(4):
-        for width in (64, 128, 256):
-            best = middle + power * log2(width / 64) + noise * random.standard_normal()
-            for rate in rates:
-                gone = rate in diverged
-                runs.append(
-                    TrainingRun(
-                        kind="mup", width=width, lr=rate, seed=seed,
-                        loss=None if gone else 2 + 0.1 * (log2(rate) - best) ** 2 + 0.3 * seed,
-                        reason="training diverged" if gone else None, duration_sec=1.0,
-                    )
-                )  # fmt: skip
-    (found,) = optimum_shifts(runs)
-    return found
 
 
 @pytest.mark.parametrize("rates", [RATES, (0.003, 0.011, 0.02, 0.05, 0.2)])
@@ -99,7 +68,6 @@ def test_diverged_runs_are_worse_than_all_others() -> None:
     assert far.curves[0].losses[0, -1] == inf
     nothing = planted(0.0, diverged=RATES)
     assert nothing.curves[0].optima == (None,) * 4
-    draw_transfer([beside, nothing], "note")
 
 
 def test_runs_that_are_missing_are_told() -> None:

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+from word2vec_results import result
 
-from widthwise.experiments.word2vec import AnalogyScore, Word2vecResult, summary
-
-
-def result(bits: str | None, width: int | None = 8, seed: int = 0) -> Word2vecResult:
-    """A run with these outcomes, question by question; None is one that failed."""
-    score = None
-    if bits is not None:
-        right = np.array([bit == "1" for bit in bits])
-        score = AnalogyScore(
-            right=int(right.sum()), asked=len(bits), of=len(bits), sections=(),
-            outcomes=np.packbits(right).tobytes().hex(),
-        )  # fmt: skip
-    return Word2vecResult(
-        network="limit" if width is None else "finite", width=width, seed=seed, score=score,
-        reason=None if score else "it diverged", curve=(), words_per_sec=None, training_sec=0.0,
-    )  # fmt: skip
+from widthwise.experiments.word2vec import summary
 
 
 def test_a_row_has_a_difference_from_the_limit_of_its_seed() -> None:

@@ -53,36 +53,36 @@ def abc(
     if out is not None and not isinstance(asked, Abc):
         raise click.UsageError("the picture is of parametrizations for SGD; drop --optimizer adam")
     check_writable(out, force)
-    found = classify(asked)
+    result = classify(asked)
     title = format_title(name, tuple(exponents[letter] for letter in "abc"))
     if out is not None and isinstance(asked, Abc):
         from ..theory import draw_region
 
         save_figure(draw_region(asked, title), out)
     if as_json:
-        click.echo(json.dumps(_as_json(asked, found, optimizer), allow_nan=False))
+        click.echo(json.dumps(_as_json(asked, result, optimizer), allow_nan=False))
     else:
-        _print(title, asked, found, optimizer)
+        _print(title, asked, result, optimizer)
 
 
 def _texts(values: Iterable[Fraction]) -> list[str]:
     return [str(value) for value in values]
 
 
-def _as_json(parametrization: Abc | Abcd, found: Classification, optimizer: str) -> dict[str, Any]:
+def _as_json(parametrization: Abc | Abcd, result: Classification, optimizer: str) -> dict[str, Any]:
     """Fractions as text: they are exact."""
     letters = "abcd" if hasattr(parametrization, "d") else "abc"
     return {
         "optimizer": optimizer,
         "hidden_layers": parametrization.hidden_layers,
         **{letter: _texts(getattr(parametrization, letter)) for letter in letters},
-        **vars(found),
-        "r": str(found.r),
-        "r_layers": _texts(found.r_layers),
+        **vars(result),
+        "r": str(result.r),
+        "r_layers": _texts(result.r_layers),
     }
 
 
-def _print(title: str, parametrization: Abc | Abcd, found: Classification, optimizer: str) -> None:
+def _print(title: str, parametrization: Abc | Abcd, result: Classification, optimizer: str) -> None:
     """The exponents as powers of the width, and what they lead to."""
 
     from ..theory import power
@@ -98,10 +98,10 @@ def _print(title: str, parametrization: Abc | Abcd, found: Classification, optim
         [str(layer) if layer <= hidden else "output", *(power(-x) for x in abc)]
         for layer, abc in enumerate(exponents, start=1)
     ]
-    for row, r in zip(rows, [*_texts(found.r_layers), "-"], strict=True):
+    for row, r in zip(rows, [*_texts(result.r_layers), "-"], strict=True):
         row.append(r)
     header = ["layer", "multiplier", "initial std", "learning rate", "r"]
     print_rows(console, header, rows, [0] * len(header))
-    nothing = "not decided" if found.regime is None else found.regime
-    print_wrapped(console, f"regime {nothing}, r = {found.r}")
-    print_wrapped(console, found.explanation)
+    nothing = "not decided" if result.regime is None else result.regime
+    print_wrapped(console, f"regime {nothing}, r = {result.r}")
+    print_wrapped(console, result.explanation)

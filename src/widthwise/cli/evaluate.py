@@ -31,17 +31,17 @@ from .options import (
 
 def _some_names(value: str) -> tuple[str, ...]:
     """At least one name."""
-    if not (found := parse_names(value)):
+    if not (names := parse_names(value)):
         raise click.BadParameter(f"{value!r} names nothing; leave the option out for its default.")
-    return found
+    return names
 
 
 def _points(value: str) -> float:
     """A half width in percentage points (`2pp`), as a fraction."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)pp", value.strip())
-    if found is None or not 0 < float(found[1]) < 100:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)pp", value.strip())
+    if match is None or not 0 < float(match[1]) < 100:
         raise click.BadParameter(f"{value!r} is not a number of percentage points such as 2pp.")
-    return float(found[1]) / 100
+    return float(match[1]) / 100
 
 
 @click.command(

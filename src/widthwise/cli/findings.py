@@ -57,28 +57,28 @@ def findings(study: Path | None, published: bool, loss: float, as_json: bool) ->
         from ..study import read_study
 
         stored = read_study(study)
-        found = build_findings(stored.records, loss=loss)
+        results = build_findings(stored.records, loss=loss)
         if stored.pending and not as_json:
             click.echo(f"Not finished: cells not measured yet: {stored.pending}. So far:")
     else:
-        found = findings_of_published(loss=loss)
+        results = findings_of_published(loss=loss)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], allow_nan=False))
+        click.echo(json.dumps([asdict(findings) for findings in results], allow_nan=False))
     else:
-        _print(found)
+        _print(results)
 
 
-def _print(found: Sequence[Findings]) -> None:
+def _print(results: Sequence[Findings]) -> None:
     """Each model's sentences first, then its tables."""
 
     from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
-    for one in found:
-        print_wrapped(console, f"\n{one.model}", style="bold")
-        for sentence in one.sentences:
+    for findings in results:
+        print_wrapped(console, f"\n{findings.model}", style="bold")
+        for sentence in findings.sentences:
             print_wrapped(console, f"- {sentence}")
-        for table in one.tables:
+        for table in findings.tables:
             print_wrapped(console, f"\n{table.title}. {table.about}", style="bold")
             print_rows(console, table.header, table.rows, [0] * len(table.header))
             for note in table.notes:

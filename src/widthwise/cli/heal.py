@@ -24,8 +24,8 @@ _SCALES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
 def _tokens(value: str) -> int:
     """A number of tokens: 500000, 1M, 2.5M."""
-    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kmb]?)", value.strip().lower())
-    count = int(float(found[1]) * _SCALES[found[2]]) if found else 0
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kmb]?)", value.strip().lower())
+    count = int(float(match[1]) * _SCALES[match[2]]) if match else 0
     if count < 1:
         raise click.BadParameter(f"{value!r} is not a number of tokens such as 500000 or 1M.")
     return count
@@ -105,17 +105,17 @@ def heal(
     command = shlex.join(["widthwise", *sys.argv[1:]])
     with _Shown() as shown:
         try:
-            found = heal(
+            healing = heal(
                 child, dense, out=out, text=text, settings=settings, device=device, dtype=dtype,
                 force=force, command=command, status=shown.status, progress=shown.step,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise click.ClickException(GOES_ON) from None
-    for line in found.warnings:
+    for line in healing.warnings:
         click.echo(f"Warning: {line}", err=True)
-    click.echo(_table(found), err=True)
-    save_figure(draw_healing(found), found.out / "widthwise_healing.png")
-    click.echo(found.out)
+    click.echo(_table(healing), err=True)
+    save_figure(draw_healing(healing), healing.out / "widthwise_healing.png")
+    click.echo(healing.out)
 
 
 class _Shown:
@@ -159,11 +159,11 @@ class _Shown:
             self._console.print(f"{share:.0%} of the way: {text}", markup=False, highlight=False)
 
 
-def _table(found: Healing) -> str:
+def _table(healing: Healing) -> str:
     """Before and after, with intervals, and whether the difference is one."""
     from ..prune.healing import gain_verdict, nats_text
 
-    minutes, gain = found.seconds / 60, found.gain
+    minutes, gain = healing.seconds / 60, healing.gain
     fell, least, most = nats_text(gain.value, gain.low, gain.high)
     verdict = {
         "closer": "closer to its parent",
@@ -171,23 +171,23 @@ def _table(found: Healing) -> str:
         None: "not shown to be closer to its parent",
     }[gain_verdict(gain)]
     rows = [("", "KL from dense, nats a token", "perplexity / dense")]
-    for name, held_out in (("pruned", found.before), ("healed", found.after)):
+    for name, held_out in (("pruned", healing.before), ("healed", healing.after)):
         summary = held_out.summary()
         rows.append((name, summary.nats, summary.ratio))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [
         "  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows
     ]
-    written = found.curve[found.best_step - 1].tokens
+    written = healing.curve[healing.best_step - 1].tokens
     return "\n".join(
         [
-            f"{found.tokens:,} tokens in {minutes:.1f} minutes, {found.epochs:.2f} times through "
-            f"{found.source}",
-            f"written: the state after {written:,} tokens (step {found.best_step} of "
-            f"{len(found.curve)}), the best on held-out text; highest learning rate "
-            f"{found.learning_rate:.2g}",
+            f"{healing.tokens:,} tokens in {minutes:.1f} minutes, {healing.epochs:.2f} times "
+            f"through {healing.source}",
+            f"written: the state after {written:,} tokens (step {healing.best_step} of "
+            f"{len(healing.curve)}), the best on held-out text; highest learning rate "
+            f"{healing.learning_rate:.2g}",
             *lines,
-            f"KL fell by {fell} [{least}, {most}] on {gain.n} blocks of {found.block_tokens} "
+            f"KL fell by {fell} [{least}, {most}] on {gain.n} blocks of {healing.block_tokens} "
             f"tokens held out: {verdict}; brackets are 95 % intervals over blocks",
         ]
     )

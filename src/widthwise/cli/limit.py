@@ -81,16 +81,16 @@ def converge(
 
     check_beside(out, force)
     cases = _cases(**asked)
-    found = [run(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
+    results = [run(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
     if out is not None:
         from ..experiments.convergence import convergence_line, draw_convergence
 
-        save_figure(draw_convergence(found), out)
-        save_with_page(out, [convergence_line(one, seed) for one in found])
+        save_figure(draw_convergence(results), out)
+        save_with_page(out, [convergence_line(result, seed) for result in results])
     if as_json:
-        click.echo(json.dumps([_as_json(one) for one in found], allow_nan=False))
+        click.echo(json.dumps([_as_json(result) for result in results], allow_nan=False))
     else:
-        _print(found)
+        _print(results)
 
 
 def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
@@ -115,20 +115,20 @@ def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
     return [Case(name=label, parametrization=parametrization, phi=phi, task=toy(**given))]
 
 
-def _as_json(found: Convergence) -> dict[str, Any]:
-    task = found.case.task
+def _as_json(result: Convergence) -> dict[str, Any]:
+    task = result.case.task
     return {
-        "case": found.case.name,
+        "case": result.case.name,
         "lr": task.lr,
         "steps": task.steps,
-        "distance": _rate_as_json(found.distance),
-        "expected_slope": None if found.expected is None else str(found.expected),
-        "verdict": found.verdict,
-        "movement": _rate_as_json(found.movement),
-        "expected_movement_slope": str(found.expected_movement),
-        "movement_verdict": found.movement_verdict,
-        "limit_movement": found.limit_movement,
-        "limit_error": found.limit_error,
+        "distance": _rate_as_json(result.distance),
+        "expected_slope": None if result.expected is None else str(result.expected),
+        "verdict": result.verdict,
+        "movement": _rate_as_json(result.movement),
+        "expected_movement_slope": str(result.expected_movement),
+        "movement_verdict": result.movement_verdict,
+        "limit_movement": result.limit_movement,
+        "limit_error": result.limit_error,
     }
 
 
@@ -143,40 +143,44 @@ def _rate_as_json(rate: PowerLawFit) -> dict[str, Any]:
     }
 
 
-def _print(found: Sequence[Convergence]) -> None:
+def _print(results: Sequence[Convergence]) -> None:
     """A row a case: sizes, slopes, and what their intervals say of the theory's slopes."""
 
     from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
-    widths = found[0].distance.widths
+    widths = results[0].distance.widths
     print_wrapped(console, "Distance of outputs from the limit", style="bold")
     ends = ["slope [95 %]", "theory", "verdict"]
     header = ["case", *(f"n={width}" for width in widths), *ends]
     rows = []
-    for one in found:
-        sizes = [f"{size:.3g}" for size in one.distance.sizes]
-        theory = "not known" if one.expected is None else str(one.expected)
-        rows.append([one.case.name, *sizes, _slope(one.distance), theory, one.verdict or "-"])
+    for result in results:
+        sizes = [f"{size:.3g}" for size in result.distance.sizes]
+        theory = "not known" if result.expected is None else str(result.expected)
+        rows.append(
+            [result.case.name, *sizes, _slope(result.distance), theory, result.verdict or "-"]
+        )
     print_rows(console, header, rows, [0] * len(header))
     print_wrapped(console, "\nMovement of the last features in training", style="bold")
     header = ["case", *(f"n={width}" for width in widths), "limit", *ends]
     rows = []
-    for one in found:
-        sizes = [f"{size:.3g}" for size in one.movement.sizes]
-        limit_ = f"{one.limit_movement:.3g}"
-        slope = str(one.expected_movement)
-        verdict = one.movement_verdict
-        rows.append([one.case.name, *sizes, limit_, _slope(one.movement), slope, verdict])
+    for result in results:
+        sizes = [f"{size:.3g}" for size in result.movement.sizes]
+        limit_ = f"{result.limit_movement:.3g}"
+        slope = str(result.expected_movement)
+        verdict = result.movement_verdict
+        rows.append([result.case.name, *sizes, limit_, _slope(result.movement), slope, verdict])
     print_rows(console, header, rows, [0] * len(header))
-    if "undecided" in {verdict for one in found for verdict in (one.verdict, one.movement_verdict)}:
+    if "undecided" in {
+        verdict for result in results for verdict in (result.verdict, result.movement_verdict)
+    }:
         print_wrapped(console, _UNDECIDED)
-    for one in found:
-        if one.limit_error > 0.1 * one.distance.sizes[-1]:
+    for result in results:
+        if result.limit_error > 0.1 * result.distance.sizes[-1]:
             print_wrapped(
                 console,
-                f"{one.case.name}: the limit itself is known to {one.limit_error:.1g} only, so "
-                "that distances near that say nothing",
+                f"{result.case.name}: the limit itself is known to {result.limit_error:.1g} only, "
+                "so that distances near that say nothing",
             )
 
 

@@ -91,7 +91,7 @@ def check(
     check_beside(out, force)
     for width in widths:
         glu_config(width)  # all widths before any work
-    found = coordinate_check(
+    result = coordinate_check(
         lambda width, seed: glu_start(width, seed, **network),
         widths=widths,
         seeds=seeds,
@@ -104,54 +104,54 @@ def check(
 
         kind = "muP" if network["kind"] == "mup" else "Standard"
         title = f"{kind}, GLU transformer{', tied' * network['tied']}"
-        save_figure(draw_coordinates(found, title), out)
-        save_with_page(out, [coordinates_line(found, title, lr=network["lr"], seed=seed)])
+        save_figure(draw_coordinates(result, title), out)
+        save_with_page(out, [coordinates_line(result, title, lr=network["lr"], seed=seed)])
     if as_json:
         asked = {"parametrization": network.pop("kind"), **network}
-        click.echo(json.dumps({**asked, **_coordinates_as_json(found)}, allow_nan=False))
+        click.echo(json.dumps({**asked, **_coordinates_as_json(result)}, allow_nan=False))
     else:
-        _print_coordinates(found)
+        _print_coordinates(result)
 
 
-def _coordinates_as_json(found: CoordinateCheck) -> dict[str, Any]:
+def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:
     return {
-        "verdict": found.overall_verdict,
-        "steps": found.steps,
-        "widths": list(found.changes[0].widths),
-        "margin": found.margin,
-        "confidence": found.confidence,
+        "verdict": result.overall_verdict,
+        "steps": result.steps,
+        "widths": list(result.changes[0].widths),
+        "margin": result.margin,
+        "confidence": result.confidence,
         "layers": [
             {
                 "layer": layer,
-                "verdict": found.verdict(place),
+                "verdict": result.verdict(place),
                 "slope": rate.slope.value,
-                "slope_interval": list(found.interval(place)),
+                "slope_interval": list(result.interval(place)),
                 "runs": rate.runs.tolist(),
             }
-            for place, (layer, rate) in enumerate(zip(found.layers, found.changes, strict=True))
+            for place, (layer, rate) in enumerate(zip(result.layers, result.changes, strict=True))
         ],
     }
 
 
-def _print_coordinates(found: CoordinateCheck) -> None:
+def _print_coordinates(result: CoordinateCheck) -> None:
 
     from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
-    print_wrapped(console, f"How far outputs of layers moved in {found.steps} steps", style="bold")
-    header = ["layer", *(f"n={width}" for width in found.changes[0].widths), "slope", "verdict"]
+    print_wrapped(console, f"How far outputs of layers moved in {result.steps} steps", style="bold")
+    header = ["layer", *(f"n={width}" for width in result.changes[0].widths), "slope", "verdict"]
     rows = []
-    for place, (layer, rate) in enumerate(zip(found.layers, found.changes, strict=True)):
+    for place, (layer, rate) in enumerate(zip(result.layers, result.changes, strict=True)):
         slope, low, high = (
-            f"{round(x, 2) + 0.0:.2f}" for x in (rate.slope.value, *found.interval(place))
+            f"{round(x, 2) + 0.0:.2f}" for x in (rate.slope.value, *result.interval(place))
         )
         sizes = [f"{size:.3g}" for size in rate.sizes]
-        rows.append([layer, *sizes, f"{slope} [{low}, {high}]", found.verdict(place)])
+        rows.append([layer, *sizes, f"{slope} [{low}, {high}]", result.verdict(place)])
     print_rows(console, header, rows, [0] * len(header))
     hint = "; more --seeds or --widths make intervals narrower"
-    undecided = hint if found.overall_verdict == "undecided" else ""
+    undecided = hint if result.overall_verdict == "undecided" else ""
     print_wrapped(
-        console, f"{found.overall_verdict}{undecided}; all intervals together hold with 95 %"
+        console, f"{result.overall_verdict}{undecided}; all intervals together hold with 95 %"
     )
 
 
@@ -172,23 +172,23 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
     sources = resolve_model(child), resolve_model(dense)
     with sources[0].checkpoint as pruned, sources[1].checkpoint as parent:
-        found = width_change(pruned, parent)
+        result = width_change(pruned, parent)
     if as_json:
-        click.echo(found.to_json())
+        click.echo(result.to_json())
     else:
-        _print_factors(found)
+        _print_factors(result)
 
 
-def _print_factors(found: Parametrization) -> None:
+def _print_factors(result: Parametrization) -> None:
     from ..mup import listing
 
-    needed = found.multipliers, found.attention
-    click.echo(listing(found.weights, *needed, unscaled=found.unscaled, is_trained=True))
+    needed = result.multipliers, result.attention
+    click.echo(listing(result.weights, *needed, unscaled=result.unscaled, is_trained=True))
     adam, sgd = (
         sum(factor != 1 for factor in factors)
-        for factors in zip(*((one.adam, one.sgd) for one in found.weights), strict=True)
+        for factors in zip(*((weight.adam, weight.sgd) for weight in result.weights), strict=True)
     )
     click.echo(
-        f"Of {len(found.weights)} parameters, {adam} have another learning rate than the dense "
+        f"Of {len(result.weights)} parameters, {adam} have another learning rate than the dense "
         f"model's with Adam, and {sgd} with SGD; weight decay is divided by the same."
     )

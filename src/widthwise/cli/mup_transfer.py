@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 def _rates(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
     """`2^-9..2^-4`, all powers of two between, or `2^-6,0.02` as numbers, ascending."""
-    found: set[float] = set()
+    rates: set[float] = set()
     for part in parse_names(value):
         ends = [_rate(end, value) for end in part.split("..")]
         powers = [re.fullmatch(r"2\^(-?[0-9]{1,3})", end.strip()) for end in part.split("..")]
         if len(ends) == 1:
-            found.add(ends[0])
+            rates.add(ends[0])
         elif len(ends) == 2 and powers[0] and powers[1] and ends[0] < ends[1]:
-            found |= {2.0**k for k in range(int(powers[0][1]), int(powers[1][1]) + 1)}
+            rates |= {2.0**k for k in range(int(powers[0][1]), int(powers[1][1]) + 1)}
         else:
             raise click.BadParameter(f"{part!r} must go from one power of 2 up to another")
-    return tuple(sorted(found))
+    return tuple(sorted(rates))
 
 
 def _rate(text: str, whole: str) -> float:

@@ -84,11 +84,11 @@ def parse_item_limits(value: str) -> dict[str, int]:
     """`200` for all tasks (under the empty name), `mmlu=400` for one; with commas between them."""
     limits: dict[str, int] = {}
     for part in parse_names(value):
-        found = re.fullmatch(r"(?:([^=]+)=)?([0-9]{1,9})", part)
-        if found is None or int(found[2]) < 2:
+        match = re.fullmatch(r"(?:([^=]+)=)?([0-9]{1,9})", part)
+        if match is None or int(match[2]) < 2:
             raise click.BadParameter(f"{part!r} is not a number of items, at least 2, or TASK=N.")
-        task = (found[1] or "").strip()
-        if limits.setdefault(task, int(found[2])) != int(found[2]):
+        task = (match[1] or "").strip()
+        if limits.setdefault(task, int(match[2])) != int(match[2]):
             raise click.BadParameter(f"{value!r} has two limits for {task or 'all tasks'}.")
     return limits
 

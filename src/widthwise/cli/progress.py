@@ -116,8 +116,8 @@ def print_study(records: list[Record]) -> None:
         for model in models:
             if len(models) > 1:
                 click.echo(f"\n{model}")
-            own = [record for record in scores if record.model == model]
-            print_table(own, [record for record in scores if record.model != model])
+            scores_of_model = [record for record in scores if record.model == model]
+            print_table(scores_of_model, [record for record in scores if record.model != model])
     if costs := [record for record in records if is_cost_record(record)]:
         print_costs(costs)
 

@@ -44,7 +44,7 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     from ..study import read_study
 
     places = tuple(dict.fromkeys(studies))
-    found, failed = [], []
+    stored, failed = [], []
     for path in places:
         try:
             runs = detect_run_file(path)
@@ -54,13 +54,13 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
                 return click.echo(f"report: {page}")
             if runs is not None:
                 raise RunError(_alone(path, runs.command))
-            found.append(read_study(path))
+            stored.append(read_study(path))
         except RunError as error:
             failed.append(error)
-    if not found:
+    if not stored:
         raise failed[0]
     out = out or _default(studies)
-    write_report(found, out)
+    write_report(stored, out)
     for failure in failed:
         click.echo(f"left out: {failure}", err=True)
     click.echo(f"report: {out}")

@@ -32,10 +32,10 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
 
 
 def _seeds(value: str) -> tuple[int, ...]:
-    found = parse_names(value)
-    if not found or not all(part.isdecimal() and int(part) < 2**31 for part in found):
+    names = parse_names(value)
+    if not names or not all(part.isdecimal() and int(part) < 2**31 for part in names):
         raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 0,1,2.")
-    return tuple(int(part) for part in found)
+    return tuple(int(part) for part in names)
 
 
 @click.command(
@@ -151,24 +151,24 @@ def _settings(models: tuple[str, ...], options: dict[str, Any]) -> StudySettings
 
     data, limits = options.pop("data"), options.pop("limits")
     widths = parse_widths(options.pop("to"), options.pop("remove"))
-    told = {
+    settings = {
         **options,
         "limit": limits.pop("", None),
         "limits": limits,
         "data": None if data is None else str(data.resolve()),
         "calibration": read_calibration(options),
     }
-    preset = told.pop("preset")
+    preset = settings.pop("preset")
     if preset is None:
-        if not told["tasks"] and not told["workloads"]:
-            told["tasks"] = ("embedded",)
-        return StudySettings(models=models, widths=widths, **told)
+        if not settings["tasks"] and not settings["workloads"]:
+            settings["tasks"] = ("embedded",)
+        return StudySettings(models=models, widths=widths, **settings)
     context = click.get_current_context()
     typed = click.core.ParameterSource.COMMANDLINE
     for name in _CHOICES:
         if context.get_parameter_source(name) != typed:
-            del told[name]
-    return StudySettings.paper(*models, **told, **({"widths": widths} if widths else {}))
+            del settings[name]
+    return StudySettings.paper(*models, **settings, **({"widths": widths} if widths else {}))
 
 
 def _engine(options: dict[str, Any]) -> MakeEngine | None:

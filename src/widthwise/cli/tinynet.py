@@ -169,14 +169,14 @@ def formula(
     budget, asked = _budget(budgets, device), family_named(family)
     fitted = Formula.from_published()
     place = _place(device) if budget.kind == "seconds" else "cpu"
-    found = fitted.propose(asked, budget, classes=classes, device=place)
+    proposal = fitted.propose(asked, budget, classes=classes, device=place)
     others: tuple[Baseline, ...] = ()
     if budget.kind != "seconds":
         others = baselines(fitted, asked, budget, classes=classes)
     if as_json:
-        click.echo(json.dumps(_as_json(fitted, found, others), allow_nan=False))
+        click.echo(json.dumps(_as_json(fitted, proposal, others), allow_nan=False))
     else:
-        _print_formula(fitted, found, others, asked, classes)
+        _print_formula(fitted, proposal, others, asked, classes)
 
 
 def _budget(texts: dict[str, str | None], device: str | None) -> Budget:
@@ -200,10 +200,10 @@ def _place(device: str | None) -> str:
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _as_json(fitted: Formula, found: Proposal, others: tuple[Baseline, ...]) -> dict[str, Any]:
+def _as_json(fitted: Formula, proposed: Proposal, others: tuple[Baseline, ...]) -> dict[str, Any]:
     """Multipliers with their intervals; what could not be made is null, with its reason."""
-    proposal = asdict(found) | {"miss": found.miss}
-    for name, predicted in (("resolution", found.resolution), ("depth", found.depth)):
+    proposal = asdict(proposed) | {"miss": proposed.miss}
+    for name, predicted in (("resolution", proposed.resolution), ("depth", proposed.depth)):
         proposal[name] |= {"interval": predicted.interval()}
     return {
         "formula": fitted.source,
@@ -215,7 +215,7 @@ def _as_json(fitted: Formula, found: Proposal, others: tuple[Baseline, ...]) -> 
 
 def _print_formula(
     fitted: Formula,
-    found: Proposal,
+    proposal: Proposal,
     others: tuple[Baseline, ...],
     family: Family,
     classes: int,
@@ -226,62 +226,63 @@ def _print_formula(
     from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
-    print_wrapped(console, f"{family.name} for {found.budget}, {classes} classes", style="bold")
-    own = Baseline(
+    print_wrapped(console, f"{family.name} for {proposal.budget}, {classes} classes", style="bold")
+    proposed = Baseline(
         rule="tiny formula",
-        scale=found.scale,
-        pixels=found.pixels,
-        counts=found.counts,
-        cost=found.cost,
+        scale=proposal.scale,
+        pixels=proposal.pixels,
+        counts=proposal.counts,
+        cost=proposal.cost,
     )
     header = ["by", "images", "resolution", "depth", "width", "multiply-adds", "parameters"]
     header += ["off budget"]
-    rows = [_cells(one, found.budget) for one in (own, *others)]
+    rows = [_cells(baseline, proposal.budget) for baseline in (proposed, *others)]
     print_rows(console, header, rows, [0] * len(header))
-    for sentence in (*_sureness(fitted, found, family), *_notes(found, others)):
+    for sentence in (*_sureness(fitted, proposal, family), *_notes(proposal, others)):
         print_wrapped(console, sentence)
 
 
-def _cells(one: Baseline, budget: Budget) -> list[str]:
-    if one.scale is None or one.counts is None or one.cost is None:
-        return [one.rule, *["-"] * 7]
-    multipliers = (one.scale.resolution, one.scale.depth, one.scale.width)
+def _cells(baseline: Baseline, budget: Budget) -> list[str]:
+    if baseline.scale is None or baseline.counts is None or baseline.cost is None:
+        return [baseline.rule, *["-"] * 7]
+    multipliers = (baseline.scale.resolution, baseline.scale.depth, baseline.scale.width)
     return [
-        one.rule,
-        f"{one.pixels} px",
+        baseline.rule,
+        f"{baseline.pixels} px",
         *(f"{multiplier:.4g}" for multiplier in multipliers),
-        f"{one.counts.macs:,}",
-        f"{one.counts.parameters:,}",
-        f"{100 * (one.cost / budget.amount - 1):+.2f} %",
+        f"{baseline.counts.macs:,}",
+        f"{baseline.counts.parameters:,}",
+        f"{100 * (baseline.cost / budget.amount - 1):+.2f} %",
     ]
 
 
-def _sureness(fitted: Formula, found: Proposal, family: Family) -> list[str]:
+def _sureness(fitted: Formula, proposal: Proposal, family: Family) -> list[str]:
     """Where the numbers come from, and how far they may be off."""
-    low, high = found.resolution.interval()
+    low, high = proposal.resolution.interval()
     pixels = [f"{max(0.0, r) * family.base_resolution:.0f}" for r in (low, high)]
     least, most = fitted.range
-    said = [
+    sentences = [
         f"The formula is {fitted.source}.",
-        f"Resolution {found.resolution.value:.3f}, 95 % interval {max(0.0, low):.3f} to {high:.3f} "
-        f"({pixels[0]} to {pixels[1]} px); depth {found.depth.value:.3f}, "
-        "95 % interval {:.3f} to {:.3f}.".format(*found.depth.interval()),
+        f"Resolution {proposal.resolution.value:.3f}, 95 % interval {max(0.0, low):.3f} to "
+        f"{high:.3f} ({pixels[0]} to {pixels[1]} px); depth {proposal.depth.value:.3f}, "
+        "95 % interval {:.3f} to {:.3f}.".format(*proposal.depth.interval()),
         "These intervals are as wide as needed for released models predicted from the other four.",
-        f"Read at the share {found.share:.4f} of the base's multiply-adds, "
-        f"{_beside_range(fitted, found.share)} the fitted range {least:.4f} to {most:.4f}.",
+        f"Read at the share {proposal.share:.4f} of the base's multiply-adds, "
+        f"{_beside_range(fitted, proposal.share)} the fitted range {least:.4f} to {most:.4f}.",
     ]
-    if found.budget.kind != "macs" and abs(found.own_share / found.share - 1) > _TOLD_MISS:
-        said.append(_off_the_curve(fitted, found))
-    if abs(found.miss) > _TOLD_MISS:
-        said.append(
-            f"It costs {100 * abs(found.miss):.1f} % {'more' if found.miss > 0 else 'less'} than "
-            "asked: rounded channels and blocks leave nothing nearer at this resolution and depth."
+    if proposal.budget.kind != "macs" and abs(proposal.own_share / proposal.share - 1) > _TOLD_MISS:
+        sentences.append(_off_the_curve(fitted, proposal))
+    if abs(proposal.miss) > _TOLD_MISS:
+        sentences.append(
+            f"It costs {100 * abs(proposal.miss):.1f} % {'more' if proposal.miss > 0 else 'less'} "
+            "than asked: rounded channels and blocks leave nothing nearer at this resolution "
+            "and depth."
         )
     if family.name != "efficientnet":
-        said.append(
+        sentences.append(
             f"It was fitted to efficientnet; nothing shows that it holds for {family.name}."
         )
-    return said
+    return sentences
 
 
 def _beside_range(fitted: Formula, share: float) -> str:
@@ -289,20 +290,20 @@ def _beside_range(fitted: Formula, share: float) -> str:
     return "within" if least <= share <= most else "OUTSIDE, so an extrapolation, of"
 
 
-def _off_the_curve(fitted: Formula, found: Proposal) -> str:
+def _off_the_curve(fitted: Formula, proposal: Proposal) -> str:
     """What the formula says at the network's own share, where that is not the one it was read at.
 
     The width is solved for the budget, whatever multiply-adds come of it.
     """
-    share, scale = found.own_share, found.scale
+    share, scale = proposal.own_share, proposal.scale
     clauses, are_within = [], True
-    for name, curve, own in (
+    for name, curve, value in (
         ("resolution", fitted.resolution, scale.resolution),
         ("depth", fitted.depth, scale.depth),
     ):
         predicted = curve(share)
         low, high = predicted.interval()
-        are_within = are_within and low <= own <= high
+        are_within = are_within and low <= value <= high
         clauses.append(f"{name} {predicted.value:.3f}, {max(0.0, low):.3f} to {high:.3f}")
     place = _beside_range(fitted, share)
     return (
@@ -312,12 +313,14 @@ def _off_the_curve(fitted: Formula, found: Proposal) -> str:
     )
 
 
-def _notes(found: Proposal, others: tuple[Baseline, ...]) -> list[str]:
+def _notes(proposal: Proposal, others: tuple[Baseline, ...]) -> list[str]:
     """Why rows are empty, and how to get the network."""
-    scale = found.scale
+    scale = proposal.scale
     net = f"{scale.resolution:g},{scale.depth:g},{scale.width:g}"
-    option = "" if found.family == "efficientnet" else f" --family {found.family}"
-    said = [f"{other.rule}: {other.reason}." for other in others if other.reason]
-    if found.budget.kind == "seconds":
-        said.append(f"Measured: {1e3 * found.cost:.4g} ms. Another moment may give another time.")
-    return [*said, f"To write it: widthwise tinynet build {net}{option} -o DIR"]
+    option = "" if proposal.family == "efficientnet" else f" --family {proposal.family}"
+    sentences = [f"{other.rule}: {other.reason}." for other in others if other.reason]
+    if proposal.budget.kind == "seconds":
+        sentences.append(
+            f"Measured: {1e3 * proposal.cost:.4g} ms. Another moment may give another time."
+        )
+    return [*sentences, f"To write it: widthwise tinynet build {net}{option} -o DIR"]

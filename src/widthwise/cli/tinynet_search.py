@@ -39,10 +39,10 @@ def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> t
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    found = parse_names(value)
-    if not found or not all(part.isdecimal() and int(part) < 2**31 for part in found):
+    names = parse_names(value)
+    if not names or not all(part.isdecimal() and int(part) < 2**31 for part in names):
         raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
-    return tuple(int(part) for part in found)
+    return tuple(int(part) for part in names)
 
 
 @click.command(
@@ -130,10 +130,10 @@ def search(out: Path, **options: Any) -> None:
     if settings.warning:
         click.echo(f"Warning: {settings.warning}", err=True)
     searched = _run(out, settings, engine)
-    found = tiny_findings(
+    findings = tiny_findings(
         searched.trials, classes=len(searched.photos.classes), is_chance=settings.is_chance
     )
-    _write(out, found, searched)
+    _write(out, findings, searched)
 
 
 def _settings(options: dict[str, Any]) -> SearchSettings:
@@ -207,9 +207,9 @@ def _run(out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResul
 
 def _line(trial: SearchTrial) -> str:
     """A training as one line, so that the first numbers are seen at once."""
-    one = trial.network
-    name = f"{trial.experiment.removeprefix('tinynet '):8} {one['asked_macs'] / 1e6:5.2f}M"
-    name += f" {one['pixels']:3} px, depth {one['depth']:.2f}, width {one['width']:.2f}"
+    network = trial.network
+    name = f"{trial.experiment.removeprefix('tinynet '):8} {network['asked_macs'] / 1e6:5.2f}M"
+    name += f" {network['pixels']:3} px, depth {network['depth']:.2f}, width {network['width']:.2f}"
     name += f", seed {trial.seed}"
     if trial.reason is not None:
         return f"{name}: failed: {trial.reason}"
@@ -221,16 +221,16 @@ def _line(trial: SearchTrial) -> str:
     return f"{name}: {', '.join(values) or 'proxies'}, {trial.duration_sec:.0f} s"
 
 
-def _write(out: Path, found: TinyFindings, searched: SearchResult) -> None:
+def _write(out: Path, findings: TinyFindings, searched: SearchResult) -> None:
     """The report beside the trials, and its first part on the terminal."""
     from ..experiments.tinynet_search import draw_search, search_text, sentences_of
     from ..io import write_text
     from .figure_options import save_figure
 
     text = out / "search.md"
-    write_text(text, search_text(found, searched.notes))
-    save_figure(draw_search(found), out / "search.svg")
-    for sentence in (*sentences_of(found), *searched.notes):
+    write_text(text, search_text(findings, searched.notes))
+    save_figure(draw_search(findings), out / "search.svg")
+    for sentence in (*sentences_of(findings), *searched.notes):
         click.echo(sentence)
     click.echo(f"text: {text}")
     save_page(out)

@@ -36,11 +36,11 @@ def paired_differences(
         return Difference(value=mean.value, low=low, high=high, n=mean.n, p_value=p_value)
     if not seeds:
         return None
-    one, other = ours[seeds[0]], theirs[seeds[0]]
-    if one.standard_error is None or other.standard_error is None:
+    first, other = ours[seeds[0]], theirs[seeds[0]]
+    if first.standard_error is None or other.standard_error is None:
         return None
-    error = hypot(one.standard_error, other.standard_error)
-    whole = Estimate(value=one.value - other.value, standard_error=error, n=one.n)
+    error = hypot(first.standard_error, other.standard_error)
+    whole = Estimate(value=first.value - other.value, standard_error=error, n=first.n)
     low, high = whole.interval()
     p_value = t_p_value(whole.value, error, whole.n - 1) if error else 1.0
     return Difference(value=whole.value, low=low, high=high, n=whole.n, p_value=p_value)
@@ -48,15 +48,17 @@ def paired_differences(
 
 def verdicts(besides: Mapping[str, Difference | None]) -> dict[str, str]:
     """`above`, `below`, or that no difference is shown, with Holm's method over all of them."""
-    known = {name: one for name, one in besides.items() if one is not None}
-    adjusted = dict(zip(known, holm([one.p_value for one in known.values()]), strict=True))
-    return {name: _word(one, adjusted[name]) for name, one in known.items()}
+    known = {name: difference for name, difference in besides.items() if difference is not None}
+    adjusted = dict(
+        zip(known, holm([difference.p_value for difference in known.values()]), strict=True)
+    )
+    return {name: _word(difference, adjusted[name]) for name, difference in known.items()}
 
 
-def _word(one: Difference, p_value: float) -> str:
-    if p_value > 0.05 or one.low <= 0 <= one.high:
+def _word(difference: Difference, p_value: float) -> str:
+    if p_value > 0.05 or difference.low <= 0 <= difference.high:
         return "no difference shown"
-    return "above" if one.value > 0 else "below"
+    return "above" if difference.value > 0 else "below"
 
 
 def difference_sentence(words: Mapping[str, str]) -> str:
@@ -65,30 +67,30 @@ def difference_sentence(words: Mapping[str, str]) -> str:
     >>> difference_sentence({"width 2": "below", "width 8": "no difference shown"})
     'Shown below the limit: width 2; no difference from it is shown for width 8.'
     """
-    told = {"below": "shown below the limit: ", "above": "shown above the limit: "}
-    told["no difference shown"] = "no difference from it is shown for "
+    phrases = {"below": "shown below the limit: ", "above": "shown above the limit: "}
+    phrases["no difference shown"] = "no difference from it is shown for "
     parts = [
         text + joined_networks(names)
-        for word, text in told.items()
-        if (names := [label for label, own in words.items() if own == word])
+        for word, text in phrases.items()
+        if (names := [label for label, verdict in words.items() if verdict == word])
     ]
     if not parts:
         return ""
-    said = "; ".join(parts)
-    if said.startswith("no "):
-        said = said.replace("from it", "from the limit", 1)
-    return f"{said[0].upper()}{said[1:]}."
+    sentence = "; ".join(parts)
+    if sentence.startswith("no "):
+        sentence = sentence.replace("from it", "from the limit", 1)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def points(one: Difference | None) -> str:
+def points(difference: Difference | None) -> str:
     """A difference of shares in points, with its interval.
 
     >>> points(Difference(value=-0.02, low=-0.03, high=-0.01, n=9, p_value=0.001))
     '-2.00 [-3.00, -1.00]'
     """
-    if one is None:
+    if difference is None:
         return "-"
-    return with_ends(one.value, one.low, one.high, scale=100, sign=True)
+    return with_ends(difference.value, difference.low, difference.high, scale=100, sign=True)
 
 
 def format_shares(values: Mapping[str, Estimate | tuple[float, float, float]]) -> str:
@@ -101,11 +103,11 @@ def format_shares(values: Mapping[str, Estimate | tuple[float, float, float]]) -
     '50.0 % at width 2 [40.0, 60.0] and 62.5 % by the limit [60.0, 65.0]'
     """
     parts = []
-    for name, one in values.items():
-        if isinstance(one, Estimate):
-            text = estimate_text(one, decimals=1, scale=100)
+    for name, estimate in values.items():
+        if isinstance(estimate, Estimate):
+            text = estimate_text(estimate, decimals=1, scale=100)
         else:
-            text = with_ends(*one, decimals=1, scale=100)
+            text = with_ends(*estimate, decimals=1, scale=100)
         share, _, interval = text.partition(" ")
         place = f"at {name}" if name.startswith("width ") else f"by the {name}"
         parts.append(f"{share} % {place} {interval}".rstrip())

@@ -81,10 +81,10 @@ def detect_run_file(path: Path) -> RunFile | None:
     if not lines:
         raise RunError(f"{file} holds no records yet: run the command that writes it first")
     try:
-        found = json.loads(lines[0])
+        first = json.loads(lines[0])
     except (ValueError, RecursionError) as error:
         raise RunError(f"{file}:1 is no record ({error}); name another file") from error
-    names = set(found) if isinstance(found, Mapping) else set()
+    names = set(first) if isinstance(first, Mapping) else set()
     kind = next((kind for kind in KINDS if kind.marks <= names), None)
     if kind is None:
         known = ", ".join(kind.command for kind in KINDS)
@@ -101,14 +101,14 @@ def _file_in(path: Path) -> Path | None:
     for name in (RUNS, TRIALS):
         if (path / name).exists():
             return path / name
-    found = sorted(path.glob("*.jsonl"))
-    if (path / SETTINGS).exists() or not found:
+    files = sorted(path.glob("*.jsonl"))
+    if (path / SETTINGS).exists() or not files:
         return None
-    if len(found) > 1:
+    if len(files) > 1:
         raise RunError(
-            f"{path} holds several files of records ({found[0].name}, {found[1].name}); name one"
+            f"{path} holds several files of records ({files[0].name}, {files[1].name}); name one"
         )
-    return found[0]
+    return files[0]
 
 
 def _pages() -> Mapping[str, Callable[[Path], Page]]:

@@ -82,7 +82,7 @@ Run = TypeVar("Run")
 
 
 def comparable_runs(
-    found: Sequence[tuple[Run, dict[str, Any]]],
+    loaded: Sequence[tuple[Run, dict[str, Any]]],
     shared: Callable[[Run, dict[str, Any]], Settings],
     *,
     path: Path,
@@ -91,7 +91,7 @@ def comparable_runs(
     """The runs that may be set side by side, and a sentence on those that may not.
 
     Args:
-        found: Runs with their settings, in the order of the file.
+        loaded: Runs with their settings, in the order of the file.
         shared: What must be the same of all of them.
         path: Where they stand.
         command: The command that writes them.
@@ -99,10 +99,10 @@ def comparable_runs(
     Raises:
         RunError: There are none.
     """
-    if not found:
+    if not loaded:
         raise RunError(f"{path} holds no runs yet: run widthwise {command} first")
-    conflicts = settings_conflicts([shared(run, settings) for run, settings in found])
-    kept = [one for one, conflict in zip(found, conflicts, strict=True) if not conflict]
+    conflicts = settings_conflicts([shared(run, settings) for run, settings in loaded])
+    kept = [item for item, conflict in zip(loaded, conflicts, strict=True) if not conflict]
     return kept, excluded_runs(conflicts)
 
 
@@ -114,18 +114,18 @@ def settings_conflicts(asked: Sequence[Settings]) -> list[str]:
             file; a setting that a run does not have is not compared.
     """
     last: dict[str, Any] = {}
-    found = []
+    conflicts = []
     for settings in reversed(asked):
         odd = [name for name, value in settings.items() if last.get(name, value) != value]
         if not odd:
             last = {**settings, **last}
-        found.append(", ".join(name.replace("_", " ") for name in odd))
-    return found[::-1]
+        conflicts.append(", ".join(name.replace("_", " ") for name in odd))
+    return conflicts[::-1]
 
 
 def excluded_runs(conflicts: Sequence[str]) -> tuple[str, ...]:
     """One sentence of all runs that are not set beside the others."""
-    odd = [one for one in conflicts if one]
+    odd = [conflict for conflict in conflicts if conflict]
     if not odd:
         return ()
     names = ", ".join(dict.fromkeys(", ".join(odd).split(", ")))
@@ -143,16 +143,16 @@ def setting_rows(
         skip: Settings that tables show.
     """
     hidden = set(skip)
-    found: dict[str, dict[str, list[str]]] = {}
+    by_name: dict[str, dict[str, list[str]]] = {}
     for label, settings in kept:
         for name, value in settings.items():
             if name not in hidden:
-                places = found.setdefault(name, {}).setdefault(format_value(value), [])
+                places = by_name.setdefault(name, {}).setdefault(format_value(value), [])
                 if label not in places:
                     places.append(label)
     return tuple(
         (_NAMES.get(name, name.replace("_", " ")), join_values(values))
-        for name, values in found.items()
+        for name, values in by_name.items()
     )
 
 
@@ -162,7 +162,7 @@ def seed_row(seeds: Iterable[int]) -> tuple[str, str]:
     >>> seed_row([1, 0, 1]), seed_row(range(10))
     (('seeds', '0, 1'), ('seeds', '10, from 0 to 9'))
     """
-    found = sorted(set(seeds))
-    if len(found) > _FEW:
-        return "seeds", f"{len(found)}, from {found[0]} to {found[-1]}"
-    return "seeds", ", ".join(map(str, found))
+    different = sorted(set(seeds))
+    if len(different) > _FEW:
+        return "seeds", f"{len(different)}, from {different[0]} to {different[-1]}"
+    return "seeds", ", ".join(map(str, different))

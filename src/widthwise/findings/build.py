@@ -55,14 +55,19 @@ def _of_model(grid: Grid, others: Sequence[Grid], loss: float) -> Findings:
     curves = curves_of(grid, compare_to_dense(grid, paired_or_independent), loss)
     named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
     by_criterion = {name: [c for c in curves if c.criterion == name] for name in named}
-    by_criterion = {name: own for name, own in by_criterion.items() if own}
+    by_criterion = {
+        name: of_criterion for name, of_criterion in by_criterion.items() if of_criterion
+    }
     beside = {
         name: wins_over_control(grid, name)
         for name in by_criterion
         if grid.draws and not is_control(name)
     }
     fronts, pairs = fronts_of(grid), task_correlations(grid, curves)
-    tables = [curve_table(name, own, loss, _notes(grid)) for name, own in by_criterion.items()]
+    tables = [
+        curve_table(name, of_criterion, loss, _notes(grid))
+        for name, of_criterion in by_criterion.items()
+    ]
     more = (control_table(grid, beside), *front_tables(fronts), pair_table(pairs))
     tables += [table for table in more if table is not None]
     return Findings(

@@ -123,9 +123,9 @@ def compare_to_dense(
         def drawn(
             own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
         ) -> Difference | None:
-            found = compare(own, other)
+            difference = compare(own, other)
             luck = draws.get(own.width, ()) if is_control(own.criterion) else ()
-            return found and add_draw_variance(found, luck, confidence=CONFIDENCE)
+            return difference and add_draw_variance(difference, luck, confidence=CONFIDENCE)
 
         judged |= judge_family(quantity, family, drawn)
     return judged
@@ -150,10 +150,10 @@ def compare_to_control(
         def drawn(
             own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
         ) -> Difference | None:
-            found = compare(own, other)
+            difference = compare(own, other)
             luck = draws.get(own.width, ())
-            return found and add_draw_variance(
-                found, luck, confidence=CONFIDENCE, beside_one_more=True
+            return difference and add_draw_variance(
+                difference, luck, confidence=CONFIDENCE, beside_one_more=True
             )
 
         family = []
@@ -161,11 +161,13 @@ def compare_to_control(
             other = partners.get(width, (network, None))[1]
             if other and own is not other and other.value is not None:
                 family.append((network, own, other))
-        found = judge_family(quantity, family, drawn)
+        comparisons = judge_family(quantity, family, drawn)
         if is_control(criterion) or is_control(control):
-            alone = {n for n, _ in found if len(draws.get(n.width, ())) < 2}
-            found = {at: _of_one_draw(j) if at[0] in alone else j for at, j in found.items()}
-        judged |= found
+            alone = {n for n, _ in comparisons if len(draws.get(n.width, ())) < 2}
+            comparisons = {
+                at: _of_one_draw(j) if at[0] in alone else j for at, j in comparisons.items()
+            }
+        judged |= comparisons
     return judged
 
 
@@ -177,7 +179,7 @@ def _of_one_draw(judged: Comparison) -> Comparison:
 
 def describe_draws(grid: Grid) -> str:
     """How many draws of the control have a value: `mean of 3 draws`, of one what is not known."""
-    counts = {len(found) for q in grid.quality for found in _draws_by_width(grid, q).values()}
+    counts = {len(values) for q in grid.quality for values in _draws_by_width(grid, q).values()}
     most = max(counts, default=1)
     if most == 1:
         return "one draw, whose luck is in no interval"
@@ -189,12 +191,12 @@ def _draws_by_width(grid: Grid, quantity: str) -> Mapping[int, Sequence[float]]:
 
     Of perplexities they are logarithms.
     """
-    found: dict[int, list[Record]] = {}
+    by_width: dict[int, list[Record]] = {}
     for network in (n for draw in grid.draws for n in grid.cut_by(draw)):
         record = grid.cells.get((network, quantity))
         if record is not None and record.value is not None:
-            found.setdefault(network.width, []).append(log_ratio(record))
-    return {width: _on_shared_items(records) for width, records in found.items()}
+            by_width.setdefault(network.width, []).append(log_ratio(record))
+    return {width: _on_shared_items(records) for width, records in by_width.items()}
 
 
 def _on_shared_items(records: Sequence[Record]) -> list[float]:
@@ -208,15 +210,15 @@ def _on_shared_items(records: Sequence[Record]) -> list[float]:
 def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[GridRow, Record]]:
     """Of each width the criterion's network and record; of a control, the mean of all its draws."""
     draws = grid.draws if is_control(criterion) else (criterion,)
-    found: dict[int, list[tuple[GridRow, Record]]] = {}
+    groups: dict[int, list[tuple[GridRow, Record]]] = {}
     for draw in draws:
         for network in grid.cut_by(draw):
             record = grid.cells.get((network, quantity))
             if record is not None:
-                found.setdefault(network.width, []).append((network, record))
+                groups.setdefault(network.width, []).append((network, record))
     return {
         width: (places[0][0], mean_of_draws([record for _, record in places]))
-        for width, places in found.items()
+        for width, places in groups.items()
     }
 
 

@@ -16,21 +16,21 @@ _FEWEST = 3  # points of a correlation that is not a line by construction
 
 def task_correlations(grid: Grid, curves: tuple[WidthCurve, ...]) -> tuple[TaskCorrelation, ...]:
     """Every two tasks over the networks of a criterion, dense included, if they share 3 or more."""
-    found = []
+    correlations = []
     for criterion in grid.criteria:
-        own = [curve for curve in curves if curve.criterion == criterion]
-        for first, second in combinations(own, 2):
+        of_criterion = [curve for curve in curves if curve.criterion == criterion]
+        for first, second in combinations(of_criterion, 2):
             pair = task_correlation(grid, first, second)
             if pair is not None:
-                found.append(pair)
-    return tuple(found)
+                correlations.append(pair)
+    return tuple(correlations)
 
 
 def task_correlation(grid: Grid, first: WidthCurve, second: WidthCurve) -> TaskCorrelation | None:
     """Two tasks of one criterion; None where they share too few networks."""
-    one, other = _by_network(first), _by_network(second)
-    shared = [network for network in one if network in other]
-    whole = _correlation(one, other, shared)
+    first_values, other = _by_network(first), _by_network(second)
+    shared = [network for network in first_values if network in other]
+    whole = _correlation(first_values, other, shared)
     if whole is None:
         return None
     cut = [network for network in shared if network[0] is not None]
@@ -39,9 +39,11 @@ def task_correlation(grid: Grid, first: WidthCurve, second: WidthCurve) -> TaskC
         second=second.quantity,
         criterion=first.criterion,
         correlation=whole,
-        without_dense=_correlation(one, other, cut) if len(cut) < len(shared) else None,
+        without_dense=_correlation(first_values, other, cut) if len(cut) < len(shared) else None,
         reading=_reading(grid, first, second),
-        one_way=all(_goes_one_way([row[network] for network in shared]) for row in (one, other)),
+        one_way=all(
+            _goes_one_way([row[network] for network in shared]) for row in (first_values, other)
+        ),
     )
 
 
@@ -64,11 +66,11 @@ def _goes_one_way(values: Sequence[float]) -> bool:
 
 
 def _correlation(
-    one: dict[_Place, float], other: dict[_Place, float], networks: list[_Place]
+    first: dict[_Place, float], other: dict[_Place, float], networks: list[_Place]
 ) -> Correlation | None:
     if len(networks) < _FEWEST:
         return None
-    return correlation([one[n] for n in networks], [other[n] for n in networks])
+    return correlation([first[n] for n in networks], [other[n] for n in networks])
 
 
 def _reading(grid: Grid, first: WidthCurve, second: WidthCurve) -> str:

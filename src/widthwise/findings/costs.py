@@ -19,13 +19,13 @@ def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[GridRow,
         what: A metric of `widthwise measure`; `"working"` is the memory that the device tells.
     """
     names = ("allocated", "resident") if what == "working" else (what,)
-    found: dict[str, dict[GridRow, Record]] = {}
+    columns: dict[str, dict[GridRow, Record]] = {}
     for record in records:
         quantity = Quantity.parse(record.quantity)
         if quantity.metric in names and record.items:
-            found.setdefault(quantity.workload, {}).setdefault(network_of(record), record)
+            columns.setdefault(quantity.workload, {}).setdefault(network_of(record), record)
     ratios: dict[str, dict[GridRow, Estimate]] = {}
-    for workload, column in found.items():
+    for workload, column in columns.items():
         dense = next((r for n, r in column.items() if n.criterion is None), None)
         if dense is None or not all(value > 0 for value in dense.items):
             continue

@@ -86,7 +86,7 @@ def knee_sentence(criterion: str, curves: Sequence[WidthCurve]) -> str:
                 text += f" ({knee.low:.2f}x to {knee.high:.2f}x)"
             places.setdefault(knee.levels_off, []).append(text)
     ends = {True: "with most lost before", False: "with most lost beyond"}
-    texts = [f"{joined(found)}, {ends[side]}" for side, found in places.items()]
+    texts = [f"{joined(tasks)}, {ends[side]}" for side, tasks in places.items()]
     return f"Cut by {criterion}, these curves bend: {'; '.join(texts)}." if texts else ""
 
 
@@ -154,13 +154,13 @@ def findings_sentences(
     texts = [dense_sentence(grid), *kin]
     if not grid.criteria and not kin:
         texts.append("No narrower network was measured, so there is nothing to compare.")
-    for criterion, found in curves.items():
+    for criterion, of_criterion in curves.items():
         if grid.dense is not None:
-            texts.append(trend_sentence(criterion, found))
-            texts.append(width_sentence(criterion, found, loss))
-            texts.append(knee_sentence(criterion, found))
+            texts.append(trend_sentence(criterion, of_criterion))
+            texts.append(width_sentence(criterion, of_criterion, loss))
+            texts.append(knee_sentence(criterion, of_criterion))
         if criterion in beside:
             texts.append(control_sentence(grid, criterion, beside[criterion]))
-    every = [curve for found in curves.values() for curve in found]
+    every = [curve for of_criterion in curves.values() for curve in of_criterion]
     texts += [too_few_sentence(grid, every, loss), front_sentence(fronts)]
     return tuple(sentence for sentence in texts if sentence)

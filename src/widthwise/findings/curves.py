@@ -42,14 +42,14 @@ def curves_of(grid: Grid, judged: Comparisons, loss: float = SHARE_LOSS) -> tupl
         judged: Of every score beside dense.
         loss: Allowed loss of shares of right answers; of other units it is 5 % of dense.
     """
-    found = []
+    result = []
     for quantity in tasks_of(grid):
         column = score_vector(grid, quantity)
         for criterion in grid.criteria:
             networks = [n for n in grid.cut_by(criterion) if (n, quantity) in grid.cells]
             if any(n in column.networks for n in networks):
-                found.append(_curve(grid, judged, quantity, networks, column, loss))
-    return tuple(found)
+                result.append(_curve(grid, judged, quantity, networks, column, loss))
+    return tuple(result)
 
 
 def trend_of(
@@ -74,7 +74,7 @@ def trend_of(
     rises = any(j.word == "improves" for j in judged)
     if dense.floor is not None and not beats_its_floor(dense) and not rises:
         return "cannot tell" if floor_status(dense) == "too few items" else "at the floor"
-    if lost and all(one is not None and one.high <= 1 and one.low >= -1 for one in lost):
+    if lost and all(end is not None and end.high <= 1 and end.low >= -1 for end in lost):
         return "holds"
     falls = any(is_worse(j, bool(dense.higher_is_better)) for j in judged)
     if falls:
@@ -159,12 +159,12 @@ def _smallest(
         return None
     shown = measured = points[grid.dense]
     is_open = True
-    for network, one in lost.items():
-        if one is None or one.value > 1:
+    for network, interval in lost.items():
+        if interval is None or interval.value > 1:
             break
         record = grid.cells[network, quantity]
         is_known = record.floor is None or beats_its_floor(record)
-        is_open = is_open and one.high <= 1 and is_known
+        is_open = is_open and interval.high <= 1 and is_known
         measured = points[network]
         shown = measured if is_open else shown
     return SmallestSufficientWidth(shown=shown, measured=measured)

@@ -64,7 +64,7 @@ def parents_of(grid: Grid, others: Sequence[Grid]) -> list[Grid]:
     origin = grid.origin
     if origin is None:
         return []
-    found = []
+    parents = []
     for other in others:
         if other is grid or other.dense is None:
             continue
@@ -72,8 +72,8 @@ def parents_of(grid: Grid, others: Sequence[Grid]) -> list[Grid]:
         name = Path(other.model).name
         by_name = name == origin.parent_name and other.dense.width == origin.parent_width
         if weights == {origin.parent_weights} or (by_name and not weights):
-            found.append(other)
-    return found
+            parents.append(other)
+    return parents
 
 
 def _unhealed(grid: Grid, others: Sequence[Grid]) -> list[Grid]:
@@ -85,7 +85,11 @@ def _unhealed(grid: Grid, others: Sequence[Grid]) -> list[Grid]:
     cuts = [o for o in others if o is not grid and o.dense is not None]
     if origin.healed_from_weights is not None:
         return [o for o in cuts if _weights(o) == {origin.healed_from_weights}]
-    alike = [o for o in cuts if (told := o.origin) and not told.healed and told.is_cut_as(origin)]
+    alike = [
+        o
+        for o in cuts
+        if (other_origin := o.origin) and not other_origin.healed and other_origin.is_cut_as(origin)
+    ]
     return alike if len({frozenset(_weights(o)) for o in alike}) == 1 else []
 
 
@@ -97,35 +101,37 @@ def _weights(grid: Grid) -> set[str]:
 def ancestors_of(grid: Grid, others: Sequence[Grid]) -> list[Ancestor]:
     """All that is at hand of what the whole network of a grid came from, its parent first."""
     parents, seen = parents_of(grid, others), [grid]
-    found = [Ancestor(grid=one, how="made from", title="its parent") for one in parents]
-    found += [
-        Ancestor(grid=one, how="healed from", title="before healing")
-        for one in _unhealed(grid, others)
+    ancestors = [Ancestor(grid=parent, how="made from", title="its parent") for parent in parents]
+    ancestors += [
+        Ancestor(grid=parent, how="healed from", title="before healing")
+        for parent in _unhealed(grid, others)
     ]
-    while parents and not any(parents[0] is one for one in seen):
+    while parents and not any(parents[0] is parent for parent in seen):
         between = parents[0]
         seen.append(between)
-        parents = [p for p in parents_of(between, others) if not any(p is one for one in seen)]
+        parents = [
+            p for p in parents_of(between, others) if not any(p is parent for parent in seen)
+        ]
         how = f"made by way of {between.model} from"
-        found += [Ancestor(grid=one, how=how, title="that") for one in parents]
-    return found
+        ancestors += [Ancestor(grid=parent, how=how, title="that") for parent in parents]
+    return ancestors
 
 
 def descents(grids: Sequence[Grid]) -> list[Descent]:
     """Every whole network beside all that it came from, on each task that both were asked."""
-    found = [pair for grid in grids for pair in _pairs(grid, grids)]
+    pairs = [pair for grid in grids for pair in _pairs(grid, grids)]
     judged: dict[tuple[str, str, str], Comparison] = {}  # by task and both cells
-    for quantity in dict.fromkeys(pair.quantity for pair in found):
+    for quantity in dict.fromkeys(pair.quantity for pair in pairs):
         family = {
             (pair.own.cell, pair.other.cell): (pair.own, pair.other)
-            for pair in found
+            for pair in pairs
             if pair.quantity == quantity and not pair.reason
         }
         words = judge_pairs(quantity, list(family.values()))
         judged |= {(quantity, *at): word for at, word in zip(family, words, strict=True)}
     return [
         Descent(**{**vars(p), "judged": judged.get((p.quantity, p.own.cell, p.other.cell))})
-        for p in found
+        for p in pairs
     ]
 
 
@@ -159,34 +165,34 @@ def kin_sentences(grid: Grid, others: Sequence[Grid]) -> list[str]:
     every = _with(grid, others)
     made = [o.model for o in every if any(a.grid is grid for a in ancestors_of(o, every))]
     names = joined(list(dict.fromkeys(made)))
-    said = [f"Made from it, and compared with it: {names}."] if made else []
+    sentences = [f"Made from it, and compared with it: {names}."] if made else []
     origin = grid.origin
     if origin is None:
-        return said
-    found = [pair for pair in descents(every) if pair.grid is grid]
-    of_parent = [pair for pair in found if pair.ancestor.title == "its parent"]
+        return sentences
+    pairs = [pair for pair in descents(every) if pair.grid is grid]
+    of_parent = [pair for pair in pairs if pair.ancestor.title == "its parent"]
     if not parents_of(grid, every):
-        said.append(
+        sentences.append(
             f"Its parent {origin.parent_name} was not measured here, so what the cut cost is not "
             "seen: ask both the same items, and draw both on one page (widthwise report PARENT "
             "CUT), or measure both in one study."
         )
     elif not of_parent:
-        said.append(
+        sentences.append(
             f"Its parent {origin.parent_name} was asked none of its tasks here, so what the cut "
             "cost is not seen."
         )
-    said += comparisons(grid, others)
-    return [*said, *_beside_floors(origin.parent_name, of_parent)]
+    sentences += comparisons(grid, others)
+    return [*sentences, *_beside_floors(origin.parent_name, of_parent)]
 
 
 def comparisons(grid: Grid, others: Sequence[Grid]) -> list[str]:
     """How a checkpoint stands beside what it came from, as far as that is at hand; parent first."""
-    found = [pair for pair in descents(_with(grid, others)) if pair.grid is grid]
+    pairs = [pair for pair in descents(_with(grid, others)) if pair.grid is grid]
     return [
         sentence
-        for how in dict.fromkeys(pair.ancestor.how for pair in found)
-        for sentence in _beside([pair for pair in found if pair.ancestor.how == how])
+        for how in dict.fromkeys(pair.ancestor.how for pair in pairs)
+        for sentence in _beside([pair for pair in pairs if pair.ancestor.how == how])
     ]
 
 
@@ -195,15 +201,15 @@ def _with(grid: Grid, others: Sequence[Grid]) -> list[Grid]:
     return [grid, *(other for other in others if other is not grid)]
 
 
-def _beside(found: Sequence[Descent]) -> Iterator[str]:
+def _beside(kin: Sequence[Descent]) -> Iterator[str]:
     """A sentence on the tasks that were asked alike, and one on those that were not.
 
     Of a model that was measured in several places, each task is compared with the first of them
     where the same items were asked.
     """
-    alike = {pair.quantity: pair for pair in reversed(found) if pair.judged}
-    apart = {pair.quantity: pair for pair in found if pair.quantity not in alike}
-    first = found[0]
+    alike = {pair.quantity: pair for pair in reversed(kin) if pair.judged}
+    apart = {pair.quantity: pair for pair in kin if pair.quantity not in alike}
+    first = kin[0]
     if alike:
         pairs = [alike[q] for q in first.grid.quality if q in alike]
         clauses = "; ".join(_clauses(pairs))
@@ -238,9 +244,9 @@ def _clauses(pairs: Sequence[Descent]) -> Iterator[str]:
             yield f"{word} on {joined(quantities, most=13)}"
 
 
-def _beside_floors(parent: str, found: Sequence[Descent]) -> Iterator[str]:
+def _beside_floors(parent: str, kin: Sequence[Descent]) -> Iterator[str]:
     """On which tasks the parent alone beats the floor, and on which neither does."""
-    pairs = {pair.quantity: pair for pair in reversed(found)}
+    pairs = {pair.quantity: pair for pair in reversed(kin)}
     low = [pair for pair in reversed(pairs.values()) if not beats_its_floor(pair.own)]
     alone = [pair.quantity for pair in low if beats_its_floor(pair.other)]
     neither = [pair.quantity for pair in low if pair.quantity not in alone]

@@ -123,12 +123,12 @@ class Grid:
 
         Time, memory and energy go by the width, whichever neurons are kept.
         """
-        own = self.cells.get((network, quantity))
-        if own is not None or network.criterion is None:
-            return own
+        measured = self.cells.get((network, quantity))
+        if measured is not None or network.criterion is None:
+            return measured
         cuts = (n for n in self.networks if n.criterion is not None and n.width == network.width)
-        found = (self.cells.get((n, quantity)) for n in cuts)
-        return next((record for record in found if record is not None), None)
+        costs = (self.cells.get((n, quantity)) for n in cuts)
+        return next((record for record in costs if record is not None), None)
 
     @property
     def shares_costs(self) -> bool:
@@ -137,8 +137,8 @@ class Grid:
         return any(p not in self.cells and self.cost(*p) is not None for p in places)
 
     def column(self, quantity: str) -> tuple[Record, ...]:
-        found = (self.cells.get((network, quantity)) for network in self.networks)
-        return tuple(record for record in found if record is not None)
+        records = (self.cells.get((network, quantity)) for network in self.networks)
+        return tuple(record for record in records if record is not None)
 
     def sample(self, quantity: str) -> Record:
         """What all records of a quantity share is read from this one: the first with a value."""
@@ -221,10 +221,10 @@ def build_grid(records: Sequence[Record]) -> Grid:
 
 def _decimals(ratios: Mapping[int, float]) -> int:
     """How many tell the ratio of each width from those of all others; at least 2."""
-    found = 2
-    while found < 6 and len({f"{x:.{found}f}" for x in ratios.values()}) < len(ratios):
-        found += 1
-    return found
+    decimals = 2
+    while decimals < 6 and len({f"{x:.{decimals}f}" for x in ratios.values()}) < len(ratios):
+        decimals += 1
+    return decimals
 
 
 def _reading_order(network: GridRow) -> tuple[bool, bool, str, int, str]:

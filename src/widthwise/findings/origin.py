@@ -49,5 +49,5 @@ class Origin:
 
 def origin_in(settings: Mapping[str, Any]) -> Origin | None:
     """What the settings of a record say; None of a model that no file says was cut."""
-    told = settings.get(KEY)
-    return None if told is None else Origin(**told)
+    stored = settings.get(KEY)
+    return None if stored is None else Origin(**stored)

@@ -26,8 +26,8 @@ def judge_pairs(quantity: str, pairs: Sequence[tuple[Record, Record]]) -> list[C
     for place, (own, other) in enumerate(pairs):  # a width of its own for each pair
         network = GridRow(criterion=own.model, asked="", width=place, expansion_ratio=0.0)
         family.append((network, own, other))
-    found = judge_family(quantity, family, paired)
-    return [found[network, quantity] for network, _, _ in family]
+    judged = judge_family(quantity, family, paired)
+    return [judged[network, quantity] for network, _, _ in family]
 
 
 def shown_word(judged: Comparison, own: Record) -> str:

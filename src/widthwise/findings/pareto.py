@@ -82,7 +82,7 @@ def qualities_of(grid: Grid) -> tuple[Quality, ...]:
     known = [q for q in tasks_of(grid) if beats_its_floor(grid.cells.get((grid.dense, q)))]
     single = [_of_task(grid, quantity) for quantity in known]
     shares = [q for q in single if q.unit == "accuracy" and (q.floors[0] or 0.0) < 1]
-    shares = [q for q in shares if not _is_part(grid, q.name, [one.name for one in shares])]
+    shares = [q for q in shares if not _is_part(grid, q.name, [share.name for share in shares])]
     return (*([_mean(grid, shares)] if len(shares) > 1 else []), *single)
 
 
@@ -151,16 +151,16 @@ def _errors(
     """Covariance of errors, shape (tasks, tasks, networks, networks); None if one is unknown."""
     import numpy as np
 
-    found = np.zeros((len(tasks), len(tasks), len(networks), len(networks)))
+    covariance = np.zeros((len(tasks), len(tasks), len(networks), len(networks)))
     for place, task in enumerate(tasks):
         known = task.column.only(networks).covariance
         if known is None:
             return None
-        found[place, place] = known
+        covariance[place, place] = known
     for (a, first), (b, second) in combinations(enumerate(tasks), 2):
-        found[a, b] = shared_covariance(grid, first.name, second.name, networks)
-        found[b, a] = found[a, b].T
-    return found
+        covariance[a, b] = shared_covariance(grid, first.name, second.name, networks)
+        covariance[b, a] = covariance[a, b].T
+    return covariance
 
 
 def _with_interval(
@@ -270,7 +270,7 @@ def _standings(
     column = quality.column
     score = [float(column.values[i]) for i in places]
     cost = [(r.value or 0.0) * (1 if less_is_better else -1) for r in records]
-    found = []
+    standings = []
     for a, i in enumerate(places):
         beaten, surely, could = _beside_the_floor(quality, i)
         for b, j in enumerate(places):
@@ -282,8 +282,8 @@ def _standings(
             cheaper = _cheaper(records[b], records[a], less_is_better)
             surely |= low > 0 and cheaper is True
             could |= high >= 0 and cheaper is not False
-        found.append((not beaten, surely if beaten else not could))
-    return found
+        standings.append((not beaten, surely if beaten else not could))
+    return standings
 
 
 def _beside_the_floor(quality: Quality, place: int) -> tuple[bool, bool, bool]:
@@ -309,16 +309,16 @@ def _lead(column: ScoreVector, j: int, i: int, tail: float) -> tuple[float, floa
     return lead - half, lead + half
 
 
-def _cheaper(one: Record, other: Record, less_is_better: bool) -> bool | None:
+def _cheaper(first: Record, other: Record, less_is_better: bool) -> bool | None:
     """Whether one costs surely no more than the other; None where intervals leave it open."""
     sign = 1.0 if less_is_better else -1.0
-    if one.unit in SIZE_UNITS:
-        return (one.value or 0.0) <= (other.value or 0.0)
-    rounds = one.items, other.items
-    if len(one.items) == len(other.items) > 1 and min(*one.items, *other.items) > 0:
+    if first.unit in SIZE_UNITS:
+        return (first.value or 0.0) <= (other.value or 0.0)
+    rounds = first.items, other.items
+    if len(first.items) == len(other.items) > 1 and min(*first.items, *other.items) > 0:
         low, high = (math.log(end) for end in paired_ratio(*rounds).interval(CONFIDENCE))
     else:
-        (a, b), (c, d) = cost_interval(one), cost_interval(other)
+        (a, b), (c, d) = cost_interval(first), cost_interval(other)
         if a is None or b is None or c is None or d is None:
             return None
         low, high = a - d, b - c  # intervals that do not overlap

@@ -135,10 +135,10 @@ def _unshown(
     """On what no loss is shown, how large one may still be, and where none could be shown."""
     blind, open_ = [], []
     for quantity in quantities:
-        found = [judged[n, quantity] for n in networks if (n, quantity) in judged]
-        differences = (f.difference for f in found)
+        comparisons = [judged[n, quantity] for n in networks if (n, quantity) in judged]
+        differences = (f.difference for f in comparisons)
         ends = [d for d in differences if d is not None and math.isfinite(d.high - d.low)]
-        if not ends or not any(f.could_tell for f in found):
+        if not ends or not any(f.could_tell for f in comparisons):
             blind.append(quantity)
             continue
         sample = grid.sample(quantity)
@@ -165,8 +165,8 @@ def _ranges(grid: Grid, judged: Comparisons, narrowest: GridRow) -> Iterable[str
         last = grid.cells.get((narrowest, quantity))
         if not dense or not last or dense.value is None or last.value is None:
             continue
-        found = judged.get((narrowest, quantity))
-        if dense.higher_is_better is False and found and found.word == "degrades":
+        comparison = judged.get((narrowest, quantity))
+        if dense.higher_is_better is False and comparison and comparison.word == "degrades":
             unit = dense.unit.replace("_", " ")
             yield (
                 f"{quantity} goes from {number(dense.value, dense.unit)} to "
@@ -215,9 +215,9 @@ def _one_draw_sentence(criterion: str, higher: str, lower: str, level: Sequence[
 def _by_count(wins: Mapping[str, WinCounts], count: Callable[[WinCounts], int]) -> str:
     """`prose and mmlu at 4 of 6 widths, piqa at 1 of 6 widths`; nothing without any."""
     groups: dict[str, list[str]] = {}
-    for quantity, found in wins.items():
-        if count(found):
-            groups.setdefault(f"{count(found)} of {found.of} widths", []).append(quantity)
+    for quantity, won in wins.items():
+        if count(won):
+            groups.setdefault(f"{count(won)} of {won.of} widths", []).append(quantity)
     return ", ".join(f"{joined(names)} at {where}" for where, names in groups.items())
 
 
@@ -225,12 +225,12 @@ def _first(
     judged: Comparisons, networks: Sequence[GridRow], quantities: Iterable[str], word: str
 ) -> dict[str, GridRow]:
     """For each quantity the widest network that has the word."""
-    found: dict[str, GridRow] = {}
+    first: dict[str, GridRow] = {}
     for quantity in quantities:
         for network in networks:
             if (network, quantity) in judged and judged[network, quantity].word == word:
-                found.setdefault(quantity, network)
-    return found
+                first.setdefault(quantity, network)
+    return first
 
 
 def _by_width(first: Mapping[str, GridRow], phrase: str) -> str:

@@ -68,8 +68,8 @@ def score_vector(grid: Grid, quantity: str) -> ScoreVector:
     """All networks that have a value of the quantity."""
     import numpy as np
 
-    found = {n: grid.cells[n, quantity] for n in grid.networks if (n, quantity) in grid.cells}
-    valued = {n: log_ratio(r) for n, r in found.items() if r.value is not None}
+    records = {n: grid.cells[n, quantity] for n in grid.networks if (n, quantity) in grid.cells}
+    valued = {n: log_ratio(r) for n, r in records.items() if r.value is not None}
     errors = [_error(record) for record in valued.values()]
     covariance = None
     if valued and None not in errors:
@@ -125,7 +125,7 @@ def shared_covariance(
     if not pairs:
         return np.zeros((len(networks), len(networks)))
     places = np.array(pairs).T
-    centred = [_centred(row, len(one.items)) for row, one in zip(rows, longest, strict=True)]
+    centred = [_centred(row, len(widest.items)) for row, widest in zip(rows, longest, strict=True)]
     counts = [np.array([max(1, len(record.items)) for record in row]) for row in rows]
     product = centred[0][:, places[0]] @ centred[1][:, places[1]].T
     shared: NDArray[np.float64] = product / np.outer(*counts)
@@ -140,10 +140,10 @@ def _centred(records: Sequence[Record], longest: int) -> NDArray[np.float64]:
     """Items less their mean, shape (records, longest); 0 for items that were not seen."""
     import numpy as np
 
-    found = np.zeros((len(records), longest))
-    for row, record in zip(found, records, strict=True):
+    rows = np.zeros((len(records), longest))
+    for row, record in zip(rows, records, strict=True):
         row[: len(record.items)] = np.array(record.items) - np.mean(record.items or [0.0])
-    return found
+    return rows
 
 
 def _error(record: Record) -> float | None:
@@ -166,6 +166,6 @@ def _correlations(records: Sequence[Record]) -> NDArray[np.float64]:
     items = items - items.mean(axis=1, keepdims=True)
     lengths = np.sqrt((items**2).sum(axis=1))
     lengths[lengths == 0] = 1.0  # a row that does not vary goes with no other
-    found: NDArray[np.float64] = items @ items.T / np.outer(lengths, lengths)
-    np.fill_diagonal(found, 1.0)
-    return found
+    matrix: NDArray[np.float64] = items @ items.T / np.outer(lengths, lengths)
+    np.fill_diagonal(matrix, 1.0)
+    return matrix

@@ -85,12 +85,12 @@ def _value(point: CurvePoint, unit: str) -> str:
 
 def _above_floor_to(curve: WidthCurve) -> str:
     """The narrowest network that is above the floor with all wider ones."""
-    found = NOTHING
+    lowest = NOTHING
     for point in curve.points:
         if not point.above_floor:
             break
-        found = ratio(point)
-    return found
+        lowest = ratio(point)
+    return lowest
 
 
 def ratio(point: CurvePoint) -> str:
@@ -215,11 +215,11 @@ def _task_table(fronts: Sequence[Front]) -> Table:
 
 def _labels(fronts: Sequence[Front]) -> dict[str, FrontPoint]:
     """All networks, the dearest of the first front first."""
-    found: dict[str, FrontPoint] = {}
+    points: dict[str, FrontPoint] = {}
     for front in fronts:
         for point in reversed(front.points):
-            found.setdefault(point.label, point)
-    return found
+            points.setdefault(point.label, point)
+    return points
 
 
 def _cost_cell(front: Front, label: str) -> str:
@@ -240,9 +240,9 @@ def pair_table(pairs: Sequence[TaskCorrelation]) -> Table | None:
     None where there are none.
     """
     chance = {(p.first, p.second): p for p in pairs if p.criterion == CONTROL}
-    own = [p for p in pairs if not is_control(p.criterion)]
-    own = own or list(pairs)
-    sound = [p for p in own if not p.reading and p.correlation.pearson is not None]
+    of_criteria = [p for p in pairs if not is_control(p.criterion)]
+    of_criteria = of_criteria or list(pairs)
+    sound = [p for p in of_criteria if not p.reading and p.correlation.pearson is not None]
     ranked = sorted(sound, key=lambda p: -abs(p.correlation.pearson or 0.0))
     adjusted = adjusted_by_place(ranked)
     shown = ranked[:_MOST_PAIRS]
@@ -255,8 +255,8 @@ def pair_table(pairs: Sequence[TaskCorrelation]) -> Table | None:
     notes += p_notes(shown, len(adjusted))
     if len(ranked) > len(shown):
         notes.append(f"The {len(shown)} strongest of {len(ranked)}; --json has all.")
-    if len(own) > len(sound):
-        left = len(own) - len(sound)
+    if len(of_criteria) > len(sound):
+        left = len(of_criteria) - len(sound)
         notes.append(
             f"Left out: {left} pairs with a task that is never above its floor or never changes, "
             "so that its moves are noise; --json has them."
@@ -302,17 +302,17 @@ def _pair_row(
 
 def pair_row(pair: TaskCorrelation, p_value: float | None) -> tuple[str, ...]:
     """The cells of `PAIR_COLUMNS`, with the adjusted p."""
-    found = pair.correlation
-    left = found.without_one
+    correlation = pair.correlation
+    left = correlation.without_one
     return (
         f"{pair.first}, {pair.second}",
         NOTHING
-        if found.pearson is None
-        else with_ends(found.pearson, found.low, found.high, decimals=3),
+        if correlation.pearson is None
+        else with_ends(correlation.pearson, correlation.low, correlation.high, decimals=3),
         p_text(p_value),
         NOTHING if left is None else f"{left[0]:.2f} to {left[1]:.2f}",
         _r(pair.without_dense.pearson if pair.without_dense else None),
-        str(found.n),
+        str(correlation.n),
     )
 
 

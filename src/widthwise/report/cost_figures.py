@@ -37,11 +37,13 @@ def sizes_drawn(grid: Grid, others: Sequence[Grid]) -> tuple[Record, ...]:
         return sizes
     for parent in parents_of(grid, others):
         whole = [parent.cells.get((parent.dense, q)) for q in grid.sizes if parent.dense]
-        found = [record for record in whole if record is not None and record.value]
-        if len(found) == len(grid.sizes) and not parent.origin:
+        records = [record for record in whole if record is not None and record.value]
+        if len(records) == len(grid.sizes) and not parent.origin:
             label = grid.dense.whole
-            own = (replace(r, criterion=r.criterion or label, model=parent.model) for r in sizes)
-            return (*found, *own)
+            renamed = (
+                replace(r, criterion=r.criterion or label, model=parent.model) for r in sizes
+            )
+            return (*records, *renamed)
     return sizes if grid.criteria else ()
 
 
@@ -79,12 +81,12 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
     dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
     if grid.dense is None or dense is None or dense.value is None:
         raise RunError(f"{quantity} has no dense record; measure the dense model as well")
-    one = {grid.dense: Estimate(value=1.0, standard_error=None, n=dense.n)}
+    dense_ratio = {grid.dense: Estimate(value=1.0, standard_error=None, n=dense.n)}
     for criterion in grid.criteria:
         ratios = {n: _speed(grid, n, quantity) for n in grid.cut_by(criterion)}
         if any(ratios.values()):
-            draw_line(ax, {**one, **ratios}, style_of(criterion), criterion, 0.0)
-    draw_line(ax, one, DENSE_STYLE, grid.dense.whole, 0.0)
+            draw_line(ax, {**dense_ratio, **ratios}, style_of(criterion), criterion, 0.0)
+    draw_line(ax, dense_ratio, DENSE_STYLE, grid.dense.whole, 0.0)
     for record in grid.column(quantity):
         if record.criterion is None or len(record.items) != len(dense.items):
             continue

@@ -18,17 +18,17 @@ def cost_section(results: Sequence[ModelResults]) -> Section:
     """Side by side the models that took turns, then each model."""
     runs = runs_of(results)
     blocks = [Block(heading="Side by side", tables=_cost_tables(run)) for run in runs]
-    for one in results:
-        panels = [*size_panels(one, other_grids(one, results)), *cost_panels(one)]
-        if panels or (one.costs and not runs):
+    for result in results:
+        panels = [*size_panels(result, other_grids(result, results)), *cost_panels(result)]
+        if panels or (result.costs and not runs):
             blocks.append(
                 Block(
-                    heading=one.name if len(results) > 1 else "",
-                    about=_about_costs(one),
-                    legend=_cost_legend(one),
+                    heading=result.name if len(results) > 1 else "",
+                    about=_about_costs(result),
+                    legend=_cost_legend(result),
                     legend_about="Workloads",
                     panels=panels,
-                    tables=_cost_tables(one.costs),
+                    tables=_cost_tables(result.costs),
                 )
             )
     return Section(
@@ -40,16 +40,16 @@ def cost_section(results: Sequence[ModelResults]) -> Section:
     )
 
 
-def _about_costs(one: ModelResults) -> str:
-    speeds = cost_sentence(one.grid) if one.grid else ""
-    if one.costs and one.grid and one.grid.quality:
-        return " ".join([speeds, *measured_sentences(one.costs)]).strip()
-    return " ".join([speeds, *load_warnings(one.records)]) if speeds else ""
+def _about_costs(result: ModelResults) -> str:
+    speeds = cost_sentence(result.grid) if result.grid else ""
+    if result.costs and result.grid and result.grid.quality:
+        return " ".join([speeds, *measured_sentences(result.costs)]).strip()
+    return " ".join([speeds, *load_warnings(result.records)]) if speeds else ""
 
 
-def _cost_legend(one: ModelResults) -> Legend:
+def _cost_legend(result: ModelResults) -> Legend:
     """The workloads that `widthwise measure` measured."""
-    styles = workload_styles(list(dict.fromkeys(r.settings["workload"] for r in one.costs)))
+    styles = workload_styles(list(dict.fromkeys(r.settings["workload"] for r in result.costs)))
     return [(style.glyph, style.color, name) for name, style in styles.items()]
 
 

@@ -96,10 +96,10 @@ def _label(record: Record, one_model: bool) -> str:
     """What a table calls a network."""
     network = network_of(record)
     if record.criterion is not None:
-        own = f"{record.criterion} {record.asked}"
+        name = f"{record.criterion} {record.asked}"
     else:
-        own = network.whole if one_model else network.asked_for
-    return own if one_model else f"{record.model}, {own}"
+        name = network.whole if one_model else network.asked_for
+    return name if one_model else f"{record.model}, {name}"
 
 
 def _cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
@@ -171,11 +171,11 @@ def _about(times: Mapping[str, Record]) -> tuple[str, list[str]]:
     records = [next(iter(run.values())) for run in runs]
     sample = next(iter(times.values()))
     if len(runs) < 2:
-        one = records[0] if records else sample
-        limits = f" ({_limits(one)})" if _limits(one) else ""
-        return ", ".join(filter(None, (f"{_asked(one)}{limits}", _run(one)))), []
-    own = runs[0] if sample in runs[0].values() else {}
-    first, others = next(iter(times)), [n for n in times if n not in own]
+        example = records[0] if records else sample
+        limits = f" ({_limits(example)})" if _limits(example) else ""
+        return ", ".join(filter(None, (f"{_asked(example)}{limits}", _run(example)))), []
+    of_first = runs[0] if sample in runs[0].values() else {}
+    first, others = next(iter(times)), [n for n in times if n not in of_first]
     notes = [
         f"{'; '.join(run)}: {', '.join(filter(None, (_limits(record), _run(record))))}"
         for run, record in zip(runs, records, strict=True)
@@ -185,13 +185,14 @@ def _about(times: Mapping[str, Record]) -> tuple[str, list[str]]:
 
 def _asked(record: Record) -> str:
     """What is read and written, and on what."""
-    told = record.settings
-    low, high = told["prompt_tokens"]
+    settings = record.settings
+    low, high = settings["prompt_tokens"]
     length = counted(high, "token") if low == high else f"{low} to {high} tokens"
     return (
-        f"{counted(told['prompts'], 'prompt')} of {length}, "
-        f"{counted(told['new_tokens'], 'new token')} each, batch {told['batch']}; "
-        f"{told['ceilings']['name'] if told['ceilings'] else told['device']}, {told['dtype']}"
+        f"{counted(settings['prompts'], 'prompt')} of {length}, "
+        f"{counted(settings['new_tokens'], 'new token')} each, batch {settings['batch']}; "
+        f"{settings['ceilings']['name'] if settings['ceilings'] else settings['device']}, "
+        f"{settings['dtype']}"
     )
 
 
@@ -205,9 +206,9 @@ def _run(record: Record) -> str:
     """Rounds, what they ran with, and when; nothing where there were none."""
     if not record.n:
         return ""
-    told = record.settings
-    day = f"{told['time'][:16].replace('T', ' ')} UTC"
-    return f"{record.n} rounds; {_setting(told)}; {day}"
+    settings = record.settings
+    day = f"{settings['time'][:16].replace('T', ' ')} UTC"
+    return f"{record.n} rounds; {_setting(settings)}; {day}"
 
 
 def _rates(ceilings: Mapping[str, Any]) -> str:
@@ -216,14 +217,18 @@ def _rates(ceilings: Mapping[str, Any]) -> str:
     return f"{flops:,.3g} GFLOP/s and {moved:,.3g} GB/s"
 
 
-def _setting(told: Mapping[str, Any]) -> str:
+def _setting(settings: Mapping[str, Any]) -> str:
     """What it ran with."""
-    step = "steps replayed from a CUDA graph" if told["decoding"] == "captured" else "steps called"
-    return f"attention {told['attention']}, {counted(told['threads'], 'thread')}, {step}"
+    step = (
+        "steps replayed from a CUDA graph" if settings["decoding"] == "captured" else "steps called"
+    )
+    return f"attention {settings['attention']}, {counted(settings['threads'], 'thread')}, {step}"
 
 
-def _intensity(told: Mapping[str, Any]) -> str:
-    return f"CO2: {told['country']}, {told['grams_per_kwh']:.4g} g/kWh ({told['source']})"
+def _intensity(settings: Mapping[str, Any]) -> str:
+    return (
+        f"CO2: {settings['country']}, {settings['grams_per_kwh']:.4g} g/kWh ({settings['source']})"
+    )
 
 
 def _notes(records: Sequence[Record]) -> list[str]:

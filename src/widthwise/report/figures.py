@@ -76,8 +76,8 @@ def plot_qualities(studies: Mapping[str, Grid | None], ax: Axes) -> Axes:
     sample = grids[0][1].sample(quantity)
     _draw_floors(ax, {index: grid.sample(quantity) for index, grid in grids})
     better = {True: "higher is better", False: "lower is better", None: ""}[sample.higher_is_better]
-    said = [sample.unit.replace("_", " "), better, "log scale" if log else ""]
-    style_ratio_axes(ax, ratios, quantity, ", ".join(filter(None, said)))
+    words = [sample.unit.replace("_", " "), better, "log scale" if log else ""]
+    style_ratio_axes(ax, ratios, quantity, ", ".join(filter(None, words)))
     if log:
         _scale_by_log(ax, column)
     return ax
@@ -118,11 +118,11 @@ def draw_line(
     joined = not all(n.criterion is None for n in points)
     line = style.line if joined else ""
     ax.plot(x, y, line, color=style.color, lw=1.3, zorder=2, gid=f"line-{name}")
-    own = [i for i, n in enumerate(points) if not joined or n.criterion is not None]
+    chosen = [i for i, n in enumerate(points) if not joined or n.criterion is not None]
     ax.errorbar(
-        [x[i] for i in own],
-        [y[i] for i in own],
-        yerr=[[half[i][side] for i in own] for side in (0, 1)],
+        [x[i] for i in chosen],
+        [y[i] for i in chosen],
+        yerr=[[half[i][side] for i in chosen] for side in (0, 1)],
         marker=style.marker,
         ls="",
         color=style.color,
@@ -162,12 +162,12 @@ def reference_line(ax: Axes, y: float, text: str, gid: str, color: str = MUTED) 
 
 def style_ratio_axes(ax: Axes, ratios: Sequence[float], title: str, subtitle: str) -> None:
     """What all panels share: I/H falls to the right, ticks at the ratios that were measured."""
-    found, wide = sorted(set(ratios), reverse=True), axis_range(ratios)
-    ticks = found[:1]
-    for ratio in found[1:]:
+    values, wide = sorted(set(ratios), reverse=True), axis_range(ratios)
+    ticks = values[:1]
+    for ratio in values[1:]:
         if ticks[-1] - ratio > 0.11 * wide:
             ticks.append(ratio)
-    ax.set_xlim(found[0] + 0.06 * wide, found[-1] - 0.06 * wide)
+    ax.set_xlim(values[0] + 0.06 * wide, values[-1] - 0.06 * wide)
     ax.set_xticks(ticks, [f"{tick:.2f}" for tick in ticks])
     ax.set_xlabel("expansion ratio I/H", color=MUTED, size=9.5)
     set_titles(ax, title, subtitle)

@@ -62,11 +62,11 @@ _CONTROL = (
 
 def method_sentences(results: Sequence[ModelResults]) -> list[Markup]:
     """The paragraphs that apply to these results."""
-    tables = [table for one in results for table in one.scores]
+    tables = [table for result in results for table in result.scores]
     shown = {COLUMNS[i] for i in nonempty_columns(tables)}
-    grids = [one.grid for one in results if one.grid is not None]
+    grids = [result.grid for result in results if result.grid is not None]
     scored, written = bool(tables), "capped" in shown
-    perplexity = any(is_perplexity(r.unit) for one in results for r in one.records)
+    perplexity = any(is_perplexity(r.unit) for result in results for r in result.records)
     paragraphs = {
         "I/H is the expansion ratio, the intermediate size over the hidden size, as it was got "
         "after alignment; “asked” is what was asked for. Intervals are 95&nbsp;%, over items for "

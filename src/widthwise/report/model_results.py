@@ -103,18 +103,18 @@ def results_of(studies: Sequence[StoredStudy]) -> tuple[ModelResults, ...]:
         raise RunError("a study was given twice; name each one once")
     parts = [(study, model) for study in studies for model in _models(study.records)]
     clash = len({study.name for study in studies}) < len(studies)
-    found = []
+    results = []
     for study, model in parts:
         records = [record for record in study.records if record.model == model]
-        told = str(study.path) if clash else study.name
+        name = str(study.path) if clash else study.name
         if len(studies) == 1:
-            told = model
+            name = model
         elif sum(other is study for other, _ in parts) > 1:
-            told = f"{told}: {model}"
-        found.append(
-            model_results(records, told, study.settings, source=study.path, pending=study.pending)
+            name = f"{name}: {model}"
+        results.append(
+            model_results(records, name, study.settings, source=study.path, pending=study.pending)
         )
-    return tuple(found)
+    return tuple(results)
 
 
 def model_results(
@@ -148,15 +148,15 @@ def _without_conflicts(records: Sequence[Record]) -> tuple[list[Record], list[st
     """Places that two different cells measured say nothing: which of them is right is not known."""
     cells: dict[tuple[Any, str], list[str]] = {}
     for record in records:
-        found = cells.setdefault((network_of(record), record.quantity), [])
-        found += [record.cell] if record.cell not in found else []
-    wrong = {place: found for place, found in cells.items() if len(found) > 1}
+        names = cells.setdefault((network_of(record), record.quantity), [])
+        names += [record.cell] if record.cell not in names else []
+    wrong = {place: names for place, names in cells.items() if len(names) > 1}
     kept = [r for r in records if (network_of(r), r.quantity) not in wrong]
     if not wrong:
         return kept, []
     named = [
-        f"{quantity} of {network.label} ({' and '.join(found)})"
-        for (network, quantity), found in list(wrong.items())[:_FEW]
+        f"{quantity} of {network.label} ({' and '.join(names)})"
+        for (network, quantity), names in list(wrong.items())[:_FEW]
     ]
     more = f" and {len(wrong) - _FEW} more" if len(wrong) > _FEW else ""
     return kept, [
@@ -173,11 +173,11 @@ def _pooled(records: Sequence[Record]) -> list[Record]:
             draws.setdefault((record.asked, record.width, record.quantity), []).append(record)
     pooled = []
     for record in records:
-        found = draws.get((record.asked, record.width, record.quantity), [])
+        records_drawn = draws.get((record.asked, record.width, record.quantity), [])
         if not is_control(record.criterion):
             pooled.append(record)
-        elif record is found[0]:
-            pooled.append(replace(mean_of_draws(found), criterion=CONTROL))
+        elif record is records_drawn[0]:
+            pooled.append(replace(mean_of_draws(records_drawn), criterion=CONTROL))
     return pooled
 
 
@@ -194,10 +194,10 @@ def _of_equal_length(records: Sequence[Record]) -> tuple[list[Record], list[str]
             and record.unit not in COST_UNITS
         ):
             lengths.setdefault(record.quantity, set()).add(len(record.items))
-    wrong = {quantity: found for quantity, found in lengths.items() if len(found) > 1}
+    wrong = {quantity: counts for quantity, counts in lengths.items() if len(counts) > 1}
     notes = [
         f"{quantity} is left out: its networks were measured on different numbers of items "
-        f"({', '.join(map(str, sorted(found)))}), so they cannot be compared."
-        for quantity, found in wrong.items()
+        f"({', '.join(map(str, sorted(counts)))}), so they cannot be compared."
+        for quantity, counts in wrong.items()
     ]
     return [record for record in records if record.quantity not in wrong], notes

@@ -66,8 +66,8 @@ def rows_of(grid: Grid) -> tuple[list[str], list[list[str]]]:
 
 def reasons_of(grid: Grid) -> Mapping[str, int]:
     """Each distinct reason for a missing value and the number of its note."""
-    found = dict.fromkeys(record.reason for _, record in _in_order(grid) if record.reason)
-    return {reason: index for index, reason in enumerate(found, 1)}
+    reasons = dict.fromkeys(record.reason for _, record in _in_order(grid) if record.reason)
+    return {reason: index for index, reason in enumerate(reasons, 1)}
 
 
 def floor_text(record: Record) -> str:

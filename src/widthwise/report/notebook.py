@@ -104,12 +104,13 @@ class StudyView:
     def _repr_html_(self) -> str:
         """The answer, the scores that dense knows something of, and a table of all."""
         parts = [f"<style>{_STYLE}</style>"]
-        for one in self._series:
-            title = f"<h4>{escape(one.name)}</h4>" if len(self._series) > 1 else ""
-            said = "".join(
-                f"<p>{escape(text)}</p>" for text in (*answer_of(one, self._series), *one.notes)
+        for result in self._series:
+            title = f"<h4>{escape(result.name)}</h4>" if len(self._series) > 1 else ""
+            items = "".join(
+                f"<p>{escape(text)}</p>"
+                for text in (*answer_of(result, self._series), *result.notes)
             )
-            parts.append(title + said + _figures(one, self._prefix) + _table(one))
+            parts.append(title + items + _figures(result, self._prefix) + _table(result))
         return f'<div class="widthwise">{"".join(parts)}</div>'
 
     @cached_property
@@ -127,22 +128,22 @@ def _flat(record: Record) -> dict[str, Any]:
     return row | {f"settings.{name}": value for name, value in record.settings.items()}
 
 
-def _figures(one: ModelResults, prefix: str) -> str:
-    if one.grid is None or not one.grid.quality:
+def _figures(result: ModelResults, prefix: str) -> str:
+    if result.grid is None or not result.grid.quality:
         return ""
-    known, rest = order_by_floor([one])
-    panels = quality_panels([one], (*known, *rest)[:_PANELS], prefix=prefix)
+    known, rest = order_by_floor([result])
+    panels = quality_panels([result], (*known, *rest)[:_PANELS], prefix=prefix)
     marks = " &ensp; ".join(
         f'<span style="color:{color}">{glyph}</span> {escape(name)}'
-        for glyph, color, name in legend_of([one])
+        for glyph, color, name in legend_of([result])
     )
     drawn = "".join(panel.svg for panel in panels)
     return f'<p>{marks}</p><div class="figures">{drawn}</div>'
 
 
-def _table(one: ModelResults) -> str:
+def _table(result: ModelResults) -> str:
     """A row a task: dense, then the widths of the first criterion that is no control."""
-    grid = one.grid
+    grid = result.grid
     if grid is None or not grid.quality:
         return ""
     named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
@@ -150,7 +151,7 @@ def _table(one: ModelResults) -> str:
     head = "".join(f"<th>{escape(n.named)}</th>" for n in networks)
     rows = "".join(
         f"<tr><th>{escape(quantity)}</th><td>{_floor(grid, quantity)}</td>"
-        + "".join(f"<td>{_cell(one, n, quantity)}</td>" for n in networks)
+        + "".join(f"<td>{_cell(result, n, quantity)}</td>" for n in networks)
         + "</tr>"
         for quantity in grid.quality
     )
@@ -166,13 +167,13 @@ def _floor(grid: Grid, quantity: str) -> str:
     return "" if sample.floor is None else number(sample.floor, sample.unit)
 
 
-def _cell(one: ModelResults, network: GridRow, quantity: str) -> str:
-    assert one.grid is not None  # the table of a series without one is not drawn
-    record = one.grid.cells.get((network, quantity))
+def _cell(result: ModelResults, network: GridRow, quantity: str) -> str:
+    assert result.grid is not None  # the table of a series without one is not drawn
+    record = result.grid.cells.get((network, quantity))
     if record is None or record.value is None:
         return "" if record is None else "missing"
-    found = one.judged.get((network, quantity))
-    word = str(found.word) if found else ""
+    judged = result.judged.get((network, quantity))
+    word = str(judged.word) if judged else ""
     is_dense = network.criterion is None and record.floor is not None
     if is_dense or word == "at the floor":
         word = floor_status(record)

@@ -198,7 +198,7 @@ def unbroken(text: str) -> str:
     """An interval stays on one line, and so does a number with its per cent sign."""
     from markupsafe import Markup, escape
 
-    return Markup(_ON_ONE_LINE.sub(lambda found: found[0].replace(" ", "\u00a0"), escape(text)))
+    return Markup(_ON_ONE_LINE.sub(lambda match: match[0].replace(" ", "\u00a0"), escape(text)))
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -88,14 +88,14 @@ def quality_panels(
         quantities: To draw.
         prefix: Of every identifier.
     """
-    rated = [one for one in series if one.grid is not None and one.grid.quality]
+    rated = [result for result in series if result.grid is not None and result.grid.quality]
     drawn: list[tuple[Figure, Axes, str]] = []
     shared = []
     for quantity in quantities:
         figure, ax = panel()
-        figures.plot_qualities({one.name: _only(one, quantity) for one in rated}, ax)
+        figures.plot_qualities({result.name: _only(result, quantity) for result in rated}, ax)
         drawn.append((figure, ax, quantity))
-        if any(r.unit == "accuracy" for one in rated for r in _column(one, quantity)):
+        if any(r.unit == "accuracy" for result in rated for r in _column(result, quantity)):
             shared.append(ax)
     figures.share_limits(shared)
     return [
@@ -146,9 +146,9 @@ def cost_panels(series: ModelResults) -> list[Panel]:
             ("workload", "criterion", "asked", "width", "expansion_ratio", "ratio", "low", "high")
         ]
         for workload, column in ratios.items():
-            for n, found in column.items():
+            for n, ratio in column.items():
                 place_ = (workload, n.criterion, n.asked, n.width, n.expansion_ratio)
-                rows.append((*place_, found.value, *_ends(found)))  # type: ignore[arg-type]
+                rows.append((*place_, ratio.value, *_ends(ratio)))  # type: ignore[arg-type]
         panels.append(
             _panel(
                 figure,
@@ -188,10 +188,12 @@ def _few(fronts: Sequence[Front]) -> list[Front]:
     for front in fronts:
         qualities.setdefault(front.quality, []).append(front)
     kept = []
-    for most, own in zip((_FIRST, *[_OTHERS] * len(qualities)), qualities.values(), strict=False):
-        kinds = [Quantity.parse(front.cost).metric for front in own]
-        order = sorted(range(len(own)), key=lambda i: (kinds[:i].count(kinds[i]), i))
-        kept += [own[i] for i in sorted(order[:most])]
+    for most, panels in zip(
+        (_FIRST, *[_OTHERS] * len(qualities)), qualities.values(), strict=False
+    ):
+        kinds = [Quantity.parse(front.cost).metric for front in panels]
+        order = sorted(range(len(panels)), key=lambda i: (kinds[:i].count(kinds[i]), i))
+        kept += [panels[i] for i in sorted(order[:most])]
     return kept
 
 
@@ -219,18 +221,18 @@ def _quality_panel(
 ) -> Panel:
     columns: dict[float, list[TipRow]] = {}
     data = []
-    for index, one in enumerate(series):
-        for record in _column(one, quantity):
+    for index, result in enumerate(series):
+        for record in _column(result, quantity):
             network = network_of(record)
             style = (
                 style_in(index, record.criterion) if len(series) > 1 else style_of(record.criterion)
             )
             label = network.shown
-            told = f"{one.name}, {label}" if len(series) > 1 else label
-            text, word = _score_text(one, network, record)
-            row = (style.glyph, css_color(style.color), told, text)
+            prefix = f"{result.name}, {label}" if len(series) > 1 else label
+            text, word = _score_text(result, network, record)
+            row = (style.glyph, css_color(style.color), prefix, text)
             columns.setdefault(network.expansion_ratio, []).append(row)
-            data.append((one.name, record, word))
+            data.append((result.name, record, word))
     tips = _column_tips(ax, columns, f"{quantity} at ")
     return _panel(
         figure,
@@ -247,9 +249,9 @@ def _score_text(series: ModelResults, network: GridRow, record: Record) -> tuple
     score = estimate_of(record)
     if score is None:
         return f"missing: {record.reason}", ""
-    found = series.judged.get((network, record.quantity))
-    if found is not None:
-        word = floor_status(record) if found.word == "at the floor" else str(found.word)
+    judged = series.judged.get((network, record.quantity))
+    if judged is not None:
+        word = floor_status(record) if judged.word == "at the floor" else str(judged.word)
     elif record.criterion is None and record.floor is not None:
         word = floor_status(record)
     else:
@@ -262,15 +264,15 @@ def _score_text(series: ModelResults, network: GridRow, record: Record) -> tuple
 
 def _caption(series: Sequence[ModelResults], quantity: str) -> str:
     """Items, floor, and gaps."""
-    columns = [found for one in series if (found := _column(one, quantity))]
-    column = [record for found in columns for record in found]
-    samples = [next((r for r in found if r.value is not None), found[0]) for found in columns]
+    columns = [records for result in series if (records := _column(result, quantity))]
+    column = [record for records in columns for record in records]
+    samples = [next((r for r in records if r.value is not None), records[0]) for records in columns]
     floors = list(dict.fromkeys(floor_text(sample) for sample in samples))
-    said = [f"n = {format_n_range(column)}", *floors]
+    sentences = [f"n = {format_n_range(column)}", *floors]
     gaps = [network_of(r).named for r in column if r.value is None]
     if gaps:
-        said.append(f"missing: {', '.join(gaps)}, for reasons see the table")
-    return "; ".join(said)
+        sentences.append(f"missing: {', '.join(gaps)}, for reasons see the table")
+    return "; ".join(sentences)
 
 
 def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
@@ -347,9 +349,9 @@ def _points_csv(data: Iterable[tuple[str, Record, str]]) -> str:
     for name, record, word in data:
         score = estimate_of(record)
         ends = ("", "") if score is None else _ends(score)
-        own = (getattr(record, column) for column in columns)
+        values = (getattr(record, column) for column in columns)
         rest = (getattr(record, column) for column in more)
-        rows.append((name, *own, record.value, *ends, *rest, word))
+        rows.append((name, *values, record.value, *ends, *rest, word))
     return csv_data_uri(rows)
 
 
@@ -357,18 +359,18 @@ def _ends(estimate: Estimate) -> tuple[float | str, float | str]:
     return ("", "") if estimate.standard_error is None else estimate.interval(CONFIDENCE)
 
 
-def _column(one: ModelResults, quantity: str) -> tuple[Record, ...]:
-    return one.grid.column(quantity) if one.grid is not None else ()
+def _column(result: ModelResults, quantity: str) -> tuple[Record, ...]:
+    return result.grid.column(quantity) if result.grid is not None else ()
 
 
-def _only(one: ModelResults, quantity: str) -> Grid | None:
+def _only(result: ModelResults, quantity: str) -> Grid | None:
     """The grid of this score alone; None if the series does not have it."""
-    assert one.grid is not None  # only series with scores are asked
-    cells = {place: record for place, record in one.grid.cells.items() if place[1] == quantity}
-    networks = tuple(n for n in one.grid.networks if (n, quantity) in cells)
+    assert result.grid is not None  # only series with scores are asked
+    cells = {place: record for place, record in result.grid.cells.items() if place[1] == quantity}
+    networks = tuple(n for n in result.grid.networks if (n, quantity) in cells)
     if not networks:
         return None
-    return Grid(model=one.model, networks=networks, quantities=(quantity,), cells=cells)
+    return Grid(model=result.model, networks=networks, quantities=(quantity,), cells=cells)
 
 
 def slug(name: str) -> str:

@@ -52,15 +52,15 @@ def setting_rows(records: Sequence[Record], settings: Mapping[str, Any]) -> list
     A setting that the run left open (None) is what the records say it became.
     """
     rows = {name: format_value(value) for name, value in settings.items() if value is not None}
-    found: dict[str, dict[str, list[str]]] = {}
+    by_name: dict[str, dict[str, list[str]]] = {}
     for record in records:
         for name, value in record.settings.items():
             if name in _IN_SCORES or (is_cost_record(record) and name in _IN_COSTS):
                 continue
-            places = found.setdefault(name, {}).setdefault(format_value(value), [])
+            places = by_name.setdefault(name, {}).setdefault(format_value(value), [])
             if record.quantity not in places:
                 places.append(record.quantity)
-    for name, values in found.items():
+    for name, values in by_name.items():
         rows.setdefault(name, join_values(values))
     for name in settings:
         rows.setdefault(name, "not set")

@@ -186,17 +186,17 @@ def metric_name(metric: str) -> str:
 
 def _about(sample: Record, n: str, anytime: bool) -> list[str]:
     metric = sample.settings.get("metric")
-    said = [metric_name(metric) if metric else sample.unit.replace("_", " ")]
+    words = [metric_name(metric) if metric else sample.unit.replace("_", " ")]
     shots = sample.settings.get("shots")
     if shots is not None:
-        said.append(counted(shots, "shot"))
-    said.append(f"n = {n}")
+        words.append(counted(shots, "shot"))
+    words.append(f"n = {n}")
     if sample.higher_is_better is False:
-        said.append("lower is better")
+        words.append("lower is better")
     if anytime:
         until = number(sample.settings["until"], sample.unit)
-        said.append(f"until known to ±{until}: anytime-valid intervals")
-    return said
+        words.append(f"until known to ±{until}: anytime-valid intervals")
+    return words
 
 
 def _metric_rows(
@@ -206,6 +206,6 @@ def _metric_rows(
     for network, record in places:
         values = record.settings.get("metrics")
         if values:
-            found = (values.get(metric) for metric in metrics)
-            rows.append((network.named, *("" if v is None else number(v, "") for v in found)))
+            scores = (values.get(metric) for metric in metrics)
+            rows.append((network.named, *("" if v is None else number(v, "") for v in scores)))
     return tuple(rows)

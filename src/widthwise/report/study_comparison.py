@@ -58,39 +58,39 @@ class ScoreComparison:
 def compare(series: Sequence[ModelResults]) -> tuple[tuple[ScoreComparison, ...], tuple[str, ...]]:
     """Every checkpoint beside what it was cut from, then every later study beside every earlier
     one; and where they are not paired and why."""
-    kin = descents([one.grid for one in series if one.grid is not None])
-    found = [beside for pair in kin if pair.judged for beside in _descent(pair, series)]
+    kin = descents([result.grid for result in series if result.grid is not None])
+    comparisons = [beside for pair in kin if pair.judged for beside in _descent(pair, series)]
     notes: list[str] = []
     for first, second in combinations(series, 2):
         if first.grid is None or second.grid is None:
             continue
-        told = {p.quantity for p in kin if _is_of(p, first.grid, second.grid)}
+        descended = {p.quantity for p in kin if _is_of(p, first.grid, second.grid)}
         apart: dict[str, list[str]] = {}
         for quantity in second.grid.quality:
             if quantity not in first.grid.quality:
                 continue
-            pairs = list(_pairs(first.grid, second.grid, quantity, is_told=quantity in told))
-            if not pairs and quantity in told:
+            pairs = list(_pairs(first.grid, second.grid, quantity, is_told=quantity in descended))
+            if not pairs and quantity in descended:
                 continue
             reason = _why_not(pairs) if pairs else _why_none(first.grid, second.grid, quantity)
             if reason:
                 apart.setdefault(reason, []).append(quantity)
             else:
-                found += _judge(first, second, quantity, pairs)
+                comparisons += _judge(first, second, quantity, pairs)
         notes += [
             f"{second.name} and {first.name} are not paired on {', '.join(quantities)}: {reason}."
             for reason, quantities in apart.items()
         ]
         if not set(first.grid.quality) & set(second.grid.quality):
             notes.append(f"{second.name} and {first.name} have no task in common.")
-    return tuple(found), tuple(notes)
+    return tuple(comparisons), tuple(notes)
 
 
 def _descent(pair: Descent, series: Sequence[ModelResults]) -> Iterator[ScoreComparison]:
     """A checkpoint minus what it was made from, whichever study came first."""
     assert pair.judged is not None  # those without are told apart
-    (second,) = (one for one in series if one.grid is pair.grid)
-    (first,) = (one for one in series if one.grid is pair.ancestor.grid)
+    (second,) = (result for result in series if result.grid is pair.grid)
+    (first,) = (result for result in series if result.grid is pair.ancestor.grid)
     yield ScoreComparison(
         first=first.name,
         second=second.name,
@@ -160,8 +160,8 @@ def _why_none(first: Grid, second: Grid, quantity: str) -> str:
     return "what they share are the same cells" if mine & other else "no network at a common place"
 
 
-def _as_wide(one: GridRow, other: GridRow) -> bool:
-    return abs(one.expansion_ratio - other.expansion_ratio) < _SPREAD
+def _as_wide(first: GridRow, other: GridRow) -> bool:
+    return abs(first.expansion_ratio - other.expansion_ratio) < _SPREAD
 
 
 def _why_not(pairs: Sequence[_Pair]) -> str:
@@ -174,7 +174,7 @@ def _judge(
 ) -> Iterator[ScoreComparison]:
     """The words of `findings.judge`, with the earlier study in the place of a control."""
     words = judge_pairs(quantity, [(own, other) for _, own, _, other in pairs])
-    for (network, own, place, other), found in zip(pairs, words, strict=True):
+    for (network, own, place, other), judged in zip(pairs, words, strict=True):
         yield ScoreComparison(
             first=first.name,
             second=second.name,
@@ -182,32 +182,32 @@ def _judge(
             place=_place(network, second, place, first),
             own=own,
             other=other,
-            judged=found,
-            is_worse=_is_worse(found, other),
+            judged=judged,
+            is_worse=_is_worse(judged, other),
         )
 
 
-def _is_worse(found: Comparison, other: Record) -> bool:
+def _is_worse(judged: Comparison, other: Record) -> bool:
     """Whether the other one, above its floor, is shown to be better."""
     is_above = other.floor is None or beats_its_floor(other)
-    return is_above and is_worse(found, bool(other.higher_is_better))
+    return is_above and is_worse(judged, bool(other.higher_is_better))
 
 
 def _place(own: GridRow, second: ModelResults, other: GridRow, first: ModelResults) -> str:
     names = [
-        one.model if n.criterion is None and n.whole != "dense" else n.label
-        for n, one in ((own, second), (other, first))
+        result.model if n.criterion is None and n.whole != "dense" else n.label
+        for n, result in ((own, second), (other, first))
     ]
     return names[0] if names[0] == names[1] else f"{names[0]} beside {names[1]}"
 
 
-def comparison_sentences(found: Sequence[ScoreComparison]) -> list[str]:
+def comparison_sentences(comparisons: Sequence[ScoreComparison]) -> list[str]:
     """A sentence for each two studies: on what the later one is shown better or worse.
 
     What one network was made from is left to `findings.kin`.
     """
     groups: dict[tuple[str, str, bool], list[ScoreComparison]] = {}
-    for beside in found:
+    for beside in comparisons:
         if not beside.is_descent:
             key = beside.first, beside.second, " beside " in beside.place
             groups.setdefault(key, []).append(beside)
@@ -231,9 +231,9 @@ def _sentence(group: Sequence[ScoreComparison]) -> str:
         if counts
     ]
     anywhere = " at any of these" if several else ""
-    said = f"shown to be {' and '.join(shown)}" if shown else f"not shown to differ{anywhere}"
+    verdict = f"shown to be {' and '.join(shown)}" if shown else f"not shown to differ{anywhere}"
     names = f"{group[0].second} beside {group[0].first}"
-    return f"On the same items of {tasks}, {names} ({joined(places, most=_PLACES)}) is {said}."
+    return f"On the same items of {tasks}, {names} ({joined(places, most=_PLACES)}) is {verdict}."
 
 
 def _counts(group: Sequence[ScoreComparison]) -> dict[str, int]:

@@ -103,21 +103,24 @@ def write_report(studies: Sequence[StoredStudy], path: Path) -> None:
 def study_page(results: Sequence[ModelResults], title: str) -> Page:
     """All that the page shows of one or several studies."""
     compared, unpaired = compare(results)
-    findings = [(one, *_findings_of(one, results)) for one in results]
+    findings = [(result, *_findings_of(result, results)) for result in results]
     answer, answers = answers_of(results, compared)
     shown = {text for _, texts in (("", answer), *answers) for text in texts}
     drawn = [
-        (one, replace(found, sentences=tuple(s for s in found.sentences if s not in shown)))
-        for one, found, _ in findings
-        if found is not None
+        (result, replace(summary, sentences=tuple(s for s in summary.sentences if s not in shown)))
+        for result, summary, _ in findings
+        if summary is not None
     ]
-    records = [record for one in results for record in one.records]
+    records = [record for result in results for record in result.records]
     return Page(
         title=title,
         byline=_byline(results),
         answer=answer,
-        warnings=[_named(one, note, results) for one in results for note in one.notes],
-        remarks=[*unpaired, *(_named(one, note, results) for one, _, note in findings if note)],
+        warnings=[_named(result, note, results) for result in results for note in result.notes],
+        remarks=[
+            *unpaired,
+            *(_named(result, note, results) for result, _, note in findings if note),
+        ],
         answers=answers,
         sections=_sections(results, compared, drawn),
         records=(data_link(records), counted(len(records), "record")),
@@ -150,7 +153,9 @@ def _sections(
             link="Method",
             blocks=[Block(sentences=method_sentences(results)), *_measured(results)],
         ),
-        provenance_section([(_heading(one, results), _provenance(one)) for one in results]),
+        provenance_section(
+            [(_heading(result, results), _provenance(result)) for result in results]
+        ),
     )
 
 
@@ -163,34 +168,38 @@ def _title(studies: Sequence[StoredStudy]) -> str:
 
 
 def _byline(results: Sequence[ModelResults]) -> str:
-    models = list(dict.fromkeys(one.model for one in results))
-    networks = sum(len({network_of(record) for record in one.records}) for one in results)
+    models = list(dict.fromkeys(result.model for result in results))
+    networks = sum(len({network_of(record) for record in result.records}) for result in results)
     return f"{', '.join(models)} · {counted(networks, 'network')}"
 
 
-def _heading(one: ModelResults, results: Sequence[ModelResults]) -> str:
+def _heading(result: ModelResults, results: Sequence[ModelResults]) -> str:
     """The name of a study where there are several."""
-    return one.name if len(results) > 1 else ""
+    return result.name if len(results) > 1 else ""
 
 
-def _named(one: ModelResults, note: str, results: Sequence[ModelResults]) -> str:
-    return f"{one.name}: {note}" if len(results) > 1 else note
+def _named(result: ModelResults, note: str, results: Sequence[ModelResults]) -> str:
+    return f"{result.name}: {note}" if len(results) > 1 else note
 
 
-def _findings_of(one: ModelResults, results: Sequence[ModelResults]) -> tuple[Findings | None, str]:
+def _findings_of(
+    result: ModelResults, results: Sequence[ModelResults]
+) -> tuple[Findings | None, str]:
     """Findings of what agrees, and what is to be said of them.
 
     Costs may come from the one other study that measured nothing but costs of this model.
     """
-    if one.grid is None or not one.grid.quality:
+    if result.grid is None or not result.grid.quality:
         return None, ""
-    priced = [s for s in results if s.grid is None and s.model == one.model and s.costs]
-    shared = shared_costs(priced[0].costs, one.grid) if len(priced) == 1 and not one.costs else []
+    priced = [s for s in results if s.grid is None and s.model == result.model and s.costs]
+    shared = (
+        shared_costs(priced[0].costs, result.grid) if len(priced) == 1 and not result.costs else []
+    )
     try:
-        (found,) = build_findings((*one.agreed, *shared), others=other_grids(one, results))
+        (findings,) = build_findings((*result.agreed, *shared), others=other_grids(result, results))
     except RunError as error:
         return None, f"No findings are drawn: {error}."
-    return found, f"Costs of the same widths are those of {priced[0].name}." if shared else ""
+    return findings, f"Costs of the same widths are those of {priced[0].name}." if shared else ""
 
 
 def shared_costs(costs: Sequence[Record], grid: Grid) -> list[Record]:
@@ -208,16 +217,20 @@ def shared_costs(costs: Sequence[Record], grid: Grid) -> list[Record]:
 
 def legend_of(results: Sequence[ModelResults]) -> Legend:
     """Glyph, colour and name of all that the figures of scores show."""
-    rated = [(one, one.grid) for one in results if one.grid is not None and one.grid.quality]
+    rated = [
+        (result, result.grid)
+        for result in results
+        if result.grid is not None and result.grid.quality
+    ]
     entries: dict[tuple[str, str, str], None] = {}
-    for index, (one, grid) in enumerate(rated):
+    for index, (result, grid) in enumerate(rated):
         names = [*([None] if grid.dense else []), *grid.criteria]
         whole = grid.dense.whole if grid.dense else ""
         for criterion in names:
             style = style_of(criterion)
             color, label = css_color(style.color), criterion or whole
             if len(rated) > 1:
-                color, label = style_in(index, criterion).color, f"{one.name}, {label}"
+                color, label = style_in(index, criterion).color, f"{result.name}, {label}"
             label += " control" if criterion == CONTROL else ""
             entries[style.glyph, color, label] = None
     return list(entries)
@@ -227,7 +240,7 @@ def _quality_blocks(results: Sequence[ModelResults]) -> list[Block]:
     """Scores that dense knows something of, then those at which no loss can be shown."""
     known, rest = order_by_floor(results)
     panels = {panel.title: panel for panel in quality_panels(results, [*known, *rest])}
-    few = [q for q in rest if any(_has_too_few(one.grid, q) for one in results)]
+    few = [q for q in rest if any(_has_too_few(result.grid, q) for result in results)]
     groups = [
         ("", "", known),
         ("Too few items to tell", _TOO_FEW, few),
@@ -250,7 +263,7 @@ def _quality_blocks(results: Sequence[ModelResults]) -> list[Block]:
 
 def order_by_floor(results: Sequence[ModelResults]) -> tuple[list[str], list[str]]:
     """Scores at which a loss can be shown, of any of the results, and the others."""
-    grids = [one.grid for one in results if one.grid is not None]
+    grids = [result.grid for result in results if result.grid is not None]
     quantities = list(dict.fromkeys(q for grid in grids for q in grid.quality))
     known = [q for q in quantities if any(_can_lose(grid, q) for grid in grids)]
     return known, [q for q in quantities if q not in known]
@@ -281,9 +294,12 @@ def _findings_sections(
             link="Quality against cost",
             about=_FRONTS,
             blocks=[
-                Block(heading=_heading(one, results), choices=front_panels(found.fronts, one.name))
-                for one, found in findings
-                if found.fronts
+                Block(
+                    heading=_heading(result, results),
+                    choices=front_panels(summary.fronts, result.name),
+                )
+                for result, summary in findings
+                if summary.fronts
             ],
         ),
         cost_section(results),
@@ -293,12 +309,12 @@ def _findings_sections(
             link="Findings",
             blocks=[
                 Block(
-                    heading=_heading(one, results),
-                    sentences=found.sentences,
-                    tables=found.tables,
+                    heading=_heading(result, results),
+                    sentences=summary.sentences,
+                    tables=summary.tables,
                     is_folded=True,
                 )
-                for one, found in findings
+                for result, summary in findings
             ],
         ),
     )
@@ -307,7 +323,7 @@ def _findings_sections(
 def _number_blocks(
     results: Sequence[ModelResults], compared: Sequence[ScoreComparison]
 ) -> list[Block]:
-    has_speeds = any(one.grid is not None and one.grid.speeds for one in results)
+    has_speeds = any(result.grid is not None and result.grid.speeds for result in results)
     networks = f"What was asked for and what was got.{_RATIOS * has_speeds}"
     tables = (
         ("Between the studies", _BETWEEN, comparison_table(compared)),
@@ -320,10 +336,10 @@ def _number_blocks(
         if table is not None
     ]
     missing = [
-        _named(one, note, results)
-        for one in results
-        if one.grid is not None
-        for note in missing_notes(list(one.grid.cells.values()))
+        _named(result, note, results)
+        for result in results
+        if result.grid is not None
+        for note in missing_notes(list(result.grid.cells.values()))
     ]
     return [*blocks, *([Block(notes=missing)] if missing else [])]
 
@@ -332,20 +348,20 @@ def _measured(results: Sequence[ModelResults]) -> list[Block]:
     """How each quantity was measured, and what stands behind each score."""
     return [
         Block(
-            heading=_heading(one, results),
+            heading=_heading(result, results),
             tables=[
                 Table(
-                    title=f"Measured {one.name}",
+                    title=f"Measured {result.name}",
                     about="How each quantity was measured",
                     header=("quantity", "unit", "n", "floor", "time, all networks"),
-                    rows=tuple(measured_rows(one.grid)),
+                    rows=tuple(measured_rows(result.grid)),
                 )
             ],
             is_filtered=True,
-            details=[_detail(task) for task in one.scores],
+            details=[_detail(task) for task in result.scores],
         )
-        for one in results
-        if one.grid is not None
+        for result in results
+        if result.grid is not None
     ]
 
 
@@ -362,18 +378,18 @@ def _detail(task: TaskScores) -> Detail:
     return Detail(summary=f"{task.task}: {task.about}", sentences=tuple(sentences), table=table)
 
 
-def _provenance(one: ModelResults) -> list[tuple[str, str]]:
+def _provenance(result: ModelResults) -> list[tuple[str, str]]:
     """Where the numbers come from: the records by their digest, and what they were made with."""
-    lines = "".join(record.to_json() + "\n" for record in one.records)
+    lines = "".join(record.to_json() + "\n" for record in result.records)
     digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
-    rows = [("records", f"{len(one.records):,}, sha256 {digest}")]
-    if one.source is not None:
-        rows.append(("read from", one.source.name or str(one.source)))
-    times = sorted(str(r.settings["time"]) for r in one.records if r.settings.get("time"))
+    rows = [("records", f"{len(result.records):,}, sha256 {digest}")]
+    if result.source is not None:
+        rows.append(("read from", result.source.name or str(result.source)))
+    times = sorted(str(r.settings["time"]) for r in result.records if r.settings.get("time"))
     if times:
         ends = [time[:16].replace("T", " ") for time in (times[0], times[-1])]
         rows.append(("measured, UTC", " to ".join(dict.fromkeys(ends))))
-    spent = sum(record.duration_sec for record in one.records)
+    spent = sum(record.duration_sec for record in result.records)
     rows.append(("time of all cells", f"{spent / 60:,.1f} min"))
-    rows += [row for row in setting_rows(one.records, one.settings) if row[0] != "time"]
+    rows += [row for row in setting_rows(result.records, result.settings) if row[0] != "time"]
     return rows

@@ -19,7 +19,10 @@ def score_table(results: Sequence[ModelResults]) -> Table | None:
     """Every score: a row a task, a study and a network; None if there is none."""
     several = len(results) > 1
     blocks = [
-        (one, one.grid, table) for one in results if one.grid is not None for table in one.scores
+        (result, result.grid, table)
+        for result in results
+        if result.grid is not None
+        for table in result.scores
     ]
     if not blocks:
         return None
@@ -33,8 +36,8 @@ def score_table(results: Sequence[ModelResults]) -> Table | None:
         about="Every score",
         header=("task", *study, "criterion", "I/H", columns[0], "floor", *columns[1:]),
         rows=tuple(
-            (table.task, *((one.name,) if several else ()), *row)
-            for one, grid, table in blocks
+            (table.task, *((result.name,) if several else ()), *row)
+            for result, grid, table in blocks
             for row in _score_rows(grid, table, shown)
         ),
     )
@@ -51,25 +54,25 @@ def _score_rows(grid: Grid, table: TaskScores, shown: Sequence[int]) -> Iterator
         yield network.shown, network.ratio, score, floor, *others
 
 
-def comparison_table(found: Sequence[ScoreComparison]) -> Table | None:
+def comparison_table(comparisons: Sequence[ScoreComparison]) -> Table | None:
     """Every difference between studies on the same items; None if there is none."""
-    if not found:
+    if not comparisons:
         return None
-    names = {(one.second, one.first) for one in found}
+    names = {(comparison.second, comparison.first) for comparison in comparisons}
     minus = " minus ".join(*names) if len(names) == 1 else "study minus the other"
     header = ("task", "study", "minus study", "network", "score", "of the other")
     rows = []
-    for one in found:
-        word = "degrades" if one.is_worse else shown_word(one.judged, one.own)
-        unit, difference = one.own.unit, one.judged.difference
-        assert one.own.value is not None  # only values are paired
-        assert one.other.value is not None
+    for comparison in comparisons:
+        word = "degrades" if comparison.is_worse else shown_word(comparison.judged, comparison.own)
+        unit, difference = comparison.own.unit, comparison.judged.difference
+        assert comparison.own.value is not None  # only values are paired
+        assert comparison.other.value is not None
         rows.append(
             (
-                *(one.quantity, one.second, one.first, one.place),
-                *(number(value, unit) for value in (one.own.value, one.other.value)),
+                *(comparison.quantity, comparison.second, comparison.first, comparison.place),
+                *(number(value, unit) for value in (comparison.own.value, comparison.other.value)),
                 difference_text(difference, unit) if difference else "not paired",
-                "" if one.judged.p_value is None else p_text(one.judged.p_value),
+                "" if comparison.judged.p_value is None else p_text(comparison.judged.p_value),
                 MARKS.get(word, "") + word,
             )
         )
@@ -84,7 +87,7 @@ def comparison_table(found: Sequence[ScoreComparison]) -> Table | None:
 def network_table(results: Sequence[ModelResults]) -> Table | None:
     """What was asked for and got, sizes and speeds: a row a study and a network."""
     several = len(results) > 1
-    tables = [(one.name, *rows_of(one.grid)) for one in results if one.grid is not None]
+    tables = [(result.name, *rows_of(result.grid)) for result in results if result.grid is not None]
     if not tables:
         return None
     columns = list(dict.fromkeys(name for _, header, _ in tables for name in header))
@@ -92,8 +95,8 @@ def network_table(results: Sequence[ModelResults]) -> Table | None:
     for study, header, texts in tables:
         for cells in texts:
             row = dict(zip(header, cells, strict=True))
-            own = (study,) if several else ()
-            rows.append((*own, *(row.get(column, "") for column in columns)))
+            study_cell = (study,) if several else ()
+            rows.append((*study_cell, *(row.get(column, "") for column in columns)))
     return Table(
         title="Networks",
         about="What was asked for and what was got",

@@ -90,13 +90,13 @@ def standalone_svg_uri(svg: str, legend: Sequence[tuple[str, str, str]]) -> str:
         f'<tspan fill="{color}" dx="{8 * bool(i)}">{glyph}</tspan> <tspan>{escape(name)}</tspan>'
         for i, (glyph, color, name) in enumerate(legend)
     )
-    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    assert found is not None  # `to_svg` keeps it
-    width, height = map(float, found.groups())
+    match = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert match is not None  # `to_svg` keeps it
+    width, height = map(float, match.groups())
     line = f'<text x="0" y="{height + 10:g}" font-size="9.5" fill="{INK}">{words}</text></svg>'
     svg = svg.replace("</svg>", line if legend else "</svg>")
     box = f'viewBox="0 0 {width:g} {height + (16 if legend else 0):g}"'
-    svg = svg.replace(found[0], box, 1)
+    svg = svg.replace(match[0], box, 1)
     for color, variable in _COLOURS.items():
         svg = svg.replace(variable, color)
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
@@ -116,7 +116,7 @@ def _slim(svg: str) -> str:
     svg = re.sub(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
-    svg = _PLACES.sub(lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+    svg = _PLACES.sub(lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
     svg = _UNUSED.sub("", svg)
     svg = re.sub(r"<g/>", "", svg)
     svg = re.sub(r"\s*\n\s*", "\n", svg)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SPAN = 10.0  # at least a decade on the axis of a size
 
 
-def draw_convergence(found: Sequence[Convergence]) -> Figure:
+def draw_convergence(results: Sequence[Convergence]) -> Figure:
     """Distance to the limit and movement of features against the width, on log scales.
 
     Every run is a faint mark, each width's geometric mean a full one; lines are the fitted powers,
@@ -29,12 +29,12 @@ def draw_convergence(found: Sequence[Convergence]) -> Figure:
     figure = Figure(figsize=(10, 4.9), facecolor="white")
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.2)
-    _panel(left, [(one.case.name, one.distance) for one in found])
-    _panel(right, [(one.case.name, one.movement) for one in found])
-    _theory(left, found)
+    _panel(left, [(result.case.name, result.distance) for result in results])
+    _panel(right, [(result.case.name, result.movement) for result in results])
+    _theory(left, results)
     style_axes(left, "distance of outputs from the limit", "width n (log scale)")
     style_axes(right, "movement of the last features", "width n (log scale)")
-    seeds = sorted({one.distance.runs.shape[1] for one in found})
+    seeds = sorted({result.distance.runs.shape[1] for result in results})
     title = "Finite networks beside their infinite-width limits"
     note = (
         f"Faint: {seeds[0]} networks at each width, root mean square over steps and tests. Full: "
@@ -79,10 +79,10 @@ def _panel(axes: Axes, rates: Sequence[tuple[str, PowerLawFit]]) -> None:
     axes.get_legend()._legend_box.align = "left"  # type: ignore[union-attr]
 
 
-def _theory(axes: Axes, found: Sequence[Convergence]) -> None:
+def _theory(axes: Axes, results: Sequence[Convergence]) -> None:
     """One dashed line of each expected slope, a little above the highest fit."""
-    for slope in sorted({one.expected for one in found if one.expected is not None}):
-        rates = [one.distance for one in found if one.expected == slope]
+    for slope in sorted({result.expected for result in results if result.expected is not None}):
+        rates = [result.distance for result in results if result.expected == slope]
         ends = np.array([rates[0].widths[0], rates[0].widths[-1]], dtype=np.float64)
         top = max(rate.size_at_one * ends[0] ** rate.slope.value for rate in rates)
         line = 1.5 * top * (ends / ends[0]) ** float(slope)

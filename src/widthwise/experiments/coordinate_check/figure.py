@@ -17,23 +17,23 @@ _MARKS = {"pass": "o", "fail": "X", "undecided": "s"}
 _LINE_INCHES = 0.13  # of a label beside the right panel
 
 
-def draw_coordinates(found: CoordinateCheck, title: str) -> Figure:
+def draw_coordinates(check: CoordinateCheck, title: str) -> Figure:
     """Slopes by layer at the left, beside the band that passes; at the right sizes over widths.
 
     A layer has the same number and colour in both; its mark is its verdict. Every run is a faint
     mark, each width's geometric mean a full one; lines are the fitted powers.
 
     Args:
-        found: What the check gave.
+        check: What the check gave.
         title: What it was done on.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    height = max(4.5, 1.7 + 0.24 * len(found.layers))
+    height = max(4.5, 1.7 + 0.24 * len(check.layers))
     figure = Figure(figsize=(11, height), facecolor="white")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    longest = 4 + max(map(len, found.layers))  # with its number
+    longest = 4 + max(map(len, check.layers))  # with its number
     figure.subplots_adjust(
         left=min(0.42, 0.02 + 0.0068 * longest),
         right=0.96,
@@ -41,13 +41,13 @@ def draw_coordinates(found: CoordinateCheck, title: str) -> Figure:
         bottom=0.6 / height,
         wspace=0.2,
     )
-    _slopes(left, found)
-    _sizes(right, found)
-    _numbers(right, found, _LINE_INCHES / (height - 1.6))
+    _slopes(left, check)
+    _sizes(right, check)
+    _numbers(right, check, _LINE_INCHES / (height - 1.6))
     figure.text(
         0.012,
         1 - 0.3 / height,
-        f"{title}: {found.overall_verdict}",
+        f"{title}: {check.overall_verdict}",
         size=13,
         weight="bold",
         color=INK,
@@ -57,53 +57,53 @@ def draw_coordinates(found: CoordinateCheck, title: str) -> Figure:
         for verdict, marker in _MARKS.items()
     ]
     figure.legend(handles=handles, loc="upper right", ncols=3, frameon=False, labelcolor=INK)
-    seeds = found.changes[0].runs.shape[1]
+    seeds = check.changes[0].runs.shape[1]
     note = (
-        f"Change of each layer's output after {found.steps} steps, {seeds} networks at each width. "
+        f"Change of each layer's output after {check.steps} steps, {seeds} networks at each width. "
         "All intervals together hold with 95 %."
     )
     figure.text(0.012, 1 - 0.55 / height, note, size=9.5, color=MUTED)
     return figure
 
 
-def _slopes(axes: Axes, found: CoordinateCheck) -> None:
-    axes.axvspan(-found.margin, found.margin, color=UNSTABLE, zorder=0)
+def _slopes(axes: Axes, check: CoordinateCheck) -> None:
+    axes.axvspan(-check.margin, check.margin, color=UNSTABLE, zorder=0)
     axes.axvline(0, color=RULE, lw=1, zorder=1)
-    for layer, rate in enumerate(found.changes):
-        color, marker = _color(layer), _MARKS[found.verdict(layer)]
-        axes.plot(found.interval(layer), (layer, layer), color=color, lw=1.8, zorder=2)
+    for layer, rate in enumerate(check.changes):
+        color, marker = _color(layer), _MARKS[check.verdict(layer)]
+        axes.plot(check.interval(layer), (layer, layer), color=color, lw=1.8, zorder=2)
         axes.plot(rate.slope.value, layer, marker, color=color, ms=6, mew=0, zorder=3)
-    names = [f"{layer}  {place}" for place, layer in enumerate(found.layers, start=1)]
+    names = [f"{layer}  {place}" for place, layer in enumerate(check.layers, start=1)]
     axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(found.layers) - 0.4, -0.6)
+    axes.set_ylim(len(check.layers) - 0.4, -0.6)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.6), max(high, 0.6))
-    below = f"slope; the band to {found.margin:g} passes"
+    below = f"slope; the band to {check.margin:g} passes"
     style_axes(axes, "slope over the width, with its interval", below, grid=False)
     for place, label in enumerate(axes.get_yticklabels()):
         label.set_color(_color(place))
 
 
-def _sizes(axes: Axes, found: CoordinateCheck) -> None:
-    for layer, rate in enumerate(found.changes):
-        color, marker = _color(layer), _MARKS[found.verdict(layer)]
+def _sizes(axes: Axes, check: CoordinateCheck) -> None:
+    for layer, rate in enumerate(check.changes):
+        color, marker = _color(layer), _MARKS[check.verdict(layer)]
         x = np.asarray(rate.widths, dtype=np.float64)
         every = np.repeat(x, rate.runs.shape[1])
         axes.plot(every, rate.runs.ravel(), marker, color=color, ms=2.5, alpha=0.2, mew=0)
         axes.plot(x, rate.size_at_one * x**rate.slope.value, color=color, lw=1, alpha=0.8)
         axes.plot(x, rate.sizes, marker, color=color, ms=4.5, mew=0)
     axes.set_yscale("log")
-    mark_widths(axes, found.changes[0].widths)
+    mark_widths(axes, check.changes[0].widths)
     title = "size over the width, one line a layer, by its number"
     style_axes(axes, title, "width n (both scales log)")
     axes.set_ylabel("root mean square change of the output", color=MUTED)
 
 
-def _numbers(axes: Axes, found: CoordinateCheck, gap: float) -> None:
+def _numbers(axes: Axes, check: CoordinateCheck, gap: float) -> None:
     """The number of each layer beside the right end of its line; none on another."""
     low, high = np.log(axes.get_ylim())
-    wide = found.changes[0].widths[-1]
-    ends = [rate.size_at_one * wide**rate.slope.value for rate in found.changes]
+    wide = check.changes[0].widths[-1]
+    ends = [rate.size_at_one * wide**rate.slope.value for rate in check.changes]
     heights = (np.log(ends) - low) / (high - low)
     order = np.argsort(heights)
     for place, beside in zip(order[1:], order, strict=False):

@@ -68,11 +68,13 @@ def _draw(axes: Axes, curve: LrCurve, color: Any) -> None:
 
 def _range(shifts: Sequence[OptimumShift]) -> tuple[float, float]:
     """From below the lowest mean to well above the best of each width; what is worse is cut off."""
-    found = np.concatenate([curve.losses.mean(axis=0) for one in shifts for curve in one.curves])
-    found = found[np.isfinite(found)]
-    if not len(found):
+    means = np.concatenate(
+        [curve.losses.mean(axis=0) for shift in shifts for curve in shift.curves]
+    )
+    means = means[np.isfinite(means)]
+    if not len(means):
         return 0.0, 1.0
-    low, high = float(found.min()), float(found.max())
+    low, high = float(means.min()), float(means.max())
     room = max(high - low, 1e-6)
     return low - 0.05 * room, low + (1.05 if room < 1 else _TOP) * room
 
@@ -81,5 +83,5 @@ def _title(shift: OptimumShift) -> str:
     """The parametrization, and below it what may be said of it, wrapped."""
     from textwrap import wrap
 
-    said = shift.sentence.partition(": ")[2]
-    return "\n".join((_NAMES[shift.kind], *wrap(said, 62)))
+    sentence = shift.sentence.partition(": ")[2]
+    return "\n".join((_NAMES[shift.kind], *wrap(sentence, 62)))

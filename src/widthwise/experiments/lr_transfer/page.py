@@ -30,8 +30,8 @@ def transfer_page(path: Path) -> Page:
     """
     from .figure import draw_transfer
 
-    found = list({_key(run): (run, settings) for run, settings in runs_of.load(path)}.values())
-    kept, excluded = comparable_runs(found, _shared, path=path, command="mup transfer")
+    loaded = list({_key(run): (run, settings) for run, settings in runs_of.load(path)}.values())
+    kept, excluded = comparable_runs(loaded, _shared, path=path, command="mup transfer")
     runs = [run for run, _ in kept]
     whole, unfinished = _whole(runs)
     shifts, reason = _shifts(whole)
@@ -79,12 +79,12 @@ def _whole(runs: Sequence[TrainingRun]) -> tuple[list[TrainingRun], tuple[str, .
     by_seed: dict[int, list[TrainingRun]] = {}
     for run in runs:
         by_seed.setdefault(run.seed, []).append(run)
-    short = {seed: len(own) for seed, own in by_seed.items() if len(own) < grid}
+    short = {seed: len(count) for seed, count in by_seed.items() if len(count) < grid}
     kept = [run for run in runs if run.seed not in short]
     if not short:
         return kept, ()
-    told = ", ".join(f"seed {seed} has {own} of {grid} runs" for seed, own in short.items())
-    return kept, (f"Not finished: {told}; the figure and what is said of it leave that out.",)
+    counts = ", ".join(f"seed {seed} has {count} of {grid} runs" for seed, count in short.items())
+    return kept, (f"Not finished: {counts}; the figure and what is said of it leave that out.",)
 
 
 def _shifts(runs: Sequence[TrainingRun]) -> tuple[tuple[OptimumShift, ...], str]:
@@ -142,8 +142,8 @@ def _losses(runs: Sequence[TrainingRun]) -> Table:
         groups.setdefault((run.kind, run.width, run.lr), []).append(run)
     header = ("parametrization", "width", "learning rate", "log2", "mean loss [nats]")
     lines = []
-    for (kind, width, lr), own in sorted(groups.items()):
-        losses = [run.loss for run in own if run.loss is not None]
+    for (kind, width, lr), group in sorted(groups.items()):
+        losses = [run.loss for run in group if run.loss is not None]
         mean = mean_with_error(losses) if losses else None
         error = None if mean is None else mean.standard_error
         lines.append(
@@ -155,8 +155,8 @@ def _losses(runs: Sequence[TrainingRun]) -> Table:
                 "missing" if mean is None else f"{mean.value:.4f}",
                 "-" if error is None else f"{error:.4f}",
                 str(len(losses)),
-                str(len(own) - len(losses)),
-                f"{sum(run.duration_sec for run in own):,.0f}",
+                str(len(group) - len(losses)),
+                f"{sum(run.duration_sec for run in group):,.0f}",
             )
         )
     about = "Loss on text held out after the last step, mean over the seeds that did not diverge."
@@ -182,13 +182,13 @@ def _method() -> tuple[str, ...]:
 
 
 def _unknown(whole: Sequence[TrainingRun], shifts: Sequence[OptimumShift]) -> tuple[str, ...]:
-    said = ["Other depths, other data and longer training were not tried."]
+    sentences = ["Other depths, other data and longer training were not tried."]
     seeds = len({run.seed for run in whole})
     if 0 < seeds < _FEW:
-        said.insert(0, f"There are {counted(seeds, 'seed')}: intervals over so few are wide.")
-    said += [
+        sentences.insert(0, f"There are {counted(seeds, 'seed')}: intervals over so few are wide.")
+    sentences += [
         f"{_NAMES[shift.kind]}: whether it stays is not decided by these seeds."
         for shift in shifts
         if shift.verdict in (None, "undecided")
     ]
-    return tuple(said)
+    return tuple(sentences)

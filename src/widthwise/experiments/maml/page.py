@@ -38,8 +38,8 @@ def maml_page(path: Path) -> Page:
     """
     from .figure import draw_runs
 
-    found = list(runs_of.load(path).values())
-    kept, excluded = comparable_runs(found, _shared, path=path, command="maml")
+    loaded = list(runs_of.load(path).values())
+    kept, excluded = comparable_runs(loaded, _shared, path=path, command="maml")
     runs = [run for run, _ in kept]
     rows = summary(runs)
     besides = _besides(rows)
@@ -66,7 +66,7 @@ def maml_page(path: Path) -> Page:
             settings=(
                 seed_row(seeds),
                 *setting_rows(
-                    [(label, own) for label, (_, own) in zip(labels, kept, strict=True)],
+                    [(label, settings) for label, (_, settings) in zip(labels, kept, strict=True)],
                     skip=("recipe",),
                 ),
             ),
@@ -96,7 +96,7 @@ def _accuracy(row: MamlRow) -> Estimate | None:
     scores = list(_scores(row).values())
     if not scores:
         return None
-    return scores[0] if len(scores) == 1 else mean_with_error([one.value for one in scores])
+    return scores[0] if len(scores) == 1 else mean_with_error([score.value for score in scores])
 
 
 def _besides(rows: Sequence[MamlRow]) -> dict[str, Difference | None]:
@@ -114,16 +114,16 @@ def _besides(rows: Sequence[MamlRow]) -> dict[str, Difference | None]:
 def _answer(
     rows: Sequence[MamlRow], besides: dict[str, Difference | None], single: bool
 ) -> tuple[str, ...]:
-    known = {row.label: one for row in rows if (one := _accuracy(row)) is not None}
+    known = {row.label: estimate for row in rows if (estimate := _accuracy(row)) is not None}
     if not known:
         return ("No run came to an accuracy: see the failed runs.",)
     finite = [row.label for row in rows if row.width is not None and row.label in known]
     names = [*finite[:1], *finite[-1:], *(["limit"] if "limit" in known else [])] or list(known)
     shares = format_shares({name: known[name] for name in names})
-    said = f"Characters seen once are known again: {shares}."
+    sentence = f"Characters seen once are known again: {shares}."
     chance = "With one seed, intervals hold chance of the test tasks and not of the start."
     beside = difference_sentence(verdicts(besides))
-    return tuple(filter(None, (said, " ".join(filter(None, (beside, chance * single))))))
+    return tuple(filter(None, (sentence, " ".join(filter(None, (beside, chance * single))))))
 
 
 def _networks(
@@ -206,14 +206,14 @@ def _method(single: bool) -> tuple[str, ...]:
 
 
 def _unknown(rows: Sequence[MamlRow], single: bool) -> tuple[str, ...]:
-    said = [ONE_SEED] if single else []
+    sentences = [ONE_SEED] if single else []
     uneven = {len(_scores(row)) for row in rows}
     if len(uneven) > 1:
-        said.append("Not all networks have as many seeds; the table says how many each has.")
+        sentences.append("Not all networks have as many seeds; the table says how many each has.")
     if not any(row.network == "limit" for row in rows):
-        said.append("The limit of infinite width was not run, so nothing is set beside it.")
+        sentences.append("The limit of infinite width was not run, so nothing is set beside it.")
     if any(row.network in _SLOW for row in rows):
-        said.append(
+        sentences.append(
             "The scales of the published kernels are not known; those of these runs were chosen."
         )
-    return tuple(said)
+    return tuple(sentences)

@@ -21,7 +21,7 @@ _CURVE_POINTS = 60
 _MULTIPLIERS = {"resolution": "resolution r", "depth": "depth d", "width": "width w"}
 
 
-def draw_search(found: TinyFindings) -> Figure:
+def draw_search(findings: TinyFindings) -> Figure:
     """Accuracy on the test set against multiply-adds, and the multipliers of the same networks.
 
     Every network is a mark at its mean over seeds, with a faint one for each seed. The front, which
@@ -34,30 +34,32 @@ def draw_search(found: TinyFindings) -> Figure:
     grid = figure.add_gridspec(3, 2, width_ratios=(1.7, 1))
     figure.subplots_adjust(left=0.07, right=0.985, top=0.86, bottom=0.135, wspace=0.2, hspace=0.42)
     left = figure.add_subplot(grid[:, 0])
-    _accuracies(left, found)
+    _accuracies(left, findings)
     for row, name in enumerate(_MULTIPLIERS):
         axes = figure.add_subplot(grid[row, 1])
-        _multiplier(axes, found, name)
+        _multiplier(axes, findings, name)
         style_axes(axes, _MULTIPLIERS[name], "")
         axes.tick_params(labelsize=8.5)
     axes.set_xlabel("multiply-adds [million]", color=MUTED)
     style_axes(left, "accuracy on the test set", "multiply-adds [million, log scale]")
     left.set_ylabel("accuracy [%]", color=MUTED)
-    title = f"{len(found.drawn)} networks drawn, "
-    title += "no formula" if found.formula is None else f"a formula fitted to {len(found.behind)}"
+    title = f"{len(findings.drawn)} networks drawn, "
+    title += (
+        "no formula" if findings.formula is None else f"a formula fitted to {len(findings.behind)}"
+    )
     note = (
-        f"Means over {counted(found.seeds, 'seed')}; faint marks are single trainings. Networks "
+        f"Means over {counted(findings.seeds, 'seed')}; faint marks are single trainings. Networks "
         "were chosen on the validation set, another set of photos."
     )
     write_head(figure, title, note, (0.955, 0.915))
     return figure
 
 
-def _accuracies(axes: Axes, found: TinyFindings) -> None:
+def _accuracies(axes: Axes, findings: TinyFindings) -> None:
     kinds: tuple[tuple[str, Sequence[TrainedNetwork], dict[str, Any]], ...] = (
-        ("drawn", found.drawn, {"color": _DRAWN, "marker": "o"}),
-        ("inverse compound scaling", found.inverse_nets, {"color": _INVERSE, "marker": "s"}),
-        ("formula", found.formula_nets, {"color": _FORMULA, "marker": "D"}),
+        ("drawn", findings.drawn, {"color": _DRAWN, "marker": "o"}),
+        ("inverse compound scaling", findings.inverse_nets, {"color": _INVERSE, "marker": "s"}),
+        ("formula", findings.formula_nets, {"color": _FORMULA, "marker": "D"}),
     )
     for label, nets, look in kinds:
         trained = [net for net in nets if net.is_trained]
@@ -69,15 +71,15 @@ def _accuracies(axes: Axes, found: TinyFindings) -> None:
             means = [100 * net.mean(TEST) for net in trained]
             full: dict[str, Any] = {"ls": "", "ms": 7, "mew": 0, "label": label, **look}
             axes.plot(list(map(_million, trained)), means, **full)
-    if found.front:
-        means = [100 * net.mean(TEST) for net in found.front]
+    if findings.front:
+        means = [100 * net.mean(TEST) for net in findings.front]
         ring: dict[str, Any] = {"ls": "", "ms": 12, "mfc": "none", "mec": INK, "mew": 1.2}
-        across = list(map(_million, found.front))
+        across = list(map(_million, findings.front))
         axes.plot(across, means, "o", label="front, by validation", **ring)
-    if found.floor is not None:
-        axes.axhline(100 * found.floor, color=INK, ls="--", lw=1, label="most frequent class")
+    if findings.floor is not None:
+        axes.axhline(100 * findings.floor, color=INK, ls="--", lw=1, label="most frequent class")
     axes.set_xscale("log")
-    ticks = sorted({net.network["asked_macs"] / 1e6 for net in found.drawn})
+    ticks = sorted({net.network["asked_macs"] / 1e6 for net in findings.drawn})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.legend(
@@ -86,27 +88,29 @@ def _accuracies(axes: Axes, found: TinyFindings) -> None:
     )  # fmt: skip
 
 
-def _multiplier(axes: Axes, found: TinyFindings, name: str) -> None:
+def _multiplier(axes: Axes, findings: TinyFindings, name: str) -> None:
     """A multiplier against cost: all networks, those behind the formula, and the formula."""
-    for nets, color, size in ((found.drawn, _DRAWN, 3.5), (found.behind, INK, 5)):
+    for nets, color, size in ((findings.drawn, _DRAWN, 3.5), (findings.behind, INK, 5)):
         values = [net.network[name] for net in nets]
         axes.plot(list(map(_million, nets)), values, "o", color=color, ms=size, mew=0)
-    proposed = [net.network[name] for net in found.formula_nets]
-    axes.plot(list(map(_million, found.formula_nets)), proposed, "D", color=_FORMULA, ms=5, mew=0)
-    if found.formula is None or name == "width":
+    proposed = [net.network[name] for net in findings.formula_nets]
+    axes.plot(
+        list(map(_million, findings.formula_nets)), proposed, "D", color=_FORMULA, ms=5, mew=0
+    )
+    if findings.formula is None or name == "width":
         return
     import numpy as np
 
-    family = family_named(found.drawn[0].network["family"])
-    base = family.counts(BASE, classes=found.classes).macs
-    shares = np.geomspace(*found.formula.range, _CURVE_POINTS)
-    curve = getattr(found.formula, name)
+    family = family_named(findings.drawn[0].network["family"])
+    base = family.counts(BASE, classes=findings.classes).macs
+    shares = np.geomspace(*findings.formula.range, _CURVE_POINTS)
+    curve = getattr(findings.formula, name)
     predicted = [curve(float(share)) for share in shares]
-    low, high = zip(*(one.interval() for one in predicted), strict=True)
+    low, high = zip(*(estimate.interval() for estimate in predicted), strict=True)
     across = shares * base / 1e6
     axes.fill_between(across, low, high, color=_FORMULA, alpha=0.13, lw=0)
-    axes.plot(across, [one.value for one in predicted], color=_FORMULA, lw=1.6)
-    values = [net.network[name] for net in found.drawn]
+    axes.plot(across, [estimate.value for estimate in predicted], color=_FORMULA, lw=1.6)
+    values = [net.network[name] for net in findings.drawn]
     axes.set_ylim(0, 1.35 * max(values))
 
 

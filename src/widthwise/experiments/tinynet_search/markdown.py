@@ -26,59 +26,59 @@ from .train import TEST, VALIDATION
 _CLAIM = "Resolution and depth matter more than width (arXiv 2010.14819)"
 
 
-def search_text(found: TinyFindings, notes: Sequence[str] = ()) -> str:
+def search_text(findings: TinyFindings, notes: Sequence[str] = ()) -> str:
     """What a search says, in Markdown: sentences first, then the tables behind them.
 
     Args:
-        found: The findings.
+        findings: The findings.
         notes: What could not be done, and why.
     """
     parts = ["# A search for small networks\n"]
-    parts += [f"- {sentence}" for sentence in (*sentences_of(found), *notes)]
-    for table in tables_of(found):
+    parts += [f"- {sentence}" for sentence in (*sentences_of(findings), *notes)]
+    for table in tables_of(findings):
         rows = table.markdown() if table.rows else "Nothing: too few networks were trained."
         parts += [f"\n## {table.title}\n\n{table.about}\n", rows]
     return "\n".join(parts) + "\n"
 
 
-def tables_of(found: TinyFindings) -> tuple[Table, ...]:
+def tables_of(findings: TinyFindings) -> tuple[Table, ...]:
     """All tables, the same in Markdown and on the page."""
     return (
-        _comparison_table(found),
-        _network_table(found),
-        _multiplier_table(found),
-        _proxy_table(found),
+        _comparison_table(findings),
+        _network_table(findings),
+        _multiplier_table(findings),
+        _proxy_table(findings),
     )
 
 
-def sentences_of(found: TinyFindings) -> tuple[str, ...]:
+def sentences_of(findings: TinyFindings) -> tuple[str, ...]:
     """The findings in words, no more than their intervals carry."""
     return (
-        *trained_sentences(found),
-        *judged_sentences(found),
+        *trained_sentences(findings),
+        *judged_sentences(findings),
         *(
             f"Failed: {trial.experiment}, seed {trial.seed}: {trial.reason}"
-            for trial in found.failed
+            for trial in findings.failed
         ),
     )
 
 
-def trained_sentences(found: TinyFindings) -> tuple[str, ...]:
+def trained_sentences(findings: TinyFindings) -> tuple[str, ...]:
     """What was trained, and how accurate it is."""
-    trained = [net for net in found.drawn if net.is_trained]
-    said = [
-        f"{len(trained)} of {len(found.drawn)} networks drawn were trained, each with "
-        f"{counted(found.seeds, 'seed')}; a training took {found.seconds:.0f} s (median)."
+    trained = [net for net in findings.drawn if net.is_trained]
+    sentences = [
+        f"{len(trained)} of {len(findings.drawn)} networks drawn were trained, each with "
+        f"{counted(findings.seeds, 'seed')}; a training took {findings.seconds:.0f} s (median)."
     ]
-    if found.floor is not None and trained:
+    if findings.floor is not None and trained:
         values = [net.mean(TEST) for net in trained]
-        beaten = sum(_beats(net, found.floor, len(trained)) for net in trained)
-        said.append(
+        beaten = sum(_beats(net, findings.floor, len(trained)) for net in trained)
+        sentences.append(
             f"Accuracy on the test set is {100 * min(values):.1f} to {percent(max(values))}; "
-            f"the most frequent class alone gets {percent(found.floor)}, and "
+            f"the most frequent class alone gets {percent(findings.floor)}, and "
             f"{counted(beaten, 'network')} {'is' if beaten == 1 else 'are'} shown to get more."
         )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def _beats(net: TrainedNetwork, floor: float, of: int) -> bool:
@@ -94,25 +94,28 @@ def _beats(net: TrainedNetwork, floor: float, of: int) -> bool:
     return beats_floor(score, counted, higher_is_better=True, confidence=1 - 0.05 / of)
 
 
-def judged_sentences(found: TinyFindings) -> tuple[str, ...]:
+def judged_sentences(findings: TinyFindings) -> tuple[str, ...]:
     """What was asked of the search: the paper's claim, and the formula beside others."""
     return (
-        f"{_CLAIM}: {claim_of(found.multipliers)}.",
-        *(f"The formula beside {one.other}: {_said(one)}." for one in found.besides),
+        f"{_CLAIM}: {claim_of(findings.multipliers)}.",
+        *(
+            f"The formula beside {difference.other}: {_said(difference)}."
+            for difference in findings.besides
+        ),
     )
 
 
-def _said(one: AccuracyDifference) -> str:
-    if one.value is None:
-        return f"not judged, {one.reason}"
-    points = f"{fixed(100 * one.value, 1, sign=True)} points"
-    if one.low is None or one.high is None:
-        return f"{points}, no interval: {one.reason}"
-    ends = ", ".join(fixed(100 * end, 1, sign=True) for end in (one.low, one.high))
-    return f"{one.verdict}, {points} [{ends}], p {p_text(one.p_value)}"
+def _said(difference: AccuracyDifference) -> str:
+    if difference.value is None:
+        return f"not judged, {difference.reason}"
+    points = f"{fixed(100 * difference.value, 1, sign=True)} points"
+    if difference.low is None or difference.high is None:
+        return f"{points}, no interval: {difference.reason}"
+    ends = ", ".join(fixed(100 * end, 1, sign=True) for end in (difference.low, difference.high))
+    return f"{difference.verdict}, {points} [{ends}], p {p_text(difference.p_value)}"
 
 
-def _comparison_table(found: TinyFindings) -> Table:
+def _comparison_table(findings: TinyFindings) -> Table:
     """The formula beside others."""
     return Table(
         title="The formula beside others",
@@ -122,20 +125,20 @@ def _comparison_table(found: TinyFindings) -> Table:
         header=("beside", "difference in accuracy [95 %], p (Holm)", "budgets", "of"),
         rows=tuple(
             (
-                one.other,
-                _said(one),
-                ", ".join(f"{budget / 1e6:g}M" for budget in one.budgets),
-                f"{one.photos} photos, {one.runs} runs or more",
+                difference.other,
+                _said(difference),
+                ", ".join(f"{budget / 1e6:g}M" for budget in difference.budgets),
+                f"{difference.photos} photos, {difference.runs} runs or more",
             )
-            for one in found.besides
+            for difference in findings.besides
         ),
     )
 
 
-def _network_table(found: TinyFindings) -> Table:
+def _network_table(findings: TinyFindings) -> Table:
     """Every network with its accuracies."""
-    front = {id(net) for net in found.front}
-    kinds = (("drawn", found.drawn), ("formula", found.formula_nets))
+    front = {id(net) for net in findings.front}
+    kinds = (("drawn", findings.drawn), ("formula", findings.formula_nets))
     return Table(
         title="Networks",
         about="Accuracies in per cent, means over seeds; with a star on the front, which the "
@@ -146,13 +149,13 @@ def _network_table(found: TinyFindings) -> Table:
         ),
         rows=tuple(
             (kind + " *" * (id(net) in front), *_network(net))
-            for kind, nets in (*kinds, ("inverse", found.inverse_nets))
+            for kind, nets in (*kinds, ("inverse", findings.inverse_nets))
             for net in nets
         ),
     )
 
 
-def _multiplier_table(found: TinyFindings) -> Table:
+def _multiplier_table(findings: TinyFindings) -> Table:
     """How r, d and w go with accuracy."""
     return Table(
         title="Multipliers",
@@ -163,36 +166,36 @@ def _multiplier_table(found: TinyFindings) -> Table:
         ),
         rows=tuple(
             (m.name, *map(_rank, (m.marginal, m.at_cost, m.over_width, m.with_loss)))
-            for m in found.multipliers
+            for m in findings.multipliers
         ),
     )
 
 
-def _proxy_table(found: TinyFindings) -> Table:
+def _proxy_table(findings: TinyFindings) -> Table:
     """How numbers of untrained networks do."""
     return Table(
         title="Zero-cost proxies",
         about="The same, of numbers of the untrained network; parameters are the control.",
         header=("proxy", "as it is", "at the same cost", "more than parameters'"),
         rows=tuple(
-            (one.proxy, *map(_rank, (one.marginal, one.at_cost, one.over_control)))
-            for one in found.foretold
+            (proxy.proxy, *map(_rank, (proxy.marginal, proxy.at_cost, proxy.over_control)))
+            for proxy in findings.foretold
         ),
     )
 
 
 def _network(net: TrainedNetwork) -> list[str]:
-    one = net.network
+    network = net.network
     scores = ["failed", "failed"]
     if net.is_trained:
         scores = [f"{100 * net.mean(name):.1f}" for name in (VALIDATION, TEST)]
-    counts = [f"{one['macs']:,}", f"{one['parameters']:,}", str(one["pixels"])]
-    return [*counts, *(f"{one[n]:.3f}" for n in ("resolution", "depth", "width")), *scores]
+    counts = [f"{network['macs']:,}", f"{network['parameters']:,}", str(network["pixels"])]
+    return [*counts, *(f"{network[n]:.3f}" for n in ("resolution", "depth", "width")), *scores]
 
 
-def _rank(one: RankCorrelation | RankDifference | None) -> str:
+def _rank(rank: RankCorrelation | RankDifference | None) -> str:
     return (
         "-"
-        if one is None or one.value is None
-        else with_ends(one.value, one.low, one.high, sign=True)
+        if rank is None or rank.value is None
+        else with_ends(rank.value, rank.low, rank.high, sign=True)
     )

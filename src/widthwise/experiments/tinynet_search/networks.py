@@ -52,18 +52,18 @@ class TrainedNetwork:
 
 def nets_of(trials: Sequence[SearchTrial], experiment: str | None = None) -> list[TrainedNetwork]:
     """The networks of trials, in their order; of one experiment, or of all."""
-    found: dict[tuple[str, str], list[SearchTrial]] = {}
+    groups: dict[tuple[str, str], list[SearchTrial]] = {}
     for trial in trials:
         if experiment is None or trial.experiment == experiment:
             name = json.dumps(dict(trial.network), sort_keys=True)
-            found.setdefault((trial.experiment, name), []).append(trial)
+            groups.setdefault((trial.experiment, name), []).append(trial)
     return [
         TrainedNetwork(
             experiment=kind,
-            network=own[0].network,
-            trials=tuple(sorted(own, key=lambda trial: trial.seed)),
+            network=group[0].network,
+            trials=tuple(sorted(group, key=lambda trial: trial.seed)),
         )
-        for (kind, _), own in found.items()
+        for (kind, _), group in groups.items()
     ]
 
 

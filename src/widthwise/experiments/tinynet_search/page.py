@@ -24,22 +24,24 @@ def search_page(path: Path) -> Page:
         RunError, TargetError: As `load_search`.
     """
     stored = load_search(path)
-    found = tiny_findings(stored.trials, classes=stored.classes, is_chance=stored.is_chance is True)
-    trained = any(net.is_trained for net in found.drawn)
+    findings = tiny_findings(
+        stored.trials, classes=stored.classes, is_chance=stored.is_chance is True
+    )
+    trained = any(net.is_trained for net in findings.drawn)
     return Page(
         title="How should a small network spend its multiply-adds?",
         byline=f"{stored.trials[0].network['family']} · {counted(len(stored.trials), 'training')} "
-        f"of {counted(len(_nets(found)), 'network')}",
-        answer=judged_sentences(found)[:2] if trained else ("No network could be trained.",),
-        warnings=_unfinished(found),
+        f"of {counted(len(_nets(findings)), 'network')}",
+        answer=judged_sentences(findings)[:2] if trained else ("No network could be trained.",),
+        warnings=_unfinished(findings),
         sections=run_sections(
-            draw_search(found) if trained else None,
+            draw_search(findings) if trained else None,
             "Rings: on the front of budget and accuracy, by the validation photos.",
-            [table for table in tables_of(found) if table.rows],
+            [table for table in tables_of(findings) if table.rows],
             n_open=2,
-            failed=[(_named(trial), trial.reason or "") for trial in found.failed],
-            method=_method(found),
-            unknown=_unknown(stored, found),
+            failed=[(_named(trial), trial.reason or "") for trial in findings.failed],
+            method=_method(findings),
+            unknown=_unknown(stored, findings),
             settings=(
                 seed_row(trial.seed for trial in stored.trials),
                 *setting_rows(_settings(stored), skip=("seeds",)),
@@ -48,32 +50,32 @@ def search_page(path: Path) -> Page:
     )
 
 
-def _nets(found: TinyFindings) -> tuple[TrainedNetwork, ...]:
-    return (*found.drawn, *found.formula_nets, *found.inverse_nets)
+def _nets(findings: TinyFindings) -> tuple[TrainedNetwork, ...]:
+    return (*findings.drawn, *findings.formula_nets, *findings.inverse_nets)
 
 
 def _named(trial: SearchTrial) -> str:
-    one = trial.network
+    network = trial.network
     return (
-        f"{trial.experiment.removeprefix('tinynet ')}, {one['asked_macs'] / 1e6:g}M, "
-        f"{one['pixels']} px, depth {one['depth']:.2f}, width {one['width']:.2f}, "
+        f"{trial.experiment.removeprefix('tinynet ')}, {network['asked_macs'] / 1e6:g}M, "
+        f"{network['pixels']} px, depth {network['depth']:.2f}, width {network['width']:.2f}, "
         f"seed {trial.seed}"
     )
 
 
-def _unfinished(found: TinyFindings) -> tuple[str, ...]:
-    short = sum(len(net.trials) < found.seeds for net in _nets(found))
+def _unfinished(findings: TinyFindings) -> tuple[str, ...]:
+    short = sum(len(net.trials) < findings.seeds for net in _nets(findings))
     if not short:
         return ()
     return (
-        f"Not finished: {counted(short, 'network')} of {len(_nets(found))} have fewer than "
-        f"{found.seeds} seeds; the same command goes on.",
+        f"Not finished: {counted(short, 'network')} of {len(_nets(findings))} have fewer than "
+        f"{findings.seeds} seeds; the same command goes on.",
     )
 
 
-def _method(found: TinyFindings) -> tuple[str, ...]:
+def _method(findings: TinyFindings) -> tuple[str, ...]:
     return (
-        *trained_sentences(found),
+        *trained_sentences(findings),
         "Resolution and depth are drawn, and the width is solved for the budget. Networks are "
         "chosen by the validation photos; all that is said of accuracy is said of the test photos, "
         "which chose nothing.",
@@ -84,33 +86,33 @@ def _settings(stored: StoredSearch) -> Sequence[tuple[str, Mapping[str, Any]]]:
     """Of the search where they are there, and of its trials."""
     hidden = ("trials", "data", "recipe")
     asked = {name: value for name, value in stored.settings.items() if name not in hidden}
-    own = [
+    settings = [
         (
             f"seed {trial.seed}",
             {**trial.settings, **trial.versions},
         )
         for trial in stored.trials
     ]
-    return [("the search", asked), *own, ("the photos", {"classes": stored.classes})]
+    return [("the search", asked), *settings, ("the photos", {"classes": stored.classes})]
 
 
-def _unknown(stored: StoredSearch, found: TinyFindings) -> tuple[str, ...]:
-    said = [ONE_SEED] if found.seeds == 1 else []
+def _unknown(stored: StoredSearch, findings: TinyFindings) -> tuple[str, ...]:
+    sentences = [ONE_SEED] if findings.seeds == 1 else []
     if stored.is_chance is None:
-        said.append(
+        sentences.append(
             "The settings of the search are not beside its trials (study.json): whether networks "
             "were drawn by chance alone is not known, so that the formula is not set beside a "
             "random network."
         )
     elif not stored.is_chance:
-        said.append(
+        sentences.append(
             "Networks were not drawn by chance alone: correlations are of what was drawn, and the "
             "formula is not set beside a random network."
         )
-    if found.formula is None:
-        said.append(
+    if findings.formula is None:
+        sentences.append(
             "No formula was fitted: too few networks are on the best fronts, or it cannot be "
             "fitted here."
         )
-    said.append("Other recipes and longer training might put the networks in another order.")
-    return tuple(said)
+    sentences.append("Other recipes and longer training might put the networks in another order.")
+    return tuple(sentences)

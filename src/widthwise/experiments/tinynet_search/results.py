@@ -79,11 +79,11 @@ def load_search(path: Path) -> StoredSearch:
 
 def _check_answers(trial: SearchTrial) -> None:
     for name in (VALIDATION, TEST):
-        found = trial.quantities.get(name)
-        if trial.reason is None and found is None:
+        metric = trial.quantities.get(name)
+        if trial.reason is None and metric is None:
             raise ValueError(f"it has no {name}")
-        if found is not None and found.value is not None and len(found.items) != found.n:
-            raise ValueError(f"its {name} has {len(found.items)} answers of {found.n}")
+        if metric is not None and metric.value is not None and len(metric.items) != metric.n:
+            raise ValueError(f"its {name} has {len(metric.items)} answers of {metric.n}")
 
 
 def _last_proposed(trials: Sequence[SearchTrial]) -> list[SearchTrial]:

@@ -208,7 +208,7 @@ class Search:
         asked = self._spread(self.settings.nets)
         if self.settings.sieve is not None:
             asked = self._sieved(self.settings.sieve)
-        return self._trained([(DRAWN, *one) for one in asked])
+        return self._trained([(DRAWN, *network) for network in asked])
 
     def _spread(self, n: int) -> list[Asked]:
         settings = self.settings
@@ -224,7 +224,7 @@ class Search:
     def _sieved(self, proxy: str) -> list[Asked]:
         """Of each `CANDIDATES` networks of a budget, the one that the proxy puts first."""
         asked = self._spread(CANDIDATES * self.settings.nets)
-        jobs = [self._job(SIEVE, *one, seed=self.settings.seeds[0]) for one in asked]
+        jobs = [self._job(SIEVE, *network, seed=self.settings.seeds[0]) for network in asked]
         values = [trial.value(proxy) for trial in self._done(jobs)]
         kept = []
         n_budgets = len(self.budgets)
@@ -240,22 +240,22 @@ class Search:
 
     def _led(self) -> list[SearchTrial]:
         """Networks that Optuna draws, a round of all budgets after the other."""
-        settings, found = self.settings, []
+        settings, trained = self.settings, []
         sampler = Sampler(
             self._family, settings.space, classes=self._classes, seed=settings.draw_seed
         )
         left = settings.nets
         while left > 0:
             asked = [(budget, sampler.ask(budget)) for budget in self.budgets[:left]]
-            trials = self._trained([(DRAWN, *one) for one in asked])
+            trials = self._trained([(DRAWN, *network) for network in asked])
             for budget, scale in asked:
-                own = [t.value(VALIDATION) for t in trials if scale_of(t.network) == scale]
-                known = [value for value in own if value is not None]
-                mean = sum(known) / len(known) if len(known) == len(own) else None
+                values = [t.value(VALIDATION) for t in trials if scale_of(t.network) == scale]
+                known = [value for value in values if value is not None]
+                mean = sum(known) / len(known) if len(known) == len(values) else None
                 sampler.tell(budget, scale, mean)
-            found += trials
+            trained += trials
             left -= len(asked)
-        return found
+        return trained
 
     def _proposed(self, drawn: Sequence[SearchTrial]) -> Iterator[tuple[str, Budget, Multipliers]]:
         """What the formula and the baseline make of each budget; a note where they make nothing."""
@@ -266,8 +266,8 @@ class Search:
         for budget in self.budgets:
             for name, propose in rules:
                 try:
-                    found = propose(self._family, budget, classes=self._classes).scale
-                    yield name, budget, self._near(found, budget)
+                    proposed = propose(self._family, budget, classes=self._classes).scale
+                    yield name, budget, self._near(proposed, budget)
                 except TargetError as error:
                     self.notes.append(f"{name.removeprefix('tinynet ')}, {budget}: {error}")
 

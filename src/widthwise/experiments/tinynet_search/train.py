@@ -88,10 +88,10 @@ def scale_of(network: Mapping[str, Any]) -> Multipliers:
 
 def recipe_of(settings: Mapping[str, Any]) -> TrainingRecipe:
     """The recipe of a trial's settings."""
-    told = dict(settings["recipe"])
-    looks = dict(told.pop("augmentation"))
+    recipe = dict(settings["recipe"])
+    looks = dict(recipe.pop("augmentation"))
     looks |= {name: tuple(looks[name]) for name in ("area", "ratio")}
-    return TrainingRecipe(**told, augmentation=Augmentation(**looks))
+    return TrainingRecipe(**recipe, augmentation=Augmentation(**looks))
 
 
 class PhotoTrainer:
@@ -122,9 +122,9 @@ class PhotoTrainer:
             RunError: Training diverged.
         """
         family, scale = family_named(job.network["family"]), scale_of(job.network)
-        found = self._proxies(family, scale, job.seed)
+        metrics = self._proxies(family, scale, job.seed)
         if job.experiment == SIEVE:
-            return found
+            return metrics
         photos, side = self._photos, family.resolution(scale)
         net, loss = trained_network(
             family,
@@ -135,11 +135,11 @@ class PhotoTrainer:
             device=self._device,
             on_share=lambda share: on_share(_TRAINING * share, job.label),
         )
-        found[LOSS] = Metric(value=loss, unit="nats", n=len(photos.train))
+        metrics[LOSS] = Metric(value=loss, unit="nats", n=len(photos.train))
         for name, part in ((VALIDATION, photos.validation), (TEST, photos.test)):
             right = correct_mask(net, part, side, device=self._device)
-            found[name] = Metric.share(right, part.floor)
-        return found
+            metrics[name] = Metric.share(right, part.floor)
+        return metrics
 
     def _proxies(self, family: Family, scale: Multipliers, seed: int) -> dict[str, Metric]:
         """All proxies of the network as it starts, on the first photos that are trained on."""
@@ -148,10 +148,10 @@ class PhotoTrainer:
             net = family.build(scale, classes=len(train.classes)).to(self._device)
         every = max(1, len(train) // BATCH)  # photos are in the order of their classes
         batch = normalize(resized(train.pixels[::every][:BATCH], side)).to(self._device)
-        found = {}
+        metrics = {}
         for name, proxy in PROXIES.items():
             try:
-                found[name] = Metric(value=proxy(net, batch), unit="log", n=len(batch))
+                metrics[name] = Metric(value=proxy(net, batch), unit="log", n=len(batch))
             except WidthwiseError as error:
-                found[name] = Metric(value=None, unit="log", reason=str(error))
-        return found
+                metrics[name] = Metric(value=None, unit="log", reason=str(error))
+        return metrics

@@ -152,8 +152,8 @@ class SearchTrial:
 
     def value(self, name: str) -> float | None:
         """The value of a quantity; None if it is missing or the trial failed."""
-        found = self.quantities.get(name)
-        return None if found is None else found.value
+        metric = self.quantities.get(name)
+        return None if metric is None else metric.value
 
     def to_json(self) -> str:
         """One line of JSON; NaN and Infinity are refused."""
@@ -249,16 +249,16 @@ def _trial(
     )
 
 
-def _roundtrip(told: Mapping[str, Any]) -> dict[str, Any]:
+def _roundtrip(content: Mapping[str, Any]) -> dict[str, Any]:
     """As it is read from a file: lists for tuples."""
-    found: dict[str, Any] = json.loads(json.dumps(told))
-    return found
+    plain: dict[str, Any] = json.loads(json.dumps(content))
+    return plain
 
 
 def _versions() -> dict[str, str]:
-    found = {"widthwise": __version__, "python": platform.python_version()}
+    versions = {"widthwise": __version__, "python": platform.python_version()}
     torch = sys.modules.get("torch")  # a trial may be one of another library
-    return {**found, "torch": str(torch.__version__)} if torch else found
+    return {**versions, "torch": str(torch.__version__)} if torch else versions
 
 
 def run_trials(

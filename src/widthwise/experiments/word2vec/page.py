@@ -38,8 +38,8 @@ def word2vec_page(path: Path) -> Page:
     """
     from .figure import draw_runs
 
-    found = list(runs_of.load(path).values())
-    kept, excluded = comparable_runs(found, _shared, path=path, command="word2vec")
+    loaded = list(runs_of.load(path).values())
+    kept, excluded = comparable_runs(loaded, _shared, path=path, command="word2vec")
     runs = [run for run, _ in kept]
     rows = summary(runs)
     seeds = sorted({run.seed for run in runs})
@@ -64,7 +64,8 @@ def word2vec_page(path: Path) -> Page:
             settings=(
                 seed_row(seeds),
                 *setting_rows(
-                    [(label_of(run.network, run.width), own) for run, own in kept], skip=_OWN
+                    [(label_of(run.network, run.width), settings) for run, settings in kept],
+                    skip=_OWN,
                 ),
             ),
         ),
@@ -109,7 +110,7 @@ def _of_seeds(known: Sequence[SummaryRow]) -> tuple[str, ...]:
     for row in known:
         assert row.run.score is not None
         groups.setdefault(row.label, []).append(row.run.score.accuracy)
-    means = {label: mean_with_error(own) for label, own in groups.items()}
+    means = {label: mean_with_error(shares) for label, shares in groups.items()}
     return (
         f"Of the analogies asked are answered rightly: {format_shares(means)}. "
         "Means with 95 % intervals "
@@ -191,11 +192,11 @@ def _method(runs: Sequence[Word2vecResult]) -> tuple[str, ...]:
 
 
 def _unknown(rows: Sequence[SummaryRow], seeds: Sequence[int]) -> tuple[str, ...]:
-    said = [ONE_SEED] if len(seeds) == 1 else []
-    said.append(
+    sentences = [ONE_SEED] if len(seeds) == 1 else []
+    sentences.append(
         "Intervals take questions as independent; those of a section share words, so that they are "
         "too narrow, by how much is not known."
     )
     if not any(row.run.network == "limit" for row in rows):
-        said.append("The limit of infinite width was not run, so nothing is set beside it.")
-    return tuple(said)
+        sentences.append("The limit of infinite width was not run, so nothing is set beside it.")
+    return tuple(sentences)

@@ -24,5 +24,5 @@ def published(*, loss: float = SHARE_LOSS) -> tuple[Findings, ...]:
     Raises:
         RunError: As `build_findings`.
     """
-    found = records()
-    return claims(found), *build_findings(found, loss=loss)
+    all_records = records()
+    return claims(all_records), *build_findings(all_records, loss=loss)

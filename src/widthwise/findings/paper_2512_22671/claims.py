@@ -88,7 +88,7 @@ def _correlations(models: Sequence[Model]) -> Table:
 
 
 def _others(small: Model, large: Model) -> Table:
-    found = (
+    claims_shown = (
         monotone(small, "mmlu"),
         monotone(large, "mmlu"),
         energy_of(small.name, "mmlu_latency_b1", 60),
@@ -103,7 +103,7 @@ def _others(small: Model, large: Model) -> Table:
         title="Other claims",
         about="Monotone loss, joules and milliseconds.",
         header=("claim", "computed", "beside it"),
-        rows=tuple((one.claim, one.value, one.beside) for one in found),
+        rows=tuple((claim.claim, claim.value, claim.beside) for claim in claims_shown),
         notes=(_JOULES,),
     )
 
@@ -189,10 +189,10 @@ def _of_mc2(models: Sequence[Model]) -> str:
 
 
 def _of_correlation(model: Model) -> str:
-    found = correlation_with_mc2(model, "mmlu").correlation
+    mmlu = correlation_with_mc2(model, "mmlu").correlation
     other = correlation_with_mc2(model, "hellaswag").correlation
     return (
-        f"MMLU against MC2 in 3B has r = {found.pearson:.3f} with an interval from "
-        f"{found.low:.2f} to {found.high:.2f}, of {found.n} widths; HellaSwag against MC2 has "
+        f"MMLU against MC2 in 3B has r = {mmlu.pearson:.3f} with an interval from "
+        f"{mmlu.low:.2f} to {mmlu.high:.2f}, of {mmlu.n} widths; HellaSwag against MC2 has "
         f"{other.pearson:.3f} [{other.low:.2f}, {other.high:.2f}]."
     )

@@ -91,11 +91,11 @@ def _ratio_interval(model: str, workload: str, percent: int) -> tuple[float, flo
 
     With 2 degrees of freedom, the fewest that there may be.
     """
-    found = costs()
+    values = costs()
     squares, mean = 0.0, []
     for at in (0, percent):
         mean.append(_mean(model, workload, at, _ALL))
-        sd = found[model, workload, at, f"{_ALL}_sd"]
-        squares += (sd / mean[-1]) ** 2 / found[model, workload, at, f"{_ALL}_n"]
+        sd = values[model, workload, at, f"{_ALL}_sd"]
+        squares += (sd / mean[-1]) ** 2 / values[model, workload, at, f"{_ALL}_n"]
     low, high = t_interval(math.log(mean[1] / mean[0]), math.sqrt(squares), 2)
     return math.exp(low), math.exp(high)

@@ -98,17 +98,17 @@ def monotone(model: Model, task: str) -> Claim:
         if after.value > before.value
     ]
     above = [n.label for n in model.grid.networks if beats_its_floor(model.grid.cells[n, task])]
-    said = f"above the floor are {joined(above)}" if above else "none is shown above the floor"
+    text = f"above the floor are {joined(above)}" if above else "none is shown above the floor"
     if lowest is not last:
         apart = "do not overlap" if lowest.high < last.low else "overlap"
-        said += (
+        text += (
             f"; lowest at {lowest.expansion_ratio:.2f}x ({lowest.value:.4f}), higher at "
             f"{last.expansion_ratio:.2f}x ({last.value:.4f}): intervals {apart}"
         )
     return Claim(
         claim=f"{model.name} {_NAMES[task]} degrades monotonically",
         value=f"goes up at {joined(rises)}" if rises else "goes down at every step",
-        beside=said,
+        beside=text,
     )
 
 

@@ -57,11 +57,11 @@ def records() -> tuple[Record, ...]:
 @cache
 def _scores() -> Mapping[tuple[str, int], Mapping[tuple[str, str], float]]:
     """By model and per cent removed, then by task and metric."""
-    found: dict[tuple[str, int], dict[tuple[str, str], float]] = {}
+    scores: dict[tuple[str, int], dict[tuple[str, str], float]] = {}
     for row in rows_of("capability"):
-        place = found.setdefault((row["model"], int(row["pruning_pct"])), {})
+        place = scores.setdefault((row["model"], int(row["pruning_pct"])), {})
         place[row["task"], row["metric"]] = float(row["value"])
-    return found
+    return scores
 
 
 @cache

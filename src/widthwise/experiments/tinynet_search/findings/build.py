@@ -136,11 +136,11 @@ def _besides(
     for net in drawn:
         by_budget.setdefault(float(net.network["asked_macs"]), []).append(net)
     best = {b: max(nets, key=_by_validation).right() for b, nets in by_budget.items()}
-    found = [accuracy_difference(ours, theirs, "inverse compound scaling")]
+    differences = [accuracy_difference(ours, theirs, "inverse compound scaling")]
     if is_chance:
         chance: dict[float, NDArray[np.float64]] = {
             b: np.array([net.right().mean(0) for net in nets]) for b, nets in by_budget.items()
         }
-        found.append(accuracy_difference(ours, chance, "a random network"))
+        differences.append(accuracy_difference(ours, chance, "a random network"))
     name = "the best random network" if is_chance else "the best network drawn"
-    return adjusted([*found, accuracy_difference(ours, best, f"{name} by validation")])
+    return adjusted([*differences, accuracy_difference(ours, best, f"{name} by validation")])

@@ -95,7 +95,7 @@ def accuracy_difference(
     differences = np.mean([ours[b].mean(0) - theirs[b].mean(0) for b in shared], axis=0)
     value = float(differences.mean())
     groups = [part[budget].mean(1) for part in (ours, theirs) for budget in shared]
-    told = AccuracyDifference(
+    result = AccuracyDifference(
         other=other,
         budgets=tuple(shared),
         value=value,
@@ -104,22 +104,23 @@ def accuracy_difference(
         photos=n_photos,
         runs=min(map(len, groups)),
     )
-    if told.runs < 2 or n_photos < 2:
+    if result.runs < 2 or n_photos < 2:
         reason = "a single run says nothing of the chance of runs; take two seeds or more"
-        return replace(told, reason=reason)
+        return replace(result, reason=reason)
     parts = [(float(differences.var(ddof=1)) / n_photos, n_photos - 1)]
     parts += [(share**2 * float(g.var(ddof=1)) / len(g), len(g) - 1) for g in groups]
     error, freedom = _error(parts)
     low, high = t_interval(value, error, freedom, confidence)
-    return replace(told, low=low, high=high, p_value=t_p_value(value, error, freedom))
+    return replace(result, low=low, high=high, p_value=t_p_value(value, error, freedom))
 
 
 def adjusted(besides: Sequence[AccuracyDifference]) -> tuple[AccuracyDifference, ...]:
     """The same with p-values adjusted by Holm's method over all that have one."""
-    known = [one.p_value for one in besides if one.p_value is not None]
+    known = [beside.p_value for beside in besides if beside.p_value is not None]
     left = iter(holm(known))
     return tuple(
-        one if one.p_value is None else replace(one, p_value=next(left)) for one in besides
+        beside if beside.p_value is None else replace(beside, p_value=next(left))
+        for beside in besides
     )
 
 

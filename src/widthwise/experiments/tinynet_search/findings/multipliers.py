@@ -88,20 +88,20 @@ def claim_of(multipliers: Sequence[Multiplier]) -> str:
     A multiplier that is behind the width's decides nothing where networks with more of it are
     undertrained.
     """
-    found = {m.name: m.over_width for m in multipliers}
-    leads = [lead for name in ("resolution", "depth") if (lead := found.get(name)) is not None]
+    over_width = {m.name: m.over_width for m in multipliers}
+    leads = [lead for name in ("resolution", "depth") if (lead := over_width.get(name)) is not None]
     if len(leads) < 2 or any(lead.value is None for lead in leads):
         return "not judged: too few networks"
     if all(lead.low > 0 for lead in leads):
         return "holds here"
     behind = [n for n, lead in zip(("resolution", "depth"), leads, strict=True) if lead.high < 0]
-    for one in multipliers:
-        if one.name in behind and one.is_undertrained and one.with_loss is not None:
-            rho = one.with_loss
+    for factor in multipliers:
+        if factor.name in behind and factor.is_undertrained and factor.with_loss is not None:
+            rho = factor.with_loss
             return (
-                f"undecided, as networks with more {one.name} are undertrained (at the same cost "
-                f"the rank correlation of {one.name} with the loss on the photos trained on is "
-                f"{with_ends(rho.value or 0.0, rho.low, rho.high, sign=True)})"
+                f"undecided, as networks with more {factor.name} are undertrained (at the same "
+                f"cost the rank correlation of {factor.name} with the loss on the photos trained "
+                f"on is {with_ends(rho.value or 0.0, rho.low, rho.high, sign=True)})"
             )
     if behind:
         return "does not hold here"

@@ -68,7 +68,8 @@ def test_functions_take_few_parameters() -> None:
         arguments = node.args
         places = [a for a in (*arguments.posonlyargs, *arguments.args) if a.arg not in _BOUND]
         count = len(places) + len(arguments.kwonlyargs)
-        is_public = not node.name.startswith("_") and bool(arguments.kwonlyargs)
+        is_public = node.name == "__init__" or not node.name.startswith("_")
+        is_public &= bool(arguments.kwonlyargs)
         if count > (PUBLIC_PARAMETERS if is_public else PARAMETERS):
             many.append(name)
     assert sorted(many) == sorted(MANY_PARAMETERS)
@@ -133,8 +134,7 @@ def test_every_module_has_its_test_file() -> None:
 _BOUND = ("self", "cls")
 PAST_A_FACE: list[str] = []
 LONG: list[str] = []
-MANY_PARAMETERS = """
-cli.heal.heal cli.maml.maml cli.mup_transfer.transfer cli.word2vec.word2vec
-experiments.tinynet_search.trials.run_trials prune.healing.loss.forward
-prune.healing.training.__init__ runs.ray_executor.__init__
-""".split()
+MANY_PARAMETERS = [
+    "experiments.tinynet_search.trials.run_trials",
+    "prune.healing.loss.forward",  # of autograd: a parameter for each of its inputs
+]

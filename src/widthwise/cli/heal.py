@@ -84,6 +84,7 @@ def _tokens(value: str) -> int:
 def heal(
     child: str,
     dense: str,
+    *,
     text: str | None,
     dtype: str | None,
     device: str | None,

@@ -59,13 +59,13 @@ _KERNELS = ("linear", *_DICTIONARY)
 def maml(
     data: Path,
     widths: tuple[int, ...],
-    limit: bool,
-    kernels: bool,
+    out: Path,
+    *,
     steps: int,
     kernel_steps: int,
     seeds: int,
     lr: float | None,
-    out: Path,
+    **also: bool,
 ) -> None:
     """Meta-train linear muP networks, their limit and kernels by first-order MAML on Omniglot.
 
@@ -76,7 +76,9 @@ def maml(
     """
     from ..experiments.maml import MamlJob, MamlSettings, draw_runs, load_omniglot, run_maml
 
-    networks = parse_networks("--widths", widths, limit, _KERNELS if kernels else ())
+    networks = parse_networks(
+        "--widths", widths, also["limit"], _KERNELS if also["kernels"] else ()
+    )
     jobs = [
         MamlJob(
             network=network,

@@ -99,11 +99,9 @@ def transfer(
     widths: tuple[int, ...],
     rates: tuple[float, ...],
     seeds: int,
-    steps: int,
-    rows: int,
-    tokens: int,
     tokenizer: str | None,
     out: Path,
+    **settings: int,
 ) -> None:
     """Train small GLU transformers on TEXT with many learning rates, at several widths.
 
@@ -129,9 +127,10 @@ def transfer(
     check_grid(widths, rates, seeds)
     for width in widths:
         glu_config(width)  # all widths before any work
-    training = TrainingSettings(steps=steps, rows=rows, tokens=tokens, base=widths[0])
+    training = TrainingSettings(**settings, base=widths[0])
     known = None if tokenizer is None else _tokenizer(tokenizer)
-    read = read_rows(text, tokens=tokens, most=steps * rows, tokenizer=known)
+    most = training.steps * training.rows
+    read = read_rows(text, tokens=training.tokens, most=most, tokenizer=known)
     jobs = transfer_jobs(widths, rates, seeds)
     check_fits(max(widths), read.vocabulary)
     click.get_current_context().with_resource(held_folder(out))

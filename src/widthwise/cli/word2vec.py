@@ -64,13 +64,12 @@ def word2vec(
     text: Path,
     analogies: Path,
     widths: tuple[int, ...],
+    out: Path,
+    *,
     limit: bool,
     kernels: bool,
-    vocabulary: int,
-    min_count: int,
     device: str,
     seed: int,
-    out: Path,
     **options: Any,
 ) -> None:
     """Train word2vec (CBOW, negative sampling) in muP on TEXT, at several widths and in the limit.
@@ -90,13 +89,14 @@ def word2vec(
         run_word2vec,
     )
 
+    counted = {name: options.pop(name) for name in ("vocabulary", "min_count")}
     settings = _settings(device, **options)
     networks = parse_networks("--width", widths, limit, _KERNELS if kernels else ())
     jobs = [
         TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
         for network, width in networks
     ]
-    corpus = load_corpus(text, vocabulary=vocabulary, min_count=min_count)
+    corpus = load_corpus(text, **counted)
     questions = load_questions(analogies, corpus.words)
     for job in jobs:
         check_memory(len(corpus.words), job.width, job.device)

@@ -1,4 +1,4 @@
-"""Of a checkpoint that was cut from another one: what it is."""
+"""How a checkpoint that was cut from another one is told from its parent and its kin."""
 
 from __future__ import annotations
 
@@ -7,25 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..cut.checkpoint import Lineage
+
 KEY = "cut_from"  # in the settings of a record
 WEIGHTS = "glu_weights"  # likewise: the beginning of the fingerprint of the whole network
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
-    """How a checkpoint was cut from its parent, as its records tell.
-
-    Attributes as of `prune.checkpoint.Lineage`.
-    """
-
-    parent: str
-    parent_width: int
-    parent_weights: str
-    criterion: str
-    ratio: float
-    healed: bool
-    healed_from: str | None = None
-    healed_from_weights: str | None = None
+class Origin(Lineage):
+    """The lineage of a checkpoint as its records tell it."""
 
     def __str__(self) -> str:
         healed = " and healed" if self.healed else ""

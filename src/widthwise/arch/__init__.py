@@ -1,5 +1,6 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
+from ..io import TensorSpec
 from .architecture import Architecture, TensorCut
 from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .drafts import draft_note, without_draft_settings
@@ -15,6 +16,7 @@ __all__ = [
     "Counts",
     "Target",
     "TensorCut",
+    "TensorSpec",
     "Traffic",
     "Width",
     "at_width",

@@ -6,7 +6,6 @@ hand), from an installation of the same version (found, never imported), or from
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -19,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import AssetError, OutputError
-from ..io import locked_workdir, move_into_place
+from ..io import file_sha256, locked_workdir, move_into_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +101,13 @@ def _download(wheel: Wheel, work: Path) -> None:
 
 def check_sha256(path: Path, expected: str) -> None:
     """Raise AssetError unless the file is the expected one."""
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        digest = file_sha256(path)
     except OSError as error:
         raise AssetError(f"{path} cannot be read: {error.strerror}") from error
-    if digest.hexdigest() != expected:
+    if digest != expected:
         raise AssetError(
-            f"{path} is damaged or not the expected file (SHA-256 {digest.hexdigest()[:12]}…, "
+            f"{path} is damaged or not the expected file (SHA-256 {digest[:12]}…, "
             f"expected {expected[:12]}…): delete it and run again"
         )
 

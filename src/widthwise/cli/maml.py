@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..io import file_sha256
 from ..runs import held_folder
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
@@ -91,7 +91,7 @@ def maml(
         for network, width in networks
     ]
     images = load_omniglot(data)
-    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    digest = file_sha256(data)
     click.get_current_context().with_resource(held_folder(out))
     with progress_bar(RUNS_KEPT) as bar:
         results = run_maml(images, jobs, out, data=digest, **bar.results(_describe))

@@ -26,20 +26,13 @@ from ..cut.checkpoint import (
     resolve_model,
 )
 from ..errors import RunError
+from ..io import file_sha256
 from ..measure import faster_dtype
 from ..prune import Nested, make_plan
 from .records import Record
 from .variant import Variant
 
 _DECIDING = (".safetensors", ".json", ".jinja", ".txt", ".model")  # names of files that decide
-
-
-def _file_digest(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.digest()
 
 
 class ModelFiles:
@@ -65,7 +58,7 @@ class ModelFiles:
         for file in sorted(self.source.path.iterdir()):
             if file.suffix in _DECIDING:
                 digest.update(file.name.encode())
-                digest.update(_file_digest(file))
+                digest.update(bytes.fromhex(file_sha256(file)))
         return digest.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from ...assets import CONVERSION, cache_dir, convert_gguf, embedded_model
 from ...errors import CheckpointError
+from ...io import file_sha256
 from ...notices import notice
 from .reader import Checkpoint
 from .tokenizer import load_tokenizer
@@ -114,12 +114,8 @@ def _converted(path: Path) -> Path:
 
 @lru_cache(maxsize=8)
 def _sha256(path: Path, size: int, modified_ns: int) -> str:
-    """Of a file; read once as long as its size and the time of its last change stay the same."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**22):
-            digest.update(block)
-    return digest.hexdigest()
+    """The digest of a file, read once while its size and the time of its last change stay."""
+    return file_sha256(path)
 
 
 def _from_hub(model: str) -> Path:

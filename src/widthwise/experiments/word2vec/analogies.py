@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
+from ...io import file_sha256
 from ...stats import counted
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def load_questions(path: Path, words: Sequence[str]) -> Questions:
         AssetError: The file is not there, a line is none of these, or no question has all its
             words in the vocabulary.
     """
-    lines, digest = _lines(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    lines, digest = _lines(path), file_sha256(path)
     number = {word: i for i, word in enumerate(words)}
     questions: list[list[int]] = []
     sections: list[list[str | int]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
-from ...io import check_plain_text, open_unpacked
+from ...io import check_plain_text, file_sha256, open_unpacked
 from ...stats import counted
 from ...theory import check_least
 
@@ -78,8 +77,7 @@ def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5
                 "longer text, or a lower --min-count"
             )
         ids, starts = _numbers(path, {word: i for i, (word, _) in enumerate(known)})
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise AssetError(f"{path} is damaged: {error}; get it again") from error
     except OSError as error:

@@ -25,16 +25,6 @@ from widthwise.errors import AssetError
 from widthwise.io import locked_workdir
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache on a machine without a network and without the wheels installed."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("WIDTHWISE_CACHE", str(folder))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setattr(embedded, "installed", lambda wheel: None)
-    return folder
-
-
 def finished(folder: Path) -> Path:
     """A folder that looks like a finished conversion."""
     folder.mkdir(parents=True)

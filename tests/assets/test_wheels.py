@@ -15,16 +15,6 @@ from widthwise.assets import embedded, wheels
 from widthwise.errors import AssetError
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache on a machine without a network and without the wheels installed."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("WIDTHWISE_CACHE", str(folder))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setattr(embedded, "installed", lambda wheel: None)
-    return folder
-
-
 def test_cache_dir_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WIDTHWISE_CACHE", "/a/b")
     assert assets.cache_dir() == Path("/a/b")

@@ -5,25 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from report_records import COST_TOLD, COST_UNITS, DENSE, record
+from cost_records import ROUNDS, costs
 
 from widthwise.findings import measured_sentences, other_network_sentences
-from widthwise.study import Record
-
-ROUNDS = (1.0, 1.1, 0.9, 1.0, 1.05)
-
-
-def costs(model: str, times: tuple[float, ...], **told: object) -> list[Record]:
-    """Of one dense model: every quantity has these values, one a round."""
-    place = None, "dense", DENSE
-    return [
-        replace(
-            record(place, f"8x4 {what}", unit, times[0], n=len(times), items=times, model=model),
-            settings={**COST_TOLD, **told},
-            cell=f"{model} {what}",
-        )
-        for what, unit in COST_UNITS.items()
-    ]
 
 
 def test_without_the_first_there_is_nothing_to_stand_beside() -> None:

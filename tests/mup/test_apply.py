@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
-from families import tiny
+from mup_models import llama, wide
 from torch import nn
 
 from widthwise.mup import initial_stds, parametrize
-
-WIDE = {"hidden_size": 64, "intermediate_size": 159, "num_attention_heads": 8}  # 2, 3, 2 times
-
-
-def llama(**changes: Any) -> Any:
-    return tiny("llama", **changes)
-
-
-def wide(**changes: Any) -> Any:
-    return llama(**{**WIDE, "num_key_value_heads": 4, **changes})
 
 
 def test_initial_weights_are_those_of_the_base_width_times_the_factor() -> None:

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from families import tiny
+from mup_models import llama, wide
 
 from widthwise.mup import parametrize
-
-WIDE = {"hidden_size": 64, "intermediate_size": 159, "num_attention_heads": 8}  # 2, 3, 2 times
-
-
-def llama(**changes: Any) -> Any:
-    return tiny("llama", **changes)
-
-
-def wide(**changes: Any) -> Any:
-    return llama(**{**WIDE, "num_key_value_heads": 4, **changes})
 
 
 def test_the_table_joins_layers_that_are_alike() -> None:

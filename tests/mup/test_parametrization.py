@@ -9,21 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from families import tiny, tokens
+from families import tokens
+from mup_models import llama, wide
 from torch import nn
 
 from widthwise.errors import LimitError
 from widthwise.mup import Parametrization, initial_stds, parametrize
-
-WIDE = {"hidden_size": 64, "intermediate_size": 159, "num_attention_heads": 8}  # 2, 3, 2 times
-
-
-def llama(**changes: Any) -> Any:
-    return tiny("llama", **changes)
-
-
-def wide(**changes: Any) -> Any:
-    return llama(**{**WIDE, "num_key_value_heads": 4, **changes})
 
 
 def test_a_shared_head_is_multiplied_once() -> None:

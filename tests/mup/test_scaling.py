@@ -5,20 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from families import tiny
+from mup_models import llama, wide
 
 from widthwise.errors import LimitError
 from widthwise.mup import Parametrization, parametrize
-
-WIDE = {"hidden_size": 64, "intermediate_size": 159, "num_attention_heads": 8}  # 2, 3, 2 times
-
-
-def llama(**changes: Any) -> Any:
-    return tiny("llama", **changes)
-
-
-def wide(**changes: Any) -> Any:
-    return llama(**{**WIDE, "num_key_value_heads": 4, **changes})
 
 
 def factors(one: Parametrization) -> dict[str, tuple[str, float, float, float]]:

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import transformers as hf
-from families import tiny
+from mup_models import llama, wide
 from torch import nn
 
 from widthwise.mup import parametrize
-
-WIDE = {"hidden_size": 64, "intermediate_size": 159, "num_attention_heads": 8}  # 2, 3, 2 times
-
-
-def llama(**changes: Any) -> Any:
-    return tiny("llama", **changes)
-
-
-def wide(**changes: Any) -> Any:
-    return llama(**{**WIDE, "num_key_value_heads": 4, **changes})
 
 
 def test_modules_configs_meta_modules_and_names_say_the_same() -> None:

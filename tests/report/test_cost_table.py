@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_records import COST_TOLD, COST_UNITS, DENSE, record
+from cost_records import ROUNDS, costs
+from report_records import COST_TOLD, DENSE
 
 from widthwise.findings import other_network_sentences
 from widthwise.report import cost_tables, write_report
-from widthwise.study import Record, StoredStudy
-
-ROUNDS = (1.0, 1.1, 0.9, 1.0, 1.05)
-
-
-def costs(model: str, times: tuple[float, ...], **told: object) -> list[Record]:
-    """Of one dense model: every quantity has these values, one a round."""
-    place = None, "dense", DENSE
-    return [
-        replace(
-            record(place, f"8x4 {what}", unit, times[0], n=len(times), items=times, model=model),
-            settings={**COST_TOLD, **told},
-            cell=f"{model} {what}",
-        )
-        for what, unit in COST_UNITS.items()
-    ]
+from widthwise.study import StoredStudy
 
 
 def test_models_of_one_run_stand_side_by_side(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from matplotlib.axes import Axes
-from report_records import make_records
+from drawn_axes import of
 
 from widthwise.prune import CRITERIA, MOMENT_CRITERIA
 from widthwise.report import (
@@ -13,16 +12,6 @@ from widthwise.report import (
 )
 from widthwise.report.styles import OTHER_STYLE, style_in, style_of
 from widthwise.report.svg import panel
-from widthwise.study import Record
-
-
-def of(quantity: str) -> list[Record]:
-    return [r for r in make_records() if r.quantity == quantity]
-
-
-def line(ax: Axes, gid: str) -> list[float]:
-    (found,) = [artist for artist in ax.lines if artist.get_gid() == gid]
-    return [float(y) for y in found.get_ydata()]
 
 
 def luminance(color: str) -> float:

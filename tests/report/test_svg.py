@@ -3,7 +3,7 @@
 import base64
 from xml.etree import ElementTree
 
-from report_records import make_records
+from drawn_axes import of
 
 from widthwise.report import (
     plot_quality,
@@ -11,11 +11,6 @@ from widthwise.report import (
     to_svg,
 )
 from widthwise.report.svg import HEIGHT, panel
-from widthwise.study import Record
-
-
-def of(quantity: str) -> list[Record]:
-    return [r for r in make_records() if r.quantity == quantity]
 
 
 def test_a_figure_is_a_file_of_its_own() -> None:

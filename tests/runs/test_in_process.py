@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-import pytest
 from toy_worker import Toy, jobs_of, noted, results_of, wait_until
 
 from widthwise.runs import InProcess, Processes, Progressed
-
-
-@pytest.fixture
-def pids(tmp_path: Path) -> str:
-    """Where workers note their process."""
-    return str(tmp_path / "pids")
 
 
 def test_jobs_here_end_when_nobody_waits(pids: str) -> None:

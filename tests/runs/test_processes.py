@@ -20,12 +20,6 @@ from widthwise.runs import (
 )
 
 
-@pytest.fixture
-def pids(tmp_path: Path) -> str:
-    """Where workers note their process."""
-    return str(tmp_path / "pids")
-
-
 def test_process_is_replaced_after_what_may_have_spoiled_it() -> None:
     with Processes(Toy, ["cpu"]) as engine:
         places = results_of(engine, jobs_of(("place",), ("fail",), ("place",)))

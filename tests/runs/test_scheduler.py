@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +27,6 @@ ENGINES: dict[str, Callable[[Any], Executor]] = {
 def any_engine(request: Any) -> Iterator[Executor]:
     with ENGINES[request.param](Toy) as engine:
         yield engine
-
-
-@pytest.fixture
-def pids(tmp_path: Path) -> str:
-    """Where workers note their process."""
-    return str(tmp_path / "pids")
 
 
 def test_every_job_is_begun_told_of_and_done_in_order(any_engine: Executor) -> None:

@@ -14,13 +14,6 @@ from toy_worker import Toy, is_gone, jobs_of, noted, wait_until
 
 from widthwise.runs import Processes, Progressed
 
-
-@pytest.fixture
-def pids(tmp_path: Path) -> str:
-    """Where workers note their process."""
-    return str(tmp_path / "pids")
-
-
 SCRIPT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it

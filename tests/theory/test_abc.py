@@ -8,6 +8,7 @@ from math import inf, nan
 from typing import Any
 
 import pytest
+from parametrizations import HALF, drawn_stable_before_training
 
 from widthwise.errors import LimitError
 from widthwise.theory import (
@@ -20,17 +21,6 @@ from widthwise.theory import (
     mup,
     named,
 )
-
-HALF = Fraction(1, 2)
-
-
-def drawn_stable_before_training(rng: random.Random) -> Abc:
-    """One that starts as a stable one does, so that all regimes are met."""
-    hidden = rng.randint(1, 4)
-    a = [Fraction(rng.randint(-4, 4), 4) for _ in range(hidden + 1)]
-    sums = [Fraction(0), *[HALF] * (hidden - 1), Fraction(rng.randint(2, 6), 4)]
-    c = [Fraction(rng.randint(-4, 8), 4) for _ in range(hidden + 1)]
-    return Abc(a=a, b=[s - x for s, x in zip(sums, a, strict=True)], c=c)
 
 
 def test_a_uniform_learning_rate_can_be_brought_about() -> None:

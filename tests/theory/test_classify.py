@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from parametrizations import HALF, drawn_stable_before_training, standard
 
 from widthwise.theory import (
     Abc,
@@ -28,28 +29,12 @@ from widthwise.theory import (
     up,
 )
 
-HALF = Fraction(1, 2)
-
-
-def standard(hidden: int, c: object, a_out: object = 0) -> Abc:
-    """SP with another learning rate, and with the outputs divided by n^a_out."""
-    return Abc(a=(*[0] * hidden, a_out), b=(0, *[HALF] * hidden), c=[c] * (hidden + 1))
-
 
 def drawn(rng: random.Random) -> Abc:
     """Any parametrization, its exponents in quarters."""
     layers = rng.randint(2, 5)
     a, b, c = ([Fraction(rng.randint(-6, 6), 4) for _ in range(layers)] for _ in "abc")
     return Abc(a=a, b=b, c=c)
-
-
-def drawn_stable_before_training(rng: random.Random) -> Abc:
-    """One that starts as a stable one does, so that all regimes are met."""
-    hidden = rng.randint(1, 4)
-    a = [Fraction(rng.randint(-4, 4), 4) for _ in range(hidden + 1)]
-    sums = [Fraction(0), *[HALF] * (hidden - 1), Fraction(rng.randint(2, 6), 4)]
-    c = [Fraction(rng.randint(-4, 8), 4) for _ in range(hidden + 1)]
-    return Abc(a=a, b=[s - x for s, x in zip(sums, a, strict=True)], c=c)
 
 
 # (parametrization, r, regime, updated maximally, output initialized maximally)

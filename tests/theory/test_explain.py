@@ -5,19 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from parametrizations import HALF, standard
 
 from widthwise.theory import (
     Abc,
     classify,
     up,
 )
-
-HALF = Fraction(1, 2)
-
-
-def standard(hidden: int, c: object, a_out: object = 0) -> Abc:
-    """SP with another learning rate, and with the outputs divided by n^a_out."""
-    return Abc(a=(*[0] * hidden, a_out), b=(0, *[HALF] * hidden), c=[c] * (hidden + 1))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import tiny_photos
 import torch
+from grating_photos import chance, photos
 
 from widthwise.errors import RunError
 from widthwise.tinynet import (
@@ -13,26 +13,8 @@ from widthwise.tinynet import (
     resized,
 )
 from widthwise.tinynet.augment import augmented
-from widthwise.tinynet.images import Photos
 
 NOTHING = Augmentation(area=(1, 1), ratio=(1, 1), flip=0, jitter=0)
-
-
-def photos(n: int, seed: int = 0) -> Photos:
-    import numpy as np
-
-    chance = np.random.default_rng(seed)
-    labels = [number % 2 for number in range(n)]
-    pixels = np.stack([tiny_photos.grating(label, chance) for label in labels])
-    return Photos(
-        pixels=torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
-        labels=torch.tensor(labels),
-        classes=tiny_photos.CLASSES,
-    )
-
-
-def chance(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def test_an_augmentation_of_nothing_shows_the_photo() -> None:

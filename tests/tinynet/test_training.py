@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny_photos
 import torch
+from grating_photos import photos
 
 from widthwise.errors import RunError
 from widthwise.tinynet import (
@@ -13,26 +14,8 @@ from widthwise.tinynet import (
     correct_mask,
     trained_network,
 )
-from widthwise.tinynet.images import Photos
 
 WHOLE = Multipliers(resolution=1.0, depth=1.0, width=1.0)
-
-
-def photos(n: int, seed: int = 0) -> Photos:
-    import numpy as np
-
-    chance = np.random.default_rng(seed)
-    labels = [number % 2 for number in range(n)]
-    pixels = np.stack([tiny_photos.grating(label, chance) for label in labels])
-    return Photos(
-        pixels=torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
-        labels=torch.tensor(labels),
-        classes=tiny_photos.CLASSES,
-    )
-
-
-def chance(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def test_resolution_matters_where_classes_differ_in_fine_detail() -> None:

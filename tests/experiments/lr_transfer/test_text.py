@@ -17,20 +17,6 @@ from widthwise.experiments.lr_transfer import (
 )
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: Any) -> Path:
-    path: Path = tmp_path_factory.mktemp("text") / "text.txt"
-    words = ("king", "price", "river", "colour", "number", "wheat", "sand")
-    lines = (f"In the year {i} the {words[i % 7]} was {words[i % 5]}er.\n" for i in range(400))
-    path.write_text("".join(lines))
-    return path
-
-
-@pytest.fixture(scope="module")
-def text(file: Path) -> TokenRows:
-    return read_rows(file, tokens=16, most=500)
-
-
 def test_text_is_cut_into_rows_some_of_them_held_out(file: Path, text: TokenRows) -> None:
     assert text.vocabulary == 256
     assert text.train.shape == (501, 16)  # as many as asked for, rounded up

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from math import log
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -12,27 +10,12 @@ import torch
 from widthwise.experiments.lr_transfer import (
     TokenRows,
     TrainingSettings,
-    read_rows,
     train_glu,
 )
 from widthwise.experiments.lr_transfer.train import _batches
 from widthwise.mup import glu_config, glu_network
 
 SHORT = TrainingSettings(steps=3, rows=4, tokens=16, base=16)
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: Any) -> Path:
-    path: Path = tmp_path_factory.mktemp("text") / "text.txt"
-    words = ("king", "price", "river", "colour", "number", "wheat", "sand")
-    lines = (f"In the year {i} the {words[i % 7]} was {words[i % 5]}er.\n" for i in range(400))
-    path.write_text("".join(lines))
-    return path
-
-
-@pytest.fixture(scope="module")
-def text(file: Path) -> TokenRows:
-    return read_rows(file, tokens=16, most=500)
 
 
 def test_at_the_base_width_both_parametrizations_are_the_same_network(text: TokenRows) -> None:

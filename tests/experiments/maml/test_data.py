@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +16,6 @@ from widthwise.experiments.maml import (
 from widthwise.experiments.maml.data import draw_tasks
 
 PIXELS = tiny_omniglot.SIDE**2
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: Any) -> Omniglot:
-    return load_omniglot(tiny_omniglot.save(tmp_path_factory.mktemp("data") / "tiny.npz"))
 
 
 def test_tasks_are_of_five_classes_and_two_images(data: Omniglot) -> None:

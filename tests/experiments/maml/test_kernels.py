@@ -6,31 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_omniglot
 import torch
+from maml_networks import EXACT, PIXELS, STEP, batches
 from torch.nn.functional import cross_entropy
 
 from widthwise.experiments.maml import (
     KernelMethod,
     Omniglot,
-    load_omniglot,
 )
-from widthwise.experiments.maml.data import Episodes, draw_tasks
 from widthwise.experiments.maml.kernels import DictionaryFunction, LinearFunction
-
-PIXELS = tiny_omniglot.SIDE**2
-STEP = {"inner_lr": 0.4, "lr": 0.3, "clip": 0.5}
-EXACT = 1e-10  # float64 after a few steps
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: Any) -> Omniglot:
-    return load_omniglot(tiny_omniglot.save(tmp_path_factory.mktemp("data") / "tiny.npz"))
-
-
-def batches(data: Omniglot, number: int, tasks: int = 4, bias: float = 0.7) -> list[Episodes]:
-    rng = np.random.default_rng(5)
-    return [draw_tasks(data.train, tasks, rng, bias=bias, dtype=np.float64) for _ in range(number)]
 
 
 def relu_features(images: np.ndarray, kernel: KernelMethod, width: int) -> tuple[Any, Any, Any]:

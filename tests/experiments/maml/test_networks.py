@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_omniglot
+from maml_networks import EXACT, PIXELS, STEP, batches, random_weights
 
 from widthwise.experiments.maml import (
     LayerScales,
     Omniglot,
-    load_omniglot,
 )
-from widthwise.experiments.maml.data import Episodes, draw_tasks
+from widthwise.experiments.maml.data import Episodes
 from widthwise.experiments.maml.networks import (
     GramNetwork,
     WeightNetwork,
@@ -22,26 +21,7 @@ from widthwise.experiments.maml.networks import (
 )
 from widthwise.theory import fit_rate
 
-PIXELS = tiny_omniglot.SIDE**2
 SCALES = LayerScales(u=0.8, v=0.6, bias=0.7)
-STEP = {"inner_lr": 0.4, "lr": 0.3, "clip": 0.5}
-EXACT = 1e-10  # float64 after a few steps
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: Any) -> Omniglot:
-    return load_omniglot(tiny_omniglot.save(tmp_path_factory.mktemp("data") / "tiny.npz"))
-
-
-def batches(data: Omniglot, number: int, tasks: int = 4, bias: float = 0.7) -> list[Episodes]:
-    rng = np.random.default_rng(5)
-    return [draw_tasks(data.train, tasks, rng, bias=bias, dtype=np.float64) for _ in range(number)]
-
-
-def random_weights(width: int, seed: int = 1) -> WeightNetwork:
-    rng = np.random.default_rng(seed)
-    first = rng.normal(size=(width, PIXELS + 1)) * 0.4
-    return WeightNetwork(first, rng.normal(size=(5, width)) * 0.4)
 
 
 def grams_of(net: WeightNetwork) -> GramNetwork:

@@ -16,18 +16,12 @@ from widthwise.experiments.maml import (
     MamlSettings,
     MetaRecipe,
     Omniglot,
-    load_omniglot,
     meta_train,
     recipe_of,
 )
 
 SCALES = LayerScales(u=0.8, v=0.6, bias=0.7)
 SHORT = MamlSettings(steps=20, epoch=5, tasks=8, validation_batches=4, test_batches=4)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: Any) -> Omniglot:
-    return load_omniglot(tiny_omniglot.save(tmp_path_factory.mktemp("data") / "tiny.npz"))
 
 
 @pytest.mark.parametrize(("network", "width"), [("finite", 6), ("finite", 60), ("limit", None)])

@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import exp, log1p
-from typing import Any
 
 import numpy as np
 import pytest
-import tiny_corpus
 import torch
+from word2vec_networks import EXACT, FEW, block_of, random_network
 
 from widthwise.experiments.word2vec import (
     Corpus,
     Questions,
     SkipGram,
     Word2vecSettings,
-    load_corpus,
-    load_questions,
 )
 from widthwise.experiments.word2vec import sampling as stream
 from widthwise.experiments.word2vec.steps import train_block
-
-EXACT = 1e-11  # float64, sums of some hundred terms in another order
-FEW = Word2vecSettings(window=3, negative=4, sample=1.0, epochs=1, lr=0.2, decay=0.3, refresh=400)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def language(tmp_path_factory: Any) -> tuple[Corpus, Questions]:
-    paths = tiny_corpus.save(tmp_path_factory.mktemp("language"))
-    corpus = load_corpus(paths[0], min_count=1)
-    return corpus, load_questions(paths[1], corpus.words)
-
-
-def block_of(corpus: Corpus, settings: Word2vecSettings, seed: int = 0) -> stream.WordBlock:
-    shares = stream.keep_probabilities(corpus.counts, settings.sample)
-    return stream.draw_block(corpus, settings, shares, (0, 0), seed)
-
-
-def random_network(words: int, width: int, seed: int = 1) -> SkipGram:
-    rng = np.random.default_rng(seed)
-    return SkipGram(
-        embeddings=torch.from_numpy(rng.normal(size=(words, width)) * 0.4),
-        outputs=torch.from_numpy(rng.normal(size=(words, width)) * 0.4),
-    )
 
 
 def published_loop(

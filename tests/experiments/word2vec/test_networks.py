@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-import tiny_corpus
 import torch
+from word2vec_networks import FEW, trained
 
 from widthwise.errors import LimitError
 from widthwise.experiments.word2vec import (
     Corpus,
     Questions,
     SkipGram,
-    Word2vecSettings,
     check_memory,
-    load_corpus,
-    load_questions,
     networks,
     start,
 )
-from widthwise.experiments.word2vec import sampling as stream
-from widthwise.experiments.word2vec.steps import train_block
 from widthwise.theory import fit_rate
-
-FEW = Word2vecSettings(window=3, negative=4, sample=1.0, epochs=1, lr=0.2, decay=0.3, refresh=400)
 
 
 @pytest.mark.parametrize(("width", "most"), [(None, 11_180), (100, 1_250_000)])
@@ -45,36 +37,6 @@ def test_a_vocabulary_that_does_not_fit_is_refused_with_the_largest_that_does(
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(LimitError, match="must be cpu, or cuda where there is one; got 't"):
         check_memory(10, 10, "tpu")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def language(tmp_path_factory: Any) -> tuple[Corpus, Questions]:
-    paths = tiny_corpus.save(tmp_path_factory.mktemp("language"))
-    corpus = load_corpus(paths[0], min_count=1)
-    return corpus, load_questions(paths[1], corpus.words)
-
-
-def block_of(corpus: Corpus, settings: Word2vecSettings, seed: int = 0) -> stream.WordBlock:
-    shares = stream.keep_probabilities(corpus.counts, settings.sample)
-    return stream.draw_block(corpus, settings, shares, (0, 0), seed)
-
-
-def logits(network: SkipGram) -> torch.Tensor:
-    return network.embeddings @ network.outputs.T
-
-
-def trained(corpus: Corpus, network: SkipGram, settings: Word2vecSettings) -> torch.Tensor:
-    block, odds = block_of(corpus, settings), stream.alias_table(corpus.counts)
-    train_block(network, block, odds, settings, settings.lr)
-    return logits(network)
 
 
 @pytest.mark.parametrize("batch", [1, 16])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import torch
 
 from widthwise.errors import LimitError
 from widthwise.experiments.word2vec import (
@@ -17,14 +15,6 @@ from widthwise.experiments.word2vec import (
 def test_the_rate_falls_to_a_ten_thousandth() -> None:
     settings = Word2vecSettings(lr=0.4)
     assert [settings.rate(seen, 199) for seen in (0, 100, 200)] == [0.4, 0.2, 0.4 * 1e-4]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(

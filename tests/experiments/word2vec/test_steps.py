@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from math import exp
 from typing import Any
 
 import numpy as np
 import pytest
-import tiny_corpus
 import torch
+from word2vec_networks import EXACT, FEW, block_of, random_network, trained
 
 from widthwise.errors import LimitError
 from widthwise.experiments.word2vec import (
     Corpus,
     Questions,
-    SkipGram,
     TrainingJob,
     Word2vecSettings,
-    load_corpus,
-    load_questions,
     start,
     train,
 )
 from widthwise.experiments.word2vec import sampling as stream
 from widthwise.experiments.word2vec.steps import _Batch, train_block, train_step
-
-EXACT = 1e-11  # float64, sums of some hundred terms in another order
-FEW = Word2vecSettings(window=3, negative=4, sample=1.0, epochs=1, lr=0.2, decay=0.3, refresh=400)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def language(tmp_path_factory: Any) -> tuple[Corpus, Questions]:
-    paths = tiny_corpus.save(tmp_path_factory.mktemp("language"))
-    corpus = load_corpus(paths[0], min_count=1)
-    return corpus, load_questions(paths[1], corpus.words)
-
-
-def block_of(corpus: Corpus, settings: Word2vecSettings, seed: int = 0) -> stream.WordBlock:
-    shares = stream.keep_probabilities(corpus.counts, settings.sample)
-    return stream.draw_block(corpus, settings, shares, (0, 0), seed)
-
-
-def random_network(words: int, width: int, seed: int = 1) -> SkipGram:
-    rng = np.random.default_rng(seed)
-    return SkipGram(
-        embeddings=torch.from_numpy(rng.normal(size=(words, width)) * 0.4),
-        outputs=torch.from_numpy(rng.normal(size=(words, width)) * 0.4),
-    )
 
 
 def random_batch(words: int, centres: int, negatives: int) -> _Batch:
@@ -124,16 +89,6 @@ def test_minibatches_meet_the_contexts_of_the_published_loop(
     train_block(network, block, odds, settings, 0.2)
     torch.testing.assert_close(network.embeddings, expected.embeddings, rtol=0, atol=EXACT)
     torch.testing.assert_close(network.outputs, expected.outputs, rtol=0, atol=EXACT)
-
-
-def logits(network: SkipGram) -> torch.Tensor:
-    return network.embeddings @ network.outputs.T
-
-
-def trained(corpus: Corpus, network: SkipGram, settings: Word2vecSettings) -> torch.Tensor:
-    block, odds = block_of(corpus, settings), stream.alias_table(corpus.counts)
-    train_block(network, block, odds, settings, settings.lr)
-    return logits(network)
 
 
 def test_racing_threads_learn_as_well(language: tuple[Corpus, Questions]) -> None:

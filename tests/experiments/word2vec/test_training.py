@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_corpus
-import torch
+from word2vec_networks import FEW
 
 from widthwise.errors import LimitError
 from widthwise.experiments.word2vec import (
@@ -17,27 +15,8 @@ from widthwise.experiments.word2vec import (
     Questions,
     TrainingJob,
     Word2vecSettings,
-    load_corpus,
-    load_questions,
     train,
 )
-
-FEW = Word2vecSettings(window=3, negative=4, sample=1.0, epochs=1, lr=0.2, decay=0.3, refresh=400)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def language(tmp_path_factory: Any) -> tuple[Corpus, Questions]:
-    paths = tiny_corpus.save(tmp_path_factory.mktemp("language"))
-    corpus = load_corpus(paths[0], min_count=1)
-    return corpus, load_questions(paths[1], corpus.words)
 
 
 def test_learning_finds_the_analogies_and_kernels_find_none(

@@ -25,7 +25,8 @@ from widthwise import Plan
 from widthwise.cli import main
 from widthwise.cut.checkpoint import Checkpoint, inspect_refit
 from widthwise.errors import RunError
-from widthwise.experiments.convergence import results as rates
+from widthwise.experiments.convergence.results import load_convergences
+from widthwise.experiments.coordinate_check.results import load_coordinates
 from widthwise.experiments.lr_transfer import results as transfer
 from widthwise.experiments.maml import results as maml
 from widthwise.experiments.tinynet_search.results import load_search
@@ -122,13 +123,13 @@ def lines_of_transfer() -> Any:
 
 
 def lines_of_converge() -> Any:
-    (known, settings), (unknown, _) = rates.load_convergences(KEPT / "converge.jsonl")
+    (known, settings), (unknown, _) = load_convergences(KEPT / "converge.jsonl")
     slopes = known.expected, known.distance.slope.value, unknown.expected
     return known.case.name, slopes, unknown.movement.widths, settings["first_seed"]
 
 
 def lines_of_check() -> Any:
-    (((title, found), settings),) = rates.load_coordinates(KEPT / "check.jsonl")
+    (((title, found), settings),) = load_coordinates(KEPT / "check.jsonl")
     size = float(found.changes[-1].runs[1, 0])
     return title, len(found.layers), found.layers[-1], found.margin, size, settings["learning_rate"]
 

@@ -44,3 +44,24 @@ def stored(tmp_path: Path, name: str, change: Callable[[list[Any]], Any] = lambd
     folder.mkdir()
     write_lines(folder / source.name, change(lines(source)))
     return folder
+
+
+def drawn_page(command: str, folder: Path) -> tuple[Any, Path]:
+    """What a command prints as JSON that also draws a figure, and the records beside that.
+
+    The page beside it is the one that `report` makes, and nothing of it is written over.
+    """
+    figure = folder / "drawn.png"
+    words = [*command.split(), "--json", "-o", str(figure)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    page = figure.with_suffix(".html")
+    assert f"report: {page}\n" in result.stderr
+    before = page.read_bytes()
+    assert report(folder, "-o", page).exit_code == 0
+    assert page.read_bytes() == before
+    figure.unlink()
+    again = CliRunner().invoke(main, words)
+    assert "drawn.jsonl already exists; pass --force to replace it" in again.stderr
+    assert not figure.exists()
+    return json.loads(result.stdout), figure.with_suffix(".jsonl")

@@ -99,8 +99,7 @@ def check(
         seed=seed,
     )
     if out is not None:
-        from ..experiments.convergence import coordinates_line
-        from ..experiments.coordinate_check import draw_coordinates
+        from ..experiments.coordinate_check import coordinates_line, draw_coordinates
 
         kind = "muP" if network["kind"] == "mup" else "Standard"
         title = f"{kind}, GLU transformer{', tied' * network['tied']}"

@@ -112,7 +112,8 @@ def _file_in(path: Path) -> Path | None:
 
 
 def _pages() -> Mapping[str, Callable[[Path], Page]]:
-    from .convergence import check_page, converge_page
+    from .convergence import converge_page
+    from .coordinate_check import check_page
     from .lr_transfer import transfer_page
     from .maml import maml_page
     from .tinynet_search import search_page

@@ -10,6 +10,7 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from ..errors import TargetError
+from ..measure import synchronize
 from ..stats import Estimate, median_with_error
 from .budget import Budget, Kind, range_text
 from .counts import NetworkCounts
@@ -160,10 +161,10 @@ def latency_sec(
             model(image)
         seconds: list[float] = []
         while len(seconds) < PASSES or sum(seconds) < MEASURING_SEC:
-            _wait(target)
+            synchronize(target)
             started = time.perf_counter()
             model(image)
-            _wait(target)
+            synchronize(target)
             seconds.append(time.perf_counter() - started)
     return median_with_error(seconds)
 
@@ -183,10 +184,3 @@ def torch_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise TargetError(f"the device {name!r} cannot be used: {reason}") from error
     return device
-
-
-def _wait(device: torch.device) -> None:
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Lines of convergences and coordinate checks, read back."""
+"""Lines of convergences, read back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from run_pages import report
 
-from widthwise.experiments.convergence import results as rates
+from widthwise.experiments.convergence.results import convergence_line, load_convergences
 from widthwise.io import from_plain
 from widthwise.runs import write_lines
 from widthwise.theory import converge, standard_cases
@@ -17,8 +17,8 @@ from widthwise.theory import converge, standard_cases
 def test_a_convergence_is_read_back_as_it_was(tmp_path: Path) -> None:
     found = [converge(case, widths=(16, 64), seeds=3) for case in standard_cases()]
     path = tmp_path / "cases.jsonl"
-    write_lines(path, [rates.convergence_line(one, 0) for one in found])
-    for one, (again, settings) in zip(found, rates.load_convergences(path), strict=True):
+    write_lines(path, [convergence_line(one, 0) for one in found])
+    for one, (again, settings) in zip(found, load_convergences(path), strict=True):
         assert again.case.name == one.case.name
         assert again.case.parametrization == one.case.parametrization
         assert again.distance.slope == one.distance.slope
@@ -40,7 +40,7 @@ def test_a_convergence_is_read_back_as_it_was(tmp_path: Path) -> None:
 )
 def test_damaged_cases_are_one_sentence(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     case = standard_cases()[0]
-    line = rates.convergence_line(converge(case, widths=(16, 64), seeds=2), 0)
+    line = convergence_line(converge(case, widths=(16, 64), seeds=2), 0)
     path = tmp_path / "limits.jsonl"
     write_lines(path, [{**line, **change}])
     result = report(path)

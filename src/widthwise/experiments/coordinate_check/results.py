@@ -1,0 +1,63 @@
+"""Results of `widthwise mup check` as lines of a file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ... import __version__
+from ...io import from_plain
+from ...mup import CoordinateCheck
+from ...runs import result_format
+from ..power_laws import Runs, fitted_again, plain_runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoordinatesLine:
+    """A coordinate check as plain values; slopes are fitted anew. See `CoordinateCheck`."""
+
+    title: str
+    layers: tuple[str, ...]
+    steps: int
+    margin: float
+    widths: tuple[int, ...]
+    changes: tuple[Runs, ...]
+
+
+def coordinates_line(
+    result: CoordinateCheck, title: str, *, lr: float, seed: int
+) -> dict[str, Any]:
+    """A check, with its title, learning rate at the base width and first seed, as a line."""
+    line = CoordinatesLine(
+        title=title,
+        layers=result.layers,
+        steps=result.steps,
+        margin=result.margin,
+        widths=result.changes[0].widths,
+        changes=tuple(map(plain_runs, result.changes)),
+    )
+    settings = {"learning_rate": lr, "first_seed": seed, "widthwise": __version__}
+    return {**asdict(line), "settings": settings}
+
+
+def _coordinates(fields: dict[str, Any]) -> tuple[str, CoordinateCheck]:
+    line: CoordinatesLine = from_plain(CoordinatesLine, fields)
+    if not len(line.layers) == len(line.changes) > 0:
+        raise ValueError("every layer must have its changes")
+    changes = tuple(fitted_again(line.widths, runs) for runs in line.changes)
+    return line.title, CoordinateCheck(
+        layers=line.layers, steps=line.steps, changes=changes, margin=line.margin
+    )
+
+
+def load_coordinates(path: Path) -> list[tuple[tuple[str, CoordinateCheck], dict[str, Any]]]:
+    """The checks of a file, each with its title and its settings.
+
+    Raises:
+        RunError: The file cannot be read, or a whole line is no check.
+    """
+    return list(_FORMAT.read(path))
+
+
+_FORMAT = result_format(_coordinates, key=lambda check: check[0], command="mup check")

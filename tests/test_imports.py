@@ -5,10 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from room_order import ORDER
+
 PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
-ORDER = ["errors", "io", "notices", "chat", "stats", "figures", "arch", "assets", "theory", "mup"]
-ORDER += ["cut", "prune", "evaluate", "measure", "runs", "tinynet", "study", "findings", "report"]
-ORDER += ["experiments", "cli"]
 
 
 def imported_modules(path: Path) -> list[str]:

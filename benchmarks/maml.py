@@ -19,7 +19,7 @@ import click
 
 from widthwise.cli import main as cli
 from widthwise.cli.figure_options import save_figure
-from widthwise.experiments.maml import MamlResult, QueryScore, draw_runs, label_of, load
+from widthwise.experiments.maml import MamlNetwork, MamlResult, QueryScore, draw_runs, load
 
 # Label: accuracy, its standard deviation over seeds, and how far off is allowed (None: by errors).
 PUBLISHED: dict[tuple[str, int | None], tuple[float, float, float | None]] = {
@@ -54,6 +54,11 @@ def main(data: Path, seeds: int, out: Path) -> None:
     click.echo(speed([run for run in runs if run.network == "limit"]))
     paper = {label_of(*key): accuracy / 100 for key, (accuracy, _, _) in PUBLISHED.items()}
     save_figure(draw_runs(runs, paper=paper), out / "published.png")
+
+
+def label_of(network: str, width: int | None) -> str:
+    """What a network is called in tables and figures."""
+    return MamlNetwork(network=network, width=width).label
 
 
 def beside(

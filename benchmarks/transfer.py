@@ -29,7 +29,7 @@ def main(text: Path, seeds: int, out: Path) -> None:
     """Train everything and set it beside theory."""
     words = [text, "--seeds", seeds, "-o", out]
     cli(["mup", "transfer", *map(str, words)], standalone_mode=False)
-    runs = [run for run, _ in runs_of.load(out / "results.jsonl") if run.seed < seeds]
+    runs = [run for run, _ in runs_of.load(out / "results.jsonl").values() if run.seed < seeds]
     for shift in optimum_shifts(runs):
         verdict, slope = THEORY[shift.kind]
         right = shift.verdict == verdict and (slope == 0 or shift.slope.value < 0)

@@ -118,7 +118,7 @@ def lines_of_word2vec() -> Any:
 
 
 def lines_of_transfer() -> Any:
-    found = [run for run, _ in transfer.load(KEPT / "transfer" / "results.jsonl")]
+    found = [run for run, _ in transfer.load(KEPT / "transfer" / "results.jsonl").values()]
     return len(found), found[0].kind, found[0].loss, found[-1].lr, found[-1].reason
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +172,7 @@ def _print(shifts: Sequence[OptimumShift], runs: Sequence[TrainingRun]) -> None:
     console = table_console()
     header = ["parametrization", "width", "log2 of the best learning rate", "lowest mean loss"]
     rows = [
-        [KIND_NAMES[shift.kind], str(curve.width), _best(curve), _lowest(curve)]
+        [KIND_NAMES[shift.kind], str(curve.width), _best(curve), curve.lowest]
         for shift in shifts
         for curve in shift.curves
     ]
@@ -193,8 +192,3 @@ def _best(curve: LrCurve) -> str:
         return "not within --learning-rates"
     low, high = curve.best.interval()
     return f"{curve.best.value:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _lowest(curve: LrCurve) -> str:
-    lowest = float(curve.losses.mean(axis=0).min())
-    return f"{lowest:.4f}" if isfinite(lowest) else "-"

@@ -149,9 +149,9 @@ def _print(results: Sequence[Word2vecResult], corpus: Corpus, settings: Word2vec
             )
             cells[2] = f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
         speed = "-" if run.words_per_sec is None else f"{run.words_per_sec:,.0f}"
-        rows.append([row.label, *cells, speed])
+        rows.append([row.run.label, *cells, speed])
         reasons = (run.reason, row.reason)
-        notes += [f"{row.label}: {reason}" for reason in reasons if reason is not None]
+        notes += [f"{row.run.label}: {reason}" for reason in reasons if reason is not None]
     print_rows(console, header, rows, [0] * len(header))
     scores = [run.score for run in results if run.score is not None]
     asked = ""

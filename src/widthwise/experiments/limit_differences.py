@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import hypot
+from typing import TypeVar
 
 from ..stats import (
     Difference,
@@ -15,6 +16,8 @@ from ..stats import (
     t_p_value,
     with_ends,
 )
+
+V = TypeVar("V")
 
 
 def paired_differences(
@@ -91,6 +94,17 @@ def points(difference: Difference | None) -> str:
     if difference is None:
         return "-"
     return with_ends(difference.value, difference.low, difference.high, scale=100, sign=True)
+
+
+def outermost(values: Mapping[str, V]) -> dict[str, V]:
+    """Of values by network those of the narrowest, the widest and the limit, or else all.
+
+    >>> outermost({"width 2": 1, "width 4": 2, "width 8": 3, "limit": 4, "GP": 5})
+    {'width 2': 1, 'width 8': 3, 'limit': 4}
+    """
+    finite = [name for name in values if name.startswith("width ")]
+    names = [*finite[:1], *finite[-1:], *(name for name in values if name == "limit")]
+    return {name: values[name] for name in names or values}
 
 
 def format_shares(values: Mapping[str, Estimate | tuple[float, float, float]]) -> str:

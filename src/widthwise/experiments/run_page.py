@@ -20,6 +20,8 @@ ONE_SEED = (
     "There is one seed: how far another start and another order of the data would have led is not "
     "known, and no interval here holds it."
 )
+NO_SCORE = "No run came to an accuracy: see the failed runs."
+NO_LIMIT = "The limit of infinite width was not run, so nothing is set beside it."
 
 
 def run_sections(

@@ -12,7 +12,7 @@ from widthwise.experiments.lr_transfer import results as transfer
 
 def test_transfer_says_the_library_s_sentences(pages: dict[str, str], tmp_path: Path) -> None:
     text = words(pages["transfer"])
-    runs = [run for run, _ in transfer.load(RESULTS / "transfer" / "results.jsonl")]
+    runs = [run for run, _ in transfer.load(RESULTS / "transfer" / "results.jsonl").values()]
     for shift in optimum_shifts(runs):
         assert shift.sentence.partition(": ")[2] in text
     few = stored(tmp_path, "transfer", lambda old: [run for run in old if run["seed"] < 4])
@@ -24,7 +24,7 @@ def test_a_seed_that_is_not_finished_is_left_out_of_the_verdict(tmp_path: Path) 
     folder = stored(tmp_path, "transfer", lambda old: old[:-1])
     text = words(page_of(folder, tmp_path / "page.html"))
     assert "Not finished: seed 15 has 41 of 42 runs" in text
-    runs = [run for run, _ in transfer.load(folder / "results.jsonl") if run.seed < 15]
+    runs = [run for run, _ in transfer.load(folder / "results.jsonl").values() if run.seed < 15]
     assert optimum_shifts(runs)[0].sentence.partition(": ")[2] in text
     short = stored(tmp_path / "transfer", "transfer", lambda old: old[:50])
     text = words(page_of(short, tmp_path / "short.html"))

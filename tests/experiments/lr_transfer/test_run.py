@@ -44,7 +44,7 @@ def test_jobs_are_trained_once_and_wider_ones_count_for_more(tmp_path: Path) -> 
     ]
     assert shares == pytest.approx([0, 0.4, 0.8, 0.8, 0.9, 1])
     assert runs[0].loss == train_glu(text, "mup", 32, 0.01, 0, SHORT).loss
-    assert [run for run, _ in load(tmp_path / "results.jsonl")] == runs
+    assert [run for run, _ in load(tmp_path / "results.jsonl").values()] == runs
     assert run_transfer(text, jobs[::-1], tmp_path, training=SHORT) == runs[::-1]
     with pytest.raises(RunError, match="with other rows; give another --out"):
         run_transfer(text, jobs, tmp_path, training=replace(SHORT, rows=3))

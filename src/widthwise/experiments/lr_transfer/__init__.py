@@ -3,9 +3,9 @@
 from .figure import draw_transfer
 from .optimum import LrCurve, OptimumShift, check_grid, optimum_shifts
 from .page import transfer_page
-from .run import KIND_NAMES, TransferJob, run_transfer, transfer_jobs
+from .run import TransferJob, run_transfer, transfer_jobs
 from .text import TokenRows, read_rows
-from .train import KINDS, TrainingRun, TrainingSettings, check_fits, train_glu
+from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, check_fits, train_glu
 
 __all__ = [
     "KINDS",

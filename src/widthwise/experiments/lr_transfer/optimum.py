@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, log2
+from math import inf, isfinite, log2
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...errors import LimitError
 from ...mup import Kind
 from ...stats import Estimate, mean_with_error, with_ends
 from ...theory import Array
-from .train import TrainingRun
+from .train import KIND_NAMES, TrainingRun
 
 Verdict = Literal["stays", "shifts", "undecided"]
 FARTHEST = 2.5  # octaves between rates that a parabola is laid through
@@ -43,6 +43,12 @@ class LrCurve:
         """Mean of the optima over seeds; None where a seed has none."""
         known = [optimum for optimum in self.optima if optimum is not None]
         return mean_with_error(known) if len(known) == len(self.optima) else None
+
+    @property
+    def lowest(self) -> str:
+        """The lowest mean loss in nats a token, or `-` where none is finite."""
+        lowest = float(self.losses.mean(axis=0).min())
+        return f"{lowest:.4f}" if isfinite(lowest) else "-"
 
     @property
     def reason(self) -> str | None:
@@ -88,7 +94,7 @@ class OptimumShift:
     @property
     def sentence(self) -> str:
         """The verdict with its numbers in one sentence."""
-        name = {"mup": "muP", "sp": "standard"}[self.kind]
+        name = KIND_NAMES[self.kind]
         if self.slope is None:
             reason = next(curve.reason for curve in self.curves if curve.reason)
             return f"{name}: whether the best learning rate stays is not known: {reason}."

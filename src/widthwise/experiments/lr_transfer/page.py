@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, log2
+from math import log2
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import LimitError
 from ...findings import Table
 from ...report import Page
 from ...stats import counted, estimate_text, mean_with_error
 from ..run_page import comparable_runs, run_sections, seed_row, setting_rows
-from . import results as runs_of
+from .figure import draw_transfer
+from .optimum import MARGIN, OptimumShift, optimum_shifts
+from .results import load
+from .train import KIND_NAMES, TrainingRun
 
-if TYPE_CHECKING:
-    from .optimum import LrCurve, OptimumShift
-    from .train import TrainingRun
-
-_NAMES = {"sp": "standard", "mup": "muP"}
 _FEW = 4  # seeds below which Student's quantile is more of an interval than the seeds
 
 
@@ -28,9 +26,7 @@ def transfer_page(path: Path) -> Page:
     Raises:
         RunError: It holds none, or what is no run.
     """
-    from .figure import draw_transfer
-
-    loaded = list({_key(run): (run, settings) for run, settings in runs_of.load(path)}.values())
+    loaded = list(load(path).values())
     kept, excluded = comparable_runs(loaded, _shared, path=path, command="mup transfer")
     runs = [run for run, _ in kept]
     whole, unfinished = _whole(runs)
@@ -52,7 +48,7 @@ def transfer_page(path: Path) -> Page:
             unknown=_unknown(whole, shifts),
             settings=(
                 seed_row(run.seed for run in runs),
-                *setting_rows([(_NAMES[run.kind], settings) for run, settings in kept]),
+                *setting_rows([(KIND_NAMES[run.kind], settings) for run, settings in kept]),
             ),
         ),
     )
@@ -61,10 +57,6 @@ def transfer_page(path: Path) -> Page:
 def _sentence(shift: OptimumShift) -> str:
     """As a sentence begins."""
     return f"{shift.sentence[0].upper() if shift.kind == 'sp' else 'm'}{shift.sentence[1:]}"
-
-
-def _key(run: TrainingRun) -> tuple[str, int, float, int]:
-    return run.kind, run.width, run.lr, run.seed
 
 
 def _shared(_: TrainingRun, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,8 +81,6 @@ def _whole(runs: Sequence[TrainingRun]) -> tuple[list[TrainingRun], tuple[str, .
 
 def _shifts(runs: Sequence[TrainingRun]) -> tuple[tuple[OptimumShift, ...], str]:
     """What the runs say, or why they say nothing."""
-    from .optimum import optimum_shifts
-
     if not runs:
         return (), "no seed has been trained with every width and learning rate"
     try:
@@ -100,17 +90,17 @@ def _shifts(runs: Sequence[TrainingRun]) -> tuple[tuple[OptimumShift, ...], str]
 
 
 def _named(run: TrainingRun) -> str:
-    return f"{_NAMES[run.kind]}, width {run.width:,}, learning rate {run.lr:.4g}"
+    return f"{KIND_NAMES[run.kind]}, width {run.width:,}, learning rate {run.lr:.4g}"
 
 
 def _best(shifts: Sequence[OptimumShift]) -> Table:
     header = ("parametrization", "width", "log2 of the best learning rate, 95 % interval")
     lines = [
         (
-            _NAMES[shift.kind],
+            KIND_NAMES[shift.kind],
             f"{curve.width:,}",
             "not known" if curve.best is None else estimate_text(curve.best),
-            _lowest(curve),
+            curve.lowest,
             str(len(curve.losses)),
         )
         for shift in shifts
@@ -130,11 +120,6 @@ def _best(shifts: Sequence[OptimumShift]) -> Table:
     )
 
 
-def _lowest(curve: LrCurve) -> str:
-    lowest = float(curve.losses.mean(axis=0).min())
-    return f"{lowest:.4f}" if isfinite(lowest) else "-"
-
-
 def _losses(runs: Sequence[TrainingRun]) -> Table:
     """A row a network and learning rate."""
     groups: dict[tuple[str, int, float], list[TrainingRun]] = {}
@@ -148,7 +133,7 @@ def _losses(runs: Sequence[TrainingRun]) -> Table:
         error = None if mean is None else mean.standard_error
         lines.append(
             (
-                _NAMES[kind],
+                KIND_NAMES[kind],
                 f"{width:,}",
                 f"{lr:.4g}",
                 f"{log2(lr):.2f}",
@@ -169,8 +154,6 @@ def _losses(runs: Sequence[TrainingRun]) -> Table:
 
 
 def _method() -> tuple[str, ...]:
-    from .optimum import MARGIN
-
     return (
         "Every width is trained by Adam with every learning rate, in the standard parametrization "
         "and in muP; at the base width these are the same. All networks of a seed meet the same "
@@ -187,7 +170,7 @@ def _unknown(whole: Sequence[TrainingRun], shifts: Sequence[OptimumShift]) -> tu
     if 0 < seeds < _FEW:
         sentences.insert(0, f"There are {counted(seeds, 'seed')}: intervals over so few are wide.")
     sentences += [
-        f"{_NAMES[shift.kind]}: whether it stays is not decided by these seeds."
+        f"{KIND_NAMES[shift.kind]}: whether it stays is not decided by these seeds."
         for shift in shifts
         if shift.verdict in (None, "undecided")
     ]

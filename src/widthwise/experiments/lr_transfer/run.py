@@ -12,10 +12,9 @@ from ...mup import Kind
 from ...runs import ProgressCallback, ResultUnit, run_results
 from .results import FORMAT
 from .text import TokenRows
-from .train import KINDS, TrainingRun, TrainingSettings, train_glu
+from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, train_glu
 
 TransferJob: TypeAlias = tuple[Kind, int, float, int]  # parametrization, width, rate, seed
-KIND_NAMES = {"sp": "standard", "mup": "muP"}
 
 
 def transfer_jobs(widths: Sequence[int], rates: Sequence[float], seeds: int) -> list[TransferJob]:

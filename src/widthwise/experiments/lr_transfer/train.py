@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
 KINDS: tuple[Kind, ...] = ("sp", "mup")
+KIND_NAMES = {"sp": "standard", "mup": "muP"}
 _EVALUATION_BATCH = 64  # rows at once
 _WARM_UP = 0.1  # of all steps
 # with 0.02, every step changed embeddings by their own size: 3.04 nats instead of 2.70 after 100

@@ -8,13 +8,14 @@ from .figure import draw_runs
 from .kernels import KernelMethod
 from .networks import LayerScales
 from .page import maml_page
-from .results import Key, load
+from .results import load
 from .run import MamlJob, run_maml
-from .summary import label_of, summary
+from .summary import summary
 from .train import (
     KERNELS,
     LIMIT,
     RECIPES,
+    MamlNetwork,
     MamlResult,
     MamlSettings,
     MetaRecipe,
@@ -28,16 +29,15 @@ __all__ = [
     "LIMIT",
     "RECIPES",
     "KernelMethod",
-    "Key",
     "LayerScales",
     "MamlJob",
+    "MamlNetwork",
     "MamlResult",
     "MamlSettings",
     "MetaRecipe",
     "Omniglot",
     "QueryScore",
     "draw_runs",
-    "label_of",
     "load",
     "load_omniglot",
     "maml_page",

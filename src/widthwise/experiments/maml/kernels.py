@@ -20,7 +20,6 @@ from ...theory import ACTIVATIONS, Array
 from .data import WAYS, Episodes, Images
 from .inner_loop import Floats, Learner, clipped, residual
 
-KINDS = ("linear", "gp", "ntk")
 _CHUNK = 8192  # images of the dictionary at a time: 320 x 8192 entries are 20 MB
 
 

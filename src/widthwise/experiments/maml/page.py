@@ -12,19 +12,23 @@ from ...stats import Difference, Estimate, counted, estimate_text, mean_with_err
 from ..limit_differences import (
     difference_sentence,
     format_shares,
+    outermost,
     paired_differences,
     points,
     verdicts,
 )
 from ..run_page import (
+    NO_LIMIT,
+    NO_SCORE,
     ONE_SEED,
     comparable_runs,
     run_sections,
     seed_row,
     setting_rows,
 )
-from . import results as runs_of
-from .summary import MamlRow, label_of, summary
+from .figure import draw_runs
+from .results import load
+from .summary import MamlRow, summary
 from .train import MamlResult
 
 _SLOW = ("gp", "ntk")  # kernels that take fewer steps, as nothing is learned by more
@@ -36,16 +40,13 @@ def maml_page(path: Path) -> Page:
     Raises:
         RunError: It holds none, or what is no run.
     """
-    from .figure import draw_runs
-
-    loaded = list(runs_of.load(path).values())
+    loaded = list(load(path).values())
     kept, excluded = comparable_runs(loaded, _shared, path=path, command="maml")
     runs = [run for run, _ in kept]
     rows = summary(runs)
     besides = _besides(rows)
     seeds = {run.seed for run in runs}
     scored = any(row.estimate is not None for row in rows)
-    labels = [label_of(run.network, run.width) for run in runs]
     single = len(seeds) == 1
     return Page(
         title="How wide should a network be to learn new characters?",
@@ -56,19 +57,12 @@ def maml_page(path: Path) -> Page:
             draw_runs(runs) if scored else None,
             "Left in validation, by one step within a task; right in the test, by 20.",
             (_networks(rows, besides, single), _runs(kept)),
-            failed=[
-                (f"{label}, seed {run.seed}", run.reason)
-                for label, run in zip(labels, runs, strict=True)
-                if run.reason
-            ],
+            failed=[(run.title, run.reason) for run in runs if run.reason],
             method=_method(single),
             unknown=_unknown(rows, single),
             settings=(
                 seed_row(seeds),
-                *setting_rows(
-                    [(label, settings) for label, (_, settings) in zip(labels, kept, strict=True)],
-                    skip=("recipe",),
-                ),
+                *setting_rows([(run.label, each) for run, each in kept], skip=("recipe",)),
             ),
         ),
     )
@@ -116,11 +110,8 @@ def _answer(
 ) -> tuple[str, ...]:
     known = {row.label: estimate for row in rows if (estimate := _accuracy(row)) is not None}
     if not known:
-        return ("No run came to an accuracy: see the failed runs.",)
-    finite = [row.label for row in rows if row.width is not None and row.label in known]
-    names = [*finite[:1], *finite[-1:], *(["limit"] if "limit" in known else [])] or list(known)
-    shares = format_shares({name: known[name] for name in names})
-    sentence = f"Characters seen once are known again: {shares}."
+        return (NO_SCORE,)
+    sentence = f"Characters seen once are known again: {format_shares(outermost(known))}."
     chance = "With one seed, intervals hold chance of the test tasks and not of the start."
     beside = difference_sentence(verdicts(besides))
     return tuple(filter(None, (sentence, " ".join(filter(None, (beside, chance * single))))))
@@ -137,8 +128,7 @@ def _networks(
         n = len(_scores(row))
         lines.append(
             (
-                "finite" if row.width is not None else row.label,
-                "" if row.width is None else f"{row.width:,}",
+                *row.runs[0].cells,
                 "missing" if whole is None else estimate_text(whole, scale=100),
                 points(besides.get(row.label)),
                 words.get(row.label, "-"),
@@ -167,8 +157,7 @@ def _runs(kept: Sequence[tuple[MamlResult, dict[str, Any]]]) -> Table:
         error = None if test is None else test.standard_error
         lines.append(
             (
-                "finite" if run.width is not None else label_of(run.network, None),
-                "" if run.width is None else f"{run.width:,}",
+                *run.cells,
                 str(run.seed),
                 "missing" if test is None else f"{100 * test.accuracy:.2f}",
                 "-" if error is None else f"{100 * error:.2f}",
@@ -211,7 +200,7 @@ def _unknown(rows: Sequence[MamlRow], single: bool) -> tuple[str, ...]:
     if len(uneven) > 1:
         sentences.append("Not all networks have as many seeds; the table says how many each has.")
     if not any(row.network == "limit" for row in rows):
-        sentences.append("The limit of infinite width was not run, so nothing is set beside it.")
+        sentences.append(NO_LIMIT)
     if any(row.network in _SLOW for row in rows):
         sentences.append(
             "The scales of the published kernels are not known; those of these runs were chosen."

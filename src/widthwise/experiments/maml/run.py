@@ -9,19 +9,15 @@ from pathlib import Path
 from ... import __version__
 from ...runs import ProgressCallback, ResultUnit, run_results
 from .data import Omniglot
-from .results import FORMAT, Key
-from .summary import label_of
-from .train import MamlResult, MamlSettings, MetaRecipe, meta_train, recipe_of
+from .results import FORMAT
+from .train import MamlNetwork, MamlResult, MamlSettings, MetaRecipe, meta_train, recipe_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class MamlJob:
+class MamlJob(MamlNetwork):
     """A network that is to be meta-trained.
 
     Attributes:
-        network: `finite`, `limit`, or a kernel.
-        width: Width of a finite network; None otherwise.
-        seed: What draws the weights and the tasks.
         settings: How long it is trained.
         lr: Learning rate; None for that of the network's recipe.
         recipe: How it is trained, with this learning rate.
@@ -30,9 +26,6 @@ class MamlJob:
         LimitError: There is no such network, width or learning rate.
     """
 
-    network: str
-    width: int | None
-    seed: int
     settings: MamlSettings
     lr: float | None = None
     recipe: MetaRecipe = field(init=False)
@@ -42,11 +35,6 @@ class MamlJob:
         if self.lr is not None:
             recipe = replace(recipe, lr=self.lr)
         object.__setattr__(self, "recipe", recipe)
-
-    @property
-    def key(self) -> Key:
-        """Key of the result."""
-        return self.network, self.width, self.seed
 
 
 def run_maml(
@@ -71,7 +59,7 @@ def run_maml(
     units = [
         ResultUnit(
             keys=(job.key,),
-            label=f"{label_of(job.network, job.width)}, seed {job.seed}",
+            label=job.title,
             work=job,
             cost=job.settings.steps,
             settings={

@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite, log, sqrt
+from typing import ClassVar
 
 import numpy as np
 
 from ...errors import LimitError
 from ...theory import check_least, check_positive
+from ..seeded_network import SeededNetwork
 from .data import WAYS, Images, Omniglot, draw_tasks
 from .inner_loop import Learner
-from .kernels import KINDS, KernelMethod, kernel_function
+from .kernels import KernelMethod, kernel_function
 from .networks import MOST_WIDTH, LayerScales, finite_network, limit_network
 
 _START, _TRAIN, _VALIDATE, _TEST = range(4)  # streams of random numbers of a seed
@@ -77,8 +79,8 @@ def recipe_of(network: str, width: int | None) -> MetaRecipe:
         return RECIPES[min(RECIPES, key=lambda known: abs(log(known / width)))]
     if network == "limit":
         return LIMIT
-    if network not in KINDS:
-        names = ", ".join(("finite", "limit", *KINDS))
+    if network not in KERNELS:
+        names = ", ".join(("finite", "limit", *KERNELS))
         raise LimitError(f"a network must be one of {names}; got {network[:40]!r}")
     return KERNELS[network]
 
@@ -134,14 +136,17 @@ class QueryScore:
     tasks: int
 
 
+class MamlNetwork(SeededNetwork):
+    """A network, the limit, or a kernel of `KERNELS`; the seed draws the weights and the tasks."""
+
+    kernel_names: ClassVar = {"linear": "linear kernel", "gp": "ReLU GP", "ntk": "ReLU NTK"}
+
+
 @dataclass(frozen=True, kw_only=True)
-class MamlResult:
+class MamlResult(MamlNetwork):
     """Result of one run.
 
     Attributes:
-        network: `finite`, `limit`, `linear`, `gp` or `ntk`.
-        width: Width of a finite network; None otherwise.
-        seed: Seed of the weights and the tasks.
         test: Score of the checkpoint that was best in validation; None with a `reason`.
         reason: Reason why there is no score; None when there is one.
         best_step: Meta-steps before that checkpoint; None without a score.
@@ -149,9 +154,6 @@ class MamlResult:
         steps_per_sec: Meta-steps in a second, validation not counted; None where there were none.
     """
 
-    network: str
-    width: int | None
-    seed: int
     test: QueryScore | None
     reason: str | None
     best_step: int | None

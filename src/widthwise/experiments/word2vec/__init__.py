@@ -8,16 +8,15 @@ from .corpus import Corpus, load_corpus
 from .figure import draw_runs
 from .networks import SkipGram, check_memory, start
 from .page import word2vec_page
-from .results import Key, load
+from .results import load
 from .run import run_word2vec
 from .settings import Word2vecSettings
-from .summary import label_of, summary
+from .summary import summary
 from .training import AnalogyScore, TrainingJob, Word2vecResult, metadata, train
 
 __all__ = [
     "AnalogyScore",
     "Corpus",
-    "Key",
     "Questions",
     "SkipGram",
     "TrainingJob",
@@ -25,7 +24,6 @@ __all__ = [
     "Word2vecSettings",
     "check_memory",
     "draw_runs",
-    "label_of",
     "load",
     "load_corpus",
     "load_questions",

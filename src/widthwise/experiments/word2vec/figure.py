@@ -39,7 +39,7 @@ def draw_runs(results: Sequence[Word2vecResult]) -> Figure:
         if row.run.curve:
             epochs = range(1, len(row.run.curve) + 1)
             accuracy = [100 * value for value, _ in row.run.curve]
-            left.plot(epochs, accuracy, label=row.label, marker=".", ms=4, **look)
+            left.plot(epochs, accuracy, label=row.run.label, marker=".", ms=4, **look)
     if left.lines:
         left.legend(frameon=False, fontsize=8.5, labelcolor=INK)
         left.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -59,7 +59,7 @@ def draw_runs(results: Sequence[Word2vecResult]) -> Figure:
 
 
 def _by_width(axes: Axes, rows: Sequence[SummaryRow], looks: Sequence[dict[str, Any]]) -> None:
-    kernels = [row.label for row in rows if row.run.network in _KERNELS]
+    kernels = [row.run.label for row in rows if row.run.network in _KERNELS]
     for row, look in zip(rows, looks, strict=True):
         assert row.run.score is not None
         assert row.interval is not None
@@ -69,9 +69,9 @@ def _by_width(axes: Axes, rows: Sequence[SummaryRow], looks: Sequence[dict[str, 
             color = look["color"]
             axes.errorbar(row.run.width, value, yerr=ends, fmt="o", ms=6, color=color, capsize=0)
         elif row.run.network == "limit":
-            axes.axhline(value, **look, label=row.label)
+            axes.axhline(value, **look, label=row.run.label)
             axes.axhspan(low, high, color=FEATURE, alpha=0.12, lw=0)
-        elif row.label == kernels[0]:  # the others lie on it
+        elif row.run.label == kernels[0]:  # the others lie on it
             axes.axhline(value, **look, label=" and ".join(kernels), zorder=3, clip_on=False)
     mark_widths(axes, sorted({row.run.width for row in rows if row.run.width is not None}))
     if axes.get_legend_handles_labels()[0]:

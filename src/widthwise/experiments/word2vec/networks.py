@@ -18,13 +18,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ...errors import LimitError, RunError
 from ...io import free_bytes, save_tensors
 from ...theory import check_least
+from ..seeded_network import SeededNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _BYTES = 4  # of a number in single precision
 _START = 2**32  # stream of random numbers; those of samples are epochs, which are below it
 CHECKPOINT_FORMAT = "widthwise word2vec 1"
-KINDS = ("finite", "limit", "ntk", "gp")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,14 +48,24 @@ class SkipGram:
     outputs: Tensor
 
 
+class Word2vecNetwork(SeededNetwork):
+    """A network, the limit, or a kernel: `ntk`, `gp`.
+
+    The seed draws the start of finite networks, and the samples of all.
+    """
+
+    kernel_names: ClassVar = {"ntk": "NTK", "gp": "GP"}
+
+
 def check_network(kind: str, width: int | None) -> None:
     """Check that there is such a network.
 
     Raises:
         LimitError: There is none.
     """
-    if kind not in KINDS:
-        raise LimitError(f"a network must be one of {', '.join(KINDS)}; got {kind[:40]!r}")
+    kinds = ("finite", "limit", *Word2vecNetwork.kernel_names)
+    if kind not in kinds:
+        raise LimitError(f"a network must be one of {', '.join(kinds)}; got {kind[:40]!r}")
     if (kind == "finite") != (width is not None):
         raise LimitError(f"a finite network has a width and no other has one; got {kind}, {width}")
     if width is not None:

@@ -8,22 +8,26 @@ from typing import Any
 
 from ...findings import Table
 from ...report import Page
-from ...stats import Difference, counted, mean_with_error, with_ends
+from ...stats import counted, mean_with_error, with_ends
 from ..limit_differences import (
     difference_sentence,
     format_shares,
+    outermost,
     points,
     verdicts,
 )
 from ..run_page import (
+    NO_LIMIT,
+    NO_SCORE,
     ONE_SEED,
     comparable_runs,
     run_sections,
     seed_row,
     setting_rows,
 )
-from . import results as runs_of
-from .summary import SummaryRow, label_of, summary
+from .figure import draw_runs
+from .results import load
+from .summary import SummaryRow, summary
 from .training import Word2vecResult
 
 _OWN = ("network", "width", "seed")  # of a run alone
@@ -36,15 +40,12 @@ def word2vec_page(path: Path) -> Page:
     Raises:
         RunError: It holds none, or what is no run.
     """
-    from .figure import draw_runs
-
-    loaded = list(runs_of.load(path).values())
+    loaded = list(load(path).values())
     kept, excluded = comparable_runs(loaded, _shared, path=path, command="word2vec")
     runs = [run for run, _ in kept]
     rows = summary(runs)
     seeds = sorted({run.seed for run in runs})
-    named = {id(row): row.label + (f", seed {row.run.seed}" * (len(seeds) > 1)) for row in rows}
-    besides = {named[id(row)]: row.to_limit for row in rows}
+    names = [row.run.label if len(seeds) == 1 else row.run.title for row in rows]
     return Page(
         title="How wide should word embeddings be?",
         byline=f"word2vec, analogies · {counted(len(runs), 'run')}",
@@ -53,20 +54,13 @@ def word2vec_page(path: Path) -> Page:
         sections=run_sections(
             draw_runs(runs) if any(run.score is not None for run in runs) else None,
             "Left after each epoch, right after the last one.",
-            (_runs(rows, named, besides), *_sections(rows, named)),
-            failed=[
-                (f"{row.label}, seed {row.run.seed}", row.run.reason)
-                for row in rows
-                if row.run.reason
-            ],
+            (_runs(rows, names), *_sections(rows, names)),
+            failed=[(row.run.title, row.run.reason) for row in rows if row.run.reason],
             method=_method(runs),
             unknown=_unknown(rows, seeds),
             settings=(
                 seed_row(seeds),
-                *setting_rows(
-                    [(label_of(run.network, run.width), settings) for run, settings in kept],
-                    skip=_OWN,
-                ),
+                *setting_rows([(run.label, each) for run, each in kept], skip=_OWN),
             ),
         ),
     )
@@ -83,23 +77,21 @@ def _shared(run: Word2vecResult, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _answer(rows: Sequence[SummaryRow], seeds: Sequence[int]) -> tuple[str, ...]:
     known = [row for row in rows if row.run.score is not None]
     if not known:
-        return ("No run came to an accuracy: see the failed runs.",)
+        return (NO_SCORE,)
     return _of_one_seed(known) if len(seeds) == 1 else _of_seeds(known)
 
 
 def _of_one_seed(known: Sequence[SummaryRow]) -> tuple[str, ...]:
-    finite = [row for row in known if row.run.width is not None]
-    limit = [row for row in known if row.run.network == "limit"]
     asked = max(row.run.score.asked for row in known if row.run.score is not None)
     values = {
-        row.label: (row.run.score.accuracy, *row.interval)
-        for row in ([*finite[:1], *finite[-1:], *limit] or known)
+        row.run.label: (row.run.score.accuracy, *row.interval)
+        for row in known
         if row.run.score is not None and row.interval is not None
     }
-    words = verdicts({row.label: row.to_limit for row in known if row.run.network != "limit"})
+    words = verdicts({row.run.label: row.to_limit for row in known if row.run.network != "limit"})
     chance = "With one seed, intervals hold chance of the questions and not of the start."
     return (
-        f"Of {asked:,} analogies are answered rightly: {format_shares(values)}.",
+        f"Of {asked:,} analogies are answered rightly: {format_shares(outermost(values))}.",
         " ".join(filter(None, (difference_sentence(words), chance))),
     )
 
@@ -109,7 +101,7 @@ def _of_seeds(known: Sequence[SummaryRow]) -> tuple[str, ...]:
     groups: dict[str, list[float]] = {}
     for row in known:
         assert row.run.score is not None
-        groups.setdefault(row.label, []).append(row.run.score.accuracy)
+        groups.setdefault(row.run.label, []).append(row.run.score.accuracy)
     means = {label: mean_with_error(shares) for label, shares in groups.items()}
     return (
         f"Of the analogies asked are answered rightly: {format_shares(means)}. "
@@ -124,23 +116,18 @@ def _accuracy(row: SummaryRow) -> str:
     return with_ends(row.run.score.accuracy, *row.interval, scale=100)
 
 
-def _runs(
-    rows: Sequence[SummaryRow],
-    named: Mapping[int, str],
-    besides: Mapping[str, Difference | None],
-) -> Table:
-    words = verdicts(besides)
+def _runs(rows: Sequence[SummaryRow], names: Sequence[str]) -> Table:
+    words = verdicts({name: row.to_limit for name, row in zip(names, rows, strict=True)})
     header = ("network", "width", "seed", "accuracy [%], 95 % interval", "less the limit [points]")
     lines = []
-    for row in rows:
-        run, name = row.run, named[id(row)]
+    for name, row in zip(names, rows, strict=True):
+        run = row.run
         lines.append(
             (
-                "finite" if run.width is not None else row.label,
-                "" if run.width is None else f"{run.width:,}",
+                *run.cells,
                 str(run.seed),
                 _accuracy(row),
-                points(besides[name]),
+                points(row.to_limit),
                 words.get(name, "-"),
                 f"{run.curve[-1][1]:.3f}" if run.curve else "-",
                 "-" if run.words_per_sec is None else f"{run.words_per_sec:,.0f}",
@@ -160,9 +147,13 @@ def _runs(
     )
 
 
-def _sections(rows: Sequence[SummaryRow], named: Mapping[int, str]) -> tuple[Table, ...]:
+def _sections(rows: Sequence[SummaryRow], names: Sequence[str]) -> tuple[Table, ...]:
     """Right answers section by section; nothing where the runs have other sections."""
-    scored = [(row, row.run.score) for row in rows if row.run.score is not None]
+    scored = [
+        (name, row.run.score)
+        for name, row in zip(names, rows, strict=True)
+        if row.run.score is not None
+    ]
     kinds = {tuple((name, asked) for name, _, asked in score.sections) for _, score in scored}
     if len(kinds) != 1:
         return ()
@@ -174,7 +165,7 @@ def _sections(rows: Sequence[SummaryRow], named: Mapping[int, str]) -> tuple[Tab
         Table(
             title="Sections",
             about="Right answers to the questions of each section.",
-            header=("section", "questions", *(named[id(row)] for row, _ in scored)),
+            header=("section", "questions", *(name for name, _ in scored)),
             rows=tuple(lines),
         ),
     )
@@ -198,5 +189,5 @@ def _unknown(rows: Sequence[SummaryRow], seeds: Sequence[int]) -> tuple[str, ...
         "too narrow, by how much is not known."
     )
     if not any(row.run.network == "limit" for row in rows):
-        sentences.append("The limit of infinite width was not run, so nothing is set beside it.")
+        sentences.append(NO_LIMIT)
     return tuple(sentences)

@@ -10,7 +10,6 @@ from ...runs import ProgressCallback, ResultUnit, run_results
 from .analogies import Questions
 from .corpus import Corpus
 from .results import FORMAT
-from .summary import label_of
 from .training import TrainingJob, Word2vecResult, metadata, train
 
 
@@ -38,8 +37,8 @@ def run_word2vec(
     vocabulary = len(corpus.words)
     units = [
         ResultUnit(
-            keys=((job.network, job.width, job.seed),),
-            label=f"{label_of(job.network, job.width)}, seed {job.seed}",
+            keys=(job.key,),
+            label=job.title,
             work=job,
             cost=_cost(job, vocabulary),
             settings={**metadata(job, corpus, questions), "widthwise": __version__},

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from ...stats import Difference, paired_difference, share_interval
 from .training import Word2vecResult
-
-_KERNELS = {"ntk": "NTK", "gp": "GP"}
-_ORDER = ("finite", "limit", *_KERNELS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +29,11 @@ class SummaryRow:
     to_limit: Difference | None = None
     reason: str | None = None
 
-    @property
-    def label(self) -> str:
-        """What the network is called in tables and figures."""
-        return label_of(self.run.network, self.run.width)
-
-
-def label_of(network: str, width: int | None) -> str:
-    """What a network is called.
-
-    >>> label_of("finite", 64), label_of("limit", None), label_of("ntk", None)
-    ('width 64', 'limit', 'NTK')
-    """
-    return f"width {width}" if network == "finite" else _KERNELS.get(network, network)
-
 
 def summary(results: Sequence[Word2vecResult]) -> list[SummaryRow]:
     """A row a run: finite ones by width, then the limit and the kernels."""
     limits = {run.seed: run for run in results if run.network == "limit"}
-    ordered = sorted(results, key=lambda run: (_ORDER.index(run.network), run.width or 0, run.seed))
+    ordered = sorted(results, key=attrgetter("place", "seed"))
     return [_row(run, limits.get(run.seed)) for run in ordered]
 
 

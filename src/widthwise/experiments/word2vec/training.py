@@ -16,7 +16,14 @@ from ...errors import LimitError, RunError
 from ...theory import check_least
 from .analogies import Questions, right_answers, section_scores
 from .corpus import Corpus
-from .networks import SkipGram, check_network, load_checkpoint, save_checkpoint, start
+from .networks import (
+    SkipGram,
+    Word2vecNetwork,
+    check_network,
+    load_checkpoint,
+    save_checkpoint,
+    start,
+)
 from .sampling import AliasTable, alias_table, blocks_per_epoch, draw_block, keep_probabilities
 from .settings import Word2vecSettings
 
@@ -53,13 +60,10 @@ class AnalogyScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Word2vecResult:
+class Word2vecResult(Word2vecNetwork):
     """Result of one run.
 
     Attributes:
-        network: `finite`, `limit`, `ntk` or `gp`.
-        width: Width of a finite network; None otherwise.
-        seed: Seed of the start and the samples.
         score: Score after the last epoch; None with a `reason`.
         reason: Reason why there is no score; None when there is one.
         curve: Accuracy and mean loss in nats of each epoch; empty for kernels.
@@ -69,9 +73,6 @@ class Word2vecResult:
             analogies.
     """
 
-    network: str
-    width: int | None
-    seed: int
     score: AnalogyScore | None
     reason: str | None
     curve: tuple[tuple[float, float], ...]
@@ -80,19 +81,13 @@ class Word2vecResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingJob:
+class TrainingJob(Word2vecNetwork):
     """Request for a run.
 
     Attributes:
-        network: `finite`, `limit`, `ntk` or `gp`.
-        width: Width of a finite network; None otherwise.
-        seed: Seed of the start of finite networks, and of the samples of all networks.
         device: `cpu` or `cuda`, which needs batches.
     """
 
-    network: str
-    width: int | None = None
-    seed: int = 0
     settings: Word2vecSettings = field(default_factory=Word2vecSettings)
     device: str = "cpu"
 

@@ -14,18 +14,22 @@ from widthwise.report.svg import HEIGHT, INNER, WIDTH
 from widthwise.study import Record, read_study
 
 ROOT = Path(__file__).parent.parent
-SHOWN = ("prose", "hellaswag", "arc_easy")  # two that fall, and one that is hardly above its floor
+THREE_TASKS = ("prose", "hellaswag", "arc_easy")  # two fall, one is hardly above its floor
 COLUMNS = 3
-TOLD = {name: name for name in ("ppm", "ppm_activation", "activation+refit")}
-TOLD["random"] = "random control"
-CLOTHES = 10  # classes of the photos behind the search
-KEY = 24  # points above all panels, for what the colours mean
+LEGEND = {  # criteria, and what they are called
+    "ppm": "ppm",
+    "ppm_activation": "ppm_activation",
+    "activation+refit": "activation+refit",
+    "random": "random control",
+}
+PHOTO_CLASSES = 10  # classes of the photos behind the search
+LEGEND_HEIGHT = 24  # points above all panels
 
 
 def draw(records: Sequence[Record], quantities: Sequence[str]) -> Figure:
     """A panel a quantity, three in a row, and what the colours mean."""
     rows = -(-len(quantities) // COLUMNS)
-    height = rows * HEIGHT + KEY
+    height = rows * HEIGHT + LEGEND_HEIGHT
     figure = Figure(figsize=(COLUMNS * WIDTH / 72, height / 72), facecolor="white")
     left, bottom, width, tall = INNER
     for place, quantity in enumerate(quantities):
@@ -38,7 +42,7 @@ def draw(records: Sequence[Record], quantities: Sequence[str]) -> Figure:
         axes.autoscale(axis="y")
     drawn = {record.criterion for record in records}
     x = 0.002
-    for criterion, name in TOLD.items():
+    for criterion, name in LEGEND.items():
         if criterion in drawn:
             style, y = CRITERION_STYLE[criterion], 1 - 12 / height
             figure.text(x, y, f"{style.glyph} {name}", color=style.color, size=10.5, va="center")
@@ -83,14 +87,14 @@ def save_runs() -> None:
         ("maml.svg", lambda: draw_maml(meta)),
         ("word2vec.svg", lambda: draw_words(words)),
         ("transfer.svg", lambda: draw_transfer(optimum_shifts(rates), note)),
-        ("tinynet-search.svg", lambda: draw_search(tiny_findings(trials, classes=CLOTHES))),
+        ("tinynet-search.svg", lambda: draw_search(tiny_findings(trials, classes=PHOTO_CLASSES))),
     ):
         with saved(picture) as save:
             save(draw_it())
 
 
 if __name__ == "__main__":
-    save_scores("smollm2-demo.jsonl", SHOWN, "smollm2.svg")
+    save_scores("smollm2-demo.jsonl", THREE_TASKS, "smollm2.svg")
     save_scores("smollm2-paper.jsonl", (), "smollm2-paper.svg")
-    save_scores("smollm2-criteria.jsonl", SHOWN, "smollm2-criteria.svg")
+    save_scores("smollm2-criteria.jsonl", THREE_TASKS, "smollm2-criteria.svg")
     save_runs()

@@ -23,7 +23,7 @@ from ..stats import (
 )
 from ..study import Record, is_control
 from .floor_estimates import floor_of, shared_luck
-from .grid import Grid, GridRow, estimate_of
+from .grid import Grid, GridRow, estimate_of, grouped
 
 CONFIDENCE = 0.95
 _FEW = 0.2  # of the way from the floor to a perfect score
@@ -115,20 +115,28 @@ def compare_to_dense(
     """
     judged: dict[tuple[GridRow, str], Comparison] = {}
     for quantity in grid.quality:
-        dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+        dense = grid.of_dense(quantity)
         cut = [n for n in grid.networks if n.criterion is not None and (n, quantity) in grid.cells]
         family = [(n, grid.cells[n, quantity], dense) for n in cut]
         draws = _draws_by_width(apart, quantity) if apart else {}
-
-        def drawn(
-            own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
-        ) -> Difference | None:
-            difference = compare(own, other)
-            luck = draws.get(own.width, ()) if is_control(own.criterion) else ()
-            return difference and add_draw_variance(difference, luck, confidence=CONFIDENCE)
-
-        judged |= judge_family(quantity, family, drawn)
+        judged |= judge_family(quantity, family, _with_draws(compare, draws))
     return judged
+
+
+def _with_draws(
+    compare: Compare, draws: Mapping[int, Sequence[float]], *, beside_one_more: bool = False
+) -> Compare:
+    """The comparison with how far draws of the control differ: of a control alone, or of any
+    network beside one more draw."""
+
+    def compare_drawn(own: Record, other: Record | None) -> Difference | None:
+        difference = compare(own, other)
+        luck = draws.get(own.width, ()) if beside_one_more or is_control(own.criterion) else ()
+        return difference and add_draw_variance(
+            difference, luck, confidence=CONFIDENCE, beside_one_more=beside_one_more
+        )
+
+    return compare_drawn
 
 
 def compare_to_control(
@@ -146,28 +154,19 @@ def compare_to_control(
     for quantity in grid.quality:
         partners = by_width(grid, control, quantity)
         draws = _draws_by_width(grid, quantity)
-
-        def drawn(
-            own: Record, other: Record | None, draws: Mapping[int, Sequence[float]] = draws
-        ) -> Difference | None:
-            difference = compare(own, other)
-            luck = draws.get(own.width, ())
-            return difference and add_draw_variance(
-                difference, luck, confidence=CONFIDENCE, beside_one_more=True
-            )
-
-        family = []
-        for width, (network, own) in by_width(grid, criterion, quantity).items():
-            other = partners.get(width, (network, None))[1]
-            if other and own is not other and other.value is not None:
-                family.append((network, own, other))
-        comparisons = judge_family(quantity, family, drawn)
-        if is_control(criterion) or is_control(control):
-            alone = {n for n, _ in comparisons if len(draws.get(n.width, ())) < 2}
-            comparisons = {
-                at: _of_one_draw(j) if at[0] in alone else j for at, j in comparisons.items()
-            }
-        judged |= comparisons
+        family = [
+            (network, own, partners[width][1])
+            for width, (network, own) in by_width(grid, criterion, quantity).items()
+            if width in partners
+            and own is not partners[width][1]
+            and partners[width][1].value is not None
+        ]
+        compare_drawn = _with_draws(compare, draws, beside_one_more=True)
+        has_luck = is_control(criterion) or is_control(control)
+        judged |= {
+            at: _of_one_draw(j) if has_luck and len(draws.get(at[0].width, ())) < 2 else j
+            for at, j in judge_family(quantity, family, compare_drawn).items()
+        }
     return judged
 
 
@@ -191,11 +190,11 @@ def _draws_by_width(grid: Grid, quantity: str) -> Mapping[int, Sequence[float]]:
 
     Of perplexities they are logarithms.
     """
-    by_width: dict[int, list[Record]] = {}
-    for network in (n for draw in grid.draws for n in grid.cut_by(draw)):
-        record = grid.cells.get((network, quantity))
-        if record is not None and record.value is not None:
-            by_width.setdefault(network.width, []).append(log_ratio(record))
+    by_width = grouped(
+        (network.width, log_ratio(record))
+        for network, record in grid.of_criteria(grid.draws, quantity)
+        if record.value is not None
+    )
     return {width: _on_shared_items(records) for width, records in by_width.items()}
 
 
@@ -210,12 +209,7 @@ def _on_shared_items(records: Sequence[Record]) -> list[float]:
 def by_width(grid: Grid, criterion: str, quantity: str) -> dict[int, tuple[GridRow, Record]]:
     """Of each width the criterion's network and record; of a control, the mean of all its draws."""
     draws = grid.draws if is_control(criterion) else (criterion,)
-    groups: dict[int, list[tuple[GridRow, Record]]] = {}
-    for draw in draws:
-        for network in grid.cut_by(draw):
-            record = grid.cells.get((network, quantity))
-            if record is not None:
-                groups.setdefault(network.width, []).append((network, record))
+    groups = grouped((n.width, (n, record)) for n, record in grid.of_criteria(draws, quantity))
     return {
         width: (places[0][0], mean_of_draws([record for _, record in places]))
         for width, places in groups.items()
@@ -237,13 +231,9 @@ def mean_of_draws(records: Sequence[Record]) -> Record:
         return (valued or list(records))[0]
     logs = [log_ratio(record) for record in valued]
     seen = min(len(record.items) for record in logs)
-    if seen:
-        columns = zip(*(record.items[:seen] for record in logs), strict=True)
-        items = tuple(sum(column) / len(logs) for column in columns)
-        mean = mean_with_error(items)
-    else:
-        items = ()
-        mean = _independent_mean(logs)
+    columns = zip(*(record.items[:seen] for record in logs), strict=True)
+    items = tuple(sum(column) / len(logs) for column in columns)
+    mean = mean_with_error(items) if items else _independent_mean(logs)
     made = replace(
         logs[0],
         value=mean.value,
@@ -349,11 +339,11 @@ def judge_family(
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     judged = {}
     for network, own, other in family:
-        score, p_value = estimate_of(own), adjusted.get(network)
+        score, p_value, difference = estimate_of(own), adjusted.get(network), differences[network]
         if score is None or own.higher_is_better is None:
             continue
         word = verdict(
-            differences[network],
+            difference,
             score=score,
             floor=floor_of(own),
             correlation=shared_luck(own),
@@ -361,7 +351,6 @@ def judge_family(
             p_value=p_value,
             confidence=CONFIDENCE,
         )
-        difference = differences[network]
         anytime = difference is not None and _stops_early(own, other)
         judged[network, quantity] = Comparison(
             word=word,
@@ -384,8 +373,8 @@ def _stops_early(own: Record, other: Record | None) -> bool:
     Only shares of right answers are: other metrics have no bounds and take all items. The items of
     both come in the same random order, drawn for the task.
     """
-    if other is None or None in (own.settings.get("until"), other.settings.get("until")):
+    if other is None or own.unit != "accuracy":
         return False
-    if own.unit != "accuracy":
+    if None in (own.settings.get("until"), other.settings.get("until")):
         return False
     return all(0 <= item <= 1 for item in (*own.items, *other.items))

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 
 from ..stats import Correlation, correlation, is_perplexity
 from .comparisons import beats_its_floor
-from .grid import Grid
+from .grid import Grid, grouped
 from .types import TaskCorrelation, WidthCurve
 
 _FEWEST = 3  # points of a correlation that is not a line by construction
@@ -16,14 +16,13 @@ _FEWEST = 3  # points of a correlation that is not a line by construction
 
 def task_correlations(grid: Grid, curves: tuple[WidthCurve, ...]) -> tuple[TaskCorrelation, ...]:
     """Every two tasks over the networks of a criterion, dense included, if they share 3 or more."""
-    correlations = []
-    for criterion in grid.criteria:
-        of_criterion = [curve for curve in curves if curve.criterion == criterion]
-        for first, second in combinations(of_criterion, 2):
-            pair = task_correlation(grid, first, second)
-            if pair is not None:
-                correlations.append(pair)
-    return tuple(correlations)
+    by_criterion = grouped((curve.criterion, curve) for curve in curves)
+    pairs = (
+        task_correlation(grid, first, second)
+        for criterion in grid.criteria
+        for first, second in combinations(by_criterion.get(criterion, []), 2)
+    )
+    return tuple(pair for pair in pairs if pair is not None)
 
 
 def task_correlation(grid: Grid, first: WidthCurve, second: WidthCurve) -> TaskCorrelation | None:
@@ -75,15 +74,11 @@ def _correlation(
 
 def _reading(grid: Grid, first: WidthCurve, second: WidthCurve) -> str:
     at_floor = [curve.quantity for curve in (first, second) if _never_above_its_floor(grid, curve)]
-    if not at_floor:
-        return ""
-    return f"{' and '.join(at_floor)} never above the floor"
+    return f"{' and '.join(at_floor)} never above the floor" if at_floor else ""
 
 
 def _never_above_its_floor(grid: Grid, curve: WidthCurve) -> bool:
-    networks = [grid.dense, *grid.cut_by(curve.criterion)]
-    records = [
-        grid.cells[n, curve.quantity] for n in networks if n and (n, curve.quantity) in grid.cells
-    ]
-    floored = [record for record in records if record.floor is not None]
-    return bool(floored) and not any(beats_its_floor(record) for record in floored)
+    cuts = (record for _, record in grid.of_criteria([curve.criterion], curve.quantity))
+    records = [grid.of_dense(curve.quantity), *cuts]
+    floored = [record for record in records if record and record.floor is not None]
+    return bool(floored) and not any(map(beats_its_floor, floored))

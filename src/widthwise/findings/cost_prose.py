@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..stats import Estimate, joined, paired_ratio
 from ..study import Quantity, Record
 from .costs import cost_ratios, speed_ratio, took_turns
-from .grid import Grid, GridRow, network_of
+from .grid import Grid, GridRow, grouped, network_of
 
 _COST_NAMES = {
     "ttft": "the time to the first token",
@@ -20,32 +20,32 @@ _MOST = 6  # networks that are named; the table has them all
 
 def cost_sentence(grid: Grid) -> str:
     """Size and speed at the narrowest width that was timed, beside dense; "" if none was."""
-    timed = [
-        network
+    ratios = {
+        (network, quantity): ratio
         for network in grid.networks
         for quantity in grid.speeds
-        if (network, quantity) in grid.cells and speed_ratio(grid, grid.cells[network, quantity])
-    ]
-    if not timed:
+        if (record := grid.cells.get((network, quantity)))
+        and (ratio := speed_ratio(grid, record)) is not None
+    }
+    narrowest = min((network for network, _ in ratios), key=lambda n: n.width, default=None)
+    if narrowest is None:
         return ""
-    narrowest = min(timed, key=lambda network: network.width)
-    parts = []
-    for quantity in grid.speeds:
-        record = grid.cells.get((narrowest, quantity))
-        ratio = speed_ratio(grid, record) if record else None
-        if ratio is not None and ratio.standard_error is not None:
-            parts.append(_ratio_text(f"the speed of {quantity}", ratio))
+    parts = [
+        _ratio_text(f"the speed of {quantity}", ratio)
+        for (network, quantity), ratio in ratios.items()
+        if network == narrowest and ratio.standard_error is not None
+    ]
     return f"At {narrowest.ratio}, {joined(parts)}." if parts else ""
 
 
 def measured_sentences(records: Sequence[Record]) -> list[str]:
     """What the narrowest network costs beside dense on the first workload that was measured."""
-    clauses: dict[str, list[str]] = {}
-    for what, name in _COST_NAMES.items():
-        for workload, column in list(cost_ratios(records, what).items())[:1]:
-            narrowest = min(column, key=lambda network: network.width)
-            place = f"{narrowest.ratio} on {workload}"
-            clauses.setdefault(place, []).append(_ratio_text(name, column[narrowest]))
+    clauses = grouped(
+        (f"{narrowest.ratio} on {workload}", _ratio_text(name, column[narrowest]))
+        for what, name in _COST_NAMES.items()
+        for workload, column in list(cost_ratios(records, what).items())[:1]
+        if (narrowest := min(column, key=lambda network: network.width))
+    )
     sentences = [f"At {place}, {joined(parts)}." for place, parts in clauses.items()]
     return sentences + load_warnings(records) if sentences else []
 
@@ -64,15 +64,15 @@ def other_network_sentences(records: Sequence[Record]) -> list[str]:
             place = record.model, network_of(record)
             columns.setdefault(quantity.metric, {})[place] = record
     begin = records[0].model, network_of(records[0])
-    clauses: dict[tuple[str, GridRow], list[str]] = {}
-    for what, column in columns.items():
-        first = column.pop(begin, None)
-        for place, record in column.items():
-            if first is not None and took_turns(record, first):
-                ratio = paired_ratio(record.items, first.items)
-                clauses.setdefault(place, []).append(
-                    _ratio_text(_COST_NAMES[what], ratio, "the first")
-                )
+    clauses = grouped(
+        (place, _ratio_text(_COST_NAMES[what], ratio, "the first"))
+        for what, column in columns.items()
+        if (first := column.get(begin))
+        for place, record in column.items()
+        if place != begin
+        and took_turns(record, first)
+        and (ratio := paired_ratio(record.items, first.items))
+    )
     sentences = [
         f"{_named(model, network)} on {workload}: {joined(parts)}."
         for (model, network), parts in list(clauses.items())[:_MOST]

@@ -30,17 +30,13 @@ def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[GridRow,
         if dense is None or not all(value > 0 for value in dense.items):
             continue
         ratios[workload] = {
-            network: _over(record, dense)
+            network: Estimate(value=1.0, standard_error=None, n=dense.n)
+            if record is dense
+            else paired_ratio(record.items, dense.items)
             for network, record in sorted(column.items(), key=lambda pair: -pair[0].width)
             if record.quantity == dense.quantity and len(record.items) == len(dense.items)
         }
     return {workload: column for workload, column in ratios.items() if len(column) > 1}
-
-
-def _over(record: Record, dense: Record) -> Estimate:
-    if record is dense:
-        return Estimate(value=1.0, standard_error=None, n=dense.n)
-    return paired_ratio(record.items, dense.items)
 
 
 def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
@@ -48,11 +44,13 @@ def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
 
     Rounds are paired where both records hold them; else the two errors are taken as independent.
     """
-    dense = grid.cells.get((grid.dense, record.quantity)) if grid.dense else None
-    own, other = estimate_of(record), estimate_of(dense) if dense else None
-    if record is dense or own is None or other is None or other.value == 0:
+    dense = grid.of_dense(record.quantity)
+    if dense is None or record is dense:
         return None
-    if dense is not None and record.items and len(record.items) == len(dense.items):
+    own, other = estimate_of(record), estimate_of(dense)
+    if own is None or other is None or other.value == 0:
+        return None
+    if record.items and len(record.items) == len(dense.items):
         return paired_ratio(record.items, dense.items)
     return ratio_with_error(own, other)
 

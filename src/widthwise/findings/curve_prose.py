@@ -8,7 +8,7 @@ from ..stats import joined, paired_share_interval
 from ..study import quantity_text
 from .control import WinCounts
 from .descent import kin_sentences
-from .grid import Grid
+from .grid import Grid, grouped
 from .pareto import MEAN
 from .prose import control_sentence, dense_sentence
 from .tables import loss_text, ratio
@@ -33,9 +33,7 @@ _VERBS: dict[str, tuple[str, str]] = {
 
 def trend_sentence(criterion: str, curves: Sequence[WidthCurve]) -> str:
     """What falls, holds and rises, at some width measured."""
-    groups: dict[str, list[str]] = {}
-    for curve in curves:
-        groups.setdefault(_group(curve), []).append(curve.quantity)
+    groups = grouped((_group(curve), curve.quantity) for curve in curves)
     clauses = [
         f"{joined(groups[trend], most=13)} {verbs[len(groups[trend]) > 1]}"
         for trend, verbs in _VERBS.items()
@@ -60,10 +58,7 @@ def _group(curve: WidthCurve) -> str:
 
 def width_sentence(criterion: str, curves: Sequence[WidthCurve], loss: float) -> str:
     """How far each task may be cut; nothing where no task has anything to lose."""
-    groups: dict[str, list[str]] = {}
-    for curve in curves:
-        if curve.smallest is not None:
-            groups.setdefault(ratio(curve.smallest.shown), []).append(curve.quantity)
+    groups = grouped((ratio(c.smallest.shown), c.quantity) for c in curves if c.smallest)
     if not groups:
         return ""
     within = f"shown to keep within a loss of {loss_text(loss)}"
@@ -77,14 +72,15 @@ def width_sentence(criterion: str, curves: Sequence[WidthCurve], loss: float) ->
 
 def knee_sentence(criterion: str, curves: Sequence[WidthCurve]) -> str:
     """Where curves bend; nothing where none is shown to."""
-    places: dict[bool, list[str]] = {}
-    for curve in curves:
-        knee = curve.knee
-        if knee is not None:
-            text = f"{curve.quantity} at {ratio(knee.point)}"
-            if knee.low < knee.high:
-                text += f" ({knee.low:.2f}x to {knee.high:.2f}x)"
-            places.setdefault(knee.levels_off, []).append(text)
+    places = grouped(
+        (
+            knee.levels_off,
+            f"{curve.quantity} at {ratio(knee.point)}"
+            + f" ({knee.low:.2f}x to {knee.high:.2f}x)" * (knee.low < knee.high),
+        )
+        for curve in curves
+        if (knee := curve.knee)
+    )
     ends = {True: "with most lost before", False: "with most lost beyond"}
     texts = [f"{joined(tasks)}, {ends[side]}" for side, tasks in places.items()]
     return f"Cut by {criterion}, these curves bend: {'; '.join(texts)}." if texts else ""
@@ -97,27 +93,31 @@ def too_few_sentence(grid: Grid, curves: Sequence[WidthCurve], loss: float) -> s
     That is the end of the interval of right and wrong answers of which none changed: where some
     did, it reaches further.
     """
-    least: dict[tuple[int, str], dict[str, None]] = {}
+    short: dict[str, int] = {}
     for curve in curves:
-        record = grid.cells.get((grid.dense, curve.quantity)) if grid.dense else None
+        record = grid.of_dense(curve.quantity)
         if record is None or curve.unit != "accuracy" or not record.items:
             continue
         if curve.smallest is None or record.settings.get("until") is not None:
             continue
-        _, reach = paired_share_interval(0, 0, len(record.items))
-        if reach > loss:
-            tasks = least.setdefault((len(record.items), f"{100 * reach:.1f} pp"), {})
-            tasks[curve.quantity] = None
-    if not least:
+        if _reach(len(record.items)) > loss:
+            short[curve.quantity] = len(record.items)
+    if not short:
         return ""
     text = "; ".join(
-        f"{n:,} items of {joined(list(tasks), most=13)} rule out only losses above {reach}"
-        for (n, reach), tasks in least.items()
+        f"{n:,} items of {joined(tasks, most=13)} rule out only losses above "
+        f"{100 * _reach(n):.1f} pp"
+        for n, tasks in grouped((n, task) for task, n in short.items()).items()
     )
     return (
         f"With so few items no loss can be shown to be within {100 * loss:g} pp: {text}, even "
         "where no answer changes."
     )
+
+
+def _reach(n: int) -> float:
+    """How large a loss the interval of n right and wrong answers holds if none changed."""
+    return paired_share_interval(0, 0, n)[1]
 
 
 def front_sentence(fronts: Sequence[Front]) -> str:

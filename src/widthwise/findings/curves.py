@@ -91,7 +91,7 @@ def _curve(
     loss: float,
 ) -> WidthCurve:
     """Of one task and one criterion, whose networks come widest first."""
-    dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+    dense = grid.of_dense(quantity)
     sample = grid.sample(quantity)
     shown = ([grid.dense] if grid.dense else []) + list(networks)
     part = column.only(shown)
@@ -152,7 +152,7 @@ def _smallest(
     lost: dict[GridRow, RelativeLoss | None],
 ) -> SmallestSufficientWidth | None:
     """Down from dense, width by width, as far as the loss is within; so no p needs adjusting."""
-    dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+    dense = grid.of_dense(quantity)
     if grid.dense not in points or dense is None or not any(lost.values()):
         return None
     if dense.floor is not None and not beats_its_floor(dense):

@@ -138,9 +138,9 @@ def descents(grids: Sequence[Grid]) -> list[Descent]:
 def _pairs(grid: Grid, others: Sequence[Grid]) -> Iterator[Descent]:
     for ancestor in ancestors_of(grid, others):
         for quantity in grid.quality:
-            own = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+            own = grid.of_dense(quantity)
             parent = ancestor.grid
-            other = parent.cells.get((parent.dense, quantity)) if parent.dense else None
+            other = parent.of_dense(quantity)
             if own is None or other is None or own.higher_is_better is None:
                 continue
             if None not in (own.value, other.value):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from ..errors import RunError
 from ..stats import Estimate, Positive, Share, Stopped, is_perplexity
@@ -11,9 +12,24 @@ from ..study import Record, is_control
 from .origin import Origin, origin_in
 
 SIZE_UNITS = ("count", "bytes")
-TIME_UNITS = ("tokens_per_sec", "sec")
 _NO_BOUND = ("bits_per_byte", "nats")  # units of scores that may be larger than 1
-COST_UNITS = (*SIZE_UNITS, *TIME_UNITS, "joules_per_token", "grams_per_token")
+COST_UNITS = (*SIZE_UNITS, "tokens_per_sec", "sec", "joules_per_token", "grams_per_token")
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
+    """The values of each key, both in the order in which they come.
+
+    Example:
+        >>> grouped([("a", 1), ("b", 2), ("a", 3)])
+        {'a': [1, 3], 'b': [2]}
+    """
+    groups: dict[Key, list[Value]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +98,10 @@ class Grid:
     def dense(self) -> GridRow | None:
         return next((n for n in self.networks if n.criterion is None), None)
 
+    def of_dense(self, quantity: str) -> Record | None:
+        """The dense model's record; None where there is none."""
+        return self.cells.get((self.dense, quantity)) if self.dense else None
+
     @property
     def origin(self) -> Origin | None:
         """What the whole network was cut from; None where no file said that it was cut."""
@@ -148,6 +168,13 @@ class Grid:
     def cut_by(self, criterion: str) -> tuple[GridRow, ...]:
         """The networks of one criterion, widest first."""
         return tuple(n for n in self.networks if n.criterion == criterion)
+
+    def of_criteria(
+        self, criteria: Sequence[str], quantity: str
+    ) -> Iterable[tuple[GridRow, Record]]:
+        """The networks of some criteria that have a record of the quantity, and that record."""
+        networks = (n for criterion in criteria for n in self.cut_by(criterion))
+        return ((n, self.cells[n, quantity]) for n in networks if (n, quantity) in self.cells)
 
 
 def network_of(record: Record) -> GridRow:

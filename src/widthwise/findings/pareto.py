@@ -79,7 +79,7 @@ def qualities_of(grid: Grid) -> tuple[Quality, ...]:
     """
     if grid.dense is None:
         return ()
-    known = [q for q in tasks_of(grid) if beats_its_floor(grid.cells.get((grid.dense, q)))]
+    known = [q for q in tasks_of(grid) if beats_its_floor(grid.of_dense(q))]
     single = [_of_task(grid, quantity) for quantity in known]
     shares = [q for q in single if q.unit == "accuracy" and (q.floors[0] or 0.0) < 1]
     shares = [q for q in shares if not _is_part(grid, q.name, [share.name for share in shares])]

@@ -16,7 +16,7 @@ from .comparisons import (
 )
 from .control import WinCounts, wins_over_control
 from .descent import kin_sentences
-from .grid import Grid, GridRow, build_grid
+from .grid import Grid, GridRow, build_grid, grouped
 
 
 def answer(records: Sequence[Record], others: Sequence[Grid] = ()) -> list[str]:
@@ -65,65 +65,52 @@ def dense_sentence(grid: Grid) -> str:
     """Which tasks the whole network knows something of."""
     if grid.dense is None:
         return f"Dense {grid.model} was not measured, so nothing here says what a cut costs."
-    dense = {q: grid.cells.get((grid.dense, q)) for q in grid.quality}
-    known = [q for q, record in dense.items() if beats_its_floor(record)]
-    bare = [q for q, r in dense.items() if r and r.value is not None and r.floor is None]
-    at_floor = [
-        q
-        for q, record in dense.items()
-        if record and record.value is not None and record.floor is not None and q not in known
-    ]
-    if not any(record and record.value is not None for record in dense.values()):
+    dense = {q: r for q in grid.quality if (r := grid.of_dense(q)) and r.value is not None}
+    if not dense:
         return f"No score of {grid.subject} was measured, so no loss can be judged."
+    known = [q for q, record in dense.items() if beats_its_floor(record)]
+    bare = [q for q, record in dense.items() if record.floor is None]
+    at_floor = [q for q in dense if q not in (*known, *bare)]
     if not known and not at_floor:
         return f"No score of {grid.subject} has a floor to stand on, so no loss can be judged."
-    few = [q for q in at_floor if (r := dense[q]) and floor_status(r) == "too few items"]
+    few = [q for q in at_floor if floor_status(dense[q]) == "too few items"]
     subject = capital(grid.subject)
     is_cut = grid.origin is not None  # then what a cut costs is a question to its parent
+    below = [q for q in at_floor if q not in few]
     if not known:
-        blind = "" if is_cut else ", so no loss can be shown"
-        text = f"{subject} is not shown above the floor on {joined(at_floor)}{blind}"
-        return text + "." + _too_few(few) + _without_floor(bare)
-    text = f"{subject} beats the floor on {joined(known)}"
-    at_floor = [q for q in at_floor if q not in few]
-    if at_floor:
-        blind = f", so {'these' if len(at_floor) > 1 else 'this'} cannot show what a cut costs"
-        text += f"; on {joined(at_floor)} it does not{'' if is_cut else blind}"
-    return text + "." + _too_few(few) + _without_floor(bare)
-
-
-def _too_few(quantities: Sequence[str]) -> str:
-    if not quantities:
-        return ""
-    return (
-        f" On {joined(quantities)} there are too few items to tell: intervals reach from the floor "
-        "to well above it."
-    )
-
-
-def _without_floor(quantities: Sequence[str]) -> str:
-    if not quantities:
-        return ""
-    return (
-        f" There is no floor on {joined(quantities)}, so what such a score is worth is not known."
-    )
+        text = f"{subject} is not shown above the floor on {joined(at_floor)}"
+        text += "" if is_cut else ", so no loss can be shown"
+    else:
+        text = f"{subject} beats the floor on {joined(known)}"
+        text += f"; on {joined(below)} it does not" if below else ""
+        if below and not is_cut:
+            text += f", so {'these' if len(below) > 1 else 'this'} cannot show what a cut costs"
+    sentences = [f"{text}."]
+    if few:
+        sentences.append(
+            f"On {joined(few)} there are too few items to tell: intervals reach from the floor to "
+            "well above it."
+        )
+    if bare:
+        sentences.append(
+            f"There is no floor on {joined(bare)}, so what such a score is worth is not known."
+        )
+    return " ".join(sentences)
 
 
 def _cut_sentence(grid: Grid, judged: Comparisons, criterion: str) -> str:
     networks = grid.cut_by(criterion)
     measured = [q for q in grid.quality if any((n, q) in judged for n in networks)]
-    counted = [q for q in measured if grid.dense and _can_lose(grid.cells.get((grid.dense, q)))]
+    counted = [q for q in measured if _can_lose(grid.of_dense(q))]
     if not counted:
         return ""
-    first = {word: _first(judged, networks, counted, word) for word in ("degrades", "at the floor")}
-    clauses = []
-    if first["degrades"]:
-        clauses.append(_by_width(first["degrades"], "first shown to degrade at"))
-    if first["at the floor"]:
-        clauses.append(_by_width(first["at the floor"], "no longer shown above the floor from"))
-    for quantity, network in _first(judged, networks, grid.quality, "improves").items():
-        clauses.append(f"{quantity} is first shown to improve at {network.ratio}")
-    still = [q for q in counted if q not in first["degrades"] and q not in first["at the floor"]]
+    worse = _first(judged, networks, counted, "degrades")
+    floored = _first(judged, networks, counted, "at the floor")
+    better = _first(judged, networks, grid.quality, "improves")
+    clauses = [_by_width(worse, "first shown to degrade at")] if worse else []
+    clauses += [_by_width(floored, "no longer shown above the floor from")] if floored else []
+    clauses += [f"{q} is first shown to improve at {n.ratio}" for q, n in better.items()]
+    still = [q for q in counted if q not in (*worse, *floored)]
     clauses += _unshown(grid, judged, networks, still)
     clauses += _ranges(grid, judged, networks[-1])
     return f"Cut by {criterion}, {'; '.join(clauses)}."
@@ -161,7 +148,7 @@ def _can_lose(dense: Record | None) -> bool:
 def _ranges(grid: Grid, judged: Comparisons, narrowest: GridRow) -> Iterable[str]:
     """How far the scores without an upper bound (bits per byte) have gone at the last width."""
     for quantity in grid.quality:
-        dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+        dense = grid.of_dense(quantity)
         last = grid.cells.get((narrowest, quantity))
         if not dense or not last or dense.value is None or last.value is None:
             continue
@@ -214,10 +201,7 @@ def _one_draw_sentence(criterion: str, higher: str, lower: str, level: Sequence[
 
 def _by_count(wins: Mapping[str, WinCounts], count: Callable[[WinCounts], int]) -> str:
     """`prose and mmlu at 4 of 6 widths, piqa at 1 of 6 widths`; nothing without any."""
-    groups: dict[str, list[str]] = {}
-    for quantity, won in wins.items():
-        if count(won):
-            groups.setdefault(f"{count(won)} of {won.of} widths", []).append(quantity)
+    groups = grouped((f"{count(w)} of {w.of} widths", q) for q, w in wins.items() if count(w))
     return ", ".join(f"{joined(names)} at {where}" for where, names in groups.items())
 
 
@@ -225,19 +209,15 @@ def _first(
     judged: Comparisons, networks: Sequence[GridRow], quantities: Iterable[str], word: str
 ) -> dict[str, GridRow]:
     """For each quantity the widest network that has the word."""
-    first: dict[str, GridRow] = {}
-    for quantity in quantities:
-        for network in networks:
-            if (network, quantity) in judged and judged[network, quantity].word == word:
-                first.setdefault(quantity, network)
-    return first
+    words = {at: comparison.word for at, comparison in judged.items()}
+    found = ((q, [n for n in networks if words.get((n, q)) == word]) for q in quantities)
+    return {quantity: where[0] for quantity, where in found if where}
 
 
 def _by_width(first: Mapping[str, GridRow], phrase: str) -> str:
     """`prose and piqa are first shown to degrade at 1.60x, mmlu at 1.33x`."""
-    groups: dict[str, list[str]] = {}
-    for quantity, network in sorted(first.items(), key=lambda item: -item[1].width):
-        groups.setdefault(network.ratio, []).append(quantity)
+    by_width = sorted(first.items(), key=lambda item: -item[1].width)
+    groups = grouped((network.ratio, quantity) for quantity, network in by_width)
     (ratio, names), *rest = groups.items()
     text = f"{joined(names)} {'are' if len(names) > 1 else 'is'} {phrase} {ratio}"
     return ", ".join([text, *(f"{joined(names)} at {ratio}" for ratio, names in rest)])

@@ -36,7 +36,7 @@ def sizes_drawn(grid: Grid, others: Sequence[Grid]) -> tuple[Record, ...]:
     if grid.origin is None or grid.dense is None:
         return sizes
     for parent in parents_of(grid, others):
-        whole = [parent.cells.get((parent.dense, q)) for q in grid.sizes if parent.dense]
+        whole = [parent.of_dense(q) for q in grid.sizes]
         records = [record for record in whole if record is not None and record.value]
         if len(records) == len(grid.sizes) and not parent.origin:
             label = grid.dense.whole
@@ -56,7 +56,7 @@ def plot_size(records: Sequence[Record], ax: Axes) -> Axes:
     grid = build_grid(records)
     looks = (("-", "o", MUTED, MUTED, 3.5), ("--", "s", INK, "none", 7))
     for quantity, (line, marker, color, face, size) in zip(grid.sizes, looks, strict=False):
-        dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+        dense = grid.of_dense(quantity)
         if dense is None or not dense.value:
             raise RunError(f"{quantity} has no dense record; measure the dense model as well")
         by_width = {n.expansion_ratio: grid.cells.get((n, quantity)) for n in grid.networks}
@@ -78,7 +78,7 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
     if len(grid.quantities) > 1:
         raise RunError(f"one figure shows one quantity; got {', '.join(grid.quantities)}")
     (quantity,) = grid.quantities
-    dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+    dense = grid.of_dense(quantity)
     if grid.dense is None or dense is None or dense.value is None:
         raise RunError(f"{quantity} has no dense record; measure the dense model as well")
     dense_ratio = {grid.dense: Estimate(value=1.0, standard_error=None, n=dense.n)}

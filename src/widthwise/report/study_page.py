@@ -271,7 +271,7 @@ def order_by_floor(results: Sequence[ModelResults]) -> tuple[list[str], list[str
 
 def _can_lose(grid: Grid, quantity: str) -> bool:
     """Whether dense beats its floor, or has none."""
-    dense = grid.cells.get((grid.dense, quantity)) if grid.dense else None
+    dense = grid.of_dense(quantity)
     if dense is None or dense.value is None:
         return grid.dense is None
     return dense.floor is None or beats_its_floor(dense)
@@ -279,7 +279,7 @@ def _can_lose(grid: Grid, quantity: str) -> bool:
 
 def _has_too_few(grid: Grid | None, quantity: str) -> bool:
     """Whether the interval of dense reaches from its floor to well above it."""
-    dense = grid.cells.get((grid.dense, quantity)) if grid and grid.dense else None
+    dense = grid.of_dense(quantity) if grid else None
     return dense is not None and dense.value is not None and floor_status(dense) == "too few items"
 
 

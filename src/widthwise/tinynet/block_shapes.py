@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .counts import Tally
 
@@ -13,6 +14,24 @@ HEAD_SIZE = 32
 def side_after(side: int, stride: int) -> int:
     """Side of an image after a convolution of odd kernel, padded by half of it."""
     return (side - 1) // stride + 1
+
+
+class Convolution(NamedTuple):
+    """A convolution without bias, padded by half its kernel, with a normalisation behind it."""
+
+    inputs: int
+    outputs: int
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+
+    def add_to(self, tally: Tally, side: int) -> int:
+        """Count both on images of a side; returns the side of the output."""
+        inputs, outputs, kernel, stride, groups = self
+        side = side_after(side, stride)
+        tally.conv(inputs, outputs, kernel=kernel, pixels=side * side, groups=groups)
+        tally.norm(outputs)
+        return side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +54,23 @@ class StageBlock:
         """Channels in the middle of squeeze-and-excitation."""
         return max(1, int(SQUEEZE * self.inputs))
 
+    @property
+    def convolutions(self) -> dict[str, Convolution]:
+        """The block's convolutions in their order, by timm's names."""
+        middle = self.middle
+        depthwise = Convolution(middle, middle, self.kernel, self.stride, groups=middle)
+        projection = Convolution(middle, self.outputs)
+        if self.expansion == 1:
+            return {"conv_dw": depthwise, "conv_pw": projection}
+        expansion = Convolution(self.inputs, middle)
+        return {"conv_pw": expansion, "conv_dw": depthwise, "conv_pwl": projection}
+
     def add_to(self, tally: Tally, side: int) -> int:
         """Count the block on images of a side; returns the side of its output."""
-        middle, squeezed = self.middle, self.squeezed
-        if self.expansion != 1:
-            tally.conv(self.inputs, middle, kernel=1, pixels=side * side)
-            tally.norm(middle)
-        side = side_after(side, self.stride)
-        pixels = side * side
-        tally.conv(middle, middle, kernel=self.kernel, pixels=pixels, groups=middle)
-        tally.norm(middle)
-        tally.conv(middle, squeezed, kernel=1, pixels=1, bias=True)
-        tally.conv(squeezed, middle, kernel=1, pixels=1, bias=True)
-        tally.conv(middle, self.outputs, kernel=1, pixels=pixels)
-        tally.norm(self.outputs)
+        for convolution in self.convolutions.values():
+            side = convolution.add_to(tally, side)
+        tally.linear(self.middle, self.squeezed, bias=True)
+        tally.linear(self.squeezed, self.middle, bias=True)
         return side
 
 
@@ -66,25 +88,24 @@ class ResidualBlock:
         return self.channels * (4 if self.bottleneck else 1)
 
     @property
-    def is_projected(self) -> bool:
-        """Whether its input is brought to the output's shape by a 1x1 convolution."""
-        return self.stride != 1 or self.inputs != self.outputs
+    def convolutions(self) -> tuple[Convolution, ...]:
+        """The block's convolutions in their order."""
+        inner, stride = self.channels, self.stride
+        if not self.bottleneck:
+            return Convolution(self.inputs, inner, 3, stride), Convolution(inner, inner, 3)
+        middle = Convolution(inner, inner, 3, stride)
+        return Convolution(self.inputs, inner), middle, Convolution(inner, self.outputs)
+
+    @property
+    def projection(self) -> Convolution | None:
+        """What brings the input to the output's shape; None where it has that shape."""
+        same = self.stride == 1 and self.inputs == self.outputs
+        return None if same else Convolution(self.inputs, self.outputs, stride=self.stride)
 
     def add_to(self, tally: Tally, side: int) -> int:
         """Count the block on images of a side; returns the side of its output."""
-        inputs = self.inputs
-        if self.bottleneck:
-            tally.conv(inputs, self.channels, kernel=1, pixels=side * side)
-            tally.norm(self.channels)
-            inputs = self.channels
-        side = side_after(side, self.stride)
-        pixels = side * side
-        tally.conv(inputs, self.channels, kernel=3, pixels=pixels)
-        tally.norm(self.channels)
-        kernel = 1 if self.bottleneck else 3
-        tally.conv(self.channels, self.outputs, kernel=kernel, pixels=pixels)
-        tally.norm(self.outputs)
-        if self.is_projected:
-            tally.conv(self.inputs, self.outputs, kernel=1, pixels=pixels)
-            tally.norm(self.outputs)
+        if self.projection is not None:
+            self.projection.add_to(tally, side)
+        for convolution in self.convolutions:
+            side = convolution.add_to(tally, side)
         return side

@@ -52,8 +52,7 @@ class Tally:
 
     def linear(self, inputs: int, outputs: int, *, rows: int = 1, bias: bool = False) -> None:
         """A linear layer on `rows` vectors."""
-        self._parameters += inputs * outputs + bias * outputs
-        self._macs += inputs * outputs * rows
+        self.conv(inputs, outputs, kernel=1, pixels=rows, bias=bias)
 
     def norm(self, channels: int, *, bias: bool = True) -> None:
         """A normalisation with a scale, and a shift if `bias`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .block_shapes import StageBlock, side_after
+from .block_shapes import Convolution, StageBlock
 from .counts import Tally
 from .family import Family
 from .multipliers import Multipliers, round_blocks, round_channels
@@ -19,7 +19,7 @@ STEM = 32
 HEAD = 1280
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Stage:
     """Blocks of one shape in the base network; the first has the stride."""
 
@@ -30,18 +30,14 @@ class Stage:
     blocks: int
 
 
-_COLUMNS = ("kernel", "stride", "expansion", "channels", "blocks")
-B0 = tuple(
-    Stage(**dict(zip(_COLUMNS, row, strict=True)))
-    for row in (
-        (3, 1, 1, 16, 1),
-        (3, 2, 6, 24, 2),
-        (5, 2, 6, 40, 2),
-        (3, 2, 6, 80, 3),
-        (5, 1, 6, 112, 3),
-        (5, 2, 6, 192, 4),
-        (3, 1, 6, 320, 1),
-    )
+B0 = (
+    Stage(3, 1, 1, 16, 1),
+    Stage(3, 2, 6, 24, 2),
+    Stage(5, 2, 6, 40, 2),
+    Stage(3, 2, 6, 80, 3),
+    Stage(5, 1, 6, 112, 3),
+    Stage(5, 2, 6, 192, 4),
+    Stage(3, 1, 6, 320, 1),
 )
 
 
@@ -91,16 +87,13 @@ class EfficientNet(Family):
             inputs = outputs
 
     def tally(self, scale: Multipliers, *, classes: int) -> Tally:
-        tally, side = Tally(), side_after(self.resolution(scale), self.stem_stride)
-        tally.conv(3, STEM, kernel=3, pixels=side * side)
-        tally.norm(STEM)
-        channels, head = STEM, self.head(scale)
-        for stage in self.blocks(scale):
-            for block in stage:
-                side = block.add_to(tally, side)
-            channels = stage[-1].outputs
-        tally.conv(channels, head, kernel=1, pixels=side * side)
-        tally.norm(head)
+        tally, head = Tally(), self.head(scale)
+        stem = Convolution(3, STEM, 3, self.stem_stride)
+        side = stem.add_to(tally, self.resolution(scale))
+        blocks = [block for stage in self.blocks(scale) for block in stage]
+        for block in blocks:
+            side = block.add_to(tally, side)
+        Convolution(blocks[-1].outputs, head).add_to(tally, side)
         tally.linear(head, classes, bias=True)
         return tally
 

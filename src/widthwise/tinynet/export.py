@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import pickle
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import CheckpointError, RunError, TargetError, WidthwiseError
+from ..io import file_sha256
 from .multipliers import Multipliers
 from .registry import family_named
+from .training import seeded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,8 +45,6 @@ class NetworkSpec:
             TargetError: The family is unknown, the scale out of its range, or there would be more
                 than 10^9 parameters.
         """
-        import torch
-
         family = family_named(self.family)
         parameters = family.counts(self.scale, classes=self.classes).parameters
         if parameters > MOST_PARAMETERS:
@@ -53,8 +52,7 @@ class NetworkSpec:
                 f"a network must have at most {MOST_PARAMETERS:,} parameters; "
                 f"{self.title} would have {parameters:,}"
             )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return family.build(self.scale, classes=self.classes)
 
 
@@ -105,11 +103,10 @@ def write_net(
     Raises:
         RunError: A package is missing, or a copy does not compute what PyTorch does.
     """
-    from safetensors.torch import save
+    from safetensors.torch import save_file
 
     family, model = family_named(net.family), model.eval()
-    stored = save(model.state_dict(), metadata={"format": "pt"})
-    (folder / WEIGHTS).write_bytes(stored)
+    save_file(model.state_dict(), folder / WEIGHTS, metadata={"format": "pt"})
     pixels = family.resolution(net.scale)
     differences = {}
     if onnx:
@@ -125,7 +122,7 @@ def write_net(
         "macs": counts.macs,
         "parameter_bytes": counts.parameter_bytes,
         "weights": weights,
-        "sha256": hashlib.sha256(stored).hexdigest(),
+        "sha256": file_sha256(folder / WEIGHTS),
         "relative_differences": differences,
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf8")

@@ -33,7 +33,7 @@ class Family(ABC):
 
     @abstractmethod
     def tally(self, scale: Multipliers, *, classes: int) -> Tally:
-        """All layers of the network, counted without torch in tens of microseconds.
+        """All layers of the network, counted without torch in about 0.1 ms.
 
         Parameters and multiply-adds never fall when one multiplier grows; `solve_width` rests on
         it.

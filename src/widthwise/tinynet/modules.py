@@ -13,17 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .block_shapes import HEAD_SIZE, ResidualBlock, StageBlock
+from .block_shapes import HEAD_SIZE, Convolution, ResidualBlock, StageBlock
 
 DROPOUT = 0.2
 WAVELENGTHS = 10_000.0
 STD = 0.02
 
 
-def conv(
-    inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, groups: int = 1
-) -> nn.Conv2d:
-    """A convolution without bias, padded by half its kernel on all sides."""
+def conv(shape: Convolution) -> nn.Conv2d:
+    """A convolution without its normalisation."""
+    inputs, outputs, kernel, stride, groups = shape
     padding = kernel // 2
     return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
@@ -43,46 +42,25 @@ class SqueezeExcite(nn.Module):
         return x * scales.sigmoid()
 
 
-class DepthwiseSeparable(nn.Module):
-    """Depthwise convolution, squeeze-and-excitation, projection: a block of expansion 1."""
+class InvertedResidual(nn.Sequential):
+    """Expansion where there is one, depthwise convolution, squeeze-and-excitation, projection.
+
+    Source: arXiv 1801.04381.
+    """
 
     def __init__(self, block: StageBlock) -> None:
         super().__init__()
-        middle, kernel, stride = block.middle, block.kernel, block.stride
-        self.conv_dw = conv(middle, middle, kernel=kernel, stride=stride, groups=middle)
-        self.bn1 = nn.BatchNorm2d(middle)
-        self.act = nn.SiLU()
-        self.se = SqueezeExcite(middle, block.squeezed)
-        self.conv_pw = conv(middle, block.outputs)
-        self.bn2 = nn.BatchNorm2d(block.outputs)
-        self.has_skip = stride == 1 and block.inputs == block.outputs
+        for i, (name, shape) in enumerate(block.convolutions.items(), start=1):
+            self.add_module(name, conv(shape))
+            self.add_module(f"bn{i}", nn.BatchNorm2d(shape.outputs))
+            if i < len(block.convolutions):
+                self.add_module(f"act{i}", nn.SiLU())
+            if name == "conv_dw":
+                self.add_module("se", SqueezeExcite(block.middle, block.squeezed))
+        self.has_skip = block.stride == 1 and block.inputs == block.outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        inside = self.se(self.act(self.bn1(self.conv_dw(x))))
-        result: Tensor = self.bn2(self.conv_pw(inside))
-        return result + x if self.has_skip else result
-
-
-class InvertedResidual(nn.Module):
-    """Expansion, depthwise convolution, squeeze-and-excitation, projection (arXiv 1801.04381)."""
-
-    def __init__(self, block: StageBlock) -> None:
-        super().__init__()
-        middle, kernel, stride = block.middle, block.kernel, block.stride
-        self.conv_pw = conv(block.inputs, middle)
-        self.bn1 = nn.BatchNorm2d(middle)
-        self.conv_dw = conv(middle, middle, kernel=kernel, stride=stride, groups=middle)
-        self.bn2 = nn.BatchNorm2d(middle)
-        self.act = nn.SiLU()
-        self.se = SqueezeExcite(middle, block.squeezed)
-        self.conv_pwl = conv(middle, block.outputs)
-        self.bn3 = nn.BatchNorm2d(block.outputs)
-        self.has_skip = stride == 1 and block.inputs == block.outputs
-
-    def forward(self, x: Tensor) -> Tensor:
-        inside = self.act(self.bn1(self.conv_pw(x)))
-        inside = self.se(self.act(self.bn2(self.conv_dw(inside))))
-        result: Tensor = self.bn3(self.conv_pwl(inside))
+        result: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         return result + x if self.has_skip else result
 
 
@@ -99,10 +77,12 @@ class EfficientNetModel(nn.Module):
         classes: int,
     ) -> None:
         super().__init__()
-        self.conv_stem = conv(3, stem, kernel=3, stride=stem_stride)
+        self.conv_stem = conv(Convolution(3, stem, 3, stem_stride))
         self.bn1 = nn.BatchNorm2d(stem)
-        self.blocks = nn.Sequential(*(nn.Sequential(*map(_module, stage)) for stage in stages))
-        self.conv_head = conv(stages[-1][-1].outputs, head)
+        self.blocks = nn.Sequential(
+            *(nn.Sequential(*map(InvertedResidual, stage)) for stage in stages)
+        )
+        self.conv_head = conv(Convolution(stages[-1][-1].outputs, head))
         self.bn2 = nn.BatchNorm2d(head)
         self.act = nn.SiLU()
         self.dropout = nn.Dropout(DROPOUT)
@@ -115,10 +95,6 @@ class EfficientNetModel(nn.Module):
         x = self.act(self.bn2(self.conv_head(x)))
         logits: Tensor = self.classifier(self.dropout(x.mean((2, 3))))
         return logits
-
-
-def _module(block: StageBlock) -> nn.Module:
-    return DepthwiseSeparable(block) if block.expansion == 1 else InvertedResidual(block)
 
 
 def _initialise(module: nn.Module) -> None:
@@ -139,31 +115,21 @@ class Residual(nn.Module):
 
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
-        inner, stride = block.channels, block.stride
         self.relu = nn.ReLU(inplace=True)
-        self.is_bottleneck = block.bottleneck
-        if block.bottleneck:
-            self.conv1 = conv(block.inputs, inner)
-            self.bn1 = nn.BatchNorm2d(inner)
-            self.conv2 = conv(inner, inner, kernel=3, stride=stride)
-            self.bn2 = nn.BatchNorm2d(inner)
-            self.conv3: nn.Module = conv(inner, block.outputs)
-            self.bn3: nn.Module = nn.BatchNorm2d(block.outputs)
-        else:
-            self.conv1 = conv(block.inputs, inner, kernel=3, stride=stride)
-            self.bn1 = nn.BatchNorm2d(inner)
-            self.conv2 = conv(inner, block.outputs, kernel=3)
-            self.bn2 = nn.BatchNorm2d(block.outputs)
+        self.count = len(block.convolutions)
+        for i, shape in enumerate(block.convolutions, start=1):
+            self.add_module(f"conv{i}", conv(shape))
+            self.add_module(f"bn{i}", nn.BatchNorm2d(shape.outputs))
         self.downsample: nn.Module = nn.Identity()
-        if block.is_projected:
-            self.downsample = nn.Sequential(
-                conv(block.inputs, block.outputs, stride=stride), nn.BatchNorm2d(block.outputs)
-            )
+        if (projection := block.projection) is not None:
+            self.downsample = nn.Sequential(conv(projection), nn.BatchNorm2d(projection.outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        inside = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        if self.is_bottleneck:
-            inside = self.bn3(self.conv3(self.relu(inside)))
+        inside = x
+        for i in range(1, self.count + 1):
+            inside = self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(inside))
+            if i < self.count:
+                inside = self.relu(inside)
         result: Tensor = self.relu(inside + self.downsample(x))
         return result
 
@@ -175,7 +141,7 @@ class ResNetModel(nn.Module):
         self, *, stem: int, stages: Sequence[Sequence[ResidualBlock]], classes: int
     ) -> None:
         super().__init__()
-        self.conv1 = conv(3, stem, kernel=7, stride=2)
+        self.conv1 = conv(Convolution(3, stem, 7, 2))
         self.bn1 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
@@ -280,15 +246,12 @@ def positions(grid: Tensor) -> Tensor:
     Args:
         grid: Patches of shape (batch, channels, rows, columns); channels are a multiple of 4.
     """
-    channels, rows, columns = grid.shape[1:]
+    channels, *sides = grid.shape[1:]
     quarter = channels // 4
     steps = torch.arange(quarter, device=grid.device, dtype=grid.dtype)
     frequencies = WAVELENGTHS ** (-steps / quarter)
-
-    def angles(count: int) -> Tensor:
-        indices = torch.arange(count, device=grid.device, dtype=grid.dtype)
-        return frequencies[:, None] * indices
-
-    down = angles(rows)[:, :, None].expand(quarter, rows, columns)
-    right = angles(columns)[:, None, :].expand(quarter, rows, columns)
+    places = [torch.arange(side, device=grid.device, dtype=grid.dtype) for side in sides]
+    down, right = (
+        frequencies[:, None, None] * place for place in torch.meshgrid(*places, indexing="ij")
+    )
     return torch.cat([down.sin(), down.cos(), right.sin(), right.cos()])

@@ -33,7 +33,10 @@ def synflow(net: nn.Module, photos: Tensor) -> float:
     """
     import torch
 
-    bare = _without_norms(copy.deepcopy(net)).double().eval()
+    bare = copy.deepcopy(net).double().eval()
+    for name, module in list(bare.named_modules()):
+        if isinstance(module, torch.nn.BatchNorm2d):
+            bare.set_submodule(name, torch.nn.Identity())
     with torch.no_grad():
         for parameter in bare.parameters():
             parameter.abs_()
@@ -91,18 +94,6 @@ def _finite(name: str, value: float) -> float:
     if not math.isfinite(value):
         raise RunError(f"{name} is no finite number for this network")
     return value
-
-
-def _without_norms(net: nn.Module) -> nn.Module:
-    """The network with its batch normalisations replaced by nothing, in place."""
-    import torch
-
-    for name, child in list(net.named_children()):
-        if isinstance(child, torch.nn.BatchNorm2d):
-            setattr(net, name, torch.nn.Identity())
-        else:
-            _without_norms(child)
-    return net
 
 
 PROXIES: dict[str, Callable[[Any, Any], float]] = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .block_shapes import ResidualBlock, side_after
+from .block_shapes import Convolution, ResidualBlock, side_after
 from .counts import Tally
 from .family import Family
 from .multipliers import Multipliers, round_blocks, round_channels
@@ -55,16 +55,13 @@ class ResNet(Family):
             yield tuple(blocks)
 
     def tally(self, scale: Multipliers, *, classes: int) -> Tally:
-        tally, channels = Tally(), self.stem(scale)
-        side = side_after(self.resolution(scale), 2)
-        tally.conv(3, channels, kernel=7, pixels=side * side)
-        tally.norm(channels)
+        tally = Tally()
+        side = Convolution(3, self.stem(scale), 7, 2).add_to(tally, self.resolution(scale))
         side = side_after(side, 2)  # the pooling
-        for stage in self.blocks(scale):
-            for block in stage:
-                side = block.add_to(tally, side)
-            channels = stage[-1].outputs
-        tally.linear(channels, classes, bias=True)
+        blocks = [block for stage in self.blocks(scale) for block in stage]
+        for block in blocks:
+            side = block.add_to(tally, side)
+        tally.linear(blocks[-1].outputs, classes, bias=True)
         return tally
 
     def module(self, scale: Multipliers, *, classes: int) -> nn.Module:

@@ -38,12 +38,10 @@ def cost_function(family: Family, kind: Kind, *, classes: int, device: str = "cp
 
     def cost(scale: Multipliers) -> float:
         counts = family.counts(scale, classes=classes)
-        if kind == "macs":
-            return counts.macs
-        if kind == "parameters":
-            return counts.parameters
-        if kind == "bytes":
-            return counts.parameter_bytes
+        counted = {"macs": counts.macs, "parameters": counts.parameters}
+        counted["bytes"] = counts.parameter_bytes
+        if kind in counted:
+            return counted[kind]
         key = (family.resolution(scale), counts)
         if key not in measured:
             measured[key] = latency_sec(family, scale, classes=classes, device=device).value

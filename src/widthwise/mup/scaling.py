@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import LimitError
-from ..theory import TABLES, Powers, Role
+from ..theory import TABLES, Role, fan_power
 from .shapes import Layout, Shapes
 
 Kind = Literal["mup", "sp"]
@@ -142,9 +142,5 @@ def _factors(role: AnyRole, fans: Fans, kind: Kind) -> tuple[float, float, float
     if kind == "sp":
         return fan_in**-0.5, 1.0, 1.0
     rule = TABLES[3][role]
-
-    def number(powers: Powers) -> float:
-        return float(fan_in ** float(powers[0]) * fan_out ** float(powers[1]))
-
-    sgd = fan_out / fan_in if role == "hidden" else number(rule.sgd)
-    return math.sqrt(number(rule.variance)), number(rule.adam), sgd
+    sgd = fan_out / fan_in if role == "hidden" else fan_power(rule.sgd, *fans)
+    return math.sqrt(fan_power(rule.variance, *fans)), fan_power(rule.adam, *fans), sgd

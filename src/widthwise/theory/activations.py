@@ -73,27 +73,15 @@ def expectations_of(
 ) -> tuple[Float64[Array, "*points"], Float64[Array, "*points"]]:
     """E[phi(u) phi(v)] and E[phi'(u) phi'(v)], in closed form or by quadrature with nodes^2 points.
 
+    Gauss-Hermite quadrature in both Gaussians is exact for polynomials, fast for smooth functions,
+    slow where there is a kink. Where the variance of u is 0, so is the covariance.
+
     Args:
         phi: The activation.
         uu, uv, vv: Variances and covariance of u and v, arrays of one shape.
     """
     if phi.expectations is not None:
         return phi.expectations(uu, uv, vv)
-    return quadrature_expectations(phi, uu, uv, vv, nodes)
-
-
-def quadrature_expectations(
-    phi: Activation,
-    uu: Float64[Array, "*points"],
-    uv: Float64[Array, "*points"],
-    vv: Float64[Array, "*points"],
-    nodes: int = NODES,
-) -> tuple[Float64[Array, "*points"], Float64[Array, "*points"]]:
-    """The same by Gauss-Hermite quadrature in both Gaussians, for any activation.
-
-    Exact for polynomials, fast for smooth functions, slow where there is a kink. Where the
-    variance of u is 0, so is the covariance.
-    """
     points, weights = gaussian_grid(nodes)
     deviation = np.sqrt(uu)
     slope = np.divide(uv, deviation, out=np.zeros_like(uv), where=deviation > 0)

@@ -70,18 +70,16 @@ def classify(parametrization: Abc | Abcd) -> Classification:
         ('kernel', '1/2', (False, False, True))
     """
     sizes = size_exponents(parametrization)
-    faithful = (
-        None if isinstance(parametrization, Abc) else not faithfulness_faults(parametrization)
-    )
+    adam = parametrization if isinstance(parametrization, Abcd) else None
+    unfaithful = () if adam is None else faithfulness_faults(adam)
     faults = (
         *initial_faults(parametrization),
         *moving_faults(sizes.r_layers),
         *logit_faults(sizes.readout_start, sizes.readout_update, sizes.r),
     )
     stable = not faults
-    known = stable and faithful is not False
-    if stable and isinstance(parametrization, Abcd):
-        faults = faithfulness_faults(parametrization)
+    known = stable and not unfaithful
+    faults = faults or unfaithful
     nontrivial = sizes.logits == 0 if known else None
     regime: Regime | None = None
     if not stable:
@@ -99,8 +97,8 @@ def classify(parametrization: Abc | Abcd) -> Classification:
         faults=faults,
         updated_maximally=updated if known else None,
         initialized_maximally=largest if known else None,
-        faithful=faithful,
-        explanation=explain(regime, faults, sizes.r, sizes.logits, updated, faithful is not None),
+        faithful=None if adam is None else not unfaithful,
+        explanation=explain(regime, faults, sizes.r, sizes.logits, updated, adam is not None),
     )
 
 

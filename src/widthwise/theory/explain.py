@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ..stats import joined
-from .abc import Abc, Abcd
+from .abc import Abc, Abcd, faithful_abcd
 
 _HALF = Fraction(1, 2)
 
@@ -72,14 +72,12 @@ def logit_faults(start: Fraction, update: Fraction, r: Fraction) -> tuple[str, .
 
 def faithfulness_faults(parametrization: Abcd) -> tuple[str, ...]:
     """Layers where the optimizer's input is not Theta(1); source: arXiv 2308.01814, Section 2.2."""
-    a, b, c, d = parametrization.a, parametrization.b, parametrization.c, parametrization.d
-    readout = a[-1] + b[-1]
-    wanted = [*(a_l + readout for a_l in a[:-1]), a[-1]]
-    sizes = [d_l - w for d_l, w in zip(d, wanted, strict=True)]
+    a, b, c = parametrization.a, parametrization.b, parametrization.c
+    pairs = zip(parametrization.d, faithful_abcd(a, b, c).d, strict=True)
     faults = [
-        f"the optimizer's input in layer {layer} starts as {theta(size)}, not Theta(1)"
-        for layer, size in enumerate(sizes, start=1)
-        if size != 0
+        f"the optimizer's input in layer {layer} starts as {theta(d - wanted)}, not Theta(1)"
+        for layer, (d, wanted) in enumerate(pairs, start=1)
+        if d != wanted
     ]
     if b[-1] > c[-1]:
         faults.append(

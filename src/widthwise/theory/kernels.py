@@ -115,6 +115,5 @@ def _next(
         expectations_of(phi, np.full_like(row, variance), row, variances, nodes)
         for row, variance in zip(covariance, variances, strict=True)
     ]
-    value = np.stack([row[0] for row in rows])
-    slope = np.stack([row[1] for row in rows])
+    value, slope = map(np.stack, zip(*rows, strict=True))
     return (value + value.T) / 2, (slope + slope.T) / 2

@@ -56,7 +56,9 @@ def linear_limit(task: ToyTask, trained: TrainedLayers) -> Trajectory:
         )
     sizes, length = _coordinates(task, hidden)
     basis = sum(sizes) * length
-    weights = [_starts(sizes[0], 0, basis, length), _starts(sizes[1], sizes[0], basis, length).T]
+    # The first vectors of all chains, as columns.
+    starts = np.asarray(np.kron(np.eye(sum(sizes)), np.eye(length, 1)), dtype=np.float64)
+    weights = [starts[:, : sizes[0]].copy(), starts[:, sizes[0] :].copy().T]
     if not trained.readout_starts:
         weights[-1] = np.zeros_like(weights[-1])
     if hidden == 2:
@@ -83,14 +85,6 @@ def _coordinates(task: ToyTask, hidden: int) -> tuple[tuple[int, int], int]:
             f"{sizes[0]} inputs, {sizes[1]} outputs and {task.steps} steps: take fewer"
         )
     return sizes, length
-
-
-def _starts(number: int, after: int, basis: int, length: int) -> Float64[Array, "{basis} {number}"]:
-    """The first vectors of `number` chains behind `after` others, as columns."""
-    columns = np.zeros((basis, number))
-    for chain in range(number):
-        columns[(after + chain) * length, chain] = 1.0
-    return columns
 
 
 def _bidiagonal(inputs: int, outputs: int, length: int) -> Float64[Array, "basis basis"]:

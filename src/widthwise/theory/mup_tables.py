@@ -8,13 +8,12 @@ layer, counts as 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 from ..errors import LimitError
-from .abc import Abc, Abcd, Parametrization, check_hidden_layers, faithful_abcd
+from .abc import Abc, Abcd, Exponents, Parametrization, check_hidden_layers, faithful_abcd
 
 Role = Literal["input", "hidden", "output"]
 Powers = tuple[Fraction, Fraction]  # of fan-in and of fan-out
@@ -95,16 +94,17 @@ def table_scales(table: int, role: Role, fan_in: int, fan_out: int) -> TableScal
     if min(fan_in, fan_out) < 1:
         raise LimitError(f"fans must be at least 1; got fan-in {fan_in} and fan-out {fan_out}")
     rule = _rule(table, role)
-
-    def number(powers: Powers) -> float:
-        return float(fan_in ** float(powers[0]) * fan_out ** float(powers[1]))
-
     return TableScales(
-        initial_std=number(_to(_HALF, rule.variance)),
-        multiplier=number(rule.multiplier),
-        lr_sgd=number(rule.sgd),
-        lr_adam=number(rule.adam),
+        initial_std=fan_power(_to(_HALF, rule.variance), fan_in, fan_out),
+        multiplier=fan_power(rule.multiplier, fan_in, fan_out),
+        lr_sgd=fan_power(rule.sgd, fan_in, fan_out),
+        lr_adam=fan_power(rule.adam, fan_in, fan_out),
     )
+
+
+def fan_power(powers: Powers, fan_in: float, fan_out: float) -> float:
+    """The number that powers of two fans are."""
+    return float(fan_in ** float(powers[0]) * fan_out ** float(powers[1]))
 
 
 def table_abc(table: int, hidden_layers: int) -> Abc:
@@ -117,8 +117,7 @@ def table_abc(table: int, hidden_layers: int) -> Abc:
         >>> [str(c) for c in table_abc(3, 2).c]
         ['-1', '0', '1']
     """
-    a, b = _multipliers_and_init(table, hidden_layers)
-    return Abc(a=a, b=b, c=tuple(-_width(_rule(table, r).sgd, r) for r in _roles(hidden_layers)))
+    return Abc(**_exponents(table, hidden_layers, "sgd"))
 
 
 def table_abcd(table: int, hidden_layers: int) -> Abcd:
@@ -127,8 +126,7 @@ def table_abcd(table: int, hidden_layers: int) -> Abcd:
     Raises:
         LimitError: There is no such table, or no hidden layer.
     """
-    a, b = _multipliers_and_init(table, hidden_layers)
-    return faithful_abcd(a, b, [-_width(_rule(table, r).adam, r) for r in _roles(hidden_layers)])
+    return faithful_abcd(**_exponents(table, hidden_layers, "adam"))
 
 
 def as_table(parametrization: Parametrization, table: int) -> Parametrization:
@@ -145,22 +143,21 @@ def as_table(parametrization: Parametrization, table: int) -> Parametrization:
         >>> as_table(mup(3), 8) == table_abc(8, 3)
         True
     """
-    multipliers, _ = _multipliers_and_init(table, parametrization.hidden_layers)
+    multipliers = _exponents(table, parametrization.hidden_layers, "sgd")["a"]
     return parametrization.with_multipliers(multipliers)
 
 
-def _multipliers_and_init(
-    table: int, hidden_layers: int
-) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
-    roles = _roles(hidden_layers)
-    a = tuple(-_width(_rule(table, role).multiplier, role) for role in roles)
-    b = tuple(-_width(_rule(table, role).variance, role) / 2 for role in roles)
-    return a, b
-
-
-def _roles(hidden_layers: int) -> Sequence[Role]:
+def _exponents(
+    table: int, hidden_layers: int, optimizer: Literal["sgd", "adam"]
+) -> dict[str, Exponents]:
+    """a, b and c of each layer."""
     between: list[Role] = ["hidden"] * (check_hidden_layers(hidden_layers) - 1)
-    return ["input", *between, "output"]
+    roles: list[Role] = ["input", *between, "output"]
+    a, variances, c = (
+        tuple(-_width(getattr(_rule(table, role), scale), role) for role in roles)
+        for scale in ("multiplier", "variance", optimizer)
+    )
+    return {"a": a, "b": tuple(variance / 2 for variance in variances), "c": c}
 
 
 def _rule(table: int, role: Role) -> Rule:

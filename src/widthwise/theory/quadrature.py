@@ -12,6 +12,7 @@ A Gauss-Hermite grid over the first draws takes the place of the neurons.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import repeat
 
 import numpy as np
@@ -75,12 +76,10 @@ def _on_grid(task: ToyTask, phi: Activation, trained: TrainedLayers, nodes: int)
     sizes = d + (o if trained.readout_starts else 0)
     mesh = np.meshgrid(*repeat(axis_points, sizes), indexing="ij")
     neurons = np.stack([axis.ravel() for axis in mesh], axis=1)
-    weights = np.ones(1)
-    for _ in range(sizes):
-        weights = np.outer(weights, axis_weights).ravel()
-    u, c = neurons[:, :d], np.zeros((len(neurons), o))
-    if trained.readout_starts:
-        c = neurons[:, d:]
+    weights = reduce(np.multiply.outer, repeat(axis_weights, sizes)).ravel()
+    u, c = neurons[:, :d], neurons[:, d:]
+    if not trained.readout_starts:
+        c = np.zeros((len(neurons), o))
     points = np.concatenate([task.tests, task.inputs])
     inner, outer = (task.lr * moves for moves in trained.layers)
     before = features = phi.value(u @ points.T)

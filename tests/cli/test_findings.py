@@ -80,10 +80,10 @@ def test_published_is_a_study_of_its_own() -> None:
     [
         ((), "give the folder of a study, or --published"),
         (("folder", "--published"), "give the folder of a study, or --published"),
-        (("folder", "--loss", "5%"), "'5%' is no loss; write points of a hundred, as in 2pp"),
-        (("folder", "--loss", "xpp"), "is no loss"),
-        (("folder", "--loss", "0pp"), "is no loss"),
-        (("folder", "--loss", "nanpp"), "is no loss"),
+        (("folder", "--loss", "5%"), "'5%' is not a number of percentage points such as 2pp"),
+        (("folder", "--loss", "xpp"), "is not a number of percentage points"),
+        (("folder", "--loss", "0pp"), "is not a number of percentage points"),
+        (("folder", "--loss", "nanpp"), "is not a number of percentage points"),
     ],
 )
 def test_wrong_use_is_exit_code_2(arguments: tuple[str, ...], message: str) -> None:

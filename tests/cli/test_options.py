@@ -6,6 +6,7 @@ import click
 import pytest
 from command_line import run
 
+from widthwise.cli import main
 from widthwise.cli.options import (
     model_name,
     parse_item_limits,
@@ -53,9 +54,11 @@ def test_networks_are_widths_then_the_limit_then_kernels() -> None:
 
 
 def test_a_width_is_read_as_what_it_was_given_as() -> None:
-    assert parse_widths(("2.4x",), ("40%",)) == ("2.4x", "40%")
+    context, to, remove = click.Context(main), click.Option(["--to"]), click.Option(["--remove"])
+    assert parse_widths(context, to, "2.4x") == ("2.4x",)
+    assert parse_widths(context, remove, "40%") == ("40%",)
     with pytest.raises(TargetError, match=r"--to must look like 2\.4x"):
-        parse_widths(("40%",), ())
+        parse_widths(context, to, "40%")
 
 
 def test_a_folder_is_the_same_with_and_without_a_slash() -> None:

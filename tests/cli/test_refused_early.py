@@ -22,7 +22,7 @@ REFUSED = [
     ("plan M --to 2x --criterion activation --tokens 3", "--tokens must be at least 1024"),
     ("plan M --to 2x --criterion ppm_activation", "pass --calibration FILE"),
     ("plan M --to 2x --criterion ppm_activation --calibration no.txt", "no.txt: no such file"),
-    ("plan M --to 2x -o absent/plan.json", "there is no folder absent"),
+    ("plan M --to 2x -o absent/plan.json", "the folder of absent/plan.json does not exist"),
     ("prune M --to wide --refit -o out", "--to must look like 2.4x"),
     ("prune M --to 2x --refit --criterion best -o out", "criterion must be one of"),
     ("prune M --to 2x --refit --align 0 -o out", "--align must be at least 1"),

@@ -31,7 +31,7 @@ def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["a", "--seeds", "x"], 2, "is not a list of whole numbers"),
+        (["a", "--seeds", "x"], 2, "must be whole numbers with commas between them"),
         (["a", "--workers", "2"], 2, "--workers goes with --engine ray"),
         (["a", "--limit", "1"], 2, "is not a number of items"),
         (["a", "--to", "40%"], 1, "--to must look like 2.4x"),

@@ -160,7 +160,7 @@ def test_how_far_it_is_is_said_without_a_terminal(
 def test_of_many_layers_the_first_two_are_told_and_then_tenths() -> None:
     from rich.console import Console
 
-    from widthwise.cli.layer_progress import layer_progress
+    from widthwise.cli.progress_bar import layer_progress
 
     file = io.StringIO()
     with layer_progress(Console(file=file), 34, "refitting") as tell:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .figure_options import check_writable, drawing_options, save_figure
+from .options import json_option
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
+from .tables import print_titled, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
     "--optimizer",
     type=click.Choice(["sgd", "adam"]),
     default="sgd",
-    show_default=True,
     help="Adam stands for all optimizers that work entry by entry.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+@json_option
 @drawing_options("Draw where it is among the stable, feature and kernel ones, for SGD.")
 def abc(
     name: str | None,
@@ -84,24 +85,21 @@ def _as_json(parametrization: Abc | Abcd, result: Classification, optimizer: str
 
 def _print(title: str, parametrization: Abc | Abcd, result: Classification, optimizer: str) -> None:
     """The exponents as powers of the width, and what they lead to."""
-
     from ..theory import power
-    from .tables import print_rows, print_wrapped, table_console
 
-    console = table_console()
-    hidden = parametrization.hidden_layers
-    print_wrapped(
-        console, f"{title}: {hidden} hidden layer{'s' * (hidden > 1)}, {optimizer}", style="bold"
-    )
+    console, hidden = table_console(), parametrization.hidden_layers
     exponents = zip(parametrization.a, parametrization.b, parametrization.c, strict=True)
     rows = [
-        [str(layer) if layer <= hidden else "output", *(power(-x) for x in abc)]
-        for layer, abc in enumerate(exponents, start=1)
+        [str(layer) if layer <= hidden else "output", *(power(-x) for x in abc), r]
+        for layer, (abc, r) in enumerate(
+            zip(exponents, [*_texts(result.r_layers), "-"], strict=True), start=1
+        )
     ]
-    for row, r in zip(rows, [*_texts(result.r_layers), "-"], strict=True):
-        row.append(r)
-    header = ["layer", "multiplier", "initial std", "learning rate", "r"]
-    print_rows(console, header, rows, [0] * len(header))
-    nothing = "not decided" if result.regime is None else result.regime
-    print_wrapped(console, f"regime {nothing}, r = {result.r}")
+    print_titled(
+        console,
+        f"{title}: {hidden} hidden layer{'s' * (hidden > 1)}, {optimizer}",
+        ["layer", "multiplier", "initial std", "learning rate", "r"],
+        rows,
+    )
+    print_wrapped(console, f"regime {result.regime or 'not decided'}, r = {result.r}")
     print_wrapped(console, result.explanation)

@@ -19,9 +19,7 @@ from .options import dtype_option, model_name, out_option, seed_option
 @out_option(
     "widthwise-demo", "Folder of records, report and checkpoint; an interrupted demo goes on there."
 )
-@click.option(
-    "--items", type=click.IntRange(2, 1000), default=60, show_default=True, help="Questions a task."
-)
+@click.option("--items", type=click.IntRange(2, 1000), default=60, help="Questions a task.")
 @seed_option("Of samples, control and order.")
 @dtype_option
 def demo(model: str, out: Path, **settings: Any) -> None:

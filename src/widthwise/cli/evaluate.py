@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -17,11 +16,14 @@ from .options import (
     data_option,
     device_option,
     dtype_option,
+    is_typed,
+    list_option,
+    max_new_tokens_option,
     model_name,
     out_option,
     parse_item_limits,
     parse_names,
-    parse_widths,
+    parse_points,
     read_calibration,
     seed_option,
     thinking_option,
@@ -36,37 +38,25 @@ def _some_names(value: str) -> tuple[str, ...]:
     return names
 
 
-def _points(value: str) -> float:
-    """A half width in percentage points (`2pp`), as a fraction."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)pp", value.strip())
-    if match is None or not 0 < float(match[1]) < 100:
-        raise click.BadParameter(f"{value!r} is not a number of percentage points such as 2pp.")
-    return float(match[1]) / 100
-
-
 @click.command(
     short_help="Measure what MODEL knows, at any widths.",
     epilog="Example: widthwise evaluate smollm2 --suite embedded --limit 200 --to 2.4x,1.6x",
 )
 @click.argument("model", type=model_name)
-@click.option(
+@list_option(
     "--suite",
     "tasks",
     type=_some_names,
-    metavar="LIST",
     default="embedded",
-    show_default=True,
     help=f"Suites ({', '.join(SUITES)}), one task of a suite (paper:mmlu), tasks of lm-eval, or "
     "task YAML files; with commas between them.",
 )
 @widths_options
-@click.option(
+@list_option(
     "--criterion",
     "criteria",
     type=_some_names,
-    metavar="LIST",
     default="ppm",
-    show_default=True,
     help=criteria_help("scored"),
 )
 @calibration_options
@@ -76,15 +66,16 @@ def _points(value: str) -> float:
     type=parse_item_limits,
     metavar="ITEMS",
     default="",
+    show_default=False,
     help="Items a task: a sample, the same at all widths. 200, or 200,ifeval=50,wikitext=8.",
 )
 @seed_option("Of samples and control.")
 @data_option("the tasks' documents")
-@click.option("--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written.")
+@max_new_tokens_option
 @thinking_option
 @click.option(
     "--until",
-    type=_points,
+    type=parse_points,
     metavar="POINTS",
     help="End a task for a width when its difference from dense is known to this: 2pp.",
 )
@@ -92,7 +83,6 @@ def _points(value: str) -> float:
     "--backend",
     type=click.Choice(BACKENDS),
     default=BACKENDS[0],
-    show_default=True,
     help="What scores: our own, or lm-eval's hf or vllm.",
 )
 @dtype_option
@@ -113,18 +103,12 @@ def evaluate(
     from ..study import EvaluateSettings, Evaluation, calibration_notes
     from .tables import print_table, run
 
-    data, limits = options.pop("data"), options.pop("limits")
-    options["calibration"] = read_calibration(options)
+    limits = options.pop("limits")
+    options["calibration"] = read_calibration(options["calibration"], options["criteria"])
     settings = EvaluateSettings(
-        model=model,
-        widths=parse_widths(to, remove),
-        limit=limits.pop("", None),
-        limits=limits,
-        data=None if data is None else str(data.resolve()),
-        **options,
+        model=model, widths=to + remove, limit=limits.pop("", None), limits=limits, **options
     )
-    named = click.get_current_context().get_parameter_source("criteria")
-    if named == click.core.ParameterSource.COMMANDLINE and not (to or remove):
+    if is_typed("criteria") and not settings.widths:
         raise click.UsageError("--criterion chooses neurons of a width: add --to or --remove.")
     study, records = run(partial(Evaluation, out, settings))
     title = f"What {study.parent.checkpoint.name} knows"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import OutputError
 from ..io import replace_file
+from .options import Decorator, force_option, together
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,23 +17,19 @@ if TYPE_CHECKING:
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def drawing_options(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def drawing_options(what: str) -> Decorator:
     """`-o` and `--force` of a command that draws."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        force = click.option("--force", is_flag=True, help="Replace the file of -o.")
-        path = click.Path(path_type=Path, dir_okay=False)
-        out = click.option(
+    return together(
+        click.option(
             "-o",
             "--out",
             callback=_drawing,
-            type=path,
+            type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
             help=f"{what} .png or .svg.",
-        )
-        return out(force(command))
-
-    return add
+        ),
+        force_option,
+    )
 
 
 def check_writable(path: Path | None, force: bool) -> None:

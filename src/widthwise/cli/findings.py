@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from .options import json_option, parse_points
+from .tables import print_titled, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,29 +18,17 @@ if TYPE_CHECKING:
     from ..findings import Findings
 
 
-def _share(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    """`2pp`, points of a hundred, as a share."""
-    try:
-        points = float(value.removesuffix("pp"))
-    except ValueError:
-        points = math.nan
-    if not value.endswith("pp") or not 0 < points < 100:
-        raise click.BadParameter(f"{value!r} is no loss; write points of a hundred, as in 2pp")
-    return points / 100
-
-
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path), required=False)
 @click.option("--published", is_flag=True, help="Of the tables of arXiv 2512.22671 instead.")
 @click.option(
     "--loss",
-    callback=_share,
+    type=parse_points,
     default="2pp",
-    show_default=True,
     metavar="PP",
     help="How many points of right answers may be lost; of perplexities and bits it is 5 %.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+@json_option
 def findings(study: Path | None, published: bool, loss: float, as_json: bool) -> None:
     """Say which capabilities fall, hold or rise as a model is cut narrower.
 
@@ -70,16 +60,13 @@ def findings(study: Path | None, published: bool, loss: float, as_json: bool) ->
 
 def _print(results: Sequence[Findings]) -> None:
     """Each model's sentences first, then its tables."""
-
-    from .tables import print_rows, print_wrapped, table_console
-
     console = table_console()
     for findings in results:
         print_wrapped(console, f"\n{findings.model}", style="bold")
         for sentence in findings.sentences:
             print_wrapped(console, f"- {sentence}")
         for table in findings.tables:
-            print_wrapped(console, f"\n{table.title}. {table.about}", style="bold")
-            print_rows(console, table.header, table.rows, [0] * len(table.header))
+            title = f"\n{table.title}. {table.about}"
+            print_titled(console, title, table.header, table.rows)
             for note in table.notes:
                 print_wrapped(console, note, style="dim")

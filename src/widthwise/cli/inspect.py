@@ -24,7 +24,6 @@ from ..prune.healing import inspect_healing
     "--context",
     type=click.IntRange(1, MAX_CONTEXT),
     default=1024,
-    show_default=True,
     help="Tokens of prompt or cache.",
 )
 def inspect(model: str, widths: tuple[int, ...], context: int) -> None:

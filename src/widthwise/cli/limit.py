@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .figure_options import drawing_options, save_figure
+from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
-from .options import parse_ints
+from .options import is_typed, json_option, list_option, parse_ints, seed_option
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
 from .save_pages import check_beside, save_with_page
+from .tables import print_titled, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,25 +40,20 @@ def limit() -> None:
 @click.option("--activation", help="linear, tanh, relu or erf.  [default: tanh]")
 @click.option("--lr", type=float, help="Learning rate at width 1: eta in eta n^-c.  [default: 0.5]")
 @click.option("--steps", type=click.IntRange(1, 10_000), help="Steps of training.  [default: 12]")
-@click.option(
+@list_option(
     "--widths",
     callback=parse_ints,
     default="64,128,256,512,1024",
-    show_default=True,
-    metavar="LIST",
     help="Ascending, at least two.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(2, 10_000),
     default=16,
-    show_default=True,
     help="Networks at each width.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The first."
-)
-@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+@seed_option("The first.")
+@json_option
 @drawing_options("Draw every run, the fits and the theory; records and page go beside it.")
 @interruption(NOTHING_KEPT)
 def converge(
@@ -85,8 +81,8 @@ def converge(
     if out is not None:
         from ..experiments.convergence import convergence_line, draw_convergence
 
-        save_figure(draw_convergence(results), out)
-        save_with_page(out, [convergence_line(result, seed) for result in results])
+        lines = [convergence_line(result, seed) for result in results]
+        save_with_page(draw_convergence(results), out, lines)
     if as_json:
         click.echo(json.dumps([_as_json(result) for result in results], allow_nan=False))
     else:
@@ -99,9 +95,8 @@ def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
 
     exponents = {letter: asked[letter] for letter in "abc"}
     if name is None and not any(exponents.values()):
-        source = click.get_current_context().get_parameter_source("layers")
         changed = [f"--{key}" for key in ("activation", "lr", "steps") if asked[key] is not None]
-        changed += ["--layers"] if source == click.core.ParameterSource.COMMANDLINE else []
+        changed += ["--layers"] if is_typed("layers") else []
         if changed:
             raise click.UsageError(f"{' and '.join(changed)} must go with a parametrization")
         return standard_cases()
@@ -145,35 +140,31 @@ def _rate_as_json(rate: PowerLawFit) -> dict[str, Any]:
 
 def _print(results: Sequence[Convergence]) -> None:
     """A row a case: sizes, slopes, and what their intervals say of the theory's slopes."""
-
-    from .tables import print_rows, print_wrapped, table_console
-
     console = table_console()
-    widths = results[0].distance.widths
-    print_wrapped(console, "Distance of outputs from the limit", style="bold")
+    sizes = [f"n={width}" for width in results[0].distance.widths]
     ends = ["slope [95 %]", "theory", "verdict"]
-    header = ["case", *(f"n={width}" for width in widths), *ends]
-    rows = []
-    for result in results:
-        sizes = [f"{size:.3g}" for size in result.distance.sizes]
-        theory = "not known" if result.expected is None else str(result.expected)
-        rows.append(
-            [result.case.name, *sizes, _slope(result.distance), theory, result.verdict or "-"]
-        )
-    print_rows(console, header, rows, [0] * len(header))
-    print_wrapped(console, "\nMovement of the last features in training", style="bold")
-    header = ["case", *(f"n={width}" for width in widths), "limit", *ends]
-    rows = []
-    for result in results:
-        sizes = [f"{size:.3g}" for size in result.movement.sizes]
-        limit_ = f"{result.limit_movement:.3g}"
-        slope = str(result.expected_movement)
-        verdict = result.movement_verdict
-        rows.append([result.case.name, *sizes, limit_, _slope(result.movement), slope, verdict])
-    print_rows(console, header, rows, [0] * len(header))
-    if "undecided" in {
-        verdict for result in results for verdict in (result.verdict, result.movement_verdict)
-    }:
+    rows = [
+        [
+            result.case.name,
+            *_rate_cells(result.distance),
+            "not known" if result.expected is None else str(result.expected),
+            result.verdict or "-",
+        ]
+        for result in results
+    ]
+    print_titled(console, "Distance of outputs from the limit", ["case", *sizes, *ends], rows)
+    rows = [
+        [
+            result.case.name,
+            *_rate_cells(result.movement, f"{result.limit_movement:.3g}"),
+            str(result.expected_movement),
+            result.movement_verdict,
+        ]
+        for result in results
+    ]
+    title = "\nMovement of the last features in training"
+    print_titled(console, title, ["case", *sizes, "limit", *ends], rows)
+    if any("undecided" in (result.verdict, result.movement_verdict) for result in results):
         print_wrapped(console, _UNDECIDED)
     for result in results:
         if result.limit_error > 0.1 * result.distance.sizes[-1]:
@@ -184,7 +175,9 @@ def _print(results: Sequence[Convergence]) -> None:
             )
 
 
-def _slope(rate: PowerLawFit) -> str:
-    low, high = rate.slope.interval()
-    value, low, high = (round(x, 2) + 0.0 for x in (rate.slope.value, low, high))  # no -0.00
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+def _rate_cells(rate: PowerLawFit, *limit: str) -> list[str]:
+    """Sizes at all widths, what they are in the limit, and their slope."""
+    from ..stats import with_ends
+
+    slope = with_ends(rate.slope.value, *rate.slope.interval())
+    return [*(f"{size:.3g}" for size in rate.sizes), *limit, slope]

@@ -49,7 +49,10 @@ class _Commands(click.Group):
             raise click.ClickException(f"memory does not suffice: {first}") from error
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.version_option(__version__, prog_name="widthwise")
 @click.pass_context
 def main(context: click.Context) -> None:

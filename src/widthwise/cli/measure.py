@@ -13,10 +13,10 @@ from .options import (
     data_option,
     device_option,
     dtype_option,
+    list_option,
     model_name,
     out_option,
     parse_names,
-    parse_widths,
     seed_option,
     widths_options,
 )
@@ -35,23 +35,20 @@ from .options import (
     help="This width and its neighbours, multiples of 4 to 128, and their GLU blocks alone: what "
     "alignment is worth.",
 )
-@click.option(
+@list_option(
     "--workload",
     "workloads",
     type=parse_names,
-    metavar="LIST",
     default="512x32",
-    show_default=True,
     help="PROMPTxNEWxBATCH tokens (512x32x8), grid (27 of them), paper, or one of the paper's six "
     "(hellaswag-b1); with commas between them.",
 )
-@click.option("--rounds", type=click.IntRange(5), default=5, show_default=True)
+@click.option("--rounds", type=click.IntRange(5), default=5)
 @seed_option("Of prompts and of the order of models.")
 @data_option("documents for the paper's workloads")
 @click.option(
     "--energy/--no-energy",
     default=True,
-    show_default=True,
     help="Joules, where there is a meter; each round then takes 6 s.",
 )
 @click.option(
@@ -62,7 +59,6 @@ from .options import (
 @click.option(
     "--table/--no-table",
     default=True,
-    show_default=True,
     help="Print a table a workload, or only each number as it comes.",
 )
 @dtype_option
@@ -85,13 +81,7 @@ def measure(
     from ..study import CostSettings, CostStudy
     from .tables import print_costs, run
 
-    data = options.pop("data")
-    settings = CostSettings(
-        models=models,
-        widths=parse_widths(to, remove),
-        data=None if data is None else str(data.resolve()),
-        **options,
-    )
+    settings = CostSettings(models=models, widths=to + remove, **options)
     study, records = run(
         partial(CostStudy, out, settings),
         lambda record: not table or record.quantity.endswith(("ttft", "tpot")),

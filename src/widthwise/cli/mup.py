@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..cut.checkpoint import resolve_model
-from .figure_options import drawing_options, save_figure
+from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
-from .options import parse_ints
+from .options import json_option, list_option, parse_ints, seed_option
 from .save_pages import check_beside, save_with_page
+from .tables import print_titled, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from ..mup import CoordinateCheck, Parametrization
@@ -36,35 +37,25 @@ mup.add_command(transfer)
     "kind",
     type=click.Choice(["mup", "sp"]),
     default="mup",
-    show_default=True,
     help="muP or the standard one.",
 )
-@click.option(
+@list_option(
     "--widths",
     callback=parse_ints,
     default="64,128,256,512",
-    show_default=True,
-    metavar="LIST",
     help="Ascending, multiples of 16, at least two.",
 )
 @click.option("--tied", is_flag=True, help="Embedding and head share their weight.")
-@click.option(
-    "--lr", default=0.01, show_default=True, help="Learning rate of AdamW at the base width, 32."
-)
-@click.option(
-    "--steps", type=click.IntRange(1, 1000), default=3, show_default=True, help="Of training."
-)
+@click.option("--lr", default=0.01, help="Learning rate of AdamW at the base width, 32.")
+@click.option("--steps", type=click.IntRange(1, 1000), default=3, help="Of training.")
 @click.option(
     "--seeds",
     type=click.IntRange(2, 1000),
     default=4,
-    show_default=True,
     help="Networks at each width.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The first."
-)
-@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+@seed_option("The first.")
+@json_option
 @drawing_options("Draw every layer's slope, and every run; records and page go beside it.")
 @interruption(NOTHING_KEPT)
 def check(
@@ -103,8 +94,8 @@ def check(
 
         kind = "muP" if network["kind"] == "mup" else "Standard"
         title = f"{kind}, GLU transformer{', tied' * network['tied']}"
-        save_figure(draw_coordinates(result, title), out)
-        save_with_page(out, [coordinates_line(result, title, lr=network["lr"], seed=seed)])
+        line = coordinates_line(result, title, lr=network["lr"], seed=seed)
+        save_with_page(draw_coordinates(result, title), out, [line])
     if as_json:
         asked = {"parametrization": network.pop("kind"), **network}
         click.echo(json.dumps({**asked, **_coordinates_as_json(result)}, allow_nan=False))
@@ -133,20 +124,21 @@ def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:
 
 
 def _print_coordinates(result: CoordinateCheck) -> None:
-
-    from .tables import print_rows, print_wrapped, table_console
+    from ..stats import with_ends
 
     console = table_console()
-    print_wrapped(console, f"How far outputs of layers moved in {result.steps} steps", style="bold")
+    rows = [
+        [
+            layer,
+            *(f"{size:.3g}" for size in rate.sizes),
+            with_ends(rate.slope.value, *result.interval(place)),
+            result.verdict(place),
+        ]
+        for place, (layer, rate) in enumerate(zip(result.layers, result.changes, strict=True))
+    ]
     header = ["layer", *(f"n={width}" for width in result.changes[0].widths), "slope", "verdict"]
-    rows = []
-    for place, (layer, rate) in enumerate(zip(result.layers, result.changes, strict=True)):
-        slope, low, high = (
-            f"{round(x, 2) + 0.0:.2f}" for x in (rate.slope.value, *result.interval(place))
-        )
-        sizes = [f"{size:.3g}" for size in rate.sizes]
-        rows.append([layer, *sizes, f"{slope} [{low}, {high}]", result.verdict(place)])
-    print_rows(console, header, rows, [0] * len(header))
+    title = f"How far outputs of layers moved in {result.steps} steps"
+    print_titled(console, title, header, rows)
     hint = "; more --seeds or --widths make intervals narrower"
     undecided = hint if result.overall_verdict == "undecided" else ""
     print_wrapped(

@@ -13,6 +13,31 @@ from ..arch import Target
 from ..prune import CRITERIA, MOMENT_CRITERIA
 
 Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+
+def together(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def list_option(*names: str, default: str = "", **attributes: Any) -> Decorator:
+    """An option that takes a text with commas in it; an empty default is not shown."""
+    shown = bool(default)
+    return click.option(*names, metavar="LIST", default=default, show_default=shown, **attributes)
+
+
+def is_typed(name: str) -> bool:
+    """Whether an option of the running command, by the name of its parameter, was given."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source == click.core.ParameterSource.COMMANDLINE
+
 
 dtype_option = click.option(
     "--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster."
@@ -23,56 +48,37 @@ device_option = click.option(
 thinking_option = click.option(
     "--thinking/--no-thinking",
     default=False,
-    show_default=True,
     help="Of tasks with @chat: ask the model to think before it answers; its text is what follows.",
 )
 
 
-def seed_option(what: str) -> Callable[[Command], Command]:
+max_new_tokens_option = click.option(
+    "--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Everything, for a machine to read."
+)
+force_option = click.option("--force", is_flag=True, help="Replace the file of -o.")
+
+
+def seed_option(what: str) -> Decorator:
     """`--seed`, of what is drawn by it."""
-    return click.option(
-        "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help=what
-    )
+    return click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help=what)
 
 
-def data_option(what: str) -> Callable[[Command], Command]:
-    """`--data`, a folder of documents."""
+def data_option(what: str) -> Decorator:
+    """`--data`, the whole path of a folder of documents."""
     return click.option(
         "--data",
-        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        type=click.Path(file_okay=False, exists=True, resolve_path=True),
         help=f"Folder with {what}; by default they come from the hub.",
     )
 
 
-def out_option(default: str, what: str) -> Callable[[Command], Command]:
+def out_option(default: str, what: str) -> Decorator:
     """`-o`, the folder of a study."""
-    return click.option(
-        "-o",
-        "--out",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path(default),
-        show_default=True,
-        help=what,
-    )
-
-
-def widths_options(command: Command) -> Command:
-    """`--to` and `--remove`, lists of widths; `parse_widths` joins them."""
-    remove = click.option(
-        "--remove",
-        type=parse_names,
-        metavar="LIST",
-        default="",
-        help="Shares of neurons to remove: 10%,40%.",
-    )
-    to = click.option(
-        "--to",
-        type=parse_names,
-        metavar="LIST",
-        default="",
-        help="Expansion ratios to cut to: 2.4x.",
-    )
-    return to(remove(command))
+    place = click.Path(path_type=Path, file_okay=False)
+    return click.option("-o", "--out", type=place, default=Path(default), help=what)
 
 
 def parse_names(value: str) -> tuple[str, ...]:
@@ -93,6 +99,14 @@ def parse_item_limits(value: str) -> dict[str, int]:
     return limits
 
 
+def parse_points(value: str) -> float:
+    """`2pp`, percentage points, as a share."""
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)pp", value.strip())
+    if match is None or not 0 < float(match[1]) < 100:
+        raise click.BadParameter(f"{value!r} is not a number of percentage points such as 2pp.")
+    return float(match[1]) / 100
+
+
 def parse_ints(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """`64,256,1024` as numbers."""
     parts = [part.strip() for part in value.split(",")]
@@ -103,7 +117,21 @@ def parse_ints(context: click.Context, parameter: click.Parameter, value: str) -
     return tuple(int(part) for part in parts)
 
 
-def networks_options(flag: str, default: str, kernels: str) -> Callable[[Command], Command]:
+def parse_seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """`0,1,2` as seeds, each once."""
+    names = parse_names(value)
+    if not names or not all(part.isdecimal() and int(part) < 2**31 for part in names):
+        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
+    return tuple(int(part) for part in names)
+
+
+def _ascending(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """`2,8,32` as numbers, each once; "" is none."""
+    numbers = ",".join(parse_names(value))
+    return tuple(sorted({*parse_ints(context, parameter, numbers)})) if numbers else ()
+
+
+def networks_options(flag: str, default: str, kernels: str) -> Decorator:
     """Widths of finite networks, `--limit` and `--kernels`; `parse_networks` joins them.
 
     Args:
@@ -111,34 +139,12 @@ def networks_options(flag: str, default: str, kernels: str) -> Callable[[Command
         default: Of the widths.
         kernels: What kernels there are.
     """
-
-    def add(command: Command) -> Command:
-        widths = click.option(
-            flag,
-            "widths",
-            callback=_ascending,
-            default=default,
-            show_default=True,
-            metavar="LIST",
-            help="Of finite networks; '' for none.",
-        )
-        limit = click.option(
-            "--limit/--no-limit", default=True, show_default=True, help="Infinite width, too."
-        )
-        of_kernels = click.option(
-            "--kernels/--no-kernels", default=True, show_default=True, help=f"{kernels}, too."
-        )
-        return widths(limit(of_kernels(command)))
-
-    return add
-
-
-def _ascending(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """`2,8,32` as numbers, each once; "" is none."""
-    parts = parse_names(value)
-    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
-    return tuple(sorted({int(part) for part in parts}))
+    help = "Of finite networks; '' for none."
+    return together(
+        list_option(flag, "widths", callback=_ascending, default=default, help=help),
+        click.option("--limit/--no-limit", default=True, help="Infinite width, too."),
+        click.option("--kernels/--no-kernels", default=True, help=f"{kernels}, too."),
+    )
 
 
 def parse_networks(
@@ -156,12 +162,16 @@ def parse_networks(
     return asked
 
 
-def parse_widths(to: tuple[str, ...], remove: tuple[str, ...]) -> tuple[str, ...]:
-    """All widths, each one read as what it was given as: `--to 40%` is none."""
-    return (
-        *(Target("to", text).text for text in to),
-        *(Target("remove", text).text for text in remove),
-    )
+def parse_widths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Widths, each one read as what it was given as: `--to 40%` is none."""
+    kind: Any = parameter.name
+    return tuple(Target(kind, text).text for text in parse_names(value))
+
+
+widths_options = together(
+    list_option("--to", callback=parse_widths, help="Expansion ratios to cut to: 2.4x."),
+    list_option("--remove", callback=parse_widths, help="Shares of neurons to remove: 10%,40%."),
+)
 
 
 def model_name(value: str) -> str:
@@ -169,25 +179,23 @@ def model_name(value: str) -> str:
     return value.rstrip("/") or value
 
 
-def calibration_options(command: Command) -> Command:
-    """`--calibration` and `--tokens` of a study; `read_calibration` reads them."""
-    text = click.option(
+calibration_options = together(
+    click.option(
         "--calibration",
         metavar="TEXT",
         help="Text that activation and +refit go by: a file or folder, or a data set of the hub. "
         "Default: embedded text.",
-    )
-    tokens = click.option(
+    ),
+    click.option(
         "--tokens",
         type=click.IntRange(min=1024),
         default=65_536,
-        show_default=True,
         help="Most tokens of the calibration text; half of them are held out.",
-    )
-    return text(tokens(command))
+    ),
+)
 
 
-def read_calibration(options: dict[str, Any]) -> str | None:
+def read_calibration(text: str | None, criteria: Sequence[str]) -> str | None:
     """The calibration text of a study, a file by its whole path.
 
     Raises:
@@ -195,19 +203,17 @@ def read_calibration(options: dict[str, Any]) -> str | None:
     """
     from ..study import is_calibrated
 
-    context = click.get_current_context()
-    typed = click.core.ParameterSource.COMMANDLINE
-    names = ("calibration", "tokens")
-    given = [f"--{name}" for name in names if context.get_parameter_source(name) == typed]
-    if given and not any(map(is_calibrated, options["criteria"])):
+    given = [f"--{name}" for name in ("calibration", "tokens") if is_typed(name)]
+    if given and not any(map(is_calibrated, criteria)):
         raise click.UsageError(
             f"{given[0]} goes with a criterion that is calibrated, such as activation+refit."
         )
-    text: str | None = options["calibration"]
-    if text is not None and not text.strip():
+    if text is None:
+        return None
+    if not text.strip():
         raise click.UsageError("--calibration must name a text; got an empty name.")
-    path = None if text is None else Path(text).expanduser()
-    return str(path.resolve()) if path is not None and path.exists() else text
+    path = Path(text).expanduser()
+    return str(path.resolve()) if path.exists() else text
 
 
 def criteria_help(done: str) -> str:

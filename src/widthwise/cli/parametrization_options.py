@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .options import Decorator, is_typed, together
 
 if TYPE_CHECKING:
     from ..theory import Abc, Abcd
@@ -13,13 +15,11 @@ if TYPE_CHECKING:
 _NAMES = {"mup": "muP", "sp": "SP", "ntp": "NTP", "mfp": "MFP"}
 
 
-def parametrization_options(layers: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def parametrization_options(layers: int) -> Decorator:
     """NAME, `--layers` with this default, `--a`, `--b` and `--c`."""
-    options = (
+    return together(
         click.argument("name", required=False, callback=_stripped),
-        click.option(
-            "--layers", default=layers, show_default=True, help="Hidden layers of a named one."
-        ),
+        click.option("--layers", default=layers, help="Hidden layers of a named one."),
         click.option(
             "--a", metavar="LIST", help="Multipliers are n^-a: one fraction for each layer."
         ),
@@ -30,13 +30,6 @@ def parametrization_options(layers: int) -> Callable[[Callable[..., Any]], Calla
             "--c", metavar="LIST", help="Learning rates go as n^-c; one for all, or each."
         ),
     )
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
 
 
 def _stripped(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -50,13 +43,12 @@ def parse_parametrization(
     from ..theory import Abc, exponents, faithful_abcd, named
 
     parts = {letter: exponents(text) for letter, text in given.items() if text is not None}
-    source = click.get_current_context().get_parameter_source("layers")
     if name is not None:
         start = named(name, layers, optimizer)
         parts = {**{letter: getattr(start, letter) for letter in "abc"}, **parts}
     elif len(parts) < 3:
         raise click.UsageError("give the name of a parametrization, or all of --a, --b and --c")
-    elif source == click.core.ParameterSource.COMMANDLINE:
+    elif is_typed("layers"):
         raise click.UsageError("--layers goes with a name; --a, --b and --c say it themselves")
     if len(parts["c"]) == 1:
         parts["c"] *= len(parts["a"])

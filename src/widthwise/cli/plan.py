@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from ..cut.checkpoint import resolve_model
-from ..errors import OutputError
+from .figure_options import check_writable
+from .options import force_option
 from .plan_options import build_plan, plan_options, print_draft_note, read_request
 
 
@@ -22,18 +24,13 @@ from .plan_options import build_plan, plan_options, print_draft_note, read_reque
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan here."
 )
-@click.option("--force", is_flag=True, help="Replace the file of -o.")
+@force_option
 def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: Any) -> None:
     """Show which width MODEL would be cut to, and choose the neurons. Writes nothing else.
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
-    if out is not None and out.exists() and not force:
-        raise OutputError(f"{out} already exists; pass --force to replace it")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise OutputError(f"{out} cannot be written: there is no folder {out.parent}")
-    from rich.console import Console
-
+    check_writable(out, force)
     request, source = read_request(options), resolve_model(model)
     result = build_plan(source, request, Console(stderr=True))
     if out is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
 
 from ..arch import Architecture, draft_note
 from ..cut import Plan
@@ -20,11 +21,8 @@ from ..prune import (
     make_plan,
 )
 from ..prune.calibration import TOKENS, check_source
-from .layer_progress import layer_progress
-from .options import Command
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from .options import is_typed, together
+from .progress_bar import layer_progress
 
 _TARGETS = tuple(WidthOptions.__annotations__)
 # Those of a spec by its own names, and four more.
@@ -39,10 +37,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "criterion": {
         "default": "ppm",
-        "show_default": True,
         "help": f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}.",
     },
-    "seed": {"default": 0, "show_default": True, "help": "Of the random criterion."},
+    "seed": {"default": 0, "help": "Of the random criterion."},
     "align": {"type": int, "help": "Round the width down to a multiple of this."},
     "exact": {"is_flag": True, "help": "Round to no multiple."},
     "paper_widths": {"is_flag": True, "help": "Width by the paper's rule."},
@@ -55,29 +52,23 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "tokens": {
         "type": click.IntRange(min=1),
         "default": TOKENS,
-        "show_default": True,
         "help": "Most tokens of the calibration text; half of them are held out.",
     },
     "dtype": {"help": "Store as float32, float16 or bfloat16."},
 }
 
 
-def plan_options(command: Command) -> Command:
-    """How a width is asked for and how neurons are chosen; `read_request` reads them."""
-    for name, attributes in reversed(_OPTIONS.items()):
-        command = click.option(_flag(name), **attributes)(command)
-    return command
-
-
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+# How a width is asked for and how neurons are chosen; `read_request` reads them.
+plan_options = together(*(click.option(_flag(name), **how) for name, how in _OPTIONS.items()))
+
+
 def has_plan_options() -> list[str]:
     """The options of `plan_options`, but --dtype, that stand on the command line."""
-    context, typed = click.get_current_context(), click.core.ParameterSource.COMMANDLINE
-    names = (name for name in _OPTIONS if name != "dtype")
-    return [_flag(name) for name in names if context.get_parameter_source(name) == typed]
+    return [_flag(name) for name in _OPTIONS if name != "dtype" and is_typed(name)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.markup import escape
 
-from .progress_bar import ProgressBar, progress_bar
+from .progress_bar import ProgressBar, hush_transformers, progress_bar
 from .tables import (
     format_record,
     print_costs,
@@ -34,14 +36,13 @@ class _Display:
         self._bar = bar
         self._workers: dict[str, TaskID] = {}
         self._shares: dict[str, float] = {}  # first cell of a unit to the share that is done
-        self._printed_sec = time.monotonic()
+        self._said_sec = time.monotonic()
         self.study: Study | None = None
 
     def on_record(self, record: Record) -> None:
         """A line for each new number that a reader waits for, and for each that is missing."""
         if record.unit in _LOUD and not record.quantity.endswith(("block_prefill", "block_decode")):
-            text = f"{record.model}, {format_record(record)}"
-            self._bar.print(text)
+            self._bar.print(f"{record.model}, {format_record(record)}")
 
     def on_event(self, event: Event) -> None:
         """Move the bars, and say what went wrong."""
@@ -52,17 +53,13 @@ class _Display:
             label = event.text if event.text.startswith(CALIBRATING) else event.job.label
             self._move(event.worker, event.job.key, label, event.share)
         elif isinstance(event, Retrying):
-            text = f"{event.job.label}: {event.reason}; attempt {event.attempt}"
-            self._bar.print(text)
+            self._bar.print(f"{event.job.label}: {event.reason}; attempt {event.attempt}")
         elif isinstance(event, Finished | Failed):
             self._move(event.worker, event.job.key, event.job.label, 1.0)
             if isinstance(event, Failed) and event.details:
-                text = f"{event.job.label}: {event.reason}\n{event.details}"
-                self._bar.print(text)
+                self._bar.print(f"{event.job.label}: {event.reason}\n{event.details}")
 
     def _move(self, worker: str, key: str, label: str, share: float) -> None:
-        from rich.markup import escape
-
         assert self.study is not None
         self._shares[key] = share
         bars = self._bar.bars
@@ -73,21 +70,17 @@ class _Display:
         done, total = self.study.share(self._shares), len(self.study.units)
         counted = f"pieces: {total - len(self.study.missing)} of {total}"
         self._bar.update(done, counted)
-        if not self._bar.console.is_terminal and time.monotonic() - self._printed_sec > _QUIET_SEC:
-            self._printed_sec = time.monotonic()
-            text = f"{counted}, about {done:.0%} of the time; {name}"
-            self._bar.print(", ".join(filter(None, (text, self._bar.left))))
+        if time.monotonic() - self._said_sec > _QUIET_SEC:
+            self._said_sec = time.monotonic()
+            self._bar.say(f"{counted}, about {done:.0%} of the time; {name}", self._bar.left)
 
 
 def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> list[Record]:
     """Run a study under its bars, write its report and print its tables."""
-    from transformers.utils import logging
-
     from ..report import write_report
     from ..study import Study, calibration_notes, read_study
 
-    quiet: Any = logging.disable_progress_bar  # ours are the ones to look at
-    quiet()
+    hush_transformers()
     with progress_bar() as bar:
         display = _Display(bar)
         study = display.study = Study(
@@ -124,8 +117,6 @@ def print_study(records: list[Record]) -> None:
 
 def print_plan(study: Study) -> None:
     """All pieces that are left, with the least time that this device allows."""
-    from rich.console import Console
-
     from ..measure import measure_peak_rates
 
     console = Console(highlight=False)
@@ -137,7 +128,7 @@ def print_plan(study: Study) -> None:
         for piece in pieces
     ]
     if rows:
-        print_rows(console, ("piece", "cells", "at least"), rows, [0, 0, 0])
+        print_rows(console, ("piece", "cells", "at least"), rows)
     cells = sum(len(piece.keys) for piece in pieces)
     print_wrapped(
         console, f"\n{study.resumed}; cells to measure: {cells:,}; nothing was measured or written."

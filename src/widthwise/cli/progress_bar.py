@@ -7,21 +7,63 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
 from .interrupts import GOES_ON, interruption
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
+    from ..prune.calibration import LayerCallback
+
+_LINES = 10  # of layers where there is no terminal, and one each of the first ones
+_FIRST = 2  # layers, after which the pace is known
 
 
 @contextmanager
 def progress_bar(interrupted: str = GOES_ON) -> Iterator[ProgressBar]:
     """Show a bar on the error stream; an interruption ends the command with a sentence."""
-    from rich.console import Console
-
     console = Console(stderr=True)
     with interruption(interrupted), progress(console) as bars:
         yield ProgressBar(console, bars)
+
+
+@contextmanager
+def layer_progress(console: Console, layers: int, doing: str) -> Iterator[LayerCallback]:
+    """A bar over the layers of a model; where there is no terminal, lines.
+
+    One stands before all work, which begins with a model to load and a text to read; one follows
+    each of the first two layers, the second with the time that is left; then one each tenth.
+
+    Args:
+        console: Where it is printed.
+        layers: How many layers there are.
+        doing: What is done: `"refitting"`.
+
+    Yields:
+        What is to be called with each layer that is done, in their order.
+    """
+    with progress(console) as bars:
+        bar = ProgressBar(console, bars)
+        bar.say(f"{doing}, {layers} layers: the model is loaded first, and the text read")
+        bar.update(0.0, f"{doing}: loading")
+
+        def tell(layer: int) -> None:
+            done = layer + 1
+            counted = f"{doing}: layer {done} of {layers}"
+            bar.update(done / layers, counted)
+            if done <= _FIRST or _LINES * done // layers > _LINES * layer // layers:
+                bar.say(counted, bar.left)
+
+        yield tell
+
+
+def hush_transformers() -> None:
+    """Have transformers show no bars of its own: ours is the one to look at."""
+    from transformers.utils import logging
+
+    quiet: Any = logging.disable_progress_bar
+    quiet()
 
 
 class ProgressBar:
@@ -40,18 +82,18 @@ class ProgressBar:
 
     def update(self, share: float, label: str) -> None:
         """Show which share of the work is done, 0 to 1, and what is being done."""
-        from rich.markup import escape
-
         self.left = self._eta(share)
         self.bars.update(self._task, completed=share, description=escape(label), left=self.left)
 
     def describe(self, label: str) -> None:
         """Say what is being done before any share is, in a line too where there is no terminal."""
-        from rich.markup import escape
-
-        if not self.console.is_terminal:
-            self.print(label)
+        self.say(label)
         self.bars.update(self._task, description=escape(label))
+
+    def say(self, *parts: str) -> None:
+        """Print a line where there is no terminal to show a bar."""
+        if not self.console.is_terminal:
+            self.print(", ".join(filter(None, parts)))
 
     def print(self, text: str) -> None:
         """Print a line above the bar."""
@@ -67,8 +109,6 @@ class ProgressBar:
 
 def progress(console: Console) -> Progress:
     """A bar with what is being done, and the time that has gone and that is left."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     return Progress(
         TextColumn("{task.description:32}"),
         BarColumn(),

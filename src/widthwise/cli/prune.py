@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
 
 from ..cut import Plan, Refit, check_refit_wanted
 from ..cut.checkpoint import (
@@ -22,7 +23,7 @@ from ..cut.checkpoint import (
 from ..io import check_overwrite
 from ..prune import Allocation, OpenedModel, allowed_widths, open_model, per_layer, prune_checkpoint
 from ..prune.refitting import refit
-from .layer_progress import layer_progress
+from .options import is_typed
 from .plan_options import (
     PlanRequest,
     build_plan,
@@ -31,9 +32,7 @@ from .plan_options import (
     print_draft_note,
     read_request,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from .progress_bar import hush_transformers, layer_progress, progress
 
 _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU blocks on
 
@@ -67,13 +66,12 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
     "--under",
     type=click.Choice(["parameters", "latency"]),
     default="parameters",
-    show_default=True,
     help=f"The cost that --per-layer keeps within; latency is timed here, on {_WORKLOAD} tokens.",
 )
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
 )
-@click.option("--max-shard-size", default="5GB", show_default=True, help="Largest weight file.")
+@click.option("--max-shard-size", default="5GB", help="Largest weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint; only calibration text loads the model.
@@ -96,10 +94,6 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     check_overwrite(out, force=force)
     source = resolve_model(model)
     refuse_overlap(source.path, out)
-    from rich.console import Console
-
-    from .progress_bar import progress
-
     console = Console(stderr=True)
     result = _refit(source, request, options, console) if request and refitting else None
     plan = result.plan if result else _plan(source, plan_file, request, console)
@@ -149,10 +143,7 @@ def _refit(
     source: ModelSource, request: PlanRequest, options: dict[str, Any], console: Console
 ) -> Refit:
     """The refit, in widths by layers where those are asked for; the model is loaded once."""
-    from transformers.utils import logging
-
-    quiet: Any = logging.disable_progress_bar  # ours is the one to look at
-    quiet()
+    hush_transformers()
     widths = None
     with open_model(source) as model:
         if options["layout"]:
@@ -206,8 +197,7 @@ def _check_usage(plan_file: Path | None, options: dict[str, Any]) -> None:
         raise click.UsageError("--one-pass is a way to refit; pass --refit.")
     if layout and not refitting and plan_file is None:
         raise click.UsageError("--per-layer goes by what refitted layers lose; pass --refit.")
-    source = click.get_current_context().get_parameter_source("under")
-    if not layout and source == click.core.ParameterSource.COMMANDLINE:
+    if not layout and is_typed("under"):
         raise click.UsageError("--under is a budget for --per-layer; pass --per-layer.")
     if layout and options["under"] == "latency" and (options["params"] or options["size"]):
         raise click.UsageError(

@@ -44,34 +44,31 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     from ..study import read_study
 
     places = tuple(dict.fromkeys(studies))
+    page = out or _default(places)
     stored, failed = [], []
     for path in places:
         try:
             runs = detect_run_file(path)
-            if runs is not None and len(places) == 1:
-                page = out or _default(places)
-                write_run_report(runs, page)
-                return click.echo(f"report: {page}")
-            if runs is not None:
-                raise RunError(_alone(path, runs.command))
-            stored.append(read_study(path))
+            if runs is None:
+                stored.append(read_study(path))
+                continue
+            if len(places) > 1:
+                raise RunError(
+                    f"{path} holds runs of widthwise {runs.command}, which have a page of their "
+                    "own: name it alone"
+                )
+            write_run_report(runs, page)
+            return click.echo(f"report: {page}")
         except RunError as error:
             failed.append(error)
     if not stored:
         raise failed[0]
-    out = out or _default(studies)
-    write_report(stored, out)
+    write_report(stored, page)
     for failure in failed:
         click.echo(f"left out: {failure}", err=True)
-    click.echo(f"report: {out}")
+    click.echo(f"report: {page}")
     if failed:
         sys.exit(1)
-
-
-def _alone(path: Path, command: str) -> str:
-    return (
-        f"{path} holds runs of widthwise {command}, which have a page of their own: name it alone"
-    )
 
 
 def _default(studies: tuple[Path, ...]) -> Path:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .figure_options import check_writable
+from .figure_options import check_writable, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def save_page(folder: Path) -> None:
-    """Write the page of the runs in a folder, and say where it is.
+def save_page(runs: Path, page: Path | None = None) -> None:
+    """Write the page of the runs in a folder or a file, and say where it is.
+
+    It is `report.html` in the folder unless another place is named; that one is said on the error
+    stream.
 
     Raises:
         RunError: They cannot be read.
@@ -20,11 +26,11 @@ def save_page(folder: Path) -> None:
     """
     from ..experiments import detect_run_file, write_run_report
 
-    runs = detect_run_file(folder)
-    assert runs is not None  # the command has just written them
-    page = folder / "report.html"
-    write_run_report(runs, page)
-    click.echo(f"report: {page}")
+    found = detect_run_file(runs)
+    assert found is not None  # the command has just written them
+    place = page or runs / "report.html"
+    write_run_report(found, place)
+    click.echo(f"report: {place}", err=page is not None)
 
 
 def check_beside(figure: Path | None, force: bool) -> None:
@@ -33,28 +39,25 @@ def check_beside(figure: Path | None, force: bool) -> None:
     Raises:
         OutputError: One of the files is there and may not be replaced, or the folder is not there.
     """
-    for path in (None,) if figure is None else (figure, *_beside(figure)):
+    for path in () if figure is None else (figure, *_beside(figure)):
         check_writable(path, force)
 
 
-def save_with_page(figure: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write what a figure shows as JSON lines, and their page, beside it.
+def save_with_page(figure: Figure, path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write a figure, and beside it what it shows as JSON lines, and their page.
 
-    Both are said on the error stream, as the figure is: the output may be JSON.
+    All are said on the error stream: the output may be JSON.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    from ..experiments import detect_run_file, write_run_report
     from ..runs import write_lines
 
-    records, page = _beside(figure)
+    save_figure(figure, path)
+    records, page = _beside(path)
     write_lines(records, lines)
     click.echo(f"records: {records}", err=True)
-    runs = detect_run_file(records)
-    assert runs is not None  # just written
-    write_run_report(runs, page)
-    click.echo(f"report: {page}", err=True)
+    save_page(records, page)
 
 
 def _beside(figure: Path) -> tuple[Path, Path]:

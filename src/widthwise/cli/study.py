@@ -15,11 +15,14 @@ from .options import (
     data_option,
     device_option,
     dtype_option,
+    is_typed,
+    list_option,
+    max_new_tokens_option,
     model_name,
     out_option,
     parse_item_limits,
     parse_names,
-    parse_widths,
+    parse_seeds,
     read_calibration,
     thinking_option,
     widths_options,
@@ -31,13 +34,6 @@ if TYPE_CHECKING:
 _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others have no say in it
 
 
-def _seeds(value: str) -> tuple[int, ...]:
-    names = parse_names(value)
-    if not names or not all(part.isdecimal() and int(part) < 2**31 for part in names):
-        raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 0,1,2.")
-    return tuple(int(part) for part in names)
-
-
 @click.command(
     short_help="Measure MODELS at many widths: what they know and what they cost.",
     epilog="Example: widthwise study smollm2 --to 2.4x,1.6x --suite embedded --limit 50 "
@@ -45,31 +41,21 @@ def _seeds(value: str) -> tuple[int, ...]:
 )
 @click.argument("models", nargs=-1, required=True, type=model_name)
 @widths_options
-@click.option(
-    "--criterion",
-    "criteria",
-    type=parse_names,
-    metavar="LIST",
-    default="ppm",
-    show_default=True,
-    help=criteria_help("chosen"),
+@list_option(
+    "--criterion", "criteria", type=parse_names, default="ppm", help=criteria_help("chosen")
 )
 @calibration_options
-@click.option(
+@list_option(
     "--suite",
     "tasks",
     type=parse_names,
-    metavar="LIST",
-    default="",
     help=f"Suites ({', '.join(SUITES)}) and tasks, as of evaluate. By default embedded, but "
     "nothing where --measure is given.",
 )
-@click.option(
+@list_option(
     "--measure",
     "workloads",
     type=parse_names,
-    metavar="LIST",
-    default="",
     help="Workloads to time, as of measure: 512x32x8, grid, paper.",
 )
 @click.option(
@@ -78,12 +64,10 @@ def _seeds(value: str) -> tuple[int, ...]:
     help="The whole design of arXiv 2512.22671: seven widths, thirteen tasks, six workloads, three "
     "seeds. Other options change parts of it.",
 )
-@click.option(
+@list_option(
     "--seeds",
-    type=_seeds,
-    metavar="LIST",
+    callback=parse_seeds,
     default="0",
-    show_default=True,
     help="The first is of samples and prompts; each further one is another draw of the control.",
 )
 @click.option(
@@ -92,12 +76,13 @@ def _seeds(value: str) -> tuple[int, ...]:
     type=parse_item_limits,
     metavar="ITEMS",
     default="",
+    show_default=False,
     help="Items a task: 200, or 200,ifeval=50.",
 )
-@click.option("--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written.")
+@max_new_tokens_option
 @thinking_option
-@click.option("--rounds", type=click.IntRange(5), default=5, show_default=True, help="Of timing.")
-@click.option("--energy/--no-energy", default=True, show_default=True, help="Joules, if metered.")
+@click.option("--rounds", type=click.IntRange(5), default=5, help="Of timing.")
+@click.option("--energy/--no-energy", default=True, help="Joules, if metered.")
 @click.option("--country", metavar="CODE", help="Whose electricity gives joules their CO2: FRA.")
 @data_option("the tasks' documents")
 @dtype_option
@@ -106,7 +91,6 @@ def _seeds(value: str) -> tuple[int, ...]:
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
-    show_default=True,
     help="A worker a device of this machine, or a Ray cluster.",
 )
 @click.option("--address", help="Of the Ray cluster; by default the one at hand, or a new one.")
@@ -149,24 +133,20 @@ def _settings(models: tuple[str, ...], options: dict[str, Any]) -> StudySettings
     """What was asked, on top of the preset where one is named."""
     from ..study import StudySettings
 
-    data, limits = options.pop("data"), options.pop("limits")
-    widths = parse_widths(options.pop("to"), options.pop("remove"))
+    limits, widths = options.pop("limits"), options.pop("to") + options.pop("remove")
+    preset = options.pop("preset")
     settings = {
         **options,
         "limit": limits.pop("", None),
         "limits": limits,
-        "data": None if data is None else str(data.resolve()),
-        "calibration": read_calibration(options),
+        "calibration": read_calibration(options["calibration"], options["criteria"]),
     }
-    preset = settings.pop("preset")
     if preset is None:
         if not settings["tasks"] and not settings["workloads"]:
             settings["tasks"] = ("embedded",)
         return StudySettings(models=models, widths=widths, **settings)
-    context = click.get_current_context()
-    typed = click.core.ParameterSource.COMMANDLINE
     for name in _CHOICES:
-        if context.get_parameter_source(name) != typed:
+        if not is_typed(name):
             del settings[name]
     return StudySettings.paper(*models, **settings, **({"widths": widths} if widths else {}))
 

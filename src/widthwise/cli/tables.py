@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from .progress_bar import progress_bar
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .progress_bar import hush_transformers, progress_bar
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..study import Record
 
     class _Runs(Protocol):
@@ -41,17 +43,14 @@ def run(
             and in the table.
         with_model: Whether the line names the model.
     """
-    from transformers.utils import logging
-
     from ..findings import SIZE_UNITS
 
-    quiet: Any = logging.disable_progress_bar  # ours is the one to look at
-    quiet()
+    hush_transformers()
     with progress_bar() as bar:
 
         def on_progress(share: float, label: str) -> None:
-            if not bar.console.is_terminal and share == 0:
-                bar.print(label)
+            if share == 0:
+                bar.say(label)
             bar.update(share, label)
 
         def on_record(record: Record) -> None:
@@ -104,7 +103,7 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
 
     console = table_console()
     header, networks = network_rows(records)
-    print_rows(console, header, networks, [0] * len(header))
+    print_rows(console, header, networks)
     tables = score_tables(records)
     rows = [row for task in tables for row in (COLUMNS, *task.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -123,8 +122,7 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
     ]
     shared = " Networks of one width share its speeds." if build_grid(records).shares_costs else ""
     key = f"{_KEY}{_PERPLEXITY_KEY if perplexity else ''}.{shared}"
-    notes = [f"\n{key}", *missing_notes(records), "", *answer(records, grids)]
-    for sentence in notes:
+    for sentence in (f"\n{key}", *missing_notes(records), "", *answer(records, grids)):
         print_wrapped(console, sentence)
 
 
@@ -134,9 +132,8 @@ def print_costs(records: list[Record]) -> None:
 
     console = table_console()
     for table in cost_tables(records):
-        print_wrapped(console, f"\n{table.title}: {table.about}", style="bold")
         shown = table.nonempty()
-        print_rows(console, shown.header, shown.rows, [0] * len(shown.header))
+        print_titled(console, f"\n{table.title}: {table.about}", shown.header, shown.rows)
         for note in table.notes:
             print_wrapped(console, note)
     print_wrapped(console, f"\n{COST_KEY}")
@@ -144,8 +141,6 @@ def print_costs(records: list[Record]) -> None:
 
 def table_console() -> Console:
     """Where tables are printed: a file or a pipe has no edge to wrap at."""
-    from rich.console import Console
-
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
@@ -156,21 +151,30 @@ def print_wrapped(console: Console, text: str, style: str = "") -> None:
     console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
 
 
+def print_titled(
+    console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """A bold line, and the table that it is of."""
+    print_wrapped(console, title, style="bold")
+    print_rows(console, header, rows)
+
+
 def print_rows(
-    console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
+    console: Console,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int] = (),
 ) -> None:
     """A table without rules; columns are at least so wide.
 
     Where the console is narrower than all columns, they come in parts, each with the first one.
     """
-    from rich.markup import escape
-    from rich.table import Table
-
-    needed = [max(widths[i], *(len(row[i]) for row in (header, *rows))) for i in range(len(header))]
+    least = widths or [0] * len(header)
+    needed = [max(low, *map(len, cells)) for low, *cells in zip(least, header, *rows, strict=True)]
     for part in _parts(needed, console.width):
         table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
         for i in part:
-            table.add_column(escape(header[i]), min_width=widths[i], vertical="top")
+            table.add_column(escape(header[i]), min_width=least[i], vertical="top")
         for row in rows:
             table.add_row(*(escape(row[i]) for i in part))
         console.print(table)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..tinynet import FAMILIES
-from .options import device_option, seed_option
+from .options import device_option, is_typed, json_option, seed_option
+from .tables import print_titled, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from ..tinynet import Baseline, Budget, Family, Formula, Kind, NetworkSpec, Proposal
@@ -25,12 +26,9 @@ _TOLD_MISS = 0.02  # of the budget: by more, a sentence says so
 family_option = click.option(
     "--family",
     default="efficientnet",
-    show_default=True,
     help=f"One of {', '.join(FAMILIES)}.",
 )
-classes_option = click.option(
-    "--classes", type=int, default=1000, show_default=True, help="Outputs of the network."
-)
+classes_option = click.option("--classes", type=int, default=1000, help="Outputs of the network.")
 
 
 @click.group()
@@ -80,7 +78,7 @@ def build(
     from ..tinynet import load_weights, write_net
 
     asked = _asked(net, **base)
-    if weights is not None and _is_typed("seed"):
+    if weights is not None and is_typed("seed"):
         raise click.UsageError("--seed is of new weights; with --weights there are none")
     check_overwrite(out, force=force)
     model = asked.build(seed=seed)
@@ -106,7 +104,7 @@ def _asked(text: str, family: str, classes: int) -> NetworkSpec:
 
     published = PUBLISHED.get(text.lower())
     if published is not None:
-        if _is_typed("family"):
+        if is_typed("family"):
             raise click.UsageError(f"--family goes with multipliers; {text} is an efficientnet")
         return NetworkSpec(
             title=published.title, family=family, scale=published.scale, classes=classes
@@ -120,11 +118,6 @@ def _asked(text: str, family: str, classes: int) -> NetworkSpec:
         ) from None
     scale = Multipliers(resolution=resolution, depth=depth, width=width)
     return NetworkSpec(title=f"{family} {text}", family=family, scale=scale, classes=classes)
-
-
-def _is_typed(option: str) -> bool:
-    source = click.get_current_context().get_parameter_source(option)
-    return source == click.core.ParameterSource.COMMANDLINE
 
 
 def _print_net(net: NetworkSpec) -> None:
@@ -148,7 +141,7 @@ def _print_net(net: NetworkSpec) -> None:
 @family_option
 @classes_option
 @device_option
-@click.option("--json", "as_json", is_flag=True, help="Everything, for a machine to read.")
+@json_option
 def formula(
     family: str,
     classes: int,
@@ -223,10 +216,8 @@ def _print_formula(
     """A table of the ways to the budget, and how sure the formula is."""
 
     from ..tinynet import Baseline
-    from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
-    print_wrapped(console, f"{family.name} for {proposal.budget}, {classes} classes", style="bold")
     proposed = Baseline(
         rule="tiny formula",
         scale=proposal.scale,
@@ -237,7 +228,8 @@ def _print_formula(
     header = ["by", "images", "resolution", "depth", "width", "multiply-adds", "parameters"]
     header += ["off budget"]
     rows = [_cells(baseline, proposal.budget) for baseline in (proposed, *others)]
-    print_rows(console, header, rows, [0] * len(header))
+    title = f"{family.name} for {proposal.budget}, {classes} classes"
+    print_titled(console, title, header, rows)
     for sentence in (*_sureness(fitted, proposal, family), *_notes(proposal, others)):
         print_wrapped(console, sentence)
 

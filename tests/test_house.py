@@ -135,6 +135,5 @@ _BOUND = ("self", "cls")
 PAST_A_FACE: list[str] = []
 LONG: list[str] = []
 MANY_PARAMETERS = [
-    "experiments.tinynet_search.trials.run_trials",
     "prune.healing.loss.forward",  # of autograd: a parameter for each of its inputs
 ]

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from widthwise.errors import RunError
-from widthwise.experiments.tinynet_search.trials import Metric, TrialJob
+from widthwise.experiments.tinynet_search.trials import Metric, TrialJob, TrialWorker
 
 
-class Doubler:
+class Doubler(TrialWorker):
     """Doubles a width; fails as its network says."""
 
     def __init__(self, device: str) -> None:
         self.device = device
 
-    def __call__(self, job: TrialJob, on_share: Callable[[float, str], None]) -> dict[str, Any]:
+    def train(self, job: TrialJob, on_share: Callable[[float, str], None]) -> dict[str, Any]:
         on_share(0.5, "doubling")
         if job.network.get("fails") == "known":
             raise RunError("the loss is not finite")

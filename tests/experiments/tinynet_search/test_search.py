@@ -75,7 +75,7 @@ def test_a_search_trains_what_it_draws_and_what_the_formula_proposes(
     ]
     assert [one.other for one in found.besides] == names
     assert [m.name for m in found.multipliers] == ["resolution", "depth", "width"]
-    assert {f.proxy for f in found.foretold} == {"synflow", "naswot", "parameters"}
+    assert {f.name for f in found.foretold} == {"synflow", "naswot", "parameters"}
     assert len(found.behind) >= 8
     text = search_text(found, searched.notes)
     assert "the most frequent class alone gets 50.0 %" in text
@@ -115,7 +115,7 @@ def test_an_interrupted_search_goes_on_and_ends_alike(
 def test_a_net_whose_loss_is_not_finite_is_a_failed_trial_and_the_search_goes_on(
     tmp_path: Path, settings: SearchSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = PhotoTrainer.__call__
+    train = PhotoTrainer.train
 
     def diverge(self: PhotoTrainer, job: Any, on_share: Callable[[float, str], None]) -> Any:
         if job.network["asked_macs"] == BUDGETS[0] and job.seed == 1:
@@ -123,7 +123,7 @@ def test_a_net_whose_loss_is_not_finite_is_a_failed_trial_and_the_search_goes_on
             job = replace(job, settings={**job.settings, "recipe": recipe})
         return train(self, job, on_share)
 
-    monkeypatch.setattr(PhotoTrainer, "__call__", diverge)
+    monkeypatch.setattr(PhotoTrainer, "train", diverge)
     searched = search(tmp_path / "out", settings).run()
     failed = [trial for trial in searched.trials if trial.reason is not None]
     assert {trial.network["asked_macs"] for trial in failed} == {BUDGETS[0]}

@@ -65,10 +65,10 @@ def test_a_trial_has_accuracies_and_one_of_the_sieve_only_proxies(
 ) -> None:
     trainer = PhotoTrainer(data, image_size(32), photos.digest, 0, "cpu")
     shares: list[float] = []
-    proxies = trainer(job(photos, SIEVE), lambda share, label: shares.append(share))
+    proxies = trainer.train(job(photos, SIEVE), lambda share, label: shares.append(share))
     assert set(proxies) == {"synflow", "naswot", "parameters"}
     assert shares == []
-    found = trainer(job(photos), lambda share, label: shares.append(share))
+    found = trainer.train(job(photos), lambda share, label: shares.append(share))
     assert set(found) == {*proxies, "loss", "validation", "test"}
     assert {name: found[name].value for name in proxies} == {
         name: metric.value for name, metric in proxies.items()

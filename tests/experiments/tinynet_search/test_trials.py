@@ -22,12 +22,18 @@ from widthwise.experiments.tinynet_search.trials import (
     load_trials,
     run_trials,
 )
-from widthwise.runs import InProcess, Processes
+from widthwise.runs import InProcess, Processes, RunStore
 
 
 def run(folder: Path, jobs: list[TrialJob], **options: Any) -> list[SearchTrial]:
+    named = {"what": options.pop("what", "search"), "on_record": options.pop("on_trial", _quiet)}
+    store: RunStore[SearchTrial] = RunStore(folder, FORMAT, **named)
     here: Any = partial(InProcess, device="cpu")
-    return run_trials(folder, jobs, make=Doubler, **{"engine": here, **options})
+    return run_trials(store, jobs, make=Doubler, **{"engine": here, "settings": {}, **options})
+
+
+def _quiet(trial: SearchTrial) -> None:
+    """Nothing is told."""
 
 
 def test_a_key_is_an_address_of_the_content() -> None:

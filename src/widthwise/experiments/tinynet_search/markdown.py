@@ -19,7 +19,7 @@ from ...stats import (
 )
 from .findings.build import TinyFindings
 from .findings.comparisons import AccuracyDifference
-from .findings.multipliers import claim_of
+from .findings.predictors import claim_of
 from .networks import TrainedNetwork
 from .train import TEST, VALIDATION
 
@@ -165,7 +165,7 @@ def _multiplier_table(findings: TinyFindings) -> Table:
             "with training loss, at the same cost",
         ),
         rows=tuple(
-            (m.name, *map(_rank, (m.marginal, m.at_cost, m.over_width, m.with_loss)))
+            (m.name, *map(_rank, (m.marginal, m.at_cost, m.lead, m.with_loss)))
             for m in findings.multipliers
         ),
     )
@@ -178,7 +178,7 @@ def _proxy_table(findings: TinyFindings) -> Table:
         about="The same, of numbers of the untrained network; parameters are the control.",
         header=("proxy", "as it is", "at the same cost", "more than parameters'"),
         rows=tuple(
-            (proxy.proxy, *map(_rank, (proxy.marginal, proxy.at_cost, proxy.over_control)))
+            (proxy.name, *map(_rank, (proxy.marginal, proxy.at_cost, proxy.lead)))
             for proxy in findings.foretold
         ),
     )

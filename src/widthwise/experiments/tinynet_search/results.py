@@ -10,8 +10,8 @@ from typing import Any
 from ...errors import RunError
 from ...io import from_plain
 from ...runs import SETTINGS, read_settings
-from ...tinynet import Multipliers, family_named
-from .train import DRAWN, FORMULA, INVERSE, TEST, VALIDATION
+from ...tinynet import family_named
+from .train import DRAWN, FORMULA, INVERSE, TEST, VALIDATION, scale_of
 from .trials import SearchTrial, load_trials
 
 _TRAINED = (DRAWN, FORMULA, INVERSE)
@@ -88,23 +88,19 @@ def _check_answers(trial: SearchTrial) -> None:
 
 def _last_proposed(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
     last = {
-        (trial.experiment, trial.network["asked_macs"]): _scale(trial.network) for trial in trials
+        (trial.experiment, trial.network["asked_macs"]): scale_of(trial.network) for trial in trials
     }
     return [
         trial
         for trial in trials
         if trial.experiment == DRAWN
-        or last[trial.experiment, trial.network["asked_macs"]] == _scale(trial.network)
+        or last[trial.experiment, trial.network["asked_macs"]] == scale_of(trial.network)
     ]
-
-
-def _scale(network: Mapping[str, Any]) -> Multipliers:
-    return Multipliers(**{name: network[name] for name in ("resolution", "depth", "width")})
 
 
 def _classes(path: Path, network: _Network) -> int:
     """Of the photos: each one more is as many parameters more."""
-    family, scale = family_named(network.family), _scale(asdict(network))
+    family, scale = family_named(network.family), scale_of(asdict(network))
     one, two = (family.counts(scale, classes=n).parameters for n in (1, 2))
     more, rest = divmod(network.parameters - one, max(1, two - one))
     if rest or more < 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RunError, TargetError, WidthwiseError
-from ...runs import Event, Executor, WorkerFactory
+from ...runs import Event, Executor, RunStore, WorkerFactory
 from ...tinynet import (
     BUDGET_TOLERANCE,
     DIGITS,
@@ -40,7 +40,7 @@ from .train import (
     photo_job,
     scale_of,
 )
-from .trials import SearchTrial, TrialJob, run_trials
+from .trials import FORMAT, SearchTrial, TrialJob, run_trials
 
 SAMPLERS = ("random", "optuna")
 CANDIDATES = 4  # networks that the sieve looks at for each that is trained
@@ -129,7 +129,7 @@ class Search:
         folder: Of the trials; one that holds a part of this search is gone on with, and networks,
             seeds and budgets may be added to it.
         settings: What is searched.
-        engine: Makes the engine that does the trials; None for one worker.
+        engine: Makes the engine that does the trials.
         on_trial: Called with each trial that this run adds.
         on_event: Called with each event of the engine.
         on_progress: Called with what is being done between the trials.
@@ -140,17 +140,16 @@ class Search:
         folder: str | Path,
         settings: SearchSettings,
         *,
-        engine: Callable[[WorkerFactory], Executor] | None = None,
+        engine: Callable[[WorkerFactory], Executor],
         on_trial: Callable[[SearchTrial], None] = lambda _: None,
         on_event: Callable[[Event], None] = lambda _: None,
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.folder = Path(folder)
         self.settings = settings
         self.notes: list[str] = []
         self._retry_failed = True
         self._engine = engine
-        self._on_trial = on_trial
+        self._store = RunStore(folder, FORMAT, what="search", on_record=on_trial)
         self._on_event = on_event
         self._on_progress = on_progress
 
@@ -260,7 +259,7 @@ class Search:
     def _proposed(self, drawn: Sequence[SearchTrial]) -> Iterator[tuple[str, Budget, Multipliers]]:
         """What the formula and the baseline make of each budget; a note where they make nothing."""
         formula = self._formula(drawn)
-        rules: tuple[tuple[str, Any], ...] = ((INVERSE, self._shrunk),)
+        rules: tuple[tuple[str, Any], ...] = ((INVERSE, partial(shrink, "compound")),)
         if formula is not None:
             rules = ((FORMULA, formula.propose), *rules)
         for budget in self.budgets:
@@ -270,9 +269,6 @@ class Search:
                     yield name, budget, self._near(proposed, budget)
                 except TargetError as error:
                     self.notes.append(f"{name.removeprefix('tinynet ')}, {budget}: {error}")
-
-    def _shrunk(self, *args: Any, **options: Any) -> Any:
-        return shrink("compound", *args, **options)
 
     def _near(self, scale: Multipliers, budget: Budget) -> Multipliers:
         """The scale in as many digits as networks are known by; TargetError if it misses."""
@@ -319,14 +315,12 @@ class Search:
         del stored["data"]  # what was asked for is compared before the photos that came of it
         stored["data"] = self.photos.digest
         return run_trials(
-            self.folder,
+            self._store,
             jobs,
             make=partial(PhotoTrainer, data, side, self.photos.digest, settings.draw_seed),
             settings=stored,
             choosing=CHOOSING,
-            what="search",
             engine=self._engine,
-            on_trial=self._on_trial,
             on_event=self._on_event,
             retry_failed=self._retry_failed,
         )

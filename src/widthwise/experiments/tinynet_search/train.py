@@ -8,12 +8,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError, WidthwiseError
+from ...io import from_plain
 from ...runs import ProgressCallback
 from ...tinynet import (
     BATCH,
     CROP_MARGIN,
     PROXIES,
-    Augmentation,
     Multipliers,
     PhotoSets,
     TrainingRecipe,
@@ -25,7 +25,7 @@ from ...tinynet import (
     seeded,
     trained_network,
 )
-from .trials import Metric, TrialJob
+from .trials import Metric, TrialJob, TrialWorker, as_read
 
 if TYPE_CHECKING:
     from ...tinynet import Family
@@ -88,13 +88,11 @@ def scale_of(network: Mapping[str, Any]) -> Multipliers:
 
 def recipe_of(settings: Mapping[str, Any]) -> TrainingRecipe:
     """The recipe of a trial's settings."""
-    recipe = dict(settings["recipe"])
-    looks = dict(recipe.pop("augmentation"))
-    looks |= {name: tuple(looks[name]) for name in ("area", "ratio")}
-    return TrainingRecipe(**recipe, augmentation=Augmentation(**looks))
+    recipe: TrainingRecipe = from_plain(TrainingRecipe, as_read(settings["recipe"]), "a recipe")
+    return recipe
 
 
-class PhotoTrainer:
+class PhotoTrainer(TrialWorker):
     """Does trials on photos, which it reads once.
 
     Args:
@@ -115,7 +113,7 @@ class PhotoTrainer:
         if self._photos.digest != digest:
             raise RunError(f"the photos at {data} are not those that the search was begun with")
 
-    def __call__(self, job: TrialJob, on_share: ProgressCallback) -> dict[str, Metric]:
+    def train(self, job: TrialJob, on_share: ProgressCallback) -> dict[str, Metric]:
         """Train the network, and judge it; of `SIEVE` see its proxies alone.
 
         Raises:

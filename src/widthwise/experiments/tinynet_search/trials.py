@@ -7,12 +7,12 @@ import json
 import platform
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from ... import __version__
 from ...errors import RunError, WidthwiseError
@@ -20,7 +20,6 @@ from ...io import from_json
 from ...runs import (
     Event,
     Executor,
-    Processes,
     ProgressCallback,
     RecordFormat,
     Run,
@@ -199,29 +198,19 @@ def load_trials(path: str | Path) -> list[SearchTrial]:
     return list(FORMAT.load(path).values())
 
 
-Train: TypeAlias = Callable[[TrialJob, ProgressCallback], Mapping[str, Metric]]
-MakeTrain: TypeAlias = Callable[[str], Train]
-"""Makes what does trials on a device; can be pickled, and is called where the worker lives. A
-`WidthwiseError` that it raises for a trial is that trial's outcome, with its reason."""
+class TrialWorker(ABC):
+    """Does trials."""
 
-
-class TrialWorker:
-    """Does trials, and keeps between them what `make` has made.
-
-    Args:
-        make: Makes what does them.
-        device: Of the worker.
-    """
-
-    def __init__(self, make: MakeTrain, device: str) -> None:
-        self._train = make(device)
+    @abstractmethod
+    def train(self, job: TrialJob, on_share: ProgressCallback) -> dict[str, Metric]:
+        """What a trial gives; a `WidthwiseError` is its outcome, with the reason."""
 
     def do(self, work: TrialJob, on_share: ProgressCallback) -> SearchTrial:
         """Do one; a known error is a failed trial."""
         on_share(0.0, work.label)
         begun = time.monotonic()
         try:
-            quantities, reason = dict(self._train(work, on_share)), None
+            quantities, reason = self.train(work, on_share), None
         except WidthwiseError as error:
             quantities, reason = {}, str(error)
         return _trial(work, quantities, reason, duration_sec=time.monotonic() - begun)
@@ -238,8 +227,8 @@ def _trial(
     return SearchTrial(
         key=job.key,
         experiment=job.experiment,
-        network=_roundtrip(job.network),
-        settings=_roundtrip(job.settings),
+        network=as_read(job.network),
+        settings=as_read(job.settings),
         seed=job.seed,
         quantities=quantities,
         reason=reason,
@@ -249,7 +238,7 @@ def _trial(
     )
 
 
-def _roundtrip(content: Mapping[str, Any]) -> dict[str, Any]:
+def as_read(content: Mapping[str, Any]) -> dict[str, Any]:
     """As it is read from a file: lists for tuples."""
     plain: dict[str, Any] = json.loads(json.dumps(content))
     return plain
@@ -262,15 +251,13 @@ def _versions() -> dict[str, str]:
 
 
 def run_trials(
-    folder: str | Path,
+    store: RunStore[SearchTrial],
     jobs: Sequence[TrialJob],
     *,
-    make: MakeTrain,
-    settings: Mapping[str, Any] | None = None,
+    make: WorkerFactory,
+    engine: Callable[[WorkerFactory], Executor],
+    settings: Mapping[str, Any],
     choosing: Collection[str] = (),
-    what: str = "study",
-    engine: Callable[[WorkerFactory], Executor] | None = None,
-    on_trial: Callable[[SearchTrial], None] = lambda _: None,
     on_event: Callable[[Event], None] = lambda _: None,
     retry_failed: bool = True,
 ) -> list[SearchTrial]:
@@ -280,14 +267,12 @@ def run_trials(
     on; a run that was killed is gone on with by the same call. Several calls may add to one folder.
 
     Args:
-        folder: Where trials are kept; made if it is new.
+        store: Where trials are kept; its folder is made if it is new.
         jobs: What is asked for; the same one twice is done once.
-        make: Makes what does a trial.
+        make: Makes a `TrialWorker`.
+        engine: Makes the engine.
         settings: Those that the folder is begun with, and that each further call must share.
         choosing: Names of settings that only choose trials, and may differ.
-        what: All of it is called, in errors.
-        engine: Makes the engine; None for one worker on this machine's first device.
-        on_trial: Called with each trial that this call adds.
         on_event: Called with each event of the executor, after its trial is stored.
         retry_failed: Whether trials whose worker died or broke are done again.
 
@@ -298,9 +283,8 @@ def run_trials(
         RunError: The folder holds something else, or was begun with other settings.
         OutputError: It cannot be written, or is in use.
     """
-    store = RunStore(folder, FORMAT, what=what, on_record=on_trial)
     with store.folder.held():
-        asked = {"widthwise": __version__, "trials": True, **(settings or {})}
+        asked = {"widthwise": __version__, "trials": True, **settings}
         store.folder.write_settings(store.folder.agree(asked, choosing=choosing))
         store.load()
         units = [
@@ -316,12 +300,6 @@ def run_trials(
             store.add([_trial(unit.work, {}, reason, again=True)])
 
         if run.to_do:
-            with (engine or _local)(partial(TrialWorker, make)) as executor:
+            with engine(make) as executor:
                 run.do_by(executor, keep, give_up, on_event)
         return [store.records[job.key] for job in jobs]
-
-
-def _local(make: WorkerFactory) -> Executor:
-    import torch
-
-    return Processes(make, ["cuda:0" if torch.cuda.is_available() else "cpu"])

@@ -2,16 +2,14 @@
 
 from .build import TinyFindings, tiny_findings
 from .comparisons import AccuracyDifference, accuracy_difference
-from .multipliers import Multiplier, multipliers_of
-from .proxies import ProxyCorrelation, proxy_correlation
+from .predictors import Predictor, multiplier_predictors, proxy_predictors
 
 __all__ = [
     "AccuracyDifference",
-    "Multiplier",
-    "ProxyCorrelation",
+    "Predictor",
     "TinyFindings",
     "accuracy_difference",
-    "multipliers_of",
-    "proxy_correlation",
+    "multiplier_predictors",
+    "proxy_predictors",
     "tiny_findings",
 ]

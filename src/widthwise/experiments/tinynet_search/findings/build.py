@@ -12,8 +12,7 @@ from ..networks import TrainedNetwork, best_nets, formula_of, nets_of
 from ..train import DRAWN, FORMULA, INVERSE, TEST, VALIDATION
 from ..trials import SearchTrial
 from .comparisons import AccuracyDifference, accuracy_difference, adjusted
-from .multipliers import Multiplier, multipliers_of
-from .proxies import ProxyCorrelation, proxy_correlation
+from .predictors import Predictor, multiplier_predictors, proxy_predictors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,8 +49,8 @@ class TinyFindings:
     front: tuple[TrainedNetwork, ...]
     behind: tuple[TrainedNetwork, ...]
     formula: Formula | None
-    multipliers: tuple[Multiplier, ...]
-    foretold: tuple[ProxyCorrelation, ...]
+    multipliers: tuple[Predictor, ...]
+    foretold: tuple[Predictor, ...]
     besides: tuple[AccuracyDifference, ...]
     floor: float | None
     classes: int
@@ -91,8 +90,8 @@ def tiny_findings(
         front=tuple(net for net, rank in zip(trained, ranks, strict=True) if rank == 0),
         behind=tuple(behind),
         formula=_formula(behind, classes),
-        multipliers=multipliers_of(drawn),
-        foretold=proxy_correlation(drawn),
+        multipliers=multiplier_predictors(drawn),
+        foretold=proxy_predictors(drawn),
         besides=_besides(formula_nets, inverse, trained, is_chance),
         floor=floors[0] if floors else None,
         classes=classes,

@@ -1,37 +1,39 @@
-"""Which multiplier goes with accuracy, alone and at the same cost."""
+"""Which numbers of networks go with their accuracy, alone and at the same cost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ....stats import RankCorrelation, RankDifference, rank_correlation, rank_lead, with_ends
+from ....tinynet import CONTROL, PROXIES
 from ..networks import TrainedNetwork
 from ..train import LOSS, TEST
 
-NAMES = ("resolution", "depth", "width")
+MULTIPLIERS = ("resolution", "depth", "width")
 FEWEST = 8  # networks below which intervals of ranks hold too little of what they promise
 
 
 @dataclass(frozen=True, kw_only=True)
-class Multiplier:
-    """How a multiplier of the networks drawn goes with their accuracy.
+class Predictor:
+    """How a number of networks goes with their accuracy on the test set.
 
     Attributes:
-        name: `resolution`, `depth` or `width`.
+        name: A multiplier, or a proxy: a number of the network before its training.
         marginal: Rank correlation as it is, networks of all budgets together.
         at_cost: The same with the budget held fixed. r, d and w are bound by the cost then, so
-            that more of one is less of the others.
-        over_width: How much more it is, at the same cost, than the width's; None of the width.
-        with_loss: Rank correlation with the loss on the photos trained on, at the same cost; None
-            where that was not kept.
+            that more of one is less of the others; a sieve within a budget goes by it.
+        lead: How much more `at_cost` is than that of the width, or of the control of proxies; None
+            of these.
+        with_loss: Of a multiplier, the rank correlation with the loss on the photos trained on, at
+            the same cost; None where that was not kept.
     """
 
     name: str
     marginal: RankCorrelation
     at_cost: RankCorrelation
-    over_width: RankDifference | None
-    with_loss: RankCorrelation | None
+    lead: RankDifference | None
+    with_loss: RankCorrelation | None = None
 
     @property
     def is_undertrained(self) -> bool:
@@ -43,35 +45,58 @@ class Multiplier:
         return self.with_loss is not None and self.with_loss.low > 0
 
 
-def multipliers_of(nets: Sequence[TrainedNetwork]) -> tuple[Multiplier, ...]:
+def multiplier_predictors(nets: Sequence[TrainedNetwork]) -> tuple[Predictor, ...]:
     """Of all three multipliers; none of fewer than `FEWEST` networks that were trained.
 
     Args:
         nets: Networks drawn; their accuracies on the test set are means over seeds.
     """
     trained = [net for net in nets if net.is_trained]
+    rows = {name: [float(net.network[name]) for net in trained] for name in MULTIPLIERS}
+    return _predictors(trained, rows, "width", [net.mean(LOSS) for net in _all_with(trained, LOSS)])
+
+
+def proxy_predictors(nets: Sequence[TrainedNetwork]) -> tuple[Predictor, ...]:
+    """Of each proxy that all networks have; none of fewer than `FEWEST` networks trained.
+
+    A proxy of a network is the mean over its seeds, as its accuracy is.
+    """
+    trained = [net for net in nets if net.is_trained]
+    rows = {name: [net.mean(name) for net in _all_with(trained, name)] for name in PROXIES}
+    return _predictors(trained, {name: row for name, row in rows.items() if row}, CONTROL)
+
+
+def _all_with(nets: Sequence[TrainedNetwork], name: str) -> Sequence[TrainedNetwork]:
+    """The networks if each of their trials has this quantity, else none."""
+    known = all(trial.value(name) is not None for net in nets for trial in net.trials)
+    return nets if known else ()
+
+
+def _predictors(
+    trained: Sequence[TrainedNetwork],
+    rows: Mapping[str, Sequence[float]],
+    control: str,
+    loss: Sequence[float] = (),
+) -> tuple[Predictor, ...]:
     if len(trained) < FEWEST:
         return ()
     accuracy = [net.mean(TEST) for net in trained]
-    cost = budget_rows(trained)
-    rows = {name: [float(net.network[name]) for net in trained] for name in NAMES}
-    known = all(trial.value(LOSS) is not None for net in trained for trial in net.trials)
-    loss = [net.mean(LOSS) for net in trained] if known else None
+    cost = _budget_rows(trained)
     return tuple(
-        Multiplier(
+        Predictor(
             name=name,
-            marginal=rank_correlation(rows[name], accuracy),
-            at_cost=rank_correlation(rows[name], accuracy, fixed=cost),
-            over_width=None
-            if name == "width"
-            else rank_lead(rows[name], rows["width"], accuracy, fixed=cost),
-            with_loss=None if loss is None else rank_correlation(rows[name], loss, fixed=cost),
+            marginal=rank_correlation(row, accuracy),
+            at_cost=rank_correlation(row, accuracy, fixed=cost),
+            lead=None
+            if name == control or control not in rows
+            else rank_lead(row, rows[control], accuracy, fixed=cost),
+            with_loss=rank_correlation(row, loss, fixed=cost) if loss else None,
         )
-        for name in NAMES
+        for name, row in rows.items()
     )
 
 
-def budget_rows(nets: Sequence[TrainedNetwork]) -> list[list[float]]:
+def _budget_rows(nets: Sequence[TrainedNetwork]) -> list[list[float]]:
     """What to hold fixed for networks to be of the same cost: a row for each budget but the first.
 
     Each is 1 for the networks of its budget and 0 for the others. Their own multiply-adds would
@@ -82,14 +107,13 @@ def budget_rows(nets: Sequence[TrainedNetwork]) -> list[list[float]]:
     return [[float(each == budget) for each in budgets] for budget in sorted(set(budgets))[1:]]
 
 
-def claim_of(multipliers: Sequence[Multiplier]) -> str:
+def claim_of(multipliers: Sequence[Predictor]) -> str:
     """Whether resolution and depth matter more than width here, as far as intervals carry it.
 
     A multiplier that is behind the width's decides nothing where networks with more of it are
     undertrained.
     """
-    over_width = {m.name: m.over_width for m in multipliers}
-    leads = [lead for name in ("resolution", "depth") if (lead := over_width.get(name)) is not None]
+    leads = [m.lead for m in multipliers if m.lead is not None]  # of resolution and of depth
     if len(leads) < 2 or any(lead.value is None for lead in leads):
         return "not judged: too few networks"
     if all(lead.low > 0 for lead in leads):

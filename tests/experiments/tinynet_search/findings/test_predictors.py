@@ -1,4 +1,4 @@
-"""Which multiplier matters at the same cost, and whether the claim holds."""
+"""Which multiplier matters at the same cost, whether the claim holds, and what proxies foretell."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from dataclasses import replace
 import numpy as np
 from search_trials import drawn, trial
 
-from widthwise.experiments.tinynet_search.findings import (
-    multipliers_of,
-)
-from widthwise.experiments.tinynet_search.findings.multipliers import claim_of
+from widthwise.experiments.tinynet_search.findings import multiplier_predictors, proxy_predictors
+from widthwise.experiments.tinynet_search.findings.predictors import claim_of
 from widthwise.experiments.tinynet_search.networks import nets_of
 from widthwise.experiments.tinynet_search.train import DRAWN
 from widthwise.experiments.tinynet_search.trials import Metric
 
 
 def test_a_multiplier_that_matters_is_found_and_the_claim_judged() -> None:
-    found = {m.name: m for m in multipliers_of(nets_of(drawn()))}
+    found = {m.name: m for m in multiplier_predictors(nets_of(drawn()))}
     assert found["resolution"].at_cost.low > 0.5
     assert found["width"].at_cost.high < -0.5
     assert abs(found["depth"].at_cost.value) < found["resolution"].at_cost.value
-    assert found["resolution"].over_width is not None
-    assert found["resolution"].over_width.low > 0
-    assert found["width"].over_width is None
+    assert found["resolution"].lead is not None
+    assert found["resolution"].lead.low > 0
+    assert found["width"].lead is None
     assert claim_of(tuple(found.values())) in ("holds here", "is shown of resolution alone")
 
 
@@ -41,7 +39,7 @@ def test_a_step_from_budget_to_budget_is_no_correlation_at_the_same_cost() -> No
             network = {"resolution": r, "depth": d, "width": (budget / 8e6 / d) ** 0.5 / r}
             macs = int(budget * chance.uniform(0.97, 1.03))
             nets.append(trial(DRAWN, budget, accuracy, macs=macs, **network))
-        width = multipliers_of(nets_of(nets))[2].at_cost
+        width = multiplier_predictors(nets_of(nets))[2].at_cost
         found.append(width.value)
         misses += not width.low <= 0 <= width.high
     assert abs(np.mean(found)) < 3 * 0.22 / 200**0.5
@@ -54,8 +52,8 @@ def test_a_claim_turned_round_does_not_hold() -> None:
         trial(DRAWN, 2e6, 0.4 + 0.02 * i, width=0.1 * i + 0.1, resolution=1.0 - 0.04 * i, depth=d)
         for i, d in enumerate(np.random.default_rng(1).uniform(0.3, 1, 12))
     ]
-    assert claim_of(multipliers_of(nets_of(turned))) == "does not hold here"
-    assert claim_of(multipliers_of(nets_of(turned[:7]))) == "not judged: too few networks"
+    assert claim_of(multiplier_predictors(nets_of(turned))) == "does not hold here"
+    assert claim_of(multiplier_predictors(nets_of(turned[:7]))) == "not judged: too few networks"
 
 
 def test_networks_that_are_undertrained_decide_nothing() -> None:
@@ -66,7 +64,7 @@ def test_networks_that_are_undertrained_decide_nothing() -> None:
         found = trial(DRAWN, 2e6, 0.9 - 0.03 * i, **places)
         slow = Metric(value=1 + 0.1 * i + 0.05 * chance.normal(), unit="nats")
         deep.append(replace(found, quantities={**found.quantities, "loss": slow}))
-    said = claim_of(multipliers_of(nets_of(deep)))
+    said = claim_of(multiplier_predictors(nets_of(deep)))
     assert said.startswith("undecided, as networks with more depth are undertrained (at the same")
     fitted = [
         replace(t, quantities={**t.quantities, "loss": quick})
@@ -76,4 +74,13 @@ def test_networks_that_are_undertrained_decide_nothing() -> None:
             strict=True,
         )
     ]
-    assert claim_of(multipliers_of(nets_of(fitted))) == "does not hold here"
+    assert claim_of(multiplier_predictors(nets_of(fitted))) == "does not hold here"
+
+
+def test_proxies_are_judged_beside_the_number_of_parameters() -> None:
+    found = {f.name: f for f in proxy_predictors(nets_of(drawn()))}
+    assert set(found) == {"synflow", "parameters"}  # NASWOT is missing in these trials
+    assert found["synflow"].marginal.value > 0.95
+    assert found["synflow"].lead is not None
+    assert found["synflow"].lead.low > 0
+    assert found["parameters"].lead is None

@@ -32,7 +32,7 @@ def test_the_hybrid_by_hand() -> None:
     down = torch.tensor([[2.0, 0.0, 1.0], [-2.0, 1.0, 0.0]])
     # Peak to peak: gate [4, 6, 0] of 6, up [3, 3, 0] of 3, down columns [4, 1, 1] of 4.
     share = [4 / 6 + 3 / 3 + 4 / 4, 6 / 6 + 3 / 3 + 1 / 4, 0 + 0 + 1 / 4]
-    got = ppm_activation(GATE, UP, down, torch.tensor([1.0, 2.0, 4.0]))
+    got = ppm_activation((GATE, UP), down, torch.tensor([1.0, 2.0, 4.0]))
     # 1e-8 in the denominators and float32: relative 1e-6 covers both.
     assert got.tolist() == pytest.approx([share[0], 2 * share[1], 4 * share[2]], rel=1e-6)
 

@@ -1,19 +1,21 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
 from ..io import TensorSpec
-from .architecture import Architecture, TensorCut
+from .architecture import Architecture, GluBlock, TensorCut
 from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .drafts import draft_note, without_draft_settings
+from .families import in_block
 from .glu import read_architecture, refuse_adapters
-from .outside import at_width, refuse_half_cut
-from .sections import WIDTH_KEY, class_value, section_name, text_config, text_path, text_value
+from .outside import refuse_half_cut
+from .sections import section_name, text_config, text_path, text_value
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
+from .width import at_width, class_width, stated_width, width_key, width_settings
 
 __all__ = [
     "MAX_CONTEXT",
-    "WIDTH_KEY",
     "Architecture",
     "Counts",
+    "GluBlock",
     "Target",
     "TensorCut",
     "TensorSpec",
@@ -21,11 +23,12 @@ __all__ = [
     "Width",
     "at_width",
     "check_rounding",
-    "class_value",
+    "class_width",
     "counts_at",
     "decode_traffic",
     "default_alignment",
     "draft_note",
+    "in_block",
     "paper_width",
     "prefill_traffic",
     "read_architecture",
@@ -33,8 +36,11 @@ __all__ = [
     "refuse_half_cut",
     "resolve",
     "section_name",
+    "stated_width",
     "text_config",
     "text_path",
     "text_value",
+    "width_key",
+    "width_settings",
     "without_draft_settings",
 ]

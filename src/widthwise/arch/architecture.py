@@ -27,6 +27,28 @@ class TensorCut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GluBlock:
+    """Names of one layer's GLU block and of its weights, as they are stored.
+
+    Attributes:
+        name: Of the block (`"model.layers.3.mlp"`).
+        gate: Weight of gate; None where the block has none and computes `down(act(up(x)))`.
+        up: Weight of up; the same tensor where it holds gate and up.
+        down: Weight of down.
+    """
+
+    name: str
+    gate: str | None
+    up: str
+    down: str
+
+    @property
+    def fused(self) -> bool:
+        """Whether one tensor holds gate and up."""
+        return self.gate == self.up
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """Shapes of a checkpoint and their dependence on the width. Holds no weights.
 
@@ -34,9 +56,9 @@ class Architecture:
         model_type: Family as the config names it (`"llama"`).
         hidden_size: H, size of the residual stream.
         intermediate_size: I, neurons in each GLU block; the width.
-        layers: Number of GLU blocks.
+        layers: Number of layers, each with a GLU block.
         stem: Name before the layer number in the names of the tensors (`"model.layers"`).
-        fused: True where gate and up are stored as one `gate_up_proj`, gate first.
+        blocks: GLU block of each layer.
         tensors: Every stored tensor but those in `left_out`.
         cuts: The tensors that depend on the width.
         left_out: Stored tensors of draft layers (multi-token prediction), which transformers does
@@ -51,7 +73,7 @@ class Architecture:
     intermediate_size: int
     layers: int
     stem: str
-    fused: bool
+    blocks: tuple[GluBlock, ...]
     tensors: Mapping[str, TensorSpec]
     cuts: Mapping[str, TensorCut]
     left_out: Mapping[str, TensorSpec]
@@ -69,9 +91,14 @@ class Architecture:
         """I / H."""
         return self.intermediate_size / self.hidden_size
 
+    @property
+    def fused(self) -> bool:
+        """Whether one tensor of a block holds gate and up."""
+        return self.blocks[0].fused
+
     def block(self, layer: int) -> str:
         """Name of a layer's GLU block (`"model.layers.3.mlp"`)."""
-        return f"{self.stem}.{layer}.mlp"
+        return self.blocks[layer].name
 
     def spec_at(self, name: str, width: int) -> TensorSpec:
         """Shape and dtype of a tensor once every block has `width` neurons."""

@@ -2,7 +2,8 @@
 
 A GLU block computes `down(act(gate(x)) * up(x))`. Neuron i is row i of gate and of up and column i
 of down, so every tensor of the block has one axis whose size is the width, or twice the width
-where a family stores gate and up as one `gate_up_proj`. That is all that cutting needs to know.
+where a family stores gate and up as one tensor. That is all that cutting needs to know. Of a block
+without a gate, `down(act(up(x)))`, the same holds.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from ..io import TensorSpec
-from .architecture import Architecture, TensorCut, table_beside
+from .architecture import Architecture, GluBlock, TensorCut, table_beside
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
+from .families import Family
 from .outside import refuse_outside
-from .sections import is_tower, refuse_unequal_widths, text_config, ties_embeddings
+from .sections import is_tower, text_config, ties_embeddings
 from .stack import (
+    Layers,
     count_layers,
     language_stack,
     refuse_layers_beyond,
@@ -28,6 +31,7 @@ from .stack import (
     stated_sizes,
     tensors_by_layer,
 )
+from .width import family_in, refuse_unequal_widths
 
 _ADAPTER = re.compile(  # in names of PEFT
     r"\.(lora|ia3|hada|lokr|oft|boft|vera|vblora|hra|bone|ln_tuning|fourierft)_\w|"
@@ -58,7 +62,7 @@ def read_architecture(
     sizes = sizes_of(layers, tensors, stated_sizes(config))
     count = count_layers(config, layers)
     carried, left_out = without_drafts(config, tensors, stem, count, sizes)
-    cuts = _check_blocks(config, carried, tensors, stem, count, sizes)
+    blocks, cuts = _check_blocks(config, carried, tensors, stem, count, sizes)
     refuse_outside(config, carried, cuts, stem, sizes)
     tied = frozenset() if is_built else _tied(config, stem, carried)
     parameters = sum(spec.numel for spec in carried.values())
@@ -68,7 +72,7 @@ def read_architecture(
         intermediate_size=sizes[1],
         layers=count,
         stem=stem,
-        fused=any(cut.parts == 2 for cut in cuts.values()),
+        blocks=blocks,
         tensors=carried,
         cuts=cuts,
         left_out=left_out,
@@ -85,17 +89,32 @@ def _check_blocks(
     stem: str,
     count: int,
     sizes: tuple[int, int],
-) -> dict[str, TensorCut]:
-    """Cuts of all layers, each of which is a plain GLU block as the config states it."""
-    blocks = tensors_by_layer(carried)[stem]
-    refuse_layers_beyond(config, stem, blocks, count)
-    refuse_unequal_layers(config, stem, blocks, carried, sizes)
+) -> tuple[tuple[GluBlock, ...], dict[str, TensorCut]]:
+    """Blocks and cuts of all layers, each of which is a GLU block as the config states it."""
+    layers = tensors_by_layer(carried)[stem]
+    refuse_layers_beyond(config, stem, layers, count)
+    refuse_unequal_layers(config, stem, layers, carried, sizes)
+    family = family_in(config)
+    fused = any("mlp.gate_up_proj.weight" in layer for layer in layers.values())
+    blocks: list[GluBlock] = []
     cuts: dict[str, TensorCut] = {}
-    fused = any("mlp.gate_up_proj.weight" in block for block in blocks.values())
-    for layer in range(count):
-        expected = _expected(layer, sizes, fused=fused)
-        cuts |= _check_block(f"{stem}.{layer}", blocks.get(layer, {}), tensors, expected)
-    return cuts
+    for number in range(count):
+        expected = _expected(number, sizes, has_gate=family.has_gate, fused=fused)
+        _refuse_missing(stem, number, layers, expected)
+        blocks.append(_block(layers[number]))
+        cuts |= _check_block(layers[number], tensors, expected, family)
+    return tuple(blocks), cuts
+
+
+def _block(names: Mapping[str, str]) -> GluBlock:
+    """A layer's block, by the names of its tensors."""
+    down, fused = names["mlp.down_proj.weight"], names.get("mlp.gate_up_proj.weight")
+    return GluBlock(
+        name=down.rsplit(".", 2)[0],
+        gate=fused or names.get("mlp.gate_proj.weight"),
+        up=fused or names["mlp.up_proj.weight"],
+        down=down,
+    )
 
 
 def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> frozenset[str]:
@@ -118,10 +137,11 @@ def refuse_adapters(names: Iterable[str]) -> None:
 Expected = dict[str, tuple[tuple[int, ...], TensorCut | None]]
 
 
-def _expected(layer: int, sizes: tuple[int, int], *, fused: bool) -> Expected:
-    """Shape and cut of each tensor that a layer's block may have, by its name in the layer."""
+def _expected(layer: int, sizes: tuple[int, int], *, has_gate: bool, fused: bool) -> Expected:
+    """Shape and cut of each tensor that a layer's block may have, by its role."""
     hidden_size, width = sizes
-    rows = {"gate_up_proj": 2} if fused else {"gate_proj": 1, "up_proj": 1}
+    rows = {"gate_proj": 1, "up_proj": 1} if has_gate else {"up_proj": 1}
+    rows = {"gate_up_proj": 2} if fused else rows
     expected: Expected = {}
     for part, parts in rows.items():
         cut = TensorCut(layer, 0, parts)
@@ -132,27 +152,43 @@ def _expected(layer: int, sizes: tuple[int, int], *, fused: bool) -> Expected:
     return expected
 
 
+def _refuse_missing(stem: str, number: int, layers: Layers, expected: Expected) -> None:
+    """Raise CheckpointError where a layer lacks a matrix; other layers tell what it is called."""
+    names = layers.get(number, {})
+    for role in expected:
+        if role.endswith(".weight") and role not in names:
+            ends = (
+                layer[role].removeprefix(f"{stem}.{other}.")
+                for other, layer in layers.items()
+                if role in layer
+            )
+            name = f"{stem}.{number}.{next(ends, role)}"
+            raise CheckpointError(f"tensor {name} is missing from the checkpoint")
+
+
 def _check_block(
-    where: str, names: Mapping[str, str], tensors: Mapping[str, TensorSpec], expected: Expected
+    names: Mapping[str, str],
+    tensors: Mapping[str, TensorSpec],
+    expected: Expected,
+    family: Family,
 ) -> dict[str, TensorCut]:
     """Cuts of one layer, after every one of its tensors has the shape that the config states."""
-    for rest in expected:
-        if rest.endswith(".weight") and rest not in names:
-            raise CheckpointError(f"tensor {where}.{rest} is missing from the checkpoint")
-    for rest, name in names.items():
-        if rest.startswith("mlp.") and rest not in expected:
+    block = names["mlp.down_proj.weight"].rsplit(".", 2)[0] + "."
+    for role, name in names.items():
+        is_beside = family.beside is not None and role.startswith(family.beside)
+        if name.startswith(block) and role not in expected and not is_beside:
             raise UnsupportedModelError(
                 f"{name} is not part of a plain GLU block; widthwise does not know how to cut it"
             )
-    for rest, (shape, _) in expected.items():
-        spec = tensors[names[rest]] if rest in names else None
+    for role, (shape, _) in expected.items():
+        spec = tensors[names[role]] if role in names else None
         if spec is not None and not spec.is_float:
             raise UnsupportedModelError(
-                f"{names[rest]} is stored as {spec.dtype}; "
+                f"{names[role]} is stored as {spec.dtype}; "
                 "widthwise cuts F64, F32, F16 and BF16 weights"
             )
         if spec is not None and spec.shape != shape:
             raise CheckpointError(
-                f"{names[rest]} must have shape {list(shape)} by the config; got {list(spec.shape)}"
+                f"{names[role]} must have shape {list(shape)} by the config; got {list(spec.shape)}"
             )
-    return {names[rest]: cut for rest, (_, cut) in expected.items() if cut and rest in names}
+    return {names[role]: cut for role, (_, cut) in expected.items() if cut and role in names}

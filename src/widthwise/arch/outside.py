@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedModelError
 from .built import built_shapes
-from .sections import TOWER_WORDS, WIDTH_KEY, WIDTH_KEYS, copied_sections, text_path
+from .sections import TOWER_WORDS, copied_sections, text_path
+from .width import at_width, width_key
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
@@ -65,7 +66,7 @@ def refuse_outside(
             is_dependent = not known or any(found in moving for found in known)
         if is_dependent:
             raise UnsupportedModelError(
-                f"{name} {list(tensors[name].shape)} depends on {WIDTH_KEY} as well, but stands "
+                f"{name} {list(tensors[name].shape)} depends on {width_key(config)} as well, but stands "
                 "outside the layers that are cut; widthwise does not know how to cut it"
             )
 
@@ -79,25 +80,6 @@ def moving_names(config: Mapping[str, Any], width: int) -> set[str] | None:
     if dense is None or other is None:
         return None
     return {name for name, shape in dense.items() if other.get(name) != shape}
-
-
-def at_width(config: Mapping[str, Any], width: int, dense: int) -> dict[str, Any]:
-    """A copy of the config that states another width wherever it states that of the layers.
-
-    Where it states none, as what equals the default of the class may be left out, the width is
-    added to the section of the language model.
-
-    Args:
-        config: The parsed config.json.
-        width: The new one.
-        dense: The one that the layers have.
-    """
-    parts = copied_sections(config)
-    for part in parts:
-        part |= {name: width for name in WIDTH_KEYS if part.get(name) == dense}
-    if not any(parts[-1].get(name) == width for name in WIDTH_KEYS):
-        parts[-1][WIDTH_KEY] = width
-    return parts[0]
 
 
 def _paired(tensors: Mapping[str, TensorSpec], hidden: int, width: int) -> set[str]:
@@ -154,6 +136,6 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
         other -= {max(sorted(alike), key=lambda follower: _common_end(name, follower), default="")}
     if other:
         raise UnsupportedModelError(
-            f"{min(other)} follows {WIDTH_KEY} as well, by what transformers builds; widthwise "
+            f"{min(other)} follows {width_key(config)} as well, by what transformers builds; widthwise "
             "does not know how to cut it"
         )

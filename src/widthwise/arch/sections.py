@@ -6,20 +6,13 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-from ..errors import CheckpointError, UnsupportedModelError
+from ..errors import CheckpointError
 
 # Keys under which multimodal configs nest the language model, the usual one first.
 TEXT_SECTIONS = (
     *("text_config", "language_config", "llm_config", "thinker_config", "vlm_config"),
     *("language_model_config", "lm_config", "text_model_config", "text_model"),
     *("language_model", "llm", "decoder_config", "decoder"),
-)
-
-WIDTH_KEY = "intermediate_size"
-# Other words for it, mostly in configs of custom code.
-WIDTH_KEYS = (
-    *(WIDTH_KEY, "ffn_hidden_size", "ffn_dim", "ffn_size", "n_inner", "inner_size", "d_ff"),
-    *("ffn_intermediate_size", "feed_forward_size", "mlp_hidden_size", "mlp_dim", "d_inner_mlp"),
 )
 
 TOWER_WORDS = (
@@ -106,10 +99,7 @@ def text_value(config: Mapping[str, Any], key: str) -> Any:
     text = text_config(config)
     if key in text:
         return text[key]
-    value = class_value(config, key)
-    if value is None and key == WIDTH_KEY:
-        return next((text[name] for name in WIDTH_KEYS if type(text.get(name)) is int), None)
-    return value
+    return class_value(config, key)
 
 
 def class_value(config: Mapping[str, Any], key: str) -> Any:
@@ -143,59 +133,3 @@ def ties_embeddings(config: Mapping[str, Any]) -> bool:
     if whole is not None:
         return bool(getattr(whole, key, False))
     return bool(text_value(config, key) if key in text_config(config) else config.get(key))
-
-
-def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
-    """Raise UnsupportedModelError where a config gives layers widths of their own."""
-    text = text_config(config)
-    where, width = section_name(config), text_value(config, WIDTH_KEY)
-    stating = sections_with(config, WIDTH_KEY) if width is None and text is config else []
-    if unknown := [name for name in stating if not is_tower(name)]:
-        raise UnsupportedModelError(
-            f"config.json: {WIDTH_KEY} stands in {', '.join(unknown)}, and not in "
-            f"{TEXT_SECTIONS[0]}, where widthwise looks for that of the language model"
-        )
-    if isinstance(width, list | tuple):
-        raise UnsupportedModelError(
-            f"{where}: {WIDTH_KEY} lists a width for each layer ({_range(width)}); "
-            "widthwise cuts models with one width for all layers"
-        )
-    shares = text.get("activation_sparsity_pattern")
-    shares = shares if isinstance(shares, list | tuple) else [shares]
-    if any(isinstance(share, int | float) and share > 0 for share in shares):
-        raise UnsupportedModelError(
-            f"{where}: by activation_sparsity_pattern a neuron's activation depends on all others "
-            "of its layer; widthwise cuts layers whose neurons are independent"
-        )
-    layers = text.get("per_layer_config")
-    widths = {
-        str(layer): settings[WIDTH_KEY]
-        for layer, settings in (layers.items() if isinstance(layers, Mapping) else ())
-        if isinstance(settings, Mapping) and settings.get(WIDTH_KEY, width) != width
-    }
-    if widths:
-        raise UnsupportedModelError(
-            f"{where}: per_layer_config gives layers {_listed(widths)} an {WIDTH_KEY} of their own "
-            f"({_range([*widths.values()])}); widthwise cuts models with one width for all layers"
-        )
-
-
-def unequal_width_keys(config: Mapping[str, Any]) -> list[str]:
-    """Keys of the config by which some layers may be wider than others or lack a block."""
-    text = text_config(config)
-    keys = ("use_double_wide_mlp", "per_layer_config", "block_configs", "ffn_multipliers")
-    return [key for key in keys if text.get(key)]
-
-
-def _range(values: Any) -> str:
-    numbers = sorted({v for v in values if isinstance(v, int)})
-    if not numbers:
-        return "no whole numbers"
-    if len(numbers) == 1:
-        return f"{numbers[0]} in all {len(values)}"
-    return f"{numbers[0]} to {numbers[-1]}"
-
-
-def _listed(names: Any) -> str:
-    names = list(names)
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

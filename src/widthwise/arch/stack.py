@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import table_beside
 from .drafts import draft_root
-from .sections import WIDTH_KEY, is_tower, section_name, text_config, text_value, unequal_width_keys
+from .families import role_of
+from .sections import is_tower, section_name, text_config, text_value
+from .width import family_in, stated_width, unequal_width_keys, width_key
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
 
-Layers = dict[int, dict[str, str]]  # number -> name within the layer -> whole name
+Layers = dict[int, dict[str, str]]  # number -> name by role within the layer -> whole name
 Sizes = tuple[int | None, int | None]  # hidden size and width; None where the config has none
 
 _LAYER = re.compile(
@@ -36,7 +38,7 @@ def tensors_by_layer(names: Iterable[str]) -> dict[str, Layers]:
         match = _LAYER.match(name)
         if match:
             layer = grouped.setdefault(match["stem"], {}).setdefault(int(match["layer"]), {})
-            layer[match["rest"]] = name
+            layer[role_of(match["rest"])] = name
     return grouped
 
 
@@ -53,11 +55,12 @@ def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec])
     """
     grouped = tensors_by_layer(tensors)
     stated = stated_sizes(config)
+    gates = _GATES if family_in(config).has_gate else {"mlp.up_proj.weight"}
     plain = [stem for stem in grouped if not draft_root(stem + ".0") and not is_tower(stem)]
     gated = [
         stem
         for stem in plain or grouped
-        if any(_GATES & set(names) for names in grouped[stem].values())
+        if any(gates & set(names) for names in grouped[stem].values())
     ]
     fitting = [stem for stem in gated if _fits(grouped[stem], tensors, stated)]
     alone = gated if len(plain) == 1 else []
@@ -81,8 +84,8 @@ def stated_sizes(config: Mapping[str, Any]) -> Sizes:
     Raises:
         UnsupportedModelError: One is not a whole number above 0.
     """
-    hidden, width = (_size(config, key) for key in ("hidden_size", WIDTH_KEY))
-    return hidden, width
+    hidden = _size(config, "hidden_size", text_value(config, "hidden_size"))
+    return hidden, _size(config, width_key(config), stated_width(config))
 
 
 def sizes_of(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -> tuple[int, int]:
@@ -167,8 +170,8 @@ def _refuse_widths(
     others = {layer: layer_width for layer, layer_width in widths.items() if layer_width != width}
     if others and len(set(widths.values())) == 1:
         raise CheckpointError(
-            f"{section_name(config)}: {WIDTH_KEY} is {width}"
-            f"{_unless_stated(config, WIDTH_KEY)}, but every layer of {stem} holds a "
+            f"{section_name(config)}: {width_key(config)} is {width}"
+            f"{_unless_stated(config, width_key(config))}, but every layer of {stem} holds a "
             f"GLU block of {next(iter(others.values()))} neurons"
         )
     if others:
@@ -192,8 +195,7 @@ def _unless_stated(config: Mapping[str, Any], key: str) -> str:
     return "" if key in text_config(config) else " by default, as it is not stated"
 
 
-def _size(config: Mapping[str, Any], key: str) -> int | None:
-    value = text_value(config, key)
+def _size(config: Mapping[str, Any], key: str, value: Any) -> int | None:
     if value is None:
         return None
     if type(value) is not int or value < 1:

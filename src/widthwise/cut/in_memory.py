@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from ..arch import width_settings
 from .plan import WIDTHS_KEY, Plan
 from .tensor_cut import cut_tensor, zero_padded
 from .weights import ModelWeights, check_finite, check_plan, check_refit
@@ -100,15 +101,15 @@ def set_sizes(model: nn.Module, plan: Plan) -> None:
     """Every place that states the (widest) width: the config, the blocks, their linear layers."""
     config: Any = model.config
     text = config.get_text_config()
-    text.intermediate_size = plan.width
+    settings = width_settings(text.model_type, plan.width)
+    vars(text).update(settings)
     for module in model.modules():  # a part may hold a copy of the config
         part: Any = getattr(module, "config", None)
         part = part.get_text_config() if hasattr(part, "get_text_config") else None
         if part is not None and part.model_type == text.model_type:
-            part.intermediate_size = plan.width
-    stem = ModelWeights(model).architecture.stem
-    for layer in range(len(plan.keep)):
-        block: Any = model.get_submodule(f"{stem}.{layer}.mlp")
+            vars(part).update(settings)
+    for layer in ModelWeights(model).architecture.blocks:
+        block: Any = model.get_submodule(layer.name)
         if hasattr(block, "intermediate_size"):
             block.intermediate_size = plan.width
         for linear in block.children():

@@ -78,7 +78,7 @@ def check_finite(tensor: Tensor, name: str) -> None:
 
 def down_name(weights: Weights, layer: int) -> str:
     """Name of the weight of a layer's down_proj."""
-    return f"{weights.architecture.block(layer)}.down_proj.weight"
+    return weights.architecture.blocks[layer].down
 
 
 def down_rows(weights: Weights, layer: int) -> Tensor:

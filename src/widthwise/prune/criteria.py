@@ -4,7 +4,7 @@ G and U are the rows of gate and up, shape (neurons, hidden_size); D holds the c
 shape (hidden_size, neurons), all in the dtype in which they are stored. A score is float32, and
 higher for a neuron that should be kept. Largest and smallest values are exact in any dtype; sums
 are made in float64 and rounded to float32, so that the order in which a device adds does not
-decide which neuron goes.
+decide which neuron goes. Of a block without a gate, scores are made of the parts that it has.
 
 Sources: optipfair 0.4.2 for `ppm`, `vow`, `pon`, `l2` and `ppm_activation`, the library behind
 arXiv 2512.22671. The paper words its criterion as max|w| (here `max_abs`), its code computes `ppm`.
@@ -12,14 +12,20 @@ arXiv 2512.22671. The paper words its criterion as max|w| (here `max_abs`), its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import add, mul
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
     from torch import Generator, Tensor
 
-RowCriterion = Callable[["Tensor", "Tensor"], "Tensor"]
+RowCriterion = Callable[..., "Tensor"]  # of the rows of gate and up, or of up alone
+
+
+def _sum(scores: Iterable[Tensor]) -> Tensor:
+    return reduce(add, scores)
 
 
 def _peak_to_peak(rows: Float[Tensor, "neurons hidden"]) -> Float32[Tensor, " neurons"]:
@@ -27,40 +33,30 @@ def _peak_to_peak(rows: Float[Tensor, "neurons hidden"]) -> Float32[Tensor, " ne
     return rows.amax(dim=1).float() + rows.amin(dim=1).float().abs()
 
 
-def ppm(
-    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
-) -> Float32[Tensor, " neurons"]:
+def ppm(*rows: Float[Tensor, "neurons hidden"]) -> Float32[Tensor, " neurons"]:
     """Peak-to-peak magnitude: (max_j G_ij + |min_j G_ij|) + (max_j U_ij + |min_j U_ij|)."""
-    return _peak_to_peak(gate) + _peak_to_peak(up)
+    return _sum(map(_peak_to_peak, rows))
 
 
-def max_abs(
-    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
-) -> Float32[Tensor, " neurons"]:
+def max_abs(*rows: Float[Tensor, "neurons hidden"]) -> Float32[Tensor, " neurons"]:
     """Maximum absolute weight, as the paper words it: max_j |G_ij| + max_j |U_ij|."""
-    return gate.abs().amax(dim=1).float() + up.abs().amax(dim=1).float()
+    return _sum(part.abs().amax(dim=1).float() for part in rows)
 
 
-def vow(
-    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
-) -> Float32[Tensor, " neurons"]:
+def vow(*rows: Float[Tensor, "neurons hidden"]) -> Float32[Tensor, " neurons"]:
     """Variance of weights: var_j(G_ij) + var_j(U_ij), the unbiased estimate (n - 1)."""
-    return (gate.double().var(dim=1) + up.double().var(dim=1)).float()
+    return _sum(part.double().var(dim=1) for part in rows).float()
 
 
-def pon(
-    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
-) -> Float32[Tensor, " neurons"]:
+def pon(*rows: Float[Tensor, "neurons hidden"]) -> Float32[Tensor, " neurons"]:
     """Product of norms: sum_j |G_ij| * sum_j |U_ij|."""
-    return (gate.double().abs().sum(dim=1) * up.double().abs().sum(dim=1)).float()
+    norms = [part.double().abs().sum(dim=1) for part in rows]
+    return reduce(mul, norms).float()
 
 
-def l2(
-    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
-) -> Float32[Tensor, " neurons"]:
+def l2(*rows: Float[Tensor, "neurons hidden"]) -> Float32[Tensor, " neurons"]:
     """Sum of Euclidean norms: |G_i|_2 + |U_i|_2."""
-    squares = gate.double().square().sum(dim=1), up.double().square().sum(dim=1)
-    return (squares[0].sqrt() + squares[1].sqrt()).float()
+    return _sum(part.double().square().sum(dim=1).sqrt() for part in rows).float()
 
 
 def random(neurons: int, generator: Generator) -> Float32[Tensor, " {neurons}"]:
@@ -71,8 +67,7 @@ def random(neurons: int, generator: Generator) -> Float32[Tensor, " {neurons}"]:
 
 
 def ppm_activation(
-    gate: Float[Tensor, "neurons hidden"],
-    up: Float[Tensor, "neurons hidden"],
+    rows: Sequence[Float[Tensor, "neurons hidden"]],
     down: Float[Tensor, "hidden neurons"],
     activation_norms: Float[Tensor, " neurons"],
 ) -> Float32[Tensor, " neurons"]:
@@ -82,8 +77,8 @@ def ppm_activation(
     divided by (its largest value in the layer + 1e-8); a_i is the Euclidean norm of neuron i's
     activation over all calibration tokens. Needs whole tensors, not chunks of rows.
     """
-    g, u, d = (_peak_to_peak(rows) for rows in (gate, up, down.T))
-    share = g / (g.max() + 1e-8) + u / (u.max() + 1e-8) + d / (d.max() + 1e-8)
+    peaks = (_peak_to_peak(part) for part in (*rows, down.T))
+    share = _sum(peak / (peak.max() + 1e-8) for peak in peaks)
     return share * activation_norms.to(share)
 
 

@@ -99,8 +99,8 @@ def score_layer(
         down = down_rows(weights, layer)
         if criterion == "activation":
             return activation(down, activation_norms[layer].to(down.device))
-        gate, up = _gate_and_up(weights, layer, 0, width)
-        return ppm_activation(gate, up, down, activation_norms[layer])
+        rows = _gate_and_up(weights, layer, 0, width)
+        return ppm_activation(rows, down, activation_norms[layer])
     row_bytes = 2 * weights.architecture.hidden_size * 4
     step = max(1, CHUNK_BYTES // row_bytes)
     parts = [
@@ -110,16 +110,15 @@ def score_layer(
     return torch.cat(parts)
 
 
-def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """Rows [start, stop) of gate and of up, checked to be finite."""
-    block, width = weights.architecture.block(layer), weights.architecture.intermediate_size
-    if weights.architecture.fused:
-        places = [(f"{block}.gate_up_proj.weight", 0), (f"{block}.gate_up_proj.weight", width)]
-    else:
-        places = [(f"{block}.gate_proj.weight", 0), (f"{block}.up_proj.weight", 0)]
+def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> list[Tensor]:
+    """Rows [start, stop) of gate, where there is one, and of up, checked to be finite."""
+    block, width = weights.architecture.blocks[layer], weights.architecture.intermediate_size
+    places = [(block.up, width if block.fused else 0)]
+    if block.gate is not None:
+        places.insert(0, (block.gate, 0))
     result = []
     for name, offset in places:
         rows = weights.rows(name, offset + start, offset + stop)
         check_finite(rows, name)
         result.append(rows)
-    return result[0], result[1]
+    return result

@@ -7,11 +7,11 @@ model type and a file of its own, which needs transformers and nothing of ours.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...arch import text_path
+from ...arch import Architecture, text_path
 from ...errors import UnsupportedModelError
 from ..plan import WIDTHS_KEY, Plan
 from .reader import COMPACT_TYPE, Checkpoint
@@ -26,10 +26,7 @@ from transformers import {config_class}, {model_class}
 
 # Parts of a GLU block: the size that is its width, and how often it holds it.
 PARTS = {{
-    "gate_proj": ("out_features", 1),
-    "up_proj": ("out_features", 1),
-    "gate_up_proj": ("out_features", 2),
-    "down_proj": ("in_features", 1),
+{parts}
 }}
 
 
@@ -48,7 +45,7 @@ class CompactForCausalLM({model_class}):
         super().__init__(config)
         layers = self.get_submodule("{stem}")
         for layer, width in zip(layers, config.{widths_key}, strict=True):
-            narrow(layer.mlp, width)
+            narrow(layer.{block}, width)
 
 
 def narrow(block, width):
@@ -56,9 +53,7 @@ def narrow(block, width):
     if hasattr(block, "intermediate_size"):
         block.intermediate_size = width
     for name, (size, count) in PARTS.items():
-        linear = getattr(block, name, None)
-        if linear is None:
-            continue
+        linear = getattr(block, name)
         setattr(linear, size, count * width)
         weight = linear.weight[: linear.out_features, : linear.in_features]
         linear.weight = torch.nn.Parameter(weight.detach().clone())
@@ -79,13 +74,16 @@ def check_compact(checkpoint: Checkpoint) -> None:
 def write_compact(folder: Path, checkpoint: Checkpoint, plan: Plan, config: dict[str, Any]) -> None:
     """Write the code of a compact checkpoint, and its config."""
     config_class, model_class = _classes(checkpoint)
-    model_type = COMPACT_TYPE + checkpoint.architecture.model_type
+    architecture = checkpoint.architecture
+    model_type = COMPACT_TYPE + architecture.model_type
     module = COMPACT_FILE.removesuffix(".py")
     code = _CODE.format(
         config_class=config_class,
         model_class=model_class,
         model_type=model_type,
-        stem=checkpoint.architecture.stem,
+        stem=architecture.stem,
+        block=architecture.block(0).removeprefix(f"{architecture.stem}.0."),
+        parts="\n".join(_parts(architecture)),
         widths_key=WIDTHS_KEY,
     )
     (folder / COMPACT_FILE).write_text(code, encoding="utf8")
@@ -99,6 +97,14 @@ def write_compact(folder: Path, checkpoint: Checkpoint, plan: Plan, config: dict
     }
     text = json.dumps({**config, **entries}, indent=2) + "\n"
     (folder / "config.json").write_text(text, encoding="utf8")
+
+
+def _parts(architecture: Architecture) -> Iterator[str]:
+    """Lines of the table of parts: the linear layers of a block, by the tensors of the first."""
+    for name, cut in architecture.cuts.items():
+        if cut.layer == 0 and name.endswith(".weight"):
+            side = "out_features" if cut.axis == 0 else "in_features"
+            yield f'    "{name.split(".")[-2]}": ("{side}", {cut.parts}),'
 
 
 def _classes(checkpoint: Checkpoint) -> tuple[str, str]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...arch import (
-    WIDTH_KEY,
     at_width,
-    class_value,
+    class_width,
     refuse_half_cut,
     section_name,
+    stated_width,
     text_path,
-    text_value,
+    width_key,
     without_draft_settings,
 )
 from ...errors import OutputError, WidthwiseError
@@ -233,10 +233,10 @@ def _check_written(
         if stored != specs:
             odd = next(name for name in {**specs, **stored} if stored.get(name) != specs.get(name))
             raise OutputError(f"{file} was not written as planned: tensor {odd} differs")
-    for stated in (text_value(config, WIDTH_KEY), class_value(config, WIDTH_KEY) or plan.width):
+    for stated in (stated_width(config), class_width(config) or plan.width):
         if stated != plan.width:
             raise OutputError(
-                f"{section_name(config)}: {WIDTH_KEY} would be {stated!r} in the result, whose "
+                f"{section_name(config)}: {width_key(config)} would be {stated!r} in the result, whose "
                 f"blocks have {plan.width} neurons; nothing was written"
             )
     if is_plain:

@@ -43,7 +43,8 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
 
     architecture = ModelWeights(model).architecture
     layers = range(architecture.layers)
-    down = [model.get_submodule(f"{architecture.block(layer)}.down_proj") for layer in layers]
+    names = [block.down.removesuffix(".weight") for block in architecture.blocks]
+    down = [model.get_submodule(name) for name in names]
     sums: dict[int, Tensor] = {}
     mask: Tensor | None = None
     tokens = 0

@@ -221,7 +221,8 @@ class LayerwiseRunner:
 
     def _down(self, layer: int) -> Any:
         """The linear layer whose input the activations are."""
-        return self._model.get_submodule(f"{self._architecture.block(layer)}.down_proj")
+        down = self._architecture.blocks[layer].down
+        return self._model.get_submodule(down.removesuffix(".weight"))
 
     def _layers(self) -> list[nn.Module]:
         stem, count = self._architecture.stem, self._architecture.layers

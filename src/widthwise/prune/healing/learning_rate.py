@@ -129,7 +129,7 @@ def _of_blocks(child: Any, dense: Any) -> Parametrization:
     odd = [
         weight.name
         for weight in result.weights
-        if weight.role != "fixed" and ".mlp." not in weight.name
+        if weight.role != "fixed" and not in_block(weight.name)
     ]
     if odd:
         raise PlanError(

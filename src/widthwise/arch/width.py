@@ -1,0 +1,148 @@
+"""How a config states the width of its language model, and states another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import CheckpointError, UnsupportedModelError
+from .families import Family, family_of
+from .sections import (
+    TEXT_SECTIONS,
+    class_value,
+    copied_sections,
+    is_tower,
+    section_name,
+    sections_with,
+    text_config,
+    text_value,
+)
+
+
+def family_in(config: Mapping[str, Any]) -> Family:
+    """How the family of a config's language model states its width."""
+    return family_of(text_config(config).get("model_type", config.get("model_type")))
+
+
+def width_key(config: Mapping[str, Any]) -> str:
+    """The setting that states the width (`"intermediate_size"`)."""
+    usual, *others = family_in(config).width_keys
+    text = text_config(config)
+    if usual in text or class_value(config, usual) is not None:
+        return usual
+    return next((key for key in others if type(text.get(key)) is int), usual)
+
+
+def stated_width(config: Mapping[str, Any]) -> Any:
+    """The width as a config or its class's default states it; unchecked, None without one.
+
+    Of a family whose class computes the width from what is stated, it is None until a cut has
+    turned that off.
+
+    Raises:
+        CheckpointError: The class refuses the config.
+    """
+    family, key = family_in(config), width_key(config)
+    if family.adjusted_by and text_value(config, family.adjusted_by):
+        return None
+    value = text_value(config, key)
+    return value // family.factor if type(value) is int else value
+
+
+def class_width(config: Mapping[str, Any]) -> Any:
+    """The width that the class of a config takes from it; None where it has no such setting.
+
+    Raises:
+        CheckpointError: The class refuses the config.
+    """
+    family = family_in(config)
+    value = class_value(config, family.width_keys[0])
+    return value // family.factor if type(value) is int else value
+
+
+def width_settings(model_type: object, width: int) -> dict[str, Any]:
+    """The settings, by their usual names, with which a family states a width of its layers."""
+    family = family_of(model_type)
+    settings: dict[str, Any] = {family.width_keys[0]: width * family.factor}
+    return settings | ({family.adjusted_by: False} if family.adjusted_by else {})
+
+
+def at_width(config: Mapping[str, Any], width: int, dense: int) -> dict[str, Any]:
+    """A copy of the config that states another width wherever it states that of the layers.
+
+    Where it states none, as what equals the default of the class may be left out, the width is
+    added to the section of the language model.
+
+    Args:
+        config: The parsed config.json.
+        width: The new one.
+        dense: The one that the layers have.
+    """
+    family, parts = family_in(config), copied_sections(config)
+    for part in parts:
+        is_text = part is parts[-1]
+        for key in family.width_keys:
+            states_it = key in part and part[key] == dense * family.factor
+            if states_it or (is_text and key in part and family.adjusted_by):
+                part[key] = width * family.factor
+    if not any(parts[-1].get(key) == width * family.factor for key in family.width_keys):
+        parts[-1][family.width_keys[0]] = width * family.factor
+    if family.adjusted_by:
+        parts[-1][family.adjusted_by] = False
+    return parts[0]
+
+
+def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
+    """Raise UnsupportedModelError where a config gives layers widths of their own."""
+    text = text_config(config)
+    where, width, key = section_name(config), stated_width(config), width_key(config)
+    stating = sections_with(config, key) if width is None and text is config else []
+    if unknown := [name for name in stating if not is_tower(name)]:
+        raise UnsupportedModelError(
+            f"config.json: {key} stands in {', '.join(unknown)}, and not in "
+            f"{TEXT_SECTIONS[0]}, where widthwise looks for that of the language model"
+        )
+    if isinstance(width, list | tuple):
+        raise UnsupportedModelError(
+            f"{where}: {key} lists a width for each layer ({_range(width)}); "
+            "widthwise cuts models with one width for all layers"
+        )
+    shares = text.get("activation_sparsity_pattern")
+    shares = shares if isinstance(shares, list | tuple) else [shares]
+    if any(isinstance(share, int | float) and share > 0 for share in shares):
+        raise UnsupportedModelError(
+            f"{where}: by activation_sparsity_pattern a neuron's activation depends on all others "
+            "of its layer; widthwise cuts layers whose neurons are independent"
+        )
+    layers = text.get("per_layer_config")
+    widths = {
+        str(layer): settings[key]
+        for layer, settings in (layers.items() if isinstance(layers, Mapping) else ())
+        if isinstance(settings, Mapping) and settings.get(key, width) != width
+    }
+    if widths:
+        raise UnsupportedModelError(
+            f"{where}: per_layer_config gives layers {_listed(widths)} an {key} of their own "
+            f"({_range([*widths.values()])}); widthwise cuts models with one width for all layers"
+        )
+
+
+def unequal_width_keys(config: Mapping[str, Any]) -> list[str]:
+    """Keys of the config by which some layers may be wider than others or lack a block."""
+    text = text_config(config)
+    keys = ("use_double_wide_mlp", "per_layer_config", "block_configs", "ffn_multipliers")
+    return [key for key in keys if text.get(key)]
+
+
+def _range(values: Any) -> str:
+    numbers = sorted({v for v in values if isinstance(v, int)})
+    if not numbers:
+        return "no whole numbers"
+    if len(numbers) == 1:
+        return f"{numbers[0]} in all {len(values)}"
+    return f"{numbers[0]} to {numbers[-1]}"
+
+
+def _listed(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -80,12 +80,21 @@ def class_config(config: Mapping[str, Any]) -> Any:
     if family not in CONFIG_MAPPING:
         return None
     try:
-        return CONFIG_MAPPING[family].from_dict(dict(config))
+        return CONFIG_MAPPING[family].from_dict(_with_floats(config))
     except Exception as error:  # of many kinds: each family checks its settings in its way
         cause = " ".join(str(error).split())
         raise CheckpointError(
             f"config.json: transformers cannot read it as {family}: {cause}"
         ) from error
+
+
+def _with_floats(value: Any) -> Any:
+    """A copy in which `{"__float__": "Infinity"}`, as transformers writes it, is a number again."""
+    if isinstance(value, Mapping):
+        if set(value) == {"__float__"}:
+            return float(value["__float__"])
+        return {key: _with_floats(each) for key, each in value.items()}
+    return [_with_floats(each) for each in value] if isinstance(value, list) else value
 
 
 def text_value(config: Mapping[str, Any], key: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...arch import in_block
 from ...cut.checkpoint import Checkpoint
 from ...errors import PlanError
 from ...mup import Parametrization, parametrize

@@ -1,0 +1,135 @@
+"""A tiny model of every family that widthwise cuts, built from its config; nothing is downloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers as hf
+
+WIDTH, VOCAB = 56, 128
+_SHAPE: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": WIDTH,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": VOCAB,
+    "max_position_embeddings": 512,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+    # Fresh weights are so small that a wrong cut would hardly change a logit.
+    "initializer_range": 0.3,
+}
+_LATENT = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 8,
+    "qk_rope_head_dim": 4,
+    "qk_nope_head_dim": 4,
+    "v_head_dim": 8,
+}
+_LINEAR = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+}
+_MAMBA = {
+    "mamba_d_state": 8,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+    "mamba_n_heads": 8,
+    "mamba_d_head": 8,
+    "mamba_n_groups": 1,
+    "mamba_chunk_size": 16,
+}
+_WINDOWS = {
+    "sliding_window": 24,
+    "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+}
+_GEMMA4 = {
+    **_WINDOWS,
+    "head_dim": 8,
+    "global_head_dim": 8,
+    "vocab_size_per_layer_input": VOCAB,
+    "hidden_size_per_layer_input": 0,
+    "use_double_wide_mlp": False,
+    "num_kv_shared_layers": 0,
+}
+_HEADS = {"head_dim": 8}
+
+# Settings of the config, beside `_SHAPE`, by model type.
+DENSE: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "mistral": {},
+    "qwen2": {},
+    "qwen3": _HEADS,
+    "gemma": _HEADS,
+    "gemma2": _HEADS,
+    "gemma3_text": _HEADS,
+    "gemma4_text": _GEMMA4,
+    "gemma4_unified_text": _GEMMA4,
+    "vaultgemma": _HEADS,
+    "olmo": {},
+    "olmo2": {},
+    "olmo3": {},
+    "olmo_hybrid": _LINEAR,
+    "granite": {},
+    "granite_swa": {},
+    "cohere": {},
+    "cohere2": _HEADS,
+    "stablelm": {},
+    "smollm3": {},
+    "ernie4_5": {},
+    "exaone4": {},
+    "seed_oss": _HEADS,
+    "phi3": {},
+    "glm": _HEADS,
+    "glm4": _HEADS,
+    "ministral": _HEADS,
+    "ministral3": _HEADS,
+    "helium": _HEADS,
+    "cwm": _HEADS,
+    "hunyuan_v1_dense": _HEADS,
+    "hyperclovax": _HEADS,
+    "internlm3": _HEADS,
+    "iquestcoder": _HEADS,
+    "youtu": _LATENT,
+    "minicpm3": _LATENT,
+    "diffllama": {},
+    "qwen3_5_text": {**_LINEAR, **_HEADS},
+    "lfm2": {"layer_types": ["conv", "full_attention", "conv"], "block_multiple_of": 8},
+    "lfm3": {},
+    "falcon_h1": {**_MAMBA, "mamba_d_ssm": 64, "head_dim": 8},
+    "bamba": {**_MAMBA, "attn_layer_indices": [1]},
+    "granitemoehybrid": {
+        **_MAMBA,
+        "num_local_experts": 0,
+        "shared_intermediate_size": WIDTH,
+        "intermediate_size": 48,
+        "layer_types": ["mamba", "attention", "mamba"],
+    },
+    "recurrent_gemma": {"lru_width": 32, "attention_window_size": 16, "intermediate_size": 112},
+    "modernbert-decoder": {"global_attn_every_n_layers": 2, "local_attention": 16},
+    "arcee": {},
+    "nemotron": {},
+    "jais2": {},
+    "apertus": {},
+}
+
+
+def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> Any:
+    """A random language model of a family in float32, in eval mode; no bias is zero."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    config = CONFIG_MAPPING[model_type](**{**_SHAPE, **DENSE[model_type], **changes})
+    torch.manual_seed(seed)
+    model = hf.AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):  # they start at zero, where a wrong cut would not show
+                parameter.normal_(std=0.1)
+    return model.eval()

@@ -1,7 +1,7 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
 from ..io import TensorSpec
-from .architecture import Architecture, GluBlock, TensorCut
+from .architecture import Architecture, GluGroup, GroupKind, TensorCut
 from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, prefill_traffic
 from .drafts import draft_note, without_draft_settings
 from .families import in_block
@@ -9,19 +9,21 @@ from .glu import read_architecture, refuse_adapters
 from .outside import refuse_half_cut
 from .sections import section_name, text_config, text_path, text_value
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
-from .width import at_width, class_width, stated_width, width_key, width_settings
+from .width import at_width, at_widths, class_width, stated_width, width_key, width_settings
 
 __all__ = [
     "MAX_CONTEXT",
     "Architecture",
     "Counts",
-    "GluBlock",
+    "GluGroup",
+    "GroupKind",
     "Target",
     "TensorCut",
     "TensorSpec",
     "Traffic",
     "Width",
     "at_width",
+    "at_widths",
     "check_rounding",
     "class_width",
     "counts_at",

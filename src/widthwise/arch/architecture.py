@@ -19,28 +19,72 @@ def table_beside(stem: str, names: Container[str]) -> str:
 
 @dataclass(frozen=True)
 class TensorCut:
-    """Dependence of a layer's tensor on the width: the size along `axis` is `parts * width`."""
+    """Dependence of a tensor on the width of one group of neurons, or of a stack of them.
 
-    layer: int
+    Attributes:
+        group: Index of the group; of a stack, of its first.
+        axis: Axis of the neurons within what belongs to one group: 0 for rows, 1 for columns.
+        parts: How often a neuron stands along the axis: twice where gate and up are one tensor.
+        interleaved: True where the parts of a neuron are neighbours, instead of all neurons of
+            one part before those of the next.
+        stacked: Groups whose tensors are stacked along a first axis of their own; 0 for none.
+    """
+
+    group: int
     axis: int
     parts: int = 1
+    interleaved: bool = False
+    stacked: int = 0
+
+    @property
+    def groups(self) -> range:
+        """Indices of the groups that the tensor belongs to."""
+        return range(self.group, self.group + max(1, self.stacked))
+
+    @property
+    def stored_axis(self) -> int:
+        """Axis of the neurons in the whole tensor."""
+        return self.axis + bool(self.stacked)
+
+
+@dataclass(frozen=True)
+class GroupKind:
+    """The groups whose width one setting of the config states.
+
+    Attributes:
+        name: For users: `"mlp"`, `"experts"` or `"shared"`.
+        key: That setting (`"intermediate_size"`).
+        width: What it states: neurons of a group, or of each of its `GluGroup.factor` parts.
+    """
+
+    name: str
+    key: str
+    width: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class GluBlock:
-    """Names of one layer's GLU block and of its weights, as they are stored.
+class GluGroup:
+    """Neurons that one gate, up and down share: the block of a layer, or one expert of it.
 
     Attributes:
-        name: Of the block (`"model.layers.3.mlp"`).
+        kind: Index of its kind among `Architecture.kinds`.
+        layer: Number of its layer.
+        name: Of the block (`"model.layers.3.mlp"`), as its tensors are stored.
         gate: Weight of gate; None where the block has none and computes `down(act(up(x)))`.
         up: Weight of up; the same tensor where it holds gate and up.
         down: Weight of down.
+        expert: Number of the expert; None of a block that every token passes.
+        factor: Neurons, divided by the width that the config states.
     """
 
+    kind: int = 0
+    layer: int
     name: str
     gate: str | None
     up: str
     down: str
+    expert: int | None = None
+    factor: int = 1
 
     @property
     def fused(self) -> bool:
@@ -55,10 +99,10 @@ class Architecture:
     Attributes:
         model_type: Family as the config names it (`"llama"`).
         hidden_size: H, size of the residual stream.
-        intermediate_size: I, neurons in each GLU block; the width.
-        layers: Number of layers, each with a GLU block.
+        layers: Number of layers of the stack.
         stem: Name before the layer number in the names of the tensors (`"model.layers"`).
-        blocks: GLU block of each layer.
+        kinds: Kinds of groups, the one that holds most neurons first.
+        groups: Groups of neurons in the order of layers.
         tensors: Every stored tensor but those in `left_out`.
         cuts: The tensors that depend on the width.
         left_out: Stored tensors of draft layers (multi-token prediction), which transformers does
@@ -70,16 +114,26 @@ class Architecture:
 
     model_type: str
     hidden_size: int
-    intermediate_size: int
     layers: int
     stem: str
-    blocks: tuple[GluBlock, ...]
+    kinds: tuple[GroupKind, ...]
+    groups: tuple[GluGroup, ...]
     tensors: Mapping[str, TensorSpec]
     cuts: Mapping[str, TensorCut]
     left_out: Mapping[str, TensorSpec]
     tied: frozenset[str]
     parameters: int
     config: Mapping[str, Any]
+
+    @property
+    def intermediate_size(self) -> int:
+        """I, the width of the first kind: neurons in each GLU block, or in each routed expert."""
+        return self.kinds[0].width
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether some groups are experts, of which a token passes a few."""
+        return any(group.expert is not None for group in self.groups)
 
     @property
     def table(self) -> str:
@@ -94,17 +148,28 @@ class Architecture:
     @property
     def fused(self) -> bool:
         """Whether one tensor of a block holds gate and up."""
-        return self.blocks[0].fused
+        return self.groups[0].fused
 
-    def block(self, layer: int) -> str:
-        """Name of a layer's GLU block (`"model.layers.3.mlp"`)."""
-        return self.blocks[layer].name
+    def width_of(self, group: int, widths: tuple[int, ...] | None = None) -> int:
+        """Neurons of a group, as stored or where its kinds have other widths."""
+        each = self.groups[group]
+        stated = self.kinds[each.kind].width if widths is None else widths[each.kind]
+        return stated * each.factor
+
+    def widths_at(self, width: int) -> tuple[int, ...]:
+        """The width of every kind where that of the first is `width`: in proportion, rounded down."""
+        return tuple(kind.width * width // self.intermediate_size for kind in self.kinds)
+
+    def cut_spec(self, name: str, widths: tuple[int, ...]) -> TensorSpec:
+        """Shape and dtype of a tensor once the kinds of groups have these widths."""
+        cut = self.cuts.get(name)
+        return self.tensors[name] if cut is None else self.spec_at(name, self.width_of(cut.group, widths))
 
     def spec_at(self, name: str, width: int) -> TensorSpec:
-        """Shape and dtype of a tensor once every block has `width` neurons."""
+        """Shape and dtype of a tensor once its groups have `width` neurons each."""
         spec, cut = self.tensors[name], self.cuts.get(name)
         if cut is None:
             return spec
         shape = list(spec.shape)
-        shape[cut.axis] = cut.parts * width
+        shape[cut.stored_axis] = cut.parts * width
         return replace(spec, shape=tuple(shape))

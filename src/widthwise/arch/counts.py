@@ -7,13 +7,19 @@ whole batch computes and at least moves, which is what a roofline is made of.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ..errors import TargetError, UnsupportedModelError
 from ..io import DTYPE_BYTES, FLOAT_DTYPES, TensorSpec
 from .architecture import Architecture
 from .built import is_buffer
-from .sections import text_config
+from .sections import text_config, text_value
 
+# Settings that state how many experts a token passes.
+EXPERTS_PER_TOKEN = (
+    *("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k", "moe_k"),
+    "top_k_experts",
+)
 MAX_CONTEXT = 10**9
 
 
@@ -69,7 +75,8 @@ def counts_at(
             f"width must be in [0, {architecture.intermediate_size}] and context in "
             f"[1, {MAX_CONTEXT}]; got {width} and {context}"
         )
-    specs = {name: architecture.spec_at(name, width) for name in architecture.tensors}
+    widths = architecture.widths_at(width)
+    specs = {name: architecture.cut_spec(name, widths) for name in architecture.tensors}
     removed = sum(architecture.tensors[n].numel - specs[n].numel for n in architecture.cuts)
     if width == architecture.intermediate_size:
         specs |= architecture.left_out
@@ -226,9 +233,9 @@ def _weights_read(architecture: Architecture, width: int, dtype: str | None, loo
     """
     stem, head = architecture.stem + ".", _head(architecture)
     root = architecture.stem[: architecture.stem.rfind(".") + 1]
-    total = 0
+    widths, total = architecture.widths_at(width), 0
     for name in architecture.tensors:
-        spec = architecture.spec_at(name, width)
+        spec = architecture.cut_spec(name, widths)
         is_beside = name.startswith(root) and name.count(".") == root.count(".") + 1
         if name in (head, head.removesuffix("weight") + "bias"):
             total += _stored_bytes(spec, dtype)
@@ -236,8 +243,28 @@ def _weights_read(architecture: Architecture, width: int, dtype: str | None, loo
             row = _stored_bytes(spec, dtype) // spec.shape[0]
             total += 0 if head in architecture.tied else row * min(lookups, spec.shape[0])
         elif is_beside or (name.startswith(stem) and not is_buffer(name)):
-            total += _stored_bytes(spec, dtype)
+            share = min(1, lookups * active_share(architecture, name))
+            total += int(_stored_bytes(spec, dtype) * share)
     return total
+
+
+def active_share(architecture: Architecture, name: str) -> Fraction:
+    """Share of a tensor that one token passes: of routed experts, those that it is sent to.
+
+    Raises:
+        UnsupportedModelError: The config does not say how many these are.
+    """
+    cut = architecture.cuts.get(name)
+    if cut is None or architecture.groups[cut.group].expert is None:
+        return Fraction(1)
+    config, layer = architecture.config, architecture.groups[cut.group].layer
+    experts = sum(g.layer == layer and g.expert is not None for g in architecture.groups)
+    for key in EXPERTS_PER_TOKEN:
+        if type(count := text_value(config, key)) is int and 0 < count <= experts:
+            return Fraction(count, experts)
+    raise UnsupportedModelError(
+        f"config.json must say to how many experts a token is sent ({EXPERTS_PER_TOKEN[0]})"
+    )
 
 
 def _caches(architecture: Architecture, dtype: str | None) -> list[tuple[int, int | None]]:
@@ -282,11 +309,17 @@ def _attended_sum(before: int, tokens: int, window: int | None) -> int:
 
 def _matmul_flops(architecture: Architecture, width: int) -> tuple[int, int]:
     """FLOPs per token of the layers' matrices, and of the LM head."""
-    inside = sum(
-        2 * architecture.spec_at(name, width).numel
+    widths = architecture.widths_at(width)
+    matrices = [
+        name
         for name, spec in architecture.tensors.items()
-        if name.startswith(architecture.stem + ".") and len(spec.shape) == 2
-    )
+        if name.startswith(architecture.stem + ".")
+        and len(spec.shape) == (3 if name in architecture.cuts and architecture.cuts[name].stacked else 2)
+    ]
+    inside = int(sum(
+        2 * architecture.cut_spec(name, widths).numel * active_share(architecture, name)
+        for name in matrices
+    ))
     name = _head(architecture)
     return inside, 2 * architecture.tensors[name].numel if name else 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .sections import copied_sections
@@ -48,7 +48,8 @@ def without_drafts(
     tensors: Mapping[str, TensorSpec],
     stem: str,
     layers: int,
-    sizes: tuple[int, int],
+    hidden: int,
+    widths: Collection[int],
 ) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
     """The tensors that a cut carries, and those of draft layers that it leaves out.
 
@@ -61,12 +62,18 @@ def without_drafts(
         tensors: Every stored tensor.
         stem: Name before the number of the layers that are cut.
         layers: Number of these layers.
-        sizes: Hidden size and width.
+        hidden: Size of the residual stream.
+        widths: Widths of the groups that are cut.
     """
-    hidden, width = sizes
-    wide = {(width, hidden), (hidden, width), (2 * width, hidden)}
+    wide = {
+        shape
+        for width in widths
+        for shape in ((width, hidden), (hidden, width), (2 * width, hidden))
+    }
     roots = {
-        root for name, spec in tensors.items() if spec.shape in wide and (root := draft_root(name))
+        root
+        for name, spec in tensors.items()
+        if spec.shape[-2:] in wide and (root := draft_root(name))
     }
     # Stored as layers behind the last one (DeepSeek, GLM), where the config announces them.
     roots |= {f"{stem}.{layers + number}." for number in range(announced_drafts(config))}

@@ -1,7 +1,9 @@
-"""What families call the tensors of a GLU block and its width; adding a family is a line here.
+"""What families call the tensors of a block and the settings of its width.
 
-A tensor goes by its role: "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", or "mlp.gate_up_proj"
-where one tensor holds gate and up. What the layers of a family call so is in `_ROLES`.
+Code goes by roles: "mlp.gate_proj.weight" is the gate of a layer's block, whatever a family calls
+it, "experts.3.down_proj.weight" that of an expert, "experts.up_proj.weight" of all experts in one
+tensor, and "shared" stands for the expert that every token passes. `gate_up_proj` is gate and up in
+one tensor. A family with other words is a line here.
 """
 
 from __future__ import annotations
@@ -9,41 +11,67 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Name of a block within its layer, and the names of its matrices: gate, up, down, or gate and up
-# in one, down. In which order one tensor holds gate and up does not matter to a cut, as it keeps
-# the same neurons of both.
-_BLOCKS = (
-    # lfm2, falcon_h1, bamba, jamba; recurrent_gemma
-    ("feed_forward", ("gate_proj", "up_proj", "down_proj")),
-    ("mlp_block", ("gate_proj", "up_proj", "down_proj")),
-    ("feed_forward", ("w1", "w3", "w2")),
-    ("mlp", ("c_fc_0", "c_fc_1", "c_proj")),  # exaone 3
-    ("mlp", ("fc12", "fc11", "fc2")),  # nomic_bert as the hub stores it: up stands first
-    ("mlp", ("up_gate_proj", "down_proj")),  # gte as the hub stores it: up above gate
-    ("mlp", ("Wi", "Wo")),  # modernbert
-    ("shared_mlp", ("input_linear", "output_linear")),  # granitemoehybrid
-)
-_GATED = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
-_FUSED = ("mlp.gate_up_proj", "mlp.down_proj")
-_ROLES = {
-    f"{block}.{name}": role
-    for block, names in _BLOCKS
-    for name, role in zip(names, _GATED if len(names) == 3 else _FUSED, strict=True)
+# What a block is called within its layer, what its matrices are called, and the part they are.
+_BLOCK = r"(?:mlp|feed_forward|mlp_block|block_sparse_moe)"
+_PARTS = {
+    "gate_proj": "gate_proj",
+    "up_proj": "up_proj",
+    "gate_up_proj": "gate_up_proj",
+    "down_proj": "down_proj",
+    # lfm2, mixtral
+    "w1": "gate_proj",
+    "w3": "up_proj",
+    "w2": "down_proj",
+    # exaone 3
+    "c_fc_0": "gate_proj",
+    "c_fc_1": "up_proj",
+    "c_proj": "down_proj",
+    # nomic_bert, as the hub stores it: up stands first
+    "fc12": "gate_proj",
+    "fc11": "up_proj",
+    "fc2": "down_proj",
+    # gte, as the hub stores it: up above gate; a cut keeps the same neurons of both
+    "up_gate_proj": "gate_up_proj",
+    # modernbert
+    "Wi": "gate_up_proj",
+    "Wo": "down_proj",
+    # granitemoe, jetmoe
+    "input_linear": "gate_up_proj",
+    "output_linear": "down_proj",
 }
-_NAMES = frozenset({"mlp", *(block for block, _ in _BLOCKS)})
-_TENSOR = re.compile(r"(?P<matrix>.+)\.(?P<kind>weight|bias)$")
+_PART = "(?P<part>" + "|".join(_PARTS) + ")"
+_SHARED = r"(?:shared_experts?|shared_mlp)"
+_ROLES = {
+    "mlp": re.compile(rf"{_BLOCK}\.{_PART}\.(?P<kind>weight|bias)"),
+    "shared": re.compile(rf"(?:{_BLOCK}\.)?{_SHARED}\.{_PART}\.(?P<kind>weight|bias)"),
+    "experts": re.compile(
+        rf"(?:{_BLOCK}\.)?experts\.(?P<expert>\d+\.)?{_PART}(?P<kind>\.weight|\.bias|_bias|)"
+    ),
+}
+_STACKED_LINEAR = re.compile(r"(?:block_sparse_moe|mlp)\.(?P<part>input_linear|output_linear)\.weight")
+_NAMES = frozenset({"mlp", "feed_forward", "mlp_block", "block_sparse_moe", "shared_mlp"})
 
 
-def role_of(rest: str) -> str:
-    """Name of a tensor within its layer by its role in a GLU block; another tensor keeps its name.
+def role_of(rest: str, axes: int = 2) -> str:
+    """Name of a tensor within its layer by its role in a block; another tensor keeps its name.
+
+    Args:
+        rest: The name within the layer.
+        axes: Number of axes of the tensor: matrices of all experts have three.
 
     >>> role_of("feed_forward.w1.weight"), role_of("self_attn.q_proj.weight")
     ('mlp.gate_proj.weight', 'self_attn.q_proj.weight')
+    >>> role_of("mlp.experts.gate_up_proj", 3), role_of("block_sparse_moe.experts.7.w2.weight")
+    ('experts.gate_up_proj.weight', 'experts.7.down_proj.weight')
     """
-    match = _TENSOR.match(rest)
-    if match is None or match["matrix"] not in _ROLES:
-        return rest
-    return f"{_ROLES[match['matrix']]}.{match['kind']}"
+    if axes == 3 and (match := _STACKED_LINEAR.fullmatch(rest)):
+        return f"experts.{_PARTS[match['part']]}.weight"
+    for kind, pattern in _ROLES.items():
+        if match := pattern.fullmatch(rest):
+            which = "bias" if match["kind"].endswith("bias") else "weight"
+            expert = match.groupdict().get("expert") or ""
+            return f"{kind}.{expert}{_PARTS[match['part']]}.{which}"
+    return rest
 
 
 def in_block(name: str) -> bool:
@@ -61,11 +89,20 @@ WIDTH_KEYS = (
     *("d_ff", "ffn_intermediate_size", "feed_forward_size", "mlp_hidden_size", "mlp_dim"),
     "d_inner_mlp",
 )
+# The same in mixtures of experts, by the kind of group; the first that states the stored width.
+MIXTURE_KEYS = {
+    "experts": ("moe_intermediate_size", "intermediate_size"),
+    "shared": (
+        *("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"),
+        *("shared_intermediate_size", "moe_intermediate_size", "intermediate_size"),
+    ),
+    "mlp": ("intermediate_size_mlp", "dense_intermediate_size", "intermediate_size"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """How a family states its width, and what its blocks have beside gate, up and down.
+    """How a family states its width, and how its blocks differ from the usual ones.
 
     Attributes:
         width_keys: Settings of the language model that state the width, the usual one first.
@@ -74,6 +111,7 @@ class Family:
             it off and states the width itself.
         has_gate: False where a block is `down(act(up(x)))`.
         beside: Begin of the names of tensors in the block that do not depend on the width.
+        interleaved: True where tensors of all experts hold gate and up neuron by neuron.
     """
 
     width_keys: tuple[str, ...] = WIDTH_KEYS
@@ -81,6 +119,7 @@ class Family:
     adjusted_by: str | None = None
     has_gate: bool = True
     beside: str | None = None
+    interleaved: bool = False
 
 
 _USUAL = Family()
@@ -94,6 +133,7 @@ _FAMILIES = {
     "nemotron": Family(has_gate=False),
     "jais2": Family(has_gate=False),
     "apertus": Family(has_gate=False, beside="mlp.act_fn."),
+    "gpt_oss": Family(interleaved=True),
 }
 
 

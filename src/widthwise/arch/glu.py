@@ -14,15 +14,17 @@ from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from ..io import TensorSpec
-from .architecture import Architecture, GluBlock, TensorCut, table_beside
+from .architecture import Architecture, GluGroup, GroupKind, TensorCut, table_beside
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
 from .families import Family
+from .mixture import mixture_groups, mixture_widths
 from .outside import refuse_outside
 from .sections import is_tower, text_config, ties_embeddings
 from .stack import (
     Layers,
     count_layers,
+    has_experts,
     language_stack,
     refuse_layers_beyond,
     refuse_quantized_config,
@@ -31,7 +33,7 @@ from .stack import (
     stated_sizes,
     tensors_by_layer,
 )
-from .width import family_in, refuse_unequal_widths
+from .width import family_in, refuse_unequal_widths, width_key
 
 _ADAPTER = re.compile(  # in names of PEFT
     r"\.(lora|ia3|hada|lokr|oft|boft|vera|vblora|hra|bone|ln_tuning|fourierft)_\w|"
@@ -59,20 +61,28 @@ def read_architecture(
     refuse_unequal_widths(config)
     stem = language_stack(config, tensors)
     layers = tensors_by_layer(tensors)[stem]
+    is_mixture, count = has_experts(layers), count_layers(config, layers)
     sizes = sizes_of(layers, tensors, stated_sizes(config))
-    count = count_layers(config, layers)
-    carried, left_out = without_drafts(config, tensors, stem, count, sizes)
-    blocks, cuts = _check_blocks(config, carried, tensors, stem, count, sizes)
-    refuse_outside(config, carried, cuts, stem, sizes)
+    widths = mixture_widths(config) if is_mixture else {sizes[1]}
+    carried, left_out = without_drafts(config, tensors, stem, count, sizes[0], widths)
+    layers = tensors_by_layer(carried)[stem]
+    refuse_layers_beyond(config, stem, layers, count)
+    if is_mixture:
+        kinds, groups, cuts = mixture_groups(config, carried, layers, count, sizes[0])
+    else:
+        refuse_unequal_layers(config, stem, layers, carried, sizes)
+        kinds = (GroupKind("mlp", width_key(config), sizes[1]),)
+        groups, cuts = _check_blocks(config, tensors, stem, layers, count, sizes)
+    refuse_outside(config, carried, cuts, stem, sizes[0], kinds)
     tied = frozenset() if is_built else _tied(config, stem, carried)
     parameters = sum(spec.numel for spec in carried.values())
     return Architecture(
         model_type=str(text_config(config).get("model_type", config.get("model_type", "unknown"))),
         hidden_size=sizes[0],
-        intermediate_size=sizes[1],
         layers=count,
         stem=stem,
-        blocks=blocks,
+        kinds=kinds,
+        groups=groups,
         tensors=carried,
         cuts=cuts,
         left_out=left_out,
@@ -84,32 +94,30 @@ def read_architecture(
 
 def _check_blocks(
     config: Mapping[str, Any],
-    carried: Mapping[str, TensorSpec],
     tensors: Mapping[str, TensorSpec],
     stem: str,
+    layers: Layers,
     count: int,
     sizes: tuple[int, int],
-) -> tuple[tuple[GluBlock, ...], dict[str, TensorCut]]:
-    """Blocks and cuts of all layers, each of which is a GLU block as the config states it."""
-    layers = tensors_by_layer(carried)[stem]
-    refuse_layers_beyond(config, stem, layers, count)
-    refuse_unequal_layers(config, stem, layers, carried, sizes)
+) -> tuple[tuple[GluGroup, ...], dict[str, TensorCut]]:
+    """Blocks and cuts of all layers, each of which has one block, as the config states it."""
     family = family_in(config)
     fused = any("mlp.gate_up_proj.weight" in layer for layer in layers.values())
-    blocks: list[GluBlock] = []
+    blocks: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}
     for number in range(count):
         expected = _expected(number, sizes, has_gate=family.has_gate, fused=fused)
         _refuse_missing(stem, number, layers, expected)
-        blocks.append(_block(layers[number]))
+        blocks.append(_block(number, layers[number]))
         cuts |= _check_block(layers[number], tensors, expected, family)
     return tuple(blocks), cuts
 
 
-def _block(names: Mapping[str, str]) -> GluBlock:
+def _block(layer: int, names: Mapping[str, str]) -> GluGroup:
     """A layer's block, by the names of its tensors."""
     down, fused = names["mlp.down_proj.weight"], names.get("mlp.gate_up_proj.weight")
-    return GluBlock(
+    return GluGroup(
+        layer=layer,
         name=down.rsplit(".", 2)[0],
         gate=fused or names.get("mlp.gate_proj.weight"),
         up=fused or names["mlp.up_proj.weight"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from itertools import takewhile
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UnsupportedModelError
 from .built import built_shapes
 from .sections import TOWER_WORDS, copied_sections, text_path
-from .width import at_width, width_key
+from .width import at_widths
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
-    from .architecture import Architecture
+    from .architecture import Architecture, GroupKind
 
 _ATTENTION = re.compile(r"attn|attention|mixer|mamba|ssm|conv|lora|rotary")
 _GLU_PART = re.compile(r"(^|\.)(gate_proj|up_proj|down_proj|gate_up_proj|w1|w2|w3)\.(.*\.)?weight$")
@@ -32,7 +33,8 @@ def refuse_outside(
     tensors: Mapping[str, TensorSpec],
     cut: Mapping[str, Any],
     stem: str,
-    sizes: tuple[int, int],
+    hidden: int,
+    kinds: tuple[GroupKind, ...],
 ) -> None:
     """Raise UnsupportedModelError where a tensor depends on the width and is not cut.
 
@@ -45,19 +47,21 @@ def refuse_outside(
         tensors: The tensors that a cut carries.
         cut: The tensors that are cut.
         stem: Name before the number of the layers that are cut.
-        sizes: Hidden size and width.
+        hidden: Size of the residual stream.
+        kinds: The groups that are cut.
     """
-    hidden, width = sizes
-    pairs = _paired(tensors, hidden, width)
+    uncut = {name: spec for name, spec in tensors.items() if name not in cut}
     suspects = [
         name
-        for name, spec in tensors.items()
-        if name not in cut and (depends(name, spec.shape, hidden, width) or name in pairs)
+        for kind in kinds
+        for pairs in (_paired(tensors, hidden, kind.width),)
+        for name, spec in uncut.items()
+        if depends(name, spec.shape, hidden, kind.width) or name in pairs
     ]
     if not suspects:
         return
     dense = built_shapes(config) or {}
-    moving = moving_names(config, width)
+    moving = moving_names(config, kinds)
     for name in suspects:
         if moving is None:
             is_dependent = name.startswith(stem + ".") or not _has_own_section(config, name)
@@ -66,17 +70,17 @@ def refuse_outside(
             is_dependent = not known or any(found in moving for found in known)
         if is_dependent:
             raise UnsupportedModelError(
-                f"{name} {list(tensors[name].shape)} depends on {width_key(config)} as well, but stands "
+                f"{name} {list(tensors[name].shape)} depends on {kinds[0].key} as well, but stands "
                 "outside the layers that are cut; widthwise does not know how to cut it"
             )
 
 
-def moving_names(config: Mapping[str, Any], width: int) -> set[str] | None:
-    """Parameters whose shapes follow the width, by what transformers builds at this and another.
+def moving_names(config: Mapping[str, Any], kinds: tuple[GroupKind, ...]) -> set[str] | None:
+    """Parameters whose shapes follow the widths, by what transformers builds at these and others.
 
     None where it does not build the family.
     """
-    dense, other = built_shapes(config), built_shapes(at_width(config, width + 1, width))
+    dense, other = built_shapes(config), built_shapes(_one_more(config, kinds))
     if dense is None or other is None:
         return None
     return {name for name, shape in dense.items() if other.get(name) != shape}
@@ -120,6 +124,11 @@ def _has_own_section(config: Mapping[str, Any], name: str) -> bool:
     return any(word in name for word in words.union(*alike))
 
 
+def _one_more(config: Mapping[str, Any], kinds: tuple[GroupKind, ...]) -> dict[str, Any]:
+    """A copy of a config with one neuron more in the groups of every kind."""
+    return at_widths(config, kinds, tuple(kind.width + 1 for kind in kinds))
+
+
 def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> None:
     """Raise where a model that transformers builds has more that follows the width than is cut.
 
@@ -128,7 +137,10 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
     Raises:
         UnsupportedModelError: Names a parameter that follows the width as well.
     """
-    moving = moving_names(config, architecture.intermediate_size) or set()
+    moving = moving_names(config, architecture.kinds) or set()
+    if architecture.is_mixture:
+        _refuse_other_total(config, architecture)
+        return
     other = set(moving)
     for name in architecture.cuts:
         end = name.removeprefix(architecture.stem)
@@ -136,6 +148,26 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
         other -= {max(sorted(alike), key=lambda follower: _common_end(name, follower), default="")}
     if other:
         raise UnsupportedModelError(
-            f"{min(other)} follows {width_key(config)} as well, by what transformers builds; widthwise "
-            "does not know how to cut it"
+            f"{min(other)} follows {architecture.kinds[0].key} as well, by what transformers builds; "
+            "widthwise does not know how to cut it"
+        )
+
+
+def _refuse_other_total(config: Mapping[str, Any], architecture: Architecture) -> None:
+    """Raise unless one neuron more in every group adds as many numbers as transformers builds.
+
+    A mixture is stored under other names than it has in memory, so that names do not tell.
+    """
+    dense, other = built_shapes(config), built_shapes(_one_more(config, architecture.kinds))
+    if dense is None or other is None:
+        return
+    built = sum(map(math.prod, other.values())) - sum(map(math.prod, dense.values()))
+    ours = 0
+    for name, cut in architecture.cuts.items():
+        per_neuron = architecture.tensors[name].numel // architecture.width_of(cut.group)
+        ours += per_neuron * architecture.groups[cut.group].factor
+    if built != ours:
+        raise UnsupportedModelError(
+            f"one neuron more in every block would add {built:,} numbers by what transformers "
+            f"builds, and {ours:,} by the tensors that widthwise cuts; it does not know this family"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
@@ -31,15 +31,30 @@ _QUANTIZATION_KEYS = ("quantization_config", "compression_config")
 _GATES = frozenset({"mlp.gate_proj.weight", "mlp.gate_up_proj.weight"})
 
 
-def tensors_by_layer(names: Iterable[str]) -> dict[str, Layers]:
+def tensors_by_layer(tensors: Mapping[str, TensorSpec]) -> dict[str, Layers]:
     """Begin of the names of each stack of layers -> its layers."""
     grouped: dict[str, Layers] = {}
-    for name in names:
+    for name, spec in tensors.items():
         match = _LAYER.match(name)
         if match:
             layer = grouped.setdefault(match["stem"], {}).setdefault(int(match["layer"]), {})
-            layer[role_of(match["rest"])] = name
-    return grouped
+            layer[role_of(match["rest"], len(spec.shape))] = name
+    return {stem: _without_shared(layers) for stem, layers in grouped.items()}
+
+
+def has_experts(layers: Layers) -> bool:
+    """Whether some layer of a stack has experts."""
+    return any(role.startswith("experts.") for names in layers.values() for role in names)
+
+
+def _without_shared(layers: Layers) -> Layers:
+    """A stack in which a block shared by all tokens, where there are no experts, is the block."""
+    if has_experts(layers):
+        return layers
+    return {
+        number: {re.sub(r"^shared\.", "mlp.", role): name for role, name in names.items()}
+        for number, names in layers.items()
+    }
 
 
 def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec]) -> str:
@@ -60,7 +75,7 @@ def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec])
     gated = [
         stem
         for stem in plain or grouped
-        if any(gates & set(names) for names in grouped[stem].values())
+        if has_experts(grouped[stem]) or any(gates & set(names) for names in grouped[stem].values())
     ]
     fitting = [stem for stem in gated if _fits(grouped[stem], tensors, stated)]
     alone = gated if len(plain) == 1 else []
@@ -89,8 +104,16 @@ def stated_sizes(config: Mapping[str, Any]) -> Sizes:
 
 
 def sizes_of(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -> tuple[int, int]:
-    """Hidden size and width as stated, else those of most layers."""
-    most = Counter(_shapes(layers, tensors)).most_common(1)[0][0]
+    """Hidden size and width as stated, else those of most layers.
+
+    Raises:
+        UnsupportedModelError: Neither the config nor a plain block states the hidden size.
+    """
+    if not (shapes := _shapes(layers, tensors)):
+        if stated[0] is None:
+            raise UnsupportedModelError("config.json must state the hidden_size of the model")
+        return stated[0], stated[1] or 0
+    most = Counter(shapes).most_common(1)[0][0]
     return stated[0] or most[0], stated[1] or most[1]
 
 
@@ -212,6 +235,9 @@ def _shapes(layers: Layers, tensors: Mapping[str, TensorSpec]) -> list[tuple[int
 
 
 def _fits(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -> bool:
+    if has_experts(layers):  # whose widths are others
+        downs = (n for names in layers.values() for r, n in names.items() if "down_proj.w" in r)
+        return any(stated[0] in (None, *tensors[name].shape) for name in downs)
     return any(
         all(size in (None, stored) for size, stored in zip(stated, shape, strict=True))
         for shape in _shapes(layers, tensors)
@@ -234,11 +260,6 @@ def _whole_shape(
 def _refuse_parts(layers: Layers) -> None:
     for layer, names in sorted(layers.items()):
         for rest, name in names.items():
-            if "experts" in rest or "block_sparse_moe" in rest or rest.startswith("mlp.router"):
-                raise UnsupportedModelError(
-                    f"layer {layer} is a mixture of experts ({name}); widthwise cuts dense GLU "
-                    "blocks"
-                )
             if rest.endswith(_QUANTIZED_SUFFIXES):
                 raise UnsupportedModelError(
                     f"layer {layer} holds quantized weights ({name}); "

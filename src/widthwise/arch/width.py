@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
+from .architecture import GroupKind
 from .families import Family, family_of
 from .sections import (
     TEXT_SECTIONS,
@@ -89,6 +90,20 @@ def at_width(config: Mapping[str, Any], width: int, dense: int) -> dict[str, Any
         parts[-1][family.width_keys[0]] = width * family.factor
     if family.adjusted_by:
         parts[-1][family.adjusted_by] = False
+    return parts[0]
+
+
+def at_widths(
+    config: Mapping[str, Any], kinds: tuple[GroupKind, ...], widths: tuple[int, ...]
+) -> dict[str, Any]:
+    """A copy of the config that states other widths of the kinds of groups, one each."""
+    if len(kinds) == 1 and kinds[0].name == "mlp":
+        return at_width(config, widths[0], kinds[0].width)
+    parts = copied_sections(config)
+    for kind, width in zip(kinds, widths, strict=True):
+        for part in parts:
+            if part is parts[-1] or part.get(kind.key) == kind.width:
+                part[kind.key] = width
     return parts[0]
 
 

@@ -79,9 +79,9 @@ def _cut_parameters(
     for name, cut in cuts.items():
         old = parameters.pop(name)
         if down is not None and cut.axis == 1:
-            new = down[cut.layer].to(old, copy=True)
+            new = down[cut.group].to(old, copy=True)
         else:
-            keep = torch.tensor(plan.keep[cut.layer])
+            keep = torch.tensor(plan.keep[cut.group])
             new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
         new = zero_padded(new, cut, plan.width)
         yield name, torch.nn.Parameter(new, requires_grad=old.requires_grad)
@@ -108,7 +108,7 @@ def set_sizes(model: nn.Module, plan: Plan) -> None:
         part = part.get_text_config() if hasattr(part, "get_text_config") else None
         if part is not None and part.model_type == text.model_type:
             vars(part).update(settings)
-    for layer in ModelWeights(model).architecture.blocks:
+    for layer in ModelWeights(model).architecture.groups:
         block: Any = model.get_submodule(layer.name)
         if hasattr(block, "intermediate_size"):
             block.intermediate_size = plan.width

@@ -78,7 +78,7 @@ def check_finite(tensor: Tensor, name: str) -> None:
 
 def down_name(weights: Weights, layer: int) -> str:
     """Name of the weight of a layer's down_proj."""
-    return weights.architecture.blocks[layer].down
+    return weights.architecture.groups[layer].down
 
 
 def down_rows(weights: Weights, layer: int) -> Tensor:
@@ -98,7 +98,7 @@ def fingerprint(weights: Weights) -> str:
     architecture = weights.architecture
     shape = (architecture.layers, architecture.hidden_size, architecture.intermediate_size)
     digest = hashlib.sha256(repr((shape, architecture.fused)).encode())
-    for name in sorted(architecture.cuts, key=lambda n: (architecture.cuts[n].layer, n)):
+    for name in sorted(architecture.cuts, key=lambda n: (architecture.cuts[n].group, n)):
         size = architecture.tensors[name].shape[0]
         if len(architecture.tensors[name].shape) == 1:
             digest.update(weights.rows(name, 0, size).float().cpu().numpy().tobytes())

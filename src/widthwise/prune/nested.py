@@ -237,7 +237,7 @@ class Nested(Generic[Model]):
         """Move neurons within their tensors until layer l has neuron orders[l][j] at place j."""
         architecture = self._weights.architecture
         for name, cut in architecture.cuts.items():
-            stands, order = self._stands[name], orders[cut.layer]
+            stands, order = self._stands[name], orders[cut.group]
             if not stands.equal(order):
                 tensor = getattr(*owner_of(self._model, name)).detach()
                 moves = stands.argsort()[order]
@@ -254,7 +254,7 @@ class Nested(Generic[Model]):
             _bring_up(whole.detach(), cut, plan, back=False)
             self._whole[name] = whole
             view = whole.detach().narrow(cut.axis, 0, cut.parts * plan.width)
-            if cut.axis == 1 and (fitted := self._fitted(plan.width, cut.layer)) is not None:
+            if cut.axis == 1 and (fitted := self._fitted(plan.width, cut.group)) is not None:
                 view = fitted.to(view)
             setattr(module, attribute, torch.nn.Parameter(view, requires_grad=whole.requires_grad))
         set_sizes(self._model, plan)

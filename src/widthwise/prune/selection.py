@@ -112,7 +112,7 @@ def score_layer(
 
 def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> list[Tensor]:
     """Rows [start, stop) of gate, where there is one, and of up, checked to be finite."""
-    block, width = weights.architecture.blocks[layer], weights.architecture.intermediate_size
+    block, width = weights.architecture.groups[layer], weights.architecture.intermediate_size
     places = [(block.up, width if block.fused else 0)]
     if block.gate is not None:
         places.insert(0, (block.gate, 0))

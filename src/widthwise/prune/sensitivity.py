@@ -321,7 +321,7 @@ def _prices(
         each = [0] * architecture.layers
         for name, cut in architecture.cuts.items():
             spec = architecture.tensors[name]
-            each[cut.layer] += cut.parts * spec.numel // spec.shape[cut.axis]
+            each[cut.group] += cut.parts * spec.numel // spec.shape[cut.axis]
         return [tuple(cost * width for width in allowed) for cost in each]
     if not all(type(number) is int and number >= 0 for pair in costs.items() for number in pair):
         raise PlanError("costs must be whole numbers from 0 on, of whole widths")

@@ -82,7 +82,7 @@ def write_compact(folder: Path, checkpoint: Checkpoint, plan: Plan, config: dict
         model_class=model_class,
         model_type=model_type,
         stem=architecture.stem,
-        block=architecture.block(0).removeprefix(f"{architecture.stem}.0."),
+        block=architecture.groups[0].name.removeprefix(f"{architecture.stem}.0."),
         parts="\n".join(_parts(architecture)),
         widths_key=WIDTHS_KEY,
     )
@@ -102,7 +102,7 @@ def write_compact(folder: Path, checkpoint: Checkpoint, plan: Plan, config: dict
 def _parts(architecture: Architecture) -> Iterator[str]:
     """Lines of the table of parts: the linear layers of a block, by the tensors of the first."""
     for name, cut in architecture.cuts.items():
-        if cut.layer == 0 and name.endswith(".weight"):
+        if cut.group == 0 and name.endswith(".weight"):
             side = "out_features" if cut.axis == 0 else "in_features"
             yield f'    "{name.split(".")[-2]}": ("{side}", {cut.parts}),'
 

@@ -77,19 +77,19 @@ class Stream:
         """What stays of some rows, the first of which is row `start`; columns padded."""
         import torch
 
-        width, keep = self._plan.intermediate_size, torch.tensor(self._plan.keep[cut.layer])
+        width, keep = self._plan.intermediate_size, torch.tensor(self._plan.keep[cut.group])
         if cut.axis == 0:
             inside = keep + start // width * width - start
             return chunk.index_select(0, inside[(inside >= 0) & (inside < len(chunk))])
         if self._down is not None:
-            chunk = self._down[cut.layer][start : start + len(chunk)]
+            chunk = self._down[cut.group][start : start + len(chunk)]
         else:
             chunk = cut_tensor(chunk, cut, keep, width)
         return zero_padded(chunk, cut, self._padded_to or len(keep))
 
     def _missing(self, cut: TensorCut) -> int:
         """Neurons of zeros that a layer is padded with."""
-        width = self._plan.widths[cut.layer]
+        width = self._plan.widths[cut.group]
         return (self._padded_to or width) - width
 
 

@@ -153,7 +153,7 @@ def _specs(
     specs, architecture = {}, checkpoint.architecture
     for name in architecture.tensors:
         cut = architecture.cuts.get(name)
-        width = plan.widths[cut.layer] if cut and padded_to is None else plan.width
+        width = plan.widths[cut.group] if cut and padded_to is None else plan.width
         spec = architecture.spec_at(name, width)
         specs[name] = TensorSpec(spec.shape, dtype) if dtype and spec.is_float else spec
     return aligned(specs)

@@ -43,7 +43,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
 
     architecture = ModelWeights(model).architecture
     layers = range(architecture.layers)
-    names = [block.down.removesuffix(".weight") for block in architecture.blocks]
+    names = [block.down.removesuffix(".weight") for block in architecture.groups]
     down = [model.get_submodule(name) for name in names]
     sums: dict[int, Tensor] = {}
     mask: Tensor | None = None
@@ -72,7 +72,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     check_reached(sums, architecture.layers, architecture.model_type)
     for layer, total in sums.items():
         if not torch.isfinite(total).all():
-            raise RunError(f"activations of {architecture.block(layer)} are not finite")
+            raise RunError(f"activations of {architecture.groups[layer].name} are not finite")
     return {layer: total.sqrt().float().clone() for layer, total in sums.items()}
 
 

@@ -221,7 +221,7 @@ class LayerwiseRunner:
 
     def _down(self, layer: int) -> Any:
         """The linear layer whose input the activations are."""
-        down = self._architecture.blocks[layer].down
+        down = self._architecture.groups[layer].down
         return self._model.get_submodule(down.removesuffix(".weight"))
 
     def _layers(self) -> list[nn.Module]:

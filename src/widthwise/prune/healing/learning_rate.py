@@ -145,7 +145,7 @@ def _shapes(checkpoint: Checkpoint) -> Mapping[str, tuple[int, ...]]:
     architecture, widths = checkpoint.architecture, checkpoint.widths
     size = architecture.intermediate_size
     width = {
-        name: widths[architecture.cuts[name].layer] if name in architecture.cuts else size
+        name: widths[architecture.cuts[name].group] if name in architecture.cuts else size
         for name in architecture.tensors
         if name not in architecture.tied
     }

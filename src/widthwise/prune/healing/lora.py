@@ -56,7 +56,7 @@ def zero_neurons(parameters: Mapping[str, Tensor], architecture: Architecture) -
         size = parameters[name].detach().abs()
         lines = size if size.ndim == 1 else size.amax(1 - cut.axis)
         empty = (lines == 0).view(cut.parts, -1).all(0)
-        result[cut.layer] = torch.logical_and(result.get(cut.layer, empty), empty)
+        result[cut.group] = torch.logical_and(result.get(cut.group, empty), empty)
     return result
 
 
@@ -68,5 +68,5 @@ def zero_gradients(
 
     with torch.no_grad():
         for name, cut in architecture.cuts.items():
-            mask = masks[cut.layer].repeat(cut.parts).to(parameters[name].device)
+            mask = masks[cut.group].repeat(cut.parts).to(parameters[name].device)
             parameters[name].index_fill_(cut.axis, mask.nonzero()[:, 0], 0)

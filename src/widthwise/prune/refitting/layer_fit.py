@@ -47,7 +47,7 @@ def neuron_order(
 ) -> Tensor:
     """Neurons of a layer, best first, by any criterion. Arguments as for `obs_order`."""
     if spec.criterion == "obs":
-        return obs_order(moment, weight, weights.architecture.block(layer))
+        return obs_order(moment, weight, weights.architecture.groups[layer].name)
     norms = {layer: moment.diagonal().sqrt().float().cpu()}
     scores = score_layer(weights, layer, spec.criterion, spec.seed, norms)
     return best_first(scores)
@@ -70,7 +70,7 @@ def layer_cuts(
     """
     import torch
 
-    where = weights.architecture.block(layer)
+    where = weights.architecture.groups[layer].name
     moment, held_out = halves.fit.mean(where), halves.held_out.mean(where)
     weight = down_rows(weights, layer).T.to(moment)
     order = neuron_order(weights, layer, spec, moment, weight)
@@ -137,7 +137,7 @@ def temporarily_cut(
     import torch
 
     keep, whole = torch.tensor(cut.keep), {}
-    names = [name for name, each in architecture.cuts.items() if each.layer == layer]
+    names = [name for name, each in architecture.cuts.items() if each.group == layer]
     try:
         for name in names:
             owner = owner_of(module, name)

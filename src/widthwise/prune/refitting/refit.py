@@ -192,7 +192,7 @@ def plan_by_moments(
     width, keep = spec.width(weights.architecture), []
     with _dense_moments(model, request) as dense:
         for layer in range(weights.architecture.layers):
-            moment = dense.of_layer(layer).fit.mean(weights.architecture.block(layer))
+            moment = dense.of_layer(layer).fit.mean(weights.architecture.groups[layer].name)
             weight = down_rows(weights, layer).T.to(moment)
             order = neuron_order(weights, layer, spec, moment, weight)
             keep.append(tuple(sorted(order[: width.width].tolist())))

@@ -14,7 +14,7 @@ from widthwise.io import TensorSpec
 
 def test_names_lead_to_the_modules_of_the_model(llama: Any) -> None:
     architecture = ModelWeights(llama).architecture
-    assert llama.get_submodule(architecture.block(1)) is llama.model.layers[1].mlp
+    assert llama.get_submodule(architecture.groups[1].name) is llama.model.layers[1].mlp
     assert llama.get_parameter(architecture.table) is llama.get_input_embeddings().weight
     assert architecture.expansion_ratio == llama.config.intermediate_size / llama.config.hidden_size
 

@@ -111,7 +111,7 @@ def test_the_text_part_of_a_multimodal_model_is_found(llama: Any) -> None:
     stored["model.vision_tower.encoder.layers.0.mlp.fc1.weight"] = TensorSpec((64, 32), "F32")
     config = {"model_type": "gemma3", "text_config": llama.config.to_dict()}
     found = read_architecture(config, stored)
-    assert found.block(2) == "model.language_model.layers.2.mlp"
+    assert found.groups[2].name == "model.language_model.layers.2.mlp"
 
 
 SMALL = {

@@ -121,11 +121,83 @@ DENSE: dict[str, dict[str, Any]] = {
 }
 
 
+_EXPERTS = {
+    "moe_intermediate_size": 24,
+    "num_experts": 4,
+    "num_local_experts": 4,
+    "n_routed_experts": 4,
+    "moe_num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_k": 2,
+    "moe_topk": 2,
+    "n_shared_experts": 2,
+    "moe_num_shared_experts": 2,
+    "num_shared_experts": 2,
+    "shared_expert_intermediate_size": 40,
+    "shared_intermediate_size": 40,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    "moe_layer_start_index": 1,
+    "num_dense_layers": 1,
+}
+_LATENT_MOE = {**_LATENT, "head_dim": 4}
+
+# Mixtures of experts: settings beside `_SHAPE` and those of `_EXPERTS` that the class knows.
+MIXTURES: dict[str, dict[str, Any]] = {
+    "mixtral": {},
+    "qwen2_moe": {},
+    "qwen3_moe": _HEADS,
+    "qwen3_next": {**_LINEAR, **_HEADS},
+    "qwen3_5_moe_text": {**_LINEAR, **_HEADS},
+    "deepseek_v2": _LATENT_MOE,
+    "deepseek_v3": _LATENT_MOE,
+    "glm4_moe": _HEADS,
+    "ernie4_5_moe": {},
+    "olmoe": {},
+    "granitemoe": {},
+    "granitemoeshared": {},
+    "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention", "mamba"]},
+    "llama4_text": {"intermediate_size_mlp": 48, "interleave_moe_layer_step": 2, **_HEADS},
+    "gpt_oss": _HEADS,
+    "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
+    "jamba": {**_MAMBA, "mamba_dt_rank": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2},
+    "hunyuan_v1_moe": _HEADS,
+    "minimax": _HEADS,
+    "minimax_m2": _HEADS,
+    "phimoe": {},
+    "dots1": _HEADS,
+    "afmoe": _HEADS,
+    "jetmoe": {"kv_channels": 8},
+    "exaone_moe": _HEADS,
+    "cohere2_moe": _HEADS,
+    "solar_open": _HEADS,
+    "hy_v3": _HEADS,
+    "laguna": _HEADS,
+    "mellum": _HEADS,
+    "flex_olmo": {},
+    "mimo_v2_flash": _HEADS,
+    "glm4_moe_lite": _LATENT_MOE,
+}
+
+
+def settings_of(model_type: str) -> dict[str, Any]:
+    """Settings of a tiny config of a family."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if model_type not in MIXTURES:
+        return {**_SHAPE, **DENSE[model_type]}
+    kind = CONFIG_MAPPING[model_type]
+    known = {*getattr(kind, "__dataclass_fields__", ()), *kind.attribute_map}
+    experts = {key: value for key, value in _EXPERTS.items() if key in known}
+    return {**_SHAPE, **experts, **MIXTURES[model_type]}
+
+
 def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> Any:
     """A random language model of a family in float32, in eval mode; no bias is zero."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    config = CONFIG_MAPPING[model_type](**{**_SHAPE, **DENSE[model_type], **changes})
+    config = CONFIG_MAPPING[model_type](**{**settings_of(model_type), **changes})
     torch.manual_seed(seed)
     model = hf.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():

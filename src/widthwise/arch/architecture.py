@@ -101,7 +101,7 @@ class Architecture:
         hidden_size: H, size of the residual stream.
         layers: Number of layers of the stack.
         stem: Name before the layer number in the names of the tensors (`"model.layers"`).
-        kinds: Kinds of groups, the one that holds most neurons first.
+        kinds: Kinds of groups; routed experts first.
         groups: Groups of neurons in the order of layers.
         tensors: Every stored tensor but those in `left_out`.
         cuts: The tensors that depend on the width.
@@ -129,6 +129,11 @@ class Architecture:
     def intermediate_size(self) -> int:
         """I, the width of the first kind: neurons in each GLU block, or in each routed expert."""
         return self.kinds[0].width
+
+    @property
+    def dense_widths(self) -> tuple[int, ...]:
+        """The width of every kind, as stored."""
+        return tuple(kind.width for kind in self.kinds)
 
     @property
     def is_mixture(self) -> bool:
@@ -163,7 +168,9 @@ class Architecture:
     def cut_spec(self, name: str, widths: tuple[int, ...]) -> TensorSpec:
         """Shape and dtype of a tensor once the kinds of groups have these widths."""
         cut = self.cuts.get(name)
-        return self.tensors[name] if cut is None else self.spec_at(name, self.width_of(cut.group, widths))
+        if cut is None:
+            return self.tensors[name]
+        return self.spec_at(name, self.width_of(cut.group, widths))
 
     def spec_at(self, name: str, width: int) -> TensorSpec:
         """Shape and dtype of a tensor once its groups have `width` neurons each."""

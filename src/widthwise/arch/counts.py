@@ -6,6 +6,7 @@ whole batch computes and at least moves, which is what a roofline is made of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -53,7 +54,7 @@ class Counts:
 
 def counts_at(
     architecture: Architecture,
-    width: int | None = None,
+    width: int | tuple[int, ...] | None = None,
     *,
     context: int = 1024,
     dtype: str | None = None,
@@ -62,40 +63,52 @@ def counts_at(
 
     Args:
         architecture: The model.
-        width: Neurons per block, at least 0; None means as it is.
+        width: Neurons per block, at least 0; None means as it is. Of a mixture that of an expert,
+            the other kinds in proportion; or the width of each of its kinds.
         context: Tokens of prompt (prefill) or of cache (decode), at least 1.
         dtype: safetensors name of the dtype that floating tensors are stored in; None keeps theirs.
 
     Raises:
         TargetError: The width or the context is out of range.
     """
-    width = architecture.intermediate_size if width is None else width
-    if not 0 <= width <= architecture.intermediate_size or not 1 <= context <= MAX_CONTEXT:
-        raise TargetError(
-            f"width must be in [0, {architecture.intermediate_size}] and context in "
-            f"[1, {MAX_CONTEXT}]; got {width} and {context}"
-        )
-    widths = architecture.widths_at(width)
+    widths = _checked(architecture, width, dtype, context=context)
     specs = {name: architecture.cut_spec(name, widths) for name in architecture.tensors}
     removed = sum(architecture.tensors[n].numel - specs[n].numel for n in architecture.cuts)
-    if width == architecture.intermediate_size:
+    if widths == architecture.dense_widths:
         specs |= architecture.left_out
     weight_bytes = sum(_stored_bytes(spec, dtype) for spec in specs.values())
-    per_token, head = _matmul_flops(architecture, width)
+    per_token, head = _matmul_flops(architecture, widths)
     prefill = sum(
         4 * size * (_attended_sum(0, context, _window(architecture, layer)) / context)
         for layer, size in _attention_width(architecture).items()
     )
     decode = _attention_flops(architecture, context, 1)
     return Counts(
-        width=width,
-        expansion_ratio=width / architecture.hidden_size,
+        width=widths[0],
+        expansion_ratio=widths[0] / architecture.hidden_size,
         parameters=architecture.parameters - removed,
         weight_bytes=weight_bytes,
         prefill_flops_per_token=per_token + prefill + head / context,
         decode_flops_per_token=per_token + decode + head,
         context=context,
     )
+
+
+def mean_size(
+    architecture: Architecture, widths: Sequence[tuple[int, ...]], dtype: str | None = None
+) -> tuple[int, int]:
+    """Parameters and bytes of weights where layers have widths of their own.
+
+    Counts are linear in the width, so that those of the whole are the mean over layers.
+
+    Args:
+        architecture: The model.
+        widths: For each layer the width of each kind of group; once where all are alike.
+        dtype: As for `counts_at`.
+    """
+    counts = [counts_at(architecture, each, dtype=dtype) for each in widths]
+    parameters = sum(each.parameters for each in counts) // len(counts)
+    return parameters, sum(each.weight_bytes for each in counts) // len(counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +140,7 @@ class Traffic:
 
 def prefill_traffic(
     architecture: Architecture,
-    width: int | None = None,
+    width: int | tuple[int, ...] | None = None,
     *,
     batch: int,
     prompt_tokens: int,
@@ -141,7 +154,7 @@ def prefill_traffic(
 
     Args:
         architecture: The model.
-        width: Neurons per block, at least 0; None means as it is.
+        width: As for `counts_at`.
         batch: Prompts, at least 1.
         prompt_tokens: Length of each, padding included, at least 1.
         dtype: safetensors name of the dtype of weights and cache; None means as weights are stored.
@@ -151,8 +164,8 @@ def prefill_traffic(
         UnsupportedModelError: A layer has attention, but not the projections of keys and values
             that tell how much it caches.
     """
-    width = _checked(architecture, width, dtype, batch=batch, prompt_tokens=prompt_tokens)
-    per_token, head = _matmul_flops(architecture, width)
+    widths = _checked(architecture, width, dtype, batch=batch, prompt_tokens=prompt_tokens)
+    per_token, head = _matmul_flops(architecture, widths)
     attention = _attention_flops(architecture, 0, prompt_tokens)
     written = sum(
         nbytes * (prompt_tokens if window is None else min(prompt_tokens, window - 1))
@@ -160,7 +173,7 @@ def prefill_traffic(
     )
     return Traffic(
         flops=batch * (prompt_tokens * per_token + attention + head),
-        weight_bytes=_weights_read(architecture, width, dtype, batch * prompt_tokens),
+        weight_bytes=_weights_read(architecture, widths, dtype, batch * prompt_tokens),
         cache_read_bytes=0,
         cache_written_bytes=batch * written,
     )
@@ -168,7 +181,7 @@ def prefill_traffic(
 
 def decode_traffic(
     architecture: Architecture,
-    width: int | None = None,
+    width: int | tuple[int, ...] | None = None,
     *,
     batch: int,
     context: int,
@@ -189,8 +202,8 @@ def decode_traffic(
         context: Tokens of each text in the cache at the first step, padding included, at least 1.
         steps: New tokens of each text, at least 1.
     """
-    width = _checked(architecture, width, dtype, batch=batch, context=context, steps=steps)
-    per_token, head = _matmul_flops(architecture, width)
+    widths = _checked(architecture, width, dtype, batch=batch, context=context, steps=steps)
+    per_token, head = _matmul_flops(architecture, widths)
     attention = _attention_flops(architecture, context, steps)
     read = written = 0
     for nbytes, window in _caches(architecture, dtype):
@@ -199,33 +212,39 @@ def decode_traffic(
         written += nbytes * steps
     return Traffic(
         flops=batch * (steps * (per_token + head) + attention),
-        weight_bytes=steps * _weights_read(architecture, width, dtype, batch),
+        weight_bytes=steps * _weights_read(architecture, widths, dtype, batch),
         cache_read_bytes=batch * read,
         cache_written_bytes=batch * written,
     )
 
 
 def _checked(
-    architecture: Architecture, width: int | None, dtype: str | None, **numbers: int
-) -> int:
-    """The width, after all settings were found in range."""
-    widest = architecture.intermediate_size
-    width = widest if width is None else width
-    if not 0 <= width <= widest:
-        raise TargetError(f"width must be in [0, {widest}]; got {width}")
+    architecture: Architecture,
+    width: int | tuple[int, ...] | None,
+    dtype: str | None,
+    **numbers: int,
+) -> tuple[int, ...]:
+    """The width of every kind of group, after all settings were found in range."""
+    dense = architecture.dense_widths
+    widths = dense if width is None else width
+    widths = architecture.widths_at(widths) if isinstance(widths, int) else widths
+    if not all(0 <= width <= widest for width, widest in zip(widths, dense, strict=True)):
+        raise TargetError(f"width must be in [0, {dense[0]}]; got {widths[0]}")
     if dtype is not None and dtype not in FLOAT_DTYPES:
         raise TargetError(f"dtype must be one of {', '.join(FLOAT_DTYPES)}; got {dtype}")
     for name, number in numbers.items():
         if not 1 <= number <= MAX_CONTEXT:
             raise TargetError(f"{name} must be in [1, {MAX_CONTEXT}]; got {number}")
-    return width
+    return widths
 
 
 def _stored_bytes(spec: TensorSpec, dtype: str | None) -> int:
     return spec.numel * DTYPE_BYTES[dtype] if dtype and spec.is_float else spec.nbytes
 
 
-def _weights_read(architecture: Architecture, width: int, dtype: str | None, lookups: int) -> int:
+def _weights_read(
+    architecture: Architecture, widths: tuple[int, ...], dtype: str | None, lookups: int
+) -> int:
     """Bytes of weights that one pass reads which looks up `lookups` tokens.
 
     What a language model holds beside its layers stands right next to them (`model.norm.weight`
@@ -233,7 +252,7 @@ def _weights_read(architecture: Architecture, width: int, dtype: str | None, loo
     """
     stem, head = architecture.stem + ".", _head(architecture)
     root = architecture.stem[: architecture.stem.rfind(".") + 1]
-    widths, total = architecture.widths_at(width), 0
+    total = 0
     for name in architecture.tensors:
         spec = architecture.cut_spec(name, widths)
         is_beside = name.startswith(root) and name.count(".") == root.count(".") + 1
@@ -307,21 +326,17 @@ def _attended_sum(before: int, tokens: int, window: int | None) -> int:
     return up_to(before + tokens) - up_to(before)
 
 
-def _matmul_flops(architecture: Architecture, width: int) -> tuple[int, int]:
+def _matmul_flops(architecture: Architecture, widths: tuple[int, ...]) -> tuple[int, int]:
     """FLOPs per token of the layers' matrices, and of the LM head."""
-    widths = architecture.widths_at(width)
-    matrices = [
-        name
+    stacks = {name for name, cut in architecture.cuts.items() if cut.stacked}
+    inside = sum(
+        2 * architecture.cut_spec(name, widths).numel * active_share(architecture, name)
         for name, spec in architecture.tensors.items()
         if name.startswith(architecture.stem + ".")
-        and len(spec.shape) == (3 if name in architecture.cuts and architecture.cuts[name].stacked else 2)
-    ]
-    inside = int(sum(
-        2 * architecture.cut_spec(name, widths).numel * active_share(architecture, name)
-        for name in matrices
-    ))
+        and len(spec.shape) == (3 if name in stacks else 2)
+    )
     name = _head(architecture)
-    return inside, 2 * architecture.tensors[name].numel if name else 0
+    return int(inside), 2 * architecture.tensors[name].numel if name else 0
 
 
 def _head(architecture: Architecture) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from ..io import TensorSpec
     from .stack import Layers
 
-_KINDS = ("mlp", "experts", "shared")
+_KINDS = ("experts", "shared", "mlp")
 
 
 def mixture_widths(config: Mapping[str, Any]) -> set[int]:
@@ -66,7 +65,7 @@ def mixture_groups(
                 expert = int(number or index) if kind == "experts" else None
                 groups.append(read.group(layer, index, expert, read.width // value))
                 keys.append((kind, key, value))
-    kinds = _kinds(keys, groups)
+    kinds = _kinds(keys)
     places = {kind.key: place for place, kind in enumerate(kinds)}
     whole = (replace(g, kind=places[key]) for g, (_, key, _) in zip(groups, keys, strict=True))
     return kinds, tuple(whole), cuts
@@ -192,12 +191,10 @@ def _stated(config: Mapping[str, Any], kind: str, width: int, where: str) -> tup
     )
 
 
-def _kinds(keys: list[tuple[str, str, int]], groups: list[GluGroup]) -> tuple[GroupKind, ...]:
-    """One kind for each setting, the one of most neurons first; experts name it before others."""
-    neurons: Counter[str] = Counter()
+def _kinds(keys: list[tuple[str, str, int]]) -> tuple[GroupKind, ...]:
+    """One kind for each setting, named after experts where it states their width too."""
     found: dict[str, GroupKind] = {}
-    for (name, key, value), group in zip(keys, groups, strict=True):
-        neurons[key] += value * group.factor
+    for name, key, value in keys:
         if key not in found or name == "experts":
             found[key] = GroupKind(name, key, value)
-    return tuple(found[key] for key, _ in neurons.most_common())
+    return tuple(sorted(found.values(), key=lambda kind: (_KINDS.index(kind.name), kind.key)))

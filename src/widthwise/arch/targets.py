@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,7 +11,7 @@ from typing import Literal
 
 from ..errors import TargetError
 from .architecture import Architecture
-from .counts import counts_at
+from .counts import active_share, counts_at
 
 Kind = Literal["to", "remove", "width", "params", "size"]
 
@@ -42,6 +43,11 @@ class Target:
         return _PARSERS[self.kind](self.text.strip())
 
     @property
+    def named(self) -> dict[str, int]:
+        """Widths by the names of kinds: `Target("width", "experts=512,shared=1024")`."""
+        return _named_widths(self.text) if self.kind == "width" and "=" in self.text else {}
+
+    @property
     def is_share(self) -> bool:
         """Whether `params` or `size` is asked for as a percentage of the dense model's."""
         return self.kind in ("params", "size") and self.text.strip().endswith("%")
@@ -54,7 +60,7 @@ class Target:
         return f"--{self.kind} {self.text}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Width:
     """A resolved width."""
 
@@ -62,6 +68,7 @@ class Width:
     unaligned: int  # the largest whole width that satisfies the request
     width: int  # the width to cut to: `unaligned` rounded down to a multiple of `alignment`
     alignment: int  # 1 where none was wanted
+    widths: tuple[int, ...]  # `width`, and those of other kinds of groups
 
 
 def default_alignment(intermediate_size: int) -> int:
@@ -110,20 +117,52 @@ def resolve(
     """
     size = architecture.intermediate_size
     check_rounding(target, align, paper_widths)
+    if target.named:
+        return _named(architecture, target, align)
     if paper_widths:
-        return _checked(
-            f"{target} --paper-widths", paper_width(size, float(target.amount * 100)), 1, size
-        )
+        return _within(architecture, f"{target} --paper-widths", _paper(target, size), 1)
     if target.kind in ("params", "size"):
         unaligned = _within_budget(architecture, target, dtype)
     elif target.kind == "to":
-        unaligned = int(target.amount * architecture.hidden_size)
+        unaligned = int(target.amount * architecture.hidden_size * size / _active(architecture))
     elif target.kind == "remove":
         unaligned = int((1 - target.amount) * size)
     else:
         unaligned = int(target.amount)
-    alignment = default_alignment(size) if align is None else align
-    return _checked(str(target), unaligned, alignment, size)
+    return _within(architecture, str(target), unaligned, align)
+
+
+def _paper(target: Target, size: int) -> int:
+    return paper_width(size, float(target.amount * 100))
+
+
+def _active(architecture: Architecture) -> Fraction:
+    """Neurons that a token passes in a layer, in the mean over layers; I without experts."""
+    if not architecture.is_mixture:
+        return Fraction(architecture.intermediate_size)
+    neurons = sum(
+        architecture.width_of(index) * active_share(architecture, group.down)
+        for index, group in enumerate(architecture.groups)
+    )
+    return Fraction(neurons) / architecture.layers
+
+
+def _named(architecture: Architecture, target: Target, align: int | None) -> Width:
+    """The widths that are asked for by the names of kinds; other kinds stay as they are."""
+    kinds = {kind.name: kind for kind in architecture.kinds}
+    if unknown := set(target.named) - set(kinds):
+        raise TargetError(
+            f"{target}: the model has no {', '.join(sorted(unknown))}; it has "
+            + ", ".join(f"{kind.name} of width {kind.width}" for kind in architecture.kinds)
+        )
+    widths = [
+        _aligned(str(target), target.named[kind.name], align or 1, kind.width)
+        if kind.name in target.named
+        else kind.width
+        for kind in architecture.kinds
+    ]
+    first = target.named.get(architecture.kinds[0].name, architecture.intermediate_size)
+    return Width(str(target), first, widths[0], align or 1, tuple(widths))
 
 
 def check_rounding(target: Target, align: int | None, paper_widths: bool) -> None:
@@ -134,23 +173,35 @@ def check_rounding(target: Target, align: int | None, paper_widths: bool) -> Non
         raise TargetError(f"--paper-widths goes with --remove; got {target}")
 
 
-def _checked(target: str, unaligned: int, alignment: int, size: int) -> Width:
+def _within(
+    architecture: Architecture, asked: str, unaligned: int, align: int | None
+) -> Width:
+    """A width of the first kind, and those of the others in proportion, each rounded down."""
+    widths = []
+    for kind, width in zip(architecture.kinds, architecture.widths_at(unaligned), strict=True):
+        alignment = default_alignment(kind.width) if align is None else align
+        widths.append(_aligned(asked, width, alignment, kind.width))
+    alignment = default_alignment(architecture.intermediate_size) if align is None else align
+    return Width(asked, unaligned, widths[0], alignment, tuple(widths))
+
+
+def _aligned(asked: str, unaligned: int, alignment: int, size: int) -> int:
     if not 1 <= unaligned < size:
         raise TargetError(
-            f"width must be in [1, {size - 1}], as the model has {size}; "
-            f"{target} asks for {unaligned}"
+            f"width must be in [1, {size - 1}], as the model has {size}; {asked} asks for "
+            f"{unaligned}"
         )
     width = unaligned // alignment * alignment
     if width < 1:
         raise TargetError(
-            f"{target} asks for {unaligned} neurons, which is below the alignment {alignment}; "
+            f"{asked} asks for {unaligned} neurons, which is below the alignment {alignment}; "
             "pass --exact or a smaller --align"
         )
-    return Width(asked=target, unaligned=unaligned, width=width, alignment=alignment)
+    return width
 
 
 def _within_budget(architecture: Architecture, target: Target, dtype: str | None) -> int:
-    """Largest width whose parameters or bytes stay within the budget; both are linear in width."""
+    """Largest width whose parameters or bytes stay within the budget."""
 
     def cost(width: int, stored: str | None = dtype) -> int:
         counts = counts_at(architecture, width, dtype=stored)
@@ -158,7 +209,7 @@ def _within_budget(architecture: Architecture, target: Target, dtype: str | None
 
     unit = "parameters" if target.kind == "params" else "bytes of weights"
     size = architecture.intermediate_size
-    fixed, smallest, dense = cost(0), cost(1), cost(size)
+    smallest, dense = cost(1), cost(size)
     budget, asked = int(target.amount), str(target)
     if target.is_share:
         budget = int(target.amount * cost(size, None))
@@ -171,7 +222,7 @@ def _within_budget(architecture: Architecture, target: Target, dtype: str | None
     if budget >= dense:
         stored = f" in {dtype}" if dtype and target.kind == "size" else ""
         raise TargetError(f"{asked} must be below the model's own {dense:,} {unit}{stored}")
-    return (budget - fixed) // (smallest - fixed)
+    return bisect_right(range(size), budget, key=cost) - 1  # costs never fall as width grows
 
 
 def _share_meant(target: Target) -> str:
@@ -188,6 +239,15 @@ def _match(pattern: str, text: str, kind: str, example: str) -> re.Match[str]:
     if match is None:
         raise TargetError(f"--{kind} must look like {example}; got {text[:40]!r}")
     return match
+
+
+def _named_widths(text: str) -> dict[str, int]:
+    parts = (part.partition("=") for part in text.split(","))
+    return {name.strip(): _whole(width.strip()) for name, _, width in parts}
+
+
+def _whole(text: str) -> int:
+    return int(_match(r"([+-]?\d+)", text, "width", "4864")[1])
 
 
 def _percentage(text: str, kind: str, example: str) -> Fraction:
@@ -207,7 +267,9 @@ def _budget(text: str, kind: str, example: str, unit: str, scales: Mapping[str, 
 _PARSERS: dict[Kind, Callable[[str], Fraction]] = {
     "to": lambda text: Fraction(_match(_NUMBER + "x?", text, "to", "2.4x")[1]),
     "remove": lambda text: _percentage(text, "remove", "40%"),
-    "width": lambda text: Fraction(_match(r"([+-]?\d+)", text, "width", "4864")[1]),
+    "width": lambda text: Fraction(
+        min(_named_widths(text).values()) if "=" in text else _whole(text)
+    ),
     "params": lambda text: _budget(text, "params", "900M or 85%", "[kmbgt]?", _SCALES),
     "size": lambda text: _budget(text, "size", "1.7GB, 1.6GiB or 85%", "(?:[kmgt]i?)?b|", _BYTES),
 }

@@ -1,7 +1,7 @@
 """Plans of which neurons stay, and the cut of tensors, models and checkpoints by them."""
 
 from .in_memory import apply, apply_, owner_of, set_sizes
-from .plan import Plan
+from .plan import MIXTURE_FORMAT, Plan, PlannedKind
 from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit
 from .tensor_cut import cut_tensor
 from .weights import (
@@ -10,9 +10,10 @@ from .weights import (
     Weights,
     check_finite,
     check_refit_wanted,
-    down_name,
     down_rows,
     fingerprint,
+    gate_or_up_rows,
+    kept_widths,
 )
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "LEAST_LAM",
     "MOST_LAM",
     "CalibrationSource",
+    "MIXTURE_FORMAT",
     "LayerFit",
     "ModelWeights",
     "Plan",
+    "PlannedKind",
     "Refit",
     "Weights",
     "apply",
@@ -30,9 +33,10 @@ __all__ = [
     "check_finite",
     "check_refit_wanted",
     "cut_tensor",
-    "down_name",
     "down_rows",
     "fingerprint",
+    "gate_or_up_rows",
+    "kept_widths",
     "owner_of",
     "set_sizes",
 ]

@@ -6,10 +6,10 @@ import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..arch import width_settings
+from ..arch import Architecture, width_settings
 from .plan import WIDTHS_KEY, Plan
 from .tensor_cut import cut_tensor, zero_padded
-from .weights import ModelWeights, check_finite, check_plan, check_refit
+from .weights import ModelWeights, check_finite, check_plan, check_refit, kept_widths
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .refit_result import Refit
 
     Model = TypeVar("Model", bound=nn.Module)
+
+
+_SIZES = ("intermediate_size", "intermediate_dim")  # attributes of blocks that state their width
 
 
 def apply(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None) -> Model:
@@ -36,12 +39,13 @@ def apply(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None)
         PlanError: The plan was made for other weights, or the refit for another plan.
         UnsupportedModelError: The model has no plain GLU blocks.
     """
-    replacements = dict(_cut_parameters(model, plan, refit))
+    weights = ModelWeights(model)
+    replacements = dict(_cut_parameters(model, weights, plan, refit))
     memo: dict[int, Any] = {
         id(getattr(*owner_of(model, name))): new for name, new in replacements.items()
     }
     result = copy.deepcopy(model, memo)
-    set_sizes(result, plan)
+    set_sizes(result, plan, weights.architecture)
     _state_widths(result, plan)
     return result
 
@@ -51,9 +55,10 @@ def apply_(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None
 
     Arguments and errors: as `apply`.
     """
-    for name, new in _cut_parameters(model, plan, refit):
+    weights = ModelWeights(model)
+    for name, new in _cut_parameters(model, weights, plan, refit):
         setattr(*owner_of(model, name), new)
-    set_sizes(model, plan)
+    set_sizes(model, plan, weights.architecture)
     _state_widths(model, plan)
     return model
 
@@ -65,25 +70,30 @@ def owner_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
 
 
 def _cut_parameters(
-    model: nn.Module, plan: Plan, refit: Refit | Literal[False] | None
+    model: nn.Module, weights: ModelWeights, plan: Plan, refit: Refit | Literal[False] | None
 ) -> Iterator[tuple[str, nn.Parameter]]:
     """What takes the place of each tensor of a GLU block, one after the other."""
     import torch
 
-    weights = ModelWeights(model)
     check_plan(plan, weights)
     down = check_refit(plan, refit)
-    parameters, cuts = dict(model.named_parameters()), weights.architecture.cuts
+    architecture = weights.architecture
+    parameters, cuts = dict(model.named_parameters()), architecture.cuts
     for name in cuts:
         check_finite(parameters[name].detach(), name)
     for name, cut in cuts.items():
         old = parameters.pop(name)
-        if down is not None and cut.axis == 1:
-            new = down[cut.group].to(old, copy=True)
-        else:
-            keep = torch.tensor(plan.keep[cut.group])
-            new = cut_tensor(old.detach(), cut, keep, plan.intermediate_size)
-        new = zero_padded(new, cut, plan.width)
+        parts = old.detach() if cut.stacked else [old.detach()]
+        cut_parts = []
+        for group, part in zip(cut.groups, parts, strict=True):
+            if down is not None and name == architecture.groups[group].down:
+                new = down[group] if cut.axis == 1 else down[group].T
+                cut_parts.append(new.to(old, copy=True))
+            else:
+                keep = torch.tensor(plan.keep[group])
+                cut_parts.append(cut_tensor(part, cut, keep, architecture.width_of(group)))
+        new = torch.stack(cut_parts) if cut.stacked else cut_parts[0]
+        new = new if plan.uniform else zero_padded(new, cut, plan.width)
         yield name, torch.nn.Parameter(new, requires_grad=old.requires_grad)
 
 
@@ -97,21 +107,35 @@ def _state_widths(model: nn.Module, plan: Plan) -> None:
         setattr(text, WIDTHS_KEY, list(plan.widths))
 
 
-def set_sizes(model: nn.Module, plan: Plan) -> None:
-    """Every place that states the (widest) width: the config, the blocks, their linear layers."""
+def set_sizes(model: nn.Module, plan: Plan, architecture: Architecture) -> None:
+    """Every place that states the (widest) width: the config, the blocks, their linear layers.
+
+    Args:
+        model: The model, its tensors already cut.
+        plan: The widths.
+        architecture: Of the dense model.
+    """
     config: Any = model.config
     text = config.get_text_config()
     settings = width_settings(text.model_type, plan.width)
+    if architecture.is_mixture:
+        widths = kept_widths(plan, architecture)
+        settings = {k.key: w for k, w in zip(architecture.kinds, widths, strict=True)}
     vars(text).update(settings)
     for module in model.modules():  # a part may hold a copy of the config
         part: Any = getattr(module, "config", None)
         part = part.get_text_config() if hasattr(part, "get_text_config") else None
         if part is not None and part.model_type == text.model_type:
             vars(part).update(settings)
-    for layer in ModelWeights(model).architecture.groups:
-        block: Any = model.get_submodule(layer.name)
-        if hasattr(block, "intermediate_size"):
-            block.intermediate_size = plan.width
+    owners = {
+        group.down.removesuffix(".weight").rpartition(".")[0]: len(keep)
+        for group, keep in zip(architecture.groups, plan.keep, strict=True)
+    }
+    for name, neurons in owners.items():
+        block: Any = model.get_submodule(name)
+        for attribute in _SIZES:
+            if hasattr(block, attribute):
+                setattr(block, attribute, neurons if architecture.is_mixture else plan.width)
         for linear in block.children():
             weight = getattr(linear, "weight", None)
             if weight is not None and hasattr(linear, "out_features"):

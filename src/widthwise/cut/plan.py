@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 
 from ..errors import PlanError
 from ..io import from_plain, write_text
 
-FORMAT = 1
+FORMAT, MIXTURE_FORMAT = 1, 2
 WIDTHS_KEY = "widthwise_widths"  # in a config: the neurons of each layer, where they differ
 _ABOVE_ZERO = (
     *("hidden_size", "intermediate_size", "unaligned", "alignment"),
     *("parent_parameters", "parameters", "parent_bytes", "weight_bytes"),
 )
+
+
+@dataclass(frozen=True)
+class PlannedKind:
+    """One kind of groups: its name, the width that the config stated, and that which is left."""
+
+    name: str
+    width: int
+    kept: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +49,9 @@ class Plan:
         criterion: How neurons were scored.
         seed: Of the `random` criterion, else None.
         keep: For each layer the indices kept, ascending, at least one; mostly the same number in
-            every layer (`uniform`).
+            every layer (`uniform`). Of a mixture of experts for each group of neurons.
+        kinds: Of a mixture the kinds of its groups, else none.
+        neurons: Of a mixture the neurons of each group before the cut, else none.
         format: Version of this layout.
 
     Raises:
@@ -62,11 +73,16 @@ class Plan:
     criterion: str
     seed: int | None
     keep: tuple[tuple[int, ...], ...]
+    kinds: tuple[PlannedKind, ...] = ()
+    neurons: tuple[int, ...] = ()
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise PlanError(f"plan format must be {FORMAT}; got {self.format!r}")
+        wanted = MIXTURE_FORMAT if self.kinds else FORMAT
+        if self.format != wanted or bool(self.kinds) != bool(self.neurons):
+            raise PlanError(f"plan format must be {wanted}; got {self.format!r}")
+        if self.neurons and len(self.neurons) != len(self.keep):
+            raise PlanError(f"neurons must be of {len(self.keep)} groups; got {len(self.neurons)}")
         for name in _ABOVE_ZERO:
             if not 0 < getattr(self, name) < 2**63:
                 raise PlanError(f"{name} must be a whole number above 0 and below 2^63")
@@ -80,11 +96,10 @@ class Plan:
             raise PlanError(f"layer {layer} must keep at least one neuron; got none")
         if any(type(i) is not int for i in keep):
             raise PlanError(f"indices in layer {layer} must be whole numbers")
-        if keep[0] < 0 or max(keep) >= self.intermediate_size:
-            odd = next(i for i in keep if not 0 <= i < self.intermediate_size)
-            raise PlanError(
-                f"indices must be in [0, {self.intermediate_size - 1}]; got {odd} in layer {layer}"
-            )
+        size = self.neurons[layer] if self.neurons else self.intermediate_size
+        if keep[0] < 0 or max(keep) >= size:
+            odd = next(i for i in keep if not 0 <= i < size)
+            raise PlanError(f"indices must be in [0, {size - 1}]; got {odd} in layer {layer}")
         if any(a >= b for a, b in pairwise(keep)):
             raise PlanError(f"indices must ascend without duplicates; layer {layer} does not")
 
@@ -94,19 +109,26 @@ class Plan:
         return tuple(map(len, self.keep))
 
     @property
+    def layer_widths(self) -> list[tuple[int, ...]]:
+        """For each layer the width of each kind of group; once where all layers are alike."""
+        if self.kinds:
+            return [tuple(kind.kept for kind in self.kinds)]
+        return [(width,) for width in self.widths]
+
+    @property
     def uniform(self) -> bool:
         """Whether every layer has the same width."""
-        return len(set(self.widths)) == 1
+        return bool(self.kinds) or len(set(self.widths)) == 1
 
     @property
     def width(self) -> int:
         """Neurons left in the widest block, to which a plain checkpoint pads the others."""
-        return max(self.widths)
+        return self.kinds[0].kept if self.kinds else max(self.widths)
 
     @property
     def mean_width(self) -> float:
         """Neurons left in a block, in the mean over layers."""
-        return sum(self.widths) / len(self.keep)
+        return self.kinds[0].kept if self.kinds else sum(self.widths) / len(self.keep)
 
     @property
     def expansion_ratio(self) -> float:
@@ -124,10 +146,11 @@ class Plan:
         rounded = f", {self.unaligned} rounded down to a multiple of {self.alignment}"
         is_rounded = self.uniform and self.unaligned != self.width
         return (
-            f"{self.parent}: {self.model_type}, {len(self.keep)} layers, "
+            f"{self.parent}: {self.model_type}, "
+            f"{len(self.keep)} {'groups of neurons' if self.kinds else 'layers'}, "
             f"hidden size {self.hidden_size}\n"
             f"  asked  {self.asked}, criterion {self.criterion}{seed}\n"
-            f"  got    {self.words} of {self.intermediate_size}, "
+            f"  got    {self.words}{self._of} "
             f"{self.expansion_ratio:.3f}x of {self.intermediate_size / self.hidden_size:.3f}x, "
             f"{removed:.1%} of neurons removed{rounded if is_rounded else ''}\n"
             f"         {self.parameters:,} of {self.parent_parameters:,} parameters "
@@ -140,6 +163,9 @@ class Plan:
     @property
     def words(self) -> str:
         """The widths in a few words: `width 1376`, `width 512 to 1408 by layers, ...`."""
+        if self.kinds:
+            parts = (f"{kind.name} of width {kind.kept} of {kind.width}" for kind in self.kinds)
+            return ", ".join(parts)
         if self.uniform:
             return f"width {self.width}"
         return (
@@ -147,9 +173,14 @@ class Plan:
             "mean,"
         )
 
+    @property
+    def _of(self) -> str:
+        return "," if self.kinds else f" of {self.intermediate_size},"
+
     def to_json(self) -> str:
         """The plan as JSON; `Plan.from_json` is the inverse."""
-        return json.dumps({f.name: getattr(self, f.name) for f in fields(self)})
+        data = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _names(self.format)}
+        return json.dumps(data | ({"kinds": list(map(asdict, self.kinds))} if self.kinds else {}))
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -162,7 +193,7 @@ class Plan:
             data = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
             raise PlanError(f"a plan must be JSON: {error}") from error
-        known = {f.name for f in fields(cls)}
+        known = _names(data.get("format") if isinstance(data, dict) else None)
         if not isinstance(data, dict) or set(data) != known:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
             raise PlanError(f"a plan has exactly the fields of its format; odd here: {odd}")
@@ -189,3 +220,9 @@ class Plan:
             raise PlanError(f"{path}: cannot read the plan: {error}") from error
         except PlanError as error:
             raise PlanError(f"{path}: {error}") from error
+
+
+def _names(version: object) -> set[str]:
+    """Fields of a version of the layout; plans of one width a layer have none for kinds."""
+    names = {field.name for field in fields(Plan)}
+    return names if version == MIXTURE_FORMAT else names - {"kinds", "neurons"}

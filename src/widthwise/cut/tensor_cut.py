@@ -19,14 +19,19 @@ def cut_tensor(
     """The kept part of one tensor of a GLU block, as a new tensor.
 
     Args:
-        tensor: One tensor of the block, whose `cut.axis` has size `cut.parts * width`.
+        tensor: One tensor of the block, whose `cut.axis` has size `cut.parts * width`; of a stack
+            what belongs to one group.
         cut: How it depends on the width.
         keep: Indices of the kept neurons, ascending, shape (new width,).
         width: Neurons before the cut.
     """
     import torch
 
-    index = torch.cat([keep + part * width for part in range(cut.parts)]).to(tensor.device)
+    if cut.interleaved:
+        index = torch.stack([keep * cut.parts + part for part in range(cut.parts)], 1).flatten()
+    else:
+        index = torch.cat([keep + part * width for part in range(cut.parts)])
+    index = index.to(tensor.device)
     if cut.axis == 1:  # gather is twice as fast along rows as index_select (torch 2.13, CPU)
         return tensor.gather(1, index.expand(len(tensor), -1))
     return tensor.index_select(cut.axis, index)

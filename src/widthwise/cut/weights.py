@@ -21,6 +21,7 @@ CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small beside torch itself
 
 
 FINGERPRINT_ROWS = 32  # of each tensor
+FINGERPRINT_EXPERTS = 16  # of so many one
 
 
 class Weights(Protocol):
@@ -76,17 +77,43 @@ def check_finite(tensor: Tensor, name: str) -> None:
             raise CheckpointError(f"tensor {name} holds NaN or Inf")
 
 
-def down_name(weights: Weights, layer: int) -> str:
-    """Name of the weight of a layer's down_proj."""
-    return weights.architecture.groups[layer].down
+def gate_or_up_rows(weights: Weights, group: int, name: str, start: int, stop: int) -> Tensor:
+    """Neurons [start, stop) of the gate or the up of a group, shape (neurons, hidden), finite.
 
-
-def down_rows(weights: Weights, layer: int) -> Tensor:
-    """The whole weight of a layer's down_proj, shape (hidden_size, neurons), finite."""
-    name = down_name(weights, layer)
-    rows = weights.rows(name, 0, weights.architecture.hidden_size)
-    check_finite(rows, name)
+    Args:
+        name: `"gate"` or `"up"`.
+    """
+    each, width = weights.architecture.groups[group], weights.architecture.width_of(group)
+    tensor = each.up if name == "up" else each.gate
+    assert tensor is not None
+    cut = weights.architecture.cuts[tensor]
+    part = cut.parts - 1 if name == "up" else 0
+    if not cut.stacked:
+        rows = weights.rows(tensor, part * width + start, part * width + stop)
+    else:
+        matrix = _matrix(weights, tensor, group)
+        matrix = matrix.T if cut.axis == 1 else matrix
+        rows = matrix[part :: cut.parts] if cut.interleaved else matrix[part * width :][:width]
+        rows = rows[start:stop]
+    check_finite(rows, tensor)
     return rows
+
+
+def down_rows(weights: Weights, group: int) -> Tensor:
+    """The whole down of a group, shape (hidden_size, neurons), finite."""
+    name = weights.architecture.groups[group].down
+    cut, matrix = weights.architecture.cuts[name], _matrix(weights, name, group)
+    check_finite(matrix, name)
+    return matrix.T if cut.axis == 0 else matrix
+
+
+def _matrix(weights: Weights, name: str, group: int) -> Tensor:
+    """What belongs to a group of a tensor, as it is stored."""
+    cut = weights.architecture.cuts[name]
+    if cut.stacked:
+        index = group - cut.group
+        return weights.rows(name, index, index + 1)[0]
+    return weights.rows(name, 0, weights.architecture.tensors[name].shape[0])
 
 
 def fingerprint(weights: Weights) -> str:
@@ -96,6 +123,8 @@ def fingerprint(weights: Weights) -> str:
     what a plan depends on, the GLU blocks; embeddings and attention do not enter.
     """
     architecture = weights.architecture
+    if architecture.is_mixture:
+        return _mixture_fingerprint(weights)
     shape = (architecture.layers, architecture.hidden_size, architecture.intermediate_size)
     digest = hashlib.sha256(repr((shape, architecture.fused)).encode())
     for name in sorted(architecture.cuts, key=lambda n: (architecture.cuts[n].group, n)):
@@ -108,6 +137,36 @@ def fingerprint(weights: Weights) -> str:
     return digest.hexdigest()
 
 
+def _mixture_fingerprint(weights: Weights) -> str:
+    """The same of a mixture, by groups, as its tensors are others on disk than in memory.
+
+    Of the experts of a layer, a few are sampled.
+    """
+    architecture = weights.architecture
+    kinds = [(kind.key, kind.width) for kind in architecture.kinds]
+    shape = (architecture.hidden_size, kinds, len(architecture.groups))
+    digest = hashlib.sha256(repr(shape).encode())
+    for index, group in enumerate(architecture.groups):
+        if group.expert is not None and group.expert % FINGERPRINT_EXPERTS:
+            continue
+        width = architecture.width_of(index)
+        parts = [gate_or_up_rows(weights, index, "up", 0, width), down_rows(weights, index)]
+        if group.gate is not None:
+            parts.append(gate_or_up_rows(weights, index, "gate", 0, width))
+        for rows in parts:
+            sample = rows[:: max(1, len(rows) // FINGERPRINT_ROWS)]
+            digest.update(sample.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def kept_widths(plan: Plan, architecture: Architecture) -> tuple[int, ...]:
+    """The width of each kind of group once a plan is carried out; of unequal groups the widest."""
+    widths = [0] * len(architecture.kinds)
+    for keep, group in zip(plan.keep, architecture.groups, strict=True):
+        widths[group.kind] = max(widths[group.kind], -(-len(keep) // group.factor))
+    return tuple(widths)
+
+
 def check_plan(plan: Plan, weights: Weights) -> None:
     """Raise PlanError unless the plan was made for these weights."""
     if not isinstance(plan, Plan):
@@ -115,7 +174,7 @@ def check_plan(plan: Plan, weights: Weights) -> None:
     architecture = weights.architecture
     for what, planned, result in (
         ("model_type", plan.model_type, architecture.model_type),
-        ("layers", len(plan.keep), architecture.layers),
+        ("layers", len(plan.keep), len(architecture.groups)),
         ("hidden_size", plan.hidden_size, architecture.hidden_size),
         ("intermediate_size", plan.intermediate_size, architecture.intermediate_size),
     ):

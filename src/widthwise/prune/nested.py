@@ -14,7 +14,6 @@ from ..cut import (
     Plan,
     check_finite,
     cut_tensor,
-    down_name,
     fingerprint,
     owner_of,
     set_sizes,
@@ -257,7 +256,7 @@ class Nested(Generic[Model]):
             if cut.axis == 1 and (fitted := self._fitted(plan.width, cut.group)) is not None:
                 view = fitted.to(view)
             setattr(module, attribute, torch.nn.Parameter(view, requires_grad=whole.requires_grad))
-        set_sizes(self._model, plan)
+        set_sizes(self._model, plan, self._weights.architecture)
 
     def _fitted(self, width: int, layer: int) -> Tensor | None:
         """The refitted weight of a layer's down_proj in the order in which neurons stand."""
@@ -265,7 +264,7 @@ class Nested(Generic[Model]):
         if cut is None or isinstance(cut, Plan):
             return None
         # Place j holds the neuron stands[j]; its column is at the rank of its index, as `keep` is.
-        places = self._stands[down_name(self._weights, layer)][:width].argsort().argsort()
+        places = self._stands[self._weights.architecture.groups[layer].down][:width].argsort().argsort()
         return cut.down[layer][:, places]
 
     def _widen(self, plan: Plan) -> None:
@@ -276,7 +275,9 @@ class Nested(Generic[Model]):
             setattr(*owner_of(self._model, name), whole)
             _bring_up(whole.detach(), architecture.cuts[name], plan, back=True)
         every = tuple(range(architecture.intermediate_size))
-        set_sizes(self._model, replace(plan, keep=(every,) * architecture.layers))
+        set_sizes(
+            self._model, replace(plan, keep=(every,) * architecture.layers), architecture
+        )
 
 
 def _plan_of(cut: Plan | Refit) -> Plan:

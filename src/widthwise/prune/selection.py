@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..arch import Width, counts_at
-from ..cut import CHUNK_BYTES, Plan, Weights, check_finite, down_rows, fingerprint
+from ..arch import Architecture, Width, counts_at, mean_size
+from ..cut import (
+    CHUNK_BYTES,
+    MIXTURE_FORMAT,
+    Plan,
+    PlannedKind,
+    Weights,
+    down_rows,
+    fingerprint,
+    gate_or_up_rows,
+)
 from ..errors import PlanError
 from .criteria import ROW_CRITERIA, activation, keep_highest, ppm_activation, random
 from .spec import PruneSpec
@@ -36,9 +45,11 @@ def select(
     """
     width = spec.width(weights.architecture)
     keep = []
-    for layer in range(weights.architecture.layers):
-        scores = score_layer(weights, layer, spec.criterion, spec.seed, activation_norms)
-        keep.append(tuple(keep_highest(scores, width.width)))
+    architecture = weights.architecture
+    for group in range(len(architecture.groups)):
+        scores = score_layer(weights, group, spec.criterion, spec.seed, activation_norms)
+        neurons = architecture.width_of(group, width.widths)
+        keep.append(tuple(keep_highest(scores, neurons)))
     return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
 
@@ -52,8 +63,8 @@ def plan_of(
     """The plan to keep these neurons of weights whose fingerprint is `identity`."""
     architecture = weights.architecture
     dense = counts_at(architecture)
-    # Counts are linear in the width and the same for all layers: their mean is that of the whole.
-    each = [counts_at(architecture, len(layer), dtype=spec.stored_dtype) for layer in keep]
+    widths = [width.widths] if architecture.is_mixture else [(len(layer),) for layer in keep]
+    parameters, weight_bytes = mean_size(architecture, widths, spec.stored_dtype)
     return Plan(
         parent=weights.name,
         fingerprint=identity,
@@ -64,13 +75,26 @@ def plan_of(
         unaligned=width.unaligned,
         alignment=width.alignment,
         parent_parameters=dense.parameters,
-        parameters=sum(counts.parameters for counts in each) // len(each),
+        parameters=parameters,
         parent_bytes=dense.weight_bytes,
-        weight_bytes=sum(counts.weight_bytes for counts in each) // len(each),
+        weight_bytes=weight_bytes,
         criterion=spec.criterion,
         seed=spec.seed if spec.criterion == "random" else None,
         keep=keep,
+        **_of_mixture(architecture, width.widths),
     )
+
+
+def _of_mixture(architecture: Architecture, widths: tuple[int, ...]) -> dict[str, Any]:
+    """The fields of a plan that only a mixture has."""
+    if not architecture.is_mixture:
+        return {}
+    kinds = zip(architecture.kinds, widths, strict=True)
+    return {
+        "kinds": tuple(PlannedKind(kind.name, kind.width, kept) for kind, kept in kinds),
+        "neurons": tuple(map(architecture.width_of, range(len(architecture.groups)))),
+        "format": MIXTURE_FORMAT,
+    }
 
 
 def score_layer(
@@ -83,7 +107,7 @@ def score_layer(
     """Scores of one layer's neurons, float32, shape (intermediate_size,)."""
     import torch
 
-    width = weights.architecture.intermediate_size
+    width = weights.architecture.width_of(layer)
     if criterion == "random":
         # Layers draw from streams of their own, so a layer's choice does not hang on its place.
         return random(width, torch.Generator().manual_seed(seed * 1_000_003 + layer))
@@ -110,15 +134,7 @@ def score_layer(
     return torch.cat(parts)
 
 
-def _gate_and_up(weights: Weights, layer: int, start: int, stop: int) -> list[Tensor]:
+def _gate_and_up(weights: Weights, group: int, start: int, stop: int) -> list[Tensor]:
     """Rows [start, stop) of gate, where there is one, and of up, checked to be finite."""
-    block, width = weights.architecture.groups[layer], weights.architecture.intermediate_size
-    places = [(block.up, width if block.fused else 0)]
-    if block.gate is not None:
-        places.insert(0, (block.gate, 0))
-    result = []
-    for name, offset in places:
-        rows = weights.rows(name, offset + start, offset + stop)
-        check_finite(rows, name)
-        result.append(rows)
-    return result
+    parts = ["up"] if weights.architecture.groups[group].gate is None else ["gate", "up"]
+    return [gate_or_up_rows(weights, group, part, start, stop) for part in parts]

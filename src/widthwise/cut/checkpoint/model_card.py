@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...arch import counts_at, draft_note
+from ...arch import counts_at, draft_note, mean_size
 from ..plan import Plan
 from .model_class import auto_class_of, needs_code
 from .tokenizer import has_tokenizer
@@ -29,7 +29,7 @@ tags:
 ---
 # {parent}, cut to {got:.3f}x
 
-The GLU-MLP blocks of this model were cut from {dense_width} neurons a layer to {words}
+{what}
 with widthwise{refitted}. It was not trained after that: expect it to have lost much of what the
 parent knows, and measure it before you use it.
 
@@ -93,7 +93,7 @@ def model_card(
     """Markdown with a YAML head."""
     architecture, lines = checkpoint.architecture, license_lines(checkpoint)
     dense = counts_at(architecture)
-    each = [counts_at(architecture, width, dtype=options.stored_dtype) for width in plan.widths]
+    parameters, weight_bytes = mean_size(architecture, plan.layer_widths, options.stored_dtype)
     hub_id = re.fullmatch(r"([\w.-]+/[\w.-]+)(@.*)?", checkpoint.name)
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
@@ -102,11 +102,11 @@ def model_card(
         base_model=f"base_model: {hub_id[1]}\n" if hub_id else "",
         got=plan.expansion_ratio,
         dense=dense,
-        dense_width=plan.intermediate_size,
-        words=str(plan.width) if plan.uniform else f"between {_range(plan, 'and')}, by layers,",
+        dense_width=" / ".join(str(kind.width) for kind in plan.kinds) or plan.intermediate_size,
+        what=_what(plan),
         width_range=_range(plan),
-        parameters=sum(counts.parameters for counts in each) // len(each),  # as in `plan_of`
-        weight_bytes=sum(counts.weight_bytes for counts in each) // len(each),
+        parameters=parameters,
+        weight_bytes=weight_bytes,
         plan=plan,
         got_words=plan.words.rstrip(","),
         layer_lines="" if plan.uniform else f"- by layers: {', '.join(map(str, plan.widths))}\n",
@@ -138,7 +138,18 @@ def loading_code(folder: Path) -> str:
     return "\n".join(["```python", *lines, "```", ""])
 
 
+def _what(plan: Plan) -> str:
+    """What was cut, as the begin of a sentence."""
+    if plan.kinds:
+        return f"The blocks of this mixture of experts were cut ({plan.words})"
+    words = str(plan.width) if plan.uniform else f"between {_range(plan, 'and')}, by layers,"
+    size = plan.intermediate_size
+    return f"The GLU-MLP blocks of this model were cut from {size} neurons a layer to {words}"
+
+
 def _range(plan: Plan, between: str = "to") -> str:
+    if plan.kinds:
+        return " / ".join(str(kind.kept) for kind in plan.kinds)
     return str(plan.width) if plan.uniform else f"{min(plan.widths)} {between} {plan.width}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CheckpointError
 from ...io import from_plain
 from ..refit_result import CalibrationSource
-from ..weights import CHUNK_BYTES, down_name
+from ..weights import CHUNK_BYTES
 from .reader import Checkpoint, read_json
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _rows(checkpoint: Checkpoint, layer: int) -> Iterable[Tensor]:
 
     With it, where it is not zero: then it is none.
     """
-    name, width = down_name(checkpoint, layer), checkpoint.widths[layer]
+    name, width = checkpoint.architecture.groups[layer].down, checkpoint.widths[layer]
     rows, columns = checkpoint.tensors[name].spec.shape
     step = max(1, CHUNK_BYTES // (4 * columns))
     for start in range(0, rows, step):

@@ -55,6 +55,9 @@ class Stream:
         """
         checkpoint = self._checkpoint
         source, cut = checkpoint.tensors[name].spec, checkpoint.architecture.cuts.get(name)
+        if cut and cut.stacked:
+            yield from self._stacked_chunks(name, cut, dtype)
+            return
         rows = source.shape[0] if source.shape else 1
         step = max(1, CHUNK_BYTES * rows // max(1, source.nbytes))
         part = rows // cut.parts if cut and cut.axis == 0 else rows  # no chunk is of two parts
@@ -62,22 +65,43 @@ class Stream:
             for start in range(end - part, end, step):
                 stop = min(start + step, end)
                 chunk = checkpoint.rows(name, start, stop)
-                check_finite(chunk, name)
-                self._digest(tensor_bytes(chunk))
-                if self._progress:
-                    self._progress(chunk.nbytes)
+                self._see(chunk, name)
                 if cut:
-                    chunk = self._kept(chunk, cut, start)
+                    chunk = self._kept(chunk, name, cut, start)
                 yield _converted(chunk, dtype, name)
             if cut and cut.axis == 0:
                 for count in _portions(self._missing(cut), step):
                     yield _converted(chunk.new_zeros((count, *source.shape[1:])), dtype, name)
 
-    def _kept(self, chunk: Tensor, cut: TensorCut, start: int) -> Tensor:
+    def _stacked_chunks(self, name: str, cut: TensorCut, dtype: str) -> Iterator[Tensor]:
+        """The data of a tensor that holds all experts of a layer, one expert after the other."""
+        import torch
+
+        architecture = self._checkpoint.architecture
+        for index, group in enumerate(cut.groups):
+            chunk = self._checkpoint.rows(name, index, index + 1)
+            self._see(chunk, name)
+            if self._down is not None and name == architecture.groups[group].down:
+                down = self._down[group]
+                yield _converted((down if cut.axis == 1 else down.T).contiguous(), dtype, name)
+            else:
+                keep = torch.tensor(self._plan.keep[group])
+                cut_part = cut_tensor(chunk[0], cut, keep, architecture.width_of(group))
+                yield _converted(cut_part.contiguous(), dtype, name)
+
+    def _see(self, chunk: Tensor, name: str) -> None:
+        """Check and hash what was read."""
+        check_finite(chunk, name)
+        self._digest(tensor_bytes(chunk))
+        if self._progress:
+            self._progress(chunk.nbytes)
+
+    def _kept(self, chunk: Tensor, name: str, cut: TensorCut, start: int) -> Tensor:
         """What stays of some rows, the first of which is row `start`; columns padded."""
         import torch
 
-        width, keep = self._plan.intermediate_size, torch.tensor(self._plan.keep[cut.group])
+        width = self._checkpoint.architecture.width_of(cut.group)
+        keep = torch.tensor(self._plan.keep[cut.group])
         if cut.axis == 0:
             inside = keep + start // width * width - start
             return chunk.index_select(0, inside[(inside >= 0) & (inside < len(chunk))])
@@ -85,12 +109,15 @@ class Stream:
             chunk = self._down[cut.group][start : start + len(chunk)]
         else:
             chunk = cut_tensor(chunk, cut, keep, width)
-        return zero_padded(chunk, cut, self._padded_to or len(keep))
+        return zero_padded(chunk, cut, self._width(cut))
 
     def _missing(self, cut: TensorCut) -> int:
         """Neurons of zeros that a layer is padded with."""
-        width = self._plan.widths[cut.group]
-        return (self._padded_to or width) - width
+        return self._width(cut) - self._plan.widths[cut.group]
+
+    def _width(self, cut: TensorCut) -> int:
+        """Neurons of a group in the result, padding included."""
+        return self._padded_to or self._plan.widths[cut.group]
 
 
 def _portions(count: int, step: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...arch import (
-    at_width,
+    at_widths,
     class_width,
     refuse_half_cut,
     section_name,
@@ -23,7 +23,7 @@ from ...arch import (
 from ...errors import OutputError, WidthwiseError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
 from ..plan import WIDTHS_KEY, Plan
-from ..weights import check_plan, check_refit
+from ..weights import check_plan, check_refit, kept_widths
 from .compact import check_compact, write_compact
 from .companions import copy_companions, with_code
 from .lineage import PLAN_FILE
@@ -71,7 +71,8 @@ def write_pruned(
     _check(checkpoint, plan, out, is_compact=is_compact)
     down = check_refit(plan, refit)
     refuse_half_cut(checkpoint.config, checkpoint.architecture)
-    padded_to, dtype = None if is_compact else plan.width, output.stored_dtype
+    padded_to = None if is_compact or plan.uniform else plan.width
+    dtype = output.stored_dtype
     shards = _shards(_specs(checkpoint, plan, dtype, padded_to), output.max_shard_bytes)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
@@ -153,7 +154,7 @@ def _specs(
     specs, architecture = {}, checkpoint.architecture
     for name in architecture.tensors:
         cut = architecture.cuts.get(name)
-        width = plan.widths[cut.group] if cut and padded_to is None else plan.width
+        width = padded_to or (plan.widths[cut.group] if cut else plan.width)
         spec = architecture.spec_at(name, width)
         specs[name] = TensorSpec(spec.shape, dtype) if dtype and spec.is_float else spec
     return aligned(specs)
@@ -195,9 +196,9 @@ def _config(checkpoint: Checkpoint, plan: Plan, stored: str | None) -> dict[str,
     if checkpoint.architecture.left_out:
         config = without_draft_settings(config)
     dtype = TORCH_DTYPES[stored] if stored else None
-    result: dict[str, Any] = json.loads(
-        json.dumps(at_width(config, plan.width, plan.intermediate_size))
-    )
+    kinds = checkpoint.architecture.kinds
+    widths = kept_widths(plan, checkpoint.architecture)
+    result: dict[str, Any] = json.loads(json.dumps(at_widths(config, kinds, widths)))
     result.pop("transformers_weights", None)  # the name of a file of the parent
     text: dict[str, Any] = reduce(lambda part, key: part[key], text_path(result), result)
     text.pop(WIDTHS_KEY, None)
@@ -233,11 +234,12 @@ def _check_written(
         if stored != specs:
             odd = next(name for name in {**specs, **stored} if stored.get(name) != specs.get(name))
             raise OutputError(f"{file} was not written as planned: tensor {odd} differs")
-    for stated in (stated_width(config), class_width(config) or plan.width):
-        if stated != plan.width:
+    stated = (stated_width(config), class_width(config) or plan.width)
+    for width in () if plan.kinds else stated:  # of a mixture by its tensors, which must fit
+        if width != plan.width:
             raise OutputError(
-                f"{section_name(config)}: {width_key(config)} would be {stated!r} in the result, whose "
-                f"blocks have {plan.width} neurons; nothing was written"
+                f"{section_name(config)}: {width_key(config)} would be {width!r} in the result, "
+                f"whose blocks have {plan.width} neurons; nothing was written"
             )
     if is_plain:
         _check_architecture(folder, parent, plan)
@@ -254,8 +256,8 @@ def _check_architecture(folder: Path, parent: Checkpoint, plan: Plan) -> None:
             f"the result would have its GLU blocks in {result.stem} ({result.layers} layers), and "
             f"not in {was.stem} ({was.layers} layers); nothing was written"
         )
-    if result.intermediate_size != plan.width:
+    if result.dense_widths != (widths := kept_widths(plan, was)):
         raise OutputError(
-            f"the result would have blocks of {result.intermediate_size} neurons instead of "
-            f"{plan.width}; nothing was written"
+            f"the result would have blocks of {result.dense_widths} neurons instead of {widths}; "
+            "nothing was written"
         )

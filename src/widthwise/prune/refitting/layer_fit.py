@@ -14,7 +14,6 @@ from ...cut import (
     LayerFit,
     Weights,
     cut_tensor,
-    down_name,
     down_rows,
     owner_of,
 )
@@ -77,7 +76,7 @@ def layer_cuts(
     lam, ridge = _best_ridge(moment, held_out, weight, order, where)
     curve, whole = tuple(ridge.curve().tolist()), output_power(held_out, weight)
     both = Ridge(halves.fit.merged(halves.held_out).mean(where), weight, order, lam, where)
-    tensor = weights.architecture.tensors[down_name(weights, layer)]
+    tensor = weights.architecture.tensors[weights.architecture.groups[layer].down]
     stored = getattr(torch, TORCH_DTYPES[spec.stored_dtype or tensor.dtype])
     cuts = []
     for width in widths:

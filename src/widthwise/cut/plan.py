@@ -198,7 +198,7 @@ class Plan:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
             raise PlanError(f"a plan has exactly the fields of its format; odd here: {odd}")
         try:
-            plan: Plan = from_plain(cls, data, "a plan")
+            plan: Plan = from_plain(cls, {"kinds": [], "neurons": [], **data}, "a plan")
         except TypeError as error:
             raise PlanError(str(error)) from error
         return plan

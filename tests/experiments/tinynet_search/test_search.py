@@ -91,6 +91,22 @@ def test_a_search_trains_what_it_draws_and_what_the_formula_proposes(
     assert again.trials == trials
 
 
+def test_one_worker_of_this_machine_trains_where_no_engine_is_given(
+    tmp_path: Path, settings: SearchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/tinynet-search.md calls it."""
+    devices: list[str] = []
+
+    def processes(make: Any, names: list[str]) -> InProcess:
+        devices.extend(names)
+        return InProcess(make, "cpu")
+
+    monkeypatch.setattr("widthwise.experiments.tinynet_search.search.Processes", processes)
+    small = replace(settings, nets=1, seeds=(0,), budgets=BUDGETS[:1])
+    assert Search(tmp_path / "out", small).run().trials[0].reason is None
+    assert devices in (["cpu"] * 2, ["cuda:0"] * 2)  # for what is drawn, and what is proposed
+
+
 def test_an_interrupted_search_goes_on_and_ends_alike(
     tmp_path: Path, settings: SearchSettings
 ) -> None:

@@ -16,29 +16,17 @@ from .tinynet_search import TRIALS
 RUNS = "results.jsonl"  # where commands that train keep their runs
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """One kind of runs.
-
-    Attributes:
-        command: That writes them.
-        marks: Fields by which a line is known.
-    """
-
-    command: str
-    marks: frozenset[str]
-
-
-_STUDY = Kind(command="study", marks=frozenset({"cell", "quantity"}))
-KINDS = (
-    _STUDY,
-    Kind(command="maml", marks=frozenset({"network", "test", "validation"})),
-    Kind(command="word2vec", marks=frozenset({"network", "score", "curve"})),
-    Kind(command="mup transfer", marks=frozenset({"kind", "lr", "loss"})),
-    Kind(command="tinynet search", marks=frozenset({"experiment", "quantities"})),
-    Kind(command="limit converge", marks=frozenset({"case", "distances"})),
-    Kind(command="mup check", marks=frozenset({"layers", "changes"})),
-)
+_STUDY = "study"
+# The command that writes a kind of runs, and fields by which one of its lines is known.
+MARKS = {
+    _STUDY: {"cell", "quantity"},
+    "maml": {"network", "test", "validation"},
+    "word2vec": {"network", "score", "curve"},
+    "mup transfer": {"kind", "lr", "loss"},
+    "tinynet search": {"experiment", "quantities"},
+    "limit converge": {"case", "distances"},
+    "mup check": {"layers", "changes"},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +73,11 @@ def detect_run_file(path: Path) -> RunFile | None:
     except (ValueError, RecursionError) as error:
         raise RunError(f"{file}:1 is no record ({error}); name another file") from error
     names = set(first) if isinstance(first, Mapping) else set()
-    kind = next((kind for kind in KINDS if kind.marks <= names), None)
-    if kind is None:
-        known = ", ".join(kind.command for kind in KINDS)
+    command = next((command for command, marks in MARKS.items() if marks <= names), None)
+    if command is None:
+        known = ", ".join(MARKS)
         raise RunError(f"{file}:1 is a record of no known kind; known are those of {known}")
-    return None if kind is _STUDY else RunFile(path=file, command=kind.command)
+    return None if command == _STUDY else RunFile(path=file, command=command)
 
 
 def _file_in(path: Path) -> Path | None:

@@ -105,7 +105,14 @@ def comparable_runs(
         raise RunError(f"{path} holds no runs yet: run widthwise {command} first")
     conflicts = settings_conflicts([shared(run, settings) for run, settings in loaded])
     kept = [item for item, conflict in zip(loaded, conflicts, strict=True) if not conflict]
-    return kept, excluded_runs(conflicts)
+    odd = [conflict for conflict in conflicts if conflict]
+    if not odd:
+        return kept, ()
+    names = ", ".join(dict.fromkeys(", ".join(odd).split(", ")))
+    are = "run was" if len(odd) == 1 else "runs were"
+    return kept, (
+        f"{len(odd)} {are} made with another {names} than the last ones, and left out here.",
+    )
 
 
 def settings_conflicts(asked: Sequence[Settings]) -> list[str]:
@@ -123,16 +130,6 @@ def settings_conflicts(asked: Sequence[Settings]) -> list[str]:
             last = {**settings, **last}
         conflicts.append(", ".join(name.replace("_", " ") for name in odd))
     return conflicts[::-1]
-
-
-def excluded_runs(conflicts: Sequence[str]) -> tuple[str, ...]:
-    """One sentence of all runs that are not set beside the others."""
-    odd = [conflict for conflict in conflicts if conflict]
-    if not odd:
-        return ()
-    names = ", ".join(dict.fromkeys(", ".join(odd).split(", ")))
-    are = "run was" if len(odd) == 1 else "runs were"
-    return (f"{len(odd)} {are} made with another {names} than the last ones, and left out here.",)
 
 
 def setting_rows(

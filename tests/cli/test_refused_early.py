@@ -17,7 +17,7 @@ MODEL = "org/model"  # M below: of the hub, so that to look for it would be a do
 
 REFUSED = [
     ("plan M --to 2x --align 0", "--align must be at least 1"),
-    ("plan M --to 2x --paper-widths", "--paper-widths goes with --remove"),
+    ("plan M --to 2x --paper-widths", "--paper-widths can only be used with --remove"),
     ("plan M --to 2x --criterion activation --calibration no.txt", "no.txt: no such file"),
     ("plan M --to 2x --criterion activation --tokens 3", "--tokens must be at least 1024"),
     ("plan M --to 2x --criterion ppm_activation", "pass --calibration FILE"),

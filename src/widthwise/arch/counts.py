@@ -253,7 +253,8 @@ def _caches(architecture: Architecture, dtype: str | None) -> list[tuple[int, in
             rows, stored = fused.shape[0] - size, fused.dtype  # as many queries as outputs
         else:
             raise UnsupportedModelError(
-                f"{where} must hold k_proj and v_proj, or qkv_proj, to tell how much it caches"
+                f"{where} must have k_proj and v_proj, or qkv_proj; without them the size of its "
+                "cache is not known"
             )
         result.append((rows * DTYPE_BYTES[dtype or stored], _window(architecture, layer)))
     return result

@@ -152,8 +152,8 @@ def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
     stating = sections_with(config, WIDTH_KEY) if width is None and text is config else []
     if unknown := [name for name in stating if not is_tower(name)]:
         raise UnsupportedModelError(
-            f"config.json: {WIDTH_KEY} stands in {', '.join(unknown)}, and not in "
-            f"{TEXT_SECTIONS[0]}, where widthwise looks for that of the language model"
+            f"config.json: {WIDTH_KEY} is in {', '.join(unknown)}, but widthwise looks for the "
+            f"width of the language model in {TEXT_SECTIONS[0]}"
         )
     if isinstance(width, list | tuple):
         raise UnsupportedModelError(
@@ -175,7 +175,7 @@ def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
     }
     if widths:
         raise UnsupportedModelError(
-            f"{where}: per_layer_config gives layers {_listed(widths)} an {WIDTH_KEY} of their own "
+            f"{where}: per_layer_config gives layers {_listed(widths)} a different {WIDTH_KEY} "
             f"({_range([*widths.values()])}); widthwise cuts models with one width for all layers"
         )
 

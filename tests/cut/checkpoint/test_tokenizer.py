@@ -56,8 +56,8 @@ CASES: dict[str, tuple[dict[str, bytes], str]] = {
         {"vocab__txt": b"a\n", "tokenizer_config__json": b'{"tokenizer_class": "CpmAntTokenizer"}'},
         "pip install rjieba",
     ),
-    "no file": ({}, "none is there; put its files beside config.json"),
-    "settings alone": ({"tokenizer_config__json": LLAMA}, "none is there"),
+    "no file": ({}, "there is no tokenizer to load; put its files"),
+    "settings alone": ({"tokenizer_config__json": LLAMA}, "there is no tokenizer to load"),
     "no words": (
         {"vocab__json": b"{}", "merges__txt": b"", "tokenizer_config__json": LLAMA},
         "tokenizer",

@@ -111,7 +111,9 @@ def test_what_belongs_to_another_model_or_plan_is_refused(llama: Any) -> None:
         refits(llama, [selection, PruneSpec(target=Target("width", "9"))], calibration)
     (done,) = refits(llama, [selection], calibration)
     other = make_plan(llama, width=20, align=1)
-    with pytest.raises(PlanError, match=r"a refit belongs to its own plan; pass refit\.plan"):
+    with pytest.raises(
+        PlanError, match=r"the refit was made for another plan; pass its plan, refit\.plan"
+    ):
         apply(llama, other, done)
 
 

@@ -111,8 +111,8 @@ def _refuse_absent(checkpoint: Checkpoint) -> None:
     for name, file in read_json(checkpoint.index)["weight_map"].items():
         if name not in checkpoint.tensors:
             raise CheckpointError(
-                f"{checkpoint.path / str(file)}: tensor {name} is missing, by "
-                f"{checkpoint.index.name}"
+                f"{checkpoint.path / str(file)}: tensor {name} is missing, but "
+                f"{checkpoint.index.name} lists it"
             )
 
 
@@ -231,15 +231,15 @@ def _refuse(
     if report["mismatched_keys"]:
         name, stored, built = sorted(report["mismatched_keys"])[0]
         raise CheckpointError(
-            f"{where}{name} is stored in shape {list(stored)}, where {builder.name} by config.json "
-            f"has {list(built)}"
+            f"{where}{name} has shape {list(stored)} in the files, but shape {list(built)} in "
+            f"{builder.name} by config.json"
         )
     modules = frozenset(name for name, _ in model.named_modules())
     left_out = checkpoint.architecture.left_out
     if lost := [name for name in unused if _has_place(name, modules) and name not in left_out]:
         raise CheckpointError(
-            f"{where}{builder.name}, by config.json, has no place for stored tensors, which would "
-            f"be left out: {_listed(lost)}"
+            f"{where}{builder.name}, by config.json, has no place for some stored tensors, and "
+            f"would ignore them: {_listed(lost)}"
         )
 
 

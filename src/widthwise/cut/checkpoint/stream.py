@@ -135,5 +135,7 @@ def _converted(chunk: Tensor, dtype: str, name: str) -> Tensor:
         return chunk
     converted = chunk.to(wanted)
     if not torch.isfinite(converted).all():
-        raise CheckpointError(f"tensor {name} has values too large for {TORCH_DTYPES[dtype]}")
+        raise CheckpointError(
+            f"tensor {name} has values too large for {TORCH_DTYPES[dtype]}; choose another --dtype"
+        )
     return converted

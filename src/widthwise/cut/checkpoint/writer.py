@@ -130,7 +130,9 @@ def refuse_overlap(parent: Path, out: Path) -> None:
     """Raise OutputError when one of two folders lies in the other."""
     source, target = parent.resolve(), out.resolve()
     if source == target or source in target.parents or target in source.parents:
-        raise OutputError(f"{out} and the parent {parent} must not lie in one another")
+        raise OutputError(
+            f"{out} and the parent {parent} must not be inside each other; choose another -o"
+        )
 
 
 def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> None:

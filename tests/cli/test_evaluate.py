@@ -120,7 +120,7 @@ def test_what_only_the_model_or_the_data_can_tell_is_one_line(
         (["--suite", "paper:"], "suite paper has no task ''"),
         (["--suite", "absent.yaml"], "the task file absent.yaml is not there"),
         (["--suite", "boolq"], "boolq"),
-        (["--limit", "boolq=3"], "a limit is set for 'boolq', which is none of the tasks: piqa"),
+        (["--limit", "boolq=3"], "--limit names 'boolq', which is not one of the tasks: piqa"),
     ):
         assert_one_line(run(*words, *more), 1, said)
         assert not out.exists()
@@ -138,7 +138,7 @@ def test_a_model_that_cannot_be_asked_is_one_line_and_no_cells(data: Path, tmp_p
     for backend in ("widthwise", "hf"):
         out = tmp_path / backend
         result = run(folder, *words, "--backend", backend, "-o", out)
-        assert_one_line(result, 1, "gemma3_text looks at tokens that follow")
+        assert_one_line(result, 1, "gemma3_text also uses the tokens that come after")
         assert [r.quantity for r in load(out / "records.jsonl") if r.value is None] == []
     save_dense(tmp_path / "endless")
     file = tmp_path / "endless" / "tokenizer_config.json"

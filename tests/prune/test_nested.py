@@ -310,7 +310,7 @@ def test_wrong_turns_are_named(llama: Any) -> None:
     nested.close()
     nested.close()
     for use in (nested.sort, lambda: nested.plan(7), nested.at(7).__enter__, nested.__enter__):
-        with pytest.raises(PlanError, match="this one is closed"):
+        with pytest.raises(PlanError, match="this Nested is closed"):
             use()
 
 

@@ -44,9 +44,9 @@ def test_what_cannot_be_calibrated_is_said(changes: Any, kind: type[Exception], 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "too little text, 0 tokens; 1,024 are the least"),
-        ("short", "1,024 are the least"),
-        ("again " * 3000, "is no text to calibrate on"),
+        ("", "has only 0 tokens of text; at least 1,024 are needed"),
+        ("short", "at least 1,024 are needed"),
+        ("again " * 3000, "cannot be used to calibrate"),
         (None, "no such file or folder of text"),
     ],
 )

@@ -134,7 +134,7 @@ def check_limits(limits: Mapping[str, int], names: Sequence[str]) -> None:
         shown = list(dict.fromkeys(names))
         more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
         known = ", ".join(shown[:_SHOWN]) + more
-        raise RunError(f"a limit is set for {name!r}, which is none of the tasks: {known}")
+        raise RunError(f"--limit names {name!r}, which is not one of the tasks: {known}")
 
 
 @lru_cache(maxsize=2)
@@ -192,9 +192,14 @@ def load_units(manager: Any, request: TaskRequest, data: Path | None) -> list[Lo
     for harness in loaded["tasks"].values():
         name = harness.task_name
         if getattr(harness, "UNSAFE_CODE", False):
-            raise RunError(f"task {name} runs code that the model wrote: left to lm-eval")
+            raise RunError(
+                f"task {name} runs code that the model wrote, which widthwise does not do: use "
+                "lm-eval"
+            )
         if getattr(harness, "MULTIMODAL", False):
-            raise RunError(f"task {name} shows more than text: not supported")
+            raise RunError(
+                f"task {name} needs more than text, such as images, which is not supported"
+            )
         harness.set_config(key="num_fewshot", value=_shots(harness.config, request))
     group = loaded.get("groups", {}).get(request.task)
     if group is not None:
@@ -279,12 +284,15 @@ def _documents_from(
                 original(task, dataset_kwargs, **rest)
             except StopIteration as error:  # of datasets, which looks for a file's first document
                 name = task.config.task
-                raise RunError(f"task {name}: {last['place']} gives no documents") from error
+                raise RunError(f"task {name}: there are no documents in {last['place']}") from error
             if left_out := (task.config.metadata or {}).get("left_out"):
                 names = ", ".join(f"{name} ({count})" for name, count in left_out.items())
                 remarks[task.config.task] = f"without prompts that cannot be checked here: {names}"
         elif task.config.task is None:
-            raise RunError(f"task {request.task} is a program that reads only from the hub")
+            raise RunError(
+                f"task {request.task} reads its documents by its own program, only from the hub: "
+                "run it without --data"
+            )
         else:
             documents = source(task.config, _shots(task.config, request))
             last["place"] = documents.place

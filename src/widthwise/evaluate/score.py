@@ -110,7 +110,10 @@ def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
     requests = [instance for document in documents for instance in document.instances]
     kinds = {str(instance.request_type) for instance in requests}
     if len(kinds) != 1 or any((instance.repeats or 1) > 1 for instance in requests):
-        raise RunError(f"task {task.name} asks in several ways or several times: not supported")
+        raise RunError(
+            f"task {task.name} asks several kinds of questions about an item, or the same question "
+            "several times, which is not supported"
+        )
     kind = kinds.pop()
     with silenced():
         responses = iter(getattr(lm, kind)(requests))

@@ -149,7 +149,7 @@ def check_distinct(names: Sequence[str]) -> None:
     """Raise RunError for a task that two names ask for, such as `mmlu,embedded:mmlu`."""
     for name in names:
         if names.count(name) > 1:
-            raise RunError(f"two of the tasks asked for are named {name}: ask for them in two runs")
+            raise RunError(f"two of the tasks have the name {name}: evaluate them in two runs")
 
 
 def _check_name(item: TaskRequest) -> None:

@@ -333,10 +333,7 @@ def _check_lengths(harness: Any) -> None:
             f"task {harness.task_name}: its generation settings cannot be read ({error})"
         ) from error
     if limit < 1:
-        raise RunError(
-            f"task {harness.task_name} has texts of at most {limit} tokens written: max_gen_toks "
-            "must be at least 1"
-        )
+        raise RunError(f"task {harness.task_name}: max_gen_toks must be at least 1; got {limit}")
 
 
 def _source(parts: Sequence[LeafTask], sizes: dict[str, int], seed: int, remark: str) -> str:

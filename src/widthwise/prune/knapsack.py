@@ -56,8 +56,8 @@ def allocate(
     cheapest = [int(layer.min()) for layer in paid]
     if sum(cheapest) > budget:
         raise TargetError(
-            f"widths by layers cannot be had for {budget:,}: "
-            f"the narrowest that are allowed cost {sum(cheapest):,}"
+            f"no widths by layers cost at most {budget:,}: even the narrowest that are allowed "
+            f"cost {sum(cheapest):,}"
         )
     price, known = _price(lost, paid, budget)
     rest_cost = np.cumsum([0, *reversed(cheapest)])[::-1]
@@ -131,7 +131,9 @@ def _check(losses: Sequence[Sequence[float]], costs: Sequence[Sequence[int]]) ->
     import math
 
     if not losses or [len(layer) for layer in losses] != [len(layer) for layer in costs]:
-        raise PlanError("losses and costs must be of the same levels of the same layers")
+        raise PlanError(
+            "losses and costs must have the same layers, and the same widths in each layer"
+        )
     for layer, (lost, paid) in enumerate(zip(losses, costs, strict=True)):
         if not lost or not all(math.isfinite(loss) for loss in lost):
             raise PlanError(f"losses of layer {layer} must be finite numbers, at least one")

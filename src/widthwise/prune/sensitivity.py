@@ -119,7 +119,10 @@ def per_layer(
     text = TextRequest.of(asked)
     spec = spec_of(spec, asked, "activation")
     if costs is not None and spec.target.kind in ("params", "size"):
-        raise PlanError("params and size are budgets of their own; give costs with another target")
+        raise PlanError(
+            "costs cannot be combined with params or size, which are costs themselves; ask for "
+            "the width in another way"
+        )
     with open_model(model) as opened:
         architecture = opened.weights.architecture
         uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
@@ -324,11 +327,11 @@ def _prices(
             each[cut.layer] += cut.parts * spec.numel // spec.shape[cut.axis]
         return [tuple(cost * width for width in allowed) for cost in each]
     if not all(type(number) is int and number >= 0 for pair in costs.items() for number in pair):
-        raise PlanError("costs must be whole numbers from 0 on, of whole widths")
+        raise PlanError("costs must be whole numbers from 0 on, for whole numbers of neurons")
     known = sorted(costs)
     if not known or known[0] > allowed[0] or known[-1] < allowed[-1]:
         raise PlanError(
-            f"costs must be of widths from {allowed[0]} to {allowed[-1]}; got {known or 'none'}"
+            f"costs must cover the widths from {allowed[0]} to {allowed[-1]}; got {known or 'none'}"
         )
     values = np.interp(allowed, known, [float(costs[width]) for width in known])
     return [tuple(round(cost) for cost in values.tolist())] * architecture.layers

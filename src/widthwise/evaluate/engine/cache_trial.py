@@ -37,8 +37,9 @@ def check_causal(model: Any) -> None:
         first, second = (_alone(model, text)[:8] for text in texts)
     if not _near(first, second):
         raise RunError(
-            f"{model.config.model_type} looks at tokens that follow, so it is no causal language "
-            "model and gives texts no log-likelihoods"
+            f"{model.config.model_type} also uses the tokens that come after a token, so it is not "
+            "a causal language model and cannot give log-likelihoods of texts; choose a causal "
+            "language model"
         )
 
 

@@ -242,8 +242,8 @@ def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
         is_single = len(absent) == 1
         raise UnsupportedModelError(
             f"{'layer' if is_single else 'layers'} {', '.join(map(str, absent))} of {name} "
-            f"{'is' if is_single else 'are'} left out where text is all there is, so text cannot "
-            f"calibrate {'it' if is_single else 'them'}; {WITHOUT_TEXT}"
+            f"{'is' if is_single else 'are'} not used for text, so text cannot calibrate "
+            f"{'it' if is_single else 'them'}; {WITHOUT_TEXT}"
         )
 
 

@@ -215,8 +215,8 @@ class LayerwiseRunner:
             hidden = self._through(layer, captured.calls, hidden)
             if not _alike(hidden[0, kept], expected[0, kept]):
                 raise UnsupportedModelError(
-                    f"layer {layer} of {self._capturer.name}, run alone, does not do what it does "
-                    f"in a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
+                    f"layer {layer} of {self._capturer.name} gives other values when it is run "
+                    f"alone than in a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
                 )
 
     def _down(self, layer: int) -> Any:
@@ -234,8 +234,8 @@ class LayerwiseRunner:
             highest = int(batch.input_ids.max())
             if highest >= size:
                 raise RunError(
-                    f"token {highest} of the calibration text is beyond the {size} tokens of the "
-                    "model; use the model's own tokenizer"
+                    f"token {highest} of the calibration text is not one of the {size} tokens of "
+                    "the model; use the model's own tokenizer"
                 )
 
 

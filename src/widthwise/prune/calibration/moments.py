@@ -52,7 +52,8 @@ class Moments:
         """The moments of the tokens of both."""
         if self._total.shape != other._total.shape:
             raise RunError(
-                f"moments of {len(self._total)} and of {len(other._total)} neurons do not add up"
+                f"moments of {len(self._total)} neurons and of {len(other._total)} neurons cannot "
+                "be added"
             )
         return Moments(self._total + other._total, self.tokens + other.tokens)
 

@@ -50,10 +50,12 @@ class Calibration:
             RunError: They are of different models, or a text is in both.
         """
         if self.model != other.model:
-            raise RunError("two calibrations of models with different GLU weights do not add up")
+            raise RunError("calibrations of models with different GLU weights cannot be added")
         common = {part.fingerprint for part in self.parts} & {p.fingerprint for p in other.parts}
         if common:
-            raise RunError("two calibrations with a text in common would count it twice")
+            raise RunError(
+                "calibrations with a text in common cannot be added: the text would count twice"
+            )
 
         def both(layer: int) -> FitAndHoldout:
             return self.layers[layer].merged(other.layers[layer])
@@ -68,8 +70,8 @@ class Calibration:
         """Raise PlanError unless the calibration was made for these weights."""
         if self.model != fingerprint(weights):
             raise PlanError(
-                f"the calibration was made for a model whose GLU weights are not those of "
-                f"{weights.name}"
+                "the calibration was made for a model whose GLU weights are not those of "
+                f"{weights.name}; calibrate {weights.name}"
             )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:

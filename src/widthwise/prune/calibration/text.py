@@ -186,8 +186,8 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     blocks = blocks[: tokens // BLOCK_TOKENS]
     if len(blocks) < 2:
         raise RunError(
-            f"{name}: holds too little text, {len(ids):,} tokens; {2 * BLOCK_TOKENS:,} are the "
-            f"least, {TOKENS:,} usual"
+            f"{name}: has only {len(ids):,} tokens of text; at least {2 * BLOCK_TOKENS:,} are "
+            f"needed, and {TOKENS:,} are usual"
         )
     half = len(blocks) // 2
     return _text(name, _batches(blocks[:half]), _batches(blocks[half:]))
@@ -223,8 +223,8 @@ def _text(
         kinds.update(kept.tolist())
     if len(kinds) < LEAST_KINDS:
         raise RunError(
-            f"{source}: is no text to calibrate on; it holds {len(kinds)} different "
-            f"token{'s' if len(kinds) > 1 else ''} over and over"
+            f"{source}: cannot be used to calibrate, because it repeats only {len(kinds)} "
+            f"different token{'s' if len(kinds) > 1 else ''}"
         )
     return CalibrationText(
         source=source, fingerprint=digest.hexdigest(), fit=tuple(fit), held_out=tuple(held_out)

@@ -155,8 +155,7 @@ def _readable(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         wrong = error.object[error.start]
         raise RunError(
-            f"{path}: cannot be read as text: it is not in UTF-8 (byte {wrong:#x}); write it in "
-            "UTF-8"
+            f"{path}: cannot be read as text: it is not UTF-8 (byte {wrong:#x}); save it as UTF-8"
         ) from error
     except (OSError, EOFError, zlib.error, ValueError, ArithmeticError, RecursionError) as error:
         raise RunError(f"{path}: cannot be read as text: {error}") from error
@@ -231,5 +230,5 @@ def _from_hub(source: str, reader: RowReader) -> Iterator[str]:
         yield from reader.texts(islice(rows, 10**6), source)
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(
-            f"{source}: the hub did not give it: {str(error).splitlines()[0]}"
+            f"{source}: it cannot be downloaded from the hub: {str(error).splitlines()[0]}"
         ) from error

@@ -277,8 +277,8 @@ def _only_prose(first: Sequence[Any], row: Mapping[str, Any], where: str) -> str
         raise RunError(f"{where}: in column {ids[0]} it {NUMBERS}")
     what = "no column of it is text" if not prose else "it is not clear which column is its text"
     raise RunError(
-        f"{where}: {what}, of {', '.join(map(str, prose or names))}; name the column text, or "
-        "write conversations as messages"
+        f"{where}: {what}, of {', '.join(map(str, prose or names))}; call the right column text, "
+        "or write conversations as messages"
     )
 
 

@@ -86,7 +86,8 @@ def distil(
     if held_out is None:
         if len(rows) < 2 * LEAST_HELD:
             raise RunError(
-                f"{len(rows)} rows are too few to hold some out; give {2 * LEAST_HELD}, or held_out"
+                f"{len(rows)} rows are too few to hold some out; give at least {2 * LEAST_HELD} "
+                "rows, or pass held_out"
             )
         rows, held_out = split(rows)
     factors = rate_factors(child, parent) if settings.mup_factors else None

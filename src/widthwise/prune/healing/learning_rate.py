@@ -104,7 +104,8 @@ def width_change(child: Checkpoint, dense: Checkpoint) -> Parametrization:
     shapes = [_shapes(each) for each in (child, dense)]
     if shapes[0] == shapes[1]:
         raise PlanError(
-            f"{child.name} has the widths of {dense.name}; learning rates stay as they are"
+            f"{child.name} has the same widths as {dense.name}, so there is no learning rate to "
+            "change"
         )
     return _of_blocks(*shapes)
 

@@ -289,5 +289,5 @@ def check_head(model: Any, rows: Tensor) -> None:
     near = 2**-6 * float(expected.abs().max())
     if expected.shape != logits.shape or not torch.allclose(expected, logits, rtol=0, atol=near):
         raise UnsupportedModelError(
-            f"{model.config.model_type} does something to its logits that a healing does not know"
+            f"{model.config.model_type} changes its logits in a way that heal does not support"
         )

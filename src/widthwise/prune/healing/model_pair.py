@@ -141,8 +141,8 @@ def _tokenizer(child: ModelSource, parent: ModelSource) -> Any:
         or tokenizer(_SAMPLE).input_ids != reference(_SAMPLE).input_ids
     ):
         raise CheckpointError(
-            f"{child.name} and {parent.name} do not share a tokenizer: the logits of one say "
-            "nothing of the tokens of the other"
+            f"{child.name} and {parent.name} have different tokenizers, so their logits are about "
+            "different tokens and cannot be compared"
         )
     return tokenizer
 
@@ -152,9 +152,9 @@ def check_place(device: str, dtype: str | None) -> None:
     import torch
 
     if dtype not in (None, "bfloat16", "float32"):
-        raise RunError(f"a healing computes in bfloat16 or float32; got {dtype!r}")
+        raise RunError(f"dtype of a healing must be bfloat16 or float32; got {dtype!r}")
     if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
-        raise RunError(f"a healing runs on cpu, cuda or cuda:N; got {device!r}")
+        raise RunError(f"device of a healing must be cpu, cuda or cuda:N; got {device!r}")
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts

@@ -49,9 +49,9 @@ def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
         parameter = model.get_parameter(names[0]).requires_grad_()
         if not stored or not all(_is_stored(checkpoint, name, parameter) for name in stored):
             raise UnsupportedModelError(
-                f"{checkpoint.name}: parameter {names[0]} is put together from what is stored, and "
-                "a healing could not write it back; load the model once with transformers and "
-                "save_pretrained(folder, save_original_format=False) it"
+                f"{checkpoint.name}: parameter {names[0]} is made from several stored tensors, and "
+                "heal could not write it back; load the model once with transformers, and save it "
+                "with save_pretrained(folder, save_original_format=False)"
             )
         result |= dict.fromkeys(stored, names[0])
     return result

@@ -74,7 +74,8 @@ class HealSettings:
             )
         if self.mup_factors and self.lora is not None:
             raise RunError(
-                "mup_factors of a healing are of whole weights, which lora does not train; drop one"
+                "mup_factors of a healing cannot be combined with lora, which does not train "
+                "whole weights; use one of them"
             )
         if type(self.seed) is not int or self.seed < 0:
             raise RunError(f"seed of a healing must be a whole number from 0; got {self.seed!r}")

@@ -55,14 +55,12 @@ class StateFolder:
             with safetensors.safe_open(path, "pt") as file:
                 head = file.metadata() or {}
                 if head.get("format") != FORMAT:
-                    raise ValueError(
-                        "it is not a state that this version of widthwise goes on from"
-                    )
+                    raise ValueError("this version of widthwise cannot continue from it")
                 stored, facts = json.loads(head["settings"]), json.loads(head["facts"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
             raise RunError(
-                f"{path}: cannot be read ({error}); remove {self.path} to begin anew"
+                f"{path}: cannot be read ({error}); remove {self.path} to start again"
             ) from error
         self._check(stored)
         return tensors, facts
@@ -71,8 +69,8 @@ class StateFolder:
         for key, value in self._settings.items():
             if stored.get(key) != value:
                 raise RunError(
-                    f"the healing in {self.path} was begun with {key} {stored.get(key)!r}, not "
-                    f"{value!r}; give what it was begun with, or remove that folder to begin anew"
+                    f"the healing in {self.path} was started with {key} {stored.get(key)!r}, not "
+                    f"{value!r}; give the same {key}, or remove that folder to start again"
                 )
 
 

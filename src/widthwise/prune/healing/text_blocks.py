@@ -54,8 +54,8 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> TextB
     rows = torch.cat([batch.input_ids for batch in (*text.fit, *text.held_out)])
     if len(rows) < 2 * LEAST_HELD:
         raise RunError(
-            f"{text.source}: holds {rows.numel():,} tokens; a healing needs at least "
-            f"{2 * LEAST_HELD * BLOCK_TOKENS:,}, and is made for a million"
+            f"{text.source}: has {rows.numel():,} tokens; a healing needs at least "
+            f"{2 * LEAST_HELD * BLOCK_TOKENS:,}, and a million are usual"
         )
     trained, kept = split(rows, held)
     return TextBlocks(source=text.source, fingerprint=text.fingerprint, rows=trained, held_out=kept)

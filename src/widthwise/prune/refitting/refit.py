@@ -120,7 +120,7 @@ def refits(
     """
     if len({(each.criterion, each.seed, each.stored_dtype) for each in specs}) != 1:
         raise PlanError(
-            "widths that are refitted together must be of one criterion and seed, and of one dtype"
+            "plans that are refitted together must have the same criterion, seed and dtype"
         )
     request = moments_request(source, tokens, tokenizer)
     with open_model(model) as opened, _dense_moments(opened, request) as dense:
@@ -208,9 +208,9 @@ def check_tokens(parts: Sequence[CalibrationSource], neurons: int) -> None:
     )
     if min(fit, held_out) < neurons:
         raise RunError(
-            f"a refit needs at least as many tokens as neurons in each half of its text, here "
-            f"{neurons:,}; got {fit:,} and {held_out:,}: "
-            f"calibrate on at least {2 * neurons:,} tokens"
+            "each half of the text needs at least as many tokens as a layer has neurons, "
+            f"{neurons:,}; got {fit:,} and {held_out:,}: calibrate on at least {2 * neurons:,} "
+            "tokens"
         )
 
 

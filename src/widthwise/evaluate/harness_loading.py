@@ -289,10 +289,7 @@ def _documents_from(
                 names = ", ".join(f"{name} ({count})" for name, count in left_out.items())
                 remarks[task.config.task] = f"without prompts that cannot be checked here: {names}"
         elif task.config.task is None:
-            raise RunError(
-                f"task {request.task} reads its documents by its own program, only from the hub: "
-                "run it without --data"
-            )
+            raise RunError(f"task {request.task} only reads from the hub: run it without --data")
         else:
             documents = source(task.config, _shots(task.config, request))
             last["place"] = documents.place

@@ -37,6 +37,11 @@ class WinCounts:
     lower: int
     of: int
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is shown at any width."""
+        return bool(self.better or self.worse or self.higher or self.lower)
+
 
 def wins_over_control(grid: Grid, criterion: str) -> Mapping[str, WinCounts]:
     """By task, in the order of the grid, beside the mean of all draws of the control."""

@@ -167,7 +167,7 @@ def control_sentence(grid: Grid, criterion: str, wins: Mapping[str, WinCounts]) 
         return ""
     better, worse = _by_count(wins, lambda w: w.better), _by_count(wins, lambda w: w.worse)
     higher, lower = _by_count(wins, lambda w: w.higher), _by_count(wins, lambda w: w.lower)
-    level = [q for q, w in wins.items() if not (w.better or w.worse or w.higher or w.lower)]
+    level = [q for q, w in wins.items() if not w.any]
     draws = describe_draws(grid)
     if not draws.startswith("mean"):
         return _one_draw_sentence(criterion, higher, lower, level)

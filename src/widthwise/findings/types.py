@@ -109,6 +109,16 @@ class WidthCurve:
     smallest: SmallestSufficientWidth | None
     loss: float
 
+    @property
+    def dense(self) -> CurvePoint | None:
+        """The point of dense, where it has a value."""
+        return next((point for point in self.points if point.criterion is None), None)
+
+    def at(self, expansion_ratio: float) -> CurvePoint | None:
+        """The point of the network that was cut to a ratio; None where it has no value."""
+        cuts = (point for point in self.points if point.criterion is not None)
+        return next((point for point in cuts if point.expansion_ratio == expansion_ratio), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrontPoint:
@@ -166,6 +176,10 @@ class Front:
     quality_unit: str
     lower_is_better: bool
     points: tuple[FrontPoint, ...]
+
+    def at(self, label: str) -> FrontPoint | None:
+        """The point of a network; None where it is not there."""
+        return next((point for point in self.points if point.label == label), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -272,7 +272,7 @@ def _out_of_logarithms(record: Record, unit: str) -> Record:
 
 def beats_its_floor(record: Record | None) -> bool:
     """Whether there is a floor, a value, and the interval of value minus floor is beyond 0."""
-    score = estimate_of(record) if record else None
+    score = estimate_of(record)
     if record is None or score is None or record.floor is None:
         return False
     return _is_beyond(record, score, upwards=bool(record.higher_is_better))

@@ -24,8 +24,7 @@ def cost_sentence(grid: Grid) -> str:
         (network, quantity): ratio
         for network in grid.networks
         for quantity in grid.speeds
-        if (record := grid.cells.get((network, quantity)))
-        and (ratio := speed_ratio(grid, record)) is not None
+        if (ratio := speed_ratio(grid, grid.cells.get((network, quantity)))) is not None
     }
     narrowest = min((network for network, _ in ratios), key=lambda n: n.width, default=None)
     if narrowest is None:

@@ -78,9 +78,9 @@ class GridRow:
         return f"{self.expansion_ratio:.{self.decimals}f}x"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
-    """All records of one model.
+    """All records of one model; two grids are equal if they are the same one.
 
     Attributes:
         model: Name of the dense parent.
@@ -90,9 +90,9 @@ class Grid:
     """
 
     model: str
-    networks: tuple[GridRow, ...]
-    quantities: tuple[str, ...]
-    cells: Mapping[tuple[GridRow, str], Record]
+    networks: tuple[GridRow, ...] = ()
+    quantities: tuple[str, ...] = ()
+    cells: Mapping[tuple[GridRow, str], Record] = field(default_factory=dict)
 
     @property
     def dense(self) -> GridRow | None:
@@ -189,7 +189,7 @@ def network_of(record: Record) -> GridRow:
     )
 
 
-def estimate_of(record: Record) -> Estimate | None:
+def estimate_of(record: Record | None) -> Estimate | None:
     """The record's value with its error and the one interval that it has; None where it is missing.
 
     Shares of right answers have that of a share, and where one stopped when enough was known, the
@@ -197,7 +197,7 @@ def estimate_of(record: Record) -> Estimate | None:
     Of other scores whose items are all the same Student's would be a point, and they have that of a
     share where they are within [0, 1].
     """
-    if record.value is None:
+    if record is None or record.value is None:
         return None
     value, error, n = record.value, record.standard_error, record.n
     if is_perplexity(record.unit):

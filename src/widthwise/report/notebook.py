@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..findings import Grid, GridRow, floor_status
+from ..findings import Grid
 from ..stats import number
 from ..study import Record, StoredStudy, is_control, read_study
 from .answers import answer_of
@@ -129,7 +129,7 @@ def _flat(record: Record) -> dict[str, Any]:
 
 
 def _figures(result: ModelResults, prefix: str) -> str:
-    if result.grid is None or not result.grid.quality:
+    if not result.grid.quality:
         return ""
     known, rest = order_by_floor([result])
     panels = quality_panels([result], (*known, *rest)[:_PANELS], prefix=prefix)
@@ -144,14 +144,14 @@ def _figures(result: ModelResults, prefix: str) -> str:
 def _table(result: ModelResults) -> str:
     """A row a task: dense, then the widths of the first criterion that is no control."""
     grid = result.grid
-    if grid is None or not grid.quality:
+    if not grid.quality:
         return ""
     named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
     networks = [n for n in grid.networks if n.criterion in (None, *named[:1])]
     head = "".join(f"<th>{escape(n.named)}</th>" for n in networks)
     rows = "".join(
         f"<tr><th>{escape(quantity)}</th><td>{_floor(grid, quantity)}</td>"
-        + "".join(f"<td>{_cell(result, n, quantity)}</td>" for n in networks)
+        + "".join(f"<td>{_cell(result, grid.cells.get((n, quantity)))}</td>" for n in networks)
         + "</tr>"
         for quantity in grid.quality
     )
@@ -167,14 +167,7 @@ def _floor(grid: Grid, quantity: str) -> str:
     return "" if sample.floor is None else number(sample.floor, sample.unit)
 
 
-def _cell(result: ModelResults, network: GridRow, quantity: str) -> str:
-    assert result.grid is not None  # the table of a series without one is not drawn
-    record = result.grid.cells.get((network, quantity))
+def _cell(result: ModelResults, record: Record | None) -> str:
     if record is None or record.value is None:
-        return "" if record is None else "missing"
-    judged = result.judged.get((network, quantity))
-    word = str(judged.word) if judged else ""
-    is_dense = network.criterion is None and record.floor is not None
-    if is_dense or word == "at the floor":
-        word = floor_status(record)
-    return MARKS.get(word, "") + number(record.value, record.unit)
+        return "missing" if record else ""
+    return MARKS.get(result.word(record), "") + number(record.value, record.unit)

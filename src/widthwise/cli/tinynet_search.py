@@ -183,7 +183,7 @@ def _devices(workers: int | None) -> tuple[str, ...]:
 def _run(out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResult:
     """Run the search under a bar that counts trainings."""
     from ..experiments.tinynet_search import Search
-    from ..runs import Failed, Progressed, Retrying
+    from ..runs import Failed, Finished, Progressed, Retrying
 
     shares: dict[str, float] = {}
     with progress_bar() as bar:
@@ -191,7 +191,8 @@ def _run(out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResul
         def on_event(event: Event) -> None:
             if isinstance(event, Retrying | Failed):
                 bar.print(f"{event.job.label}: {event.reason}")
-            shares[event.job.key] = event.share if isinstance(event, Progressed) else 1.0
+            ended = float(isinstance(event, Finished | Failed))
+            shares[event.job.key] = event.share if isinstance(event, Progressed) else ended
             bar.update(min(1.0, sum(shares.values()) / whole.n_trainings), event.job.label[:60])
 
         whole = Search(

@@ -10,22 +10,31 @@ from pathlib import Path
 from ..errors import RunError
 from ..io import read_whole_lines
 from ..report import Page
-from ..runs import RECORDS, SETTINGS
-from .tinynet_search import TRIALS
+from ..runs import RECORDS, RESULTS, SETTINGS
+from .convergence import converge_page
+from .coordinate_check import check_page
+from .lr_transfer import transfer_page
+from .maml import maml_page
+from .tinynet_search import TRIALS, search_page
+from .word2vec import word2vec_page
 
-RUNS = "results.jsonl"  # where commands that train keep their runs
-
-
-_STUDY = "study"
-# The command that writes a kind of runs, and fields by which one of its lines is known.
+# By the command that writes a kind of runs: fields by which a line of it is known, and its page.
 MARKS = {
-    _STUDY: {"cell", "quantity"},
+    "study": {"cell", "quantity"},
     "maml": {"network", "test", "validation"},
     "word2vec": {"network", "score", "curve"},
     "mup transfer": {"kind", "lr", "loss"},
     "tinynet search": {"experiment", "quantities"},
     "limit converge": {"case", "distances"},
     "mup check": {"layers", "changes"},
+}
+PAGES: Mapping[str, Callable[[Path], Page]] = {
+    "maml": maml_page,
+    "word2vec": word2vec_page,
+    "mup transfer": transfer_page,
+    "tinynet search": search_page,
+    "limit converge": converge_page,
+    "mup check": check_page,
 }
 
 
@@ -35,11 +44,6 @@ class RunFile:
 
     path: Path
     command: str
-
-    @property
-    def page(self) -> Callable[[Path], Page]:
-        """What makes their page."""
-        return _pages()[self.command]
 
 
 def write_run_report(runs: RunFile, path: Path) -> None:
@@ -53,7 +57,7 @@ def write_run_report(runs: RunFile, path: Path) -> None:
         RunError: The file holds what is no run of its kind.
         OutputError: The page cannot be written.
     """
-    runs.page(runs.path).write(path)
+    PAGES[runs.command](runs.path).write(path)
 
 
 def detect_run_file(path: Path) -> RunFile | None:
@@ -77,7 +81,7 @@ def detect_run_file(path: Path) -> RunFile | None:
     if command is None:
         known = ", ".join(MARKS)
         raise RunError(f"{file}:1 is a record of no known kind; known are those of {known}")
-    return None if command == _STUDY else RunFile(path=file, command=command)
+    return RunFile(path=file, command=command) if command in PAGES else None
 
 
 def _file_in(path: Path) -> Path | None:
@@ -86,7 +90,7 @@ def _file_in(path: Path) -> Path | None:
         return path if path.is_file() else None
     if (path / RECORDS).exists():
         return None
-    for name in (RUNS, TRIALS):
+    for name in (RESULTS, TRIALS):
         if (path / name).exists():
             return path / name
     files = sorted(path.glob("*.jsonl"))
@@ -97,21 +101,3 @@ def _file_in(path: Path) -> Path | None:
             f"{path} holds several files of records ({files[0].name}, {files[1].name}); name one"
         )
     return files[0]
-
-
-def _pages() -> Mapping[str, Callable[[Path], Page]]:
-    from .convergence import converge_page
-    from .coordinate_check import check_page
-    from .lr_transfer import transfer_page
-    from .maml import maml_page
-    from .tinynet_search import search_page
-    from .word2vec import word2vec_page
-
-    return {
-        "maml": maml_page,
-        "word2vec": word2vec_page,
-        "mup transfer": transfer_page,
-        "tinynet search": search_page,
-        "limit converge": converge_page,
-        "mup check": check_page,
-    }

@@ -24,6 +24,7 @@ from .protocol import (
 )
 from .ray_executor import RayExecutor
 from .result_lines import (
+    RESULTS,
     ResultUnit,
     result_format,
     run_results,
@@ -34,6 +35,7 @@ from .store import RecordFormat, RunStore
 
 __all__ = [
     "RECORDS",
+    "RESULTS",
     "SETTINGS",
     "Event",
     "Executor",

@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ....errors import RunError
 from ....stats import holm, t_interval, t_p_value
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Columns = NDArray[np.float64]  # (runs, photos): answers of each run, 0 to 1
-
-
+Columns = NDArray[np.float64]  # (runs, photos): answers of each run, 0 to 1
 _LEVEL = 0.05  # that a p-value must not exceed
 
 
@@ -83,8 +79,6 @@ def accuracy_difference(
 
     Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
     """
-    import numpy as np
-
     shared = sorted(set(ours) & set(theirs))
     if not shared:
         return AccuracyDifference(other=other, reason="the two share no budget")

@@ -9,8 +9,8 @@ from healing_pairs import BLOCK, pair, rows, settings
 
 from widthwise.errors import RunError
 from widthwise.prune.healing import distil
-from widthwise.prune.healing.distilling import NothingTrained
-from widthwise.prune.healing.heldout import judge
+from widthwise.prune.healing.budget import NothingTrained
+from widthwise.prune.healing.loss import Judge
 from widthwise.prune.healing.settings import rate_at
 
 
@@ -74,10 +74,10 @@ def test_a_model_without_a_trained_parameter_is_told() -> None:
 def test_no_rate_makes_a_model_worse(family: str, dtype: torch.dtype, rate: float | None) -> None:
     child, parent = (model.to(dtype) for model in pair(family))
     other = torch.randint(3, VOCAB, (6, BLOCK), generator=torch.Generator().manual_seed(9))
-    before = judge(child, parent, other, 6).divergence.value
+    before = Judge(parent, other, 6)(child).divergence.value
     asked = settings(learning_rate=rate, tokens=30 * 4 * BLOCK)
     found = distil(child, parent, rows(), asked, held_out=other)
-    after = judge(child, parent, other, 6).divergence.value
+    after = Judge(parent, other, 6)(child).divergence.value
     assert found.before.divergence.value == before
     assert after == found.after.divergence.value <= before
     if rate is None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...cut.checkpoint import Checkpoint
 from ...errors import PlanError
 from ...mup import Parametrization, parametrize
+from .record import LrTrial
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,20 +20,6 @@ if TYPE_CHECKING:
 TEST_STEPS = 4
 FACTOR = 10**0.5  # from one rate that is tried to the next
 UP, DOWN = 5, 6  # most rates above and below the first
-
-
-@dataclass(frozen=True, kw_only=True)
-class LrTrial:
-    """One learning rate that was tried.
-
-    Attributes:
-        rate: The highest of its few steps.
-        divergence: KL from the parent on the blocks held out after them, in nats a token; None
-            where it is not finite.
-    """
-
-    rate: float
-    divergence: float | None
 
 
 def tried(

@@ -62,16 +62,13 @@ class StateFolder:
             raise RunError(
                 f"{path}: cannot be read ({error}); remove {self.path} to start again"
             ) from error
-        self._check(stored)
-        return tensors, facts
-
-    def _check(self, stored: Mapping[str, Any]) -> None:
         for key, value in self._settings.items():
             if stored.get(key) != value:
                 raise RunError(
                     f"the healing in {self.path} was started with {key} {stored.get(key)!r}, not "
                     f"{value!r}; give the same {key}, or remove that folder to start again"
                 )
+        return tensors, facts
 
 
 @contextmanager

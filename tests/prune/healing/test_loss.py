@@ -133,7 +133,7 @@ def test_logits_that_are_something_else_are_refused(monkeypatch: Any) -> None:
         return found
 
     monkeypatch.setattr(model, "forward", doubled)
-    with pytest.raises(UnsupportedModelError, match="llama does something to its logits"):
+    with pytest.raises(UnsupportedModelError, match="llama changes its logits in a way"):
         check_head(model, tokens())
 
 

@@ -221,7 +221,7 @@ def test_a_run_prints_and_writes_and_again_prints_the_same(
     assert (again.exit_code, again.stdout) == (0, result.stdout)
     after = {path.name: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
     assert after == before
-    said = "begun with limit 9, not 3; limits {'piqa': 2}, not {}; name another folder"
+    said = "started with limit 9, not 3; limits {'piqa': 2}, not {}; name another folder"
     assert_one_line(run(*words, "--limit", "3"), 1, said)
 
 

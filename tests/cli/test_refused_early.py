@@ -46,7 +46,7 @@ REFUSED = [
     ("evaluate M --suite piqa,embedded:piqa", "two of the tasks have the name piqa"),
     ("evaluate M --to 2x --criterion activation --calibration no.txt", "no.txt: no such file"),
     ("evaluate M --backend vllm", "backend vllm needs vLLM"),
-    ("evaluate M --limit 5 -o begun", "the study in begun was begun"),
+    ("evaluate M --limit 5 -o begun", "the study in begun was started"),
     ("study M --suite file.jsonl", "file.jsonl is no task"),
     ("study M --limit nosuch=5", "--limit names 'nosuch'"),
     ("study M --device nosuch", "device nosuch cannot be used here"),

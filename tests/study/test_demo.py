@@ -120,7 +120,7 @@ def test_a_folder_of_a_demo_without_calibration_is_gone_on_with(
     found = Demo(tmp_path, _settings(tiny_checkpoint)).run()
     assert numbers(found).items() > numbers(first).items()
     assert {r.criterion for r in found} - {r.criterion for r in first} == {"activation+refit"}
-    with pytest.raises(RunError, match="begun with limit 2, not 3"):
+    with pytest.raises(RunError, match="started with limit 2, not 3"):
         Demo(tmp_path, _settings(tiny_checkpoint, items=3)).run()
 
 

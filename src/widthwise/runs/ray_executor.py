@@ -89,7 +89,7 @@ class RayExecutor(Scheduler):
         """Raise RunError if there is no worker any more and none can be waited for."""
         if sum(actor.failed_starts for actor in self._actors) >= self._attempts * len(self._actors):
             failure = next(actor.failure for actor in self._actors if actor.failed_starts)
-            raise RunError(f"no worker can begin on the Ray cluster: {failure}.")
+            raise RunError(f"no worker can start on the Ray cluster: {failure}.")
         now = time.monotonic()
         if any(actor.is_ready for actor in self._actors):
             self._lived_sec = now
@@ -97,8 +97,8 @@ class RayExecutor(Scheduler):
         capacity(self._request)
         if now - self._lived_sec > self._patience_sec:
             raise RunError(
-                f"no worker could begin on the Ray cluster for {self._patience_sec:g} s: its nodes "
-                f"have room for one, which takes {self._request}, but others may use it."
+                f"no worker could start on the Ray cluster for {self._patience_sec:g} s: its nodes "
+                f"have room for one, which needs {self._request}, but other programs may use it."
             )
 
 

@@ -123,6 +123,6 @@ def _check_same(path: Path, unit: ResultUnit, stored: Mapping[str, Any]) -> None
     odd = [name for name in asked if name != "widthwise" and stored.get(name) != asked[name]]
     if odd:
         raise RunError(
-            f"{path} holds {unit.label} with other {', '.join(odd)}; give another --out, or the "
-            "same options"
+            f"{path} holds {unit.label}, made with other {', '.join(odd)}; give another --out, or "
+            "the same options"
         )

@@ -299,8 +299,8 @@ class CostBenchmark:
         needed = sum(parent.weight_bytes(network) for parent, network in self.entries)
         if needed >= (free := free_bytes(device)):
             raise RunError(
-                f"to visit all models in turn takes {needed:,} bytes of memory; {free:,} are free "
-                f"on {device}: compare fewer at once"
+                f"to measure all models together takes {needed:,} bytes of memory, but only "
+                f"{free:,} are free on {device}: measure fewer models at once"
             )
 
 

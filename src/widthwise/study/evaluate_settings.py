@@ -78,7 +78,7 @@ class EvaluateSettings:
         calibrated = [criterion for criterion in self.criteria if is_calibrated(criterion)]
         if calibrated and self.backend == "vllm":
             raise RunError(
-                f"backend vllm cannot take {calibrated[0]}: write its checkpoint with widthwise "
+                f"backend vllm cannot measure {calibrated[0]}: write its checkpoint with widthwise "
                 "prune, and evaluate that"
             )
 
@@ -113,7 +113,8 @@ def check_calibration(criteria: Sequence[str], text: str | None, tokens: int) ->
         raise RunError(f"tokens must be a number, at least {2 * BLOCK_TOKENS}; got {tokens!r}")
     if text is not None and not any(map(is_calibrated, criteria)):
         raise PlanError(
-            "no criterion goes by calibration text: name one such as activation+refit, or drop it"
+            "none of the criteria uses calibration text: name one that does, such as "
+            "activation+refit, or drop --calibration and --tokens"
         )
 
 

@@ -170,8 +170,9 @@ class Study:
                 if other != parent.model:
                     same = f"both called {parent.name}" if what == "name" else "the same weights"
                     raise RunError(
-                        f"{other} and {parent.model} are {same}; records tell models "
-                        "apart by the last part of their names and by their files"
+                        f"{other} and {parent.model} are {same}; records distinguish models by the "
+                        "last part of their names and by their files, so rename one or leave it "
+                        "out"
                     )
         return parents
 

@@ -77,7 +77,7 @@ class StudySettings:
                     raise RunError(f"{name} must be names; got {value!r}")
         self._check_numbers()
         if not self.tasks and not self.workloads:
-            raise RunError("a study asks tasks or times workloads; got neither")
+            raise RunError("a study needs tasks or workloads; got neither")
         for what, given in (("model", self.models), ("seed", self.seeds)):
             if not given or len(set(given)) < len(given):
                 named = ", ".join(map(str, given)) or "none"
@@ -106,7 +106,7 @@ class StudySettings:
         if not all(isinstance(seed, int) for seed in _listed("seeds", self.seeds)):
             raise RunError(f"seeds must be whole numbers; got {self.seeds!r}")
         if not self.criteria:
-            raise RunError("criteria must name one at least; got none")
+            raise RunError("at least one criterion must be named; got none")
         if self.dtype not in (None, *_DTYPES):
             raise RunError(f"dtype must be one of {', '.join(_DTYPES)}; got {self.dtype!r}")
         if not isinstance(self.device, str | None):

@@ -113,7 +113,7 @@ def check_criterion(criterion: str, seed: int) -> None:
     """Raise PlanError when a study cannot choose neurons by this criterion."""
     name, tilde, seed_text = criterion.removesuffix(REFIT).partition("~")
     if tilde and (name != CONTROL or not re.fullmatch("[0-9]{1,10}", seed_text)):
-        raise PlanError(f"only {CONTROL} takes a seed, as in {CONTROL}~7; got {criterion!r}")
+        raise PlanError(f"only {CONTROL} can have a seed, as in {CONTROL}~7; got {criterion!r}")
     Variant(criterion, "1").selection(seed)
     if criterion in _REFIT_ONLY:
         why = _REFIT_ONLY[criterion]

@@ -200,7 +200,7 @@ def test_other_photos_or_another_recipe_are_refused(
         replace(small, sieve="parameters"),
         replace(small, data=str(tiny_photos.save_sets(tmp_path / "others", (40, 20, 20)))),
     ):
-        with pytest.raises(RunError, match=r"the search in .* was begun") as error:
+        with pytest.raises(RunError, match=r"the search in .* was started") as error:
             search(tmp_path / "out", changed).run()
         assert "augmentation" not in str(error.value)  # which is the same
     more = search(tmp_path / "out", replace(small, nets=4, seeds=(0, 1))).run()

@@ -9,13 +9,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
+
 from ..arch import Architecture
 from ..cut import Weights
 from ..errors import PlanError, RunError
 from .calibration.layer_calls import patched_forward
 from .calibration.layerwise import LayerwiseRunner
 from .calibration.moments import FitAndHoldout, bfloat16_products
-from .calibration.second_moments import LayerCallback
+from .calibration.second_moments import LayerCallback, each_layer
 from .calibration.text import TextRequest
 from .knapsack import allocate, candidate_widths
 from .opened_model import open_model
@@ -132,12 +134,10 @@ def per_layer(
         with LayerwiseRunner(opened.module, read) as runner:
             meter = KlMeter(runner, opened.module)
             curves = []
-            for layer in range(architecture.layers):
+            for layer in each_layer(architecture.layers, progress):
                 meter.hold()
                 halves = runner.moments(layer, advance=True)
                 curves.append(_measured(opened.weights, spec, layer, halves, allowed, meter))
-                if progress:
-                    progress(layer)
     unit = "parameters" if costs is None else "cost"
     return _allocation(uniform.width, allowed, prices, curves, unit=unit, tokens=meter.tokens)
 
@@ -302,8 +302,6 @@ def losses_between(
         curve: Reconstruction error at every width from 0 on, falling: `LayerFit.curve`.
         allowed: Widths from the narrowest point to the dense one.
     """
-    import numpy as np
-
     errors = [curve[width] for width, _ in reversed(points)]
     losses = np.maximum.accumulate([loss for _, loss in reversed(points)])
     kept = [i for i, error in enumerate(errors) if i + 1 == len(errors) or error < errors[i + 1]]
@@ -318,8 +316,6 @@ def _prices(
     architecture: Architecture, allowed: Sequence[int], costs: Mapping[int, int] | None
 ) -> list[tuple[int, ...]]:
     """Cost of each layer's block at every allowed width."""
-    import numpy as np
-
     if costs is None:
         each = [0] * architecture.layers
         for name, cut in architecture.cuts.items():

@@ -134,6 +134,14 @@ class _Layers(Mapping[int, FitAndHoldout]):
         return self._count
 
 
+def each_layer(layers: int, progress: LayerCallback | None) -> Iterator[int]:
+    """Layers in order; `progress` is called with each one when the next is asked for."""
+    for layer in range(layers):
+        yield layer
+        if progress:
+            progress(layer)
+
+
 def calibrate(
     model: Model,
     *,
@@ -166,10 +174,8 @@ def calibrate(
                 sizes = weights.architecture.layers, weights.architecture.intermediate_size
                 keep = stack.enter_context(_file(Path(out), result, *sizes))
             runner = stack.enter_context(LayerwiseRunner(opened.module, read))
-            for layer in range(weights.architecture.layers):
+            for layer in each_layer(weights.architecture.layers, progress):
                 keep(layer, runner.moments(layer, advance=True).cpu())
-                if progress:
-                    progress(layer)
     return result if out is None else Calibration.load(out)
 
 

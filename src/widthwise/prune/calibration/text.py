@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...chat import chat_template_of
@@ -41,10 +42,14 @@ class TokenBatch:
     attention_mask: Tensor | None = None
 
     @property
-    def tokens(self) -> int:
-        """Tokens that are no padding."""
-        mask = self.attention_mask
-        return self.input_ids.numel() if mask is None else int(mask.bool().sum())
+    def kept(self) -> Tensor | EllipsisType:
+        """Index of the tokens that are no padding, among those of all rows; shape (tokens,)."""
+        return ... if self.attention_mask is None else self.attention_mask.bool().reshape(-1)
+
+    @property
+    def ids(self) -> Tensor:
+        """Tokens that are no padding, shape (tokens,)."""
+        return self.input_ids.reshape(-1)[self.kept]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,7 @@ class CalibrationText:
     @property
     def tokens(self) -> int:
         """Tokens of both halves."""
-        return sum(batch.tokens for batch in (*self.fit, *self.held_out))
+        return sum(len(batch.ids) for batch in (*self.fit, *self.held_out))
 
     @property
     def summary(self) -> CalibrationSource:
@@ -74,8 +79,8 @@ class CalibrationText:
         return CalibrationSource(
             source=self.source,
             fingerprint=self.fingerprint,
-            fit_tokens=sum(batch.tokens for batch in self.fit),
-            held_out_tokens=sum(batch.tokens for batch in self.held_out),
+            fit_tokens=sum(len(batch.ids) for batch in self.fit),
+            held_out_tokens=sum(len(batch.ids) for batch in self.held_out),
         )
 
     def check_vocabulary(self, rows: int, tokenizer: Any) -> None:
@@ -146,7 +151,7 @@ def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> Ca
         TokenBatch(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask"))
         for batch in batches
     ]
-    made = [batch for batch in made if batch.tokens]
+    made = [batch for batch in made if len(batch.ids)]
     if len(made) < 2:
         raise RunError(
             "calibration needs at least two batches that are not all padding, one to fit and one "
@@ -213,12 +218,9 @@ def check_source(source: str | Path | None, tokens: int = TOKENS) -> None:
 def _text(
     source: str, fit: Sequence[TokenBatch], held_out: Sequence[TokenBatch]
 ) -> CalibrationText:
-    import torch
-
     digest, kinds = hashlib.sha256(), set()
     for batch in (*fit, *held_out):
-        ids, mask = batch.input_ids, batch.attention_mask
-        kept = (ids if mask is None else ids[mask.bool()]).reshape(-1).to("cpu", torch.int64)
+        kept = batch.ids.cpu().long()
         digest.update(kept.numpy().tobytes())
         kinds.update(kept.tolist())
     if len(kinds) < LEAST_KINDS:

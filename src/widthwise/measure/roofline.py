@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import RunError
 from ..io import free_bytes, out_of_memory
-from .machine import synchronize
+from .machine import calls_sec, synchronize
 
 if TYPE_CHECKING:
     import torch
@@ -230,12 +230,7 @@ def _call_sec(call: Callable[[], object], device: str, trial: MatmulTrial) -> fl
     """Seconds of one call, in the shortest of all rounds."""
 
     def round_sec() -> float:
-        trial.synchronize(device)
-        start_sec = trial.clock()
-        for _ in range(calls):
-            call()
-        trial.synchronize(device)
-        return trial.clock() - start_sec
+        return calls_sec(call, calls, device, clock=trial.clock, wait=trial.synchronize)
 
     calls = 1
     call()  # the first one loads libraries and touches memory

@@ -1,6 +1,6 @@
 """Exact parameters, bytes and FLOPs of a language model at any width.
 
-`counts_at` tells what a token costs; `prefill_traffic` and `decode_traffic` what a pass over a
+`counts_at` computes what a token costs; `prefill_traffic` and `decode_traffic` what a pass over a
 whole batch computes and at least moves, which is what a roofline is made of.
 """
 

@@ -146,7 +146,7 @@ def ties_embeddings(config: Mapping[str, Any]) -> bool:
 
 
 def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
-    """Raise UnsupportedModelError where a config gives layers widths of their own."""
+    """Raise UnsupportedModelError where a config gives layers different widths."""
     text = text_config(config)
     where, width = section_name(config), text_value(config, WIDTH_KEY)
     stating = sections_with(config, WIDTH_KEY) if width is None and text is config else []

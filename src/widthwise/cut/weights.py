@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .refit_result import Refit
 
 
-CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small beside torch itself
+CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small compared with torch itself
 
 
 FINGERPRINT_ROWS = 32  # of each tensor

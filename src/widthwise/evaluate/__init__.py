@@ -1,4 +1,4 @@
-"""What a model knows and how it follows instructions: tasks of lm-eval, each beside its floor."""
+"""What a model knows and how it follows instructions: tasks of lm-eval, each with its floor."""
 
 from .backends import BACKENDS, language_model_of, require_vllm, vllm_model_of
 from .chat import Chat, chat_of

@@ -67,7 +67,7 @@ def silenced() -> Iterator[None]:
 
 @contextmanager
 def templates_once() -> Iterator[None]:
-    """Compile each prompt template once, while open: lm-eval does it anew for every document.
+    """Compile each prompt template once, while open: lm-eval does it again for every document.
 
     Of the five-shot prompts of MMLU, compiling is four fifths of the time.
     """

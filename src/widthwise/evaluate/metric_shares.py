@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, SupportsFloat
 
-_JACKKNIFE = 2000  # items at most, where a metric must be computed anew without each of them
+_JACKKNIFE = 2000  # items at most, where a metric must be computed again without each of them
 _PER_WEIGHT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 
 

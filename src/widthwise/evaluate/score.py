@@ -43,7 +43,7 @@ class TaskAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskScore:
-    """A model's score on a task, beside that of trivial answerers.
+    """A model's score on a task, with that of trivial answerers.
 
     Attributes:
         task: Name of the task.

@@ -71,7 +71,7 @@ class Task:
 
     name: str  # `"mmlu"`; with the chat template `"mmlu@chat"`
     metric: str  # lm-eval's name of the headline metric: `"acc"`, `"word_perplexity"`
-    filter: str  # lm-eval's name of the filter; `"none"` where a task has none of its own
+    filter: str  # lm-eval's name of the filter; `"none"` where a task has none
     higher_is_better: bool  # direction in which the metric improves
     shots: int  # solved examples in each prompt
     version: str  # lm-eval's version of the task

@@ -59,7 +59,7 @@ class OpenedModel:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer beside the model's checkpoint.
+        """The tokenizer in the folder of the model's checkpoint.
 
         Raises:
             RunError: It cannot be loaded, or a model in memory does not say where it lies.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .opened_model import Model
 
-MEASURED_WIDTHS = 3  # of a layer, beside the dense one
+MEASURED_WIDTHS = 3  # of a layer, in addition to the dense one
 READ_TOKENS = 4096  # held-out tokens that are read with one layer cut, and
 JUDGED_TOKENS = 2048  # of these, evenly spread, whose answers are compared
 _LOGITS_BYTES = 2**27  # of float32 logits made at once: 256 tokens of 128k words

@@ -33,7 +33,7 @@ def held_folder(folder: Path) -> Iterator[None]:
 
 
 class RunFolder:
-    """A folder of its own for a run, with its settings in a file.
+    """A folder for one run, with its settings in a file.
 
     Args:
         path: Path of the folder.

@@ -16,7 +16,7 @@ from .scheduler import Scheduler, WorkerHandle
 class InProcess(Scheduler):
     """Does jobs in this process, for notebooks and tests.
 
-    A job runs in a thread, so that its shares are told while it goes on.
+    A job runs in a thread, so that its progress is reported while it runs.
 
     Args:
         make: Makes the worker.

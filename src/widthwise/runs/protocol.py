@@ -1,4 +1,4 @@
-"""What an engine is given (jobs), what does them (workers), and what it tells (events)."""
+"""What an engine is given (jobs), what does them (workers), and what it reports (events)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Job:
 
     Args:
         key: Its name, unique in a run.
-        label: What people are told is being done.
+        label: What users read about what is being done.
         work: Whatever `Worker.do` takes; can be pickled.
         alone: Nothing else of this engine may run at the same time, as in timing.
     """
@@ -75,7 +75,7 @@ class Finished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Retrying(Event):
-    """The worker died or hung, and the job will be begun again, for the `attempt`-th time."""
+    """The worker died or hung, and the job will be started again, for the `attempt`-th time."""
 
     reason: str
     attempt: int

@@ -1,4 +1,4 @@
-"""The Ray cluster that `RayExecutor` works on: reached or begun, and how much room it has."""
+"""The Ray cluster that `RayExecutor` works on: reached or started, and how much room it has."""
 
 from __future__ import annotations
 

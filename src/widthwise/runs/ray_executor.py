@@ -21,7 +21,7 @@ _LOOK_SEC = 0.5  # how often workers are asked for news
 class RayExecutor(Scheduler):
     """Does jobs in actors of a Ray cluster, each of which keeps its worker.
 
-    The cluster is the one at `address`, or that of RAY_ADDRESS, or one that is begun on this
+    The cluster is the one at `address`, or that of RAY_ADDRESS, or one that is started on this
     machine and ends with the executor. A worker whose process or node dies, or that tells nothing
     for `patience_sec`, is replaced where there is room, and its job done again; if there is room
     no more, the others go on.
@@ -33,7 +33,7 @@ class RayExecutor(Scheduler):
             none yet begin when nodes join.
         gpus_per_worker: May be a part of one; None for 1 if the cluster has any, else 0.
         cpus_per_worker: CPUs that are kept free for each, which is its number of threads.
-        attempts: How often a job is begun at most.
+        attempts: How often a job is started at most.
         patience_sec: How long a worker may tell nothing.
 
     Raises:
@@ -103,7 +103,7 @@ class RayExecutor(Scheduler):
 
 
 class RayActor:
-    """A worker in a process of a Ray cluster. `do` runs in a thread beside the other methods.
+    """A worker in a process of a Ray cluster. `do` runs in a thread while other methods run.
 
     Args:
         make: The pickled `WorkerFactory`.
@@ -115,7 +115,7 @@ class RayActor:
         self._news = (0, 0, 0.0, "")
 
     def is_there(self) -> bool:
-        """Answers once the process has begun."""
+        """Answers once the process has started."""
         return True
 
     def do(self, work: bytes, number: int) -> bytes:
@@ -125,7 +125,7 @@ class RayActor:
         return pickled(self._runner.do(partial(pickle.loads, work), self._share))
 
     def news(self) -> tuple[int, int, float, str]:
-        """Number of the work, how many shares of it were told so far, and the latest."""
+        """Number of the work, how many shares of it were reported so far, and the latest."""
         return self._news
 
     def stop(self) -> None:
@@ -154,7 +154,7 @@ class RayWorker(WorkerHandle):
 
     Attributes:
         awaited: The answer to the job, or first that the actor is there.
-        failed_starts: How many actors in a row ended before they had begun.
+        failed_starts: How many actors in a row ended before they had started.
         failure: Why the last of these ended.
     """
 

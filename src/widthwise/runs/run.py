@@ -18,7 +18,7 @@ class WorkUnit:
         keys: Keys of the records that it gives.
         label: Name for people.
         work: What is to be done, as `Worker.do` takes it.
-        cost: Expected time beside that of other units.
+        cost: Expected time, in relation to that of other units.
         alone: Whether nothing else may run at the same time, as in timing.
     """
 
@@ -96,7 +96,7 @@ class Run(Generic[U]):
         give_up: Callable[[U, str], None],
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
-        """Have an executor do what is missing; what comes back is on disk before it is told.
+        """Have an executor do what is missing; what comes back is on disk before it is reported.
 
         Args:
             executor: Its workers do the units.

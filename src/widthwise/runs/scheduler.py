@@ -90,7 +90,7 @@ class Scheduler(Executor):
 
     Args:
         workers: Handles of the workers.
-        attempts: How often a job is begun at most.
+        attempts: How often a job is started at most.
         patience_sec: How long a worker may send nothing.
     """
 

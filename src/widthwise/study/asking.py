@@ -14,7 +14,7 @@ from .dense_model import DenseModel
 
 
 class Asking:
-    """The choices for the tasks of a dense model beside their prompts.
+    """The choices, besides their prompts, for the tasks of a dense model.
 
     Args:
         parent: The dense model.

@@ -20,7 +20,7 @@ class CostStudy:
     """Measures the workloads that are missing, one after the other.
 
     Args:
-        folder: Where records go; one that holds a part of this comparison is gone on with.
+        folder: Where records go; one that holds a part of this comparison is continued.
         settings: Settings of the comparison.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of this run that is done (0 to 1), and what is done now.

@@ -55,7 +55,7 @@ class Demo:
     """Runs the cells of a demo that are not yet measured, one after the other.
 
     Args:
-        folder: Where records are appended; a folder that holds a part of this demo is gone on with.
+        folder: Where records are appended; a folder that holds a part of this demo is continued.
         settings: Settings of the demo.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of the work done (0 to 1) and what is being done.

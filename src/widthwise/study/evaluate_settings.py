@@ -36,14 +36,14 @@ class EvaluateSettings:
         until: Stop a task early when the interval of the difference from dense is this narrow to
             either side; None for all items.
         backend: `"widthwise"`, or lm-eval's own `"hf"` or `"vllm"`.
-        calibration: Text that calibrated criteria go by, as `calibrate` takes it: a file, a folder
+        calibration: Text that calibrated criteria use, as `calibrate` takes it: a file, a folder
             or a data set of the hub; None for the embedded one.
         tokens: Most tokens of it, half of them held out.
 
     Raises:
         RunError: No task, an unknown backend, or one that cannot take a calibrated criterion.
         PlanError, TargetError: A criterion is unknown or not one of a study, calibration text that
-            no criterion goes by, the seed is out of range, or a width cannot be read.
+            no criterion uses, the seed is out of range, or a width cannot be read.
     """
 
     model: str = "smollm2"
@@ -104,7 +104,7 @@ def check_calibration(criteria: Sequence[str], text: str | None, tokens: int) ->
     """Raise an error when calibration text cannot be what it is said to be.
 
     Raises:
-        PlanError: No criterion goes by it.
+        PlanError: No criterion uses it.
         RunError: It has no name, or so many tokens cannot be taken of it.
     """
     if text is not None and not isinstance(text, str):
@@ -119,7 +119,7 @@ def check_calibration(criteria: Sequence[str], text: str | None, tokens: int) ->
 
 
 def stored_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a study keeps them: calibration text only where a criterion goes by it."""
+    """Settings as a study keeps them: calibration text only where a criterion uses it."""
     kept = dict(settings)
     if not any(map(is_calibrated, kept["criteria"])):
         for name in CALIBRATION:

@@ -29,8 +29,8 @@ class Evaluation:
     """Measures the cells of an evaluation that are missing, one task after the other.
 
     Args:
-        folder: Where records and items go; one that holds a part of this evaluation is gone on
-            with.
+        folder: Where records and items go; one that holds a part of this evaluation is
+            continued.
         settings: Settings of the evaluation.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of this run that is done (0 to 1), and what is done now.

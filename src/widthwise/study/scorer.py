@@ -122,7 +122,7 @@ class Scorer:
             WidthwiseError: It looks at tokens that follow, has no token that ends a text, or
                 cannot be loaded.
         """
-        if self.settings.backend != "vllm":  # which loads it in a process of its own
+        if self.settings.backend != "vllm":  # which loads it in another process
             with self._open(network):
                 pass
 
@@ -303,7 +303,7 @@ def has_old_floor(record: Record) -> bool:
 
 
 def refloored(record: Record, floor: Floor, item_ids: Sequence[str]) -> Record:
-    """The score beside this floor; ids are those of its items, in order, and may be of more."""
+    """The score with this floor; ids are those of its items, in order, and may be of more."""
     settings = {**record.settings, **_floor_settings(floor)}
     if record.value is not None:
         settings["chance_corrected"] = floor.corrected(record.value)

@@ -1,4 +1,4 @@
-"""The store of a study: its records, and the answers of models in a file beside them."""
+"""The store of a study: its records, and the answers of models in other files."""
 
 from __future__ import annotations
 

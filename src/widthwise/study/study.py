@@ -47,7 +47,7 @@ class Study:
     """Measures the cells of a study that are missing, and keeps their records.
 
     Args:
-        folder: Where records and items go; one that holds a part of this study is gone on with,
+        folder: Where records and items go; one that holds a part of this study is continued,
             and models, widths, criteria, tasks and workloads may be added to it.
         settings: Settings of the study.
         engine: Makes the executor of the work; None for one worker a device of this machine.

@@ -28,7 +28,7 @@ _SHOWN = 3  # names in a message
 
 
 def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
-    """The model of a checkpoint in eval mode on the CPU; an adapter beside it is not applied.
+    """The model of a checkpoint in eval mode on the CPU; an adapter in its folder is not applied.
 
     Args:
         checkpoint: The checkpoint, opened.
@@ -104,7 +104,7 @@ def _note_old_widths(checkpoint: Checkpoint, builder: ModelClass, unused: Collec
 def _refuse_absent(checkpoint: Checkpoint) -> None:
     """Raise where an index names a tensor that is not stored.
 
-    Transformers goes by what the files hold: an index may name more than a known class needs.
+    Transformers loads what the files hold: an index may name more than a known class needs.
     """
     if checkpoint.index is None:
         return

@@ -45,7 +45,7 @@ class ModelSource:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer beside the weights.
+        """The tokenizer in the folder of the weights.
 
         Raises:
             RunError: As `load_tokenizer`.

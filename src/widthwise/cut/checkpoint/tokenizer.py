@@ -1,4 +1,4 @@
-"""The tokenizer beside a checkpoint, or the cause why there is none."""
+"""The tokenizer in the folder of a checkpoint, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     """The tokenizer whose files lie in a checkpoint folder; messages call it by its name.
 
     Raises:
-        RunError: Its files are missing or damaged, or need a package or code of their own.
+        RunError: Its files are missing or damaged, need another package, or bring their own code.
     """
     from transformers import AutoTokenizer
 

@@ -117,7 +117,7 @@ def _write_weights(
 
 
 def _write_records(folder: Path, plan: Plan, refit: Refit | None, dtype: str | None) -> None:
-    """The plan and the refit as files of their own."""
+    """The plan and the refit as separate files."""
     import torch
 
     (folder / PLAN_FILE).write_text(plan.to_json() + "\n", encoding="utf8")

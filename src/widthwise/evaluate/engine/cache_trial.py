@@ -165,7 +165,7 @@ def _tensor(model: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 def _alone(model: Any, text: Sequence[int]) -> torch.Tensor:
-    """Logits of one text in a pass of its own, shape (tokens, vocabulary)."""
+    """Logits of one text in a separate pass, shape (tokens, vocabulary)."""
     logits: torch.Tensor = model(_tensor(model, [text]), use_cache=False).logits[0]
     return logits
 

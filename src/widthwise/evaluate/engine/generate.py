@@ -2,7 +2,7 @@
 
 The rows of a batch are padded on the left, so that all write their next token at the same place. A
 batch that waits for its longest row computes the others in vain; here ended rows are taken out and
-waiting prompts put in. The key-value cache is written in place, not joined anew for every token.
+waiting prompts put in. The key-value cache is written in place, not copied for every token.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ Rows = Sequence[tuple[int, Sequence[int]]]
 def pack(rows: Rows, width: int = WIDTH) -> list[Packed]:
     """Lay rows, given as (index, tokens) in lexicographic order, into few rows, widest first.
 
-    Best fit, largest tree first. A tree that is wider than `width` gets a row of its own.
+    Best fit, largest tree first. A tree that is wider than `width` gets a separate row.
     """
     open_rows: list[list[Packed]] = [[] for _ in range(width + 1)]  # by the tokens still free
     packed = []
@@ -90,7 +90,7 @@ def pack(rows: Rows, width: int = WIDTH) -> list[Packed]:
 
 
 def unpacked(rows: Rows) -> list[Packed]:
-    """Each row in a row of its own, widest first."""
+    """Each row unpacked, widest first."""
     alone = [Packed() for _ in rows]
     for packed, (index, tokens) in zip(alone, rows, strict=True):
         packed.add(index, tokens, None)

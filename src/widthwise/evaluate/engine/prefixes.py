@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-_PREFIX_COST = 256  # tokens' worth of work: a pass of its own, and batches left half full
+_PREFIX_COST = 256  # tokens' worth of work: a separate pass, and batches left half full
 
 
 @dataclass(frozen=True)

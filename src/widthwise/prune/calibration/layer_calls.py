@@ -176,7 +176,7 @@ def whole_pass(
 
 
 def returned(hidden: Tensor, count: int) -> Any:
-    """Hidden states in the form in which a layer returns them, nothing beside them."""
+    """Hidden states in the form in which a layer returns them, and nothing else."""
     return (hidden, *[None] * (count - 1)) if count else hidden
 
 

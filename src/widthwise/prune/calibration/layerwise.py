@@ -60,7 +60,7 @@ class LayerwiseRunner:
         RunError: A token is beyond the vocabulary.
         UnsupportedModelError: Layers run one by one do not do what they do in a whole pass.
 
-    Cost: beside the passes asked for, three of two rows, one of each half of the text.
+    Cost: in addition to the passes asked for, three of two rows, one of each half of the text.
     Memory: hidden states, tokens x hidden size, in the model's dtype; of the other arguments of
         layers, what differs between batches.
     """

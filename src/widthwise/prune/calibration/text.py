@@ -97,7 +97,7 @@ class TextOptions(TypedDict, total=False):
         text: A file or folder of text, a data set of the hub, or batches (keyword arguments of the
             model, of which every second is held out); None for the embedded text.
         tokens: Most tokens to take of a text that is no batches.
-        tokenizer: Tokenizer of a model in memory; by default the one beside its checkpoint.
+        tokenizer: Tokenizer of a model in memory; by default that of its checkpoint.
     """
 
     text: TextSource

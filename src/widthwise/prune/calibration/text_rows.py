@@ -36,7 +36,7 @@ _ROLES = {
 }
 _ROLE_KEYS = ("role", "from", "speaker", "author")
 _SAID_KEYS = ("content", "value", "text", "message", "utterance", "parts")
-_THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")  # beside what a turn says
+_THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")  # in addition to what a turn says
 _LEAST_WORDS = 3  # words of a mean value of a column, below which it is names, ids or labels
 _LEAST_IDS = 8  # whole numbers in a row that make a column one of token ids
 NUMBERS = "holds numbers, such as token ids of some tokenizer; give the text that they stand for"

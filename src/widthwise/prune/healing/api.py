@@ -40,7 +40,7 @@ class Healing:
         seconds: On the clock, over all runs that it took.
         factors: What learning rates were multiplied by, by parameter; 1 of all others.
         curve: Its steps.
-        before: The pruned child beside its parent, on blocks held out.
+        before: The pruned child compared with its parent, on blocks held out.
         after: The healed child, as it is written, on the same blocks.
         block_tokens: Tokens of each of these blocks; fewer than in training where time is short.
         learning_rate: The highest, before the training ever went back.
@@ -98,7 +98,7 @@ def heal(
     """Train a pruned checkpoint to give the logits of its dense parent, and write a plain one.
 
     What is written is the state that was nearest to the parent on blocks held out; where none was
-    nearer than the child itself, nothing is written. The state is kept beside `out` every five
+    nearer than the child itself, nothing is written. The state is kept next to `out` every five
     minutes and at the first Ctrl-C; the same call goes on from there. With `minutes` what comes out
     depends on the machine's speed; without, on a processor with a fixed number of threads, not even
     on interruptions.
@@ -118,7 +118,7 @@ def heal(
         PlanError: `mup_factors` are asked for, and child and parent have the same widths.
         NotBetter: No state was nearer to the parent than the child itself, or there was no time for
             a step. Nothing is written, and no state is left.
-        RunError: The text is too short, the loss is not finite, or the state beside `out` is one
+        RunError: The text is too short, the loss is not finite, or the state next to `out` is one
             of other settings.
         UnsupportedModelError: The model's family cannot be healed.
 

@@ -21,7 +21,7 @@ from .record import LrTrial
 from .text_blocks import LEAST_HELD
 from .training import Trainer
 
-TRAINED = 2.5  # cost of a token trained on beside one that both models only read, about
+TRAINED = 2.5  # cost of a token trained on, compared with one that both models only read, about
 LEAST_HELD_TOKENS, LEAST_TEST_TOKENS = 32, 64  # of a row, however short the time
 HELD_PART = 50  # one token held out for so many trained on: about 20 judgements are a tenth
 JUDGEMENTS = 20  # at most, while training

@@ -1,4 +1,4 @@
-"""What is known of a child beside its parent on blocks that it was not trained on."""
+"""A child compared with its parent, on blocks that it was not trained on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Blockwise:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """A child beside its parent on the blocks held out.
+    """A child compared with its parent on the blocks held out.
 
     Attributes:
         blocks: The values that the others are made of.

@@ -81,7 +81,7 @@ def _value(trial: LrTrial) -> float:
 def width_change(child: Checkpoint, dense: Checkpoint) -> Parametrization:
     """The muP of a pruned checkpoint, of which its parent is the base; shapes alone are read.
 
-    Each layer goes by its own width, in which neurons that are padding do not count.
+    The width of each layer is what counts, without neurons that are padding.
 
     Raises:
         LimitError: They do not have the same parameters.

@@ -14,7 +14,7 @@ from ...errors import RunError
 
 
 def add_lora(model: nn.Module, rank: int, seed: int) -> None:
-    """Put an update of low rank beside every linear layer but the head; nothing else is trained.
+    """Add an update of low rank to every linear layer but the head; nothing else is trained.
 
     Args:
         model: A `transformers` model, changed in place; its output is still the same.

@@ -263,7 +263,7 @@ def check_head(model: Any, rows: Tensor) -> None:
 
 
 class Judge:
-    """Judges children beside one parent, always on the same blocks.
+    """Compares children with one parent, always on the same blocks.
 
     What the parent makes of the blocks is computed once and kept, so that a judgement costs the
     child's pass and the products of both heads.

@@ -18,7 +18,7 @@ BETAS, DECAY = (0.9, 0.95), 0.01
 class MasterWeights:
     """The trained weights of a model, their gradients and AdamW's sums, in float32 at least.
 
-    Where the model's own weights are narrower they are copies, made anew after each step; their
+    Where the model's own weights are narrower they are copies, renewed after each step; their
     gradients are added up in float32 as they come, so that a step of many parts loses nothing to
     rounding.
 

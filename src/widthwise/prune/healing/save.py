@@ -59,7 +59,7 @@ def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
 
 
 def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str]) -> set[str]:
-    """Names in memory of the parameters that text passes: beside the GLU blocks, and the head."""
+    """Names in memory of the parameters that text passes outside the GLU blocks and the head."""
     architecture = checkpoint.architecture
     cut_name = next(iter(architecture.cuts))
     inside = next((name for name, stored in sources.items() if stored == cut_name), "")

@@ -1,4 +1,4 @@
-"""What a healing is asked for: how to train, and all else beside its two models."""
+"""What a healing is asked for: how to train, and everything else but its two models."""
 
 from __future__ import annotations
 

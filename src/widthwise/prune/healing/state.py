@@ -1,4 +1,4 @@
-"""The hidden folder beside a result, in which a healing keeps what it needs to go on."""
+"""The hidden folder next to a result, in which a healing keeps what it needs to continue."""
 
 from __future__ import annotations
 

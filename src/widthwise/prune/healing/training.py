@@ -176,7 +176,7 @@ class Trainer:
         return self.rows[in_epochs(len(self.rows), self.settings.seed, place, count)]
 
     def go_back(self, weights: Mapping[str, Tensor], rate: float) -> None:
-        """Take earlier weights again and go on from them at another rate, warmed up anew."""
+        """Take earlier weights again and go on from them at another rate, warmed up again."""
         self.masters.restore(weights)
         self.rate, self.restarted = rate, len(self.curve)
 

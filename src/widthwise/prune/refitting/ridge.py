@@ -45,7 +45,7 @@ def obs_order(
         moment: H, shape (m, m), float64.
         weight: W, shape (m, d), float64.
         where: Name of the layer, for errors.
-        rounds: Number of times that costs are computed anew.
+        rounds: Number of times that costs are computed.
 
     Returns:
         Indices, shape (m,): the last deleted first.

@@ -145,7 +145,7 @@ def test_a_folder_that_cannot_be_made_or_read(file: Path) -> None:
     (file.parent / "plain").write_text("")
     blocked = run(file, *FAST, "-o", file.parent / "plain" / "out")
     assert blocked.exit_code == 1
-    assert "cannot be made" in blocked.output
+    assert "cannot be written" in blocked.output
     (file.parent / "out").mkdir()
     (file.parent / "out" / "results.jsonl").write_text('{"a": 1}\n')
     strange = run(file, *FAST)

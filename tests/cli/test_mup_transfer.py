@@ -167,4 +167,4 @@ def test_text_and_folders_that_are_not_there(file: Path, tmp_path: Path) -> None
     missing = run(tmp_path / "none.txt", tmp_path / "out", *FAST)
     assert (missing.exit_code, "no such file or folder" in missing.stderr) == (1, True)
     blocked = run(file, file / "out", *FAST)
-    assert (blocked.exit_code, "cannot be made" in blocked.stderr) == (1, True)
+    assert (blocked.exit_code, "cannot be written" in blocked.stderr) == (1, True)

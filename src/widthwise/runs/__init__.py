@@ -11,7 +11,6 @@ from .in_process import InProcess
 from .processes import Processes
 from .protocol import (
     Event,
-    Executor,
     Failed,
     Finished,
     Job,
@@ -31,6 +30,7 @@ from .result_lines import (
     write_lines,
 )
 from .run import Run, WorkUnit
+from .scheduler import Executor
 from .store import RecordFormat, RunStore
 
 __all__ = [

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError, RunError
+from ..errors import RunError
 from ..io import locked, partial_path, write_text
 
 SETTINGS = "study.json"
@@ -24,10 +24,6 @@ def held_folder(folder: Path) -> Iterator[None]:
     Raises:
         OutputError: It cannot be made, or another process is at work in it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
     with locked(folder / ".lock", folder, if_held=f"another process is at work in {folder}"):
         yield
 

@@ -18,12 +18,12 @@ from typing import IO, Any
 
 from .job_runner import unpickled
 from .protocol import WorkerFactory
-from .scheduler import GRACE_SEC, Scheduler, WorkerHandle, WorkerLost
+from .scheduler import GRACE_SEC, Executor, WorkerHandle, WorkerLost
 
 _LAST_LINES = 20
 
 
-class Processes(Scheduler):
+class Processes(Executor):
     """Does jobs in worker processes, one for each device.
 
     A worker that dies, or reports nothing for `patience_sec`, is replaced and its job done again.

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from ..errors import RunError
 from .job_runner import JobRunner, interrupt, pickled, unpickled
-from .protocol import Worker, WorkerFactory
+from .protocol import Event, Job, Worker, WorkerFactory
 from .ray_cluster import ResourceRequest, capacity, connect, disconnect, import_ray, nodes
-from .scheduler import Scheduler, WorkerHandle, WorkerLost
+from .scheduler import Executor, WorkerHandle, WorkerLost
 
 _LOOK_SEC = 0.5  # how often workers are asked for news
 
 
-class RayExecutor(Scheduler):
+class RayExecutor(Executor):
     """Does jobs in actors of a Ray cluster, each of which keeps its worker.
 
     The cluster is the one at `address`, or that of RAY_ADDRESS, or one that is started on this
@@ -74,8 +74,10 @@ class RayExecutor(Scheduler):
             disconnect()
             self._is_connected = False
 
-    def _prepare(self) -> None:
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Do the jobs; see `Executor.run`."""
         self._lived_sec = time.monotonic()
+        return super().run(jobs)
 
     def _wait(self, busy: Sequence[WorkerHandle], seconds: float) -> None:
         for actor in self._actors:

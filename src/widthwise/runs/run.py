@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .protocol import Event, Executor, Failed, Finished, Job, ProgressCallback
+from .protocol import Event, Failed, Finished, Job, ProgressCallback
+from .scheduler import Executor
 from .store import RunStore
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ..stats import with_ends
+from ..theory import (
+    Abc,
+    Case,
+    Convergence,
+    PowerLawFit,
+    standard_cases,
+    toy,
+)
+from ..theory import activation as activation_of
+from ..theory import converge as run_case
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .options import is_typed, json_option, list_option, parse_ints, seed_option
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
 from .save_pages import check_beside, save_with_page
 from .tables import print_titled, print_wrapped, table_console
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..theory import Case, Convergence, PowerLawFit
-
 
 _UNDECIDED = (
     "Undecided: the interval is too wide to tell theory's slope from 0 or from those of other "
@@ -73,11 +79,9 @@ def converge(
 
     Example: widthwise limit converge mup --activation erf -o limits.png
     """
-    from ..theory import converge as run
-
     check_beside(out, force)
     cases = _cases(**asked)
-    results = [run(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
+    results = [run_case(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
     if out is not None:
         from ..experiments.convergence import convergence_line, draw_convergence
 
@@ -90,9 +94,6 @@ def converge(
 
 
 def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
-    from ..theory import Abc, Case, standard_cases, toy
-    from ..theory import activation as activation_of
-
     exponents = {letter: asked[letter] for letter in "abc"}
     if name is None and not any(exponents.values()):
         changed = [f"--{key}" for key in ("activation", "lr", "steps") if asked[key] is not None]
@@ -177,7 +178,5 @@ def _print(results: Sequence[Convergence]) -> None:
 
 def _rate_cells(rate: PowerLawFit, *limit: str) -> list[str]:
     """Sizes at all widths, what they are in the limit, and their slope."""
-    from ..stats import with_ends
-
     slope = with_ends(rate.slope.value, *rate.slope.interval())
     return [*(f"{size:.3g}" for size in rate.sizes), *limit, slope]

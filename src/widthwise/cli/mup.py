@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..cut.checkpoint import resolve_model
+from ..mup import CoordinateCheck, Parametrization, coordinate_check, glu_config, glu_start, listing
+from ..prune.healing import width_change
+from ..stats import with_ends
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
 from .options import json_option, list_option, parse_ints, seed_option
 from .save_pages import check_beside, save_with_page
 from .tables import print_titled, print_wrapped, table_console
-
-if TYPE_CHECKING:
-    from ..mup import CoordinateCheck, Parametrization
 
 
 @click.group(short_help="Carry learning rates over to another width (muP).")
@@ -77,8 +77,6 @@ def check(
 
     Example: widthwise mup check --parametrization sp -o standard.png
     """
-    from ..mup import coordinate_check, glu_config, glu_start
-
     check_beside(out, force)
     for width in widths:
         glu_config(width)  # all widths before any work
@@ -124,8 +122,6 @@ def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:
 
 
 def _print_coordinates(result: CoordinateCheck) -> None:
-    from ..stats import with_ends
-
     console = table_console()
     rows = [
         [
@@ -159,8 +155,6 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
     Example: widthwise mup after-prune smollm2-2.4x --dense smollm2
     """
-    from ..prune.healing import width_change
-
     sources = resolve_model(child), resolve_model(dense)
     with sources[0].checkpoint as pruned, sources[1].checkpoint as parent:
         result = width_change(pruned, parent)
@@ -171,8 +165,6 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
 
 def _print_factors(result: Parametrization) -> None:
-    from ..mup import listing
-
     needed = result.multipliers, result.attention
     click.echo(listing(result.weights, *needed, unscaled=result.unscaled, is_trained=True))
     adam, sgd = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,24 @@ def is_typed(name: str) -> bool:
     """Whether an option of the running command, by the name of its parameter, was given."""
     source = click.get_current_context().get_parameter_source(name)
     return source == click.core.ParameterSource.COMMANDLINE
+
+
+def flag(name: str) -> str:
+    """An option as it is typed, by the name of its parameter."""
+    return f"--{name.replace('_', '-')}"
+
+
+def only_given(options: Mapping[str, Any], names: Collection[str], ask: str = "Give") -> str:
+    """The one of these options that has a value.
+
+    Raises:
+        click.UsageError: None of them has one, or several.
+    """
+    given = [name for name in names if options[name] is not None]
+    if len(given) != 1:
+        flags, got = ", ".join(map(flag, names)), " and ".join(map(flag, given)) or "none"
+        raise click.UsageError(f"{ask} exactly one of {flags}; got {got}.")
+    return given[0]
 
 
 dtype_option = click.option(
@@ -203,7 +221,7 @@ def read_calibration(text: str | None, criteria: Sequence[str]) -> str | None:
     """
     from ..study import is_calibrated
 
-    given = [f"--{name}" for name in ("calibration", "tokens") if is_typed(name)]
+    given = [flag(name) for name in ("calibration", "tokens") if is_typed(name)]
     if given and not any(map(is_calibrated, criteria)):
         raise click.UsageError(
             f"{given[0]} goes with a criterion that is calibrated, such as activation+refit."

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ..theory import Abc, Abcd, exponents, faithful_abcd, named
 from .options import Decorator, is_typed, together
-
-if TYPE_CHECKING:
-    from ..theory import Abc, Abcd
 
 _NAMES = {"mup": "muP", "sp": "SP", "ntp": "NTP", "mfp": "MFP"}
 
@@ -40,8 +38,6 @@ def parse_parametrization(
     name: str | None, layers: int, given: Mapping[str, str | None], optimizer: Any = "sgd"
 ) -> Abc | Abcd:
     """From a name, from exponents, or from a name with some of its exponents replaced."""
-    from ..theory import Abc, exponents, faithful_abcd, named
-
     parts = {letter: exponents(text) for letter, text in given.items() if text is not None}
     if name is not None:
         start = named(name, layers, optimizer)

@@ -21,6 +21,7 @@ from ..cut.checkpoint import (
     resolve_model,
 )
 from ..io import check_overwrite
+from ..measure import block_nanoseconds, workload
 from ..prune import Allocation, OpenedModel, allowed_widths, open_model, per_layer, prune_checkpoint
 from ..prune.refitting import refit
 from .options import is_typed
@@ -96,7 +97,13 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     refuse_overlap(source.path, out)
     console = Console(stderr=True)
     result = _refit(source, request, options, console) if request and refitting else None
-    plan = result.plan if result else _plan(source, plan_file, request, console)
+    if result:
+        plan = result.plan
+    elif request:
+        plan = build_plan(source, request, console)
+    else:
+        assert plan_file is not None
+        plan = Plan.load(plan_file)
     _print_notes(source, plan, result, options)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
@@ -111,15 +118,6 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
             **how,
         )
     click.echo(folder)
-
-
-def _plan(
-    source: ModelSource, file: Path | None, request: PlanRequest | None, console: Console
-) -> Plan:
-    if request is not None:
-        return build_plan(source, request, console)
-    assert file is not None
-    return Plan.load(file)
 
 
 def _print_notes(
@@ -170,8 +168,6 @@ def _allocation(
     """Widths by layers, within the cost that is asked for."""
     costs = None
     if under == "latency":
-        from ..measure import block_nanoseconds, workload
-
         with console.status("timing GLU blocks"):
             widths = allowed_widths(model, request.spec)
             costs = block_nanoseconds(model.module, widths, workload(_WORKLOAD))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from ..errors import RunError
+
 
 def _page(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """A page is an .html file: records are not written over by a slip of the finger."""
@@ -38,7 +40,6 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     What maml, word2vec, mup transfer, tinynet search, mup check and limit converge wrote has such a
     page too, each folder or file of records one of its own.
     """
-    from ..errors import RunError
     from ..experiments import detect_run_file, write_run_report
     from ..report import write_report
     from ..study import read_study

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..evaluate import SUITES
+from ..runs import RayExecutor
 from .options import (
     calibration_options,
     criteria_help,
     data_option,
     device_option,
     dtype_option,
+    flag,
     is_typed,
     list_option,
     max_new_tokens_option,
@@ -155,11 +157,9 @@ def _engine(options: dict[str, Any]) -> MakeEngine | None:
     """Who does the work; None for this machine's devices."""
     name = options.pop("engine")
     asked = {key: options.pop(key) for key in ("address", "workers", "gpus_per_worker")}
-    given = [f"--{key.replace('_', '-')}" for key, value in asked.items() if value is not None]
+    given = [flag(key) for key, value in asked.items() if value is not None]
     if name == "local":
         if given:
             raise click.UsageError(f"{given[0]} goes with --engine ray.")
         return None
-    from ..runs import RayExecutor
-
     return lambda make: RayExecutor(make, **asked)

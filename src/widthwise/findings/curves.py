@@ -46,7 +46,7 @@ def curves_of(grid: Grid, judged: Comparisons, loss: float = SHARE_LOSS) -> tupl
     for quantity in tasks_of(grid):
         column = score_vector(grid, quantity)
         for criterion in grid.criteria:
-            networks = [n for n in grid.cut_by(criterion) if (n, quantity) in grid.cells]
+            networks = [n for n, _ in grid.of_criteria([criterion], quantity)]
             if any(n in column.networks for n in networks):
                 result.append(_curve(grid, judged, quantity, networks, column, loss))
     return tuple(result)

@@ -126,6 +126,11 @@ class Grid:
         return tuple(c for c in self.criteria if is_control(c))
 
     @property
+    def chosen(self) -> tuple[str, ...]:
+        """The criteria that are no control, or all of them where there are no others."""
+        return tuple(c for c in self.criteria if not is_control(c)) or self.criteria
+
+    @property
     def quality(self) -> tuple[str, ...]:
         """Quantities that say what a network knows."""
         return tuple(q for q in self.quantities if self.column(q)[0].unit not in COST_UNITS)
@@ -248,10 +253,8 @@ def build_grid(records: Sequence[Record]) -> Grid:
 
 def _decimals(ratios: Mapping[int, float]) -> int:
     """How many tell the ratio of each width from those of all others; at least 2."""
-    decimals = 2
-    while decimals < 6 and len({f"{x:.{decimals}f}" for x in ratios.values()}) < len(ratios):
-        decimals += 1
-    return decimals
+    enough = (d for d in range(2, 6) if len({f"{x:.{d}f}" for x in ratios.values()}) == len(ratios))
+    return next(enough, 6)
 
 
 def _reading_order(network: GridRow) -> tuple[bool, bool, str, int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from ..stats import capital, change_text, joined, number
 from ..study import CONTROL, Record
@@ -165,8 +166,9 @@ def control_sentence(grid: Grid, criterion: str, wins: Mapping[str, WinCounts]) 
     """Whether a criterion beats the control anywhere; nothing where they share no width."""
     if not wins:
         return ""
-    better, worse = _by_count(wins, lambda w: w.better), _by_count(wins, lambda w: w.worse)
-    higher, lower = _by_count(wins, lambda w: w.higher), _by_count(wins, lambda w: w.lower)
+    better, worse, higher, lower = (
+        _by_count(wins, attrgetter(name)) for name in ("better", "worse", "higher", "lower")
+    )
     level = [q for q, w in wins.items() if not w.any]
     draws = describe_draws(grid)
     if not draws.startswith("mean"):

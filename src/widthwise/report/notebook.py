@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RunError
 from ..findings import Grid
 from ..stats import number
-from ..study import Record, StoredStudy, is_control, read_study
+from ..study import Record, StoredStudy, read_study
 from .answers import answer_of
 from .html_table import MARKS
 from .model_results import ModelResults, results_of
@@ -146,8 +146,7 @@ def _table(result: ModelResults) -> str:
     grid = result.grid
     if not grid.quality:
         return ""
-    named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
-    networks = [n for n in grid.networks if n.criterion in (None, *named[:1])]
+    networks = [n for n in grid.networks if n.criterion in (None, *grid.chosen[:1])]
     head = "".join(f"<th>{escape(n.named)}</th>" for n in networks)
     rows = "".join(
         f"<tr><th>{escape(quantity)}</th><td>{_floor(grid, quantity)}</td>"

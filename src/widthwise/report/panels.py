@@ -90,18 +90,14 @@ def quality_panels(
         prefix: Of every identifier.
     """
     rated = [result for result in series if result.grid.quality]
-    drawn: list[tuple[Figure, Axes, str]] = []
-    shared = []
-    for quantity in quantities:
-        figure, ax = panel()
+    drawn = {quantity: panel() for quantity in quantities}
+    for quantity, (_, ax) in drawn.items():
         figures.plot_qualities({result.name: _only(result, quantity) for result in rated}, ax)
-        drawn.append((figure, ax, quantity))
-        if any(r.unit == "accuracy" for result in rated for r in result.grid.column(quantity)):
-            shared.append(ax)
-    figures.share_limits(shared)
+    shares = {r.quantity for result in rated for r in result.records if r.unit == "accuracy"}
+    figures.share_limits([ax for quantity, (_, ax) in drawn.items() if quantity in shares])
     return [
         _quality_panel(figure, ax, quantity, rated, f"{prefix}-{i}")
-        for i, (figure, ax, quantity) in enumerate(drawn)
+        for i, (quantity, (figure, ax)) in enumerate(drawn.items())
     ]
 
 
@@ -113,12 +109,10 @@ def size_panels(series: ModelResults, others: Sequence[Grid] = ()) -> list[Panel
         others: What else is at hand: sizes of a checkpoint that was cut are shares of its parent's.
     """
     grid = series.grid
-    wanted: list[tuple[str, tuple[Record, ...]]] = []
     sizes = cost_figures.sizes_drawn(grid, others)
     dense = {record.quantity for record in sizes if record.criterion is None and record.value}
-    if sizes and dense == set(grid.sizes):
-        wanted.append(("size", sizes))
     timed = [q for q in grid.speeds if any(not r.criterion and r.value for r in grid.column(q))]
+    wanted = [("size", sizes)] if sizes and dense == set(grid.sizes) else []
     wanted += [(quantity, grid.column(quantity)) for quantity in timed]
     panels = []
     for title, column in wanted:

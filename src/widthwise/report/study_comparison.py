@@ -145,15 +145,10 @@ def match_records(network: GridRow, first: Grid, second: Grid) -> list[GridRow]:
             return same  # of another model
         cuts = [n for n in first.networks if n.criterion and not is_control(n.criterion)]
         return [n for n in cuts if _as_wide(n, network)] or same
-    mine, other = (_chosen(grid) for grid in (second, first))
-    if not same and mine == [network.criterion] and len(other) == 1:
-        return [n for n in first.cut_by(other[0]) if _as_wide(n, network)]
+    mine, others = ([c for c in grid.criteria if not is_control(c)] for grid in (second, first))
+    if not same and mine == [network.criterion] and len(others) == 1:
+        return [n for n in first.cut_by(others[0]) if _as_wide(n, network)]
     return same
-
-
-def _chosen(grid: Grid) -> list[str]:
-    """The criteria that are no control."""
-    return [criterion for criterion in grid.criteria if not is_control(criterion)]
 
 
 def _why_none(first: Grid, second: Grid, quantity: str) -> str:

@@ -218,7 +218,12 @@ def _quality_blocks(results: Sequence[ModelResults]) -> list[Block]:
     """Scores that dense knows something of, then those at which no loss can be shown."""
     known, rest = order_by_floor(results)
     panels = {panel.title: panel for panel in quality_panels(results, [*known, *rest])}
-    few = [q for q in rest if any(_has_too_few(result.grid, q) for result in results)]
+    wholes = {q: [result.grid.of_dense(q) for result in results] for q in rest}
+    few = [
+        q
+        for q, records in wholes.items()
+        if any(r and r.value is not None and floor_status(r) == "too few items" for r in records)
+    ]
     groups = [
         ("", "", known),
         ("Too few items to tell", _TOO_FEW, few),
@@ -253,12 +258,6 @@ def _can_lose(grid: Grid, quantity: str) -> bool:
     if dense is None or dense.value is None:
         return grid.dense is None
     return dense.floor is None or beats_its_floor(dense)
-
-
-def _has_too_few(grid: Grid, quantity: str) -> bool:
-    """Whether the interval of dense reaches from its floor to well above it."""
-    dense = grid.of_dense(quantity)
-    return dense is not None and dense.value is not None and floor_status(dense) == "too few items"
 
 
 def _findings_sections(

@@ -20,9 +20,6 @@ from .save_pages import save_page
 if TYPE_CHECKING:
     from ..experiments.maml import MamlResult
 
-_DICTIONARY = ("gp", "ntk")  # whose steps get slower
-_KERNELS = ("linear", *_DICTIONARY)
-
 
 @click.command(short_help="Meta-train networks and their limit on Omniglot.")
 @click.option(
@@ -76,15 +73,14 @@ def maml(
     """
     from ..experiments.maml import MamlJob, MamlSettings, draw_runs, load_omniglot, run_maml
 
-    networks = parse_networks(
-        "--widths", widths, also["limit"], _KERNELS if also["kernels"] else ()
-    )
+    kernels = tuple(MamlJob.kernel_names) if also["kernels"] else ()
+    networks = parse_networks("--widths", widths, also["limit"], kernels)
     jobs = [
         MamlJob(
             network=network,
             width=width,
             seed=seed,
-            settings=MamlSettings(steps=kernel_steps if network in _DICTIONARY else steps),
+            settings=MamlSettings(steps=kernel_steps if network in MamlJob.slow_kernels else steps),
             lr=lr,
         )
         for seed in range(seeds)
@@ -128,9 +124,7 @@ def _print(results: Sequence[MamlResult]) -> None:
         speeds = [run.steps_per_sec for run in good if run.steps_per_sec is not None]
         speed = f"{median(speeds):,.0f}" if speeds else "-"
         rows.append([row.label, value, error, str(len(good)), best, speed])
-        for run in row.runs:
-            if run.reason is not None:
-                notes.append(f"{row.label}, seed {run.seed}: {run.reason}")
+        notes += [f"{run.title}: {run.reason}" for run in row.runs if run.reason is not None]
     print_rows(console, header, rows, [0] * len(header))
     for note in notes:
         print_wrapped(console, note)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     )
 
 _CUDA_BATCH = 512  # centres of a step where nothing is asked for
-_KERNELS = ("ntk", "gp")
 
 
 @click.command(short_help="Train word2vec at several widths and in the limit.")
@@ -91,7 +90,7 @@ def word2vec(
 
     counted = {name: options.pop(name) for name in ("vocabulary", "min_count")}
     settings = _settings(device, **options)
-    networks = parse_networks("--width", widths, limit, _KERNELS if kernels else ())
+    networks = parse_networks("--width", widths, limit, tuple(TrainingJob.kernel_names) * kernels)
     jobs = [
         TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
         for network, width in networks

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import RunError
 from ..findings import Table
 from ..report import Block, Section, Sheet, format_value, join_values, provenance_section
+from ..runs import RecordFormat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,23 +85,24 @@ Run = TypeVar("Run")
 
 
 def comparable_runs(
-    loaded: Sequence[tuple[Run, dict[str, Any]]],
+    path: Path,
+    line_format: RecordFormat[tuple[Run, dict[str, Any]]],
     shared: Callable[[Run, dict[str, Any]], Settings],
     *,
-    path: Path,
     command: str,
 ) -> tuple[list[tuple[Run, dict[str, Any]]], tuple[str, ...]]:
-    """The runs that may be set side by side, and a sentence on those that may not.
+    """The runs of a file that may be set side by side, and a sentence on those that may not.
 
     Args:
-        loaded: Runs with their settings, in the order of the file.
+        path: The file.
+        line_format: Of its lines: runs with their settings.
         shared: What must be the same of all of them.
-        path: Where they stand.
         command: The command that writes them.
 
     Raises:
-        RunError: There are none.
+        RunError: There are none, or a line is no run.
     """
+    loaded = line_format.load(path).values()
     if not loaded:
         raise RunError(f"{path} holds no runs yet: run widthwise {command} first")
     conflicts = settings_conflicts([shared(run, settings) for run, settings in loaded])

@@ -101,7 +101,7 @@ def test_what_cannot_be_sorted_by_is_refused_and_nothing_moves() -> None:
             assert_untouched(model, before)
         with pytest.raises(PlanError, match=r"plans for width 7, 29, 40; got 30"):
             nested.plan(30)
-        with nested.at(KEPT), pytest.raises(PlanError, match="must be whole to sort"):
+        with nested.at(KEPT), pytest.raises(PlanError, match="must have its full width to sort"):
             nested.sort_by(by_chance)
     with pytest.raises(PlanError, match="is closed"):
         nested.sort_by(by_chance)

@@ -53,7 +53,7 @@ class ModelWeights:
         parameter = self._parameters[name]
         if parameter.is_meta:
             raise UnsupportedModelError(
-                f"{name} holds no data (meta device, or offloaded); load the model whole, or prune "
+                f"{name} holds no data (meta device, or offloaded); load the whole model, or prune "
                 "its checkpoint on disk"
             )
         return parameter.detach()[start:stop]

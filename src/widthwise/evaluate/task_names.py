@@ -156,11 +156,11 @@ def _check_name(item: TaskRequest) -> None:
     """Raise RunError for a name of which the task files of lm-eval do not hold a word."""
     path = Path(item.task).expanduser()
     if path.suffix in _DATA_FILES or os.sep in item.task or path.is_file():
-        fault = "is no task" if path.exists() else "is not there, and would be no task"
+        fault = "is not a task" if path.exists() else "is not there, and would not be a task"
         raise RunError(
             f"{item.task} {fault}: name a suite ({', '.join(SUITES)}), a task of lm-eval or a YAML "
-            "file that describes one (docs/evaluate.md shows how, for questions of your own); a "
-            "folder of documents for such tasks goes with --data"
+            "file that describes one (docs/evaluate.md shows how, for questions of your own); "
+            "give a folder of documents for such tasks with --data"
         )
     if any(item.task in suite for suite in SUITES.values()):
         return

@@ -166,7 +166,7 @@ class Nested(Generic[Model]):
                 raise PlanError(f"there are plans for width {known}; got {width}")
             return _plan_of(self._cuts[width])
         if self._orders is None or self._spec is None:
-            raise PlanError("neurons must be sorted before a width is taken; call sort(criterion)")
+            raise PlanError("neurons must be sorted before at(width); call sort(criterion) first")
         architecture, spec = self._weights.architecture, self._spec
         got = resolve(architecture, Target("width", str(width)), align=1)
         keep = tuple(tuple(sorted(order[: got.width].tolist())) for order in self._orders)
@@ -225,7 +225,7 @@ class Nested(Generic[Model]):
         self._check_open()
         if self._at is not None:
             raise PlanError(
-                f"the model must be whole to {what}; it is at width {self._at}, "
+                f"the model must have its full width to {what}, but it is at width {self._at}; "
                 "leave that `with` block first"
             )
 

@@ -154,7 +154,7 @@ def test_a_run_without_time_for_a_test_of_rates_says_so(healed: Any, monkeypatch
     found = healed(learning_rate=None, tokens=3 * BATCH, minutes=60)
     assert found.trials == ()
     assert any(
-        line.startswith("the time left no room for a test of learning rates: 1e-05 was taken")
+        line.startswith("there was no time for a test of learning rates: 1e-05 was used")
         for line in found.warnings
     )
     card = (found.out / "README.md").read_text()

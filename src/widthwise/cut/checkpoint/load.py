@@ -257,7 +257,7 @@ def _reason(missing: Collection[str], unused: Collection[str], model: Any) -> st
             "without"
         )
     if unused:
-        return f"; stored, but of no use to it: {_listed(unused)}"
+        return f"; stored, but not used: {_listed(unused)}"
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     if head is not None and set(missing) == {f"{_name_of(model, head)}.weight"}:
         return (

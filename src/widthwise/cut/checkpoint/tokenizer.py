@@ -93,10 +93,10 @@ def _cause(folder: Path, error: Exception) -> str:
         return _MISSING.format(package)
     if "trust_remote_code" in str(error):
         return (
-            "its tokenizer comes with code of its own, which widthwise does not run; convert it to "
+            "its tokenizer needs its own code, which widthwise does not run; convert it to "
             "a tokenizer.json"
         )
-    return f"its tokenizer cannot be loaded from the files beside config.json: {reason}"
+    return f"its tokenizer cannot be loaded from the files next to config.json: {reason}"
 
 
 def _is_tiktoken(file: Path) -> bool:

@@ -208,25 +208,25 @@ def _warnings(run: HealingRun) -> Iterator[str]:
     if course.ended == "rising":
         best = course.trainer.curve[course.best_step - 1].tokens
         yield (
-            f"after {best:,} tokens, {best / blocks.tokens:.1f} times through the text, nothing "
-            "got better on held-out text any more: the training ended early, and the state of "
-            "then is written; more text heals better"
+            f"after {best:,} tokens, {best / blocks.tokens:.1f} times through the text, the "
+            "result on held-out text stopped improving: the training ended early, and the best "
+            "state is written; more text heals better"
         )
     elif epochs > 1:
         yield (
-            f"{blocks.tokens:,} tokens of text were there to train on, and were gone through "
-            f"{epochs:.1f} times; more text heals better"
+            f"{blocks.tokens:,} tokens of text were used {epochs:.1f} times for training; "
+            "more text heals better"
         )
     if run.request.settings.learning_rate is None and not course.trials:
         yield (
-            f"the time left no room for a test of learning rates: {course.learning_rate:.2g} was "
-            "taken, a low one; more minutes heal better"
+            f"there was no time for a test of learning rates: {course.learning_rate:.2g} was "
+            "used, which is low; more minutes heal better"
         )
     refit = earlier_refit(pair.child.path)
     if refit and blocks.source in [part.source for part in refit.calibration]:
         yield (
             "the refit of the pruned model was made from the same text, so the blocks held out are "
-            "not new to it: judge it on other text"
+            "not new to it: evaluate it on other text"
         )
     if pair.stranger:
         yield pair.stranger

@@ -66,7 +66,7 @@ UNEQUAL = {
     "a list": ({"intermediate_size": [53, 64, 53]}, "lists a width for each layer .53 to 64."),
     "per_layer_config": (
         {"per_layer_config": {"1": {"intermediate_size": 64}}},
-        "per_layer_config gives layers 1 an intermediate_size of their own",
+        "per_layer_config gives layers 1 a different intermediate_size",
     ),
     "sparsity": ({"activation_sparsity_pattern": [0.95, 0.0, 0.0]}, "activation_sparsity_pattern"),
 }

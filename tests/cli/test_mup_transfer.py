@@ -75,7 +75,7 @@ def test_every_run_is_a_line_and_the_same_command_goes_on(
     assert "with other steps; give another --out, or the same options" in other.stderr
     more = run(file, out, *FAST, "--seeds", 3)
     assert more.exit_code == 1
-    assert "interrupted; the same command goes on where it was" in more.stderr
+    assert "interrupted; the same command continues it" in more.stderr
     path.write_text('{"a": 1}\n')
     assert "results.jsonl:1 is no run of widthwise mup transfer" in run(file, out, *FAST).stderr
 
@@ -121,7 +121,7 @@ def test_an_interruption_anywhere_is_one_sentence(
     result = run(file, tmp_path / "out", *FAST, *short)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1] == (
-        "Error: interrupted; the same command goes on where it was: runs that have ended are kept, "
+        "Error: interrupted; the same command continues it: runs that have ended are kept, "
         "the one under way is not"
     )
 

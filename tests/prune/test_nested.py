@@ -300,7 +300,9 @@ def test_wrong_turns_are_named(llama: Any) -> None:
         nested.sort("loudness")
     nested.sort()
     with nested.at(KEPT):
-        with pytest.raises(PlanError, match="its full width to take a width, but it is at width 29"):
+        with pytest.raises(
+            PlanError, match="its full width to take a width, but it is at width 29"
+        ):
             nested.at(7).__enter__()
         with pytest.raises(PlanError, match="full width to sort"):
             nested.sort("l2")

@@ -23,10 +23,10 @@ from .tables import print_titled, print_wrapped, table_console
     "--optimizer",
     type=click.Choice(["sgd", "adam"]),
     default="sgd",
-    help="Adam stands for all optimizers that work entry by entry.",
+    help="adam means any optimizer that works entry by entry.",
 )
 @json_option
-@drawing_options("Draw where it is among the stable, feature and kernel ones, for SGD.")
+@drawing_options("Draw it among the stable, feature and kernel parametrizations, for SGD.")
 def abc(
     name: str | None,
     layers: int,

@@ -17,10 +17,11 @@ from .options import dtype_option, model_name, out_option, seed_option
 @click.command(short_help="Measure MODEL at seven widths.", epilog="Example: widthwise demo")
 @click.argument("model", default="smollm2", type=model_name)
 @out_option(
-    "widthwise-demo", "Folder of records, report and checkpoint; an interrupted demo goes on there."
+    "widthwise-demo",
+    "Folder of records, report and checkpoint; an interrupted demo continues there.",
 )
-@click.option("--items", type=click.IntRange(2, 1000), default=60, help="Questions a task.")
-@seed_option("Of samples, control and order.")
+@click.option("--items", type=click.IntRange(2, 1000), default=60, help="Questions for each task.")
+@seed_option("Seed of samples, control and order.")
 @dtype_option
 def demo(model: str, out: Path, **settings: Any) -> None:
     """Show what MODEL knows and costs at seven widths: ppm, activation+refit, and chance.

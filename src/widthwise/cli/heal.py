@@ -43,15 +43,17 @@ def _tokens(value: str) -> int:
     help="Text to train on: a file or folder, or a data set of the hub. Default: embedded text. "
     "A part of it is held out.",
 )
-@click.option("--tokens", type=_tokens, metavar="N", help="Most tokens; 1M without --minutes.")
+@click.option(
+    "--tokens", type=_tokens, metavar="N", help=("Most tokens to train on; 1M without --minutes.")
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
-    help="Most minutes on the clock, loading and measuring included.",
+    help="Take at most this many minutes on the clock, with loading and measuring.",
 )
-@click.option("--temperature", default=1.0, show_default=True, help="Of both distributions.")
+@click.option("--temperature", default=1.0, show_default=True, help="Temperature in the loss.")
 @click.option("--hidden", default=0.0, show_default=True, help="Weight of the hidden-state term.")
-@click.option("--learning-rate", type=float, help="The highest. Default: found by a test.")
+@click.option("--learning-rate", type=float, help="Highest learning rate. Default: by a test.")
 @click.option(
     "--mup-factors",
     is_flag=True,
@@ -63,7 +65,7 @@ def _tokens(value: str) -> int:
     default="2048",
     show_default=True,
     metavar="N",
-    help="Tokens of one step; fewer where the minutes give few steps.",
+    help="Tokens of one step; fewer if there is only time for few steps.",
 )
 @click.option(
     "--micro-tokens",
@@ -72,9 +74,9 @@ def _tokens(value: str) -> int:
     help="Tokens run at once; fewer take less memory. Default: 2048, on a GPU 16384.",
 )
 @click.option(
-    "--lora", type=click.IntRange(1), metavar="RANK", help="Train updates of this rank only."
+    "--lora", type=click.IntRange(1), metavar="RANK", help="Train only updates of this rank."
 )
-@seed_option("Of the order of the text.")
+@seed_option("Seed of the order of the text.")
 @dtype_option
 @device_option
 @click.option(
@@ -95,8 +97,8 @@ def heal(
     """Train the pruned CHILD to give the logits of its dense parent; write a plain checkpoint.
 
     CHILD and MODEL are checkpoint folders, .gguf files, hub ids, or smollm2 (the embedded model).
-    The state that is best on held-out text is written; where none is better than CHILD, nothing is,
-    and the exit code is 1. Interrupted, the same command goes on where it was.
+    The state that is best on held-out text is written. If no state is better than CHILD, nothing is
+    written, and the exit code is 1. If it is interrupted, the same command continues it.
     """
     check_overwrite(out, force=force)
     from ..prune.healing import HealSettings, heal

@@ -24,7 +24,7 @@ from ..prune.healing import inspect_healing
     "--context",
     type=click.IntRange(1, MAX_CONTEXT),
     default=1024,
-    help="Tokens of prompt or cache.",
+    help="Number of tokens of the prompt or in the cache.",
 )
 def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
     """Print MODEL's GLU blocks and exact costs as JSON.

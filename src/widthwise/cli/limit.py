@@ -50,17 +50,19 @@ def limit() -> None:
     "--widths",
     callback=parse_ints,
     default="64,128,256,512,1024",
-    help="Ascending, at least two.",
+    help="Widths in ascending order, at least two.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(2, 10_000),
     default=16,
-    help="Networks at each width.",
+    help="Number of networks at each width.",
 )
-@seed_option("The first.")
+@seed_option("The first seed.")
 @json_option
-@drawing_options("Draw every run, the fits and the theory; records and page go beside it.")
+@drawing_options(
+    "Draw every run, the fits and the theory; records and page are written next to it."
+)
 @interruption(NOTHING_KEPT)
 def converge(
     widths: tuple[int, ...],
@@ -73,7 +75,7 @@ def converge(
 ) -> None:
     """Train small networks of several widths and fit how their distance to the limit falls.
 
-    NAME, --a, --b and --c are as of `widthwise abc`; without them, four standard cases: muP with
+    NAME, --a, --b and --c are as for `widthwise abc`; without them, four standard cases: muP with
     linear networks of one and of two hidden layers and with tanh, and NTP with tanh. The task is a
     small one, four examples in two dimensions.
 

@@ -35,19 +35,23 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 10_000_000),
     default=10_000,
     show_default=True,
-    help="Of meta-training.",
+    help="Steps of meta-training.",
 )
 @click.option(
     "--kernel-steps",
     type=click.IntRange(1, 10_000_000),
     default=100,
     show_default=True,
-    help="Of the ReLU kernels, whose steps get slower the more images they have met.",
+    help="Steps of the ReLU kernels, which get slower with each image that they see.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Runs of each."
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help=("Runs of each network."),
 )
-@click.option("--lr", type=float, help="Learning rate of all; by default the paper's of each.")
+@click.option("--lr", type=float, help="Learning rate. Default: the paper's for each.")
 @out_option(
     "widthwise-maml",
     "Folder for results.jsonl, maml.png and report.html; what is there is not run again.",
@@ -66,8 +70,8 @@ def maml(
 ) -> None:
     """Meta-train linear muP networks, their limit and kernels by first-order MAML on Omniglot.
 
-    5-way 1-shot: of 5 new characters with one image each, which is the other image? A run that
-    diverges is kept with its reason. The same command goes on where it was interrupted.
+    5-way 1-shot: which of 5 new characters, with one image each, does another image show? A run
+    that diverges is kept with its reason. If it is interrupted, the same command continues it.
 
     Example: widthwise maml --data omniglot28.npz --widths 2,8,32 --steps 1000 -o my-maml
     """

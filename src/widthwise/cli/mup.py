@@ -37,26 +37,28 @@ mup.add_command(transfer)
     "kind",
     type=click.Choice(["mup", "sp"]),
     default="mup",
-    help="muP or the standard one.",
+    help="muP or the standard parametrization.",
 )
 @list_option(
     "--widths",
     callback=parse_ints,
     default="64,128,256,512",
-    help="Ascending, multiples of 16, at least two.",
+    help="Widths in ascending order, multiples of 16, at least two.",
 )
-@click.option("--tied", is_flag=True, help="Embedding and head share their weight.")
+@click.option("--tied", is_flag=True, help="Let the embedding and the head share one weight.")
 @click.option("--lr", default=0.01, help="Learning rate of AdamW at the base width, 32.")
-@click.option("--steps", type=click.IntRange(1, 1000), default=3, help="Of training.")
+@click.option("--steps", type=click.IntRange(1, 1000), default=3, help="Steps of training.")
 @click.option(
     "--seeds",
     type=click.IntRange(2, 1000),
     default=4,
-    help="Networks at each width.",
+    help="Number of networks at each width.",
 )
-@seed_option("The first.")
+@seed_option("The first seed.")
 @json_option
-@drawing_options("Draw every layer's slope, and every run; records and page go beside it.")
+@drawing_options(
+    "Draw every layer's slope, and every run; records and page are written next to it."
+)
 @interruption(NOTHING_KEPT)
 def check(
     widths: tuple[int, ...],
@@ -145,7 +147,7 @@ def _print_coordinates(result: CoordinateCheck) -> None:
 @mup.command("after-prune", short_help="Say the learning rates for healing a pruned model.")
 @click.argument("child")
 @click.option("--dense", required=True, metavar="MODEL", help="The parent that CHILD was cut from.")
-@click.option("--json", "as_json", is_flag=True, help="Every parameter, for a machine to read.")
+@click.option("--json", "as_json", is_flag=True, help="Print all factors as JSON.")
 def after_prune(child: str, dense: str, as_json: bool) -> None:
     """Say what to multiply the learning rate of MODEL by, for each parameter of the pruned CHILD.
 

@@ -69,24 +69,39 @@ def _rate(text: str, whole: str) -> float:
     default="2^-10..2^-4",
     show_default=True,
     metavar="LIST",
-    help="The highest, at the base width: 2^-9..2^-4, or 0.001,0.003,0.01.",
+    help=(
+        "Highest learning rates of the schedule, at the base width: 2^-9..2^-4, or "
+        "0.001,0.003,0.01."
+    ),
 )
 @click.option(
-    "--seeds", type=click.IntRange(2, 1000), default=4, show_default=True, help="Runs of each."
+    "--seeds",
+    type=click.IntRange(2, 1000),
+    default=4,
+    show_default=True,
+    help=("Runs of each network."),
 )
 @click.option(
-    "--steps", type=click.IntRange(1, 10**7), default=400, show_default=True, help="Of training."
+    "--steps",
+    type=click.IntRange(1, 10**7),
+    default=400,
+    show_default=True,
+    help=("Steps of training."),
 )
 @click.option(
-    "--rows", type=click.IntRange(1, 10**5), default=4, show_default=True, help="Of one step."
+    "--rows", type=click.IntRange(1, 10**5), default=4, show_default=True, help="Rows in one step."
 )
 @click.option(
-    "--tokens", type=click.IntRange(2, 10**5), default=64, show_default=True, help="Of a row."
+    "--tokens",
+    type=click.IntRange(2, 10**5),
+    default=64,
+    show_default=True,
+    help=("Tokens in a row."),
 )
 @click.option(
     "--tokenizer",
     metavar="MODEL",
-    help="A checkpoint folder, hub id, or smollm2, whose tokenizer is used. Default: bytes.",
+    help="Use the tokenizer of this checkpoint folder, hub id, or smollm2. Default: bytes.",
 )
 @out_option(
     "widthwise-transfer",
@@ -105,9 +120,9 @@ def transfer(
     """Train small GLU transformers on TEXT with many learning rates, at several widths.
 
     TEXT is a file or a folder; .gz is unpacked. Each width is trained by Adam in the standard
-    parametrization and in muP, which at the first width are the same. All networks of a seed meet
-    the same batches. A run that diverges is kept with its reason. The same command goes on where it
-    was interrupted.
+    parametrization and in muP, which at the first width are the same. All networks of a seed get
+    the same batches. A run that diverges is kept with its reason. If it is interrupted, the same
+    command continues it.
 
     Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
     """

@@ -17,16 +17,14 @@ def parametrization_options(layers: int) -> Decorator:
     """NAME, `--layers` with this default, `--a`, `--b` and `--c`."""
     return together(
         click.argument("name", required=False, callback=_stripped),
-        click.option("--layers", default=layers, help="Hidden layers of a named one."),
+        click.option("--layers", default=layers, help="Number of hidden layers, if NAME is given."),
         click.option(
             "--a", metavar="LIST", help="Multipliers are n^-a: one fraction for each layer."
         ),
         click.option(
             "--b", metavar="LIST", help="Weights start with a standard deviation of n^-b."
         ),
-        click.option(
-            "--c", metavar="LIST", help="Learning rates go as n^-c; one for all, or each."
-        ),
+        click.option("--c", metavar="LIST", help="Learning rates are n^-c; one for all, or each."),
     )
 
 

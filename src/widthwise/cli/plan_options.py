@@ -39,13 +39,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "default": "ppm",
         "help": f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}.",
     },
-    "seed": {"default": 0, "help": "Of the random criterion."},
+    "seed": {"default": 0, "help": "Seed of the random criterion."},
     "align": {"type": int, "help": "Round the width down to a multiple of this."},
-    "exact": {"is_flag": True, "help": "Round to no multiple."},
-    "paper_widths": {"is_flag": True, "help": "Width by the paper's rule."},
+    "exact": {"is_flag": True, "help": "Do not round the width."},
+    "paper_widths": {"is_flag": True, "help": "Compute the width by the paper's rule."},
     "calibration": {
         "metavar": "TEXT",
-        "help": "Text that activations are taken on: a file or folder, or a data set of the "
+        "help": "Text that is run through the model: a file or folder, or a data set of the "
         "hub; ppm_activation needs a file of plain text. Default: embedded text. Loads the "
         "model.",
     },

@@ -147,7 +147,7 @@ def print_plan(study: Study) -> None:
         )
     memory = max(piece.memory_bytes for piece in pieces)
     print_wrapped(
-        console, f"Weights in memory at once: {memory / 1e9:.2f} GB, and room to work beside them."
+        console, f"Weights in memory at once: {memory / 1e9:.2f} GB, and more for the work itself."
     )
 
 

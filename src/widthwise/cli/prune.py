@@ -49,19 +49,24 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
     "--refit/--no-refit",
     "refitting",
     default=None,
-    help="Refit down_proj by ridge regression on the calibration text, layer after layer; "
-    "without, weights are only cut (the default, but obs is then refused).",
+    help=(
+        "Refit down_proj by ridge regression on the calibration text, layer after layer. Without "
+        "it, weights are only cut; this is the default, but obs is refused then."
+    ),
 )
 @click.option(
-    "--one-pass", is_flag=True, help="Refit on activations of the dense model: quicker, worse."
+    "--one-pass", is_flag=True, help="Refit on activations of the dense model: faster, but worse."
 )
 @click.option(
     "--per-layer",
     "layout",
     type=click.Choice(["padded", "compact"]),
-    help="Give each layer its own width, by measured losses, all together within the cost of the "
-    "width asked for. padded: stored at the widest, with zeros, loads anywhere. compact: stored as "
-    "they are, loads with trust_remote_code=True.",
+    help=(
+        "Give each layer a different width, by measured losses; together they cost at most as much "
+        "as the width asked for. padded: all layers are filled up with zeros to the widest; it "
+        "loads anywhere. compact: each layer has its true size; it loads with "
+        "trust_remote_code=True."
+    ),
 )
 @click.option(
     "--under",
@@ -72,7 +77,7 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
 )
-@click.option("--max-shard-size", default="5GB", help="Largest weight file.")
+@click.option("--max-shard-size", default="5GB", help="Largest size of a weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint; only calibration text loads the model.

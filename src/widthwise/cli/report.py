@@ -28,7 +28,10 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path | None
     callback=_page,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The page. Default: report.html in the folder; widthwise-report.html for several.",
+    help=(
+        "File of the page. Default: report.html in the folder; for several studies, "
+        "widthwise-report.html."
+    ),
 )
 def report(studies: tuple[Path, ...], out: Path | None) -> None:
     """Draw one HTML page of STUDIES: answer, figures, sortable tables, how it was measured.

@@ -43,7 +43,7 @@ family_option = click.option(
     default="efficientnet",
     help=f"One of {', '.join(FAMILIES)}.",
 )
-classes_option = click.option("--classes", type=int, default=1000, help="Outputs of the network.")
+classes_option = click.option("--classes", type=int, default=1000, help="Number of classes.")
 
 
 @click.group()
@@ -64,12 +64,12 @@ def tinynet() -> None:
 @click.option(
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Weights to load, .safetensors or .pth, with timm's names; strictly.",
+    help="Weights to load, .safetensors or .pth; all names and shapes must be those of timm.",
 )
-@seed_option("Of new weights.")
-@click.option("--onnx", is_flag=True, help="Also model.onnx, checked against PyTorch.")
-@click.option("--torchscript", is_flag=True, help="Also model.torchscript.pt, checked likewise.")
-@click.option("--force", is_flag=True, help="Replace the folder.")
+@seed_option("Seed of new weights.")
+@click.option("--onnx", is_flag=True, help="Also write model.onnx, checked against PyTorch.")
+@click.option("--torchscript", is_flag=True, help="Also write model.torchscript.pt, checked too.")
+@click.option("--force", is_flag=True, help="Replace the folder if it exists.")
 def build(
     net: str,
     out: Path,

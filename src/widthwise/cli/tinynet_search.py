@@ -53,10 +53,12 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     "--data",
     required=True,
     type=click.Path(path_type=Path, exists=True),
-    help="Folder of a folder of photos a class; or one with train, validation and test in it, "
-    "folders or .npz.",
+    help=(
+        "Folder with one folder of photos for each class; or a folder with train, validation and "
+        "test in it, as folders or .npz."
+    ),
 )
-@click.option("--family", default="efficientnet-96", show_default=True, help="What is scaled.")
+@click.option("--family", default="efficientnet-96", show_default=True, help="Family to scale.")
 @click.option(
     "--budgets",
     type=parse_names,
@@ -78,7 +80,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     default="0,1",
     show_default=True,
     metavar="LIST",
-    help="Which: a training each.",
+    help="Seeds; each network is trained once for each.",
 )
 @click.option(
     "--pixels", callback=_pixels, default="32-96", show_default=True, help="Sides of the photos."
@@ -86,7 +88,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option(
     "--depth", callback=_pair, default="0.35-1.4", show_default=True, help="Multipliers of depth."
 )
-@click.option("--epochs", type=click.IntRange(1, 10_000), help="Of training.  [default: 8]")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Epochs of training.  [default: 8]")
 @click.option("--lr", type=float, help="Largest learning rate of training.")
 @click.option(
     "--sampler",
@@ -98,9 +100,9 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option(
     "--sieve",
     type=click.Choice(["synflow", "naswot", "parameters"]),
-    help="Train of each 4 networks drawn the one that this proxy puts first.",
+    help="Draw 4 networks at a time, and train only the one that this proxy ranks first.",
 )
-@seed_option("Of the draws, and of the split of photos that are not split.")
+@seed_option("Seed of the draws, and of the split of photos.")
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -108,20 +110,20 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     show_default=True,
     help="Workers of this machine, or a Ray cluster.",
 )
-@click.option("--address", help="Of the Ray cluster; by default the one at hand, or a new one.")
+@click.option("--address", help="Ray cluster. Default: RAY_ADDRESS, or a new one on this machine.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 1024),
-    help="By default one a GPU; without one, one a core, at most 8.",
+    help="Default: one for each GPU; without GPUs, one for each core, at most 8.",
 )
-@out_option("widthwise-search", "Folder of the search; an interrupted one goes on there.")
+@out_option("widthwise-search", "Folder of the search; an interrupted search continues there.")
 def search(out: Path, **options: Any) -> None:
     """Draw networks for a budget, train them on your photos, and fit the tiny formula to the best.
 
     Resolution and depth are drawn, the width is solved for the budget. Networks are chosen on the
-    validation photos and reported on the test photos. Every training is a line of trials.jsonl, a
-    failed one with its reason; the same command goes on where it was. Writes search.md,
-    search.svg and report.html.
+    validation photos and reported on the test photos. Every training is a line of trials.jsonl; a
+    failed training has its reason there. If it is interrupted, the same command continues it.
+    Writes search.md, search.svg and report.html.
     """
     from ..experiments.tinynet_search.findings import tiny_findings
 

@@ -35,10 +35,12 @@ _CUDA_BATCH = 512  # centres of a step where nothing is asked for
     help="Questions of four words a line, such as word2vec's questions-words.txt.",
 )
 @networks_options("--width", "64,256,1024", "NTK and GP")
-@click.option("--vocabulary", default=5000, show_default=True, help="Most words, by frequency.")
+@click.option(
+    "--vocabulary", default=5000, show_default=True, help=("Number of words, the most frequent.")
+)
 @click.option("--min-count", default=5, show_default=True, help="Rarer words are left out.")
-@click.option("--window", default=8, show_default=True, help="Most distance of a context.")
-@click.option("--negative", default=25, show_default=True, help="Words drawn beside a centre.")
+@click.option("--window", default=8, show_default=True, help="Largest distance of a context.")
+@click.option("--negative", default=25, show_default=True, help="Negatives for each centre.")
 @click.option("--sample", default=1e-4, show_default=True, help="Threshold of subsampling.")
 @click.option("--epochs", default=15, show_default=True, help="Passes over the text.")
 @click.option("--lr", default=0.05, show_default=True, help="Learning rate at the start.")
@@ -49,10 +51,10 @@ _CUDA_BATCH = 512  # centres of a step where nothing is asked for
     help=f"Centres of a step; more than 1 share negatives. Default: 1, on cuda {_CUDA_BATCH}.",
 )
 @click.option(
-    "--threads", default=1, show_default=True, help="That race; more than 1 do not repeat exactly."
+    "--threads", default=1, show_default=True, help="Threads; results of more than 1 vary."
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--seed", default=0, show_default=True, help="Of starts and samples.")
+@click.option("--seed", default=0, show_default=True, help="Seed of initial weights and samples.")
 @out_option(
     "widthwise-word2vec",
     "Folder for results.jsonl, word2vec.png, report.html and a .safetensors file a network; what "
@@ -73,9 +75,9 @@ def word2vec(
 ) -> None:
     """Train word2vec (CBOW, negative sampling) in muP on TEXT, at several widths and in the limit.
 
-    TEXT is plain or .gz; words are runs of the letters a to z. The limit takes two matrices of
-    vocabulary x vocabulary. After each epoch analogies are asked. The same command goes on where it
-    was interrupted.
+    TEXT is plain or .gz; words are sequences of the letters a to z. The limit takes two
+    matrices of vocabulary x vocabulary. After each epoch analogies are asked. If it is interrupted,
+    the same command continues it.
 
     Example: widthwise word2vec text.gz --analogies questions-words.txt --width 64,256 --epochs 3
     """

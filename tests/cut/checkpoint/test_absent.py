@@ -134,7 +134,7 @@ def test_an_index_of_what_the_model_needs_is_refused(sharded: Path) -> None:
 )
 def test_whole_weights_are_not_called_quantized(entry: dict[str, Any], saved: Path) -> None:
     set_config(saved, quantization_config=entry)
-    with pytest.raises(CheckpointError, match=r"stored as F32.*take quantization_config out"):
+    with pytest.raises(CheckpointError, match=r"stored as F32.*remove quantization_config from"):
         Checkpoint(saved)
     set_config(saved, quantization_config=None)
     Checkpoint(saved)

@@ -14,7 +14,13 @@ from .comparisons import (
     is_worse,
     mean_of_draws,
 )
-from .cost_prose import cost_sentence, load_warnings, measured_sentences, other_network_sentences
+from .cost_prose import (
+    busiest,
+    cost_sentence,
+    load_warnings,
+    measured_sentences,
+    other_network_sentences,
+)
 from .costs import cost_ratios, speed_ratio, took_turns
 from .curves import SHARE_LOSS
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
@@ -67,6 +73,7 @@ __all__ = [
     "beats_its_floor",
     "build_findings",
     "build_grid",
+    "busiest",
     "compare_to_control",
     "compare_to_dense",
     "comparisons",

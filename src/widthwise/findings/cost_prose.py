@@ -99,10 +99,16 @@ def _ratio_text(name: str, ratio: Estimate, other: str = "dense") -> str:
 
 def load_warnings(records: Sequence[Record]) -> list[str]:
     """A warning where more processes wanted a core than there are while time was taken."""
-    loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
-    if not loads:
+    load = busiest(records)
+    if not load:
         return []
     return [
-        f"The machine was busy, up to {max(loads):.1f} processes wanted a core: measure on an "
-        "idle one before you trust these times."
+        f"The machine was busy, up to {load:.1f} processes wanted a core: measure on an idle one "
+        "before you trust these times."
     ]
+
+
+def busiest(records: Sequence[Record]) -> float:
+    """The most processes that wanted a core of a machine that was busy; 0 where none was."""
+    loads = (float(r.settings["load"]) for r in records if r.settings.get("is_busy"))
+    return max(loads, default=0.0)

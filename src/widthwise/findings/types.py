@@ -32,7 +32,7 @@ class CurvePoint:
         low: Lower end of its 95 % interval; None where no error is known.
         high: Upper end; None where no error is known.
         floor: Score of the best trivial answerer; None where there is none.
-        above_floor: Whether it is shown above its floor, by `judge.beats_its_floor`.
+        above_floor: Whether it is shown above its floor, by `beats_its_floor`.
         word: Verdict beside dense; None for dense itself and where nothing could be compared.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..findings import Table, estimate_of, grouped, network_of, took_turns
+from ..findings import Table, busiest, estimate_of, grouped, network_of, took_turns
 from ..stats import NOTHING, counted, estimate_text, number, paired_ratio, with_error
 from ..study import NOT_ASKED, QUANTITY_NAMES, Quantity, Record
 
@@ -224,10 +224,10 @@ def _notes(records: Sequence[Record]) -> list[str]:
     notes += [f"steps are called, not replayed: {reason}" for reason in sorted(called)]
     intensities = {_intensity(r.settings["intensity"]) for r in records if r.settings["intensity"]}
     notes += sorted(intensities)
-    loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
-    if loads:
+    load = busiest(records)
+    if load:
         notes.append(
-            f"the machine was busy: up to {max(loads):.1f} processes wanted a core; "
+            f"the machine was busy: up to {load:.1f} processes wanted a core; "
             "measure on an idle one, into another folder, before trusting these times"
         )
     return notes

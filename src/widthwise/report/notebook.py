@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..findings import Grid
+from ..findings import Findings, build_findings
 from ..stats import number
 from ..study import Record, StoredStudy, read_study
 from .answers import answer_of
@@ -21,8 +21,6 @@ from .study_page import legend_of, order_by_floor, write_report
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..findings import Findings
 
 _PANELS = 4  # that a cell's output bears
 _STYLE = (
@@ -80,10 +78,8 @@ class StudyView:
         """What may be said of each of its models.
 
         Raises:
-            RunError: As `findings.findings_of`.
+            RunError: As `findings.build_findings`.
         """
-        from ..findings import build_findings
-
         return build_findings(self.stored.records)
 
     def report(self, path: str | Path) -> Path:
@@ -149,7 +145,7 @@ def _table(result: ModelResults) -> str:
     networks = [n for n in grid.networks if n.criterion in (None, *grid.chosen[:1])]
     head = "".join(f"<th>{escape(n.named)}</th>" for n in networks)
     rows = "".join(
-        f"<tr><th>{escape(quantity)}</th><td>{_floor(grid, quantity)}</td>"
+        f"<tr><th>{escape(quantity)}</th><td>{_floor(grid.sample(quantity))}</td>"
         + "".join(f"<td>{_cell(result, grid.cells.get((n, quantity)))}</td>" for n in networks)
         + "</tr>"
         for quantity in grid.quality
@@ -161,8 +157,7 @@ def _table(result: ModelResults) -> str:
     )
 
 
-def _floor(grid: Grid, quantity: str) -> str:
-    sample = grid.sample(quantity)
+def _floor(sample: Record) -> str:
     return "" if sample.floor is None else number(sample.floor, sample.unit)
 
 

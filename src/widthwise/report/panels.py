@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..findings import (
     CONFIDENCE,
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tooltip:
-    """What is told at one place of a figure.
+class Tooltip(NamedTuple):
+    """What is told at one place of a figure, as the page reads it.
 
     Attributes:
         x: Of the place, in the units of the figure's `viewBox`.
@@ -196,7 +195,7 @@ def _panel(
         title=title,
         svg=svg,
         caption=caption,
-        tips=json.dumps([list(asdict(tip).values()) for tip in tips], ensure_ascii=False),
+        tips=json.dumps(tips, ensure_ascii=False),
         csv=data,
         file=standalone_svg_uri(svg, list(legend)),
         stem=slug(title),

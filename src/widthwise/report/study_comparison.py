@@ -43,7 +43,7 @@ class ScoreComparison:
         other: Of the first.
         judged: What the difference may be called, p adjusted over all places of the task.
         is_descent: Whether the second study's network was made from the first one's, which the
-            sentences of `findings.kin` tell.
+            sentences of `findings.descent` tell.
     """
 
     first: str
@@ -169,7 +169,7 @@ def _why_not(pairs: Sequence[_Pair]) -> str:
 def _judge(
     first: ModelResults, second: ModelResults, quantity: str, pairs: Sequence[_Pair]
 ) -> Iterator[ScoreComparison]:
-    """The words of `findings.judge`, with the earlier study in the place of a control."""
+    """The words of `findings.comparisons`, with the earlier study in the place of a control."""
     words = judge_pairs(quantity, [(own, other) for _, own, _, other in pairs])
     for (network, own, place, other), judged in zip(pairs, words, strict=True):
         yield ScoreComparison(
@@ -194,7 +194,7 @@ def _place(own: GridRow, second: ModelResults, other: GridRow, first: ModelResul
 def comparison_sentences(comparisons: Sequence[ScoreComparison]) -> list[str]:
     """A sentence for each two studies: on what the later one is shown better or worse.
 
-    What one network was made from is left to `findings.kin`.
+    What one network was made from is left to `findings.descent`.
     """
     groups = grouped(
         ((beside.first, beside.second, " beside " in beside.place), beside)

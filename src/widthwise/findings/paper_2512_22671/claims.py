@@ -134,28 +134,34 @@ def _sentences(small: Model, large: Model, instruct: Model) -> tuple[str, ...]:
     return tuple(filter(None, sentences))
 
 
-def _above(models: Sequence[Model], task: str) -> tuple[list[str], int]:
-    """Labels of the networks that are shown above the task's floor, and how many there are."""
-    networks = [(model, network) for model in models for network in model.grid.networks]
-    above = [(m, n) for m, n in networks if beats_its_floor(m.grid.cells[n, task])]
-    return [f"{model.name} {network.label}" for model, network in above], len(networks)
+def _above(models: Sequence[Model], task: str) -> str:
+    """Which of the networks are shown above the task's floor: `"only 3B dense"`, or `"none"`."""
+    above = [
+        f"{model.name} {network.label}"
+        for model in models
+        for network in model.grid.networks
+        if beats_its_floor(model.grid.cells[network, task])
+    ]
+    return f"only {joined(above)}" if above else "none"
+
+
+def _count(models: Sequence[Model]) -> int:
+    return sum(len(model.grid.networks) for model in models)
 
 
 def _of_ifeval(models: Sequence[Model]) -> str:
-    above, count = _above(models, "ifeval")
     floor = models[0].at("ifeval", 0)
-    which = f"only {joined(above)}" if above else "none"
     return (
         f"IFEval is said to improve by {change_at(models[0], 'ifeval', 40)} and "
-        f"{change_at(models[0], 'ifeval', 30)} in 1B: of the {count} base networks, dense or cut, "
-        f"{which} is shown above the {floor.floor:.4f} of {floor.floor_kind}."
+        f"{change_at(models[0], 'ifeval', 30)} in 1B: of the {_count(models)} base networks, "
+        f"dense or cut, {_above(models, 'ifeval')} is shown above the {floor.floor:.4f} of "
+        f"{floor.floor_kind}."
     )
 
 
 def _of_instruct(model: Model) -> str:
     dense, cut = model.at("ifeval", 0), model.at("ifeval", 60)
-    network = next(n for n in model.grid.networks if n.asked == "60%")
-    difference = model.judged[network, "ifeval"].difference
+    difference = model.judged[model.network(60), "ifeval"].difference
     assert difference is not None
     if not (beats_its_floor(dense) and difference.high < 0):
         return ""
@@ -167,12 +173,10 @@ def _of_instruct(model: Model) -> str:
 
 
 def _of_mc2(models: Sequence[Model]) -> str:
-    above, count = _above(models, "truthfulqa_mc2")
     floor = models[0].at("truthfulqa_mc2", 0).floor
-    which = f"only {joined(above)}" if above else "none"
     return (
-        f"TruthfulQA-MC2: of the {count} base networks {which} is shown above the {floor:.4f} of "
-        "uniform likelihood."
+        f"TruthfulQA-MC2: of the {_count(models)} base networks {_above(models, 'truthfulqa_mc2')} "
+        f"is shown above the {floor:.4f} of uniform likelihood."
     )
 
 

@@ -214,7 +214,7 @@ def test_nodes_that_die(cluster: Any, tmp_path: Path) -> None:
 
 
 def test_no_room_is_said(cluster: Any) -> None:
-    told = r"takes 1 CPUs and 8 GPUs; its nodes have: .*3 CPUs and 1 GPUs"
+    told = r"needs 1 CPUs and 8 GPUs; its nodes have: .*3 CPUs and 1 GPUs"
     with pytest.raises(RunError, match=told):
         RayExecutor(Toy, address=cluster.address, gpus_per_worker=8)
     assert not ray.is_initialized()

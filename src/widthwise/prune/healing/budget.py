@@ -209,9 +209,9 @@ def trial_parts(rows: Tensor, tokens: float, batch: int, steps: int) -> list[Ten
         steps: Steps of a trial.
     """
     length = rows.shape[1]
-    affordable = tokens / TEST_PART
-    count = max(1, min(batch, len(rows) // steps, int(min(affordable, 1e9) / length)))
-    short = max(min(length, LEAST_TEST_TOKENS), min(length, int(min(affordable, 1e9))))
+    affordable = int(tokens / TEST_PART)
+    count = max(1, min(batch, len(rows) // steps, affordable // length))
+    short = max(min(length, LEAST_TEST_TOKENS), min(length, affordable))
     return [rows[i * count : (i + 1) * count, :short] for i in range(steps)]
 
 

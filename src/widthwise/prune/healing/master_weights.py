@@ -162,10 +162,8 @@ def _groups(weights: Mapping[str, Tensor], factors: Mapping[str, float]) -> list
 def _adder(weight: Tensor) -> Callable[[Tensor], None]:
     """A hook that adds the gradient of a copy to that of its weight."""
 
-    def add(copy: Tensor) -> None:
+    def add(copy: Any) -> None:
         gradient, copy.grad = copy.grad, None
-        if gradient is None:
-            return
         if weight.grad is None:
             weight.grad = gradient.to(weight)
         else:

@@ -90,9 +90,10 @@ class HealingRun:
         """Of trained weights as they are stored, by name; none of updates that are merged later."""
         if self.request.settings.lora is not None:
             return {}
-        specs = {name: self.pair.child.tensors[stored] for stored, name in self._names.items()}
+        tensors = self.pair.child.tensors
         return {
-            name: getattr(torch, TORCH_DTYPES[tensor.spec.dtype]) for name, tensor in specs.items()
+            name: getattr(torch, TORCH_DTYPES[tensors[stored].spec.dtype])
+            for stored, name in self._names.items()
         }
 
     def _closing(self) -> float:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,17 @@ FORMAT = "widthwise healing 2"
 _FILE = "state.safetensors"
 
 
+@dataclass
 class StateFolder:
-    """One healing's state on disk; whole or absent, whenever the process is killed."""
+    """One healing's state on disk; whole or absent, whenever the process is killed.
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path = path
-        self._settings = json.loads(json.dumps(settings))
+    Attributes:
+        path: The folder.
+        settings: All that decides what comes out, as JSON holds it; another healing is refused.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
 
     def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Replace the state by a new one.
@@ -34,7 +40,7 @@ class StateFolder:
         """
         head = {
             "format": FORMAT,
-            "settings": json.dumps(self._settings),
+            "settings": json.dumps(self.settings),
             "facts": json.dumps(facts),
         }
         failure = "{path.parent}: the state was not written: {error}"
@@ -62,7 +68,7 @@ class StateFolder:
             raise RunError(
                 f"{path}: cannot be read ({error}); remove {self.path} to start again"
             ) from error
-        for key, value in self._settings.items():
+        for key, value in self.settings.items():
             if stored.get(key) != value:
                 raise RunError(
                     f"the healing in {self.path} was started with {key} {stored.get(key)!r}, not "

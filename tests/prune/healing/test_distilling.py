@@ -56,7 +56,7 @@ def test_minutes_that_suffice_change_nothing() -> None:
 def test_no_time_for_a_step_is_an_error_and_changes_nothing() -> None:
     child, parent = pair()
     before = [p.detach().clone() for p in child.parameters()]
-    with pytest.raises(NothingTrained):
+    with pytest.raises(NothingTrained, match="no time for a step; give more minutes"):
         distil(child, parent, rows(), settings(minutes=1e-6))
     for old, new in zip(before, child.parameters(), strict=True):
         assert torch.equal(old, new)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ...cut.checkpoint import ModelSource, refuse_overlap, resolve_model
+from ...cut.checkpoint import Checkpoint, ModelSource, refuse_overlap, resolve_model
 from ...errors import RunError
 from ...io import check_overwrite, limited_memory
 from ...stats import Difference, paired_difference
@@ -251,20 +251,9 @@ def _decisive(request: HealingRequest, pair: ModelPair, blocks: TextBlocks) -> d
 def _record(run: HealingRun, result: Healing) -> HealingRecord:
     """What lies beside the result as JSON, but the fingerprint of its weights."""
     pair, blocks, gain = run.pair, run.blocks, result.gain
-    child, parent = (
-        HealedModel(
-            name=each.name,
-            fingerprint=fingerprint,
-            intermediate_size=each.architecture.intermediate_size,
-        )
-        for each, fingerprint in (
-            (pair.child, pair.child_fingerprint),
-            (pair.parent, pair.parent_fingerprint),
-        )
-    )
     return HealingRecord(
-        child=child,
-        parent=parent,
+        child=_model(pair.child, pair.child_fingerprint),
+        parent=_model(pair.parent, pair.parent_fingerprint),
         child_refit=earlier_refit(pair.child.path),
         text=HealingText(
             source=blocks.source,
@@ -293,6 +282,14 @@ def _record(run: HealingRun, result: Healing) -> HealingRecord:
         told=result.warnings,
         curve=result.curve,
         fingerprint="",
+    )
+
+
+def _model(checkpoint: Checkpoint, fingerprint: str) -> HealedModel:
+    return HealedModel(
+        name=checkpoint.name,
+        fingerprint=fingerprint,
+        intermediate_size=checkpoint.architecture.intermediate_size,
     )
 
 

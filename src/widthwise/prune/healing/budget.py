@@ -37,6 +37,9 @@ FEW_STEPS, SHORTEST = 6, 64  # steps and tokens: where not even so many of one r
 class NothingTrained(RunError):
     """There was no time for a single step."""
 
+    def __init__(self) -> None:
+        super().__init__("nothing was trained: there was no time for a step; give more minutes")
+
 
 def prepare(
     trainer: Trainer,

@@ -16,6 +16,7 @@ from .interrupts import RUNS_KEPT, interruption
 from .options import networks_options, out_option, parse_networks
 from .progress_bar import progress_bar
 from .save_pages import save_page
+from .tables import print_rows, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from ..experiments.maml import MamlResult
@@ -34,21 +35,18 @@ if TYPE_CHECKING:
     "--steps",
     type=click.IntRange(1, 10_000_000),
     default=10_000,
-    show_default=True,
     help="Steps of meta-training.",
 )
 @click.option(
     "--kernel-steps",
     type=click.IntRange(1, 10_000_000),
     default=100,
-    show_default=True,
     help="Steps of the ReLU kernels, which get slower with each image that they see.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(1, 1000),
     default=1,
-    show_default=True,
     help=("Runs of each network."),
 )
 @click.option("--lr", type=float, help="Learning rate. Default: the paper's for each.")
@@ -112,7 +110,6 @@ def _describe(result: MamlResult) -> str:
 def _print(results: Sequence[MamlResult]) -> None:
     """A row a network: its mean accuracy, and how fast it trained."""
     from ..experiments.maml import summary
-    from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
     header = ["network", "accuracy [%]", "std. error", "seeds", "best step", "steps/s"]
@@ -129,7 +126,7 @@ def _print(results: Sequence[MamlResult]) -> None:
         speed = f"{median(speeds):,.0f}" if speeds else "-"
         rows.append([row.label, value, error, str(len(good)), best, speed])
         notes += [f"{run.title}: {run.reason}" for run in row.runs if run.reason is not None]
-    print_rows(console, header, rows, [0] * len(header))
+    print_rows(console, header, rows)
     for note in notes:
         print_wrapped(console, note)
     print_wrapped(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import out_option, parse_names, seed_option
+from .options import out_option, parse_names, parse_seeds, seed_option
 from .progress_bar import progress_bar
 from .save_pages import save_page
 
@@ -38,13 +38,6 @@ def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> t
     return int(low), int(high)
 
 
-def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    names = parse_names(value)
-    if not names or not all(part.isdecimal() and int(part) < 2**31 for part in names):
-        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
-    return tuple(int(part) for part in names)
-
-
 @click.command(
     short_help="Search networks on your photos, and fit the formula.",
     epilog="Example: widthwise tinynet search --data photos --nets 24 -o my-search",
@@ -58,12 +51,11 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
         "test in it, as folders or .npz."
     ),
 )
-@click.option("--family", default="efficientnet-96", show_default=True, help="Family to scale.")
+@click.option("--family", default="efficientnet-96", help="Family to scale.")
 @click.option(
     "--budgets",
     type=parse_names,
     default="2M,3.2M,5M,8M",
-    show_default=True,
     metavar="LIST",
     help="Multiply-adds of one photo.",
 )
@@ -71,30 +63,23 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     "--nets",
     type=click.IntRange(1, 10_000),
     default=24,
-    show_default=True,
     help="Networks to draw; the paper's number is about 100.",
 )
 @click.option(
     "--seeds",
-    callback=_seeds,
+    callback=parse_seeds,
     default="0,1",
-    show_default=True,
     metavar="LIST",
     help="Seeds; each network is trained once for each.",
 )
-@click.option(
-    "--pixels", callback=_pixels, default="32-96", show_default=True, help="Sides of the photos."
-)
-@click.option(
-    "--depth", callback=_pair, default="0.35-1.4", show_default=True, help="Multipliers of depth."
-)
+@click.option("--pixels", callback=_pixels, default="32-96", help="Sides of the photos.")
+@click.option("--depth", callback=_pair, default="0.35-1.4", help="Multipliers of depth.")
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="Epochs of training.  [default: 8]")
 @click.option("--lr", type=float, help="Largest learning rate of training.")
 @click.option(
     "--sampler",
     type=click.Choice(["random", "optuna"]),
     default="random",
-    show_default=True,
     help="optuna draws where networks were good before (TPE).",
 )
 @click.option(
@@ -107,7 +92,6 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
-    show_default=True,
     help="Workers of this machine, or a Ray cluster.",
 )
 @click.option("--address", help="Ray cluster. Default: RAY_ADDRESS, or a new one on this machine.")

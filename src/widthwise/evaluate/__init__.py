@@ -5,10 +5,10 @@ from .chat import Chat, chat_of
 from .decoding import settings_not_applied
 from .early_stopping import SequentialEvaluation, drawn_order
 from .floors import FLOOR_RULE, Floor, compute_floor
-from .score import TaskAnswer, TaskScore, answer_task, score_answers, unit_of
+from .score import TaskAnswer, TaskScore, answer_task, score_answers
 from .suites import CHAT, SUITES
 from .task_names import check_tasks
-from .tasks import Task, chosen_items, load_tasks
+from .tasks import Task, chosen_items, load_tasks, unit_of
 
 __all__ = [
     "BACKENDS",

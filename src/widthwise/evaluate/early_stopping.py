@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Generic, SupportsFloat, TypeVar
 
 from ..stats import stopping_index
-from .score import TaskAnswer, item_values, unit_of
+from .score import TaskAnswer, item_values
 from .tasks import Task, chosen_items
 
 _STEP = 64  # items between two looks
@@ -48,7 +48,7 @@ class SequentialEvaluation(Generic[Network]):
         self._order = drawn_order(task, seed)
 
     def __iter__(self) -> Iterator[tuple[Network, Task]]:
-        step = _STEP if unit_of(self._task.metric) == "accuracy" else len(self._order)
+        step = _STEP if self._task.unit == "accuracy" else len(self._order)
         for start in range(0, len(self._order), step):
             part = chosen_items(self._task, self._order[start : start + step])
             for network in (self._reference, *self._others):
@@ -72,7 +72,7 @@ class SequentialEvaluation(Generic[Network]):
     def _is_enough(self, network: Network) -> bool:
         if not {network, self._reference} <= set(self.answers):
             return False
-        if unit_of(self._task.metric) != "accuracy":
+        if self._task.unit != "accuracy":
             return False
         values = item_values(self._task, self.answers[network])
         other = item_values(self._task, self.answers[self._reference])

@@ -32,13 +32,13 @@ _LOGGERS = ("lm_eval", "datasets", "huggingface_hub")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTask:
-    """Tasks of lm-eval that share one score: one, or all of a group."""
+    """What gets one score: one task of lm-eval, or all of a group."""
 
-    name: str
-    harnesses: tuple[Any, ...]  # lm-eval's tasks; their requests are not built yet
-    metric: str
-    filter: str
-    version: str
+    name: str  # `"mmlu"`
+    lm_tasks: tuple[Any, ...]  # lm-eval's task objects, with all their documents
+    metric: str  # lm-eval's name of the headline metric: `"acc"`, `"word_perplexity"`
+    filter: str  # lm-eval's name of the filter; `"none"` where a task has none
+    version: str  # lm-eval's version of the task
     remark: str  # difference from lm-eval, or nothing
 
 
@@ -147,25 +147,19 @@ def manager_of(*, everything: bool) -> Any:
     return lm_eval.tasks.TaskManager(include_defaults=everything, include_path=folders)
 
 
-def names_under(manager: Any, name: str) -> list[str]:
-    """A name, and those of all groups and tasks in it."""
+def names_under(manager: Any, requests: Iterable[TaskRequest]) -> list[str]:
+    """The wanted names, each followed by those of all groups and tasks in it."""
+    return [name for item in requests for name in _names_under(manager, item.task)]
+
+
+def _names_under(manager: Any, name: str) -> list[str]:
     entry = manager.task_index.get(name)
     if entry is None or entry.kind.name not in ("GROUP", "TAG"):
         return [name]
     members = sorted(entry.tags) if entry.kind.name == "TAG" else (entry.cfg or {}).get("task", [])
     names = [item if isinstance(item, str) else item.get("task") for item in members]
-    below = [each for item in names if isinstance(item, str) for each in names_under(manager, item)]
-    return [name, *below]
-
-
-def leaf_names(manager: Any, name: str) -> list[str]:
-    """Names of the tasks behind a name, groups and tags taken apart."""
-    index = manager.task_index
-    return [
-        each
-        for each in names_under(manager, name)
-        if each not in index or index[each].kind.name not in ("GROUP", "TAG")
-    ]
+    below = (_names_under(manager, item) for item in names if isinstance(item, str))
+    return [name, *(each for part in below for each in part)]
 
 
 def load_units(manager: Any, request: TaskRequest, data: Path | None) -> list[LoadedTask]:
@@ -189,27 +183,27 @@ def load_units(manager: Any, request: TaskRequest, data: Path | None) -> list[Lo
     remarks: dict[str, str] = {}
     with harness_seeds(), _documents_from(source, request, remarks):
         loaded = manager.load([spec])
-    for harness in loaded["tasks"].values():
-        name = harness.task_name
-        if getattr(harness, "UNSAFE_CODE", False):
+    for lm_task in loaded["tasks"].values():
+        name = lm_task.task_name
+        if getattr(lm_task, "UNSAFE_CODE", False):
             raise RunError(
                 f"task {name} runs code that the model wrote, which widthwise does not do: use "
                 "lm-eval"
             )
-        if getattr(harness, "MULTIMODAL", False):
+        if getattr(lm_task, "MULTIMODAL", False):
             raise RunError(
                 f"task {name} needs more than text, such as images, which is not supported"
             )
-        harness.set_config(key="num_fewshot", value=_shots(harness.config, request))
+        lm_task.set_config(key="num_fewshot", value=_shots(lm_task.config, request))
     group = loaded.get("groups", {}).get(request.task)
     if group is not None:
         return _units_of_group(group, remarks)
-    return [_unit_of_task(harness, remarks) for harness in loaded["tasks"].values()]
+    return [_unit_of_task(lm_task, remarks) for lm_task in loaded["tasks"].values()]
 
 
-def filter_names(harness: Any) -> list[str]:
+def filter_names(lm_task: Any) -> list[str]:
     """Names of the filters of a task of lm-eval, the first that it lists first."""
-    return [item["name"] for item in harness.config.filter_list or ({"name": "none"},)]
+    return [item["name"] for item in lm_task.config.filter_list or ({"name": "none"},)]
 
 
 def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
@@ -228,7 +222,7 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
             return [
                 LoadedTask(
                     name=group.name,
-                    harnesses=tuple(leaves),
+                    lm_tasks=tuple(leaves),
                     metric=metric,
                     filter=chosen[0],
                     version=version,
@@ -244,14 +238,14 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
     return units
 
 
-def _unit_of_task(harness: Any, remarks: dict[str, str]) -> LoadedTask:
-    name = harness.task_name
+def _unit_of_task(lm_task: Any, remarks: dict[str, str]) -> LoadedTask:
+    name = lm_task.task_name
     return LoadedTask(
         name=name,
-        harnesses=(harness,),
-        metric=METRICS.get(name) or next(iter(harness.aggregation())),
-        filter=FILTERS.get(name) or filter_names(harness)[0],
-        version=str(harness.VERSION),
+        lm_tasks=(lm_task,),
+        metric=METRICS.get(name) or next(iter(lm_task.aggregation())),
+        filter=FILTERS.get(name) or filter_names(lm_task)[0],
+        version=str(lm_task.VERSION),
         remark=remarks.get(name, ""),
     )
 

@@ -1,4 +1,4 @@
-"""A metric of the harness over items, and the share that each item has in it."""
+"""A metric of lm-eval over items, and the share that each item has in it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _PER_WEIGHT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 
 
 def aggregated(aggregate: Callable[[Sequence[Any]], float], values: Sequence[Any]) -> float:
-    """The harness's aggregate; infinite where its exponential is too large for a number."""
+    """lm-eval's aggregate; infinite where its exponential is too large for a number."""
     try:
         return float(aggregate(values))
     except OverflowError:
         return math.inf
 
 
-def shares_of(
+def pseudovalues(
     metric: str, values: Sequence[Any], value: float, aggregate: Callable[[Sequence[Any]], float]
 ) -> list[float]:
     """Each item's share in the aggregate; their mean is the aggregate, or close to it.

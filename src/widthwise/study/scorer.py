@@ -28,7 +28,6 @@ from ..evaluate import (
     language_model_of,
     load_tasks,
     score_answers,
-    unit_of,
     vllm_model_of,
 )
 from ..notices import notice
@@ -213,8 +212,7 @@ class Scorer:
 
     def blank(self, network: Variant, task: Task, reason: str) -> Record:
         """The record of a cell without a value."""
-        unit = unit_of(task.metric)
-        return self.record(network, task.name, unit=unit, value=None, n=0, reason=reason)
+        return self.record(network, task.name, unit=task.unit, value=None, n=0, reason=reason)
 
     def scored(
         self,
@@ -238,12 +236,12 @@ class Scorer:
         record = self.record(
             network,
             task.name,
-            unit=score.unit,
+            unit=task.unit,
             value=score.value,
             standard_error=score.standard_error,
             n=score.n,
             **_floor_fields(score.floor, [answer.id for answer in score.answers]),
-            higher_is_better=score.higher_is_better,
+            higher_is_better=task.higher_is_better,
             items=score.items,
             duration_sec=seconds,
             settings={

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import datasets
 import nltk
 import pytest
 import yaml
@@ -34,11 +33,6 @@ def yaml_task(path: Path, **config: Any) -> str:
     }
     path.write_text(yaml.safe_dump(written))
     return str(path)
-
-
-@pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.mark.usefixtures("cache")

@@ -144,7 +144,8 @@ def test_widths_criteria_and_tasks_may_be_added_and_left_out(
 
 def test_a_second_run_in_a_folder_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     first = Evaluation(tmp_path, settings_of(tiny_checkpoint))
-    with first.opened():
+    with first.store.folder.held():
+        first._begin()
         with pytest.raises(OutputError, match="another process is running a study in"):
             Evaluation(tmp_path, settings_of(tiny_checkpoint)).run()
         assert not (tmp_path / "records.jsonl").exists()

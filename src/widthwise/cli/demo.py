@@ -34,12 +34,13 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     from ..study import CRITERIA, Demo, DemoSettings, calibration_notes
     from .tables import print_table, run
 
-    study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
+    asked = DemoSettings(model=model, **settings)
+    study, records = run(partial(Demo, out, asked))
     print_table(records)
     for note in (*load_warnings(records), *calibration_notes(records)):
         click.echo(note, err=True)
-    title = f"How wide should {study.model_name} be?"
-    write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
+    title = f"How wide should {study.parent.checkpoint.name} be?"
+    write_page(records, out / "report.html", title=title, settings=asdict(asked))
     folder = study.keep_checkpoint(command=shlex.join(["widthwise", *sys.argv[1:]]))
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +36,7 @@ from .asking import Asking
 from .calibration_stage import CalibrationStage
 from .dense_model import DenseModel
 from .evaluate_settings import EvaluateSettings
-from .records import Record
+from .records import Record, cell_address
 from .variant import Variant
 from .work_estimate import texts_of
 
@@ -141,7 +140,7 @@ class Scorer:
             *(self.parent.dtype, self.parent.device.partition(":")[0], __version__),
             *self.calibrated.key_parts(network),
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return cell_address(parts)
 
     def record(self, network: Variant, quantity: str, **fields: Any) -> Record:
         """The record of a cell; `fields` are those of `Record` that the cell decides."""

@@ -78,6 +78,15 @@ class StudyStore(RunStore[Record]):
         whole = {key for group in groups if self.records.keys() >= set(group) for key in group}
         self.records = {key: r for key, r in self.records.items() if key in whole}
 
+    def tell(self) -> None:
+        """Call `on_record` with each record that was taken up."""
+        for record in self.cells:
+            self._on_record(record)
+
+    def add_missing(self, records: Iterable[Record]) -> None:
+        """Add those of the records whose cells are not measured."""
+        self.add([record for record in records if not self.is_done([record.cell])])
+
     def keep(self, result: ScoreResult) -> None:
         """Add a record: the answers first, then the record that says that they are there."""
         if result.answers:

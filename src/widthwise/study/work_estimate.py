@@ -14,6 +14,7 @@ from typing import Any
 from ..arch import Architecture, counts_at, decode_traffic, prefill_traffic
 from ..errors import UnsupportedModelError
 from ..evaluate import Task
+from ..evaluate.engine import shared_length
 from ..measure import PeakRates, Workload
 
 _ROWS = 16  # texts that are written at a time
@@ -128,18 +129,6 @@ def _distinct(texts: Sequence[str]) -> int:
     """
     total, before = 0, ""
     for text in sorted(texts):
-        total += len(text) - _shared(before, text)
+        total += len(text) - shared_length(before, text)
         before = text
     return total
-
-
-def _shared(first: str, second: str) -> int:
-    """Length of the beginning that two texts share, by halving."""
-    low, high = 0, min(len(first), len(second))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if first[:middle] == second[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -64,10 +64,10 @@ class Floor:
         reason: Why there is no floor, one clause, when `value` is None.
     """
 
-    value: float | None
-    kind: str | None
-    chance: float | None
-    answerers: Mapping[str, float]
+    value: float | None = None
+    kind: str | None = None
+    chance: float | None = None
+    answerers: Mapping[str, float] = field(default_factory=dict)
     documents: int = 0
     standard_error: float | None = None
     items: Mapping[str, float] = field(default_factory=dict, repr=False)
@@ -104,13 +104,13 @@ def compute_floor(task: Task) -> Floor:
         "generate_until": _writing,
     }.get(kinds.pop() if len(kinds) == 1 else "")
     if rule is None:
-        return _no_floor(f"no trivial answerer is known for the task {task.name}")
+        return Floor(reason=f"no trivial answerer is known for the task {task.name}")
     try:
         with silenced(), harness_seeds(), templates_once(), seeded_langdetect():
             whole = with_all_documents(task)
             return rule(whole, list(whole.documents()))
     except Exception as error:  # of any kind: lm-eval trusts documents, also those not chosen
-        return _no_floor(f"a document of {task.name} does not fit the task ({reason_of(error)})")
+        return Floor(reason=f"a document of {task.name} does not fit the task ({reason_of(error)})")
 
 
 def _choices(task: Task, documents: Documents) -> Floor:
@@ -304,7 +304,7 @@ def _best(
     scores = {name: aggregated(task.aggregate, values) for name, values in tried.items()}
     finite = {name: score for name, score in scores.items() if math.isfinite(score)}
     if not finite:
-        return _no_floor(reason, chance=chance)
+        return Floor(chance=chance, reason=reason)
     sign = 1 if task.higher_is_better else -1
     kind = max(finite, key=lambda name: sign * finite[name])
     shares = pseudovalues(task.metric, tried[kind], finite[kind], task.aggregate)
@@ -318,10 +318,6 @@ def _best(
         standard_error=standard_error_of(shares),
         items=dict(zip(ids, shares, strict=True)) if shares else {},
     )
-
-
-def _no_floor(reason: str, *, chance: float | None = None) -> Floor:
-    return Floor(value=None, kind=None, chance=chance, answerers={}, reason=reason)
 
 
 @contextmanager

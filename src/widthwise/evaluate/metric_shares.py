@@ -21,7 +21,7 @@ def aggregated(aggregate: Callable[[Sequence[Any]], float], values: Sequence[Any
 def pseudovalues(
     metric: str, values: Sequence[Any], value: float, aggregate: Callable[[Sequence[Any]], float]
 ) -> list[float]:
-    """Each item's share in the aggregate; their mean is the aggregate, or close to it.
+    """Each item's share in the aggregate, whose mean is the aggregate, or close to it.
 
     A mean is shared out as it is. Perplexities and bits a byte are functions of ratios of two sums
     over items, R = sum a / sum w, and the share is the linearized one, f(R) + f'(R) (a - R w) /

@@ -11,6 +11,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class Task(LoadedTask):
         for part in self.parts:
             yield from part.documents()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 over the documents chosen and all that is asked about them."""
         digest = hashlib.sha256()
@@ -130,7 +131,21 @@ class Task(LoadedTask):
     @property
     def is_written(self) -> bool:
         """Whether the model writes texts for it."""
-        return any(isinstance(request.args[-1], dict) for request in self.requests)
+        return any(self.new_tokens)
+
+    @property
+    def texts(self) -> list[str]:
+        """The text that each request lets a model read."""
+        return [
+            str(request.args[0]) if isinstance(request.args[-1], dict) else "".join(request.args)
+            for request in self.requests
+        ]
+
+    @property
+    def new_tokens(self) -> list[int]:
+        """Tokens that each request has written at most; 0 where it asks for likelihoods."""
+        last = [request.args[-1] for request in self.requests]
+        return [int(s.get("max_gen_toks", _WRITTEN)) if isinstance(s, dict) else 0 for s in last]
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -258,10 +273,15 @@ def _cap(request: Any, most: int) -> None:
     """Lower the limit of a request that has something written."""
     context, settings = request.args[0], request.args[-1]
     if isinstance(settings, dict):
-        from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
-
-        limit = min(most, int(normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]))
+        limit = min(most, int(_limit_of(settings)))
         request.arguments = (context, {**settings, "max_gen_toks": limit})
+
+
+def _limit_of(settings: dict[str, Any]) -> Any:
+    """Tokens at most of a text that is written with these settings."""
+    from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
+
+    return normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]
 
 
 def _with_documents(part: TaskPart, numbers: Sequence[int]) -> TaskPart:
@@ -339,14 +359,12 @@ def _check_labels(lm_task: Any, doc_ids: Sequence[int]) -> None:
 
 def _check_lengths(lm_task: Any) -> None:
     """Raise RunError where a text is to be written of a length that is none."""
-    from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
-
     last = (request.args[-1] for request in lm_task.instances)
     settings = next((each for each in last if isinstance(each, dict)), None)
     if settings is None:
         return
     try:
-        limit = normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]
+        limit = _limit_of(settings)
     except (TypeError, ValueError) as error:
         raise RunError(
             f"task {lm_task.task_name}: its generation settings cannot be read ({error})"

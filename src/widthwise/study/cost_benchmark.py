@@ -170,25 +170,20 @@ class CostBenchmark:
             meter.idle()
         return Instruments(ceilings=ceilings, meter=meter, intensity=self.intensity)
 
-    def prepare(self, on_share: OnShare = lambda *_: None) -> None:
-        """Load everything, and measure the limits of the device and its power at rest.
+    def records_of(
+        self, work: measure.Workload, on_share: OnShare = lambda *_: None
+    ) -> list[Record]:
+        """All quantities of a workload, of all models and widths.
 
         Raises:
             RunError: All models and widths do not fit into memory together.
         """
         on_share(0.0, "loading all widths")
-        self._models  # noqa: B018
+        models = self._models
         on_share(0.0, "limits of the device")
-        self._instruments  # noqa: B018
-
-    def records_of(
-        self, work: measure.Workload, on_share: OnShare = lambda *_: None
-    ) -> list[Record]:
-        """All quantities of a workload, of all models and widths."""
-        self.prepare(on_share)
+        instruments = self._instruments
         start = time.perf_counter()
         rounds, seed = self.settings.rounds, self.settings.seed
-        models, instruments = self._models, self._instruments
         on_share(0.0, f"{work.name}: attention and threads")
         steps = len(models) * (rounds + 1)
         costs = measure.measure_costs(

@@ -287,11 +287,6 @@ def checked_device(name: str) -> str:
     return "cpu" if torch.device(name).type == "cpu" else name  # of CPUs there is one
 
 
-def default_dtype(device: str) -> str:
-    """bfloat16, but on a CPU that is faster in float32."""
-    return faster_dtype().name if device == "cpu" else "bfloat16"
-
-
 def default_device() -> str:
     """CUDA where there is one, else the CPU."""
     import torch
@@ -302,5 +297,7 @@ def default_device() -> str:
 def with_place(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that were agreed on, with a dtype and a device where they name none."""
     device = settings["device"] or default_device()
-    dtype = settings["dtype"] or default_dtype(device.partition(":")[0])
+    dtype = settings["dtype"]
+    if dtype is None:  # some CPUs are faster in float32
+        dtype = faster_dtype().name if device.partition(":")[0] == "cpu" else "bfloat16"
     return {**settings, "device": device, "dtype": dtype}

@@ -11,14 +11,14 @@ from typing import Any
 
 from ..cut.checkpoint import finding
 from ..errors import WidthwiseError
-from ..evaluate import SequentialEvaluation, Task
+from ..evaluate import Task, TaskAnswer, sequential_answers
 from ..runs import ProgressCallback, Run, WorkUnit
 from .cell_study import CellStudy
 from .dense_model import DenseModel, ModelFiles, checked_device, default_device, with_place
 from .evaluate_settings import EvaluateSettings
 from .records import Record
 from .scorer import Scorer, has_old_floor
-from .variant import CONTROL, Variant
+from .variant import Variant, with_control
 
 _WRITING = 4.0  # time to write a token, in characters read: both go on many at a time
 _CALIBRATING = 50.0  # time to calibrate on a token, in characters read
@@ -107,10 +107,7 @@ class Evaluation(CellStudy):
     @cached_property
     def networks(self) -> tuple[Variant, ...]:
         """Dense first, then from wide to narrow by each criterion, the control last."""
-        criteria = list(dict.fromkeys(self.settings.criteria))
-        if not any(Variant(criterion, "1").is_control for criterion in criteria):
-            criteria.append(CONTROL)
-        return self.parent.networks(self.settings.widths, criteria)
+        return self.parent.networks(self.settings.widths, with_control(self.settings.criteria))
 
     def evaluate(self) -> None:
         """Measure every task at every width, as far as it is missing."""
@@ -142,7 +139,7 @@ class Evaluation(CellStudy):
         """A unit for each task and network; with `until`, for each task and what is missing."""
         to_calibrate = set(self.scorer.calibrated.to_make)
         for task in self.scorer.tasks.values():
-            cost = float(sum(map(_cost, task.requests)))
+            cost = sum(map(len, task.texts)) + _WRITING * sum(task.new_tokens)
             missing = [n for n in self.networks if not self.is_done(n, task.name)]
             groups = [[n] for n in missing] if self.settings.until is None else [missing]
             for networks in filter(None, groups):
@@ -173,9 +170,8 @@ class Evaluation(CellStudy):
             return self._score_until(self.settings.until, task, networks, report_asked)
         (network,) = networks
         report_asked(network, 0.0)
-        self.store.keep(
-            self.scorer.score(network, task, lambda share: report_asked(network, share))
-        )
+        result = self.scorer.score(network, task, lambda share: report_asked(network, share))
+        self.store.keep([result])
 
     def _score_until(
         self,
@@ -192,32 +188,24 @@ class Evaluation(CellStudy):
         dense = self.networks[0]
         asked = self.networks if dense in missing else (dense, *missing)
         start, done, items = time.perf_counter(), 0, len(task.item_ids) * len(asked)
-        steps = SequentialEvaluation(task, asked, half_width, seed=self.settings.seed)
-        for network, part in steps:
+
+        def ask(network: Variant, part: Task) -> Sequence[TaskAnswer] | None:
+            nonlocal done
             n = len(part.item_ids)
-
-            def report_part(
-                share: float, network: Variant = network, done: int = done, n: int = n
-            ) -> None:
-                report(network, (done + share * n) / items)
-
             try:
-                steps.add(network, self.scorer.answers(network, part, report_part))
+                return self.scorer.answers(
+                    network, part, lambda share: report(network, (done + share * n) / items)
+                )
             except WidthwiseError as error:
-                steps.drop(network)
                 if network in missing:
-                    self.store.keep(self.scorer.missed(network, task, error))
-            done += n
+                    self.store.keep([self.scorer.missed(network, task, error)])
+                return None
+            finally:
+                done += n
+
+        found = sequential_answers(task, asked, half_width, ask, seed=self.settings.seed)
         seconds = (time.perf_counter() - start) / len(asked)
-        for network, answers in steps.answers.items():
+        for network, answers in found.items():
             if network in missing:
                 cost = {"seconds": seconds, "until": half_width}
-                self.store.keep(self.scorer.scored(network, task, answers, **cost))
-
-
-def _cost(request: Any) -> float:
-    """Characters that a model reads for a request or, at their price, writes."""
-    settings = request.args[-1]
-    if isinstance(settings, dict):
-        return len(request.args[0]) + _WRITING * float(settings.get("max_gen_toks", 256))
-    return float(sum(map(len, request.args)))
+                self.store.keep([self.scorer.scored(network, task, answers, **cost)])

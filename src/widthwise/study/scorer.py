@@ -38,7 +38,6 @@ from .dense_model import DenseModel
 from .evaluate_settings import EvaluateSettings
 from .records import Record, cell_address
 from .variant import Variant
-from .work_estimate import texts_of
 
 OnShare = Callable[[float], None]
 
@@ -108,7 +107,7 @@ class Scorer:
         tokenizer, rows = self.parent.tokenizer, table_rows(self.parent.checkpoint)
         if max(tokenizer.get_vocab().values()) >= rows:
             for task in self.tasks.values():
-                for text in texts_of(task):
+                for text in task.texts:
                     tokens = tokenizer(text, verbose=False)["input_ids"]
                     check_tokens(tokens, rows, tokenizer, f"task {task.name}")
         self.calibrated.check()
@@ -124,17 +123,12 @@ class Scorer:
             with self._open(network):
                 pass
 
-    @cached_property
-    def _digests(self) -> Mapping[str, str]:
-        """Task to a digest of its documents and of what is asked about them."""
-        return {name: task.digest for name, task in self.tasks.items()}
-
     def key(self, network: Variant, quantity: str) -> str:
         """Content address of a cell: everything that fixes its number, and nothing else."""
-        settings = self.settings
+        settings, task = self.settings, self.tasks.get(quantity)
         parts = [
             *(self.parent.digest, network.criterion, network.asked),
-            *(quantity, self._digests.get(quantity), self._also),
+            *(quantity, None if task is None else task.digest, self._also),
             *(settings.seed, settings.max_new_tokens, settings.until, settings.backend),
             *(["thinking"] * settings.thinking),
             *(self.parent.dtype, self.parent.device.partition(":")[0], __version__),

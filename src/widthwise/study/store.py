@@ -87,8 +87,10 @@ class StudyStore(RunStore[Record]):
         """Add those of the records whose cells are not measured."""
         self.add([record for record in records if not self.is_done([record.cell])])
 
-    def keep(self, result: ScoreResult) -> None:
-        """Add a record: the answers first, then the record that says that they are there."""
-        if result.answers:
-            write_items(self.path.parent, result.record.cell, result.answers, result.record.items)
-        self.add([result.record])
+    def keep(self, results: Sequence[ScoreResult]) -> None:
+        """Add records in one step, once the answers that they say are there are there."""
+        for result in results:
+            if result.answers:
+                cell, shares = result.record.cell, result.record.items
+                write_items(self.path.parent, cell, result.answers, shares)
+        self.add([result.record for result in results])

@@ -110,17 +110,15 @@ class Study(CellStudy):
     @property
     def to_calibrate(self) -> list[str]:
         """A sentence for each criterion and model that is calibrated before it is asked."""
-        waiting: dict[tuple[str, str], str] = {}
-        for unit in self.missing:
-            if isinstance(unit.work, ScoreJob) and unit.work.network.is_calibrated:
-                calibrated = self._calibrated[unit.work.model]
-                for name in calibrated.to_make:
-                    model = Path(unit.work.model).name
-                    text = f"on {calibrated.text.tokens:,} tokens of {calibrated.text.source}"
-                    waiting[unit.work.model, name] = (
-                        f"{name} of {model} is calibrated first, once, {text}"
-                    )
-        return list(waiting.values())
+        asked = (unit.work for unit in self.missing if isinstance(unit.work, ScoreJob))
+        waiting = dict.fromkeys(job.model for job in asked if job.network.is_calibrated)
+        stages = [(Path(model).name, self._calibrated[model]) for model in waiting]
+        return [
+            f"{name} of {model} is calibrated first, once, on {stage.text.tokens:,} tokens of "
+            f"{stage.text.source}"
+            for model, stage in stages
+            for name in stage.to_make
+        ]
 
     def share(self, shares: Mapping[str, float]) -> float:
         """Share of the work of this run that is done, 0 to 1.
@@ -271,10 +269,8 @@ class Study(CellStudy):
         """Store what a worker measured, if it measured what it was to."""
         if tuple(result.record.cell for result in results) != unit.keys:
             self._give_up(unit, "the worker has other weights, documents or versions")
-        elif isinstance(unit.work, ScoreJob):
-            self.store.keep(results[0])
         else:
-            self.store.add([result.record for result in results])
+            self.store.keep(results)
 
     def _give_up(self, unit: StudyUnit, reason: str) -> None:
         self.store.add([replace(blank, reason=reason) for blank in unit.blanks])

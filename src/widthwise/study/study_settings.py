@@ -12,7 +12,7 @@ from ..errors import RunError
 from ..prune.calibration import TOKENS
 from .cost_settings import CostSettings
 from .evaluate_settings import EvaluateSettings, check_calibration, stored_settings
-from .variant import CONTROL, Variant, check_criterion
+from .variant import check_criterion, with_control
 
 _DTYPES = ("bfloat16", "float32", "float16")
 PAPER_SEEDS = (42, 123, 456)
@@ -133,12 +133,7 @@ class StudySettings:
     @property
     def all_criteria(self) -> tuple[str, ...]:
         """Those of the settings, and the control with each seed."""
-        criteria = dict.fromkeys(self.criteria)
-        if not any(Variant(criterion, "1").is_control for criterion in criteria):
-            criteria |= {CONTROL: None}
-        if CONTROL in criteria:
-            criteria |= {f"{CONTROL}~{seed}": None for seed in self.seeds[1:]}
-        return tuple(criteria)
+        return with_control(self.criteria, self.seeds[1:])
 
     def evaluation(self, model: str) -> EvaluateSettings:
         """The settings of the evaluation of one model."""

@@ -47,23 +47,13 @@ class Tokens:
     written: int
 
 
-def texts_of(task: Task) -> list[str]:
-    """The text that each request of a task lets a model read."""
-    return [
-        str(request.args[0]) if isinstance(request.args[-1], dict) else "".join(request.args)
-        for request in task.requests
-    ]
-
-
 def tokens_of(task: Task, tokenizer: Any) -> Tokens:
     """Tokens of a task, from its characters and the tokens of a sample of its requests."""
-    settings = [request.args[-1] for request in task.requests]
-    written = sum(int(s.get("max_gen_toks", 256)) for s in settings if isinstance(s, dict))
-    texts = texts_of(task)
+    texts = task.texts
     sample = texts[:: max(1, len(texts) // _SAMPLE)]
     counted = sum(len(ids) for ids in tokenizer(sample)["input_ids"])
     per_character = counted / max(1, sum(map(len, sample)))
-    return Tokens(read=per_character * _distinct(texts), written=written)
+    return Tokens(read=per_character * _distinct(texts), written=sum(task.new_tokens))
 
 
 def scoring(architecture: Architecture, width: int, tokens: Tokens, dtype: str) -> WorkEstimate:

@@ -266,10 +266,12 @@ def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
 def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[GridRow, Estimate]]) -> list[Tooltip]:
     styles = workload_styles(list(ratios))
     tips = [
-        (network.expansion_ratio, (style.glyph, style.color, workload, f"{text} times dense"))
+        (
+            network.expansion_ratio,
+            (style.glyph, style.color, workload, f"{estimate_text(ratio)} times dense"),
+        )
         for workload, style in styles.items()
         for network, ratio in ratios[workload].items()
-        if (text := estimate_text(ratio))
     ]
     return _column_tips(ax, tips)
 

@@ -185,7 +185,8 @@ def _json(text: str) -> Iterator[Any]:
         yield from _lines(text.splitlines())
         return
     if isinstance(value, dict):  # {"data": [...]}
-        tables = [rows for rows in value.values() if _is_table(rows)]
+        lists = [rows for rows in value.values() if rows and isinstance(rows, list)]
+        tables = [rows for rows in lists if all(isinstance(row, dict) for row in rows)]
         if len(tables) == 1 and not set(value) & set(CONVERSATIONS):
             value = tables[0]
     yield from _rows(value)
@@ -195,10 +196,6 @@ def _rows(value: Any) -> Iterator[Any]:
     """The rows of an array; the value itself where it is one row, as a list of turns is."""
     is_table = isinstance(value, list) and not is_conversation(value)
     yield from value if is_table else [value]
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _pieces(file: TextIO) -> Iterator[str]:

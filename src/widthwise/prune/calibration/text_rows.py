@@ -125,7 +125,9 @@ def _conversation(
     name = next((name for name in (*CONVERSATIONS, *_ENDINGS) if name in conversations), None)
     if name is None:
         return None
-    turns = [*conversations[name], *_chosen(row, name)]
+    turns = [*conversations[name]]
+    if name not in _ENDINGS:  # the answer that was preferred may be one turn beside it
+        turns += _turn(row.get("chosen")) or []
     system = next((row[n] for n in _SYSTEM if isinstance(row.get(n), str)), "")
     if name in _ENDINGS and (asked := conversations.get("prompt") or _asked(row)):
         if [turn["content"] for turn in turns[: len(asked)]] != [turn["content"] for turn in asked]:
@@ -133,11 +135,6 @@ def _conversation(
     if system.strip() and turns[0]["role"] != "system":
         turns = [{"role": "system", "content": system}, *turns]
     return (name,), turns
-
-
-def _chosen(row: Mapping[str, Any], name: str) -> list[Turn]:
-    """The answer that was preferred, of a row that has it as one turn beside the conversation."""
-    return [] if name in _ENDINGS else _turn(row.get("chosen")) or []
 
 
 def _asked(row: Mapping[str, Any]) -> list[Turn]:

@@ -37,7 +37,7 @@ def main(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from widthwise.cut.checkpoint import resolve_model
-    from widthwise.prune.healing.heldout import judge
+    from widthwise.prune.healing.loss import Judge
     from widthwise.prune.healing.text_blocks import read_blocks
 
     paths = [resolve_model(name).path for name in (cut, dense)]
@@ -46,7 +46,8 @@ def main(
     )
     read = read_blocks(text, AutoTokenizer.from_pretrained(paths[1]), how["tokens"])
     held_out = read.held_out[: how["blocks"]]
-    before = judge(child, parent, held_out, 4).divergence.value
+    judge = Judge(parent, held_out, 4)
+    before = judge(child).divergence.value
     click.echo(f"before healing: {before:.4f} nats a token")
     common = {"tokens": how["tokens"], "text": read.fingerprint, "before_nats": round(before, 6)}
     runs = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
@@ -61,7 +62,7 @@ def main(
     ]
     for seed, rate, factors in (run for run in asked if run not in known):
         healed = _healed(child, parent, read.rows, how["tokens"], rate, factors, seed)
-        kl = judge(healed, parent, held_out, 4).divergence.value
+        kl = judge(healed).divergence.value
         runs.append({"seed": seed, "rate": rate, "factors": factors, "kl_nats": kl, **common})
         with out.open("a") as file:
             file.write(json.dumps(runs[-1]) + "\n")

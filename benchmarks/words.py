@@ -28,7 +28,7 @@ import numpy as np
 from scipy.stats import binom, norm
 
 from widthwise.evaluate.early_stopping import _STEP
-from widthwise.evaluate.metric_shares import shares_of, standard_error_of
+from widthwise.evaluate.metric_shares import pseudovalues, standard_error_of
 from widthwise.findings import (
     beats_its_floor,
     build_grid,
@@ -232,7 +232,7 @@ def bits_holds(n: int, chance: Chance) -> bool:
 def _text_holds(metric: str, pairs: list[Any], truth: float) -> bool:
     ratio = -sum(a for a, _ in pairs) / sum(w for _, w in pairs)
     value = ratio / math.log(2) if metric == "bits_per_byte" else math.exp(ratio)
-    items = tuple(shares_of(metric, pairs, value, lambda _: value))
+    items = tuple(pseudovalues(metric, pairs, value, lambda _: value))
     null = Null(draws=0, n=len(items), kind="real")
     made = _record(null, None, 400, items, None)
     score = estimate_of(replace(made, unit=metric, value=value))

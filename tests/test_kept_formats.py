@@ -194,8 +194,8 @@ def test_a_healing_that_an_older_version_began_is_refused_clearly(tmp_path: Path
     """By 41e98b0 a state was of the last weights only: there is no best one to go on from."""
     with pytest.raises(
         RunError,
-        match=r"it is not a state that this version of widthwise goes on from\); remove "
-        r"\S+\.out\.healing to begin anew",
+        match=r"this version of widthwise cannot continue from it\); remove "
+        r"\S+\.out\.healing to start again",
     ):
         _healed(tmp_path, KEPT / "healing" / "state.safetensors", lora=1, learning_rate=3e-3)
     assert (tmp_path / ".out.healing" / "state.safetensors").exists()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from widthwise.experiments import detect_run_file
+from widthwise.experiments.run_files import PAGES
 from widthwise.study import Record, read_study
 
 ROOT = Path(__file__).parents[1]
@@ -115,7 +116,10 @@ def _section(source: Source) -> str:
     ]
     table = [f"| {name} | {text} |" for name, text in rows]
     runs = detect_run_file(path)
-    figures = _scores(read_study(path).records) if runs is None else _answer(runs.page(path).answer)
+    if runs is None:
+        figures = _scores(read_study(path).records)
+    else:
+        figures = _answer(PAGES[runs.command](path).answer)
     return "\n".join([f"## {source.path}", "", "| | |", "|---|---|", *table, "", *figures, ""])
 
 

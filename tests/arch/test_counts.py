@@ -189,7 +189,7 @@ def test_text_does_not_pass_the_tower_for_images(llama: Any) -> None:
 def test_attention_without_plain_keys_and_values_is_refused(found: Architecture) -> None:
     tensors = {n: s for n, s in found.tensors.items() if "layers.1.self_attn.v_proj" not in n}
     latent = replace(found, tensors=tensors)
-    with pytest.raises(UnsupportedModelError, match=r"layers\.1\.self_attn must hold k_proj and"):
+    with pytest.raises(UnsupportedModelError, match=r"layers\.1\.self_attn must have k_proj and"):
         prefill_traffic(latent, batch=1, prompt_tokens=1)
 
 

@@ -136,7 +136,7 @@ def test_what_only_the_built_model_shows_to_follow_the_width_is_refused(
 ) -> None:
     """By name and shape nothing tells such a vector from others."""
     plan = make_plan(gained, width=KEPT, align=1)
-    message = r"model\.layers\.0\.gain follows intermediate_size as well, by what transformers"
+    message = r"model\.layers\.0\.gain depends on intermediate_size as well, as transformers"
     with pytest.raises(UnsupportedModelError, match=message):
         prune_checkpoint(gained, tmp_path / "out", plan)
     assert not (tmp_path / "out").exists()
@@ -205,4 +205,4 @@ def test_a_cut_to_the_width_of_another_stack_leaves_nothing(saved: Path, tmp_pat
         words = ["prune", str(saved), "--width", str(width), "--exact", "-o", str(out)]
         run = CliRunner().invoke(main, words)
         assert (run.exit_code == 0, out.exists()) == (is_written, is_written), run.output
-    assert "would not be a whole checkpoint: GLU blocks of one width must stand in" in run.output
+    assert "would not be a whole checkpoint: all GLU blocks of one width must be in" in run.output

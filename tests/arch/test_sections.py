@@ -56,7 +56,7 @@ def test_a_section_under_another_key_is_the_one_with_a_vocabulary(llama: Any) ->
 
 def test_sections_that_could_both_be_the_language_model_are_named(llama: Any) -> None:
     config = {"model_type": "of_its_own", "fast_model": TEXT, "slow_model": TEXT}
-    with pytest.raises(UnsupportedModelError, match="stands in fast_model, slow_model, and not in"):
+    with pytest.raises(UnsupportedModelError, match="is in fast_model, slow_model, but widthwise"):
         read_architecture(config, stored(llama))
 
 

@@ -58,7 +58,7 @@ def test_a_hidden_size_that_no_layer_has_is_a_fault_of_the_config(llama: Any) ->
 def test_blocks_without_an_up_projection_are_no_damaged_file(llama: Any) -> None:
     stored = specs(dict(llama.named_parameters()))
     stored = {name: spec for name, spec in stored.items() if "up_proj" not in name}
-    with pytest.raises(UnsupportedModelError, match=r"no layer of model\.layers has mlp\.up_proj"):
+    with pytest.raises(UnsupportedModelError, match=r"no layer of model\.layers has both mlp"):
         read_architecture(llama.config.to_dict(), stored)
 
 
@@ -66,7 +66,7 @@ UNEQUAL = {
     "a list": ({"intermediate_size": [53, 64, 53]}, "lists a width for each layer .53 to 64."),
     "per_layer_config": (
         {"per_layer_config": {"1": {"intermediate_size": 64}}},
-        "per_layer_config gives layers 1 an intermediate_size of their own",
+        "per_layer_config gives layers 1 a different intermediate_size",
     ),
     "sparsity": ({"activation_sparsity_pattern": [0.95, 0.0, 0.0]}, "activation_sparsity_pattern"),
 }
@@ -84,7 +84,7 @@ def test_a_layer_without_a_block_is_no_damaged_file(llama: Any) -> None:
     stored = specs(dict(llama.named_parameters()))
     stored = {n: s for n, s in stored.items() if not n.startswith("model.layers.1.mlp.")}
     config = {**llama.config.to_dict(), "block_configs": [{}, {"ffn": {"no_op": True}}, {}]}
-    message = r"block_configs: layer 1 \(model\.layers\.1\) holds no GLU block"
+    message = r"block_configs: layer 1 \(model\.layers\.1\) has no GLU block"
     with pytest.raises(UnsupportedModelError, match=message):
         read_architecture(config, stored)
 

@@ -93,12 +93,12 @@ def test_a_share_of_the_bytes_is_of_the_parent_as_it_is_stored(
 def test_a_number_that_is_likely_a_share_is_asked_about(
     kind: Any, text: str, meant: str, one_b: Architecture
 ) -> None:
-    with pytest.raises(TargetError, match=rf"cannot be met: .*; did you mean {meant}\?$"):
+    with pytest.raises(TargetError, match=rf"is too small: .*; did you mean {meant}\?$"):
         resolve(one_b, Target(kind, text))
     for other in ("100", "75k", "75000"):
-        with pytest.raises(TargetError, match=r"cannot be met: with one neuron .*\w$"):
+        with pytest.raises(TargetError, match=r"is too small: even with one neuron .*\w$"):
             resolve(one_b, Target("params", other))
-    with pytest.raises(TargetError, match=r"params 1%, which is .* cannot be met: .*parameters$"):
+    with pytest.raises(TargetError, match=r"params 1%, which is .* is too small: .*parameters$"):
         resolve(one_b, Target("params", "1%"))
 
 
@@ -136,7 +136,7 @@ def test_paper_widths() -> None:
 
 def test_paper_widths_need_a_share(one_b: Architecture) -> None:
     assert resolve(one_b, Target("remove", "10%"), paper_widths=True).width == 7373
-    with pytest.raises(TargetError, match="--paper-widths goes with --remove"):
+    with pytest.raises(TargetError, match="--paper-widths can only be used with --remove"):
         resolve(one_b, Target("to", "2.4x"), paper_widths=True)
 
 
@@ -176,10 +176,10 @@ OUT_OF_RANGE = [
     ("to", "1.66x", r"width must be in \[1, 52\]"),
     ("to", "0.01x", r"asks for 0"),
     ("remove", "0%", r"width must be in \[1, 52\]"),
-    ("params", "1K", r"cannot be met: with one neuron a layer"),
+    ("params", "1K", r"is too small: even with one neuron"),
     ("params", "1G", r"must be below the model's own"),
-    ("size", "10B", r"cannot be met"),
-    ("params", "0.001%", r"0.001%, which is [0-9,]+ parameters, cannot be met"),
+    ("size", "10B", r"is too small"),
+    ("params", "0.001%", r"0.001%, which is [0-9,]+ parameters, is too small"),
 ]
 
 

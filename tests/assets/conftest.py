@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from widthwise.assets import embedded
+from widthwise.assets import wheels
 
 
 @pytest.fixture
@@ -15,5 +15,5 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("WIDTHWISE_CACHE", str(folder))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setattr(embedded, "installed", lambda wheel: None)
+    monkeypatch.setattr(wheels, "installed", lambda wheel: None)
     return folder

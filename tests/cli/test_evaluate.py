@@ -120,7 +120,7 @@ def test_what_only_the_model_or_the_data_can_tell_is_one_line(
         (["--suite", "paper:"], "suite paper has no task ''"),
         (["--suite", "absent.yaml"], "the task file absent.yaml is not there"),
         (["--suite", "boolq"], "boolq"),
-        (["--limit", "boolq=3"], "a limit is set for 'boolq', which is none of the tasks: piqa"),
+        (["--limit", "boolq=3"], "--limit names 'boolq', which is not one of the tasks: piqa"),
     ):
         assert_one_line(run(*words, *more), 1, said)
         assert not out.exists()
@@ -138,7 +138,7 @@ def test_a_model_that_cannot_be_asked_is_one_line_and_no_cells(data: Path, tmp_p
     for backend in ("widthwise", "hf"):
         out = tmp_path / backend
         result = run(folder, *words, "--backend", backend, "-o", out)
-        assert_one_line(result, 1, "gemma3_text looks at tokens that follow")
+        assert_one_line(result, 1, "gemma3_text also uses the tokens that come after")
         assert [r.quantity for r in load(out / "records.jsonl") if r.value is None] == []
     save_dense(tmp_path / "endless")
     file = tmp_path / "endless" / "tokenizer_config.json"
@@ -221,7 +221,7 @@ def test_a_run_prints_and_writes_and_again_prints_the_same(
     assert (again.exit_code, again.stdout) == (0, result.stdout)
     after = {path.name: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
     assert after == before
-    said = "begun with limit 9, not 3; limits {'piqa': 2}, not {}; name another folder"
+    said = "started with limit 9, not 3; limits {'piqa': 2}, not {}; name another folder"
     assert_one_line(run(*words, "--limit", "3"), 1, said)
 
 

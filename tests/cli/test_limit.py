@@ -146,7 +146,7 @@ def test_an_interrupted_command_says_that_nothing_is_kept(monkeypatch: Any) -> N
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("widthwise.theory.converge", interrupted)
+    monkeypatch.setattr("widthwise.cli.limit.run_case", interrupted)
     result = run("mup", *SMALL)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (

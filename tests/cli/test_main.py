@@ -63,7 +63,7 @@ def test_a_model_that_is_not_there_is_named(model: str) -> None:
 def test_a_file_that_is_no_model_is_named(saved: Path) -> None:
     result = run("plan", saved / "model.safetensors", "--width", "9")
     assert result.exit_code == 1
-    assert "for a single safetensors file name its folder" in result.stderr
+    assert "for a single safetensors file, give its folder" in result.stderr
 
 
 def test_unexpected_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,9 +84,7 @@ def test_an_interrupted_command_says_how_to_go_on(place: str, file: Path, monkey
     monkeypatch.setattr(place, interrupted)
     result = run(file, "--widths", 4, "--no-limit", "--no-kernels", "--steps", 1)
     assert result.exit_code == 1
-    said = (
-        "Error: interrupted; the same command goes on where it was: runs that have ended are kept"
-    )
+    said = "Error: interrupted; the same command continues it: runs that have ended are kept"
     assert result.stderr.splitlines()[-1].startswith(said)
 
 
@@ -145,7 +143,7 @@ def test_a_folder_that_cannot_be_made_or_read(file: Path) -> None:
     (file.parent / "plain").write_text("")
     blocked = run(file, *FAST, "-o", file.parent / "plain" / "out")
     assert blocked.exit_code == 1
-    assert "cannot be made" in blocked.output
+    assert "cannot be written" in blocked.output
     (file.parent / "out").mkdir()
     (file.parent / "out" / "results.jsonl").write_text('{"a": 1}\n')
     strange = run(file, *FAST)

@@ -118,7 +118,7 @@ def test_layers_have_factors_of_their_own_and_padding_does_not_count(
 def test_models_that_are_no_parent_and_child_are_refused(dense: Path) -> None:
     same = run("after-prune", dense, "--dense", dense)
     assert same.exit_code == 1
-    assert "has the widths of" in same.stderr
+    assert "has the same widths as" in same.stderr
     other = dense.parent / "other"
     tiny("llama", hidden_size=64).save_pretrained(other)
     refused = run("after-prune", other, "--dense", dense)

@@ -75,7 +75,7 @@ def test_every_run_is_a_line_and_the_same_command_goes_on(
     assert "with other steps; give another --out, or the same options" in other.stderr
     more = run(file, out, *FAST, "--seeds", 3)
     assert more.exit_code == 1
-    assert "interrupted; the same command goes on where it was" in more.stderr
+    assert "interrupted; the same command continues it" in more.stderr
     path.write_text('{"a": 1}\n')
     assert "results.jsonl:1 is no run of widthwise mup transfer" in run(file, out, *FAST).stderr
 
@@ -121,7 +121,7 @@ def test_an_interruption_anywhere_is_one_sentence(
     result = run(file, tmp_path / "out", *FAST, *short)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1] == (
-        "Error: interrupted; the same command goes on where it was: runs that have ended are kept, "
+        "Error: interrupted; the same command continues it: runs that have ended are kept, "
         "the one under way is not"
     )
 
@@ -167,4 +167,4 @@ def test_text_and_folders_that_are_not_there(file: Path, tmp_path: Path) -> None
     missing = run(tmp_path / "none.txt", tmp_path / "out", *FAST)
     assert (missing.exit_code, "no such file or folder" in missing.stderr) == (1, True)
     blocked = run(file, file / "out", *FAST)
-    assert (blocked.exit_code, "cannot be made" in blocked.stderr) == (1, True)
+    assert (blocked.exit_code, "cannot be written" in blocked.stderr) == (1, True)

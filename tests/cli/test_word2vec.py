@@ -92,7 +92,7 @@ def test_an_interrupted_command_says_how_to_go_on(
     result = run(folder, "--width", "", "--no-limit", "--min-count", 1)
     assert result.exit_code == 1
     last = result.stderr.splitlines()[-1]
-    assert last.startswith("Error: interrupted; the same command goes on where it was: runs that")
+    assert last.startswith("Error: interrupted; the same command continues it: runs that")
     assert last.endswith("are kept, and the one under way up to its last checkpoint")
 
 

@@ -111,7 +111,7 @@ BAD_JSON = [
     ("", "must be JSON"),
     ("[]", "exactly the fields"),
     ('{"keep": []}', "exactly the fields"),
-    (json.dumps({**GOOD, "format": 1, "extra": 1}), r"odd here: \['extra'\]"),
+    (json.dumps({**GOOD, "format": 1, "extra": 1}), r"wrong here: \['extra'\]"),
     (json.dumps({**GOOD, "format": 2}), "format must be 1; got 2"),
     (json.dumps({**GOOD, "format": 1, "seed": "x"}), "seed must be"),
     (json.dumps({**GOOD, "format": 1, "keep": 3}), "keep must be a list"),

@@ -18,6 +18,12 @@ def folder(tmp_path_factory: Any) -> Path:
     return documents(tmp_path_factory.mktemp("documents"), SIZE)
 
 
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The data sets that a test reads are cached in a folder of its own."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
 @pytest.fixture(scope="module")
 def task_of(folder: Path, tmp_path_factory: Any) -> Any:
     cache = tmp_path_factory.mktemp("cache")

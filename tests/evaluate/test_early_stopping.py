@@ -12,7 +12,7 @@ from harness_answers import BENCHMARKS, Oracle, documents, one_task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widthwise.evaluate import SequentialEvaluation, Task, TaskAnswer, answer_task, chosen_items
+from widthwise.evaluate import Task, TaskAnswer, answer_task, chosen_items, sequential_answers
 from widthwise.evaluate.score import item_values
 from widthwise.stats import confidence_sequence
 
@@ -36,20 +36,20 @@ def walk(
     *,
     seed: int = 0,
     broken: dict[str, int] | None = None,
-) -> tuple[SequentialEvaluation[str], list[str]]:
-    """Steps to their end, each network by the oracle named; `broken` fail in that step of theirs.
+) -> tuple[dict[str, list[TaskAnswer]], list[str]]:
+    """Each network by the oracle named, to the end; `broken` fail in that step of theirs.
 
-    Returns the steps and who was asked, in order.
+    Returns the answers and who was asked, in order.
     """
-    steps = SequentialEvaluation(task, list(networks), half_width, seed=seed)
     asked: list[str] = []
-    for network, part in steps:
+
+    def ask(network: str, part: Task) -> Sequence[TaskAnswer] | None:
         asked.append(network)
         if asked.count(network) - 1 == (broken or {}).get(network):
-            steps.drop(network)
-        else:
-            steps.add(network, answer_task(Oracle(networks[network]), part))
-    return steps, asked
+            return None
+        return answer_task(Oracle(networks[network]), part)
+
+    return sequential_answers(task, list(networks), half_width, ask, seed=seed), asked
 
 
 def ids(answers: Sequence[TaskAnswer]) -> list[str]:
@@ -57,8 +57,8 @@ def ids(answers: Sequence[TaskAnswer]) -> list[str]:
 
 
 def test_twins_stop_early_on_a_common_prefix_of_one_order(piqa: Task) -> None:
-    steps, _ = walk(piqa, {"dense": "a", "twin": "a", "other": "b"}, 0.08)
-    taken = {network: ids(answers) for network, answers in steps.answers.items()}
+    found, _ = walk(piqa, {"dense": "a", "twin": "a", "other": "b"}, 0.08)
+    taken = {network: ids(answers) for network, answers in found.items()}
     assert len(taken["twin"]) == 2 * STEP  # one step leaves +-0.104, two leave +-0.053
     assert len(taken["other"]) == len(taken["dense"]) == SIZE  # half of the answers differ
     assert taken["twin"] == taken["dense"][: 2 * STEP]
@@ -70,9 +70,9 @@ def test_twins_stop_early_on_a_common_prefix_of_one_order(piqa: Task) -> None:
 
 def test_a_network_stops_at_the_first_step_that_is_narrow_enough(piqa: Task) -> None:
     for half_width in (0.25, 0.12, 0.06):
-        steps, _ = walk(piqa, {"dense": "a", "twin": "a"}, half_width)
-        n = len(steps.answers["twin"])
-        own, other = (item_values(piqa, steps.answers[name]) for name in ("twin", "dense"))
+        found, _ = walk(piqa, {"dense": "a", "twin": "a"}, half_width)
+        n = len(found["twin"])
+        own, other = (item_values(piqa, found[name]) for name in ("twin", "dense"))
         differences = [a - b for a, b in zip(own, other, strict=True)]
         assert confidence_sequence(differences).half_width <= half_width
         if n > STEP:
@@ -80,22 +80,22 @@ def test_a_network_stops_at_the_first_step_that_is_narrow_enough(piqa: Task) -> 
 
 
 def test_a_huge_half_width_takes_one_step_and_a_tiny_one_all_items(piqa: Task) -> None:
-    steps, asked = walk(piqa, {"dense": "a", "other": "b"}, 0.99)
+    found, asked = walk(piqa, {"dense": "a", "other": "b"}, 0.99)
     assert asked == ["dense", "other"]
-    assert {len(answers) for answers in steps.answers.values()} == {STEP}
-    steps, _ = walk(piqa, {"dense": "a", "twin": "a"}, 1e-6)
-    assert {len(answers) for answers in steps.answers.values()} == {SIZE}
+    assert {len(answers) for answers in found.values()} == {STEP}
+    found, _ = walk(piqa, {"dense": "a", "twin": "a"}, 1e-6)
+    assert {len(answers) for answers in found.values()} == {SIZE}
 
 
 def test_the_answers_are_those_to_the_whole_task(piqa: Task) -> None:
-    steps, _ = walk(piqa, {"dense": "a", "other": "b"}, 1e-6)
+    found, _ = walk(piqa, {"dense": "a", "other": "b"}, 1e-6)
     for network, name in (("dense", "a"), ("other", "b")):
         whole = {answer.id: answer for answer in answer_task(Oracle(name), piqa)}
-        assert {answer.id: answer for answer in steps.answers[network]} == whole
+        assert {answer.id: answer for answer in found[network]} == whole
 
 
 def test_the_order_is_that_of_the_seed(piqa: Task) -> None:
-    orders = [ids(walk(piqa, {"d": "a", "t": "a"}, 0.3, seed=s)[0].answers["d"]) for s in (0, 0, 1)]
+    orders = [ids(walk(piqa, {"d": "a", "t": "a"}, 0.3, seed=s)[0]["d"]) for s in (0, 0, 1)]
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
 
@@ -104,9 +104,9 @@ def test_the_order_is_that_of_the_seed(piqa: Task) -> None:
 def test_perplexities_are_measured_on_all_items_in_one_step(name: str, folder: Path) -> None:
     """They have no bounds; of equal answers the difference is 0 all the same."""
     task = one_task(name, folder)
-    steps, asked = walk(task, {"dense": "a", "twin": "a"}, 0.99)
+    found, asked = walk(task, {"dense": "a", "twin": "a"}, 0.99)
     assert asked == ["dense", "twin"]
-    assert {len(answers) for answers in steps.answers.values()} == {SIZE}
+    assert {len(answers) for answers in found.values()} == {SIZE}
 
 
 @pytest.mark.skipif(not (BENCHMARKS / "nltk_data").is_dir(), reason="ifeval needs punkt_tab")
@@ -114,34 +114,34 @@ def test_items_with_several_verdicts_are_measured_in_full(folder: Path) -> None:
     task = one_task("ifeval", folder, limit=70)
     several = dataclasses.replace(task, metric="inst_level_strict_acc")
     for each, n in ((task, STEP), (several, 70)):
-        steps, _ = walk(each, {"dense": "a", "twin": "a"}, 0.99)
-        assert {len(answers) for answers in steps.answers.values()} == {n}
+        found, _ = walk(each, {"dense": "a", "twin": "a"}, 0.99)
+        assert {len(answers) for answers in found.values()} == {n}
 
 
 def test_dense_alone_is_measured_in_full(piqa: Task) -> None:
-    steps, _ = walk(piqa, {"dense": "a"}, 0.99)
-    assert len(steps.answers["dense"]) == SIZE
+    found, _ = walk(piqa, {"dense": "a"}, 0.99)
+    assert len(found["dense"]) == SIZE
 
 
 def test_a_network_that_fails_is_given_up_and_the_others_go_on(piqa: Task) -> None:
     networks = {"dense": "a", "twin": "a", "ruin": "b"}
-    steps, asked = walk(piqa, networks, 0.1, broken={"ruin": 1})
-    assert set(steps.answers) == {"dense", "twin"}
-    assert len(steps.answers["twin"]) == 2 * STEP
+    found, asked = walk(piqa, networks, 0.1, broken={"ruin": 1})
+    assert set(found) == {"dense", "twin"}
+    assert len(found["twin"]) == 2 * STEP
     assert asked.count("ruin") == 2
     # A later run may need dense for all items to compare the one that was given up.
-    assert len(steps.answers["dense"]) == SIZE
+    assert len(found["dense"]) == SIZE
 
 
 def test_without_dense_all_others_go_on_to_the_end(piqa: Task) -> None:
     networks = {"dense": "a", "twin": "a", "other": "b"}
     for step in (0, 1):
-        steps, asked = walk(piqa, networks, 0.01, broken={"dense": step})
+        found, asked = walk(piqa, networks, 0.01, broken={"dense": step})
         assert asked.count("dense") == step + 1  # never asked again
-        assert {name: len(a) for name, a in steps.answers.items()} == {"twin": SIZE, "other": SIZE}
-    steps, asked = walk(piqa, networks, 0.1, broken=dict.fromkeys(networks, 0))
+        assert {name: len(a) for name, a in found.items()} == {"twin": SIZE, "other": SIZE}
+    found, asked = walk(piqa, networks, 0.1, broken=dict.fromkeys(networks, 0))
     assert asked == list(networks)
-    assert steps.answers == {}
+    assert found == {}
 
 
 def test_chosen_items_of_a_group_are_asked_the_same(folder: Path) -> None:

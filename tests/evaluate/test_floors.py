@@ -87,7 +87,7 @@ def harness_score(task: Task, model: LM) -> float:
     """What lm-eval itself gives the model on the task's one part."""
     (part,) = task.parts
     manager = TaskManager(include_defaults=False)
-    tasks = [part.harness]
+    tasks = [part.lm_task]
     result = evaluator.simple_evaluate(model, tasks=tasks, task_manager=manager, bootstrap_iters=0)
     return float(result["results"][part.name][f"{task.metric},{task.filter}"])
 
@@ -205,14 +205,14 @@ def test_an_echo_ends_where_generation_would(make: Make) -> None:
     config = {"doc_to_text": "{{question}}", "doc_to_target": "{{answer}}"}
     task = make(rows, **generation("END", "Q:", **config))
     (document,) = task.documents()
-    assert floors._question(task.parts[0], document) == " copy\n"
+    assert floors._question(document) == " copy\n"
     assert floors._stopped("one END two", document) == "one "
     assert compute_floor(task).answerers["the prompt echoed"] == 1
 
 
 def test_an_unknown_kind_of_task_says_so(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     task = make([{"question": "?", "answer": "a"}], **generation())
-    monkeypatch.setattr(task.parts[0].harness, "OUTPUT_TYPE", "drawing")
+    monkeypatch.setattr(task.parts[0].lm_task, "OUTPUT_TYPE", "drawing")
     reason = "no trivial answerer is known for the task own"
     assert compute_floor(task) == Floor(
         value=None, kind=None, chance=None, answerers={}, reason=reason
@@ -223,7 +223,7 @@ def test_a_document_that_does_not_fit_costs_the_floor_alone(make: Make) -> None:
     """It was not asked of the model, so that scores are as they are."""
     rows = [{"question": "?", "options": ["a", "b"], "answer": k} for k in (0, 1)]
     task = make(rows, **choice("acc"))
-    task.harnesses[0].config.doc_to_choice = lambda doc: doc["option"]  # a column that is not there
+    task.lm_tasks[0].config.doc_to_choice = lambda doc: doc["option"]  # a column that is not there
     floor = compute_floor(task)
     assert floor.value is None
     assert floor.reason == "a document of own does not fit the task (KeyError: 'option')"
@@ -237,10 +237,10 @@ def test_a_floor_leaves_nothing_behind(
 ) -> None:
     rows = [{"question": "?", "options": ["a", "b"], "answer": answer} for answer in (0, 1, 1)]
     task = make(rows, **choice("acc"))
-    target = task.parts[0].harness.doc_to_target
+    target = task.parts[0].lm_task.doc_to_target
     # Of a target that is no option lm-eval warns, and nobody gets it right.
     monkeypatch.setattr(
-        task.parts[0].harness, "doc_to_target", lambda doc: 7 * target(doc), raising=False
+        task.parts[0].lm_task, "doc_to_target", lambda doc: 7 * target(doc), raising=False
     )
     instances = [i for document in task.documents() for i in document.instances]
     for instance in instances:
@@ -265,7 +265,7 @@ def test_checkers_that_draw_draw_the_same(make: Make, monkeypatch: pytest.Monkey
         seen.append((DetectorFactory.seed, random.random()))
         return {"exact_match": seen[-1][1]}
 
-    monkeypatch.setattr(task.parts[0].harness, "process_results", process)
+    monkeypatch.setattr(task.parts[0].lm_task, "process_results", process)
     random.seed(1)
     first = compute_floor(task)
     random.seed(2)

@@ -26,7 +26,7 @@ def real(name: str, limit: int | None = None, metric: str | None = None) -> Task
 
 
 def docs(task: Task) -> list[dict[str, Any]]:
-    return [doc for harness in task.harnesses for doc in harness.task_docs]
+    return [doc for lm_task in task.lm_tasks for doc in lm_task.task_docs]
 
 
 @real_data
@@ -50,7 +50,7 @@ def test_equal_likelihoods_of_mc2_are_its_chance() -> None:
     task = real("truthfulqa_mc2", limit=50)
     whole = with_all_documents(task)
     values = [
-        part.harness.process_results(d.doc, [(0.0, False)] * len(d.instances))["acc"]
+        part.lm_task.process_results(d.doc, [(0.0, False)] * len(d.instances))["acc"]
         for part in whole.parts
         for d in part.documents()
     ]
@@ -73,7 +73,7 @@ def test_mmlu_floor_is_the_most_frequent_letter_of_all_subjects() -> None:
     task = real("mmlu", limit=20)
     assert len(task.parts) == 20
     floor = compute_floor(task)
-    answers = [doc["answer"] for harness in task.harnesses for doc in harness.task_docs]
+    answers = [doc["answer"] for lm_task in task.lm_tasks for doc in lm_task.task_docs]
     letter, count = Counter("ABCD"[answer] for answer in answers).most_common(1)[0]
     assert (len(answers), floor.documents) == (14042, 14042)
     assert (floor.kind, floor.chance) == (f"always {letter!r}", 0.25)
@@ -131,7 +131,7 @@ def test_ifeval_answerers_are_those_of_the_reference(monkeypatch: pytest.MonkeyP
 @real_data
 def test_gsm8k_floor_is_the_most_frequent_number() -> None:
     task = real("gsm8k", limit=20)
-    answers = Counter(doc["answer"].split("#### ")[1] for doc in task.harnesses[0].task_docs)
+    answers = Counter(doc["answer"].split("#### ")[1] for doc in task.lm_tasks[0].task_docs)
     number, count = answers.most_common(1)[0]
     floor = compute_floor(dataclasses.replace(task, filter="strict-match"))
     assert floor.kind == f"always '#### {number}'"
@@ -142,9 +142,9 @@ def test_gsm8k_floor_is_the_most_frequent_number() -> None:
 @real_data
 def test_lambada_floors_count_words_of_all_documents() -> None:
     task = real("lambada_openai", limit=20)
-    texts = [doc["text"] for doc in task.harnesses[0].task_docs]
+    texts = [doc["text"] for doc in task.lm_tasks[0].task_docs]
     targets = Counter(text.split(" ")[-1] for text in texts)
-    floor = compute_floor(dataclasses.replace(task, metric="acc", higher_is_better=True))
+    floor = compute_floor(dataclasses.replace(task, metric="acc"))
     assert floor.value == pytest.approx(max(targets.values()) / 5153, abs=1e-12)
     floor = compute_floor(task)
     assert floor.kind == "word frequencies of the other texts and before"

@@ -29,7 +29,9 @@ def test_a_hub_out_of_reach_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_task_that_is_a_program_takes_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="task squadv2 is a program that reads only from the hub"):
+    with pytest.raises(
+        RunError, match="task squadv2 only reads from the hub: run it without --data"
+    ):
         load_tasks(["squadv2"], data=tmp_path)
 
 

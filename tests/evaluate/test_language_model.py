@@ -357,7 +357,7 @@ def test_text_begins_after_thinking_in_every_backend(model: Any, words: Any) -> 
 def test_a_continuation_needs_tokens_and_no_more_than_fit(model: Any, words: Any) -> None:
     ours = SharedPrefixLM(model, words)
     for option, count in (("", 0), (" a" * 100, 100)):
-        with pytest.raises(RunError, match=f"must have 1 to {LENGTH} tokens .* has {count}"):
+        with pytest.raises(RunError, match=f"must have 1 to {LENGTH} tokens; .* has {count}"):
             ours.loglikelihood(asked("loglikelihood", ("the width", option)))
     with pytest.raises(RunError, match="no tokens"):
         ours._loglikelihood_tokens([(("", "x"), [], [5, 6])])

@@ -42,7 +42,7 @@ def test_shares_add_up_and_their_spread_is_that_of_a_bootstrap(
         assert mean == pytest.approx(score.value, rel=1e-9, abs=1e-12)
 
     values = item_values(task, score.answers)
-    aggregate = task.parts[0].harness.aggregation()[metric]
+    aggregate = task.parts[0].lm_task.aggregation()[metric]
     repeats = 400 if metric in ("f1", "mcc") else 1500
     dice = draw(name, metric)
     again = [float(aggregate(dice.choices(values, k=LIMIT))) for _ in range(repeats)]

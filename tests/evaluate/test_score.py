@@ -32,7 +32,7 @@ def reference(task: Task) -> dict[str, Any]:
     (part,) = task.parts
     found = evaluator.evaluate(
         Oracle(),
-        {part.name: part.harness},
+        {part.name: part.lm_task},
         samples={part.name: list(part.doc_ids)},
         bootstrap_iters=0,
         log_samples=False,

@@ -215,9 +215,9 @@ def test_a_task_of_a_folder_of_documents(tmp_path: Path) -> None:
     for document in part.documents():
         for instance, nats in zip(document.instances, (-1.0, -9.0), strict=True):
             instance.resps = [(nats, False)]
-    part.harness.apply_filters()
+    part.lm_task.apply_filters()
     filtered = [instance.filtered_resps[task.filter] for instance in document.instances]
-    assert part.harness.process_results(document.doc, filtered)[task.metric] == 1.0
+    assert part.lm_task.process_results(document.doc, filtered)[task.metric] == 1.0
 
 
 def test_chosen_documents_are_those_of_the_whole_set(tmp_path: Path) -> None:

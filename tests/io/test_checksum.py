@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from pathlib import Path
 
 import pytest
 
-from widthwise.io import checksum, file_sha256
+from widthwise.io import file_sha256
 
 
-@pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 21, 22])
-def test_a_file_has_the_digest_of_its_bytes(
-    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checksum, "_BLOCK_BYTES", 7)
-    data = bytes(range(size))
+@pytest.mark.parametrize("size", [0, 1, 2**18 - 1, 2**18, 2**18 + 1, 3 * 2**18, 3 * 2**18 + 1])
+def test_a_file_has_the_digest_of_its_bytes(size: int, tmp_path: Path) -> None:
+    data = random.Random(size).randbytes(size)
     (tmp_path / "file").write_bytes(data)
     assert file_sha256(tmp_path / "file") == hashlib.sha256(data).hexdigest()
 

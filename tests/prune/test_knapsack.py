@@ -67,9 +67,9 @@ def test_of_equal_losses_the_cheapest_is_taken() -> None:
 @pytest.mark.parametrize(
     ("losses", "costs", "error", "message"),
     [
-        ([[1.0], [1.0]], [[4], [5]], TargetError, "cannot be had for 8: the narrowest .* cost 9"),
-        ([], [], PlanError, "same levels of the same layers"),
-        ([[1.0]], [[1, 2]], PlanError, "same levels of the same layers"),
+        ([[1.0], [1.0]], [[4], [5]], TargetError, "cost at most 8: even the narrowest .* cost 9"),
+        ([], [], PlanError, "must have the same layers"),
+        ([[1.0]], [[1, 2]], PlanError, "must have the same layers"),
         ([[]], [[]], PlanError, "losses of layer 0 must be finite numbers, at least one"),
         ([[1.0], [float("nan")]], [[1], [1]], PlanError, "losses of layer 1 must be finite"),
         ([[1.0]], [[1.5]], PlanError, "costs of layer 0 must be whole numbers from 0 on"),

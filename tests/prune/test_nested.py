@@ -300,9 +300,11 @@ def test_wrong_turns_are_named(llama: Any) -> None:
         nested.sort("loudness")
     nested.sort()
     with nested.at(KEPT):
-        with pytest.raises(PlanError, match="whole to take a width; it is at width 29"):
+        with pytest.raises(
+            PlanError, match="its full width to take a width, but it is at width 29"
+        ):
             nested.at(7).__enter__()
-        with pytest.raises(PlanError, match="whole to sort"):
+        with pytest.raises(PlanError, match="full width to sort"):
             nested.sort("l2")
         with pytest.raises(PlanError, match="whole to close"):
             nested.close()
@@ -310,7 +312,7 @@ def test_wrong_turns_are_named(llama: Any) -> None:
     nested.close()
     nested.close()
     for use in (nested.sort, lambda: nested.plan(7), nested.at(7).__enter__, nested.__enter__):
-        with pytest.raises(PlanError, match="this one is closed"):
+        with pytest.raises(PlanError, match="this Nested is closed"):
             use()
 
 

@@ -92,16 +92,16 @@ def test_what_cannot_be_sorted_by_is_refused_and_nothing_moves() -> None:
         before = bits(model)
         for cuts, said in (
             ((), "one plan or more"),
-            (fitted[:1] * 2, "each of another width"),
+            (fitted[:1] * 2, "each with a different width"),
             (others, "other GLU weights"),
-            ((*fitted, *by_chance), "keeps neurons at one width"),
+            ((*fitted, *by_chance), "keeps neurons that a wider plan"),
         ):
             with pytest.raises(PlanError, match=said):
                 nested.sort_by(cuts)
             assert_untouched(model, before)
-        with pytest.raises(PlanError, match=r"plans of width 7, 29, 40; got 30"):
+        with pytest.raises(PlanError, match=r"plans for width 7, 29, 40; got 30"):
             nested.plan(30)
-        with nested.at(KEPT), pytest.raises(PlanError, match="must be whole to sort"):
+        with nested.at(KEPT), pytest.raises(PlanError, match="must have its full width to sort"):
             nested.sort_by(by_chance)
-    with pytest.raises(PlanError, match="must be open"):
+    with pytest.raises(PlanError, match="is closed"):
         nested.sort_by(by_chance)

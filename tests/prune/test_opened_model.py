@@ -58,7 +58,7 @@ def test_a_model_in_memory_is_its_own(saved: Path) -> None:
     assert opened.module is model
     assert isinstance(opened.weights, ModelWeights)
     assert opened.embedding_rows == model.config.vocab_size
-    with pytest.raises(RunError, match="since the model does not say where it lies"):
+    with pytest.raises(RunError, match="because the model does not say where it is stored"):
         opened.tokenizer  # noqa: B018
-    with open_model(saved) as on_disk, pytest.raises(RunError, match="put its files beside"):
+    with open_model(saved) as on_disk, pytest.raises(RunError, match="there is no tokenizer"):
         on_disk.tokenizer  # noqa: B018

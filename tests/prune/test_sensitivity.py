@@ -125,7 +125,7 @@ def test_other_costs_decide_and_are_checked() -> None:
     assert (found.budget, found.cost, found.unit) == (0, 0, "cost")
     assert found.widths == (30, 30, 30)
     for wrong in ({}, {15: 1, 53: 2}, {14: 1, 52: 2}):
-        with pytest.raises(PlanError, match="costs must be of widths from 14 to 53"):
+        with pytest.raises(PlanError, match="costs must cover the widths from 14 to 53"):
             per_layer(model, width=30, align=1, text=given, costs=wrong)
 
 

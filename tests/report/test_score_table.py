@@ -143,8 +143,10 @@ def test_a_record_says_what_its_score_is() -> None:
     assert table.about == "exact_match (flexible-extract), 1 shot, n = 200"
     assert table.source == "200 of 1,319 items, seed 0"
     assert table.floors == (("chance", "0.250"), ("always 'A'", "0.200"))
-    assert table.metrics == ("exact_match (strict-match)", "exact_match (flexible-extract)")
-    assert table.metric_rows == (("dense", "0", "0.250"),)
+    assert table.metrics is not None
+    names = ("exact_match (strict-match)", "exact_match (flexible-extract)")
+    assert table.metrics.header == ("network", *names)
+    assert table.metrics.rows == (("dense", "0", "0.250"),)
     assert [cell(records, 0, c) for c in ("chance-corrected", "capped", "loops")] == [
         "0",
         "88 %",

@@ -28,7 +28,7 @@ def test_other_weights_are_another_study(tmp_path: Path) -> None:
     begun = {"widthwise": "0", "weights": "abc", "device": "cpu"}
     (tmp_path / "study.json").write_text(json.dumps(begun))
     assert RunFolder(tmp_path).agree({**begun, "device": None}) == begun
-    with pytest.raises(RunError, match="begun with weights 'abc', not 'def'"):
+    with pytest.raises(RunError, match="started with weights 'abc', not 'def'"):
         RunFolder(tmp_path).agree({**begun, "weights": "def"})
 
 
@@ -36,7 +36,7 @@ def test_a_folder_with_other_settings_is_not_mixed(tmp_path: Path) -> None:
     settings = {"model": "x", "items": 2, "dtype": "float32"}
     (tmp_path / "study.json").write_text(json.dumps(settings))
     assert RunFolder(tmp_path).agree({**settings, "dtype": None}) == settings
-    with pytest.raises(RunError, match=r"was begun with items 2, not 3; name another folder"):
+    with pytest.raises(RunError, match=r"was started with items 2, not 3; name another folder"):
         RunFolder(tmp_path).agree({**settings, "items": 3})
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(RunError, match="not the settings of a study"):

@@ -26,5 +26,5 @@ def test_room_on_a_node(cpus: float, gpus: float, node: dict[str, float], n: int
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(0, 1), (1, -1), (1, 1.5)])
 def test_needs_that_ray_does_not_know_are_refused(cpus: float, gpus: float) -> None:
-    with pytest.raises(RunError, match="a part of a GPU or whole ones"):
+    with pytest.raises(RunError, match="a part of a GPU or whole GPUs"):
         ResourceRequest(cpus=cpus, gpus=gpus)

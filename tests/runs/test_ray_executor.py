@@ -208,13 +208,13 @@ def test_nodes_that_die(cluster: Any, tmp_path: Path) -> None:
         next(running)
         wait_until(lambda: (next(running), noted(pids))[1])
         cluster.remove_node(nodes.pop(), allow_graceful=False)
-        told = "no node of the Ray cluster has room for a worker, which takes 1 CPUs and 2 GPUs"
+        told = "no node of the Ray cluster has room for a worker, which needs 1 CPUs and 2 GPUs"
         with pytest.raises(RunError, match=told):
             list(running)
 
 
 def test_no_room_is_said(cluster: Any) -> None:
-    told = r"takes 1 CPUs and 8 GPUs; its nodes have: .*3 CPUs and 1 GPUs"
+    told = r"needs 1 CPUs and 8 GPUs; its nodes have: .*3 CPUs and 1 GPUs"
     with pytest.raises(RunError, match=told):
         RayExecutor(Toy, address=cluster.address, gpus_per_worker=8)
     assert not ray.is_initialized()
@@ -226,7 +226,7 @@ def test_room_that_others_use_is_waited_for(cluster: Any) -> None:
         other = ray.remote(num_cpus=1, num_gpus=1)(toy_worker.Toy).remote("cpu")
         ray.get(other.double.remote(1))
         with RayExecutor(Toy, patience_sec=1) as engine:
-            with pytest.raises(RunError, match="no worker could begin on the Ray cluster for 1 s"):
+            with pytest.raises(RunError, match="no worker could start on the Ray cluster for 1 s"):
                 list(engine.run(jobs_of(("double", 3))))
         assert ray.is_initialized()
 
@@ -249,7 +249,7 @@ def test_workers_that_cannot_begin_are_not_begun_for_ever(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("widthwise.runs.ray_executor.RayActor", toy_worker.Unbegun)
-    told = "no worker can begin on the Ray cluster: ImportError: no widthwise here"
+    told = "no worker can start on the Ray cluster: ImportError: no widthwise here"
     with RayExecutor(Toy, address=cluster.address, workers=1, attempts=2) as engine:
         with pytest.raises(RunError, match=told):
             list(engine.run(jobs_of(("double", 3))))

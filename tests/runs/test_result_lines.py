@@ -59,7 +59,7 @@ def test_results_come_in_the_order_asked_and_are_computed_once(tmp_path: Path) -
 
 def test_results_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
     squares(tmp_path, 2)
-    with pytest.raises(RunError, match="holds side 2 with other unit; give another --out"):
+    with pytest.raises(RunError, match="holds side 2, made with other unit; give another --out"):
         squares(tmp_path, 3, 2, unit="km")
     assert squares(tmp_path, 3, unit="km")[1] == ["side 3"]
 
@@ -79,5 +79,5 @@ def test_a_folder_of_results_is_held_by_one_process(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="another process is at work in"):
             held_folder(tmp_path / "out").__enter__()
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"the folder .*file cannot be made"):
+    with pytest.raises(OutputError, match=r"file cannot be written"):
         held_folder(tmp_path / "file").__enter__()

@@ -67,5 +67,5 @@ def test_a_folder_holds_one_run_and_one_process(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="another process is running a list in"):
             store_at(tmp_path / "out").folder.held().__enter__()
     assert store.folder.agree({"rate": 1, "names": ["b"]}, choosing=("names",))["names"] == ["b"]
-    with pytest.raises(RunError, match=r"the list in .* was begun with rate 1, not 2; name"):
+    with pytest.raises(RunError, match=r"the list in .* was started with rate 1, not 2; name"):
         store.folder.agree({"rate": 2, "names": ["a"]})

@@ -25,9 +25,13 @@ pytestmark = pytest.mark.demo
     ("changes", "kind", "said"),
     [
         ({"criteria": ("obs",)}, PlanError, "obs without a refit is worse .* ask for obs.refit"),
-        ({"criteria": ("ppm~3+refit",)}, PlanError, "only random takes a seed"),
+        ({"criteria": ("ppm~3+refit",)}, PlanError, "only random can have a seed"),
         ({"criteria": ("magic+refit",)}, PlanError, "criterion must be one of"),
-        ({"criteria": ("ppm",), "calibration": "x"}, PlanError, "no criterion goes by calibration"),
+        (
+            {"criteria": ("ppm",), "calibration": "x"},
+            PlanError,
+            "none of the criteria uses calibration",
+        ),
         ({"tokens": 1023}, RunError, "tokens must be a number, at least 1024; got 1023"),
         ({"tokens": 4096.0}, RunError, "tokens must be a number"),
         ({"calibration": 7}, RunError, "calibration must be a file"),
@@ -37,16 +41,16 @@ def test_what_cannot_be_calibrated_is_said(changes: Any, kind: type[Exception], 
     for settings in (EvaluateSettings, partial(StudySettings, models=("x",), tasks=("y",))):
         with pytest.raises(kind, match=said):
             settings(**{"criteria": ("activation",), **changes})
-    with pytest.raises(RunError, match="backend vllm cannot take activation"):
+    with pytest.raises(RunError, match="backend vllm cannot measure activation"):
         EvaluateSettings(criteria=("activation",), backend="vllm")
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "too little text, 0 tokens; 1,024 are the least"),
-        ("short", "1,024 are the least"),
-        ("again " * 3000, "is no text to calibrate on"),
+        ("", "has only 0 tokens of text; at least 1,024 are needed"),
+        ("short", "at least 1,024 are needed"),
+        ("again " * 3000, "cannot be used to calibrate"),
         (None, "no such file or folder of text"),
     ],
 )
@@ -69,7 +73,7 @@ def test_tokens_below_neurons_are_said(
     sweep = Evaluation(tmp_path, settings_of(tiny_checkpoint, **PROSE))
     wide = replace(sweep.parent.checkpoint.architecture, intermediate_size=600)
     monkeypatch.setattr(sweep.parent.checkpoint, "architecture", wide)
-    with pytest.raises(RunError, match=r"1,024 tokens.* refit 600 neurons: take 1,200 at least"):
+    with pytest.raises(RunError, match=r"1,024 tokens.* refit 600 neurons: take at least 1,200"):
         sweep.scorer.calibrated.check()
 
 

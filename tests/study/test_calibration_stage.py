@@ -192,7 +192,7 @@ def test_criteria_may_be_added_to_a_folder_that_had_none(
     after = run(tmp_path, settings_of(tiny_checkpoint, **PROSE))
     assert after.items() >= before.items()
     assert run(tmp_path, replace(plain, tokens=65_536)) == before
-    with pytest.raises(RunError, match="begun with tokens 1024, not 2048"):
+    with pytest.raises(RunError, match="started with tokens 1024, not 2048"):
         run(tmp_path, settings_of(tiny_checkpoint, **{**PROSE, "tokens": 2048}))
     assert run(tmp_path, settings_of(tiny_checkpoint, **PROSE)) == after
 

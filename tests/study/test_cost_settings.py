@@ -24,7 +24,7 @@ def test_neighbours_of_a_width_are_those_that_kernels_care_for() -> None:
         ({"models": ("a", "a")}, "each once; got a, a"),
         ({"rounds": 4}, "at least 5 rounds and one workload; got 4 and 2"),
         ({"workloads": ()}, "got 5 and 0"),
-        ({"country": "FRA", "energy": False}, "CO2 of FRA follows from energy"),
+        ({"country": "FRA", "energy": False}, "CO2 of FRA is computed from energy"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:

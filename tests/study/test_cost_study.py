@@ -101,7 +101,7 @@ def test_other_threads_are_another_comparison(tiny_checkpoint: Path, tmp_path: P
     CostStudy(tmp_path / "out", settings).run()
     torch.set_num_threads(threads + 1)
     try:
-        with pytest.raises(RunError, match=f"begun with threads {threads}, not {threads + 1}"):
+        with pytest.raises(RunError, match=f"started with threads {threads}, not {threads + 1}"):
             CostStudy(tmp_path / "out", settings).run()
     finally:
         torch.set_num_threads(threads)
@@ -123,7 +123,7 @@ def test_other_settings_or_another_process_are_refused(
 ) -> None:
     settings = settings_of(tiny_checkpoint, widths=())
     CostStudy(tmp_path / "out", settings).run()
-    with pytest.raises(RunError, match="was begun with rounds 5, not 6"):
+    with pytest.raises(RunError, match="was started with rounds 5, not 6"):
         CostStudy(tmp_path / "out", settings_of(tiny_checkpoint, widths=(), rounds=6)).run()
     with RunFolder(tmp_path / "out").held(), pytest.raises(OutputError, match="another process"):
         CostStudy(tmp_path / "out", settings).run()

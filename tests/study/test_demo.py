@@ -120,13 +120,13 @@ def test_a_folder_of_a_demo_without_calibration_is_gone_on_with(
     found = Demo(tmp_path, _settings(tiny_checkpoint)).run()
     assert numbers(found).items() > numbers(first).items()
     assert {r.criterion for r in found} - {r.criterion for r in first} == {"activation+refit"}
-    with pytest.raises(RunError, match="begun with limit 2, not 3"):
+    with pytest.raises(RunError, match="started with limit 2, not 3"):
         Demo(tmp_path, _settings(tiny_checkpoint, items=3)).run()
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(RunError, match=r"holds other files \(thesis\.tex\) and no study"):
+    with pytest.raises(RunError, match=r"holds other files \(thesis\.tex\), and is not a folder of a study"):
         Demo(tmp_path, DemoSettings()).run()
 
 

@@ -30,5 +30,5 @@ def test_other_weights_or_words_under_the_same_name_are_refused(
         else:
             stored[-1] ^= 1
         (model / name).write_bytes(stored)
-        with pytest.raises(RunError, match="was begun with weights"):
+        with pytest.raises(RunError, match="was started with weights"):
             run(tmp_path / "out", settings)

@@ -176,7 +176,7 @@ def test_limits_of_single_tasks(tmp_path: Path) -> None:
     tasks = load_tasks(names, data=tmp_path, limit=5, limits={"piqa": 3})
     assert [len(task.item_ids) for task in tasks] == [3, 5]
     assert tasks[0].item_ids == one_task("piqa", tmp_path, limit=3).item_ids
-    with pytest.raises(RunError, match=r"set for 'boolq', which is none .*: piqa, lambada_openai"):
+    with pytest.raises(RunError, match=r"names 'boolq', which is not one .*: piqa, lambada_openai"):
         load_tasks(names, data=tmp_path, limits={"boolq": 3})
     with pytest.raises(RunError, match="limit must be at least 1; got 0"):
         load_tasks(names, data=tmp_path, limits={"piqa": 0})

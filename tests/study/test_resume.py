@@ -95,7 +95,7 @@ def test_what_was_left_open_may_be_said_and_left_open_again(
     opened = run(tmp_path, settings_of(tiny_checkpoint, dtype=None, **one))
     assert numbers(first) == numbers(said) == numbers(opened)
     assert len(cells(tmp_path / "records.jsonl")) == 3
-    with pytest.raises(RunError, match="begun with dtype 'float32', not 'bfloat16'"):
+    with pytest.raises(RunError, match="started with dtype 'float32', not 'bfloat16'"):
         run(tmp_path, settings_of(tiny_checkpoint, dtype="bfloat16", **one))
 
 
@@ -116,7 +116,7 @@ def test_another_sweep_is_not_mixed_into_a_folder(
 ) -> None:
     folder, _ = whole
     before = (folder / "records.jsonl").read_bytes(), (folder / "study.json").read_bytes()
-    with pytest.raises(RunError, match=rf"begun with {words}; name another folder with -o"):
+    with pytest.raises(RunError, match=rf"started with {words}; name another folder with -o"):
         run(folder, settings_of(tiny_checkpoint, **other))
     assert ((folder / "records.jsonl").read_bytes(), (folder / "study.json").read_bytes()) == before
 
@@ -144,7 +144,8 @@ def test_widths_criteria_and_tasks_may_be_added_and_left_out(
 
 def test_a_second_run_in_a_folder_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     first = Evaluation(tmp_path, settings_of(tiny_checkpoint))
-    with first.opened():
+    with first.store.folder.held():
+        first._begin()
         with pytest.raises(OutputError, match="another process is running a study in"):
             Evaluation(tmp_path, settings_of(tiny_checkpoint)).run()
         assert not (tmp_path / "records.jsonl").exists()

@@ -97,7 +97,7 @@ def test_what_fixes_numbers_may_not_change_in_a_folder(
         ({"seeds": (1,)}, r"seeds \[0\], not \[1\]"),
         ({"dtype": "bfloat16"}, "dtype 'float32', not 'bfloat16'"),
     ):
-        with pytest.raises(RunError, match=f"begun with {words}; name another folder"):
+        with pytest.raises(RunError, match=f"started with {words}; name another folder"):
             run(folder, settings_of(tiny_checkpoint, **changes))
     with (
         RunFolder(folder).held(),
@@ -179,5 +179,5 @@ def test_a_pipe_is_no_study(tiny_checkpoint: Path, tmp_path: Path) -> None:
 
 def test_a_folder_of_another_command_is_said(tiny_checkpoint: Path, tmp_path: Path) -> None:
     sweep(tmp_path, sweep_settings_of(tiny_checkpoint, tasks=TASKS[:1]))
-    with pytest.raises(RunError, match=r"begun without .*seeds.* so by another command"):
+    with pytest.raises(RunError, match=r"started without .*seeds.* by another command"):
         run(tmp_path, settings_of(tiny_checkpoint))

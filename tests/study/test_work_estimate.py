@@ -92,7 +92,7 @@ def test_times_are_measured_where_traffic_cannot_be_counted(
         assert records[quantity].value is not None
         told = records[quantity].settings
         assert [told[name] for name in ("flops", "of_limit", "bound")] == [None] * 3
-        assert "must hold k_proj and v_proj" in told["limit_reason"]
+        assert "must have k_proj and v_proj" in told["limit_reason"]
     assert any("is not known: model.layers.0.self_attn must hold" in n for n in study.notes)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import jaxtyping
 
 PACKAGE = Path(__file__).parents[2] / "src" / "widthwise"
-DTYPES = ("Float", "Float32", "Float64", "Int", "Int64", "Bool", "Shaped")
+DTYPES = ("Float", "Float32", "Float64", "Int", "Int64", "UInt8", "Bool", "Shaped")
 
 
 def modules_with_shapes() -> list[str]:

@@ -142,7 +142,7 @@ class Architecture:
 
     @property
     def table(self) -> str:
-        """Name of the table of token embeddings beside the layers, or ""."""
+        """Name of the table of token embeddings outside the layers, or ""."""
         return table_beside(self.stem, self.tensors)
 
     @property

@@ -37,7 +37,7 @@ def built_shapes(config: Mapping[str, Any]) -> Mapping[str, Shape] | None:
 
 
 def is_buffer(name: str) -> bool:
-    """Whether a stored tensor is one of those that older files hold beside the parameters."""
+    """Whether a stored tensor is one of those that older files also hold, next to parameters."""
     return _BUFFERS.search(name) is not None
 
 

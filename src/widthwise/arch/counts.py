@@ -1,6 +1,6 @@
 """Exact parameters, bytes and FLOPs of a language model at any width.
 
-`counts_at` tells what a token costs; `prefill_traffic` and `decode_traffic` what a pass over a
+`counts_at` computes what a token costs; `prefill_traffic` and `decode_traffic` what a pass over a
 whole batch computes and at least moves, which is what a roofline is made of.
 """
 
@@ -299,7 +299,8 @@ def _caches(architecture: Architecture, dtype: str | None) -> list[tuple[int, in
             rows, stored = fused.shape[0] - size, fused.dtype  # as many queries as outputs
         else:
             raise UnsupportedModelError(
-                f"{where} must hold k_proj and v_proj, or qkv_proj, to tell how much it caches"
+                f"{where} must have k_proj and v_proj, or qkv_proj; without them the size of its "
+                "cache is not known"
             )
         result.append((rows * DTYPE_BYTES[dtype or stored], _window(architecture, layer)))
     return result

@@ -126,7 +126,7 @@ def _block(layer: int, names: Mapping[str, str]) -> GluGroup:
 
 
 def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> frozenset[str]:
-    """Heads that are stored beside the table of embeddings which they are tied to."""
+    """Heads that are stored as well as the table of embeddings which they are tied to."""
     heads = (n for n in names if n.endswith("lm_head.weight"))
     heads_here = frozenset(n for n in heads if not (draft_root(n) or is_tower(n)))
     is_tied = heads_here and table_beside(stem, names) and ties_embeddings(config)

@@ -70,7 +70,7 @@ def refuse_outside(
             is_dependent = not known or any(found in moving for found in known)
         if is_dependent:
             raise UnsupportedModelError(
-                f"{name} {list(tensors[name].shape)} depends on {kinds[0].key} as well, but stands "
+                f"{name} {list(tensors[name].shape)} depends on {kinds[0].key} as well, but is "
                 "outside the layers that are cut; widthwise does not know how to cut it"
             )
 
@@ -148,8 +148,8 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
         other -= {max(sorted(alike), key=lambda follower: _common_end(name, follower), default="")}
     if other:
         raise UnsupportedModelError(
-            f"{min(other)} follows {architecture.kinds[0].key} as well, by what transformers builds; "
-            "widthwise does not know how to cut it"
+            f"{min(other)} depends on {architecture.kinds[0].key} as well, as transformers builds "
+            "it; widthwise does not know how to cut it"
         )
 
 

@@ -83,7 +83,7 @@ def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec])
     chosen = fitting if len(fitting) == 1 else beside
     if len(chosen) > 1 or (len(fitting) > 1 and not chosen):
         raise UnsupportedModelError(
-            "GLU blocks of one width must stand in one stack of layers; found "
+            "all GLU blocks of one width must be in one stack of layers; this model has them in "
             f"{', '.join(sorted(chosen or fitting))}"
         )
     for layers in [grouped[stem] for stem in chosen] or grouped.values():
@@ -143,8 +143,8 @@ def refuse_layers_beyond(config: Mapping[str, Any], stem: str, layers: Layers, c
     if max(layers) >= count:
         raise UnsupportedModelError(
             f"{stem}.{max(layers)} is beyond the {count} layers of {section_name(config)} "
-            "(num_hidden_layers); correct the number or take the layer out of the files; as a "
-            "draft layer it would be announced, by num_nextn_predict_layers"
+            "(num_hidden_layers); correct the number, or remove the layer from the files. For a "
+            "draft layer, set num_nextn_predict_layers in the config"
         )
 
 
@@ -166,13 +166,14 @@ def refuse_unequal_layers(
     parts = {part for names in layers.values() for part in names}
     if "mlp.gate_proj.weight" in parts and "mlp.up_proj.weight" not in parts:
         raise UnsupportedModelError(
-            f"no layer of {stem} has mlp.up_proj beside mlp.gate_proj; widthwise cuts gated blocks"
+            f"no layer of {stem} has both mlp.gate_proj and mlp.up_proj; widthwise only cuts MLPs "
+            "with a gate"
         )
     for layer, names in sorted(layers.items()):
         if not any(name.startswith("mlp.") for name in names):
             raise UnsupportedModelError(
-                f"{_why(config)}layer {layer} ({stem}.{layer}) holds no GLU block; widthwise cuts "
-                "models with one in every layer"
+                f"{_why(config)}layer {layer} ({stem}.{layer}) has no GLU block; widthwise only "
+                "cuts models with a GLU block in every layer"
             )
         block = _whole_shape(names, tensors)
         if block is None or (blocks and block[0] != next(iter(blocks.values()))[0]):
@@ -310,8 +311,8 @@ def refuse_quantized_config(
             if stored and (kinds := _plain_kinds(stored)):
                 raise CheckpointError(
                     f"config.json: {key} ({method or 'of no method'}) says that the weights are "
-                    f"quantized, but they are stored as {kinds}; if these are whole weights, take "
-                    f"{key} out of config.json"
+                    f"quantized, but they are stored as {kinds}; if they are not quantized, remove "
+                    f"{key} from config.json"
                 )
             if quantization:
                 raise UnsupportedModelError(

@@ -170,7 +170,7 @@ def check_rounding(target: Target, align: int | None, paper_widths: bool) -> Non
     if align is not None and align < 1:
         raise TargetError(f"--align must be at least 1; got {align}")
     if paper_widths and target.kind != "remove":
-        raise TargetError(f"--paper-widths goes with --remove; got {target}")
+        raise TargetError(f"--paper-widths can only be used with --remove; got {target}")
 
 
 def _within(
@@ -216,8 +216,8 @@ def _within_budget(architecture: Architecture, target: Target, dtype: str | None
         asked = f"{target}, which is {budget:,} {unit},"
     if budget < smallest:
         raise TargetError(
-            f"{asked} cannot be met: with one neuron a layer the model has {smallest:,} {unit}"
-            f"{_share_meant(target)}"
+            f"{asked} is too small: even with one neuron in each layer the model has {smallest:,} "
+            f"{unit}{_share_meant(target)}"
         )
     if budget >= dense:
         stored = f" in {dtype}" if dtype and target.kind == "size" else ""

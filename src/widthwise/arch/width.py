@@ -108,14 +108,14 @@ def at_widths(
 
 
 def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
-    """Raise UnsupportedModelError where a config gives layers widths of their own."""
+    """Raise UnsupportedModelError where a config gives layers different widths."""
     text = text_config(config)
     where, width, key = section_name(config), stated_width(config), width_key(config)
     stating = sections_with(config, key) if width is None and text is config else []
     if unknown := [name for name in stating if not is_tower(name)]:
         raise UnsupportedModelError(
-            f"config.json: {key} stands in {', '.join(unknown)}, and not in "
-            f"{TEXT_SECTIONS[0]}, where widthwise looks for that of the language model"
+            f"config.json: {key} is in {', '.join(unknown)}, but widthwise looks for the "
+            f"width of the language model in {TEXT_SECTIONS[0]}"
         )
     if isinstance(width, list | tuple):
         raise UnsupportedModelError(
@@ -137,7 +137,7 @@ def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
     }
     if widths:
         raise UnsupportedModelError(
-            f"{where}: per_layer_config gives layers {_listed(widths)} an {key} of their own "
+            f"{where}: per_layer_config gives layers {_listed(widths)} a different {key} "
             f"({_range([*widths.values()])}); widthwise cuts models with one width for all layers"
         )
 

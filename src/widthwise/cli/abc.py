@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ..theory import Abc, Abcd, Classification, classify, draw_region, power
 from .figure_options import check_writable, drawing_options, save_figure
 from .options import json_option
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
 from .tables import print_titled, print_wrapped, table_console
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from fractions import Fraction
-
-    from ..theory import Abc, Abcd, Classification
 
 
 @click.command(short_help="Say what a parametrization does at infinite width.")
@@ -26,10 +23,10 @@ if TYPE_CHECKING:
     "--optimizer",
     type=click.Choice(["sgd", "adam"]),
     default="sgd",
-    help="Adam stands for all optimizers that work entry by entry.",
+    help="adam means any optimizer that works entry by entry.",
 )
 @json_option
-@drawing_options("Draw where it is among the stable, feature and kernel ones, for SGD.")
+@drawing_options("Draw it among the stable, feature and kernel parametrizations, for SGD.")
 def abc(
     name: str | None,
     layers: int,
@@ -48,8 +45,6 @@ def abc(
 
     Example: widthwise abc --a=-1/2,0,1/2 --b=1/2,1/2,1/2 --c=0 --json
     """
-    from ..theory import Abc, classify
-
     asked = parse_parametrization(name, layers, exponents, optimizer)
     if out is not None and not isinstance(asked, Abc):
         raise click.UsageError("the picture is of parametrizations for SGD; drop --optimizer adam")
@@ -57,8 +52,6 @@ def abc(
     result = classify(asked)
     title = format_title(name, tuple(exponents[letter] for letter in "abc"))
     if out is not None and isinstance(asked, Abc):
-        from ..theory import draw_region
-
         save_figure(draw_region(asked, title), out)
     if as_json:
         click.echo(json.dumps(_as_json(asked, result, optimizer), allow_nan=False))
@@ -85,8 +78,6 @@ def _as_json(parametrization: Abc | Abcd, result: Classification, optimizer: str
 
 def _print(title: str, parametrization: Abc | Abcd, result: Classification, optimizer: str) -> None:
     """The exponents as powers of the width, and what they lead to."""
-    from ..theory import power
-
     console, hidden = table_console(), parametrization.hidden_layers
     exponents = zip(parametrization.a, parametrization.b, parametrization.c, strict=True)
     rows = [

@@ -17,10 +17,11 @@ from .options import dtype_option, model_name, out_option, seed_option
 @click.command(short_help="Measure MODEL at seven widths.", epilog="Example: widthwise demo")
 @click.argument("model", default="smollm2", type=model_name)
 @out_option(
-    "widthwise-demo", "Folder of records, report and checkpoint; an interrupted demo goes on there."
+    "widthwise-demo",
+    "Folder of records, report and checkpoint; an interrupted demo continues there.",
 )
-@click.option("--items", type=click.IntRange(2, 1000), default=60, help="Questions a task.")
-@seed_option("Of samples, control and order.")
+@click.option("--items", type=click.IntRange(2, 1000), default=60, help="Questions for each task.")
+@seed_option("Seed of samples, control and order.")
 @dtype_option
 def demo(model: str, out: Path, **settings: Any) -> None:
     """Show what MODEL knows and costs at seven widths: ppm, activation+refit, and chance.
@@ -33,12 +34,13 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     from ..study import CRITERIA, Demo, DemoSettings, calibration_notes
     from .tables import print_table, run
 
-    study, records = run(partial(Demo, out, DemoSettings(model=model, **settings)))
+    asked = DemoSettings(model=model, **settings)
+    study, records = run(partial(Demo, out, asked))
     print_table(records)
     for note in (*load_warnings(records), *calibration_notes(records)):
         click.echo(note, err=True)
-    title = f"How wide should {study.model_name} be?"
-    write_page(records, out / "report.html", title=title, settings=asdict(study.settings))
+    title = f"How wide should {study.parent.checkpoint.name} be?"
+    write_page(records, out / "report.html", title=title, settings=asdict(asked))
     folder = study.keep_checkpoint(command=shlex.join(["widthwise", *sys.argv[1:]]))
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")

@@ -67,9 +67,12 @@ def _some_names(value: str) -> tuple[str, ...]:
     metavar="ITEMS",
     default="",
     show_default=False,
-    help="Items a task: a sample, the same at all widths. 200, or 200,ifeval=50,wikitext=8.",
+    help=(
+        "Number of items for each task, a sample that is the same at all widths: 200, or "
+        "200,ifeval=50,wikitext=8."
+    ),
 )
-@seed_option("Of samples and control.")
+@seed_option("Seed of samples and control.")
 @data_option("the tasks' documents")
 @max_new_tokens_option
 @thinking_option
@@ -77,18 +80,20 @@ def _some_names(value: str) -> tuple[str, ...]:
     "--until",
     type=parse_points,
     metavar="POINTS",
-    help="End a task for a width when its difference from dense is known to this: 2pp.",
+    help=(
+        "End a task for a width as soon as its difference from dense is known to within this: 2pp."
+    ),
 )
 @click.option(
     "--backend",
     type=click.Choice(BACKENDS),
     default=BACKENDS[0],
-    help="What scores: our own, or lm-eval's hf or vllm.",
+    help="Program that computes the answers: widthwise, or lm-eval's hf or vllm.",
 )
 @dtype_option
 @device_option
 @out_option(
-    "widthwise-evaluate", "Folder of records, items and report; an interrupted run goes on there."
+    "widthwise-evaluate", "Folder of records, items and report; an interrupted run continues there."
 )
 def evaluate(
     model: str, out: Path, to: tuple[str, ...], remove: tuple[str, ...], **options: Any

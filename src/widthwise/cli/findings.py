@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path), required=False)
-@click.option("--published", is_flag=True, help="Of the tables of arXiv 2512.22671 instead.")
+@click.option("--published", is_flag=True, help="Use the tables of arXiv 2512.22671.")
 @click.option(
     "--loss",
     type=parse_points,
     default="2pp",
     metavar="PP",
-    help="How many points of right answers may be lost; of perplexities and bits it is 5 %.",
+    help=(
+        "How many percentage points of right answers may be lost. For perplexities and bits it is "
+        "always 5 %."
+    ),
 )
 @json_option
 def findings(study: Path | None, published: bool, loss: float, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ import click
 
 from ..io import check_overwrite
 from .figure_options import save_figure
-from .interrupts import GOES_ON
 from .options import device_option, dtype_option, seed_option
+from .progress_bar import ProgressBar, hush_transformers, progress_bar
 
 if TYPE_CHECKING:
     from ..prune.healing import Healing, TrainingStep
@@ -43,15 +44,17 @@ def _tokens(value: str) -> int:
     help="Text to train on: a file or folder, or a data set of the hub. Default: embedded text. "
     "A part of it is held out.",
 )
-@click.option("--tokens", type=_tokens, metavar="N", help="Most tokens; 1M without --minutes.")
+@click.option(
+    "--tokens", type=_tokens, metavar="N", help=("Most tokens to train on; 1M without --minutes.")
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
-    help="Most minutes on the clock, loading and measuring included.",
+    help="Take at most this many minutes on the clock, with loading and measuring.",
 )
-@click.option("--temperature", default=1.0, show_default=True, help="Of both distributions.")
+@click.option("--temperature", default=1.0, show_default=True, help="Temperature in the loss.")
 @click.option("--hidden", default=0.0, show_default=True, help="Weight of the hidden-state term.")
-@click.option("--learning-rate", type=float, help="The highest. Default: found by a test.")
+@click.option("--learning-rate", type=float, help="Highest learning rate. Default: by a test.")
 @click.option(
     "--mup-factors",
     is_flag=True,
@@ -63,7 +66,7 @@ def _tokens(value: str) -> int:
     default="2048",
     show_default=True,
     metavar="N",
-    help="Tokens of one step; fewer where the minutes give few steps.",
+    help="Tokens of one step; fewer if there is only time for few steps.",
 )
 @click.option(
     "--micro-tokens",
@@ -72,9 +75,9 @@ def _tokens(value: str) -> int:
     help="Tokens run at once; fewer take less memory. Default: 2048, on a GPU 16384.",
 )
 @click.option(
-    "--lora", type=click.IntRange(1), metavar="RANK", help="Train updates of this rank only."
+    "--lora", type=click.IntRange(1), metavar="RANK", help="Train only updates of this rank."
 )
-@seed_option("Of the order of the text.")
+@seed_option("Seed of the order of the text.")
 @dtype_option
 @device_option
 @click.option(
@@ -95,8 +98,8 @@ def heal(
     """Train the pruned CHILD to give the logits of its dense parent; write a plain checkpoint.
 
     CHILD and MODEL are checkpoint folders, .gguf files, hub ids, or smollm2 (the embedded model).
-    The state that is best on held-out text is written; where none is better than CHILD, nothing is,
-    and the exit code is 1. Interrupted, the same command goes on where it was.
+    The state that is best on held-out text is written. If no state is better than CHILD, nothing is
+    written, and the exit code is 1. If it is interrupted, the same command continues it.
     """
     check_overwrite(out, force=force)
     from ..prune.healing import HealSettings, heal
@@ -104,14 +107,12 @@ def heal(
 
     settings = HealSettings(**options)
     command = shlex.join(["widthwise", *sys.argv[1:]])
-    with _Shown() as shown:
-        try:
-            healing = heal(
-                child, dense, out=out, text=text, settings=settings, device=device, dtype=dtype,
-                force=force, command=command, status=shown.status, progress=shown.step,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            raise click.ClickException(GOES_ON) from None
+    hush_transformers()
+    with progress_bar() as bar:
+        healing = heal(
+            child, dense, out=out, text=text, settings=settings, device=device, dtype=dtype,
+            force=force, command=command, status=bar.describe, progress=_follow(bar),
+        )  # fmt: skip
     for line in healing.warnings:
         click.echo(f"Warning: {line}", err=True)
     click.echo(_table(healing), err=True)
@@ -119,45 +120,24 @@ def heal(
     click.echo(healing.out)
 
 
-class _Shown:
-    """Steps on a terminal as a bar, elsewhere as a line now and then."""
+def _follow(bar: ProgressBar) -> Callable[[TrainingStep, float], None]:
+    """What shows each step in the bar, and where there is no terminal in a line now and then."""
+    earlier: TrainingStep | None = None
+    printed_seconds = float("-inf")
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from transformers.utils import logging
+    def tell(step: TrainingStep, share: float) -> None:
+        nonlocal earlier, printed_seconds
+        text = "training"
+        if earlier:
+            speed = (step.tokens - earlier.tokens) / max(step.seconds - earlier.seconds, 1e-9)
+            text = f"loss {step.loss:.3f}, {speed:,.0f} tokens/s"
+        earlier = step
+        bar.update(share, text)
+        if step.seconds - printed_seconds >= _LINE_SECONDS:
+            printed_seconds = step.seconds
+            bar.say(f"{share:.0%} of the way: {text}")
 
-        from .progress_bar import Eta, progress
-
-        quiet: Any = logging.disable_progress_bar  # ours is the one to look at
-        quiet()
-        self._console = Console(stderr=True)
-        self._bar = progress(self._console)
-        self._left = Eta()
-        self._last: tuple[float, int] | None = None
-        self._line = float("-inf")
-
-    def __enter__(self) -> _Shown:
-        self._bar.__enter__()
-        self._task = self._bar.add_task("preparing", total=1.0, left="")
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._bar.__exit__(*error)
-
-    def status(self, text: str) -> None:
-        self._bar.update(self._task, description=text)
-        if not self._console.is_terminal:
-            self._console.print(text, markup=False)
-
-    def step(self, step: TrainingStep, share: float) -> None:
-        seconds, tokens = self._last or (0.0, 0)
-        speed = (step.tokens - tokens) / max(step.seconds - seconds, 1e-9)
-        text = f"loss {step.loss:.3f}, {speed:,.0f} tokens/s" if self._last else "training"
-        self._last = step.seconds, step.tokens
-        self._bar.update(self._task, completed=share, description=text, left=self._left(share))
-        if not self._console.is_terminal and step.seconds - self._line >= _LINE_SECONDS:
-            self._line = step.seconds
-            self._console.print(f"{share:.0%} of the way: {text}", markup=False, highlight=False)
+    return tell
 
 
 def _table(healing: Healing) -> str:

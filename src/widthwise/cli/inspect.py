@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from ..arch import MAX_CONTEXT, counts_at, default_alignment, draft_note
-from ..cut.checkpoint import Checkpoint, inspect_refit, resolve_model
+from ..cut.checkpoint import inspect_refit, resolve_model
 from ..prune.healing import inspect_healing
 
 
@@ -24,7 +24,7 @@ from ..prune.healing import inspect_healing
     "--context",
     type=click.IntRange(1, MAX_CONTEXT),
     default=1024,
-    help="Tokens of prompt or cache.",
+    help="Number of tokens of the prompt or in the cache.",
 )
 def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
     """Print MODEL's GLU blocks and exact costs as JSON.
@@ -45,7 +45,7 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "hidden_size": architecture.hidden_size,
             "intermediate_size": architecture.intermediate_size,
             "fused_gate_up": architecture.fused,
-            "widths": None if _is_uniform(checkpoint) else list(checkpoint.widths),
+            "widths": None if len(set(checkpoint.widths)) == 1 else list(checkpoint.widths),
             "draft_layers": draft_note(architecture) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),
             "counts": [
@@ -56,7 +56,3 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "healing": inspect_healing(checkpoint),
         }
     click.echo(json.dumps(summary, indent=2))
-
-
-def _is_uniform(checkpoint: Checkpoint) -> bool:
-    return len(set(checkpoint.widths)) == 1

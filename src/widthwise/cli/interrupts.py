@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 
 NOTHING_KEPT = "interrupted; networks trained so far are not kept: the same command begins anew"
-GOES_ON = "interrupted; the same command goes on where it was"
+GOES_ON = "interrupted; the same command continues it"
 RUNS_KEPT = f"{GOES_ON}: runs that have ended are kept, the one under way is not"
 CHECKPOINT_KEPT = (
     f"{GOES_ON}: runs that have ended are kept, and the one under way up to its last checkpoint"
@@ -20,7 +20,7 @@ def interruption(message: str) -> Iterator[None]:
     """Say this in place of click's `Aborted!`; also decorates a whole command.
 
     Args:
-        message: What is kept of the work so far, and that the same command goes on with it.
+        message: What is kept of the work so far, and that the same command continues it.
     """
     try:
         yield

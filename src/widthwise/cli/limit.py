@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ..stats import with_ends
+from ..theory import (
+    Abc,
+    Case,
+    Convergence,
+    PowerLawFit,
+    standard_cases,
+    toy,
+)
+from ..theory import activation as activation_of
+from ..theory import converge as run_case
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .options import is_typed, json_option, list_option, parse_ints, seed_option
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
 from .save_pages import check_beside, save_with_page
 from .tables import print_titled, print_wrapped, table_console
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..theory import Case, Convergence, PowerLawFit
-
 
 _UNDECIDED = (
     "Undecided: the interval is too wide to tell theory's slope from 0 or from those of other "
@@ -44,17 +50,19 @@ def limit() -> None:
     "--widths",
     callback=parse_ints,
     default="64,128,256,512,1024",
-    help="Ascending, at least two.",
+    help="Widths in ascending order, at least two.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(2, 10_000),
     default=16,
-    help="Networks at each width.",
+    help="Number of networks at each width.",
 )
-@seed_option("The first.")
+@seed_option("The first seed.")
 @json_option
-@drawing_options("Draw every run, the fits and the theory; records and page go beside it.")
+@drawing_options(
+    "Draw every run, the fits and the theory; records and page are written next to it."
+)
 @interruption(NOTHING_KEPT)
 def converge(
     widths: tuple[int, ...],
@@ -67,17 +75,15 @@ def converge(
 ) -> None:
     """Train small networks of several widths and fit how their distance to the limit falls.
 
-    NAME, --a, --b and --c are as of `widthwise abc`; without them, four standard cases: muP with
+    NAME, --a, --b and --c are as for `widthwise abc`; without them, four standard cases: muP with
     linear networks of one and of two hidden layers and with tanh, and NTP with tanh. The task is a
     small one, four examples in two dimensions.
 
     Example: widthwise limit converge mup --activation erf -o limits.png
     """
-    from ..theory import converge as run
-
     check_beside(out, force)
     cases = _cases(**asked)
-    results = [run(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
+    results = [run_case(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
     if out is not None:
         from ..experiments.convergence import convergence_line, draw_convergence
 
@@ -90,9 +96,6 @@ def converge(
 
 
 def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
-    from ..theory import Abc, Case, standard_cases, toy
-    from ..theory import activation as activation_of
-
     exponents = {letter: asked[letter] for letter in "abc"}
     if name is None and not any(exponents.values()):
         changed = [f"--{key}" for key in ("activation", "lr", "steps") if asked[key] is not None]
@@ -177,7 +180,5 @@ def _print(results: Sequence[Convergence]) -> None:
 
 def _rate_cells(rate: PowerLawFit, *limit: str) -> list[str]:
     """Sizes at all widths, what they are in the limit, and their slope."""
-    from ..stats import with_ends
-
     slope = with_ends(rate.slope.value, *rate.slope.interval())
     return [*(f"{size:.3g}" for size in rate.sizes), *limit, slope]

@@ -16,12 +16,10 @@ from .interrupts import RUNS_KEPT, interruption
 from .options import networks_options, out_option, parse_networks
 from .progress_bar import progress_bar
 from .save_pages import save_page
+from .tables import print_rows, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from ..experiments.maml import MamlResult
-
-_DICTIONARY = ("gp", "ntk")  # whose steps get slower
-_KERNELS = ("linear", *_DICTIONARY)
 
 
 @click.command(short_help="Meta-train networks and their limit on Omniglot.")
@@ -37,20 +35,21 @@ _KERNELS = ("linear", *_DICTIONARY)
     "--steps",
     type=click.IntRange(1, 10_000_000),
     default=10_000,
-    show_default=True,
-    help="Of meta-training.",
+    help="Steps of meta-training.",
 )
 @click.option(
     "--kernel-steps",
     type=click.IntRange(1, 10_000_000),
     default=100,
-    show_default=True,
-    help="Of the ReLU kernels, whose steps get slower the more images they have met.",
+    help="Steps of the ReLU kernels, which get slower with each image that they see.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Runs of each."
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=1,
+    help=("Runs of each network."),
 )
-@click.option("--lr", type=float, help="Learning rate of all; by default the paper's of each.")
+@click.option("--lr", type=float, help="Learning rate. Default: the paper's for each.")
 @out_option(
     "widthwise-maml",
     "Folder for results.jsonl, maml.png and report.html; what is there is not run again.",
@@ -69,22 +68,21 @@ def maml(
 ) -> None:
     """Meta-train linear muP networks, their limit and kernels by first-order MAML on Omniglot.
 
-    5-way 1-shot: of 5 new characters with one image each, which is the other image? A run that
-    diverges is kept with its reason. The same command goes on where it was interrupted.
+    5-way 1-shot: which of 5 new characters, with one image each, does another image show? A run
+    that diverges is kept with its reason. If it is interrupted, the same command continues it.
 
     Example: widthwise maml --data omniglot28.npz --widths 2,8,32 --steps 1000 -o my-maml
     """
     from ..experiments.maml import MamlJob, MamlSettings, draw_runs, load_omniglot, run_maml
 
-    networks = parse_networks(
-        "--widths", widths, also["limit"], _KERNELS if also["kernels"] else ()
-    )
+    kernels = tuple(MamlJob.kernel_names) if also["kernels"] else ()
+    networks = parse_networks("--widths", widths, also["limit"], kernels)
     jobs = [
         MamlJob(
             network=network,
             width=width,
             seed=seed,
-            settings=MamlSettings(steps=kernel_steps if network in _DICTIONARY else steps),
+            settings=MamlSettings(steps=kernel_steps if network in MamlJob.slow_kernels else steps),
             lr=lr,
         )
         for seed in range(seeds)
@@ -112,7 +110,6 @@ def _describe(result: MamlResult) -> str:
 def _print(results: Sequence[MamlResult]) -> None:
     """A row a network: its mean accuracy, and how fast it trained."""
     from ..experiments.maml import summary
-    from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
     header = ["network", "accuracy [%]", "std. error", "seeds", "best step", "steps/s"]
@@ -128,10 +125,8 @@ def _print(results: Sequence[MamlResult]) -> None:
         speeds = [run.steps_per_sec for run in good if run.steps_per_sec is not None]
         speed = f"{median(speeds):,.0f}" if speeds else "-"
         rows.append([row.label, value, error, str(len(good)), best, speed])
-        for run in row.runs:
-            if run.reason is not None:
-                notes.append(f"{row.label}, seed {run.seed}: {run.reason}")
-    print_rows(console, header, rows, [0] * len(header))
+        notes += [f"{run.title}: {run.reason}" for run in row.runs if run.reason is not None]
+    print_rows(console, header, rows)
     for note in notes:
         print_wrapped(console, note)
     print_wrapped(

@@ -32,38 +32,42 @@ from .options import (
     "--around",
     type=click.IntRange(1),
     metavar="WIDTH",
-    help="This width and its neighbours, multiples of 4 to 128, and their GLU blocks alone: what "
-    "alignment is worth.",
+    help=(
+        "Measure this width and its neighbours, multiples of 4 to 128, and also their GLU blocks "
+        "alone: this shows what alignment is worth."
+    ),
 )
 @list_option(
     "--workload",
     "workloads",
     type=parse_names,
     default="512x32",
-    help="PROMPTxNEWxBATCH tokens (512x32x8), grid (27 of them), paper, or one of the paper's six "
-    "(hellaswag-b1); with commas between them.",
+    help=(
+        "PROMPTxNEWxBATCH tokens (512x32x8), grid (27 workloads), paper (its six), or one of these "
+        "six (hellaswag-b1); with commas between them."
+    ),
 )
 @click.option("--rounds", type=click.IntRange(5), default=5)
-@seed_option("Of prompts and of the order of models.")
+@seed_option("Seed of prompts and of the order of models.")
 @data_option("documents for the paper's workloads")
 @click.option(
     "--energy/--no-energy",
     default=True,
-    help="Joules, where there is a meter; each round then takes 6 s.",
+    help="Measure joules, if there is a meter; each round then takes 6 s.",
 )
 @click.option(
     "--country",
     metavar="CODE",
-    help="Whose electricity gives joules their CO2: FRA. Needs codecarbon.",
+    help="Country whose electricity gives the CO2 of joules: FRA. Needs codecarbon.",
 )
 @click.option(
     "--table/--no-table",
     default=True,
-    help="Print a table a workload, or only each number as it comes.",
+    help="Print a table for each workload, or only each number when it is known.",
 )
 @dtype_option
 @device_option
-@out_option("widthwise-measure", "Folder of records; an interrupted run goes on there.")
+@out_option("widthwise-measure", "Folder of records; an interrupted run continues there.")
 def measure(
     models: tuple[str, ...],
     out: Path,

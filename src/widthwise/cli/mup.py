@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..cut.checkpoint import resolve_model
+from ..mup import CoordinateCheck, Parametrization, coordinate_check, glu_config, glu_start, listing
+from ..prune.healing import width_change
+from ..stats import with_ends
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
 from .options import json_option, list_option, parse_ints, seed_option
 from .save_pages import check_beside, save_with_page
 from .tables import print_titled, print_wrapped, table_console
-
-if TYPE_CHECKING:
-    from ..mup import CoordinateCheck, Parametrization
 
 
 @click.group(short_help="Carry learning rates over to another width (muP).")
@@ -37,26 +37,28 @@ mup.add_command(transfer)
     "kind",
     type=click.Choice(["mup", "sp"]),
     default="mup",
-    help="muP or the standard one.",
+    help="muP or the standard parametrization.",
 )
 @list_option(
     "--widths",
     callback=parse_ints,
     default="64,128,256,512",
-    help="Ascending, multiples of 16, at least two.",
+    help="Widths in ascending order, multiples of 16, at least two.",
 )
-@click.option("--tied", is_flag=True, help="Embedding and head share their weight.")
+@click.option("--tied", is_flag=True, help="Let the embedding and the head share one weight.")
 @click.option("--lr", default=0.01, help="Learning rate of AdamW at the base width, 32.")
-@click.option("--steps", type=click.IntRange(1, 1000), default=3, help="Of training.")
+@click.option("--steps", type=click.IntRange(1, 1000), default=3, help="Steps of training.")
 @click.option(
     "--seeds",
     type=click.IntRange(2, 1000),
     default=4,
-    help="Networks at each width.",
+    help="Number of networks at each width.",
 )
-@seed_option("The first.")
+@seed_option("The first seed.")
 @json_option
-@drawing_options("Draw every layer's slope, and every run; records and page go beside it.")
+@drawing_options(
+    "Draw every layer's slope, and every run; records and page are written next to it."
+)
 @interruption(NOTHING_KEPT)
 def check(
     widths: tuple[int, ...],
@@ -77,8 +79,6 @@ def check(
 
     Example: widthwise mup check --parametrization sp -o standard.png
     """
-    from ..mup import coordinate_check, glu_config, glu_start
-
     check_beside(out, force)
     for width in widths:
         glu_config(width)  # all widths before any work
@@ -124,8 +124,6 @@ def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:
 
 
 def _print_coordinates(result: CoordinateCheck) -> None:
-    from ..stats import with_ends
-
     console = table_console()
     rows = [
         [
@@ -149,7 +147,7 @@ def _print_coordinates(result: CoordinateCheck) -> None:
 @mup.command("after-prune", short_help="Say the learning rates for healing a pruned model.")
 @click.argument("child")
 @click.option("--dense", required=True, metavar="MODEL", help="The parent that CHILD was cut from.")
-@click.option("--json", "as_json", is_flag=True, help="Every parameter, for a machine to read.")
+@click.option("--json", "as_json", is_flag=True, help="Print all factors as JSON.")
 def after_prune(child: str, dense: str, as_json: bool) -> None:
     """Say what to multiply the learning rate of MODEL by, for each parameter of the pruned CHILD.
 
@@ -159,8 +157,6 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
     Example: widthwise mup after-prune smollm2-2.4x --dense smollm2
     """
-    from ..prune.healing import width_change
-
     sources = resolve_model(child), resolve_model(dense)
     with sources[0].checkpoint as pruned, sources[1].checkpoint as parent:
         result = width_change(pruned, parent)
@@ -171,8 +167,6 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
 
 def _print_factors(result: Parametrization) -> None:
-    from ..mup import listing
-
     needed = result.multipliers, result.attention
     click.echo(listing(result.weights, *needed, unscaled=result.unscaled, is_trained=True))
     adam, sgd = (

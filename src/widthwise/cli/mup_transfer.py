@@ -15,6 +15,7 @@ from .interrupts import RUNS_KEPT, interruption
 from .options import out_option, parse_ints, parse_names
 from .progress_bar import progress_bar
 from .save_pages import save_page
+from .tables import print_rows, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from ..experiments.lr_transfer import (
@@ -58,7 +59,6 @@ def _rate(text: str, whole: str) -> float:
     "--widths",
     callback=parse_ints,
     default="32,64,128",
-    show_default=True,
     metavar="LIST",
     help="Hidden sizes, multiples of 16; the first one is the base.",
 )
@@ -67,26 +67,35 @@ def _rate(text: str, whole: str) -> float:
     "rates",
     callback=_rates,
     default="2^-10..2^-4",
-    show_default=True,
     metavar="LIST",
-    help="The highest, at the base width: 2^-9..2^-4, or 0.001,0.003,0.01.",
+    help=(
+        "Highest learning rates of the schedule, at the base width: 2^-9..2^-4, or "
+        "0.001,0.003,0.01."
+    ),
 )
 @click.option(
-    "--seeds", type=click.IntRange(2, 1000), default=4, show_default=True, help="Runs of each."
+    "--seeds",
+    type=click.IntRange(2, 1000),
+    default=4,
+    help=("Runs of each network."),
 )
 @click.option(
-    "--steps", type=click.IntRange(1, 10**7), default=400, show_default=True, help="Of training."
+    "--steps",
+    type=click.IntRange(1, 10**7),
+    default=400,
+    help=("Steps of training."),
 )
+@click.option("--rows", type=click.IntRange(1, 10**5), default=4, help="Rows in one step.")
 @click.option(
-    "--rows", type=click.IntRange(1, 10**5), default=4, show_default=True, help="Of one step."
-)
-@click.option(
-    "--tokens", type=click.IntRange(2, 10**5), default=64, show_default=True, help="Of a row."
+    "--tokens",
+    type=click.IntRange(2, 10**5),
+    default=64,
+    help=("Tokens in a row."),
 )
 @click.option(
     "--tokenizer",
     metavar="MODEL",
-    help="A checkpoint folder, hub id, or smollm2, whose tokenizer is used. Default: bytes.",
+    help="Use the tokenizer of this checkpoint folder, hub id, or smollm2. Default: bytes.",
 )
 @out_option(
     "widthwise-transfer",
@@ -105,9 +114,9 @@ def transfer(
     """Train small GLU transformers on TEXT with many learning rates, at several widths.
 
     TEXT is a file or a folder; .gz is unpacked. Each width is trained by Adam in the standard
-    parametrization and in muP, which at the first width are the same. All networks of a seed meet
-    the same batches. A run that diverges is kept with its reason. The same command goes on where it
-    was interrupted.
+    parametrization and in muP, which at the first width are the same. All networks of a seed get
+    the same batches. A run that diverges is kept with its reason. If it is interrupted, the same
+    command continues it.
 
     Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
     """
@@ -167,7 +176,6 @@ def _about(text: TokenRows, training: TrainingSettings, seeds: int) -> str:
 def _print(shifts: Sequence[OptimumShift], runs: Sequence[TrainingRun]) -> None:
     """A row a width: its best learning rate, the loss there; then what may be said."""
     from ..experiments.lr_transfer import KIND_NAMES
-    from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
     header = ["parametrization", "width", "log2 of the best learning rate", "lowest mean loss"]
@@ -176,7 +184,7 @@ def _print(shifts: Sequence[OptimumShift], runs: Sequence[TrainingRun]) -> None:
         for shift in shifts
         for curve in shift.curves
     ]
-    print_rows(console, header, rows, [0] * len(header))
+    print_rows(console, header, rows)
     lost = sum(run.loss is None for run in runs)
     if lost:
         print_wrapped(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,26 @@ def is_typed(name: str) -> bool:
     return source == click.core.ParameterSource.COMMANDLINE
 
 
+def flag(name: str) -> str:
+    """An option as it is typed, by the name of its parameter."""
+    return f"--{name.replace('_', '-')}"
+
+
+def only_given(options: Mapping[str, Any], names: Collection[str], ask: str = "Give") -> str:
+    """The one of these options that has a value.
+
+    Raises:
+        click.UsageError: None of them has one, or several.
+    """
+    given = [name for name in names if options[name] is not None]
+    if len(given) != 1:
+        flags, got = ", ".join(map(flag, names)), " and ".join(map(flag, given)) or "none"
+        raise click.UsageError(f"{ask} exactly one of {flags}; got {got}.")
+    return given[0]
+
+
 dtype_option = click.option(
-    "--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster."
+    "--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster one."
 )
 device_option = click.option(
     "--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one."
@@ -48,16 +66,17 @@ device_option = click.option(
 thinking_option = click.option(
     "--thinking/--no-thinking",
     default=False,
-    help="Of tasks with @chat: ask the model to think before it answers; its text is what follows.",
+    help=(
+        "In tasks with @chat, ask the model to think before it answers; only the text after that "
+        "is scored."
+    ),
 )
 
 
 max_new_tokens_option = click.option(
-    "--max-new-tokens", type=click.IntRange(1), help="Cap on every text that is written."
+    "--max-new-tokens", type=click.IntRange(1), help="Most tokens of each text that is written."
 )
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Everything, for a machine to read."
-)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 force_option = click.option("--force", is_flag=True, help="Replace the file of -o.")
 
 
@@ -139,7 +158,7 @@ def networks_options(flag: str, default: str, kernels: str) -> Decorator:
         default: Of the widths.
         kernels: What kernels there are.
     """
-    help = "Of finite networks; '' for none."
+    help = "Widths of finite networks; '' for none."
     return together(
         list_option(flag, "widths", callback=_ascending, default=default, help=help),
         click.option("--limit/--no-limit", default=True, help="Infinite width, too."),
@@ -183,14 +202,16 @@ calibration_options = together(
     click.option(
         "--calibration",
         metavar="TEXT",
-        help="Text that activation and +refit go by: a file or folder, or a data set of the hub. "
-        "Default: embedded text.",
+        help=(
+            "Text for activation and +refit: a file or folder, or a data set of the hub. Default: "
+            "embedded text."
+        ),
     ),
     click.option(
         "--tokens",
         type=click.IntRange(min=1024),
         default=65_536,
-        help="Most tokens of the calibration text; half of them are held out.",
+        help="Use at most this many tokens of the calibration text; half of them are held out.",
     ),
 )
 
@@ -203,7 +224,7 @@ def read_calibration(text: str | None, criteria: Sequence[str]) -> str | None:
     """
     from ..study import is_calibrated
 
-    given = [f"--{name}" for name in ("calibration", "tokens") if is_typed(name)]
+    given = [flag(name) for name in ("calibration", "tokens") if is_typed(name)]
     if given and not any(map(is_calibrated, criteria)):
         raise click.UsageError(
             f"{given[0]} goes with a criterion that is calibrated, such as activation+refit."
@@ -220,6 +241,6 @@ def criteria_help(done: str) -> str:
     """What `--criterion` of a study takes."""
     return (
         f"How neurons are {done}: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}; with +refit "
-        "(activation+refit) down_proj is refitted as well; obs only so. random is always "
-        "measured beside them."
+        "(activation+refit) down_proj is refitted as well, which obs needs. random "
+        "is always measured too."
     )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ..theory import Abc, Abcd, exponents, faithful_abcd, named
 from .options import Decorator, is_typed, together
-
-if TYPE_CHECKING:
-    from ..theory import Abc, Abcd
 
 _NAMES = {"mup": "muP", "sp": "SP", "ntp": "NTP", "mfp": "MFP"}
 
@@ -19,16 +17,14 @@ def parametrization_options(layers: int) -> Decorator:
     """NAME, `--layers` with this default, `--a`, `--b` and `--c`."""
     return together(
         click.argument("name", required=False, callback=_stripped),
-        click.option("--layers", default=layers, help="Hidden layers of a named one."),
+        click.option("--layers", default=layers, help="Number of hidden layers, if NAME is given."),
         click.option(
             "--a", metavar="LIST", help="Multipliers are n^-a: one fraction for each layer."
         ),
         click.option(
             "--b", metavar="LIST", help="Weights start with a standard deviation of n^-b."
         ),
-        click.option(
-            "--c", metavar="LIST", help="Learning rates go as n^-c; one for all, or each."
-        ),
+        click.option("--c", metavar="LIST", help="Learning rates are n^-c; one for all, or each."),
     )
 
 
@@ -40,8 +36,6 @@ def parse_parametrization(
     name: str | None, layers: int, given: Mapping[str, str | None], optimizer: Any = "sgd"
 ) -> Abc | Abcd:
     """From a name, from exponents, or from a name with some of its exponents replaced."""
-    from ..theory import Abc, exponents, faithful_abcd, named
-
     parts = {letter: exponents(text) for letter, text in given.items() if text is not None}
     if name is not None:
         start = named(name, layers, optimizer)

@@ -21,7 +21,7 @@ from ..prune import (
     make_plan,
 )
 from ..prune.calibration import TOKENS, check_source
-from .options import is_typed, together
+from .options import flag, is_typed, only_given, together
 from .progress_bar import layer_progress
 
 _TARGETS = tuple(WidthOptions.__annotations__)
@@ -39,13 +39,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "default": "ppm",
         "help": f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}.",
     },
-    "seed": {"default": 0, "help": "Of the random criterion."},
+    "seed": {"default": 0, "help": "Seed of the random criterion."},
     "align": {"type": int, "help": "Round the width down to a multiple of this."},
-    "exact": {"is_flag": True, "help": "Round to no multiple."},
-    "paper_widths": {"is_flag": True, "help": "Width by the paper's rule."},
+    "exact": {"is_flag": True, "help": "Do not round the width."},
+    "paper_widths": {"is_flag": True, "help": "Compute the width by the paper's rule."},
     "calibration": {
         "metavar": "TEXT",
-        "help": "Text that activations are taken on: a file or folder, or a data set of the "
+        "help": "Text that is run through the model: a file or folder, or a data set of the "
         "hub; ppm_activation needs a file of plain text. Default: embedded text. Loads the "
         "model.",
     },
@@ -58,17 +58,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
 # How a width is asked for and how neurons are chosen; `read_request` reads them.
-plan_options = together(*(click.option(_flag(name), **how) for name, how in _OPTIONS.items()))
+plan_options = together(*(click.option(flag(name), **how) for name, how in _OPTIONS.items()))
 
 
 def has_plan_options() -> list[str]:
     """The options of `plan_options`, but --dtype, that stand on the command line."""
-    return [_flag(name) for name in _OPTIONS if name != "dtype" and is_typed(name)]
+    return [flag(name) for name in _OPTIONS if name != "dtype" and is_typed(name)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +89,7 @@ def read_request(options: dict[str, Any], *, refitting: bool = False) -> PlanReq
         options: All options of the command.
         refitting: Whether down_proj is refitted, which goes by text whatever the criterion is.
     """
-    given = [kind for kind in _TARGETS if options[kind] is not None]
-    if len(given) != 1:
-        names = ", ".join(map(_flag, _TARGETS))
-        got = " and ".join(map(_flag, given)) or "none"
-        raise click.UsageError(f"Ask for a width with exactly one of {names}; got {got}.")
+    only_given(options, _TARGETS, "Ask for a width with")
     if options["exact"] and options["align"] is not None:
         raise click.UsageError("--exact and --align contradict each other.")
     if options["paper_widths"] and (options["exact"] or options["align"] is not None):

@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from .. import measure
+from ..runs import Event, Failed, Finished, Progressed, Retrying
 from .progress_bar import ProgressBar, hush_transformers, progress_bar
 from .tables import (
     format_record,
@@ -22,7 +24,6 @@ from .tables import (
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from ..runs import Event
     from ..study import MakeEngine, Record, Study, StudySettings
 
 _QUIET_SEC = 20.0  # between two lines that tell how far it is, where there is no terminal
@@ -46,7 +47,6 @@ class _Display:
 
     def on_event(self, event: Event) -> None:
         """Move the bars, and say what went wrong."""
-        from ..runs import Failed, Finished, Progressed, Retrying
         from ..study import CALIBRATING
 
         if isinstance(event, Progressed):
@@ -117,12 +117,10 @@ def print_study(records: list[Record]) -> None:
 
 def print_plan(study: Study) -> None:
     """All pieces that are left, with the least time that this device allows."""
-    from ..measure import measure_peak_rates
-
     console = Console(highlight=False)
     pieces = study.missing
     device, dtype = str(study.settings.device), str(study.settings.dtype)
-    ceilings = measure_peak_rates(device, dtype)
+    ceilings = measure.measure_peak_rates(device, dtype)
     rows = [
         (piece.label, str(len(piece.keys)), _time(piece.amount.least_sec(ceilings)))
         for piece in pieces
@@ -149,7 +147,7 @@ def print_plan(study: Study) -> None:
         )
     memory = max(piece.memory_bytes for piece in pieces)
     print_wrapped(
-        console, f"Weights in memory at once: {memory / 1e9:.2f} GB, and room to work beside them."
+        console, f"Weights in memory at once: {memory / 1e9:.2f} GB, and more for the work itself."
     )
 
 

@@ -21,6 +21,7 @@ from ..cut.checkpoint import (
     resolve_model,
 )
 from ..io import check_overwrite
+from ..measure import block_nanoseconds, workload
 from ..prune import Allocation, OpenedModel, allowed_widths, open_model, per_layer, prune_checkpoint
 from ..prune.refitting import refit
 from .options import is_typed
@@ -48,19 +49,24 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
     "--refit/--no-refit",
     "refitting",
     default=None,
-    help="Refit down_proj by ridge regression on the calibration text, layer after layer; "
-    "without, weights are only cut (the default, but obs is then refused).",
+    help=(
+        "Refit down_proj by ridge regression on the calibration text, layer after layer. Without "
+        "it, weights are only cut; this is the default, but obs is refused then."
+    ),
 )
 @click.option(
-    "--one-pass", is_flag=True, help="Refit on activations of the dense model: quicker, worse."
+    "--one-pass", is_flag=True, help="Refit on activations of the dense model: faster, but worse."
 )
 @click.option(
     "--per-layer",
     "layout",
     type=click.Choice(["padded", "compact"]),
-    help="Give each layer its own width, by measured losses, all together within the cost of the "
-    "width asked for. padded: stored at the widest, with zeros, loads anywhere. compact: stored as "
-    "they are, loads with trust_remote_code=True.",
+    help=(
+        "Give each layer a different width, by measured losses; together they cost at most as much "
+        "as the width asked for. padded: all layers are filled up with zeros to the widest; it "
+        "loads anywhere. compact: each layer has its true size; it loads with "
+        "trust_remote_code=True."
+    ),
 )
 @click.option(
     "--under",
@@ -71,7 +77,7 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
 )
-@click.option("--max-shard-size", default="5GB", help="Largest weight file.")
+@click.option("--max-shard-size", default="5GB", help="Largest size of a weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint; only calibration text loads the model.
@@ -96,7 +102,13 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     refuse_overlap(source.path, out)
     console = Console(stderr=True)
     result = _refit(source, request, options, console) if request and refitting else None
-    plan = result.plan if result else _plan(source, plan_file, request, console)
+    if result:
+        plan = result.plan
+    elif request:
+        plan = build_plan(source, request, console)
+    else:
+        assert plan_file is not None
+        plan = Plan.load(plan_file)
     _print_notes(source, plan, result, options)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
@@ -111,15 +123,6 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
             **how,
         )
     click.echo(folder)
-
-
-def _plan(
-    source: ModelSource, file: Path | None, request: PlanRequest | None, console: Console
-) -> Plan:
-    if request is not None:
-        return build_plan(source, request, console)
-    assert file is not None
-    return Plan.load(file)
 
 
 def _print_notes(
@@ -170,8 +173,6 @@ def _allocation(
     """Widths by layers, within the cost that is asked for."""
     costs = None
     if under == "latency":
-        from ..measure import block_nanoseconds, workload
-
         with console.status("timing GLU blocks"):
             widths = allowed_widths(model, request.spec)
             costs = block_nanoseconds(model.module, widths, workload(_WORKLOAD))

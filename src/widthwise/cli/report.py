@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from ..errors import RunError
+
 
 def _page(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """A page is an .html file: records are not written over by a slip of the finger."""
@@ -26,7 +28,10 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path | None
     callback=_page,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The page. Default: report.html in the folder; widthwise-report.html for several.",
+    help=(
+        "File of the page. Default: report.html in the folder; for several studies, "
+        "widthwise-report.html."
+    ),
 )
 def report(studies: tuple[Path, ...], out: Path | None) -> None:
     """Draw one HTML page of STUDIES: answer, figures, sortable tables, how it was measured.
@@ -38,7 +43,6 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     What maml, word2vec, mup transfer, tinynet search, mup check and limit converge wrote has such a
     page too, each folder or file of records one of its own.
     """
-    from ..errors import RunError
     from ..experiments import detect_run_file, write_run_report
     from ..report import write_report
     from ..study import read_study

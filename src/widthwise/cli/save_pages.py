@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..runs import write_lines
 from .figure_options import check_writable, save_figure
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ def save_with_page(figure: Figure, path: Path, lines: Iterable[Mapping[str, Any]
     Raises:
         OutputError: A file cannot be written.
     """
-    from ..runs import write_lines
-
     save_figure(figure, path)
     records, page = _beside(path)
     write_lines(records, lines)

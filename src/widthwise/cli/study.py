@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..evaluate import SUITES
+from ..runs import RayExecutor
 from .options import (
     calibration_options,
     criteria_help,
     data_option,
     device_option,
     dtype_option,
+    flag,
     is_typed,
     list_option,
     max_new_tokens_option,
@@ -49,26 +51,28 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
     "--suite",
     "tasks",
     type=parse_names,
-    help=f"Suites ({', '.join(SUITES)}) and tasks, as of evaluate. By default embedded, but "
+    help=f"Suites ({', '.join(SUITES)}) and tasks, as for evaluate. By default embedded, but "
     "nothing where --measure is given.",
 )
 @list_option(
     "--measure",
     "workloads",
     type=parse_names,
-    help="Workloads to time, as of measure: 512x32x8, grid, paper.",
+    help="Workloads to time, as for widthwise measure: 512x32x8, grid, paper.",
 )
 @click.option(
     "--preset",
     type=click.Choice(["paper"]),
-    help="The whole design of arXiv 2512.22671: seven widths, thirteen tasks, six workloads, three "
-    "seeds. Other options change parts of it.",
+    help=(
+        "Use the design of arXiv 2512.22671: seven widths, thirteen tasks, six workloads, three "
+        "seeds. Other options change parts of it."
+    ),
 )
 @list_option(
     "--seeds",
     callback=parse_seeds,
     default="0",
-    help="The first is of samples and prompts; each further one is another draw of the control.",
+    help="The first seed is for samples and prompts; each further seed adds a draw of the control.",
 )
 @click.option(
     "--limit",
@@ -77,13 +81,13 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
     metavar="ITEMS",
     default="",
     show_default=False,
-    help="Items a task: 200, or 200,ifeval=50.",
+    help="Number of items for each task: 200, or 200,ifeval=50.",
 )
 @max_new_tokens_option
 @thinking_option
-@click.option("--rounds", type=click.IntRange(5), default=5, help="Of timing.")
-@click.option("--energy/--no-energy", default=True, help="Joules, if metered.")
-@click.option("--country", metavar="CODE", help="Whose electricity gives joules their CO2: FRA.")
+@click.option("--rounds", type=click.IntRange(5), default=5, help="Rounds of timing.")
+@click.option("--energy/--no-energy", default=True, help="Measure joules, if there is a meter.")
+@click.option("--country", metavar="CODE", help="Country whose electricity gives the CO2: FRA.")
 @data_option("the tasks' documents")
 @dtype_option
 @device_option
@@ -91,21 +95,23 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
-    help="A worker a device of this machine, or a Ray cluster.",
+    help="local: one worker for each device of this machine. ray: a Ray cluster.",
 )
-@click.option("--address", help="Of the Ray cluster; by default the one at hand, or a new one.")
-@click.option("--workers", type=click.IntRange(1), help="Workers on Ray; by default one a GPU.")
+@click.option("--address", help="Ray cluster. Default: RAY_ADDRESS, or a new one on this machine.")
 @click.option(
-    "--gpus-per-worker", type=click.FloatRange(0), help="A GPU's share for a worker on Ray: 0.5."
+    "--workers", type=click.IntRange(1), help=("Workers on Ray. Default: one for each GPU.")
+)
+@click.option(
+    "--gpus-per-worker", type=click.FloatRange(0), help="GPUs for each worker on Ray: 0.5."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and how long it takes.")
-@out_option("widthwise-study", "Folder of the study; an interrupted one goes on there.")
+@out_option("widthwise-study", "Folder of the study; an interrupted study continues there.")
 def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> None:
     """Measure MODELS at many widths: what they know, and what they cost to run.
 
     A MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). Every
-    cell (one network, one task or workload) is measured once; a run that is killed goes on with the
-    same command, and widths, tasks and models may be added to a folder. Writes records.jsonl,
+    cell (one network, one task or workload) is measured once. If a run is killed, the same command
+    continues it. Widths, tasks and models may be added to a folder. Writes records.jsonl,
     items/*.parquet and report.html.
     """
     from ..study import Study
@@ -155,11 +161,9 @@ def _engine(options: dict[str, Any]) -> MakeEngine | None:
     """Who does the work; None for this machine's devices."""
     name = options.pop("engine")
     asked = {key: options.pop(key) for key in ("address", "workers", "gpus_per_worker")}
-    given = [f"--{key.replace('_', '-')}" for key, value in asked.items() if value is not None]
+    given = [flag(key) for key, value in asked.items() if value is not None]
     if name == "local":
         if given:
             raise click.UsageError(f"{given[0]} goes with --engine ray.")
         return None
-    from ..runs import RayExecutor
-
     return lambda make: RayExecutor(make, **asked)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..stats import is_perplexity, number, with_error
 from .progress_bar import hush_transformers, progress_bar
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ def run(
 def format_record(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
     from ..findings import SIZE_UNITS, estimate_of, network_of
-    from ..stats import number, with_error
     from ..study import quantity_text
 
     whole = network_of(record).whole
@@ -99,7 +99,6 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
         nonempty_columns,
         score_tables,
     )
-    from ..stats import is_perplexity
 
     console = table_console()
     header, networks = network_rows(records)

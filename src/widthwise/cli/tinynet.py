@@ -5,16 +5,31 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from ..tinynet import FAMILIES
-from .options import device_option, is_typed, json_option, seed_option
+from ..errors import TargetError
+from ..io import check_overwrite, new_folder
+from ..tinynet import (
+    FAMILIES,
+    PUBLISHED,
+    Baseline,
+    Budget,
+    Family,
+    Formula,
+    Kind,
+    Multipliers,
+    NetworkSpec,
+    Proposal,
+    baselines,
+    family_named,
+    load_weights,
+    parse_budget,
+    write_net,
+)
+from .options import device_option, flag, is_typed, json_option, only_given, seed_option
 from .tables import print_titled, print_wrapped, table_console
-
-if TYPE_CHECKING:
-    from ..tinynet import Baseline, Budget, Family, Formula, Kind, NetworkSpec, Proposal
 
 _BUDGETS: dict[str, Kind] = {
     "flops": "macs",
@@ -28,7 +43,7 @@ family_option = click.option(
     default="efficientnet",
     help=f"One of {', '.join(FAMILIES)}.",
 )
-classes_option = click.option("--classes", type=int, default=1000, help="Outputs of the network.")
+classes_option = click.option("--classes", type=int, default=1000, help="Number of classes.")
 
 
 @click.group()
@@ -49,12 +64,12 @@ def tinynet() -> None:
 @click.option(
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Weights to load, .safetensors or .pth, with timm's names; strictly.",
+    help="Weights to load, .safetensors or .pth; all names and shapes must be those of timm.",
 )
-@seed_option("Of new weights.")
-@click.option("--onnx", is_flag=True, help="Also model.onnx, checked against PyTorch.")
-@click.option("--torchscript", is_flag=True, help="Also model.torchscript.pt, checked likewise.")
-@click.option("--force", is_flag=True, help="Replace the folder.")
+@seed_option("Seed of new weights.")
+@click.option("--onnx", is_flag=True, help="Also write model.onnx, checked against PyTorch.")
+@click.option("--torchscript", is_flag=True, help="Also write model.torchscript.pt, checked too.")
+@click.option("--force", is_flag=True, help="Replace the folder if it exists.")
 def build(
     net: str,
     out: Path,
@@ -74,9 +89,6 @@ def build(
 
     Example: widthwise tinynet build e -o tinynet-e --onnx
     """
-    from ..io import check_overwrite, new_folder
-    from ..tinynet import load_weights, write_net
-
     asked = _asked(net, **base)
     if weights is not None and is_typed("seed"):
         raise click.UsageError("--seed is of new weights; with --weights there are none")
@@ -99,9 +111,6 @@ def build(
 
 def _asked(text: str, family: str, classes: int) -> NetworkSpec:
     """The network that NET names."""
-    from ..errors import TargetError
-    from ..tinynet import PUBLISHED, Multipliers, NetworkSpec
-
     published = PUBLISHED.get(text.lower())
     if published is not None:
         if is_typed("family"):
@@ -121,8 +130,6 @@ def _asked(text: str, family: str, classes: int) -> NetworkSpec:
 
 
 def _print_net(net: NetworkSpec) -> None:
-    from ..tinynet import family_named
-
     family, scale = family_named(net.family), net.scale
     counts = family.counts(scale, classes=net.classes)
     click.echo(
@@ -157,8 +164,6 @@ def formula(
 
     Example: widthwise tinynet formula --flops 50M
     """
-    from ..tinynet import Formula, baselines, family_named
-
     budget, asked = _budget(budgets, device), family_named(family)
     fitted = Formula.from_published()
     place = _place(device) if budget.kind == "seconds" else "cpu"
@@ -174,17 +179,10 @@ def formula(
 
 def _budget(texts: dict[str, str | None], device: str | None) -> Budget:
     """The one budget that was given."""
-    from ..tinynet import parse_budget
-
-    given = [(name, text) for name, text in texts.items() if text is not None]
-    if len(given) != 1:
-        names = ", ".join(f"--{name}" for name in _BUDGETS)
-        got = " and ".join(f"--{name}" for name, _ in given) or "none"
-        raise click.UsageError(f"Give exactly one of {names}; got {got}.")
-    ((name, text),) = given
+    name = only_given(texts, _BUDGETS)
     if device is not None and name != "latency":
         raise click.UsageError("--device is where --latency is measured.")
-    return parse_budget(_BUDGETS[name], text, what=f"--{name}")
+    return parse_budget(_BUDGETS[name], str(texts[name]), what=flag(name))
 
 
 def _place(device: str | None) -> str:
@@ -214,8 +212,6 @@ def _print_formula(
     classes: int,
 ) -> None:
     """A table of the ways to the budget, and how sure the formula is."""
-
-    from ..tinynet import Baseline
 
     console = table_console()
     proposed = Baseline(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import out_option, parse_names, seed_option
+from .options import out_option, parse_names, parse_seeds, seed_option
 from .progress_bar import progress_bar
 from .save_pages import save_page
 
@@ -38,13 +38,6 @@ def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> t
     return int(low), int(high)
 
 
-def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    names = parse_names(value)
-    if not names or not all(part.isdecimal() and int(part) < 2**31 for part in names):
-        raise click.BadParameter(f"{value!r} must be whole numbers with commas between them")
-    return tuple(int(part) for part in names)
-
-
 @click.command(
     short_help="Search networks on your photos, and fit the formula.",
     epilog="Example: widthwise tinynet search --data photos --nets 24 -o my-search",
@@ -53,15 +46,16 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     "--data",
     required=True,
     type=click.Path(path_type=Path, exists=True),
-    help="Folder of a folder of photos a class; or one with train, validation and test in it, "
-    "folders or .npz.",
+    help=(
+        "Folder with one folder of photos for each class; or a folder with train, validation and "
+        "test in it, as folders or .npz."
+    ),
 )
-@click.option("--family", default="efficientnet-96", show_default=True, help="What is scaled.")
+@click.option("--family", default="efficientnet-96", help="Family to scale.")
 @click.option(
     "--budgets",
     type=parse_names,
     default="2M,3.2M,5M,8M",
-    show_default=True,
     metavar="LIST",
     help="Multiply-adds of one photo.",
 )
@@ -69,59 +63,51 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     "--nets",
     type=click.IntRange(1, 10_000),
     default=24,
-    show_default=True,
     help="Networks to draw; the paper's number is about 100.",
 )
 @click.option(
     "--seeds",
-    callback=_seeds,
+    callback=parse_seeds,
     default="0,1",
-    show_default=True,
     metavar="LIST",
-    help="Which: a training each.",
+    help="Seeds; each network is trained once for each.",
 )
-@click.option(
-    "--pixels", callback=_pixels, default="32-96", show_default=True, help="Sides of the photos."
-)
-@click.option(
-    "--depth", callback=_pair, default="0.35-1.4", show_default=True, help="Multipliers of depth."
-)
-@click.option("--epochs", type=click.IntRange(1, 10_000), help="Of training.  [default: 8]")
+@click.option("--pixels", callback=_pixels, default="32-96", help="Sides of the photos.")
+@click.option("--depth", callback=_pair, default="0.35-1.4", help="Multipliers of depth.")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Epochs of training.  [default: 8]")
 @click.option("--lr", type=float, help="Largest learning rate of training.")
 @click.option(
     "--sampler",
     type=click.Choice(["random", "optuna"]),
     default="random",
-    show_default=True,
     help="optuna draws where networks were good before (TPE).",
 )
 @click.option(
     "--sieve",
     type=click.Choice(["synflow", "naswot", "parameters"]),
-    help="Train of each 4 networks drawn the one that this proxy puts first.",
+    help="Draw 4 networks at a time, and train only the one that this proxy ranks first.",
 )
-@seed_option("Of the draws, and of the split of photos that are not split.")
+@seed_option("Seed of the draws, and of the split of photos.")
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
-    show_default=True,
     help="Workers of this machine, or a Ray cluster.",
 )
-@click.option("--address", help="Of the Ray cluster; by default the one at hand, or a new one.")
+@click.option("--address", help="Ray cluster. Default: RAY_ADDRESS, or a new one on this machine.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 1024),
-    help="By default one a GPU; without one, one a core, at most 8.",
+    help="Default: one for each GPU; without GPUs, one for each core, at most 8.",
 )
-@out_option("widthwise-search", "Folder of the search; an interrupted one goes on there.")
+@out_option("widthwise-search", "Folder of the search; an interrupted search continues there.")
 def search(out: Path, **options: Any) -> None:
     """Draw networks for a budget, train them on your photos, and fit the tiny formula to the best.
 
     Resolution and depth are drawn, the width is solved for the budget. Networks are chosen on the
-    validation photos and reported on the test photos. Every training is a line of trials.jsonl, a
-    failed one with its reason; the same command goes on where it was. Writes search.md,
-    search.svg and report.html.
+    validation photos and reported on the test photos. Every training is a line of trials.jsonl; a
+    failed training has its reason there. If it is interrupted, the same command continues it.
+    Writes search.md, search.svg and report.html.
     """
     from ..experiments.tinynet_search.findings import tiny_findings
 
@@ -183,7 +169,7 @@ def _devices(workers: int | None) -> tuple[str, ...]:
 def _run(out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResult:
     """Run the search under a bar that counts trainings."""
     from ..experiments.tinynet_search import Search
-    from ..runs import Failed, Progressed, Retrying
+    from ..runs import Failed, Finished, Progressed, Retrying
 
     shares: dict[str, float] = {}
     with progress_bar() as bar:
@@ -191,7 +177,8 @@ def _run(out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResul
         def on_event(event: Event) -> None:
             if isinstance(event, Retrying | Failed):
                 bar.print(f"{event.job.label}: {event.reason}")
-            shares[event.job.key] = event.share if isinstance(event, Progressed) else 1.0
+            ended = float(isinstance(event, Finished | Failed))
+            shares[event.job.key] = event.share if isinstance(event, Progressed) else ended
             bar.update(min(1.0, sum(shares.values()) / whole.n_trainings), event.job.label[:60])
 
         whole = Search(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..runs import held_folder
+from ..stats import counted
 from .figure_options import save_figure
 from .interrupts import CHECKPOINT_KEPT, interruption
 from .options import networks_options, out_option, parse_networks
 from .progress_bar import progress_bar
 from .save_pages import save_page
+from .tables import print_rows, print_wrapped, table_console
 
 if TYPE_CHECKING:
     from ..experiments.word2vec import (
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     )
 
 _CUDA_BATCH = 512  # centres of a step where nothing is asked for
-_KERNELS = ("ntk", "gp")
 
 
 @click.command(short_help="Train word2vec at several widths and in the limit.")
@@ -36,24 +37,22 @@ _KERNELS = ("ntk", "gp")
     help="Questions of four words a line, such as word2vec's questions-words.txt.",
 )
 @networks_options("--width", "64,256,1024", "NTK and GP")
-@click.option("--vocabulary", default=5000, show_default=True, help="Most words, by frequency.")
-@click.option("--min-count", default=5, show_default=True, help="Rarer words are left out.")
-@click.option("--window", default=8, show_default=True, help="Most distance of a context.")
-@click.option("--negative", default=25, show_default=True, help="Words drawn beside a centre.")
-@click.option("--sample", default=1e-4, show_default=True, help="Threshold of subsampling.")
-@click.option("--epochs", default=15, show_default=True, help="Passes over the text.")
-@click.option("--lr", default=0.05, show_default=True, help="Learning rate at the start.")
-@click.option("--decay", default=0.001, show_default=True, help="Weight decay.")
+@click.option("--vocabulary", default=5000, help="Number of words, the most frequent.")
+@click.option("--min-count", default=5, help="Rarer words are left out.")
+@click.option("--window", default=8, help="Largest distance of a context.")
+@click.option("--negative", default=25, help="Negatives for each centre.")
+@click.option("--sample", default=1e-4, help="Threshold of subsampling.")
+@click.option("--epochs", default=15, help="Passes over the text.")
+@click.option("--lr", default=0.05, help="Learning rate at the start.")
+@click.option("--decay", default=0.001, help="Weight decay.")
 @click.option(
     "--batch",
     type=int,
     help=f"Centres of a step; more than 1 share negatives. Default: 1, on cuda {_CUDA_BATCH}.",
 )
-@click.option(
-    "--threads", default=1, show_default=True, help="That race; more than 1 do not repeat exactly."
-)
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--seed", default=0, show_default=True, help="Of starts and samples.")
+@click.option("--threads", default=1, help="Threads; results of more than 1 vary.")
+@click.option("--device", default="cpu", help="cpu or cuda.")
+@click.option("--seed", default=0, help="Seed of initial weights and samples.")
 @out_option(
     "widthwise-word2vec",
     "Folder for results.jsonl, word2vec.png, report.html and a .safetensors file a network; what "
@@ -74,9 +73,9 @@ def word2vec(
 ) -> None:
     """Train word2vec (CBOW, negative sampling) in muP on TEXT, at several widths and in the limit.
 
-    TEXT is plain or .gz; words are runs of the letters a to z. The limit takes two matrices of
-    vocabulary x vocabulary. After each epoch analogies are asked. The same command goes on where it
-    was interrupted.
+    TEXT is plain or .gz; words are sequences of the letters a to z. The limit takes two
+    matrices of vocabulary x vocabulary. After each epoch analogies are asked. If it is interrupted,
+    the same command continues it.
 
     Example: widthwise word2vec text.gz --analogies questions-words.txt --width 64,256 --epochs 3
     """
@@ -91,7 +90,7 @@ def word2vec(
 
     counted = {name: options.pop(name) for name in ("vocabulary", "min_count")}
     settings = _settings(device, **options)
-    networks = parse_networks("--width", widths, limit, _KERNELS if kernels else ())
+    networks = parse_networks("--width", widths, limit, tuple(TrainingJob.kernel_names) * kernels)
     jobs = [
         TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
         for network, width in networks
@@ -118,8 +117,6 @@ def _settings(device: str, *, batch: int | None, **options: Any) -> Word2vecSett
 
 def _describe(result: Word2vecResult) -> str:
     """A run in a few words."""
-    from ..stats import counted
-
     if result.score is None:
         return f"missing: {result.reason}"
     asked = counted(result.score.asked, "question")
@@ -132,8 +129,6 @@ def _describe(result: Word2vecResult) -> str:
 def _print(results: Sequence[Word2vecResult], corpus: Corpus, settings: Word2vecSettings) -> None:
     """A row a run: its accuracy with an interval, and how it stands beside the limit."""
     from ..experiments.word2vec import summary
-    from ..stats import counted
-    from .tables import print_rows, print_wrapped, table_console
 
     console = table_console()
     header = ["network", "accuracy [%]", "95 % interval", "less the limit [points]", "words/s"]
@@ -152,7 +147,7 @@ def _print(results: Sequence[Word2vecResult], corpus: Corpus, settings: Word2vec
         rows.append([row.run.label, *cells, speed])
         reasons = (run.reason, row.reason)
         notes += [f"{row.run.label}: {reason}" for reason in reasons if reason is not None]
-    print_rows(console, header, rows, [0] * len(header))
+    print_rows(console, header, rows)
     scores = [run.score for run in results if run.score is not None]
     asked = ""
     if scores:

@@ -196,7 +196,7 @@ class Plan:
         known = _names(data.get("format") if isinstance(data, dict) else None)
         if not isinstance(data, dict) or set(data) != known:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
-            raise PlanError(f"a plan has exactly the fields of its format; odd here: {odd}")
+            raise PlanError(f"a plan must have exactly the fields of its format; wrong here: {odd}")
         try:
             plan: Plan = from_plain(cls, {"kinds": [], "neurons": [], **data}, "a plan")
         except TypeError as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .refit_result import Refit
 
 
-CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small beside torch itself
+CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small compared with torch itself
 
 
 FINGERPRINT_ROWS = 32  # of each tensor
@@ -41,8 +41,8 @@ class ModelWeights:
         config: Any = getattr(model, "config", None)
         if not hasattr(config, "to_dict"):
             raise UnsupportedModelError(
-                f"a model must be a transformers model (of a wrapper pass what is inside); "
-                f"got {type(model).__name__}"
+                "a model must be a transformers model (if it is in a wrapper, pass the model "
+                f"inside); got {type(model).__name__}"
             )
         parameters = dict(model.named_parameters())
         specs = {name: TensorSpec(tuple(p.shape), _dtype_name(p)) for name, p in parameters.items()}
@@ -54,7 +54,7 @@ class ModelWeights:
         parameter = self._parameters[name]
         if parameter.is_meta:
             raise UnsupportedModelError(
-                f"{name} holds no data (meta device, or offloaded); load the model whole, or prune "
+                f"{name} holds no data (meta device, or offloaded); load the whole model, or prune "
                 "its checkpoint on disk"
             )
         return parameter.detach()[start:stop]
@@ -186,7 +186,7 @@ def check_plan(plan: Plan, weights: Weights) -> None:
     if plan.fingerprint != fingerprint(weights):
         raise PlanError(
             f"the plan was made for {plan.parent}, whose GLU weights are not those of "
-            f"{weights.name}"
+            f"{weights.name}; make a new plan"
         )
 
 
@@ -200,7 +200,7 @@ def check_refit(plan: Plan, refit: Refit | Literal[False] | None) -> Sequence[Te
     if not refit:
         return None
     if refit.plan.digest != plan.digest:
-        raise PlanError("a refit belongs to its own plan; pass refit.plan")
+        raise PlanError("the refit was made for another plan; pass its plan, refit.plan")
     return refit.down
 
 
@@ -209,5 +209,5 @@ def check_refit_wanted(criterion: str, refit: object) -> None:
     if refit is None and criterion == "obs":
         raise PlanError(
             "neurons chosen by obs without a refit are worse than those chosen by activation: "
-            "refit (--refit, refit=...), or insist (--no-refit, refit=False)"
+            "refit (--refit, refit=...), or insist on it (--no-refit, refit=False)"
         )

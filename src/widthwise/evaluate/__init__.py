@@ -1,14 +1,14 @@
-"""What a model knows and how it follows instructions: tasks of lm-eval, each beside its floor."""
+"""What a model knows and how it follows instructions: tasks of lm-eval, each with its floor."""
 
 from .backends import BACKENDS, language_model_of, require_vllm, vllm_model_of
 from .chat import Chat, chat_of
 from .decoding import settings_not_applied
-from .early_stopping import SequentialEvaluation, drawn_order
+from .early_stopping import drawn_order, sequential_answers
 from .floors import FLOOR_RULE, Floor, compute_floor
-from .score import TaskAnswer, TaskScore, answer_task, score_answers, unit_of
+from .score import TaskAnswer, TaskScore, answer_task, score_answers
 from .suites import CHAT, SUITES
 from .task_names import check_tasks
-from .tasks import Task, chosen_items, load_tasks
+from .tasks import Task, chosen_items, load_tasks, unit_of
 
 __all__ = [
     "BACKENDS",
@@ -17,7 +17,6 @@ __all__ = [
     "SUITES",
     "Chat",
     "Floor",
-    "SequentialEvaluation",
     "Task",
     "TaskAnswer",
     "TaskScore",
@@ -31,6 +30,7 @@ __all__ = [
     "load_tasks",
     "require_vllm",
     "score_answers",
+    "sequential_answers",
     "settings_not_applied",
     "unit_of",
     "vllm_model_of",

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 _SUFFIXES = (".jsonl.gz", ".jsonl", ".json.gz", ".json", ".parquet")
 
-# Where a folder may have the documents of a data set of lm-eval, beside TASK/SPLIT.
+# Where a folder may have the documents of a data set of lm-eval, other than TASK/SPLIT.
 _PATHS = {
     "cais/mmlu": "mmlu/{split}/{subset}",
     "hails/mmlu_no_train": "mmlu/{split}/{subset}",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterator, Sequence
-from typing import Generic, SupportsFloat, TypeVar
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, SupportsFloat, TypeVar
 
 from ..stats import stopping_index
-from .score import TaskAnswer, item_values, unit_of
+from .score import TaskAnswer, item_values
 from .tasks import Task, chosen_items
 
 _STEP = 64  # items between two looks
@@ -22,8 +22,15 @@ def drawn_order(task: Task, seed: int) -> list[int]:
     return order
 
 
-class SequentialEvaluation(Generic[Network]):
-    """Iterates over (network, part of the task) until every network is measured well enough.
+def sequential_answers(
+    task: Task,
+    networks: Sequence[Network],
+    half_width: float,
+    ask: Callable[[Network, Task], Sequence[TaskAnswer] | None],
+    *,
+    seed: int,
+) -> dict[Network, list[TaskAnswer]]:
+    """Answers of each network, of as many items as it takes to know its difference from the first.
 
     Items come in an order drawn by `seed`, the same for all networks. The first network is the one
     that all others are compared with, and goes on until all of them are certain, so to the last
@@ -32,51 +39,43 @@ class SequentialEvaluation(Generic[Network]):
     side; so it may be looked at after every step. A metric that is not a share of right answers
     has no bounds, and is measured on all items, in one step.
 
-    Attributes:
-        answers: Answers of each network so far, in the order of the draw.
+    Args:
+        task: All items.
+        networks: Names of the networks, the reference first.
+        half_width: Half the width of an interval that is narrow enough.
+        ask: Gives a network's answers to a part of the task, in any order; None gives it up.
+        seed: Seed of the order.
+
+    Returns: The answers in the order of the draw; without the networks that were given up.
     """
+    order = drawn_order(task, seed)
+    rank = {task.item_ids[number]: rank for rank, number in enumerate(order)}
+    answers: dict[Network, list[TaskAnswer]] = {network: [] for network in networks}
+    reference, others, certain = networks[0], set(networks[1:]), set[Network]()
+    has_bounds = task.unit == "accuracy"
+    step = _STEP if has_bounds else len(order)
+    for start in range(0, len(order), step):
+        part = chosen_items(task, order[start : start + step])
+        for network in networks:
+            if network not in answers or network in certain:
+                continue
+            given = ask(network, part)
+            if given is None:
+                del answers[network]
+                continue
+            answers[network] += sorted(given, key=lambda answer: rank[answer.id])
+            if has_bounds and network in others and reference in answers:
+                own, other = (item_values(task, answers[each]) for each in (network, reference))
+                if _is_enough(own, other, half_width):
+                    certain.add(network)
+        if others and certain >= others:
+            break
+    return answers
 
-    def __init__(
-        self, task: Task, networks: Sequence[Network], half_width: float, *, seed: int
-    ) -> None:
-        self.answers: dict[Network, list[TaskAnswer]] = {network: [] for network in networks}
-        self._task = task
-        self._half_width = half_width
-        self._reference = networks[0]
-        self._others = tuple(networks[1:])
-        self._certain: set[Network] = set()
-        self._order = drawn_order(task, seed)
 
-    def __iter__(self) -> Iterator[tuple[Network, Task]]:
-        step = _STEP if unit_of(self._task.metric) == "accuracy" else len(self._order)
-        for start in range(0, len(self._order), step):
-            part = chosen_items(self._task, self._order[start : start + step])
-            for network in (self._reference, *self._others):
-                if network in self.answers and network not in self._certain:
-                    yield network, part
-                    if network != self._reference and self._is_enough(network):
-                        self._certain.add(network)
-            if self._others and self._certain.issuperset(self._others):
-                return
-
-    def add(self, network: Network, answers: Sequence[TaskAnswer]) -> None:
-        """Take the answers to the part that was just handed out, in any order."""
-        position = {id_: number for number, id_ in enumerate(self._task.item_ids)}
-        rank = {number: rank for rank, number in enumerate(self._order)}
-        self.answers[network] += sorted(answers, key=lambda answer: rank[position[answer.id]])
-
-    def drop(self, network: Network) -> None:
-        """Give up a network that cannot be measured."""
-        self.answers.pop(network, None)
-
-    def _is_enough(self, network: Network) -> bool:
-        if not {network, self._reference} <= set(self.answers):
-            return False
-        if unit_of(self._task.metric) != "accuracy":
-            return False
-        values = item_values(self._task, self.answers[network])
-        other = item_values(self._task, self.answers[self._reference])
-        if not all(isinstance(value, SupportsFloat) for value in (*values, *other)):
-            return False  # several right or wrong in one item
-        differences = [float(a) - float(b) for a, b in zip(values, other, strict=True)]
-        return stopping_index(differences, self._half_width) is not None
+def _is_enough(values: Sequence[Any], other: Sequence[Any], half_width: float) -> bool:
+    """Whether the difference is certain; never where several are right or wrong in one item."""
+    if not all(isinstance(value, SupportsFloat) for value in (*values, *other)):
+        return False
+    differences = [float(a) - float(b) for a, b in zip(values, other, strict=True)]
+    return stopping_index(differences, half_width) is not None

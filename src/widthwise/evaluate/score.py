@@ -1,4 +1,4 @@
-"""The score of a model on a task: its answers through the harness's filters and metrics."""
+"""The score of a model on a task: its answers through lm-eval's filters and metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RunError
 from .floors import Floor, seeded_langdetect
 from .harness_loading import harness_seeds, reason_of, silenced
-from .metric_shares import aggregated, shares_of, standard_error_of
+from .metric_shares import aggregated, pseudovalues, standard_error_of
 
 if TYPE_CHECKING:
     from .tasks import Task, TaskDocument
@@ -21,10 +21,10 @@ class TaskAnswer:
     """A model's answer to one item, with its metrics.
 
     Attributes:
-        id: Part and index of the item in the harness's set.
+        id: Part and index of the item in lm-eval's set.
         responses: The model's output: a text, a log-likelihood, or one with its being greedy
             for each option.
-        metrics: `"metric,filter"` to the harness's value for this item.
+        metrics: `"metric,filter"` to lm-eval's value for this item.
         tokens: New tokens of a text that was written; None for other answers, as the next two.
         capped: Whether the text was cut off at its limit.
         loops: Whether it ends in one piece of text said over and over.
@@ -43,33 +43,25 @@ class TaskAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskScore:
-    """A model's score on a task, beside that of trivial answerers.
+    """A model's score on a task, with that of trivial answerers.
 
     Attributes:
-        task: Name of the task.
-        metric: The harness's name of the headline metric.
-        value: The harness's aggregate of that metric over all items.
+        value: lm-eval's aggregate of the task's headline metric over all items.
         standard_error: Standard error of `value`: deviation of `items` / sqrt(n); None where
             it is unknown.
-        unit: `"accuracy"`, or the name of the metric.
         n: Number of items.
         floor: The task's floor.
-        higher_is_better: Direction in which `value` improves.
         items: Share of each item in `value`, whose mean `value` is, in the order of the task
             whatever the model, so that two models can be compared item by item. Empty where the
             metric cannot be shared out.
-        metrics: Every metric of the harness, `"metric,filter"` to its aggregate, where finite.
+        metrics: Every metric of lm-eval, `"metric,filter"` to its aggregate, where finite.
         answers: The model's answer to each item, in the same order.
     """
 
-    task: str
-    metric: str
     value: float
     standard_error: float | None
-    unit: str
     n: int
     floor: Floor
-    higher_is_better: bool
     items: tuple[float, ...]
     metrics: Mapping[str, float]
     answers: tuple[TaskAnswer, ...] = field(repr=False)
@@ -97,7 +89,7 @@ class TaskScore:
 
 
 def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
-    """A model's answers to all items of a task, with the harness's metrics of each.
+    """A model's answers to all items of a task, with lm-eval's metrics of each.
 
     Args:
         lm: Any language model of lm-eval's kind: `SharedPrefixLM`, lm-eval's own `HFLM` ...
@@ -110,7 +102,10 @@ def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
     requests = [instance for document in documents for instance in document.instances]
     kinds = {str(instance.request_type) for instance in requests}
     if len(kinds) != 1 or any((instance.repeats or 1) > 1 for instance in requests):
-        raise RunError(f"task {task.name} asks in several ways or several times: not supported")
+        raise RunError(
+            f"task {task.name} asks several kinds of questions about an item, or the same question "
+            "several times, which is not supported"
+        )
     kind = kinds.pop()
     with silenced():
         responses = iter(getattr(lm, kind)(requests))
@@ -125,14 +120,13 @@ def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
     shortened = _shortened(lm, documents)
     with silenced(), harness_seeds(), seeded_langdetect():
         for part in task.parts:
-            part.harness.apply_filters()
+            part.lm_task.apply_filters()
         answers = []
-        for part in task.parts:
-            for document in part.documents():
-                text = next(written, None)
-                if text is not None and not text.is_finite:
-                    raise _not_finite(task, document.id)
-                answers.append(_answer(part.harness, document, text, shortened.get(document.id)))
+        for document in documents:
+            text = next(written, None)
+            if text is not None and not text.is_finite:
+                raise _not_finite(task, document.id)
+            answers.append(_answer(document, text, shortened.get(document.id)))
     return tuple(answers)
 
 
@@ -149,51 +143,34 @@ def score_answers(task: Task, answers: Sequence[TaskAnswer], floor: Floor) -> Ta
     Raises:
         RunError: The headline metric is not finite.
     """
-    aggregation = task.parts[0].harness.aggregation()
     values = item_values(task, answers)
-    value = aggregated(aggregation[task.metric], values)
+    value = aggregated(task.aggregate, values)
     if not math.isfinite(value):
         raise RunError(f"task {task.name}: {task.metric} is {value}; the model may be damaged")
-    shares = shares_of(task.metric, values, value, aggregation[task.metric])
-    n = len(values)
+    shares = pseudovalues(task.metric, values, value, task.aggregate)
     return TaskScore(
-        task=task.name,
-        metric=task.metric,
         value=value,
         standard_error=standard_error_of(shares),
-        unit=unit_of(task.metric),
-        n=n,
+        n=len(values),
         floor=floor,
-        higher_is_better=task.higher_is_better,
         items=tuple(shares),
-        metrics=_aggregates(aggregation, answers),
+        metrics=_aggregates(task.lm_tasks[0].aggregation(), answers),
         answers=tuple(answers),
     )
 
 
 def item_values(task: Task, answers: Sequence[TaskAnswer]) -> list[Any]:
-    """The headline metric of each answer, as the harness has it before aggregation."""
+    """The headline metric of each answer, as lm-eval has it before aggregation."""
     headline = f"{task.metric},{task.filter}"
     return [answer.metrics[headline] for answer in answers]
 
 
-def unit_of(metric: str) -> str:
-    """Unit of a metric of the harness: shares of right answers are all `"accuracy"`.
-
-    Example:
-        >>> unit_of("acc_norm"), unit_of("prompt_level_strict_acc"), unit_of("word_perplexity")
-        ('accuracy', 'accuracy', 'word_perplexity')
-    """
-    right = metric in ("acc", "acc_norm", "acc_bytes", "exact_match") or metric.endswith("_acc")
-    return "accuracy" if right else metric
-
-
-def _answer(harness: Any, document: Any, text: Any, shortened: bool | None) -> TaskAnswer:
+def _answer(document: TaskDocument, text: Any, shortened: bool | None) -> TaskAnswer:
     metrics = {}
     for name in document.instances[0].filtered_resps:
         filtered = [instance.filtered_resps[name] for instance in document.instances]
         try:
-            values = harness.process_results(document.doc, filtered)
+            values = document.lm_task.process_results(document.doc, filtered)
         except Exception as error:  # of any kind: lm-eval's metrics trust the documents
             message = f"lm-eval cannot score item {document.id} ({reason_of(error)})"
             raise RunError(message) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import RunError
 from .harness_loading import (
@@ -27,20 +27,10 @@ _DATA_FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz")
 
 _INSTALL = "pip install 'widthwise[eval]'"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Requirements:
-    """Packages, and folders of NLTK's data, without which lm-eval cannot score a task."""
-
-    packages: tuple[str, ...]
-    nltk_data: tuple[str, ...]
-
-
-_IFEVAL = Requirements(
-    packages=("langdetect", "immutabledict", "nltk"),
-    nltk_data=("tokenizers/punkt_tab/english",),
-)
-NEEDS = {"ifeval": _IFEVAL, "leaderboard_ifeval": _IFEVAL}
+# lm-eval scores these tasks only with these packages, and this folder of NLTK's data.
+_IFEVAL = ("ifeval", "leaderboard_ifeval")
+_PACKAGES = ("langdetect", "immutabledict", "nltk")
+_NLTK_DATA = "tokenizers/punkt_tab/english"
 
 
 def check_tasks(
@@ -68,10 +58,7 @@ def check_tasks(
             _check_name(item)
     check_distinct([item.task + CHAT * item.chat for item in requests])
     with silenced():
-        use_nltk_data(data)
-        manager = open_manager(requests)
-        known = [name for item in requests for name in names_under(manager, item.task)]
-        check_needs(known, data)
+        known = names_under(manager_for(requests, data), requests)
     if None not in file_names:
         named = [item.task for item in requests if not item.is_file]
         check_limits(limits or {}, [*named, *known, *filter(None, file_names)])
@@ -97,28 +84,36 @@ def use_nltk_data(folder: Path | None) -> None:
         nltk.data.path.append(str(nltk_folder.absolute()))
 
 
-def check_needs(tasks: Iterable[str], folder: Path | None) -> None:
-    """Raise RunError for the first of the tasks that lacks a package or data of NLTK.
+def manager_for(requests: Sequence[TaskRequest], data: Path | None) -> Any:
+    """lm-eval's `TaskManager` with the wanted tasks, once all that they need is there.
 
     Args:
-        tasks: lm-eval's names of tasks, groups taken apart.
-        folder: The user's folder of documents, where `nltk_data` may lie.
+        requests: The wanted tasks.
+        data: The user's folder of documents, where `nltk_data` may lie.
+
+    Raises:
+        RunError: As `open_manager`, or a task lacks a package or data of NLTK.
     """
-    for task in tasks:
-        needs = NEEDS.get(task)
-        if needs is None:
-            continue
-        absent = [name for name in needs.packages if importlib.util.find_spec(name) is None]
-        if absent:
-            raise RunError(f"task {task} needs {', '.join(absent)}: {_INSTALL}")
-        for data in needs.nltk_data:
-            if not has_nltk_data(f"{data}/"):
-                parent = "~" if folder is None else folder
-                package = data.split("/")[1]
-                raise RunError(
-                    f"task {task} needs {package} of NLTK: run 'python -m nltk.downloader "
-                    f"{package}', or put the folder {parent}/nltk_data/{data} there"
-                )
+    use_nltk_data(data)
+    manager = open_manager(requests)
+    for task in names_under(manager, requests):
+        if task in _IFEVAL:
+            _check_needs(task, data)
+    return manager
+
+
+def _check_needs(task: str, folder: Path | None) -> None:
+    """Raise RunError where a package or data of NLTK is not there."""
+    absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if absent:
+        raise RunError(f"task {task} needs {', '.join(absent)}: {_INSTALL}")
+    if not has_nltk_data(f"{_NLTK_DATA}/"):
+        parent = "~" if folder is None else folder
+        package = _NLTK_DATA.split("/")[1]
+        raise RunError(
+            f"task {task} needs {package} of NLTK: run 'python -m nltk.downloader "
+            f"{package}', or put the folder {parent}/nltk_data/{_NLTK_DATA} there"
+        )
 
 
 def _name_in_file(task: str) -> str | None:
@@ -149,18 +144,18 @@ def check_distinct(names: Sequence[str]) -> None:
     """Raise RunError for a task that two names ask for, such as `mmlu,embedded:mmlu`."""
     for name in names:
         if names.count(name) > 1:
-            raise RunError(f"two of the tasks asked for are named {name}: ask for them in two runs")
+            raise RunError(f"two of the tasks have the name {name}: evaluate them in two runs")
 
 
 def _check_name(item: TaskRequest) -> None:
     """Raise RunError for a name of which the task files of lm-eval do not hold a word."""
     path = Path(item.task).expanduser()
     if path.suffix in _DATA_FILES or os.sep in item.task or path.is_file():
-        fault = "is no task" if path.exists() else "is not there, and would be no task"
+        fault = "is not a task" if path.exists() else "is not there, and would not be a task"
         raise RunError(
             f"{item.task} {fault}: name a suite ({', '.join(SUITES)}), a task of lm-eval or a YAML "
-            "file that describes one (docs/evaluate.md shows how, for questions of your own); a "
-            "folder of documents for such tasks goes with --data"
+            "file that describes one (docs/evaluate.md shows how, for questions of your own); "
+            "give a folder of documents for such tasks with --data"
         )
     if any(item.task in suite for suite in SUITES.values()):
         return

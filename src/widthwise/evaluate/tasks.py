@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,14 @@ from .harness_loading import (
     LoadedTask,
     check_limits,
     harness_seeds,
-    leaf_names,
     load_units,
-    open_manager,
     reason_of,
     silenced,
     templates_once,
 )
 from .sampling import sample_documents
 from .suites import CHAT, requested_tasks
-from .task_names import check_distinct, check_needs, require_harness, use_nltk_data
+from .task_names import check_distinct, manager_for, require_harness
 
 _WRITTEN = 256  # new tokens at most where a task names no limit, as in lm-eval
 
@@ -44,47 +43,73 @@ class TaskDocument:
     id: str  # `"mmlu_anatomy/17"`: part and index in lm-eval's set
     doc: dict[str, Any]  # as lm-eval's `process_results` wants it
     instances: tuple[Any, ...]
+    lm_task: Any  # lm-eval's task that it is a document of
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeafTask:
-    """One leaf task of lm-eval with the documents chosen from it."""
+class TaskPart:
+    """One task object of lm-eval with the documents chosen from it."""
 
-    name: str  # `"mmlu_anatomy"`
-    harness: Any  # lm-eval's task, its `instances` built for exactly the chosen documents
-    doc_ids: tuple[int, ...]  # indices into `harness.eval_docs`, ascending
-    total: int  # documents in the whole set
+    lm_task: Any  # lm-eval's task, its `instances` built for exactly the chosen documents
+    doc_ids: tuple[int, ...]  # indices into `lm_task.task_docs`, ascending
+
+    @property
+    def name(self) -> str:
+        """lm-eval's name, such as `"mmlu_anatomy"`."""
+        return str(self.lm_task.task_name)
+
+    @property
+    def total(self) -> int:
+        """Number of documents in the whole set."""
+        return len(self.lm_task.task_docs)
 
     def documents(self) -> Iterator[TaskDocument]:
         """The chosen documents, in the order of `doc_ids`."""
         instances = defaultdict(list)
-        for instance in self.harness.instances:  # lm-eval numbers the chosen ones from 0
+        for instance in self.lm_task.instances:  # lm-eval numbers the chosen ones from 0
             instances[instance.doc_id].append(instance)
         for position, doc_id in enumerate(self.doc_ids):
             requests = tuple(sorted(instances[position], key=lambda instance: instance.idx))
-            yield TaskDocument(f"{self.name}/{doc_id}", requests[0].doc, requests)
+            yield TaskDocument(f"{self.name}/{doc_id}", requests[0].doc, requests, self.lm_task)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """A unit of one score: one part, or the parts of a group."""
+class Task(LoadedTask):
+    """A task with the documents that were chosen, and lm-eval's requests of them.
 
-    name: str  # `"mmlu"`; with the chat template `"mmlu@chat"`
-    metric: str  # lm-eval's name of the headline metric: `"acc"`, `"word_perplexity"`
-    filter: str  # lm-eval's name of the filter; `"none"` where a task has none of its own
-    higher_is_better: bool  # direction in which the metric improves
-    shots: int  # solved examples in each prompt
-    version: str  # lm-eval's version of the task
-    parts: tuple[LeafTask, ...]  # the parts with chosen documents
-    harnesses: tuple[Any, ...]  # lm-eval's tasks of all parts, with all their documents
+    With the chat template its name is `"mmlu@chat"`.
+    """
+
+    parts: tuple[TaskPart, ...]  # the parts with chosen documents
     source: str  # which documents were chosen, in words
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction in which the metric improves."""
+        return bool(self.lm_tasks[0].higher_is_better()[self.metric])
+
+    @property
+    def aggregate(self) -> Callable[[Sequence[Any]], float]:
+        """lm-eval's function from the metric of all items to the score."""
+        aggregate: Callable[[Sequence[Any]], float] = self.lm_tasks[0].aggregation()[self.metric]
+        return aggregate
+
+    @property
+    def unit(self) -> str:
+        """Unit of the score."""
+        return unit_of(self.metric)
+
+    @property
+    def shots(self) -> int:
+        """Solved examples in each prompt."""
+        return int(self.lm_tasks[0].config.num_fewshot)
 
     def documents(self) -> Iterator[TaskDocument]:
         """The documents of all parts, in order."""
         for part in self.parts:
             yield from part.documents()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 over the documents chosen and all that is asked about them."""
         digest = hashlib.sha256()
@@ -106,12 +131,37 @@ class Task:
     @property
     def is_written(self) -> bool:
         """Whether the model writes texts for it."""
-        return any(isinstance(request.args[-1], dict) for request in self.requests)
+        return any(self.new_tokens)
+
+    @property
+    def texts(self) -> list[str]:
+        """The text that each request lets a model read."""
+        return [
+            str(request.args[0]) if isinstance(request.args[-1], dict) else "".join(request.args)
+            for request in self.requests
+        ]
+
+    @property
+    def new_tokens(self) -> list[int]:
+        """Tokens that each request has written at most; 0 where it asks for likelihoods."""
+        last = [request.args[-1] for request in self.requests]
+        return [int(s.get("max_gen_toks", _WRITTEN)) if isinstance(s, dict) else 0 for s in last]
 
     @property
     def item_ids(self) -> tuple[str, ...]:
         """The id of each document, in order."""
         return tuple(f"{part.name}/{doc_id}" for part in self.parts for doc_id in part.doc_ids)
+
+
+def unit_of(metric: str) -> str:
+    """Unit of a metric of lm-eval: shares of right answers are all `"accuracy"`.
+
+    Example:
+        >>> unit_of("acc_norm"), unit_of("prompt_level_strict_acc"), unit_of("word_perplexity")
+        ('accuracy', 'accuracy', 'word_perplexity')
+    """
+    right = metric in ("acc", "acc_norm", "acc_bytes", "exact_match") or metric.endswith("_acc")
+    return "accuracy" if right else metric
 
 
 def load_tasks(
@@ -159,9 +209,7 @@ def load_tasks(
                 f"ask for tasks without {CHAT}"
             )
     with silenced(), templates_once(), harness_seeds():
-        use_nltk_data(data)
-        manager = open_manager(requests)
-        check_needs([leaf for item in requests for leaf in leaf_names(manager, item.task)], data)
+        manager = manager_for(requests, data)
         units = [
             (unit, chat if item.chat else None)
             for item in requests
@@ -196,32 +244,28 @@ def with_all_documents(task: Task) -> Task:
     That is no prompt for a model, but enough for filters and metrics, and for trivial answerers.
     """
     parts = []
-    for original in task.harnesses:
-        harness = copy.copy(original)
-        total = len(harness.task_docs)
-        harness._instances = []
-        for number, doc in enumerate(harness.task_docs):
-            made = harness.construct_requests(
+    for original in task.lm_tasks:
+        lm_task = copy.copy(original)
+        lm_task._instances = []
+        for number, doc in enumerate(lm_task.task_docs):
+            made = lm_task.construct_requests(
                 doc=doc,
-                ctx=_bare_context(harness, doc),
-                metadata=(harness.task_name, number, harness.config.repeats),
+                ctx=_bare_context(lm_task, doc),
+                metadata=(lm_task.task_name, number, lm_task.config.repeats),
                 apply_chat_template=False,
                 chat_template=None,
             )
-            harness._instances += made if isinstance(made, list) else [made]
-        doc_ids = tuple(range(total))
-        parts.append(
-            LeafTask(name=harness.task_name, harness=harness, doc_ids=doc_ids, total=total)
-        )
+            lm_task._instances += made if isinstance(made, list) else [made]
+        parts.append(TaskPart(lm_task=lm_task, doc_ids=tuple(range(len(lm_task.task_docs)))))
     return replace(task, parts=tuple(parts))
 
 
-def _bare_context(harness: Any, doc: dict[str, Any]) -> Any:
+def _bare_context(lm_task: Any, doc: dict[str, Any]) -> Any:
     """The context of a request, where a trivial answerer's score depends on it."""
-    if harness.OUTPUT_TYPE == "loglikelihood":
-        return harness.doc_to_text(doc)
-    if harness.OUTPUT_TYPE == "multiple_choice" and harness.multiple_input:
-        return harness.doc_to_choice(doc)  # there each option is a context
+    if lm_task.OUTPUT_TYPE == "loglikelihood":
+        return lm_task.doc_to_text(doc)
+    if lm_task.OUTPUT_TYPE == "multiple_choice" and lm_task.multiple_input:
+        return lm_task.doc_to_choice(doc)  # there each option is a context
     return ""
 
 
@@ -229,117 +273,107 @@ def _cap(request: Any, most: int) -> None:
     """Lower the limit of a request that has something written."""
     context, settings = request.args[0], request.args[-1]
     if isinstance(settings, dict):
-        from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
-
-        limit = min(most, int(normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]))
+        limit = min(most, int(_limit_of(settings)))
         request.arguments = (context, {**settings, "max_gen_toks": limit})
 
 
-def _with_documents(part: LeafTask, numbers: Sequence[int]) -> LeafTask:
+def _limit_of(settings: dict[str, Any]) -> Any:
+    """Tokens at most of a text that is written with these settings."""
+    from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
+
+    return normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]
+
+
+def _with_documents(part: TaskPart, numbers: Sequence[int]) -> TaskPart:
     """A part with some of its documents, by their number among the chosen ones."""
     documents = list(part.documents())
-    harness = copy.copy(part.harness)
-    harness._instances = []
+    lm_task = copy.copy(part.lm_task)
+    lm_task._instances = []
     for new, number in enumerate(numbers):
         for instance in documents[number].instances:
             renumbered = copy.copy(instance)
             renumbered.doc_id = new
-            harness._instances.append(renumbered)
+            lm_task._instances.append(renumbered)
     doc_ids = tuple(part.doc_ids[number] for number in numbers)
-    return replace(part, harness=harness, doc_ids=doc_ids)
+    return replace(part, lm_task=lm_task, doc_ids=doc_ids)
 
 
 def _built(unit: LoadedTask, limit: int | None, seed: int, chat: Chat | None) -> Task:
     """The unit as a task: documents drawn, requests of these documents built."""
-    sizes = {harness.task_name: len(harness.task_docs) for harness in unit.harnesses}
+    sizes = {lm_task.task_name: len(lm_task.task_docs) for lm_task in unit.lm_tasks}
     chosen = sample_documents(unit.name, sizes, limit, seed)
-    parts = []
-    for harness in unit.harnesses:
-        name = harness.task_name
-        if chosen[name]:
-            _build_requests(harness, chosen[name], sizes[name], chat)
-            parts.append(
-                LeafTask(name=name, harness=harness, doc_ids=tuple(chosen[name]), total=sizes[name])
-            )
-    first = unit.harnesses[0]
-    return Task(
-        name=unit.name + CHAT * (chat is not None),
-        metric=unit.metric,
-        filter=unit.filter,
-        higher_is_better=bool(first.higher_is_better()[unit.metric]),
-        shots=first.config.num_fewshot,
-        version=unit.version,
-        parts=tuple(parts),
-        harnesses=tuple(unit.harnesses),
-        source=_source(parts, sizes, seed, unit.remark),
+    parts = tuple(
+        TaskPart(lm_task=lm_task, doc_ids=tuple(chosen[lm_task.task_name]))
+        for lm_task in unit.lm_tasks
+        if chosen[lm_task.task_name]
     )
+    for part in parts:
+        _build_requests(part, chat)
+    named = {**vars(unit), "name": unit.name + CHAT * (chat is not None)}
+    return Task(**named, parts=parts, source=_source(parts, sizes, seed, unit.remark))
 
 
-def _build_requests(harness: Any, doc_ids: list[int], total: int, chat: Chat | None) -> None:
+def _build_requests(part: TaskPart, chat: Chat | None) -> None:
     """Build the requests as `simple_evaluate` does, few-shot draws included."""
     from lm_eval.defaults import DEFAULT_OTHER_SEED
 
-    harness.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
+    lm_task, doc_ids = part.lm_task, list(part.doc_ids)
+    lm_task.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
     try:
         with harness_seeds():
-            harness.build_all_requests(
-                samples=doc_ids if len(doc_ids) < total else None,
+            lm_task.build_all_requests(
+                samples=doc_ids if len(doc_ids) < part.total else None,
                 apply_chat_template=chat is not None,
                 fewshot_as_multiturn=True,
                 chat_template=chat.apply if chat else None,
                 tokenizer_name=chat.tokenizer_name if chat else "",
             )
-        _check_labels(harness, doc_ids)
-        _check_lengths(harness)
+        _check_labels(lm_task, doc_ids)
+        _check_lengths(lm_task)
     except RunError:
         raise
     except Exception as error:
         blame = f", or the chat template of {chat.tokenizer_name} cannot be applied" if chat else ""
         raise RunError(
-            f"the prompts of task {harness.task_name} cannot be built: a document does not fit "
+            f"the prompts of task {lm_task.task_name} cannot be built: a document does not fit "
             f"it{blame} ({reason_of(error)})"
         ) from error
 
 
-def _check_labels(harness: Any, doc_ids: Sequence[int]) -> None:
+def _check_labels(lm_task: Any, doc_ids: Sequence[int]) -> None:
     """Raise RunError for a label that names no option: lm-eval would count the item as wrong."""
-    if harness.OUTPUT_TYPE != "multiple_choice":
+    if lm_task.OUTPUT_TYPE != "multiple_choice":
         return
     for number in doc_ids:
-        doc = harness.task_docs[number]
-        options = harness.doc_to_choice(doc)
-        label = harness.doc_to_text(doc) if harness.multiple_input else harness.doc_to_target(doc)
+        doc = lm_task.task_docs[number]
+        options = lm_task.doc_to_choice(doc)
+        label = lm_task.doc_to_text(doc) if lm_task.multiple_input else lm_task.doc_to_target(doc)
         for each in label if isinstance(label, list) else [label]:
             is_known = 0 <= each < len(options) if isinstance(each, int) else each in options
             if not is_known:
                 raise RunError(
-                    f"task {harness.task_name}, item {number}: the label {each!r} names none of "
+                    f"task {lm_task.task_name}, item {number}: the label {each!r} names none of "
                     f"its {len(options)} options"
                 )
 
 
-def _check_lengths(harness: Any) -> None:
+def _check_lengths(lm_task: Any) -> None:
     """Raise RunError where a text is to be written of a length that is none."""
-    from lm_eval.models.utils import normalize_gen_kwargs  # which knows all names of a limit
-
-    last = (request.args[-1] for request in harness.instances)
+    last = (request.args[-1] for request in lm_task.instances)
     settings = next((each for each in last if isinstance(each, dict)), None)
     if settings is None:
         return
     try:
-        limit = normalize_gen_kwargs(settings, _WRITTEN)["max_gen_toks"]
+        limit = _limit_of(settings)
     except (TypeError, ValueError) as error:
         raise RunError(
-            f"task {harness.task_name}: its generation settings cannot be read ({error})"
+            f"task {lm_task.task_name}: its generation settings cannot be read ({error})"
         ) from error
     if limit < 1:
-        raise RunError(
-            f"task {harness.task_name} has texts of at most {limit} tokens written: max_gen_toks "
-            "must be at least 1"
-        )
+        raise RunError(f"task {lm_task.task_name}: max_gen_toks must be at least 1; got {limit}")
 
 
-def _source(parts: Sequence[LeafTask], sizes: dict[str, int], seed: int, remark: str) -> str:
+def _source(parts: Sequence[TaskPart], sizes: dict[str, int], seed: int, remark: str) -> str:
     chosen, total = sum(len(part.doc_ids) for part in parts), sum(sizes.values())
     words = [f"all {total:,} items"]
     if chosen < total:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import hypot
+from dataclasses import replace
 from typing import TypeVar
 
 from ..stats import (
@@ -14,6 +14,7 @@ from ..stats import (
     joined,
     mean_with_error,
     t_p_value,
+    unpaired_difference,
     with_ends,
 )
 
@@ -40,13 +41,10 @@ def paired_differences(
     if not seeds:
         return None
     first, other = ours[seeds[0]], theirs[seeds[0]]
-    if first.standard_error is None or other.standard_error is None:
-        return None
-    error = hypot(first.standard_error, other.standard_error)
-    whole = Estimate(value=first.value - other.value, standard_error=error, n=first.n)
-    low, high = whole.interval()
-    p_value = t_p_value(whole.value, error, whole.n - 1) if error else 1.0
-    return Difference(value=whole.value, low=low, high=high, n=whole.n, p_value=p_value)
+    difference = unpaired_difference(first, other)
+    if difference is None or first.standard_error or other.standard_error:
+        return difference
+    return replace(difference, p_value=1.0)  # tasks that all ended alike show nothing
 
 
 def verdicts(besides: Mapping[str, Difference | None]) -> dict[str, str]:

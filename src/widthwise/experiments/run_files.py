@@ -10,35 +10,32 @@ from pathlib import Path
 from ..errors import RunError
 from ..io import read_whole_lines
 from ..report import Page
-from ..runs import RECORDS, SETTINGS
-from .tinynet_search import TRIALS
+from ..runs import RECORDS, RESULTS, SETTINGS
+from .convergence import converge_page
+from .coordinate_check import check_page
+from .lr_transfer import transfer_page
+from .maml import maml_page
+from .tinynet_search import TRIALS, search_page
+from .word2vec import word2vec_page
 
-RUNS = "results.jsonl"  # where commands that train keep their runs
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """One kind of runs.
-
-    Attributes:
-        command: That writes them.
-        marks: Fields by which a line is known.
-    """
-
-    command: str
-    marks: frozenset[str]
-
-
-_STUDY = Kind(command="study", marks=frozenset({"cell", "quantity"}))
-KINDS = (
-    _STUDY,
-    Kind(command="maml", marks=frozenset({"network", "test", "validation"})),
-    Kind(command="word2vec", marks=frozenset({"network", "score", "curve"})),
-    Kind(command="mup transfer", marks=frozenset({"kind", "lr", "loss"})),
-    Kind(command="tinynet search", marks=frozenset({"experiment", "quantities"})),
-    Kind(command="limit converge", marks=frozenset({"case", "distances"})),
-    Kind(command="mup check", marks=frozenset({"layers", "changes"})),
-)
+# By the command that writes a kind of runs: fields by which a line of it is known, and its page.
+MARKS = {
+    "study": {"cell", "quantity"},
+    "maml": {"network", "test", "validation"},
+    "word2vec": {"network", "score", "curve"},
+    "mup transfer": {"kind", "lr", "loss"},
+    "tinynet search": {"experiment", "quantities"},
+    "limit converge": {"case", "distances"},
+    "mup check": {"layers", "changes"},
+}
+PAGES: Mapping[str, Callable[[Path], Page]] = {
+    "maml": maml_page,
+    "word2vec": word2vec_page,
+    "mup transfer": transfer_page,
+    "tinynet search": search_page,
+    "limit converge": converge_page,
+    "mup check": check_page,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +44,6 @@ class RunFile:
 
     path: Path
     command: str
-
-    @property
-    def page(self) -> Callable[[Path], Page]:
-        """What makes their page."""
-        return _pages()[self.command]
 
 
 def write_run_report(runs: RunFile, path: Path) -> None:
@@ -65,7 +57,7 @@ def write_run_report(runs: RunFile, path: Path) -> None:
         RunError: The file holds what is no run of its kind.
         OutputError: The page cannot be written.
     """
-    runs.page(runs.path).write(path)
+    PAGES[runs.command](runs.path).write(path)
 
 
 def detect_run_file(path: Path) -> RunFile | None:
@@ -85,11 +77,11 @@ def detect_run_file(path: Path) -> RunFile | None:
     except (ValueError, RecursionError) as error:
         raise RunError(f"{file}:1 is no record ({error}); name another file") from error
     names = set(first) if isinstance(first, Mapping) else set()
-    kind = next((kind for kind in KINDS if kind.marks <= names), None)
-    if kind is None:
-        known = ", ".join(kind.command for kind in KINDS)
+    command = next((command for command, marks in MARKS.items() if marks <= names), None)
+    if command is None:
+        known = ", ".join(MARKS)
         raise RunError(f"{file}:1 is a record of no known kind; known are those of {known}")
-    return None if kind is _STUDY else RunFile(path=file, command=kind.command)
+    return RunFile(path=file, command=command) if command in PAGES else None
 
 
 def _file_in(path: Path) -> Path | None:
@@ -98,7 +90,7 @@ def _file_in(path: Path) -> Path | None:
         return path if path.is_file() else None
     if (path / RECORDS).exists():
         return None
-    for name in (RUNS, TRIALS):
+    for name in (RESULTS, TRIALS):
         if (path / name).exists():
             return path / name
     files = sorted(path.glob("*.jsonl"))
@@ -109,21 +101,3 @@ def _file_in(path: Path) -> Path | None:
             f"{path} holds several files of records ({files[0].name}, {files[1].name}); name one"
         )
     return files[0]
-
-
-def _pages() -> Mapping[str, Callable[[Path], Page]]:
-    from .convergence import converge_page
-    from .coordinate_check import check_page
-    from .lr_transfer import transfer_page
-    from .maml import maml_page
-    from .tinynet_search import search_page
-    from .word2vec import word2vec_page
-
-    return {
-        "maml": maml_page,
-        "word2vec": word2vec_page,
-        "mup transfer": transfer_page,
-        "tinynet search": search_page,
-        "limit converge": converge_page,
-        "mup check": check_page,
-    }

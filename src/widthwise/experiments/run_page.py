@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import RunError
 from ..findings import Table
 from ..report import Block, Section, Sheet, format_value, join_values, provenance_section
+from ..runs import RecordFormat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,28 +85,36 @@ Run = TypeVar("Run")
 
 
 def comparable_runs(
-    loaded: Sequence[tuple[Run, dict[str, Any]]],
+    path: Path,
+    line_format: RecordFormat[tuple[Run, dict[str, Any]]],
     shared: Callable[[Run, dict[str, Any]], Settings],
     *,
-    path: Path,
     command: str,
 ) -> tuple[list[tuple[Run, dict[str, Any]]], tuple[str, ...]]:
-    """The runs that may be set side by side, and a sentence on those that may not.
+    """The runs of a file that may be set side by side, and a sentence on those that may not.
 
     Args:
-        loaded: Runs with their settings, in the order of the file.
+        path: The file.
+        line_format: Of its lines: runs with their settings.
         shared: What must be the same of all of them.
-        path: Where they stand.
         command: The command that writes them.
 
     Raises:
-        RunError: There are none.
+        RunError: There are none, or a line is no run.
     """
+    loaded = line_format.load(path).values()
     if not loaded:
         raise RunError(f"{path} holds no runs yet: run widthwise {command} first")
     conflicts = settings_conflicts([shared(run, settings) for run, settings in loaded])
     kept = [item for item, conflict in zip(loaded, conflicts, strict=True) if not conflict]
-    return kept, excluded_runs(conflicts)
+    odd = [conflict for conflict in conflicts if conflict]
+    if not odd:
+        return kept, ()
+    names = ", ".join(dict.fromkeys(", ".join(odd).split(", ")))
+    are = "run was" if len(odd) == 1 else "runs were"
+    return kept, (
+        f"{len(odd)} {are} made with another {names} than the last ones, and left out here.",
+    )
 
 
 def settings_conflicts(asked: Sequence[Settings]) -> list[str]:
@@ -123,16 +132,6 @@ def settings_conflicts(asked: Sequence[Settings]) -> list[str]:
             last = {**settings, **last}
         conflicts.append(", ".join(name.replace("_", " ") for name in odd))
     return conflicts[::-1]
-
-
-def excluded_runs(conflicts: Sequence[str]) -> tuple[str, ...]:
-    """One sentence of all runs that are not set beside the others."""
-    odd = [conflict for conflict in conflicts if conflict]
-    if not odd:
-        return ()
-    names = ", ".join(dict.fromkeys(", ".join(odd).split(", ")))
-    are = "run was" if len(odd) == 1 else "runs were"
-    return (f"{len(odd)} {are} made with another {names} than the last ones, and left out here.",)
 
 
 def setting_rows(

@@ -14,14 +14,30 @@ from .comparisons import (
     is_worse,
     mean_of_draws,
 )
-from .cost_prose import cost_sentence, load_warnings, measured_sentences, other_network_sentences
+from .cost_prose import (
+    busiest,
+    cost_sentence,
+    load_warnings,
+    measured_sentences,
+    other_network_sentences,
+)
 from .costs import cost_ratios, speed_ratio, took_turns
 from .curves import SHARE_LOSS
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
-from .grid import COST_UNITS, SIZE_UNITS, Grid, GridRow, build_grid, estimate_of, network_of
+from .grid import (
+    COST_UNITS,
+    SIZE_UNITS,
+    Grid,
+    GridRow,
+    build_grid,
+    estimate_of,
+    grouped,
+    network_of,
+)
 from .pairs import judge_pairs, shown_word, why_not_paired
 from .prose import answer, answer_sentences
 from .table import Table
+from .tables import score_text
 from .types import (
     CurvePoint,
     Findings,
@@ -57,6 +73,7 @@ __all__ = [
     "beats_its_floor",
     "build_findings",
     "build_grid",
+    "busiest",
     "compare_to_control",
     "compare_to_dense",
     "comparisons",
@@ -66,6 +83,7 @@ __all__ = [
     "describe_draws",
     "estimate_of",
     "floor_status",
+    "grouped",
     "is_above_floor",
     "is_worse",
     "judge_pairs",
@@ -76,6 +94,7 @@ __all__ = [
     "network_of",
     "other_network_sentences",
     "parents_of",
+    "score_text",
     "shown_word",
     "speed_ratio",
     "took_turns",

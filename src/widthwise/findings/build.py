@@ -11,7 +11,7 @@ from .control import wins_over_control
 from .correlations import task_correlations
 from .curve_prose import findings_sentences
 from .curves import SHARE_LOSS, curves_of
-from .grid import Grid, build_grid
+from .grid import Grid, build_grid, grouped
 from .pareto import fronts_of
 from .tables import control_table, curve_table, front_tables, missing_notes, pair_table
 from .types import Findings
@@ -53,11 +53,8 @@ def build_findings(
 
 def _of_model(grid: Grid, others: Sequence[Grid], loss: float) -> Findings:
     curves = curves_of(grid, compare_to_dense(grid, paired_or_independent), loss)
-    named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
-    by_criterion = {name: [c for c in curves if c.criterion == name] for name in named}
-    by_criterion = {
-        name: of_criterion for name, of_criterion in by_criterion.items() if of_criterion
-    }
+    grouped_curves = grouped((curve.criterion, curve) for curve in curves)
+    by_criterion = {name: grouped_curves[name] for name in grid.chosen if name in grouped_curves}
     beside = {
         name: wins_over_control(grid, name)
         for name in by_criterion
@@ -81,6 +78,5 @@ def _of_model(grid: Grid, others: Sequence[Grid], loss: float) -> Findings:
 
 
 def _notes(grid: Grid) -> tuple[str, ...]:
-    records = [grid.cells[place] for place in grid.cells if place[1] in grid.quality]
-    has_items = any(record.items for record in records)
+    has_items = any(r.items for (_, quantity), r in grid.cells.items() if quantity in grid.quality)
     return (*(() if has_items else (_UNPAIRED,)), *missing_notes(grid))

@@ -272,14 +272,14 @@ def _out_of_logarithms(record: Record, unit: str) -> Record:
 
 def beats_its_floor(record: Record | None) -> bool:
     """Whether there is a floor, a value, and the interval of value minus floor is beyond 0."""
-    score = estimate_of(record) if record else None
-    if record is None or score is None or record.floor is None:
-        return False
-    return _is_beyond(record, score, upwards=bool(record.higher_is_better))
+    return record is not None and _is_beyond(record, upwards=bool(record.higher_is_better))
 
 
-def _is_beyond(record: Record, score: Estimate, *, upwards: bool) -> bool:
+def _is_beyond(record: Record, *, upwards: bool) -> bool:
     """Whether a score is shown to be higher than its floor, or lower."""
+    score = estimate_of(record)
+    if score is None or record.floor is None:
+        return False
     return beats_floor(
         score,
         floor_of(record),
@@ -301,15 +301,14 @@ def floor_status(record: Record) -> str:
         return "beats the floor"
     if score is None or record.floor is None:
         return "too few items"
-    if _is_beyond(record, score, upwards=not record.higher_is_better):
+    if _is_beyond(record, upwards=not record.higher_is_better):
         return "below the floor"
     low, high = score.interval(CONFIDENCE)
+    reach, way = record.floor - low, record.floor  # towards a perfect score, and how far it is
     if record.higher_is_better:
-        is_share = record.unit == "accuracy"  # of others it is not known what is perfect
-        few = is_share and high - record.floor > _FEW * (1 - record.floor)
-    else:
-        few = record.floor - low > _FEW * record.floor
-    return "too few items" if few else "at the floor"
+        reach, way = high - record.floor, 1 - record.floor
+    is_known = record.unit == "accuracy" or not record.higher_is_better  # what is perfect
+    return "too few items" if is_known and reach > _FEW * way else "at the floor"
 
 
 def is_above_floor(judged: Comparison) -> bool:

@@ -14,7 +14,7 @@ from .comparisons import (
     is_worse,
     paired_or_independent,
 )
-from .grid import Grid
+from .grid import Grid, grouped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,25 +37,29 @@ class WinCounts:
     lower: int
     of: int
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is shown at any width."""
+        return bool(self.better or self.worse or self.higher or self.lower)
+
 
 def wins_over_control(grid: Grid, criterion: str) -> Mapping[str, WinCounts]:
     """By task, in the order of the grid, beside the mean of all draws of the control."""
     judged = compare_to_control(grid, criterion, CONTROL, paired_or_independent)
+    by_task = grouped((q, (n, j)) for (n, q), j in judged.items() if j.difference)
     wins = {}
-    for quantity in grid.quality:
-        pairs = [(n, j) for (n, q), j in judged.items() if q == quantity and j.difference]
+    for quantity, pairs in by_task.items():
         control = by_width(grid, CONTROL, quantity)
         up = bool(grid.sample(quantity).higher_is_better)
         worse = [
             j.one_draw for n, j in pairs if is_worse(j, up) and beats_its_floor(control[n.width][1])
         ]
         higher = [j for _, j in pairs if j.one_draw and is_worse(j, not up) and is_above_floor(j)]
-        if pairs:
-            wins[quantity] = WinCounts(
-                better=sum(j.word == "improves" for _, j in pairs),
-                worse=worse.count(False),
-                higher=len(higher),
-                lower=worse.count(True),
-                of=len(pairs),
-            )
+        wins[quantity] = WinCounts(
+            better=sum(j.word == "improves" for _, j in pairs),
+            worse=worse.count(False),
+            higher=len(higher),
+            lower=worse.count(True),
+            of=len(pairs),
+        )
     return wins

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..stats import Estimate, joined, paired_ratio
 from ..study import Quantity, Record
@@ -24,12 +24,11 @@ def cost_sentence(grid: Grid) -> str:
         (network, quantity): ratio
         for network in grid.networks
         for quantity in grid.speeds
-        if (record := grid.cells.get((network, quantity)))
-        and (ratio := speed_ratio(grid, record)) is not None
+        if (ratio := speed_ratio(grid, grid.cells.get((network, quantity)))) is not None
     }
-    narrowest = min((network for network, _ in ratios), key=lambda n: n.width, default=None)
-    if narrowest is None:
+    if not ratios:
         return ""
+    narrowest = _narrowest(network for network, _ in ratios)
     parts = [
         _ratio_text(f"the speed of {quantity}", ratio)
         for (network, quantity), ratio in ratios.items()
@@ -38,13 +37,16 @@ def cost_sentence(grid: Grid) -> str:
     return f"At {narrowest.ratio}, {joined(parts)}." if parts else ""
 
 
+def _narrowest(networks: Iterable[GridRow]) -> GridRow:
+    return min(networks, key=lambda network: network.width)
+
+
 def measured_sentences(records: Sequence[Record]) -> list[str]:
     """What the narrowest network costs beside dense on the first workload that was measured."""
     clauses = grouped(
-        (f"{narrowest.ratio} on {workload}", _ratio_text(name, column[narrowest]))
+        (f"{_narrowest(column).ratio} on {workload}", _ratio_text(name, column[_narrowest(column)]))
         for what, name in _COST_NAMES.items()
         for workload, column in list(cost_ratios(records, what).items())[:1]
-        if (narrowest := min(column, key=lambda network: network.width))
     )
     sentences = [f"At {place}, {joined(parts)}." for place, parts in clauses.items()]
     return sentences + load_warnings(records) if sentences else []
@@ -65,13 +67,14 @@ def other_network_sentences(records: Sequence[Record]) -> list[str]:
             columns.setdefault(quantity.metric, {})[place] = record
     begin = records[0].model, network_of(records[0])
     clauses = grouped(
-        (place, _ratio_text(_COST_NAMES[what], ratio, "the first"))
+        (
+            place,
+            _ratio_text(_COST_NAMES[what], paired_ratio(record.items, first.items), "the first"),
+        )
         for what, column in columns.items()
         if (first := column.get(begin))
         for place, record in column.items()
-        if place != begin
-        and took_turns(record, first)
-        and (ratio := paired_ratio(record.items, first.items))
+        if place != begin and took_turns(record, first)
     )
     sentences = [
         f"{_named(model, network)} on {workload}: {joined(parts)}."
@@ -100,10 +103,16 @@ def _ratio_text(name: str, ratio: Estimate, other: str = "dense") -> str:
 
 def load_warnings(records: Sequence[Record]) -> list[str]:
     """A warning where more processes wanted a core than there are while time was taken."""
-    loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
-    if not loads:
+    load = busiest(records)
+    if not load:
         return []
     return [
-        f"The machine was busy, up to {max(loads):.1f} processes wanted a core: measure on an "
-        "idle one before you trust these times."
+        f"The machine was busy, up to {load:.1f} processes wanted a core: measure on an idle one "
+        "before you trust these times."
     ]
+
+
+def busiest(records: Sequence[Record]) -> float:
+    """The most processes that wanted a core of a machine that was busy; 0 where none was."""
+    loads = (float(r.settings["load"]) for r in records if r.settings.get("is_busy"))
+    return max(loads, default=0.0)

@@ -39,13 +39,13 @@ def cost_ratios(records: Sequence[Record], what: str) -> dict[str, dict[GridRow,
     return {workload: column for workload, column in ratios.items() if len(column) > 1}
 
 
-def speed_ratio(grid: Grid, record: Record) -> Estimate | None:
+def speed_ratio(grid: Grid, record: Record | None) -> Estimate | None:
     """Speed over the dense speed; None for dense itself or where either is missing.
 
     Rounds are paired where both records hold them; else the two errors are taken as independent.
     """
-    dense = grid.of_dense(record.quantity)
-    if dense is None or record is dense:
+    dense = grid.of_dense(record.quantity) if record else None
+    if record is None or dense is None or record is dense:
         return None
     own, other = estimate_of(record), estimate_of(dense)
     if own is None or other is None or other.value == 0:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from ..stats import is_perplexity
+from ..stats import Difference, is_perplexity
 from ..study import Record
 from .comparisons import (
     CONFIDENCE,
@@ -25,15 +25,6 @@ SHARE_LOSS = 0.02  # of shares of right answers: two points of a hundred
 RELATIVE_LOSS = 0.05  # of everything else: of the dense value
 
 
-@dataclass(frozen=True, kw_only=True)
-class RelativeLoss:
-    """How much worse than dense a network is, over the loss that is allowed: within up to 1."""
-
-    value: float
-    low: float
-    high: float
-
-
 def curves_of(grid: Grid, judged: Comparisons, loss: float = SHARE_LOSS) -> tuple[WidthCurve, ...]:
     """A curve for each task and criterion with a score that can be put beside dense or alone.
 
@@ -46,14 +37,14 @@ def curves_of(grid: Grid, judged: Comparisons, loss: float = SHARE_LOSS) -> tupl
     for quantity in tasks_of(grid):
         column = score_vector(grid, quantity)
         for criterion in grid.criteria:
-            networks = [n for n in grid.cut_by(criterion) if (n, quantity) in grid.cells]
+            networks = [n for n, _ in grid.of_criteria([criterion], quantity)]
             if any(n in column.networks for n in networks):
                 result.append(_curve(grid, judged, quantity, networks, column, loss))
     return tuple(result)
 
 
 def trend_of(
-    dense: Record | None, judged: Sequence[Comparison], lost: Sequence[RelativeLoss | None]
+    dense: Record | None, judged: Sequence[Comparison], lost: Sequence[Difference | None]
 ) -> Trend:
     """The one word for a curve; the first rule that holds decides.
 
@@ -61,7 +52,7 @@ def trend_of(
        few items for any difference to be shown.
     2. `at the floor`: dense is not shown above its floor, and no narrower network is shown to be
        both above the floor and better than dense: there was nothing to lose. Where dense has too
-       few items to tell (`judge.floor_word`), that is `cannot tell`.
+       few items to tell (`floor_status`), that is `cannot tell`.
     3. `holds`: at every width the whole interval of the loss is within the allowed loss, in both
        directions. (Every width must pass, so each may be tested at the full level.)
     4. `falls`: at some width worse than dense, by the interval of the difference and Holm's p over
@@ -149,7 +140,7 @@ def _smallest(
     grid: Grid,
     quantity: str,
     points: dict[GridRow, CurvePoint],
-    lost: dict[GridRow, RelativeLoss | None],
+    lost: dict[GridRow, Difference | None],
 ) -> SmallestSufficientWidth | None:
     """Down from dense, width by width, as far as the loss is within; so no p needs adjusting."""
     dense = grid.of_dense(quantity)
@@ -179,8 +170,11 @@ def margin(dense: Record, loss: float) -> float:
 
 def relative_loss(
     dense: Record | None, judged: Comparison | None, allowed: float
-) -> RelativeLoss | None:
-    """The loss with the interval of the difference; None where that has none."""
+) -> Difference | None:
+    """How much worse than dense a network is, over the loss that is allowed: within up to 1.
+
+    None where the difference has no interval.
+    """
     difference = judged.difference if judged else None
     if dense is None or judged is None or difference is None or not allowed:
         return None
@@ -189,4 +183,4 @@ def relative_loss(
     value, low, high = difference.value, difference.low, difference.high
     if dense.higher_is_better:
         value, low, high = -value, -high, -low
-    return RelativeLoss(value=value / allowed, low=low / allowed, high=high / allowed)
+    return replace(difference, value=value / allowed, low=low / allowed, high=high / allowed)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..stats import difference_text, joined, number
 from ..study import Record
 from .comparisons import Comparison, beats_its_floor
-from .grid import Grid
+from .grid import Grid, grouped
 from .origin import WEIGHTS
 from .pairs import judge_pairs, shown_word, why_not_paired
 
@@ -94,8 +94,8 @@ def _unhealed(grid: Grid, others: Sequence[Grid]) -> list[Grid]:
 
 
 def _weights(grid: Grid) -> set[str]:
-    records = [record for (n, _), record in grid.cells.items() if n == grid.dense]
-    return {r.settings[WEIGHTS] for r in records if WEIGHTS in r.settings}
+    whole = (record for (network, _), record in grid.cells.items() if network == grid.dense)
+    return {record.settings[WEIGHTS] for record in whole if WEIGHTS in record.settings}
 
 
 def ancestors_of(grid: Grid, others: Sequence[Grid]) -> list[Ancestor]:
@@ -106,12 +106,10 @@ def ancestors_of(grid: Grid, others: Sequence[Grid]) -> list[Ancestor]:
         Ancestor(grid=parent, how="healed from", title="before healing")
         for parent in _unhealed(grid, others)
     ]
-    while parents and not any(parents[0] is parent for parent in seen):
+    while parents and parents[0] not in seen:
         between = parents[0]
         seen.append(between)
-        parents = [
-            p for p in parents_of(between, others) if not any(p is parent for parent in seen)
-        ]
+        parents = [parent for parent in parents_of(between, others) if parent not in seen]
         how = f"made by way of {between.model} from"
         ancestors += [Ancestor(grid=parent, how=how, title="that") for parent in parents]
     return ancestors
@@ -121,26 +119,17 @@ def descents(grids: Sequence[Grid]) -> list[Descent]:
     """Every whole network beside all that it came from, on each task that both were asked."""
     pairs = [pair for grid in grids for pair in _pairs(grid, grids)]
     judged: dict[tuple[str, str, str], Comparison] = {}  # by task and both cells
-    for quantity in dict.fromkeys(pair.quantity for pair in pairs):
-        family = {
-            (pair.own.cell, pair.other.cell): (pair.own, pair.other)
-            for pair in pairs
-            if pair.quantity == quantity and not pair.reason
-        }
+    for quantity, asked in grouped((p.quantity, p) for p in pairs if not p.reason).items():
+        family = {(pair.own.cell, pair.other.cell): (pair.own, pair.other) for pair in asked}
         words = judge_pairs(quantity, list(family.values()))
         judged |= {(quantity, *at): word for at, word in zip(family, words, strict=True)}
-    return [
-        Descent(**{**vars(p), "judged": judged.get((p.quantity, p.own.cell, p.other.cell))})
-        for p in pairs
-    ]
+    return [replace(p, judged=judged.get((p.quantity, p.own.cell, p.other.cell))) for p in pairs]
 
 
 def _pairs(grid: Grid, others: Sequence[Grid]) -> Iterator[Descent]:
     for ancestor in ancestors_of(grid, others):
         for quantity in grid.quality:
-            own = grid.of_dense(quantity)
-            parent = ancestor.grid
-            other = parent.of_dense(quantity)
+            own, other = grid.of_dense(quantity), ancestor.grid.of_dense(quantity)
             if own is None or other is None or own.higher_is_better is None:
                 continue
             if None not in (own.value, other.value):
@@ -162,8 +151,8 @@ def kin_sentences(grid: Grid, others: Sequence[Grid]) -> list[str]:
         grid: Records of the model.
         others: Records of all models at hand, its own among them or not.
     """
-    every = _with(grid, others)
-    made = [o.model for o in every if any(a.grid is grid for a in ancestors_of(o, every))]
+    every = list(dict.fromkeys((grid, *others)))
+    made = [o.model for o in every if grid in (a.grid for a in ancestors_of(o, every))]
     names = joined(list(dict.fromkeys(made)))
     sentences = [f"Made from it, and compared with it: {names}."] if made else []
     origin = grid.origin
@@ -188,17 +177,9 @@ def kin_sentences(grid: Grid, others: Sequence[Grid]) -> list[str]:
 
 def comparisons(grid: Grid, others: Sequence[Grid]) -> list[str]:
     """How a checkpoint stands beside what it came from, as far as that is at hand; parent first."""
-    pairs = [pair for pair in descents(_with(grid, others)) if pair.grid is grid]
-    return [
-        sentence
-        for how in dict.fromkeys(pair.ancestor.how for pair in pairs)
-        for sentence in _beside([pair for pair in pairs if pair.ancestor.how == how])
-    ]
-
-
-def _with(grid: Grid, others: Sequence[Grid]) -> list[Grid]:
-    """All of them, each once."""
-    return [grid, *(other for other in others if other is not grid)]
+    every = list(dict.fromkeys((grid, *others)))
+    by_way = grouped((pair.ancestor.how, pair) for pair in descents(every) if pair.grid is grid)
+    return [sentence for kin in by_way.values() for sentence in _beside(kin)]
 
 
 def _beside(kin: Sequence[Descent]) -> Iterator[str]:
@@ -214,10 +195,7 @@ def _beside(kin: Sequence[Descent]) -> Iterator[str]:
         pairs = [alike[q] for q in first.grid.quality if q in alike]
         clauses = "; ".join(_clauses(pairs))
         yield f"{first.grid.model}, {first.ancestor.how} {first.ancestor.grid.model}: {clauses}."
-    reasons: dict[str, list[str]] = {}
-    for quantity, pair in apart.items():
-        reasons.setdefault(pair.reason, []).append(quantity)
-    for reason, quantities in reasons.items():
+    for reason, quantities in grouped((pair.reason, q) for q, pair in apart.items()).items():
         yield (
             f"{first.grid.model} is not compared with {first.ancestor.grid.model} on "
             f"{joined(quantities)}: {reason}."
@@ -238,10 +216,9 @@ def _clauses(pairs: Sequence[Descent]) -> Iterator[str]:
         if pair.judged.difference is not None:
             clause += f", {difference_text(pair.judged.difference, unit)}"
         yield f"{clause}, {words[pair.quantity]}"
-    if not numbered:
-        for word in dict.fromkeys(words[pair.quantity] for pair in others):
-            quantities = [p.quantity for p in others if words[p.quantity] == word]
-            yield f"{word} on {joined(quantities, most=13)}"
+    unnumbered = others[len(numbered) :]
+    for word, quantities in grouped((words[p.quantity], p.quantity) for p in unnumbered).items():
+        yield f"{word} on {joined(quantities, most=13)}"
 
 
 def _beside_floors(parent: str, kin: Sequence[Descent]) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from ..stats import Estimate
 from ..study import Record
 from .grid import estimate_of
@@ -47,8 +49,6 @@ def shared_luck(record: Record) -> float:
     Of n items of which the floor was counted on N documents, those among them, it is their own
     correlation over the items times sqrt(n / N).
     """
-    import numpy as np
-
     n = len(record.items)
     if record.floor_n is None or n < 2 or len(record.floor_items) != n:
         return 0.0

@@ -78,9 +78,9 @@ class GridRow:
         return f"{self.expansion_ratio:.{self.decimals}f}x"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
-    """All records of one model.
+    """All records of one model; two grids are equal if they are the same one.
 
     Attributes:
         model: Name of the dense parent.
@@ -90,9 +90,9 @@ class Grid:
     """
 
     model: str
-    networks: tuple[GridRow, ...]
-    quantities: tuple[str, ...]
-    cells: Mapping[tuple[GridRow, str], Record]
+    networks: tuple[GridRow, ...] = ()
+    quantities: tuple[str, ...] = ()
+    cells: Mapping[tuple[GridRow, str], Record] = field(default_factory=dict)
 
     @property
     def dense(self) -> GridRow | None:
@@ -124,6 +124,11 @@ class Grid:
     def draws(self) -> tuple[str, ...]:
         """The criteria that are the control, one a seed."""
         return tuple(c for c in self.criteria if is_control(c))
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The criteria that are no control, or all of them where there are no others."""
+        return tuple(c for c in self.criteria if not is_control(c)) or self.criteria
 
     @property
     def quality(self) -> tuple[str, ...]:
@@ -189,7 +194,7 @@ def network_of(record: Record) -> GridRow:
     )
 
 
-def estimate_of(record: Record) -> Estimate | None:
+def estimate_of(record: Record | None) -> Estimate | None:
     """The record's value with its error and the one interval that it has; None where it is missing.
 
     Shares of right answers have that of a share, and where one stopped when enough was known, the
@@ -197,7 +202,7 @@ def estimate_of(record: Record) -> Estimate | None:
     Of other scores whose items are all the same Student's would be a point, and they have that of a
     share where they are within [0, 1].
     """
-    if record.value is None:
+    if record is None or record.value is None:
         return None
     value, error, n = record.value, record.standard_error, record.n
     if is_perplexity(record.unit):
@@ -248,10 +253,8 @@ def build_grid(records: Sequence[Record]) -> Grid:
 
 def _decimals(ratios: Mapping[int, float]) -> int:
     """How many tell the ratio of each width from those of all others; at least 2."""
-    decimals = 2
-    while decimals < 6 and len({f"{x:.{decimals}f}" for x in ratios.values()}) < len(ratios):
-        decimals += 1
-    return decimals
+    enough = (d for d in range(2, 6) if len({f"{x:.{d}f}" for x in ratios.values()}) == len(ratios))
+    return next(enough, 6)
 
 
 def _reading_order(network: GridRow) -> tuple[bool, bool, str, int, str]:

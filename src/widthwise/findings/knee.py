@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .comparisons import CONFIDENCE
 from .score_vector import ScoreVector
 from .types import CurvePoint, Knee
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 FEWEST = 4  # points: two ends, and two that could be the knee
 _RESAMPLES = 2000  # of the place: what is in 5 % of them is known to ± 0.5 %
@@ -36,8 +34,6 @@ def knee_of(points: Sequence[CurvePoint], column: ScoreVector, seed: int = 0) ->
 
     Source: the distance is that of "Kneedle", Satopaa et al. 2011; without its smoothing.
     """
-    import numpy as np
-
     if len(points) < FEWEST or column.covariance is None:
         return None
     ratios = np.array([point.expansion_ratio for point in points])
@@ -62,8 +58,6 @@ def knee_of(points: Sequence[CurvePoint], column: ScoreVector, seed: int = 0) ->
 
 def _off_line(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matrix from scores to the distances of the inner ones from the line between both ends."""
-    import numpy as np
-
     inner = len(ratios) - 2
     share = (ratios[1:-1] - ratios[-1]) / (ratios[0] - ratios[-1])  # of dense in the line
     matrix = np.zeros((inner, len(ratios)))

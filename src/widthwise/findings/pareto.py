@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..stats import paired_ratio
 from ..study import Quantity, Record
@@ -15,10 +17,6 @@ from .curves import interval_of
 from .grid import SIZE_UNITS, Grid, GridRow
 from .score_vector import ScoreVector, documents_of, score_vector, shared_covariance, tasks_of
 from .types import Front, FrontPoint
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 MEAN = "mean above floors"
 _TIMED = ("prefill", "decode")  # the demo's speeds, whose names have no workload
@@ -54,20 +52,15 @@ def fronts_of(grid: Grid) -> tuple[Front, ...]:
     Qualities are the mean score above the floors (see `qualities_of`), and each task on which dense
     beats its floor. Costs are bytes, times, tokens per second and joules per token.
     """
-    fronts = []
-    for cost in costs_of(grid):
-        for quality in qualities_of(grid):
-            front = _front(grid, quality, cost)
-            if len(front.points) > 1:
-                fronts.append(front)
-    return tuple(fronts)
+    qualities = qualities_of(grid)
+    fronts = (_front(grid, quality, cost) for cost in costs_of(grid) for quality in qualities)
+    return tuple(front for front in fronts if len(front.points) > 1)
 
 
 def costs_of(grid: Grid) -> tuple[str, ...]:
-    """Quantities that are paid."""
-    sizes = tuple(q for q in grid.quantities if q == "bytes")
+    """Quantities that are paid, bytes first."""
     timed = (q for q in grid.quantities if q in _TIMED or Quantity.parse(q).metric in _COSTS)
-    return sizes + tuple(q for q in timed if q not in sizes)
+    return tuple(dict.fromkeys(q for q in ("bytes", *timed) if q in grid.quantities))
 
 
 def qualities_of(grid: Grid) -> tuple[Quality, ...]:
@@ -112,15 +105,13 @@ def _of_task(grid: Grid, quantity: str) -> Quality:
 
 def _mean(grid: Grid, tasks: Sequence[Quality]) -> Quality:
     """Errors of different tasks are independent, except for the documents that they share."""
-    import numpy as np
-
     networks = [
         n for n in tasks[0].column.networks if all(n in task.column.networks for task in tasks)
     ]
-    values = np.zeros(len(networks))
-    weights = np.array([1 / (1 - (task.floors[0] or 0.0)) / len(tasks) for task in tasks])
-    for task, weight in zip(tasks, weights, strict=True):
-        values += weight * (task.column.only(networks).values - (task.floors[0] or 0.0))
+    floors = np.array([task.floors[0] or 0.0 for task in tasks])
+    weights = 1 / (1 - floors) / len(tasks)
+    scores = np.array([task.column.only(networks).values for task in tasks])
+    values = np.sum(weights[:, None] * (scores - floors[:, None]), axis=0)
     errors = _errors(grid, tasks, networks)
     column = ScoreVector(
         networks=tuple(networks),
@@ -149,8 +140,6 @@ def _errors(
     grid: Grid, tasks: Sequence[Quality], networks: Sequence[GridRow]
 ) -> NDArray[np.float64] | None:
     """Covariance of errors, shape (tasks, tasks, networks, networks); None if one is unknown."""
-    import numpy as np
-
     covariance = np.zeros((len(tasks), len(tasks), len(networks), len(networks)))
     for place, task in enumerate(tasks):
         known = task.column.only(networks).covariance
@@ -184,8 +173,6 @@ def _with_interval(
     Source: Zou and Donner 2008, "Construction of confidence limits about effect measures: a general
         approach", Statistics in Medicine 27.
     """
-    import numpy as np
-
     scale = np.sqrt(np.outer(errors.diagonal(), errors.diagonal()))
     related = np.divide(errors, scale, out=np.zeros_like(errors), where=scale > 0).clip(-1, 1)
     np.fill_diagonal(related, 1.0)
@@ -206,21 +193,21 @@ def _with_interval(
 
 
 def _front(grid: Grid, quality: Quality, cost: str) -> Front:
-    column = quality.column
-    paid = {n: grid.cost(n, cost) for n in column.networks}
-    places = [i for i, n in enumerate(column.networks) if _value(paid[n]) is not None]
-    records = [record for n in column.networks if (record := paid[n]) and record.value is not None]
+    paid = {
+        i: record
+        for i, network in enumerate(quality.column.networks)
+        if (record := grid.cost(network, cost)) and record.value is not None
+    }
     less = grid.sample(cost).unit != "tokens_per_sec"
-    tail = (1 - CONFIDENCE) / 2 / max(1, len(places) * (len(places) - 1) // 2)
-    standings = _standings(quality, places, records, less_is_better=less, tail=tail)
     points = []
-    for i, record, (on_front, sure) in zip(places, records, standings, strict=True):
-        value, low, high = quality.shown[i]
+    for i, record in paid.items():
+        network, (value, low, high) = quality.column.networks[i], quality.shown[i]
         cost_low, cost_high = cost_interval(record)
+        on_front, sure = _standing(quality, i, paid, less_is_better=less)
         points.append(
             FrontPoint(
-                label=column.networks[i].named,
-                criterion=column.networks[i].criterion,
+                label=network.named,
+                criterion=network.criterion,
                 cost=record.value or 0.0,
                 cost_low=cost_low,
                 cost_high=cost_high,
@@ -243,10 +230,6 @@ def _front(grid: Grid, quality: Quality, cost: str) -> Front:
     )
 
 
-def _value(record: Record | None) -> float | None:
-    return record.value if record else None
-
-
 def cost_interval(record: Record) -> tuple[float | None, float | None]:
     """The 95 % interval over rounds; a size is exact."""
     if record.value is None or record.unit in SIZE_UNITS:
@@ -254,36 +237,33 @@ def cost_interval(record: Record) -> tuple[float | None, float | None]:
     return interval_of(record)
 
 
-def _standings(
-    quality: Quality,
-    places: Sequence[int],
-    records: Sequence[Record],
-    *,
-    less_is_better: bool,
-    tail: float,
-) -> list[tuple[bool, bool]]:
-    """Of each network, whether it is on the front, and whether intervals carry that.
+def _standing(
+    quality: Quality, place: int, paid: Mapping[int, Record], *, less_is_better: bool
+) -> tuple[bool, bool]:
+    """Whether a network is on the front, and whether intervals carry that.
 
     The trivial answerer, which costs nothing, is one of the others. Intervals of differences of
     quality are adjusted for the number of pairs (Bonferroni).
+
+    Args:
+        quality: Of all networks.
+        place: Of the network in its column.
+        paid: What each network that has a cost takes, by its place.
+        less_is_better: Whether less of the cost is better.
     """
-    column = quality.column
-    score = [float(column.values[i]) for i in places]
-    cost = [(r.value or 0.0) * (1 if less_is_better else -1) for r in records]
-    standings = []
-    for a, i in enumerate(places):
-        beaten, surely, could = _beside_the_floor(quality, i)
-        for b, j in enumerate(places):
-            if a == b:
-                continue
-            no_worse = score[b] >= score[a] and cost[b] <= cost[a]
-            beaten |= no_worse and (score[b] > score[a] or cost[b] < cost[a])
-            low, high = _lead(column, j, i, tail)
-            cheaper = _cheaper(records[b], records[a], less_is_better)
-            surely |= low > 0 and cheaper is True
-            could |= high >= 0 and cheaper is not False
-        standings.append((not beaten, surely if beaten else not could))
-    return standings
+    tail = (1 - CONFIDENCE) / 2 / max(1, len(paid) * (len(paid) - 1) // 2)
+    sign = 1.0 if less_is_better else -1.0
+    cost = {i: sign * (record.value or 0.0) for i, record in paid.items()}
+    beaten, surely, could = _beside_the_floor(quality, place)
+    for other in paid.keys() - {place}:
+        lead = float(quality.column.values[other] - quality.column.values[place])
+        saved = cost[place] - cost[other]
+        beaten |= lead >= 0 and saved >= 0 and (lead > 0 or saved > 0)
+        low, high = _lead(quality.column, other, place, tail)
+        cheaper = _cheaper(paid[other], paid[place], less_is_better)
+        surely |= low > 0 and cheaper is True
+        could |= high >= 0 and cheaper is not False
+    return not beaten, surely if beaten else not could
 
 
 def _beside_the_floor(quality: Quality, place: int) -> tuple[bool, bool, bool]:

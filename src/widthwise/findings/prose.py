@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from ..stats import capital, change_text, joined, number
 from ..study import CONTROL, Record
@@ -165,24 +166,28 @@ def control_sentence(grid: Grid, criterion: str, wins: Mapping[str, WinCounts]) 
     """Whether a criterion beats the control anywhere; nothing where they share no width."""
     if not wins:
         return ""
-    better, worse = _by_count(wins, lambda w: w.better), _by_count(wins, lambda w: w.worse)
-    higher, lower = _by_count(wins, lambda w: w.higher), _by_count(wins, lambda w: w.lower)
-    level = [q for q, w in wins.items() if not (w.better or w.worse or w.higher or w.lower)]
+    better, worse, higher, lower = (
+        _by_count(wins, attrgetter(name)) for name in ("better", "worse", "higher", "lower")
+    )
+    level = [q for q, w in wins.items() if not w.any]
     draws = describe_draws(grid)
     if not draws.startswith("mean"):
         return _one_draw_sentence(criterion, higher, lower, level)
-    clauses = [f"is better on {better}"] if better else []
-    clauses += [f"is worse on {worse}"] if worse else []
+    clauses = [f"is {side}" for side in _sides(better, worse)]
     clauses = clauses or ["is not shown to be better or worse on any task"]
     text = f"Beside the {CONTROL} control at the same width, {criterion} {joined(clauses)}"
     if level and (better or worse):
         text += f"; on {joined(level)} neither is shown to be better"
     text += f". The control is the {draws}"
-    alone = [f"better on {higher}"] if higher else []
-    alone += [f"worse on {lower}"] if lower else []
-    if alone:
+    if alone := _sides(higher, lower):
         text += f"; where there is one draw alone, {criterion} scores {joined(alone)}"
     return text + "."
+
+
+def _sides(better: str, worse: str) -> list[str]:
+    """On what it is better and on what worse, as far as there is anything."""
+    sides = (("better", better), ("worse", worse))
+    return [f"{word} on {where}" for word, where in sides if where]
 
 
 def _one_draw_sentence(criterion: str, higher: str, lower: str, level: Sequence[str]) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..stats import Share, t_quantile
 from ..study import Record
 from .comparisons import log_ratio
 from .grid import Grid, GridRow, estimate_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,51 +39,54 @@ class ScoreVector:
 
     def only(self, networks: Sequence[GridRow]) -> ScoreVector:
         """Some of the networks, in the order asked for; those without a value are left out."""
-        import numpy as np
-
-        kept = [n for n in networks if n in self.networks]
+        kept = tuple(n for n in networks if n in self.networks)
         places = [self.networks.index(n) for n in kept]
         covariance = self.covariance
-        return ScoreVector(
-            networks=tuple(kept),
+        return replace(
+            self,
+            networks=kept,
             values=self.values[places],
             covariance=None if covariance is None else covariance[np.ix_(places, places)],
-            n=self.n,
         )
 
 
 def tasks_of(grid: Grid) -> tuple[str, ...]:
     """The quantities with a value of which it is known what is better."""
-    samples = {quantity: grid.sample(quantity) for quantity in grid.quality}
     return tuple(
         quantity
-        for quantity, sample in samples.items()
-        if sample.value is not None and sample.higher_is_better is not None
+        for quantity in grid.quality
+        if (sample := grid.sample(quantity)).value is not None
+        and sample.higher_is_better is not None
     )
 
 
 def score_vector(grid: Grid, quantity: str) -> ScoreVector:
     """All networks that have a value of the quantity."""
-    import numpy as np
-
-    records = {n: grid.cells[n, quantity] for n in grid.networks if (n, quantity) in grid.cells}
-    valued = {n: log_ratio(r) for n, r in records.items() if r.value is not None}
-    errors = [_error(record) for record in valued.values()]
-    covariance = None
-    if valued and None not in errors:
-        known = np.array(errors, dtype=np.float64)
-        n = np.array([record.n for record in valued.values()], dtype=np.float64)
-        shared = np.sqrt(np.minimum.outer(n, n) / np.maximum.outer(n, n))
-        covariance = np.outer(known, known) * shared * _correlations(list(valued.values()))
+    valued = {
+        n: log_ratio(record)
+        for n in grid.networks
+        if (record := grid.cells.get((n, quantity))) and record.value is not None
+    }
+    records = list(valued.values())
+    values = [r.value if r.higher_is_better else -(r.value or 0.0) for r in records]
     return ScoreVector(
         networks=tuple(valued),
-        values=np.array(
-            [r.value if r.higher_is_better else -(r.value or 0.0) for r in valued.values()],
-            dtype=np.float64,
-        ),
-        covariance=covariance,
-        n=min((record.n for record in valued.values()), default=0),
+        values=np.array(values, dtype=np.float64),
+        covariance=_covariance(records),
+        n=min((record.n for record in records), default=0),
     )
+
+
+def _covariance(records: Sequence[Record]) -> NDArray[np.float64] | None:
+    """Of the errors of the scores; None where one is not known, or there are no records."""
+    errors = [_error(record) for record in records]
+    if not records or None in errors:
+        return None
+    known = np.array(errors, dtype=np.float64)
+    n = np.array([record.n for record in records], dtype=np.float64)
+    shared = np.sqrt(np.minimum.outer(n, n) / np.maximum.outer(n, n))
+    covariance: NDArray[np.float64] = np.outer(known, known) * shared * _correlations(records)
+    return covariance
 
 
 def documents_of(record: Record) -> tuple[bytes, ...]:
@@ -110,8 +111,6 @@ def shared_covariance(
     Returns:
         Shape (networks, networks), those of the first task in rows; 0 where nothing is shared.
     """
-    import numpy as np
-
     rows = [[grid.cells[n, task] for n in networks] for task in (first, second)]
     longest = [max(row, key=lambda record: len(record.items)) for row in rows]
     marks = [documents_of(record) for record in longest]
@@ -138,8 +137,6 @@ def _family(task: str) -> str:
 
 def _centred(records: Sequence[Record], longest: int) -> NDArray[np.float64]:
     """Items less their mean, shape (records, longest); 0 for items that were not seen."""
-    import numpy as np
-
     rows = np.zeros((len(records), longest))
     for row, record in zip(rows, records, strict=True):
         row[: len(record.items)] = np.array(record.items) - np.mean(record.items or [0.0])
@@ -157,8 +154,6 @@ def _error(record: Record) -> float | None:
 
 def _correlations(records: Sequence[Record]) -> NDArray[np.float64]:
     """Of the scores over the items that all have seen; the identity where one has no items."""
-    import numpy as np
-
     seen = min(len(record.items) for record in records)
     if seen < 2 or len(records) < 2:
         return np.eye(len(records))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 _EMPTY = ("", "-")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,26 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        items: Iterable[Item],
+        columns: Mapping[str, Callable[[Item], str]],
+        *,
+        title: str,
+        about: str,
+        notes: Iterable[str] = (),
+    ) -> Table:
+        """A row an item: each column has a name, and says of an item what stands in its cell.
+
+        Example:
+            >>> columns = {"number": str, "square": lambda n: str(n**2)}
+            >>> Table.of([1, 2], columns, title="", about="").rows
+            (('1', '1'), ('2', '4'))
+        """
+        rows = tuple(tuple(cell(item) for cell in columns.values()) for item in items)
+        return cls(title=title, about=about, header=tuple(columns), rows=rows, notes=tuple(notes))
 
     def nonempty(self) -> Table:
         """The columns that say something.

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import takewhile
+from typing import NamedTuple
 
-from ..stats import NOTHING, holm, interval_text, joined, number, p_text, with_ends
+from ..stats import NOTHING, Correlation, holm, interval_text, joined, number, p_text, with_ends
 from ..study import CONTROL, is_control, quantity_text
 from .comparisons import describe_draws
 from .control import WinCounts
 from .curves import RELATIVE_LOSS
-from .grid import Grid
+from .grid import Grid, grouped
 from .pareto import MEAN
 from .table import Table
 from .types import (
     CurvePoint,
     Front,
     FrontPoint,
-    SmallestSufficientWidth,
+    Knee,
     TaskCorrelation,
     WidthCurve,
 )
@@ -33,24 +36,27 @@ def curve_table(
     criterion: str, curves: Sequence[WidthCurve], loss: float, notes: Sequence[str]
 ) -> Table:
     """A task a row: what becomes of it down to the narrowest width; those at the floor last."""
-    narrowest = min(p.expansion_ratio for curve in curves for p in curve.points)
-    widest = max(p.expansion_ratio for curve in curves for p in curve.points)
-    ordered = sorted(curves, key=lambda curve: curve.trend == "at the floor")
-    return Table(
+    ratios = [p.expansion_ratio for curve in curves for p in curve.points]
+    narrowest = min(ratios)
+    return Table.of(
+        sorted(curves, key=lambda curve: curve.trend == "at the floor"),
+        {
+            "task": lambda curve: curve.quantity,
+            "trend": lambda curve: curve.trend,
+            "dense [95 %]": lambda curve: _score(curve.dense, curve.unit),
+            f"at {narrowest:.2f}x [95 %]": lambda curve: _score(curve.at(narrowest), curve.unit),
+            "floor": lambda curve: _number((curve.dense or curve.points[-1]).floor, curve.unit),
+            "above floor to": _above_floor_to,
+            "within loss to": lambda curve: _width(
+                curve.smallest.shown if curve.smallest else None
+            ),
+            "as measured": lambda curve: _width(
+                curve.smallest.measured if curve.smallest else None
+            ),
+            "knee": lambda curve: _knee_text(curve.knee),
+        },
         title=f"Cut by {criterion}",
-        about=f"Each task from {widest:.2f}x down to {narrowest:.2f}x.",
-        header=(
-            "task",
-            "trend",
-            "dense [95 %]",
-            f"at {narrowest:.2f}x [95 %]",
-            "floor",
-            "above floor to",
-            "within loss to",
-            "as measured",
-            "knee",
-        ),
-        rows=tuple(_curve_row(curve, narrowest) for curve in ordered),
+        about=f"Each task from {max(ratios):.2f}x down to {narrowest:.2f}x.",
         notes=(
             f"Within loss: the narrowest width such that it and all wider ones lose no more than "
             f"{loss_text(loss)}, by the whole 95 % interval, and stay above the floor; "
@@ -62,35 +68,23 @@ def curve_table(
     )
 
 
-def _curve_row(curve: WidthCurve, narrowest: float) -> tuple[str, ...]:
-    dense = next((p for p in curve.points if p.criterion is None), None)
-    last = curve.points[-1]
-    is_last = last.criterion is not None and last.expansion_ratio == narrowest
-    floor = last.floor if dense is None else dense.floor
-    return (
-        curve.quantity,
-        curve.trend,
-        _value(dense, curve.unit) if dense else NOTHING,
-        _value(last, curve.unit) if is_last else NOTHING,
-        NOTHING if floor is None else number(floor, curve.unit),
-        _above_floor_to(curve),
-        *_smallest_cells(curve.smallest),
-        _knee_cell(curve),
-    )
+def _number(value: float | None, unit: str) -> str:
+    return NOTHING if value is None else number(value, unit)
 
 
-def _value(point: CurvePoint, unit: str) -> str:
+def _score(point: CurvePoint | FrontPoint | None, unit: str) -> str:
+    return NOTHING if point is None else score_text(point, unit)
+
+
+def score_text(point: CurvePoint | FrontPoint, unit: str) -> str:
+    """The score with its interval, if it has one: `0.412 [0.364, 0.460]`."""
     return f"{number(point.value, unit)} {interval_text(point.low, point.high, unit)}".strip()
 
 
 def _above_floor_to(curve: WidthCurve) -> str:
     """The narrowest network that is above the floor with all wider ones."""
-    lowest = NOTHING
-    for point in curve.points:
-        if not point.above_floor:
-            break
-        lowest = ratio(point)
-    return lowest
+    above = list(takewhile(lambda point: point.above_floor, curve.points))
+    return ratio(above[-1]) if above else NOTHING
 
 
 def ratio(point: CurvePoint) -> str:
@@ -98,24 +92,18 @@ def ratio(point: CurvePoint) -> str:
     return point.label.rpartition(" ")[2]
 
 
-def _smallest_cells(smallest: SmallestSufficientWidth | None) -> tuple[str, str]:
-    if smallest is None:
-        return NOTHING, NOTHING
-    shown, measured = (
-        ratio(point) if point.criterion else "none" for point in (smallest.shown, smallest.measured)
-    )
-    return shown, measured
+def _width(point: CurvePoint | None) -> str:
+    """The width of a network within the loss; "none" where that is dense alone."""
+    if point is None:
+        return NOTHING
+    return ratio(point) if point.criterion else "none"
 
 
-def _knee_cell(curve: WidthCurve) -> str:
-    knee = curve.knee
+def _knee_text(knee: Knee | None) -> str:
     if knee is None:
         return NOTHING
     side = "before" if knee.levels_off else "beyond"
     return f"{ratio(knee.point)} [{knee.low:.2f}x, {knee.high:.2f}x], most {side}"
-
-
-_OF_ONE_DRAW = ("above one draw", "below one draw")
 
 
 def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> Table | None:
@@ -123,22 +111,27 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> 
 
     None where it is nowhere.
     """
-    rows, level = [], []
-    for criterion, tasks in beside.items():
-        for task, widths in tasks.items():
-            counts = (widths.better, widths.worse, widths.higher, widths.lower)
-            if any(counts):
-                rows.append((task, criterion, *(str(n or NOTHING) for n in counts), str(widths.of)))
-            else:
-                level.append(task if len(beside) == 1 else f"{task} ({criterion})")
-    if not rows:
+    every = [(task, name, wins) for name, tasks in beside.items() for task, wins in tasks.items()]
+    shown = [row for row in every if row[2].any]
+    level = [
+        task if len(beside) == 1 else f"{task} ({name})" for task, name, w in every if not w.any
+    ]
+    if not shown:
         return None
-    return Table(
+    return Table.of(
+        shown,
+        {
+            "task": lambda row: row[0],
+            "criterion": lambda row: row[1],
+            "better": lambda row: f"{row[2].better or NOTHING}",
+            "worse": lambda row: f"{row[2].worse or NOTHING}",
+            "above one draw": lambda row: f"{row[2].higher or NOTHING}",
+            "below one draw": lambda row: f"{row[2].lower or NOTHING}",
+            "of": lambda row: f"{row[2].of}",
+        },
         title="Beside chance",
-        about="Widths at which a criterion is shown to be better or worse than "
-        f"{control_draw_text(grid)}.",
-        header=("task", "criterion", "better", "worse", *_OF_ONE_DRAW, "of"),
-        rows=tuple(rows),
+        about="Widths at which a criterion is shown to be better or worse than neurons chosen by "
+        f"chance ({describe_draws(grid)}).",
         notes=(
             "Better or worse: above the floor, by the paired interval and Holm's p, in which is "
             "how far draws of the control differ. Of one draw that is not known: what is above or "
@@ -146,11 +139,6 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> 
             *([f"Neither anywhere: {', '.join(level)}."] if level else []),
         ),
     )
-
-
-def control_draw_text(grid: Grid) -> str:
-    """What the control is: `neurons chosen by chance (mean of 3 draws)`."""
-    return f"neurons chosen by chance ({describe_draws(grid)})"
 
 
 def front_tables(fronts: Sequence[Front]) -> tuple[Table, ...]:
@@ -174,21 +162,18 @@ _FRONT = (
 
 def _cost_table(fronts: Sequence[Front]) -> Table:
     first = fronts[0]
-    labels = _labels(fronts)
-    rows = []
-    for label, point in labels.items():
-        cells = [_cost_cell(front, label) for front in fronts]
-        score = f"{number(point.value, first.quality_unit)} "
-        score += interval_text(point.low, point.high, first.quality_unit)
-        rows.append((label, score.strip(), *cells))
     what = first.quality
     if what == MEAN:
         what = "the mean of (score - floor) / (1 - floor) over the tasks that dense knows"
-    return Table(
+    return Table.of(
+        _points(fronts),
+        {
+            "network": lambda point: point.label,
+            f"{first.quality} [95 %]": lambda point: score_text(point, first.quality_unit),
+            **{_cost_name(front): partial(_cost_cell, front) for front in fronts},
+        },
         title="Quality against cost",
         about=f"Quality is {what}.",
-        header=("network", f"{first.quality} [95 %]", *(_cost_name(front) for front in fronts)),
-        rows=tuple(rows),
         notes=_FRONT,
     )
 
@@ -200,38 +185,55 @@ def _cost_name(front: Front) -> str:
 
 
 def _task_table(fronts: Sequence[Front]) -> Table:
-    rows = []
-    for label in _labels(fronts):
-        cells = [next((p for p in f.points if p.label == label), None) for f in fronts]
-        rows.append((label, *(NOTHING if p is None else _standing(p) for p in cells)))
-    return Table(
+    return Table.of(
+        _points(fronts),
+        {
+            "network": lambda point: point.label,
+            **{front.quality: partial(_standing_cell, front) for front in fronts},
+        },
         title=f"Tasks against {fronts[0].cost}",
         about="The front of each task that dense beats the floor on.",
-        header=("network", *(front.quality for front in fronts)),
-        rows=tuple(rows),
-        notes=(),
     )
 
 
-def _labels(fronts: Sequence[Front]) -> dict[str, FrontPoint]:
-    """All networks, the dearest of the first front first."""
+def _points(fronts: Sequence[Front]) -> Iterable[FrontPoint]:
+    """A point of every network, the dearest of the first front first."""
     points: dict[str, FrontPoint] = {}
     for front in fronts:
         for point in reversed(front.points):
             points.setdefault(point.label, point)
-    return points
+    return points.values()
 
 
-def _cost_cell(front: Front, label: str) -> str:
-    point = next((p for p in front.points if p.label == label), None)
-    return NOTHING if point is None else f"{number(point.cost, front.unit)} {_standing(point)}"
+def _cost_cell(front: Front, network: FrontPoint) -> str:
+    point = front.at(network.label)
+    return f"{number(point.cost, front.unit)} {_standing(point)}" if point else NOTHING
+
+
+def _standing_cell(front: Front, network: FrontPoint) -> str:
+    point = front.at(network.label)
+    return _standing(point) if point else NOTHING
 
 
 def _standing(point: FrontPoint) -> str:
     return ("on" if point.on_front else "off") + "!" * point.sure
 
 
-PAIR_COLUMNS = ("tasks", "r [95 %]", "p (Holm)", "one left out", "without dense", "points")
+class TestedPair(NamedTuple):
+    """A correlation with Holm's p over all of its table; None of a pair that only goes one way."""
+
+    pair: TaskCorrelation
+    p_value: float | None
+
+
+PAIR_COLUMNS: Mapping[str, Callable[[TestedPair], str]] = {
+    "tasks": lambda tested: f"{tested.pair.first}, {tested.pair.second}",
+    "r [95 %]": lambda tested: _pearson(tested.pair.correlation),
+    "p (Holm)": lambda tested: p_text(tested.p_value),
+    "one left out": lambda tested: _range(tested.pair.correlation.without_one),
+    "without dense": lambda tested: _r(tested.pair.without_dense),
+    "points": lambda tested: str(tested.pair.correlation.n),
+}
 
 
 def pair_table(pairs: Sequence[TaskCorrelation]) -> Table | None:
@@ -243,16 +245,20 @@ def pair_table(pairs: Sequence[TaskCorrelation]) -> Table | None:
     of_criteria = [p for p in pairs if not is_control(p.criterion)]
     of_criteria = of_criteria or list(pairs)
     sound = [p for p in of_criteria if not p.reading and p.correlation.pearson is not None]
-    ranked = sorted(sound, key=lambda p: -abs(p.correlation.pearson or 0.0))
-    adjusted = adjusted_by_place(ranked)
+    ranked = tested_pairs(sorted(sound, key=lambda p: -abs(p.correlation.pearson or 0.0)))
     shown = ranked[:_MOST_PAIRS]
     if not shown:
         return None
-    notes = list(dict.fromkeys(p.correlation.warning for p in shown if p.correlation.warning))
+
+    def by_chance(tested: TestedPair) -> str:
+        other = chance.get((tested.pair.first, tested.pair.second))
+        return _r(other.correlation if other and other is not tested.pair else None)
+
+    notes = warnings_of(shown)
     notes.append(
         "Points are widths of one model, not independent: two curves that fall go together by that."
     )
-    notes += p_notes(shown, len(adjusted))
+    notes += p_notes(shown, ranked)
     if len(ranked) > len(shown):
         notes.append(f"The {len(shown)} strongest of {len(ranked)}; --json has all.")
     if len(of_criteria) > len(sound):
@@ -261,73 +267,65 @@ def pair_table(pairs: Sequence[TaskCorrelation]) -> Table | None:
             f"Left out: {left} pairs with a task that is never above its floor or never changes, "
             "so that its moves are noise; --json has them."
         )
-    return Table(
+    return Table.of(
+        shown,
+        {**PAIR_COLUMNS, "r by chance": by_chance},
         title="Tasks that move together",
         about="Correlation of two tasks over the widths, dense included.",
-        header=(*PAIR_COLUMNS, "r by chance"),
-        rows=tuple(
-            _pair_row(p, adjusted.get(i), chance.get((p.first, p.second)))
-            for i, p in enumerate(shown)
-        ),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
-def p_notes(shown: Sequence[TaskCorrelation], tested: int) -> list[str]:
+def warnings_of(shown: Sequence[TestedPair]) -> list[str]:
+    """What the correlations themselves warn of, each once."""
+    warnings = (tested.pair.correlation.warning for tested in shown)
+    return list(dict.fromkeys(filter(None, warnings)))
+
+
+def p_notes(shown: Sequence[TestedPair], every: Sequence[TestedPair]) -> list[str]:
     """Why some pairs have no p, and over how many the others are adjusted."""
     notes = []
-    if any(pair.one_way for pair in shown):
+    if any(tested.pair.one_way for tested in shown):
         notes.append("No p where both only fall or only rise: that alone makes them correlate.")
-    if tested > 1:
-        notes.append(f"p is adjusted for all {tested} pairs that have one.")
+    count = sum(tested.p_value is not None for tested in every)
+    if count > 1:
+        notes.append(f"p is adjusted for all {count} pairs that have one.")
     return notes
 
 
-def adjusted_by_place(pairs: Sequence[TaskCorrelation]) -> dict[int, float]:
-    """Holm's p of each pair among all, by its place; none of a pair that only goes one way."""
-    known = {
-        i: pair.correlation.p_value
-        for i, pair in enumerate(pairs)
-        if not pair.one_way and pair.correlation.p_value is not None
-    }
-    return dict(zip(known, holm(list(known.values())), strict=True))
+def tested_pairs(pairs: Sequence[TaskCorrelation]) -> list[TestedPair]:
+    """All of them, their p adjusted over those that have one."""
+    values = [None if pair.one_way else pair.correlation.p_value for pair in pairs]
+    adjusted = iter(holm([value for value in values if value is not None]))
+    return [
+        TestedPair(pair, None if value is None else next(adjusted))
+        for pair, value in zip(pairs, values, strict=True)
+    ]
 
 
-def _pair_row(
-    pair: TaskCorrelation, p_value: float | None, chance: TaskCorrelation | None
-) -> tuple[str, ...]:
-    by_chance = chance.correlation.pearson if chance and chance is not pair else None
-    return (*pair_row(pair, p_value), _r(by_chance))
+def _pearson(found: Correlation) -> str:
+    if found.pearson is None:
+        return NOTHING
+    return with_ends(found.pearson, found.low, found.high, decimals=3)
 
 
-def pair_row(pair: TaskCorrelation, p_value: float | None) -> tuple[str, ...]:
-    """The cells of `PAIR_COLUMNS`, with the adjusted p."""
-    correlation = pair.correlation
-    left = correlation.without_one
-    return (
-        f"{pair.first}, {pair.second}",
-        NOTHING
-        if correlation.pearson is None
-        else with_ends(correlation.pearson, correlation.low, correlation.high, decimals=3),
-        p_text(p_value),
-        NOTHING if left is None else f"{left[0]:.2f} to {left[1]:.2f}",
-        _r(pair.without_dense.pearson if pair.without_dense else None),
-        str(correlation.n),
-    )
+def _range(ends: tuple[float, float] | None) -> str:
+    return NOTHING if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 
-def _r(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.3f}"
+def _r(found: Correlation | None) -> str:
+    return NOTHING if found is None or found.pearson is None else f"{found.pearson:.3f}"
 
 
 def missing_notes(grid: Grid) -> tuple[str, ...]:
     """Each reason for a missing score once, with the tasks that it concerns."""
-    reasons: dict[str, dict[str, list[str]]] = {}
-    for (network, quantity), record in grid.cells.items():
-        if record.reason is not None and quantity in grid.quality:
-            reasons.setdefault(record.reason, {}).setdefault(quantity, []).append(network.label)
+    reasons = grouped(
+        (record.reason, (quantity, network.label))
+        for (network, quantity), record in grid.cells.items()
+        if record.reason is not None and quantity in grid.quality
+    )
     return tuple(
         f"Missing, {reason}: "
-        + "; ".join(f"{quantity} of {joined(labels)}" for quantity, labels in where.items())
-        for reason, where in reasons.items()
+        + "; ".join(f"{quantity} of {joined(labels)}" for quantity, labels in grouped(at).items())
+        for reason, at in reasons.items()
     )

@@ -32,7 +32,7 @@ class CurvePoint:
         low: Lower end of its 95 % interval; None where no error is known.
         high: Upper end; None where no error is known.
         floor: Score of the best trivial answerer; None where there is none.
-        above_floor: Whether it is shown above its floor, by `judge.beats_its_floor`.
+        above_floor: Whether it is shown above its floor, by `beats_its_floor`.
         word: Verdict beside dense; None for dense itself and where nothing could be compared.
     """
 
@@ -109,6 +109,16 @@ class WidthCurve:
     smallest: SmallestSufficientWidth | None
     loss: float
 
+    @property
+    def dense(self) -> CurvePoint | None:
+        """The point of dense, where it has a value."""
+        return next((point for point in self.points if point.criterion is None), None)
+
+    def at(self, expansion_ratio: float) -> CurvePoint | None:
+        """The point of the network that was cut to a ratio; None where it has no value."""
+        cuts = (point for point in self.points if point.criterion is not None)
+        return next((point for point in cuts if point.expansion_ratio == expansion_ratio), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrontPoint:
@@ -166,6 +176,10 @@ class Front:
     quality_unit: str
     lower_is_better: bool
     points: tuple[FrontPoint, ...]
+
+    def at(self, label: str) -> FrontPoint | None:
+        """The point of a network; None where it is not there."""
+        return next((point for point in self.points if point.label == label), None)
 
 
 @dataclass(frozen=True, kw_only=True)

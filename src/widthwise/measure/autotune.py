@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from ..evaluate.engine import grouped_attention
 from ..io import free_bytes, limited_memory, out_of_memory
-from .machine import synchronize
+from .machine import calls_sec
 from .workload_pass import run_pass
 from .workloads import Workload
 
@@ -173,14 +174,8 @@ def faster_dtype(device: str = "cpu") -> DtypeChoice:
     times = {}
     for dtype in (torch.float32, torch.bfloat16):
         a, b = inputs.to(device, dtype), weight.to(device, dtype)
-        rounds = []
-        for _ in range(9):
-            synchronize(a.device)
-            start = time.perf_counter()
-            for _ in range(4):
-                torch.nn.functional.linear(a, b)
-            synchronize(a.device)
-            rounds.append(time.perf_counter() - start)
+        product = partial(torch.nn.functional.linear, a, b)
+        rounds = [calls_sec(product, 4, a.device) for _ in range(9)]
         times[dtype] = min(rounds[1:])  # the least disturbed
     speedup = times[torch.float32] / times[torch.bfloat16]
     return DtypeChoice(name="bfloat16" if speedup >= 1 else "float32", speedup=speedup)

@@ -20,7 +20,7 @@ from ..io import limited_memory, out_of_memory
 from ..prune import make_plan
 from .costs import LEAST_ROUNDS, in_rounds
 from .decoders import cuda_graph
-from .machine import synchronize
+from .machine import calls_sec
 from .roofline import LEAST_ROUND_SEC
 from .workloads import Workload
 
@@ -185,12 +185,7 @@ def _sweeps_sec(
     import torch
 
     with torch.inference_mode():
-        synchronize(hidden.device)
-        start = clock()
-        for _ in range(sweeps):
-            sweep()
-        synchronize(hidden.device)
-        return clock() - start
+        return calls_sec(sweep, sweeps, hidden.device, clock=clock)
 
 
 def block_nanoseconds(dense: Any, widths: Sequence[int], work: Workload) -> dict[int, int]:

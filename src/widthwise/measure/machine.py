@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,23 @@ def synchronize(device: torch.device | str) -> None:
 
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def calls_sec(
+    call: Callable[[], object],
+    count: int,
+    device: torch.device | str,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    wait: Callable[[Any], None] = synchronize,
+) -> float:
+    """Seconds of so many calls, from the device at rest until it has done them all."""
+    wait(device)
+    start = clock()
+    for _ in range(count):
+        call()
+    wait(device)
+    return clock() - start
 
 
 @contextmanager

@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import RunError
 from ..io import free_bytes, out_of_memory
-from .machine import synchronize
+from .machine import calls_sec, synchronize
 
 if TYPE_CHECKING:
     import torch
+
+Bound = Literal["compute", "memory", "host"]
 
 LEAST_REPEATS = 5
 LEAST_ROUND_SEC = 0.05  # a clock read 1 us early or late, or one launch of 10 us, is then nothing
@@ -67,7 +69,7 @@ class RooflinePoint:
 
     least_sec: float  # no less time would do
     of_limit: float  # `least_sec` / the measured time; above 1 where less had to move
-    bound: Literal["compute", "memory", "host"]  # the longest of compute, memory and host
+    bound: Bound  # the longest of compute, memory and host
     host_sec: float | None = None  # seconds that the host needs to ask for the work, if known
 
 
@@ -175,13 +177,11 @@ def roofline_point(
         least = "above 0" if name in divisors else "at least 0"
         if not 0 <= number < math.inf or (number == 0 and name in divisors):
             raise RunError(f"{name} must be finite and {least}; got {number:g}")
-    compute_sec = flops / ceilings.flops_per_sec
-    memory_sec = num_bytes / ceilings.bytes_per_sec
-    least_sec = max(compute_sec, memory_sec)
-    bound: Literal["compute", "memory", "host"]
-    bound = "compute" if compute_sec >= memory_sec else "memory"
-    if host_sec is not None and host_sec > least_sec:
-        bound = "host"
+    times: dict[Bound, float] = {"compute": flops / ceilings.flops_per_sec}
+    times["memory"] = num_bytes / ceilings.bytes_per_sec
+    least_sec = max(times.values())
+    times["host"] = host_sec or 0.0
+    bound = max(times, key=times.__getitem__)
     return RooflinePoint(
         least_sec=least_sec, of_limit=least_sec / seconds, bound=bound, host_sec=host_sec
     )
@@ -230,12 +230,7 @@ def _call_sec(call: Callable[[], object], device: str, trial: MatmulTrial) -> fl
     """Seconds of one call, in the shortest of all rounds."""
 
     def round_sec() -> float:
-        trial.synchronize(device)
-        start_sec = trial.clock()
-        for _ in range(calls):
-            call()
-        trial.synchronize(device)
-        return trial.clock() - start_sec
+        return calls_sec(call, calls, device, clock=trial.clock, wait=trial.synchronize)
 
     calls = 1
     call()  # the first one loads libraries and touches memory

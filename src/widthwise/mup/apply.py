@@ -65,11 +65,10 @@ def draw_(
             raise LimitError(
                 f"an initial deviation must be finite and at least 0; got {value} of {name}"
             )
-    with torch.no_grad():
-        for weight in weights:
-            if base.get(weight.name):
-                deviation = base[weight.name] * weight.std
-                parameters[weight.name].normal_(std=deviation, generator=generator)
+    for weight in weights:
+        if base.get(weight.name):
+            deviation = base[weight.name] * weight.std
+            torch.nn.init.normal_(parameters[weight.name], std=deviation, generator=generator)
 
 
 def scale_inputs_(model: nn.Module, multipliers: Mapping[str, float]) -> None:

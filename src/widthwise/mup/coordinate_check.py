@@ -8,8 +8,9 @@ below 0 a layer stops learning.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -168,18 +169,13 @@ def _recorded_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     import torch
 
     outputs: dict[str, Tensor] = {}
-    handles = []
-    for path, module in named_modules(model).items():
-        if next(module.parameters(recurse=False), None) is None:
-            continue
 
-        def record(_: nn.Module, __: object, output: object, path: str = path) -> None:
-            if isinstance(output, torch.Tensor):
-                outputs[path] = output.detach().clone()
+    def record(path: str, _: nn.Module, __: object, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            outputs[path] = output.detach().clone()
 
-        handles.append(module.register_forward_hook(record))
-    try:
+    with ExitStack() as hooks:
+        for path, module in named_modules(model).items():
+            if next(module.parameters(recurse=False), None) is not None:
+                hooks.enter_context(module.register_forward_hook(partial(record, path)))
         yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()

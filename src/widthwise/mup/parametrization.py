@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ..errors import LimitError
+from ..io import from_plain
 from .apply import draw_, scale_inputs_, scale_logits_
 from .listing import listing, name_pattern
 from .scaling import Kind, ParameterScaling, compare
@@ -42,7 +43,7 @@ class Parametrization:
     weights: tuple[ParameterScaling, ...]
     multipliers: Mapping[str, float]
     attention: Mapping[str, float]
-    unscaled: Mapping[str, float] = field(default_factory=dict)
+    unscaled: Mapping[str, float] = field(default_factory=dict, metadata={"added_later": True})
 
     def groups(
         self,
@@ -141,13 +142,8 @@ class Parametrization:
             LimitError: The text is another.
         """
         try:
-            fields = json.loads(text)
-            fields["weights"] = tuple(
-                ParameterScaling(**{**w, "shape": tuple(w["shape"]), "base": tuple(w["base"])})
-                for w in fields["weights"]
-            )
-            return cls(**fields)
-        except (ValueError, TypeError, KeyError) as error:
+            return cast("Parametrization", from_plain(cls, json.loads(text), "a parametrization"))
+        except (ValueError, TypeError) as error:
             raise LimitError(f"this is no parametrization as to_json writes it: {error}") from error
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from .shapes import Layout, Shapes
 
 Kind = Literal["mup", "sp"]
 Fans = tuple[float, float]
-AnyRole = Role | Literal["fixed"]
+AnyRole = Literal[Role, "fixed"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ from .criteria import (
     ppm_activation,
     random,
 )
-from .healing.api import Healing, heal
-from .healing.distilling import distil
+from .healing.api import Healing, distil, heal
 from .healing.record import inspect_healing
 from .healing.settings import HealSettings
 from .nested import Nested

@@ -110,9 +110,7 @@ def best_first(scores: Tensor) -> Tensor:
 
     The order is total, so the sets nest: what is kept at a width is kept at every larger width.
     """
-    import torch
-
-    return torch.sort(scores.cpu(), descending=True, stable=True).indices
+    return scores.cpu().sort(descending=True, stable=True).indices
 
 
 def keep_highest(scores: Float[Tensor, " neurons"], width: int) -> list[int]:

@@ -10,14 +10,13 @@ it falls apart into a minimum a layer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import PlanError, TargetError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 MOST_LEVELS = 128  # of a layer
 MOST_COST = 2**53  # of all layers; float64 holds every whole number up to it
@@ -48,16 +47,14 @@ def allocate(
     Cost: of each layer, its levels times the sums that are kept; these are at most as many as there
     are different costs within the budget, and in practice few, as the bound is nearly reached.
     """
-    import numpy as np
-
     _check(losses, costs)
     lost = [np.asarray(layer, np.float64) for layer in losses]
     paid = [np.asarray(layer, np.int64) for layer in costs]
     cheapest = [int(layer.min()) for layer in paid]
     if sum(cheapest) > budget:
         raise TargetError(
-            f"widths by layers cannot be had for {budget:,}: "
-            f"the narrowest that are allowed cost {sum(cheapest):,}"
+            f"no widths by layers cost at most {budget:,}: even the narrowest that are allowed "
+            f"cost {sum(cheapest):,}"
         )
     price, known = _price(lost, paid, budget)
     rest_cost = np.cumsum([0, *reversed(cheapest)])[::-1]
@@ -84,8 +81,6 @@ def _undominated(
     sums: NDArray[np.float64], total: NDArray[np.int64], among: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Those beside which no other is as cheap and as good, cheapest first."""
-    import numpy as np
-
     order = among[np.lexsort((sums[among], total[among]))]
     best = np.minimum.accumulate(sums[order])
     kept: NDArray[np.intp] = order[np.concatenate([[True], best[1:] < best[:-1]])]
@@ -128,10 +123,10 @@ def _price(
 
 
 def _check(losses: Sequence[Sequence[float]], costs: Sequence[Sequence[int]]) -> None:
-    import math
-
     if not losses or [len(layer) for layer in losses] != [len(layer) for layer in costs]:
-        raise PlanError("losses and costs must be of the same levels of the same layers")
+        raise PlanError(
+            "losses and costs must have the same layers, and the same widths in each layer"
+        )
     for layer, (lost, paid) in enumerate(zip(losses, costs, strict=True)):
         if not lost or not all(math.isfinite(loss) for loss in lost):
             raise PlanError(f"losses of layer {layer} must be finite numbers, at least one")

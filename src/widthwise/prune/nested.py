@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..arch import Target, TensorCut, resolve
@@ -139,11 +138,13 @@ class Nested(Generic[Model]):
         result = {_plan_of(cut).width: cut for cut in cuts}
         plans = [_plan_of(result[width]) for width in sorted(result)]
         if not plans or len(result) < len(cuts):
-            raise PlanError("neurons are sorted by one plan or more, each of another width")
+            raise PlanError("sort takes one plan or more, each with a different width")
         if not all(plan.uniform for plan in plans):
-            raise PlanError("neurons are sorted by plans of one width in all layers")
+            raise PlanError("sort takes only plans with the same width in all layers")
         if any(plan.fingerprint != self._fingerprint for plan in plans):
-            raise PlanError("a plan to sort by was made for other GLU weights than the model's")
+            raise PlanError(
+                "a plan was made for other GLU weights than those of the model; make a new plan"
+            )
         layers = range(self._weights.architecture.layers)
         orders = tuple(_nested_order(plans, layer) for layer in layers)
         self._orders, self._spec, self._cuts = orders, None, result
@@ -161,10 +162,10 @@ class Nested(Generic[Model]):
         if self._cuts:
             if width not in self._cuts:
                 known = ", ".join(map(str, sorted(self._cuts)))
-                raise PlanError(f"neurons are sorted by plans of width {known}; got {width}")
+                raise PlanError(f"there are plans for width {known}; got {width}")
             return _plan_of(self._cuts[width])
         if self._orders is None or self._spec is None:
-            raise PlanError("neurons must be sorted before a width is taken; call sort(criterion)")
+            raise PlanError("neurons must be sorted before at(width); call sort(criterion) first")
         architecture, spec = self._weights.architecture, self._spec
         got = resolve(architecture, Target("width", str(width)), align=1)
         keep = tuple(tuple(sorted(order[: got.width].tolist())) for order in self._orders)
@@ -212,23 +213,18 @@ class Nested(Generic[Model]):
         self._check_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _check_open(self) -> None:
         if self._closed:
-            raise PlanError("a Nested must be open; this one is closed, make another of its model")
+            raise PlanError("this Nested is closed; make another one of its model")
 
     def _check_free(self, what: str) -> None:
         self._check_open()
         if self._at is not None:
             raise PlanError(
-                f"the model must be whole to {what}; it is at width {self._at}, "
+                f"the model must have its full width to {what}, but it is at width {self._at}; "
                 "leave that `with` block first"
             )
 
@@ -291,7 +287,10 @@ def _nested_order(plans: Sequence[Plan], layer: int) -> Tensor:
     order: list[int] = []
     for kept in (*(plan.keep[layer] for plan in plans), range(plans[0].intermediate_size)):
         if not set(order) <= set(kept):
-            raise PlanError(f"layer {layer} keeps neurons at one width that a larger one does not")
+            raise PlanError(
+                f"in layer {layer}, a narrower plan keeps neurons that a wider plan does not keep; "
+                "plans must be nested"
+            )
         order += sorted(set(kept) - set(order))
     return torch.tensor(order)
 

@@ -59,7 +59,7 @@ class OpenedModel:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer beside the model's checkpoint.
+        """The tokenizer in the folder of the model's checkpoint.
 
         Raises:
             RunError: It cannot be loaded, or a model in memory does not say where it lies.
@@ -70,8 +70,8 @@ class OpenedModel:
         path = str(getattr(config, "_name_or_path", "") or "")
         if not path:
             raise RunError(
-                "the model's tokenizer cannot be loaded, since the model does not say where it "
-                "lies; pass the tokenizer"
+                "the model's tokenizer cannot be loaded, because the model does not say where it "
+                "is stored; pass the tokenizer"
             )
         return load_tokenizer(Path(path), path)
 

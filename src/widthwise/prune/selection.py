@@ -21,6 +21,7 @@ from .criteria import ROW_CRITERIA, activation, keep_highest, ppm_activation, ra
 from .spec import PruneSpec
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
     from torch import Tensor
 
 
@@ -103,8 +104,8 @@ def score_layer(
     criterion: str,
     seed: int = 0,
     activation_norms: Mapping[int, Tensor] | None = None,
-) -> Tensor:
-    """Scores of one layer's neurons, float32, shape (intermediate_size,)."""
+) -> Float32[Tensor, " neurons"]:
+    """Scores of one layer's neurons."""
     import torch
 
     width = weights.architecture.width_of(layer)

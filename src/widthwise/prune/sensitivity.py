@@ -9,13 +9,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
+
 from ..arch import Architecture
 from ..cut import Weights
 from ..errors import PlanError, RunError
 from .calibration.layer_calls import patched_forward
 from .calibration.layerwise import LayerwiseRunner
 from .calibration.moments import FitAndHoldout, bfloat16_products
-from .calibration.second_moments import LayerCallback
+from .calibration.second_moments import LayerCallback, each_layer
 from .calibration.text import TextRequest
 from .knapsack import allocate, candidate_widths
 from .opened_model import open_model
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from .opened_model import Model
 
-MEASURED_WIDTHS = 3  # of a layer, beside the dense one
+MEASURED_WIDTHS = 3  # of a layer, in addition to the dense one
 READ_TOKENS = 4096  # held-out tokens that are read with one layer cut, and
 JUDGED_TOKENS = 2048  # of these, evenly spread, whose answers are compared
 _LOGITS_BYTES = 2**27  # of float32 logits made at once: 256 tokens of 128k words
@@ -119,7 +121,10 @@ def per_layer(
     text = TextRequest.of(asked)
     spec = spec_of(spec, asked, "activation")
     if costs is not None and spec.target.kind in ("params", "size"):
-        raise PlanError("params and size are budgets of their own; give costs with another target")
+        raise PlanError(
+            "costs cannot be combined with params or size, which are costs themselves; ask for "
+            "the width in another way"
+        )
     with open_model(model) as opened:
         architecture = opened.weights.architecture
         uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
@@ -129,12 +134,10 @@ def per_layer(
         with LayerwiseRunner(opened.module, read) as runner:
             meter = KlMeter(runner, opened.module)
             curves = []
-            for layer in range(architecture.layers):
+            for layer in each_layer(architecture.layers, progress):
                 meter.hold()
                 halves = runner.moments(layer, advance=True)
                 curves.append(_measured(opened.weights, spec, layer, halves, allowed, meter))
-                if progress:
-                    progress(layer)
     unit = "parameters" if costs is None else "cost"
     return _allocation(uniform.width, allowed, prices, curves, unit=unit, tokens=meter.tokens)
 
@@ -299,8 +302,6 @@ def losses_between(
         curve: Reconstruction error at every width from 0 on, falling: `LayerFit.curve`.
         allowed: Widths from the narrowest point to the dense one.
     """
-    import numpy as np
-
     errors = [curve[width] for width, _ in reversed(points)]
     losses = np.maximum.accumulate([loss for _, loss in reversed(points)])
     kept = [i for i, error in enumerate(errors) if i + 1 == len(errors) or error < errors[i + 1]]
@@ -315,8 +316,6 @@ def _prices(
     architecture: Architecture, allowed: Sequence[int], costs: Mapping[int, int] | None
 ) -> list[tuple[int, ...]]:
     """Cost of each layer's block at every allowed width."""
-    import numpy as np
-
     if costs is None:
         each = [0] * architecture.layers
         for name, cut in architecture.cuts.items():
@@ -324,11 +323,11 @@ def _prices(
             each[cut.group] += cut.parts * spec.numel // spec.shape[cut.axis]
         return [tuple(cost * width for width in allowed) for cost in each]
     if not all(type(number) is int and number >= 0 for pair in costs.items() for number in pair):
-        raise PlanError("costs must be whole numbers from 0 on, of whole widths")
+        raise PlanError("costs must be whole numbers from 0 on, for whole numbers of neurons")
     known = sorted(costs)
     if not known or known[0] > allowed[0] or known[-1] < allowed[-1]:
         raise PlanError(
-            f"costs must be of widths from {allowed[0]} to {allowed[-1]}; got {known or 'none'}"
+            f"costs must cover the widths from {allowed[0]} to {allowed[-1]}; got {known or 'none'}"
         )
     values = np.interp(allowed, known, [float(costs[width]) for width in known])
     return [tuple(round(cost) for cost in values.tolist())] * architecture.layers

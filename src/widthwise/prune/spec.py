@@ -153,5 +153,5 @@ def spec_of(spec: PruneSpec | None, asked: PruneOptions, criterion: str = "ppm")
         asked.setdefault("criterion", criterion)
         return PruneSpec.of(**asked)
     if asked:
-        raise TypeError(f"a PruneSpec already holds every choice; drop {', '.join(asked)}")
+        raise TypeError(f"pass a PruneSpec or single options, not both; remove {', '.join(asked)}")
     return spec

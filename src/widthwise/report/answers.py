@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..findings import (
     Grid,
     answer_sentences,
     comparisons,
+    grouped,
     measured_sentences,
     other_network_sentences,
 )
@@ -27,17 +27,13 @@ def answer_of(result: ModelResults, others: Sequence[ModelResults] = ()) -> list
         result: The model of a study.
         others: All of the page; the parent of a model that was cut before may be among them.
     """
-    texts = []
-    if result.grid is not None and result.grid.quality:
+    texts = measured_sentences(result.costs)
+    if result.grid.quality:
         texts = answer_sentences(
             result.grid, result.judged, result.draws, other_grids(result, others)
         )
-    unfinished = [_unfinished(result.pending)] if result.pending else []
-    return [*unfinished, *(texts or measured_sentences(result.costs))]
-
-
-def _unfinished(pending: int) -> str:
-    return f"Not finished: {counted(pending, 'cell')} not measured yet. So far:"
+    unfinished = f"Not finished: {counted(result.pending, 'cell')} not measured yet. So far:"
+    return [unfinished, *texts] if result.pending else texts
 
 
 def answers_of(
@@ -48,7 +44,7 @@ def answers_of(
     Differences come first, where there are two studies that could differ.
     """
     answers = [(result.name, answer_of(result, series)) for result in series]
-    rated = [result.name for result in series if result.grid is not None and result.grid.quality]
+    rated = [result.name for result in series if result.grid.quality]
     if not rated and (lead := [s for run in runs_of(series) for s in other_network_sentences(run)]):
         return lead, [answer for answer in answers if answer[1]]
     if len(rated) > 1:
@@ -67,10 +63,7 @@ def _side_by_side(
     Checkpoints beside what they were cut from come before studies that share networks.
     """
     kin = [
-        text
-        for result in series
-        if result.grid is not None
-        for text in comparisons(result.grid, other_grids(result, series))
+        text for result in series for text in comparisons(result.grid, other_grids(result, series))
     ]
     lead = list(dict.fromkeys([*kin, *comparison_sentences(differences)]))
     rest = [(name, [text for text in texts if text not in lead]) for name, texts in answers]
@@ -79,13 +72,10 @@ def _side_by_side(
 
 def other_grids(result: ModelResults, series: Sequence[ModelResults]) -> tuple[Grid, ...]:
     """The records of all others; the parent of a model that was cut before may be among them."""
-    return tuple(other.grid for other in series if other is not result and other.grid is not None)
+    return tuple(other.grid for other in series if other is not result)
 
 
 def runs_of(series: Sequence[ModelResults]) -> list[list[Record]]:
     """The costs of each run in which several models took turns, in their order."""
-    runs: dict[Path, list[ModelResults]] = {}
-    for result in series:
-        if result.costs and result.source is not None:
-            runs.setdefault(result.source, []).append(result)
+    runs = grouped((result.source, result) for result in series if result.costs and result.source)
     return [[r for result in run for r in result.costs] for run in runs.values() if len(run) > 1]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import RunError
 from ..figures import INK, MUTED
-from ..findings import Grid, GridRow, build_grid, parents_of, speed_ratio
+from ..findings import Grid, GridRow, build_grid, network_of, parents_of, speed_ratio
 from ..stats import Estimate
 from ..study import Record
-from .figures import draw_line, include_zero, reference_line, style_ratio_axes
+from .figures import draw_line, reference_line, style_ratio_axes
 from .styles import DENSE_STYLE, style_of, workload_styles
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def sizes_drawn(grid: Grid, others: Sequence[Grid]) -> tuple[Record, ...]:
     if grid.origin is None or grid.dense is None:
         return sizes
     for parent in parents_of(grid, others):
-        whole = [parent.of_dense(q) for q in grid.sizes]
-        records = [record for record in whole if record is not None and record.value]
+        records = [r for q in grid.sizes if (r := parent.of_dense(q)) and r.value]
         if len(records) == len(grid.sizes) and not parent.origin:
             label = grid.dense.whole
             renamed = (
@@ -56,14 +55,12 @@ def plot_size(records: Sequence[Record], ax: Axes) -> Axes:
     grid = build_grid(records)
     looks = (("-", "o", MUTED, MUTED, 3.5), ("--", "s", INK, "none", 7))
     for quantity, (line, marker, color, face, size) in zip(grid.sizes, looks, strict=False):
-        dense = grid.of_dense(quantity)
-        if dense is None or not dense.value:
-            raise RunError(f"{quantity} has no dense record; measure the dense model as well")
+        _, dense = _whole(grid, quantity)
         by_width = {n.expansion_ratio: grid.cells.get((n, quantity)) for n in grid.networks}
-        points = [(x, r.value / dense.value) for x, r in by_width.items() if r and r.value]
+        points = [(x, r.value / dense) for x, r in by_width.items() if r and r.value]
         x, y = zip(*sorted(points), strict=True)
         ax.plot(x, y, line, marker=marker, color=color, ms=size, mfc=face, lw=1.2, label=quantity)
-    _beside_dense(ax, grid, "size", "parameters and bytes, times {}, exact")
+    _beside_dense(ax, grid.networks, "size", "parameters and bytes, times {}, exact")
     ax.legend(frameon=False, fontsize=9.5, labelcolor=INK, loc="lower left")
     return ax
 
@@ -78,15 +75,15 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
     if len(grid.quantities) > 1:
         raise RunError(f"one figure shows one quantity; got {', '.join(grid.quantities)}")
     (quantity,) = grid.quantities
-    dense = grid.of_dense(quantity)
-    if grid.dense is None or dense is None or dense.value is None:
-        raise RunError(f"{quantity} has no dense record; measure the dense model as well")
-    dense_ratio = {grid.dense: Estimate(value=1.0, standard_error=None, n=dense.n)}
+    dense, _ = _whole(grid, quantity)
+    dense_ratio = {network_of(dense): Estimate(value=1.0, standard_error=None, n=dense.n)}
     for criterion in grid.criteria:
-        ratios = {n: _speed(grid, n, quantity) for n in grid.cut_by(criterion)}
+        ratios = {
+            n: speed_ratio(grid, grid.cells.get((n, quantity))) for n in grid.cut_by(criterion)
+        }
         if any(ratios.values()):
             draw_line(ax, {**dense_ratio, **ratios}, style_of(criterion), criterion, 0.0)
-    draw_line(ax, dense_ratio, DENSE_STYLE, grid.dense.whole, 0.0)
+    draw_line(ax, dense_ratio, DENSE_STYLE, network_of(dense).whole, 0.0)
     for record in grid.column(quantity):
         if record.criterion is None or len(record.items) != len(dense.items):
             continue
@@ -94,7 +91,7 @@ def plot_speed(records: Sequence[Record], ax: Axes) -> Axes:
         y = [item / other for item, other in zip(record.items, dense.items, strict=True)]
         color = style_of(record.criterion).color
         ax.plot(x, y, ".", color=color, ms=3, alpha=0.35, zorder=1.5, label="_repeats")
-    _beside_dense(ax, grid, quantity, "tokens per second, times {}")
+    _beside_dense(ax, grid.networks, quantity, "tokens per second, times {}")
     return ax
 
 
@@ -112,22 +109,21 @@ def plot_cost(ratios: Mapping[str, Mapping[GridRow, Estimate]], what: str, ax: A
     for index, (workload, style) in enumerate(workload_styles(list(shown)).items()):
         shift = (index - (len(shown) - 1) / 2) * 0.012 * wide
         draw_line(ax, shown[workload], style, workload, shift)
-    title, subtitle = COSTS[what]
-    whole = next((n.whole for n in networks if n.criterion is None), "dense")
-    reference_line(ax, 1.0, f"{whole}\n1.00", "dense-level")
-    style_ratio_axes(ax, [n.expansion_ratio for n in networks], title, subtitle)
-    include_zero(ax)
+    _beside_dense(ax, networks, *COSTS[what])
     return ax
 
 
-def _speed(grid: Grid, network: GridRow, quantity: str) -> Estimate | None:
-    record = grid.cells.get((network, quantity))
-    return speed_ratio(grid, record) if record else None
+def _whole(grid: Grid, quantity: str) -> tuple[Record, float]:
+    """The record of dense and its value."""
+    dense = grid.of_dense(quantity)
+    if dense is None or not dense.value:
+        raise RunError(f"{quantity} has no dense record; measure the dense model as well")
+    return dense, dense.value
 
 
-def _beside_dense(ax: Axes, grid: Grid, title: str, subtitle: str) -> None:
+def _beside_dense(ax: Axes, networks: Sequence[GridRow], title: str, subtitle: str) -> None:
     """The level of dense, or of a checkpoint that was cut before as it is stored."""
-    whole = grid.dense.whole if grid.dense else "dense"
+    whole = next((n.whole for n in networks if n.criterion is None), "dense")
     reference_line(ax, 1.0, f"{whole}\n1.00", "dense-level")
-    style_ratio_axes(ax, [n.expansion_ratio for n in grid.networks], title, subtitle.format(whole))
-    include_zero(ax)
+    style_ratio_axes(ax, [n.expansion_ratio for n in networks], title, subtitle.format(whole))
+    ax.set_ylim(0, 1.06 * ax.get_ylim()[1])

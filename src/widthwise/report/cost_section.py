@@ -23,7 +23,7 @@ def cost_section(results: Sequence[ModelResults]) -> Section:
         if panels or (result.costs and not runs):
             blocks.append(
                 Block(
-                    heading=result.name if len(results) > 1 else "",
+                    heading=result.heading,
                     about=_about_costs(result),
                     legend=_cost_legend(result),
                     legend_about="Workloads",
@@ -41,8 +41,8 @@ def cost_section(results: Sequence[ModelResults]) -> Section:
 
 
 def _about_costs(result: ModelResults) -> str:
-    speeds = cost_sentence(result.grid) if result.grid else ""
-    if result.costs and result.grid and result.grid.quality:
+    speeds = cost_sentence(result.grid)
+    if result.costs and result.grid.quality:
         return " ".join([speeds, *measured_sentences(result.costs)]).strip()
     return " ".join([speeds, *load_warnings(result.records)]) if speeds else ""
 

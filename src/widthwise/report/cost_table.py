@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ..findings import Table, estimate_of, network_of, took_turns
+from ..findings import Table, busiest, estimate_of, grouped, network_of, took_turns
 from ..stats import NOTHING, counted, estimate_text, number, paired_ratio, with_error
 from ..study import NOT_ASKED, QUANTITY_NAMES, Quantity, Record
 
-COST_COLUMNS = (
-    "network",
-    "width",
-    "weights",
-    "first token",
-    "first token ratio",
-    "first token limit",
-    "next token",
-    "next token ratio",
-    "next token limit",
-    "tokens/s",
-    "tokens/s ratio",
-    "block, prompt",
-    "a neuron, prompt ratio",
-    "block, token",
-    "a neuron, token ratio",
-    "J/token",
-    "net J/token",
-    "g CO2e/token",
-    "working memory",
-)
 COST_KEY = (
     "Medians over rounds ± one standard error. Ratios: to the first row, median of those within "
     "rounds, with 95 % intervals; of times below 1 is faster, of tokens/s above 1. Limit: least "
@@ -37,14 +17,75 @@ COST_KEY = (
     "(memory), or the host that asks for the work. Working memory: the most beyond the weights."
 )
 _EITHER = ("allocated", "resident")  # memory is the one of the two that a device tells
-_TIMES = ("ttft", "tpot")
-_BLOCKS = ("block_prefill", "block_decode")
-_NEEDED = {*_TIMES, "throughput", "joules", "net_joules", *_EITHER}
+_NEEDED = {"ttft", "tpot", "throughput", "joules", "net_joules", *_EITHER}
 _NOT_IN_TURN = (
     "no ratios to {}: not timed in turn with it, so that what slows a machine for a while would be "
     "in them: {}; widthwise measure times several models in turn"
 )
 _LOST = "{}: some of its records are not there; the command that made the others measures it anew"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostRow:
+    """A network on one workload: its name and its records by metric, and those of the first row."""
+
+    name: str
+    cells: Mapping[str, Record]
+    first: Mapping[str, Record]
+
+    def measured(self, metric: str) -> str:
+        """A value with its error; - where it is missing."""
+        estimate = estimate_of(self.cells.get(metric))
+        return with_error(estimate, self.cells[metric].unit) if estimate else NOTHING
+
+    def value(self, metric: str) -> str:
+        """A value alone; - where it is missing."""
+        record = self.cells.get(metric)
+        if record is None or record.value is None:
+            return NOTHING
+        return number(record.value, record.unit)
+
+    def limit(self, metric: str) -> str:
+        """What share the device's least time is of the measured one, and what sets it."""
+        settings = self.cells[metric].settings
+        share = settings.get("of_limit")
+        return NOTHING if share is None else f"{share:.0%}, {settings.get('bound')}"
+
+    def ratio(self, metric: str, *, by_neuron: bool = False) -> str:
+        """To the first row, within rounds, perhaps neuron by neuron; nothing for the first."""
+        own, first = self.cells.get(metric), self.first.get(metric)
+        if own is None or first is None or own is first:
+            return ""
+        if own.value is None or first.value is None or not took_turns(own, first):
+            return ""
+        scale = first.width / own.width if by_neuron else 1.0
+        return estimate_text(paired_ratio(own.items, first.items), decimals=3, scale=scale)
+
+
+_COLUMNS: Mapping[str, Callable[[CostRow], str]] = {
+    "network": lambda row: row.name,
+    "width": lambda row: f"{row.cells['ttft'].width:,}",
+    "weights": lambda row: number(float(row.cells["ttft"].settings["weight_bytes"]), "bytes"),
+    "first token": lambda row: row.measured("ttft"),
+    "first token ratio": lambda row: row.ratio("ttft"),
+    "first token limit": lambda row: row.limit("ttft"),
+    "next token": lambda row: row.measured("tpot"),
+    "next token ratio": lambda row: row.ratio("tpot"),
+    "next token limit": lambda row: row.limit("tpot"),
+    "tokens/s": lambda row: row.value("throughput"),
+    "tokens/s ratio": lambda row: row.ratio("throughput"),
+    "block, prompt": lambda row: row.measured("block_prefill"),
+    "a neuron, prompt ratio": lambda row: row.ratio("block_prefill", by_neuron=True),
+    "block, token": lambda row: row.measured("block_decode"),
+    "a neuron, token ratio": lambda row: row.ratio("block_decode", by_neuron=True),
+    "J/token": lambda row: row.value("joules"),
+    "net J/token": lambda row: row.value("net_joules"),
+    "g CO2e/token": lambda row: row.value("co2"),
+    "working memory": lambda row: row.value(
+        _EITHER[0] if row.cells[_EITHER[0]].value is not None else _EITHER[1]
+    ),
+}
+COST_COLUMNS = tuple(_COLUMNS)
 
 
 def is_cost_record(record: Record) -> bool:
@@ -60,9 +101,7 @@ def cost_tables(records: Sequence[Record]) -> tuple[Table, ...]:
     interval: what slows the machine for a round slows both. What could not be measured reads `-`,
     and the notes say why.
     """
-    blocks: dict[str, list[Record]] = {}
-    for record in records:
-        blocks.setdefault(str(record.settings["workload"]), []).append(record)
+    blocks = grouped((str(record.settings["workload"]), record) for record in records)
     tables = (_table(name, block) for name, block in blocks.items())
     return tuple(table for table in tables if table is not None)
 
@@ -83,11 +122,11 @@ def _table(name: str, records: Sequence[Record]) -> Table | None:
     first = next(iter(whole.values()))
     lost = [names[place] for place in networks if place not in whole]
     about, apart = _about({names[place]: cells["ttft"] for place, cells in whole.items()})
-    return Table(
+    return Table.of(
+        (CostRow(name=names[at], cells=cells, first=first) for at, cells in whole.items()),
+        _COLUMNS,
         title=name,
         about=about,
-        header=COST_COLUMNS,
-        rows=tuple((names[place], *_cells(cells, first)) for place, cells in whole.items()),
         notes=(*apart, *_notes(records), *map(_LOST.format, lost)),
     )
 
@@ -100,58 +139,6 @@ def _label(record: Record, one_model: bool) -> str:
     else:
         name = network.whole if one_model else network.asked_for
     return name if one_model else f"{record.model}, {name}"
-
-
-def _cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
-    """All columns but the first."""
-    ttft = cells["ttft"]
-    row = [f"{ttft.width:,}", number(float(ttft.settings["weight_bytes"]), "bytes")]
-    for quantity in _TIMES:
-        row += [_measured(cells[quantity]), _ratio(cells[quantity], first[quantity])]
-        row.append(_limit(cells[quantity]))
-    throughput = cells["throughput"]
-    row += [_value(throughput), _ratio(throughput, first["throughput"])]
-    row += _block_cells(cells, first)
-    working = cells["allocated"] if cells["allocated"].value is not None else cells["resident"]
-    others = (cells["joules"], cells["net_joules"], cells.get("co2"), working)
-    return [*row, *map(_value, others)]
-
-
-def _block_cells(cells: dict[str, Record], first: dict[str, Record]) -> list[str]:
-    """Times of a GLU block alone, and how they compare neuron by neuron."""
-    row = []
-    for quantity in _BLOCKS:
-        if quantity not in cells:
-            row += ["-", ""]
-            continue
-        own, other = cells[quantity], first[quantity]
-        row += [_measured(own), _ratio(own, other, scale=other.width / own.width)]
-    return row
-
-
-def _measured(record: Record) -> str:
-    """A value with its error; - where it is missing."""
-    estimate = estimate_of(record)
-    return NOTHING if estimate is None else with_error(estimate, record.unit)
-
-
-def _value(record: Record | None) -> str:
-    """A value alone; - where it is missing."""
-    if record is None or record.value is None:
-        return NOTHING
-    return number(record.value, record.unit)
-
-
-def _limit(record: Record) -> str:
-    share, bound = record.settings.get("of_limit"), record.settings.get("bound")
-    return "-" if share is None else f"{share:.0%}, {bound}"
-
-
-def _ratio(own: Record, first: Record, *, scale: float = 1.0) -> str:
-    """Of this network to the first row's, within rounds, times a scale; nothing for the first."""
-    if own is first or own.value is None or first.value is None or not took_turns(own, first):
-        return ""
-    return estimate_text(paired_ratio(own.items, first.items), decimals=3, scale=scale)
 
 
 def _about(times: Mapping[str, Record]) -> tuple[str, list[str]]:
@@ -197,9 +184,13 @@ def _asked(record: Record) -> str:
 
 
 def _limits(record: Record) -> str:
-    """The limits of the device, as they were measured before."""
+    """The limits of the device, as they were measured before: what the columns of limits are
+    shares of."""
     ceilings = record.settings["ceilings"]
-    return f"at best {_rates(ceilings)}" if ceilings else ""
+    if not ceilings:
+        return ""
+    flops, moved = ceilings["flops_per_sec"] / 1e9, ceilings["bytes_per_sec"] / 1e9
+    return f"at best {flops:,.3g} GFLOP/s and {moved:,.3g} GB/s"
 
 
 def _run(record: Record) -> str:
@@ -208,21 +199,10 @@ def _run(record: Record) -> str:
         return ""
     settings = record.settings
     day = f"{settings['time'][:16].replace('T', ' ')} UTC"
-    return f"{record.n} rounds; {_setting(settings)}; {day}"
-
-
-def _rates(ceilings: Mapping[str, Any]) -> str:
-    """The limits of the device: what the columns of limits are shares of."""
-    flops, moved = ceilings["flops_per_sec"] / 1e9, ceilings["bytes_per_sec"] / 1e9
-    return f"{flops:,.3g} GFLOP/s and {moved:,.3g} GB/s"
-
-
-def _setting(settings: Mapping[str, Any]) -> str:
-    """What it ran with."""
-    step = (
-        "steps replayed from a CUDA graph" if settings["decoding"] == "captured" else "steps called"
-    )
-    return f"attention {settings['attention']}, {counted(settings['threads'], 'thread')}, {step}"
+    is_replayed = settings["decoding"] == "captured"
+    step = "steps replayed from a CUDA graph" if is_replayed else "steps called"
+    threads = counted(settings["threads"], "thread")
+    return f"{record.n} rounds; attention {settings['attention']}, {threads}, {step}; {day}"
 
 
 def _intensity(settings: Mapping[str, Any]) -> str:
@@ -233,22 +213,21 @@ def _intensity(settings: Mapping[str, Any]) -> str:
 
 def _notes(records: Sequence[Record]) -> list[str]:
     """Reasons, each once with the columns it takes away, and a warning of a busy machine."""
-    lacking: dict[str, list[str]] = {}
-    for record in records:
-        metric = Quantity.parse(record.quantity).metric
-        if record.reason in (None, NOT_ASKED) or metric in _EITHER:
-            continue
-        names = lacking.setdefault(str(record.reason), [])
-        names += [QUANTITY_NAMES[metric]] if QUANTITY_NAMES[metric] not in names else []
-    notes = [f"{', '.join(names)}: {reason}" for reason, names in lacking.items()]
+    lacking = grouped(
+        (record.reason, QUANTITY_NAMES[metric])
+        for record in records
+        if record.reason not in (None, NOT_ASKED)
+        and (metric := Quantity.parse(record.quantity).metric) not in _EITHER
+    )
+    notes = [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in lacking.items()]
     called = {r.settings["decoding_reason"] for r in records if r.settings["decoding_reason"]}
     notes += [f"steps are called, not replayed: {reason}" for reason in sorted(called)]
     intensities = {_intensity(r.settings["intensity"]) for r in records if r.settings["intensity"]}
     notes += sorted(intensities)
-    loads = [float(r.settings["load"]) for r in records if r.settings.get("is_busy")]
-    if loads:
+    load = busiest(records)
+    if load:
         notes.append(
-            f"the machine was busy: up to {max(loads):.1f} processes wanted a core; "
+            f"the machine was busy: up to {load:.1f} processes wanted a core; "
             "measure on an idle one, into another folder, before trusting these times"
         )
     return notes

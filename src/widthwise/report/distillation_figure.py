@@ -5,6 +5,8 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..figures import BLUE, INK, MUTED, style_axes, write_head
 
 if TYPE_CHECKING:
@@ -46,8 +48,6 @@ def draw_healing(healing: Healing) -> Figure:
 
 
 def _loss(axes: Axes, healing: Healing) -> None:
-    import numpy as np
-
     tokens = np.array([step.tokens for step in healing.curve], dtype=float)
     values = np.array([step.divergence for step in healing.curve])
     axes.plot(tokens, values, "o", color=BLUE, ms=3, alpha=0.25, mew=0, label="a step")

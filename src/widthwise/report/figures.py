@@ -65,14 +65,13 @@ def plot_qualities(studies: Mapping[str, Grid | None], ax: Axes) -> Axes:
         style = style_in(index, criterion) if several else style_of(criterion)
         shift = (number_ - (len(drawn) - 1) / 2) * SHIFT * axis_range(ratios)
         places = (*([grid.dense] if grid.dense else []), *grid.cut_by(criterion))
-        scores = {n: _score(grid, n, quantity) for n in places}
+        scores = {n: estimate_of(grid.cells.get((n, quantity))) for n in places}
         draw_line(ax, scores, style, criterion, shift)
     for index, grid in grids:
         if grid.dense:
             style = style_in(index, None) if several else DENSE_STYLE
-            draw_line(
-                ax, {grid.dense: _score(grid, grid.dense, quantity)}, style, grid.dense.whole, 0.0
-            )
+            score = {grid.dense: estimate_of(grid.of_dense(quantity))}
+            draw_line(ax, score, style, grid.dense.whole, 0.0)
     sample = grids[0][1].sample(quantity)
     _draw_floors(ax, {index: grid.sample(quantity) for index, grid in grids})
     better = {True: "higher is better", False: "lower is better", None: ""}[sample.higher_is_better]
@@ -89,16 +88,15 @@ def plot_front(front: Front, ax: Axes) -> Axes:
     A network on the front is filled, a ring where intervals leave it open, faint off the front;
     where no error is known there is no interval.
     """
-    cheaper = [p for p in front.points if p.on_front]
+    on = [p for p in front.points if p.on_front]
     where = "steps-post" if front.lower_is_better else "steps-pre"
-    x = [p.cost for p in cheaper]
-    ax.plot(x, [p.value for p in cheaper], color=MUTED, lw=1.1, drawstyle=where, gid="front")
+    x, y = [p.cost for p in on], [p.value for p in on]
+    ax.plot(x, y, color=MUTED, lw=1.1, drawstyle=where, gid="front")
     for point in front.points:
         _draw_front_point(ax, point)
-    floors = {point.floor for point in front.points} - {None}
+    floors = {point.floor for point in front.points if point.floor is not None}
     if len(floors) == 1:
-        floor = floors.pop()
-        assert floor is not None
+        (floor,) = floors
         reference_line(ax, floor, f"floor\n{number(floor, front.quality_unit)}", "floor")
     way = "less is better" if front.lower_is_better else "more is better"
     set_titles(ax, front.quality, f"against {quantity_text(front.cost)}, {way}")
@@ -195,10 +193,6 @@ def set_titles(ax: Axes, title: str, subtitle: str) -> None:
     style_frame(ax)
 
 
-def include_zero(ax: Axes) -> None:
-    ax.set_ylim(0, 1.06 * ax.get_ylim()[1])
-
-
 def share_limits(axes: Sequence[Axes]) -> None:
     """Give the axes one common range of y, so that panels can be compared by eye."""
     if axes:
@@ -209,11 +203,6 @@ def share_limits(axes: Sequence[Axes]) -> None:
 
 def axis_range(ratios: Sequence[float]) -> float:
     return (max(ratios) - min(ratios)) or 1.0
-
-
-def _score(grid: Grid, network: GridRow, quantity: str) -> Estimate | None:
-    record = grid.cells.get((network, quantity))
-    return estimate_of(record) if record else None
 
 
 def _draw_floors(ax: Axes, samples: Mapping[int, Record]) -> None:

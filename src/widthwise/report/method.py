@@ -64,7 +64,7 @@ def method_sentences(results: Sequence[ModelResults]) -> list[Markup]:
     """The paragraphs that apply to these results."""
     tables = [table for result in results for table in result.scores]
     shown = {COLUMNS[i] for i in nonempty_columns(tables)}
-    grids = [result.grid for result in results if result.grid is not None]
+    grids = [result.grid for result in results]
     scored, written = bool(tables), "capped" in shown
     perplexity = any(is_perplexity(r.unit) for result in results for r in result.records)
     paragraphs = {

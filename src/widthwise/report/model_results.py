@@ -16,6 +16,8 @@ from ..findings import (
     Grid,
     build_grid,
     compare_to_dense,
+    floor_status,
+    grouped,
     mean_of_draws,
     network_of,
 )
@@ -40,6 +42,7 @@ class ModelResults:
         settings: That the study was begun with.
         source: Its folder or file; None for records that were handed over.
         pending: How many of the study's cells have no record yet.
+        heading: The name where a page shows several; empty where this one is alone.
     """
 
     name: str
@@ -50,6 +53,11 @@ class ModelResults:
     settings: Mapping[str, Any]
     source: Path | None = None
     pending: int = 0
+    heading: str = ""
+
+    def headed(self, note: str) -> str:
+        """A note with the name of the study, where there are several."""
+        return f"{self.heading}: {note}" if self.heading else note
 
     @cached_property
     def costs(self) -> tuple[Record, ...]:
@@ -57,35 +65,44 @@ class ModelResults:
         return tuple(filter(is_cost_record, self.agreed))
 
     @cached_property
-    def draws(self) -> Grid | None:
+    def draws(self) -> Grid:
         """Scores, sizes and speeds, with each draw of the control by itself.
 
-        None where only costs were measured, or nothing agrees.
+        It is empty where only costs were measured, or nothing agrees.
         """
         others = [record for record in self.agreed if not is_cost_record(record)]
-        return build_grid(others) if others else None
+        return build_grid(others) if others else Grid(model=self.model)
 
     @cached_property
-    def grid(self) -> Grid | None:
+    def grid(self) -> Grid:
         """The same, with the mean of all draws of the control."""
-        return build_grid(_pooled(list(self.draws.cells.values()))) if self.draws else None
+        pooled = _pooled(list(self.draws.cells.values()))
+        return build_grid(pooled) if pooled else self.draws
 
     @cached_property
     def judged(self) -> Comparisons:
         """Every score of the grid beside dense."""
-        return compare_to_dense(self.grid, apart=self.draws) if self.grid else {}
+        return compare_to_dense(self.grid, apart=self.draws)
+
+    def word(self, record: Record) -> str:
+        """What a score may be called beside dense, and dense beside its floor; "" if nothing."""
+        judged = self.judged.get((network_of(record), record.quantity))
+        is_whole = record.criterion is None and None not in (record.value, record.floor)
+        if is_whole or (judged and judged.word == "at the floor"):
+            return floor_status(record)
+        return judged.word if judged else ""
 
     @cached_property
     def scores(self) -> tuple[TaskScores, ...]:
         """The same as text, a table a task."""
-        return scores_of(self.grid, self.judged, self.draws) if self.grid else ()
+        return scores_of(self.grid, self.judged, self.draws)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What was left out or put together and why, a sentence each."""
         counts = Counter(
             (record.asked, record.width, record.quantity)
-            for record in (self.draws.cells.values() if self.draws else ())
+            for record in self.draws.cells.values()
             if is_control(record.criterion) and record.value is not None
         )
         most = max(counts.values(), default=1)
@@ -101,20 +118,24 @@ def results_of(studies: Sequence[StoredStudy]) -> tuple[ModelResults, ...]:
     """
     if len({study.path.resolve() for study in studies}) < len(studies):
         raise RunError("a study was given twice; name each one once")
-    parts = [(study, model) for study in studies for model in _models(study.records)]
     clash = len({study.name for study in studies}) < len(studies)
     results = []
-    for study, model in parts:
-        records = [record for record in study.records if record.model == model]
-        name = str(study.path) if clash else study.name
-        if len(studies) == 1:
-            name = model
-        elif sum(other is study for other, _ in parts) > 1:
-            name = f"{name}: {model}"
-        results.append(
-            model_results(records, name, study.settings, source=study.path, pending=study.pending)
-        )
-    return tuple(results)
+    for study in studies:
+        models = grouped((record.model, record) for record in study.records)
+        for model, records in models.items():
+            name = str(study.path) if clash else study.name
+            if len(studies) == 1:
+                name = model
+            elif len(models) > 1:
+                name = f"{name}: {model}"
+            results.append(
+                model_results(
+                    records, name, study.settings, source=study.path, pending=study.pending
+                )
+            )
+    if len(results) < 2:
+        return tuple(results)
+    return tuple(replace(result, heading=result.name) for result in results)
 
 
 def model_results(
@@ -140,17 +161,10 @@ def model_results(
     )
 
 
-def _models(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(record.model for record in records))
-
-
 def _without_conflicts(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """Places that two different cells measured say nothing: which of them is right is not known."""
-    cells: dict[tuple[Any, str], list[str]] = {}
-    for record in records:
-        names = cells.setdefault((network_of(record), record.quantity), [])
-        names += [record.cell] if record.cell not in names else []
-    wrong = {place: names for place, names in cells.items() if len(names) > 1}
+    cells = grouped(((network_of(r), r.quantity), r.cell) for r in records)
+    wrong = {at: names for at, found in cells.items() if len(names := dict.fromkeys(found)) > 1}
     kept = [r for r in records if (network_of(r), r.quantity) not in wrong]
     if not wrong:
         return kept, []
@@ -167,37 +181,31 @@ def _without_conflicts(records: Sequence[Record]) -> tuple[list[Record], list[st
 
 def _pooled(records: Sequence[Record]) -> list[Record]:
     """Several draws of the control at one width as one network, their mean, item by item."""
-    draws: dict[tuple[str, int, str], list[Record]] = {}
-    for record in records:
-        if is_control(record.criterion):
-            draws.setdefault((record.asked, record.width, record.quantity), []).append(record)
-    pooled = []
-    for record in records:
-        records_drawn = draws.get((record.asked, record.width, record.quantity), [])
-        if not is_control(record.criterion):
-            pooled.append(record)
-        elif record is records_drawn[0]:
-            pooled.append(replace(mean_of_draws(records_drawn), criterion=CONTROL))
-    return pooled
+    places = grouped(
+        ((CONTROL if is_control(r.criterion) else r.criterion, r.asked, r.width, r.quantity), r)
+        for r in records
+    )
+    return [
+        replace(mean_of_draws(found), criterion=CONTROL) if criterion == CONTROL else found[0]
+        for (criterion, *_), found in places.items()
+    ]
 
 
 def _of_equal_length(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """Without the scores whose networks answered different numbers of items, if none was stopped
     early: they cannot be compared."""
-    lengths: dict[str, set[int]] = {}
-    for record in records:
-        stopped = record.settings.get("until") is not None and record.unit == "accuracy"
-        if (
-            record.items
-            and not is_cost_record(record)
-            and not stopped
-            and record.unit not in COST_UNITS
-        ):
-            lengths.setdefault(record.quantity, set()).add(len(record.items))
-    wrong = {quantity: counts for quantity, counts in lengths.items() if len(counts) > 1}
+    lengths = grouped(
+        (r.quantity, len(r.items))
+        for r in records
+        if r.items
+        and not is_cost_record(r)
+        and r.unit not in COST_UNITS
+        and (r.settings.get("until") is None or r.unit != "accuracy")
+    )
+    wrong = {quantity: counts for quantity, counts in lengths.items() if len(set(counts)) > 1}
     notes = [
         f"{quantity} is left out: its networks were measured on different numbers of items "
-        f"({', '.join(map(str, sorted(counts)))}), so they cannot be compared."
+        f"({', '.join(map(str, sorted(set(counts))))}), so they cannot be compared."
         for quantity, counts in wrong.items()
     ]
     return [record for record in records if record.quantity not in wrong], notes

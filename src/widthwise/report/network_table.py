@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..findings import Grid, GridRow, build_grid, estimate_of, speed_ratio
+from ..findings import Grid, GridRow, build_grid, estimate_of, grouped, speed_ratio
 from ..stats import estimate_text, number, with_error
 from ..study import Record
 
@@ -22,7 +22,8 @@ def network_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]
     Raises:
         RunError: As `build_grid`: no records, or records that do not belong together.
     """
-    return rows_of(build_grid(records))
+    rows = rows_of(build_grid(records))
+    return list(rows[0]), [list(row.values()) for row in rows]
 
 
 def missing_notes(records: Sequence[Record]) -> list[str]:
@@ -33,41 +34,41 @@ def missing_notes(records: Sequence[Record]) -> list[str]:
     """
     grid = build_grid(records)
     notes = []
-    for reason, index in reasons_of(grid).items():
-        where: dict[str, list[str]] = {}
-        for (network, quantity), record in _in_order(grid):
-            if record.reason == reason:
-                where.setdefault(quantity, []).append(network.named)
-        places = "; ".join(
-            f"{quantity} of {', '.join(labels)}" for quantity, labels in where.items()
-        )
+    for index, (reason, gaps) in enumerate(_gaps(grid).items(), 1):
+        where = grouped(gaps).items()
+        places = "; ".join(f"{quantity} of {', '.join(names)}" for quantity, names in where)
         notes.append(f"[{index}] {places}: {reason}")
     return notes
 
 
-def rows_of(grid: Grid) -> tuple[list[str], list[list[str]]]:
-    """The table of records that are arranged already."""
-    columns = (*grid.sizes, *grid.speeds)
+def rows_of(grid: Grid) -> list[dict[str, str]]:
+    """The table of records that are arranged already: the text of each column."""
     reasons = reasons_of(grid)
-    rows = []
-    for network in grid.networks:
-        row = [network.shown, network.asked_for, f"{network.width:,}", network.ratio]
-        for quantity in columns:
-            record = grid.cost(network, quantity)
-            if record is None:
-                row.append(NOT_MEASURED)
-            elif record.reason is not None:
-                row.append(f"missing [{reasons[record.reason]}]")
-            else:
-                row.append(_cell(grid, record))
-        rows.append(row)
-    return ["criterion", "asked", "width", "I/H", *columns], rows
+    return [
+        {
+            "criterion": network.shown,
+            "asked": network.asked_for,
+            "width": f"{network.width:,}",
+            "I/H": network.ratio,
+            **{q: _cell(grid, network, q, reasons) for q in (*grid.sizes, *grid.speeds)},
+        }
+        for network in grid.networks
+    ]
 
 
 def reasons_of(grid: Grid) -> Mapping[str, int]:
     """Each distinct reason for a missing value and the number of its note."""
-    reasons = dict.fromkeys(record.reason for _, record in _in_order(grid) if record.reason)
-    return {reason: index for index, reason in enumerate(reasons, 1)}
+    return {reason: index for index, reason in enumerate(_gaps(grid), 1)}
+
+
+def _gaps(grid: Grid) -> dict[str, list[tuple[str, str]]]:
+    """Quantity and network of each missing value, by the reason."""
+    return grouped(
+        (record.reason, (quantity, network.named))
+        for network in grid.networks
+        for quantity in grid.quantities
+        if (record := grid.cells.get((network, quantity))) and record.reason
+    )
 
 
 def floor_text(record: Record) -> str:
@@ -80,14 +81,13 @@ def floor_text(record: Record) -> str:
     return f"no floor: {reason}" if reason else "no floor"
 
 
-def _cell(grid: Grid, record: Record) -> str:
+def _cell(grid: Grid, network: GridRow, quantity: str, reasons: Mapping[str, int]) -> str:
+    record = grid.cost(network, quantity)
+    if record is None:
+        return NOT_MEASURED
     measured = estimate_of(record)
-    assert measured is not None  # only records without a reason come here
+    if measured is None:
+        return f"missing [{reasons[record.reason or '']}]"
     text = with_error(measured, record.unit)
-    ratio = speed_ratio(grid, record) if record.quantity in grid.speeds else None
+    ratio = speed_ratio(grid, record) if quantity in grid.speeds else None
     return text if ratio is None else f"{text}\n{estimate_text(ratio)}"
-
-
-def _in_order(grid: Grid) -> list[tuple[tuple[GridRow, str], Record]]:
-    places = [(n, q) for n in grid.networks for q in grid.quantities if (n, q) in grid.cells]
-    return [(place, grid.cells[place]) for place in places]

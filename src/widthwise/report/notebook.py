@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from ..findings import Grid, GridRow, floor_status
+from ..findings import Findings, build_findings
 from ..stats import number
-from ..study import Record, StoredStudy, is_control, read_study
+from ..study import Record, StoredStudy, read_study
 from .answers import answer_of
 from .html_table import MARKS
 from .model_results import ModelResults, results_of
@@ -21,8 +21,6 @@ from .study_page import legend_of, order_by_floor, write_report
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..findings import Findings
 
 _PANELS = 4  # that a cell's output bears
 _STYLE = (
@@ -80,10 +78,8 @@ class StudyView:
         """What may be said of each of its models.
 
         Raises:
-            RunError: As `findings.findings_of`.
+            RunError: As `findings.build_findings`.
         """
-        from ..findings import build_findings
-
         return build_findings(self.stored.records)
 
     def report(self, path: str | Path) -> Path:
@@ -129,7 +125,7 @@ def _flat(record: Record) -> dict[str, Any]:
 
 
 def _figures(result: ModelResults, prefix: str) -> str:
-    if result.grid is None or not result.grid.quality:
+    if not result.grid.quality:
         return ""
     known, rest = order_by_floor([result])
     panels = quality_panels([result], (*known, *rest)[:_PANELS], prefix=prefix)
@@ -144,14 +140,13 @@ def _figures(result: ModelResults, prefix: str) -> str:
 def _table(result: ModelResults) -> str:
     """A row a task: dense, then the widths of the first criterion that is no control."""
     grid = result.grid
-    if grid is None or not grid.quality:
+    if not grid.quality:
         return ""
-    named = [c for c in grid.criteria if not is_control(c)] or list(grid.criteria)
-    networks = [n for n in grid.networks if n.criterion in (None, *named[:1])]
+    networks = [n for n in grid.networks if n.criterion in (None, *grid.chosen[:1])]
     head = "".join(f"<th>{escape(n.named)}</th>" for n in networks)
     rows = "".join(
-        f"<tr><th>{escape(quantity)}</th><td>{_floor(grid, quantity)}</td>"
-        + "".join(f"<td>{_cell(result, n, quantity)}</td>" for n in networks)
+        f"<tr><th>{escape(quantity)}</th><td>{_floor(grid.sample(quantity))}</td>"
+        + "".join(f"<td>{_cell(result, grid.cells.get((n, quantity)))}</td>" for n in networks)
         + "</tr>"
         for quantity in grid.quality
     )
@@ -162,19 +157,11 @@ def _table(result: ModelResults) -> str:
     )
 
 
-def _floor(grid: Grid, quantity: str) -> str:
-    sample = grid.sample(quantity)
+def _floor(sample: Record) -> str:
     return "" if sample.floor is None else number(sample.floor, sample.unit)
 
 
-def _cell(result: ModelResults, network: GridRow, quantity: str) -> str:
-    assert result.grid is not None  # the table of a series without one is not drawn
-    record = result.grid.cells.get((network, quantity))
+def _cell(result: ModelResults, record: Record | None) -> str:
     if record is None or record.value is None:
-        return "" if record is None else "missing"
-    judged = result.judged.get((network, quantity))
-    word = str(judged.word) if judged else ""
-    is_dense = network.criterion is None and record.floor is not None
-    if is_dense or word == "at the floor":
-        word = floor_status(record)
-    return MARKS.get(word, "") + number(record.value, record.unit)
+        return "missing" if record else ""
+    return MARKS.get(result.word(record), "") + number(record.value, record.unit)

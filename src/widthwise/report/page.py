@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup, escape
+
 from .. import __version__
 from ..findings import Table
 from ..io import write_text
@@ -196,8 +198,6 @@ def provenance_section(parts: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -
 
 def unbroken(text: str) -> str:
     """An interval stays on one line, and so does a number with its per cent sign."""
-    from markupsafe import Markup, escape
-
     return Markup(_ON_ONE_LINE.sub(lambda match: match[0].replace(" ", "\u00a0"), escape(text)))
 
 

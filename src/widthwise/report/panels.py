@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..findings import (
     CONFIDENCE,
@@ -15,8 +15,9 @@ from ..findings import (
     GridRow,
     cost_ratios,
     estimate_of,
-    floor_status,
+    grouped,
     network_of,
+    score_text,
     speed_ratio,
 )
 from ..stats import Estimate, estimate_text, interval_text, number, with_error
@@ -38,9 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tooltip:
-    """What is told at one place of a figure.
+class Tooltip(NamedTuple):
+    """What is told at one place of a figure, as the page reads it.
 
     Attributes:
         x: Of the place, in the units of the figure's `viewBox`.
@@ -88,19 +88,15 @@ def quality_panels(
         quantities: To draw.
         prefix: Of every identifier.
     """
-    rated = [result for result in series if result.grid is not None and result.grid.quality]
-    drawn: list[tuple[Figure, Axes, str]] = []
-    shared = []
-    for quantity in quantities:
-        figure, ax = panel()
+    rated = [result for result in series if result.grid.quality]
+    drawn = {quantity: panel() for quantity in quantities}
+    for quantity, (_, ax) in drawn.items():
         figures.plot_qualities({result.name: _only(result, quantity) for result in rated}, ax)
-        drawn.append((figure, ax, quantity))
-        if any(r.unit == "accuracy" for result in rated for r in _column(result, quantity)):
-            shared.append(ax)
-    figures.share_limits(shared)
+    shares = {r.quantity for result in rated for r in result.records if r.unit == "accuracy"}
+    figures.share_limits([ax for quantity, (_, ax) in drawn.items() if quantity in shares])
     return [
         _quality_panel(figure, ax, quantity, rated, f"{prefix}-{i}")
-        for i, (figure, ax, quantity) in enumerate(drawn)
+        for i, (quantity, (figure, ax)) in enumerate(drawn.items())
     ]
 
 
@@ -112,14 +108,10 @@ def size_panels(series: ModelResults, others: Sequence[Grid] = ()) -> list[Panel
         others: What else is at hand: sizes of a checkpoint that was cut are shares of its parent's.
     """
     grid = series.grid
-    if grid is None:
-        return []
-    wanted: list[tuple[str, tuple[Record, ...]]] = []
     sizes = cost_figures.sizes_drawn(grid, others)
     dense = {record.quantity for record in sizes if record.criterion is None and record.value}
-    if sizes and dense == set(grid.sizes):
-        wanted.append(("size", sizes))
     timed = [q for q in grid.speeds if any(not r.criterion and r.value for r in grid.column(q))]
+    wanted = [("size", sizes)] if sizes and dense == set(grid.sizes) else []
     wanted += [(quantity, grid.column(quantity)) for quantity in timed]
     panels = []
     for title, column in wanted:
@@ -142,13 +134,12 @@ def cost_panels(series: ModelResults) -> list[Panel]:
             continue
         figure, ax = panel()
         cost_figures.plot_cost(ratios, what, ax)
+        place = ("criterion", "asked", "width", "expansion_ratio")
         rows = [
-            ("workload", "criterion", "asked", "width", "expansion_ratio", "ratio", "low", "high")
+            (workload, *(getattr(network, name) for name in place), ratio.value, *_ends(ratio))
+            for workload, column in ratios.items()
+            for network, ratio in column.items()
         ]
-        for workload, column in ratios.items():
-            for n, ratio in column.items():
-                place_ = (workload, n.criterion, n.asked, n.width, n.expansion_ratio)
-                rows.append((*place_, ratio.value, *_ends(ratio)))  # type: ignore[arg-type]
         panels.append(
             _panel(
                 figure,
@@ -156,7 +147,7 @@ def cost_panels(series: ModelResults) -> list[Panel]:
                 title=title,
                 caption="Times dense, median within rounds",
                 tips=_cost_tips(ax, ratios),
-                data=csv_data_uri(rows),
+                data=csv_data_uri([("workload", *place, "ratio", "low", "high"), *rows]),
             )
         )
     return panels
@@ -165,7 +156,7 @@ def cost_panels(series: ModelResults) -> list[Panel]:
 def front_panels(fronts: Sequence[Front], name: str) -> list[tuple[str, list[Panel]]]:
     """The fronts by quality, a panel a cost: six costs of the first quality, three of the others;
     of each kind of cost the first workload comes before the second."""
-    by_quality: dict[str, list[Panel]] = {}
+    panels = []
     for index, front in enumerate(_few(fronts)):
         figure, ax = panel()
         figures.plot_front(front, ax)
@@ -179,21 +170,16 @@ def front_panels(fronts: Sequence[Front], name: str) -> list[tuple[str, list[Pan
             tips=_front_tips(ax, front),
             data=csv_data_uri([header, *rows]),
         )
-        by_quality.setdefault(front.quality, []).append(made)
-    return list(by_quality.items())
+        panels.append((front.quality, made))
+    return list(grouped(panels).items())
 
 
 def _few(fronts: Sequence[Front]) -> list[Front]:
-    qualities: dict[str, list[Front]] = {}
-    for front in fronts:
-        qualities.setdefault(front.quality, []).append(front)
-    kept = []
-    for most, panels in zip(
-        (_FIRST, *[_OTHERS] * len(qualities)), qualities.values(), strict=False
-    ):
-        kinds = [Quantity.parse(front.cost).metric for front in panels]
-        order = sorted(range(len(panels)), key=lambda i: (kinds[:i].count(kinds[i]), i))
-        kept += [panels[i] for i in sorted(order[:most])]
+    kept: list[Front] = []
+    for of_quality in grouped((front.quality, front) for front in fronts).values():
+        kinds = [Quantity.parse(front.cost).metric for front in of_quality]
+        order = sorted(range(len(kinds)), key=lambda i: (kinds[:i].count(kinds[i]), i))
+        kept += [of_quality[i] for i in sorted(order[: _OTHERS if kept else _FIRST])]
     return kept
 
 
@@ -209,7 +195,7 @@ def _panel(
         title=title,
         svg=svg,
         caption=caption,
-        tips=json.dumps([list(asdict(tip).values()) for tip in tips], ensure_ascii=False),
+        tips=json.dumps(tips, ensure_ascii=False),
         csv=data,
         file=standalone_svg_uri(svg, list(legend)),
         stem=slug(title),
@@ -219,55 +205,42 @@ def _panel(
 def _quality_panel(
     figure: Figure, ax: Axes, quantity: str, series: Sequence[ModelResults], name: str
 ) -> Panel:
-    columns: dict[float, list[TipRow]] = {}
-    data = []
+    several = len(series) > 1
+    tips, data = [], []
     for index, result in enumerate(series):
-        for record in _column(result, quantity):
-            network = network_of(record)
-            style = (
-                style_in(index, record.criterion) if len(series) > 1 else style_of(record.criterion)
-            )
-            label = network.shown
-            prefix = f"{result.name}, {label}" if len(series) > 1 else label
-            text, word = _score_text(result, network, record)
-            row = (style.glyph, css_color(style.color), prefix, text)
-            columns.setdefault(network.expansion_ratio, []).append(row)
-            data.append((result.name, record, word))
-    tips = _column_tips(ax, columns, f"{quantity} at ")
+        for record in result.grid.column(quantity):
+            style = style_in(index, record.criterion) if several else style_of(record.criterion)
+            label = network_of(record).shown
+            label = f"{result.name}, {label}" if several else label
+            row = (style.glyph, css_color(style.color), label, _score_text(result, record))
+            tips.append((record.expansion_ratio, row))
+            data.append((result.name, record, result.word(record)))
     return _panel(
         figure,
         name=name,
         title=quantity,
         caption=_caption(series, quantity),
-        tips=tips,
+        tips=_column_tips(ax, tips, f"{quantity} at "),
         data=_points_csv(data),
     )
 
 
-def _score_text(series: ModelResults, network: GridRow, record: Record) -> tuple[str, str]:
-    """Value, interval and verdict; the verdict alone."""
+def _score_text(result: ModelResults, record: Record) -> str:
+    """Value, interval and verdict."""
     score = estimate_of(record)
     if score is None:
-        return f"missing: {record.reason}", ""
-    judged = series.judged.get((network, record.quantity))
-    if judged is not None:
-        word = floor_status(record) if judged.word == "at the floor" else str(judged.word)
-    elif record.criterion is None and record.floor is not None:
-        word = floor_status(record)
-    else:
-        word = ""
+        return f"missing: {record.reason}"
     text = number(score.value, record.unit)
     if score.standard_error is not None:
         text += f" {interval_text(*score.interval(CONFIDENCE), record.unit)}"
-    return f"{text}, {word}" if word else text, word
+    return ", ".join(filter(None, (text, result.word(record))))
 
 
 def _caption(series: Sequence[ModelResults], quantity: str) -> str:
     """Items, floor, and gaps."""
-    columns = [records for result in series if (records := _column(result, quantity))]
-    column = [record for records in columns for record in records]
-    samples = [next((r for r in records if r.value is not None), records[0]) for records in columns]
-    floors = list(dict.fromkeys(floor_text(sample) for sample in samples))
+    grids = [result.grid for result in series if quantity in result.grid.quantities]
+    column = [record for grid in grids for record in grid.column(quantity)]
+    floors = dict.fromkeys(floor_text(grid.sample(quantity)) for grid in grids)
     sentences = [f"n = {format_n_range(column)}", *floors]
     gaps = [network_of(r).named for r in column if r.value is None]
     if gaps:
@@ -276,7 +249,7 @@ def _caption(series: Sequence[ModelResults], quantity: str) -> str:
 
 
 def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
-    columns: dict[float, dict[TipRow, None]] = {}
+    tips: dict[tuple[float, TipRow], None] = {}
     for record in column:
         measured = estimate_of(record)
         if measured is None:
@@ -284,33 +257,31 @@ def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
         style = style_of(record.criterion)
         text = with_error(measured, record.unit)
         ratio = speed_ratio(grid, record) if record.quantity in grid.speeds else None
-        if ratio is not None:
-            text += f", {estimate_text(ratio)} times dense"
+        text += f", {estimate_text(ratio)} times dense" if ratio else ""
         name = record.quantity if record.quantity in grid.sizes else network_of(record).shown
-        row = (style.glyph, css_color(style.color), name, text)
-        columns.setdefault(record.expansion_ratio, {})[row] = None
-    return _column_tips(ax, columns)
+        tips[record.expansion_ratio, (style.glyph, css_color(style.color), name, text)] = None
+    return _column_tips(ax, tips)
 
 
 def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[GridRow, Estimate]]) -> list[Tooltip]:
     styles = workload_styles(list(ratios))
-    columns: dict[float, list[TipRow]] = {}
-    for workload, column in ratios.items():
-        for network, ratio in column.items():
-            style = styles[workload]
-            row = (style.glyph, style.color, workload, f"{estimate_text(ratio)} times dense")
-            columns.setdefault(network.expansion_ratio, []).append(row)
-    return _column_tips(ax, columns)
+    tips = [
+        (
+            network.expansion_ratio,
+            (style.glyph, style.color, workload, f"{estimate_text(ratio)} times dense"),
+        )
+        for workload, style in styles.items()
+        for network, ratio in ratios[workload].items()
+    ]
+    return _column_tips(ax, tips)
 
 
-def _column_tips(
-    ax: Axes, columns: Mapping[float, Iterable[TipRow]], head: str = ""
-) -> list[Tooltip]:
+def _column_tips(ax: Axes, tips: Iterable[tuple[float, TipRow]], head: str = "") -> list[Tooltip]:
     """What is told at each expansion ratio, from wide to narrow."""
     height = ax.get_ylim()[0]
     return [
         Tooltip(x=to_viewbox(ax, x, height)[0], y=None, head=f"{head}{x:.2f}x", rows=tuple(rows))
-        for x, rows in sorted(columns.items(), reverse=True)
+        for x, rows in sorted(grouped(tips).items(), reverse=True)
     ]
 
 
@@ -319,8 +290,7 @@ def _front_tips(ax: Axes, front: Front) -> list[Tooltip]:
     for point in front.points:
         x, y = to_viewbox(ax, point.cost, point.value)
         style = style_of(point.criterion)
-        unit = front.quality_unit
-        score = f"{number(point.value, unit)} {interval_text(point.low, point.high, unit)}".strip()
+        score = score_text(point, front.quality_unit)
         where = "on the front" if point.on_front else "off the front"
         if not point.sure:
             where += ", not beyond doubt"
@@ -359,13 +329,8 @@ def _ends(estimate: Estimate) -> tuple[float | str, float | str]:
     return ("", "") if estimate.standard_error is None else estimate.interval(CONFIDENCE)
 
 
-def _column(result: ModelResults, quantity: str) -> tuple[Record, ...]:
-    return result.grid.column(quantity) if result.grid is not None else ()
-
-
 def _only(result: ModelResults, quantity: str) -> Grid | None:
     """The grid of this score alone; None if the series does not have it."""
-    assert result.grid is not None  # only series with scores are asked
     cells = {place: record for place, record in result.grid.cells.items() if place[1] == quantity}
     networks = tuple(n for n in result.grid.networks if (n, quantity) in cells)
     if not networks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..findings import Grid
+from ..findings import Grid, Table
 from ..study import Record
 from .cost_table import is_cost_record
 from .network_table import floor_text
@@ -23,19 +23,29 @@ _IN_COSTS |= {"limit_reason"}
 _PLACES = 3  # quantities that are named beside a value
 
 
-def measured_rows(grid: Grid) -> list[tuple[str, str, str, str, str]]:
-    """For each quantity: its name, unit, n, floor, and the time that all its cells took.
+def measured_table(name: str, grid: Grid) -> Table:
+    """How each quantity was measured, and the time that all its cells took.
 
     A quantity that is no score has no floor.
     """
-    rows = []
-    for quantity in grid.quantities:
-        column = grid.column(quantity)
-        sample = grid.sample(quantity)
-        floor = floor_text(sample).removeprefix("floor ") if quantity in grid.quality else ""
-        spent = f"{sum(record.duration_sec for record in column):.1f} s"
-        rows.append((quantity, sample.unit.replace("_", " "), format_n_range(column), floor, spent))
-    return rows
+    return Table.of(
+        grid.quantities,
+        {
+            "quantity": str,
+            "unit": lambda quantity: grid.sample(quantity).unit.replace("_", " "),
+            "n": lambda quantity: format_n_range(grid.column(quantity)),
+            "floor": lambda quantity: (
+                floor_text(grid.sample(quantity)).removeprefix("floor ")
+                if quantity in grid.quality
+                else ""
+            ),
+            "time, all networks": lambda quantity: (
+                f"{sum(record.duration_sec for record in grid.column(quantity)):.1f} s"
+            ),
+        },
+        title=f"Measured {name}",
+        about="How each quantity was measured",
+    )
 
 
 def format_n_range(column: Sequence[Record]) -> str:

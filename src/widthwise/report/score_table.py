@@ -10,6 +10,7 @@ from ..findings import (
     Comparisons,
     Grid,
     GridRow,
+    Table,
     build_grid,
     compare_to_control,
     compare_to_dense,
@@ -52,8 +53,7 @@ class TaskScores:
         anytime: Whether the intervals are valid wherever the measurement was stopped.
         source: Which items of how many; "" if the records do not say.
         floors: Every trivial answerer that was tried, with its score.
-        metrics: Names of the harness's metrics, where it has more than one.
-        metric_rows: Network and its values of `metrics`.
+        metrics: The harness's metrics of each network, where it has more than one.
     """
 
     task: str
@@ -63,8 +63,7 @@ class TaskScores:
     anytime: bool
     source: str
     floors: tuple[tuple[str, str], ...]
-    metrics: tuple[str, ...]
-    metric_rows: tuple[tuple[str, ...], ...]
+    metrics: Table | None
 
 
 def score_tables(records: Sequence[Record]) -> tuple[TaskScores, ...]:
@@ -90,10 +89,12 @@ def scores_of(grid: Grid, judged: Comparisons, apart: Grid | None = None) -> tup
         judged: It beside dense.
         apart: The same with each draw of the control by itself, where the grid has their mean.
     """
-    controlled: dict[tuple[GridRow, str], Comparison] = {}
-    for criterion in grid.criteria:
-        if criterion != CONTROL:
-            controlled |= compare_to_control(apart or grid, criterion, CONTROL)
+    controlled = {
+        at: comparison
+        for criterion in grid.criteria
+        if criterion != CONTROL
+        for at, comparison in compare_to_control(apart or grid, criterion, CONTROL).items()
+    }
     return tuple(_scores(grid, judged, controlled, quantity) for quantity in grid.quality)
 
 
@@ -118,7 +119,6 @@ def _scores(grid: Grid, judged: Comparisons, controlled: Comparisons, quantity: 
         place = network, quantity
         row = _row(network, record, judged.get(place), controlled.get(place))
         rows.append((*row, "" if one_n else f"{record.n:,}"))
-    metrics = tuple(sample.settings.get("metrics") or {})
     floors: dict[str, float] = dict(sample.settings.get("floors") or {})
     return TaskScores(
         task=quantity,
@@ -128,8 +128,7 @@ def _scores(grid: Grid, judged: Comparisons, controlled: Comparisons, quantity: 
         anytime=anytime,
         source=str(sample.settings.get("source") or ""),
         floors=tuple((kind, number(value, sample.unit)) for kind, value in floors.items()),
-        metrics=tuple(metric_name(m) for m in metrics) if len(metrics) > 1 else (),
-        metric_rows=_metric_rows(places, metrics) if len(metrics) > 1 else (),
+        metrics=_metrics(quantity, places, tuple(sample.settings.get("metrics") or {})),
     )
 
 
@@ -141,15 +140,12 @@ def _row(
     assert score is not None  # records without a value have a row of their own kind
     difference, p_value, word = "", "", ""
     if judged is not None:
-        word = shown_word(judged, record)
-        difference = "not paired"
+        word, difference = shown_word(judged, record), "not paired"
         if judged.difference is not None and judged.p_value is not None:
             difference = difference_text(judged.difference, record.unit)
             p_value = p_text(judged.p_value)
     elif network.criterion is None:
-        word = "no floor"
-        if record.floor is not None:
-            word = floor_status(record)
+        word = "no floor" if record.floor is None else floor_status(record)
     corrected = record.settings.get("chance_corrected")
     return (
         network.named,
@@ -199,13 +195,18 @@ def _about(sample: Record, n: str, anytime: bool) -> list[str]:
     return words
 
 
-def _metric_rows(
-    places: Sequence[tuple[GridRow, Record]], metrics: Sequence[str]
-) -> tuple[tuple[str, ...], ...]:
+def _metrics(
+    task: str, places: Sequence[tuple[GridRow, Record]], metrics: Sequence[str]
+) -> Table | None:
+    """The table of the metrics; None where there is one or none."""
+    if len(metrics) < 2:
+        return None
+    title = f"Metrics of {task}"
     rows = []
     for network, record in places:
         values = record.settings.get("metrics")
         if values:
             scores = (values.get(metric) for metric in metrics)
             rows.append((network.named, *("" if v is None else number(v, "") for v in scores)))
-    return tuple(rows)
+    header = ("network", *map(metric_name, metrics))
+    return Table(title=title, about=title, header=header, rows=tuple(rows))

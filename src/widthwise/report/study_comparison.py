@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,9 +14,11 @@ from ..findings import (
     GridRow,
     beats_its_floor,
     descents,
+    grouped,
     is_worse,
     judge_pairs,
     parents_of,
+    shown_word,
     why_not_paired,
 )
 from ..stats import joined
@@ -39,9 +42,8 @@ class ScoreComparison:
         own: Of the second study.
         other: Of the first.
         judged: What the difference may be called, p adjusted over all places of the task.
-        is_worse: Whether the first study is shown to be better.
         is_descent: Whether the second study's network was made from the first one's, which the
-            sentences of `findings.kin` tell.
+            sentences of `findings.descent` tell.
     """
 
     first: str
@@ -51,63 +53,63 @@ class ScoreComparison:
     own: Record
     other: Record
     judged: Comparison
-    is_worse: bool
     is_descent: bool = False
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the other one, above its floor, is shown to be better."""
+        is_above = self.other.floor is None or beats_its_floor(self.other)
+        return is_above and is_worse(self.judged, bool(self.other.higher_is_better))
+
+    @property
+    def word(self) -> str:
+        """What the difference may be called in a table."""
+        return "degrades" if self.is_worse else shown_word(self.judged, self.own)
 
 
 def compare(series: Sequence[ModelResults]) -> tuple[tuple[ScoreComparison, ...], tuple[str, ...]]:
     """Every checkpoint beside what it was cut from, then every later study beside every earlier
     one; and where they are not paired and why."""
-    kin = descents([result.grid for result in series if result.grid is not None])
-    comparisons = [beside for pair in kin if pair.judged for beside in _descent(pair, series)]
+    kin = descents([result.grid for result in series])
+    comparisons = [_descent(pair, pair.judged, series) for pair in kin if pair.judged]
     notes: list[str] = []
-    for first, second in combinations(series, 2):
-        if first.grid is None or second.grid is None:
-            continue
-        descended = {p.quantity for p in kin if _is_of(p, first.grid, second.grid)}
-        apart: dict[str, list[str]] = {}
-        for quantity in second.grid.quality:
-            if quantity not in first.grid.quality:
-                continue
+    for first, second in combinations((s for s in series if s.grid.networks), 2):
+        both = {first.grid, second.grid}
+        descended = {p.quantity for p in kin if {p.grid, p.ancestor.grid} == both}
+        shared = [q for q in second.grid.quality if q in first.grid.quality]
+        apart: list[tuple[str, str]] = []
+        for quantity in shared:
             pairs = list(_pairs(first.grid, second.grid, quantity, is_told=quantity in descended))
             if not pairs and quantity in descended:
                 continue
             reason = _why_not(pairs) if pairs else _why_none(first.grid, second.grid, quantity)
             if reason:
-                apart.setdefault(reason, []).append(quantity)
+                apart.append((reason, quantity))
             else:
                 comparisons += _judge(first, second, quantity, pairs)
         notes += [
             f"{second.name} and {first.name} are not paired on {', '.join(quantities)}: {reason}."
-            for reason, quantities in apart.items()
+            for reason, quantities in grouped(apart).items()
         ]
-        if not set(first.grid.quality) & set(second.grid.quality):
+        if not shared:
             notes.append(f"{second.name} and {first.name} have no task in common.")
     return tuple(comparisons), tuple(notes)
 
 
-def _descent(pair: Descent, series: Sequence[ModelResults]) -> Iterator[ScoreComparison]:
+def _descent(pair: Descent, judged: Comparison, series: Sequence[ModelResults]) -> ScoreComparison:
     """A checkpoint minus what it was made from, whichever study came first."""
-    assert pair.judged is not None  # those without are told apart
     (second,) = (result for result in series if result.grid is pair.grid)
     (first,) = (result for result in series if result.grid is pair.ancestor.grid)
-    yield ScoreComparison(
+    return ScoreComparison(
         first=first.name,
         second=second.name,
         quantity=pair.quantity,
         place=f"{second.model} beside {first.model}",
         own=pair.own,
         other=pair.other,
-        judged=pair.judged,
-        is_worse=_is_worse(pair.judged, pair.other),
+        judged=judged,
         is_descent=True,
     )
-
-
-def _is_of(pair: Descent, first: Grid, second: Grid) -> bool:
-    """Whether it is between these two studies."""
-    ends = pair.grid, pair.ancestor.grid
-    return any(ends[0] is a and ends[1] is b for a, b in ((first, second), (second, first)))
 
 
 _Pair = tuple[GridRow, Record, GridRow, Record]  # of the later study, then of the earlier one
@@ -143,15 +145,10 @@ def match_records(network: GridRow, first: Grid, second: Grid) -> list[GridRow]:
             return same  # of another model
         cuts = [n for n in first.networks if n.criterion and not is_control(n.criterion)]
         return [n for n in cuts if _as_wide(n, network)] or same
-    mine, other = (_chosen(grid) for grid in (second, first))
-    if not same and mine == [network.criterion] and len(other) == 1:
-        return [n for n in first.cut_by(other[0]) if _as_wide(n, network)]
+    mine, others = ([c for c in grid.criteria if not is_control(c)] for grid in (second, first))
+    if not same and mine == [network.criterion] and len(others) == 1:
+        return [n for n in first.cut_by(others[0]) if _as_wide(n, network)]
     return same
-
-
-def _chosen(grid: Grid) -> list[str]:
-    """The criteria that are no control."""
-    return [criterion for criterion in grid.criteria if not is_control(criterion)]
 
 
 def _why_none(first: Grid, second: Grid, quantity: str) -> str:
@@ -172,7 +169,7 @@ def _why_not(pairs: Sequence[_Pair]) -> str:
 def _judge(
     first: ModelResults, second: ModelResults, quantity: str, pairs: Sequence[_Pair]
 ) -> Iterator[ScoreComparison]:
-    """The words of `findings.judge`, with the earlier study in the place of a control."""
+    """The words of `findings.comparisons`, with the earlier study in the place of a control."""
     words = judge_pairs(quantity, [(own, other) for _, own, _, other in pairs])
     for (network, own, place, other), judged in zip(pairs, words, strict=True):
         yield ScoreComparison(
@@ -183,14 +180,7 @@ def _judge(
             own=own,
             other=other,
             judged=judged,
-            is_worse=_is_worse(judged, other),
         )
-
-
-def _is_worse(judged: Comparison, other: Record) -> bool:
-    """Whether the other one, above its floor, is shown to be better."""
-    is_above = other.floor is None or beats_its_floor(other)
-    return is_above and is_worse(judged, bool(other.higher_is_better))
 
 
 def _place(own: GridRow, second: ModelResults, other: GridRow, first: ModelResults) -> str:
@@ -204,20 +194,20 @@ def _place(own: GridRow, second: ModelResults, other: GridRow, first: ModelResul
 def comparison_sentences(comparisons: Sequence[ScoreComparison]) -> list[str]:
     """A sentence for each two studies: on what the later one is shown better or worse.
 
-    What one network was made from is left to `findings.kin`.
+    What one network was made from is left to `findings.descent`.
     """
-    groups: dict[tuple[str, str, bool], list[ScoreComparison]] = {}
-    for beside in comparisons:
-        if not beside.is_descent:
-            key = beside.first, beside.second, " beside " in beside.place
-            groups.setdefault(key, []).append(beside)
+    groups = grouped(
+        ((beside.first, beside.second, " beside " in beside.place), beside)
+        for beside in comparisons
+        if not beside.is_descent
+    )
     return [_sentence(group) for group in groups.values()]
 
 
 def _sentence(group: Sequence[ScoreComparison]) -> str:
-    asked = _counts(group)
-    better = _counts([beside for beside in group if beside.judged.word == "improves"])
-    worse = _counts([beside for beside in group if beside.is_worse])
+    asked = Counter(beside.quantity for beside in group)
+    better = Counter(beside.quantity for beside in group if beside.judged.word == "improves")
+    worse = Counter(beside.quantity for beside in group if beside.is_worse)
     tasks = f"{len(asked)} task" + ("s" if len(asked) > 1 else "")
     places = list(dict.fromkeys(beside.place for beside in group))
     several = len(places) > 1
@@ -234,10 +224,3 @@ def _sentence(group: Sequence[ScoreComparison]) -> str:
     verdict = f"shown to be {' and '.join(shown)}" if shown else f"not shown to differ{anywhere}"
     names = f"{group[0].second} beside {group[0].first}"
     return f"On the same items of {tasks}, {names} ({joined(places, most=_PLACES)}) is {verdict}."
-
-
-def _counts(group: Sequence[ScoreComparison]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for beside in group:
-        counts[beside.quantity] = counts.get(beside.quantity, 0) + 1
-    return counts

@@ -12,11 +12,11 @@ from ..errors import RunError
 from ..findings import (
     Findings,
     Grid,
-    Table,
     beats_its_floor,
     build_findings,
     build_grid,
     floor_status,
+    grouped,
     network_of,
 )
 from ..stats import counted
@@ -29,7 +29,7 @@ from .model_results import ModelResults, model_results, results_of
 from .network_table import missing_notes
 from .page import Block, Detail, Legend, Page, Section, provenance_section
 from .panels import front_panels, quality_panels
-from .provenance import measured_rows, setting_rows
+from .provenance import measured_table, setting_rows
 from .score_table import TaskScores
 from .study_comparison import ScoreComparison, compare
 from .study_tables import comparison_table, network_table, score_table
@@ -116,11 +116,8 @@ def study_page(results: Sequence[ModelResults], title: str) -> Page:
         title=title,
         byline=_byline(results),
         answer=answer,
-        warnings=[_named(result, note, results) for result in results for note in result.notes],
-        remarks=[
-            *unpaired,
-            *(_named(result, note, results) for result, _, note in findings if note),
-        ],
+        warnings=[result.headed(note) for result in results for note in result.notes],
+        remarks=[*unpaired, *(result.headed(note) for result, _, note in findings if note)],
         answers=answers,
         sections=_sections(results, compared, drawn),
         records=(data_link(records), counted(len(records), "record")),
@@ -153,9 +150,7 @@ def _sections(
             link="Method",
             blocks=[Block(sentences=method_sentences(results)), *_measured(results)],
         ),
-        provenance_section(
-            [(_heading(result, results), _provenance(result)) for result in results]
-        ),
+        provenance_section([(result.heading, _provenance(result)) for result in results]),
     )
 
 
@@ -173,15 +168,6 @@ def _byline(results: Sequence[ModelResults]) -> str:
     return f"{', '.join(models)} · {counted(networks, 'network')}"
 
 
-def _heading(result: ModelResults, results: Sequence[ModelResults]) -> str:
-    """The name of a study where there are several."""
-    return result.name if len(results) > 1 else ""
-
-
-def _named(result: ModelResults, note: str, results: Sequence[ModelResults]) -> str:
-    return f"{result.name}: {note}" if len(results) > 1 else note
-
-
 def _findings_of(
     result: ModelResults, results: Sequence[ModelResults]
 ) -> tuple[Findings | None, str]:
@@ -189,12 +175,11 @@ def _findings_of(
 
     Costs may come from the one other study that measured nothing but costs of this model.
     """
-    if result.grid is None or not result.grid.quality:
+    if not result.grid.quality:
         return None, ""
-    priced = [s for s in results if s.grid is None and s.model == result.model and s.costs]
-    shared = (
-        shared_costs(priced[0].costs, result.grid) if len(priced) == 1 and not result.costs else []
-    )
+    priced = [s for s in results if not s.grid.networks and s.model == result.model and s.costs]
+    is_shared = len(priced) == 1 and not result.costs
+    shared = shared_costs(priced[0].costs, result.grid) if is_shared else []
     try:
         (findings,) = build_findings((*result.agreed, *shared), others=other_grids(result, results))
     except RunError as error:
@@ -204,9 +189,7 @@ def _findings_of(
 
 def shared_costs(costs: Sequence[Record], grid: Grid) -> list[Record]:
     """The costs at the widths of the grid: they are the same whichever neurons were kept."""
-    by_width: dict[int, list[Record]] = {}
-    for record in costs:
-        by_width.setdefault(record.width, []).append(record)
+    by_width = grouped((record.width, record) for record in costs)
     return [
         replace(record, criterion=n.criterion, asked=n.asked, cell=f"{n.label} {record.cell}")
         for n in grid.networks
@@ -217,18 +200,13 @@ def shared_costs(costs: Sequence[Record], grid: Grid) -> list[Record]:
 
 def legend_of(results: Sequence[ModelResults]) -> Legend:
     """Glyph, colour and name of all that the figures of scores show."""
-    rated = [
-        (result, result.grid)
-        for result in results
-        if result.grid is not None and result.grid.quality
-    ]
+    rated = [result for result in results if result.grid.quality]
     entries: dict[tuple[str, str, str], None] = {}
-    for index, (result, grid) in enumerate(rated):
-        names = [*([None] if grid.dense else []), *grid.criteria]
-        whole = grid.dense.whole if grid.dense else ""
-        for criterion in names:
+    for index, result in enumerate(rated):
+        dense = result.grid.dense
+        for criterion in (*([None] if dense else []), *result.grid.criteria):
             style = style_of(criterion)
-            color, label = css_color(style.color), criterion or whole
+            color, label = css_color(style.color), criterion or (dense.whole if dense else "")
             if len(rated) > 1:
                 color, label = style_in(index, criterion).color, f"{result.name}, {label}"
             label += " control" if criterion == CONTROL else ""
@@ -240,7 +218,12 @@ def _quality_blocks(results: Sequence[ModelResults]) -> list[Block]:
     """Scores that dense knows something of, then those at which no loss can be shown."""
     known, rest = order_by_floor(results)
     panels = {panel.title: panel for panel in quality_panels(results, [*known, *rest])}
-    few = [q for q in rest if any(_has_too_few(result.grid, q) for result in results)]
+    wholes = {q: [result.grid.of_dense(q) for result in results] for q in rest}
+    few = [
+        q
+        for q, records in wholes.items()
+        if any(r and r.value is not None and floor_status(r) == "too few items" for r in records)
+    ]
     groups = [
         ("", "", known),
         ("Too few items to tell", _TOO_FEW, few),
@@ -263,7 +246,7 @@ def _quality_blocks(results: Sequence[ModelResults]) -> list[Block]:
 
 def order_by_floor(results: Sequence[ModelResults]) -> tuple[list[str], list[str]]:
     """Scores at which a loss can be shown, of any of the results, and the others."""
-    grids = [result.grid for result in results if result.grid is not None]
+    grids = [result.grid for result in results if result.grid.networks]
     quantities = list(dict.fromkeys(q for grid in grids for q in grid.quality))
     known = [q for q in quantities if any(_can_lose(grid, q) for grid in grids)]
     return known, [q for q in quantities if q not in known]
@@ -277,12 +260,6 @@ def _can_lose(grid: Grid, quantity: str) -> bool:
     return dense.floor is None or beats_its_floor(dense)
 
 
-def _has_too_few(grid: Grid | None, quantity: str) -> bool:
-    """Whether the interval of dense reaches from its floor to well above it."""
-    dense = grid.of_dense(quantity) if grid else None
-    return dense is not None and dense.value is not None and floor_status(dense) == "too few items"
-
-
 def _findings_sections(
     findings: Sequence[tuple[ModelResults, Findings]], results: Sequence[ModelResults]
 ) -> tuple[Section, ...]:
@@ -294,10 +271,7 @@ def _findings_sections(
             link="Quality against cost",
             about=_FRONTS,
             blocks=[
-                Block(
-                    heading=_heading(result, results),
-                    choices=front_panels(summary.fronts, result.name),
-                )
+                Block(heading=result.heading, choices=front_panels(summary.fronts, result.name))
                 for result, summary in findings
                 if summary.fronts
             ],
@@ -309,7 +283,7 @@ def _findings_sections(
             link="Findings",
             blocks=[
                 Block(
-                    heading=_heading(result, results),
+                    heading=result.heading,
                     sentences=summary.sentences,
                     tables=summary.tables,
                     is_folded=True,
@@ -323,7 +297,7 @@ def _findings_sections(
 def _number_blocks(
     results: Sequence[ModelResults], compared: Sequence[ScoreComparison]
 ) -> list[Block]:
-    has_speeds = any(result.grid is not None and result.grid.speeds for result in results)
+    has_speeds = any(result.grid.speeds for result in results)
     networks = f"What was asked for and what was got.{_RATIOS * has_speeds}"
     tables = (
         ("Between the studies", _BETWEEN, comparison_table(compared)),
@@ -336,9 +310,9 @@ def _number_blocks(
         if table is not None
     ]
     missing = [
-        _named(result, note, results)
+        result.headed(note)
         for result in results
-        if result.grid is not None
+        if result.grid.networks
         for note in missing_notes(list(result.grid.cells.values()))
     ]
     return [*blocks, *([Block(notes=missing)] if missing else [])]
@@ -348,20 +322,13 @@ def _measured(results: Sequence[ModelResults]) -> list[Block]:
     """How each quantity was measured, and what stands behind each score."""
     return [
         Block(
-            heading=_heading(result, results),
-            tables=[
-                Table(
-                    title=f"Measured {result.name}",
-                    about="How each quantity was measured",
-                    header=("quantity", "unit", "n", "floor", "time, all networks"),
-                    rows=tuple(measured_rows(result.grid)),
-                )
-            ],
+            heading=result.heading,
+            tables=[measured_table(result.name, result.grid)],
             is_filtered=True,
             details=[_detail(task) for task in result.scores],
         )
         for result in results
-        if result.grid is not None
+        if result.grid.networks
     ]
 
 
@@ -370,12 +337,8 @@ def _detail(task: TaskScores) -> Detail:
     sentences = [f"{task.floor[0].upper()}{task.floor[1:]}."]
     sentences += [f"Sample: {task.source}."] if task.source else []
     sentences += [f"Trivial answerers: {floors}."] if floors else []
-    table = None
-    if task.metrics:
-        title = f"Metrics of {task.task}"
-        header = ("network", *task.metrics)
-        table = Table(title=title, about=title, header=header, rows=task.metric_rows)
-    return Detail(summary=f"{task.task}: {task.about}", sentences=tuple(sentences), table=table)
+    summary = f"{task.task}: {task.about}"
+    return Detail(summary=summary, sentences=tuple(sentences), table=task.metrics)
 
 
 def _provenance(result: ModelResults) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..findings import Grid, Table, shown_word
+from ..findings import Grid, Table
 from ..stats import difference_text, number, p_text
 from .html_table import MARKS
 from .model_results import ModelResults
@@ -17,28 +17,22 @@ _MARKED = COLUMNS.index("verdict")
 
 def score_table(results: Sequence[ModelResults]) -> Table | None:
     """Every score: a row a task, a study and a network; None if there is none."""
-    several = len(results) > 1
-    blocks = [
-        (result, result.grid, table)
-        for result in results
-        if result.grid is not None
-        for table in result.scores
-    ]
+    blocks = [(result, table) for result in results for table in result.scores]
     if not blocks:
         return None
-    order = list(dict.fromkeys(table.task for _, _, table in blocks))
-    blocks.sort(key=lambda block: order.index(block[2].task))
-    shown = nonempty_columns([table for _, _, table in blocks])[1:]
-    study = ("study",) if several else ()
+    order = list(dict.fromkeys(table.task for _, table in blocks))
+    blocks.sort(key=lambda block: order.index(block[1].task))
+    shown = nonempty_columns([table for _, table in blocks])[1:]
     columns = tuple(COLUMNS[i] for i in shown)
+    study = ("study",) if len(results) > 1 else ()
     return Table(
         title="Scores",
         about="Every score",
         header=("task", *study, "criterion", "I/H", columns[0], "floor", *columns[1:]),
         rows=tuple(
-            (table.task, *((result.name,) if several else ()), *row)
-            for result, grid, table in blocks
-            for row in _score_rows(grid, table, shown)
+            (table.task, *((result.name,) if study else ()), *row)
+            for result, table in blocks
+            for row in _score_rows(result.grid, table, shown)
         ),
     )
 
@@ -60,46 +54,45 @@ def comparison_table(comparisons: Sequence[ScoreComparison]) -> Table | None:
         return None
     names = {(comparison.second, comparison.first) for comparison in comparisons}
     minus = " minus ".join(*names) if len(names) == 1 else "study minus the other"
-    header = ("task", "study", "minus study", "network", "score", "of the other")
-    rows = []
-    for comparison in comparisons:
-        word = "degrades" if comparison.is_worse else shown_word(comparison.judged, comparison.own)
-        unit, difference = comparison.own.unit, comparison.judged.difference
-        assert comparison.own.value is not None  # only values are paired
-        assert comparison.other.value is not None
-        rows.append(
-            (
-                *(comparison.quantity, comparison.second, comparison.first, comparison.place),
-                *(number(value, unit) for value in (comparison.own.value, comparison.other.value)),
-                difference_text(difference, unit) if difference else "not paired",
-                "" if comparison.judged.p_value is None else p_text(comparison.judged.p_value),
-                MARKS.get(word, "") + word,
-            )
-        )
-    return Table(
+    return Table.of(
+        comparisons,
+        {
+            "task": lambda beside: beside.quantity,
+            "study": lambda beside: beside.second,
+            "minus study": lambda beside: beside.first,
+            "network": lambda beside: beside.place,
+            "score": lambda beside: number(beside.own.value or 0.0, beside.own.unit),
+            "of the other": lambda beside: number(beside.other.value or 0.0, beside.own.unit),
+            f"{minus} [95 %]": _difference_text,
+            "p (Holm)": lambda beside: (
+                "" if beside.judged.p_value is None else p_text(beside.judged.p_value)
+            ),
+            "verdict": lambda beside: MARKS.get(beside.word, "") + beside.word,
+        },
         title="Between",
         about="Differences between studies",
-        header=(*header, f"{minus} [95 %]", "p (Holm)", "verdict"),
-        rows=tuple(rows),
     )
+
+
+def _difference_text(beside: ScoreComparison) -> str:
+    difference = beside.judged.difference
+    return difference_text(difference, beside.own.unit) if difference else "not paired"
 
 
 def network_table(results: Sequence[ModelResults]) -> Table | None:
     """What was asked for and got, sizes and speeds: a row a study and a network."""
     several = len(results) > 1
-    tables = [(result.name, *rows_of(result.grid)) for result in results if result.grid is not None]
-    if not tables:
+    rows = [
+        ({"study": result.name} if several else {}) | row
+        for result in results
+        for row in rows_of(result.grid)
+    ]
+    if not rows:
         return None
-    columns = list(dict.fromkeys(name for _, header, _ in tables for name in header))
-    rows = []
-    for study, header, texts in tables:
-        for cells in texts:
-            row = dict(zip(header, cells, strict=True))
-            study_cell = (study,) if several else ()
-            rows.append((*study_cell, *(row.get(column, "") for column in columns)))
+    columns = dict.fromkeys(name for row in rows for name in row)
     return Table(
         title="Networks",
         about="What was asked for and what was got",
-        header=(*(("study",) if several else ()), *columns),
-        rows=tuple(rows),
+        header=tuple(columns),
+        rows=tuple(tuple(row.get(column, "") for column in columns) for row in rows),
     )

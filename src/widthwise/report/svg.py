@@ -28,9 +28,15 @@ INNER = (  # the axes, in shares of the figure
 _COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAGE: "var(--page)"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _PLACES = re.compile(r'\b(?:d|x|y|transform)="[^"]*"')
-_UNUSED = re.compile(
-    r' id="(?:figure|axes|xtick|ytick|line2d|text|patch|LineCollection|legend|matplotlib\.axis)'
-    r'_\d+"'
+_DRAWS_NOTHING = (
+    re.compile(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL),
+    re.compile(r"font-family: [^;\"]*;? ?"),
+    re.compile(r' transform="rotate\(-0 [^)]*\)"'),
+    re.compile(
+        r' id="(?:figure|axes|xtick|ytick|line2d|text|patch|LineCollection|legend'
+        r'|matplotlib\.axis)_\d+"'
+    ),
+    re.compile(r"<g/>"),
 )
 
 
@@ -113,12 +119,9 @@ def css_color(color: str) -> str:
 
 def _slim(svg: str) -> str:
     """Without what draws nothing: identifiers of no use, font lists, digits beyond a hundredth."""
-    svg = re.sub(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
-    svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
     svg = _PLACES.sub(lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
-    svg = _UNUSED.sub("", svg)
-    svg = re.sub(r"<g/>", "", svg)
+    for pattern in _DRAWS_NOTHING:
+        svg = pattern.sub("", svg)
     svg = re.sub(r"\s*\n\s*", "\n", svg)
     while (shorter := re.sub(r"<g>\s*(?:<g>\s*</g>\s*)*</g>\n?", "", svg)) != svg:
         svg = shorter

@@ -11,7 +11,6 @@ from .in_process import InProcess
 from .processes import Processes
 from .protocol import (
     Event,
-    Executor,
     Failed,
     Finished,
     Job,
@@ -24,16 +23,19 @@ from .protocol import (
 )
 from .ray_executor import RayExecutor
 from .result_lines import (
+    RESULTS,
     ResultUnit,
     result_format,
     run_results,
     write_lines,
 )
 from .run import Run, WorkUnit
+from .scheduler import Executor
 from .store import RecordFormat, RunStore
 
 __all__ = [
     "RECORDS",
+    "RESULTS",
     "SETTINGS",
     "Event",
     "Executor",

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError, RunError
+from ..errors import RunError
 from ..io import locked, partial_path, write_text
 
 SETTINGS = "study.json"
@@ -24,16 +24,12 @@ def held_folder(folder: Path) -> Iterator[None]:
     Raises:
         OutputError: It cannot be made, or another process is at work in it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
     with locked(folder / ".lock", folder, if_held=f"another process is at work in {folder}"):
         yield
 
 
 class RunFolder:
-    """A folder of its own for a run, with its settings in a file.
+    """A folder for one run, with its settings in a file.
 
     Args:
         path: Path of the folder.
@@ -60,7 +56,8 @@ class RunFolder:
             foreign = sorted(p.name for p in path.iterdir() if p.name not in leftovers)
             if foreign:
                 raise RunError(
-                    f"{path} holds other files ({foreign[0]}) and no {what}; name another"
+                    f"{path} holds other files ({foreign[0]}), and is not a folder of a {what}; "
+                    "name another folder with -o"
                 )
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         busy = f"another process is running a {what} in {path}"
@@ -97,11 +94,11 @@ class RunFolder:
         stored = {k: v for k, v in _ABSENT.items() if k in settings} | self._stored(left_open)
         kept = [key for key in later if key in stored and key not in settings]
         merged = {**settings, **{key: stored[key] for key in (*left_open, *kept)}}
-        prefix = f"the {self._what} in {self.path} was begun"
+        prefix = f"the {self._what} in {self.path} was started"
         if unknown := merged.keys() - stored.keys() - {*choosing, *later}:
             names = ", ".join(sorted(unknown))
             raise RunError(
-                f"{prefix} without {names}, so by another command; name another folder with -o"
+                f"{prefix} without {names}, by another command; name another folder with -o"
             )
         compared = [k for k in merged if k not in choosing and (k in stored or k not in later)]
         asked = json.loads(json.dumps({key: merged[key] for key in compared}))
@@ -119,7 +116,7 @@ class RunFolder:
                     raise TypeError(f"{key} must be text; got {settings[key]!r}")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             why = f"not the settings of a {self._what} ({type(error).__name__}: {error})"
-            raise RunError(f"{path}: {why}; remove it to go on") from error
+            raise RunError(f"{path}: {why}; remove this file to continue") from error
         return settings
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:

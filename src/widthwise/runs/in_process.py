@@ -10,13 +10,13 @@ from typing import Any
 
 from .job_runner import JobRunner, interrupt
 from .protocol import WorkerFactory
-from .scheduler import Scheduler, WorkerHandle
+from .scheduler import Executor, WorkerHandle
 
 
-class InProcess(Scheduler):
+class InProcess(Executor):
     """Does jobs in this process, for notebooks and tests.
 
-    A job runs in a thread, so that its shares are told while it goes on.
+    A job runs in a thread, so that its progress is reported while it runs.
 
     Args:
         make: Makes the worker.

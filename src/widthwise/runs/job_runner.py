@@ -42,7 +42,7 @@ class JobRunner:
 
 
 def describe_exception(error: BaseException) -> tuple[str, str, str, bool]:
-    """What is told of an error: `("raised", reason, details, spoiled)`.
+    """What is reported of an error: `("raised", reason, details, spoiled)`.
 
     After some errors of CUDA every further call in the process fails. Only what widthwise itself
     raises is known to leave a worker as it was; after anything else it counts as spoiled.

@@ -18,22 +18,22 @@ from typing import IO, Any
 
 from .job_runner import unpickled
 from .protocol import WorkerFactory
-from .scheduler import GRACE_SEC, Scheduler, WorkerHandle, WorkerLost
+from .scheduler import GRACE_SEC, Executor, WorkerHandle, WorkerLost
 
 _LAST_LINES = 20
 
 
-class Processes(Scheduler):
+class Processes(Executor):
     """Does jobs in worker processes, one for each device.
 
-    A worker that dies, or tells nothing for `patience_sec`, is replaced and its job done again.
+    A worker that dies, or reports nothing for `patience_sec`, is replaced and its job done again.
     Several workers share the cores of the machine, unless OMP_NUM_THREADS says otherwise. What
     workers print is not shown; the last lines of one that dies are in `Failed.details`.
 
     Args:
         make: Makes a worker; it and the jobs' work must be importable, not of `__main__`.
         devices: One for each worker; several may be the same.
-        attempts: How often a job is begun at most.
+        attempts: How often a job is started at most.
         patience_sec: How long a worker may tell nothing.
     """
 

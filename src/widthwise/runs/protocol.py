@@ -1,8 +1,8 @@
-"""What an engine is given (jobs), what does them (workers), and what it tells (events)."""
+"""What an engine is given (jobs), what does them (workers), and what it reports (events)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ class Job:
 
     Args:
         key: Its name, unique in a run.
-        label: What people are told is being done.
+        label: What users read about what is being done.
         work: Whatever `Worker.do` takes; can be pickled.
         alone: Nothing else of this engine may run at the same time, as in timing.
     """
@@ -75,7 +75,7 @@ class Finished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Retrying(Event):
-    """The worker died or hung, and the job will be begun again, for the `attempt`-th time."""
+    """The worker died or hung, and the job will be started again, for the `attempt`-th time."""
 
     reason: str
     attempt: int
@@ -92,34 +92,6 @@ class Failed(Event):
     reason: str
     attempts: int
     details: str = ""
-
-
-class Executor(Protocol):
-    """Hands jobs to workers. Leaves no process behind once closed; may be used as a context."""
-
-    @property
-    def workers(self) -> tuple[str, ...]:
-        """Names of the workers."""
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Do the jobs, handed out in their order, those that must be alone after all others.
-
-        Each job has one last event, `Finished` or `Failed`. If the iteration is broken off, so is
-        the work. Workers stay for further runs.
-
-        Raises:
-            RunError: The engine cannot go on.
-            ValueError: Two jobs have one key.
-        """
-
-    def close(self) -> None:
-        """End the workers."""
-
-    def __enter__(self) -> Executor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def schedule_order(jobs: Sequence[Job]) -> list[Job]:

@@ -1,4 +1,4 @@
-"""The Ray cluster that `RayExecutor` works on: reached or begun, and how much room it has."""
+"""The Ray cluster that `RayExecutor` works on: reached or started, and how much room it has."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def connect(address: str | None) -> bool:
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise RunError(
-            f"no Ray cluster could be reached at {address}: {first}. "
-            "Begin one with `ray start --head`, or give no address for one on this machine."
+            f"no Ray cluster could be reached at {address}: {first}. Start one with `ray start "
+            "--head`, or give no address to start one on this machine."
         ) from error
     _show_logs(False)
     return True
@@ -88,8 +88,8 @@ class ResourceRequest:
     def __post_init__(self) -> None:
         if self.cpus <= 0 or self.gpus < 0 or (self.gpus > 1 and self.gpus % 1):
             raise RunError(
-                "a worker must take more than 0 CPUs, and a part of a GPU or whole ones; "
-                f"got {self}."
+                "a worker must have more than 0 CPUs, and a part of a GPU or whole GPUs; got "
+                f"{self}."
             )
 
     def fits(self, resources: dict[str, float]) -> int:
@@ -134,7 +134,7 @@ def capacity(need: ResourceRequest) -> int:
             f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes()
         )
         raise RunError(
-            f"no node of the Ray cluster has room for a worker, which takes {need}; "
-            f"its nodes have: {have or 'there is none'}."
+            f"no node of the Ray cluster has room for a worker, which needs {need}; its nodes "
+            f"have: {have or 'there is none'}."
         )
     return n

@@ -5,23 +5,23 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from ..errors import RunError
 from .job_runner import JobRunner, interrupt, pickled, unpickled
-from .protocol import Worker, WorkerFactory
+from .protocol import Event, Job, Worker, WorkerFactory
 from .ray_cluster import ResourceRequest, capacity, connect, disconnect, import_ray, nodes
-from .scheduler import Scheduler, WorkerHandle, WorkerLost
+from .scheduler import Executor, WorkerHandle, WorkerLost
 
 _LOOK_SEC = 0.5  # how often workers are asked for news
 
 
-class RayExecutor(Scheduler):
+class RayExecutor(Executor):
     """Does jobs in actors of a Ray cluster, each of which keeps its worker.
 
-    The cluster is the one at `address`, or that of RAY_ADDRESS, or one that is begun on this
+    The cluster is the one at `address`, or that of RAY_ADDRESS, or one that is started on this
     machine and ends with the executor. A worker whose process or node dies, or that tells nothing
     for `patience_sec`, is replaced where there is room, and its job done again; if there is room
     no more, the others go on.
@@ -33,7 +33,7 @@ class RayExecutor(Scheduler):
             none yet begin when nodes join.
         gpus_per_worker: May be a part of one; None for 1 if the cluster has any, else 0.
         cpus_per_worker: CPUs that are kept free for each, which is its number of threads.
-        attempts: How often a job is begun at most.
+        attempts: How often a job is started at most.
         patience_sec: How long a worker may tell nothing.
 
     Raises:
@@ -74,8 +74,10 @@ class RayExecutor(Scheduler):
             disconnect()
             self._is_connected = False
 
-    def _prepare(self) -> None:
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Do the jobs; see `Executor.run`."""
         self._lived_sec = time.monotonic()
+        return super().run(jobs)
 
     def _wait(self, busy: Sequence[WorkerHandle], seconds: float) -> None:
         for actor in self._actors:
@@ -89,7 +91,7 @@ class RayExecutor(Scheduler):
         """Raise RunError if there is no worker any more and none can be waited for."""
         if sum(actor.failed_starts for actor in self._actors) >= self._attempts * len(self._actors):
             failure = next(actor.failure for actor in self._actors if actor.failed_starts)
-            raise RunError(f"no worker can begin on the Ray cluster: {failure}.")
+            raise RunError(f"no worker can start on the Ray cluster: {failure}.")
         now = time.monotonic()
         if any(actor.is_ready for actor in self._actors):
             self._lived_sec = now
@@ -97,13 +99,13 @@ class RayExecutor(Scheduler):
         capacity(self._request)
         if now - self._lived_sec > self._patience_sec:
             raise RunError(
-                f"no worker could begin on the Ray cluster for {self._patience_sec:g} s: its nodes "
-                f"have room for one, which takes {self._request}, but others may use it."
+                f"no worker could start on the Ray cluster for {self._patience_sec:g} s: its nodes "
+                f"have room for one, which needs {self._request}, but other programs may use it."
             )
 
 
 class RayActor:
-    """A worker in a process of a Ray cluster. `do` runs in a thread beside the other methods.
+    """A worker in a process of a Ray cluster. `do` runs in a thread while other methods run.
 
     Args:
         make: The pickled `WorkerFactory`.
@@ -115,7 +117,7 @@ class RayActor:
         self._news = (0, 0, 0.0, "")
 
     def is_there(self) -> bool:
-        """Answers once the process has begun."""
+        """Answers once the process has started."""
         return True
 
     def do(self, work: bytes, number: int) -> bytes:
@@ -125,7 +127,7 @@ class RayActor:
         return pickled(self._runner.do(partial(pickle.loads, work), self._share))
 
     def news(self) -> tuple[int, int, float, str]:
-        """Number of the work, how many shares of it were told so far, and the latest."""
+        """Number of the work, how many shares of it were reported so far, and the latest."""
         return self._news
 
     def stop(self) -> None:
@@ -154,7 +156,7 @@ class RayWorker(WorkerHandle):
 
     Attributes:
         awaited: The answer to the job, or first that the actor is there.
-        failed_starts: How many actors in a row ended before they had begun.
+        failed_starts: How many actors in a row ended before they had started.
         failure: Why the last of these ended.
     """
 

@@ -34,8 +34,8 @@ def result_format(
     """The format of a file of results, each a line with its settings.
 
     Args:
-        decode: Makes a result, a dataclass, of what a line holds beside its `settings`; may fail as
-            Python does where something else stands there.
+        decode: Makes a result, a dataclass, of what a line holds besides its `settings`; may raise
+            what Python raises if the line holds something else.
         key: Gives the key of a result.
         command: The command that writes such lines.
     """
@@ -71,7 +71,7 @@ class ResultUnit(WorkUnit):
     """The work of one result.
 
     Attributes:
-        settings: What fixes its numbers beside its key.
+        settings: What fixes its numbers, besides its key.
     """
 
     settings: Mapping[str, Any]
@@ -123,6 +123,6 @@ def _check_same(path: Path, unit: ResultUnit, stored: Mapping[str, Any]) -> None
     odd = [name for name in asked if name != "widthwise" and stored.get(name) != asked[name]]
     if odd:
         raise RunError(
-            f"{path} holds {unit.label} with other {', '.join(odd)}; give another --out, or the "
-            "same options"
+            f"{path} holds {unit.label}, made with other {', '.join(odd)}; give another --out, or "
+            "the same options"
         )

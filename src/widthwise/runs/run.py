@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .protocol import Event, Executor, Failed, Finished, Job, ProgressCallback
+from .protocol import Event, Failed, Finished, Job, ProgressCallback
+from .scheduler import Executor
 from .store import RunStore
 
 
@@ -18,7 +19,7 @@ class WorkUnit:
         keys: Keys of the records that it gives.
         label: Name for people.
         work: What is to be done, as `Worker.do` takes it.
-        cost: Expected time beside that of other units.
+        cost: Expected time, in relation to that of other units.
         alone: Whether nothing else may run at the same time, as in timing.
     """
 
@@ -96,7 +97,7 @@ class Run(Generic[U]):
         give_up: Callable[[U, str], None],
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
-        """Have an executor do what is missing; what comes back is on disk before it is told.
+        """Have an executor do what is missing; what comes back is on disk before it is reported.
 
         Args:
             executor: Its workers do the units.

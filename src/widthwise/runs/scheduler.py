@@ -1,4 +1,4 @@
-"""The scheduler of all executors: it hands jobs to workers, and retries those that are lost."""
+"""What all executors are: they hand jobs to workers, and retry those that are lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 from .job_runner import describe_exception
 from .protocol import (
     Event,
-    Executor,
     Failed,
     Finished,
     Job,
@@ -85,12 +84,14 @@ class WorkerHandle(ABC):
         """
 
 
-class Scheduler(Executor):
+class Executor(ABC):
     """Hands jobs to workers, and gives those of a lost or silent worker to another one.
+
+    Leaves no process behind once closed; may be used as a context.
 
     Args:
         workers: Handles of the workers.
-        attempts: How often a job is begun at most.
+        attempts: How often a job is started at most.
         patience_sec: How long a worker may send nothing.
     """
 
@@ -106,12 +107,20 @@ class Scheduler(Executor):
 
     @property
     def workers(self) -> tuple[str, ...]:
+        """Names of the workers."""
         return tuple(worker.name for worker in self._workers)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Do the jobs; see `Executor.run`."""
+        """Do the jobs, handed out in their order, those that must be alone after all others.
+
+        Each job has one last event, `Finished` or `Failed`. If the iteration is broken off, so is
+        the work. Workers stay for further runs.
+
+        Raises:
+            RunError: The engine cannot go on.
+            ValueError: Two jobs have one key.
+        """
         self._waiting, self._attempts_made = deque(schedule_order(jobs)), Counter()
-        self._prepare()
         try:
             while self._waiting or self._busy():
                 yield from self._hand_out()
@@ -125,8 +134,11 @@ class Scheduler(Executor):
         """End the workers: they are asked to, and killed if they do not."""
         _end_all(self._workers)
 
-    def _prepare(self) -> None:
-        """Called as a run begins."""
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _pack(self, work: Any) -> Any:
         """A job's work as `WorkerHandle.begin` takes it."""

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from ..errors import RunError
 from ..io import append_lines, read_whole_lines
 from .folder import RunFolder
 
 R = TypeVar("R")
-
-
-def _never(record: Any) -> bool:
-    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +31,7 @@ class RecordFormat(Generic[R]):
     key: Callable[[R], Hashable]
     to_json: Callable[[R], str]
     from_json: Callable[[str], R]
-    is_failed: Callable[[R], bool] = _never
+    is_failed: Callable[[R], bool] = lambda _: False
     error: str = "{path}:{number}: {error}"
 
     def append(self, path: Path, records: Iterable[R]) -> None:

@@ -18,7 +18,7 @@ from .protocol import ProgressCallback, Worker
 
 _LOOKS_PER_SEC = 4  # how often a worker looks whether the main process is still there
 _GRACE_SEC = 0.5  # for putting away what is held once the main process is gone
-_TELLS_PER_SEC = 20  # a share that follows another sooner is not told
+_TELLS_PER_SEC = 20  # a share that follows another sooner is not reported
 
 
 def main(descriptor: int, parent: int) -> None:
@@ -46,7 +46,7 @@ def _watch(parent: int) -> None:
     """End with the main process, even if that was killed and could not ask for it."""
     while os.getppid() == parent:
         time.sleep(1 / _LOOKS_PER_SEC)
-    os.killpg(0, signal.SIGTERM)  # with the processes begun here: the group is this worker's
+    os.killpg(0, signal.SIGTERM)  # with the processes started here: the group is this worker's
     time.sleep(_GRACE_SEC)
     os.killpg(0, signal.SIGKILL)
 

@@ -14,7 +14,7 @@ from .dense_model import DenseModel
 
 
 class Asking:
-    """The choices for the tasks of a dense model beside their prompts.
+    """The choices, besides their prompts, for the tasks of a dense model.
 
     Args:
         parent: The dense model.
@@ -44,8 +44,8 @@ class Asking:
         name = self._parent.name
         if self._thinking and not any(task.is_chat for task in tasks):
             raise RunError(
-                "thinking is asked for by a chat template, and no task is asked with one: add "
-                f"{CHAT} to a task's name, or drop --thinking"
+                f"--thinking needs a task that is asked with a chat template: add {CHAT} to a "
+                "task's name, or drop --thinking"
             )
         chosen = "" if self.chat is None else str(self.chat.settings["thinking"])
         if self._thinking and not chosen.startswith("on"):

@@ -72,7 +72,8 @@ class CalibrationStage:
         if min(part.fit_tokens, part.held_out_tokens) < neurons:
             raise RunError(
                 f"{text.source}: {text.tokens:,} tokens, half of them held out, are too few to "
-                f"refit {neurons:,} neurons: take {2 * neurons:,} at least (--tokens), or more text"
+                f"refit {neurons:,} neurons: take at least {2 * neurons:,} tokens (--tokens), or a "
+                "longer text"
             )
         return text
 
@@ -145,7 +146,9 @@ class CalibrationStage:
                 self._cache.write(*where[:2], self._make(name, label, on_share))
                 made = self._cache.read(*where)
         if made is None:
-            raise RunError(f"{where[0]}: what was just written cannot be read; is the disk sound?")
+            raise RunError(
+                f"{where[0]}: this file was just written, but cannot be read again; check the disk"
+            )
         return made
 
     def _make(self, name: str, label: str, on_share: OnShare) -> tuple[Refit, ...]:

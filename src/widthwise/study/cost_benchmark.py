@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, measure
-from ..cut import apply
 from ..errors import RunError
 from ..io import free_bytes
 from ..stats import median_with_error
@@ -28,7 +25,7 @@ from .quantities import (
     roofline_fields,
     values_of,
 )
-from .records import Record
+from .records import Record, cell_address
 from .variant import Variant
 
 OnShare = Callable[[float, str], None]
@@ -159,13 +156,10 @@ class CostBenchmark:
     def _models(self) -> Mapping[str, Any]:
         """By name, all in memory."""
         self._check_memory()
-        models = {}
-        for parent, network in self.entries:
-            plan = parent.plan(_timed(network))
-            models[f"{self._name(parent)}, {network.label}"] = (
-                apply(parent.dense, plan) if plan else parent.dense
-            )
-        return models
+        return {
+            f"{self._name(parent)}, {network.label}": parent.cut(_timed(network))
+            for parent, network in self.entries
+        }
 
     @cached_property
     def _instruments(self) -> Instruments:
@@ -176,25 +170,20 @@ class CostBenchmark:
             meter.idle()
         return Instruments(ceilings=ceilings, meter=meter, intensity=self.intensity)
 
-    def prepare(self, on_share: OnShare = lambda *_: None) -> None:
-        """Load everything, and measure the limits of the device and its power at rest.
+    def records_of(
+        self, work: measure.Workload, on_share: OnShare = lambda *_: None
+    ) -> list[Record]:
+        """All quantities of a workload, of all models and widths.
 
         Raises:
             RunError: All models and widths do not fit into memory together.
         """
         on_share(0.0, "loading all widths")
-        self._models  # noqa: B018
+        models = self._models
         on_share(0.0, "limits of the device")
-        self._instruments  # noqa: B018
-
-    def records_of(
-        self, work: measure.Workload, on_share: OnShare = lambda *_: None
-    ) -> list[Record]:
-        """All quantities of a workload, of all models and widths."""
-        self.prepare(on_share)
+        instruments = self._instruments
         start = time.perf_counter()
         rounds, seed = self.settings.rounds, self.settings.seed
-        models, instruments = self._models, self._instruments
         on_share(0.0, f"{work.name}: attention and threads")
         steps = len(models) * (rounds + 1)
         costs = measure.measure_costs(
@@ -290,8 +279,8 @@ class CostBenchmark:
         settings |= {"dtype": parent.dtype, "device": parent.device.partition(":")[0]}
         company = [(other.digest, self._name(other)) for other in self.parents]
         variant = (parent.digest, self._name(parent), network.criterion, network.asked)
-        text = json.dumps([*variant, company, settings, _fields(work), quantity, __version__])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        parts = [*variant, company, settings, _fields(work), quantity, __version__]
+        return cell_address(parts)
 
     def _check_memory(self) -> None:
         """Raise RunError when all models and widths cannot be held at once."""
@@ -299,8 +288,8 @@ class CostBenchmark:
         needed = sum(parent.weight_bytes(network) for parent, network in self.entries)
         if needed >= (free := free_bytes(device)):
             raise RunError(
-                f"to visit all models in turn takes {needed:,} bytes of memory; {free:,} are free "
-                f"on {device}: compare fewer at once"
+                f"to measure all models together takes {needed:,} bytes of memory, but only "
+                f"{free:,} are free on {device}: measure fewer models at once"
             )
 
 

@@ -58,14 +58,17 @@ class CostSettings:
     def __post_init__(self) -> None:
         if not self.models or len(set(self.models)) < len(self.models):
             given = ", ".join(self.models) or "none"
-            raise RunError(f"costs are compared of one model or more, each once; got {given}")
+            raise RunError(f"give one model or more, each once; got {given}")
         if self.rounds < measure.LEAST_ROUNDS or not self.workloads:
             raise RunError(
-                f"costs take at least {measure.LEAST_ROUNDS} rounds and one workload; "
-                f"got {self.rounds} and {len(self.workloads)}"
+                f"costs need at least {measure.LEAST_ROUNDS} rounds and one workload; got "
+                f"{self.rounds} and {len(self.workloads)}"
             )
         if self.country is not None and not self.energy:
-            raise RunError(f"CO2 of {self.country} follows from energy, which is not asked for")
+            raise RunError(
+                f"CO2 of {self.country} is computed from energy, which is switched off: measure "
+                "energy, or drop --country"
+            )
         for name in self.workloads:
             measure.check_workload(name)
         for asked in self.widths:

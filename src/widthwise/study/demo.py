@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import measure
-from ..cut import apply
 from ..io import free_bytes
 from ..prune import prune_checkpoint
 from ..runs import ProgressCallback
@@ -51,11 +51,11 @@ class DemoSettings:
     rounds: int = 7
 
 
-class Demo:
+class Demo(Evaluation):
     """Runs the cells of a demo that are not yet measured, one after the other.
 
     Args:
-        folder: Where records are appended; a folder that holds a part of this demo is gone on with.
+        folder: Where records are appended; a folder that holds a part of this demo is continued.
         settings: Settings of the demo.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of the work done (0 to 1) and what is being done.
@@ -72,15 +72,15 @@ class Demo:
         on_record: Callable[[Record], None] = lambda _: None,
         on_progress: ProgressCallback = lambda *_: None,
     ) -> None:
-        self.folder = folder
-        self.settings = settings
-        self._on_progress = on_progress
-        shared = {name: asdict(settings)[name] for name in ("model", "seed", "dtype", "tokens")}
-        timing = {n: asdict(settings)[n] for n in ("workload", "rounds")}
-        self.evaluation = Evaluation(
+        self._demo = settings
+        self._report = on_progress
+        super().__init__(
             folder,
             EvaluateSettings(
-                **shared,
+                model=settings.model,
+                seed=settings.seed,
+                dtype=settings.dtype,
+                tokens=settings.tokens,
                 tasks=tuple(f"embedded:{task}" for task in TASKS),
                 widths=REMOVED,
                 criteria=CRITERIA,
@@ -89,25 +89,19 @@ class Demo:
             ),
             on_record=on_record,
             on_progress=lambda share, label: on_progress(_QUALITY * share, label),
-            also=timing,
-            also_measured=lambda network: SPEED if _is_timed(network) else (),
         )
 
     @property
-    def networks(self) -> tuple[Variant, ...]:
-        return self.evaluation.networks
+    def more_settings(self) -> dict[str, Any]:
+        return {"workload": self._demo.workload, "rounds": self._demo.rounds}
 
-    @property
-    def model_name(self) -> str:
-        return self.evaluation.parent.checkpoint.name
+    def more_quantities(self, network: Variant) -> Sequence[str]:
+        return SPEED if _is_timed(network) else ()
 
-    def run(self) -> list[Record]:
-        """Measure what is missing and return all records."""
-        with self.evaluation.opened():
-            self.evaluation.evaluate()
-            self._measure_speed()
-            self._on_progress(1.0, "done")
-        return self.evaluation.records
+    def _measure(self) -> None:
+        self.evaluate()
+        self._measure_speed()
+        self._report(1.0, "done")
 
     @property
     def _kept(self) -> Variant:
@@ -116,41 +110,37 @@ class Demo:
     @property
     def kept_width(self) -> int:
         """Width of the checkpoint that is kept."""
-        return self.evaluation.parent.width(self._kept)
+        return self.parent.width(self._kept)
 
     def keep_checkpoint(self, command: str) -> Path:
         """The mildest cut by the first criterion as a checkpoint in the folder, written once."""
-        network, parent = self._kept, self.evaluation.parent
-        ratio = self.kept_width / parent.checkpoint.architecture.hidden_size
-        out = self.folder / f"{Path(self.model_name).name}-{ratio:.2f}x"
+        ratio = self.kept_width / self.parent.checkpoint.architecture.hidden_size
+        name = Path(self.parent.checkpoint.name).name
+        out = self.store.folder.path / f"{name}-{ratio:.2f}x"
         if not (out / "config.json").exists():
-            prune_checkpoint(self.settings.model, out, parent.stored_plan(network), command=command)
+            plan = self.parent.stored_plan(self._kept)
+            prune_checkpoint(self.settings.model, out, plan, command=command)
         return out
 
     def _measure_speed(self) -> None:
         """Prefill and decode of dense and one criterion's widths, in one interleaved run."""
         timed = [network for network in self.networks if _is_timed(network)]
-        if all(
-            self.evaluation.is_done(network, quantity) for network in timed for quantity in SPEED
-        ):
+        cells = [(network, quantity) for network in timed for quantity in SPEED]
+        if all(self.is_done(*cell) for cell in cells):
             return
-        parent = self.evaluation.parent
         if (lack := self._lack_of_memory(timed)) is not None:
-            for network in timed:
-                for quantity in SPEED:
-                    missing = {"unit": "tokens_per_sec", "value": None, "reason": lack, "n": 0}
-                    self.evaluation.add(network, quantity, **missing)
+            for cell in cells:
+                self.add(*cell, unit="tokens_per_sec", value=None, reason=lack, n=0)
             return
-        plans = {network.label: parent.plan(network) for network in timed}
-        models = {name: apply(parent.dense, p) if p else parent.dense for name, p in plans.items()}
-        start = time.perf_counter()
-        steps = len(models) * (self.settings.rounds + 1)
+        models = {network.label: self.parent.cut(network) for network in timed}
+        start, rounds = time.perf_counter(), self._demo.rounds
+        steps = len(models) * (rounds + 1)
         costs = measure.measure_costs(
             models,
-            [measure.workload(self.settings.workload)],
-            rounds=self.settings.rounds,
+            [measure.workload(self._demo.workload)],
+            rounds=rounds,
             seed=self.settings.seed,
-            on_step=lambda done: self._on_progress(
+            on_step=lambda done: self._report(
                 _QUALITY + (1 - _QUALITY) * done / steps, "speed of every width in turn"
             ),
         )
@@ -168,7 +158,7 @@ class Demo:
                 tokens = prompt if is_prefill else 1
                 rates = tuple(tokens / sec for sec in seconds_each if sec is not None)
                 speed = median_with_error(rates, seed=self.settings.seed) if rates else None
-                self.evaluation.add(
+                self.add(
                     network,
                     quantity,
                     unit="tokens_per_sec",
@@ -185,7 +175,7 @@ class Demo:
     def _lack_of_memory(self, timed: Iterable[Variant]) -> str | None:
         """Why all widths cannot be held at once for timing in turn; None when they can."""
         cut = (network for network in timed if network.criterion is not None)
-        needed = sum(map(self.evaluation.parent.weight_bytes, cut))
+        needed = sum(map(self.parent.weight_bytes, cut))
         free = free_bytes("cpu")
         if needed < free:
             return None

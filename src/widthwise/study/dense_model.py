@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 from .. import __version__
 from ..arch import counts_at
-from ..cut import Plan, Refit, fingerprint
+from ..cut import Plan, Refit, apply, fingerprint
 from ..cut.checkpoint import (
     Checkpoint,
     ModelSource,
@@ -29,7 +28,7 @@ from ..errors import RunError
 from ..io import file_sha256
 from ..measure import faster_dtype
 from ..prune import Nested, make_plan
-from .records import Record
+from .records import Record, cell_address
 from .variant import Variant
 
 _DECIDING = (".safetensors", ".json", ".jinja", ".txt", ".model")  # names of files that decide
@@ -137,6 +136,11 @@ class DenseModel:
             return None
         return make_plan(self.in_stored_order, network.selection(self.seed))
 
+    def cut(self, network: Variant) -> Any:
+        """A network by weights alone as a model of its own; the dense one is that in memory."""
+        plan = self.plan(network)
+        return self.dense if plan is None else apply(self.dense, plan)
+
     def stored_plan(self, network: Variant) -> Plan:
         """The neurons of the checkpoint on disk that a network keeps; not for the dense one."""
         return make_plan(self.files.source, network.selection(self.seed))
@@ -198,9 +202,8 @@ class DenseModel:
 
         def exact(quantity: str, unit: str, value: int) -> Record:
             parts = (self.digest, network.criterion, network.asked, quantity, __version__)
-            cell = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
             fields = {"quantity": quantity, "unit": unit, "value": float(value), "n": 1}
-            return self.record(network, cell=cell, settings={}, **fields)
+            return self.record(network, cell=cell_address(parts), settings={}, **fields)
 
         return (
             exact("parameters", "count", counts.parameters),
@@ -284,11 +287,6 @@ def checked_device(name: str) -> str:
     return "cpu" if torch.device(name).type == "cpu" else name  # of CPUs there is one
 
 
-def default_dtype(device: str) -> str:
-    """bfloat16, but on a CPU that is faster in float32."""
-    return faster_dtype().name if device == "cpu" else "bfloat16"
-
-
 def default_device() -> str:
     """CUDA where there is one, else the CPU."""
     import torch
@@ -299,5 +297,7 @@ def default_device() -> str:
 def with_place(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that were agreed on, with a dtype and a device where they name none."""
     device = settings["device"] or default_device()
-    dtype = settings["dtype"] or default_dtype(device.partition(":")[0])
+    dtype = settings["dtype"]
+    if dtype is None:  # some CPUs are faster in float32
+        dtype = faster_dtype().name if device.partition(":")[0] == "cpu" else "bfloat16"
     return {**settings, "device": device, "dtype": dtype}

@@ -36,14 +36,14 @@ class EvaluateSettings:
         until: Stop a task early when the interval of the difference from dense is this narrow to
             either side; None for all items.
         backend: `"widthwise"`, or lm-eval's own `"hf"` or `"vllm"`.
-        calibration: Text that calibrated criteria go by, as `calibrate` takes it: a file, a folder
+        calibration: Text that calibrated criteria use, as `calibrate` takes it: a file, a folder
             or a data set of the hub; None for the embedded one.
         tokens: Most tokens of it, half of them held out.
 
     Raises:
         RunError: No task, an unknown backend, or one that cannot take a calibrated criterion.
         PlanError, TargetError: A criterion is unknown or not one of a study, calibration text that
-            no criterion goes by, the seed is out of range, or a width cannot be read.
+            no criterion uses, the seed is out of range, or a width cannot be read.
     """
 
     model: str = "smollm2"
@@ -78,7 +78,7 @@ class EvaluateSettings:
         calibrated = [criterion for criterion in self.criteria if is_calibrated(criterion)]
         if calibrated and self.backend == "vllm":
             raise RunError(
-                f"backend vllm cannot take {calibrated[0]}: write its checkpoint with widthwise "
+                f"backend vllm cannot measure {calibrated[0]}: write its checkpoint with widthwise "
                 "prune, and evaluate that"
             )
 
@@ -104,7 +104,7 @@ def check_calibration(criteria: Sequence[str], text: str | None, tokens: int) ->
     """Raise an error when calibration text cannot be what it is said to be.
 
     Raises:
-        PlanError: No criterion goes by it.
+        PlanError: No criterion uses it.
         RunError: It has no name, or so many tokens cannot be taken of it.
     """
     if text is not None and not isinstance(text, str):
@@ -113,12 +113,13 @@ def check_calibration(criteria: Sequence[str], text: str | None, tokens: int) ->
         raise RunError(f"tokens must be a number, at least {2 * BLOCK_TOKENS}; got {tokens!r}")
     if text is not None and not any(map(is_calibrated, criteria)):
         raise PlanError(
-            "no criterion goes by calibration text: name one such as activation+refit, or drop it"
+            "none of the criteria uses calibration text: name one that does, such as "
+            "activation+refit, or drop --calibration and --tokens"
         )
 
 
 def stored_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a study keeps them: calibration text only where a criterion goes by it."""
+    """Settings as a study keeps them: calibration text only where a criterion uses it."""
     kept = dict(settings)
     if not any(map(is_calibrated, kept["criteria"])):
         for name in CALIBRATION:

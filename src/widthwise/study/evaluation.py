@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..cut.checkpoint import finding
 from ..errors import WidthwiseError
-from ..evaluate import SequentialEvaluation, Task
+from ..evaluate import Task, TaskAnswer, sequential_answers
 from ..runs import ProgressCallback, Run, WorkUnit
+from .cell_study import CellStudy
 from .dense_model import DenseModel, ModelFiles, checked_device, default_device, with_place
 from .evaluate_settings import EvaluateSettings
 from .records import Record
 from .scorer import Scorer, has_old_floor
-from .store import StudyStore
-from .variant import CONTROL, Variant
+from .variant import Variant, with_control
 
 _WRITING = 4.0  # time to write a token, in characters read: both go on many at a time
 _CALIBRATING = 50.0  # time to calibrate on a token, in characters read
 CHOOSING = ("tasks", "widths", "criteria")  # settings that change no number
 
 
-class Evaluation:
+class Evaluation(CellStudy):
     """Measures the cells of an evaluation that are missing, one task after the other.
 
     Args:
-        folder: Where records and items go; one that holds a part of this evaluation is gone on
-            with.
+        folder: Where records and items go; one that holds a part of this evaluation is
+            continued.
         settings: Settings of the evaluation.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of this run that is done (0 to 1), and what is done now.
-        also: Further settings that the folder's study has.
-        also_measured: The quantities of a network that the caller stores in the same folder.
 
     Raises:
         RunError, OutputError: The folder holds something else, or is in use; no such device.
@@ -48,80 +46,72 @@ class Evaluation:
         *,
         on_record: Callable[[Record], None] = lambda _: None,
         on_progress: ProgressCallback = lambda *_: None,
-        also: Mapping[str, Any] | None = None,
-        also_measured: Callable[[Variant], Sequence[str]] = lambda _: (),
     ) -> None:
-        self.folder = folder
-        self.settings = settings
-        self.parent = DenseModel(
+        parent = DenseModel(
             files=ModelFiles(settings.model),
             dtype=settings.dtype,
             device=checked_device(settings.device or default_device()),
             seed=settings.seed,
         )
+        super().__init__(folder, [parent], on_record)
+        self.settings = settings
         self.on_progress = on_progress
-        self._also = dict(also or {})
-        self.scorer = Scorer(self.parent, settings, folder, also=self._also)
-        self.store = StudyStore(folder, on_record)
-        self._on_record = on_record
-        self._retry_failed = True
-        self._also_measured = also_measured
 
     @property
-    def records(self) -> list[Record]:
-        """The records of the evaluation's cells, as far as they are measured."""
-        return self.store.cells
+    def parent(self) -> DenseModel:
+        return self.parents[0]
 
-    def run(self, *, retry_failed: bool = True) -> list[Record]:
-        """Measure what is missing and return all records.
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Asks the tasks, once the model has a dtype and a device."""
+        folder = self.store.folder.path
+        return Scorer(self.parent, self.settings, folder, also=self.more_settings)
 
-        Args:
-            retry_failed: Whether cells that could not be measured before are tried again.
-        """
-        self._retry_failed = retry_failed
-        with self.opened():
-            self.evaluate()
-            self.on_progress(1.0, "done")
-        return self.records
+    @property
+    def more_settings(self) -> dict[str, Any]:
+        """Further settings of the folder, of what a subclass measures."""
+        return {}
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Hold the folder, look at everything that the run needs, and load what was measured."""
-        with self.store.folder.held():
-            self.settings.check()
-            asked = {**self.settings.stored, **self._also}
-            self.store.agree_on(asked, choosing=CHOOSING)  # before a model is fetched for nothing
-            self.on_progress(0.0, finding([self.settings.model]))
-            self.networks  # noqa: B018  a width out of range is said before anything is loaded
-            self.parent.check()
-            self.parent.tokenizer  # noqa: B018  as what cannot be read is
-            asked["weights"] = self.parent.digest
-            agreed = with_place(self.store.agree_on(asked, choosing=CHOOSING))
-            self.parent = self.parent.at(agreed["dtype"], checked_device(agreed["device"]))
-            self.scorer = Scorer(self.parent, self.settings, self.folder, also=self._also)
-            self.on_progress(0.0, "finding the data, fetched at first use")
-            self.scorer.check()
-            keys = [r.cell for network in self.networks for r in self.parent.counted(network)]
-            for network in self.networks:
-                quantities = (*self.scorer.tasks, *self._also_measured(network))
-                keys += [self.scorer.key(network, quantity) for quantity in quantities]
-            self.store.begin(agreed, [(key,) for key in keys])
-            for record in self.records:
-                self._on_record(record)
-            yield
+    def more_quantities(self, network: Variant) -> Sequence[str]:
+        """The quantities of a network that a subclass measures."""
+        return ()
+
+    def _begin(self) -> None:
+        self.settings.check()
+        asked = {**self.settings.stored, **self.more_settings}
+        self.store.agree_on(asked, choosing=CHOOSING)  # before a model is fetched for nothing
+        self.on_progress(0.0, finding([self.settings.model]))
+        self.networks  # noqa: B018  a width out of range is said before anything is loaded
+        self.parent.check()
+        self.parent.tokenizer  # noqa: B018  as what cannot be read is
+        asked["weights"] = self.parent.digest
+        agreed = with_place(self.store.agree_on(asked, choosing=CHOOSING))
+        self.parents = (self.parent.at(agreed["dtype"], checked_device(agreed["device"])),)
+        self.on_progress(0.0, "finding the data, fetched at first use")
+        self.scorer.check()
+        keys = [record.cell for record in self._counted()]
+        for network in self.networks:
+            quantities = (*self.scorer.tasks, *self.more_quantities(network))
+            keys += [self.scorer.key(network, quantity) for quantity in quantities]
+        self.store.begin(agreed, [(key,) for key in keys])
+        self.store.tell()
+
+    def _measure(self) -> None:
+        self.evaluate()
+        self.on_progress(1.0, "done")
+
+    def _counted(self) -> Iterator[Record]:
+        for network in self.networks:
+            yield from self.parent.counted(network)
 
     @cached_property
     def networks(self) -> tuple[Variant, ...]:
         """Dense first, then from wide to narrow by each criterion, the control last."""
-        criteria = list(dict.fromkeys(self.settings.criteria))
-        if not any(Variant(criterion, "1").is_control for criterion in criteria):
-            criteria.append(CONTROL)
-        return self.parent.networks(self.settings.widths, criteria)
+        return self.parent.networks(self.settings.widths, with_control(self.settings.criteria))
 
     def evaluate(self) -> None:
         """Measure every task at every width, as far as it is missing."""
-        counted = [record for network in self.networks for record in self.parent.counted(network)]
-        self.store.add([record for record in counted if not self.store.is_done([record.cell])])
+        self.store.add_missing(self._counted())
         self._renew_floors()
         run = Run(self._units(), self.store, retry_failed=self._retry_failed)
         if run.to_do:
@@ -149,7 +139,7 @@ class Evaluation:
         """A unit for each task and network; with `until`, for each task and what is missing."""
         to_calibrate = set(self.scorer.calibrated.to_make)
         for task in self.scorer.tasks.values():
-            cost = float(sum(map(_cost, task.requests)))
+            cost = sum(map(len, task.texts)) + _WRITING * sum(task.new_tokens)
             missing = [n for n in self.networks if not self.is_done(n, task.name)]
             groups = [[n] for n in missing] if self.settings.until is None else [missing]
             for networks in filter(None, groups):
@@ -180,9 +170,8 @@ class Evaluation:
             return self._score_until(self.settings.until, task, networks, report_asked)
         (network,) = networks
         report_asked(network, 0.0)
-        self.store.keep(
-            self.scorer.score(network, task, lambda share: report_asked(network, share))
-        )
+        result = self.scorer.score(network, task, lambda share: report_asked(network, share))
+        self.store.keep([result])
 
     def _score_until(
         self,
@@ -199,32 +188,24 @@ class Evaluation:
         dense = self.networks[0]
         asked = self.networks if dense in missing else (dense, *missing)
         start, done, items = time.perf_counter(), 0, len(task.item_ids) * len(asked)
-        steps = SequentialEvaluation(task, asked, half_width, seed=self.settings.seed)
-        for network, part in steps:
+
+        def ask(network: Variant, part: Task) -> Sequence[TaskAnswer] | None:
+            nonlocal done
             n = len(part.item_ids)
-
-            def report_part(
-                share: float, network: Variant = network, done: int = done, n: int = n
-            ) -> None:
-                report(network, (done + share * n) / items)
-
             try:
-                steps.add(network, self.scorer.answers(network, part, report_part))
+                return self.scorer.answers(
+                    network, part, lambda share: report(network, (done + share * n) / items)
+                )
             except WidthwiseError as error:
-                steps.drop(network)
                 if network in missing:
-                    self.store.keep(self.scorer.missed(network, task, error))
-            done += n
+                    self.store.keep([self.scorer.missed(network, task, error)])
+                return None
+            finally:
+                done += n
+
+        found = sequential_answers(task, asked, half_width, ask, seed=self.settings.seed)
         seconds = (time.perf_counter() - start) / len(asked)
-        for network, answers in steps.answers.items():
+        for network, answers in found.items():
             if network in missing:
                 cost = {"seconds": seconds, "until": half_width}
-                self.store.keep(self.scorer.scored(network, task, answers, **cost))
-
-
-def _cost(request: Any) -> float:
-    """Characters that a model reads for a request or, at their price, writes."""
-    settings = request.args[-1]
-    if isinstance(settings, dict):
-        return len(request.args[0]) + _WRITING * float(settings.get("max_gen_toks", 256))
-    return float(sum(map(len, request.args)))
+                self.store.keep([self.scorer.scored(network, task, answers, **cost)])

@@ -164,7 +164,7 @@ def roofline_fields(
 ) -> dict[str, Any]:
     """Where a time of the whole model stands under the roofline; nothing for what is no time.
 
-    Of a model whose traffic cannot be counted all is None, beside the reason (`limit_reason`).
+    Of a model whose traffic cannot be counted all is None, and the reason is in `limit_reason`.
     """
     if quantity not in ("ttft", "tpot") or not values:
         return {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -89,6 +90,11 @@ class Record:
         except RunError as error:
             raise RunError(f"{error}{_newer(line)}") from error
         return record
+
+
+def cell_address(parts: Sequence[Any]) -> str:
+    """Content address of a cell: 16 digits over all that fixes its number, plain values."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _newer(line: str) -> str:

@@ -70,7 +70,7 @@ class RefitCache:
         try:
             return _read(path, head)
         except (OSError, ValueError, KeyError, TypeError, PlanError):
-            return None  # damaged: made anew
+            return None  # damaged: computed again
 
     def write(self, name: str, inputs: Mapping[str, Any], refits: Sequence[Refit]) -> None:
         """Write a file whole or not at all; one that is there is replaced.

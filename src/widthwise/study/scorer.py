@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,6 @@ from ..evaluate import (
     language_model_of,
     load_tasks,
     score_answers,
-    unit_of,
     vllm_model_of,
 )
 from ..notices import notice
@@ -38,9 +36,8 @@ from .asking import Asking
 from .calibration_stage import CalibrationStage
 from .dense_model import DenseModel
 from .evaluate_settings import EvaluateSettings
-from .records import Record
+from .records import Record, cell_address
 from .variant import Variant
-from .work_estimate import texts_of
 
 OnShare = Callable[[float], None]
 
@@ -110,7 +107,7 @@ class Scorer:
         tokenizer, rows = self.parent.tokenizer, table_rows(self.parent.checkpoint)
         if max(tokenizer.get_vocab().values()) >= rows:
             for task in self.tasks.values():
-                for text in texts_of(task):
+                for text in task.texts:
                     tokens = tokenizer(text, verbose=False)["input_ids"]
                     check_tokens(tokens, rows, tokenizer, f"task {task.name}")
         self.calibrated.check()
@@ -122,27 +119,22 @@ class Scorer:
             WidthwiseError: It looks at tokens that follow, has no token that ends a text, or
                 cannot be loaded.
         """
-        if self.settings.backend != "vllm":  # which loads it in a process of its own
+        if self.settings.backend != "vllm":  # which loads it in another process
             with self._open(network):
                 pass
 
-    @cached_property
-    def _digests(self) -> Mapping[str, str]:
-        """Task to a digest of its documents and of what is asked about them."""
-        return {name: task.digest for name, task in self.tasks.items()}
-
     def key(self, network: Variant, quantity: str) -> str:
         """Content address of a cell: everything that fixes its number, and nothing else."""
-        settings = self.settings
+        settings, task = self.settings, self.tasks.get(quantity)
         parts = [
             *(self.parent.digest, network.criterion, network.asked),
-            *(quantity, self._digests.get(quantity), self._also),
+            *(quantity, None if task is None else task.digest, self._also),
             *(settings.seed, settings.max_new_tokens, settings.until, settings.backend),
             *(["thinking"] * settings.thinking),
             *(self.parent.dtype, self.parent.device.partition(":")[0], __version__),
             *self.calibrated.key_parts(network),
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return cell_address(parts)
 
     def record(self, network: Variant, quantity: str, **fields: Any) -> Record:
         """The record of a cell; `fields` are those of `Record` that the cell decides."""
@@ -213,8 +205,7 @@ class Scorer:
 
     def blank(self, network: Variant, task: Task, reason: str) -> Record:
         """The record of a cell without a value."""
-        unit = unit_of(task.metric)
-        return self.record(network, task.name, unit=unit, value=None, n=0, reason=reason)
+        return self.record(network, task.name, unit=task.unit, value=None, n=0, reason=reason)
 
     def scored(
         self,
@@ -238,12 +229,12 @@ class Scorer:
         record = self.record(
             network,
             task.name,
-            unit=score.unit,
+            unit=task.unit,
             value=score.value,
             standard_error=score.standard_error,
             n=score.n,
             **_floor_fields(score.floor, [answer.id for answer in score.answers]),
-            higher_is_better=score.higher_is_better,
+            higher_is_better=task.higher_is_better,
             items=score.items,
             duration_sec=seconds,
             settings={
@@ -303,7 +294,7 @@ def has_old_floor(record: Record) -> bool:
 
 
 def refloored(record: Record, floor: Floor, item_ids: Sequence[str]) -> Record:
-    """The score beside this floor; ids are those of its items, in order, and may be of more."""
+    """The score with this floor; ids are those of its items, in order, and may be of more."""
     settings = {**record.settings, **_floor_settings(floor)}
     if record.value is not None:
         settings["chance_corrected"] = floor.corrected(record.value)

@@ -1,4 +1,4 @@
-"""The store of a study: its records, and the answers of models in a file beside them."""
+"""The store of a study: its records, and the answers of models in other files."""
 
 from __future__ import annotations
 
@@ -78,8 +78,19 @@ class StudyStore(RunStore[Record]):
         whole = {key for group in groups if self.records.keys() >= set(group) for key in group}
         self.records = {key: r for key, r in self.records.items() if key in whole}
 
-    def keep(self, result: ScoreResult) -> None:
-        """Add a record: the answers first, then the record that says that they are there."""
-        if result.answers:
-            write_items(self.path.parent, result.record.cell, result.answers, result.record.items)
-        self.add([result.record])
+    def tell(self) -> None:
+        """Call `on_record` with each record that was taken up."""
+        for record in self.cells:
+            self._on_record(record)
+
+    def add_missing(self, records: Iterable[Record]) -> None:
+        """Add those of the records whose cells are not measured."""
+        self.add([record for record in records if not self.is_done([record.cell])])
+
+    def keep(self, results: Sequence[ScoreResult]) -> None:
+        """Add records in one step, once the answers that they say are there are there."""
+        for result in results:
+            if result.answers:
+                cell, shares = result.record.cell, result.record.items
+                write_items(self.path.parent, cell, result.answers, shares)
+        self.add([result.record for result in results])

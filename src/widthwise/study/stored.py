@@ -51,7 +51,7 @@ def read_study(path: str | Path) -> StoredStudy:
     elif path.is_dir():
         settings, file = _settings_of(path), path / RECORDS
     else:
-        raise RunError(f"{path}: no such folder of a study, nor a file of records")
+        raise RunError(f"{path}: no such folder of a study or file of records")
     records = load(file)
     keys = settings.pop(CELLS, None)
     if keys is not None:
@@ -79,6 +79,7 @@ def _settings_of(folder: Path) -> dict[str, Any]:
         raise RunError(f"{path}: {why}") from error
     if is_newer(made_by):
         raise RunError(
-            f"{folder} was made by widthwise {made_by}, newer than this one, {__version__}"
+            f"{folder} was made by widthwise {made_by}, newer than this one, "
+            f"{__version__}: update widthwise"
         )
     return settings

@@ -13,11 +13,11 @@ from ..measure import PeakRates
 from ..measure.energy import carbon_intensity
 from ..runs import Event, Executor, Processes, Run, WorkerFactory, WorkUnit
 from .calibration_stage import CalibrationStage
+from .cell_study import CellStudy
 from .cost_benchmark import CostBenchmark
 from .dense_model import DenseModel, checked_device, default_device, with_place
 from .records import Record
 from .scorer import Scorer, ScoreResult, has_old_floor
-from .store import StudyStore
 from .study_settings import StudySettings
 from .variant import Variant
 from .work_estimate import NOMINAL, WorkEstimate, scoring, timing, tokens_of
@@ -43,11 +43,11 @@ class StudyUnit(WorkUnit):
     memory_bytes: int
 
 
-class Study:
+class Study(CellStudy):
     """Measures the cells of a study that are missing, and keeps their records.
 
     Args:
-        folder: Where records and items go; one that holds a part of this study is gone on with,
+        folder: Where records and items go; one that holds a part of this study is continued,
             and models, widths, criteria, tasks and workloads may be added to it.
         settings: Settings of the study.
         engine: Makes the executor of the work; None for one worker a device of this machine.
@@ -69,46 +69,30 @@ class Study:
         on_event: Callable[[Event], None] = lambda _: None,
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
+        device = (settings.device or default_device()).partition(":")[0]
+        parents = (parent_of(settings, model, device) for model in settings.models)
+        super().__init__(folder, parents, on_record)
         self.settings = settings
-        self.store = StudyStore(folder, on_record)
         self._calibrated: dict[str, CalibrationStage] = {}
-        self._retry_failed = True
         self._make_engine = engine
         self._on_event = on_event
         self._on_progress = on_progress
 
-    def run(self, *, retry_failed: bool = True) -> list[Record]:
-        """Measure what is missing and return all records.
-
-        Args:
-            retry_failed: Whether cells that could not be measured before are tried again.
-
-        Raises:
-            RunError, OutputError: Something that no cell can be measured without is missing.
-        """
-        self._retry_failed = retry_failed
-        with self.store.folder.held():
-            self._begin(write=True)
-            for parent in self.parents:
-                self._count(parent)
-                self._renew_floors(parent)
-            if not self.missing:
-                self._on_progress(f"{self.resumed}; nothing to measure")
-            else:
-                device = f"{self.settings.device}, {self.settings.dtype}"
-                self._on_progress(f"{self.resumed}; starting workers ({device})")
-                with self._engine() as engine:
-                    self._run.do_by(engine, self._keep, self._give_up, self._on_event)
-        return self.records
+    def _measure(self) -> None:
+        for parent in self.parents:
+            self.store.add_missing(self._counted(parent))
+            self._renew_floors(parent)
+        if not self.missing:
+            self._on_progress(f"{self.resumed}; nothing to measure")
+            return
+        device = f"{self.settings.device}, {self.settings.dtype}"
+        self._on_progress(f"{self.resumed}; starting workers ({device})")
+        with self._engine() as engine:
+            self._run.do_by(engine, self._keep, self._give_up, self._on_event)
 
     def look(self) -> None:
         """Find models, data and what is measured, and write nothing."""
         self._begin(write=False)
-
-    @property
-    def records(self) -> list[Record]:
-        """The records of the study's cells, as far as they are measured."""
-        return self.store.cells
 
     @property
     def resumed(self) -> str:
@@ -126,17 +110,15 @@ class Study:
     @property
     def to_calibrate(self) -> list[str]:
         """A sentence for each criterion and model that is calibrated before it is asked."""
-        waiting: dict[tuple[str, str], str] = {}
-        for unit in self.missing:
-            if isinstance(unit.work, ScoreJob) and unit.work.network.is_calibrated:
-                calibrated = self._calibrated[unit.work.model]
-                for name in calibrated.to_make:
-                    model = Path(unit.work.model).name
-                    text = f"on {calibrated.text.tokens:,} tokens of {calibrated.text.source}"
-                    waiting[unit.work.model, name] = (
-                        f"{name} of {model} is calibrated first, once, {text}"
-                    )
-        return list(waiting.values())
+        asked = (unit.work for unit in self.missing if isinstance(unit.work, ScoreJob))
+        waiting = dict.fromkeys(job.model for job in asked if job.network.is_calibrated)
+        stages = [(Path(model).name, self._calibrated[model]) for model in waiting]
+        return [
+            f"{name} of {model} is calibrated first, once, on {stage.text.tokens:,} tokens of "
+            f"{stage.text.source}"
+            for model, stage in stages
+            for name in stage.to_make
+        ]
 
     def share(self, shares: Mapping[str, float]) -> float:
         """Share of the work of this run that is done, 0 to 1.
@@ -157,33 +139,29 @@ class Study:
     def _run(self) -> Run[StudyUnit]:
         return Run(self.units, self.store, retry_failed=self._retry_failed)
 
-    @cached_property
-    def parents(self) -> tuple[DenseModel, ...]:
-        """The models, by the names that records call them."""
-        settings = self.settings
-        device = (settings.device or default_device()).partition(":")[0]
-        parents = tuple(parent_of(settings, model, device) for model in settings.models)
+    def _check_distinct(self) -> None:
+        """Raise RunError where records could not tell two models apart."""
         for what in ("name", "digest"):
             seen: dict[str, str] = {}
-            for parent in parents:
+            for parent in self.parents:
                 other = seen.setdefault(getattr(parent, what), parent.model)
                 if other != parent.model:
                     same = f"both called {parent.name}" if what == "name" else "the same weights"
                     raise RunError(
-                        f"{other} and {parent.model} are {same}; records tell models "
-                        "apart by the last part of their names and by their files"
+                        f"{other} and {parent.model} are {same}; records distinguish models by the "
+                        "last part of their names and by their files, so rename one or leave it "
+                        "out"
                     )
-        return parents
 
     @cached_property
     def units(self) -> tuple[StudyUnit, ...]:
         """All work of the study: model by model, what it is asked before what is timed."""
         return tuple(unit for parent in self.parents for unit in self._units_of(parent))
 
-    def _begin(self, *, write: bool) -> None:
-        """Agree with the folder on the settings, and take its records up."""
+    def _begin(self, *, write: bool = True) -> None:
         self._check()
         self._on_progress(finding(self.settings.models))
+        self._check_distinct()
         for parent in self.parents:
             parent.check()
             if self.settings.tasks:
@@ -197,7 +175,7 @@ class Study:
             devices_of(agreed["device"])  # of the folder, where this run leaves it open
         self._on_progress("finding the data, fetched at first use")
         groups = [unit.keys for unit in self.units]
-        counted = [(record.cell,) for parent in self.parents for record in self._counts_of(parent)]
+        counted = [(record.cell,) for parent in self.parents for record in self._counted(parent)]
         self.store.begin(agreed, [*counted, *groups], write=write)
 
     def _check(self) -> None:
@@ -216,13 +194,9 @@ class Study:
         except TargetError as error:
             raise TargetError(f"{parent.name}: {error}") from error
 
-    def _counts_of(self, parent: DenseModel) -> Iterator[Record]:
+    def _counted(self, parent: DenseModel) -> Iterator[Record]:
         for network in self._networks(parent):
             yield from parent.counted(network)
-
-    def _count(self, parent: DenseModel) -> None:
-        """Store exact parameters and bytes, where they are missing."""
-        self.store.add([r for r in self._counts_of(parent) if not self.store.is_done([r.cell])])
 
     def _renew_floors(self, parent: DenseModel) -> None:
         """Give what an earlier version measured the floors that are counted now."""
@@ -295,10 +269,8 @@ class Study:
         """Store what a worker measured, if it measured what it was to."""
         if tuple(result.record.cell for result in results) != unit.keys:
             self._give_up(unit, "the worker has other weights, documents or versions")
-        elif isinstance(unit.work, ScoreJob):
-            self.store.keep(results[0])
         else:
-            self.store.add([result.record for result in results])
+            self.store.keep(results)
 
     def _give_up(self, unit: StudyUnit, reason: str) -> None:
         self.store.add([replace(blank, reason=reason) for blank in unit.blanks])

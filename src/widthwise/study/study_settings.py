@@ -12,7 +12,7 @@ from ..errors import RunError
 from ..prune.calibration import TOKENS
 from .cost_settings import CostSettings
 from .evaluate_settings import EvaluateSettings, check_calibration, stored_settings
-from .variant import CONTROL, Variant, check_criterion
+from .variant import check_criterion, with_control
 
 _DTYPES = ("bfloat16", "float32", "float16")
 PAPER_SEEDS = (42, 123, 456)
@@ -77,7 +77,7 @@ class StudySettings:
                     raise RunError(f"{name} must be names; got {value!r}")
         self._check_numbers()
         if not self.tasks and not self.workloads:
-            raise RunError("a study asks tasks or times workloads; got neither")
+            raise RunError("a study needs tasks or workloads; got neither")
         for what, given in (("model", self.models), ("seed", self.seeds)):
             if not given or len(set(given)) < len(given):
                 named = ", ".join(map(str, given)) or "none"
@@ -106,7 +106,7 @@ class StudySettings:
         if not all(isinstance(seed, int) for seed in _listed("seeds", self.seeds)):
             raise RunError(f"seeds must be whole numbers; got {self.seeds!r}")
         if not self.criteria:
-            raise RunError("criteria must name one at least; got none")
+            raise RunError("at least one criterion must be named; got none")
         if self.dtype not in (None, *_DTYPES):
             raise RunError(f"dtype must be one of {', '.join(_DTYPES)}; got {self.dtype!r}")
         if not isinstance(self.device, str | None):
@@ -133,12 +133,7 @@ class StudySettings:
     @property
     def all_criteria(self) -> tuple[str, ...]:
         """Those of the settings, and the control with each seed."""
-        criteria = dict.fromkeys(self.criteria)
-        if not any(Variant(criterion, "1").is_control for criterion in criteria):
-            criteria |= {CONTROL: None}
-        if CONTROL in criteria:
-            criteria |= {f"{CONTROL}~{seed}": None for seed in self.seeds[1:]}
-        return tuple(criteria)
+        return with_control(self.criteria, self.seeds[1:])
 
     def evaluation(self, model: str) -> EvaluateSettings:
         """The settings of the evaluation of one model."""

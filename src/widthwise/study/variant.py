@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..arch import Target
@@ -35,6 +36,24 @@ def is_calibrated(criterion: str | None) -> bool:
     if criterion is None:
         return False
     return criterion.endswith(REFIT) or criterion in CALIBRATED
+
+
+def with_control(criteria: Iterable[str], seeds: Iterable[int] = ()) -> tuple[str, ...]:
+    """The criteria, each once, with the control, which is drawn with each further seed too.
+
+    Where it is among them with a seed of its own (`random~7`) alone, that is the only one.
+
+    >>> with_control(("ppm",)), with_control(("random~7", "ppm"), (1,))
+    (('ppm', 'random'), ('random~7', 'ppm'))
+    >>> with_control(("ppm",), (1, 2))
+    ('ppm', 'random', 'random~1', 'random~2')
+    """
+    found = dict.fromkeys(criteria)
+    if not any(map(is_control, found)):
+        found[CONTROL] = None
+    if CONTROL in found:
+        found |= {f"{CONTROL}~{seed}": None for seed in seeds}
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -104,16 +123,12 @@ class Variant:
             paper_widths=self.by_paper,
         )
 
-    @property
-    def is_control(self) -> bool:
-        return is_control(self.criterion)
-
 
 def check_criterion(criterion: str, seed: int) -> None:
     """Raise PlanError when a study cannot choose neurons by this criterion."""
     name, tilde, seed_text = criterion.removesuffix(REFIT).partition("~")
     if tilde and (name != CONTROL or not re.fullmatch("[0-9]{1,10}", seed_text)):
-        raise PlanError(f"only {CONTROL} takes a seed, as in {CONTROL}~7; got {criterion!r}")
+        raise PlanError(f"only {CONTROL} can have a seed, as in {CONTROL}~7; got {criterion!r}")
     Variant(criterion, "1").selection(seed)
     if criterion in _REFIT_ONLY:
         why = _REFIT_ONLY[criterion]

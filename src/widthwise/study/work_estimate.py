@@ -14,6 +14,7 @@ from typing import Any
 from ..arch import Architecture, counts_at, decode_traffic, prefill_traffic
 from ..errors import UnsupportedModelError
 from ..evaluate import Task
+from ..evaluate.engine import shared_length
 from ..measure import PeakRates, Workload
 
 _ROWS = 16  # texts that are written at a time
@@ -46,23 +47,13 @@ class Tokens:
     written: int
 
 
-def texts_of(task: Task) -> list[str]:
-    """The text that each request of a task lets a model read."""
-    return [
-        str(request.args[0]) if isinstance(request.args[-1], dict) else "".join(request.args)
-        for request in task.requests
-    ]
-
-
 def tokens_of(task: Task, tokenizer: Any) -> Tokens:
     """Tokens of a task, from its characters and the tokens of a sample of its requests."""
-    settings = [request.args[-1] for request in task.requests]
-    written = sum(int(s.get("max_gen_toks", 256)) for s in settings if isinstance(s, dict))
-    texts = texts_of(task)
+    texts = task.texts
     sample = texts[:: max(1, len(texts) // _SAMPLE)]
     counted = sum(len(ids) for ids in tokenizer(sample)["input_ids"])
     per_character = counted / max(1, sum(map(len, sample)))
-    return Tokens(read=per_character * _distinct(texts), written=written)
+    return Tokens(read=per_character * _distinct(texts), written=sum(task.new_tokens))
 
 
 def scoring(architecture: Architecture, width: int, tokens: Tokens, dtype: str) -> WorkEstimate:
@@ -128,18 +119,6 @@ def _distinct(texts: Sequence[str]) -> int:
     """
     total, before = 0, ""
     for text in sorted(texts):
-        total += len(text) - _shared(before, text)
+        total += len(text) - shared_length(before, text)
         before = text
     return total
-
-
-def _shared(first: str, second: str) -> int:
-    """Length of the beginning that two texts share, by halving."""
-    low, high = 0, min(len(first), len(second))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if first[:middle] == second[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

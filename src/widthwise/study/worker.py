@@ -55,7 +55,9 @@ class StudyWorker:
         self._folder = folder
         kind = str(settings.device).partition(":")[0]
         if kind not in ("cpu", device.partition(":")[0]):
-            raise RunError(f"the study is one of {settings.device}, and this worker has {device}")
+            raise RunError(
+                f"the study is for the device {settings.device}, and this worker has {device}"
+            )
         self._device = "cpu" if kind == "cpu" else device
         self._parent: DenseModel | None = None
         self._scorer: Scorer | None = None

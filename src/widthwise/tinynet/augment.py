@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import RunError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
     from torch import Generator, Tensor
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels
@@ -44,16 +45,10 @@ class Augmentation:
             raise RunError(f"flip and jitter must be shares; got {self.flip} and {self.jitter}")
 
 
-def resized(pixels: Tensor, side: int) -> Tensor:
-    """The photos at another side, smoothed first so that nothing aliases.
-
-    Args:
-        pixels: uint8 of shape (photos, 3, height, width).
-        side: New side, in pixels.
-
-    Returns:
-        uint8 of shape (photos, 3, side, side).
-    """
+def resized(
+    pixels: UInt8[Tensor, "photos 3 height width"], side: int
+) -> UInt8[Tensor, "photos 3 {side} {side}"]:
+    """The photos at another side in pixels, smoothed first so that nothing aliases."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -66,25 +61,27 @@ def resized(pixels: Tensor, side: int) -> Tensor:
     return torch.cat(parts)
 
 
-def normalize(pixels: Tensor) -> Tensor:
+def normalize(
+    pixels: UInt8[Tensor, "photos 3 height width"],
+) -> Float32[Tensor, "photos 3 height width"]:
     """Bytes as inputs of a network: each channel less ImageNet's mean, over its deviation."""
     return _normalized(pixels.float() / 255)
 
 
 def augmented(
-    pixels: Tensor, side: int, augmentation: Augmentation, generator: Generator
-) -> Tensor:
+    pixels: UInt8[Tensor, "photos 3 height width"],
+    side: int,
+    augmentation: Augmentation,
+    generator: Generator,
+) -> Float32[Tensor, "photos 3 {side} {side}"]:
     """Each photo of a batch with its own crop, flip and colours, as inputs of a network.
 
     Args:
-        pixels: uint8 of shape (photos, 3, height, width), best some `CROP_MARGIN` times `side`,
-            as crops are read by linear interpolation.
+        pixels: Photos, best some `CROP_MARGIN` times `side`, as crops are read by linear
+            interpolation.
         side: Side of the inputs, in pixels.
         augmentation: Random changes.
         generator: Generator on the CPU; the draws depend on the number of photos alone.
-
-    Returns:
-        float32 of shape (photos, 3, side, side).
     """
     from torch.nn.functional import affine_grid, grid_sample
 
@@ -96,8 +93,10 @@ def augmented(
     return _normalized(_coloured(crops, augmentation.jitter, generator))
 
 
-def _crop_maps(n: int, augmentation: Augmentation, generator: Generator) -> Tensor:
-    """Affine maps of shape (n, 2, 3) from inputs to photos, one a crop."""
+def _crop_maps(
+    n: int, augmentation: Augmentation, generator: Generator
+) -> Float32[Tensor, "{n} 2 3"]:
+    """Affine maps from inputs to photos, one a crop."""
     import torch
 
     draws = torch.rand(5, n, generator=generator)

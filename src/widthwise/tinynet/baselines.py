@@ -18,7 +18,7 @@ from .efficientnet import EfficientNet
 from .family import Family
 from .formula import Formula, check_below_base
 from .multipliers import BASE, Multipliers
-from .solve import WIDTHS, Line, cost_function, nearest
+from .solve import WIDTHS, cost_function, nearest
 
 DEPTH_GROWTH, WIDTH_GROWTH, RESOLUTION_GROWTH = 1.2, 1.1, 1.15
 _EXPONENTS = tuple(round(0.01 * i, 2) for i in range(-3000, 1))
@@ -84,8 +84,8 @@ def shrink(
     cost = cost_function(family, budget.kind, classes=classes, device=device)
     check_below_base(family, budget, cost(BASE))
     name = "compound scaling" if rule == "compound" else f"{rule} alone"
-    line = Line(scale=scale, values=reached, what=f"of {family.name} by {name}")
-    value = nearest(line, cost, budget, start=reached[-1])
+    what = f"of {family.name} by {name}"
+    value = nearest(scale, reached, cost, budget, start=reached[-1], what=what)
     return ShrunkNetwork(value=value, scale=scale(value))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import CheckpointError, RunError, TargetError, WidthwiseError
-from ..io import file_sha256
+from ..io import file_sha256, from_plain
 from .multipliers import Multipliers
 from .registry import family_named
 from .training import seeded
@@ -137,12 +137,8 @@ def load_net(folder: Path) -> tuple[NetworkSpec, nn.Module]:
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf8"))
-        net = NetworkSpec(
-            title=str(config["title"]),
-            family=str(config["family"]),
-            scale=Multipliers(**config["scale"]),
-            classes=int(config["classes"]),
-        )
+        fields = {name: config[name] for name in NetworkSpec.__dataclass_fields__}
+        net: NetworkSpec = from_plain(NetworkSpec, fields)
         model = net.build(seed=0).eval()
     except (OSError, ValueError, KeyError, TypeError, WidthwiseError) as error:
         raise CheckpointError(

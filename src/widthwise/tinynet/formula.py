@@ -19,7 +19,7 @@ from .family import Family
 from .multipliers import BASE, Multipliers
 from .published import PUBLISHED, TINYNETS
 from .regression import FittedCurve, Predicted, regress
-from .solve import Line, closed_form_width, cost_function, nearest, solve_width
+from .solve import closed_form_width, cost_function, nearest, solve_width
 
 MIN_POINTS = 8  # networks of a front; fewer leave the kernel undecided
 LARGEST_SHARE = 2.0
@@ -233,8 +233,8 @@ class Formula:
         def scale(share: float) -> Multipliers:
             return self._scale(share, family, Budget("macs", share * whole), classes, device)
 
-        line = Line(scale=scale, values=_reachable(scale), what=f"of {family.name} by the formula")
-        return nearest(line, cost, budget, start=budget.amount / base)
+        shares, what = _reachable(scale), f"of {family.name} by the formula"
+        return nearest(scale, shares, cost, budget, start=budget.amount / base, what=what)
 
     def _scale(
         self, share: float, family: Family, budget: Budget, classes: int, device: str

@@ -13,11 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import AssetError
 from ..io import read_arrays
 
 if TYPE_CHECKING:
-    import numpy as np
+    from jaxtyping import Int64, UInt8
     from PIL import Image
     from torch import Tensor
 
@@ -34,14 +36,14 @@ class Photos:
     """Labelled photos in memory.
 
     Attributes:
-        pixels: uint8 of shape (photos, 3, side, side).
-        labels: int64 of shape (photos,), indices of `classes`.
+        pixels: All photos, of one side.
+        labels: Indices of `classes`.
         classes: Names of the classes, in the order of the alphabet or of the archive.
         skipped: Names of files that could not be read as photos, each with the reason.
     """
 
-    pixels: Tensor
-    labels: Tensor
+    pixels: UInt8[Tensor, "photos 3 side side"]
+    labels: Int64[Tensor, " photos"]
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
 
@@ -236,7 +238,6 @@ def _fault(arrays: dict[str, np.ndarray[Any, Any]]) -> str:
 
 def _decoded(path: Path, classes: tuple[str, ...], files: Iterator[_File], side: int) -> Photos:
     """Read every file, and name those that cannot be read."""
-    import numpy as np
     import torch
 
     pixels, labels, skipped = [], [], []
@@ -270,7 +271,6 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: Its pixels are neither 8 nor 16 bits.
     """
-    import numpy as np
     from PIL import Image as pillow
 
     if image.mode.startswith("I"):
@@ -285,7 +285,6 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 def _square(source: Path | bytes, side: int) -> np.ndarray[Any, Any]:
     """The middle square of a photo as uint8 of shape (side, side, 3)."""
-    import numpy as np
     from PIL import Image, ImageOps
 
     if isinstance(source, Path) and not source.is_file():  # a pipe would be waited for

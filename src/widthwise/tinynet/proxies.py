@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RunError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
     from torch import Tensor, nn
 
 BATCH = 64  # photos that NASWOT looks at
 
 
-def synflow(net: nn.Module, photos: Tensor) -> float:
+def synflow(net: nn.Module, photos: Float32[Tensor, "photos 3 side side"]) -> float:
     """log of the sum over parameters of |θ ∂R/∂θ|, R the sum of the logits of an image of ones.
 
     Parameters are replaced by their absolute values and normalisation is left out, in double
@@ -23,7 +24,7 @@ def synflow(net: nn.Module, photos: Tensor) -> float:
 
     Args:
         net: Network, which is not changed.
-        photos: Photos of shape (photos, 3, side, side).
+        photos: Inputs of the network.
 
     Raises:
         RunError: It is no finite number.
@@ -49,7 +50,7 @@ def synflow(net: nn.Module, photos: Tensor) -> float:
     return _finite("SynFlow", math.log(flow) if 0 < flow < math.inf else math.nan)
 
 
-def naswot(net: nn.Module, photos: Tensor) -> float:
+def naswot(net: nn.Module, photos: Float32[Tensor, "photos 3 side side"]) -> float:
     """log |det K|: K counts, of each pair of photos, the units that are on or off for both alike.
 
     A unit is on where the input of its activation is above 0, as in the paper for ReLU; for smooth
@@ -57,8 +58,7 @@ def naswot(net: nn.Module, photos: Tensor) -> float:
 
     Args:
         net: Network with modules as activations, which is not changed.
-        photos: Inputs, float32 of shape (photos, 3, side, side); two of the same make the
-            determinant 0.
+        photos: Inputs; two of the same make the determinant 0.
 
     Raises:
         RunError: It is no finite number, or the network has no activation that is known.

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import RunError, TargetError
 from .budget import Budget
 from .multipliers import Multipliers
 from .solve import solve_width
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .family import Family
 
 DIGITS = 4  # of multipliers: a network is known by them
@@ -139,8 +139,6 @@ def sample_networks(
     Raises:
         TargetError: No pair can be brought to a budget, or the space has too few networks.
     """
-    import numpy as np
-
     generator = np.random.default_rng(seed)
     networks: list[tuple[Budget, Multipliers]] = []
     for number in range(n):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -50,39 +49,36 @@ def cost_function(family: Family, kind: Kind, *, classes: int, device: str = "cp
     return cost
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """Scales in a row, each at least as large as the one before in every multiplier.
-
-    Attributes:
-        scale: Multipliers at a value.
-        values: Values to choose from, ascending.
-        what: Words for errors: `"at resolution 0.5 and depth 0.6"`.
-    """
-
-    scale: Callable[[float], Multipliers]
-    values: Sequence[float]
-    what: str
-
-
-def nearest(line: Line, cost: Cost, budget: Budget, *, start: float) -> float:
-    """The value on the line whose cost is nearest to the budget, by bisection.
+def nearest(
+    scale: Callable[[float], Multipliers],
+    values: Sequence[float],
+    cost: Cost,
+    budget: Budget,
+    *,
+    start: float,
+    what: str,
+) -> float:
+    """The value whose network's cost is nearest to the budget, by bisection.
 
     Rounding makes many values one network: of those, the one nearest to `start` is taken.
 
+    Args:
+        scale: Multipliers at a value, each at least as large as at the value before.
+        values: Values to choose from, ascending.
+        what: Words for errors: `"at resolution 0.5 and depth 0.6"`.
+
     Raises:
-        TargetError: The budget is below the smallest or above the largest network of the line; the
-            message has both.
+        TargetError: The budget is below the smallest or above the largest network; the message has
+            both.
     """
 
     def cost_at(value: float) -> float:
-        return cost(line.scale(value))
+        return cost(scale(value))
 
-    values = line.values
     low, high = cost_at(values[0]), cost_at(values[-1])
     if not low <= budget.amount <= high:
         raise TargetError(
-            f"{budget} is out of reach of networks {line.what}: they have "
+            f"{budget} is out of reach of networks {what}: they have "
             f"{range_text(budget.kind, low, high)}"
         )
     above = min(bisect_left(values, budget.amount, key=cost_at), len(values) - 1)
@@ -134,7 +130,7 @@ def solve_width(
     share = budget.amount / cost(BASE)
     start = closed_form_width(share, resolution=resolution, depth=depth)
     what = f"of {family.name} at resolution {resolution:.4g} and depth {depth:.4g}"
-    return scale(nearest(Line(scale=scale, values=WIDTHS, what=what), cost, budget, start=start))
+    return scale(nearest(scale, WIDTHS, cost, budget, start=start, what=what))
 
 
 def latency_sec(

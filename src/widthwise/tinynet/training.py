@@ -123,20 +123,14 @@ def trained_network(
     recipe = recipe or TrainingRecipe()
     with seeded(seed):
         net = family.build(scale, classes=len(photos.classes))
-        _zero_init_classifier(net)
+        # A start for 1000 classes is far too large for 10.
+        linear = [module for module in net.modules() if isinstance(module, torch.nn.Linear)]
+        for parameter in linear[-1].parameters() if linear else ():
+            torch.nn.init.zeros_(parameter)
         move: Any = net.to
         move(device=device, memory_format=torch.channels_last).train()  # faster on a CPU
         loss = _train(net, photos, family.resolution(scale), recipe, seed, on_share)
     return net.eval(), loss
-
-
-def _zero_init_classifier(net: nn.Module) -> None:
-    """Set the last linear layer to 0; a start for 1000 classes is far too large for 10."""
-    import torch
-
-    layers = [module for module in net.modules() if isinstance(module, torch.nn.Linear)]
-    for parameter in layers[-1].parameters() if layers else ():
-        torch.nn.init.zeros_(parameter)
 
 
 def _train(
@@ -181,10 +175,9 @@ def _step(
 ) -> float:
     """One step of training; returns the loss before it."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     logits = net(images.contiguous(memory_format=torch.channels_last))
-    loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    loss = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     optimizer.zero_grad()
     torch.autograd.backward(loss)
     optimizer.step()

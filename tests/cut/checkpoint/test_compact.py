@@ -123,7 +123,7 @@ def test_a_compact_checkpoint_is_not_made_of_what_transformers_does_not_build(
     for change in ({"architectures": ["Other"]}, {"auto_map": {}}, {"model_type": "other"}):
         (saved / "config.json").write_text(json.dumps({**config, **change}))
         plan = ragged(saved)
-        with pytest.raises(UnsupportedModelError, match="write it padded"):
+        with pytest.raises(UnsupportedModelError, match="use padded"):
             prune_checkpoint(saved, tmp_path / "out", plan, layout="compact")
         assert not (tmp_path / "out").exists()
 
@@ -143,8 +143,8 @@ def test_our_own_readers_refuse_a_compact_checkpoint(saved: Path, tmp_path: Path
     ):
         result = run(*words)
         assert result.exit_code == 1, result.output
-        assert "take its padded form (--per-layer padded)" in result.stderr
-        assert result.stderr.splitlines()[-1].startswith(f"Error: {folder}: a compact")
+        assert "use its padded form (--per-layer padded)" in result.stderr
+        assert result.stderr.splitlines()[-1].startswith(f"Error: {folder}: this is a compact")
 
 
 def test_what_is_cut_from_a_padded_checkpoint_does_not_state_its_widths(

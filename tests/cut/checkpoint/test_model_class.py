@@ -29,7 +29,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "no type": ({"model_type": None}, "names no model_type"),
     "code": (
         {"model_type": "foo9", "auto_map": {"AutoModelForCausalLM": "modeling_foo.Foo"}},
-        r"comes with code of its own \(modeling_foo.py\), which widthwise does not run",
+        r"needs its own code \(modeling_foo.py\), which widthwise does not run",
     ),
     "no language model": ({"model_type": "siglip"}, "no class that writes text"),
     "heads": ({"num_attention_heads": 0}, r"transformers cannot read it as llama: .* by zero"),

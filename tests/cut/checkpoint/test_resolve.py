@@ -44,5 +44,5 @@ def test_models_are_found_in_the_local_hub_cache(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     source = resolve_model("some/model")
     assert (source.path, source.name) == (repo / "snapshots" / "abc", "some/model")
-    with pytest.raises(CheckpointError, match="other/model: no such folder, and the hub"):
+    with pytest.raises(CheckpointError, match="other/model: there is no such folder, and"):
         resolve_model("other/model")

@@ -56,24 +56,24 @@ CASES: dict[str, tuple[dict[str, bytes], str]] = {
         {"vocab__txt": b"a\n", "tokenizer_config__json": b'{"tokenizer_class": "CpmAntTokenizer"}'},
         "pip install rjieba",
     ),
-    "no file": ({}, "none is there; put its files beside config.json"),
-    "settings alone": ({"tokenizer_config__json": LLAMA}, "none is there"),
+    "no file": ({}, "there is no tokenizer to load; put its files"),
+    "settings alone": ({"tokenizer_config__json": LLAMA}, "there is no tokenizer to load"),
     "no words": (
         {"vocab__json": b"{}", "merges__txt": b"", "tokenizer_config__json": LLAMA},
         "tokenizer",
     ),
-    "damaged": ({"tokenizer__json": b"{"}, "cannot be loaded from the files beside config.json"),
-    "another file": ({"tokenizer__json": b"{}"}, "cannot be loaded from the files beside"),
+    "damaged": ({"tokenizer__json": b"{"}, "cannot be loaded from the files next to config.json"),
+    "another file": ({"tokenizer__json": b"{}"}, "cannot be loaded from the files next"),
     "a pointer": (
         {"tokenizer__json": b"version https://git-lfs.github.com/spec/v1\noid sha256:a\n"},
-        "cannot be loaded from the files beside config.json",
+        "cannot be loaded from the files next to config.json",
     ),
     "code": (
         {
             "vocab__json": b"{}",
             "tokenizer_config__json": CODE,
         },
-        "comes with code of its own, which widthwise does not run",
+        "needs its own code, which widthwise does not run",
     ),
 }
 
@@ -159,7 +159,7 @@ def test_a_word_without_a_row_is_named_before_a_model_is_asked(
         "--backend", backend, "-o", tmp_path / "out",
     )  # fmt: skip
     assert result.exit_code == 1
-    assert f"task piqa: holds '{WORD}', token {VOCABULARY}, for which the model has no" in (
+    assert f"task piqa: contains '{WORD}', token {VOCABULARY}, for which the model has no" in (
         result.stderr
     )
 
@@ -176,7 +176,7 @@ def test_a_word_without_a_row_is_named_by_what_reads_texts(
         lambda: heal(child, longer, text=text, out=tmp_path / "out"),
     )
     for call in calls:
-        with pytest.raises(RunError, match=rf"holds '{WORD}', token {VOCABULARY}"):
+        with pytest.raises(RunError, match=rf"contains '{WORD}', token {VOCABULARY}"):
             call()
 
 
@@ -188,6 +188,6 @@ def test_a_model_in_memory_is_calibrated_by_a_longer_tokenizer(
     text = save_text(tmp_path / "text.txt")
     assert calibrate(model, text=text, tokens=2048, tokenizer=tokenizer).parts
     text.write_text(f"the king {WORD} of the river was here. " * 200)
-    with pytest.raises(RunError, match=f"holds '{WORD}'"):
+    with pytest.raises(RunError, match=f"contains '{WORD}'"):
         calibrate(model, text=text, tokens=2048, tokenizer=tokenizer)
     assert torch.isfinite(model.lm_head.weight).all()

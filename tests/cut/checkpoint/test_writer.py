@@ -100,5 +100,5 @@ def test_multimodal_configs_are_updated_where_the_text_model_stands(
 def test_the_parent_is_never_written_into(saved: Path) -> None:
     plan = make_plan(saved, width=KEPT)
     for out in (saved, saved / "inside", saved.parent):
-        with pytest.raises(OutputError, match="must not lie in one another"):
+        with pytest.raises(OutputError, match="must not be inside each other"):
             prune_checkpoint(saved, out, plan, force=True)

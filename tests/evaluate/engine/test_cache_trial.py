@@ -135,7 +135,7 @@ def test_rounding_is_not_taken_for_another_answer(dtype: torch.dtype) -> None:
 
 def test_a_model_that_looks_ahead_is_refused() -> None:
     model = tiny("gemma3_text", use_bidirectional_attention=True, initializer_range=0.3)
-    with pytest.raises(RunError, match="gemma3_text looks at tokens that follow"):
+    with pytest.raises(RunError, match="gemma3_text also uses the tokens that come after"):
         log_likelihoods(model, runs_of(9))
 
 
@@ -212,7 +212,7 @@ def test_rotations_that_depend_on_the_longest_row_are_refused() -> None:
     fitting = [ScoringRequest(words(draw, length + 1), 2) for length in (64, 30, 60)]
     with torch.no_grad():
         model(input_ids=torch.tensor([words(draw, 100)]))  # which the model remembers
-    with pytest.raises(RunError, match=r"beyond 64 tokens the model turns .* a row has 65"):
+    with pytest.raises(RunError, match=r"beyond 64 tokens, the model.* this text has 65"):
         log_likelihoods(model, [*fitting, ScoringRequest(words(draw, 66), 2)])
     got = [scored.log_likelihood for scored in log_likelihoods(model, fitting)]
     fresh = sharp("llama", max_position_embeddings=64, rope_parameters=rope)

@@ -54,5 +54,5 @@ def test_jobs_are_trained_once_and_shares_follow_their_steps(tmp_path: Path) -> 
     told.clear()
     assert run_maml(images, jobs[::-1], tmp_path, data="abc") == results[::-1]
     assert told == []
-    with pytest.raises(RunError, match="holds width 4, seed 0 with other data; give another --out"):
+    with pytest.raises(RunError, match="holds width 4, seed 0, made with other data; give"):
         run_maml(images, jobs, tmp_path, data="abcd")

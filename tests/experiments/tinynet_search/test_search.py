@@ -91,6 +91,22 @@ def test_a_search_trains_what_it_draws_and_what_the_formula_proposes(
     assert again.trials == trials
 
 
+def test_one_worker_of_this_machine_trains_where_no_engine_is_given(
+    tmp_path: Path, settings: SearchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/tinynet-search.md calls it."""
+    devices: list[str] = []
+
+    def processes(make: Any, names: list[str]) -> InProcess:
+        devices.extend(names)
+        return InProcess(make, "cpu")
+
+    monkeypatch.setattr("widthwise.experiments.tinynet_search.search.Processes", processes)
+    small = replace(settings, nets=1, seeds=(0,), budgets=BUDGETS[:1])
+    assert Search(tmp_path / "out", small).run().trials[0].reason is None
+    assert devices in (["cpu"] * 2, ["cuda:0"] * 2)  # for what is drawn, and what is proposed
+
+
 def test_an_interrupted_search_goes_on_and_ends_alike(
     tmp_path: Path, settings: SearchSettings
 ) -> None:
@@ -184,7 +200,7 @@ def test_other_photos_or_another_recipe_are_refused(
         replace(small, sieve="parameters"),
         replace(small, data=str(tiny_photos.save_sets(tmp_path / "others", (40, 20, 20)))),
     ):
-        with pytest.raises(RunError, match=r"the search in .* was begun") as error:
+        with pytest.raises(RunError, match=r"the search in .* was started") as error:
             search(tmp_path / "out", changed).run()
         assert "augmentation" not in str(error.value)  # which is the same
     more = search(tmp_path / "out", replace(small, nets=4, seeds=(0, 1))).run()

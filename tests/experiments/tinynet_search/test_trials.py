@@ -109,7 +109,7 @@ def test_it_runs_in_processes_of_this_machine(tmp_path: Path) -> None:
 def test_a_folder_of_other_settings_or_other_files_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "a", [job(1)], settings={"lr": 0.1, "nets": 3}, choosing=("nets",))
     run(tmp_path / "a", [job(1)], settings={"lr": 0.1, "nets": 4}, choosing=("nets",))
-    with pytest.raises(RunError, match=r"was begun with lr 0\.1, not 0\.2; name another"):
+    with pytest.raises(RunError, match=r"was started with lr 0\.1, not 0\.2; name another"):
         run(tmp_path / "a", [job(1)], settings={"lr": 0.2, "nets": 3}, choosing=("nets",))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "letter.txt").write_text("dear")
@@ -124,7 +124,7 @@ def test_of_settings_within_settings_only_those_that_differ_are_named(tmp_path: 
     with pytest.raises(RunError) as error:
         run(tmp_path, [job(1)], settings=asked, what="search")
     assert str(error.value) == (
-        f"the search in {tmp_path} was begun with recipe epochs 8, not 5; recipe looks area "
+        f"the search in {tmp_path} was started with recipe epochs 8, not 5; recipe looks area "
         "[0.4, 1.0], not [0.2, 1.0]; name another folder with -o"
     )
 

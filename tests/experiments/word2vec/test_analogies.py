@@ -14,6 +14,7 @@ from widthwise.experiments.word2vec import (
     load_questions,
     right_answers,
 )
+from widthwise.experiments.word2vec.analogies import section_scores
 
 
 def written(path: Path, text: str | bytes) -> Path:
@@ -50,6 +51,12 @@ def test_the_answer_is_the_nearest_in_direction_but_for_the_three_words(tmp_path
     assert right_answers(torch.from_numpy(rows), questions).tolist() == expected
     assert not right_answers(torch.eye(6), questions).any()  # no score is above 0
     assert not right_answers(torch.zeros(6, 4), questions).any()
+
+
+def test_sections_are_counted_each_also_two_of_one_name(tmp_path: Path) -> None:
+    questions = asked(tmp_path, ": a\na b c d\na b e f\n: b\nf e b a\n: a\nb a c d\n")
+    right = np.array([True, False, True, True])
+    assert section_scores(right, questions) == (("a", 1, 2), ("b", 1, 1), ("a", 1, 1))
 
 
 @pytest.mark.parametrize(

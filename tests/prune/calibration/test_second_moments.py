@@ -94,9 +94,9 @@ def test_merging_and_resuming_from_a_file_equal_one_pass(tmp_path: Path) -> None
 
 def test_what_does_not_add_up_is_refused(tmp_path: Path) -> None:
     first = calibrate(tiny("llama"), text=uneven_batches())
-    with pytest.raises(RunError, match="text in common would count it twice"):
+    with pytest.raises(RunError, match="text in common cannot be added"):
         first.merged(first)
-    with pytest.raises(RunError, match="different GLU weights do not add up"):
+    with pytest.raises(RunError, match="different GLU weights cannot be added"):
         first.merged(calibrate(tiny("llama", seed=1), text=uneven_batches(seed=4)))
     path = tmp_path / "moments.safetensors"
     first.save(path)
@@ -129,7 +129,7 @@ def test_a_layer_of_a_file_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
             [{**b, "attention_mask": torch.zeros_like(b["input_ids"])} for b in uneven_batches()],
             "not all padding",
         ),
-        ([{"input_ids": torch.full((2, 30), 7)}] * 2, "1 different token over and over"),
+        ([{"input_ids": torch.full((2, 30), 7)}] * 2, "repeats only 1 different token"),
     ],
 )
 def test_batches_that_are_no_text_are_refused(given: Any, message: str) -> None:
@@ -140,7 +140,9 @@ def test_batches_that_are_no_text_are_refused(given: Any, message: str) -> None:
 def test_a_foreign_token_is_refused() -> None:
     given = uneven_batches()
     given[2]["input_ids"][0, 0] = VOCAB
-    with pytest.raises(RunError, match=f"token {VOCAB} .* beyond the {VOCAB} tokens of the model"):
+    with pytest.raises(
+        RunError, match=f"token {VOCAB} .* not one of the {VOCAB} tokens of the model"
+    ):
         calibrate(tiny("llama"), text=given)
 
 
@@ -158,5 +160,7 @@ def test_overflow_in_half_precision_is_told() -> None:
 
 
 def test_a_tokenizer_that_is_missing_is_told() -> None:
-    with pytest.raises(RunError, match=r"tokenizer cannot be loaded, .* pass the tokenizer"):
+    with pytest.raises(
+        RunError, match=r"tokenizer cannot be loaded, because .* pass the tokenizer"
+    ):
         calibrate(tiny("llama"))

@@ -134,7 +134,7 @@ def test_what_is_hidden_is_none_of_the_texts(tokenizer: Any, tmp_path: Path) -> 
 def test_another_encoding_than_utf_8_is_called_so(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("Der König über allem\n".encode("latin-1") * 99)
-    with pytest.raises(RunError, match=r"it is not in UTF-8 \(byte 0xf6\); write it in UTF-8"):
+    with pytest.raises(RunError, match=r"it is not UTF-8 \(byte 0xf6\); save it as UTF-8"):
         list(_file(path))
 
 

@@ -132,7 +132,7 @@ def test_what_exists_is_refused_before_any_work(
     assert "already exists; pass --force to replace it" in result.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
     before = contents(child)
-    with pytest.raises(OutputError, match="must not lie in one another"):
+    with pytest.raises(OutputError, match="must not be inside each other"):
         heal(child, dense, out=child / "in")
     assert contents(child) == before
     (tmp_path / "out" / "config.json").write_text("{}")

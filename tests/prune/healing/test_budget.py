@@ -16,8 +16,7 @@ from healing_pairs import pair, settings
 from healing_runs import BLOCK
 
 from widthwise.prune.healing import HealSettings, api, run
-from widthwise.prune.healing.budget import held_rows, token_seconds
-from widthwise.prune.healing.distilling import NothingTrained, prepare
+from widthwise.prune.healing.budget import NothingTrained, held_rows, prepare, token_seconds
 from widthwise.prune.healing.training import Trainer
 
 LENGTH = 128
@@ -57,22 +56,22 @@ def simulated(pace: float, rate: float | None, slower: float = 1.0) -> tuple[Tra
         machine.time(model)
     asked = settings(tokens=None, minutes=10.0, learning_rate=rate, batch_tokens=4 * LENGTH)
     trainer = Trainer(child, parent, rows(40, 1), asked, spent=machine)
-    ready = prepare(trainer, rows(32, 2), closing=10.0)
-    while not ready.course.ended:
-        ready.course.step()
+    course = prepare(trainer, rows(32, 2), closing=10.0)
+    while not course.ended:
+        course.step()
         if machine.now > 300:
             machine.pace = slower * pace
-    return trainer, machine, ready
+    return trainer, machine, course
 
 
 @pytest.mark.parametrize("rate", [None, 1e-4])
 @pytest.mark.parametrize("pace", [0.01, 0.04, 0.1, 0.2])  # seconds a token
 def test_minutes_are_kept_and_most_of_them_are_training(pace: float, rate: float | None) -> None:
-    trainer, machine, ready = simulated(pace, rate)
+    trainer, machine, course = simulated(pace, rate)
     judgements = [step for step in trainer.curve if step.held_out is not None]
     assert judgements
     assert machine.now <= 600 - 10  # less what was said to come after
-    if ready.course.ended == "whole":
+    if course.ended == "whole":
         assert machine.now >= 0.85 * 600
     parent_reads = machine.spent_on["training"] / 3  # the parent reads each row trained on
     judging = machine.spent_on["reading"] - parent_reads  # the test of rates judges too

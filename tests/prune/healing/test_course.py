@@ -13,8 +13,9 @@ from healing_pairs import BLOCK, pair, rows, settings
 from widthwise.errors import RunError
 from widthwise.prune.healing import HeldOut, LrTrial, training
 from widthwise.prune.healing.course import TrainingCourse
-from widthwise.prune.healing.heldout import Blockwise, judge
+from widthwise.prune.healing.heldout import Blockwise
 from widthwise.prune.healing.learning_rate import FACTOR, best, search, tried
+from widthwise.prune.healing.loss import Judge
 from widthwise.prune.healing.training import Trainer
 
 RATE = 3e-3
@@ -24,12 +25,23 @@ def held(value: float) -> HeldOut:
     return HeldOut(blocks=Blockwise(divergence=(value,) * 2, child=(1.0,) * 2, parent=(1.0,) * 2))
 
 
+class Answers:
+    """Judges by these values, one after another."""
+
+    rows = torch.zeros(2, BLOCK)
+
+    def __init__(self, values: list[float]) -> None:
+        self._left: Iterator[float] = iter(values)
+
+    def __call__(self, child: Any) -> HeldOut:
+        return held(next(self._left))
+
+
 def course(values: list[float], **changes: Any) -> TrainingCourse:
     """One that is judged after each step, by these values, from 1.0 on."""
     child, parent = pair()
-    answers: Iterator[float] = iter(values)
     trainer = Trainer(child, parent, rows(), settings(**changes))
-    return TrainingCourse(trainer, lambda: held(next(answers)), held(1.0))
+    return TrainingCourse(trainer, Answers(values), held(1.0))
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -172,7 +184,7 @@ def test_a_trial_leaves_no_trace() -> None:
     before = weights(trainer)
     parts = list(rows().split(2))[:4]
     found = [
-        tried(trainer, lambda: judge(child, parent, rows(4, 7), 4), before, parts, rate)
+        tried(trainer, lambda: Judge(parent, rows(4, 7), 4)(child), before, parts, rate)
         for rate in (3e-3, 1e30, 3e-3)
     ]
     assert found[0] == found[2]

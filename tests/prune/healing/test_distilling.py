@@ -9,8 +9,8 @@ from healing_pairs import BLOCK, pair, rows, settings
 
 from widthwise.errors import RunError
 from widthwise.prune.healing import distil
-from widthwise.prune.healing.distilling import NothingTrained
-from widthwise.prune.healing.heldout import judge
+from widthwise.prune.healing.budget import NothingTrained
+from widthwise.prune.healing.loss import Judge
 from widthwise.prune.healing.settings import rate_at
 
 
@@ -56,7 +56,7 @@ def test_minutes_that_suffice_change_nothing() -> None:
 def test_no_time_for_a_step_is_an_error_and_changes_nothing() -> None:
     child, parent = pair()
     before = [p.detach().clone() for p in child.parameters()]
-    with pytest.raises(NothingTrained):
+    with pytest.raises(NothingTrained, match="no time for a step; give more minutes"):
         distil(child, parent, rows(), settings(minutes=1e-6))
     for old, new in zip(before, child.parameters(), strict=True):
         assert torch.equal(old, new)
@@ -74,10 +74,10 @@ def test_a_model_without_a_trained_parameter_is_told() -> None:
 def test_no_rate_makes_a_model_worse(family: str, dtype: torch.dtype, rate: float | None) -> None:
     child, parent = (model.to(dtype) for model in pair(family))
     other = torch.randint(3, VOCAB, (6, BLOCK), generator=torch.Generator().manual_seed(9))
-    before = judge(child, parent, other, 6).divergence.value
+    before = Judge(parent, other, 6)(child).divergence.value
     asked = settings(learning_rate=rate, tokens=30 * 4 * BLOCK)
     found = distil(child, parent, rows(), asked, held_out=other)
-    after = judge(child, parent, other, 6).divergence.value
+    after = Judge(parent, other, 6)(child).divergence.value
     assert found.before.divergence.value == before
     assert after == found.after.divergence.value <= before
     if rate is None:

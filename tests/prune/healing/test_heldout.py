@@ -12,7 +12,7 @@ from special_families import CUT, VOCAB, special
 
 from widthwise import apply, make_plan
 from widthwise.prune.healing import distil, gain_verdict, nats_text
-from widthwise.prune.healing.heldout import judge
+from widthwise.prune.healing.loss import Judge
 from widthwise.stats import paired_difference
 
 
@@ -34,7 +34,7 @@ def test_what_is_held_out_is_judged_as_by_the_definition() -> None:
     rows = tokens(length=9)
     with torch.no_grad():
         own, other = child(rows).logits.log_softmax(-1), parent(rows).logits.log_softmax(-1)
-    found = judge(child, parent, rows, 1).blocks
+    found = Judge(parent, rows, 1)(child).blocks
     for row in range(2):
         kl = (other[row].exp() * (other[row] - own[row])).sum(-1).mean()
         assert found.divergence[row] == pytest.approx(float(kl), rel=1e-4)
@@ -50,7 +50,7 @@ def test_a_healing_judges_whole_rows_and_brings_the_child_closer(family: str) ->
     other = torch.randint(3, VOCAB, (6, BLOCK), generator=torch.Generator().manual_seed(9))
     before = divergence_of_whole_rows(child, parent, other)
     # Logits in float32 are right to 1e-6 of some tens; a KL of about one to 1e-4 of itself.
-    assert judge(child, parent, other, 3).divergence.value == pytest.approx(before, rel=1e-4)
+    assert Judge(parent, other, 3)(child).divergence.value == pytest.approx(before, rel=1e-4)
     distil(child, parent, rows(), settings(), held_out=other)
     assert divergence_of_whole_rows(child, parent, other) < before
 

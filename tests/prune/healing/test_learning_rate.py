@@ -121,7 +121,7 @@ def test_factors_change_what_is_trained_and_the_default_has_none(family: str) ->
 
 
 def test_what_has_no_factors_is_refused() -> None:
-    with pytest.raises(RunError, match="mup_factors of a healing are of whole weights"):
+    with pytest.raises(RunError, match="mup_factors of a healing cannot be combined with lora"):
         HealSettings(mup_factors=True, lora=2)
     child, parent = pair()
     with pytest.raises(LimitError, match="base must differ in width"):

@@ -118,7 +118,7 @@ def test_the_head_gives_the_logits_of_every_family(family: str) -> None:
     check_head(model, rows)
     with torch.no_grad():
         head = HealingHead.of(model)
-        ours = head.logits(head.product(hidden_states(model, rows).last))
+        ours = head.logits(head.product(hidden_states(model, rows)[0]))
         own = model(rows).logits.flatten(0, 1)
     torch.testing.assert_close(ours, own, rtol=1e-5, atol=1e-5)
 
@@ -133,7 +133,7 @@ def test_logits_that_are_something_else_are_refused(monkeypatch: Any) -> None:
         return found
 
     monkeypatch.setattr(model, "forward", doubled)
-    with pytest.raises(UnsupportedModelError, match="llama does something to its logits"):
+    with pytest.raises(UnsupportedModelError, match="llama changes its logits in a way"):
         check_head(model, tokens())
 
 
@@ -151,11 +151,11 @@ def test_the_gradient_of_every_weight_is_that_of_the_plain_loss(family: str) -> 
     plain = [torch.autograd.grad(term, parameters.values(), retain_graph=True, allow_unused=True)
              for term in (first, second)]  # fmt: skip
     with torch.no_grad():
-        before = hidden_states(parent, rows, layers=True)
-    after = hidden_states(child, rows, layers=True)
+        before, layers_before = hidden_states(parent, rows, layers=True)
+    after, layers = hidden_states(child, rows, layers=True)
     terms = (
-        divergence(after.last, HealingHead.of(child), before.last, HealingHead.of(parent), 2.0),
-        relative_hidden_error(after.layers, before.layers),
+        divergence(after, HealingHead.of(child), before, HealingHead.of(parent), 2.0),
+        relative_hidden_error(layers, layers_before),
     )
     for term, expected in zip(terms, plain, strict=True):
         found = torch.autograd.grad(term, parameters.values(), retain_graph=True, allow_unused=True)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.errors import RunError
-from widthwise.prune.healing import HealSettings, distilling, heal
+from widthwise.prune.healing import HealSettings, budget, heal
 from widthwise.prune.healing.run import HealingRun
 from widthwise.prune.healing.state import state_folder
 
@@ -150,11 +150,11 @@ def test_a_run_without_time_for_a_step_writes_nothing_and_says_so(
 
 
 def test_a_run_without_time_for_a_test_of_rates_says_so(healed: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(distilling, "TESTED_TOKENS", 10**9)
+    monkeypatch.setattr(budget, "TESTED_TOKENS", 10**9)
     found = healed(learning_rate=None, tokens=3 * BATCH, minutes=60)
     assert found.trials == ()
     assert any(
-        line.startswith("the time left no room for a test of learning rates: 1e-05 was taken")
+        line.startswith("there was no time for a test of learning rates: 1e-05 was used")
         for line in found.warnings
     )
     card = (found.out / "README.md").read_text()

@@ -1,14 +1,17 @@
-"""Settings of a healing: their ranges, what follows from them, and the learning rate's schedule."""
+"""What a healing is asked for: ranges, the learning rate's schedule, where and how to compute."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from widthwise.errors import RunError
-from widthwise.prune.healing import HealSettings
-from widthwise.prune.healing.settings import rate_at
+from widthwise.prune import opened_model
+from widthwise.prune.healing import HealSettings, settings
+from widthwise.prune.healing.settings import HealingRequest, rate_at
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,27 @@ def test_the_schedule_at_its_ends() -> None:
 def test_settings_out_of_range_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(RunError, match=f"{next(iter(wrong))} of a healing must be"):
         HealSettings(**wrong)
+
+
+def asked(**options: Any) -> HealingRequest:
+    return HealingRequest(out=Path("out"), settings=HealSettings(), start=0.0, **options)
+
+
+def test_the_device_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, place in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert asked().place == place
+    assert (asked(device="cuda:1").place, asked(device="cuda:1").kind_of_device) == (
+        "cuda:1",
+        "cuda",
+    )
+
+
+def test_the_dtype_is_bfloat16_where_there_are_units_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert opened_model.has_bfloat16("cuda")
+    monkeypatch.setattr(settings, "has_bfloat16", lambda device: device == "cuda")
+    assert asked(device="cuda:1").compute_dtype == "bfloat16"
+    assert asked(device="cpu").compute_dtype == "float32"
+    assert asked(device="cpu", dtype="bfloat16").compute_dtype == "bfloat16"

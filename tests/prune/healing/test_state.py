@@ -28,7 +28,7 @@ def test_factors_are_a_setting_that_a_state_keeps(healed: Any, tmp_path: Path) -
 
     with pytest.raises(KeyboardInterrupt):
         healed(progress=interrupt)
-    with pytest.raises(RunError, match="was begun with mup_factors None, not True"):
+    with pytest.raises(RunError, match="was started with mup_factors None, not True"):
         healed(mup_factors=True)
     file = tmp_path / ".out.healing" / "state.safetensors"
     with safe_open(file, "pt") as state:
@@ -46,12 +46,12 @@ def test_a_state_of_other_settings_is_refused(healed: Any, tmp_path: Path) -> No
     with pytest.raises(KeyboardInterrupt):
         healed(progress=interrupt)
     with pytest.raises(
-        RunError, match=r"was begun with learning_rate 0\.003, not 0\.01; give what"
+        RunError, match=r"was started with learning_rate 0\.003, not 0\.01; give the"
     ):
         healed(learning_rate=0.01)
     file = tmp_path / ".out.healing" / "state.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(RunError, match=r"cannot be read .* remove .*\.out\.healing to begin anew"):
+    with pytest.raises(RunError, match=r"cannot be read .* remove .*\.out\.healing to start again"):
         healed()
     assert file.exists()
 

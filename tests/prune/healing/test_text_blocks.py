@@ -9,20 +9,20 @@ import pytest
 
 from widthwise.errors import RunError
 from widthwise.prune.healing import heal
-from widthwise.prune.healing.text_blocks import EpochOrder
+from widthwise.prune.healing.text_blocks import in_epochs
 
 pytestmark = pytest.mark.usefixtures("short_blocks")
 
 
 def test_the_text_is_gone_through_whole_before_it_begins_again() -> None:
-    order, seen = EpochOrder(7, seed=1), []
+    seen: list[int] = []
     for start in range(0, 21, 3):
-        seen += order.at(start, 3).tolist()
+        seen += in_epochs(7, 1, start, 3).tolist()
     epochs = [seen[i : i + 7] for i in (0, 7, 14)]
     assert all(Counter(epoch) == Counter(range(7)) for epoch in epochs)
     assert epochs[0] != epochs[1]
-    assert EpochOrder(7, seed=1).at(10, 5).tolist() == seen[10:15]  # from anywhere, without the way
-    assert EpochOrder(7, seed=2).at(0, 7).tolist() != epochs[0]
+    assert in_epochs(7, 1, 10, 5).tolist() == seen[10:15]  # from anywhere, without the way
+    assert in_epochs(7, 2, 0, 7).tolist() != epochs[0]
 
 
 def test_too_little_text_is_told(child: Path, dense: Path, text: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_each_layer_is_fitted_behind_the_layers_already_cut() -> None:
 def test_too_little_text_for_a_refit_is_told() -> None:
     few = [{"input_ids": b["input_ids"][:1]} for b in batches(count=2)]
     with pytest.raises(
-        RunError, match=r"at least as many tokens as neurons .* here 53; got 40 and"
+        RunError, match=r"at least as many tokens as a layer has neurons, 53; got 40 and"
     ):
         refit(tiny("llama"), width=20, align=1, text=few)
     calibration = calibrate(tiny("llama"), text=few)
@@ -107,11 +107,13 @@ def test_what_belongs_to_another_model_or_plan_is_refused(llama: Any) -> None:
     selection = PruneSpec(target=Target("width", "20"), align=1, criterion="activation")
     with pytest.raises(PlanError, match="GLU weights are not those of"):
         refits(tiny("llama", seed=1), [selection], calibration)
-    with pytest.raises(PlanError, match="of one criterion and seed"):
+    with pytest.raises(PlanError, match="have the same criterion, seed"):
         refits(llama, [selection, PruneSpec(target=Target("width", "9"))], calibration)
     (done,) = refits(llama, [selection], calibration)
     other = make_plan(llama, width=20, align=1)
-    with pytest.raises(PlanError, match=r"a refit belongs to its own plan; pass refit\.plan"):
+    with pytest.raises(
+        PlanError, match=r"the refit was made for another plan; pass its plan, refit\.plan"
+    ):
         apply(llama, other, done)
 
 

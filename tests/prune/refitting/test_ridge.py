@@ -135,7 +135,7 @@ def test_numbers_that_allow_no_refit_are_told() -> None:
         Ridge(flat - 0.1 * torch.eye(M), weight, torch.arange(M), 0.0, "layer 0")
     with pytest.raises(RunError, match="not positive definite"):
         cholesky(torch.full((3, 3), float("nan"), dtype=torch.float64), "layer 0")
-    with pytest.raises(RunError, match=r"layer 0: no neuron of it is active .* are zeros"):
+    with pytest.raises(RunError, match=r"layer 0: none of its neurons is active .* are zeros"):
         cholesky(torch.zeros(3, 3, dtype=torch.float64), "layer 0")
     weight[0, 0] = float("inf")
     with pytest.raises(RunError, match="the refit is not finite"):

@@ -125,7 +125,7 @@ def _classes(checkpoint: Checkpoint) -> tuple[str, str]:
     is_whole = isinstance(model_class, type) and not ("auto_map" in config or text_path(config))
     if not is_whole or config_class is None or config_class.model_type != family:
         raise UnsupportedModelError(
-            f"{checkpoint.name}: a compact checkpoint is made of a language model alone that "
-            f"transformers itself builds; this is {named[0] or family}: write it padded"
+            f"{checkpoint.name}: only a language model that transformers itself defines can be "
+            f"stored as compact, and this is {named[0] or family}: use padded"
         )
     return str(config_class.__name__), str(model_class.__name__)

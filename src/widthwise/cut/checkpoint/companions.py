@@ -1,4 +1,4 @@
-"""The files beside the weights that belong to a cut checkpoint as much as to its parent.
+"""The files other than weights that belong to a cut checkpoint as much as to its parent.
 
 Tokenizer, processors, chat template, generation settings and licence do; so does the code that
 config.json names. Weights of other formats, training states, adapters and configs of other programs

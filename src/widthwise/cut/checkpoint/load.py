@@ -28,7 +28,7 @@ _SHOWN = 3  # names in a message
 
 
 def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
-    """The model of a checkpoint in eval mode on the CPU; an adapter beside it is not applied.
+    """The model of a checkpoint in eval mode on the CPU; an adapter in its folder is not applied.
 
     Args:
         checkpoint: The checkpoint, opened.
@@ -104,15 +104,15 @@ def _note_old_widths(checkpoint: Checkpoint, builder: ModelClass, unused: Collec
 def _refuse_absent(checkpoint: Checkpoint) -> None:
     """Raise where an index names a tensor that is not stored.
 
-    Transformers goes by what the files hold: an index may name more than a known class needs.
+    Transformers loads what the files hold: an index may name more than a known class needs.
     """
     if checkpoint.index is None:
         return
     for name, file in read_json(checkpoint.index)["weight_map"].items():
         if name not in checkpoint.tensors:
             raise CheckpointError(
-                f"{checkpoint.path / str(file)}: tensor {name} is missing, by "
-                f"{checkpoint.index.name}"
+                f"{checkpoint.path / str(file)}: tensor {name} is missing, but "
+                f"{checkpoint.index.name} lists it"
             )
 
 
@@ -231,15 +231,15 @@ def _refuse(
     if report["mismatched_keys"]:
         name, stored, built = sorted(report["mismatched_keys"])[0]
         raise CheckpointError(
-            f"{where}{name} is stored in shape {list(stored)}, where {builder.name} by config.json "
-            f"has {list(built)}"
+            f"{where}{name} has shape {list(stored)} in the files, but shape {list(built)} in "
+            f"{builder.name} by config.json"
         )
     modules = frozenset(name for name, _ in model.named_modules())
     left_out = checkpoint.architecture.left_out
     if lost := [name for name in unused if _has_place(name, modules) and name not in left_out]:
         raise CheckpointError(
-            f"{where}{builder.name}, by config.json, has no place for stored tensors, which would "
-            f"be left out: {_listed(lost)}"
+            f"{where}{builder.name}, by config.json, has no place for some stored tensors, and "
+            f"would ignore them: {_listed(lost)}"
         )
 
 
@@ -257,7 +257,7 @@ def _reason(missing: Collection[str], unused: Collection[str], model: Any) -> st
             "without"
         )
     if unused:
-        return f"; stored, but of no use to it: {_listed(unused)}"
+        return f"; stored, but not used: {_listed(unused)}"
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     if head is not None and set(missing) == {f"{_name_of(model, head)}.weight"}:
         return (

@@ -73,8 +73,8 @@ def unknown_class(checkpoint: Checkpoint) -> str | None:
         return None
     if code := _own_code(config):
         return (
-            f"{checkpoint.name}: model type {family!r} comes with code of its own ({code}), which "
-            "widthwise does not run; criteria that look at weights alone need no code"
+            f"{checkpoint.name}: model type {family!r} needs its own code ({code}), which "
+            "widthwise does not run; criteria that only look at weights do not need it"
         )
     written = config.get("transformers_version")
     since = f" (the checkpoint was written by {written})" if isinstance(written, str) else ""

@@ -167,8 +167,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     config = read_json(path / "config.json")
     if str(config.get("model_type")).startswith(COMPACT_TYPE):
         raise UnsupportedModelError(
-            f"{path}: a compact per-layer checkpoint, which only its own code reads; "
-            "take its padded form (--per-layer padded), which gives the same answers"
+            f"{path}: this is a compact per-layer checkpoint, which widthwise cannot read; use its "
+            "padded form (--per-layer padded), which gives the same answers"
         )
     return config
 
@@ -181,9 +181,9 @@ def _refuse_wrapped(path: Path, names: Iterable[str]) -> None:
         if wrappers:
             raise CheckpointError(
                 f"{path}: tensor {name} has the prefix '{wrappers[0]}.' of a wrapper "
-                "(torch.compile, FSDP, DataParallel, PEFT), and transformers would take random "
-                "numbers in its place: save the model inside the wrapper, or take the prefix out "
-                "of all names"
+                "(torch.compile, FSDP, DataParallel, PEFT), so transformers would use random "
+                "numbers instead of it: save the model that is inside the wrapper, or remove the "
+                "prefix from all names"
             )
 
 
@@ -209,8 +209,9 @@ def _read_tensors(
     """Index and tensors of the files that transformers takes: one file rather than an index."""
     if split := next(path.glob("shard-*-model-*-of-*.safetensors"), None):
         raise UnsupportedModelError(
-            f"{split}: this is a distributed checkpoint, which transformers takes before "
-            f"{SINGLE}; load it once with transformers and save_pretrained() it elsewhere"
+            f"{split}: this is a distributed checkpoint, which transformers would read instead of "
+            f"{SINGLE}; load it with transformers, and save it with save_pretrained() in another "
+            "folder"
         )
     named = config.get("transformers_weights")  # the file to take, where the config names one
     first, index = (SINGLE, INDEX) if named is None else (str(named), str(named))
@@ -231,7 +232,9 @@ def _read_sharded(path: Path, index: str) -> dict[str, StoredTensor]:
     tensors: dict[str, StoredTensor] = {}
     for file in sorted(set(map(str, weight_map.values()))):  # as transformers: the last one wins
         if Path(file).name != file or len(file) > 255:
-            raise CheckpointError(f"{path / index}: {file!r} is not the name of a file beside it")
+            raise CheckpointError(
+                f"{path / index}: {file!r} is not the name of a file in the same folder"
+            )
         if not (path / file).exists():
             count = list(weight_map.values()).count(file)
             raise CheckpointError(f"{path}: shard {file} is missing ({count} tensors are in it)")
@@ -279,7 +282,10 @@ def _stored(file: Path, name: str, entry: Mapping[str, Any], data_start: int) ->
             raise UnsupportedModelError(f"{file}: tensor {name} is stored as {dtype}")
         spec = TensorSpec(shape, dtype)
         if spec.nbytes != end - begin or begin < 0:
-            raise CheckpointError(f"{file}: tensor {name} does not fill its place in the file")
+            raise CheckpointError(
+                f"{file}: tensor {name} has {end - begin} bytes, but its shape and dtype need "
+                f"{spec.nbytes}"
+            )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError | UnsupportedModelError):
             raise

@@ -35,7 +35,7 @@ class RefittedLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class RefitRecord:
-    """What lies beside a refitted checkpoint, as JSON.
+    """The record in the folder of a refitted checkpoint, as JSON.
 
     Attributes:
         format: Version of this layout.

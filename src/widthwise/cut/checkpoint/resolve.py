@@ -45,7 +45,7 @@ class ModelSource:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer beside the weights.
+        """The tokenizer in the folder of the weights.
 
         Raises:
             RunError: As `load_tokenizer`.
@@ -100,8 +100,8 @@ def finding(models: Sequence[str]) -> str:
 def _converted(path: Path) -> Path:
     if path.suffix.lower() != ".gguf":
         raise CheckpointError(
-            f"{path}: a model is a checkpoint folder or a .gguf file; "
-            "for a single safetensors file name its folder"
+            f"{path}: a model is a checkpoint folder or a .gguf file; for a single safetensors "
+            "file, give its folder"
         )
     stat = path.stat()
     digest = _sha256(path, stat.st_size, stat.st_mtime_ns)
@@ -128,5 +128,5 @@ def _from_hub(model: str) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"{model}: no such folder, and the hub did not give it: {cause}"
+            f"{model}: there is no such folder, and it cannot be downloaded from the hub: {cause}"
         ) from error

@@ -127,10 +127,10 @@ def _portions(count: int, step: int) -> Iterator[int]:
 
 
 class BackgroundWriter:
-    """Calls a function on one block after the other in a thread of its own.
+    """Calls a function on one block after the other in a separate thread.
 
-    Hashing and writing run so beside reading and cutting. At most two blocks wait; they must not
-    change until they are done, which they are when the `with` block has ended.
+    So hashing and writing run at the same time as reading and cutting. At most two blocks wait.
+    They must not change until they are done, which they are when the `with` block has ended.
     """
 
     def __init__(self, function: Callable[[memoryview], object]) -> None:
@@ -162,5 +162,7 @@ def _converted(chunk: Tensor, dtype: str, name: str) -> Tensor:
         return chunk
     converted = chunk.to(wanted)
     if not torch.isfinite(converted).all():
-        raise CheckpointError(f"tensor {name} has values too large for {TORCH_DTYPES[dtype]}")
+        raise CheckpointError(
+            f"tensor {name} has values too large for {TORCH_DTYPES[dtype]}; choose another --dtype"
+        )
     return converted

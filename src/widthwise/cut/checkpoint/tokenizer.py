@@ -1,4 +1,4 @@
-"""The tokenizer beside a checkpoint, or the cause why there is none."""
+"""The tokenizer in the folder of a checkpoint, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     """The tokenizer whose files lie in a checkpoint folder; messages call it by its name.
 
     Raises:
-        RunError: Its files are missing or damaged, or need a package or code of their own.
+        RunError: Its files are missing or damaged, need another package, or bring their own code.
     """
     from transformers import AutoTokenizer
 
     if folder.is_dir() and not has_tokenizer(folder):  # a hub id is no folder
         raise RunError(
-            f"{name}: its tokenizer cannot be loaded, since none is there; put its files beside "
-            "config.json (tokenizer.json, or tokenizer.model)"
+            f"{name}: there is no tokenizer to load; put its files (tokenizer.json, or "
+            "tokenizer.model) next to config.json"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -51,7 +51,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
     if set(tokenizer.get_vocab()) <= special:
         raise RunError(
-            f"{name}: its tokenizer has no words; put all of its files beside config.json"
+            f"{name}: its tokenizer has no words; put all of its files next to config.json"
         )
     return tokenizer
 
@@ -71,9 +71,9 @@ def check_tokens(tokens: Iterable[int], rows: int, tokenizer: Any, source: str) 
     if beyond is not None:
         word = tokenizer.convert_ids_to_tokens(beyond)
         raise RunError(
-            f"{source}: holds {word!r}, token {beyond}, for which the model has no embedding: its "
-            f"table has {rows:,} rows, the tokenizer {len(tokenizer):,} words; leave the word out "
-            "of the text, or use the tokenizer of the model"
+            f"{source}: contains {word!r}, token {beyond}, for which the model has no embedding: "
+            f"its table has {rows:,} rows, and the tokenizer has {len(tokenizer):,} words; remove "
+            "this word from the text, or use the tokenizer of the model"
         )
 
 
@@ -93,10 +93,10 @@ def _cause(folder: Path, error: Exception) -> str:
         return _MISSING.format(package)
     if "trust_remote_code" in str(error):
         return (
-            "its tokenizer comes with code of its own, which widthwise does not run; convert it to "
+            "its tokenizer needs its own code, which widthwise does not run; convert it to "
             "a tokenizer.json"
         )
-    return f"its tokenizer cannot be loaded from the files beside config.json: {reason}"
+    return f"its tokenizer cannot be loaded from the files next to config.json: {reason}"
 
 
 def _is_tiktoken(file: Path) -> bool:

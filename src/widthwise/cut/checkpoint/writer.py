@@ -118,7 +118,7 @@ def _write_weights(
 
 
 def _write_records(folder: Path, plan: Plan, refit: Refit | None, dtype: str | None) -> None:
-    """The plan and the refit as files of their own."""
+    """The plan and the refit as separate files."""
     import torch
 
     (folder / PLAN_FILE).write_text(plan.to_json() + "\n", encoding="utf8")
@@ -131,7 +131,9 @@ def refuse_overlap(parent: Path, out: Path) -> None:
     """Raise OutputError when one of two folders lies in the other."""
     source, target = parent.resolve(), out.resolve()
     if source == target or source in target.parents or target in source.parents:
-        raise OutputError(f"{out} and the parent {parent} must not lie in one another")
+        raise OutputError(
+            f"{out} and the parent {parent} must not be inside each other; choose another -o"
+        )
 
 
 def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from .kv_cache import cache_of, given
 from .likelihood import ScoredRequest, ScoringRequest, log_likelihoods
 from .lm_head import TokenBudget, grouped_attention, rope_limit
 from .packing import longest_in_trees
+from .prefixes import shared_length
 
 __all__ = [
     "CacheUse",
@@ -24,4 +25,5 @@ __all__ = [
     "log_likelihoods",
     "longest_in_trees",
     "rope_limit",
+    "shared_length",
 ]

@@ -37,8 +37,9 @@ def check_causal(model: Any) -> None:
         first, second = (_alone(model, text)[:8] for text in texts)
     if not _near(first, second):
         raise RunError(
-            f"{model.config.model_type} looks at tokens that follow, so it is no causal language "
-            "model and gives texts no log-likelihoods"
+            f"{model.config.model_type} also uses the tokens that come after a token, so it is not "
+            "a causal language model and cannot give log-likelihoods of texts; choose a causal "
+            "language model"
         )
 
 
@@ -164,7 +165,7 @@ def _tensor(model: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 def _alone(model: Any, text: Sequence[int]) -> torch.Tensor:
-    """Logits of one text in a pass of its own, shape (tokens, vocabulary)."""
+    """Logits of one text in a separate pass, shape (tokens, vocabulary)."""
     logits: torch.Tensor = model(_tensor(model, [text]), use_cache=False).logits[0]
     return logits
 

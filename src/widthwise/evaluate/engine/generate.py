@@ -2,7 +2,7 @@
 
 The rows of a batch are padded on the left, so that all write their next token at the same place. A
 batch that waits for its longest row computes the others in vain; here ended rows are taken out and
-waiting prompts put in. The key-value cache is written in place, not joined anew for every token.
+waiting prompts put in. The key-value cache is written in place, not copied for every token.
 """
 
 from __future__ import annotations
@@ -124,8 +124,9 @@ def _check_turn(model: Any, prompts: Sequence[Prompt]) -> None:
     longest = max((len(prompt.tokens) + prompt.limit for prompt in prompts), default=0)
     if longest > limit:
         raise RunError(
-            f"the model reads a text of more than {limit} tokens in another way, and a prompt and "
-            f"its continuation may have {longest}: ask for fewer new tokens, or pass --backend hf"
+            f"the model treats texts of more than {limit} tokens differently, and a prompt with "
+            f"its continuation may have {longest} tokens: ask for fewer new tokens, or pass "
+            "--backend hf"
         )
 
 

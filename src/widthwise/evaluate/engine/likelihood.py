@@ -100,9 +100,9 @@ def _check_dynamic(model: Any, rows: Sequence[Sequence[int]], limit: int) -> Non
     longest = max(map(len, rows), default=0)
     if longest > limit and rope_is_dynamic(model):
         raise RunError(
-            f"beyond {limit} tokens the model turns positions by the length of what it has read, "
-            "so that a number would depend on other rows, and a row has "
-            f"{longest}: cut rows to {limit}"
+            f"beyond {limit} tokens, the model's encoding of positions depends on the longest text "
+            f"of a batch, so a score would depend on other texts; this text has {longest} tokens: "
+            f"cut texts to {limit}"
         )
 
 

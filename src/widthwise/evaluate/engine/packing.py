@@ -68,7 +68,7 @@ Rows = Sequence[tuple[int, Sequence[int]]]
 def pack(rows: Rows, width: int = WIDTH) -> list[Packed]:
     """Lay rows, given as (index, tokens) in lexicographic order, into few rows, widest first.
 
-    Best fit, largest tree first. A tree that is wider than `width` gets a row of its own.
+    Best fit, largest tree first. A tree that is wider than `width` gets a separate row.
     """
     open_rows: list[list[Packed]] = [[] for _ in range(width + 1)]  # by the tokens still free
     packed = []
@@ -90,7 +90,7 @@ def pack(rows: Rows, width: int = WIDTH) -> list[Packed]:
 
 
 def unpacked(rows: Rows) -> list[Packed]:
-    """Each row in a row of its own, widest first."""
+    """Each row unpacked, widest first."""
     alone = [Packed() for _ in rows]
     for packed, (index, tokens) in zip(alone, rows, strict=True):
         packed.add(index, tokens, None)
@@ -124,19 +124,18 @@ def mask_of(
 
 def _trees(rows: Rows, width: int) -> list[tuple[int, Rows]]:
     """Neighbours that share enough, cut where a tree would become too wide; each with its size."""
-    trees: list[tuple[int, list[tuple[int, Sequence[int]]]]] = []
-    size = 0
+    sizes: list[int] = []
+    trees: list[list[tuple[int, Sequence[int]]]] = []
     for index, tokens in rows:
-        shared = shared_length(trees[-1][1][-1][1], tokens) if trees else 0
-        grown = size + len(tokens) - shared
+        shared = shared_length(trees[-1][-1][1], tokens) if trees else 0
+        grown = sizes[-1] + len(tokens) - shared if trees else 0
         if shared >= _WORTH and grown <= max(width, 2 * shared):
-            size = grown
-            trees[-1][1].append((index, tokens))
-            trees[-1] = (size, trees[-1][1])
+            sizes[-1] = grown
+            trees[-1].append((index, tokens))
         else:
-            size = len(tokens)
-            trees.append((size, [(index, tokens)]))
-    return [(size, tree) for size, tree in trees]
+            sizes.append(len(tokens))
+            trees.append([(index, tokens)])
+    return list(zip(sizes, trees, strict=True))
 
 
 def longest_in_trees(model: Any) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-_PREFIX_COST = 256  # tokens' worth of work: a pass of its own, and batches left half full
+_PREFIX_COST = 256  # tokens' worth of work: a separate pass, and batches left half full
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def find_prefixes(rows: Sequence[tuple[int, ...]], free: Sequence[int]) -> list[
     return [*prefixes, SharedPrefix(0, tuple(apart))] if apart else prefixes
 
 
-def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
-    """Number of tokens that two rows have in common at their start, by bisection.
+def shared_length(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """Number of tokens or characters that two rows have in common at their start, by bisection.
 
     Example:
         >>> shared_length((1, 2, 3), (1, 2, 4, 5))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...figures import INK, MUTED, RULE, SERIES, UNSTABLE, mark_widths, style_axes
+from ...figures import INK, MUTED, RULE, SERIES, UNSTABLE, mark_widths, style_axes, write_head
 from ...mup import CoordinateCheck
 
 if TYPE_CHECKING:
@@ -44,14 +44,6 @@ def draw_coordinates(check: CoordinateCheck, title: str) -> Figure:
     _slopes(left, check)
     _sizes(right, check)
     _numbers(right, check, _LINE_INCHES / (height - 1.6))
-    figure.text(
-        0.012,
-        1 - 0.3 / height,
-        f"{title}: {check.overall_verdict}",
-        size=13,
-        weight="bold",
-        color=INK,
-    )
     handles = [
         Line2D([], [], color=INK, marker=marker, lw=0, label=verdict)
         for verdict, marker in _MARKS.items()
@@ -62,7 +54,8 @@ def draw_coordinates(check: CoordinateCheck, title: str) -> Figure:
         f"Change of each layer's output after {check.steps} steps, {seeds} networks at each width. "
         "All intervals together hold with 95 %."
     )
-    figure.text(0.012, 1 - 0.55 / height, note, size=9.5, color=MUTED)
+    heights = (1 - 0.3 / height, 1 - 0.55 / height)
+    write_head(figure, f"{title}: {check.overall_verdict}", note, heights)
     return figure
 
 

@@ -3,7 +3,7 @@
 from .figure import draw_transfer
 from .optimum import LrCurve, OptimumShift, check_grid, optimum_shifts
 from .page import transfer_page
-from .run import TransferJob, run_transfer, transfer_jobs
+from .run import run_transfer, transfer_jobs
 from .text import TokenRows, read_rows
 from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, check_fits, train_glu
 
@@ -15,7 +15,6 @@ __all__ = [
     "TokenRows",
     "TrainingRun",
     "TrainingSettings",
-    "TransferJob",
     "check_fits",
     "check_grid",
     "draw_transfer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +82,5 @@ def _range(shifts: Sequence[OptimumShift]) -> tuple[float, float]:
 
 def _title(shift: OptimumShift) -> str:
     """The parametrization, and below it what may be said of it, wrapped."""
-    from textwrap import wrap
-
     sentence = shift.sentence.partition(": ")[2]
     return "\n".join((_NAMES[shift.kind], *wrap(sentence, 62)))

@@ -14,7 +14,7 @@ from ...stats import counted, estimate_text, mean_with_error
 from ..run_page import comparable_runs, run_sections, seed_row, setting_rows
 from .figure import draw_transfer
 from .optimum import MARGIN, OptimumShift, optimum_shifts
-from .results import load
+from .results import FORMAT
 from .train import KIND_NAMES, TrainingRun
 
 _FEW = 4  # seeds below which Student's quantile is more of an interval than the seeds
@@ -26,8 +26,7 @@ def transfer_page(path: Path) -> Page:
     Raises:
         RunError: It holds none, or what is no run.
     """
-    loaded = list(load(path).values())
-    kept, excluded = comparable_runs(loaded, _shared, path=path, command="mup transfer")
+    kept, excluded = comparable_runs(path, FORMAT, _shared, command="mup transfer")
     runs = [run for run, _ in kept]
     whole, unfinished = _whole(runs)
     shifts, reason = _shifts(whole)

@@ -50,13 +50,13 @@ def run_transfer(
     settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
     units = [
         ResultUnit(
-            keys=(job,),
-            label=_label(*job),
-            work=job,
-            cost=job[1] ** 2,
+            keys=((kind, width, lr, seed),),
+            label=f"{KIND_NAMES[kind]}, width {width}, learning rate {lr:.4g}, seed {seed}",
+            work=(kind, width, lr, seed),
+            cost=width**2,
             settings={**settings, "widthwise": __version__},
         )
-        for job in jobs
+        for kind, width, lr, seed in jobs
     ]
 
     def train(unit: ResultUnit, report: ProgressCallback) -> TrainingRun:
@@ -72,7 +72,3 @@ def run_transfer(
         )
 
     return run_results(folder, FORMAT, units, train, on_result=on_result, on_progress=on_progress)
-
-
-def _label(kind: Kind, width: int, lr: float, seed: int) -> str:
-    return f"{KIND_NAMES[kind]}, width {width}, learning rate {lr:.4g}, seed {seed}"

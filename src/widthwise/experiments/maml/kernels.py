@@ -11,6 +11,7 @@ Source: arXiv 2011.14522, Appendix D; the kernels are those of arXiv 1806.07572 
 from __future__ import annotations
 
 from abc import abstractmethod
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,9 +107,7 @@ class LinearFunction(_Function):
         self.biases = self.biases + by.sum(axis=0)
 
     def copy(self) -> LinearFunction:
-        twin = LinearFunction(self.kernel, 0)
-        twin.weights, twin.biases = self.weights, self.biases
-        return twin
+        return copy(self)  # weights are replaced, never changed
 
 
 class DictionaryFunction(_Function):
@@ -136,7 +135,7 @@ class DictionaryFunction(_Function):
         np.add.at(self.coefficients, ids, by)
 
     def copy(self) -> DictionaryFunction:
-        twin = DictionaryFunction(self.kernel, self.images)
+        twin = copy(self)
         twin.coefficients = self.coefficients.copy()
         return twin
 

@@ -19,6 +19,7 @@ Source: arXiv 2011.14522, Corollary 6.2 and Appendix D.
 from __future__ import annotations
 
 from abc import abstractmethod
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from math import sqrt
@@ -139,7 +140,7 @@ class WeightNetwork(LinearNetwork):
         return norm
 
     def copy(self) -> WeightNetwork:
-        return WeightNetwork(self.first, self.readout)  # which are replaced, never changed
+        return copy(self)  # its weights are replaced, never changed
 
 
 class GramNetwork(LinearNetwork):

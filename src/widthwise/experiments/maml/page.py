@@ -27,11 +27,9 @@ from ..run_page import (
     setting_rows,
 )
 from .figure import draw_runs
-from .results import load
+from .results import FORMAT
 from .summary import MamlRow, summary
 from .train import MamlResult
-
-_SLOW = ("gp", "ntk")  # kernels that take fewer steps, as nothing is learned by more
 
 
 def maml_page(path: Path) -> Page:
@@ -40,8 +38,7 @@ def maml_page(path: Path) -> Page:
     Raises:
         RunError: It holds none, or what is no run.
     """
-    loaded = list(load(path).values())
-    kept, excluded = comparable_runs(loaded, _shared, path=path, command="maml")
+    kept, excluded = comparable_runs(path, FORMAT, _shared, command="maml")
     runs = [run for run, _ in kept]
     rows = summary(runs)
     besides = _besides(rows)
@@ -70,7 +67,7 @@ def maml_page(path: Path) -> Page:
 
 def _shared(run: MamlResult, settings: dict[str, Any]) -> dict[str, Any]:
     """What must be the same of runs that are compared."""
-    skip = {"recipe", "widthwise", *(("steps",) if run.network in _SLOW else ())}
+    skip = {"recipe", "widthwise", *(("steps",) if run.network in MamlResult.slow_kernels else ())}
     return {name: value for name, value in settings.items() if name not in skip}
 
 
@@ -201,7 +198,7 @@ def _unknown(rows: Sequence[MamlRow], single: bool) -> tuple[str, ...]:
         sentences.append("Not all networks have as many seeds; the table says how many each has.")
     if not any(row.network == "limit" for row in rows):
         sentences.append(NO_LIMIT)
-    if any(row.network in _SLOW for row in rows):
+    if any(row.network in MamlResult.slow_kernels for row in rows):
         sentences.append(
             "The scales of the published kernels are not known; those of these runs were chosen."
         )

@@ -140,6 +140,7 @@ class MamlNetwork(SeededNetwork):
     """A network, the limit, or a kernel of `KERNELS`; the seed draws the weights and the tasks."""
 
     kernel_names: ClassVar = {"linear": "linear kernel", "gp": "ReLU GP", "ntk": "ReLU NTK"}
+    slow_kernels: ClassVar = ("gp", "ntk")  # take fewer steps, as more teach them nothing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...figures import BLUE, INK, MUTED, ORANGE, style_axes, write_head
 from ...stats import counted
 from ...tinynet import BASE, family_named
@@ -99,8 +101,6 @@ def _multiplier(axes: Axes, findings: TinyFindings, name: str) -> None:
     )
     if findings.formula is None or name == "width":
         return
-    import numpy as np
-
     family = family_named(findings.drawn[0].network["family"])
     base = family.counts(BASE, classes=findings.classes).macs
     shares = np.geomspace(*findings.formula.range, _CURVE_POINTS)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...tinynet import BASE, MIN_POINTS, Family, Formula, FormulaPoint, best_ranked
 from .train import TEST, VALIDATION
 from .trials import SearchTrial
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 SHARE = 0.2  # of the networks that are drawn: those that the formula is fitted to
 
@@ -45,8 +44,6 @@ class TrainedNetwork:
 
     def right(self) -> NDArray[np.float64]:
         """Of each seed and photo of the test set whether the answer was right, 0 or 1."""
-        import numpy as np
-
         return np.array([trial.quantities[TEST].items for trial in self.trials], dtype=np.float64)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RunError, TargetError, WidthwiseError
-from ...runs import Event, Executor, RunStore, WorkerFactory
+from ...runs import Event, Executor, Processes, RunStore, WorkerFactory
 from ...tinynet import (
     BUDGET_TOLERANCE,
     DIGITS,
@@ -129,7 +129,8 @@ class Search:
         folder: Of the trials; one that holds a part of this search is gone on with, and networks,
             seeds and budgets may be added to it.
         settings: What is searched.
-        engine: Makes the engine that does the trials.
+        engine: Makes the engine that does the trials; None for one worker, on this machine's first
+            device.
         on_trial: Called with each trial that this run adds.
         on_event: Called with each event of the engine.
         on_progress: Called with what is being done between the trials.
@@ -140,7 +141,7 @@ class Search:
         folder: str | Path,
         settings: SearchSettings,
         *,
-        engine: Callable[[WorkerFactory], Executor],
+        engine: Callable[[WorkerFactory], Executor] | None = None,
         on_trial: Callable[[SearchTrial], None] = lambda _: None,
         on_event: Callable[[Event], None] = lambda _: None,
         on_progress: Callable[[str], None] = lambda _: None,
@@ -148,7 +149,7 @@ class Search:
         self.settings = settings
         self.notes: list[str] = []
         self._retry_failed = True
-        self._engine = engine
+        self._engine = engine or _local
         self._store = RunStore(folder, FORMAT, what="search", on_record=on_trial)
         self._on_event = on_event
         self._on_progress = on_progress
@@ -332,6 +333,12 @@ class Search:
     @property
     def _classes(self) -> int:
         return len(self.photos.classes)
+
+
+def _local(make: WorkerFactory) -> Executor:
+    import torch
+
+    return Processes(make, ["cuda:0" if torch.cuda.is_available() else "cpu"])
 
 
 def _left_out(skipped: Sequence[str]) -> str:

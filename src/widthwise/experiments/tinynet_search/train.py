@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import RunError, WidthwiseError
 from ...io import from_plain
@@ -14,6 +14,7 @@ from ...tinynet import (
     BATCH,
     CROP_MARGIN,
     PROXIES,
+    Family,
     Multipliers,
     PhotoSets,
     TrainingRecipe,
@@ -26,9 +27,6 @@ from ...tinynet import (
     trained_network,
 )
 from .trials import Metric, TrialJob, TrialWorker, as_read
-
-if TYPE_CHECKING:
-    from ...tinynet import Family
 
 SIEVE = "tinynet sieve"  # experiment: proxies alone
 DRAWN, FORMULA, INVERSE = "tinynet drawn", "tinynet formula", "tinynet inverse"

@@ -27,6 +27,7 @@ from ...runs import (
     WorkerFactory,
     WorkUnit,
 )
+from ...stats import mean_with_error
 
 TRIALS = "trials.jsonl"
 _KEY_DIGITS = 20
@@ -66,8 +67,6 @@ class Metric:
         >>> found.value, round(found.standard_error, 3), found.n
         (0.75, 0.25, 4)
         """
-        from ...stats import mean_with_error
-
         mean = mean_with_error(right)
         return cls(
             value=mean.value,

@@ -6,7 +6,7 @@ Source: arXiv 2011.14522, Section 8.1 and Appendix D.
 from .analogies import Questions, load_questions, right_answers
 from .corpus import Corpus, load_corpus
 from .figure import draw_runs
-from .networks import SkipGram, check_memory, start
+from .networks import SkipGram, Word2vecNetwork, check_memory, start
 from .page import word2vec_page
 from .results import load
 from .run import run_word2vec
@@ -20,6 +20,7 @@ __all__ = [
     "Questions",
     "SkipGram",
     "TrainingJob",
+    "Word2vecNetwork",
     "Word2vecResult",
     "Word2vecSettings",
     "check_memory",

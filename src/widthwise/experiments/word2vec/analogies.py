@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,13 +105,13 @@ def right_answers(embeddings: Tensor, questions: Questions) -> NDArray[np.bool_]
     return np.concatenate(correct)
 
 
-def section_scores(right: NDArray[np.bool_], questions: Questions) -> Mapping[str, tuple[int, int]]:
-    """Correct answers and questions of each section."""
-    shares, start = {}, 0
-    for name, number in questions.sections:
-        shares[name] = int(right[start : start + number].sum()), number
-        start += number
-    return shares
+def section_scores(
+    right: NDArray[np.bool_], questions: Questions
+) -> tuple[tuple[str, int, int], ...]:
+    """Name, correct answers and questions of each section."""
+    ends = np.cumsum([number for _, number in questions.sections])
+    parts = zip(questions.sections, np.split(right, ends[:-1]), strict=True)
+    return tuple((name, int(part.sum()), number) for (name, number), part in parts)
 
 
 def _lines(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...figures import FEATURE, INK, KERNEL, MUTED, line_styles, mark_widths, style_axes, write_head
 from ...stats import counted
+from .networks import Word2vecNetwork
 from .summary import SummaryRow, summary
 from .training import Word2vecResult
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_KERNELS = ("ntk", "gp")
 _KERNEL_LOOK: dict[str, Any] = {"color": KERNEL, "lw": 1.5, "ls": "--"}
 
 
@@ -34,7 +34,10 @@ def draw_runs(results: Sequence[Word2vecResult]) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.08)
     lines = line_styles(row.run.width for row in rows)
-    looks = [_KERNEL_LOOK if row.run.network in _KERNELS else lines[row.run.width] for row in rows]
+    looks = [
+        _KERNEL_LOOK if row.run.network in Word2vecNetwork.kernel_names else lines[row.run.width]
+        for row in rows
+    ]
     for row, look in zip(rows, looks, strict=True):
         if row.run.curve:
             epochs = range(1, len(row.run.curve) + 1)
@@ -59,7 +62,7 @@ def draw_runs(results: Sequence[Word2vecResult]) -> Figure:
 
 
 def _by_width(axes: Axes, rows: Sequence[SummaryRow], looks: Sequence[dict[str, Any]]) -> None:
-    kernels = [row.run.label for row in rows if row.run.network in _KERNELS]
+    kernels = [row.run.label for row in rows if row.run.network in Word2vecNetwork.kernel_names]
     for row, look in zip(rows, looks, strict=True):
         assert row.run.score is not None
         assert row.interval is not None

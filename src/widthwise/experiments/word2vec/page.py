@@ -26,7 +26,7 @@ from ..run_page import (
     setting_rows,
 )
 from .figure import draw_runs
-from .results import load
+from .results import FORMAT
 from .summary import SummaryRow, summary
 from .training import Word2vecResult
 
@@ -40,8 +40,7 @@ def word2vec_page(path: Path) -> Page:
     Raises:
         RunError: It holds none, or what is no run.
     """
-    loaded = list(load(path).values())
-    kept, excluded = comparable_runs(loaded, _shared, path=path, command="word2vec")
+    kept, excluded = comparable_runs(path, FORMAT, _shared, command="word2vec")
     runs = [run for run, _ in kept]
     rows = summary(runs)
     seeds = sorted({run.seed for run in runs})

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from ...errors import LimitError
 from ...theory import check_positive
 
-MOST_WINDOW = 100
-MOST_NEGATIVE = 1000
-MOST_THREADS = 256
-MOST_BATCH = 65_536
+_MOST = {"window": 100, "negative": 1000, "batch": 65_536, "threads": 256}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +40,8 @@ class Word2vecSettings:
     refresh: int = 500_000
 
     def __post_init__(self) -> None:
-        most = {"window": MOST_WINDOW, "negative": MOST_NEGATIVE, "batch": MOST_BATCH}
-        most["threads"] = MOST_THREADS
         for name in ("window", "negative", "epochs", "batch", "threads", "refresh"):
-            value, top = getattr(self, name), most.get(name, 10**9)
+            value, top = getattr(self, name), _MOST.get(name, 10**9)
             if not 1 <= value <= top:
                 raise LimitError(f"{name} must be from 1 to {top:,}; got {value}")
         for name in ("sample", "lr"):

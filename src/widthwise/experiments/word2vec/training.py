@@ -160,12 +160,11 @@ def metadata(job: TrainingJob, corpus: Corpus, questions: Questions) -> dict[str
 
 def _score(network: SkipGram, questions: Questions) -> AnalogyScore:
     right = right_answers(network.embeddings, questions)
-    shares = section_scores(right, questions)
     return AnalogyScore(
         right=int(right.sum()),
         asked=len(right),
         of=questions.of,
-        sections=tuple((name, *share) for name, share in shares.items()),
+        sections=section_scores(right, questions),
         outcomes=np.packbits(right).tobytes().hex(),
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...stats import joined
 from ...study import Record
 from ..comparisons import beats_its_floor
 from ..table import Table
-from ..tables import PAIR_COLUMNS, adjusted_by_place, p_notes, pair_row
+from ..tables import PAIR_COLUMNS, p_notes, tested_pairs, warnings_of
 from ..types import Findings
 from .cost_claims import batches, energy, energy_of, latency
 from .score_claims import (
@@ -71,20 +72,19 @@ def _changes(small: Model, large: Model, instruct: Model) -> Table:
 def _correlations(models: Sequence[Model]) -> Table:
     tasks = ("mmlu", "hellaswag", "arc_challenge")
     pairs = [(model, correlation_with_mc2(model, task)) for model in models for task in tasks]
-    every = [pair for _, pair in pairs]
-    adjusted = adjusted_by_place(every)
-    rows = []
-    for place, (model, pair) in enumerate(pairs):
-        first, *rest = pair_row(pair, adjusted.get(place))
-        rows.append((f"{model.name} {first}", *rest))
-    warnings = dict.fromkeys(p.correlation.warning for p in every if p.correlation.warning)
-    return Table(
+    every = tested_pairs([pair for _, pair in pairs])
+    of_pairs = Table.of(
+        every,
+        PAIR_COLUMNS,
         title="Knowledge against truthfulness",
         about="Said of MMLU and TruthfulQA-MC2; other falling tasks beside it.",
-        header=PAIR_COLUMNS,
-        rows=tuple(rows),
-        notes=(*warnings, *p_notes(every, len(adjusted))),
+        notes=(*warnings_of(every), *p_notes(every, every)),
     )
+    rows = (
+        (f"{model.name} {tasks}", *rest)
+        for (model, _), (tasks, *rest) in zip(pairs, of_pairs.rows, strict=True)
+    )
+    return replace(of_pairs, rows=tuple(rows))
 
 
 def _others(small: Model, large: Model) -> Table:
@@ -99,75 +99,69 @@ def _others(small: Model, large: Model) -> Table:
         latency(small.name, 60),
         latency(large.name, 60),
     )
-    return Table(
+    return Table.of(
+        claims_shown,
+        {
+            "claim": lambda claim: claim.claim,
+            "computed": lambda claim: claim.value,
+            "beside it": lambda claim: claim.beside,
+        },
         title="Other claims",
         about="Monotone loss, joules and milliseconds.",
-        header=("claim", "computed", "beside it"),
-        rows=tuple((claim.claim, claim.value, claim.beside) for claim in claims_shown),
         notes=(_JOULES,),
     )
 
 
 def _floors() -> Table:
-    rows = [row for row in rows_of("tasks") if row["floor"]]
-    return Table(
+    return Table.of(
+        (row for row in rows_of("tasks") if row["floor"]),
+        {
+            "task": lambda row: row["task"],
+            "items": lambda row: f"{int(row['items']):,}",
+            "floor": lambda row: f"{float(row['floor']):.4f}",
+            "answerer": lambda row: row["floor_kind"],
+            "source": lambda row: row["floor_source"],
+        },
         title="Floors",
         about="What the best trivial answerer gets on all items of the task.",
-        header=("task", "items", "floor", "answerer", "source"),
-        rows=tuple(
-            (
-                row["task"],
-                f"{int(row['items']):,}",
-                f"{float(row['floor']):.4f}",
-                row["floor_kind"],
-                row["floor_source"],
-            )
-            for row in rows
-        ),
-        notes=(),
     )
 
 
 def _sentences(small: Model, large: Model, instruct: Model) -> tuple[str, ...]:
     """The claims that scores alone can answer, in a few sentences."""
-    return tuple(
-        sentence
-        for sentence in (
-            _of_ifeval((small, large)),
-            _of_instruct(instruct),
-            _of_mc2((small, large)),
-            _of_correlation(large),
-        )
-        if sentence
-    )
+    base = (small, large)
+    sentences = (_of_ifeval(base), _of_instruct(instruct), _of_mc2(base), _of_correlation(large))
+    return tuple(filter(None, sentences))
 
 
-def _above(models: Sequence[Model], task: str) -> tuple[list[str], int]:
-    """Labels of the networks that are shown above the task's floor, and how many there are."""
-    labels, count = [], 0
-    for model in models:
-        for network in model.grid.networks:
-            count += 1
-            if beats_its_floor(model.grid.cells[network, task]):
-                labels.append(f"{model.name} {network.label}")
-    return labels, count
+def _above(models: Sequence[Model], task: str) -> str:
+    """Which of the networks are shown above the task's floor: `"only 3B dense"`, or `"none"`."""
+    above = [
+        f"{model.name} {network.label}"
+        for model in models
+        for network in model.grid.networks
+        if beats_its_floor(model.grid.cells[network, task])
+    ]
+    return f"only {joined(above)}" if above else "none"
+
+
+def _count(models: Sequence[Model]) -> int:
+    return sum(len(model.grid.networks) for model in models)
 
 
 def _of_ifeval(models: Sequence[Model]) -> str:
-    above, count = _above(models, "ifeval")
     floor = models[0].at("ifeval", 0)
-    which = f"only {joined(above)}" if above else "none"
     return (
         f"IFEval is said to improve by {change_at(models[0], 'ifeval', 40)} and "
-        f"{change_at(models[0], 'ifeval', 30)} in 1B: of the {count} base networks, dense or cut, "
-        f"{which} is shown above the {floor.floor:.4f} of {floor.floor_kind}."
+        f"{change_at(models[0], 'ifeval', 30)} in 1B: of the {_count(models)} base networks, "
+        f"dense or cut, {_above(models, 'ifeval')} is shown above the {floor.floor:.4f} of "
+        f"{floor.floor_kind}."
     )
 
 
 def _of_instruct(model: Model) -> str:
     dense, cut = model.at("ifeval", 0), model.at("ifeval", 60)
-    network = next(n for n in model.grid.networks if n.asked == "60%")
-    difference = model.judged[network, "ifeval"].difference
+    difference = model.judged[model.network(60), "ifeval"].difference
     assert difference is not None
     if not (beats_its_floor(dense) and difference.high < 0):
         return ""
@@ -179,12 +173,10 @@ def _of_instruct(model: Model) -> str:
 
 
 def _of_mc2(models: Sequence[Model]) -> str:
-    above, count = _above(models, "truthfulqa_mc2")
     floor = models[0].at("truthfulqa_mc2", 0).floor
-    which = f"only {joined(above)}" if above else "none"
     return (
-        f"TruthfulQA-MC2: of the {count} base networks {which} is shown above the {floor:.4f} of "
-        "uniform likelihood."
+        f"TruthfulQA-MC2: of the {_count(models)} base networks {_above(models, 'truthfulqa_mc2')} "
+        f"is shown above the {floor:.4f} of uniform likelihood."
     )
 
 

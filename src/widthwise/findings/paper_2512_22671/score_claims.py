@@ -11,7 +11,7 @@ from ...study import Record
 from ..comparisons import Comparisons, beats_its_floor, compare_to_dense, paired_or_independent
 from ..correlations import task_correlation
 from ..curves import curves_of
-from ..grid import Grid, build_grid, estimate_of
+from ..grid import Grid, GridRow, build_grid, estimate_of
 from ..types import TaskCorrelation, WidthCurve
 from .tables import MODELS, Claim, change
 
@@ -34,10 +34,13 @@ class Model:
     judged: Comparisons
     curves: dict[str, WidthCurve]
 
-    def at(self, task: str, percent: int) -> Record:
+    def network(self, percent: int) -> GridRow:
+        """The network of which so many per cent are removed."""
         asked = f"{percent}%" if percent else "dense"
-        network = next(n for n in self.grid.networks if n.asked == asked)
-        return self.grid.cells[network, task]
+        return next(n for n in self.grid.networks if n.asked == asked)
+
+    def at(self, task: str, percent: int) -> Record:
+        return self.grid.cells[self.network(percent), task]
 
 
 def model_of(name: str, records: Sequence[Record]) -> Model:
@@ -61,7 +64,7 @@ CHANGE_COLUMNS = (
 
 def changed(model: Model, task: str, percent: int) -> tuple[str, ...]:
     """A row of `CHANGE_COLUMNS`: a task at one width, beside dense and beside its floor."""
-    network = next(n for n in model.grid.networks if n.asked == f"{percent}%")
+    network = model.network(percent)
     judged, floor = model.judged[network, task], model.at(task, 0).floor
     difference = judged.difference
     assert difference is not None

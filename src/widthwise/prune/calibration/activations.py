@@ -84,12 +84,10 @@ def norms_of_text(model: OpenedModel, text_file: Path) -> dict[int, Tensor]:
     Raises:
         RunError: The text cannot be read or holds no token.
     """
-    import torch
-
     text, tokenizer = plain_text(text_file), model.tokenizer
     ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][0, :MAX_TOKENS]
     if not len(ids):
         raise RunError(f"{text_file}: holds no token to calibrate on")
     check_tokens(ids.tolist(), model.embedding_rows, tokenizer, str(text_file))
-    blocks = torch.split(ids.to(next(model.module.parameters()).device), BLOCK_TOKENS)
+    blocks = ids.to(next(model.module.parameters()).device).split(BLOCK_TOKENS)
     return activation_norms(model.module, ({"input_ids": block[None]} for block in blocks))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UnsupportedModelError
@@ -47,19 +48,6 @@ def first_of(result: Any) -> Tensor:
 
 
 @dataclass
-class LayerPass:
-    """One pass in which every layer returned its input.
-
-    Attributes:
-        hidden: Hidden states before the first layer.
-        calls: Arguments of every layer, in order.
-    """
-
-    hidden: Tensor
-    calls: list[LayerCall]
-
-
-@dataclass
 class CallCapturer:
     """Captures the arguments of layers; equal tensors of several passes are held once.
 
@@ -74,8 +62,10 @@ class CallCapturer:
     counts: Sequence[int] = ()
     _known: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
-    def capture(self, run: Callable[[], object]) -> LayerPass:
-        """The arguments of the layers in a pass, in which each of them returns its input.
+    def capture(self, run: Callable[[], object]) -> tuple[Tensor, list[LayerCall]]:
+        """A pass in which every layer returns its input.
+
+        Returns: Hidden states before the first layer, and the arguments of every layer, in order.
 
         Raises:
             UnsupportedModelError: The layers are not called once each, in order, or one of them
@@ -83,15 +73,13 @@ class CallCapturer:
         """
         captured: list[tuple[int, LayerCall, Tensor]] = []
 
-        def forward(number: int) -> Callable[..., Any]:
-            def return_input(*arguments: Any, **options: Any) -> Any:
-                call, hidden = self._call(number, arguments, options)
-                captured.append((number, call, hidden))
-                return returned(hidden, self.counts[number])
+        def return_input(number: int, *arguments: Any, **options: Any) -> Any:
+            call, hidden = self._call(number, arguments, options)
+            captured.append((number, call, hidden))
+            return returned(hidden, self.counts[number])
 
-            return return_input
-
-        with patched_forward(self.layers, [forward(number) for number in range(len(self.layers))]):
+        forwards = [partial(return_input, number) for number in range(len(self.layers))]
+        with patched_forward(self.layers, forwards):
             run()
         _check_order([number for number, _, _ in captured], len(self.layers), self.name)
         seen: dict[int, Any] = {}
@@ -103,7 +91,7 @@ class CallCapturer:
             )
             for number, call, _ in captured
         ]
-        return LayerPass(captured[0][2], calls)
+        return captured[0][2], calls
 
     def _call(
         self, number: int, arguments: tuple[Any, ...], options: dict[str, Any]
@@ -169,19 +157,14 @@ def whole_pass(
 
     outputs: list[tuple[int, int, Any]] = []
 
-    def record(number: int) -> Callable[..., None]:
-        def hook(_: nn.Module, __: Any, result: Any) -> None:
-            count = len(result) if isinstance(result, tuple) else 0
-            outputs.append((number, count, first_of(result)))
+    def record(number: int, _: nn.Module, __: Any, result: Any) -> None:
+        count = len(result) if isinstance(result, tuple) else 0
+        outputs.append((number, count, first_of(result)))
 
-        return hook
-
-    handles = [layer.register_forward_hook(record(number)) for number, layer in enumerate(layers)]
-    try:
+    with ExitStack() as hooks:
+        for number, layer in enumerate(layers):
+            hooks.enter_context(layer.register_forward_hook(partial(record, number)))
         model(**inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
     _check_order([number for number, _, _ in outputs], len(layers), name)
     for number, _, states in outputs:
         if not isinstance(states, torch.Tensor):
@@ -193,7 +176,7 @@ def whole_pass(
 
 
 def returned(hidden: Tensor, count: int) -> Any:
-    """Hidden states in the form in which a layer returns them, nothing beside them."""
+    """Hidden states in the form in which a layer returns them, and nothing else."""
     return (hidden, *[None] * (count - 1)) if count else hidden
 
 
@@ -225,14 +208,10 @@ def watched_inputs(
     def hook(number: int) -> Callable[..., None]:
         return lambda _, inputs: watch(number, inputs[0].detach())
 
-    handles = [
-        module.register_forward_pre_hook(hook(number)) for number, module in enumerate(modules)
-    ]
-    try:
+    with ExitStack() as hooks:
+        for number, module in enumerate(modules):
+            hooks.enter_context(module.register_forward_pre_hook(hook(number)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
@@ -242,8 +221,8 @@ def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
         is_single = len(absent) == 1
         raise UnsupportedModelError(
             f"{'layer' if is_single else 'layers'} {', '.join(map(str, absent))} of {name} "
-            f"{'is' if is_single else 'are'} left out where text is all there is, so text cannot "
-            f"calibrate {'it' if is_single else 'them'}; {WITHOUT_TEXT}"
+            f"{'is' if is_single else 'are'} not used for text, so text cannot calibrate "
+            f"{'it' if is_single else 'them'}; {WITHOUT_TEXT}"
         )
 
 

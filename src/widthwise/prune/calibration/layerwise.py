@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from ...cut import ModelWeights
@@ -16,7 +16,6 @@ from .layer_calls import (
     WITHOUT_TEXT,
     CallCapturer,
     LayerCall,
-    LayerPass,
     patched_forward,
     returned,
     watched_inputs,
@@ -37,8 +36,12 @@ class _Rows:
 
     hidden: Tensor
     calls: list[LayerCall]
-    kept: Tensor | None
+    kept: Tensor | EllipsisType  # index of the tokens that are no padding, among all of them
     half: str
+
+    def unpadded(self, states: Tensor) -> Tensor:
+        """States of tokens that are no padding, one row each."""
+        return states.flatten(0, -2)[self.kept]
 
 
 if TYPE_CHECKING:
@@ -51,13 +54,13 @@ class LayerwiseRunner:
     A layer is run alone, with the arguments that the model itself would give it: they are captured
     for each batch by a pass in which every layer returns its input, so that masks of sliding
     windows, position embeddings and inputs that depend on the tokens are those of the family and of
-    the batch. The model is in eval mode meanwhile.
+    the batch. Meanwhile the model is in eval mode, and no gradients are kept.
 
     Raises:
         RunError: A token is beyond the vocabulary.
         UnsupportedModelError: Layers run one by one do not do what they do in a whole pass.
 
-    Cost: beside the passes asked for, three of two rows, one of each half of the text.
+    Cost: in addition to the passes asked for, three of two rows, one of each half of the text.
     Memory: hidden states, tokens x hidden size, in the model's dtype; of the other arguments of
         layers, what differs between batches.
     """
@@ -73,20 +76,18 @@ class LayerwiseRunner:
         self._open = ExitStack()
 
     def __enter__(self) -> LayerwiseRunner:
+        import torch
+
         self._model.eval()
         with ExitStack() as stack:
             stack.callback(self._model.train, self._training)
+            stack.enter_context(torch.no_grad())
             stack.enter_context(limited_memory(next(self._model.parameters()).device.type))
             self._begin()
             self._open = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._batches.clear()
         self._open.close()
 
@@ -97,17 +98,14 @@ class LayerwiseRunner:
             layer: That layer.
             advance: Whether hidden states become those behind the layer.
         """
-        import torch
-
         down = self._down(layer)
         size = self._architecture.intermediate_size
         halves = {half: Moments.empty(size, down.weight.device) for half in ("fit", "held_out")}
 
         def add(_: int, activations: Tensor) -> None:
-            rows = activations.flatten(0, -2)
-            halves[batch.half].add(rows if batch.kept is None else rows[batch.kept])
+            halves[batch.half].add(batch.unpadded(activations))
 
-        with watched_inputs([down], add), torch.no_grad():
+        with watched_inputs([down], add):
             for batch in self._batches:
                 hidden = self._through(layer, batch.calls, batch.hidden)
                 if advance:
@@ -116,11 +114,8 @@ class LayerwiseRunner:
 
     def advance(self, layer: int) -> None:
         """Make hidden states those behind the layer, as its weights are now."""
-        import torch
-
-        with torch.no_grad():
-            for batch in self._batches:
-                batch.hidden = self._through(layer, batch.calls, batch.hidden)
+        for batch in self._batches:
+            batch.hidden = self._through(layer, batch.calls, batch.hidden)
 
     def held_out_states(self, tokens: int) -> BatchStates:
         """Hidden states of some held-out tokens as they are now, for `final_states`.
@@ -139,12 +134,10 @@ class LayerwiseRunner:
         import torch
 
         final = []
-        with torch.no_grad():
-            for batch, hidden in states:
-                for further in range(layer, self._architecture.layers):
-                    hidden = self._through(further, batch.calls, hidden)
-                rows = hidden.flatten(0, -2)
-                final.append(rows if batch.kept is None else rows[batch.kept])
+        for batch, hidden in states:
+            for further in range(layer, self._architecture.layers):
+                hidden = self._through(further, batch.calls, hidden)
+            final.append(batch.unpadded(hidden))
         return torch.cat(final)
 
     @contextmanager
@@ -164,8 +157,7 @@ class LayerwiseRunner:
         def logits(rows: Tensor) -> Tensor:
             last[:] = [rows[:, None]]  # each token a row, so that masks stay small
             ids = torch.zeros(len(rows), 1, dtype=torch.long, device=rows.device)
-            with torch.no_grad():
-                output: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
+            output: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
             return output
 
         with patched_forward(self._layers(), [forward(count) for count in self._capturer.counts]):
@@ -177,20 +169,16 @@ class LayerwiseRunner:
 
     def _begin(self) -> None:
         """Embed every batch, and capture the arguments of the layers."""
-        import torch
-
         self._check_vocabulary()
         halves = (("fit", self._text.fit), ("held_out", self._text.held_out))
-        with torch.no_grad():
-            for batch in (self._text.fit[0], self._text.held_out[0]):
-                self._check_layers(_longest_row(batch))
-            for half, batch in ((half, batch) for half, batches in halves for batch in batches):
-                captured = self._capture(batch)
-                mask = batch.attention_mask
-                kept = None if mask is None else mask.reshape(-1).bool().to(captured.hidden.device)
-                self._batches.append(_Rows(captured.hidden, captured.calls, kept, half))
+        for batch in (self._text.fit[0], self._text.held_out[0]):
+            self._check_layers(_longest_row(batch))
+        for half, batch in ((half, batch) for half, batches in halves for batch in batches):
+            hidden, calls = self._capture(batch)
+            kept = batch.kept if batch.kept is ... else batch.kept.to(hidden.device)
+            self._batches.append(_Rows(hidden, calls, kept, half))
 
-    def _capture(self, batch: TokenBatch) -> LayerPass:
+    def _capture(self, batch: TokenBatch) -> tuple[Tensor, list[LayerCall]]:
         decoder = self._model.get_submodule(self._architecture.stem.rpartition(".")[0])
         return self._capturer.capture(partial(decoder, **self._inputs(batch)))
 
@@ -207,16 +195,14 @@ class LayerwiseRunner:
         """
         outputs = whole_pass(self._model, self._layers(), self._inputs(row), self._capturer.name)
         self._capturer.counts = [count for count, _ in outputs]
-        captured = self._capture(row)
-        hidden = captured.hidden
-        kept = ... if row.attention_mask is None else row.attention_mask[0].bool()
+        hidden, calls = self._capture(row)
         for layer, (_, expected) in enumerate(outputs):
-            self._through(layer, captured.calls, hidden.clone())
-            hidden = self._through(layer, captured.calls, hidden)
-            if not _alike(hidden[0, kept], expected[0, kept]):
+            self._through(layer, calls, hidden.clone())
+            hidden = self._through(layer, calls, hidden)
+            if not _alike(hidden[0, row.kept], expected[0, row.kept]):
                 raise UnsupportedModelError(
-                    f"layer {layer} of {self._capturer.name}, run alone, does not do what it does "
-                    f"in a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
+                    f"layer {layer} of {self._capturer.name} gives other values when it is run "
+                    f"alone than in a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
                 )
 
     def _down(self, layer: int) -> Any:
@@ -235,8 +221,8 @@ class LayerwiseRunner:
             highest = int(batch.input_ids.max())
             if highest >= size:
                 raise RunError(
-                    f"token {highest} of the calibration text is beyond the {size} tokens of the "
-                    "model; use the model's own tokenizer"
+                    f"token {highest} of the calibration text is not one of the {size} tokens of "
+                    "the model; use the model's own tokenizer"
                 )
 
 
@@ -265,10 +251,6 @@ def _spread(batches: list[_Rows], tokens: int) -> list[_Rows]:
     """Batches evenly spread over all, as few as hold so many tokens."""
     for count in range(1, len(batches)):
         chosen = [batches[i * len(batches) // count] for i in range(count)]
-        if sum(_tokens(batch) for batch in chosen) >= tokens:
+        if sum(len(batch.unpadded(batch.hidden)) for batch in chosen) >= tokens:
             return chosen
     return batches
-
-
-def _tokens(batch: _Rows) -> int:
-    return batch.hidden[..., 0].numel() if batch.kept is None else int(batch.kept.sum())

@@ -11,6 +11,7 @@ from ...errors import RunError
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float, Float32, Float64
     from torch import Tensor
 
 _PANEL = 384  # columns: the sum is symmetric, so only panels on and below the diagonal are made
@@ -36,8 +37,8 @@ class Moments:
 
         return cls(torch.zeros(neurons, neurons, device=device), 0)
 
-    def add(self, rows: Tensor) -> None:
-        """Add the activations of some tokens, shape (tokens, neurons), in any float dtype."""
+    def add(self, rows: Float[Tensor, "tokens neurons"]) -> None:
+        """Add the activations of some tokens."""
         import torch
 
         neurons, exact = rows.shape[1], rows.dtype == torch.bfloat16
@@ -52,7 +53,8 @@ class Moments:
         """The moments of the tokens of both."""
         if self._total.shape != other._total.shape:
             raise RunError(
-                f"moments of {len(self._total)} and of {len(other._total)} neurons do not add up"
+                f"moments of {len(self._total)} neurons and of {len(other._total)} neurons cannot "
+                "be added"
             )
         return Moments(self._total + other._total, self.tokens + other.tokens)
 
@@ -61,22 +63,20 @@ class Moments:
         return Moments(self._total.cpu(), self.tokens)
 
     @property
-    def total(self) -> Tensor:
-        """The sum, symmetric, float32, shape (neurons, neurons)."""
+    def total(self) -> Float32[Tensor, "neurons neurons"]:
+        """The sum, symmetric."""
         lower = self._total.tril()
         return lower + lower.tril(-1).T
 
-    def mean(self, where: str) -> Tensor:
-        """H = total / tokens in float64, on the CPU or the device of the sums.
+    def mean(self, where: str) -> Float64[Tensor, "neurons neurons"]:
+        """H = total / tokens, on the device of the sums.
 
         Raises:
             RunError: No token was added, or an activation overflowed; `where` names the layer.
         """
-        import torch
-
         if not self.tokens:
             raise RunError(f"{where}: no token to calibrate on; all of the batches are padding")
-        if not torch.isfinite(self._total.diagonal()).all():
+        if not self._total.diagonal().isfinite().all():
             raise RunError(
                 f"{where}: its activations are not finite: they overflow in this dtype (load the "
                 "model in bfloat16 or float32), or weights up to this layer hold NaN or Inf"

@@ -50,10 +50,12 @@ class Calibration:
             RunError: They are of different models, or a text is in both.
         """
         if self.model != other.model:
-            raise RunError("two calibrations of models with different GLU weights do not add up")
+            raise RunError("calibrations of models with different GLU weights cannot be added")
         common = {part.fingerprint for part in self.parts} & {p.fingerprint for p in other.parts}
         if common:
-            raise RunError("two calibrations with a text in common would count it twice")
+            raise RunError(
+                "calibrations with a text in common cannot be added: the text would count twice"
+            )
 
         def both(layer: int) -> FitAndHoldout:
             return self.layers[layer].merged(other.layers[layer])
@@ -68,8 +70,8 @@ class Calibration:
         """Raise PlanError unless the calibration was made for these weights."""
         if self.model != fingerprint(weights):
             raise PlanError(
-                f"the calibration was made for a model whose GLU weights are not those of "
-                f"{weights.name}"
+                "the calibration was made for a model whose GLU weights are not those of "
+                f"{weights.name}; calibrate {weights.name}"
             )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
@@ -132,6 +134,14 @@ class _Layers(Mapping[int, FitAndHoldout]):
         return self._count
 
 
+def each_layer(layers: int, progress: LayerCallback | None) -> Iterator[int]:
+    """Layers in order; `progress` is called with each one when the next is asked for."""
+    for layer in range(layers):
+        yield layer
+        if progress:
+            progress(layer)
+
+
 def calibrate(
     model: Model,
     *,
@@ -164,10 +174,8 @@ def calibrate(
                 sizes = weights.architecture.layers, weights.architecture.intermediate_size
                 keep = stack.enter_context(_file(Path(out), result, *sizes))
             runner = stack.enter_context(LayerwiseRunner(opened.module, read))
-            for layer in range(weights.architecture.layers):
+            for layer in each_layer(weights.architecture.layers, progress):
                 keep(layer, runner.moments(layer, advance=True).cpu())
-                if progress:
-                    progress(layer)
     return result if out is None else Calibration.load(out)
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...chat import chat_template_of
@@ -41,10 +42,14 @@ class TokenBatch:
     attention_mask: Tensor | None = None
 
     @property
-    def tokens(self) -> int:
-        """Tokens that are no padding."""
-        mask = self.attention_mask
-        return self.input_ids.numel() if mask is None else int(mask.bool().sum())
+    def kept(self) -> Tensor | EllipsisType:
+        """Index of the tokens that are no padding, among those of all rows; shape (tokens,)."""
+        return ... if self.attention_mask is None else self.attention_mask.bool().reshape(-1)
+
+    @property
+    def ids(self) -> Tensor:
+        """Tokens that are no padding, shape (tokens,)."""
+        return self.input_ids.reshape(-1)[self.kept]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,7 @@ class CalibrationText:
     @property
     def tokens(self) -> int:
         """Tokens of both halves."""
-        return sum(batch.tokens for batch in (*self.fit, *self.held_out))
+        return sum(len(batch.ids) for batch in (*self.fit, *self.held_out))
 
     @property
     def summary(self) -> CalibrationSource:
@@ -74,8 +79,8 @@ class CalibrationText:
         return CalibrationSource(
             source=self.source,
             fingerprint=self.fingerprint,
-            fit_tokens=sum(batch.tokens for batch in self.fit),
-            held_out_tokens=sum(batch.tokens for batch in self.held_out),
+            fit_tokens=sum(len(batch.ids) for batch in self.fit),
+            held_out_tokens=sum(len(batch.ids) for batch in self.held_out),
         )
 
     def check_vocabulary(self, rows: int, tokenizer: Any) -> None:
@@ -92,7 +97,7 @@ class TextOptions(TypedDict, total=False):
         text: A file or folder of text, a data set of the hub, or batches (keyword arguments of the
             model, of which every second is held out); None for the embedded text.
         tokens: Most tokens to take of a text that is no batches.
-        tokenizer: Tokenizer of a model in memory; by default the one beside its checkpoint.
+        tokenizer: Tokenizer of a model in memory; by default that of its checkpoint.
     """
 
     text: TextSource
@@ -146,7 +151,7 @@ def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> Ca
         TokenBatch(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask"))
         for batch in batches
     ]
-    made = [batch for batch in made if batch.tokens]
+    made = [batch for batch in made if len(batch.ids)]
     if len(made) < 2:
         raise RunError(
             "calibration needs at least two batches that are not all padding, one to fit and one "
@@ -186,8 +191,8 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     blocks = blocks[: tokens // BLOCK_TOKENS]
     if len(blocks) < 2:
         raise RunError(
-            f"{name}: holds too little text, {len(ids):,} tokens; {2 * BLOCK_TOKENS:,} are the "
-            f"least, {TOKENS:,} usual"
+            f"{name}: has only {len(ids):,} tokens of text; at least {2 * BLOCK_TOKENS:,} are "
+            f"needed, and {TOKENS:,} are usual"
         )
     half = len(blocks) // 2
     return _text(name, _batches(blocks[:half]), _batches(blocks[half:]))
@@ -213,18 +218,15 @@ def check_source(source: str | Path | None, tokens: int = TOKENS) -> None:
 def _text(
     source: str, fit: Sequence[TokenBatch], held_out: Sequence[TokenBatch]
 ) -> CalibrationText:
-    import torch
-
     digest, kinds = hashlib.sha256(), set()
     for batch in (*fit, *held_out):
-        ids, mask = batch.input_ids, batch.attention_mask
-        kept = (ids if mask is None else ids[mask.bool()]).reshape(-1).to("cpu", torch.int64)
+        kept = batch.ids.cpu().long()
         digest.update(kept.numpy().tobytes())
         kinds.update(kept.tolist())
     if len(kinds) < LEAST_KINDS:
         raise RunError(
-            f"{source}: is no text to calibrate on; it holds {len(kinds)} different "
-            f"token{'s' if len(kinds) > 1 else ''} over and over"
+            f"{source}: cannot be used to calibrate, because it repeats only {len(kinds)} "
+            f"different token{'s' if len(kinds) > 1 else ''}"
         )
     return CalibrationText(
         source=source, fingerprint=digest.hexdigest(), fit=tuple(fit), held_out=tuple(held_out)

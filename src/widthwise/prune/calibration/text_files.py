@@ -155,8 +155,7 @@ def _readable(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         wrong = error.object[error.start]
         raise RunError(
-            f"{path}: cannot be read as text: it is not in UTF-8 (byte {wrong:#x}); write it in "
-            "UTF-8"
+            f"{path}: cannot be read as text: it is not UTF-8 (byte {wrong:#x}); save it as UTF-8"
         ) from error
     except (OSError, EOFError, zlib.error, ValueError, ArithmeticError, RecursionError) as error:
         raise RunError(f"{path}: cannot be read as text: {error}") from error
@@ -186,7 +185,8 @@ def _json(text: str) -> Iterator[Any]:
         yield from _lines(text.splitlines())
         return
     if isinstance(value, dict):  # {"data": [...]}
-        tables = [rows for rows in value.values() if _is_table(rows)]
+        lists = [rows for rows in value.values() if rows and isinstance(rows, list)]
+        tables = [rows for rows in lists if all(isinstance(row, dict) for row in rows)]
         if len(tables) == 1 and not set(value) & set(CONVERSATIONS):
             value = tables[0]
     yield from _rows(value)
@@ -196,10 +196,6 @@ def _rows(value: Any) -> Iterator[Any]:
     """The rows of an array; the value itself where it is one row, as a list of turns is."""
     is_table = isinstance(value, list) and not is_conversation(value)
     yield from value if is_table else [value]
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _pieces(file: TextIO) -> Iterator[str]:
@@ -231,5 +227,5 @@ def _from_hub(source: str, reader: RowReader) -> Iterator[str]:
         yield from reader.texts(islice(rows, 10**6), source)
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(
-            f"{source}: the hub did not give it: {str(error).splitlines()[0]}"
+            f"{source}: it cannot be downloaded from the hub: {str(error).splitlines()[0]}"
         ) from error

@@ -36,7 +36,7 @@ _ROLES = {
 }
 _ROLE_KEYS = ("role", "from", "speaker", "author")
 _SAID_KEYS = ("content", "value", "text", "message", "utterance", "parts")
-_THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")  # beside what a turn says
+_THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")  # in addition to what a turn says
 _LEAST_WORDS = 3  # words of a mean value of a column, below which it is names, ids or labels
 _LEAST_IDS = 8  # whole numbers in a row that make a column one of token ids
 NUMBERS = "holds numbers, such as token ids of some tokenizer; give the text that they stand for"
@@ -125,7 +125,9 @@ def _conversation(
     name = next((name for name in (*CONVERSATIONS, *_ENDINGS) if name in conversations), None)
     if name is None:
         return None
-    turns = [*conversations[name], *_chosen(row, name)]
+    turns = [*conversations[name]]
+    if name not in _ENDINGS:  # the answer that was preferred may be one turn beside it
+        turns += _turn(row.get("chosen")) or []
     system = next((row[n] for n in _SYSTEM if isinstance(row.get(n), str)), "")
     if name in _ENDINGS and (asked := conversations.get("prompt") or _asked(row)):
         if [turn["content"] for turn in turns[: len(asked)]] != [turn["content"] for turn in asked]:
@@ -133,11 +135,6 @@ def _conversation(
     if system.strip() and turns[0]["role"] != "system":
         turns = [{"role": "system", "content": system}, *turns]
     return (name,), turns
-
-
-def _chosen(row: Mapping[str, Any], name: str) -> list[Turn]:
-    """The answer that was preferred, of a row that has it as one turn beside the conversation."""
-    return [] if name in _ENDINGS else _turn(row.get("chosen")) or []
 
 
 def _asked(row: Mapping[str, Any]) -> list[Turn]:
@@ -277,8 +274,8 @@ def _only_prose(first: Sequence[Any], row: Mapping[str, Any], where: str) -> str
         raise RunError(f"{where}: in column {ids[0]} it {NUMBERS}")
     what = "no column of it is text" if not prose else "it is not clear which column is its text"
     raise RunError(
-        f"{where}: {what}, of {', '.join(map(str, prose or names))}; name the column text, or "
-        "write conversations as messages"
+        f"{where}: {what}, of {', '.join(map(str, prose or names))}; call the right column text, "
+        "or write conversations as messages"
     )
 
 

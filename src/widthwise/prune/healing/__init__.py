@@ -1,12 +1,10 @@
 """Healing: a pruned model is trained to give the logits of its dense parent."""
 
-from .api import Healing, NotBetter, heal
-from .distilling import Distilled, distil
+from .api import Distilled, Healing, NotBetter, distil, heal
 from .heldout import HeldOut, gain_verdict, nats_text
-from .learning_rate import LrTrial, rate_factors, width_change
-from .record import inspect_healing
+from .learning_rate import rate_factors, width_change
+from .record import LrTrial, TrainingStep, inspect_healing
 from .settings import HealSettings
-from .training import TrainingStep
 
 __all__ = [
     "Distilled",

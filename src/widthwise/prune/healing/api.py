@@ -1,4 +1,4 @@
-"""`heal`: from two checkpoints on disk to a third."""
+"""`heal` and `distil`: a training from end to end, from checkpoints or of models in memory."""
 
 from __future__ import annotations
 
@@ -12,22 +12,19 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ...cut.checkpoint import Checkpoint, ModelSource, refuse_overlap, resolve_model
 from ...errors import RunError
 from ...io import check_overwrite, limited_memory
-from ...stats import Difference
-from .distilling import NothingTrained
-from .heldout import HeldOut, gain_of, nats_text
-from .learning_rate import LrTrial
-from .model_pair import ModelPair, check_place, opened_pair
-from .record import HealedModel, HealingRecord, HealingText, earlier_refit
-from .request import HealingRequest, HealOptions
-from .run import HealingRun
-from .save import check_space, write_healed
-from .settings import HealSettings
+from ...stats import Difference, paired_difference
+from .heldout import HeldOut, nats_text
+from .learning_rate import rate_factors
+from .record import HealedModel, HealingRecord, HealingText, LrTrial, TrainingStep, earlier_refit
+from .settings import HealingRequest, HealOptions, HealSettings
 from .state import state_folder
-from .text_blocks import TextBlocks
-from .training import TrainingStep
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from .model_pair import ModelPair
+    from .run import HealingRun
+    from .text_blocks import TextBlocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +40,7 @@ class Healing:
         seconds: On the clock, over all runs that it took.
         factors: What learning rates were multiplied by, by parameter; 1 of all others.
         curve: Its steps.
-        before: The pruned child beside its parent, on blocks held out.
+        before: The pruned child compared with its parent, on blocks held out.
         after: The healed child, as it is written, on the same blocks.
         block_tokens: Tokens of each of these blocks; fewer than in training where time is short.
         learning_rate: The highest, before the training ever went back.
@@ -76,7 +73,17 @@ class Healing:
     @property
     def gain(self) -> Difference:
         """Nats a token by which KL from the parent fell on the blocks held out; paired."""
-        return gain_of(self.before, self.after)
+        return paired_difference(self.before.blocks.divergence, self.after.blocks.divergence)
+
+
+class NotBetter(RunError):
+    """A healing after which no state was better than the child itself."""
+
+
+_NO_TIME = (
+    "nothing was trained, and {out} was not written: reading, loading and measuring left no time "
+    "for a step in {minutes:g} minutes; give more minutes"
+)
 
 
 def heal(
@@ -91,7 +98,7 @@ def heal(
     """Train a pruned checkpoint to give the logits of its dense parent, and write a plain one.
 
     What is written is the state that was nearest to the parent on blocks held out; where none was
-    nearer than the child itself, nothing is written. The state is kept beside `out` every five
+    nearer than the child itself, nothing is written. The state is kept next to `out` every five
     minutes and at the first Ctrl-C; the same call goes on from there. With `minutes` what comes out
     depends on the machine's speed; without, on a processor with a fixed number of threads, not even
     on interruptions.
@@ -111,12 +118,17 @@ def heal(
         PlanError: `mup_factors` are asked for, and child and parent have the same widths.
         NotBetter: No state was nearer to the parent than the child itself, or there was no time for
             a step. Nothing is written, and no state is left.
-        RunError: The text is too short, the loss is not finite, or the state beside `out` is one
+        RunError: The text is too short, the loss is not finite, or the state next to `out` is one
             of other settings.
         UnsupportedModelError: The model's family cannot be healed.
 
     Memory: 20 bytes a parameter of the child, and both models in `dtype`.
     """
+    from .budget import NothingTrained  # these load torch
+    from .model_pair import check_place, opened_pair
+    from .run import HealingRun
+    from .save import check_space, write_healed
+
     start, settings = time.monotonic(), settings or HealSettings()
     request = HealingRequest(out=Path(out).absolute(), settings=settings, start=start, **how)
     check_overwrite(request.out, force=request.force)
@@ -133,32 +145,19 @@ def heal(
                 run = HealingRun(pair, blocks, folder, request)
                 run.train(progress or (lambda _step, _share: None))
                 request.status("measuring on held-out text")
-                weights, result = _result(run, pair, blocks, request)
+                weights, result = _result(run)
             except NothingTrained:
-                failed = _nothing_trained(request)
+                failed = NotBetter(_NO_TIME.format(out=request.out, minutes=settings.minutes))
             except NotBetter as error:
                 failed = error
             else:
-                record = _record(pair, blocks, result)
-                write_healed(pair.child, request.out, weights, record, request)
+                record = _record(run, result)
+                write_healed(pair.child, weights, record, result.gain, request)
                 return result
     raise failed
 
 
-class NotBetter(RunError):
-    """A healing after which no state was better than the child itself."""
-
-
-def _nothing_trained(request: HealingRequest) -> NotBetter:
-    return NotBetter(
-        f"nothing was trained, and {request.out} was not written: reading, loading and measuring "
-        f"left no time for a step in {request.settings.minutes:g} minutes; give more minutes"
-    )
-
-
-def _result(
-    run: HealingRun, pair: ModelPair, blocks: TextBlocks, request: HealingRequest
-) -> tuple[dict[str, Tensor], Healing]:
+def _result(run: HealingRun) -> tuple[dict[str, Tensor], Healing]:
     """The best weights, and what is said of them.
 
     Raises:
@@ -167,70 +166,72 @@ def _result(
     course = run.course
     weights, after = run.finished() if course.best_step else ({}, course.best)
     if not after.divergence.value < course.before.divergence.value:
-        raise NotBetter(_not_better(run, pair, request.out, after if course.best_step else None))
+        raise NotBetter(_not_better(run, after if course.best_step else None))
+    trainer = course.trainer
     return weights, Healing(
-        out=request.out,
-        settings=request.settings,
-        source=blocks.source,
-        tokens=run.tokens,
-        epochs=run.epochs,
+        out=run.request.out,
+        settings=run.request.settings,
+        source=run.blocks.source,
+        tokens=trainer.curve[-1].tokens,
+        epochs=trainer.epochs,
         seconds=run.spent(),
         factors=run.factors,
-        curve=tuple(course.trainer.curve),
+        curve=tuple(trainer.curve),
         before=course.before,
         after=after,
-        block_tokens=run.held_out_tokens,
-        learning_rate=run.learning_rate,
-        trials=run.trials,
+        block_tokens=course.judge.rows.shape[1],
+        learning_rate=course.learning_rate,
+        trials=course.trials,
         best_step=course.best_step,
         stopped=course.ended or "whole",
         went_back=course.went_back,
-        warnings=tuple(_warnings(run, pair, blocks)),
+        warnings=tuple(_warnings(run)),
     )
 
 
-def _not_better(run: HealingRun, pair: ModelPair, out: Path, after: HeldOut | None) -> str:
-    judged = [step.held_out for step in run.course.trainer.curve if step.held_out is not None]
-    values = judged if after is None else [after.divergence.value]
-    finite = [value for value in values if math.isfinite(value)]
-    before, *best = nats_text(run.course.before.divergence.value, *sorted(finite)[:1])
+def _not_better(run: HealingRun, after: HeldOut | None) -> str:
+    course, pair, curve = run.course, run.pair, run.course.trainer.curve
+    values = [step.held_out for step in curve] if after is None else [after.divergence.value]
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    before, *best = nats_text(course.before.divergence.value, *sorted(finite)[:1])
     return (
-        f"{out} was not written: on held-out text no state of the training was nearer to "
-        f"{pair.parent.name} than {pair.child.name} itself (KL {before} nats a token before, "
-        f"{f'{best[0]} at best' if best else 'not finite'} after; {run.tokens:,} tokens, "
-        f"{run.epochs:.2f} times through the text, learning rate {run.learning_rate:.2g}); give "
-        "more text, more time or a lower learning rate"
+        f"{run.request.out} was not written: on held-out text no state of the training was nearer "
+        f"to {pair.parent.name} than {pair.child.name} itself (KL {before} nats a token before, "
+        f"{f'{best[0]} at best' if best else 'not finite'} after; {curve[-1].tokens:,} tokens, "
+        f"{course.trainer.epochs:.2f} times through the text, learning rate "
+        f"{course.learning_rate:.2g}); give more text, more time or a lower learning rate"
     )
 
 
-def _warnings(run: HealingRun, pair: ModelPair, blocks: TextBlocks) -> Iterator[str]:
-    course = run.course
+def _warnings(run: HealingRun) -> Iterator[str]:
+    course, pair, blocks, epochs = run.course, run.pair, run.blocks, run.course.trainer.epochs
     if course.ended == "rising":
         best = course.trainer.curve[course.best_step - 1].tokens
         yield (
-            f"after {best:,} tokens, {best / blocks.tokens:.1f} times through the text, nothing "
-            "got better on held-out text any more: the training ended early, and the state of "
-            "then is written; more text heals better"
+            f"after {best:,} tokens, {best / blocks.tokens:.1f} times through the text, the "
+            "result on held-out text stopped improving: the training ended early, and the best "
+            "state is written; more text heals better"
         )
-    elif run.epochs > 1:
+    elif epochs > 1:
         yield (
-            f"{blocks.tokens:,} tokens of text were there to train on, and were gone through "
-            f"{run.epochs:.1f} times; more text heals better"
+            f"{blocks.tokens:,} tokens of text were used {epochs:.1f} times for training; "
+            "more text heals better"
         )
-    if run.course.trainer.settings.learning_rate is None and not run.trials:
+    if run.request.settings.learning_rate is None and not course.trials:
         yield (
-            f"the time left no room for a test of learning rates: {run.learning_rate:.2g} was "
-            "taken, a low one; more minutes heal better"
+            f"there was no time for a test of learning rates: {course.learning_rate:.2g} was "
+            "used, which is low; more minutes heal better"
         )
     refit = earlier_refit(pair.child.path)
     if refit and blocks.source in [part.source for part in refit.calibration]:
         yield (
             "the refit of the pruned model was made from the same text, so the blocks held out are "
-            "not new to it: judge it on other text"
+            "not new to it: evaluate it on other text"
         )
     if pair.stranger:
         yield pair.stranger
-    if pair.same_width:
+    sizes = [each.architecture.intermediate_size for each in (pair.child, pair.parent)]
+    if sizes[0] == sizes[1]:
         yield "the pruned model is as wide as its parent"
 
 
@@ -247,10 +248,9 @@ def _decisive(request: HealingRequest, pair: ModelPair, blocks: TextBlocks) -> d
     }
 
 
-def _record(pair: ModelPair, blocks: TextBlocks, result: Healing) -> HealingRecord:
+def _record(run: HealingRun, result: Healing) -> HealingRecord:
     """What lies beside the result as JSON, but the fingerprint of its weights."""
-    gain = result.gain
-    several = gain.n > 1
+    pair, blocks, gain = run.pair, run.blocks, result.gain
     return HealingRecord(
         child=_model(pair.child, pair.child_fingerprint),
         parent=_model(pair.parent, pair.parent_fingerprint),
@@ -277,8 +277,8 @@ def _record(pair: ModelPair, blocks: TextBlocks, result: Healing) -> HealingReco
         before=result.before.summary(),
         after=result.after.summary(),
         gain_nats=gain.value,
-        gain_interval=(gain.low, gain.high) if several else None,
-        gain_p_value=gain.p_value if several else None,
+        gain_interval=(gain.low, gain.high),
+        gain_p_value=gain.p_value,
         told=result.warnings,
         curve=result.curve,
         fingerprint="",
@@ -290,4 +290,85 @@ def _model(checkpoint: Checkpoint, fingerprint: str) -> HealedModel:
         name=checkpoint.name,
         fingerprint=fingerprint,
         intermediate_size=checkpoint.architecture.intermediate_size,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Distilled:
+    """A child that was trained.
+
+    Attributes:
+        weights: Name to trained weight, in float32 at least; the child holds them in its own dtype.
+        curve: Its steps.
+        best_step: Steps after which the weights were these; 0 where no step made them better, and
+            they are as they were.
+        before: The child on the rows held out before any step.
+        after: The child on the same rows, with these weights.
+        trials: Of the test of learning rates; empty where the rate was given.
+    """
+
+    weights: Mapping[str, Tensor]
+    curve: tuple[TrainingStep, ...]
+    best_step: int
+    before: HeldOut
+    after: HeldOut
+    trials: tuple[LrTrial, ...]
+
+
+def distil(
+    child: Any,
+    parent: Any,
+    rows: Tensor,
+    settings: HealSettings | None = None,
+    *,
+    held_out: Tensor | None = None,
+    visit: Callable[[TrainingStep], None] | None = None,
+) -> Distilled:
+    """Train a child in memory, in place, to give its parent's logits, by held-out text.
+
+    The child ends with the weights that were best on the rows held out, which may be its first.
+
+    Args:
+        child: A `transformers` model; all of its parameters that require a gradient are trained.
+        parent: One with the same vocabulary, on the same device; it is unchanged.
+        rows: Token rows to train on, shape (rows, tokens).
+        settings: How; `lora` is not looked at here, and the factors of `mup_factors` are by the
+            shapes of both, padding counted.
+        held_out: Token rows to judge on, never trained on; None for about every sixteenth of
+            `rows`, six at least.
+        visit: Called with each step.
+
+    Raises:
+        PlanError: `mup_factors` are asked for, and the two differ in more than width.
+        RunError: There are fewer than twelve rows and none held out, the loss is not finite
+            before anything was trained, there is nothing to train, or no time for a step.
+        UnsupportedModelError: A model does something to its logits that is not known here.
+    """
+    from .budget import prepare  # these load torch
+    from .text_blocks import LEAST_HELD, split
+    from .training import Trainer
+
+    settings = settings or HealSettings()
+    if held_out is None:
+        if len(rows) < 2 * LEAST_HELD:
+            raise RunError(
+                f"{len(rows)} rows are too few to hold some out; give at least {2 * LEAST_HELD} "
+                "rows, or pass held_out"
+            )
+        rows, held_out = split(rows)
+    factors = rate_factors(child, parent) if settings.mup_factors else None
+    trainer = Trainer(child, parent, rows, settings, factors=factors)
+    course = prepare(trainer, held_out)
+    while not course.ended:
+        step = course.step()
+        if visit and step:
+            visit(step)
+    course.finish()
+    return Distilled(
+        weights=trainer.masters.weights,
+        curve=tuple(trainer.curve),
+        best_step=course.best_step,
+        before=course.before,
+        after=course.best,
+        trials=course.trials,
     )

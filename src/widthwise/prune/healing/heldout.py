@@ -1,17 +1,12 @@
-"""How far a child is from its parent on blocks that it was not trained on."""
+"""A child compared with its parent, on blocks that it was not trained on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from ...stats import Difference, Estimate, mean_with_error, paired_difference
-from .loss import HealingHead, hidden_states, in_rows
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +26,7 @@ class Blockwise:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """A child beside its parent on the blocks held out.
+    """A child compared with its parent on the blocks held out.
 
     Attributes:
         blocks: The values that the others are made of.
@@ -110,11 +105,6 @@ class HeldOutSummary:
         return f"{self.perplexity_ratio:.3f}" + (f" [{ends}]" if ends else "")
 
 
-def gain_of(before: HeldOut, after: HeldOut) -> Difference:
-    """Nats a token by which KL from the parent fell, block by block."""
-    return paired_difference(before.blocks.divergence, after.blocks.divergence)
-
-
 def gain_verdict(gain: Difference) -> Literal["closer", "further", None]:
     """What a gain shows; of a few blocks the interval alone is too sure, so p has a say too."""
     if gain.p_value > 0.05 or gain.low <= 0 <= gain.high:
@@ -141,68 +131,3 @@ def _exp(nats: float) -> float:
         return math.exp(nats)
     except OverflowError:
         return math.inf
-
-
-class Judge:
-    """Judges children beside one parent, always on the same blocks.
-
-    What the parent makes of the blocks is computed once and kept, so that a judgement costs the
-    child's pass and the products of both heads.
-
-    Args:
-        parent: A `transformers` model.
-        rows: Token rows that no child is trained on, shape (blocks, tokens).
-        micro: Number of blocks run at once.
-
-    Memory: a hidden state of the parent a token of the rows.
-    """
-
-    def __init__(self, parent: Any, rows: Tensor, micro: int) -> None:
-        import torch
-
-        self.rows = rows
-        self._head = HealingHead.of(parent)
-        device = next(parent.parameters()).device
-        self._parts = [some.to(device) for some in torch.split(rows, max(1, micro))]
-        with torch.no_grad():
-            self._states = [hidden_states(parent, part).last for part in self._parts]
-
-    def __call__(self, child: Any) -> HeldOut:
-        """How far a child on the parent's device is from it."""
-        import torch
-
-        values: list[list[float]] = [[], [], []]
-        with torch.no_grad():
-            for part, states in zip(self._parts, self._states, strict=True):
-                new = _of_rows(child, states, self._head, part)
-                for known, some in zip(values, new, strict=True):
-                    known += some.view(len(part), -1).mean(1).tolist()
-        divergence, child_values, parent_values = map(tuple, values)
-        return HeldOut(
-            blocks=Blockwise(divergence=divergence, child=child_values, parent=parent_values)
-        )
-
-
-def judge(child: Any, parent: Any, rows: Tensor, micro: int) -> HeldOut:
-    """Run both models over blocks once."""
-    return Judge(parent, rows, micro)(child)
-
-
-def _of_rows(
-    child: Any, parent: Tensor, parent_head: HealingHead, rows: Tensor
-) -> Sequence[Tensor]:
-    """Divergence of every token, and -log p of every next token by both; float64, on the CPU."""
-    import torch
-
-    vecdot = torch.linalg.vecdot
-    states = hidden_states(child, rows).last
-    target = torch.cat([rows[:, 1:], rows[:, :1]], 1).flatten()  # what follows the last is unknown
-    values: list[list[Tensor]] = [[], [], []]
-    for tokens, logs, parent_logs in in_rows(states, HealingHead.of(child), parent, parent_head):
-        next_token, probability = target[tokens, None], parent_logs.exp()
-        values[0].append(vecdot(probability, parent_logs) - vecdot(probability, logs))
-        values[1].append(-logs.gather(1, next_token)[:, 0])
-        values[2].append(-parent_logs.gather(1, next_token)[:, 0])
-    whole = [torch.cat(parts).double().cpu() for parts in values]
-    known = [part.view(len(rows), -1)[:, :-1].flatten() for part in whole[1:]]
-    return [whole[0], *known]

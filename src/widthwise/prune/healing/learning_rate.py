@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...arch import in_block
 from ...cut.checkpoint import Checkpoint
 from ...errors import PlanError
 from ...mup import Parametrization, parametrize
+from .record import LrTrial
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 TEST_STEPS = 4
 FACTOR = 10**0.5  # from one rate that is tried to the next
 UP, DOWN = 5, 6  # most rates above and below the first
-
-
-@dataclass(frozen=True, kw_only=True)
-class LrTrial:
-    """One learning rate that was tried.
-
-    Attributes:
-        rate: The highest of its few steps.
-        divergence: KL from the parent on the blocks held out after them, in nats a token; None
-            where it is not finite.
-    """
-
-    rate: float
-    divergence: float | None
 
 
 def tried(
@@ -96,7 +82,7 @@ def _value(trial: LrTrial) -> float:
 def width_change(child: Checkpoint, dense: Checkpoint) -> Parametrization:
     """The muP of a pruned checkpoint, of which its parent is the base; shapes alone are read.
 
-    Each layer goes by its own width, in which neurons that are padding do not count.
+    The width of each layer is what counts, without neurons that are padding.
 
     Raises:
         LimitError: They do not have the same parameters.
@@ -105,7 +91,8 @@ def width_change(child: Checkpoint, dense: Checkpoint) -> Parametrization:
     shapes = [_shapes(each) for each in (child, dense)]
     if shapes[0] == shapes[1]:
         raise PlanError(
-            f"{child.name} has the widths of {dense.name}; learning rates stay as they are"
+            f"{child.name} has the same widths as {dense.name}, so there is no learning rate to "
+            "change"
         )
     return _of_blocks(*shapes)
 

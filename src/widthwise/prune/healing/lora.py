@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from ...arch import Architecture
 from ...cut import owner_of
 from ...errors import RunError
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
 
 def add_lora(model: nn.Module, rank: int, seed: int) -> None:
-    """Put an update of low rank beside every linear layer but the head; nothing else is trained.
+    """Add an update of low rank to every linear layer but the head; nothing else is trained.
 
     Args:
         model: A `transformers` model, changed in place; its output is still the same.
@@ -24,8 +24,6 @@ def add_lora(model: nn.Module, rank: int, seed: int) -> None:
     Raises:
         RunError: peft is not installed.
     """
-    import torch
-
     try:
         import peft
     except ImportError as error:
@@ -49,8 +47,6 @@ def merge_lora(model: nn.Module) -> None:
 
 def zero_neurons(parameters: Mapping[str, Tensor], architecture: Architecture) -> dict[int, Tensor]:
     """Layer to a mask of the neurons whose gate, up and down are all zero, shape (width,)."""
-    import torch
-
     result: dict[int, Tensor] = {}
     for name, cut in architecture.cuts.items():
         size = parameters[name].detach().abs()
@@ -64,8 +60,6 @@ def zero_gradients(
     parameters: Mapping[str, Tensor], architecture: Architecture, masks: Mapping[int, Tensor]
 ) -> None:
     """Set those neurons to zero again, in place."""
-    import torch
-
     with torch.no_grad():
         for name, cut in architecture.cuts.items():
             mask = masks[cut.group].repeat(cut.parts).to(parameters[name].device)

@@ -1,4 +1,6 @@
-"""The loss of a healing: KL divergence from the parent's logits, and distance of hidden states.
+"""How far a child is from its parent: the loss of its training, and on text that is held out.
+
+The loss is the KL divergence from the parent's logits, and the distance of hidden states.
 
 Logits of all tokens are never in memory at once: the divergence and its gradient are computed for a
 chunk of the tokens at a time, from hidden states and the weights of both heads.
@@ -8,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ...errors import RunError, UnsupportedModelError
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from .heldout import Blockwise, HeldOut
 
 _CHUNK = {"cpu": 2**25, "cuda": 2**27}  # logits of one product: 64 MB, 256 MB in bfloat16
 _ROWS = {"cpu": 2**20, "cuda": 2**27}  # of these, worked on at once: they stay in a core's cache
@@ -47,14 +50,10 @@ class HealingHead:
 
     def product(self, hidden: Tensor) -> Tensor:
         """The projection alone, in the dtype of the weights, shape (tokens, vocabulary)."""
-        import torch
-
         return torch.nn.functional.linear(hidden, self.weight, self.bias)
 
     def logits(self, product: Tensor, temperature: float = 1.0) -> Tensor:
         """Logits over the temperature, a new tensor at least in float32, of the same shape."""
-        import torch
-
         logits = product.to(torch.promote_types(product.dtype, torch.float32), copy=True)
         if self.cap is not None:
             logits.mul_(self.scale / self.cap).tanh_().mul_(self.cap / temperature)
@@ -116,45 +115,30 @@ def divergence(
     Memory: logits of a chunk of the tokens, whatever their number: about 200 megabytes on a CPU,
     and up to 3 gigabytes on a GPU.
     """
-    value: Tensor = _divergence().apply(
-        hidden, head.weight, head.bias, head, parent_hidden, parent_head, temperature
-    )
+    with torch.no_grad():
+        total, *gradients = _sums(hidden, head, parent_hidden, parent_head, temperature)
+    size = temperature**2 / len(hidden)
+    apply: Any = _Scaled.apply
+    value: Tensor = apply(total, gradients, size, hidden, head.weight, head.bias)
     return value
 
 
-@cache
-def _divergence() -> Any:
-    """The autograd function, made when torch is loaded."""
-    import torch
+class _Scaled(torch.autograd.Function):
+    """A total times a size, whose gradients by the inputs that follow are known with it."""
 
-    class Divergence(torch.autograd.Function):
-        @staticmethod
-        def forward(
-            ctx: Any,
-            hidden: Tensor,
-            weight: Tensor,
-            bias: Tensor | None,
-            head: HealingHead,
-            parent_hidden: Tensor,
-            parent_head: HealingHead,
-            temperature: float,
-        ) -> Tensor:
-            ctx.size = temperature**2 / len(hidden)
-            total, *gradients = _sums(
-                hidden, head, parent_hidden, parent_head, temperature, ctx.needs_input_grad[1:3]
-            )
-            ctx.save_for_backward(*gradients)
-            value: Tensor = total * ctx.size
-            return value
+    @staticmethod
+    def forward(
+        ctx: Any, total: Tensor, gradients: Sequence[Tensor | None], size: float, *_: Tensor | None
+    ) -> Tensor:
+        ctx.size = size
+        ctx.save_for_backward(*gradients)
+        return total * size
 
-        @staticmethod
-        @torch.autograd.function.once_differentiable
-        def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:
-            saved, size = ctx.saved_tensors, outer * ctx.size
-            gradients = [None if part is None else part * size.to(part) for part in saved]
-            return (*gradients, None, None, None, None)
-
-    return Divergence
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:
+        saved, size = ctx.saved_tensors, outer * ctx.size
+        return None, None, None, *(part if part is None else part * size.to(part) for part in saved)
 
 
 def _sums(
@@ -163,17 +147,15 @@ def _sums(
     parent_hidden: Tensor,
     parent_head: HealingHead,
     temperature: float,
-    wanted: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:
     """KL of all tokens, summed up, and its gradients by hidden states, weight and bias."""
-    import torch
-
-    weight, device = head.weight, hidden.device
+    weight, bias, device = head.weight, head.bias, hidden.device
     wide = torch.promote_types(hidden.dtype, torch.float32)
     total = torch.zeros((), dtype=torch.float64, device=device)
     by_hidden = torch.empty_like(hidden)
-    by_weight = torch.zeros_like(weight, dtype=wide) if wanted[0] else None
-    by_bias = torch.zeros(len(weight), dtype=wide, device=device) if wanted[1] else None
+    by_weight = torch.zeros_like(weight, dtype=wide) if weight.requires_grad else None
+    is_biased = bias is not None and bias.requires_grad
+    by_bias = torch.zeros(len(weight), dtype=wide, device=device) if is_biased else None
     for chunk in chunks(len(hidden), len(weight), device, _CHUNK):
         child, parent = head.product(hidden[chunk]), parent_head.product(parent_hidden[chunk])
         for rows in chunks(len(child), len(weight), device, _ROWS):
@@ -193,8 +175,6 @@ def _of_rows(
     head: HealingHead, product: Tensor, parent_logits: Tensor, temperature: float
 ) -> tuple[Tensor, ...]:
     """KL of a few tokens, summed up, and its gradient by the child's product."""
-    import torch
-
     logits = head.logits(product, temperature)
     logs, parent_logs = logits.log_softmax(-1), parent_logits.log_softmax(-1)
     probability, vecdot = parent_logs.exp(), torch.linalg.vecdot
@@ -214,8 +194,6 @@ def relative_hidden_error(hidden: Sequence[Tensor], parent_hidden: Sequence[Tens
         hidden: Hidden states of the child behind each layer, shape (..., hidden size).
         parent_hidden: Those of the parent.
     """
-    import torch
-
     wide = torch.promote_types(hidden[0].dtype, torch.float32)
     total = torch.zeros((), dtype=wide, device=hidden[0].device)
     for child, parent in zip(hidden, parent_hidden, strict=True):
@@ -225,30 +203,23 @@ def relative_hidden_error(hidden: Sequence[Tensor], parent_hidden: Sequence[Tens
     return total / len(hidden)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HiddenStates:
-    """Hidden states of some token rows.
-
-    Attributes:
-        last: Hidden states before the head, shape (tokens, hidden size).
-        layers: Hidden states behind each layer; empty where they were not asked for.
-    """
-
-    last: Tensor
-    layers: tuple[Tensor, ...] = ()
-
-
-def hidden_states(model: Any, rows: Tensor, *, layers: bool = False) -> HiddenStates:
+def hidden_states(
+    model: Any, rows: Tensor, *, layers: bool = False
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a model over token rows up to its head.
 
     Args:
         model: A `transformers` model.
         rows: Token ids without padding, shape (rows, tokens).
         layers: Whether the states behind each layer are returned, too.
+
+    Returns:
+        Hidden states before the head, shape (tokens, hidden size), and those behind each layer;
+        none where they were not asked for.
     """
     output = _decoder(model)(input_ids=rows, use_cache=False, output_hidden_states=layers)
     states = tuple(output.hidden_states[1:]) if layers else ()
-    return HiddenStates(last=output.last_hidden_state.flatten(0, 1), layers=states)
+    return output.last_hidden_state.flatten(0, 1), states
 
 
 def _decoder(model: Any) -> Any:
@@ -274,12 +245,10 @@ def check_head(model: Any, rows: Tensor) -> None:
         RunError: They are not finite.
         UnsupportedModelError: `HealingHead` gives others.
     """
-    import torch
-
     with torch.no_grad():
         expected = model(rows, use_cache=False).logits.flatten(0, 1).float()
         head = HealingHead.of(model)
-        logits = head.logits(head.product(hidden_states(model, rows).last)).float()
+        logits = head.logits(head.product(hidden_states(model, rows)[0])).float()
     if not torch.isfinite(expected).all():
         raise RunError(
             f"the logits of {model.config.name_or_path or 'a model in memory'} are not finite: its "
@@ -289,5 +258,58 @@ def check_head(model: Any, rows: Tensor) -> None:
     near = 2**-6 * float(expected.abs().max())
     if expected.shape != logits.shape or not torch.allclose(expected, logits, rtol=0, atol=near):
         raise UnsupportedModelError(
-            f"{model.config.model_type} does something to its logits that a healing does not know"
+            f"{model.config.model_type} changes its logits in a way that heal does not support"
         )
+
+
+class Judge:
+    """Compares children with one parent, always on the same blocks.
+
+    What the parent makes of the blocks is computed once and kept, so that a judgement costs the
+    child's pass and the products of both heads.
+
+    Args:
+        parent: A `transformers` model.
+        rows: Token rows that no child is trained on, shape (blocks, tokens).
+        micro: Number of blocks run at once.
+
+    Memory: a hidden state of the parent a token of the rows.
+    """
+
+    def __init__(self, parent: Any, rows: Tensor, micro: int) -> None:
+        self.rows = rows
+        self._head = HealingHead.of(parent)
+        device = next(parent.parameters()).device
+        self._parts = [some.to(device) for some in torch.split(rows, max(1, micro))]
+        with torch.no_grad():
+            self._states = [hidden_states(parent, part)[0] for part in self._parts]
+
+    def __call__(self, child: Any) -> HeldOut:
+        """How far a child on the parent's device is from it."""
+        with torch.no_grad():
+            parts = [
+                _block_means(child, states, self._head, rows)
+                for rows, states in zip(self._parts, self._states, strict=True)
+            ]
+        divergence, own, parent = (tuple(chain(*each)) for each in zip(*parts, strict=True))
+        return HeldOut(blocks=Blockwise(divergence=divergence, child=own, parent=parent))
+
+
+def _block_means(
+    child: Any, parent: Tensor, parent_head: HealingHead, rows: Tensor
+) -> list[list[float]]:
+    """A block's mean divergence, and mean -log p of the next token by both; of each block."""
+    vecdot = torch.linalg.vecdot
+    states, _ = hidden_states(child, rows)
+    target = torch.cat([rows[:, 1:], rows[:, :1]], 1).flatten()  # what follows the last is unknown
+    values = []
+    for tokens, logs, parent_logs in in_rows(states, HealingHead.of(child), parent, parent_head):
+        next_token, probability = target[tokens, None], parent_logs.exp()
+        kl = vecdot(probability, parent_logs) - vecdot(probability, logs)
+        own, other = (-each.gather(1, next_token)[:, 0] for each in (logs, parent_logs))
+        values.append((kl, own, other))
+    blocks = [
+        torch.cat(parts).double().cpu().view(len(rows), -1) for parts in zip(*values, strict=True)
+    ]
+    known = [blocks[0], *(part[:, :-1].contiguous() for part in blocks[1:])]
+    return [part.mean(1).tolist() for part in known]

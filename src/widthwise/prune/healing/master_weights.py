@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from ...errors import RunError
 from .settings import CLIP
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 BETAS, DECAY = (0.9, 0.95), 0.01
 
@@ -18,7 +18,7 @@ BETAS, DECAY = (0.9, 0.95), 0.01
 class MasterWeights:
     """The trained weights of a model, their gradients and AdamW's sums, in float32 at least.
 
-    Where the model's own weights are narrower they are copies, made anew after each step; their
+    Where the model's own weights are narrower they are copies, renewed after each step; their
     gradients are added up in float32 as they come, so that a step of many parts loses nothing to
     rounding.
 
@@ -43,8 +43,6 @@ class MasterWeights:
         exact: Mapping[str, Tensor] | None = None,
         factors: Mapping[str, float] | None = None,
     ) -> None:
-        import torch
-
         self._copies: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
         for name, parameter in model.named_parameters():
@@ -70,8 +68,6 @@ class MasterWeights:
         Returns:
             The norm before it was clipped. Where that is not finite no weight is touched.
         """
-        import torch
-
         norm = float(torch.nn.utils.clip_grad_norm_(list(self.weights.values()), CLIP))
         if norm - norm == 0:  # neither NaN nor infinite
             for group in self._adam.param_groups:
@@ -92,8 +88,6 @@ class MasterWeights:
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Take earlier weights again, and forget gradients and AdamW's sums."""
-        import torch
-
         with torch.no_grad():
             for name, weight in self.weights.items():
                 weight.copy_(weights[name])
@@ -107,8 +101,6 @@ class MasterWeights:
 
         Memory: 4 bytes a parameter, where gradients were before.
         """
-        import torch
-
         exact = {}
         with torch.no_grad():
             for name, dtype in dtypes.items():
@@ -132,8 +124,6 @@ class MasterWeights:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state` gave."""
-        import torch
-
         sums: dict[str, dict[str, Tensor]] = {}
         with torch.no_grad():
             for whole, value in state.items():
@@ -148,8 +138,6 @@ class MasterWeights:
         self._refresh()
 
     def _refresh(self) -> None:
-        import torch
-
         with torch.no_grad():
             for name, copy in self._copies.items():
                 copy.copy_(self.weights[name])
@@ -174,10 +162,8 @@ def _groups(weights: Mapping[str, Tensor], factors: Mapping[str, float]) -> list
 def _adder(weight: Tensor) -> Callable[[Tensor], None]:
     """A hook that adds the gradient of a copy to that of its weight."""
 
-    def add(copy: Tensor) -> None:
+    def add(copy: Any) -> None:
         gradient, copy.grad = copy.grad, None
-        if gradient is None:
-            return
         if weight.grad is None:
             weight.grad = gradient.to(weight)
         else:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ...cut import fingerprint
 from ...cut.checkpoint import (
@@ -22,9 +25,6 @@ from ...cut.checkpoint import (
 from ...errors import CheckpointError, RunError
 from ...notices import notice
 from .text_blocks import TextBlocks, read_blocks
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _SAMPLE = "Widths 1,024 and 912: naïve café, 東京, “quoted”.\n\n\tdef f(x): return x**2  # ok\n"
 
@@ -46,12 +46,6 @@ class ModelPair:
     child_fingerprint: str
     parent_fingerprint: str
     tokenizer: Any
-
-    @property
-    def same_width(self) -> bool:
-        """Whether the child is as wide as its parent."""
-        widths = [each.architecture.intermediate_size for each in (self.child, self.parent)]
-        return widths[0] == widths[1]
 
     @property
     def stranger(self) -> str | None:
@@ -141,20 +135,18 @@ def _tokenizer(child: ModelSource, parent: ModelSource) -> Any:
         or tokenizer(_SAMPLE).input_ids != reference(_SAMPLE).input_ids
     ):
         raise CheckpointError(
-            f"{child.name} and {parent.name} do not share a tokenizer: the logits of one say "
-            "nothing of the tokens of the other"
+            f"{child.name} and {parent.name} have different tokenizers, so their logits are about "
+            "different tokens and cannot be compared"
         )
     return tokenizer
 
 
 def check_place(device: str, dtype: str | None) -> None:
     """Raise RunError unless the device is there and the dtype is one to compute in."""
-    import torch
-
     if dtype not in (None, "bfloat16", "float32"):
-        raise RunError(f"a healing computes in bfloat16 or float32; got {dtype!r}")
+        raise RunError(f"dtype of a healing must be bfloat16 or float32; got {dtype!r}")
     if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
-        raise RunError(f"a healing runs on cpu, cuda or cuda:N; got {device!r}")
+        raise RunError(f"device of a healing must be cpu, cuda or cuda:N; got {device!r}")
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
@@ -168,8 +160,6 @@ def model_in(checkpoint: Checkpoint, dtype: str, device: str) -> Any:
 
 def narrowed(model: Any, dtype: str) -> dict[str, Tensor]:
     """Hold all parameters in a dtype, buffers as they are; what they were comes back by name."""
-    import torch
-
     exact = {name: parameter.detach() for name, parameter in model.named_parameters()}
     for parameter in model.parameters():
         parameter.data = parameter.data.to(getattr(torch, dtype))

@@ -21,12 +21,50 @@ from ...errors import CheckpointError, WidthwiseError
 from ...io import from_plain
 from ...stats import Difference
 from .heldout import HeldOutSummary, gain_verdict
-from .learning_rate import LrTrial
 from .settings import HealSettings
-from .training import TrainingStep
 
 FORMAT = 1
 _LATER: Any = {"added_later": True}  # records of older versions lack it
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStep:
+    """One step of a healing.
+
+    Attributes:
+        tokens: Trained on up to its end.
+        seconds: On the clock up to its end.
+        loss: All terms together, as they were before it.
+        divergence: T^2 KL of parent and child, in nats a token.
+        unlikeness: The hidden-state term before its weight; None where it is not computed.
+        learning_rate: Of this step, of weights whose factor is 1.
+        gradient_norm: Before it was clipped.
+        held_out: KL from the parent on the blocks held out, in nats a token, with the weights
+            after the step; None where it was not measured, or not finite.
+    """
+
+    tokens: int
+    seconds: float
+    loss: float
+    divergence: float
+    unlikeness: float | None
+    learning_rate: float
+    gradient_norm: float
+    held_out: float | None = field(default=None, metadata=_LATER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LrTrial:
+    """One learning rate that was tried.
+
+    Attributes:
+        rate: The highest of its few steps.
+        divergence: KL from the parent on the blocks held out after them, in nats a token; None
+            where it is not finite.
+    """
+
+    rate: float
+    divergence: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,17 +149,6 @@ class HealingRecord:
         if self.format != FORMAT:
             raise ValueError(f"its format must be {FORMAT}; got {self.format!r}")
 
-    @property
-    def verdict(self) -> str:
-        """Whether the healing is shown to have helped, as a sentence."""
-        if self.gain_interval is not None and self.gain_p_value is not None:
-            low, high = self.gain_interval
-            n, p_value = self.after.blocks, self.gain_p_value
-            gain = Difference(value=self.gain_nats, low=low, high=high, n=n, p_value=p_value)
-            if gain_verdict(gain) == "closer":
-                return "It is closer to its parent than before."
-        return "That it is closer to its parent than before is not shown."
-
 
 _CARD = """\
 ---
@@ -144,7 +171,7 @@ the parent's only as far as that text goes: measure it before you use it.
 | KL from the parent, nats a token | {r.before.nats} | {r.after.nats} |
 | perplexity / that of the parent | {r.before.ratio} | {r.after.ratio} |
 
-Brackets are 95 % intervals over blocks. {r.verdict}
+Brackets are 95 % intervals over blocks. {verdict}
 
 {notes}- trained: {trained}; highest learning rate {rate:.2g}, temperature {temperature:g}
 - command: `{command}`
@@ -163,9 +190,11 @@ def _widths(child: Checkpoint) -> str:
     return f"(padded with zeros to {max(widths)}) {', '.join(map(str, widths))}"
 
 
-def healed_card(folder: Path, child: Checkpoint, record: HealingRecord, command: str | None) -> str:
+def healed_card(
+    folder: Path, child: Checkpoint, record: HealingRecord, gain: Difference, command: str | None
+) -> str:
     """Markdown with a YAML head."""
-    lines = license_lines(child)
+    lines, is_closer = license_lines(child), gain_verdict(gain) == "closer"
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
         license_words=license_words(lines),
@@ -178,6 +207,9 @@ def healed_card(folder: Path, child: Checkpoint, record: HealingRecord, command:
         temperature=record.settings.temperature,
         width=_widths(child),
         minutes=record.seconds / 60,
+        verdict="It is closer to its parent than before."
+        if is_closer
+        else "That it is closer to its parent than before is not shown.",
         notes="".join(f"- note: {line}\n" for line in record.told),
         trained=_trained(record.settings),
         code=loading_code(folder),

@@ -5,28 +5,28 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ...errors import RunError
 from ...io import TORCH_DTYPES
-from .budget import spread
+from .budget import NothingTrained, prepare, spread
 from .course import TrainingCourse, held_out
-from .distilling import NothingTrained, judging, prepare
-from .heldout import HeldOut, Judge
-from .learning_rate import LrTrial, factors_of, width_change
+from .heldout import HeldOut
+from .learning_rate import factors_of, width_change
 from .lora import add_lora, merge_lora, zero_gradients, zero_neurons
+from .loss import Judge
 from .model_pair import ModelPair, model_in, narrowed
-from .request import HealingRequest
+from .record import TrainingStep
 from .save import as_stored, stored_names
+from .settings import HealingRequest
 from .state import StateFolder
 from .text_blocks import TextBlocks
-from .training import Trainer, TrainingStep
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from .training import Trainer
 
 SAVE_SECONDS = 300.0
 WRITTEN_A_SECOND = 2e8  # bytes, on a slow disk
@@ -37,11 +37,10 @@ class HealingRun:
     """A healing from loaded models to trained weights.
 
     Attributes:
+        pair, blocks, request: As given.
         spent: Seconds on the clock so far, over all processes.
         factors: Factors of learning rates, by stored name.
         course: The training.
-        learning_rate: Its highest, before it ever went back.
-        trials: Learning rates that were tried; empty where none was.
 
     Raises:
         NothingTrained: The minutes are over before the first step.
@@ -52,68 +51,58 @@ class HealingRun:
     ) -> None:
         earlier = folder.load()
         gone = float(earlier[1]["seconds"]) if earlier else 0.0
-        self._pair, self._blocks, self._folder, self._request = pair, blocks, folder, request
-        settings = self._settings = request.settings
-        self._place = device, dtype = request.place, request.compute_dtype
-        change = width_change(pair.child, pair.parent) if settings.mup_factors else None
-        self.factors = {} if change is None else factors_of(change)
+        self.pair, self.blocks, self.request, self._folder = pair, blocks, request, folder
+        settings, device, dtype = request.settings, request.place, request.compute_dtype
+        self.factors: dict[str, float] = {}
+        if settings.mup_factors:
+            self.factors = factors_of(width_change(pair.child, pair.parent))
         self.spent: Callable[[], float] = lambda: gone + time.monotonic() - request.start
         request.status("loading both models")
         start = time.monotonic()
-        self._child = model_in(pair.child, "float32", device)
-        self._names = stored_names(pair.child, self._child)
+        child = model_in(pair.child, "float32", device)
+        self._names = stored_names(pair.child, child)
         self._loading = time.monotonic() - start
         if settings.lora is not None:
-            add_lora(self._child, settings.lora, settings.seed)
-        exact = None if dtype == "float32" else narrowed(self._child, dtype)
-        self._trainer = Trainer(
-            self._child, model_in(pair.parent, dtype, device), blocks.rows, settings,
+            add_lora(child, settings.lora, settings.seed)
+        exact = narrowed(child, dtype)
+        trainer = self._trainer = Trainer(
+            child, model_in(pair.parent, dtype, device), blocks.rows, settings,
             exact=exact, spent=self.spent,
             factors={self._names[stored]: by for stored, by in self.factors.items()},
         )  # fmt: skip
-        self._prepare(earlier)
-
-    def _prepare(self, earlier: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None) -> None:
-        """Make the course: from a state, or anew."""
-        trainer, rows = self._trainer, self._blocks.held_out
         if earlier is None:
-            ready = prepare(
+            self.course = prepare(
                 trainer,
-                rows,
+                blocks.held_out,
                 dtypes=self._dtypes(),
                 closing=self._closing(),
-                status=self._request.status,
+                status=request.status,
             )
-            self._judge, self.course, self.trials = ready.judge, ready.course, ready.trials
-            self.learning_rate = trainer.rate
             return
-        self._request.status("going on where an earlier run ended")
+        request.status("going on where an earlier run ended")
         tensors, facts = earlier
         count, length = facts["held_out"]
-        judge = self._judge = Judge(trainer.parent, spread(rows, count)[:, :length], trainer.micro)
-        before = held_out(facts["before"])
-        self.course = TrainingCourse(trainer, judging(trainer, judge, self._dtypes()), before)
+        judge = Judge(trainer.parent, spread(blocks.held_out, count)[:, :length], trainer.micro)
+        self.course = TrainingCourse(trainer, judge, held_out(facts["before"]), self._dtypes())
         self.course.load(tensors, facts)
-        self.trials = tuple(LrTrial(**trial) for trial in facts["trials"])
-        self.learning_rate = facts["learning_rate"]
 
     def _dtypes(self) -> dict[str, Any]:
         """Of trained weights as they are stored, by name; none of updates that are merged later."""
-        import torch
-
-        if self._settings.lora is not None:
+        if self.request.settings.lora is not None:
             return {}
-        specs = {name: self._pair.child.tensors[stored] for stored, name in self._names.items()}
+        tensors = self.pair.child.tensors
         return {
-            name: getattr(torch, TORCH_DTYPES[tensor.spec.dtype]) for name, tensor in specs.items()
+            name: getattr(torch, TORCH_DTYPES[tensors[stored].spec.dtype])
+            for stored, name in self._names.items()
         }
 
     def _closing(self) -> float:
         """Seconds from the last judgement to the end: the state and the result are written."""
-        stored = sum(each.spec.nbytes for each in self._pair.child.tensors.values())
+        settings = self.request.settings
+        stored = sum(each.spec.nbytes for each in self.pair.child.tensors.values())
         state = sum(4 * weight.numel() for weight in self._trainer.masters.weights.values())
-        merging = self._loading if self._settings.lora is not None else 0.0
-        around = AROUND * 60 * (self._settings.minutes or 0.0)
+        merging = self._loading if settings.lora is not None else 0.0
+        around = AROUND * 60 * (settings.minutes or 0.0)
         return around + merging + (stored + state) / WRITTEN_A_SECOND
 
     def train(self, progress: Callable[[TrainingStep, float], None]) -> None:
@@ -151,70 +140,34 @@ class HealingRun:
 
     def _save(self) -> None:
         tensors, facts = self.course.state()
-        facts |= {
-            "seconds": self.spent(),
-            "held_out": list(self._judge.rows.shape),
-            "learning_rate": self.learning_rate,
-            "trials": [asdict(trial) for trial in self.trials],
-        }
-        self._folder.save(tensors, facts)
-
-    @property
-    def tokens(self) -> int:
-        """Trained on so far."""
-        return self._trainer.curve[-1].tokens if self._trainer.curve else 0
-
-    @property
-    def epochs(self) -> float:
-        """How often the text was gone through."""
-        return self._trainer.epochs
-
-    @property
-    def held_out_tokens(self) -> int:
-        """Of a block that is judged on."""
-        return int(self._judge.rows.shape[1])
+        self._folder.save(tensors, {**facts, "seconds": self.spent()})
 
     def finished(self) -> tuple[dict[str, Tensor], HeldOut]:
         """The best weights by stored name and dtype, and what a model that has them is judged."""
-        import torch
+        child, weights = self.pair.child, self._trainer.masters.weights
+        if self.request.settings.lora is not None:
+            return self._merged(self.request.settings.lora)
+        named = {stored: weights[name] for stored, name in self._names.items()}
+        return as_stored(child, named), self.course.best  # which was judged as it is stored
 
-        weights = dict(self._trainer.masters.weights)
-        if self._settings.lora is not None:
-            weights = self._merged(weights)
-        values = as_stored(
-            self._pair.child, {stored: weights[name] for stored, name in self._names.items()}
-        )
-        parameters = dict(self._child.named_parameters())
+    def _merged(self, rank: int) -> tuple[dict[str, Tensor], HeldOut]:
+        """All weights with the low-rank updates added, padding left alone, and their judgement."""
+        request, child = self.request, self.pair.child
+        model = model_in(child, "float32", request.place)
+        weights = {stored: model.get_parameter(name) for stored, name in self._names.items()}
+        masks = zero_neurons(weights, child.architecture)
+        add_lora(model, rank, request.settings.seed)
         with torch.no_grad():
-            for stored, name in self._names.items():
-                parameters[name].copy_(values[stored])
-        return values, self._judge(self._child)
-
-    def _merged(self, updates: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """All weights in float32 with the low-rank updates added, padding left alone."""
-        import torch
-
-        device, dtype = self._place
-        model = model_in(self._pair.child, "float32", device)
-        architecture = self._pair.child.architecture
-        held = dict(model.named_parameters())
-        masks = zero_neurons(
-            {stored: held[name] for stored, name in self._names.items()}, architecture
-        )
-        add_lora(model, self._settings.lora or 1, self._settings.seed)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in updates:
-                    parameter.copy_(updates[name])
+            for name, update in self._trainer.masters.weights.items():
+                model.get_parameter(name).copy_(update)
         merge_lora(model)
-        held = dict(model.named_parameters())
-        zero_gradients(
-            {stored: held[name] for stored, name in self._names.items()}, architecture, masks
-        )
-        weights = {name: p.detach().clone() for name, p in model.named_parameters()}
-        narrowed(model, dtype)
-        self._child = model
-        return weights
+        zero_gradients(weights, child.architecture, masks)
+        values = as_stored(child, weights)
+        with torch.no_grad():
+            for stored, value in values.items():
+                weights[stored].copy_(value)
+        narrowed(model, request.compute_dtype)
+        return values, self.course.judge(model)
 
 
 @contextmanager

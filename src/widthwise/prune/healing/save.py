@@ -7,7 +7,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ...cut import check_finite, fingerprint
 from ...cut.checkpoint import (
@@ -20,11 +23,9 @@ from ...cut.checkpoint import (
 )
 from ...errors import OutputError, UnsupportedModelError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
+from ...stats import Difference
 from .record import HealingRecord, healed_card
-from .request import HealingRequest
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from .settings import HealingRequest
 
 
 def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
@@ -49,16 +50,16 @@ def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
         parameter = model.get_parameter(names[0]).requires_grad_()
         if not stored or not all(_is_stored(checkpoint, name, parameter) for name in stored):
             raise UnsupportedModelError(
-                f"{checkpoint.name}: parameter {names[0]} is put together from what is stored, and "
-                "a healing could not write it back; load the model once with transformers and "
-                "save_pretrained(folder, save_original_format=False) it"
+                f"{checkpoint.name}: parameter {names[0]} is made from several stored tensors, and "
+                "heal could not write it back; load the model once with transformers, and save it "
+                "with save_pretrained(folder, save_original_format=False)"
             )
         result |= dict.fromkeys(stored, names[0])
     return result
 
 
 def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str]) -> set[str]:
-    """Names in memory of the parameters that text passes: beside the GLU blocks, and the head."""
+    """Names in memory of the parameters that text passes outside the GLU blocks and the head."""
     architecture = checkpoint.architecture
     cut_name = next(iter(architecture.cuts))
     inside = next((name for name, stored in sources.items() if stored == cut_name), "")
@@ -74,8 +75,6 @@ def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str])
 
 def _is_stored(checkpoint: Checkpoint, name: str, parameter: Tensor) -> bool:
     """Whether a parameter has the numbers of a stored tensor, by a sample of its rows."""
-    import torch
-
     rows = parameter.detach().cpu()
     places = {0, len(rows) // 3, len(rows) // 2, len(rows) - 1} if rows.ndim else set()
     return all(
@@ -85,7 +84,7 @@ def _is_stored(checkpoint: Checkpoint, name: str, parameter: Tensor) -> bool:
 
 
 def check_space(child: Checkpoint, out: Path) -> None:
-    """See, before any training, that a checkpoint of the child's size fits where it is to go.
+    """See that a checkpoint of the child's size fits where it is to go.
 
     Raises:
         OutputError: It does not.
@@ -101,19 +100,20 @@ def check_space(child: Checkpoint, out: Path) -> None:
 
 def write_healed(
     child: Checkpoint,
-    out: Path,
     tensors: Mapping[str, Tensor],
     record: HealingRecord,
+    gain: Difference,
     request: HealingRequest,
 ) -> None:
     """Write the child's checkpoint with trained weights, in its own dtypes and files.
 
     Args:
         child: The pruned checkpoint.
-        out: Folder to make, whole or absent.
         tensors: Trained weights from `as_stored`; all other tensors are copied.
         record: The record of the healing; the fingerprint of the result is added.
-        request: Whether `out` is replaced, and the command line to quote in the card.
+        gain: Nats a token by which the divergence fell.
+        request: The folder to make, whole or absent, whether it is replaced if it exists, and the
+            command line to quote in the card.
 
     Raises:
         OutputError: It cannot be written.
@@ -121,12 +121,8 @@ def write_healed(
     files: dict[str, dict[str, TensorSpec]] = {}
     for name, stored in sorted(child.tensors.items()):
         files.setdefault(stored.file.name, {})[name] = stored.spec
-    with new_folder(out, force=request.force) as folder:
-        needed, free = sum(s.spec.nbytes for s in child.tensors.values()), free_disk_bytes(folder)
-        if needed > free:
-            raise OutputError(
-                f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"
-            )
+    with new_folder(request.out, force=request.force) as folder:
+        check_space(child, request.out)
         for file, specs in files.items():
             specs = aligned(specs)
             with stream_safetensors(folder / file, specs, {"format": "pt"}) as write:
@@ -141,7 +137,7 @@ def write_healed(
             record = replace(record, fingerprint=fingerprint(written))
         text = json.dumps(asdict(record), indent=1) + "\n"
         (folder / HEALING_FILE).write_text(text, encoding="utf8")
-        card = healed_card(folder, child, record, request.command)
+        card = healed_card(folder, child, record, gain, request.command)
         (folder / "README.md").write_text(card, encoding="utf8")
 
 
@@ -151,8 +147,6 @@ def as_stored(child: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Ten
     Raises:
         CheckpointError: One is not finite in that dtype.
     """
-    import torch
-
     result = {}
     for name, tensor in tensors.items():
         kind = getattr(torch, TORCH_DTYPES[child.tensors[name].spec.dtype])

@@ -1,11 +1,16 @@
-"""What a healing is asked for."""
+"""What a healing is asked for: how to train, and everything else but its two models."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypedDict
 
 from ...errors import RunError
+from ..opened_model import has_bfloat16
 
 TOKENS = 1_000_000
 RATE, LORA_RATE = 1e-4, 1e-3  # where the search for a rate begins
@@ -13,9 +18,36 @@ _READ_A_MINUTE = {"cpu": 60_000, "cuda": 2_000_000}  # tokens: more than are tra
 WARM_UP_STEPS, WARM_UP_PART = 10, 5  # most steps; of the steps of a short run, one in so many
 LAST_RATE = 0.05  # share of the highest learning rate
 CLIP = 1.0
-MOST = {"tokens": 10**12, "batch_tokens": 10**9, "micro_tokens": 10**9, "lora": 65_536}
-MOST_MINUTES = 5_256_000  # ten years
-TEMPERATURES = 0.01, 100.0  # beyond, one side of the loss is a constant or not finite
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_up_to(most: int) -> Callable[[Any], bool]:
+    return lambda n: n is None or (type(n) is int and 0 < n <= most)
+
+
+_MOST = {"tokens": 10**12, "batch_tokens": 10**9, "micro_tokens": 10**9, "lora": 65_536}
+_MOST_MINUTES = 5_256_000  # ten years
+_COLDEST, _HOTTEST = 0.01, 100.0  # beyond, one side of the loss is a constant or not finite
+_MUST_BE: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **{
+        name: (f"a whole number from 1 to {most:,}", _is_up_to(most))
+        for name, most in _MOST.items()
+    },
+    "minutes": (
+        f"a number above 0, at most {_MOST_MINUTES:,}",
+        lambda n: n is None or (_is_number(n) and 0 < n <= _MOST_MINUTES),
+    ),
+    "learning_rate": ("a number above 0", lambda n: n is None or (_is_number(n) and n > 0)),
+    "hidden": ("0 or above", lambda n: _is_number(n) and n >= 0),
+    "temperature": (
+        f"from {_COLDEST} to {_HOTTEST}",
+        lambda n: _is_number(n) and _COLDEST <= n <= _HOTTEST,
+    ),
+    "seed": ("a whole number from 0", lambda n: type(n) is int and n >= 0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,31 +85,14 @@ class HealSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, most in MOST.items():
-            value = getattr(self, name)
-            if value is not None and not (type(value) is int and 0 < value <= most):
-                raise RunError(
-                    f"{name} of a healing must be a whole number from 1 to {most:,}; got "
-                    f"{str(value)[:40]}"
-                )
-        for name, largest in (("minutes", MOST_MINUTES), ("learning_rate", math.inf)):
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value) and 0 < value <= largest):
-                up = f", at most {largest:,}" if largest < math.inf else ""
-                raise RunError(f"{name} of a healing must be a number above 0{up}; got {value!r}")
-        if not (_is_number(self.hidden) and self.hidden >= 0):
-            raise RunError(f"hidden of a healing must be 0 or above; got {self.hidden!r}")
-        low, high = TEMPERATURES
-        if not (_is_number(self.temperature) and low <= self.temperature <= high):
-            raise RunError(
-                f"temperature of a healing must be from {low} to {high}; got {self.temperature!r}"
-            )
+        for name, (wanted, holds) in _MUST_BE.items():
+            if not holds(value := getattr(self, name)):
+                raise RunError(f"{name} of a healing must be {wanted}; got {value!r:.40}")
         if self.mup_factors and self.lora is not None:
             raise RunError(
-                "mup_factors of a healing are of whole weights, which lora does not train; drop one"
+                "mup_factors of a healing cannot be combined with lora, which does not train "
+                "whole weights; use one of them"
             )
-        if type(self.seed) is not int or self.seed < 0:
-            raise RunError(f"seed of a healing must be a whole number from 0; got {self.seed!r}")
 
     def to_read(self, device: str) -> int:
         """Tokens of text worth reading, for a kind of device."""
@@ -103,10 +118,6 @@ class HealSettings:
         return TOKENS if self.tokens is None and self.minutes is None else self.tokens
 
 
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
-
-
 def rate_at(share: float, highest: float, warmed: float = 1.0) -> float:
     """Learning rate at a share of the way: a cosine from the highest down to a twentieth of it.
 
@@ -120,3 +131,60 @@ def rate_at(share: float, highest: float, warmed: float = 1.0) -> float:
     """
     cosine = (1 + math.cos(math.pi * min(1.0, share))) / 2
     return highest * min(1.0, warmed) * (LAST_RATE + (1 - LAST_RATE) * cosine)
+
+
+class HealOptions(TypedDict, total=False):
+    """Keyword arguments of `heal` that `HealingRequest` takes as they are."""
+
+    text: str | Path | None
+    device: str | None
+    dtype: str | None
+    force: bool
+    command: str | None
+    status: Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealingRequest:
+    """One call of `heal`.
+
+    Attributes:
+        out: Folder to make.
+        settings: How to train.
+        start: When the call began, by `time.monotonic`.
+        text: As for `calibrate`, but no batches: a file, a folder or a data set of the hub; None
+            for the embedded text. About every sixteenth block is held out.
+        device: `"cpu"`, `"cuda"` ...; None for CUDA where there is one.
+        dtype: Dtype that both models compute in, `"bfloat16"` or `"float32"`; None for bfloat16
+            where the device has units for it. Weights are trained in float32.
+        force: Whether `out` is replaced if it exists.
+        command: Command line to quote in the model card.
+        status: Function that is called with what is being done.
+    """
+
+    out: Path
+    settings: HealSettings
+    start: float
+    text: str | Path | None = None
+    device: str | None = None
+    dtype: str | None = None
+    force: bool = False
+    command: str | None = None
+    status: Callable[[str], None] = lambda _: None
+
+    @cached_property
+    def place(self) -> str:
+        """The device, CUDA where there is one and none is named."""
+        import torch
+
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def kind_of_device(self) -> str:
+        """`"cpu"` or `"cuda"`, without a number."""
+        return self.place.partition(":")[0]
+
+    @property
+    def compute_dtype(self) -> str:
+        """`"bfloat16"` where the device has units for it, unless asked otherwise."""
+        return self.dtype or ("bfloat16" if has_bfloat16(self.kind_of_device) else "float32")

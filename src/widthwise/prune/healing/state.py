@@ -1,4 +1,4 @@
-"""The hidden folder beside a result, in which a healing keeps what it needs to go on."""
+"""The hidden folder next to a result, in which a healing keeps what it needs to continue."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,17 @@ FORMAT = "widthwise healing 2"
 _FILE = "state.safetensors"
 
 
+@dataclass
 class StateFolder:
-    """One healing's state on disk; whole or absent, whenever the process is killed."""
+    """One healing's state on disk; whole or absent, whenever the process is killed.
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path = path
-        self._settings = json.loads(json.dumps(settings))
+    Attributes:
+        path: The folder.
+        settings: All that decides what comes out, as JSON holds it; another healing is refused.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
 
     def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Replace the state by a new one.
@@ -34,7 +40,7 @@ class StateFolder:
         """
         head = {
             "format": FORMAT,
-            "settings": json.dumps(self._settings),
+            "settings": json.dumps(self.settings),
             "facts": json.dumps(facts),
         }
         failure = "{path.parent}: the state was not written: {error}"
@@ -55,25 +61,20 @@ class StateFolder:
             with safetensors.safe_open(path, "pt") as file:
                 head = file.metadata() or {}
                 if head.get("format") != FORMAT:
-                    raise ValueError(
-                        "it is not a state that this version of widthwise goes on from"
-                    )
+                    raise ValueError("this version of widthwise cannot continue from it")
                 stored, facts = json.loads(head["settings"]), json.loads(head["facts"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
             raise RunError(
-                f"{path}: cannot be read ({error}); remove {self.path} to begin anew"
+                f"{path}: cannot be read ({error}); remove {self.path} to start again"
             ) from error
-        self._check(stored)
-        return tensors, facts
-
-    def _check(self, stored: Mapping[str, Any]) -> None:
-        for key, value in self._settings.items():
+        for key, value in self.settings.items():
             if stored.get(key) != value:
                 raise RunError(
-                    f"the healing in {self.path} was begun with {key} {stored.get(key)!r}, not "
-                    f"{value!r}; give what it was begun with, or remove that folder to begin anew"
+                    f"the healing in {self.path} was started with {key} {stored.get(key)!r}, not "
+                    f"{value!r}; give the same {key}, or remove that folder to start again"
                 )
+        return tensors, facts
 
 
 @contextmanager

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ...errors import RunError
 from ..calibration.text import BLOCK_TOKENS, read_text
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 HELD_SHARE, MOST_HELD = 16, 32
 LEAST_HELD = 6  # of fewer, whose signs may all agree by chance once in 16, nothing is ever shown
@@ -46,16 +46,14 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> TextB
     Raises:
         RunError: It cannot be read, or holds fewer than twelve blocks.
     """
-    import torch
-
     wanted = max(LEAST_HELD, -(-tokens // BLOCK_TOKENS))
     held = min(MOST_HELD, max(LEAST_HELD, wanted // (HELD_SHARE - 1)))
     text = read_text(source, tokenizer, (wanted + held) * BLOCK_TOKENS)
     rows = torch.cat([batch.input_ids for batch in (*text.fit, *text.held_out)])
     if len(rows) < 2 * LEAST_HELD:
         raise RunError(
-            f"{text.source}: holds {rows.numel():,} tokens; a healing needs at least "
-            f"{2 * LEAST_HELD * BLOCK_TOKENS:,}, and is made for a million"
+            f"{text.source}: has {rows.numel():,} tokens; a healing needs at least "
+            f"{2 * LEAST_HELD * BLOCK_TOKENS:,}, and a million are usual"
         )
     trained, kept = split(rows, held)
     return TextBlocks(source=text.source, fingerprint=text.fingerprint, rows=trained, held_out=kept)
@@ -63,33 +61,19 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> TextB
 
 def split(rows: Tensor, most: int = MOST_HELD) -> tuple[Tensor, Tensor]:
     """Rows to train on and rows held out: about every sixteenth, spread evenly."""
-    import torch
-
     held = min(most, max(LEAST_HELD, len(rows) // HELD_SHARE))
     chosen = torch.zeros(len(rows), dtype=torch.bool)
     chosen[torch.arange(held) * len(rows) // held] = True
     return rows[~chosen], rows[chosen]
 
 
-class EpochOrder:
-    """Which block comes at which place; each epoch goes through all, in an order of its own."""
+def in_epochs(blocks: int, seed: int, start: int, count: int) -> Tensor:
+    """Indices of `count` blocks from a place on, over the ends of epochs.
 
-    def __init__(self, blocks: int, seed: int) -> None:
-        self._blocks = blocks
-        self._seed = seed
-        self._drawn: tuple[int, Tensor] | None = None
-
-    def at(self, start: int, count: int) -> Tensor:
-        """Indices of `count` blocks from a place on, over the ends of epochs."""
-        import torch
-
-        return torch.stack([self._index(place) for place in range(start, start + count)])
-
-    def _index(self, place: int) -> Tensor:
-        import torch
-
-        epoch, index = divmod(place, self._blocks)
-        if self._drawn is None or self._drawn[0] != epoch:
-            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-            self._drawn = epoch, torch.randperm(self._blocks, generator=generator)
-        return self._drawn[1][index]
+    Each epoch goes through all blocks, in an order of its own.
+    """
+    orders = []
+    for epoch in range(start // blocks, (start + count - 1) // blocks + 1):
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        orders.append(torch.randperm(blocks, generator=generator))
+    return torch.cat(orders)[start % blocks :][:count]

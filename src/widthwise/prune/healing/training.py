@@ -5,46 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ...errors import RunError
 from .loss import HealingHead, check_head, divergence, hidden_states, relative_hidden_error
 from .master_weights import MasterWeights
+from .record import TrainingStep
 from .settings import WARM_UP_PART, WARM_UP_STEPS, HealSettings, rate_at
-from .text_blocks import EpochOrder
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from .text_blocks import in_epochs
 
 _CHECKED_TOKENS = 8
 SLOWER = 1.1  # times the last step: what the next one may take
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingStep:
-    """One step of a healing.
-
-    Attributes:
-        tokens: Trained on up to its end.
-        seconds: On the clock up to its end.
-        loss: All terms together, as they were before it.
-        divergence: T^2 KL of parent and child, in nats a token.
-        unlikeness: The hidden-state term before its weight; None where it is not computed.
-        learning_rate: Of this step, of weights whose factor is 1.
-        gradient_norm: Before it was clipped.
-        held_out: KL from the parent on the blocks held out, in nats a token, with the weights
-            after the step; None where it was not measured, or not finite.
-    """
-
-    tokens: int
-    seconds: float
-    loss: float
-    divergence: float
-    unlikeness: float | None
-    learning_rate: float
-    gradient_norm: float
-    held_out: float | None = field(default=None, metadata={"added_later": True})
 
 
 class NotFinite(RunError):
@@ -70,7 +44,6 @@ class Trainer:
         child, parent, rows, settings: As given.
         masters: The trained weights.
         curve: The steps so far.
-        order: In which the rows come.
         spent: Seconds of the minutes that are gone.
         length: Tokens of a row.
         micro: Blocks run at once.
@@ -99,7 +72,7 @@ class Trainer:
         self._device = next(child.parameters()).device
         self.spent = spent or (lambda: time.monotonic() - start)
         self.shorten(int(rows.shape[1]))
-        self._seconds = None if settings.minutes is None else 60 * settings.minutes
+        self._seconds = 60 * (settings.minutes or math.inf)
         for model in (child, parent):
             check_head(model, rows[:1, :_CHECKED_TOKENS].to(self._device))
         self.masters = MasterWeights(child, exact, factors)
@@ -113,11 +86,10 @@ class Trainer:
         """Cut the rows into rows of so many tokens; before the first step only."""
         self.rows = self.rows[:, : self.rows.shape[1] // length * length].reshape(-1, length)
         self.length = length
-        self.order = EpochOrder(len(self.rows), self.settings.seed)
         self.batch = max(1, self.settings.batch_tokens // length)
         self.micro = max(1, self.settings.at_once(self._device.type) // length)
         tokens = self.settings.most_tokens
-        self._blocks = None if tokens is None else max(1, tokens // length)
+        self._blocks = math.inf if tokens is None else max(1, tokens // length)
 
     @property
     def place(self) -> int:
@@ -132,8 +104,6 @@ class Trainer:
     @property
     def seconds_left(self) -> float:
         """Seconds until the last step must end; infinite where minutes do not matter."""
-        if self._seconds is None:
-            return math.inf
         return self._seconds - self.reserve - self.spent()
 
     @property
@@ -147,7 +117,7 @@ class Trainer:
     @property
     def steps_left(self) -> float:
         """How many steps still fit into tokens and minutes; infinite where that is not known."""
-        if self._blocks is None:
+        if math.isinf(self._blocks):
             return self.timed_steps
         return min(math.ceil((self._blocks - self.place) / self.batch), self.timed_steps)
 
@@ -172,10 +142,9 @@ class Trainer:
             NotFinite: Loss or gradient is not finite; weights are then as before the step.
         """
         start = self.spent()
-        left = self.batch if self._blocks is None else self._blocks - self.place
-        chosen = self.order.at(self.place, min(self.batch, left))
-        rate = rate_at(self._middle(len(chosen), start), self.rate, self._warmed())
-        terms = self.add_gradients(self.rows[chosen], stopped)
+        rows = self.rows_from(self.place, int(min(self.batch, self._blocks - self.place)))
+        rate = rate_at(self._middle(len(rows), start), self.rate, self._warmed())
+        terms = self.add_gradients(rows, stopped)
         if terms is None:
             return None
         loss = terms[0] + self.settings.hidden * terms[1]
@@ -190,7 +159,7 @@ class Trainer:
                 f"{advice}"
             )
         result = TrainingStep(
-            tokens=(self.place + len(chosen)) * self.length,
+            tokens=(self.place + len(rows)) * self.length,
             seconds=self.spent(),
             loss=loss,
             divergence=terms[0],
@@ -202,8 +171,12 @@ class Trainer:
         self.step_seconds = result.seconds - start
         return result
 
+    def rows_from(self, place: int, count: int) -> Tensor:
+        """The rows that are trained on after so many others."""
+        return self.rows[in_epochs(len(self.rows), self.settings.seed, place, count)]
+
     def go_back(self, weights: Mapping[str, Tensor], rate: float) -> None:
-        """Take earlier weights again and go on from them at another rate, warmed up anew."""
+        """Take earlier weights again and go on from them at another rate, warmed up again."""
         self.masters.restore(weights)
         self.rate, self.restarted = rate, len(self.curve)
 
@@ -211,8 +184,6 @@ class Trainer:
         self, rows: Tensor, stopped: Callable[[], bool] = lambda: False
     ) -> tuple[float, float] | None:
         """Divergence and unlikeness on token rows, whose gradients are added to the masters'."""
-        import torch
-
         totals = [0.0, 0.0]
         for part in torch.split(rows, self.micro):
             if stopped():
@@ -224,33 +195,21 @@ class Trainer:
 
     def _add_gradient(self, rows: Tensor, share: float) -> tuple[float, float]:
         """Terms of the loss on some blocks, times their share of the batch; adds their gradient."""
-        import torch
-
         rows, weight = rows.to(self._device), self.settings.hidden
         with torch.no_grad():
-            parent_states = hidden_states(self.parent, rows, layers=bool(weight))
-        child_states = hidden_states(self.child, rows, layers=bool(weight))
-        first = divergence(
-            child_states.last, HealingHead.of(self.child),
-            parent_states.last, HealingHead.of(self.parent),
-            self.settings.temperature,
-        )  # fmt: skip
-        second = (
-            relative_hidden_error(child_states.layers, parent_states.layers)
-            if weight
-            else torch.zeros(())
-        )
+            parent, parent_layers = hidden_states(self.parent, rows, layers=bool(weight))
+        child, layers = hidden_states(self.child, rows, layers=bool(weight))
+        heads = HealingHead.of(self.child), HealingHead.of(self.parent)
+        first = divergence(child, heads[0], parent, heads[1], self.settings.temperature)
+        second = relative_hidden_error(layers, parent_layers) if weight else torch.zeros(())
         loss = first + weight * second if weight else first
         torch.autograd.backward(loss * share)
         return float(first.detach()) * share, float(second.detach()) * share
 
     def _share(self, place: int, seconds: float) -> float:
-        by_tokens = 0.0 if self._blocks is None else place / self._blocks
-        by_time = 0.0
-        if self._seconds is not None:
-            whole = self._seconds - self.reserve - self.begun
-            by_time = (seconds - self.begun) / whole if whole > 0 else 1.0  # nothing was left
-        return min(1.0, max(by_tokens, by_time))
+        whole = self._seconds - self.reserve - self.begun
+        by_time = (seconds - self.begun) / whole if whole > 0 else 1.0  # nothing was left
+        return min(1.0, max(place / self._blocks, by_time))
 
     def _middle(self, blocks: int, now: float) -> float:
         """The share in the middle of a step that begins now."""

@@ -1,4 +1,4 @@
-"""Refits: down_proj made anew by least squares after neurons are removed."""
+"""Refits: down_proj fitted again by least squares after neurons are removed."""
 
 from .layer_fit import RIDGES, LayerCut, layer_cuts, neuron_order, temporarily_cut
 from .refit import refit, refits

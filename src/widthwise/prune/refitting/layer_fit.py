@@ -26,6 +26,7 @@ from ..spec import PruneSpec
 from .ridge import Ridge, obs_order, output_power, weight_fallback
 
 if TYPE_CHECKING:
+    from jaxtyping import Float64, Int
     from torch import Tensor, nn
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
@@ -42,8 +43,12 @@ class LayerCut:
 
 
 def neuron_order(
-    weights: Weights, layer: int, spec: PruneSpec, moment: Tensor, weight: Tensor
-) -> Tensor:
+    weights: Weights,
+    layer: int,
+    spec: PruneSpec,
+    moment: Float64[Tensor, "m m"],
+    weight: Float64[Tensor, "m d"],
+) -> Int[Tensor, " m"]:
     """Neurons of a layer, best first, by any criterion. Arguments as for `obs_order`."""
     if spec.criterion == "obs":
         return obs_order(moment, weight, weights.architecture.groups[layer].name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -12,7 +11,7 @@ from ...cut import CalibrationSource, Plan, Refit, Weights, down_rows, fingerpri
 from ...errors import PlanError, RunError
 from ..calibration.layerwise import LayerwiseRunner
 from ..calibration.moments import FitAndHoldout
-from ..calibration.second_moments import Calibration, LayerCallback
+from ..calibration.second_moments import Calibration, LayerCallback, each_layer
 from ..calibration.text import TOKENS, TextOptions, TextRequest, TextSource
 from ..opened_model import OpenedModel, open_model
 from ..selection import plan_of
@@ -66,30 +65,15 @@ def refit(
         counts = _checked_widths(widths, weights) or (uniform.width,) * weights.architecture.layers
         check_tokens((read.summary,), weights.architecture.intermediate_size)
         with LayerwiseRunner(opened.module, read) as runner:
-            cuts = []
-            for layer, count in enumerate(counts):
-                cuts.append(_fitted(runner, opened, spec, layer, count, sequential=sequential))
-                if progress:
-                    progress(layer)
+            cuts: list[LayerCut] = []
+            for layer in each_layer(len(counts), progress):
+                halves = runner.moments(layer, advance=not sequential)
+                cuts += layer_cuts(weights, layer, halves, spec, [counts[layer]])
+                if sequential:
+                    architecture = runner.weights.architecture
+                    with temporarily_cut(opened.module, architecture, layer, cuts[-1]):
+                        runner.advance(layer)
         return _refit(weights, spec, cuts, (read.summary,), sequential=sequential)
-
-
-def _fitted(
-    runner: LayerwiseRunner,
-    model: OpenedModel,
-    spec: PruneSpec,
-    layer: int,
-    count: int,
-    *,
-    sequential: bool,
-) -> LayerCut:
-    """One layer at its width, and the tokens taken through it: as it is cut, or as it was."""
-    halves = runner.moments(layer, advance=not sequential)
-    (cut,) = layer_cuts(model.weights, layer, halves, spec, [count])
-    if sequential:
-        with temporarily_cut(model.module, runner.weights.architecture, layer, cut):
-            runner.advance(layer)
-    return cut
 
 
 def refits(
@@ -120,20 +104,18 @@ def refits(
     """
     if len({(each.criterion, each.seed, each.stored_dtype) for each in specs}) != 1:
         raise PlanError(
-            "widths that are refitted together must be of one criterion and seed, and of one dtype"
+            "plans that are refitted together must have the same criterion, seed and dtype"
         )
     request = moments_request(source, tokens, tokenizer)
-    with open_model(model) as opened, _dense_moments(opened, request) as dense:
+    with open_model(model) as opened, _dense_moments(opened, request) as (parts, of_layer):
         weights = opened.weights
-        check_tokens(dense.parts, weights.architecture.intermediate_size)
+        check_tokens(parts, weights.architecture.intermediate_size)
         counts = [each.width(weights.architecture).width for each in specs]
         cuts = []
-        for layer in range(weights.architecture.layers):
-            cuts.append(layer_cuts(weights, layer, dense.of_layer(layer), specs[0], counts))
-            if progress:
-                progress(layer)
+        for layer in each_layer(weights.architecture.layers, progress):
+            cuts.append(layer_cuts(weights, layer, of_layer(layer), specs[0], counts))
         return tuple(
-            _refit(weights, each, [layer[i] for layer in cuts], dense.parts, sequential=False)
+            _refit(weights, each, [layer[i] for layer in cuts], parts, sequential=False)
             for i, each in enumerate(specs)
         )
 
@@ -151,31 +133,21 @@ def moments_request(
     return TextRequest(text=source, tokens=tokens, tokenizer=tokenizer)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _DenseMoments:
-    """Moments of the dense model.
-
-    Attributes:
-        parts: The calibration text.
-        of_layer: Function of a layer; of text, to be called with one layer after the other.
-    """
-
-    parts: tuple[CalibrationSource, ...]
-    of_layer: Callable[[int], FitAndHoldout]
-
-
 @contextmanager
 def _dense_moments(
     model: OpenedModel, request: Calibration | TextRequest
-) -> Iterator[_DenseMoments]:
+) -> Iterator[tuple[tuple[CalibrationSource, ...], Callable[[int], FitAndHoldout]]]:
+    """The calibration text, and the dense model's moments as a function of a layer.
+
+    Of text, the function is to be called with one layer after the other.
+    """
     if isinstance(request, Calibration):
         request.check(model.weights)
-        yield _DenseMoments(parts=request.parts, of_layer=request.layers.__getitem__)
+        yield request.parts, request.layers.__getitem__
         return
     text = request.read(model)
     with LayerwiseRunner(model.module, text) as runner:
-        of_layer = partial(runner.moments, advance=True)
-        yield _DenseMoments(parts=(text.summary,), of_layer=of_layer)
+        yield (text.summary,), partial(runner.moments, advance=True)
 
 
 def plan_by_moments(
@@ -190,14 +162,12 @@ def plan_by_moments(
     """
     weights = model.weights
     width, keep = spec.width(weights.architecture), []
-    with _dense_moments(model, request) as dense:
-        for layer in range(weights.architecture.layers):
-            moment = dense.of_layer(layer).fit.mean(weights.architecture.groups[layer].name)
+    with _dense_moments(model, request) as (_, of_layer):
+        for layer in each_layer(weights.architecture.layers, progress):
+            moment = of_layer(layer).fit.mean(weights.architecture.groups[layer].name)
             weight = down_rows(weights, layer).T.to(moment)
             order = neuron_order(weights, layer, spec, moment, weight)
             keep.append(tuple(sorted(order[: width.width].tolist())))
-            if progress:
-                progress(layer)
     return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
 
@@ -208,9 +178,9 @@ def check_tokens(parts: Sequence[CalibrationSource], neurons: int) -> None:
     )
     if min(fit, held_out) < neurons:
         raise RunError(
-            f"a refit needs at least as many tokens as neurons in each half of its text, here "
-            f"{neurons:,}; got {fit:,} and {held_out:,}: "
-            f"calibrate on at least {2 * neurons:,} tokens"
+            "each half of the text needs at least as many tokens as a layer has neurons, "
+            f"{neurons:,}; got {fit:,} and {held_out:,}: calibrate on at least {2 * neurons:,} "
+            "tokens"
         )
 
 

@@ -45,7 +45,7 @@ def obs_order(
         moment: H, shape (m, m), float64.
         weight: W, shape (m, d), float64.
         where: Name of the layer, for errors.
-        rounds: Number of times that costs are computed anew.
+        rounds: Number of times that costs are computed.
 
     Returns:
         Indices, shape (m,): the last deleted first.
@@ -170,8 +170,8 @@ def cholesky(matrix: Float64[Tensor, "m m"], where: str) -> Float64[Tensor, "m m
 
     if not matrix.any():
         raise RunError(
-            f"{where}: no neuron of it is active on any token: its weights, or what it is given, "
-            "are zeros"
+            f"{where}: none of its neurons is active on any token: its weights or its inputs are "
+            "zeros"
         )
     factor: Tensor
     factor, info = torch.linalg.cholesky_ex(matrix)

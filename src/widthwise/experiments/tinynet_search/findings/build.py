@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ....errors import WidthwiseError
-from ....tinynet import family_named, front_ranks
+from ....tinynet import Formula, family_named, front_ranks
 from ..networks import TrainedNetwork, best_nets, formula_of, nets_of
 from ..train import DRAWN, FORMULA, INVERSE, TEST, VALIDATION
 from ..trials import SearchTrial
 from .comparisons import AccuracyDifference, accuracy_difference, adjusted
 from .predictors import Predictor, multiplier_predictors, proxy_predictors
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ....tinynet import Formula
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +71,6 @@ def tiny_findings(
         is_chance: Whether the networks drawn are drawn by chance alone; if not, they are no
             baseline, and the formula is not set beside their mean.
     """
-    from statistics import median
-
     drawn, formula_nets, inverse = (nets_of(trials, e) for e in (DRAWN, FORMULA, INVERSE))
     trained = [net for net in drawn if net.is_trained]
     behind = best_nets(trained) if trained else []
@@ -125,8 +120,6 @@ def _besides(
 
     Nothing without a formula.
     """
-    import numpy as np
-
     ours = {float(n.network["asked_macs"]): n.right() for n in formula if n.is_trained}
     if not ours:
         return ()

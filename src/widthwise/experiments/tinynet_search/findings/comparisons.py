@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ....errors import RunError
 from ....stats import holm, t_interval, t_p_value
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Columns = NDArray[np.float64]  # (runs, photos): answers of each run, 0 to 1
-
-
+Columns = NDArray[np.float64]  # (runs, photos): answers of each run, 0 to 1
 _LEVEL = 0.05  # that a p-value must not exceed
 
 
@@ -38,12 +34,12 @@ class AccuracyDifference:
     """
 
     other: str
-    budgets: tuple[float, ...]
-    value: float | None
-    low: float | None
-    high: float | None
-    photos: int
-    runs: int
+    budgets: tuple[float, ...] = ()
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    photos: int = 0
+    runs: int = 0
     p_value: float | None = None
     reason: str | None = None
 
@@ -83,11 +79,9 @@ def accuracy_difference(
 
     Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
     """
-    import numpy as np
-
     shared = sorted(set(ours) & set(theirs))
     if not shared:
-        return _without(other, "the two share no budget")
+        return AccuracyDifference(other=other, reason="the two share no budget")
     lengths = {part[budget].shape[1] for part in (ours, theirs) for budget in shared}
     if len(lengths) > 1:
         raise RunError(f"networks beside each other must be judged on the same photos: {lengths}")
@@ -99,8 +93,6 @@ def accuracy_difference(
         other=other,
         budgets=tuple(shared),
         value=value,
-        low=None,
-        high=None,
         photos=n_photos,
         runs=min(map(len, groups)),
     )
@@ -131,9 +123,3 @@ def _error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
         return 0.0, 1.0
     freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
     return math.sqrt(total), freedom
-
-
-def _without(other: str, reason: str) -> AccuracyDifference:
-    return AccuracyDifference(
-        other=other, budgets=(), value=None, low=None, high=None, photos=0, runs=0, reason=reason
-    )

@@ -149,7 +149,9 @@ def test_what_memory_cannot_hold_is_said_before_it_is_loaded(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("widthwise.study.cost_benchmark.free_bytes", lambda device: 1000)
-    with pytest.raises(RunError, match=r"takes [\d,]+ bytes of memory, but only 1,000 are free on cpu"):
+    with pytest.raises(
+        RunError, match=r"takes [\d,]+ bytes of memory, but only 1,000 are free on cpu"
+    ):
         CostStudy(tmp_path / "out", settings_of(tiny_checkpoint)).run()
 
 

@@ -126,7 +126,9 @@ def test_a_folder_of_a_demo_without_calibration_is_gone_on_with(
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(RunError, match=r"holds other files \(thesis\.tex\), and is not a folder of a study"):
+    with pytest.raises(
+        RunError, match=r"holds other files \(thesis\.tex\), and is not a folder of a study"
+    ):
         Demo(tmp_path, DemoSettings()).run()
 
 

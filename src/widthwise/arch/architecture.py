@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import UnsupportedModelError
 from ..io import TensorSpec
 
 _TABLES = ("embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embeddings")
@@ -97,7 +98,7 @@ class Architecture:
     """Shapes of a checkpoint and their dependence on the width. Holds no weights.
 
     Attributes:
-        model_type: Family as the config names it (`"llama"`).
+        model_type: ModelFamily as the config names it (`"llama"`).
         hidden_size: H, size of the residual stream.
         layers: Number of layers of the stack.
         stem: Name before the layer number in the names of the tensors (`"model.layers"`).
@@ -171,6 +172,14 @@ class Architecture:
         if cut is None:
             return self.tensors[name]
         return self.spec_at(name, self.width_of(cut.group, widths))
+
+    def refuse_mixture(self, what: str) -> None:
+        """Raise UnsupportedModelError for a mixture of experts; `what` begins the message."""
+        if self.is_mixture:
+            raise UnsupportedModelError(
+                f"{what} works on models without experts only, and {self.model_type} is a mixture "
+                "of experts; prune it to one width for each kind of block"
+            )
 
     def spec_at(self, name: str, width: int) -> TensorSpec:
         """Shape and dtype of a tensor once its groups have `width` neurons each."""

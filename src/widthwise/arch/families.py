@@ -101,7 +101,7 @@ MIXTURE_KEYS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class ModelFamily:
     """How a family states its width, and how its blocks differ from the usual ones.
 
     Attributes:
@@ -122,21 +122,21 @@ class Family:
     interleaved: bool = False
 
 
-_USUAL = Family()
+_USUAL = ModelFamily()
 _FAMILIES = {
-    "lfm2": Family(
+    "lfm2": ModelFamily(
         width_keys=("intermediate_size", "block_ff_dim"), adjusted_by="block_auto_adjust_ff_dim"
     ),
-    "recurrent_gemma": Family(factor=2),
-    "granitemoehybrid": Family(width_keys=("shared_intermediate_size",)),
-    "arcee": Family(has_gate=False),
-    "nemotron": Family(has_gate=False),
-    "jais2": Family(has_gate=False),
-    "apertus": Family(has_gate=False, beside="mlp.act_fn."),
-    "gpt_oss": Family(interleaved=True),
+    "recurrent_gemma": ModelFamily(factor=2),
+    "granitemoehybrid": ModelFamily(width_keys=("shared_intermediate_size",)),
+    "arcee": ModelFamily(has_gate=False),
+    "nemotron": ModelFamily(has_gate=False),
+    "jais2": ModelFamily(has_gate=False),
+    "apertus": ModelFamily(has_gate=False, beside="mlp.act_fn."),
+    "gpt_oss": ModelFamily(interleaved=True),
 }
 
 
-def family_of(model_type: object) -> Family:
+def family_of(model_type: object) -> ModelFamily:
     """How a family states its width; the usual way for a family that is not listed."""
     return _FAMILIES.get(str(model_type), _USUAL)

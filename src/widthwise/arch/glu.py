@@ -17,7 +17,7 @@ from ..io import TensorSpec
 from .architecture import Architecture, GluGroup, GroupKind, TensorCut, table_beside
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
-from .families import Family
+from .families import ModelFamily
 from .mixture import mixture_groups, mixture_widths
 from .outside import refuse_outside
 from .sections import is_tower, text_config, ties_embeddings
@@ -178,7 +178,7 @@ def _check_block(
     names: Mapping[str, str],
     tensors: Mapping[str, TensorSpec],
     expected: Expected,
-    family: Family,
+    family: ModelFamily,
 ) -> dict[str, TensorCut]:
     """Cuts of one layer, after every one of its tensors has the shape that the config states."""
     block = names["mlp.down_proj.weight"].rsplit(".", 2)[0] + "."

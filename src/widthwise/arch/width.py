@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GroupKind
-from .families import Family, family_of
+from .families import ModelFamily, family_of
 from .sections import (
     TEXT_SECTIONS,
     class_value,
@@ -20,7 +20,7 @@ from .sections import (
 )
 
 
-def family_in(config: Mapping[str, Any]) -> Family:
+def family_in(config: Mapping[str, Any]) -> ModelFamily:
     """How the family of a config's language model states its width."""
     return family_of(text_config(config).get("model_type", config.get("model_type")))
 

@@ -45,6 +45,7 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "hidden_size": architecture.hidden_size,
             "intermediate_size": architecture.intermediate_size,
             "fused_gate_up": architecture.fused,
+            "kinds": [asdict(kind) for kind in architecture.kinds],
             "widths": None if len(set(checkpoint.widths)) == 1 else list(checkpoint.widths),
             "draft_layers": draft_note(architecture) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),

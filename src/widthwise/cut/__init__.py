@@ -1,6 +1,6 @@
 """Plans of which neurons stay, and the cut of tensors, models and checkpoints by them."""
 
-from .in_memory import apply, apply_, owner_of, set_sizes
+from .in_memory import apply, apply_, narrow_tensor, owner_of, set_sizes
 from .plan import MIXTURE_FORMAT, Plan, PlannedKind
 from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit
 from .tensor_cut import cut_tensor
@@ -37,6 +37,7 @@ __all__ = [
     "fingerprint",
     "gate_or_up_rows",
     "kept_widths",
+    "narrow_tensor",
     "owner_of",
     "set_sizes",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..arch import Architecture, width_settings
@@ -12,7 +12,7 @@ from .tensor_cut import cut_tensor, zero_padded
 from .weights import ModelWeights, check_finite, check_plan, check_refit, kept_widths
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from .refit_result import Refit
 
@@ -83,18 +83,39 @@ def _cut_parameters(
         check_finite(parameters[name].detach(), name)
     for name, cut in cuts.items():
         old = parameters.pop(name)
-        parts = old.detach() if cut.stacked else [old.detach()]
-        cut_parts = []
-        for group, part in zip(cut.groups, parts, strict=True):
-            if down is not None and name == architecture.groups[group].down:
-                new = down[group] if cut.axis == 1 else down[group].T
-                cut_parts.append(new.to(old, copy=True))
-            else:
-                keep = torch.tensor(plan.keep[group])
-                cut_parts.append(cut_tensor(part, cut, keep, architecture.width_of(group)))
-        new = torch.stack(cut_parts) if cut.stacked else cut_parts[0]
+        new = narrow_tensor(architecture, name, old.detach(), plan.keep, down)
         new = new if plan.uniform else zero_padded(new, cut, plan.width)
         yield name, torch.nn.Parameter(new, requires_grad=old.requires_grad)
+
+
+def narrow_tensor(
+    architecture: Architecture,
+    name: str,
+    tensor: Tensor,
+    keep: Mapping[int, Sequence[int]] | Sequence[Sequence[int]],
+    down: Mapping[int, Tensor] | Sequence[Tensor] | None = None,
+) -> Tensor:
+    """What a plan leaves of a whole tensor, in new memory.
+
+    Args:
+        architecture: Of the dense model.
+        name: One of `architecture.cuts`.
+        tensor: The tensor.
+        keep: The neurons that stay, by groups.
+        down: Refitted weights of down by groups, shape (hidden size, neurons); None for none.
+    """
+    import torch
+
+    cut = architecture.cuts[name]
+    parts = []
+    for group, part in zip(cut.groups, tensor if cut.stacked else [tensor], strict=True):
+        if down is not None and name == architecture.groups[group].down:
+            new = down[group] if cut.axis == 1 else down[group].T
+            parts.append(new.to(tensor, copy=True))
+        else:
+            index = torch.tensor(keep[group])
+            parts.append(cut_tensor(part, cut, index, architecture.width_of(group)))
+    return torch.stack(parts) if cut.stacked else parts[0]
 
 
 def _state_widths(model: nn.Module, plan: Plan) -> None:

@@ -130,6 +130,7 @@ def measure_blocks(
     cells = []
     for name, model in models.items():
         architecture = ModelWeights(model).architecture
+        architecture.refuse_mixture("timing blocks alone")
         blocks = [model.get_submodule(architecture.groups[n].name) for n in range(architecture.layers)]
         cells.append(_Cell(name, work, blocks, architecture.hidden_size, seed))
     visits = in_rounds(cells, rounds, Random(seed))

@@ -127,6 +127,7 @@ def per_layer(
         )
     with open_model(model) as opened:
         architecture = opened.weights.architecture
+        architecture.refuse_mixture("a width for each layer (--per-layer)")
         uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
         prices = _prices(architecture, allowed, costs)
         read = text.read(opened)
@@ -136,7 +137,7 @@ def per_layer(
             curves = []
             for layer in each_layer(architecture.layers, progress):
                 meter.hold()
-                halves = runner.moments(layer, advance=True)
+                halves = runner.moments(layer, advance=True)[layer]
                 curves.append(_measured(opened.weights, spec, layer, halves, allowed, meter))
     unit = "parameters" if costs is None else "cost"
     return _allocation(uniform.width, allowed, prices, curves, unit=unit, tokens=meter.tokens)
@@ -269,7 +270,7 @@ def _measured(
     states: list[Tensor] = []
     curve: tuple[float, ...] = ()
     for cut in layer_cuts(weights, layer, halves, spec, widths):
-        with temporarily_cut(meter.module, meter.runner.weights.architecture, layer, cut):
+        with temporarily_cut(meter.module, meter.runner.weights.architecture, {layer: cut}):
             states.append(meter.final_states(layer))
         curve = cut.fit.curve
     points = (*zip(widths, meter.divergences(states), strict=True), (size, 0.0))

@@ -91,7 +91,7 @@ def _behind(
     """A call while the first layers are cut."""
     if not cuts:
         return call()
-    with temporarily_cut(model, weights.architecture, len(cuts) - 1, cuts[-1]):
+    with temporarily_cut(model, weights.architecture, {len(cuts) - 1: cuts[-1]}):
         return _behind(model, weights, cuts[:-1], call)
 
 
@@ -103,13 +103,13 @@ def test_widths_by_layers_are_measured_with_keys_that_layers_share() -> None:
     assert found == again
     width, loss = found.measured[3][0]
     with LayerwiseRunner(model, text_of(given)) as walk:
-        halves = [walk.moments(layer, advance=True) for layer in range(4)]
+        halves = [walk.moments(layer, advance=True)[layer] for layer in range(4)]
     weights = ModelWeights(model)
     (cut,) = layer_cuts(weights, 3, halves[3], _selection(width), [width])
     ids = torch.cat([batch["input_ids"] for batch in given[1::2]])
     with torch.no_grad():
         dense = model(input_ids=ids).logits.log_softmax(-1)
-        with temporarily_cut(model, weights.architecture, 3, cut):
+        with temporarily_cut(model, weights.architecture, {3: cut}):
             other = model(input_ids=ids).logits.log_softmax(-1)
     expected = float((dense.exp() * (dense - other)).sum(-1).mean())
     assert loss == pytest.approx(expected, rel=1e-3)  # float32 logits of either way

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CheckpointError
 from ...io import from_plain
 from ..refit_result import CalibrationSource
-from ..weights import CHUNK_BYTES
+from ..weights import CHUNK_BYTES, down_rows
 from .reader import Checkpoint, read_json
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def inspect_refit(checkpoint: Checkpoint) -> dict[str, Any] | None:
     if record is None:
         return None
     expected = [layer.sha256 for layer in record.layers]
-    result = [_digest(_rows(checkpoint, i)) for i in range(checkpoint.architecture.layers)]
+    result = [_digest(_rows(checkpoint, i)) for i in range(len(checkpoint.architecture.groups))]
     odd = [str(i) for i, (a, b) in enumerate(zip(expected, result, strict=False)) if a != b]
     if len(expected) != len(result):
         reason = f"it is of {len(expected)} layers, the model has {len(result)}"
@@ -136,6 +136,9 @@ def _rows(checkpoint: Checkpoint, layer: int) -> Iterable[Tensor]:
 
     With it, where it is not zero: then it is none.
     """
+    if checkpoint.architecture.is_mixture:
+        yield down_rows(checkpoint, layer)
+        return
     name, width = checkpoint.architecture.groups[layer].down, checkpoint.widths[layer]
     rows, columns = checkpoint.tensors[name].spec.shape
     step = max(1, CHUNK_BYTES // (4 * columns))

@@ -42,6 +42,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     import torch
 
     architecture = ModelWeights(model).architecture
+    architecture.refuse_mixture("the criterion ppm_activation")
     layers = range(architecture.layers)
     names = [block.down.removesuffix(".weight") for block in architecture.groups]
     down = [model.get_submodule(name) for name in names]

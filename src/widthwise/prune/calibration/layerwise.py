@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from ...cut import ModelWeights
 from ...errors import RunError, UnsupportedModelError
 from ...io import limited_memory
+from .group_moments import moments_of_layer
 from .layer_calls import (
     WITHOUT_TEXT,
     CallCapturer,
     LayerCall,
     patched_forward,
     returned,
-    watched_inputs,
     whole_pass,
 )
-from .moments import FitAndHoldout, Moments
+from .moments import FitAndHoldout
 from .text import CalibrationText, TokenBatch
 
 if TYPE_CHECKING:
@@ -91,26 +91,28 @@ class LayerwiseRunner:
         self._batches.clear()
         self._open.close()
 
-    def moments(self, layer: int, *, advance: bool) -> FitAndHoldout:
-        """Second moments of the activations of the layer that comes next.
+    def moments(self, layer: int, *, advance: bool) -> dict[int, FitAndHoldout]:
+        """Second moments of each group of the layer that comes next, by the index of the group.
 
         Args:
             layer: That layer.
             advance: Whether hidden states become those behind the layer.
         """
-        down = self._down(layer)
-        size = self._architecture.intermediate_size
-        halves = {half: Moments.empty(size, down.weight.device) for half in ("fit", "held_out")}
-
-        def add(_: int, activations: Tensor) -> None:
-            halves[batch.half].add(batch.unpadded(activations))
-
-        with watched_inputs([down], add):
+        sums = moments_of_layer(self._model, self._architecture, layer)
+        with ExitStack() as stack:
+            for each in sums.values():
+                stack.enter_context(each.watching())
             for batch in self._batches:
+                for each in sums.values():
+                    each.half, each.kept = batch.half, batch.kept
                 hidden = self._through(layer, batch.calls, batch.hidden)
                 if advance:
                     batch.hidden = hidden
-        return FitAndHoldout(**halves)
+        return {
+            index: halves
+            for indices, each in sums.items()
+            for index, halves in zip(indices, each.result(), strict=True)
+        }
 
     def advance(self, layer: int) -> None:
         """Make hidden states those behind the layer, as its weights are now."""
@@ -184,7 +186,7 @@ class LayerwiseRunner:
 
     def _inputs(self, batch: TokenBatch) -> dict[str, Any]:
         """The arguments of a model for a batch."""
-        device, mask = self._down(0).weight.device, batch.attention_mask
+        device, mask = next(self._model.parameters()).device, batch.attention_mask
         inputs: dict[str, Any] = {"input_ids": batch.input_ids.to(device), "use_cache": False}
         return inputs if mask is None else {**inputs, "attention_mask": mask.to(device)}
 
@@ -204,11 +206,6 @@ class LayerwiseRunner:
                     f"layer {layer} of {self._capturer.name} gives other values when it is run "
                     f"alone than in a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
                 )
-
-    def _down(self, layer: int) -> Any:
-        """The linear layer whose input the activations are."""
-        down = self._architecture.groups[layer].down
-        return self._model.get_submodule(down.removesuffix(".weight"))
 
     def _layers(self) -> list[nn.Module]:
         stem, count = self._architecture.stem, self._architecture.layers

@@ -165,7 +165,9 @@ def calibrate(
     """
     request = TextRequest(**text)
     with open_model(model) as opened:
-        weights, read = opened.weights, request.read(opened)
+        weights = opened.weights
+        weights.architecture.refuse_mixture("keeping moments (calibrate)")
+        read = request.read(opened)
         made: dict[int, FitAndHoldout] = {}
         result = Calibration(model=fingerprint(weights), parts=(read.summary,), layers=made)
         with ExitStack() as stack:
@@ -175,7 +177,7 @@ def calibrate(
                 keep = stack.enter_context(_file(Path(out), result, *sizes))
             runner = stack.enter_context(LayerwiseRunner(opened.module, read))
             for layer in each_layer(weights.architecture.layers, progress):
-                keep(layer, runner.moments(layer, advance=True).cpu())
+                keep(layer, runner.moments(layer, advance=True)[layer].cpu())
     return result if out is None else Calibration.load(out)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ from ...cut import (
     MOST_LAM,
     LayerFit,
     Weights,
-    cut_tensor,
     down_rows,
+    narrow_tensor,
     owner_of,
 )
 from ...errors import CheckpointError, RunError
@@ -135,23 +135,21 @@ def _beyond(best: float, tried: Sequence[float]) -> list[float]:
 
 @contextmanager
 def temporarily_cut(
-    module: nn.Module, architecture: Architecture, layer: int, cut: LayerCut
+    module: nn.Module, architecture: Architecture, cuts: Mapping[int, LayerCut]
 ) -> Iterator[None]:
-    """One layer of a model as the cut leaves it, for a while."""
+    """The groups of one layer of a model as their cuts leave them, for a while."""
     import torch
 
-    keep, whole = torch.tensor(cut.keep), {}
-    names = [name for name, each in architecture.cuts.items() if each.group == layer]
+    keep = {group: cut.keep for group, cut in cuts.items()}
+    down = {group: cut.down for group, cut in cuts.items()}
+    whole = {}
     try:
-        for name in names:
+        for name, how in architecture.cuts.items():
+            if how.group not in cuts:
+                continue
             owner = owner_of(module, name)
             old = whole[owner] = getattr(*owner)
-            how = architecture.cuts[name]
-            new = (
-                cut.down.to(old)
-                if how.axis == 1
-                else cut_tensor(old.detach(), how, keep, architecture.intermediate_size)
-            )
+            new = narrow_tensor(architecture, name, old.detach(), keep, down)
             setattr(*owner, torch.nn.Parameter(new, requires_grad=False))
         yield
     finally:

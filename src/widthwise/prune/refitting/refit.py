@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
+from ...arch import Width
 from ...cut import CalibrationSource, Plan, Refit, Weights, down_rows, fingerprint
 from ...errors import PlanError, RunError
 from ..calibration.layerwise import LayerwiseRunner
@@ -62,16 +63,19 @@ def refit(
     with open_model(model) as opened:
         read, weights = text.read(opened), opened.weights
         uniform = spec.width(weights.architecture)  # an impossible width is refused before any work
-        counts = _checked_widths(widths, weights) or (uniform.width,) * weights.architecture.layers
-        check_tokens((read.summary,), weights.architecture.intermediate_size)
+        counts = _checked_widths(widths, weights) or _neurons(weights, uniform)
+        check_tokens((read.summary,), _most_neurons(weights))
         with LayerwiseRunner(opened.module, read) as runner:
             cuts: list[LayerCut] = []
-            for layer in each_layer(len(counts), progress):
-                halves = runner.moments(layer, advance=not sequential)
-                cuts += layer_cuts(weights, layer, halves, spec, [counts[layer]])
+            for layer in each_layer(weights.architecture.layers, progress):
+                moments = runner.moments(layer, advance=not sequential)
+                made = {
+                    group: layer_cuts(weights, group, halves, spec, [counts[group]])[0]
+                    for group, halves in moments.items()
+                }
+                cuts += made.values()
                 if sequential:
-                    architecture = runner.weights.architecture
-                    with temporarily_cut(opened.module, architecture, layer, cuts[-1]):
+                    with temporarily_cut(opened.module, runner.weights.architecture, made):
                         runner.advance(layer)
         return _refit(weights, spec, cuts, (read.summary,), sequential=sequential)
 
@@ -109,13 +113,15 @@ def refits(
     request = moments_request(source, tokens, tokenizer)
     with open_model(model) as opened, _dense_moments(opened, request) as (parts, of_layer):
         weights = opened.weights
-        check_tokens(parts, weights.architecture.intermediate_size)
-        counts = [each.width(weights.architecture).width for each in specs]
+        check_tokens(parts, _most_neurons(weights))
+        counts = [_neurons(weights, each.width(weights.architecture)) for each in specs]
         cuts = []
         for layer in each_layer(weights.architecture.layers, progress):
-            cuts.append(layer_cuts(weights, layer, of_layer(layer), specs[0], counts))
+            for group, halves in of_layer(layer).items():
+                widths = [each[group] for each in counts]
+                cuts.append(layer_cuts(weights, group, halves, specs[0], widths))
         return tuple(
-            _refit(weights, each, [layer[i] for layer in cuts], parts, sequential=False)
+            _refit(weights, each, [group[i] for group in cuts], parts, sequential=False)
             for i, each in enumerate(specs)
         )
 
@@ -136,14 +142,14 @@ def moments_request(
 @contextmanager
 def _dense_moments(
     model: OpenedModel, request: Calibration | TextRequest
-) -> Iterator[tuple[tuple[CalibrationSource, ...], Callable[[int], FitAndHoldout]]]:
-    """The calibration text, and the dense model's moments as a function of a layer.
+) -> Iterator[tuple[tuple[CalibrationSource, ...], Callable[[int], dict[int, FitAndHoldout]]]]:
+    """The calibration text, and the dense model's moments, by groups, as a function of a layer.
 
     Of text, the function is to be called with one layer after the other.
     """
     if isinstance(request, Calibration):
         request.check(model.weights)
-        yield request.parts, request.layers.__getitem__
+        yield request.parts, lambda layer: {layer: request.layers[layer]}
         return
     text = request.read(model)
     with LayerwiseRunner(model.module, text) as runner:
@@ -162,12 +168,14 @@ def plan_by_moments(
     """
     weights = model.weights
     width, keep = spec.width(weights.architecture), []
+    counts = _neurons(weights, width)
     with _dense_moments(model, request) as (_, of_layer):
         for layer in each_layer(weights.architecture.layers, progress):
-            moment = of_layer(layer).fit.mean(weights.architecture.groups[layer].name)
-            weight = down_rows(weights, layer).T.to(moment)
-            order = neuron_order(weights, layer, spec, moment, weight)
-            keep.append(tuple(sorted(order[: width.width].tolist())))
+            for group, halves in of_layer(layer).items():
+                moment = halves.fit.mean(weights.architecture.groups[group].name)
+                weight = down_rows(weights, group).T.to(moment)
+                order = neuron_order(weights, group, spec, moment, weight)
+                keep.append(tuple(sorted(order[: counts[group]].tolist())))
     return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
 
@@ -182,6 +190,19 @@ def check_tokens(parts: Sequence[CalibrationSource], neurons: int) -> None:
             f"{neurons:,}; got {fit:,} and {held_out:,}: calibrate on at least {2 * neurons:,} "
             "tokens"
         )
+
+
+def _neurons(weights: Weights, width: Width) -> tuple[int, ...]:
+    """Neurons that each group keeps at a width."""
+    architecture = weights.architecture
+    groups = range(len(architecture.groups))
+    return tuple(architecture.width_of(group, width.widths) for group in groups)
+
+
+def _most_neurons(weights: Weights) -> int:
+    """Neurons of the widest group."""
+    architecture = weights.architecture
+    return max(map(architecture.width_of, range(len(architecture.groups))))
 
 
 def _checked_widths(widths: Sequence[int] | None, weights: Weights) -> tuple[int, ...] | None:

@@ -1,0 +1,220 @@
+"""Second moments of the activations of a layer's groups of neurons, as batches run through it.
+
+A block that every token passes is read at the input of its down. Routed experts are read from the
+tokens that are sent to each. What an expert adds to the hidden state is g D h: g the weight that the router gives it, D its
+down, h its activation. So rows are g h, and their second moments weigh each token as the output
+does. An expert that few tokens are sent to is shown further tokens of its layer, which it would
+answer as well if they were sent there: the moments of other experts would not do, as neuron 7 of
+one has nothing to do with neuron 7 of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...arch import Architecture
+from ...errors import UnsupportedModelError
+from .layer_calls import WITHOUT_TEXT, watched_inputs
+from .moments import FitAndHoldout, Moments
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor, nn
+
+HALVES = ("fit", "held_out")
+
+
+class GroupMoments(Protocol):
+    """Sums of some groups of a layer; `half` and `kept` are those of the batch that comes next.
+
+    Attributes:
+        half: `"fit"` or `"held_out"`.
+        kept: Which of the batch's tokens are no padding, or `...` for all.
+    """
+
+    half: str
+    kept: Any
+
+    def watching(self) -> AbstractContextManager[None]:
+        """While open, what runs through the layer is added to the sums."""
+
+    def result(self) -> tuple[FitAndHoldout, ...]:
+        """The moments of each group, in their order."""
+
+
+def moments_of_layer(
+    model: nn.Module, architecture: Architecture, layer: int
+) -> dict[range, GroupMoments]:
+    """Empty sums of all groups of a layer, by the indices of the groups that they are of.
+
+    Raises:
+        UnsupportedModelError: Its experts are built so that their activations cannot be read.
+    """
+    result: dict[range, GroupMoments] = {}
+    for index, group in enumerate(architecture.groups):
+        cut = architecture.cuts[group.down]
+        if group.layer != layer or index != cut.group:
+            continue
+        neurons = architecture.width_of(index)
+        name, _, last = group.down.removesuffix(".weight").rpartition(".")
+        owner: Any = model.get_submodule(name)
+        if cut.stacked:
+            result[cut.groups] = ExpertMoments(owner, neurons, transposed=cut.axis == 0)
+        else:
+            result[cut.groups] = BlockMoments(getattr(owner, last), neurons)
+    return result
+
+
+class BlockMoments:
+    """Sums of one block that every token passes.
+
+    Args:
+        down: The linear layer whose input its activations are.
+        neurons: Of the block.
+    """
+
+    half = "fit"
+    kept: Any = ...
+
+    def __init__(self, down: nn.Module, neurons: int) -> None:
+        self._down = down
+        device = next(down.parameters()).device
+        self._moments = {half: Moments.empty(neurons, device) for half in HALVES}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """While open, what runs through the layer is added to the sums."""
+
+        def add(_: int, activations: Tensor) -> None:
+            self._moments[self.half].add(activations.flatten(0, -2)[self.kept])
+
+        with watched_inputs([self._down], add):
+            yield
+
+    def result(self) -> tuple[FitAndHoldout, ...]:
+        """The moments of the block."""
+        return (FitAndHoldout(**self._moments),)
+
+
+@dataclass
+class ExpertMoments:
+    """Sums of all experts of one layer, while batches run through it.
+
+    Args:
+        module: The experts as transformers builds them, each tensor holding all of them.
+        neurons: Of each expert.
+        transposed: Whether weights have shape (experts, inputs, outputs).
+
+    Raises:
+        UnsupportedModelError: The experts are built otherwise.
+
+    Memory: 8 I^2 bytes an expert, and as many hidden states of each half as an expert has neurons.
+    """
+
+    module: Any
+    neurons: int
+    transposed: bool
+    half: str = "fit"
+    kept: Any = ...
+    _moments: dict[tuple[str, int], Moments] = field(default_factory=dict)
+    _others: dict[str, list[Tensor]] = field(default_factory=lambda: {h: [] for h in HALVES})
+    _gates: dict[str, list[Tensor]] = field(default_factory=lambda: {h: [] for h in HALVES})
+
+    def __post_init__(self) -> None:
+        weight = getattr(self.module, "gate_up_proj", None)
+        is_known = hasattr(self.module, "_apply_gate") or hasattr(self.module, "act_fn")
+        if weight is None or weight.dim() != 3 or not is_known:
+            raise UnsupportedModelError(
+                f"the experts are built as {type(self.module).__name__}, whose activations "
+                f"widthwise cannot read, so they cannot be calibrated; {WITHOUT_TEXT}"
+            )
+        self.experts = len(weight)
+        for half in HALVES:
+            for expert in range(self.experts):
+                self._moments[half, expert] = Moments.empty(self.neurons, weight.device)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """While open, what the experts are called with is added to the sums."""
+
+        def hook(_: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+            given = [*arguments, *options.values()]
+            if len(given) == 1:
+                self._add_all(given[0].detach())
+            else:
+                self._add(*(each.detach() for each in given[:3]))
+
+        with self.module.register_forward_pre_hook(hook, with_kwargs=True):
+            yield
+
+    def result(self) -> tuple[FitAndHoldout, ...]:
+        """The moments of each expert, those of few tokens filled up from the layer's others."""
+        for half, expert in self._moments:
+            self._fill_up(half, expert)
+        return tuple(
+            FitAndHoldout(
+                fit=self._moments["fit", expert], held_out=self._moments["held_out", expert]
+            )
+            for expert in range(self.experts)
+        )
+
+    def _add(
+        self,
+        hidden: Float[Tensor, "tokens hidden"],
+        experts: Int[Tensor, "tokens active"],
+        gates: Float[Tensor, "tokens active"],
+    ) -> None:
+        """Add one batch, each token to the experts that it is sent to."""
+        hidden = hidden.flatten(0, -2)[self.kept]
+        experts, gates = experts.flatten(0, -2)[self.kept], gates.flatten(0, -2)[self.kept]
+        self._remember(hidden, gates)
+        for expert in range(self.experts):
+            tokens, slots = (experts == expert).nonzero(as_tuple=True)
+            if len(tokens):
+                rows = self._activation(expert, hidden[tokens])
+                self._moments[self.half, expert].add(rows * gates[tokens, slots, None].to(rows))
+
+    def _add_all(self, inputs: Float[Tensor, "rows hidden"]) -> None:
+        """Add one batch that holds every token once for each expert, zero where it is not sent."""
+        stacked = inputs.reshape(self.experts, -1, inputs.shape[-1])
+        self._remember(stacked.sum(0)[self.kept], stacked.new_ones(1, 1))
+        for expert, each in enumerate(stacked):
+            rows = each[self.kept]
+            rows = rows[rows.any(-1)]
+            if len(rows):
+                self._moments[self.half, expert].add(self._activation(expert, rows))
+
+    def _remember(self, hidden: Tensor, gates: Tensor) -> None:
+        """Hold hidden states back for experts that few tokens are sent to."""
+        missing = self.neurons - sum(map(len, self._others[self.half]))
+        if missing > 0:
+            self._others[self.half].append(hidden[:missing])
+        self._gates[self.half].append(gates.float().mean())
+
+    def _fill_up(self, half: str, expert: int) -> None:
+        """Give an expert as many rows as it has neurons, with the mean weight of the layer."""
+        import torch
+
+        moments = self._moments[half, expert]
+        missing = self.neurons - moments.tokens
+        if missing > 0 and self._others[half]:
+            rows = self._activation(expert, torch.cat(self._others[half])[:missing])
+            moments.add(rows * torch.stack(self._gates[half]).mean().to(rows))
+
+    def _activation(
+        self, expert: int, hidden: Float[Tensor, "tokens hidden"]
+    ) -> Float[Tensor, "tokens neurons"]:
+        """What an expert gives to its down."""
+        module = self.module
+        weight = module.gate_up_proj[expert]
+        both = hidden.to(weight) @ (weight if self.transposed else weight.T)
+        if (bias := getattr(module, "gate_up_proj_bias", None)) is not None:
+            both = both + bias[expert]
+        if hasattr(module, "_apply_gate"):
+            activation: Tensor = module._apply_gate(both)
+            return activation
+        gate, up = both.chunk(2, dim=-1)
+        return module.act_fn(gate) * up

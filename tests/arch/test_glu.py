@@ -143,7 +143,9 @@ def test_an_expert_without_its_other_matrices_is_a_damaged_file(llama: Any) -> N
     stored = specs(llama)
     name = "model.layers.2.mlp.experts.0.gate_proj.weight"
     stored[name] = TensorSpec((4, 4), "F32")
-    with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.experts\.0\.gate_proj\.weight has no"):
+    with pytest.raises(
+        CheckpointError, match=r"layers\.2\.mlp\.experts\.0\.gate_proj\.weight has no"
+    ):
         read_architecture(llama.config.to_dict(), stored)
 
 

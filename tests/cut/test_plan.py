@@ -112,7 +112,7 @@ BAD_JSON = [
     ("[]", "exactly the fields"),
     ('{"keep": []}', "exactly the fields"),
     (json.dumps({**GOOD, "format": 1, "extra": 1}), r"wrong here: \['extra'\]"),
-    (json.dumps({**GOOD, "format": 2}), "format must be 1; got 2"),
+    (json.dumps({**GOOD, "format": 3}), "format must be 1; got 3"),
     (json.dumps({**GOOD, "format": 1, "seed": "x"}), "seed must be"),
     (json.dumps({**GOOD, "format": 1, "keep": 3}), "keep must be a list"),
     (json.dumps({**GOOD, "format": 1, "keep": [["a", "b", "c"]]}), "keep must be a whole number"),

@@ -1,4 +1,4 @@
-"""A tiny model of every family that widthwise cuts, built from its config; nothing is downloaded."""
+"""A tiny model of every family that widthwise cuts, built from its config."""
 
 from __future__ import annotations
 
@@ -161,7 +161,13 @@ MIXTURES: dict[str, dict[str, Any]] = {
     "llama4_text": {"intermediate_size_mlp": 48, "interleave_moe_layer_step": 2, **_HEADS},
     "gpt_oss": _HEADS,
     "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
-    "jamba": {**_MAMBA, "mamba_dt_rank": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2},
+    "jamba": {
+        **_MAMBA,
+        "mamba_dt_rank": 4,
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "expert_layer_period": 2,
+    },
     "hunyuan_v1_moe": _HEADS,
     "minimax": _HEADS,
     "minimax_m2": _HEADS,

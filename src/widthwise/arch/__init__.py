@@ -2,7 +2,15 @@
 
 from ..io import TensorSpec
 from .architecture import Architecture, GluGroup, GroupKind, TensorCut
-from .counts import MAX_CONTEXT, Counts, Traffic, counts_at, decode_traffic, mean_size, prefill_traffic
+from .counts import (
+    MAX_CONTEXT,
+    Counts,
+    Traffic,
+    counts_at,
+    decode_traffic,
+    mean_size,
+    prefill_traffic,
+)
 from .drafts import draft_note, without_draft_settings
 from .families import in_block
 from .glu import read_architecture, refuse_adapters

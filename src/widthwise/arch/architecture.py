@@ -163,7 +163,7 @@ class Architecture:
         return stated * each.factor
 
     def widths_at(self, width: int) -> tuple[int, ...]:
-        """The width of every kind where that of the first is `width`: in proportion, rounded down."""
+        """The width of every kind, in proportion to that of the first; rounded down."""
         return tuple(kind.width * width // self.intermediate_size for kind in self.kinds)
 
     def cut_spec(self, name: str, widths: tuple[int, ...]) -> TensorSpec:

@@ -262,7 +262,7 @@ def _weights_read(
             row = _stored_bytes(spec, dtype) // spec.shape[0]
             total += 0 if head in architecture.tied else row * min(lookups, spec.shape[0])
         elif is_beside or (name.startswith(stem) and not is_buffer(name)):
-            share = min(1, lookups * active_share(architecture, name))
+            share = min(Fraction(1), lookups * active_share(architecture, name))
             total += int(_stored_bytes(spec, dtype) * share)
     return total
 

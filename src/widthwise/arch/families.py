@@ -48,7 +48,9 @@ _ROLES = {
         rf"(?:{_BLOCK}\.)?experts\.(?P<expert>\d+\.)?{_PART}(?P<kind>\.weight|\.bias|_bias|)"
     ),
 }
-_STACKED_LINEAR = re.compile(r"(?:block_sparse_moe|mlp)\.(?P<part>input_linear|output_linear)\.weight")
+_STACKED_LINEAR = re.compile(
+    r"(?:block_sparse_moe|mlp)\.(?P<part>input_linear|output_linear)\.weight"
+)
 _NAMES = frozenset({"mlp", "feed_forward", "mlp_block", "block_sparse_moe", "shared_mlp"})
 
 

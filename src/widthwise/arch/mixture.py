@@ -87,7 +87,9 @@ class _Block:
     ) -> _Block:
         has_up = {"up_proj.weight", "gate_up_proj.weight"} & set(names)
         if "down_proj.weight" not in names or not has_up:
-            raise CheckpointError(f"{next(iter(names.values()))} has no matrices beside it ({block})")
+            raise CheckpointError(
+                f"{next(iter(names.values()))} has no matrices beside it ({block})"
+            )
         down = tensors[names["down_proj.weight"]]
         stacked = down.shape[0] if len(down.shape) == 3 else 0
         outputs, inputs = down.shape[-2:] if len(down.shape) > 1 else (0, 0)
@@ -146,6 +148,7 @@ class _Block:
                     f"{name} is stored as {spec.dtype}; "
                     "widthwise cuts F64, F32, F16 and BF16 weights"
                 )
+            shape: tuple[int, ...]
             if role.endswith(".bias"):
                 shape = (self.hidden,) if role.startswith("down_proj") else (size,)
             else:

@@ -173,9 +173,7 @@ def check_rounding(target: Target, align: int | None, paper_widths: bool) -> Non
         raise TargetError(f"--paper-widths can only be used with --remove; got {target}")
 
 
-def _within(
-    architecture: Architecture, asked: str, unaligned: int, align: int | None
-) -> Width:
+def _within(architecture: Architecture, asked: str, unaligned: int, align: int | None) -> Width:
     """A width of the first kind, and those of the others in proportion, each rounded down."""
     widths = []
     for kind, width in zip(architecture.kinds, architecture.widths_at(unaligned), strict=True):

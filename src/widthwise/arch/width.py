@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import CheckpointError, UnsupportedModelError
+from ..errors import UnsupportedModelError
 from .architecture import GroupKind
 from .families import ModelFamily, family_of
 from .sections import (

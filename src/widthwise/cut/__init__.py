@@ -19,9 +19,9 @@ from .weights import (
 __all__ = [
     "CHUNK_BYTES",
     "LEAST_LAM",
+    "MIXTURE_FORMAT",
     "MOST_LAM",
     "CalibrationSource",
-    "MIXTURE_FORMAT",
     "LayerFit",
     "ModelWeights",
     "Plan",

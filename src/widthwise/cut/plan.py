@@ -179,7 +179,9 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as JSON; `Plan.from_json` is the inverse."""
-        data = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _names(self.format)}
+        data = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name in _names(self.format)
+        }
         return json.dumps(data | ({"kinds": list(map(asdict, self.kinds))} if self.kinds else {}))
 
     @classmethod

@@ -131,7 +131,9 @@ def measure_blocks(
     for name, model in models.items():
         architecture = ModelWeights(model).architecture
         architecture.refuse_mixture("timing blocks alone")
-        blocks = [model.get_submodule(architecture.groups[n].name) for n in range(architecture.layers)]
+        blocks = [
+            model.get_submodule(architecture.groups[n].name) for n in range(architecture.layers)
+        ]
         cells.append(_Cell(name, work, blocks, architecture.hidden_size, seed))
     visits = in_rounds(cells, rounds, Random(seed))
     for done, (cell, is_warm_up) in enumerate(visits, 1):

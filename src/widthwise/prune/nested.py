@@ -261,7 +261,9 @@ class Nested(Generic[Model]):
         if cut is None or isinstance(cut, Plan):
             return None
         # Place j holds the neuron stands[j]; its column is at the rank of its index, as `keep` is.
-        places = self._stands[self._weights.architecture.groups[layer].down][:width].argsort().argsort()
+        places = (
+            self._stands[self._weights.architecture.groups[layer].down][:width].argsort().argsort()
+        )
         return cut.down[layer][:, places]
 
     def _widen(self, plan: Plan) -> None:
@@ -272,9 +274,7 @@ class Nested(Generic[Model]):
             setattr(*owner_of(self._model, name), whole)
             _bring_up(whole.detach(), architecture.cuts[name], plan, back=True)
         every = tuple(range(architecture.intermediate_size))
-        set_sizes(
-            self._model, replace(plan, keep=(every,) * architecture.layers), architecture
-        )
+        set_sizes(self._model, replace(plan, keep=(every,) * architecture.layers), architecture)
 
 
 def _plan_of(cut: Plan | Refit) -> Plan:

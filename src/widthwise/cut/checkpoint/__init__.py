@@ -3,11 +3,12 @@
 from .compact import check_compact
 from .companions import copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
-from .load import check_complete, check_loadable, load_model, stored_of
+from .load import check_complete, check_loadable, load_model
 from .model_card import license_lines, license_words, loading_code
 from .reader import Checkpoint, free_disk_bytes, read_json
 from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
 from .resolve import ModelSource, finding, resolve_model
+from .stored_parts import Index, stored_parts
 from .tokenizer import check_tokens, load_tokenizer, table_rows
 from .write_options import Layout, StoreOptions, WriteOptions, stored_dtype
 from .writer import Progress, refuse_overlap, write_pruned
@@ -17,6 +18,7 @@ __all__ = [
     "PLAN_FILE",
     "REFIT_FILE",
     "Checkpoint",
+    "Index",
     "Layout",
     "Lineage",
     "ModelSource",
@@ -42,7 +44,7 @@ __all__ = [
     "refuse_overlap",
     "resolve_model",
     "stored_dtype",
-    "stored_of",
+    "stored_parts",
     "table_rows",
     "write_pruned",
 ]

@@ -139,42 +139,10 @@ def _without_data(checkpoint: Checkpoint, builder: ModelClass) -> tuple[Any, dic
         name: torch.empty(entry.spec.shape, dtype=torch.float32, device="meta")
         for name, entry in checkpoint.tensors.items()
     }
-    return _built_from(checkpoint, builder, stored, device_map="meta")
+    return built_from(checkpoint, builder, stored, device_map="meta")
 
 
-def stored_of(checkpoint: Checkpoint) -> dict[str, str]:
-    """Name of each parameter in memory to that of the stored tensor that becomes it, whole.
-
-    Parameters that are made of parts of tensors, or of several, are left out.
-
-    Raises:
-        CheckpointError, UnsupportedModelError: As `load_model`.
-    """
-    import torch
-
-    names = list(checkpoint.tensors)
-    shapes = {name: tuple(checkpoint.tensors[name].spec.shape) for name in names}
-    marked = {  # each tensor is a number, seen at every place of its shape
-        name: torch.tensor(float(index)).expand(shapes[name]) for index, name in enumerate(names)
-    }
-    model, _ = _built_from(checkpoint, model_class_of(checkpoint), marked, dtype=torch.float32)
-    result = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        index = _mark(parameter)
-        if index is not None and tuple(parameter.shape) == shapes[names[index]]:
-            result[name] = names[index]
-    return result
-
-
-def _mark(parameter: Any) -> int | None:
-    """The number that a parameter is at every place, or None where it was put together."""
-    sizes = zip(parameter.shape, parameter.stride(), strict=True)
-    if any(size > 1 and stride for size, stride in sizes):
-        return None
-    return int(parameter.detach().flatten()[0]) if parameter.numel() else None
-
-
-def _built_from(
+def built_from(
     checkpoint: Checkpoint, builder: ModelClass, tensors: Mapping[str, Any], **how: Any
 ) -> tuple[Any, dict[str, Any]]:
     """A model of given tensors, and what transformers reports of loading them, in silence."""

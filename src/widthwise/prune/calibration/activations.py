@@ -43,7 +43,6 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
 
     architecture = ModelWeights(model).architecture
     architecture.refuse_mixture("the criterion ppm_activation")
-    layers = range(architecture.layers)
     names = [block.down.removesuffix(".weight") for block in architecture.groups]
     down = [model.get_submodule(name) for name in names]
     sums: dict[int, Tensor] = {}

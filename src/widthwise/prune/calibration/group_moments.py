@@ -1,11 +1,11 @@
 """Second moments of the activations of a layer's groups of neurons, as batches run through it.
 
-A block that every token passes is read at the input of its down. Routed experts are read from the
-tokens that are sent to each. What an expert adds to the hidden state is g D h: g the weight that the router gives it, D its
-down, h its activation. So rows are g h, and their second moments weigh each token as the output
-does. An expert that few tokens are sent to is shown further tokens of its layer, which it would
-answer as well if they were sent there: the moments of other experts would not do, as neuron 7 of
-one has nothing to do with neuron 7 of another.
+A block that every token passes is read at the input of its down, and a routed expert from the
+tokens that are sent to it. An expert adds g D h to the hidden state: g is the weight that the
+router gives it, D its down, and h its activation. So the rows whose second moments are summed are
+g h, which weighs each token as the output does. An expert to which few tokens are sent is shown
+further tokens of its layer. The moments of other experts would not help it, as neuron 7 of one
+expert has nothing to do with neuron 7 of another.
 """
 
 from __future__ import annotations
@@ -213,8 +213,10 @@ class ExpertMoments:
         both = hidden.to(weight) @ (weight if self.transposed else weight.T)
         if (bias := getattr(module, "gate_up_proj_bias", None)) is not None:
             both = both + bias[expert]
+        activation: Tensor
         if hasattr(module, "_apply_gate"):
-            activation: Tensor = module._apply_gate(both)
+            activation = module._apply_gate(both)
             return activation
         gate, up = both.chunk(2, dim=-1)
-        return module.act_fn(gate) * up
+        activation = module.act_fn(gate) * up
+        return activation

@@ -22,7 +22,7 @@ from .lora import add_lora, merge_lora, zero_gradients, zero_neurons
 from .loss import Judge
 from .model_pair import ModelPair, model_in, narrowed
 from .record import TrainingStep
-from .save import as_stored, stored_names
+from .save import as_stored, stored_places
 from .settings import HealingRequest
 from .state import StateFolder
 from .text_blocks import TextBlocks
@@ -60,7 +60,7 @@ class HealingRun:
         request.status("loading both models")
         start = time.monotonic()
         child = model_in(pair.child, "float32", device)
-        self._names = stored_names(pair.child, child)
+        self._places = stored_places(pair.child, child)
         self._loading = time.monotonic() - start
         if settings.lora is not None:
             add_lora(child, settings.lora, settings.seed)
@@ -68,7 +68,7 @@ class HealingRun:
         trainer = self._trainer = Trainer(
             child, model_in(pair.parent, dtype, device), blocks.rows, settings,
             exact=exact, spent=self.spent,
-            factors={self._names[stored]: by for stored, by in self.factors.items()},
+            factors={self._places[name].parameter: by for name, by in self.factors.items()},
         )  # fmt: skip
         if earlier is None:
             self.course = prepare(
@@ -92,8 +92,8 @@ class HealingRun:
             return {}
         tensors = self.pair.child.tensors
         return {
-            name: getattr(torch, TORCH_DTYPES[tensors[stored].spec.dtype])
-            for stored, name in self._names.items()
+            place.parameter: getattr(torch, TORCH_DTYPES[tensors[stored].spec.dtype])
+            for stored, place in self._places.items()
         }
 
     def _closing(self) -> float:
@@ -147,14 +147,17 @@ class HealingRun:
         child, weights = self.pair.child, self._trainer.masters.weights
         if self.request.settings.lora is not None:
             return self._merged(self.request.settings.lora)
-        named = {stored: weights[name] for stored, name in self._names.items()}
+        named = {name: place.of(weights[place.parameter]) for name, place in self._places.items()}
         return as_stored(child, named), self.course.best  # which was judged as it is stored
 
     def _merged(self, rank: int) -> tuple[dict[str, Tensor], HeldOut]:
         """All weights with the low-rank updates added, padding left alone, and their judgement."""
         request, child = self.request, self.pair.child
         model = model_in(child, "float32", request.place)
-        weights = {stored: model.get_parameter(name) for stored, name in self._names.items()}
+        weights = {
+            stored: place.of(model.get_parameter(place.parameter).detach())
+            for stored, place in self._places.items()
+        }
         masks = zero_neurons(weights, child.architecture)
         add_lora(model, rank, request.settings.seed)
         with torch.no_grad():

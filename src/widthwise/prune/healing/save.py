@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from ...cut.checkpoint import (
     HEALING_FILE,
     PLAN_FILE,
     Checkpoint,
+    Index,
     copy_companions,
     free_disk_bytes,
-    stored_of,
+    stored_parts,
 )
 from ...errors import OutputError, UnsupportedModelError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
@@ -28,42 +29,62 @@ from .record import HealingRecord, healed_card
 from .settings import HealingRequest
 
 
-def stored_names(checkpoint: Checkpoint, model: Any) -> dict[str, str]:
-    """Stored name of every parameter that text trains, to its name in memory.
+@dataclass(frozen=True)
+class Place:
+    """Where a stored tensor is in memory: `index` of a parameter, all of it in most families."""
+
+    parameter: str
+    index: Index
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The stored tensor's part of its parameter, in the parameter's memory."""
+        return tensor[self.index]
+
+
+def stored_places(checkpoint: Checkpoint, model: Any) -> dict[str, Place]:
+    """Stored name of every tensor that text trains, to its place in memory.
 
     All other parameters, those of towers for images and sound, are frozen, and copied as stored.
 
     Raises:
-        UnsupportedModelError: A parameter is no stored tensor, whole.
+        UnsupportedModelError: A parameter is not put together from stored tensors.
     """
-    sources = stored_of(checkpoint)
+    sources = stored_parts(checkpoint)
     trained = _of_language(checkpoint, model, sources)
     aliases: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         parameter.requires_grad_(name in trained)
         aliases.setdefault(id(parameter), []).append(name)
-    result: dict[str, str] = {}
+    result: dict[str, Place] = {}
     for names in aliases.values():
         if not trained & set(names):
             continue
-        stored = [sources[name] for name in names if name in sources]
         parameter = model.get_parameter(names[0]).requires_grad_()
-        if not stored or not all(_is_stored(checkpoint, name, parameter) for name in stored):
+        places = {
+            stored: Place(names[0], index)
+            for name in names
+            for stored, index in sources.get(name, {}).items()
+        }
+        here = parameter.detach()
+        if not places or not all(_is_stored(checkpoint, n, p.of(here)) for n, p in places.items()):
             raise UnsupportedModelError(
-                f"{checkpoint.name}: parameter {names[0]} is made from several stored tensors, and "
-                "heal could not write it back; load the model once with transformers, and save it "
-                "with save_pretrained(folder, save_original_format=False)"
+                f"{checkpoint.name}: parameter {names[0]} is not put together from stored tensors, "
+                "so that heal could not write it back; load the model once with transformers, and "
+                "save it with save_pretrained(folder, save_original_format=False)"
             )
-        result |= dict.fromkeys(stored, names[0])
+        result |= places
     return result
 
 
-def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str]) -> set[str]:
+def _of_language(
+    checkpoint: Checkpoint, model: Any, sources: Mapping[str, Mapping[str, Index]]
+) -> set[str]:
     """Names in memory of the parameters that text passes outside the GLU blocks and the head."""
     architecture = checkpoint.architecture
     cut_name = next(iter(architecture.cuts))
-    inside = next((name for name, stored in sources.items() if stored == cut_name), "")
-    stem = inside.removesuffix(cut_name.removeprefix(architecture.stem))
+    inside = next((name for name, stored in sources.items() if cut_name in stored), "")
+    layer = cut_name.removeprefix(architecture.stem).split(".")[1]
+    stem = inside.partition(f".{layer}.")[0]
     root = stem[: stem.rfind(".") + 1]
     head = {id(each) for each in model.get_output_embeddings().parameters()}
     return {
@@ -75,7 +96,7 @@ def _of_language(checkpoint: Checkpoint, model: Any, sources: Mapping[str, str])
 
 def _is_stored(checkpoint: Checkpoint, name: str, parameter: Tensor) -> bool:
     """Whether a parameter has the numbers of a stored tensor, by a sample of its rows."""
-    rows = parameter.detach().cpu()
+    rows = parameter.cpu()
     places = {0, len(rows) // 3, len(rows) // 2, len(rows) - 1} if rows.ndim else set()
     return all(
         torch.equal(checkpoint.rows(name, at, at + 1).to(rows.dtype), rows[at : at + 1])

@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..errors import TargetError
 from .architecture import Architecture
-from .counts import active_share, counts_at
+from .counts import counts_at
 
 Kind = Literal["to", "remove", "width", "params", "size"]
 
@@ -104,6 +104,9 @@ def resolve(
 ) -> Width:
     """Largest width within the target, rounded down to the alignment; integer arithmetic.
 
+    In a mixture of experts it is the width of a routed expert; the other kinds of blocks are cut in
+    proportion.
+
     Args:
         architecture: The model that is to be cut.
         target: The requested width.
@@ -124,7 +127,7 @@ def resolve(
     if target.kind in ("params", "size"):
         unaligned = _within_budget(architecture, target, dtype)
     elif target.kind == "to":
-        unaligned = int(target.amount * architecture.hidden_size * size / _active(architecture))
+        unaligned = int(target.amount * architecture.hidden_size)
     elif target.kind == "remove":
         unaligned = int((1 - target.amount) * size)
     else:
@@ -134,17 +137,6 @@ def resolve(
 
 def _paper(target: Target, size: int) -> int:
     return paper_width(size, float(target.amount * 100))
-
-
-def _active(architecture: Architecture) -> Fraction:
-    """Neurons that a token passes in a layer, in the mean over layers; I without experts."""
-    if not architecture.is_mixture:
-        return Fraction(architecture.intermediate_size)
-    neurons = sum(
-        architecture.width_of(index) * active_share(architecture, group.down)
-        for index, group in enumerate(architecture.groups)
-    )
-    return Fraction(neurons) / architecture.layers
 
 
 def _named(architecture: Architecture, target: Target, align: int | None) -> Width:

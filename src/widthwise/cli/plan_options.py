@@ -29,7 +29,10 @@ _TARGETS = tuple(WidthOptions.__annotations__)
 _OPTIONS: dict[str, dict[str, Any]] = {
     "to": {"metavar": "RATIO", "help": "Expansion ratio to cut to: 2.4x."},
     "remove": {"metavar": "PERCENT", "help": "Share of neurons to remove: 40%."},
-    "width": {"type": int, "help": "Neurons to keep in each block: 4864."},
+    "width": {
+        "help": "Neurons to keep in each block: 4864; "
+        "in a mixture of experts: experts=512,shared=1024."
+    },
     "params": {"metavar": "N", "help": "Most parameters: 900M, or 85% of the dense model's."},
     "size": {
         "metavar": "BYTES",

@@ -109,6 +109,11 @@ class Plan:
         return tuple(map(len, self.keep))
 
     @property
+    def unit(self) -> str:
+        """What `keep` has an entry for, as a word: a layer, or a group of neurons of a mixture."""
+        return "group" if self.kinds else "layer"
+
+    @property
     def layer_widths(self) -> list[tuple[int, ...]]:
         """For each layer the width of each kind of group; once where all layers are alike."""
         if self.kinds:

@@ -33,7 +33,25 @@ class Refit:
     @property
     def warning(self) -> str | None:
         """What is wrong with the refit; None where nothing is known to be."""
-        return "; ".join(filter(None, (self._overfitted, self._unfitted))) or None
+        parts = (self._overfitted, self._unfitted, self._unseen)
+        return "; ".join(filter(None, parts)) or None
+
+    @property
+    def _unseen(self) -> str | None:
+        """Whether experts were sent fewer tokens than the neurons of both halves."""
+        experts = [
+            (fit.tokens, neurons)
+            for fit, neurons in zip(self.layers, self.plan.neurons, strict=False)
+            if fit.tokens is not None
+        ]
+        few = [tokens for tokens, neurons in experts if tokens < 2 * neurons]
+        if not few:
+            return None
+        return (
+            f"the router sent {len(few)} of {len(experts)} experts fewer tokens than twice their "
+            f"neurons (the least {min(few)}), so they were shown other tokens of their layers as "
+            "well: calibrate on more text"
+        )
 
     @property
     def _unfitted(self) -> str | None:
@@ -57,8 +75,8 @@ class Refit:
             return None
         return (
             f"the refit does {median:.1f} times worse on the held-out half of the text than on the "
-            f"other (layer {layer}: {ratios[layer]:.1f} times): calibrate on more text, and on "
-            "text such as the model will be used for"
+            f"other ({self.plan.unit} {layer}: {ratios[layer]:.1f} times): calibrate on more text, "
+            "and on text such as the model will be used for"
         )
 
 
@@ -81,6 +99,7 @@ class LayerFit:
         fit_error: On the half that the refit is made from.
         held_out_error: On the other half, to which no weight was fitted. It chose `lam` among
             four or more, so that on a third text the error is likely a little larger.
+        tokens: Tokens that the router sent to the expert; None of a block that all tokens pass.
         curve: Loss at every width from 0 to I as a share of that at 0, on the first half, the
             ridge counted in. What an allocation of widths to layers starts from.
     """
@@ -88,6 +107,7 @@ class LayerFit:
     lam: float
     fit_error: float
     held_out_error: float
+    tokens: int | None = None
     curve: tuple[float, ...] = field(repr=False)
 
 

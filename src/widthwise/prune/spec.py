@@ -17,14 +17,14 @@ class WidthOptions(TypedDict, total=False):
     Attributes:
         to: Expansion ratio to cut to (`"2.4x"`, I/H).
         remove: Share of neurons to remove (`"40%"`).
-        width: Neurons to keep in each block.
+        width: Neurons to keep in each block; of a mixture by kinds: `"experts=512,shared=1024"`.
         params: Most parameters the result may have (`"900M"`, or `"85%"` of the dense model's).
         size: Most bytes of weights it may have (`"1.7GB"`, or `"85%"` of the dense model's).
     """
 
     to: str | float | None
     remove: str | None
-    width: int | None
+    width: int | str | None
     params: str | int | None
     size: str | int | None
 
@@ -52,7 +52,7 @@ def resolve_target(
     *,
     to: str | float | None = None,
     remove: str | None = None,
-    width: int | None = None,
+    width: int | str | None = None,
     params: str | int | None = None,
     size: str | int | None = None,
 ) -> Target:

@@ -169,8 +169,9 @@ def _refit_lines(refit: Refit) -> str:
     how = "layer after layer" if refit.sequential else "on the moments of the dense model"
     return (
         f"- refit: ridge regression of down_proj, {how}; largest relative error on the "
-        f"half of the text that chose the ridge {refit.layers[worst].held_out_error:.3f}, in layer "
-        f"{worst} (`widthwise_refit.json`; `widthwise inspect` checks the weights)\n"
+        f"half of the text that chose the ridge {refit.layers[worst].held_out_error:.3f}, in "
+        f"{refit.plan.unit} {worst} (`widthwise_refit.json`; `widthwise inspect` checks the "
+        "weights)\n"
         f"- calibration: {tokens:,} tokens of {texts}\n"
     )
 

@@ -25,12 +25,16 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class RefittedLayer:
-    """One layer of the record: as in `LayerFit`, and the sha256 of its down_proj as float32."""
+    """One layer of the record: as in `LayerFit`, and the sha256 of its down_proj as float32.
+
+    Of a mixture of experts it is one group of neurons.
+    """
 
     lam: float
     fit_error: float
     held_out_error: float
     sha256: str
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,7 @@ def describe(refit: Refit, dtype: Any = None) -> RefitRecord:
             fit_error=fit.fit_error,
             held_out_error=fit.held_out_error,
             sha256=_digest([down.to(dtype or down.dtype)]),
+            tokens=fit.tokens,
         )
         for fit, down in zip(refit.layers, refit.down, strict=True)
     )
@@ -79,6 +84,15 @@ def describe(refit: Refit, dtype: Any = None) -> RefitRecord:
         calibration=refit.parts,
         layers=tuple(layers),
     )
+
+
+def plain(record: RefitRecord) -> dict[str, Any]:
+    """A record as JSON takes it; tokens are stated of experts alone."""
+    data = asdict(record)
+    for layer in data["layers"]:
+        if layer["tokens"] is None:
+            del layer["tokens"]
+    return data
 
 
 def read_refit_record(folder: Path) -> RefitRecord | None:
@@ -127,8 +141,8 @@ def inspect_refit(checkpoint: Checkpoint) -> dict[str, Any] | None:
             "after the refit, or never had it"
         )
     else:
-        return {**asdict(record), "verified": True}
-    return {**asdict(record), "verified": False, "reason": reason}
+        return {**plain(record), "verified": True}
+    return {**plain(record), "verified": False, "reason": reason}
 
 
 def _rows(checkpoint: Checkpoint, layer: int) -> Iterable[Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +29,7 @@ from .lineage import PLAN_FILE
 from .load import check_complete
 from .model_card import Written, model_card
 from .reader import INDEX, SINGLE, Checkpoint, free_disk_bytes, read_header
-from .refit_record import REFIT_FILE, describe
+from .refit_record import REFIT_FILE, describe, plain
 from .stream import BackgroundWriter, Stream
 from .write_options import WriteOptions
 
@@ -124,7 +123,7 @@ def _write_records(folder: Path, plan: Plan, refit: Refit | None, dtype: str | N
     (folder / PLAN_FILE).write_text(plan.to_json() + "\n", encoding="utf8")
     if refit:
         stored = getattr(torch, TORCH_DTYPES[dtype]) if dtype else None
-        _write_json(folder / REFIT_FILE, asdict(describe(refit, stored)))
+        _write_json(folder / REFIT_FILE, plain(describe(refit, stored)))
 
 
 def refuse_overlap(parent: Path, out: Path) -> None:

@@ -96,7 +96,7 @@ class BlockMoments:
 
     def result(self) -> tuple[FitAndHoldout, ...]:
         """The moments of the block."""
-        return (FitAndHoldout(**self._moments),)
+        return (FitAndHoldout(fit=self._moments["fit"], held_out=self._moments["held_out"]),)
 
 
 @dataclass
@@ -152,13 +152,13 @@ class ExpertMoments:
 
     def result(self) -> tuple[FitAndHoldout, ...]:
         """The moments of each expert, those of few tokens filled up from the layer's others."""
-        for half, expert in self._moments:
+        sums = self._moments
+        sent = [sum(sums[half, expert].tokens for half in HALVES) for expert in range(self.experts)]
+        for half, expert in sums:
             self._fill_up(half, expert)
         return tuple(
-            FitAndHoldout(
-                fit=self._moments["fit", expert], held_out=self._moments["held_out", expert]
-            )
-            for expert in range(self.experts)
+            FitAndHoldout(fit=sums["fit", expert], held_out=sums["held_out", expert], sent=count)
+            for expert, count in enumerate(sent)
         )
 
     def _add(

@@ -104,10 +104,16 @@ def bfloat16_products() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class FitAndHoldout:
-    """One layer's moments over the two halves of a text."""
+    """One group's moments over the two halves of a text.
+
+    Attributes:
+        fit, held_out: The halves.
+        sent: Tokens that the router sent to the expert in both; None of a block of all tokens.
+    """
 
     fit: Moments
     held_out: Moments
+    sent: int | None = None
 
     def cpu(self) -> FitAndHoldout:
         """Both on the CPU."""

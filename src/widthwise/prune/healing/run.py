@@ -53,6 +53,8 @@ class HealingRun:
         gone = float(earlier[1]["seconds"]) if earlier else 0.0
         self.pair, self.blocks, self.request, self._folder = pair, blocks, request, folder
         settings, device, dtype = request.settings, request.place, request.compute_dtype
+        if settings.lora is not None:
+            pair.child.architecture.refuse_mixture("healing by low-rank updates (--lora)")
         self.factors: dict[str, float] = {}
         if settings.mup_factors:
             self.factors = factors_of(width_change(pair.child, pair.parent))
@@ -150,20 +152,24 @@ class HealingRun:
         named = {name: place.of(weights[place.parameter]) for name, place in self._places.items()}
         return as_stored(child, named), self.course.best  # which was judged as it is stored
 
+    def _stored(self, model: Any) -> dict[str, Tensor]:
+        """The weights of a model by stored name, in its own memory as it is now."""
+        return {
+            stored: place.of(model.get_parameter(place.parameter).detach())
+            for stored, place in self._places.items()
+        }
+
     def _merged(self, rank: int) -> tuple[dict[str, Tensor], HeldOut]:
         """All weights with the low-rank updates added, padding left alone, and their judgement."""
         request, child = self.request, self.pair.child
         model = model_in(child, "float32", request.place)
-        weights = {
-            stored: place.of(model.get_parameter(place.parameter).detach())
-            for stored, place in self._places.items()
-        }
-        masks = zero_neurons(weights, child.architecture)
+        masks = zero_neurons(self._stored(model), child.architecture)
         add_lora(model, rank, request.settings.seed)
         with torch.no_grad():
             for name, update in self._trainer.masters.weights.items():
                 model.get_parameter(name).copy_(update)
         merge_lora(model)
+        weights = self._stored(model)
         zero_gradients(weights, child.architecture, masks)
         values = as_stored(child, weights)
         with torch.no_grad():

@@ -92,6 +92,7 @@ def layer_cuts(
             fit_error=ridge.error(width, values),
             held_out_error=output_power(held_out, weight_fallback(weight, kept, values)) / whole,
             curve=curve,
+            tokens=halves.sent,
         )
         ascending, places = kept.sort()
         down = both.at(width)[places.to(weight.device)].T.cpu().to(stored).contiguous()

@@ -95,6 +95,15 @@ def plain(record: RefitRecord) -> dict[str, Any]:
     return data
 
 
+def _with_tokens(data: dict[str, Any]) -> dict[str, Any]:
+    """What `plain` left out put in again."""
+    layers = data.get("layers")
+    if not isinstance(layers, list):
+        return data
+    whole = [{"tokens": None, **each} if isinstance(each, dict) else each for each in layers]
+    return {**data, "layers": whole}
+
+
 def read_refit_record(folder: Path) -> RefitRecord | None:
     """The record in a checkpoint folder; None where there is none.
 
@@ -105,7 +114,7 @@ def read_refit_record(folder: Path) -> RefitRecord | None:
     if not path.exists():
         return None
     try:
-        record: RefitRecord = from_plain(RefitRecord, read_json(path), "the record")
+        record: RefitRecord = from_plain(RefitRecord, _with_tokens(read_json(path)), "the record")
     except (ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path}: cannot be read as the record of a refit: {error}"

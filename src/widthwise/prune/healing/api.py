@@ -127,16 +127,14 @@ def heal(
     from .budget import NothingTrained  # these load torch
     from .model_pair import check_place, opened_pair
     from .run import HealingRun
-    from .save import check_space, write_healed
+    from .save import write_healed
 
     start, settings = time.monotonic(), settings or HealSettings()
     request = HealingRequest(out=Path(out).absolute(), settings=settings, start=start, **how)
     check_overwrite(request.out, force=request.force)
     check_place(request.place, request.dtype)
     with opened_pair(resolve_model(child), resolve_model(dense)) as pair:
-        for each in (pair.child, pair.parent):
-            refuse_overlap(each.path, request.out)
-        check_space(pair.child, request.out)
+        _check_pair(pair, request)
         request.status("reading text")
         blocks = pair.read(request.text, settings.to_read(request.kind_of_device))
         wanted = _decisive(request, pair, blocks)
@@ -233,6 +231,17 @@ def _warnings(run: HealingRun) -> Iterator[str]:
     sizes = [each.architecture.intermediate_size for each in (pair.child, pair.parent)]
     if sizes[0] == sizes[1]:
         yield "the pruned model is as wide as its parent"
+
+
+def _check_pair(pair: ModelPair, request: HealingRequest) -> None:
+    """Raise where these two models cannot be healed as asked, before any work."""
+    from .save import check_space
+
+    for each in (pair.child, pair.parent):
+        refuse_overlap(each.path, request.out)
+    check_space(pair.child, request.out)
+    if request.settings.lora is not None:
+        pair.child.architecture.refuse_mixture("healing by low-rank updates (lora)")
 
 
 def _decisive(request: HealingRequest, pair: ModelPair, blocks: TextBlocks) -> dict[str, Any]:

@@ -53,8 +53,6 @@ class HealingRun:
         gone = float(earlier[1]["seconds"]) if earlier else 0.0
         self.pair, self.blocks, self.request, self._folder = pair, blocks, request, folder
         settings, device, dtype = request.settings, request.place, request.compute_dtype
-        if settings.lora is not None:
-            pair.child.architecture.refuse_mixture("healing by low-rank updates (--lora)")
         self.factors: dict[str, float] = {}
         if settings.mup_factors:
             self.factors = factors_of(width_change(pair.child, pair.parent))

@@ -144,3 +144,10 @@ def test_save_and_load(llama: Any, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
     with pytest.raises(OutputError, match="was not written"):
         plan.save(tmp_path / "no" / "plan.json")
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """A device or a pipe would never end, or never begin."""
+    for path in (Path("/dev/zero"), tmp_path, tmp_path / "none"):
+        with pytest.raises(PlanError, match="cannot read the plan: there is no such file"):
+            Plan.load(path)

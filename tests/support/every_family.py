@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers as hf
+
+from widthwise.arch import in_block
 
 WIDTH, VOCAB = 56, 128
 _SHAPE: dict[str, Any] = {
@@ -187,6 +190,121 @@ MIXTURES: dict[str, dict[str, Any]] = {
 }
 
 
+# Models of text and images: settings of the language model, of the tower, and beside them.
+_TOWER: dict[str, Any] = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "depth": 1,
+    "num_heads": 2,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+    "out_hidden_size": 32,
+    "fullatt_block_indexes": [0],
+    "num_position_embeddings": 16,
+    "deepstack_visual_indexes": [0],
+}
+_PLAIN = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+_PLAIN = (*_PLAIN, "image_size", "patch_size")
+_ROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
+_TOKENS = {
+    "image_token_id": 10,
+    "video_token_id": 11,
+    "vision_start_token_id": 12,
+    "vision_end_token_id": 13,
+    "image_token_index": 10,
+    "boi_token_index": 14,
+    "eoi_token_index": 15,
+}
+
+
+def _tower(model_type: str) -> dict[str, Any]:
+    return {"model_type": model_type, **{key: _TOWER[key] for key in _PLAIN}}
+
+
+_VL_MOE = {"moe_intermediate_size": 24, "num_experts": 4, "num_experts_per_tok": 2}
+WRAPPERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "gemma3": (_HEADS, _tower("siglip_vision_model"), {"mm_tokens_per_image": 4}),
+    "gemma4": (
+        _GEMMA4,
+        {"head_dim": 8, "global_head_dim": 8, "num_key_value_heads": 2},
+        {"audio_config": None},
+    ),
+    "mistral3": ({"model_type": "mistral"}, _tower("pixtral"), {"spatial_merge_size": 1}),
+    "llava": ({"model_type": "llama"}, _tower("clip_vision_model"), {}),
+    "qwen2_vl": ({"rope_parameters": _ROPE}, {"hidden_size": 32, "embed_dim": 16}, {}),
+    "qwen2_5_vl": ({"rope_parameters": _ROPE}, {}, {}),
+    "qwen3_vl": ({**_HEADS, "rope_parameters": _ROPE}, {}, {}),
+    "qwen3_vl_moe": ({**_HEADS, **_VL_MOE, "rope_parameters": _ROPE}, {}, {}),
+    "qwen3_5": (
+        {**_LINEAR, **_HEADS, "rope_parameters": {**_ROPE, "partial_rotary_factor": 1.0}},
+        {},
+        {},
+    ),
+    "qwen3_5_moe": (
+        {
+            **_LINEAR,
+            **_HEADS,
+            **_VL_MOE,
+            "shared_expert_intermediate_size": 40,
+            "rope_parameters": {**_ROPE, "partial_rotary_factor": 1.0},
+        },
+        {},
+        {},
+    ),
+    "internvl": ({"model_type": "qwen2"}, {"image_size": [28, 28], "patch_size": [14, 14]}, {}),
+    "idefics3": ({"model_type": "llama"}, {}, {}),
+    "smolvlm": ({"model_type": "llama"}, {}, {}),
+    "glm4v": ({"rope_parameters": _ROPE}, {}, {}),
+    "aya_vision": ({"model_type": "cohere2", **_HEADS}, _tower("siglip_vision_model"), {}),
+    "paligemma": (
+        {"model_type": "gemma", **_HEADS},
+        _tower("siglip_vision_model"),
+        {"projection_dim": 32},
+    ),
+    "llama4": (
+        {
+            **_HEADS,
+            "intermediate_size_mlp": 48,
+            "interleave_moe_layer_step": 2,
+            "num_local_experts": 4,
+        },
+        {
+            "vision_output_dim": 32,
+            "projector_input_dim": 32,
+            "projector_output_dim": 32,
+            "pixel_shuffle_ratio": 1.0,
+        },
+        {},
+    ),
+    "exaone4_5": ({"model_type": "exaone4"}, {}, {}),
+}
+FAMILIES = (*DENSE, *MIXTURES, *WRAPPERS)
+
+
+def _known(kind: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Those settings that a config class has."""
+    names = {*getattr(kind, "__dataclass_fields__", ()), *kind.attribute_map}
+    return {key: value for key, value in settings.items() if key in names}
+
+
+def _wrapper_config(model_type: str, changes: dict[str, Any]) -> Any:
+    """The config of a tiny model of text and images; changes are of its language model."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind = CONFIG_MAPPING[model_type]
+    text, tower, rest = WRAPPERS[model_type]
+    parts = {}
+    for key, settings in (
+        ("text_config", {**_SHAPE, **text, **changes}),
+        ("vision_config", tower if "model_type" in tower else {**_TOWER, **tower}),
+    ):
+        has_class = "model_type" in settings
+        parts[key] = settings if has_class else _known(kind.sub_configs[key], settings)
+    return kind(**parts, **_known(kind, _TOKENS), **rest)
+
+
 def settings_of(model_type: str) -> dict[str, Any]:
     """Settings of a tiny config of a family."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -203,11 +321,24 @@ def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> Any:
     """A random language model of a family in float32, in eval mode; no bias is zero."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    config = CONFIG_MAPPING[model_type](**{**settings_of(model_type), **changes})
     torch.manual_seed(seed)
-    model = hf.AutoModelForCausalLM.from_config(config)
+    if model_type in WRAPPERS:
+        config = _wrapper_config(model_type, changes)
+        model: Any = hf.AutoModelForImageTextToText.from_config(config)
+    else:
+        config = CONFIG_MAPPING[model_type](**{**settings_of(model_type), **changes})
+        model = hf.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):  # they start at zero, where a wrong cut would not show
                 parameter.normal_(std=0.1)
+            elif model_type in WRAPPERS and in_block(name):
+                parameter.normal_(std=0.3)
     return model.eval()
+
+
+def load(model_type: str, folder: Path) -> Any:
+    """A model of a family from a folder."""
+    wrapped = hf.AutoModelForImageTextToText
+    kind = wrapped if model_type in WRAPPERS else hf.AutoModelForCausalLM
+    return kind.from_pretrained(folder).eval()

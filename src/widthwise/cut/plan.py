@@ -221,6 +221,8 @@ class Plan:
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan from a file; errors name the file."""
+        if not Path(path).is_file():
+            raise PlanError(f"{path}: cannot read the plan: there is no such file")
         try:
             return cls.from_json(Path(path).read_text(encoding="utf8"))
         except (OSError, UnicodeDecodeError) as error:

@@ -211,3 +211,9 @@ def test_wrong_widths_in_a_config_are_told(wrong: Any, saved: Path) -> None:
     (saved / "config.json").write_text(json.dumps({**config, "widthwise_widths": wrong}))
     with pytest.raises(CheckpointError, match="widthwise_widths must be 3 whole numbers, 1 to 53"):
         Checkpoint(saved)
+
+
+def test_a_model_type_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": ["llama"]}))
+    with pytest.raises(CheckpointError, match=r"model_type must be a name; got \['llama'\]"):
+        Checkpoint(tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoint_files import change, load
+from checkpoint_files import change, load, set_config
 from families import WIDTH, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,3 +102,12 @@ def test_the_parent_is_never_written_into(saved: Path) -> None:
     for out in (saved, saved / "inside", saved.parent):
         with pytest.raises(OutputError, match="must not be inside each other"):
             prune_checkpoint(saved, out, plan, force=True)
+
+
+def test_a_config_that_builds_no_model_is_refused(tmp_path: Path) -> None:
+    tiny("llama").save_pretrained(tmp_path / "dense")
+    plan = make_plan(tmp_path / "dense", width=20, align=1)
+    set_config(tmp_path / "dense", vocab_size=-5)
+    with pytest.raises(CheckpointError, match="transformers cannot load it"):
+        prune_checkpoint(tmp_path / "dense", tmp_path / "out", plan)
+    assert not (tmp_path / "out").exists()

@@ -75,12 +75,12 @@ def check_complete(checkpoint: Checkpoint) -> None:
     """
     try:
         builder = model_class_of(checkpoint)
-        model, report = _without_data(checkpoint, builder)
     except (CheckpointError, UnsupportedModelError) as error:
         # Another transformers may know the model; weights can be cut without a class.
         _refuse_absent(checkpoint)
         notice(f"Only the tensors of GLU blocks were checked, as no model can be built: {error}.")
         return
+    model, report = _without_data(checkpoint, builder)
     _refuse(checkpoint, builder, report, model)
     _note_old_widths(checkpoint, builder, report["unexpected_keys"])
 

@@ -165,6 +165,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not (path / "config.json").exists():
         raise no_config(path)
     config = read_json(path / "config.json")
+    if not isinstance(kind := config.get("model_type") or "", str):
+        raise CheckpointError(f"{path / 'config.json'}: model_type must be a name; got {kind!r}")
     if str(config.get("model_type")).startswith(COMPACT_TYPE):
         raise UnsupportedModelError(
             f"{path}: this is a compact per-layer checkpoint, which widthwise cannot read; use its "

@@ -1,0 +1,110 @@
+"""What is tried on a tiny model of every family: cut, refit, heal, evaluate.
+
+Each trial raises where it does not work. `docs/families.md` is the table of their answers.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from command_line import run
+from every_family import VOCAB, load, tiny_model
+from healing_runs import QUICK, VOCABULARY, save_text, save_tokenizer
+
+from widthwise.arch import counts_at
+from widthwise.cut import ModelWeights, Plan, apply
+from widthwise.cut.checkpoint import Checkpoint
+from widthwise.prune import HealSettings, heal, make_plan, prune_checkpoint, refit
+from widthwise.prune.healing.api import NotBetter
+
+
+def without(model: Any, plan: Plan) -> Any:
+    """The dense model, its columns of down zero where the plan keeps no neuron."""
+    masked = copy.deepcopy(model)
+    architecture = ModelWeights(masked).architecture
+    parameters = dict(masked.named_parameters())
+    for index, group in enumerate(architecture.groups):
+        cut, down = architecture.cuts[group.down], parameters[group.down].data
+        down = down[index - cut.group] if cut.stacked else down
+        gone = sorted(set(range(architecture.width_of(index))) - set(plan.keep[index]))
+        down.index_fill_(cut.axis, torch.tensor(gone), 0)
+    return masked
+
+
+def ids_of(seed: int, rows: int = 2, tokens: int = 20) -> torch.Tensor:
+    """Tokens of text, none of which stands for an image."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(20, VOCAB, (rows, tokens), generator=generator)
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        answer: torch.Tensor = model(input_ids=ids_of(1), use_cache=False).logits
+    return answer
+
+
+def check_cut(family: str, folder: Path) -> None:
+    """By stream and in memory the same bits, reloaded, and the logits of the masked dense model."""
+    model = tiny_model(family)
+    model.save_pretrained(folder / "dense")
+    with Checkpoint(folder / "dense") as checkpoint:
+        stored = checkpoint.architecture
+    plan = make_plan(folder / "dense", remove="40%", align=8)
+    assert make_plan(model, remove="40%", align=8).keep == plan.keep
+    out = prune_checkpoint(folder / "dense", plan=plan, out=folder / "narrow")
+    narrow = load(family, out)
+    in_memory = dict(apply(model, plan).named_parameters())
+    assert [*in_memory] == [name for name, _ in narrow.named_parameters()]
+    assert all(torch.equal(p, in_memory[name]) for name, p in narrow.named_parameters())
+    assert plan.parameters == sum(parameter.numel() for parameter in narrow.parameters())
+    assert counts_at(stored).parameters == sum(p.numel() for p in model.parameters())
+    masked, dense = logits(without(model, plan)), logits(model)
+    # Sums of the same numbers in another order: float32 rounding, grown by three layers.
+    torch.testing.assert_close(logits(narrow), masked, rtol=0, atol=1e-5 * masked.abs().max())
+    assert (dense - masked).abs().max() > 0.01 * dense.abs().max()  # the cut shows
+
+
+def check_refit(family: str, folder: Path) -> None:
+    """Calibrated, chosen by `obs` and refitted; what is written answers as what is in memory."""
+    model = tiny_model(family)
+    model.save_pretrained(folder / "dense")
+    batches = [{"input_ids": ids_of(seed, 4, 40)} for seed in range(6)]
+    done = refit(model, remove="40%", align=8, text=batches, criterion="obs")
+    out = prune_checkpoint(folder / "dense", plan=done.plan, refit=done, out=folder / "narrow")
+    assert torch.equal(logits(load(family, out)), logits(apply(model, done.plan, done)))
+    # On text that it was not fitted to, every block errs less than no block would.
+    assert all(fit.held_out_error < 1 for fit in done.layers)
+
+
+def save_pair(family: str, folder: Path) -> tuple[Path, Path, Path]:
+    """A tiny model with a tokenizer of bytes, its narrow child, and a text."""
+    changes = {"vocab_size": VOCABULARY}
+    if family.startswith("gemma4"):
+        changes["vocab_size_per_layer_input"] = VOCABULARY
+    tiny_model(family, **changes).save_pretrained(folder / "parent")
+    save_tokenizer(folder / "parent")
+    plan = make_plan(folder / "parent", remove="40%", align=8)
+    child = prune_checkpoint(folder / "parent", plan=plan, out=folder / "child")
+    return folder / "parent", child, save_text(folder / "text.txt")
+
+
+def check_heal(family: str, folder: Path) -> None:
+    """Some steps of healing; where they help, the result is a whole checkpoint that loads."""
+    parent, child, text = save_pair(family, folder)
+    try:
+        settings = HealSettings(**QUICK)
+        heal(child, parent, out=folder / "healed", text=text, settings=settings, dtype="float32")
+    except NotBetter:
+        return
+    load(family, folder / "healed")
+
+
+def check_evaluate(family: str, folder: Path) -> None:
+    """Three questions of a task, answered by the narrow model."""
+    _, child, _ = save_pair(family, folder)
+    words = ["--suite", "embedded:piqa", "--limit", 3, "--dtype", "float32", "--device", "cpu"]
+    result = run("evaluate", child, *words, "-o", folder / "out")
+    assert result.exit_code == 0, result.output.strip().splitlines()[-1]

@@ -1,0 +1,82 @@
+"""Write docs/families.md: what of widthwise works on every family, tried on tiny models.
+
+It takes some minutes. A test fails when a family of the tests is not in the table.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "docs" / "families.md"
+HEAD = """# Model families
+
+Made by `tools/families_table.py`, which builds a tiny random model of every family by transformers
+{version} and tries on it what the columns say:
+
+- **cut**: the checkpoint is cut from disk to disk, and the model in memory; both have the same
+  bits, transformers loads the result, and its logits are those of the dense model without the
+  removed neurons.
+- **refit**: it is calibrated, its neurons are chosen by `obs`, and down_proj is refitted; in a
+  mixture of experts from the tokens that are sent to each expert.
+- **heal**: some steps of distillation from the dense model are made, judged on held-out text, and
+  written back where they helped.
+- **evaluate**: questions of a task are answered by the narrow model.
+
+A family that is not listed may work as well: `widthwise plan MODEL` says so in a second, and never
+writes what it does not understand.
+
+"""
+
+
+def trial(check: Callable[[str, Path], None], family: str) -> str:
+    """The table's word for a trial: yes, or the number of a remark."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            check(family, Path(folder))
+        except Exception as error:  # of any kind: the table says what came
+            return f"no: {' '.join(str(error).split())[:160]}"
+    return "yes"
+
+
+def main() -> None:
+    sys.path.insert(0, str(ROOT / "tests" / "support"))
+    import family_trials
+    import transformers
+    from every_family import DENSE, MIXTURES, WRAPPERS
+    from healing_runs import BLOCK
+
+    from widthwise.prune.calibration import text
+    from widthwise.prune.healing import text_blocks
+
+    text.BLOCK_TOKENS = text_blocks.BLOCK_TOKENS = BLOCK
+    checks = [getattr(family_trials, f"check_{n}") for n in ("cut", "refit", "heal", "evaluate")]
+    lines, remarks = [HEAD.format(version=transformers.__version__)], []
+    for title, families in (
+        ("Dense models and hybrids", DENSE),
+        ("Mixtures of experts", MIXTURES),
+        ("Models of text and images, whose language model is cut", WRAPPERS),
+    ):
+        lines.append(
+            f"## {title}\n\n| model type | cut | refit | heal | evaluate |\n|---|---|---|---|---|\n"
+        )
+        for family in families:
+            cells = []
+            for check in checks:
+                word = trial(check, family)
+                if word != "yes":
+                    remarks.append(word.removeprefix("no: "))
+                    word = f"no ({len(remarks)})"
+                cells.append(word)
+            lines.append(f"| `{family}` | {' | '.join(cells)} |\n")
+            print(family, *cells, flush=True)
+        lines.append("\n")
+    lines += [f"{number}. {remark}\n" for number, remark in enumerate(remarks, 1)]
+    TARGET.write_text("".join(lines), encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()

@@ -271,7 +271,8 @@ def pair_table(pairs: Sequence[TaskCorrelation]) -> Table | None:
         shown,
         {**PAIR_COLUMNS, "r by chance": by_chance},
         title="Tasks that move together",
-        about="Correlation of two tasks over the widths, dense included.",
+        about="Correlation of two tasks over the widths, dense included; positive where both get "
+        "better together, whichever direction of a score is the better one.",
         notes=notes,
     )
 

@@ -78,7 +78,7 @@ def _correlation(
 
 def _reading(grid: Grid, first: WidthCurve, second: WidthCurve) -> str:
     at_floor = [curve.quantity for curve in (first, second) if _never_above_its_floor(grid, curve)]
-    return f"{' and '.join(at_floor)} never above the floor" if at_floor else ""
+    return f"{' and '.join(at_floor)} never shown to beat the floor" if at_floor else ""
 
 
 def _never_above_its_floor(grid: Grid, curve: WidthCurve) -> bool:

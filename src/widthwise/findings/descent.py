@@ -245,6 +245,6 @@ def _beside_floors(parent: str, kin: Sequence[Descent]) -> Iterator[str]:
         )
     if neither:
         yield (
-            f"On {joined(neither)} its parent {parent} is not shown to be above the floor either, "
+            f"On {joined(neither)} its parent {parent} is not shown to beat the floor either, "
             "so what the cut cost cannot be seen there."
         )

@@ -44,7 +44,7 @@ def test_command_prints_sentences_before_tables(tmp_path: Path) -> None:
         "- Dense SmolLM2-135M-Instruct beats the floor on piqa.",
     ]
     assert lines.index("Cut by ppm. Each task from 2.67x down to 1.86x.") > 3
-    assert any(line.startswith("piqa  falls") for line in lines)
+    assert any(line.startswith("piqa  accuracy  falls") for line in lines)
 
 
 def test_command_speaks_json_without_infinities(tmp_path: Path) -> None:

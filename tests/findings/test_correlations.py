@@ -31,10 +31,25 @@ def test_perplexities_are_correlated_by_their_logarithms() -> None:
     values = (30.0, 60.0, 200.0, 900.0, 4e3, 91_530.0, 2.5e7)
     found = findings_of([*perplexities(values), *study(CONFIDENT, task="hellaswag")])
     (pair,) = found.correlations
-    logs = correlation([math.log(x) for x in values], [x / 200 for x in CONFIDENT])
+    logs = correlation([-math.log(x) for x in values], [x / 200 for x in CONFIDENT])
     assert pair.correlation.pearson == pytest.approx(logs.pearson, abs=1e-12)
-    assert pair.correlation.pearson < -0.92
+    assert pair.correlation.pearson > 0.92
     assert correlation(values, CONFIDENT).pearson > -0.6  # as it was, of the values themselves
+
+
+def test_r_is_positive_where_both_get_better_together() -> None:
+    """Accuracy and bits per byte that get worse together had an r near -1."""
+    bits = [
+        replace(r, unit="bits_per_byte")
+        for r in perplexities((1.0, 1.1, 1.3, 1.4, 1.6, 1.9, 2.0), task="prose")
+    ]
+    found = findings_of([*bits, *study(CONFIDENT, task="hellaswag")])
+    (pair,) = found.correlations
+    assert pair.correlation.pearson > 0.9
+    assert pair.without_dense is not None
+    assert pair.without_dense.pearson > 0.9
+    (table,) = [t for t in found.tables if t.title == "Tasks that move together"]
+    assert "positive where both get better together" in table.about
 
 
 def with_documents(records: list[Record], ids: list[int]) -> list[Record]:

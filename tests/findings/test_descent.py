@@ -89,6 +89,17 @@ def test_findings_compare_a_cut_with_its_parent_and_a_healed_one_with_both() -> 
     assert "not measured here" not in said
 
 
+def test_what_was_asked_other_items_is_not_called_compared() -> None:
+    """A page said that healed was not compared with its parent, and then that it was."""
+    few = [replace(r, items=r.items[:8]) for r in healed()]
+    parent, _, trained = build_findings([*dense(), *cut(), *few])
+    assert parent.sentences[1:] == (
+        "Made from it, and compared with it: cut.",
+        "Made from it, but not compared with it: healed.",
+    )
+    assert "healed is not compared with SmolLM2 on piqa: 8 and 200 items." in trained.sentences
+
+
 def test_the_tables_of_a_study_say_it_too(capsys: pytest.CaptureFixture[str]) -> None:
     print_study([*dense(), *cut(), *healed()])
     printed = " ".join(capsys.readouterr().out.split())

@@ -72,7 +72,7 @@ def test_tasks_that_only_the_parent_knows_show_what_the_cut_cost() -> None:
 def test_a_task_that_the_parent_does_not_know_shows_no_cost() -> None:
     parent = of_model("SmolLM2", 1536, 54, glu_weights=CUT_FROM["parent_weights"])
     said = " ".join(answer_sentences(build_grid(cut()), {}, None, (build_grid(parent),)))
-    assert "On mmlu its parent SmolLM2 is not shown to be above the floor either" in said
+    assert "On mmlu its parent SmolLM2 is not shown to beat the floor either" in said
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_pairs_come_with_their_range_and_without_dense() -> None:
     assert pair.without_dense is not None
     assert pair.without_dense.n == 6
     assert pair.reading == ""
-    assert pairs["a", "floored"].reading == "floored never above the floor"
+    assert pairs["a", "floored"].reading == "floored never shown to beat the floor"
     table = found.tables[-1]
     assert [row[0] for row in table.rows] == ["a, b"]
     assert "7 points only: a correlation of fewer than 10 says little" in table.notes

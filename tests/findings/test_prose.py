@@ -26,7 +26,7 @@ def test_answer_follows_the_records() -> None:
         "Dense SmolLM2-135M-Instruct beats the floor on piqa; on mmlu it does not, "
         "so this cannot show what a cut costs.",
         "Cut by ppm, piqa is first shown to degrade at 2.39x; "
-        "piqa is no longer shown above the floor from 1.58x.",
+        "piqa is no longer shown to beat the floor from 1.58x.",
     ]
 
 

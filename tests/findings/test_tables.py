@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from findings_records import WIDTHS, findings_of, study
-from report_records import sweep_records
+from findings_records import WIDTHS, findings_of, place, study
+from report_records import score, sweep_records
 
 from widthwise.findings import build_findings
 from widthwise.stats import holm
@@ -29,6 +29,27 @@ def test_pairs_are_adjusted_before_the_strongest_are_shown() -> None:
     shown = [row[2] for row, pair in zip(table.rows, own, strict=False) if not pair.one_way]
     assert shown == [f"{p:.3f}" if p < 1 else "1" for p in adjusted[: len(shown)]]
     assert f"p is adjusted for all {len(known)} pairs that have one." in table.notes
+
+
+def test_a_table_of_curves_says_which_direction_of_the_numbers_is_better() -> None:
+    """Bits per byte that rose, and were below their floor, were said to fall and to be above it."""
+    bits = [
+        replace(
+            score(place("ppm", width), "prose", [value] * 20, unit="bits_per_byte", floor=4.6),
+            higher_is_better=False,
+        )
+        for width, value in zip(WIDTHS, (1.05, 1.1, 1.29), strict=False)
+    ]
+    tables = findings_of([*bits, *study(CONFIDENT[:3], task="piqa")]).tables
+    (curves,) = [table for table in tables if table.title == "Cut by ppm"]
+    units = dict(zip(curves.header, zip(*curves.rows, strict=True), strict=True))["unit"]
+    assert units == ("bits per byte, lower is better", "accuracy")
+    assert "better than floor to" in curves.header
+    assert not any("above the floor" in note for table in tables for note in table.notes)
+    falls = "where lower is better, the number rises as quality falls"
+    assert any(falls in note for note in curves.notes)
+    (shares,) = [t for t in findings_of(study(CONFIDENT)).tables if t.title == "Cut by ppm"]
+    assert not any(falls in note for note in shares.notes)
 
 
 def test_two_curves_that_only_fall_have_no_p() -> None:

@@ -306,7 +306,7 @@ def test_wrong_turns_are_named(llama: Any) -> None:
             nested.at(7).__enter__()
         with pytest.raises(PlanError, match="full width to sort"):
             nested.sort("l2")
-        with pytest.raises(PlanError, match="whole to close"):
+        with pytest.raises(PlanError, match="its full width to close"):
             nested.close()
         assert llama.config.intermediate_size == KEPT
     nested.close()

@@ -93,7 +93,7 @@ def test_times_are_measured_where_traffic_cannot_be_counted(
         told = records[quantity].settings
         assert [told[name] for name in ("flops", "of_limit", "bound")] == [None] * 3
         assert "must have k_proj and v_proj" in told["limit_reason"]
-    assert any("is not known: model.layers.0.self_attn must hold" in n for n in study.notes)
+    assert any("is not known: model.layers.0.self_attn must have" in n for n in study.notes)
 
 
 def test_the_work_ahead_is_estimated_without_the_cache_where_that_is_not_known() -> None:
@@ -117,6 +117,6 @@ def test_a_family_that_must_have_special_tokens_has_a_skeleton() -> None:
 
 def test_norms_of_layers_that_text_does_not_reach_are_refused() -> None:
     given = [{"input_ids": torch.full((1, 9), 5)}]
-    with pytest.raises(UnsupportedModelError, match=r"layers 1, 3 of mllama_text_model are left"):
+    with pytest.raises(UnsupportedModelError, match=r"layers 1, 3 of mllama_text_model are not"):
         activation_norms(crossing(), given)
     assert set(activation_norms(tiny("llama"), given)) == {0, 1, 2}

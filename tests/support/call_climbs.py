@@ -41,6 +41,8 @@ def climbing_calls() -> Iterator[set[str]]:
     def watch(frame: FrameType, event: str, answer: Any) -> None:
         if event != "return" or answer is None or not (callee := _inside(frame)):
             return
+        if frame.f_code.co_name == "<genexpr>":  # an iterable that was passed, not a function
+            return
         caller = frame.f_back
         while caller is not None and not _inside(caller):
             caller = caller.f_back

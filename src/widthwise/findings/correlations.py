@@ -50,10 +50,14 @@ _Place = tuple[str | None, int]  # criterion, None of dense, and width
 
 
 def _by_network(curve: WidthCurve) -> dict[_Place, float]:
-    """Value of each network; of a perplexity its logarithm, as one huge value would be all of r."""
-    logs = is_perplexity(curve.unit)
+    """Quality of each network, which grows as it gets better: of a score of which lower is better
+    the value with its sign turned.
+
+    Of a perplexity the logarithm is taken, as one huge value would be all of r.
+    """
+    logs, sign = is_perplexity(curve.unit), 1 if curve.higher_is_better else -1
     return {
-        (point.criterion, point.width): math.log(point.value) if logs else point.value
+        (point.criterion, point.width): sign * (math.log(point.value) if logs else point.value)
         for point in curve.points
     }
 
@@ -74,7 +78,7 @@ def _correlation(
 
 def _reading(grid: Grid, first: WidthCurve, second: WidthCurve) -> str:
     at_floor = [curve.quantity for curve in (first, second) if _never_above_its_floor(grid, curve)]
-    return f"{' and '.join(at_floor)} never above the floor" if at_floor else ""
+    return f"{' and '.join(at_floor)} never shown to beat the floor" if at_floor else ""
 
 
 def _never_above_its_floor(grid: Grid, curve: WidthCurve) -> bool:

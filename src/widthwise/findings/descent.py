@@ -152,13 +152,12 @@ def kin_sentences(grid: Grid, others: Sequence[Grid]) -> list[str]:
         others: Records of all models at hand, its own among them or not.
     """
     every = list(dict.fromkeys((grid, *others)))
-    made = [o.model for o in every if grid in (a.grid for a in ancestors_of(o, every))]
-    names = joined(list(dict.fromkeys(made)))
-    sentences = [f"Made from it, and compared with it: {names}."] if made else []
+    judged = descents(every)
+    sentences = _made_of(grid, every, judged)
     origin = grid.origin
     if origin is None:
         return sentences
-    pairs = [pair for pair in descents(every) if pair.grid is grid]
+    pairs = [pair for pair in judged if pair.grid is grid]
     of_parent = [pair for pair in pairs if pair.ancestor.title == "its parent"]
     if not parents_of(grid, every):
         sentences.append(
@@ -173,6 +172,18 @@ def kin_sentences(grid: Grid, others: Sequence[Grid]) -> list[str]:
         )
     sentences += comparisons(grid, others)
     return [*sentences, *_beside_floors(origin.parent_name, of_parent)]
+
+
+def _made_of(grid: Grid, every: Sequence[Grid], pairs: Sequence[Descent]) -> list[str]:
+    """Which models at hand were made from this one, those that it is compared with first."""
+    made = [o.model for o in every if grid in (a.grid for a in ancestors_of(o, every))]
+    compared = {p.grid.model for p in pairs if p.judged and p.ancestor.grid == grid}
+    of = grouped((model in compared, model) for model in dict.fromkeys(made))
+    return [
+        f"Made from it, {words} compared with it: {joined(of[known])}."
+        for known, words in ((True, "and"), (False, "but not"))
+        if known in of
+    ]
 
 
 def comparisons(grid: Grid, others: Sequence[Grid]) -> list[str]:
@@ -234,6 +245,6 @@ def _beside_floors(parent: str, kin: Sequence[Descent]) -> Iterator[str]:
         )
     if neither:
         yield (
-            f"On {joined(neither)} its parent {parent} is not shown to be above the floor either, "
+            f"On {joined(neither)} its parent {parent} is not shown to beat the floor either, "
             "so what the cut cost cannot be seen there."
         )

@@ -79,7 +79,7 @@ def dense_sentence(grid: Grid) -> str:
     is_cut = grid.origin is not None  # then what a cut costs is a question to its parent
     below = [q for q in at_floor if q not in few]
     if not known:
-        text = f"{subject} is not shown above the floor on {joined(at_floor)}"
+        text = f"{subject} is not shown to beat the floor on {joined(at_floor)}"
         text += "" if is_cut else ", so no loss can be shown"
     else:
         text = f"{subject} beats the floor on {joined(known)}"
@@ -109,7 +109,7 @@ def _cut_sentence(grid: Grid, judged: Comparisons, criterion: str) -> str:
     floored = _first(judged, networks, counted, "at the floor")
     better = _first(judged, networks, grid.quality, "improves")
     clauses = [_by_width(worse, "first shown to degrade at")] if worse else []
-    clauses += [_by_width(floored, "no longer shown above the floor from")] if floored else []
+    clauses += [_by_width(floored, "no longer shown to beat the floor from")] if floored else []
     clauses += [f"{q} is first shown to improve at {n.ratio}" for q, n in better.items()]
     still = [q for q in counted if q not in (*worse, *floored)]
     clauses += _unshown(grid, judged, networks, still)

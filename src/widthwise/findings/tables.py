@@ -24,6 +24,7 @@ from .types import (
     WidthCurve,
 )
 
+_FALLS = "Falls and rises are of quality: where lower is better, the number rises as quality falls."
 _MOST_PAIRS = 12  # rows that a reader still looks through
 
 
@@ -38,15 +39,17 @@ def curve_table(
     """A task a row: what becomes of it down to the narrowest width; those at the floor last."""
     ratios = [p.expansion_ratio for curve in curves for p in curve.points]
     narrowest = min(ratios)
+    downwards = not all(curve.higher_is_better for curve in curves)
     return Table.of(
         sorted(curves, key=lambda curve: curve.trend == "at the floor"),
         {
             "task": lambda curve: curve.quantity,
+            "unit": _unit,
             "trend": lambda curve: curve.trend,
             "dense [95 %]": lambda curve: _score(curve.dense, curve.unit),
             f"at {narrowest:.2f}x [95 %]": lambda curve: _score(curve.at(narrowest), curve.unit),
             "floor": lambda curve: _number((curve.dense or curve.points[-1]).floor, curve.unit),
-            "above floor to": _above_floor_to,
+            "better than floor to": _above_floor_to,
             "within loss to": lambda curve: _width(
                 curve.smallest.shown if curve.smallest else None
             ),
@@ -59,13 +62,20 @@ def curve_table(
         about=f"Each task from {max(ratios):.2f}x down to {narrowest:.2f}x.",
         notes=(
             f"Within loss: the narrowest width such that it and all wider ones lose no more than "
-            f"{loss_text(loss)}, by the whole 95 % interval, and stay above the floor; "
+            f"{loss_text(loss)}, by the whole 95 % interval, and stay better than the floor; "
             "as measured: by the values alone.",
             "Knee: where the curve is farthest from the straight line between its ends, and in "
             "brackets where it is in 95 % of resamples; most is lost before it, or beyond it.",
+            *([_FALLS] if downwards else []),
             *notes,
         ),
     )
+
+
+def _unit(curve: WidthCurve) -> str:
+    """`accuracy`, `bits per byte, lower is better`."""
+    unit = curve.unit.replace("_", " ")
+    return unit if curve.higher_is_better else f"{unit}, lower is better"
 
 
 def _number(value: float | None, unit: str) -> str:
@@ -82,7 +92,7 @@ def score_text(point: CurvePoint | FrontPoint, unit: str) -> str:
 
 
 def _above_floor_to(curve: WidthCurve) -> str:
-    """The narrowest network that is above the floor with all wider ones."""
+    """The narrowest network that is better than the floor with all wider ones."""
     above = list(takewhile(lambda point: point.above_floor, curve.points))
     return ratio(above[-1]) if above else NOTHING
 
@@ -125,17 +135,17 @@ def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> 
             "criterion": lambda row: row[1],
             "better": lambda row: f"{row[2].better or NOTHING}",
             "worse": lambda row: f"{row[2].worse or NOTHING}",
-            "above one draw": lambda row: f"{row[2].higher or NOTHING}",
-            "below one draw": lambda row: f"{row[2].lower or NOTHING}",
+            "better than one draw": lambda row: f"{row[2].higher or NOTHING}",
+            "worse than one draw": lambda row: f"{row[2].lower or NOTHING}",
             "of": lambda row: f"{row[2].of}",
         },
         title="Beside chance",
         about="Widths at which a criterion is shown to be better or worse than neurons chosen by "
         f"chance ({describe_draws(grid)}).",
         notes=(
-            "Better or worse: above the floor, by the paired interval and Holm's p, in which is "
-            "how far draws of the control differ. Of one draw that is not known: what is above or "
-            "below it says nothing of chance.",
+            "Better or worse: the better of the two beats the floor, and is better by the paired "
+            "interval and Holm's p, in which is how far draws of the control differ. Of one draw "
+            "that is not known: to be better or worse than it says nothing of chance.",
             *([f"Neither anywhere: {', '.join(level)}."] if level else []),
         ),
     )
@@ -155,15 +165,15 @@ def front_tables(fronts: Sequence[Front]) -> tuple[Table, ...]:
 
 _UNITS = {"tokens_per_sec": "tokens/s", "joules_per_token": "J/token"}
 _FRONT = (
-    "on: above the floor, and no other network is as good and as cheap; off: one is, or it is at "
-    "the floor; with an exclamation mark, intervals carry it.",
+    "on: better than the floor, and no other network is as good and as cheap; off: one is, or it "
+    "is at the floor; with an exclamation mark, intervals carry it.",
 )
 
 
 def _cost_table(fronts: Sequence[Front]) -> Table:
     first = fronts[0]
-    what = first.quality
-    if what == MEAN:
+    what = f"{first.quality} ({first.quality_unit.replace('_', ' ')})"
+    if first.quality == MEAN:
         what = "the mean of (score - floor) / (1 - floor) over the tasks that dense knows"
     return Table.of(
         _points(fronts),
@@ -264,14 +274,15 @@ def pair_table(pairs: Sequence[TaskCorrelation]) -> Table | None:
     if len(of_criteria) > len(sound):
         left = len(of_criteria) - len(sound)
         notes.append(
-            f"Left out: {left} pairs with a task that is never above its floor or never changes, "
+            f"Left out: {left} pairs with a task that never beats its floor or never changes, "
             "so that its moves are noise; --json has them."
         )
     return Table.of(
         shown,
         {**PAIR_COLUMNS, "r by chance": by_chance},
         title="Tasks that move together",
-        about="Correlation of two tasks over the widths, dense included.",
+        about="Correlation of two tasks over the widths, dense included; positive where both get "
+        "better together, whichever direction of a score is the better one.",
         notes=notes,
     )
 

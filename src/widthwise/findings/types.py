@@ -186,7 +186,8 @@ class Front:
 class TaskCorrelation:
     """How two tasks move together over the widths of one criterion, dense included.
 
-    Perplexities are correlated by their logarithms.
+    r is of qualities: it is positive where both get better together, and a score of which lower is
+    better is taken with its sign turned. Perplexities are correlated by their logarithms.
 
     Attributes:
         first: A task.

@@ -52,5 +52,5 @@ def test_an_ordinary_model_is_not_read_more_often() -> None:
 
 
 def test_layers_that_text_does_not_reach_are_named() -> None:
-    with pytest.raises(UnsupportedModelError, match=r"layers 1, 3 of mllama_text_model are left"):
+    with pytest.raises(UnsupportedModelError, match=r"layers 1, 3 of mllama_text_model are not"):
         calibrate(crossing(), text=batches())

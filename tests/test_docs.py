@@ -12,6 +12,7 @@ import datasets
 import pytest
 import yaml
 from click.testing import CliRunner
+from every_family import FAMILIES
 from PIL import Image
 from scripts import ROOT, load_script
 
@@ -216,3 +217,11 @@ def test_the_log_lists_every_entry_once_by_topic() -> None:
 def test_every_word_of_the_glossary_stands_once() -> None:
     words = re.findall(r"^\| (.+?) \|", (ROOT / "GLOSSARY.md").read_text(), re.MULTILINE)
     assert len(words) == len(set(words))
+
+
+def test_the_table_of_families_has_every_family_of_the_tests() -> None:
+    """Its words are those of the trials (`tools/families_table.py`), which take minutes."""
+    table = (ROOT / "docs" / "families.md").read_text(encoding="utf8")
+    rows = re.findall(r"^\| `(\w[\w-]*)` \| (.*) \|$", table, re.MULTILINE)
+    assert [family for family, _ in rows] == [*FAMILIES]
+    assert all(words.split(" | ")[0] == "yes" for _, words in rows)

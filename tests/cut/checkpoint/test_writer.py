@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from widthwise import Plan, apply, make_plan, prune_checkpoint
 from widthwise.cut.checkpoint.reader import read_header
-from widthwise.errors import OutputError
+from widthwise.errors import CheckpointError, OutputError
 
 KEPT = 29
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -20,9 +20,18 @@ from ..cut.checkpoint import (
     refuse_overlap,
     resolve_model,
 )
+from ..cut.gguf import GgufResult, down_alignment
 from ..io import check_overwrite
 from ..measure import block_nanoseconds, workload
-from ..prune import Allocation, OpenedModel, allowed_widths, open_model, per_layer, prune_checkpoint
+from ..prune import (
+    Allocation,
+    OpenedModel,
+    allowed_widths,
+    open_model,
+    per_layer,
+    prune_checkpoint,
+    prune_gguf,
+)
 from ..prune.refitting import refit
 from .options import is_typed
 from .plan_options import (
@@ -75,7 +84,11 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
     help=f"The cost that --per-layer keeps within; latency is timed here, on {_WORKLOAD} tokens.",
 )
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder to write; or a .gguf file, where MODEL is one.",
 )
 @click.option("--max-shard-size", default="5GB", help="Largest size of a weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
@@ -85,6 +98,8 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
     """
     _check_usage(plan_file, options)
+    if plan_file is None:
+        _align_to_blocks(model, out, options)
     request, refitting = None, options["refitting"]
     if plan_file is None:
         request = read_request(options, refitting=bool(refitting))
@@ -112,17 +127,46 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     _print_notes(source, plan, result, options)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
+    _write(source, out, plan, result or refitting, how, console)
+
+
+def _write(
+    source: ModelSource,
+    out: Path,
+    plan: Plan,
+    refit: Refit | Literal[False] | None,
+    how: StoreOptions,
+    console: Console,
+) -> None:
+    """Write a folder or a GGUF file, and say where it is."""
+    result: Path | GgufResult
     with progress(console) as bar:
         task = bar.add_task("writing", total=plan.parent_bytes, left="")
-        folder = prune_checkpoint(
+        write = prune_gguf if _is_gguf(out) else prune_checkpoint
+        result = write(
             source,
             out,
             plan,
-            refit=result or refitting,  # False says that none is wanted
+            refit=refit,  # False says that none is wanted
             progress=lambda count: bar.advance(task, count),
             **how,
         )
-    click.echo(folder)
+    if isinstance(result, Path):
+        click.echo(result)
+    else:
+        click.echo(result, err=True)
+        click.echo(result.path)
+
+
+def _is_gguf(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf"
+
+
+def _align_to_blocks(model: str, out: Path, options: dict[str, Any]) -> None:
+    """By default, round to the blocks of the parent's types where a GGUF file is written."""
+    is_chosen = options["align"] is not None or options["exact"] or options["paper_widths"]
+    if _is_gguf(out) and _is_gguf(Path(model)) and Path(model).is_file() and not is_chosen:
+        options["align"] = down_alignment(Path(model))
 
 
 def _print_notes(

@@ -1,6 +1,6 @@
 """Cutting GLU blocks: score, plan, apply."""
 
-from .api import check_calibration, make_plan, prune_checkpoint
+from .api import check_calibration, make_plan, prune_checkpoint, prune_gguf
 from .calibration.activations import activation_norms
 from .calibration.second_moments import Calibration, calibrate
 from .criteria import (
@@ -52,6 +52,7 @@ __all__ = [
     "plan_of",
     "ppm_activation",
     "prune_checkpoint",
+    "prune_gguf",
     "random",
     "refit",
     "refits",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from ..cut import Plan, Refit
+from ..cut import Plan, Refit, check_plan
 from ..cut.checkpoint import (
     Checkpoint,
     ModelSource,
@@ -17,7 +17,8 @@ from ..cut.checkpoint import (
     resolve_model,
     write_pruned,
 )
-from ..errors import PlanError, RunError
+from ..cut.gguf import GgufResult, write_pruned_gguf
+from ..errors import OutputError, PlanError, RunError, UnsupportedModelError
 from .calibration.activations import norms_of_text
 from .calibration.second_moments import Calibration, LayerCallback
 from .calibration.text import TOKENS, TextSource
@@ -117,7 +118,8 @@ def prune_checkpoint(
 
     Args:
         model: The plan's parent: a checkpoint folder, a `.gguf` file, a hub id or `"smollm2"`.
-        out: Folder to make. It is whole or absent, whenever the process is killed.
+        out: Folder to make. It is whole or absent, whenever the process is killed. Of a `.gguf`
+            parent also a `.gguf` file, in the types of the parent.
         plan: From `make_plan`, or loaded with `Plan.load`.
         refit: The plan's refit, whose down_proj weights are written and recorded; False for none
             where the criterion ought to have one.
@@ -132,6 +134,39 @@ def prune_checkpoint(
         PlanError, CheckpointError, OutputError, TargetError, UnsupportedModelError: as their
             messages say.
     """
-    options = WriteOptions(**how)
-    with resolve_model(model).checkpoint as checkpoint:
+    options, source = WriteOptions(**how), resolve_model(model)
+    if Path(out).suffix.lower() == ".gguf":
+        return prune_gguf(source, out, plan, refit=refit, progress=progress, **how).path
+    with source.checkpoint as checkpoint:
         return write_pruned(checkpoint, plan, Path(out), options, progress, refit)
+
+
+def prune_gguf(
+    model: str | Path | ModelSource,
+    out: str | Path,
+    plan: Plan,
+    *,
+    refit: Refit | Literal[False] | None = None,
+    progress: Progress | None = None,
+    **how: Unpack[StoreOptions],
+) -> GgufResult:
+    """Write the GGUF file that `plan` leaves of another one; arguments as for `prune_checkpoint`.
+
+    Raises:
+        UnsupportedModelError: The parent is no GGUF file, or a mixture of experts.
+        PlanError, CheckpointError, OutputError: as their messages say.
+    """
+    source = resolve_model(model)
+    if source.gguf is None:
+        raise UnsupportedModelError(
+            f"{source.name}: a .gguf file is written from a .gguf file only; give -o a folder, and "
+            "convert that by llama.cpp's convert_hf_to_gguf.py"
+        )
+    if how.get("dtype") is not None:
+        raise OutputError("a .gguf file keeps the types of its parent; drop the dtype")
+    with source.checkpoint as checkpoint:
+        check_plan(plan, checkpoint)
+    force = bool(how.get("force"))
+    return write_pruned_gguf(
+        source.gguf, plan, Path(out), refit=refit, force=force, progress=progress
+    )

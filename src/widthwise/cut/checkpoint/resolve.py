@@ -29,10 +29,12 @@ class ModelSource:
     Attributes:
         path: Checkpoint folder.
         name: What plans, records and messages call the model.
+        gguf: The GGUF file that the folder was converted from; None of any other folder.
     """
 
     path: Path
     name: str
+    gguf: Path | None = None
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -76,7 +78,7 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
     if path.is_dir():
         return ModelSource(path, name)
     if path.is_file():
-        return ModelSource(_converted(path), path.name)
+        return ModelSource(_converted(path), path.name, gguf=path)
     if re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", name):
         return ModelSource(_from_hub(name), name)
     raise CheckpointError(

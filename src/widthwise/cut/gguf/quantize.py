@@ -1,0 +1,109 @@
+"""Numbers written in the types of GGUF, by llama.cpp's own code where a package carries it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float32]
+
+# What llama.cpp itself takes where rows do not fill the blocks of 256 of a type.
+_SMALLER_BLOCKS = {
+    "Q2_K": "Q4_0",
+    "Q3_K": "Q4_0",
+    "Q4_K": "Q5_0",
+    "Q5_K": "Q5_1",
+    "Q6_K": "Q8_0",
+    "IQ4_XS": "Q4_0",
+    "IQ4_NL": "Q4_0",
+}
+_LIBRARY = "xllamacpp"
+
+
+def block_size(kind: Any) -> int:
+    """Numbers of one row that a type writes together."""
+    import gguf
+
+    return int(gguf.GGML_QUANT_SIZES[kind][0])
+
+
+def written_kind(kind: Any, columns: int) -> Any:
+    """The type in which rows can be written that are read in another.
+
+    It is the same where rows fill its blocks and something at hand writes it; else that with
+    smaller blocks which llama.cpp takes; else F16, which writes rows of any length.
+    """
+    from gguf import GGMLQuantizationType as Kind
+
+    known = {name: Kind[name] for name in Kind.__members__}
+    smaller = known.get(_SMALLER_BLOCKS.get(kind.name, ""), Kind.F16)
+    for each in (kind, smaller):
+        if columns % block_size(each) == 0 and _writer(each) is not None:
+            return each
+    return Kind.F16
+
+
+def quantized(rows: Rows, kind: Any) -> NDArray[np.uint8]:
+    """Rows in the bytes of a type that `written_kind` gave."""
+    import numpy as np
+
+    write = _writer(kind)
+    assert write is not None
+    result = write(np.ascontiguousarray(rows, dtype=np.float32))
+    return result.view(np.uint8).reshape(len(rows), -1)
+
+
+def _writer(kind: Any) -> Callable[[Rows], NDArray[Any]] | None:
+    """What writes a type; None where nothing at hand does."""
+    import gguf
+    import numpy as np
+
+    if kind.name == "F32":
+        return lambda rows: rows
+    if kind.name == "F16":
+        return lambda rows: rows.astype(np.float16)
+    if (library := _llama()) is not None and kind.name != "BF16":
+        return lambda rows: _by_llama(library, rows, kind)
+    try:
+        gguf.quants.quantize(np.zeros((1, block_size(kind)), dtype=np.float32), kind)
+    except NotImplementedError:
+        return None
+    return lambda rows: gguf.quants.quantize(rows, kind)
+
+
+def _by_llama(library: Any, rows: Rows, kind: Any) -> NDArray[Any]:
+    import gguf
+    import numpy as np
+
+    size, nbytes = gguf.GGML_QUANT_SIZES[kind]
+    out = np.empty((len(rows), rows.shape[1] // size * nbytes), dtype=np.uint8)
+    written = library.ggml_quantize_chunk(
+        int(kind), rows.ctypes.data, out.ctypes.data, 0, len(rows), rows.shape[1], None
+    )
+    assert written == out.nbytes
+    return out
+
+
+@lru_cache(maxsize=1)
+def _llama() -> Any:
+    """llama.cpp's library in the package xllamacpp, or None without it."""
+    spec = find_spec(_LIBRARY)
+    folders = [] if spec is None else list(spec.submodule_search_locations or ())
+    files = [file for folder in folders for file in Path(folder).glob("*.so")]
+    for file in files:
+        library = ctypes.CDLL(str(file))
+        if hasattr(library, "ggml_quantize_chunk"):
+            function = library.ggml_quantize_chunk
+            long, pointer = ctypes.c_int64, ctypes.c_void_p
+            function.argtypes = [ctypes.c_int, pointer, pointer, long, long, long, pointer]
+            function.restype = ctypes.c_size_t
+            return library
+    return None

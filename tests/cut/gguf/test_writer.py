@@ -1,0 +1,170 @@
+"""GGUF to GGUF: what has nothing to do with the width is the same byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+from command_line import run
+from every_family import tiny_model
+from tiny_gguf import write_gguf
+
+from widthwise.cut import Plan, apply
+from widthwise.cut.checkpoint import resolve_model
+from widthwise.cut.gguf import down_alignment, write_pruned_gguf
+from widthwise.errors import CheckpointError, OutputError, PlanError, UnsupportedModelError
+from widthwise.prune import make_plan, prune_checkpoint, prune_gguf, refit
+
+HIDDEN, WIDTH, LAYERS, VOCAB = 64, 96, 3, 96
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    shape = {"vocab_size": VOCAB, "hidden_size": HIDDEN, "intermediate_size": WIDTH}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": LAYERS}
+    config = hf.LlamaConfig(**shape, **heads, max_position_embeddings=256, initializer_range=0.3)
+    made = hf.LlamaForCausalLM(config).eval().to(torch.bfloat16).float()  # as it is converted
+    write_gguf(made, tmp_path / "tiny.gguf")
+    return made
+
+
+def requantized(path: Path, out: Path, kind: Any) -> Path:
+    """A copy of a file whose matrices are of another type."""
+    reader = gguf.GGUFReader(path)
+    writer = gguf.GGUFWriter(out, "llama")
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name == "general.architecture":
+            continue
+        sub_type = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=sub_type)
+    for tensor in reader.tensors:
+        if "ffn_" in tensor.name and "norm" not in tensor.name:
+            writer.add_tensor(tensor.name, gguf.quants.quantize(tensor.data, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(tensor.name, tensor.data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return out
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    reader = gguf.GGUFReader(path)
+    fields = {f.name: f.contents() for f in reader.fields.values() if f.name[:5] != "GGUF."}
+    return fields, {tensor.name: tensor for tensor in reader.tensors}
+
+
+@pytest.mark.parametrize("kind", [None, gguf.GGMLQuantizationType.Q4_1])
+def test_rows_and_all_else_are_the_same_bit_for_bit(kind: Any, model: Any, tmp_path: Path) -> None:
+    source = tmp_path / "tiny.gguf"
+    source = source if kind is None else requantized(source, tmp_path / "small.gguf", kind)
+    plan = make_plan(source, width=64)
+    result = prune_gguf(source, tmp_path / "out.gguf", plan)
+    before, after = read(source), read(tmp_path / "out.gguf")
+    assert after[0].pop("llama.feed_forward_length") == 64
+    assert before[0].pop("llama.feed_forward_length") == WIDTH
+    assert before[0] == after[0]
+    assert [*before[1]] == [*after[1]]
+    for name, tensor in before[1].items():
+        found = after[1][name]
+        assert found.tensor_type == tensor.tensor_type
+        if "ffn_down" in name:
+            continue
+        rows: Any = ...
+        if "ffn_gate" in name or "ffn_up" in name:
+            rows = list(plan.keep[int(name.split(".")[1])])
+        assert np.array_equal(found.data, tensor.data[rows])
+    assert result.bytes_after == (tmp_path / "out.gguf").stat().st_size < result.bytes_before
+    assert (result.error == 0) == (kind is None)
+    assert result.error < 0.1  # 4 bits over a range: about 1/16 of it, divided by root 12
+
+
+def test_the_result_is_the_cut_of_the_converted_model(model: Any, tmp_path: Path) -> None:
+    plan = make_plan(tmp_path / "tiny.gguf", width=64)
+    out = prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out.gguf", plan)
+    back = hf.AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=out.name, dtype="float32")
+    narrow = dict(apply(model, plan).named_parameters())
+    assert all(torch.equal(each, narrow[name]) for name, each in back.named_parameters())
+    assert back.config.intermediate_size == 64
+
+
+def test_a_refit_takes_the_place_of_down(model: Any, tmp_path: Path) -> None:
+    batches = [{"input_ids": torch.randint(3, VOCAB, (4, 40))} for _ in range(6)]
+    done = refit(resolve_model(tmp_path / "tiny.gguf"), width=64, text=batches, tokenizer=None)
+    prune_gguf(tmp_path / "tiny.gguf", tmp_path / "out.gguf", done.plan, refit=done)
+    _, tensors = read(tmp_path / "out.gguf")
+    for layer, down in enumerate(done.down):
+        assert np.array_equal(tensors[f"blk.{layer}.ffn_down.weight"].data, down.float().numpy())
+
+
+def test_widths_by_layers_are_an_array(model: Any, tmp_path: Path) -> None:
+    plan = make_plan(tmp_path / "tiny.gguf", width=64)
+    keep = (plan.keep[0], plan.keep[1][:32], plan.keep[2])
+    uneven = Plan(**{**vars(plan), "keep": keep})
+    prune_gguf(tmp_path / "tiny.gguf", tmp_path / "out.gguf", uneven)
+    fields, tensors = read(tmp_path / "out.gguf")
+    assert fields["llama.feed_forward_length"] == [64, 32, 64]
+    assert tensors["blk.1.ffn_down.weight"].data.shape == (HIDDEN, 32)
+
+
+def test_llama_cpp_writes_what_transformers_writes(model: Any, tmp_path: Path) -> None:
+    """The same greedy tokens, of float32 weights, up to the first that has no text."""
+    package = pytest.importorskip("xllamacpp")
+    plan = make_plan(tmp_path / "tiny.gguf", width=64)
+    out = prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out.gguf", plan)
+    ids = torch.tensor([[1, 40, 41, 42]])
+    narrow = apply(model, plan)
+    written = narrow.generate(ids, max_new_tokens=12, do_sample=False, eos_token_id=None)
+    tokens = written[0, 4:].tolist()
+    tokens = tokens[: next((at for at, token in enumerate(tokens) if token < 3), None)]
+    assert len(tokens) > 6
+    params = package.CommonParams()
+    params.model.path, params.n_ctx, params.warmup = str(out), 128, False
+    server = package.Server(params)
+    asked = {"prompt": ids[0].tolist(), "n_predict": len(tokens), "top_k": 1, "ignore_eos": True}
+    answer = server.handle_completions({**asked, "temperature": 0})
+    words = gguf.GGUFReader(out).fields["tokenizer.ggml.tokens"].contents()
+    assert answer["choices"][0]["text"] == "".join(words[token] for token in tokens)
+
+
+def test_the_command_rounds_to_blocks_and_says_what_it_wrote(model: Any, tmp_path: Path) -> None:
+    kind = gguf.GGMLQuantizationType.Q8_0
+    source = requantized(tmp_path / "tiny.gguf", tmp_path / "small.gguf", kind)
+    assert down_alignment(source) == 32
+    result = run("prune", source, "--remove", "20%", "-o", tmp_path / "out.gguf")
+    assert result.exit_code == 0, result.output
+    assert "width 64 of 96" in result.stderr
+    assert "down written as Q8_0, which changes its numbers by" in result.stderr
+    assert result.stdout.strip() == str(tmp_path / "out.gguf")
+    again = run("prune", source, "--remove", "20%", "-o", tmp_path / "out.gguf")
+    assert again.exit_code == 1
+    assert "already exists" in again.output
+
+
+def test_what_cannot_be_written_is_one_sentence(model: Any, tmp_path: Path) -> None:
+    source = tmp_path / "tiny.gguf"
+    plan = make_plan(source, width=64)
+    out = tmp_path / "out.gguf"
+    tiny_model("llama").save_pretrained(tmp_path / "folder")
+    with pytest.raises(UnsupportedModelError, match=r"from a \.gguf file only"):
+        prune_gguf(tmp_path / "folder", out, plan)
+    with pytest.raises(OutputError, match="keeps the types of its parent"):
+        prune_gguf(source, out, plan, dtype="float16")
+    with pytest.raises(OutputError, match="is the parent itself"):
+        write_pruned_gguf(source, plan, source, force=True)
+    with pytest.raises(PlanError, match="was made for"):
+        prune_gguf(source, out, Plan(**{**vars(plan), "fingerprint": "0" * 64}))
+    short = Plan(**{**vars(plan), "keep": plan.keep[:2]})
+    with pytest.raises(CheckpointError, match="more layers than the 2 planned"):
+        write_pruned_gguf(source, short, out)
+    with pytest.raises(CheckpointError, match="cannot be read as a GGUF file"):
+        down_alignment(tmp_path / "folder" / "config.json")
+    assert not out.exists()

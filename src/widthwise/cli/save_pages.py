@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def save_page(runs: Path, page: Path | None = None) -> None:
-    """Write the page of the runs in a folder or a file, and say where it is.
+    """Write the page of a file of runs, and say where it is.
 
-    It is `report.html` in the folder unless another place is named; that one is said on the error
+    It is `report.html` next to them unless another place is named; that one is said on the error
     stream.
 
     Raises:
@@ -29,7 +29,7 @@ def save_page(runs: Path, page: Path | None = None) -> None:
 
     found = detect_run_file(runs)
     assert found is not None  # the command has just written them
-    place = page or runs / "report.html"
+    place = page or runs.with_name("report.html")
     write_run_report(found, place)
     click.echo(f"report: {place}", err=page is not None)
 

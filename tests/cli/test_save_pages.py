@@ -40,12 +40,39 @@ def test_each_command_ends_with_its_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".jsonl", ".html"])
 def test_neither_figure_nor_records_nor_page_are_written_over(suffix: str, tmp_path: Path) -> None:
     figure = tmp_path / "drawn.png"
-    check_beside(None, force=False)
-    check_beside(figure, force=False)
+    check_beside(None, force=False, command="mup check")
+    check_beside(figure, force=False, command="mup check")
     figure.with_suffix(suffix).touch()
-    check_beside(figure, force=True)
+    check_beside(figure, force=True, command="mup check")
     with pytest.raises(OutputError, match=rf"drawn\{suffix} already exists; pass --force"):
-        check_beside(figure, force=False)
+        check_beside(figure, force=False, command="mup check")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("drawn.jsonl", '{"cell": "a", "quantity": "piqa"}\n'),
+        ("drawn.jsonl", '{"layers": [], "changes": []}\n'),
+        ("drawn.jsonl", "mine"),
+        ("drawn.jsonl", b"\xff"),
+        ("drawn.html", "mine"),
+    ],
+)
+def test_force_replaces_nothing_of_another_kind(
+    name: str, text: str | bytes, tmp_path: Path
+) -> None:
+    """The records of a study next to the picture, or a user's own page."""
+    figure = tmp_path / "drawn.png"
+    asked = f"limit converge mup --widths 16,32 --steps 2 --seeds 2 -o {figure}"
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    before = (tmp_path / name).read_bytes()
+    result = CliRunner().invoke(main, [*asked.split(), "--force"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{name} would be written over, and is not of widthwise limit converge" in result.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: before}
+    (tmp_path / name).unlink()
+    assert CliRunner().invoke(main, asked.split()).exit_code == 0
+    assert CliRunner().invoke(main, [*asked.split(), "--force"]).exit_code == 0
 
 
 def test_an_experiment_leaves_a_folder_of_something_else_as_it_is(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import OutputError, RunError
 from ..runs import write_lines
 from .figure_options import check_writable, save_figure
 
@@ -34,14 +35,39 @@ def save_page(runs: Path, page: Path | None = None) -> None:
     click.echo(f"report: {place}", err=page is not None)
 
 
-def check_beside(figure: Path | None, force: bool) -> None:
+def check_beside(figure: Path | None, force: bool, *, command: str) -> None:
     """See, before any work, that a figure may be written, and records and a page beside it.
+
+    Args:
+        figure: The file of the figure; None for none.
+        force: Whether it may be replaced, with records and the page that the command put beside it.
+        command: The command that writes them.
 
     Raises:
         OutputError: One of the files is there and may not be replaced, or the folder is not there.
     """
-    for path in () if figure is None else (figure, *_beside(figure)):
+    if figure is None:
+        return
+    records, page = _beside(figure)
+    for path in (figure, records, page):
         check_writable(path, force)
+    others = [path for path in (records, page) if path.exists() and path.stat().st_size]
+    if others and not _is_of(records, command):
+        raise OutputError(
+            f"{others[0]} would be written over, and is not of widthwise {command}; name another "
+            "file with -o"
+        )
+
+
+def _is_of(records: Path, command: str) -> bool:
+    """Whether a file holds what a command writes."""
+    from ..experiments import detect_run_file
+
+    try:
+        found = detect_run_file(records)
+    except (RunError, ValueError):
+        return False
+    return found is not None and found.command == command
 
 
 def save_with_page(figure: Figure, path: Path, lines: Iterable[Mapping[str, Any]]) -> None:

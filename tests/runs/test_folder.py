@@ -69,4 +69,4 @@ def test_the_settings_of_another_command_are_not_called_damaged(tmp_path: Path) 
         RunFolder(tmp_path).agree({"dtype": None})
     (tmp_path / "trials.jsonl").touch()
     with pytest.raises(RunError, match="holds a search, and is not a folder of a study"):
-        RunFolder(tmp_path).check()
+        RunFolder(tmp_path).held().__enter__()

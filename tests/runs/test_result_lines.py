@@ -97,10 +97,9 @@ def test_a_folder_of_something_else_is_refused_and_left_as_it_is(
     file: str, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / file).write_text("mine")
-    for refused in (FORMAT.folder(tmp_path).check, lambda: squares(tmp_path, 2)):
-        with pytest.raises(RunError) as error:
-            refused()
-        assert f"{said}, and is not a folder of a squares experiment; name" in str(error.value)
+    with pytest.raises(RunError) as error:
+        FORMAT.folder(tmp_path).held().__enter__()
+    assert f"{said}, and is not a folder of a squares experiment; name" in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == [file]
 
 

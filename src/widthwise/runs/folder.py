@@ -56,7 +56,7 @@ class RunFolder:
             RunError: It holds other files and no run; nothing is written into it then.
         """
         path, what = self.path, self._what
-        self.check()
+        self._check_begun()
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         busy = f"another process is running a {what} in {path}"
         with locked(path / ".lock", path, if_held=busy):
@@ -66,27 +66,30 @@ class RunFolder:
                 if new and {file.name for file in path.iterdir()} == {".lock"}:
                     _remove(new)
 
-    def check(self) -> None:
+    def check_kind(self) -> None:
+        """Raise RunError where the folder holds another kind of run."""
+        found = records_in(self.path)
+        if found is not None and found != self._records:
+            raise self._refused(HELD[found])
+
+    def _check_begun(self) -> None:
         """See that the folder is new or empty, or that such a run began it.
 
         Raises:
             RunError: It holds another kind of run, or other files.
         """
-        if not self.path.is_dir():
+        self.check_kind()
+        has_settings = self._records != RESULTS and (self.path / SETTINGS).exists()
+        if not self.path.is_dir() or self._has_records or has_settings:
             return
-        found = records_in(self.path)
-        if found is not None:
-            holds = None if found == self._records else HELD[found]
-        elif self._has_records or (self._records != RESULTS and (self.path / SETTINGS).exists()):
-            return
-        else:
-            foreign = self._foreign()
-            holds = f"other files ({foreign[0]})" if foreign else None
-        if holds is not None:
-            raise RunError(
-                f"{self.path} holds {holds}, and is not a folder of a {self._what}; name another "
-                "folder with -o"
-            )
+        if foreign := self._foreign():
+            raise self._refused(f"other files ({foreign[0]})")
+
+    def _refused(self, holds: str) -> RunError:
+        return RunError(
+            f"{self.path} holds {holds}, and is not a folder of a {self._what}; name another "
+            "folder with -o"
+        )
 
     @property
     def _has_records(self) -> bool:

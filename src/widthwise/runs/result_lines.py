@@ -107,11 +107,11 @@ def run_results(
 
     Raises:
         RunError: The file cannot be read, or holds a result that was made with other settings; or
-            the folder is none of such results.
+            the folder holds another kind of run.
         OutputError: It cannot be written.
     """
     store = RunStore(folder, line_format)
-    store.folder.check()
+    store.folder.check_kind()
     store.load()
     for unit in units:
         if unit.keys[0] in store.records:

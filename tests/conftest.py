@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _global_state() -> Iterator[None]:
-    """Tests may not leave another default dtype or seed behind."""
+    """Tests may not leave another default dtype, seed or answer to Ctrl-C behind."""
     import torch
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
     dtype, state = torch.get_default_dtype(), torch.get_rng_state()
+    on_interrupt = signal.getsignal(signal.SIGINT)
     yield
+    signal.signal(signal.SIGINT, on_interrupt)
     torch.set_default_dtype(dtype)
     torch.set_rng_state(state)
 

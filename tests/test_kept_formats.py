@@ -195,7 +195,7 @@ def test_a_healing_that_an_older_version_began_is_refused_clearly(tmp_path: Path
     with pytest.raises(
         RunError,
         match=r"this version of widthwise cannot continue from it\); remove "
-        r"\S+\.out\.healing to start again",
+        r"this file to start again",
     ):
         _healed(tmp_path, KEPT / "healing" / "state.safetensors", lora=1, learning_rate=3e-3)
     assert (tmp_path / ".out.healing" / "state.safetensors").exists()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +86,60 @@ def test_memory_that_does_not_suffice_is_one_line(monkeypatch: pytest.MonkeyPatc
     assert result.stderr.startswith("Error: memory does not suffice: ")
     assert "allocate" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_second_ctrl_c_leaves_no_traceback() -> None:
+    """It comes where libraries tidy up as Python exits."""
+    code = """
+import atexit, os, signal, sys, time
+from widthwise.cli import main
+
+def interrupt(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(20)
+
+atexit.register(interrupt)
+sys.modules["widthwise.cli.inspect"].resolve_model = interrupt
+main(["inspect", "x"])
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("", "Error: interrupted\n")
+    assert ended.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize("command", ["inspect", "plan", "findings"])
+def test_a_name_with_bytes_that_are_no_text_is_shown(command: str, tmp_path: Path) -> None:
+    result = run(command, os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    assert result.exit_code == 2
+    assert result.stderr.endswith("caf\\xe9' is no text in UTF-8; use another name\n")
+
+
+def test_a_file_within_whose_name_is_no_text_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: Any) -> None:
+        "caf\udce9".encode()
+
+    monkeypatch.setattr("widthwise.cli.inspect.resolve_model", write)
+    result = run("inspect", "x")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: 'caf\\xe9' is no text in UTF-8; use another name\n"
+
+
+def test_a_name_that_is_too_long_is_one_sentence(tmp_path: Path) -> None:
+    place = tmp_path / ("a" * 300)
+    result = run("measure", "x", "-o", place)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: {place}: File name too long\n"
+
+
+def test_a_working_directory_that_was_removed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = run("inspect", "x")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Error: the working directory does not exist any more; change to another one\n"
+    )

@@ -102,8 +102,8 @@ def test_a_line_that_is_no_run_is_one_sentence(
     result = run(file, tmp_path, *FAST)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"Error: {tmp_path / 'results.jsonl'}:1 is no run of widthwise mup transfer ({said}); move "
-        "the file away\n"
+        f"Error: {tmp_path / 'results.jsonl'}:1 is no run of widthwise mup transfer ({said}); take "
+        "that line out, or name another folder\n"
     )
 
 

@@ -41,3 +41,32 @@ def test_a_folder_with_other_settings_is_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(RunError, match="not the settings of a study"):
         RunFolder(tmp_path).agree(settings)
+
+
+def test_damaged_settings_may_go_where_that_is_advised(tmp_path: Path) -> None:
+    settings = {"dtype": "float32"}
+    for records in ("records.jsonl", "trials.jsonl"):
+        path = tmp_path / records.partition(".")[0]
+        folder = RunFolder(path, records=records)
+        path.mkdir()
+        (path / records).touch()
+        (path / "report.html").touch()
+        (path / "study.json").write_text("{")
+        with folder.held(), pytest.raises(RunError, match="remove this file to continue"):
+            folder.agree(settings)
+        (path / "study.json").unlink()
+        with folder.held():
+            assert folder.agree(settings) == settings
+        (path / records).unlink()
+        (path / "study.json").write_text("{")
+        with folder.held(), pytest.raises(RunError, match="name another folder with -o"):
+            folder.agree(settings)
+
+
+def test_the_settings_of_another_command_are_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text(json.dumps({"trials": True}))
+    with pytest.raises(RunError, match="it is of another command; name another folder"):
+        RunFolder(tmp_path).agree({"dtype": None})
+    (tmp_path / "trials.jsonl").touch()
+    with pytest.raises(RunError, match="holds a search, and is not a folder of a study"):
+        RunFolder(tmp_path).held().__enter__()

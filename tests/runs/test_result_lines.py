@@ -11,7 +11,7 @@ import pytest
 
 from widthwise.errors import OutputError, RunError
 from widthwise.io import from_plain
-from widthwise.runs import ProgressCallback, ResultUnit, held_folder, result_format, run_results
+from widthwise.runs import ProgressCallback, ResultUnit, result_format, run_results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +71,42 @@ def test_a_line_that_is_no_result_is_one_sentence(line: Any, tmp_path: Path) -> 
     with pytest.raises(RunError) as error:
         squares(tmp_path, 2)
     assert str(error.value).startswith(f"{path}:1 is no run of widthwise squares (")
-    assert str(error.value).endswith("); move the file away")
+    assert str(error.value).endswith("); take that line out, or name another folder")
 
 
 def test_a_folder_of_results_is_held_by_one_process(tmp_path: Path) -> None:
-    with held_folder(tmp_path / "out"):
-        with pytest.raises(OutputError, match="another process is at work in"):
-            held_folder(tmp_path / "out").__enter__()
+    with FORMAT.folder(tmp_path / "out").held():
+        with pytest.raises(OutputError, match="another process is running a squares experiment in"):
+            FORMAT.folder(tmp_path / "out").held().__enter__()
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file cannot be written"):
-        held_folder(tmp_path / "file").__enter__()
+        FORMAT.folder(tmp_path / "file").held().__enter__()
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("records.jsonl", "holds a study"),
+        ("trials.jsonl", "holds a search"),
+        ("study.json", "holds other files (study.json)"),
+        ("config.json", "holds other files (config.json)"),
+        ("report.html", "holds other files (report.html)"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused_and_left_as_it_is(
+    file: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / file).write_text("mine")
+    with pytest.raises(RunError) as error:
+        FORMAT.folder(tmp_path).held().__enter__()
+    assert f"{said}, and is not a folder of a squares experiment; name" in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+
+
+def test_the_records_of_a_study_beside_results_are_not_mixed_in(tmp_path: Path) -> None:
+    squares(tmp_path, 2)
+    (tmp_path / "notes.txt").write_text("mine")
+    assert squares(tmp_path, 2)[1] == []
+    (tmp_path / "records.jsonl").write_text("{}\n")
+    with pytest.raises(RunError, match="holds a study"):
+        squares(tmp_path, 2)

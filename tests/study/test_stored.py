@@ -82,3 +82,14 @@ def test_other_places_are_said(tmp_path: Path, kind: str) -> None:
     words = "no such folder" if kind == "absent" else "is not the folder of a study"
     with pytest.raises(RunError, match=words):
         read_study(place)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [("trials.jsonl", "holds a search"), ("results.jsonl", "holds results of an experiment")],
+)
+def test_another_kind_of_run_is_called_what_it_is(file: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{}")
+    (tmp_path / file).write_text("{}\n")
+    with pytest.raises(RunError, match=f"{said}, not a study: see it by widthwise report"):
+        read_study(tmp_path)

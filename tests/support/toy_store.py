@@ -22,6 +22,7 @@ class Note:
 
 FORMAT: RecordFormat[Note] = RecordFormat(
     file="notes.jsonl",
+    what="list",
     key=attrgetter("key"),
     to_json=lambda note: json.dumps(asdict(note)),
     from_json=lambda line: from_json(Note, line, "note"),
@@ -30,4 +31,4 @@ FORMAT: RecordFormat[Note] = RecordFormat(
 
 
 def store_at(folder: Path, on_record: Callable[[Note], None] = lambda _: None) -> RunStore[Note]:
-    return RunStore(folder, FORMAT, what="list", on_record=on_record)
+    return RunStore(folder, FORMAT, on_record=on_record)

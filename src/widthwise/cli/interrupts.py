@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO, Any
 
 import click
 
@@ -13,6 +15,17 @@ RUNS_KEPT = f"{GOES_ON}: runs that have ended are kept, the one under way is not
 CHECKPOINT_KEPT = (
     f"{GOES_ON}: runs that have ended are kept, and the one under way up to its last checkpoint"
 )
+
+
+class Interrupted(click.ClickException):
+    """What is said of an interruption; a further one then ends the process at once, silently.
+
+    Otherwise it would end in a traceback, where libraries tidy up as Python exits.
+    """
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        super().show(file)
 
 
 @contextmanager
@@ -25,4 +38,4 @@ def interruption(message: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise click.ClickException(message) from None
+        raise Interrupted(message) from None

@@ -81,7 +81,7 @@ def converge(
 
     Example: widthwise limit converge mup --activation erf -o limits.png
     """
-    check_beside(out, force)
+    check_beside(out, force, command="limit converge")
     cases = _cases(**asked)
     results = [run_case(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
     if out is not None:

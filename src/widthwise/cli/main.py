@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import WidthwiseError
+from ..errors import RunError, WidthwiseError
 from ..io import check_system, out_of_memory
 from ..notices import shown
 from .abc import abc
@@ -19,6 +19,7 @@ from .evaluate import evaluate
 from .findings import findings
 from .heal import heal
 from .inspect import inspect
+from .interrupts import Interrupted
 from .limit import limit
 from .maml import maml
 from .measure import measure
@@ -35,18 +36,54 @@ from .word2vec import word2vec
 class _Commands(click.Group):
     """Expected errors become one line and exit code 1; unexpected ones keep their traceback."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for word in args:
+            if (odd := _undecodable(word)) is not None:
+                raise click.UsageError(f"{odd} is no text in UTF-8; use another name", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except WidthwiseError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
         except (OSError, UnicodeError) as error:  # a path or a stream, whoever opened it
-            raise click.ClickException(f"{type(error).__name__}: {error}") from error
+            raise click.ClickException(_sentence(error)) from error
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
             first = str(error).partition("\n")[0]
             raise click.ClickException(f"memory does not suffice: {first}") from error
+
+
+def _undecodable(text: str) -> str | None:
+    """The text as it can be shown, if it holds bytes of a file's name that are no UTF-8."""
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError:
+        return ascii(os.fsencode(text))[1:]
+    return None
+
+
+def _sentence(error: OSError | UnicodeError) -> str:
+    """What went wrong with which path, as far as the error knows."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError) and (odd := _undecodable(error.object)) is not None:
+        return f"{odd[:200]} is no text in UTF-8; use another name"
+    return f"{type(error).__name__}: {error}"
+
+
+def _check_working_directory() -> None:
+    """Raise RunError where it was removed: every path that is not absolute starts there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise RunError(
+            "the working directory does not exist any more; change to another one"
+        ) from error
 
 
 @click.group(
@@ -62,6 +99,7 @@ def main(context: click.Context) -> None:
     scale small networks to a budget; compare networks with their limits of infinite width.
     """
     check_system()
+    _check_working_directory()
     _bound_busy_waiting()
     _keep_freed_memory()
     context.with_resource(shown(partial(click.echo, err=True)))

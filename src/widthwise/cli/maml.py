@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..io import file_sha256
-from ..runs import held_folder
+from ..runs import RESULTS
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .options import networks_options, out_option, parse_networks
@@ -73,7 +73,7 @@ def maml(
 
     Example: widthwise maml --data omniglot28.npz --widths 2,8,32 --steps 1000 -o my-maml
     """
-    from ..experiments.maml import MamlJob, MamlSettings, draw_runs, load_omniglot, run_maml
+    from ..experiments.maml import FORMAT, MamlJob, MamlSettings, draw_runs, load_omniglot, run_maml
 
     kernels = tuple(MamlJob.kernel_names) if also["kernels"] else ()
     networks = parse_networks("--widths", widths, also["limit"], kernels)
@@ -88,14 +88,14 @@ def maml(
         for seed in range(seeds)
         for network, width in networks
     ]
+    click.get_current_context().with_resource(FORMAT.folder(out).held())
     images = load_omniglot(data)
     digest = file_sha256(data)
-    click.get_current_context().with_resource(held_folder(out))
     with progress_bar(RUNS_KEPT) as bar:
         results = run_maml(images, jobs, out, data=digest, **bar.results(_describe))
     save_figure(draw_runs(results), out / "maml.png")
     _print(results)
-    save_page(out)
+    save_page(out / RESULTS)
 
 
 def _describe(result: MamlResult) -> str:

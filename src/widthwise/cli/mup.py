@@ -79,7 +79,7 @@ def check(
 
     Example: widthwise mup check --parametrization sp -o standard.png
     """
-    check_beside(out, force)
+    check_beside(out, force, command="mup check")
     for width in widths:
         glu_config(width)  # all widths before any work
     result = coordinate_check(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..runs import held_folder
+from ..runs import RESULTS
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .options import out_option, parse_ints, parse_names
@@ -121,6 +121,7 @@ def transfer(
     Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
     """
     from ..experiments.lr_transfer import (
+        FORMAT,
         TrainingSettings,
         check_fits,
         check_grid,
@@ -136,18 +137,18 @@ def transfer(
     for width in widths:
         glu_config(width)  # all widths before any work
     training = TrainingSettings(**settings, base=widths[0])
+    click.get_current_context().with_resource(FORMAT.folder(out).held())
     known = None if tokenizer is None else _tokenizer(tokenizer)
     most = training.steps * training.rows
     read = read_rows(text, tokens=training.tokens, most=most, tokenizer=known)
     jobs = transfer_jobs(widths, rates, seeds)
     check_fits(max(widths), read.vocabulary)
-    click.get_current_context().with_resource(held_folder(out))
     with progress_bar(RUNS_KEPT) as bar:
         runs = run_transfer(read, jobs, out, training=training, **bar.results(_describe))
     shifts = optimum_shifts(runs)
     save_figure(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
     _print(shifts, runs)
-    save_page(out)
+    save_page(out / RESULTS)
 
 
 def _tokenizer(model: str) -> Any:

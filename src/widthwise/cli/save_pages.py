@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import OutputError, RunError
 from ..runs import write_lines
 from .figure_options import check_writable, save_figure
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def save_page(runs: Path, page: Path | None = None) -> None:
-    """Write the page of the runs in a folder or a file, and say where it is.
+    """Write the page of a file of runs, and say where it is.
 
-    It is `report.html` in the folder unless another place is named; that one is said on the error
+    It is `report.html` next to them unless another place is named; that one is said on the error
     stream.
 
     Raises:
@@ -29,19 +30,44 @@ def save_page(runs: Path, page: Path | None = None) -> None:
 
     found = detect_run_file(runs)
     assert found is not None  # the command has just written them
-    place = page or runs / "report.html"
+    place = page or runs.with_name("report.html")
     write_run_report(found, place)
     click.echo(f"report: {place}", err=page is not None)
 
 
-def check_beside(figure: Path | None, force: bool) -> None:
+def check_beside(figure: Path | None, force: bool, *, command: str) -> None:
     """See, before any work, that a figure may be written, and records and a page beside it.
+
+    Args:
+        figure: The file of the figure; None for none.
+        force: Whether it may be replaced, with records and the page that the command put beside it.
+        command: The command that writes them.
 
     Raises:
         OutputError: One of the files is there and may not be replaced, or the folder is not there.
     """
-    for path in () if figure is None else (figure, *_beside(figure)):
+    if figure is None:
+        return
+    records, page = _beside(figure)
+    for path in (figure, records, page):
         check_writable(path, force)
+    others = [path for path in (records, page) if path.exists() and path.stat().st_size]
+    if others and not _is_of(records, command):
+        raise OutputError(
+            f"{others[0]} would be written over, and is not of widthwise {command}; name another "
+            "file with -o"
+        )
+
+
+def _is_of(records: Path, command: str) -> bool:
+    """Whether a file holds what a command writes."""
+    from ..experiments import detect_run_file
+
+    try:
+        found = detect_run_file(records)
+    except (RunError, ValueError):
+        return False
+    return found is not None and found.command == command
 
 
 def save_with_page(figure: Figure, path: Path, lines: Iterable[Mapping[str, Any]]) -> None:

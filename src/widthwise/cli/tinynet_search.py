@@ -212,6 +212,7 @@ def _write(out: Path, findings: TinyFindings, searched: SearchResult) -> None:
     """The report beside the trials, and its first part on the terminal."""
     from ..experiments.tinynet_search import draw_search, search_text, sentences_of
     from ..io import write_text
+    from ..runs import TRIALS
     from .figure_options import save_figure
 
     text = out / "search.md"
@@ -220,4 +221,4 @@ def _write(out: Path, findings: TinyFindings, searched: SearchResult) -> None:
     for sentence in (*sentences_of(findings), *searched.notes):
         click.echo(sentence)
     click.echo(f"text: {text}")
-    save_page(out)
+    save_page(out / TRIALS)

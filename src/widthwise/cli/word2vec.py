@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..runs import held_folder
+from ..runs import RESULTS
 from ..stats import counted
 from .figure_options import save_figure
 from .interrupts import CHECKPOINT_KEPT, interruption
@@ -80,6 +80,7 @@ def word2vec(
     Example: widthwise word2vec text.gz --analogies questions-words.txt --width 64,256 --epochs 3
     """
     from ..experiments.word2vec import (
+        FORMAT,
         TrainingJob,
         check_memory,
         draw_runs,
@@ -95,16 +96,16 @@ def word2vec(
         TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
         for network, width in networks
     ]
+    click.get_current_context().with_resource(FORMAT.folder(out).held())
     corpus = load_corpus(text, **counted)
     questions = load_questions(analogies, corpus.words)
     for job in jobs:
         check_memory(len(corpus.words), job.width, job.device)
-    click.get_current_context().with_resource(held_folder(out))
     with progress_bar(CHECKPOINT_KEPT) as bar:
         results = run_word2vec(corpus, questions, jobs, out, **bar.results(_describe))
     save_figure(draw_runs(results), out / "word2vec.png")
     _print(results, corpus, settings)
-    save_page(out)
+    save_page(out / RESULTS)
 
 
 def _settings(device: str, *, batch: int | None, **options: Any) -> Word2vecSettings:

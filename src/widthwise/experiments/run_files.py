@@ -10,12 +10,12 @@ from pathlib import Path
 from ..errors import RunError
 from ..io import read_whole_lines
 from ..report import Page
-from ..runs import RECORDS, RESULTS, SETTINGS
+from ..runs import RECORDS, SETTINGS, records_in
 from .convergence import converge_page
 from .coordinate_check import check_page
 from .lr_transfer import transfer_page
 from .maml import maml_page
-from .tinynet_search import TRIALS, search_page
+from .tinynet_search import search_page
 from .word2vec import word2vec_page
 
 # By the command that writes a kind of runs: fields by which a line of it is known, and its page.
@@ -88,11 +88,9 @@ def _file_in(path: Path) -> Path | None:
     """Of a folder the file with its runs, by its name, or else the only one there is."""
     if not path.is_dir():
         return path if path.is_file() else None
-    if (path / RECORDS).exists():
-        return None
-    for name in (RESULTS, TRIALS):
-        if (path / name).exists():
-            return path / name
+    name = records_in(path)
+    if name is not None:
+        return None if name == RECORDS else path / name
     files = sorted(path.glob("*.jsonl"))
     if (path / SETTINGS).exists() or not files:
         return None

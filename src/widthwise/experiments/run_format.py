@@ -20,6 +20,7 @@ def run_format(
     value: str,
     check: Callable[[R], None],
     key: Sequence[str] = _NETWORK,
+    begun: str = "",
 ) -> RecordFormat[tuple[R, dict[str, Any]]]:
     """The format of a file of runs, each with its settings; see `result_format`.
 
@@ -29,6 +30,7 @@ def run_format(
         value: Field that is None exactly where the run has a reason.
         check: Fails, as Python does, where a run cannot be one of that command.
         key: Fields that tell a run from all others of a file.
+        begun: Pattern of other files that it may leave before the first run ends.
     """
 
     def decode(fields: dict[str, Any]) -> Any:
@@ -38,4 +40,4 @@ def run_format(
         check(run)
         return run
 
-    return result_format(decode, key=attrgetter(*key), command=command)
+    return result_format(decode, key=attrgetter(*key), command=command, begun=begun)

@@ -1,11 +1,14 @@
 """Runs: jobs done in this process, by one worker process a device, or on a Ray cluster."""
 
 from .folder import (
+    HELD,
     RECORDS,
+    RESULTS,
     SETTINGS,
+    TRIALS,
     RunFolder,
-    held_folder,
     read_settings,
+    records_in,
 )
 from .in_process import InProcess
 from .processes import Processes
@@ -23,7 +26,6 @@ from .protocol import (
 )
 from .ray_executor import RayExecutor
 from .result_lines import (
-    RESULTS,
     ResultUnit,
     result_format,
     run_results,
@@ -34,9 +36,11 @@ from .scheduler import Executor
 from .store import RecordFormat, RunStore
 
 __all__ = [
+    "HELD",
     "RECORDS",
     "RESULTS",
     "SETTINGS",
+    "TRIALS",
     "Event",
     "Executor",
     "Failed",
@@ -57,8 +61,8 @@ __all__ = [
     "WorkUnit",
     "Worker",
     "WorkerFactory",
-    "held_folder",
     "read_settings",
+    "records_in",
     "result_format",
     "run_results",
     "write_lines",

@@ -5,27 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
-from ..io import locked, partial_path, write_text
+from ..io import locked, write_text
 
 SETTINGS = "study.json"
 RECORDS = "records.jsonl"
+TRIALS = "trials.jsonl"
+RESULTS = "results.jsonl"
+HELD = {RECORDS: "a study", TRIALS: "a search", RESULTS: "results of an experiment"}
+_LEFTOVERS = (".lock", ".*.partial")  # of a run that was killed at once
 _OPEN = ("dtype", "device")  # settings that a user may leave to this machine
 _ABSENT = {"thinking": False}  # settings of a folder that an older version did not write
 
 
-@contextmanager
-def held_folder(folder: Path) -> Iterator[None]:
-    """Make a folder of results, unless it is there, and hold it for this process alone.
-
-    Raises:
-        OutputError: It cannot be made, or another process is at work in it.
-    """
-    with locked(folder / ".lock", folder, if_held=f"another process is at work in {folder}"):
-        yield
+def records_in(folder: Path) -> str | None:
+    """Name of the file of records by which a folder is one of a kind of run; None without one."""
+    return next((name for name in HELD if (folder / name).exists()), None)
 
 
 class RunFolder:
@@ -34,11 +33,17 @@ class RunFolder:
     Args:
         path: Path of the folder.
         what: Name of such a run, in errors.
+        records: Name of its file of records.
+        begun: Pattern of other files that such a run may leave before its first record.
     """
 
-    def __init__(self, path: str | Path, *, what: str = "study") -> None:
+    def __init__(
+        self, path: str | Path, *, what: str = "study", records: str = RECORDS, begun: str = ""
+    ) -> None:
         self.path = Path(path)
         self._what = what
+        self._records = records
+        self._begun = begun
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -51,14 +56,7 @@ class RunFolder:
             RunError: It holds other files and no run; nothing is written into it then.
         """
         path, what = self.path, self._what
-        if path.is_dir() and not any((path / name).exists() for name in (SETTINGS, RECORDS)):
-            leftovers = (".lock", partial_path(path / SETTINGS).name)  # of a run killed at once
-            foreign = sorted(p.name for p in path.iterdir() if p.name not in leftovers)
-            if foreign:
-                raise RunError(
-                    f"{path} holds other files ({foreign[0]}), and is not a folder of a {what}; "
-                    "name another folder with -o"
-                )
+        self._check_begun()
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         busy = f"another process is running a {what} in {path}"
         with locked(path / ".lock", path, if_held=busy):
@@ -67,6 +65,41 @@ class RunFolder:
             finally:
                 if new and {file.name for file in path.iterdir()} == {".lock"}:
                     _remove(new)
+
+    def check_kind(self) -> None:
+        """Raise RunError where the folder holds another kind of run."""
+        found = records_in(self.path)
+        if found is not None and found != self._records:
+            raise self._refused(HELD[found])
+
+    def _check_begun(self) -> None:
+        """See that the folder is new or empty, or that such a run began it.
+
+        Raises:
+            RunError: It holds another kind of run, or other files.
+        """
+        self.check_kind()
+        has_settings = self._records != RESULTS and (self.path / SETTINGS).exists()
+        if not self.path.is_dir() or self._has_records or has_settings:
+            return
+        if foreign := self._foreign():
+            raise self._refused(f"other files ({foreign[0]})")
+
+    def _refused(self, holds: str) -> RunError:
+        return RunError(
+            f"{self.path} holds {holds}, and is not a folder of a {self._what}; name another "
+            "folder with -o"
+        )
+
+    @property
+    def _has_records(self) -> bool:
+        return (self.path / self._records).exists()
+
+    def _foreign(self) -> list[str]:
+        """Names of the files that no such run leaves before its first record."""
+        own = (*_LEFTOVERS, self._begun)
+        names = sorted(file.name for file in self.path.iterdir())
+        return [name for name in names if not any(fnmatch(name, pattern) for pattern in own)]
 
     def agree(
         self,
@@ -112,11 +145,18 @@ class RunFolder:
         try:
             settings = read_settings(path)
             for key in left_open:
+                if key not in settings and not self._has_records:
+                    raise RunError(
+                        f"{path} holds no {key}: it is of another command; name another folder "
+                        "with -o"
+                    )
                 if not isinstance(settings[key], str | None):
                     raise TypeError(f"{key} must be text; got {settings[key]!r}")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             why = f"not the settings of a {self._what} ({type(error).__name__}: {error})"
-            raise RunError(f"{path}: {why}; remove this file to continue") from error
+            is_spare = self._has_records or self._foreign() == [SETTINGS]
+            advice = "remove this file to continue" if is_spare else "name another folder with -o"
+            raise RunError(f"{path}: {why}; {advice}") from error
         return settings
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:

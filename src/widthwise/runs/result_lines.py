@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from ..errors import RunError
 from ..io import write_text
+from .folder import RESULTS
 from .protocol import ProgressCallback
 from .run import Run, WorkUnit
 from .store import RecordFormat, RunStore
 
 R = TypeVar("R")
-RESULTS = "results.jsonl"
 _NO_RUN = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -29,7 +29,11 @@ def write_lines(path: Path, runs: Iterable[Mapping[str, Any]]) -> None:
 
 
 def result_format(
-    decode: Callable[[dict[str, Any]], R], *, key: Callable[[R], Hashable], command: str
+    decode: Callable[[dict[str, Any]], R],
+    *,
+    key: Callable[[R], Hashable],
+    command: str,
+    begun: str = "",
 ) -> RecordFormat[tuple[R, dict[str, Any]]]:
     """The format of a file of results, each a line with its settings.
 
@@ -38,6 +42,7 @@ def result_format(
             what Python raises if the line holds something else.
         key: Gives the key of a result.
         command: The command that writes such lines.
+        begun: Pattern of other files that it may leave before the first line.
     """
 
     def from_json(line: str) -> tuple[R, dict[str, Any]]:
@@ -58,7 +63,9 @@ def result_format(
         to_json=to_json,
         from_json=from_json,
         error=f"{{path}}:{{number}} is no run of widthwise {command} ({{error}}); "
-        "move the file away",
+        "take that line out, or name another folder",
+        what=f"{command} experiment",
+        begun=begun,
     )
 
 
@@ -99,10 +106,12 @@ def run_results(
         on_progress: Called with the share of this run that is done (0 to 1), and what is done now.
 
     Raises:
-        RunError: The file cannot be read, or holds a result that was made with other settings.
+        RunError: The file cannot be read, or holds a result that was made with other settings; or
+            the folder holds another kind of run.
         OutputError: It cannot be written.
     """
     store = RunStore(folder, line_format)
+    store.folder.check_kind()
     store.load()
     for unit in units:
         if unit.keys[0] in store.records:

@@ -20,6 +20,8 @@ class RecordFormat(Generic[R]):
 
     Attributes:
         file: Name of the file in the folder of a run.
+        what: Name of such a run, in errors.
+        begun: Pattern of other files that such a run may leave before its first record.
         key: Gives the key of a record; records of one key are the same work.
         to_json: Writes a record as one line.
         from_json: Reads a line; raises RunError where it is no record.
@@ -33,6 +35,12 @@ class RecordFormat(Generic[R]):
     from_json: Callable[[str], R]
     is_failed: Callable[[R], bool] = lambda _: False
     error: str = "{path}:{number}: {error}"
+    what: str = "study"
+    begun: str = ""
+
+    def folder(self, path: str | Path) -> RunFolder:
+        """The folder of a run with such records."""
+        return RunFolder(path, what=self.what, records=self.file, begun=self.begun)
 
     def append(self, path: Path, records: Iterable[R]) -> None:
         """Append records and force them to disk; a line that an interruption cut off goes first.
@@ -71,7 +79,6 @@ class RunStore(Generic[R]):
     Args:
         folder: Folder of the run.
         record_format: How its records are written.
-        what: Name of such a run, in errors.
         on_record: Called with each record that is added, once it is on disk.
 
     Attributes:
@@ -85,10 +92,9 @@ class RunStore(Generic[R]):
         folder: str | Path,
         record_format: RecordFormat[R],
         *,
-        what: str = "study",
         on_record: Callable[[R], None] = lambda _: None,
     ) -> None:
-        self.folder = RunFolder(folder, what=what)
+        self.folder = record_format.folder(folder)
         self.path = self.folder.path / record_format.file
         self.records: dict[Hashable, R] = {}
         self._format = record_format

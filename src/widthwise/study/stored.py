@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import RunError
-from ..runs import RECORDS, SETTINGS, read_settings
+from ..runs import HELD, RECORDS, SETTINGS, read_settings, records_in
 from .records import Record, is_newer, load
 
 CELLS = "cells"  # in the settings: keys of all cells of the study, measured or not
@@ -49,6 +49,9 @@ def read_study(path: str | Path) -> StoredStudy:
         settings: dict[str, Any] = {}
         file = path
     elif path.is_dir():
+        found = records_in(path)
+        if found not in (None, RECORDS):
+            raise RunError(f"{path} holds {HELD[found]}, not a study: see it by widthwise report")
         settings, file = _settings_of(path), path / RECORDS
     else:
         raise RunError(f"{path}: no such folder of a study or file of records")

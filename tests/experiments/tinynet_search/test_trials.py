@@ -26,8 +26,8 @@ from widthwise.runs import InProcess, Processes, RunStore
 
 
 def run(folder: Path, jobs: list[TrialJob], **options: Any) -> list[SearchTrial]:
-    named = {"what": options.pop("what", "search"), "on_record": options.pop("on_trial", _quiet)}
-    store: RunStore[SearchTrial] = RunStore(folder, FORMAT, **named)
+    on_trial = options.pop("on_trial", _quiet)
+    store: RunStore[SearchTrial] = RunStore(folder, FORMAT, on_record=on_trial)
     here: Any = partial(InProcess, device="cpu")
     return run_trials(store, jobs, make=Doubler, **{"engine": here, "settings": {}, **options})
 
@@ -120,9 +120,9 @@ def test_a_folder_of_other_settings_or_other_files_is_refused(tmp_path: Path) ->
 def test_of_settings_within_settings_only_those_that_differ_are_named(tmp_path: Path) -> None:
     begun = {"recipe": {"epochs": 8, "batch": 32, "looks": {"area": (0.4, 1.0), "flip": True}}}
     asked = {"recipe": {"epochs": 5, "batch": 32, "looks": {"area": (0.2, 1.0), "flip": True}}}
-    run(tmp_path, [job(1)], settings=begun, what="search")
+    run(tmp_path, [job(1)], settings=begun)
     with pytest.raises(RunError) as error:
-        run(tmp_path, [job(1)], settings=asked, what="search")
+        run(tmp_path, [job(1)], settings=asked)
     assert str(error.value) == (
         f"the search in {tmp_path} was started with recipe epochs 8, not 5; recipe looks area "
         "[0.4, 1.0], not [0.2, 1.0]; name another folder with -o"

@@ -51,7 +51,9 @@ def test_a_state_of_other_settings_is_refused(healed: Any, tmp_path: Path) -> No
         healed(learning_rate=0.01)
     file = tmp_path / ".out.healing" / "state.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(RunError, match=r"cannot be read .* remove .*\.out\.healing to start again"):
+    with pytest.raises(
+        RunError, match=r"state.safetensors: cannot be read .* remove this file to start again"
+    ):
         healed()
     assert file.exists()
 
@@ -84,3 +86,15 @@ def test_two_healings_into_one_place_do_not_mix(healed: Any, tmp_path: Path) -> 
     os.close(lock)
     healed()
     assert not place.exists()
+
+
+def test_only_what_a_healing_wrote_is_removed(tmp_path: Path) -> None:
+    with state_folder(tmp_path / "out", {}) as folder:
+        folder.save({"a": torch.zeros(2)}, {})
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".out.healing").mkdir()
+    mine = tmp_path / ".out.healing" / "mine.txt"
+    mine.write_text("mine")
+    with state_folder(tmp_path / "out", {}) as folder:
+        folder.save({"a": torch.zeros(2)}, {})
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]

@@ -3,11 +3,13 @@
 from .figure import draw_transfer
 from .optimum import LrCurve, OptimumShift, check_grid, optimum_shifts
 from .page import transfer_page
+from .results import FORMAT
 from .run import run_transfer, transfer_jobs
 from .text import TokenRows, read_rows
 from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, check_fits, train_glu
 
 __all__ = [
+    "FORMAT",
     "KINDS",
     "KIND_NAMES",
     "LrCurve",

@@ -8,7 +8,7 @@ from .figure import draw_runs
 from .kernels import KernelMethod
 from .networks import LayerScales
 from .page import maml_page
-from .results import load
+from .results import FORMAT, load
 from .run import MamlJob, run_maml
 from .summary import summary
 from .train import (
@@ -25,6 +25,7 @@ from .train import (
 )
 
 __all__ = [
+    "FORMAT",
     "KERNELS",
     "LIMIT",
     "RECIPES",

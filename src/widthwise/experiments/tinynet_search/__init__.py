@@ -1,10 +1,11 @@
 """A search for small networks: drawn, trained, fitted by the tiny formula, and judged."""
 
+from ...runs import TRIALS
 from .figure import draw_search
 from .markdown import search_text, sentences_of
 from .page import search_page
 from .search import Search, SearchResult, SearchSettings
-from .trials import TRIALS, SearchTrial
+from .trials import SearchTrial
 
 __all__ = [
     "TRIALS",

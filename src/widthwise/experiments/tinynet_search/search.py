@@ -150,7 +150,7 @@ class Search:
         self.notes: list[str] = []
         self._retry_failed = True
         self._engine = engine or _local
-        self._store = RunStore(folder, FORMAT, what="search", on_record=on_trial)
+        self._store = RunStore(folder, FORMAT, on_record=on_trial)
         self._on_event = on_event
         self._on_progress = on_progress
 

@@ -18,6 +18,7 @@ from ... import __version__
 from ...errors import RunError, WidthwiseError
 from ...io import from_json
 from ...runs import (
+    TRIALS,
     Event,
     Executor,
     ProgressCallback,
@@ -29,7 +30,6 @@ from ...runs import (
 )
 from ...stats import mean_with_error
 
-TRIALS = "trials.jsonl"
 _KEY_DIGITS = 20
 
 
@@ -177,6 +177,7 @@ class SearchTrial:
 
 FORMAT = RecordFormat(
     file=TRIALS,
+    what="search",
     key=attrgetter("key"),
     to_json=SearchTrial.to_json,
     from_json=SearchTrial.from_json,

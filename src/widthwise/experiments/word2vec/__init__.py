@@ -8,13 +8,14 @@ from .corpus import Corpus, load_corpus
 from .figure import draw_runs
 from .networks import SkipGram, Word2vecNetwork, check_memory, start
 from .page import word2vec_page
-from .results import load
+from .results import FORMAT, load
 from .run import run_word2vec
 from .settings import Word2vecSettings
 from .summary import summary
 from .training import AnalogyScore, TrainingJob, Word2vecResult, metadata, train
 
 __all__ = [
+    "FORMAT",
     "AnalogyScore",
     "Corpus",
     "Questions",

@@ -15,5 +15,11 @@ def _check(result: Word2vecResult) -> None:
             raise ValueError("its outcomes are not those of its questions")
 
 
-FORMAT = run_format(Word2vecResult, command="word2vec", value="score", check=_check)
+FORMAT = run_format(
+    Word2vecResult,
+    command="word2vec",
+    value="score",
+    check=_check,
+    begun="*-seed-*.safetensors",
+)
 load = FORMAT.load

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,13 +65,13 @@ class StateFolder:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
             raise RunError(
-                f"{path}: cannot be read ({error}); remove {self.path} to start again"
+                f"{path}: cannot be read ({error}); remove this file to start again"
             ) from error
         for key, value in self.settings.items():
             if stored.get(key) != value:
                 raise RunError(
                     f"the healing in {self.path} was started with {key} {stored.get(key)!r}, not "
-                    f"{value!r}; give the same {key}, or remove that folder to start again"
+                    f"{value!r}; give the same {key}, or remove its {_FILE} to start again"
                 )
         return tensors, facts
 
@@ -80,6 +79,8 @@ class StateFolder:
 @contextmanager
 def state_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[StateFolder]:
     """Hold the state of the healing that is to become `out`; it goes when the block ends well.
+
+    Other files in the folder stay, and the folder with them.
 
     Raises:
         OutputError: It cannot be written, or another process is healing into `out`.
@@ -90,7 +91,7 @@ def state_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[StateFolder
         partial_path(path / _FILE).unlink(missing_ok=True)  # of a run that was killed
         try:
             yield StateFolder(path, settings)
-            shutil.rmtree(path)
+            (path / _FILE).unlink(missing_ok=True)
         finally:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()

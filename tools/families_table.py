@@ -38,7 +38,7 @@ def trial(check: Callable[[str, Path], None], family: str) -> str:
         try:
             check(family, Path(folder))
         except Exception as error:  # of any kind: the table says what came
-            return f"no: {' '.join(str(error).split())[:160]}"
+            return f"no: {' '.join(str(error).split())[:400]}"
     return "yes"
 
 

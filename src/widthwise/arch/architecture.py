@@ -98,7 +98,7 @@ class Architecture:
     """Shapes of a checkpoint and their dependence on the width. Holds no weights.
 
     Attributes:
-        model_type: ModelFamily as the config names it (`"llama"`).
+        model_type: Family as the config names it (`"llama"`).
         hidden_size: H, size of the residual stream.
         layers: Number of layers of the stack.
         stem: Name before the layer number in the names of the tensors (`"model.layers"`).

@@ -6,7 +6,8 @@ whole batch computes and at least moves, which is what a roofline is made of.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -252,7 +253,7 @@ def _weights_read(
     """
     stem, head = architecture.stem + ".", _head(architecture)
     root = architecture.stem[: architecture.stem.rfind(".") + 1]
-    total = 0
+    total, shares = 0, active_shares(architecture)
     for name in architecture.tensors:
         spec = architecture.cut_spec(name, widths)
         is_beside = name.startswith(root) and name.count(".") == root.count(".") + 1
@@ -262,28 +263,37 @@ def _weights_read(
             row = _stored_bytes(spec, dtype) // spec.shape[0]
             total += 0 if head in architecture.tied else row * min(lookups, spec.shape[0])
         elif is_beside or (name.startswith(stem) and not is_buffer(name)):
-            share = min(Fraction(1), lookups * active_share(architecture, name))
+            share = min(Fraction(1), lookups * _share_of(architecture, name, shares))
             total += int(_stored_bytes(spec, dtype) * share)
     return total
 
 
-def active_share(architecture: Architecture, name: str) -> Fraction:
-    """Share of a tensor that one token passes: of routed experts, those that it is sent to.
+def active_shares(architecture: Architecture) -> dict[int, Fraction]:
+    """For each layer with experts the share of them to which one token is sent.
 
     Raises:
         UnsupportedModelError: The config does not say how many these are.
     """
+    experts = Counter(group.layer for group in architecture.groups if group.expert is not None)
+    if not experts:
+        return {}
+    stated = (text_value(architecture.config, key) for key in EXPERTS_PER_TOKEN)
+    least = min(experts.values())
+    active = next((each for each in stated if type(each) is int and 0 < each <= least), None)
+    if active is None:
+        raise UnsupportedModelError(
+            f"config.json must say to how many experts a token is sent ({EXPERTS_PER_TOKEN[0]})"
+        )
+    return {layer: Fraction(active, count) for layer, count in experts.items()}
+
+
+def _share_of(architecture: Architecture, name: str, shares: Mapping[int, Fraction]) -> Fraction:
+    """Share of a tensor that one token passes: 1 but for routed experts."""
     cut = architecture.cuts.get(name)
-    if cut is None or architecture.groups[cut.group].expert is None:
+    group = None if cut is None else architecture.groups[cut.group]
+    if group is None or group.expert is None:
         return Fraction(1)
-    config, layer = architecture.config, architecture.groups[cut.group].layer
-    experts = sum(g.layer == layer and g.expert is not None for g in architecture.groups)
-    for key in EXPERTS_PER_TOKEN:
-        if type(count := text_value(config, key)) is int and 0 < count <= experts:
-            return Fraction(count, experts)
-    raise UnsupportedModelError(
-        f"config.json must say to how many experts a token is sent ({EXPERTS_PER_TOKEN[0]})"
-    )
+    return shares[group.layer]
 
 
 def _caches(architecture: Architecture, dtype: str | None) -> list[tuple[int, int | None]]:
@@ -329,9 +339,10 @@ def _attended_sum(before: int, tokens: int, window: int | None) -> int:
 
 def _matmul_flops(architecture: Architecture, widths: tuple[int, ...]) -> tuple[int, int]:
     """FLOPs per token of the layers' matrices, and of the LM head."""
+    shares = active_shares(architecture)
     stacks = {name for name, cut in architecture.cuts.items() if cut.stacked}
     inside = sum(
-        2 * architecture.cut_spec(name, widths).numel * active_share(architecture, name)
+        2 * architecture.cut_spec(name, widths).numel * _share_of(architecture, name, shares)
         for name, spec in architecture.tensors.items()
         if name.startswith(architecture.stem + ".")
         and len(spec.shape) == (3 if name in stacks else 2)

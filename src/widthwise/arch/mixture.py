@@ -47,6 +47,8 @@ def mixture_groups(
         UnsupportedModelError: A layer has no block, a tensor is no matrix of floats, or no setting
             of the config states the width of a group.
     """
+    stated = {key: text_value(config, key) for keys in MIXTURE_KEYS.values() for key in keys}
+    interleaved = family_in(config).interleaved
     groups: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}
     keys: list[tuple[str, str, int]] = []  # of each group: name of its kind, setting, its value
@@ -59,8 +61,8 @@ def mixture_groups(
         for block, names in blocks.items():
             read = _Block.read(block, names, tensors, hidden)
             kind, _, number = block.partition(".")
-            key, value = _stated(config, kind, read.width, f"layer {layer}")
-            cuts |= read.cuts(len(groups), interleaved=family_in(config).interleaved)
+            key, value = _stated(stated, kind, read.width, f"layer {layer}", section_name(config))
+            cuts |= read.cuts(len(groups), interleaved=interleaved)
             for index in range(max(1, read.stacked)):
                 expert = int(number or index) if kind == "experts" else None
                 groups.append(read.group(layer, index, expert, read.width // value))
@@ -177,19 +179,21 @@ def _place(block: str) -> tuple[int, int]:
     return _KINDS.index(kind), int(expert or 0)
 
 
-def _stated(config: Mapping[str, Any], kind: str, width: int, where: str) -> tuple[str, int]:
+def _stated(
+    settings: Mapping[str, Any], kind: str, width: int, where: str, section: str
+) -> tuple[str, int]:
     """The setting that states the width of a group, and what it states.
 
     A shared expert may be as wide as several routed ones.
     """
     for key in MIXTURE_KEYS[kind]:
-        value = text_value(config, key)
+        value = settings[key]
         if type(value) is not int or value < 1:
             continue
         if value == width or (kind == "shared" and width % value == 0):
             return key, value
     raise UnsupportedModelError(
-        f"{section_name(config)}: none of {', '.join(MIXTURE_KEYS[kind])} states the width of the "
+        f"{section}: none of {', '.join(MIXTURE_KEYS[kind])} states the width of the "
         f"{kind} of {where}, which is {width}"
     )
 

@@ -21,7 +21,7 @@ CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small compared with torch 
 
 
 FINGERPRINT_ROWS = 32  # of each tensor
-FINGERPRINT_EXPERTS = 16  # of so many one
+FINGERPRINT_EXPERTS, SAMPLED_NEURONS = 16, 8  # one of so many experts; so many of each
 
 
 class Weights(Protocol):
@@ -150,12 +150,13 @@ def _mixture_fingerprint(weights: Weights) -> str:
         if group.expert is not None and group.expert % FINGERPRINT_EXPERTS:
             continue
         width = architecture.width_of(index)
-        parts = [gate_or_up_rows(weights, index, "up", 0, width), down_rows(weights, index)]
-        if group.gate is not None:
-            parts.append(gate_or_up_rows(weights, index, "gate", 0, width))
-        for rows in parts:
-            sample = rows[:: max(1, len(rows) // FINGERPRINT_ROWS)]
-            digest.update(sample.float().cpu().contiguous().numpy().tobytes())
+        step = max(1, width // SAMPLED_NEURONS)
+        for part in ("up",) if group.gate is None else ("gate", "up"):
+            for neuron in range(0, width, step):
+                rows = gate_or_up_rows(weights, index, part, neuron, neuron + 1)
+                digest.update(rows.float().cpu().contiguous().numpy().tobytes())
+        down = down_rows(weights, index)[:: max(1, architecture.hidden_size // SAMPLED_NEURONS)]
+        digest.update(down.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

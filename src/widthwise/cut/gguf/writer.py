@@ -40,7 +40,7 @@ class GgufResult:
     Attributes:
         path: The file.
         bytes_before, bytes_after: Of the parent and of the result.
-        down: Type of the downs before and after, by name.
+        down: Names of the types of the downs, before and after.
         error: What writing down in blocks adds: root mean square over that of its numbers.
     """
 
@@ -170,9 +170,11 @@ class _Job:
 
     @property
     def down_kinds(self) -> tuple[str, str]:
-        """Names of the types of down, before and after; the first where layers differ."""
-        first = next(entry for entry in self.entries if entry.part == "down")
-        return str(first.tensor.tensor_type.name), str(first.kind.name)
+        """Names of the types of down, before and after."""
+        downs = [entry for entry in self.entries if entry.part == "down"]
+        before = {str(entry.tensor.tensor_type.name) for entry in downs}
+        after = {str(entry.kind.name) for entry in downs}
+        return " and ".join(sorted(before)), " and ".join(sorted(after))
 
     @property
     def error(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 from scripts import ROOT, load_script
 
+import widthwise
 from widthwise.assets import embedded_model
 from widthwise.cli import main
 from widthwise.errors import AssetError
@@ -216,3 +218,9 @@ def test_the_log_lists_every_entry_once_by_topic() -> None:
 def test_every_word_of_the_glossary_stands_once() -> None:
     words = re.findall(r"^\| (.+?) \|", (ROOT / "GLOSSARY.md").read_text(), re.MULTILINE)
     assert len(words) == len(set(words))
+
+
+def test_options_that_the_help_of_a_public_name_refers_to_are_public() -> None:
+    for name in widthwise.__all__:
+        text = inspect.getdoc(getattr(widthwise, name)) or ""
+        assert set(re.findall(r"`(\w+Options)`", text)) <= set(widthwise.__all__), name

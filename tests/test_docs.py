@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import re
@@ -16,6 +17,7 @@ from every_family import FAMILIES
 from PIL import Image
 from scripts import ROOT, load_script
 
+import widthwise
 from widthwise.assets import embedded_model
 from widthwise.cli import main
 from widthwise.errors import AssetError
@@ -225,3 +227,9 @@ def test_the_table_of_families_has_every_family_of_the_tests() -> None:
     rows = re.findall(r"^\| `(\w[\w-]*)` \| (.*) \|$", table, re.MULTILINE)
     assert [family for family, _ in rows] == [*FAMILIES]
     assert all(words.split(" | ")[0] == "yes" for _, words in rows)
+
+
+def test_options_that_the_help_of_a_public_name_refers_to_are_public() -> None:
+    for name in widthwise.__all__:
+        text = inspect.getdoc(getattr(widthwise, name)) or ""
+        assert set(re.findall(r"`(\w+Options)`", text)) <= set(widthwise.__all__), name

@@ -4,11 +4,15 @@ from typing import Any
 
 from .arch import Architecture, Counts, Target, counts_at, read_architecture
 from .cut import Plan, Refit, apply, apply_
+from .cut.checkpoint import WriteOptions
 from .errors import WidthwiseError
 from .prune import (
     Allocation,
     Nested,
+    PruneOptions,
     PruneSpec,
+    TextOptions,
+    WidthOptions,
     allowed_widths,
     make_plan,
     per_layer,
@@ -26,12 +30,16 @@ __all__ = [
     "HealSettings",
     "Nested",
     "Plan",
+    "PruneOptions",
     "PruneSpec",
     "Refit",
     "Study",
     "StudySettings",
     "Target",
+    "TextOptions",
+    "WidthOptions",
     "WidthwiseError",
+    "WriteOptions",
     "activation_norms",
     "allowed_widths",
     "apply",

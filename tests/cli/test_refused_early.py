@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from widthwise.cli import main
-from widthwise.cut.checkpoint import finding
+from widthwise.cut.checkpoint import finding, resolve
 from widthwise.errors import CheckpointError
 
 MODEL = "org/model"  # M below: of the hub, so that to look for it would be a download
@@ -95,10 +95,14 @@ def test_what_is_asked_soundly_does_look_for_the_model(place: Path) -> None:
     assert "org/model was looked for" in result.stderr
 
 
-def test_a_local_model_is_read_and_only_another_one_is_fetched(tmp_path: Path) -> None:
+def test_a_local_model_is_read_and_only_another_one_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "model.gguf"
     file.touch()
     assert finding([str(tmp_path)]) == "reading the model"
     assert finding([str(file), str(tmp_path)]) == "reading the models"
     assert finding(["org/model"]) == "finding the model, fetched at first use"
-    assert finding([str(tmp_path), "smollm2"]) == "finding the models, fetched at first use"
+    for is_there, words in ((False, "finding the models, fetched at first use"), (True, "reading")):
+        monkeypatch.setattr(resolve, "has_embedded_model", lambda answer=is_there: answer)
+        assert finding([str(tmp_path), "smollm2"]).startswith(words)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from findings_records import WIDTHS, findings_of, place, study
-from report_records import score, sweep_records
+from report_records import record, score, sweep_records
 
 from widthwise.findings import build_findings
 from widthwise.stats import holm
@@ -50,6 +50,17 @@ def test_a_table_of_curves_says_which_direction_of_the_numbers_is_better() -> No
     assert any(falls in note for note in curves.notes)
     (shares,) = [t for t in findings_of(study(CONFIDENT)).tables if t.title == "Cut by ppm"]
     assert not any(falls in note for note in shares.notes)
+
+
+def test_a_cost_that_is_called_by_its_unit_has_it_once() -> None:
+    quantity = "64x8x1 throughput"
+    how = {"n": 3, "items": (8.0, 9.0, 10.0), "higher_is_better": True}
+    speeds = [
+        record(place("ppm", width), quantity, "tokens_per_sec", 9.0, **how) for width in WIDTHS[:2]
+    ]
+    tables = findings_of([*study((180, 150)), *speeds]).tables
+    (costs,) = [table for table in tables if table.title == "Quality against cost"]
+    assert costs.header[2:] == ("64x8x1 tokens/s",)
 
 
 def test_two_curves_that_only_fall_have_no_p() -> None:

@@ -152,7 +152,7 @@ def test_how_far_it_is_is_said_without_a_terminal(
         assert told[0] == f"{name}, 3 layers: the model is loaded first, and the text read"
         assert [line.split(",")[0] for line in told] == [
             name,
-            *(f"{name}: layer {layer} of 3" for layer in (1, 2, 3)),
+            *(f"{name}: {layer} of 3 layers" for layer in (1, 2, 3)),
         ]
     assert result.stdout == f"{tmp_path / 'out'}\n"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from families import tiny
 
-from widthwise import PruneSpec, Target, allowed_widths, calibrate, make_plan, refit
+from widthwise import PruneSpec, Target, allowed_widths, calibrate, make_plan, per_layer, refit
 from widthwise.errors import PlanError, TargetError
 from widthwise.prune import resolve_target, spec_of
 
@@ -37,6 +37,27 @@ def test_a_spec_and_keyword_arguments_exclude_each_other(function: Any) -> None:
 def test_a_keyword_that_nobody_knows_is_refused(function: Any) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'widht'"):
         function(tiny("llama"), widht=9)
+
+
+@pytest.mark.parametrize(
+    ("function", "typed", "meant"),
+    [
+        (refit, "token", "tokens"),
+        (per_layer, "sequental", ""),
+        (per_layer, "cost", "costs"),
+        (make_plan, "calibraton", "calibration"),
+        (allowed_widths, "token", ""),
+        (allowed_widths, "criterium", "criterion"),
+    ],
+)
+def test_a_mistyped_keyword_names_the_function_and_the_nearest_one(
+    function: Any, typed: str, meant: str
+) -> None:
+    """`resolve_target() got ...` was said, of a function that the user never called."""
+    with pytest.raises(TypeError) as caught:
+        function(tiny("llama"), width=9, **{typed: 1})
+    said = f"{function.__name__}() got an unexpected keyword argument {typed!r}"
+    assert str(caught.value) == said + (f"; did you mean {meant}?" if meant else "")
 
 
 @pytest.mark.parametrize(

@@ -132,3 +132,5 @@ def test_a_front_joins_what_is_on_it_and_marks_what_is_not_sure() -> None:
     faces = [c.lines[0].get_markerfacecolor() for c in ax.containers]
     assert faces == [CRITERION_STYLE["ppm"].color] * 2 + [PAGE]
     assert "bytes [MB]" in ax.get_xlabel()
+    speed = replace(front, cost="64x8x1 throughput", unit="tokens_per_sec")
+    assert plot_front(speed, panel()[1]).get_xlabel() == "64x8x1 tokens/s"

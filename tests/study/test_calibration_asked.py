@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from calibrated_runs import PROSE
 from click.testing import CliRunner
+from study_runs import here
 from study_runs import run as run_study
 from study_runs import settings_of as study_settings_of
 from sweep_runs import run, settings_of
 
 from widthwise.cli import main
 from widthwise.errors import PlanError, RunError
+from widthwise.runs import Event, Finished, Progressed
 from widthwise.study import EvaluateSettings, Evaluation, Study, StudySettings, load
 
 pytestmark = pytest.mark.demo
@@ -75,6 +77,31 @@ def test_tokens_below_neurons_are_said(
     monkeypatch.setattr(sweep.parent.checkpoint, "architecture", wide)
     with pytest.raises(RunError, match=r"1,024 tokens.* refit 600 neurons: take at least 1,200"):
         sweep.scorer.calibrated.check()
+
+
+def test_the_share_of_a_study_moves_with_the_layers_that_are_calibrated(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """It stood still through all layers, and most of the time was spent there."""
+    shares: dict[str, float] = {}
+    told: list[tuple[str, float]] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Progressed):
+            shares[event.job.key] = event.share
+            told.append((event.text, study.share(shares)))
+        elif isinstance(event, Finished):
+            shares[event.job.key] = 1.0
+
+    settings = study_settings_of(tiny_checkpoint, **PROSE)
+    study = Study(tmp_path, settings, engine=here, on_event=on_event)
+    study.run()
+    layers = [share for text, share in told if text.endswith(" layers")]
+    (before,) = (share for text, share in told if text.endswith(" tokens"))  # as it begins
+    assert before < layers[0] < layers[1] < layers[2] < 1
+    assert layers[2] - layers[1] == pytest.approx(layers[0] - before)
+    whole = [share for _, share in told]
+    assert whole == sorted(whole)
 
 
 def test_a_dry_run_says_that_calibration_comes_first(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from .embedded import (
     benchmark_rows,
     coqa_passages,
     embedded_model,
+    has_embedded_model,
     ifbench_root,
     mmlu_subjects,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "convert_gguf",
     "coqa_passages",
     "embedded_model",
+    "has_embedded_model",
     "ifbench_root",
     "mmlu_subjects",
 ]

@@ -75,6 +75,11 @@ _DATA_FOLDERS = {
 }
 
 
+def has_embedded_model() -> bool:
+    """Whether `embedded_model` has only to return a folder."""
+    return _is_whole(cache_dir() / _MODEL_NAME)
+
+
 def embedded_model() -> Path:
     """Folder of SmolLM2-135M-Instruct as a bfloat16 checkpoint with tokenizer and chat template.
 

@@ -20,7 +20,7 @@ from ..prune import (
     check_calibration,
     make_plan,
 )
-from ..prune.calibration import TOKENS, check_source
+from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
 from .options import flag, is_typed, only_given, together
 from .progress_bar import layer_progress
 
@@ -53,9 +53,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "model.",
     },
     "tokens": {
-        "type": click.IntRange(min=1),
+        "type": int,
         "default": TOKENS,
-        "help": "Most tokens of the calibration text; half of them are held out.",
+        "help": f"Most tokens of the calibration text, at least {2 * BLOCK_TOKENS}; half of them "
+        "are held out.",
     },
     "dtype": {"help": "Store as float32, float16 or bfloat16."},
 }

@@ -47,10 +47,11 @@ def layer_progress(console: Console, layers: int, doing: str) -> Iterator[LayerC
         bar = ProgressBar(console, bars)
         bar.say(f"{doing}, {layers} layers: the model is loaded first, and the text read")
         bar.update(0.0, f"{doing}: loading")
+        hush_transformers()
 
         def tell(layer: int) -> None:
             done = layer + 1
-            counted = f"{doing}: layer {done} of {layers}"
+            counted = f"{doing}: {done} of {layers} layers"
             bar.update(done / layers, counted)
             if done <= _FIRST or _LINES * done // layers > _LINES * layer // layers:
                 bar.say(counted, bar.left)

@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from ..stats import NOTHING, Correlation, holm, interval_text, joined, number, p_text, with_ends
-from ..study import CONTROL, is_control, quantity_text
+from ..study import CONTROL, is_control, names_its_unit, quantity_text
 from .comparisons import describe_draws
 from .control import WinCounts
 from .curves import RELATIVE_LOSS
@@ -189,7 +189,7 @@ def _cost_table(fronts: Sequence[Front]) -> Table:
 
 
 def _cost_name(front: Front) -> str:
-    unit = _UNITS.get(front.unit)
+    unit = None if names_its_unit(front.cost) else _UNITS.get(front.unit)
     cost = quantity_text(front.cost)
     return f"{cost}, {unit}" if unit else cost
 

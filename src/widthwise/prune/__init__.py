@@ -3,6 +3,7 @@
 from .api import check_calibration, make_plan, prune_checkpoint, prune_gguf
 from .calibration.activations import activation_norms
 from .calibration.second_moments import Calibration, calibrate
+from .calibration.text import TextOptions
 from .criteria import (
     CALIBRATED,
     CRITERIA,
@@ -36,6 +37,7 @@ __all__ = [
     "OpenedModel",
     "PruneOptions",
     "PruneSpec",
+    "TextOptions",
     "WidthOptions",
     "activation",
     "activation_norms",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from difflib import get_close_matches
+from types import FrameType
 from typing import TypedDict, Unpack
 
 from ..arch import Architecture, Target, Width, check_rounding, resolve
@@ -146,12 +149,32 @@ def spec_of(spec: PruneSpec | None, asked: PruneOptions, criterion: str = "ppm")
     """The spec that a public function was given, or the one that its keyword arguments describe.
 
     Raises:
-        TypeError: Both were given.
+        TypeError: Both were given, or a keyword that the calling function does not know.
         TargetError, PlanError: As `PruneSpec.of`.
     """
+    _refuse_unknown(asked, sys._getframe(1))
     if spec is None:
         asked.setdefault("criterion", criterion)
         return PruneSpec.of(**asked)
     if asked:
         raise TypeError(f"pass a PruneSpec or single options, not both; remove {', '.join(asked)}")
     return spec
+
+
+def _refuse_unknown(asked: PruneOptions, caller: FrameType) -> None:
+    """Raise the TypeError that Python itself would, by the name of the function that was called.
+
+    Args:
+        asked: The keyword arguments that the function has no parameters for.
+        caller: Frame of the public function, whose last parameter is `**asked: Unpack[...]`.
+    """
+    unknown = next((name for name in asked if name not in PruneOptions.__annotations__), None)
+    if unknown is None:
+        return
+    code = caller.f_code
+    function = caller.f_globals[code.co_name]
+    options = function.__annotations__["asked"].removeprefix("Unpack[").removesuffix("]")
+    known = [*caller.f_globals[options].__annotations__]
+    known += code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    near = "".join(f"; did you mean {name}?" for name in get_close_matches(unknown, known, 1))
+    raise TypeError(f"{code.co_name}() got an unexpected keyword argument {unknown!r}{near}")

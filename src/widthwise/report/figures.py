@@ -9,7 +9,7 @@ from ..errors import RunError
 from ..figures import INK, MUTED, PAGE, style_frame
 from ..findings import CONFIDENCE, Front, FrontPoint, Grid, GridRow, build_grid, estimate_of
 from ..stats import Estimate, number
-from ..study import Record, quantity_text
+from ..study import Record, names_its_unit, quantity_text
 from .styles import DENSE_STYLE, Style, style_in, style_of
 from .svg import LEFT
 
@@ -101,7 +101,8 @@ def plot_front(front: Front, ax: Axes) -> Axes:
     way = "less is better" if front.lower_is_better else "more is better"
     set_titles(ax, front.quality, f"against {quantity_text(front.cost)}, {way}")
     _plain_ticks(ax, front)
-    ax.set_xlabel(f"{quantity_text(front.cost)} [{_unit(front)[1]}]", color=MUTED, size=9.5)
+    unit = "" if names_its_unit(front.cost) else f" [{_unit(front)[1]}]"
+    ax.set_xlabel(f"{quantity_text(front.cost)}{unit}", color=MUTED, size=9.5)
     return ax
 
 

@@ -6,7 +6,7 @@ from .cost_study import CostStudy
 from .demo import CRITERIA, Demo, DemoSettings
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
-from .quantities import NOT_ASKED, QUANTITY_NAMES, Quantity, quantity_text
+from .quantities import NOT_ASKED, QUANTITY_NAMES, Quantity, names_its_unit, quantity_text
 from .records import Record, append, load
 from .stored import StoredStudy, read_study
 from .study import MakeEngine, Study
@@ -38,6 +38,7 @@ __all__ = [
     "is_calibrated",
     "is_control",
     "load",
+    "names_its_unit",
     "neighbour_widths",
     "quantity_text",
     "read_study",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ..evaluate import TaskAnswer
 from ..io import replace_file
 
 FOLDER = "items"
+_MARK = b"PAR1"  # at the end of every Parquet file
 
 
 def write_items(
@@ -36,6 +38,21 @@ def write_items(
     with replace_file(path) as partial:
         path.parent.mkdir(exist_ok=True)
         pyarrow.parquet.write_table(table, partial)
+
+
+def lost_items(folder: Path, cells: Sequence[str]) -> list[Path]:
+    """The files of these cells that are not there, or not whole."""
+    files = [folder / FOLDER / f"{cell}.parquet" for cell in cells]
+    return [file for file in files if not _is_whole(file)]
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a file ends as Parquet does: with the length of what is before, and a mark."""
+    if not file.is_file() or file.stat().st_size < len(_MARK):
+        return False
+    with file.open("rb") as opened:
+        opened.seek(-len(_MARK), os.SEEK_END)
+        return opened.read() == _MARK
 
 
 def _schema() -> Any:

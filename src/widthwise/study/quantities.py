@@ -84,6 +84,15 @@ def quantity_text(name: str) -> str:
     return f"{quantity.workload} {QUANTITY_NAMES[quantity.metric]}" if known else name
 
 
+def names_its_unit(name: str) -> bool:
+    """Whether `quantity_text` says the unit already.
+
+    >>> names_its_unit("512x32x1 throughput"), names_its_unit("512x32x1 ttft")
+    (True, False)
+    """
+    return "/" in quantity_text(name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Instruments:
     """The instruments of a run.

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..runs import RunStore
+from ..notices import notice
+from ..runs import RECORDS, RunStore
+from ..stats import counted
 from .evaluate_settings import CALIBRATION
-from .item_parquet import write_items
+from .item_parquet import lost_items, write_items
 from .records import FORMAT, Record
 from .scorer import ScoreResult
 from .stored import CELLS
@@ -77,6 +79,18 @@ class StudyStore(RunStore[Record]):
         self.load()
         whole = {key for group in groups if self.records.keys() >= set(group) for key in group}
         self.records = {key: r for key, r in self.records.items() if key in whole}
+        self._say_what_is_lost()
+
+    def _say_what_is_lost(self) -> None:
+        """Give a notice where answers that were written are there no more."""
+        asked = [r.cell for r in self.cells if r.value is not None and "floors" in r.settings]
+        lost = lost_items(self.path.parent, asked)
+        if lost:
+            notice(
+                f"Note: the answers behind {counted(len(lost), 'score')} are lost ({lost[0]} is "
+                f"not there or not whole); the scores stay. Without their lines in {RECORDS} the "
+                "same command asks again."
+            )
 
     def tell(self) -> None:
         """Call `on_record` with each record that was taken up."""

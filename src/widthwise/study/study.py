@@ -20,7 +20,15 @@ from .records import Record
 from .scorer import Scorer, ScoreResult, has_old_floor
 from .study_settings import StudySettings
 from .variant import Variant
-from .work_estimate import NOMINAL, WorkEstimate, scoring, timing, tokens_of
+from .work_estimate import (
+    CALIBRATING_READS,
+    NOMINAL,
+    Tokens,
+    WorkEstimate,
+    scoring,
+    timing,
+    tokens_of,
+)
 from .worker import ScoreJob, StudyWorker, TimingJob, parent_of
 
 MakeEngine = Callable[[WorkerFactory], Executor]
@@ -221,17 +229,31 @@ class Study(CellStudy):
         self._calibrated[parent.model] = scorer.calibrated
         architecture = parent.checkpoint.architecture
         memory = parent.weight_bytes(Variant(None, "dense"))  # all widths are parts of it
+        read = Tokens(read=settings.tokens * CALIBRATING_READS, written=0)
+        whole = parent.width(Variant(None, "dense"))
+        to_calibrate = dict.fromkeys(
+            scorer.calibrated.to_make,
+            scoring(architecture, whole, read, parent.stored_dtype).least_sec(NOMINAL),
+        )
         for task in scorer.tasks.values():
             tokens = tokens_of(task, parent.tokenizer)
             for network in self._networks(parent):
                 width = parent.width(network)
                 blank = scorer.blank(network, task, "not measured")
                 amount = scoring(architecture, width, tokens, parent.stored_dtype)
+                cost, first = amount.least_sec(NOMINAL), 0.0
+                if network.is_calibrated:  # the first piece that needs a criterion's text reads it
+                    first = to_calibrate.pop(scorer.calibrated.name_of(network), 0.0)
                 yield StudyUnit(
                     keys=(blank.cell,),
                     label=f"{parent.name}, {network.label}: {task.name}",
-                    work=ScoreJob(model=parent.model, network=network, task=task.name),
-                    cost=amount.least_sec(NOMINAL),
+                    work=ScoreJob(
+                        model=parent.model,
+                        network=network,
+                        task=task.name,
+                        calibrating=first and first / (first + cost),
+                    ),
+                    cost=first + cost,
                     blanks=(blank,),
                     amount=amount,
                     memory_bytes=memory,

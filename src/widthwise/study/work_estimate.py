@@ -19,6 +19,7 @@ from ..measure import PeakRates, Workload
 
 _ROWS = 16  # texts that are written at a time
 _PROMPT = 512  # tokens of the pass that stands for all reading
+CALIBRATING_READS = 12.0  # time to calibrate on a token, in tokens read
 _SAMPLE = 64  # requests whose tokens are counted, to know how long a token is
 
 

@@ -20,11 +20,16 @@ OnShare = Callable[[float, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreJob:
-    """One task, asked of one network of a model."""
+    """One task, asked of one network of a model.
+
+    Attributes:
+        calibrating: Share of its time that calibration takes, where it is the first to need it.
+    """
 
     model: str
     network: Variant
     task: str
+    calibrating: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +89,14 @@ class StudyWorker:
         if self._scorer is None:
             self._scorer = Scorer(parent, self._settings.evaluation(parent.model), self._folder)
         task = self._scorer.tasks[work.task]
+        first = work.calibrating
         with suppress(WidthwiseError):  # what goes wrong is the reason of each record
-            self._scorer.prepare(work.network, lambda _, label: on_share(0.0, label))
-        return [self._scorer.score(work.network, task, lambda share: on_share(share, task.name))]
+            self._scorer.prepare(work.network, lambda share, label: on_share(first * share, label))
+
+        def report(share: float) -> None:
+            on_share(first + (1 - first) * share, task.name)
+
+        return [self._scorer.score(work.network, task, report)]
 
     def _time(self, parent: DenseModel, work: TimingJob, on_share: OnShare) -> Result:
         self._scorer = None

@@ -47,3 +47,31 @@ def test_jobs_are_trained_once_and_kernels_cost_next_to_nothing(tmp_path: Path) 
     other = [TrainingJob(network="ntk", settings=Word2vecSettings(epochs=3))]
     with pytest.raises(RunError, match=r"holds NTK, seed 0, made with other .*epochs"):
         run_word2vec(corpus, questions, other, tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_network_that_was_lost_is_said_and_may_be_had_again(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text, analogies = tiny_corpus.save(tmp_path)
+    corpus = load_corpus(text, vocabulary=500, min_count=1)
+    questions = load_questions(analogies, corpus.words)
+    jobs = [TrainingJob(network="finite", width=8, settings=SETTINGS)]
+    caplog.set_level("INFO", logger="widthwise")
+    (first,) = run_word2vec(corpus, questions, jobs, tmp_path)
+    run_word2vec(corpus, questions, jobs, tmp_path)
+    assert not caplog.messages
+    network = tmp_path / "width-8-seed-0.safetensors"
+    whole = network.read_bytes()
+    network.unlink()
+    if damage == "cut":
+        network.write_bytes(whole[:-100])
+    assert run_word2vec(corpus, questions, jobs, tmp_path) == [first]
+    (said,) = caplog.messages
+    assert f"the network of width 8, seed 0 is lost ({network} is not there or not whole)" in said
+    network.unlink(missing_ok=True)
+    (tmp_path / "results.jsonl").write_text("")
+    (again,) = run_word2vec(corpus, questions, jobs, tmp_path)
+    assert again.score == first.score
+    assert len(network.read_bytes()) == len(whole)
+    assert len(caplog.messages) == 1

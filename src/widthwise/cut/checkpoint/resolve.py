@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...assets import CONVERSION, cache_dir, convert_gguf, embedded_model
+from ...assets import CONVERSION, cache_dir, convert_gguf, embedded_model, has_embedded_model
 from ...errors import CheckpointError
 from ...io import file_sha256
 from ...notices import notice
@@ -94,8 +94,10 @@ def finding(models: Sequence[str]) -> str:
     'finding the model, fetched at first use'
     """
     what = "the models" if len(models) > 1 else "the model"
-    paths = [Path(os.path.expanduser(model)) for model in models if model != EMBEDDED]
-    is_local = len(paths) == len(models) and all(path.exists() for path in paths)
+    is_local = all(
+        has_embedded_model() if model == EMBEDDED else Path(os.path.expanduser(model)).exists()
+        for model in models
+    )
     return f"reading {what}" if is_local else f"finding {what}, fetched at first use"
 
 

@@ -146,6 +146,17 @@ def save_checkpoint(path: Path, network: SkipGram, state: Mapping[str, Any]) -> 
     save_tensors(path, tensors, {"format": CHECKPOINT_FORMAT, "facts": json.dumps(state)})
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint is there, with all the bytes that its head names."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, "pt"):
+            return True
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
 def load_checkpoint(path: Path, network: SkipGram) -> dict[str, Any] | None:
     """Read a checkpoint into a network of its shape; returns its state, None without a file.
 

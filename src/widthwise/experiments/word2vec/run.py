@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ... import __version__
-from ...runs import ProgressCallback, ResultUnit, run_results
+from ...notices import notice
+from ...runs import RESULTS, ProgressCallback, ResultUnit, run_results
 from .analogies import Questions
 from .corpus import Corpus
+from .networks import is_whole
 from .results import FORMAT
 from .training import TrainingJob, Word2vecResult, metadata, train
 
@@ -53,15 +55,35 @@ def run_word2vec(
             corpus,
             questions,
             job,
-            checkpoint=folder / f"{unit.label.replace(', ', '-').replace(' ', '-')}.safetensors",
+            checkpoint=_checkpoint(folder, job),
             on_block=lambda done, speed: report(
                 done / words, f"{unit.label}, {speed:,.0f} words/s"
             ),
         )
 
-    return run_results(
+    results = run_results(
         folder, FORMAT, units, train_unit, on_result=on_result, on_progress=on_progress
     )
+    _say_what_is_lost(folder, jobs, results)
+    return results
+
+
+def _say_what_is_lost(
+    folder: Path, jobs: Sequence[TrainingJob], results: Sequence[Word2vecResult]
+) -> None:
+    """Give a notice of each network that was trained and is there no more."""
+    for job, result in zip(jobs, results, strict=True):
+        path = _checkpoint(folder, job)
+        if job.is_trained and result.score is not None and not is_whole(path):
+            notice(
+                f"Note: the network of {job.title} is lost ({path} is not there or not whole); its "
+                f"result stays. Without that file and its line in {RESULTS} the same command "
+                "trains it again."
+            )
+
+
+def _checkpoint(folder: Path, job: TrainingJob) -> Path:
+    return folder / f"{job.title.replace(', ', '-').replace(' ', '-')}.safetensors"
 
 
 def _cost(job: TrainingJob, vocabulary: int) -> int:

@@ -63,7 +63,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(
         resolve.ModelSource,
         "__init__",
-        lambda self, *given: (found.update(["resolved"]), init(self, *given))[1],
+        lambda self, *given, **named: (found.update(["resolved"]), init(self, *given, **named))[1],
     )
     return found
 

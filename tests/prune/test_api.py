@@ -168,7 +168,7 @@ def test_of_many_layers_the_first_two_are_told_and_then_tenths() -> None:
             tell(layer)
     found = [int(number) for number in re.findall(r"(\d+) of 34 layers", file.getvalue())]
     assert found == [1, 2, 4, 7, 11, 14, 17, 21, 24, 28, 31, 34]
-    assert re.search(r"layer 2 of 34, \d+ min \d\d s left\n", file.getvalue())
+    assert re.search(r"2 of 34 layers, \d+ min \d\d s left\n", file.getvalue())
 
 
 def test_a_result_on_its_own_parent_is_refused_before_the_refit(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from safetensors.torch import load_file, save_file
 
 from widthwise.cli import main
 
@@ -66,3 +68,27 @@ def test_what_is_wrong_is_said_in_one_line(
     last = result.stderr.splitlines()[-1]
     assert last.startswith("Error: ")
     assert said in last
+
+
+def test_weights_that_are_not_finite_are_said(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_checkpoint, damaged)
+    tensors = load_file(damaged / "model.safetensors")
+    name = "model.layers.0.mlp.up_proj.weight"
+    tensors[name][0, 0] = float("nan")
+    save_file(tensors, damaged / "model.safetensors", {"format": "pt"})
+    words = ("--workload", "3x1", "--device", "cpu", "--no-table", "--no-energy")
+    said = f"{damaged} is damaged: tensor {name} holds NaN or Inf"
+    result = run(damaged, *words, "-o", tmp_path / "out")
+    assert (result.exit_code, said in result.stderr) == (0, True)
+    assert said not in run(tiny_checkpoint, *words, "-o", tmp_path / "well").stderr
+
+
+def test_a_measurement_that_fails_leaves_no_folder(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    shutil.copytree(tiny_checkpoint, odd)
+    (odd / "config.json").write_text('{"model_type": "zzz"}')
+    result = run(odd, "--workload", "3x1", "--device", "cpu", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "does not know the model type" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -24,6 +24,25 @@ def test_a_new_folder_goes_again_where_nothing_was_written(tmp_path: Path) -> No
     assert (tmp_path / "used" / "kept.txt").exists()
 
 
+def test_a_new_folder_goes_again_where_a_run_failed_before_its_first_record(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "new" / "inner"
+
+    def fail(*names: str) -> None:
+        with RunFolder(path).held():
+            for name in names:
+                (path / name).write_text("{}")
+            raise RunError("no")
+
+    with pytest.raises(RunError, match="no"):
+        fail("study.json")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RunError, match="no"):
+        fail("study.json", "records.jsonl")
+    assert (path / "study.json").exists()
+
+
 def test_other_weights_are_another_study(tmp_path: Path) -> None:
     begun = {"widthwise": "0", "weights": "abc", "device": "cpu"}
     (tmp_path / "study.json").write_text(json.dumps(begun))

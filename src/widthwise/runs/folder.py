@@ -49,7 +49,8 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Make the folder, and hold it for this process alone.
 
-        A folder that was new is removed again if nothing is written into it.
+        A folder that was new is removed again if nothing is written into it, or nothing but the
+        settings of a run that then fails.
 
         Raises:
             OutputError: It cannot be written, or another process is running in it.
@@ -60,10 +61,14 @@ class RunFolder:
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         busy = f"another process is running a {what} in {path}"
         with locked(path / ".lock", path, if_held=busy):
+            spare = {".lock"}
             try:
                 yield
+            except Exception:
+                spare.add(SETTINGS)
+                raise
             finally:
-                if new and {file.name for file in path.iterdir()} == {".lock"}:
+                if new and {file.name for file in path.iterdir()} <= spare:
                     _remove(new)
 
     def check_kind(self) -> None:
@@ -165,8 +170,9 @@ class RunFolder:
 
 
 def _remove(folders: Sequence[Path]) -> None:
-    """Remove folders with nothing but the lock in them, the inner ones first."""
+    """Remove folders with nothing but lock and settings in them, the inner ones first."""
     with suppress(OSError):  # what another process has put there meanwhile stays
+        (folders[0] / SETTINGS).unlink(missing_ok=True)
         (folders[0] / ".lock").unlink()
         for folder in folders:
             folder.rmdir()

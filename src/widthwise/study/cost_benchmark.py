@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, measure
-from ..errors import RunError
+from ..cut import check_finite
+from ..errors import CheckpointError, RunError
 from ..io import free_bytes
+from ..notices import notice
 from ..stats import median_with_error
 from .cost_settings import CostSettings, neighbour_widths
 from .dense_model import DenseModel
@@ -156,10 +158,23 @@ class CostBenchmark:
     def _models(self) -> Mapping[str, Any]:
         """By name, all in memory."""
         self._check_memory()
+        for parent in self.parents:
+            self._say_if_not_finite(parent)
         return {
             f"{self._name(parent)}, {network.label}": parent.cut(_timed(network))
             for parent, network in self.entries
         }
+
+    def _say_if_not_finite(self, parent: DenseModel) -> None:
+        """Give a notice of a model that can be timed, and that gives no answers."""
+        try:
+            for name, weight in parent.dense.named_parameters():
+                check_finite(weight.detach(), name)
+        except CheckpointError as error:
+            notice(
+                f"Note: {self._name(parent)} is damaged: {error}; its times are as those of any "
+                "weights, and it gives no answers"
+            )
 
     @cached_property
     def _instruments(self) -> Instruments:

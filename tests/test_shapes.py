@@ -16,7 +16,7 @@ from widthwise.prune.criteria import ppm
 def test_a_wrong_shape_is_refused() -> None:
     gate, up = torch.ones(3, 2), torch.ones(4, 2)
     assert ppm(gate, gate).shape == (3,)
-    with pytest.raises(TypeCheckError, match="up"):
+    with pytest.raises(TypeCheckError, match="rows"):
         ppm(gate, up)
 
 

@@ -73,7 +73,9 @@ def test_tokens_below_neurons_are_said(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = Evaluation(tmp_path, settings_of(tiny_checkpoint, **PROSE))
-    wide = replace(sweep.parent.checkpoint.architecture, intermediate_size=600)
+    architecture = sweep.parent.checkpoint.architecture
+    (kind,) = architecture.kinds
+    wide = replace(architecture, kinds=(replace(kind, width=600),))
     monkeypatch.setattr(sweep.parent.checkpoint, "architecture", wide)
     with pytest.raises(RunError, match=r"1,024 tokens.* refit 600 neurons: take at least 1,200"):
         sweep.scorer.calibrated.check()

@@ -23,6 +23,12 @@ def test_rows_that_fill_no_block_take_the_type_that_llama_cpp_takes() -> None:
     assert written_kind(Kind.Q4_1, 40) == Kind.F16
 
 
+def test_types_that_need_a_matrix_of_importance_are_not_written() -> None:
+    """llama.cpp would end the process."""
+    for kind in (Kind.IQ1_S, Kind.IQ1_M, Kind.IQ2_XXS, Kind.IQ2_XS):
+        assert written_kind(kind, 512) == Kind.Q4_0
+
+
 def test_without_llama_cpp_types_of_256_become_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

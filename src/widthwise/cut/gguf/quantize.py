@@ -15,16 +15,10 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float32]
 
-# What llama.cpp itself takes where rows do not fill the blocks of 256 of a type.
-_SMALLER_BLOCKS = {
-    "Q2_K": "Q4_0",
-    "Q3_K": "Q4_0",
-    "Q4_K": "Q5_0",
-    "Q5_K": "Q5_1",
-    "Q6_K": "Q8_0",
-    "IQ4_XS": "Q4_0",
-    "IQ4_NL": "Q4_0",
-}
+# What llama.cpp itself takes where rows do not fill the blocks of 256 of a type; Q4_0 for others.
+_SMALLER_BLOCKS = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+# Types that llama.cpp writes by a matrix of importance only, and ends the process without one.
+_BY_IMPORTANCE = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S")
 _LIBRARY = "xllamacpp"
 
 
@@ -43,8 +37,7 @@ def written_kind(kind: Any, columns: int) -> Any:
     """
     from gguf import GGMLQuantizationType as Kind
 
-    known = {name: Kind[name] for name in Kind.__members__}
-    smaller = known.get(_SMALLER_BLOCKS.get(kind.name, ""), Kind.F16)
+    smaller = Kind[_SMALLER_BLOCKS.get(kind.name, "Q4_0")]
     for each in (kind, smaller):
         if columns % block_size(each) == 0 and _writer(each) is not None:
             return each
@@ -70,7 +63,8 @@ def _writer(kind: Any) -> Callable[[Rows], NDArray[Any]] | None:
         return lambda rows: rows
     if kind.name == "F16":
         return lambda rows: rows.astype(np.float16)
-    if (library := _llama()) is not None and kind.name != "BF16":
+    is_by_llama = kind.name != "BF16" and kind.name not in _BY_IMPORTANCE
+    if is_by_llama and (library := _llama()) is not None:
         return lambda rows: _by_llama(library, rows, kind)
     try:
         gguf.quants.quantize(np.zeros((1, block_size(kind)), dtype=np.float32), kind)

@@ -124,7 +124,8 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     else:
         assert plan_file is not None
         plan = Plan.load(plan_file)
-    _print_notes(source, plan, result, options)
+    is_padded = not (plan.uniform or options["layout"] == "compact" or _is_gguf(out))
+    _print_notes(source, plan, result, is_padded=is_padded)
     if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
         click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
     _write(source, out, plan, result or refitting, how, console)
@@ -169,11 +170,9 @@ def _align_to_blocks(model: str, out: Path, options: dict[str, Any]) -> None:
         options["align"] = down_alignment(Path(model))
 
 
-def _print_notes(
-    source: ModelSource, plan: Plan, refit: Refit | None, options: dict[str, Any]
-) -> None:
+def _print_notes(source: ModelSource, plan: Plan, refit: Refit | None, *, is_padded: bool) -> None:
     click.echo(plan, err=True)
-    if options["layout"] != "compact" and not plan.uniform:
+    if is_padded:
         click.echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
     if refit is None and plan.criterion == "ppm":
         click.echo(

@@ -109,7 +109,11 @@ def test_widths_by_layers_are_an_array(model: Any, tmp_path: Path) -> None:
     plan = make_plan(tmp_path / "tiny.gguf", width=64)
     keep = (plan.keep[0], plan.keep[1][:32], plan.keep[2])
     uneven = Plan(**{**vars(plan), "keep": keep})
-    prune_gguf(tmp_path / "tiny.gguf", tmp_path / "out.gguf", uneven)
+    uneven.save(tmp_path / "plan.json")
+    words = ["--plan", tmp_path / "plan.json", "-o", tmp_path / "out.gguf"]
+    result = run("prune", tmp_path / "tiny.gguf", *words)
+    assert result.exit_code == 0, result.output
+    assert "Padded" not in result.stderr
     fields, tensors = read(tmp_path / "out.gguf")
     assert fields["llama.feed_forward_length"] == [64, 32, 64]
     assert tensors["blk.1.ffn_down.weight"].data.shape == (HIDDEN, 32)

@@ -94,6 +94,8 @@ def test_a_second_ctrl_c_leaves_no_traceback() -> None:
 import atexit, os, signal, sys, time
 from widthwise.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run behind a shell
+
 def interrupt(*_):
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(20)

@@ -31,7 +31,6 @@ from .grid import (
     GridRow,
     build_grid,
     estimate_of,
-    grouped,
     network_of,
 )
 from .pairs import judge_pairs, shown_word, why_not_paired
@@ -83,7 +82,6 @@ __all__ = [
     "describe_draws",
     "estimate_of",
     "floor_status",
-    "grouped",
     "is_above_floor",
     "is_worse",
     "judge_pairs",

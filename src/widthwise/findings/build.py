@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import RunError
+from ..stats import grouped
 from ..study import Record, is_control
 from .comparisons import compare_to_dense, paired_or_independent
 from .control import wins_over_control
 from .correlations import task_correlations
 from .curve_prose import findings_sentences
 from .curves import SHARE_LOSS, curves_of
-from .grid import Grid, build_grid, grouped
+from .grid import Grid, build_grid
 from .pareto import fronts_of
 from .tables import control_table, curve_table, front_tables, missing_notes, pair_table
 from .types import Findings

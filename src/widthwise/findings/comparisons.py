@@ -13,6 +13,7 @@ from ..stats import (
     Verdict,
     add_draw_variance,
     beats_floor,
+    grouped,
     holm,
     is_perplexity,
     mean_with_error,
@@ -23,7 +24,7 @@ from ..stats import (
 )
 from ..study import Record, is_control
 from .floor_estimates import floor_of, shared_luck
-from .grid import Grid, GridRow, estimate_of, grouped
+from .grid import Grid, GridRow, estimate_of
 
 CONFIDENCE = 0.95
 _FEW = 0.2  # of the way from the floor to a perfect score

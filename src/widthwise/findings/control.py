@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..stats import grouped
 from ..study import CONTROL
 from .comparisons import (
     beats_its_floor,
@@ -14,7 +15,7 @@ from .comparisons import (
     is_worse,
     paired_or_independent,
 )
-from .grid import Grid, grouped
+from .grid import Grid
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from itertools import combinations, pairwise
 
-from ..stats import Correlation, correlation, is_perplexity
+from ..stats import Correlation, correlation, grouped, is_perplexity
 from .comparisons import beats_its_floor
-from .grid import Grid, grouped
+from .grid import Grid
 from .types import TaskCorrelation, WidthCurve
 
 _FEWEST = 3  # points of a correlation that is not a line by construction

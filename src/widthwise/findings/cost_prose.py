@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..stats import Estimate, joined, paired_ratio
+from ..stats import Estimate, grouped, joined, paired_ratio
 from ..study import Quantity, Record
 from .costs import cost_ratios, speed_ratio, took_turns
-from .grid import Grid, GridRow, grouped, network_of
+from .grid import Grid, GridRow, network_of
 
 _COST_NAMES = {
     "ttft": "the time to the first token",

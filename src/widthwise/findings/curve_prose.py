@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..stats import joined, paired_share_interval
+from ..stats import grouped, joined, paired_share_interval
 from ..study import quantity_text
 from .control import WinCounts
 from .descent import kin_sentences
-from .grid import Grid, grouped
+from .grid import Grid
 from .pareto import MEAN
 from .prose import control_sentence, dense_sentence
 from .tables import loss_text, ratio

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..stats import difference_text, joined, number
+from ..stats import difference_text, grouped, joined, number
 from ..study import Record
 from .comparisons import Comparison, beats_its_floor
-from .grid import Grid, grouped
+from .grid import Grid
 from .origin import WEIGHTS
 from .pairs import judge_pairs, shown_word, why_not_paired
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from ..errors import RunError
 from ..stats import Estimate, Positive, Share, Stopped, is_perplexity
@@ -14,22 +13,6 @@ from .origin import Origin, origin_in
 SIZE_UNITS = ("count", "bytes")
 _NO_BOUND = ("bits_per_byte", "nats")  # units of scores that may be larger than 1
 COST_UNITS = (*SIZE_UNITS, "tokens_per_sec", "sec", "joules_per_token", "grams_per_token")
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
-    """The values of each key, both in the order in which they come.
-
-    Example:
-        >>> grouped([("a", 1), ("b", 2), ("a", 3)])
-        {'a': [1, 3], 'b': [2]}
-    """
-    groups: dict[Key, list[Value]] = {}
-    for key, value in pairs:
-        groups.setdefault(key, []).append(value)
-    return groups
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from ..stats import capital, change_text, joined, number
+from ..stats import capital, change_text, grouped, joined, number
 from ..study import CONTROL, Record
 from .comparisons import (
     Comparisons,
@@ -17,7 +17,7 @@ from .comparisons import (
 )
 from .control import WinCounts, wins_over_control
 from .descent import kin_sentences
-from .grid import Grid, GridRow, build_grid, grouped
+from .grid import Grid, GridRow, build_grid
 
 
 def answer(records: Sequence[Record], others: Sequence[Grid] = ()) -> list[str]:

@@ -7,12 +7,22 @@ from functools import partial
 from itertools import takewhile
 from typing import NamedTuple
 
-from ..stats import NOTHING, Correlation, holm, interval_text, joined, number, p_text, with_ends
+from ..stats import (
+    NOTHING,
+    Correlation,
+    grouped,
+    holm,
+    interval_text,
+    joined,
+    number,
+    p_text,
+    with_ends,
+)
 from ..study import CONTROL, is_control, names_its_unit, quantity_text
 from .comparisons import describe_draws
 from .control import WinCounts
 from .curves import RELATIVE_LOSS
-from .grid import Grid, grouped
+from .grid import Grid
 from .pareto import MEAN
 from .table import Table
 from .types import (

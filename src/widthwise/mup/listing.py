@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ..stats import grouped
 from .scaling import ParameterScaling
 
 _INITIAL = "initial std"
@@ -21,16 +23,10 @@ def rows(weights: Sequence[ParameterScaling]) -> list[tuple[str, ...]]:
     >>> rows(parametrize({name: (16, 16) for name in base}, base).weights)
     [('layers.*.weight', '8 x 8', '16 x 16', 'hidden', 'x 0.7071', 'x 0.5', 'x 1')]
     """
-    kinds: dict[tuple[object, ...], list[ParameterScaling]] = {}
-    patterns: dict[str, int] = {}
-    for weight in weights:
-        pattern = name_pattern(weight.name)
-        key = (pattern, weight.shape, weight.base, weight.role)
-        patterns[pattern] = patterns.get(pattern, 0) + (key not in kinds)
-        kinds.setdefault(key, []).append(weight)
+    kinds = grouped(((name_pattern(w.name), w.shape, w.base, w.role), w) for w in weights)
+    patterns = Counter(pattern for pattern, *_ in kinds)
     table = []
-    for alike in kinds.values():
-        pattern = name_pattern(alike[0].name)
+    for (pattern, *_), alike in kinds.items():
         joined = patterns[pattern] == 1 and len(alike) > 1
         table += [(pattern, *_cells(alike[0]))] if joined else [(w.name, *_cells(w)) for w in alike]
     return table

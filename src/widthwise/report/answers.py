@@ -8,11 +8,10 @@ from ..findings import (
     Grid,
     answer_sentences,
     comparisons,
-    grouped,
     measured_sentences,
     other_network_sentences,
 )
-from ..stats import counted
+from ..stats import counted, grouped
 from ..study import Record
 from .model_results import ModelResults
 from .study_comparison import ScoreComparison, comparison_sentences

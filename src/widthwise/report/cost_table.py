@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..findings import Table, busiest, estimate_of, grouped, network_of, took_turns
-from ..stats import NOTHING, counted, estimate_text, number, paired_ratio, with_error
+from ..findings import Table, busiest, estimate_of, network_of, took_turns
+from ..stats import NOTHING, counted, estimate_text, grouped, number, paired_ratio, with_error
 from ..study import NOT_ASKED, QUANTITY_NAMES, Quantity, Record
 
 COST_KEY = (

@@ -17,10 +17,10 @@ from ..findings import (
     build_grid,
     compare_to_dense,
     floor_status,
-    grouped,
     mean_of_draws,
     network_of,
 )
+from ..stats import grouped
 from ..study import CONTROL, Record, StoredStudy, is_control
 from .cost_table import is_cost_record
 from .score_table import TaskScores, scores_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..findings import Grid, GridRow, build_grid, estimate_of, grouped, speed_ratio
-from ..stats import estimate_text, number, with_error
+from ..findings import Grid, GridRow, build_grid, estimate_of, speed_ratio
+from ..stats import estimate_text, grouped, number, with_error
 from ..study import Record
 
 NOT_MEASURED = "–"  # noqa: RUF001  an en dash, as tables have it

@@ -15,12 +15,11 @@ from ..findings import (
     GridRow,
     cost_ratios,
     estimate_of,
-    grouped,
     network_of,
     score_text,
     speed_ratio,
 )
-from ..stats import Estimate, estimate_text, interval_text, number, with_error
+from ..stats import Estimate, estimate_text, grouped, interval_text, number, with_error
 from ..study import Quantity, Record, quantity_text
 from . import cost_figures, figures
 from .csv_links import csv_data_uri

@@ -14,14 +14,13 @@ from ..findings import (
     GridRow,
     beats_its_floor,
     descents,
-    grouped,
     is_worse,
     judge_pairs,
     parents_of,
     shown_word,
     why_not_paired,
 )
-from ..stats import joined
+from ..stats import grouped, joined
 from ..study import Record, is_control
 from .model_results import ModelResults
 

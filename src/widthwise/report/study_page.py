@@ -16,10 +16,9 @@ from ..findings import (
     build_findings,
     build_grid,
     floor_status,
-    grouped,
     network_of,
 )
-from ..stats import counted
+from ..stats import counted, grouped
 from ..study import CONTROL, Record, StoredStudy
 from .answers import answers_of, other_grids
 from .cost_section import cost_section

@@ -38,6 +38,7 @@ from .format import (
     with_ends,
     with_error,
 )
+from .groups import grouped
 from .intervals import paired_share_interval, share_interval, t_interval, t_p_value, t_quantile
 from .rank import RankCorrelation, RankDifference, rank_correlation, rank_lead
 from .sequential import (
@@ -72,6 +73,7 @@ __all__ = [
     "difference_text",
     "estimate_text",
     "fixed",
+    "grouped",
     "holm",
     "interval_text",
     "is_perplexity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import log2
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from ...errors import LimitError
 from ...findings import Table
 from ...report import Page
-from ...stats import counted, estimate_text, mean_with_error
+from ...stats import counted, estimate_text, grouped, mean_with_error
 from ..run_page import comparable_runs, run_sections, seed_row, setting_rows
 from .figure import draw_transfer
 from .optimum import MARGIN, OptimumShift, optimum_shifts
@@ -67,10 +68,8 @@ def _whole(runs: Sequence[TrainingRun]) -> tuple[list[TrainingRun], tuple[str, .
     """The runs of the seeds that have all of them, and what is to be said of the others."""
     grid = len({run.kind for run in runs}) * len({run.width for run in runs})
     grid *= len({run.lr for run in runs})
-    by_seed: dict[int, list[TrainingRun]] = {}
-    for run in runs:
-        by_seed.setdefault(run.seed, []).append(run)
-    short = {seed: len(count) for seed, count in by_seed.items() if len(count) < grid}
+    by_seed = Counter(run.seed for run in runs)
+    short = {seed: count for seed, count in by_seed.items() if count < grid}
     kept = [run for run in runs if run.seed not in short]
     if not short:
         return kept, ()
@@ -121,9 +120,7 @@ def _best(shifts: Sequence[OptimumShift]) -> Table:
 
 def _losses(runs: Sequence[TrainingRun]) -> Table:
     """A row a network and learning rate."""
-    groups: dict[tuple[str, int, float], list[TrainingRun]] = {}
-    for run in runs:
-        groups.setdefault((run.kind, run.width, run.lr), []).append(run)
+    groups = grouped(((run.kind, run.width, run.lr), run) for run in runs)
     header = ("parametrization", "width", "learning rate", "log2", "mean loss [nats]")
     lines = []
     for (kind, width, lr), group in sorted(groups.items()):

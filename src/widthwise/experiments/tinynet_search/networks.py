@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...stats import grouped
 from ...tinynet import BASE, MIN_POINTS, Family, Formula, FormulaPoint, best_ranked
 from .train import TEST, VALIDATION
 from .trials import SearchTrial
@@ -49,11 +50,11 @@ class TrainedNetwork:
 
 def nets_of(trials: Sequence[SearchTrial], experiment: str | None = None) -> list[TrainedNetwork]:
     """The networks of trials, in their order; of one experiment, or of all."""
-    groups: dict[tuple[str, str], list[SearchTrial]] = {}
-    for trial in trials:
-        if experiment is None or trial.experiment == experiment:
-            name = json.dumps(dict(trial.network), sort_keys=True)
-            groups.setdefault((trial.experiment, name), []).append(trial)
+    groups = grouped(
+        ((trial.experiment, json.dumps(dict(trial.network), sort_keys=True)), trial)
+        for trial in trials
+        if experiment in (None, trial.experiment)
+    )
     return [
         TrainedNetwork(
             experiment=kind,

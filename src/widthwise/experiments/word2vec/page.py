@@ -8,7 +8,7 @@ from typing import Any
 
 from ...findings import Table
 from ...report import Page
-from ...stats import counted, mean_with_error, with_ends
+from ...stats import counted, grouped, mean_with_error, with_ends
 from ..limit_differences import (
     difference_sentence,
     format_shares,
@@ -97,10 +97,9 @@ def _of_one_seed(known: Sequence[SummaryRow]) -> tuple[str, ...]:
 
 def _of_seeds(known: Sequence[SummaryRow]) -> tuple[str, ...]:
     """Means over seeds, which hold chance of the start."""
-    groups: dict[str, list[float]] = {}
-    for row in known:
-        assert row.run.score is not None
-        groups.setdefault(row.run.label, []).append(row.run.score.accuracy)
+    groups = grouped(
+        (row.run.label, row.run.score.accuracy) for row in known if row.run.score is not None
+    )
     means = {label: mean_with_error(shares) for label, shares in groups.items()}
     return (
         f"Of the analogies asked are answered rightly: {format_shares(means)}. "

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import WidthwiseError
+from ....stats import grouped
 from ....tinynet import Formula, family_named, front_ranks
 from ..networks import TrainedNetwork, best_nets, formula_of, nets_of
 from ..train import DRAWN, FORMULA, INVERSE, TEST, VALIDATION
@@ -124,9 +125,7 @@ def _besides(
     if not ours:
         return ()
     theirs = {float(n.network["asked_macs"]): n.right() for n in inverse if n.is_trained}
-    by_budget: dict[float, list[TrainedNetwork]] = {}
-    for net in drawn:
-        by_budget.setdefault(float(net.network["asked_macs"]), []).append(net)
+    by_budget = grouped((float(net.network["asked_macs"]), net) for net in drawn)
     best = {b: max(nets, key=_by_validation).right() for b, nets in by_budget.items()}
     differences = [accuracy_difference(ours, theirs, "inverse compound scaling")]
     if is_chance:

@@ -170,7 +170,7 @@ def kin_sentences(grid: Grid, others: Sequence[Grid]) -> list[str]:
             f"Its parent {origin.parent_name} was asked none of its tasks here, so what the cut "
             "cost is not seen."
         )
-    sentences += comparisons(grid, others)
+    sentences += _comparisons_of(pairs)
     return [*sentences, *_beside_floors(origin.parent_name, of_parent)]
 
 
@@ -189,7 +189,12 @@ def _made_of(grid: Grid, every: Sequence[Grid], pairs: Sequence[Descent]) -> lis
 def comparisons(grid: Grid, others: Sequence[Grid]) -> list[str]:
     """How a checkpoint stands beside what it came from, as far as that is at hand; parent first."""
     every = list(dict.fromkeys((grid, *others)))
-    by_way = grouped((pair.ancestor.how, pair) for pair in descents(every) if pair.grid is grid)
+    return _comparisons_of([pair for pair in descents(every) if pair.grid is grid])
+
+
+def _comparisons_of(pairs: Sequence[Descent]) -> list[str]:
+    """The same of a checkpoint's pairs that are judged already."""
+    by_way = grouped((pair.ancestor.how, pair) for pair in pairs)
     return [sentence for kin in by_way.values() for sentence in _beside(kin)]
 
 

@@ -37,22 +37,22 @@ def plot_quality(records: Sequence[Record], ax: Axes) -> Axes:
     return plot_qualities({"": build_grid(records)}, ax)
 
 
-def plot_qualities(studies: Mapping[str, Grid | None], ax: Axes) -> Axes:
+def plot_qualities(studies: Mapping[str, Grid], ax: Axes) -> Axes:
     """Draw one score of several studies into one panel, as `plot_quality` draws one.
 
     Each study has a colour and a line, each criterion its marker; a floor that not all studies
     share is drawn for each, in its colour.
 
     Args:
-        studies: Each of one quantity, the same one, by the name of the study; None keeps the
-            place, and so the look, of a study that does not have it.
+        studies: Each of one quantity, the same one, by the name of the study; an empty one
+            keeps the place, and so the look, of a study that does not have it.
         ax: Axes of any matplotlib figure.
 
     Raises:
         RunError: Records of more than one quantity.
     """
     several = len(studies) > 1
-    grids = [(index, grid) for index, grid in enumerate(studies.values()) if grid is not None]
+    grids = [(index, grid) for index, grid in enumerate(studies.values()) if grid.networks]
     quantities = list(dict.fromkeys(q for _, grid in grids for q in grid.quantities))
     if len(quantities) != 1:
         raise RunError(f"one figure shows one quantity; got {', '.join(quantities)}")

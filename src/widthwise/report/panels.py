@@ -328,13 +328,12 @@ def _ends(estimate: Estimate) -> tuple[float | str, float | str]:
     return ("", "") if estimate.standard_error is None else estimate.interval(CONFIDENCE)
 
 
-def _only(result: ModelResults, quantity: str) -> Grid | None:
-    """The grid of this score alone; None if the series does not have it."""
+def _only(result: ModelResults, quantity: str) -> Grid:
+    """The grid of this score alone; empty if the series does not have it."""
     cells = {place: record for place, record in result.grid.cells.items() if place[1] == quantity}
     networks = tuple(n for n in result.grid.networks if (n, quantity) in cells)
-    if not networks:
-        return None
-    return Grid(model=result.model, networks=networks, quantities=(quantity,), cells=cells)
+    quantities = (quantity,) if networks else ()
+    return Grid(model=result.model, networks=networks, quantities=quantities, cells=cells)
 
 
 def slug(name: str) -> str:

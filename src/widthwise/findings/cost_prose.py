@@ -19,7 +19,7 @@ _MOST = 6  # networks that are named; the table has them all
 
 
 def cost_sentence(grid: Grid) -> str:
-    """Size and speed at the narrowest width that was timed, beside dense; "" if none was."""
+    """The speed of the narrowest network that was timed, beside dense; "" if none was."""
     ratios = {
         (network, quantity): ratio
         for network in grid.networks

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from ..stats import capital, change_text, grouped, joined, number
+from ..stats import capital, change_text, grouped, joined, number, unit_text
 from ..study import CONTROL, Record
 from .comparisons import (
     Comparisons,
@@ -155,10 +155,9 @@ def _ranges(grid: Grid, judged: Comparisons, narrowest: GridRow) -> Iterable[str
             continue
         comparison = judged.get((narrowest, quantity))
         if dense.higher_is_better is False and comparison and comparison.word == "degrades":
-            unit = dense.unit.replace("_", " ")
             yield (
                 f"{quantity} goes from {number(dense.value, dense.unit)} to "
-                f"{number(last.value, last.unit)} {unit} at {narrowest.ratio}"
+                f"{number(last.value, last.unit)} {unit_text(dense.unit)} at {narrowest.ratio}"
             )
 
 

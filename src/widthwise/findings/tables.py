@@ -16,6 +16,7 @@ from ..stats import (
     joined,
     number,
     p_text,
+    unit_text,
     with_ends,
 )
 from ..study import CONTROL, is_control, names_its_unit, quantity_text
@@ -84,7 +85,7 @@ def curve_table(
 
 def _unit(curve: WidthCurve) -> str:
     """`accuracy`, `bits per byte, lower is better`."""
-    unit = curve.unit.replace("_", " ")
+    unit = unit_text(curve.unit)
     return unit if curve.higher_is_better else f"{unit}, lower is better"
 
 
@@ -182,7 +183,7 @@ _FRONT = (
 
 def _cost_table(fronts: Sequence[Front]) -> Table:
     first = fronts[0]
-    what = f"{first.quality} ({first.quality_unit.replace('_', ' ')})"
+    what = f"{first.quality} ({unit_text(first.quality_unit)})"
     if first.quality == MEAN:
         what = "the mean of (score - floor) / (1 - floor) over the tasks that dense knows"
     return Table.of(

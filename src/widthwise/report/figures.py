@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import RunError
 from ..figures import INK, MUTED, PAGE, style_frame
 from ..findings import CONFIDENCE, Front, FrontPoint, Grid, GridRow, build_grid, estimate_of
-from ..stats import Estimate, number
+from ..stats import Estimate, number, unit_text
 from ..study import Record, names_its_unit, quantity_text
 from .styles import DENSE_STYLE, Style, style_in, style_of
 from .svg import LEFT
@@ -75,7 +75,7 @@ def plot_qualities(studies: Mapping[str, Grid], ax: Axes) -> Axes:
     sample = grids[0][1].sample(quantity)
     _draw_floors(ax, {index: grid.sample(quantity) for index, grid in grids})
     better = {True: "higher is better", False: "lower is better", None: ""}[sample.higher_is_better]
-    words = [sample.unit.replace("_", " "), better, "log scale" if log else ""]
+    words = [unit_text(sample.unit), better, "log scale" if log else ""]
     style_ratio_axes(ax, ratios, quantity, ", ".join(filter(None, words)))
     if log:
         _scale_by_log(ax, column)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..findings import Grid, Table
+from ..stats import unit_text
 from ..study import Record
 from .cost_table import is_cost_record
 from .network_table import floor_text
@@ -32,7 +33,7 @@ def measured_table(name: str, grid: Grid) -> Table:
         grid.quantities,
         {
             "quantity": str,
-            "unit": lambda quantity: grid.sample(quantity).unit.replace("_", " "),
+            "unit": lambda quantity: unit_text(grid.sample(quantity).unit),
             "n": lambda quantity: format_n_range(grid.column(quantity)),
             "floor": lambda quantity: (
                 floor_text(grid.sample(quantity)).removeprefix("floor ")

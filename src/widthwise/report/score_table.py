@@ -18,7 +18,7 @@ from ..findings import (
     floor_status,
     shown_word,
 )
-from ..stats import counted, difference_text, number, p_text, percent, with_error
+from ..stats import counted, difference_text, number, p_text, percent, unit_text, with_error
 from ..study import CONTROL, Record
 from .network_table import floor_text, reasons_of
 from .provenance import format_n_range
@@ -182,7 +182,7 @@ def metric_name(metric: str) -> str:
 
 def _about(sample: Record, n: str, anytime: bool) -> list[str]:
     metric = sample.settings.get("metric")
-    words = [metric_name(metric) if metric else sample.unit.replace("_", " ")]
+    words = [metric_name(metric) if metric else unit_text(sample.unit)]
     shots = sample.settings.get("shots")
     if shots is not None:
         words.append(counted(shots, "shot"))

@@ -35,6 +35,7 @@ from .format import (
     number,
     p_text,
     percent,
+    unit_text,
     with_ends,
     with_error,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "t_interval",
     "t_p_value",
     "t_quantile",
+    "unit_text",
     "unpaired_difference",
     "verdict",
     "with_ends",

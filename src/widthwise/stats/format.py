@@ -20,6 +20,16 @@ def is_perplexity(unit: str) -> bool:
     return "perplexity" in unit
 
 
+def unit_text(unit: str) -> str:
+    """The name of a unit for people.
+
+    Example:
+        >>> unit_text("bits_per_byte"), unit_text("accuracy")
+        ('bits per byte', 'accuracy')
+    """
+    return unit.replace("_", " ")
+
+
 def number(value: float, unit: str = "") -> str:
     """A value as all tables write it: three decimals of a score, three to five digits otherwise.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from short_text import save_short_text
 
 from widthwise.cli import main
 from widthwise.experiments import lr_transfer
@@ -15,11 +16,7 @@ from widthwise.experiments import lr_transfer
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: Any) -> Path:
-    path: Path = tmp_path_factory.mktemp("text") / "text.txt"
-    words = ("king", "price", "river", "colour", "number", "wheat", "sand")
-    lines = (f"In the year {i} the {words[i % 7]} was {words[i % 5]}er.\n" for i in range(400))
-    path.write_text("".join(lines))
-    return path
+    return save_short_text(tmp_path_factory.mktemp("text") / "text.txt")
 
 
 FAST = ("--widths", "16,32", "--learning-rates", "2^-8..2^-5", "--seeds", 2, "--steps", 2)

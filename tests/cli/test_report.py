@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from piqa_studies import folder, report, some
+from piqa_studies import folder, some
+from run_pages import report
 
 
 @pytest.mark.parametrize(

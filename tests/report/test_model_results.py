@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from piqa_studies import CUT, PARENT, drawn, folder, report, right, some
+from piqa_studies import CUT, PARENT, drawn, folder, right, some
 from report_records import record, score
+from run_pages import report
 
 from widthwise.report.model_results import model_results
 

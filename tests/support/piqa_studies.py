@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-from click.testing import CliRunner, Result
 from report_records import DENSE, score
 
-from widthwise.cli import main
 from widthwise.report import write_report
 from widthwise.study import Record, StoredStudy
 
@@ -29,10 +27,6 @@ def drawn(tmp_path: Path, records: list[Record]) -> str:
     path = tmp_path / "page.html"
     write_report([StoredStudy(path=tmp_path, settings={}, records=tuple(records), pending=0)], path)
     return path.read_text(encoding="utf8")
-
-
-def report(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, ["report", *map(str, arguments)])
 
 
 def folder(path: Path, records: list[Record], **settings: object) -> Path:

@@ -6,20 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from short_text import save_short_text
 
-from widthwise.experiments.lr_transfer import (
-    TokenRows,
-    read_rows,
-)
+from widthwise.experiments.lr_transfer import TokenRows, read_rows
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: Any) -> Path:
-    path: Path = tmp_path_factory.mktemp("text") / "text.txt"
-    words = ("king", "price", "river", "colour", "number", "wheat", "sand")
-    lines = (f"In the year {i} the {words[i % 7]} was {words[i % 5]}er.\n" for i in range(400))
-    path.write_text("".join(lines))
-    return path
+    return save_short_text(tmp_path_factory.mktemp("text") / "text.txt")
 
 
 @pytest.fixture(scope="module")

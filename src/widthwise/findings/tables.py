@@ -127,28 +127,38 @@ def _knee_text(knee: Knee | None) -> str:
     return f"{ratio(knee.point)} [{knee.low:.2f}x, {knee.high:.2f}x], most {side}"
 
 
+class _Beside(NamedTuple):
+    """A task and a criterion beside chance."""
+
+    task: str
+    criterion: str
+    wins: WinCounts
+
+
 def control_table(grid: Grid, beside: Mapping[str, Mapping[str, WinCounts]]) -> Table | None:
     """At how many widths each criterion is shown to be better or worse than chance.
 
     None where it is nowhere.
     """
-    every = [(task, name, wins) for name, tasks in beside.items() for task, wins in tasks.items()]
-    shown = [row for row in every if row[2].any]
+    every = [_Beside(task, name, w) for name, tasks in beside.items() for task, w in tasks.items()]
+    shown = [row for row in every if row.wins.any]
     level = [
-        task if len(beside) == 1 else f"{task} ({name})" for task, name, w in every if not w.any
+        row.task if len(beside) == 1 else f"{row.task} ({row.criterion})"
+        for row in every
+        if not row.wins.any
     ]
     if not shown:
         return None
     return Table.of(
         shown,
         {
-            "task": lambda row: row[0],
-            "criterion": lambda row: row[1],
-            "better": lambda row: f"{row[2].better or NOTHING}",
-            "worse": lambda row: f"{row[2].worse or NOTHING}",
-            "better than one draw": lambda row: f"{row[2].higher or NOTHING}",
-            "worse than one draw": lambda row: f"{row[2].lower or NOTHING}",
-            "of": lambda row: f"{row[2].of}",
+            "task": lambda row: row.task,
+            "criterion": lambda row: row.criterion,
+            "better": lambda row: f"{row.wins.better or NOTHING}",
+            "worse": lambda row: f"{row.wins.worse or NOTHING}",
+            "better than one draw": lambda row: f"{row.wins.higher or NOTHING}",
+            "worse than one draw": lambda row: f"{row.wins.lower or NOTHING}",
+            "of": lambda row: f"{row.wins.of}",
         },
         title="Beside chance",
         about="Widths at which a criterion is shown to be better or worse than neurons chosen by "

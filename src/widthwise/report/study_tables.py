@@ -12,8 +12,6 @@ from .network_table import rows_of
 from .score_table import COLUMNS, TaskScores, nonempty_columns
 from .study_comparison import ScoreComparison
 
-_MARKED = COLUMNS.index("verdict")
-
 
 def score_table(results: Sequence[ModelResults]) -> Table | None:
     """Every score: a row a task, a study and a network; None if there is none."""
@@ -42,9 +40,7 @@ def _score_rows(grid: Grid, table: TaskScores, shown: Sequence[int]) -> Iterator
     for network, texts in zip(places, table.rows, strict=True):
         record = grid.cells[network, table.task]
         floor = "" if record.floor is None else number(record.floor, record.unit)
-        score, *others = (
-            MARKS.get(texts[i], "") + texts[i] if i == _MARKED else texts[i] for i in shown
-        )
+        score, *others = (MARKS.get(texts[i], "") + texts[i] for i in shown)
         yield network.shown, network.ratio, score, floor, *others
 
 

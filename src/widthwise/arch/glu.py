@@ -15,14 +15,13 @@ from typing import Any
 from ..errors import CheckpointError, UnsupportedModelError
 from ..io import TensorSpec
 from .architecture import Architecture, GluGroup, GroupKind, TensorCut, table_beside
+from .blocks import ROLES, GluBlock, Stack
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
-from .families import ModelFamily
 from .mixture import mixture_groups, mixture_widths
 from .outside import refuse_outside
 from .sections import is_tower, text_config, ties_embeddings
 from .stack import (
-    Layers,
     count_layers,
     has_experts,
     language_stack,
@@ -52,8 +51,8 @@ def read_architecture(
         is_built: The tensors are the parameters of a model in memory, each once.
 
     Raises:
-        UnsupportedModelError: Mixture of experts, no GLU, quantized or adapter weights, or widths
-            that differ between layers; names what was found and where.
+        UnsupportedModelError: No block that widthwise knows, quantized or adapter weights, or
+            widths that differ between layers; names what was found and where.
         CheckpointError: A tensor is missing, or its shape contradicts the config.
     """
     refuse_quantized_config(config, None if is_built else tensors)
@@ -67,12 +66,15 @@ def read_architecture(
     carried, left_out = without_drafts(config, tensors, stem, count, sizes[0], widths)
     layers = tensors_by_layer(carried)[stem]
     refuse_layers_beyond(config, stem, layers, count)
+    stack = Stack(
+        config=config, tensors=carried, stem=stem, layers=layers, count=count, hidden=sizes[0]
+    )
     if is_mixture:
-        kinds, groups, cuts = mixture_groups(config, carried, layers, count, sizes[0])
+        kinds, groups, cuts = mixture_groups(stack)
     else:
         refuse_unequal_layers(config, stem, layers, carried, sizes)
         kinds = (GroupKind("mlp", width_key(config), sizes[1]),)
-        groups, cuts = _check_blocks(config, tensors, stem, layers, count, sizes)
+        groups, cuts = _dense_groups(stack, sizes[1])
     refuse_outside(config, carried, cuts, stem, sizes[0], kinds)
     tied = frozenset() if is_built else _tied(config, stem, carried)
     parameters = sum(spec.numel for spec in carried.values())
@@ -92,37 +94,53 @@ def read_architecture(
     )
 
 
-def _check_blocks(
-    config: Mapping[str, Any],
-    tensors: Mapping[str, TensorSpec],
-    stem: str,
-    layers: Layers,
-    count: int,
-    sizes: tuple[int, int],
-) -> tuple[tuple[GluGroup, ...], dict[str, TensorCut]]:
-    """Blocks and cuts of all layers, each of which has one block, as the config states it."""
-    family = family_in(config)
-    fused = any("mlp.gate_up_proj.weight" in layer for layer in layers.values())
-    blocks: list[GluGroup] = []
+def _dense_groups(stack: Stack, width: int) -> tuple[tuple[GluGroup, ...], dict[str, TensorCut]]:
+    """Groups and cuts of layers with one block each, as the config states it."""
+    fused = any("mlp.gate_up_proj.weight" in layer for layer in stack.layers.values())
+    gated = ("gate_proj", "up_proj") if family_in(stack.config).has_gate else ("up_proj",)
+    parts = (*(("gate_up_proj",) if fused else gated), "down_proj")
+    groups: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}
-    for number in range(count):
-        expected = _expected(number, sizes, has_gate=family.has_gate, fused=fused)
-        _refuse_missing(stem, number, layers, expected)
-        blocks.append(_block(number, layers[number]))
-        cuts |= _check_block(layers[number], tensors, expected, family)
-    return tuple(blocks), cuts
+    for number in range(stack.count):
+        _refuse_missing(stack, number, parts)
+        names = {
+            role: name
+            for role in ROLES
+            if role.split(".")[0] in parts
+            and (name := stack.layers[number].get(f"mlp.{role}")) is not None
+        }
+        block = GluBlock(names=names, width=width, hidden=stack.hidden)
+        _refuse_others(stack, number, block)
+        block.check(stack.tensors, "by the config")
+        groups.append(block.group(number))
+        cuts |= block.cuts(number)
+    return tuple(groups), cuts
 
 
-def _block(layer: int, names: Mapping[str, str]) -> GluGroup:
-    """A layer's block, by the names of its tensors."""
-    down, fused = names["mlp.down_proj.weight"], names.get("mlp.gate_up_proj.weight")
-    return GluGroup(
-        layer=layer,
-        name=down.rsplit(".", 2)[0],
-        gate=fused or names.get("mlp.gate_proj.weight"),
-        up=fused or names["mlp.up_proj.weight"],
-        down=down,
-    )
+def _refuse_missing(stack: Stack, number: int, parts: Iterable[str]) -> None:
+    """Raise CheckpointError where a layer lacks a matrix; other layers tell what it is called."""
+    names = stack.layers.get(number, {})
+    for role in (f"mlp.{part}.weight" for part in parts):
+        if role not in names:
+            ends = (
+                layer[role].removeprefix(f"{stack.stem}.{other}.")
+                for other, layer in stack.layers.items()
+                if role in layer
+            )
+            name = f"{stack.stem}.{number}.{next(ends, role)}"
+            raise CheckpointError(f"tensor {name} is missing from the checkpoint")
+
+
+def _refuse_others(stack: Stack, number: int, block: GluBlock) -> None:
+    """Raise UnsupportedModelError where a layer's block has a tensor that is no part of one."""
+    beside = family_in(stack.config).beside
+    known = set(block.names.values())
+    for role, name in stack.layers[number].items():
+        is_beside = beside is not None and role.startswith(beside)
+        if name.startswith(f"{block.name}.") and name not in known and not is_beside:
+            raise UnsupportedModelError(
+                f"{name} is not part of a plain GLU block; widthwise does not know how to cut it"
+            )
 
 
 def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> frozenset[str]:
@@ -140,63 +158,3 @@ def refuse_adapters(names: Iterable[str]) -> None:
             raise UnsupportedModelError(
                 f"{name}: the weights hold an adapter (PEFT); merge it into its base model first"
             )
-
-
-Expected = dict[str, tuple[tuple[int, ...], TensorCut | None]]
-
-
-def _expected(layer: int, sizes: tuple[int, int], *, has_gate: bool, fused: bool) -> Expected:
-    """Shape and cut of each tensor that a layer's block may have, by its role."""
-    hidden_size, width = sizes
-    rows = {"gate_proj": 1, "up_proj": 1} if has_gate else {"up_proj": 1}
-    rows = {"gate_up_proj": 2} if fused else rows
-    expected: Expected = {}
-    for part, parts in rows.items():
-        cut = TensorCut(layer, 0, parts)
-        expected[f"mlp.{part}.weight"] = ((parts * width, hidden_size), cut)
-        expected[f"mlp.{part}.bias"] = ((parts * width,), cut)
-    expected["mlp.down_proj.weight"] = ((hidden_size, width), TensorCut(layer, 1))
-    expected["mlp.down_proj.bias"] = ((hidden_size,), None)
-    return expected
-
-
-def _refuse_missing(stem: str, number: int, layers: Layers, expected: Expected) -> None:
-    """Raise CheckpointError where a layer lacks a matrix; other layers tell what it is called."""
-    names = layers.get(number, {})
-    for role in expected:
-        if role.endswith(".weight") and role not in names:
-            ends = (
-                layer[role].removeprefix(f"{stem}.{other}.")
-                for other, layer in layers.items()
-                if role in layer
-            )
-            name = f"{stem}.{number}.{next(ends, role)}"
-            raise CheckpointError(f"tensor {name} is missing from the checkpoint")
-
-
-def _check_block(
-    names: Mapping[str, str],
-    tensors: Mapping[str, TensorSpec],
-    expected: Expected,
-    family: ModelFamily,
-) -> dict[str, TensorCut]:
-    """Cuts of one layer, after every one of its tensors has the shape that the config states."""
-    block = names["mlp.down_proj.weight"].rsplit(".", 2)[0] + "."
-    for role, name in names.items():
-        is_beside = family.beside is not None and role.startswith(family.beside)
-        if name.startswith(block) and role not in expected and not is_beside:
-            raise UnsupportedModelError(
-                f"{name} is not part of a plain GLU block; widthwise does not know how to cut it"
-            )
-    for role, (shape, _) in expected.items():
-        spec = tensors[names[role]] if role in names else None
-        if spec is not None and not spec.is_float:
-            raise UnsupportedModelError(
-                f"{names[role]} is stored as {spec.dtype}; "
-                "widthwise cuts F64, F32, F16 and BF16 weights"
-            )
-        if spec is not None and spec.shape != shape:
-            raise CheckpointError(
-                f"{names[role]} must have shape {list(shape)} by the config; got {list(spec.shape)}"
-            )
-    return {names[role]: cut for role, (_, cut) in expected.items() if cut and role in names}

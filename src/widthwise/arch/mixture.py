@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, GroupKind, TensorCut
+from .blocks import GluBlock, Stack
 from .families import MIXTURE_KEYS
 from .sections import section_name, text_value
 from .width import family_in
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
-    from .stack import Layers
 
 _KINDS = ("experts", "shared", "mlp")
 
@@ -27,45 +27,34 @@ def mixture_widths(config: Mapping[str, Any]) -> set[int]:
 
 
 def mixture_groups(
-    config: Mapping[str, Any],
-    tensors: Mapping[str, TensorSpec],
-    layers: Layers,
-    count: int,
-    hidden: int,
+    stack: Stack,
 ) -> tuple[tuple[GroupKind, ...], tuple[GluGroup, ...], dict[str, TensorCut]]:
     """Kinds, groups and cuts of a stack with experts.
 
-    Args:
-        config: The parsed config.json.
-        tensors: Every tensor that a cut carries.
-        layers: The stack, its tensors by their roles.
-        count: Number of its layers.
-        hidden: Size of the residual stream.
-
     Raises:
         CheckpointError: A tensor is missing, or of a shape that does not fit.
-        UnsupportedModelError: A layer has no block, a tensor is no matrix of floats, or no setting
-            of the config states the width of a group.
+        UnsupportedModelError: A layer has no block, a tensor is no matrix of floats or belongs to
+            a block in another way, or no setting of the config states the width of a group.
     """
-    stated = {key: text_value(config, key) for keys in MIXTURE_KEYS.values() for key in keys}
-    interleaved = family_in(config).interleaved
+    stated = {key: text_value(stack.config, key) for keys in MIXTURE_KEYS.values() for key in keys}
+    section, interleaved = section_name(stack.config), family_in(stack.config).interleaved
     groups: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}
     keys: list[tuple[str, str, int]] = []  # of each group: name of its kind, setting, its value
-    for layer in range(count):
-        blocks = _blocks(layers.get(layer, {}))
-        if not blocks:
+    for layer in range(stack.count):
+        names = stack.layers.get(layer, {})
+        if not (blocks := _blocks(names)):
             raise UnsupportedModelError(
                 f"layer {layer} holds no GLU block; widthwise cuts models with one in every layer"
             )
-        for block, names in blocks.items():
-            read = _Block.read(block, names, tensors, hidden)
-            kind, _, number = block.partition(".")
-            key, value = _stated(stated, kind, read.width, f"layer {layer}", section_name(config))
-            cuts |= read.cuts(len(groups), interleaved=interleaved)
-            for index in range(max(1, read.stacked)):
+        for role, parts in blocks.items():
+            block = _read(role, parts, stack.tensors, stack.hidden, interleaved=interleaved)
+            kind, _, number = role.partition(".")
+            key, value = _stated(stated, kind, block.width, f"layer {layer}", section)
+            cuts |= block.cuts(len(groups))
+            for index in range(max(1, block.stacked)):
                 expert = int(number or index) if kind == "experts" else None
-                groups.append(read.group(layer, index, expert, read.width // value))
+                groups.append(block.group(layer, index, expert, block.width // value))
                 keys.append((kind, key, value))
     kinds = _kinds(keys)
     places = {kind.key: place for place, kind in enumerate(kinds)}
@@ -73,94 +62,35 @@ def mixture_groups(
     return kinds, tuple(whole), cuts
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Block:
-    """The tensors of one block by their roles in it, or of all experts of a layer in one tensor."""
-
-    names: Mapping[str, str]
-    width: int
-    hidden: int
-    stacked: int  # number of experts in each tensor; 0 where a tensor is of one block
-    transposed: bool
-
-    @classmethod
-    def read(
-        cls, block: str, names: Mapping[str, str], tensors: Mapping[str, TensorSpec], hidden: int
-    ) -> _Block:
-        has_up = {"up_proj.weight", "gate_up_proj.weight"} & set(names)
-        if "down_proj.weight" not in names or not has_up:
-            raise CheckpointError(
-                f"{next(iter(names.values()))} has no matrices beside it ({block})"
-            )
-        down = tensors[names["down_proj.weight"]]
-        stacked = down.shape[0] if len(down.shape) == 3 else 0
-        outputs, inputs = down.shape[-2:] if len(down.shape) > 1 else (0, 0)
-        transposed = bool(stacked) and outputs != hidden
-        if outputs == inputs == hidden and stacked:  # gate and up tell: (experts, inputs, outputs)
-            up = tensors[names.get("gate_up_proj.weight") or names["up_proj.weight"]]
-            transposed = up.shape[1] == hidden != up.shape[2]
-        width = outputs if transposed else inputs
-        result = cls(
-            names=names, width=width, hidden=hidden, stacked=stacked, transposed=transposed
-        )
-        result._check(tensors)
-        return result
-
-    def cuts(self, group: int, *, interleaved: bool) -> dict[str, TensorCut]:
-        """How each tensor depends on the width; `group` is the index of the first group."""
-        result = {}
-        for role, name in self.names.items():
-            parts, axis = self._parts(role), self._axis(role)
-            if axis is not None:
-                is_mixed = interleaved and bool(self.stacked) and parts == 2
-                result[name] = TensorCut(group, axis, parts, is_mixed, self.stacked)
-        return result
-
-    def group(self, layer: int, index: int, expert: int | None, factor: int) -> GluGroup:
-        """The group, its kind not yet known, or that at an index of a stack."""
-        weights = {role.removesuffix(".weight"): name for role, name in self.names.items()}
-        down, both = weights["down_proj"], weights.get("gate_up_proj")
-        where = down.removesuffix(".weight").rpartition(".")[0]
-        return GluGroup(
-            layer=layer,
-            name=f"{where}.{index}" if self.stacked else where,
-            gate=both or weights.get("gate_proj"),
-            up=both or weights["up_proj"],
-            down=down,
-            expert=expert,
-            factor=factor,
-        )
-
-    @staticmethod
-    def _parts(role: str) -> int:
-        return 2 if role.startswith("gate_up_proj") else 1
-
-    def _axis(self, role: str) -> int | None:
-        """Axis of the neurons in what belongs to one group; None where there is none."""
-        if role.endswith(".bias"):
-            return None if role.startswith("down_proj") else 0
-        return int(role.startswith("down_proj") != self.transposed)
-
-    def _check(self, tensors: Mapping[str, TensorSpec]) -> None:
-        """Raise unless every tensor is one of floats, of the shape that fits to down."""
-        for role, name in self.names.items():
-            spec, size = tensors[name], self._parts(role) * self.width
-            if not spec.is_float:
-                raise UnsupportedModelError(
-                    f"{name} is stored as {spec.dtype}; "
-                    "widthwise cuts F64, F32, F16 and BF16 weights"
-                )
-            shape: tuple[int, ...]
-            if role.endswith(".bias"):
-                shape = (self.hidden,) if role.startswith("down_proj") else (size,)
-            else:
-                shape = (self.hidden, size) if self._axis(role) == 1 else (size, self.hidden)
-            shape = (self.stacked, *shape) if self.stacked else shape
-            if spec.shape != shape:
-                raise CheckpointError(
-                    f"{name} must have shape {list(shape)}, by the others of its block; got "
-                    f"{list(spec.shape)}"
-                )
+def _read(
+    role: str,
+    names: Mapping[str, str],
+    tensors: Mapping[str, TensorSpec],
+    hidden: int,
+    *,
+    interleaved: bool,
+) -> GluBlock:
+    """A block whose width its down tells, after the others were found to fit to it."""
+    has_up = {"up_proj.weight", "gate_up_proj.weight"} & set(names)
+    if "down_proj.weight" not in names or not has_up:
+        raise CheckpointError(f"{next(iter(names.values()))} has no matrices beside it ({role})")
+    down = tensors[names["down_proj.weight"]]
+    stacked = down.shape[0] if len(down.shape) == 3 else 0
+    outputs, inputs = down.shape[-2:] if len(down.shape) > 1 else (0, 0)
+    transposed = bool(stacked) and outputs != hidden
+    if outputs == inputs == hidden and stacked:  # gate and up tell: (experts, inputs, outputs)
+        up = tensors[names.get("gate_up_proj.weight") or names["up_proj.weight"]]
+        transposed = up.shape[1] == hidden != up.shape[2]
+    block = GluBlock(
+        names=names,
+        width=outputs if transposed else inputs,
+        hidden=hidden,
+        stacked=stacked,
+        transposed=transposed,
+        interleaved=interleaved and bool(stacked),
+    )
+    block.check(tensors, "by the others of its block")
+    return block
 
 
 def _blocks(names: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -65,8 +65,8 @@ def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec])
     images or sound, and draft layers, may hold GLU blocks as well.
 
     Raises:
-        UnsupportedModelError: There is none, or more than one, or its layers are a mixture of
-            experts or quantized; names what was found.
+        UnsupportedModelError: There is none, or more than one, or its layers are quantized; names
+            what was found.
     """
     grouped = tensors_by_layer(tensors)
     stated = stated_sizes(config)

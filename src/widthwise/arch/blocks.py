@@ -1,0 +1,127 @@
+"""One block of a layer: the shapes that its tensors must have, and how they depend on the width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CheckpointError, UnsupportedModelError
+from .architecture import GluGroup, TensorCut
+
+if TYPE_CHECKING:
+    from ..io import TensorSpec
+    from .stack import Layers
+
+_PARTS = ("gate_proj", "up_proj", "gate_up_proj", "down_proj")
+ROLES = tuple(f"{part}.{kind}" for part in _PARTS for kind in ("weight", "bias"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack of layers in which blocks are looked for.
+
+    Attributes:
+        config: The parsed config.json.
+        tensors: Every tensor that a cut carries.
+        stem: Name before the number of a layer.
+        layers: The tensors of the layers by their roles.
+        count: Number of layers.
+        hidden: Size of the residual stream.
+    """
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, TensorSpec]
+    stem: str
+    layers: Layers
+    count: int
+    hidden: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GluBlock:
+    """The tensors of one block by their roles in it, or of all experts of a layer in one tensor.
+
+    Attributes:
+        names: Role in the block (`"gate_proj.weight"`) to the stored name.
+        width: Neurons of one block.
+        hidden: Size of the residual stream.
+        stacked: Number of experts in each tensor; 0 where a tensor is of one block.
+        transposed: Whether matrices have shape (inputs, outputs).
+        interleaved: Whether gate and up in one tensor are held neuron by neuron.
+    """
+
+    names: Mapping[str, str]
+    width: int
+    hidden: int
+    stacked: int = 0
+    transposed: bool = False
+    interleaved: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the block, as its down is stored (`"model.layers.3.mlp"`)."""
+        return self.names["down_proj.weight"].removesuffix(".weight").rpartition(".")[0]
+
+    def cuts(self, group: int) -> dict[str, TensorCut]:
+        """How each tensor depends on the width; `group` is the index of the first group."""
+        result = {}
+        for role in (role for role in ROLES if role in self.names):
+            parts, axis = _times(role), self._axis(role)
+            if axis is not None:
+                is_mixed = self.interleaved and parts == 2
+                result[self.names[role]] = TensorCut(group, axis, parts, is_mixed, self.stacked)
+        return result
+
+    def group(
+        self, layer: int, index: int = 0, expert: int | None = None, factor: int = 1
+    ) -> GluGroup:
+        """The group of the block, or that at an index of a stack; its kind is not yet known."""
+        both = self.names.get("gate_up_proj.weight")
+        return GluGroup(
+            layer=layer,
+            name=f"{self.name}.{index}" if self.stacked else self.name,
+            gate=both or self.names.get("gate_proj.weight"),
+            up=both or self.names["up_proj.weight"],
+            down=self.names["down_proj.weight"],
+            expert=expert,
+            factor=factor,
+        )
+
+    def check(self, tensors: Mapping[str, TensorSpec], by: str) -> None:
+        """Raise unless every tensor is one of floats, and of the shape that it must have.
+
+        Args:
+            tensors: Shape and dtype of every tensor.
+            by: What says so, as the end of a phrase.
+        """
+        for role in (role for role in ROLES if role in self.names):
+            name, shape = self.names[role], self._shape(role)
+            spec = tensors[name]
+            if not spec.is_float:
+                raise UnsupportedModelError(
+                    f"{name} is stored as {spec.dtype}; "
+                    "widthwise cuts F64, F32, F16 and BF16 weights"
+                )
+            if spec.shape != shape:
+                raise CheckpointError(
+                    f"{name} must have shape {list(shape)} {by}; got {list(spec.shape)}"
+                )
+
+    def _axis(self, role: str) -> int | None:
+        """Axis of the neurons in what belongs to one group; None where there is none."""
+        if role.endswith(".bias"):
+            return None if role.startswith("down_proj") else 0
+        return int(role.startswith("down_proj") != self.transposed)
+
+    def _shape(self, role: str) -> tuple[int, ...]:
+        axis, size = self._axis(role), _times(role) * self.width
+        shape: tuple[int, ...] = (self.hidden,) if axis is None else (size,)
+        if role.endswith(".weight"):
+            shape = (size, self.hidden) if axis == 0 else (self.hidden, size)
+        return (self.stacked, *shape) if self.stacked else shape
+
+
+def _times(role: str) -> int:
+    """How often a neuron stands along its axis."""
+    return 2 if role.startswith("gate_up_proj") else 1

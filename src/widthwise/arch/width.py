@@ -61,11 +61,20 @@ def class_width(config: Mapping[str, Any]) -> Any:
     return value // family.factor if type(value) is int else value
 
 
-def width_settings(model_type: object, width: int) -> dict[str, Any]:
-    """The settings, by their usual names, with which a family states a width of its layers."""
+def width_settings(
+    model_type: object, kinds: tuple[GroupKind, ...], widths: tuple[int, ...]
+) -> dict[str, Any]:
+    """The settings, by their usual names, with which a family states widths, one of each kind."""
+    if not _is_dense(kinds):
+        return {kind.key: width for kind, width in zip(kinds, widths, strict=True)}
     family = family_of(model_type)
-    settings: dict[str, Any] = {family.width_keys[0]: width * family.factor}
+    settings: dict[str, Any] = {family.width_keys[0]: widths[0] * family.factor}
     return settings | ({family.adjusted_by: False} if family.adjusted_by else {})
+
+
+def _is_dense(kinds: tuple[GroupKind, ...]) -> bool:
+    """Whether a model has no experts: its family states the width then, in whatever way it does."""
+    return [kind.name for kind in kinds] == ["mlp"]
 
 
 def at_width(config: Mapping[str, Any], width: int, dense: int) -> dict[str, Any]:
@@ -97,7 +106,7 @@ def at_widths(
     config: Mapping[str, Any], kinds: tuple[GroupKind, ...], widths: tuple[int, ...]
 ) -> dict[str, Any]:
     """A copy of the config that states other widths of the kinds of groups, one each."""
-    if len(kinds) == 1 and kinds[0].name == "mlp":
+    if _is_dense(kinds):
         return at_width(config, widths[0], kinds[0].width)
     parts = copied_sections(config)
     for kind, width in zip(kinds, widths, strict=True):

@@ -8,7 +8,7 @@ from .embedded import (
     ifbench_root,
     mmlu_subjects,
 )
-from .gguf import CONVERSION, convert_gguf
+from .gguf import CONVERSION, convert_gguf, gguf_reader
 from .wheels import cache_dir
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "convert_gguf",
     "coqa_passages",
     "embedded_model",
+    "gguf_reader",
     "has_embedded_model",
     "ifbench_root",
     "mmlu_subjects",

@@ -68,7 +68,7 @@ def _checked_reader(path: Path) -> Any:
             raise CheckpointError(f"{path}: {pointer}")
         if magic != b"GGUF":
             raise CheckpointError(f"{path} is not a GGUF file: it begins with {magic!r}")
-        reader = _reader(path)
+        reader = gguf_reader(path)
     except CheckpointError:
         raise
     except OSError as error:
@@ -90,9 +90,12 @@ def _checked_reader(path: Path) -> Any:
     return reader
 
 
-def _reader(path: Path) -> Any:
-    """gguf's reader, with the file as a plain array: each of the million slices that the words of a
-    tokenizer take is a third as slow as one of a memory map."""
+def gguf_reader(path: Path) -> Any:
+    """gguf's reader, unchecked, with the file as a plain array.
+
+    Each of the million slices that the words of a tokenizer take is a third as slow as one of a
+    memory map.
+    """
     import gguf
     import numpy as np
 

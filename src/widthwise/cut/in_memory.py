@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..arch import Architecture, width_settings
 from .plan import WIDTHS_KEY, Plan
-from .tensor_cut import cut_tensor, zero_padded
+from .tensor_cut import cut_group, zero_padded
 from .weights import ModelWeights, check_finite, check_plan, check_refit, kept_widths
 
 if TYPE_CHECKING:
@@ -107,15 +107,16 @@ def narrow_tensor(
     import torch
 
     cut = architecture.cuts[name]
-    parts = []
-    for group, part in zip(cut.groups, tensor if cut.stacked else [tensor], strict=True):
-        if down is not None and name == architecture.groups[group].down:
-            new = down[group] if cut.axis == 1 else down[group].T
-            parts.append(new.to(tensor, copy=True))
-        else:
-            index = torch.tensor(keep[group])
-            parts.append(cut_tensor(part, cut, index, architecture.width_of(group)))
-    return torch.stack(parts) if cut.stacked else parts[0]
+    refits = [None if down is None else down[group] for group in cut.groups]
+    parts = [
+        cut_group(architecture, name, group, part, keep[group], refit)
+        for group, part, refit in zip(
+            cut.groups, tensor if cut.stacked else [tensor], refits, strict=True
+        )
+    ]
+    if cut.stacked:
+        return torch.stack(parts).to(tensor)
+    return parts[0].to(tensor, copy=parts[0] is refits[0])
 
 
 def _state_widths(model: nn.Module, plan: Plan) -> None:
@@ -138,10 +139,8 @@ def set_sizes(model: nn.Module, plan: Plan, architecture: Architecture) -> None:
     """
     config: Any = model.config
     text = config.get_text_config()
-    settings = width_settings(text.model_type, plan.width)
-    if architecture.is_mixture:
-        widths = kept_widths(plan, architecture)
-        settings = {k.key: w for k, w in zip(architecture.kinds, widths, strict=True)}
+    widths = kept_widths(plan, architecture)
+    settings = width_settings(text.model_type, architecture.kinds, widths)
     vars(text).update(settings)
     for module in model.modules():  # a part may hold a copy of the config
         part: Any = getattr(module, "config", None)
@@ -149,14 +148,14 @@ def set_sizes(model: nn.Module, plan: Plan, architecture: Architecture) -> None:
         if part is not None and part.model_type == text.model_type:
             vars(part).update(settings)
     owners = {
-        group.down.removesuffix(".weight").rpartition(".")[0]: len(keep)
-        for group, keep in zip(architecture.groups, plan.keep, strict=True)
+        group.down.removesuffix(".weight").rpartition(".")[0]: architecture.width_of(index, widths)
+        for index, group in enumerate(architecture.groups)
     }
     for name, neurons in owners.items():
         block: Any = model.get_submodule(name)
         for attribute in _SIZES:
             if hasattr(block, attribute):
-                setattr(block, attribute, neurons if architecture.is_mixture else plan.width)
+                setattr(block, attribute, neurons)
         for linear in block.children():
             weight = getattr(linear, "weight", None)
             if weight is not None and hasattr(linear, "out_features"):

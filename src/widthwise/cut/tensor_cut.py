@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from ..arch import TensorCut
+from ..arch import Architecture, TensorCut
 
 if TYPE_CHECKING:
     from jaxtyping import Int, Shaped
@@ -35,6 +36,32 @@ def cut_tensor(
     if cut.axis == 1:  # gather is twice as fast along rows as index_select (torch 2.13, CPU)
         return tensor.gather(1, index.expand(len(tensor), -1))
     return tensor.index_select(cut.axis, index)
+
+
+def cut_group(
+    architecture: Architecture,
+    name: str,
+    group: int,
+    part: Tensor,
+    keep: Sequence[int],
+    down: Tensor | None,
+) -> Tensor:
+    """What is left of one group in a tensor: cut, or of its down the refit.
+
+    Args:
+        architecture: Of the dense model.
+        name: One of `architecture.cuts`.
+        group: Index of the group.
+        part: What belongs to it of the tensor.
+        keep: The neurons that stay.
+        down: Its refitted down, shape (hidden size, neurons); None for none.
+    """
+    import torch
+
+    cut = architecture.cuts[name]
+    if down is not None and name == architecture.groups[group].down:
+        return down if cut.axis == 1 else down.T
+    return cut_tensor(part, cut, torch.tensor(keep), architecture.width_of(group))
 
 
 def zero_padded(tensor: Tensor, cut: TensorCut, width: int) -> Tensor:

@@ -11,7 +11,7 @@ from ...arch import TensorCut
 from ...errors import CheckpointError
 from ...io import TORCH_DTYPES, tensor_bytes
 from ..plan import Plan
-from ..tensor_cut import cut_tensor, zero_padded
+from ..tensor_cut import cut_group, cut_tensor, zero_padded
 from ..weights import CHUNK_BYTES, check_finite
 from .reader import Checkpoint
 
@@ -75,19 +75,14 @@ class Stream:
 
     def _stacked_chunks(self, name: str, cut: TensorCut, dtype: str) -> Iterator[Tensor]:
         """The data of a tensor that holds all experts of a layer, one expert after the other."""
-        import torch
-
         architecture = self._checkpoint.architecture
         for index, group in enumerate(cut.groups):
             chunk = self._checkpoint.rows(name, index, index + 1)
             self._see(chunk, name)
-            if self._down is not None and name == architecture.groups[group].down:
-                down = self._down[group]
-                yield _converted((down if cut.axis == 1 else down.T).contiguous(), dtype, name)
-            else:
-                keep = torch.tensor(self._plan.keep[group])
-                cut_part = cut_tensor(chunk[0], cut, keep, architecture.width_of(group))
-                yield _converted(cut_part.contiguous(), dtype, name)
+            down = None if self._down is None else self._down[group]
+            keep = self._plan.keep[group]
+            part = cut_group(architecture, name, group, chunk[0], keep, down)
+            yield _converted(part.contiguous(), dtype, name)
 
     def _see(self, chunk: Tensor, name: str) -> None:
         """Check and hash what was read."""

@@ -22,6 +22,14 @@ _BY_IMPORTANCE = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S")
 _LIBRARY = "xllamacpp"
 
 
+def row_bytes(kind: Any, columns: int) -> int:
+    """Bytes of a row of so many numbers, which fill the blocks of the type."""
+    import gguf
+
+    size, nbytes = gguf.GGML_QUANT_SIZES[kind]
+    return int(columns // size * nbytes)
+
+
 def block_size(kind: Any) -> int:
     """Numbers of one row that a type writes together."""
     import gguf
@@ -74,11 +82,9 @@ def _writer(kind: Any) -> Callable[[Rows], NDArray[Any]] | None:
 
 
 def _by_llama(library: Any, rows: Rows, kind: Any) -> NDArray[Any]:
-    import gguf
     import numpy as np
 
-    size, nbytes = gguf.GGML_QUANT_SIZES[kind]
-    out = np.empty((len(rows), rows.shape[1] // size * nbytes), dtype=np.uint8)
+    out = np.empty((len(rows), row_bytes(kind, rows.shape[1])), dtype=np.uint8)
     written = library.ggml_quantize_chunk(
         int(kind), rows.ctypes.data, out.ctypes.data, 0, len(rows), rows.shape[1], None
     )

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...assets import gguf_reader
 from ...errors import CheckpointError, OutputError, UnsupportedModelError
 from ...io import replace_file
 from ..plan import Plan
 from ..weights import check_refit
-from .quantize import block_size, quantized, written_kind
+from .quantize import block_size, quantized, row_bytes, written_kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,14 +88,12 @@ def write_pruned_gguf(
 
     Cost: each byte of the parent is read once; memory is that of one down in float32.
     """
-    import gguf
-
     down = check_refit(plan, refit)
     if out.exists() and not force:
         raise OutputError(f"{out} already exists; choose another file, or pass --force")
     if out.exists() and out.samefile(source):
         raise OutputError(f"{out} is the parent itself; choose another file")
-    reader = gguf.GGUFReader(source)
+    reader = gguf_reader(source)
     job = _Job(reader, plan, down, progress or (lambda _: None))
     job.check()
     with replace_file(out) as partial, open(partial, "wb") as file:
@@ -116,10 +115,8 @@ def down_alignment(source: Path) -> int:
     Raises:
         CheckpointError: It is no GGUF file.
     """
-    import gguf
-
     try:
-        tensors = gguf.GGUFReader(source).tensors
+        tensors = gguf_reader(source).tensors
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise CheckpointError(f"{source} cannot be read as a GGUF file: {error}") from error
     downs = [tensor for tensor in tensors if ".ffn_down.weight" in str(tensor.name)]
@@ -192,8 +189,8 @@ class _Job:
         kept = len(self.plan.keep[layer]) if layer < len(self.plan.keep) else 0
         if part == "down":
             kind = written_kind(kind, kept)
-            row = kept // block_size(kind) * _block_bytes(kind)
-            return _Entry(tensor, layer, part, kind, (kept, shape[1]), shape[1] * row)
+            nbytes = shape[1] * row_bytes(kind, kept)
+            return _Entry(tensor, layer, part, kind, (kept, shape[1]), nbytes)
         rows = shape[-1]
         count = kept * self._times(rows)
         return _Entry(tensor, layer, part, kind, (*shape[:-1], count), nbytes // rows * count)
@@ -286,12 +283,6 @@ def _squares(numbers: NDArray[np.float32]) -> float:
     import numpy as np
 
     return float(np.square(numbers, dtype=np.float64).sum())
-
-
-def _block_bytes(kind: Any) -> int:
-    import gguf
-
-    return int(gguf.GGML_QUANT_SIZES[kind][1])
 
 
 def _text(text: str) -> bytes:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from every_family import tiny_model
 from families import FAMILIES, LAYERS, WIDTH, tiny
 from layered_models import batches
 
 from widthwise import Nested, apply
 from widthwise.arch import Target
-from widthwise.errors import PlanError, RunError
+from widthwise.errors import PlanError, RunError, UnsupportedModelError
 from widthwise.prune import PruneSpec, make_plan
 from widthwise.prune.calibration import calibrate
 from widthwise.prune.refitting import refit, refits
@@ -124,3 +125,9 @@ def test_obs_without_a_refit_is_refused_unless_insisted_on(llama: Any) -> None:
     assert apply(llama, plan, False).config.intermediate_size == 20
     with pytest.raises(PlanError, match="criterion obs needs second moments"):
         Nested(llama).sort("obs")
+
+
+def test_widths_of_layers_are_refused_for_a_mixture_before_any_work() -> None:
+    given = [{"input_ids": torch.randint(3, 128, (4, 40))} for _ in range(4)]
+    with pytest.raises(UnsupportedModelError, match=r"a width for each layer \(widths\) works on"):
+        refit(tiny_model("mixtral"), width=20, align=1, text=given, widths=[20] * 3)

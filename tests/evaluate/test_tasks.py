@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -261,3 +262,9 @@ def test_the_chat_template_must_be_there_and_apply(tmp_path: Path) -> None:
 def test_a_limit_must_be_positive() -> None:
     with pytest.raises(RunError, match="limit must be at least 1; got 0"):
         load_tasks(["piqa"], limit=0)
+
+
+@pytest.mark.parametrize("name", ["max_gen_toks", "max_new_tokens", "max_tokens"])
+def test_a_limit_is_known_by_every_name_that_lm_eval_knows(name: str) -> None:
+    asks = SimpleNamespace(args=("Why?", {name: 7})), SimpleNamespace(args=("Why?", "Because."))
+    assert Task.new_tokens.fget(SimpleNamespace(requests=asks)) == [7, 0]  # type: ignore[attr-defined]

@@ -145,7 +145,7 @@ class Task(LoadedTask):
     def new_tokens(self) -> list[int]:
         """Tokens that each request has written at most; 0 where it asks for likelihoods."""
         last = [request.args[-1] for request in self.requests]
-        return [int(s.get("max_gen_toks", _WRITTEN)) if isinstance(s, dict) else 0 for s in last]
+        return [int(_limit_of(each)) if isinstance(each, dict) else 0 for each in last]
 
     @property
     def item_ids(self) -> tuple[str, ...]:

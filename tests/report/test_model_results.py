@@ -73,6 +73,7 @@ def test_a_task_with_one_item_is_drawn(tmp_path: Path) -> None:
     assert 'id="score-1-title">mmlu' in text
     row = text[text.index('data-is="mmlu|ppm|') :]
     assert "too few items" in row[: row.index("</tr>")]  # one item has no interval to clear it
+    assert "no change shown" not in text[text.index('id="score-1-title">mmlu') :].split("</svg>")[0]
 
 
 def test_no_dense_is_said_and_the_rest_is_drawn(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ..findings import (
     floor_status,
     mean_of_draws,
     network_of,
+    shown_word,
 )
 from ..stats import grouped
 from ..study import CONTROL, Record, StoredStudy, is_control
@@ -88,9 +89,9 @@ class ModelResults:
         """What a score may be called beside dense, and dense beside its floor; "" if nothing."""
         judged = self.judged.get((network_of(record), record.quantity))
         is_whole = record.criterion is None and None not in (record.value, record.floor)
-        if is_whole or (judged and judged.word == "at the floor"):
+        if is_whole:
             return floor_status(record)
-        return judged.word if judged else ""
+        return shown_word(judged, record) if judged else ""
 
     @cached_property
     def scores(self) -> tuple[TaskScores, ...]:

@@ -40,7 +40,8 @@ def test_a_refitted_cut_is_made_without_a_call_back(tiny_checkpoint: Path, tmp_p
 def test_a_record_is_made_and_reported_without_a_call_back(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("widthwise.runs.Processes", lambda make, devices: InProcess(make, "cpu"))
+    worker = "widthwise.study.study.Processes"
+    monkeypatch.setattr(worker, lambda make, devices: InProcess(make, "cpu"))
     words = ["study", tiny_checkpoint, "--to", "1.4x", "--suite", "embedded:piqa", "--limit", "4"]
     with climbing_calls() as climbs:
         result = run(*words, "--dtype", "float32", "--device", "cpu", "-o", tmp_path / "out")

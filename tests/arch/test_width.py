@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from every_family import WIDTH, settings_of
+from every_family import WIDTH, config_of
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from widthwise.arch import GroupKind, at_width, at_widths, stated_width, width_key
 
 
-def config_of(family: str, **changes: Any) -> dict[str, Any]:
-    whole: dict[str, Any] = CONFIG_MAPPING[family](**{**settings_of(family), **changes}).to_dict()
+def stated(family: str, **changes: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = config_of(family, **changes).to_dict()
     return whole
 
 
 def test_the_usual_setting_is_read_and_changed() -> None:
-    config = config_of("llama")
+    config = stated("llama")
     assert (stated_width(config), width_key(config)) == (WIDTH, "intermediate_size")
     assert at_width(config, 24, WIDTH)["intermediate_size"] == 24
     assert config["intermediate_size"] == WIDTH  # the config passed stays as it is
@@ -25,7 +25,7 @@ def test_the_usual_setting_is_read_and_changed() -> None:
 
 def test_a_class_that_computes_the_width_is_told_not_to() -> None:
     """LFM2 makes 2/3 of what is stated, rounded up, unless it is told that this is the width."""
-    config = config_of("lfm2")
+    config = stated("lfm2")
     assert stated_width(config) is None
     narrow = at_width(config, 24, 40)
     assert (narrow["intermediate_size"], narrow["block_auto_adjust_ff_dim"]) == (24, False)
@@ -34,18 +34,18 @@ def test_a_class_that_computes_the_width_is_told_not_to() -> None:
 
 def test_an_older_name_of_the_setting_is_changed_as_well() -> None:
     """The class takes block_ff_dim, where a file has it, before intermediate_size."""
-    narrow = at_width({**config_of("lfm2"), "block_ff_dim": WIDTH}, 24, 40)
+    narrow = at_width({**stated("lfm2"), "block_ff_dim": WIDTH}, 24, 40)
     assert CONFIG_MAPPING["lfm2"].from_dict(narrow).intermediate_size == 24
 
 
 def test_a_setting_of_twice_the_width_is_halved() -> None:
-    config = config_of("recurrent_gemma")
+    config = stated("recurrent_gemma")
     assert stated_width(config) == config["intermediate_size"] // 2 == WIDTH
     assert at_width(config, 24, WIDTH)["intermediate_size"] == 48
 
 
 def test_a_family_with_a_setting_of_its_own() -> None:
-    config = config_of("granitemoehybrid", num_local_experts=0)
+    config = stated("granitemoehybrid-dense")
     assert width_key(config) == "shared_intermediate_size"
     narrow = at_width(config, 24, stated_width(config))
     assert narrow["shared_intermediate_size"] == 24
@@ -54,7 +54,7 @@ def test_a_family_with_a_setting_of_its_own() -> None:
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_each_kind_of_a_mixture_is_stated_by_its_setting(nested: bool) -> None:
-    config = config_of("qwen2_moe")
+    config = stated("qwen2_moe")
     config = {"model_type": "x", "text_config": config} if nested else config
     kinds = (
         GroupKind("experts", "moe_intermediate_size", 24),

@@ -25,6 +25,7 @@ def test_prune_reads_calibration_only_for_its_criterion(saved: Path, tmp_path: P
 
 EXPECTED_ERRORS = [
     (["--width", "0"], "--width 0 must be above 0"),
+    (["--width", "nine"], "--width must look like 4864"),
     (["--width", "53"], "width must be in [1, 52]"),
     (["--to", "9x"], "width must be in [1, 52]"),
     (["--to", "wide"], "must look like 2.4x"),

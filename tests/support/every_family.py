@@ -64,7 +64,7 @@ _GEMMA4 = {
 }
 _HEADS = {"head_dim": 8}
 
-# Settings of the config, beside `_SHAPE`, by model type.
+# Settings of the config, beside `_SHAPE`, by model type; a name of its own states it.
 DENSE: dict[str, dict[str, Any]] = {
     "llama": {},
     "mistral": {},
@@ -108,8 +108,9 @@ DENSE: dict[str, dict[str, Any]] = {
     "lfm3": {},
     "falcon_h1": {**_MAMBA, "mamba_d_ssm": 64, "head_dim": 8},
     "bamba": {**_MAMBA, "attn_layer_indices": [1]},
-    "granitemoehybrid": {
+    "granitemoehybrid-dense": {
         **_MAMBA,
+        "model_type": "granitemoehybrid",
         "num_local_experts": 0,
         "shared_intermediate_size": WIDTH,
         "intermediate_size": 48,
@@ -205,8 +206,10 @@ _TOWER: dict[str, Any] = {
     "num_position_embeddings": 16,
     "deepstack_visual_indexes": [0],
 }
-_PLAIN = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-_PLAIN = (*_PLAIN, "image_size", "patch_size")
+_PLAIN = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("image_size", "patch_size"),
+)
 _ROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
 _TOKENS = {
     "image_token_id": 10,
@@ -305,29 +308,24 @@ def _wrapper_config(model_type: str, changes: dict[str, Any]) -> Any:
     return kind(**parts, **_known(kind, _TOKENS), **rest)
 
 
-def settings_of(model_type: str) -> dict[str, Any]:
-    """Settings of a tiny config of a family."""
+def config_of(family: str, **changes: Any) -> Any:
+    """A tiny config of a family; changes of a wrapper are of its language model."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    if model_type not in MIXTURES:
-        return {**_SHAPE, **DENSE[model_type]}
-    kind = CONFIG_MAPPING[model_type]
-    known = {*getattr(kind, "__dataclass_fields__", ()), *kind.attribute_map}
-    experts = {key: value for key, value in _EXPERTS.items() if key in known}
-    return {**_SHAPE, **experts, **MIXTURES[model_type]}
+    if family in WRAPPERS:
+        return _wrapper_config(family, changes)
+    settings = {**_SHAPE, **(DENSE[family] if family in DENSE else MIXTURES[family]), **changes}
+    kind = CONFIG_MAPPING[settings.pop("model_type", family)]
+    experts = {} if family in DENSE else _known(kind, _EXPERTS)
+    return kind(**{**experts, **settings})
 
 
 def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> Any:
     """A random language model of a family in float32, in eval mode; no bias is zero."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
     torch.manual_seed(seed)
-    if model_type in WRAPPERS:
-        config = _wrapper_config(model_type, changes)
-        model: Any = hf.AutoModelForImageTextToText.from_config(config)
-    else:
-        config = CONFIG_MAPPING[model_type](**{**settings_of(model_type), **changes})
-        model = hf.AutoModelForCausalLM.from_config(config)
+    wrapped = hf.AutoModelForImageTextToText
+    loader = wrapped if model_type in WRAPPERS else hf.AutoModelForCausalLM
+    model = loader.from_config(config_of(model_type, **changes))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):  # they start at zero, where a wrong cut would not show

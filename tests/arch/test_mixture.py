@@ -108,3 +108,11 @@ def test_damaged_and_unknown_mixtures_are_one_sentence() -> None:
     del config["num_experts_per_tok"]
     with pytest.raises(UnsupportedModelError, match="to how many experts a token is sent"):
         counts_at(read_architecture(config, tensors))
+
+
+def test_what_else_follows_the_width_in_a_block_is_refused() -> None:
+    """It would be left at the old width: a norm over the neurons, say."""
+    name = "model__layers__1__mlp__experts__1__act_norm__weight"
+    with pytest.raises(UnsupportedModelError, match=r"1\.act_norm\.weight is not part of a plain"):
+        read_architecture(*stored(**{name: TensorSpec((4,), "F32")}))
+    read_architecture(*stored(**{name: TensorSpec((8,), "F32")}))  # of the hidden size alone

@@ -108,6 +108,15 @@ class GluBlock:
                     f"{name} must have shape {list(shape)} {by}; got {list(spec.shape)}"
                 )
 
+    def others(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Of a layer's tensors, by their roles, those in the block that are none of its own."""
+        known = set(self.names.values())
+        return {
+            role: name
+            for role, name in names.items()
+            if name.startswith(f"{self.name}.") and name not in known
+        }
+
     def _axis(self, role: str) -> int | None:
         """Axis of the neurons in what belongs to one group; None where there is none."""
         if role.endswith(".bias"):
@@ -120,6 +129,13 @@ class GluBlock:
         if role.endswith(".weight"):
             shape = (size, self.hidden) if axis == 0 else (self.hidden, size)
         return (self.stacked, *shape) if self.stacked else shape
+
+
+def no_plain_part(name: str) -> UnsupportedModelError:
+    """The error for a tensor that is in a block, and none of its matrices."""
+    return UnsupportedModelError(
+        f"{name} is not part of a plain GLU block; widthwise does not know how to cut it"
+    )
 
 
 def _times(role: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import CheckpointError, UnsupportedModelError
 from ..io import TensorSpec
 from .architecture import Architecture, GluGroup, GroupKind, TensorCut, table_beside
-from .blocks import ROLES, GluBlock, Stack
+from .blocks import ROLES, GluBlock, Stack, no_plain_part
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
 from .mixture import mixture_groups, mixture_widths
@@ -134,13 +134,9 @@ def _refuse_missing(stack: Stack, number: int, parts: Iterable[str]) -> None:
 def _refuse_others(stack: Stack, number: int, block: GluBlock) -> None:
     """Raise UnsupportedModelError where a layer's block has a tensor that is no part of one."""
     beside = family_in(stack.config).beside
-    known = set(block.names.values())
-    for role, name in stack.layers[number].items():
-        is_beside = beside is not None and role.startswith(beside)
-        if name.startswith(f"{block.name}.") and name not in known and not is_beside:
-            raise UnsupportedModelError(
-                f"{name} is not part of a plain GLU block; widthwise does not know how to cut it"
-            )
+    for role, name in block.others(stack.layers[number]).items():
+        if beside is None or not role.startswith(beside):
+            raise no_plain_part(name)
 
 
 def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> frozenset[str]:

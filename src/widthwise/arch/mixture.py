@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, GroupKind, TensorCut
-from .blocks import GluBlock, Stack
+from .blocks import GluBlock, Stack, no_plain_part
 from .families import MIXTURE_KEYS
 from .sections import section_name, text_value
 from .width import family_in
@@ -47,8 +47,11 @@ def mixture_groups(
             raise UnsupportedModelError(
                 f"layer {layer} holds no GLU block; widthwise cuts models with one in every layer"
             )
+        known = {name for parts in blocks.values() for name in parts.values()}
+        others = {role: name for role, name in names.items() if name not in known}
         for role, parts in blocks.items():
             block = _read(role, parts, stack.tensors, stack.hidden, interleaved=interleaved)
+            _refuse_others(stack, others, block)
             kind, _, number = role.partition(".")
             key, value = _stated(stated, kind, block.width, f"layer {layer}", section)
             cuts |= block.cuts(len(groups))
@@ -60,6 +63,14 @@ def mixture_groups(
     places = {kind.key: place for place, kind in enumerate(kinds)}
     whole = (replace(g, kind=places[key]) for g, (_, key, _) in zip(groups, keys, strict=True))
     return kinds, tuple(whole), cuts
+
+
+def _refuse_others(stack: Stack, names: Mapping[str, str], block: GluBlock) -> None:
+    """Raise where one of these tensors is in a block and follows its width; a router does not."""
+    for role, name in block.others(names).items():
+        sizes = set(stack.tensors[name].shape) - {stack.hidden}
+        if "router" not in role and {block.width, 2 * block.width} & sizes:
+            raise no_plain_part(name)
 
 
 def _read(

@@ -15,7 +15,7 @@ from families import HIDDEN, LAYERS, WIDTH, tiny, tokens
 from widthwise import activation_norms, apply, make_plan
 from widthwise.cut import ModelWeights
 from widthwise.errors import PlanError
-from widthwise.prune import CALIBRATED, CRITERIA, ROW_CRITERIA, score_layer
+from widthwise.prune import CALIBRATED, CRITERIA, ROW_CRITERIA, score_group
 
 REFERENCE = {"ppm": "PPM", "vow": "VOW", "pon": "PON", "l2": "L2"}
 
@@ -36,9 +36,9 @@ def test_scores_do_not_depend_on_how_rows_are_chunked(
     criterion: str, llama: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = ModelWeights(llama)
-    whole = score_layer(weights, 1, criterion)
+    whole = score_group(weights, 1, criterion)
     monkeypatch.setattr("widthwise.cut.weights.CHUNK_BYTES", 7 * 2 * HIDDEN * 4)
-    assert torch.equal(score_layer(weights, 1, criterion), whole)
+    assert torch.equal(score_group(weights, 1, criterion), whole)
 
 
 @pytest.mark.parametrize("criterion", [c for c in CRITERIA if c != "ppm_activation"])
@@ -88,7 +88,7 @@ def test_selections_are_those_of_optipfair(family: str, criterion: str) -> None:
     width = 32  # optipfair: I - int(40 / 100 * 53) = 53 - 21
     model = tiny(family, seed=5)
     for layer in range(LAYERS):
-        scores = score_layer(ModelWeights(model), layer, criterion).double()
+        scores = score_group(ModelWeights(model), layer, criterion).double()
         ranked = scores.sort(descending=True).values
         # No tie is involved: the gap at the cut is far above float32 rounding (6e-8 relative).
         assert (ranked[width - 1] - ranked[width]) / ranked[width] > 1e-6

@@ -20,7 +20,7 @@ from widthwise.errors import PlanError, TargetError
 from widthwise.measure import BlockCost, Workload
 from widthwise.prune import PruneSpec
 from widthwise.prune.calibration import Calibration, calibrate
-from widthwise.prune.refitting import layer_cuts
+from widthwise.prune.refitting import group_cuts
 from widthwise.prune.sensitivity import losses_between
 
 pytestmark = pytest.mark.usefixtures("own_modules")
@@ -61,7 +61,7 @@ def divergence(
 ) -> float:
     """KL(dense || cut) by the logits of two whole models, in float64."""
     weights = ModelWeights(model)
-    (cut,) = layer_cuts(weights, layer, calibration.layers[layer], asked, [width])
+    (cut,) = group_cuts(weights, layer, calibration.layers[layer], asked, [width])
     every = make_plan(model, width=30, align=1)
     keep = tuple(cut.keep if i == layer else tuple(range(WIDTH)) for i in range(LAYERS))
     narrow = apply(model, replace(every, keep=keep))

@@ -92,6 +92,11 @@ class GluGroup:
         """Whether one tensor holds gate and up."""
         return self.gate == self.up
 
+    @property
+    def module(self) -> str:
+        """Name of the module that has down: the block, or all experts of a layer."""
+        return self.down.removesuffix(".weight").rpartition(".")[0]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
@@ -161,6 +166,10 @@ class Architecture:
         each = self.groups[group]
         stated = self.kinds[each.kind].width if widths is None else widths[each.kind]
         return stated * each.factor
+
+    def neurons(self, widths: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """Neurons of every group, as stored or where its kinds have other widths."""
+        return tuple(self.width_of(group, widths) for group in range(len(self.groups)))
 
     def widths_at(self, width: int) -> tuple[int, ...]:
         """The width of every kind, in proportion to that of the first; rounded down."""

@@ -148,7 +148,7 @@ def set_sizes(model: nn.Module, plan: Plan, architecture: Architecture) -> None:
         if part is not None and part.model_type == text.model_type:
             vars(part).update(settings)
     owners = {
-        group.down.removesuffix(".weight").rpartition(".")[0]: architecture.width_of(index, widths)
+        group.module: architecture.width_of(index, widths)
         for index, group in enumerate(architecture.groups)
     }
     for name, neurons in owners.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -73,8 +73,8 @@ class Plan:
     criterion: str
     seed: int | None
     keep: tuple[tuple[int, ...], ...]
-    kinds: tuple[PlannedKind, ...] = ()
-    neurons: tuple[int, ...] = ()
+    kinds: tuple[PlannedKind, ...] = field(default=(), metadata={"added_later": True})
+    neurons: tuple[int, ...] = field(default=(), metadata={"added_later": True})
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -205,7 +205,7 @@ class Plan:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
             raise PlanError(f"a plan must have exactly the fields of its format; wrong here: {odd}")
         try:
-            plan: Plan = from_plain(cls, {"kinds": [], "neurons": [], **data}, "a plan")
+            plan: Plan = from_plain(cls, data, "a plan")
         except TypeError as error:
             raise PlanError(str(error)) from error
         return plan
@@ -233,5 +233,5 @@ class Plan:
 
 def _names(version: object) -> set[str]:
     """Fields of a version of the layout; plans of one width a layer have none for kinds."""
-    names = {field.name for field in fields(Plan)}
+    names = {each.name for each in fields(Plan)}
     return names if version == MIXTURE_FORMAT else names - {"kinds", "neurons"}

@@ -20,7 +20,7 @@ from .healing.settings import HealSettings
 from .nested import Nested
 from .opened_model import OpenedModel, open_model
 from .refitting.refit import refit, refits
-from .selection import plan_of, score_layer, select
+from .selection import plan_of, score_group, select
 from .sensitivity import Allocation, allowed_widths, per_layer
 from .spec import PruneOptions, PruneSpec, WidthOptions, resolve_target, spec_of
 
@@ -59,7 +59,7 @@ __all__ = [
     "refit",
     "refits",
     "resolve_target",
-    "score_layer",
+    "score_group",
     "select",
     "spec_of",
 ]

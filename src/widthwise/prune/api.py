@@ -62,7 +62,7 @@ def make_plan(
     Raises:
         TargetError, PlanError, CheckpointError, UnsupportedModelError: as their messages say.
     """
-    spec = spec_of(spec, asked)
+    spec = spec_of(spec, asked, function=make_plan)
     is_named = isinstance(model, str | Path | ModelSource)
     if is_named and activation_norms is None:
         check_calibration(spec.criterion, calibration, tokens)

@@ -19,7 +19,7 @@ from ..cut import (
 )
 from ..errors import PlanError
 from .criteria import best_first
-from .selection import plan_of, score_layer
+from .selection import plan_of, score_group
 from .spec import PruneSpec
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Nested(Generic[Model]):
         self._orders, self._cuts = None, {}
         self._arrange(self._own_order)  # of equal scores the lower index of the dense model is kept
         scores = [
-            score_layer(self._weights, layer, criterion, seed, activation_norms)
+            score_group(self._weights, layer, criterion, seed, activation_norms)
             for layer in range(self._weights.architecture.layers)
         ]
         self._orders = tuple(map(best_first, scores))

@@ -30,7 +30,7 @@ def select(
     spec: PruneSpec,
     activation_norms: Mapping[int, Tensor] | None = None,
 ) -> Plan:
-    """Score every layer and keep the highest.
+    """Score every group of neurons and keep the highest.
 
     Args:
         weights: `ModelWeights` or an opened checkpoint.
@@ -47,9 +47,8 @@ def select(
     width = spec.width(weights.architecture)
     keep = []
     architecture = weights.architecture
-    for group in range(len(architecture.groups)):
-        scores = score_layer(weights, group, spec.criterion, spec.seed, activation_norms)
-        neurons = architecture.width_of(group, width.widths)
+    for group, neurons in enumerate(architecture.neurons(width.widths)):
+        scores = score_group(weights, group, spec.criterion, spec.seed, activation_norms)
         keep.append(tuple(keep_highest(scores, neurons)))
     return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
@@ -93,25 +92,25 @@ def _of_mixture(architecture: Architecture, widths: tuple[int, ...]) -> dict[str
     kinds = zip(architecture.kinds, widths, strict=True)
     return {
         "kinds": tuple(PlannedKind(kind.name, kind.width, kept) for kind, kept in kinds),
-        "neurons": tuple(map(architecture.width_of, range(len(architecture.groups)))),
+        "neurons": architecture.neurons(),
         "format": MIXTURE_FORMAT,
     }
 
 
-def score_layer(
+def score_group(
     weights: Weights,
-    layer: int,
+    group: int,
     criterion: str,
     seed: int = 0,
     activation_norms: Mapping[int, Tensor] | None = None,
 ) -> Float32[Tensor, " neurons"]:
-    """Scores of one layer's neurons."""
+    """Scores of one group's neurons."""
     import torch
 
-    width = weights.architecture.width_of(layer)
+    width = weights.architecture.width_of(group)
     if criterion == "random":
-        # Layers draw from streams of their own, so a layer's choice does not hang on its place.
-        return random(width, torch.Generator().manual_seed(seed * 1_000_003 + layer))
+        # Groups draw from streams of their own, so a group's choice does not hang on its place.
+        return random(width, torch.Generator().manual_seed(seed * 1_000_003 + group))
     if criterion == "obs":
         raise PlanError(
             "criterion obs needs second moments of activations; pass a Calibration of calibrate()"
@@ -121,15 +120,15 @@ def score_layer(
             raise PlanError(
                 f"criterion {criterion} needs activation norms; pass --calibration FILE (text)"
             )
-        down = down_rows(weights, layer)
+        down = down_rows(weights, group)
         if criterion == "activation":
-            return activation(down, activation_norms[layer].to(down.device))
-        rows = _gate_and_up(weights, layer, 0, width)
-        return ppm_activation(rows, down, activation_norms[layer])
+            return activation(down, activation_norms[group].to(down.device))
+        rows = _gate_and_up(weights, group, 0, width)
+        return ppm_activation(rows, down, activation_norms[group])
     row_bytes = 2 * weights.architecture.hidden_size * 4
     step = max(1, CHUNK_BYTES // row_bytes)
     parts = [
-        ROW_CRITERIA[criterion](*_gate_and_up(weights, layer, start, min(start + step, width)))
+        ROW_CRITERIA[criterion](*_gate_and_up(weights, group, start, min(start + step, width)))
         for start in range(0, width, step)
     ]
     return torch.cat(parts)

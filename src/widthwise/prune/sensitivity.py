@@ -21,7 +21,7 @@ from .calibration.second_moments import LayerCallback, each_layer
 from .calibration.text import TextRequest
 from .knapsack import allocate, candidate_widths
 from .opened_model import open_model
-from .refitting.layer_fit import layer_cuts, temporarily_cut
+from .refitting.layer_fit import group_cuts, temporarily_cut
 from .refitting.refit import RefitOptions, check_tokens
 from .spec import PruneOptions, PruneSpec, spec_of
 
@@ -119,7 +119,7 @@ def per_layer(
     Memory beyond that of a refit: 0.7 GB for logits, whatever the vocabulary.
     """
     text = TextRequest.of(asked)
-    spec = spec_of(spec, asked, "activation")
+    spec = spec_of(spec, asked, "activation", function=per_layer, options=RefitOptions)
     if costs is not None and spec.target.kind in ("params", "size"):
         raise PlanError(
             "costs cannot be combined with params or size, which are costs themselves; ask for "
@@ -176,7 +176,7 @@ def allowed_widths(
 
     Arguments and errors: as `make_plan`.
     """
-    spec = spec_of(spec, asked)
+    spec = spec_of(spec, asked, function=allowed_widths)
     with open_model(model) as opened:
         return _allowed(opened.weights.architecture, spec)
 
@@ -269,7 +269,7 @@ def _measured(
     widths = measured_widths(allowed)
     states: list[Tensor] = []
     curve: tuple[float, ...] = ()
-    for cut in layer_cuts(weights, layer, halves, spec, widths):
+    for cut in group_cuts(weights, layer, halves, spec, widths):
         with temporarily_cut(meter.module, meter.runner.weights.architecture, {layer: cut}):
             states.append(meter.final_states(layer))
         curve = cut.fit.curve

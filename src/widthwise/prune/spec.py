@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from types import FrameType
-from typing import TypedDict, Unpack
+from inspect import signature
+from typing import Any, TypedDict, Unpack
 
 from ..arch import Architecture, Target, Width, check_rounding, resolve
 from ..cut.checkpoint import stored_dtype
@@ -145,36 +145,36 @@ class PruneSpec:
         )
 
 
-def spec_of(spec: PruneSpec | None, asked: PruneOptions, criterion: str = "ppm") -> PruneSpec:
+def spec_of(
+    spec: PruneSpec | None,
+    asked: PruneOptions,
+    criterion: str = "ppm",
+    *,
+    function: Callable[..., Any] | None = None,
+    options: type = PruneOptions,
+) -> PruneSpec:
     """The spec that a public function was given, or the one that its keyword arguments describe.
 
+    Args:
+        spec, asked: What it was given.
+        criterion: The one of the function where none is asked for.
+        function: The function, which errors name.
+        options: What its keyword arguments are declared by.
+
     Raises:
-        TypeError: Both were given, or a keyword that the calling function does not know.
+        TypeError: Both were given, or a keyword that the function does not know.
         TargetError, PlanError: As `PruneSpec.of`.
     """
-    _refuse_unknown(asked, sys._getframe(1))
+    unknown = next((name for name in asked if name not in PruneOptions.__annotations__), None)
+    if function is not None and unknown is not None:
+        known = [*options.__annotations__, *signature(function).parameters]
+        near = "".join(f"; did you mean {name}?" for name in get_close_matches(unknown, known, 1))
+        raise TypeError(
+            f"{function.__name__}() got an unexpected keyword argument {unknown!r}{near}"
+        )
     if spec is None:
         asked.setdefault("criterion", criterion)
         return PruneSpec.of(**asked)
     if asked:
         raise TypeError(f"pass a PruneSpec or single options, not both; remove {', '.join(asked)}")
     return spec
-
-
-def _refuse_unknown(asked: PruneOptions, caller: FrameType) -> None:
-    """Raise the TypeError that Python itself would, by the name of the function that was called.
-
-    Args:
-        asked: The keyword arguments that the function has no parameters for.
-        caller: Frame of the public function, whose last parameter is `**asked: Unpack[...]`.
-    """
-    unknown = next((name for name in asked if name not in PruneOptions.__annotations__), None)
-    if unknown is None:
-        return
-    code = caller.f_code
-    function = caller.f_globals[code.co_name]
-    options = function.__annotations__["asked"].removeprefix("Unpack[").removesuffix("]")
-    known = [*caller.f_globals[options].__annotations__]
-    known += code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    near = "".join(f"; did you mean {name}?" for name in get_close_matches(unknown, known, 1))
-    raise TypeError(f"{code.co_name}() got an unexpected keyword argument {unknown!r}{near}")

@@ -15,7 +15,7 @@ class CellStudy(ABC):
     """Measures the cells that are missing in a folder, and keeps their records.
 
     Args:
-        folder: Where records go; one that holds a part of this study is gone on with.
+        folder: Where records go; one that holds a part of this study is continued.
         parents: The models; `_begin` gives them a dtype and a device.
         on_record: Called with each record that is added, once it is on disk.
     """

@@ -71,6 +71,11 @@ class Record:
         if (self.value is None) != (self.reason is not None):
             raise RunError(f"record {self.cell}: value is missing exactly when a reason is given")
 
+    @property
+    def is_score(self) -> bool:
+        """Whether it is the score of a task, and not a cost or a reason why there is none."""
+        return self.value is not None and "floors" in self.settings
+
     def to_json(self) -> str:
         """One line of JSON, keys in the order of the fields; NaN and Infinity are refused."""
         try:

@@ -289,8 +289,7 @@ class Scorer:
 
 def has_old_floor(record: Record) -> bool:
     """Whether a record is a score whose floor, if any, was counted by an older rule."""
-    is_score = record.value is not None and "floors" in record.settings
-    return is_score and record.settings.get("floor_rule") != FLOOR_RULE
+    return record.is_score and record.settings.get("floor_rule") != FLOOR_RULE
 
 
 def refloored(record: Record, floor: Floor, item_ids: Sequence[str]) -> Record:

@@ -83,7 +83,7 @@ class StudyStore(RunStore[Record]):
 
     def _say_what_is_lost(self) -> None:
         """Give a notice where answers that were written are there no more."""
-        asked = [r.cell for r in self.cells if r.value is not None and "floors" in r.settings]
+        asked = [record.cell for record in self.cells if record.is_score]
         lost = lost_items(self.path.parent, asked)
         if lost:
             notice(

@@ -14,7 +14,7 @@ from widthwise.cut import ModelWeights
 from widthwise.errors import UnsupportedModelError
 from widthwise.prune import per_layer
 from widthwise.prune.calibration import FitAndHoldout, LayerwiseRunner, Moments, calibrate, text_of
-from widthwise.prune.refitting import LayerCut, layer_cuts, refit, temporarily_cut
+from widthwise.prune.refitting import GroupCut, group_cuts, refit, temporarily_cut
 
 Batches = list[dict[str, Any]]
 
@@ -64,7 +64,7 @@ def test_a_sequential_refit_equals_whole_passes_behind_the_cut_layers(family: st
     model, given = special(family), batches(8)
     done = refit(model, width=26, align=1, text=given)
     weights, selection = ModelWeights(model), _selection(26)
-    cuts: list[LayerCut] = []
+    cuts: list[GroupCut] = []
     for layer in range(4):
         sums = []
         for half in (given[::2], given[1::2]):
@@ -72,7 +72,7 @@ def test_a_sequential_refit_equals_whole_passes_behind_the_cut_layers(family: st
             tokens = sum(batch["input_ids"].numel() for batch in half)
             sums.append(Moments(total[layer].float(), tokens))
         halves = FitAndHoldout(fit=sums[0], held_out=sums[1])
-        cuts += layer_cuts(weights, layer, halves, selection, [26])
+        cuts += group_cuts(weights, layer, halves, selection, [26])
     assert done.plan.keep == tuple(cut.keep for cut in cuts)
     for cut, down in zip(cuts, done.down, strict=True):
         # Least squares in float32 moments: 1e-5 of the weight; keys of uncut layers: 0.05 and more.
@@ -86,7 +86,7 @@ def _selection(width: int) -> Any:
 
 
 def _behind(
-    model: Any, weights: ModelWeights, cuts: list[LayerCut], call: Callable[[], Any]
+    model: Any, weights: ModelWeights, cuts: list[GroupCut], call: Callable[[], Any]
 ) -> Any:
     """A call while the first layers are cut."""
     if not cuts:
@@ -105,7 +105,7 @@ def test_widths_by_layers_are_measured_with_keys_that_layers_share() -> None:
     with LayerwiseRunner(model, text_of(given)) as walk:
         halves = [walk.moments(layer, advance=True)[layer] for layer in range(4)]
     weights = ModelWeights(model)
-    (cut,) = layer_cuts(weights, 3, halves[3], _selection(width), [width])
+    (cut,) = group_cuts(weights, 3, halves[3], _selection(width), [width])
     ids = torch.cat([batch["input_ids"] for batch in given[1::2]])
     with torch.no_grad():
         dense = model(input_ids=ids).logits.log_softmax(-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ class RefittedLayer:
     fit_error: float
     held_out_error: float
     sha256: str
-    tokens: int | None = None
+    tokens: int | None = field(default=None, metadata={"added_later": True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +95,6 @@ def plain(record: RefitRecord) -> dict[str, Any]:
     return data
 
 
-def _with_tokens(data: dict[str, Any]) -> dict[str, Any]:
-    """What `plain` left out put in again."""
-    layers = data.get("layers")
-    if not isinstance(layers, list):
-        return data
-    whole = [{"tokens": None, **each} if isinstance(each, dict) else each for each in layers]
-    return {**data, "layers": whole}
-
-
 def read_refit_record(folder: Path) -> RefitRecord | None:
     """The record in a checkpoint folder; None where there is none.
 
@@ -114,7 +105,7 @@ def read_refit_record(folder: Path) -> RefitRecord | None:
     if not path.exists():
         return None
     try:
-        record: RefitRecord = from_plain(RefitRecord, _with_tokens(read_json(path)), "the record")
+        record: RefitRecord = from_plain(RefitRecord, read_json(path), "the record")
     except (ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path}: cannot be read as the record of a refit: {error}"

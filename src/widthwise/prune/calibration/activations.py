@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...cut import ModelWeights
+from ...cut import ModelWeights, owner_of
 from ...cut.checkpoint import check_tokens
 from ...errors import RunError
 from ..opened_model import OpenedModel
@@ -43,8 +43,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
 
     architecture = ModelWeights(model).architecture
     architecture.refuse_mixture("the criterion ppm_activation")
-    names = [block.down.removesuffix(".weight") for block in architecture.groups]
-    down = [model.get_submodule(name) for name in names]
+    down = [owner_of(model, group.down)[0] for group in architecture.groups]
     sums: dict[int, Tensor] = {}
     mask: Tensor | None = None
     tokens = 0

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...arch import Architecture
+from ...cut import owner_of
 from ...errors import UnsupportedModelError
 from .layer_calls import WITHOUT_TEXT, watched_inputs
 from .moments import FitAndHoldout, Moments
@@ -59,12 +60,11 @@ def moments_of_layer(
         if group.layer != layer or index != cut.group:
             continue
         neurons = architecture.width_of(index)
-        name, _, last = group.down.removesuffix(".weight").rpartition(".")
-        owner: Any = model.get_submodule(name)
         if cut.stacked:
-            result[cut.groups] = ExpertMoments(owner, neurons, transposed=cut.axis == 0)
+            experts = model.get_submodule(group.module)
+            result[cut.groups] = ExpertMoments(experts, neurons, transposed=cut.axis == 0)
         else:
-            result[cut.groups] = BlockMoments(getattr(owner, last), neurons)
+            result[cut.groups] = BlockMoments(owner_of(model, group.down)[0], neurons)
     return result
 
 

@@ -1,14 +1,14 @@
 """Refits: down_proj fitted again by least squares after neurons are removed."""
 
-from .layer_fit import RIDGES, LayerCut, layer_cuts, neuron_order, temporarily_cut
+from .layer_fit import RIDGES, GroupCut, group_cuts, neuron_order, temporarily_cut
 from .refit import refit, refits
 from .ridge import Ridge, obs_order, output_power, weight_fallback
 
 __all__ = [
     "RIDGES",
-    "LayerCut",
+    "GroupCut",
     "Ridge",
-    "layer_cuts",
+    "group_cuts",
     "neuron_order",
     "obs_order",
     "output_power",

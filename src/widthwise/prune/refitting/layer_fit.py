@@ -1,4 +1,4 @@
-"""One layer at any width: which neurons stay, what down_proj becomes, and how well that does."""
+"""One group at any width: which neurons stay, what down_proj becomes, and how well that does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...errors import CheckpointError, RunError
 from ...io import TORCH_DTYPES
 from ..calibration.moments import FitAndHoldout
 from ..criteria import best_first
-from ..selection import score_layer
+from ..selection import score_group
 from ..spec import PruneSpec
 from .ridge import Ridge, obs_order, output_power, weight_fallback
 
@@ -34,8 +34,8 @@ _STEP = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerCut:
-    """One layer at one width."""
+class GroupCut:
+    """One group of neurons at one width."""
 
     keep: tuple[int, ...]
     down: Tensor
@@ -44,26 +44,26 @@ class LayerCut:
 
 def neuron_order(
     weights: Weights,
-    layer: int,
+    group: int,
     spec: PruneSpec,
     moment: Float64[Tensor, "m m"],
     weight: Float64[Tensor, "m d"],
 ) -> Int[Tensor, " m"]:
-    """Neurons of a layer, best first, by any criterion. Arguments as for `obs_order`."""
+    """Neurons of a group, best first, by any criterion. Arguments as for `obs_order`."""
     if spec.criterion == "obs":
-        return obs_order(moment, weight, weights.architecture.groups[layer].name)
-    norms = {layer: moment.diagonal().sqrt().float().cpu()}
-    scores = score_layer(weights, layer, spec.criterion, spec.seed, norms)
+        return obs_order(moment, weight, weights.architecture.groups[group].name)
+    norms = {group: moment.diagonal().sqrt().float().cpu()}
+    scores = score_group(weights, group, spec.criterion, spec.seed, norms)
     return best_first(scores)
 
 
-def layer_cuts(
-    weights: Weights, layer: int, halves: FitAndHoldout, spec: PruneSpec, widths: Sequence[int]
-) -> list[LayerCut]:
-    """One layer at several widths, by one factorisation for each ridge that is tried.
+def group_cuts(
+    weights: Weights, group: int, halves: FitAndHoldout, spec: PruneSpec, widths: Sequence[int]
+) -> list[GroupCut]:
+    """One group at several widths, by one factorisation for each ridge that is tried.
 
     Args:
-        weights, layer: One layer of the dense model.
+        weights, group: One group of the dense model.
         halves: Second moments of its activations.
         spec: Criterion, seed and stored dtype; its target is not looked at.
         widths: Numbers of neurons to keep.
@@ -74,14 +74,14 @@ def layer_cuts(
     """
     import torch
 
-    where = weights.architecture.groups[layer].name
+    where = weights.architecture.groups[group].name
     moment, held_out = halves.fit.mean(where), halves.held_out.mean(where)
-    weight = down_rows(weights, layer).T.to(moment)
-    order = neuron_order(weights, layer, spec, moment, weight)
+    weight = down_rows(weights, group).T.to(moment)
+    order = neuron_order(weights, group, spec, moment, weight)
     lam, ridge = _best_ridge(moment, held_out, weight, order, where)
     curve, whole = tuple(ridge.curve().tolist()), output_power(held_out, weight)
     both = Ridge(halves.fit.merged(halves.held_out).mean(where), weight, order, lam, where)
-    tensor = weights.architecture.tensors[weights.architecture.groups[layer].down]
+    tensor = weights.architecture.tensors[weights.architecture.groups[group].down]
     stored = getattr(torch, TORCH_DTYPES[spec.stored_dtype or tensor.dtype])
     cuts = []
     for width in widths:
@@ -98,7 +98,7 @@ def layer_cuts(
         down = both.at(width)[places.to(weight.device)].T.cpu().to(stored).contiguous()
         if not torch.isfinite(down).all():
             raise CheckpointError(f"{where}: the refit has values too large for {stored}")
-        cuts.append(LayerCut(keep=tuple(ascending.tolist()), down=down, fit=fit))
+        cuts.append(GroupCut(keep=tuple(ascending.tolist()), down=down, fit=fit))
     return cuts
 
 
@@ -136,7 +136,7 @@ def _beyond(best: float, tried: Sequence[float]) -> list[float]:
 
 @contextmanager
 def temporarily_cut(
-    module: nn.Module, architecture: Architecture, cuts: Mapping[int, LayerCut]
+    module: nn.Module, architecture: Architecture, cuts: Mapping[int, GroupCut]
 ) -> Iterator[None]:
     """The groups of one layer of a model as their cuts leave them, for a while."""
     import torch

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ...arch import Width
 from ...cut import CalibrationSource, Plan, Refit, Weights, down_rows, fingerprint
 from ...errors import PlanError, RunError
 from ..calibration.layerwise import LayerwiseRunner
@@ -17,7 +16,7 @@ from ..calibration.text import TOKENS, TextOptions, TextRequest, TextSource
 from ..opened_model import OpenedModel, open_model
 from ..selection import plan_of
 from ..spec import PruneOptions, PruneSpec, spec_of
-from .layer_fit import LayerCut, layer_cuts, neuron_order, temporarily_cut
+from .layer_fit import GroupCut, group_cuts, neuron_order, temporarily_cut
 
 if TYPE_CHECKING:
     from ..opened_model import Model
@@ -59,18 +58,18 @@ def refit(
     token; I^3 operations a layer.
     """
     text = TextRequest.of(asked)
-    spec = spec_of(spec, asked, "activation")
+    spec = spec_of(spec, asked, "activation", function=refit, options=RefitOptions)
     with open_model(model) as opened:
         read, weights = text.read(opened), opened.weights
         uniform = spec.width(weights.architecture)  # an impossible width is refused before any work
-        counts = _checked_widths(widths, weights) or _neurons(weights, uniform)
-        check_tokens((read.summary,), _most_neurons(weights))
+        counts = _checked_widths(widths, weights) or weights.architecture.neurons(uniform.widths)
+        check_tokens((read.summary,), max(weights.architecture.neurons()))
         with LayerwiseRunner(opened.module, read) as runner:
-            cuts: list[LayerCut] = []
+            cuts: list[GroupCut] = []
             for layer in each_layer(weights.architecture.layers, progress):
                 moments = runner.moments(layer, advance=not sequential)
                 made = {
-                    group: layer_cuts(weights, group, halves, spec, [counts[group]])[0]
+                    group: group_cuts(weights, group, halves, spec, [counts[group]])[0]
                     for group, halves in moments.items()
                 }
                 cuts += made.values()
@@ -113,13 +112,15 @@ def refits(
     request = moments_request(source, tokens, tokenizer)
     with open_model(model) as opened, _dense_moments(opened, request) as (parts, of_layer):
         weights = opened.weights
-        check_tokens(parts, _most_neurons(weights))
-        counts = [_neurons(weights, each.width(weights.architecture)) for each in specs]
+        check_tokens(parts, max(weights.architecture.neurons()))
+        counts = [
+            weights.architecture.neurons(each.width(weights.architecture).widths) for each in specs
+        ]
         cuts = []
         for layer in each_layer(weights.architecture.layers, progress):
             for group, halves in of_layer(layer).items():
                 widths = [each[group] for each in counts]
-                cuts.append(layer_cuts(weights, group, halves, specs[0], widths))
+                cuts.append(group_cuts(weights, group, halves, specs[0], widths))
         return tuple(
             _refit(weights, each, [group[i] for group in cuts], parts, sequential=False)
             for i, each in enumerate(specs)
@@ -168,7 +169,7 @@ def plan_by_moments(
     """
     weights = model.weights
     width, keep = spec.width(weights.architecture), []
-    counts = _neurons(weights, width)
+    counts = weights.architecture.neurons(width.widths)
     with _dense_moments(model, request) as (_, of_layer):
         for layer in each_layer(weights.architecture.layers, progress):
             for group, halves in of_layer(layer).items():
@@ -192,19 +193,6 @@ def check_tokens(parts: Sequence[CalibrationSource], neurons: int) -> None:
         )
 
 
-def _neurons(weights: Weights, width: Width) -> tuple[int, ...]:
-    """Neurons that each group keeps at a width."""
-    architecture = weights.architecture
-    groups = range(len(architecture.groups))
-    return tuple(architecture.width_of(group, width.widths) for group in groups)
-
-
-def _most_neurons(weights: Weights) -> int:
-    """Neurons of the widest group."""
-    architecture = weights.architecture
-    return max(map(architecture.width_of, range(len(architecture.groups))))
-
-
 def _checked_widths(widths: Sequence[int] | None, weights: Weights) -> tuple[int, ...] | None:
     layers, neurons = weights.architecture.layers, weights.architecture.intermediate_size
     if widths is None:
@@ -219,7 +207,7 @@ def _checked_widths(widths: Sequence[int] | None, weights: Weights) -> tuple[int
 def _refit(
     weights: Weights,
     spec: PruneSpec,
-    cuts: Sequence[LayerCut],
+    cuts: Sequence[GroupCut],
     parts: tuple[CalibrationSource, ...],
     *,
     sequential: bool,

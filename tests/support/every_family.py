@@ -25,7 +25,7 @@ _SHAPE: dict[str, Any] = {
     # Fresh weights are so small that a wrong cut would hardly change a logit.
     "initializer_range": 0.3,
 }
-_LATENT = {
+LATENT = {
     "num_key_value_heads": 4,
     "q_lora_rank": 16,
     "kv_lora_rank": 8,
@@ -33,14 +33,17 @@ _LATENT = {
     "qk_nope_head_dim": 4,
     "v_head_dim": 8,
 }
-_LINEAR = {
+LINEAR_HEADS = {
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
     "linear_key_head_dim": 8,
     "linear_value_head_dim": 8,
+}
+_LINEAR = {
+    **LINEAR_HEADS,
     "layer_types": ["linear_attention", "full_attention", "linear_attention"],
 }
-_MAMBA = {
+MAMBA = {
     "mamba_d_state": 8,
     "mamba_d_conv": 4,
     "mamba_expand": 2,
@@ -100,16 +103,16 @@ DENSE: dict[str, dict[str, Any]] = {
     "hyperclovax": _HEADS,
     "internlm3": _HEADS,
     "iquestcoder": _HEADS,
-    "youtu": _LATENT,
-    "minicpm3": _LATENT,
+    "youtu": LATENT,
+    "minicpm3": LATENT,
     "diffllama": {},
     "qwen3_5_text": {**_LINEAR, **_HEADS},
     "lfm2": {"layer_types": ["conv", "full_attention", "conv"], "block_multiple_of": 8},
     "lfm3": {},
-    "falcon_h1": {**_MAMBA, "mamba_d_ssm": 64, "head_dim": 8},
-    "bamba": {**_MAMBA, "attn_layer_indices": [1]},
+    "falcon_h1": {**MAMBA, "mamba_d_ssm": 64, "head_dim": 8},
+    "bamba": {**MAMBA, "attn_layer_indices": [1]},
     "granitemoehybrid-dense": {
-        **_MAMBA,
+        **MAMBA,
         "model_type": "granitemoehybrid",
         "num_local_experts": 0,
         "shared_intermediate_size": WIDTH,
@@ -145,7 +148,7 @@ _EXPERTS = {
     "moe_layer_start_index": 1,
     "num_dense_layers": 1,
 }
-_LATENT_MOE = {**_LATENT, "head_dim": 4}
+_LATENT_MOE = {**LATENT, "head_dim": 4}
 
 # Mixtures of experts: settings beside `_SHAPE` and those of `_EXPERTS` that the class knows.
 MIXTURES: dict[str, dict[str, Any]] = {
@@ -161,12 +164,12 @@ MIXTURES: dict[str, dict[str, Any]] = {
     "olmoe": {},
     "granitemoe": {},
     "granitemoeshared": {},
-    "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention", "mamba"]},
+    "granitemoehybrid": {**MAMBA, "layer_types": ["mamba", "attention", "mamba"]},
     "llama4_text": {"intermediate_size_mlp": 48, "interleave_moe_layer_step": 2, **_HEADS},
     "gpt_oss": _HEADS,
     "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
     "jamba": {
-        **_MAMBA,
+        **MAMBA,
         "mamba_dt_rank": 4,
         "attn_layer_period": 2,
         "attn_layer_offset": 1,

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import transformers as hf
+from every_family import LATENT, LINEAR_HEADS, MAMBA
 
 VOCAB, WIDTH = 101, 53
 _SHAPE = {
@@ -23,22 +24,7 @@ _SHAPE = {
     # Fresh weights are so small that attention hardly changes a logit: no wrong cache would show.
     "initializer_range": 0.3,
 }
-_LINEAR = {
-    "linear_num_key_heads": 2,
-    "linear_num_value_heads": 4,
-    "linear_key_head_dim": 8,
-    "linear_value_head_dim": 8,
-    "layer_types": ["linear_attention", "full_attention"] * 2,
-}
-_MAMBA = {
-    "mamba_d_state": 8,
-    "mamba_d_conv": 4,
-    "mamba_expand": 2,
-    "mamba_n_heads": 8,
-    "mamba_d_head": 8,
-    "mamba_n_groups": 1,
-    "mamba_chunk_size": 16,
-}
+_LINEAR = {**LINEAR_HEADS, "layer_types": ["linear_attention", "full_attention"] * 2}
 _GEMMA4 = {
     "global_head_dim": 8,
     "vocab_size_per_layer_input": VOCAB,
@@ -46,15 +32,7 @@ _GEMMA4 = {
     "layer_types": ["sliding_attention", "full_attention"] * 2,
     "sliding_window": 24,
 }
-_LATENT = {
-    "num_key_value_heads": 4,
-    "q_lora_rank": 16,
-    "kv_lora_rank": 8,
-    "qk_rope_head_dim": 4,
-    "qk_nope_head_dim": 4,
-    "v_head_dim": 8,
-    "head_dim": None,
-}
+_LATENT = {**LATENT, "head_dim": None}
 _WINDOWS = {"sliding_window": 24, "layer_types": ["sliding_attention", "full_attention"] * 2}
 _SHARED_4 = {**_GEMMA4, "num_kv_shared_layers": 2, "hidden_size_per_layer_input": 8}
 _PER_LAYER = {**_GEMMA4, "num_kv_shared_layers": 0, "hidden_size_per_layer_input": 8}
@@ -88,8 +66,8 @@ CUT: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # What it only evaluates, so far.
 OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "falcon_h1": ("FalconH1Config", {**_MAMBA, "mamba_d_ssm": 64}),
-    "bamba": ("BambaConfig", {**_MAMBA, "attn_layer_indices": [1, 3], "head_dim": None}),
+    "falcon_h1": ("FalconH1Config", {**MAMBA, "mamba_d_ssm": 64}),
+    "bamba": ("BambaConfig", {**MAMBA, "attn_layer_indices": [1, 3], "head_dim": None}),
     "lfm2": ("Lfm2Config", {"layer_types": ["conv", "full_attention"] * 2}),
     "recurrent_gemma": (
         "RecurrentGemmaConfig",

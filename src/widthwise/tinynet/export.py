@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import CheckpointError, RunError, TargetError, WidthwiseError
-from ..io import file_sha256, from_plain
+from ..io import file_sha256, from_plain, save_tensors
 from .multipliers import Multipliers
 from .registry import family_named
 from .training import seeded
@@ -102,11 +102,10 @@ def write_net(
 
     Raises:
         RunError: A package is missing, or a copy does not compute what PyTorch does.
+        OutputError: The weights cannot be written.
     """
-    from safetensors.torch import save_file
-
     family, model = family_named(net.family), model.eval()
-    save_file(model.state_dict(), folder / WEIGHTS, metadata={"format": "pt"})
+    save_tensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
     pixels = family.resolution(net.scale)
     differences = {}
     if onnx:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,13 +94,12 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 @click.option("--max-shard-size", default="5GB", help="Largest size of a weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
-    """Cut MODEL to a width and write a plain checkpoint; only calibration text loads the model.
+    """Cut MODEL to a width and write a plain checkpoint, or a .gguf file.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). Only
+    calibration text loads it.
     """
     _check_usage(plan_file, options)
-    if plan_file is None:
-        _align_to_blocks(model, out, options)
     request, refitting = None, options["refitting"]
     if plan_file is None:
         request = read_request(options, refitting=bool(refitting))
@@ -115,6 +115,8 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     check_overwrite(out, force=force)
     source = resolve_model(model)
     refuse_overlap(source.path, out)
+    if request and source.gguf and _is_gguf(out):
+        request = _aligned_to_blocks(request, source.gguf)
     console = Console(stderr=True)
     result = _refit(source, request, options, console) if request and refitting else None
     if result:
@@ -163,11 +165,12 @@ def _is_gguf(path: Path) -> bool:
     return path.suffix.lower() == ".gguf"
 
 
-def _align_to_blocks(model: str, out: Path, options: dict[str, Any]) -> None:
-    """By default, round to the blocks of the parent's types where a GGUF file is written."""
-    is_chosen = options["align"] is not None or options["exact"] or options["paper_widths"]
-    if _is_gguf(out) and _is_gguf(Path(model)) and Path(model).is_file() and not is_chosen:
-        options["align"] = down_alignment(Path(model))
+def _aligned_to_blocks(request: PlanRequest, parent: Path) -> PlanRequest:
+    """The request, rounded to the blocks of the parent's types if no rounding is asked for."""
+    spec = request.spec
+    if spec.align is not None or spec.paper_widths:
+        return request
+    return replace(request, spec=replace(spec, align=down_alignment(parent)))
 
 
 def _print_notes(source: ModelSource, plan: Plan, refit: Refit | None, *, is_padded: bool) -> None:

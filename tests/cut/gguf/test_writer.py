@@ -153,6 +153,21 @@ def test_the_command_rounds_to_blocks_and_says_what_it_wrote(model: Any, tmp_pat
     assert "already exists" in again.output
 
 
+def test_a_home_folder_is_read_as_the_model_is(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`"~/X.gguf"` in quotes was rounded as a folder is, and down then written in another type."""
+    kind = gguf.GGMLQuantizationType.Q8_0
+    requantized(tmp_path / "tiny.gguf", tmp_path / "small.gguf", kind)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = run("prune", "~/small.gguf", "--remove", "20%", "-o", tmp_path / "out.gguf")
+    assert result.exit_code == 0, result.output
+    assert "width 64 of 96" in result.stderr
+    assert "down written as Q8_0, which changes" in result.stderr
+    exact = ["--remove", "20%", "--exact", "-o", tmp_path / "exact.gguf"]
+    assert "width 76 of 96" in run("prune", "~/small.gguf", *exact).stderr
+
+
 def test_what_cannot_be_written_is_one_sentence(model: Any, tmp_path: Path) -> None:
     source = tmp_path / "tiny.gguf"
     plan = make_plan(source, width=64)

@@ -25,7 +25,7 @@ from .options import flag, is_typed, only_given, together
 from .progress_bar import layer_progress
 
 _TARGETS = tuple(WidthOptions.__annotations__)
-# Those of a spec by its own names, and four more.
+# Those of a spec by its own names, and three more.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "to": {"metavar": "RATIO", "help": "Expansion ratio to cut to: 2.4x."},
     "remove": {"metavar": "PERCENT", "help": "Share of neurons to remove: 40%."},

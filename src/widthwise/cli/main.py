@@ -38,8 +38,8 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for word in args:
-            if (odd := _undecodable(word)) is not None:
-                raise click.UsageError(f"{odd} is no text in UTF-8; use another name", ctx)
+            if (complaint := _undecodable(word)) is not None:
+                raise click.UsageError(complaint, ctx)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -59,11 +59,11 @@ class _Commands(click.Group):
 
 
 def _undecodable(text: str) -> str | None:
-    """The text as it can be shown, if it holds bytes of a file's name that are no UTF-8."""
+    """What is wrong with a text that holds bytes of a file's name that are no UTF-8."""
     try:
         text.encode("utf8")
     except UnicodeEncodeError:
-        return ascii(os.fsencode(text))[1:]
+        return f"{ascii(os.fsencode(text))[1:201]} is no text in UTF-8; use another name"
     return None
 
 
@@ -71,8 +71,8 @@ def _sentence(error: OSError | UnicodeError) -> str:
     """What went wrong with which path, as far as the error knows."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    if isinstance(error, UnicodeEncodeError) and (odd := _undecodable(error.object)) is not None:
-        return f"{odd[:200]} is no text in UTF-8; use another name"
+    if isinstance(error, UnicodeEncodeError) and (complaint := _undecodable(error.object)):
+        return complaint
     return f"{type(error).__name__}: {error}"
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 from command_line import run
 
 from widthwise.cli import main
 from widthwise.cli.options import (
+    check_writable,
     model_name,
     parse_item_limits,
     parse_names,
     parse_networks,
     parse_widths,
 )
-from widthwise.errors import TargetError
+from widthwise.errors import OutputError, TargetError
 
 
 def test_names_are_each_taken_once_and_in_order() -> None:
@@ -73,3 +76,14 @@ def test_a_calibration_text_goes_with_a_criterion_that_reads_it() -> None:
     empty = run("study", "a", "--to", "2x", "--criterion", "activation", "--calibration", " ")
     assert empty.exit_code == 2
     assert "--calibration must name a text; got an empty name" in empty.stderr
+
+
+def test_what_cannot_be_written_is_known_before_any_work(tmp_path: Path) -> None:
+    check_writable(None, force=False)
+    check_writable(tmp_path / "new.png", force=False)
+    (tmp_path / "old.png").touch()
+    check_writable(tmp_path / "old.png", force=True)
+    with pytest.raises(OutputError, match=r"old\.png already exists; pass --force"):
+        check_writable(tmp_path / "old.png", force=False)
+    with pytest.raises(OutputError, match="does not exist; make it first"):
+        check_writable(tmp_path / "nowhere" / "new.png", force=True)

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from ..theory import Abc, Abcd, Classification, classify, draw_region, power
-from .figure_options import check_writable, drawing_options, save_figure
-from .options import json_option
+from .figure_options import drawing_options, save_figure
+from .options import check_writable, json_option
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
 from .tables import print_titled, print_wrapped, table_console
 

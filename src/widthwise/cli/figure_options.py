@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import OutputError
 from ..io import replace_file
 from .options import Decorator, force_option, together
 
@@ -30,18 +29,6 @@ def drawing_options(what: str) -> Decorator:
         ),
         force_option,
     )
-
-
-def check_writable(path: Path | None, force: bool) -> None:
-    """See, before any work, that a figure may be written there.
-
-    Raises:
-        OutputError: The file is there and may not be replaced, or its folder is not there.
-    """
-    if path is not None and path.exists() and not force:
-        raise OutputError(f"{path} already exists; pass --force to replace it")
-    if path is not None and not path.parent.is_dir():
-        raise OutputError(f"the folder of {path} does not exist; make it first")
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..arch import Target
+from ..errors import OutputError
 from ..prune import CRITERIA, MOMENT_CRITERIA
 
 Command = Callable[..., Any]
@@ -78,6 +79,18 @@ max_new_tokens_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 force_option = click.option("--force", is_flag=True, help="Replace the file of -o.")
+
+
+def check_writable(path: Path | None, force: bool) -> None:
+    """See, before any work, that the file of -o may be written.
+
+    Raises:
+        OutputError: The file is there and may not be replaced, or its folder is not there.
+    """
+    if path is not None and path.exists() and not force:
+        raise OutputError(f"{path} already exists; pass --force to replace it")
+    if path is not None and not path.parent.is_dir():
+        raise OutputError(f"the folder of {path} does not exist; make it first")
 
 
 def seed_option(what: str) -> Decorator:
@@ -150,24 +163,29 @@ def _ascending(context: click.Context, parameter: click.Parameter, value: str) -
     return tuple(sorted({*parse_ints(context, parameter, numbers)})) if numbers else ()
 
 
-def networks_options(flag: str, default: str, kernels: str) -> Decorator:
+def networks_options(widths_flag: str, default: str, kernels: str) -> Decorator:
     """Widths of finite networks, `--limit` and `--kernels`; `parse_networks` joins them.
 
     Args:
-        flag: Of the widths.
-        default: Of the widths.
+        widths_flag: Flag of the widths.
+        default: The widths where none are given.
         kernels: What kernels there are.
     """
-    help = "Widths of finite networks; '' for none."
     return together(
-        list_option(flag, "widths", callback=_ascending, default=default, help=help),
+        list_option(
+            widths_flag,
+            "widths",
+            callback=_ascending,
+            default=default,
+            help="Widths of finite networks; '' for none.",
+        ),
         click.option("--limit/--no-limit", default=True, help="Infinite width, too."),
         click.option("--kernels/--no-kernels", default=True, help=f"{kernels}, too."),
     )
 
 
 def parse_networks(
-    flag: str, widths: Sequence[int], limit: bool, kernels: Sequence[str]
+    widths_flag: str, widths: Sequence[int], limit: bool, kernels: Sequence[str]
 ) -> list[tuple[str, int | None]]:
     """Kind and width of every network that `networks_options` ask for.
 
@@ -177,7 +195,7 @@ def parse_networks(
     asked: list[tuple[str, int | None]] = [("finite", width) for width in widths]
     asked += [("limit", None)] * limit + [(kernel, None) for kernel in kernels]
     if not asked:
-        raise click.UsageError(f"nothing to train: give {flag}, --limit or --kernels")
+        raise click.UsageError(f"nothing to train: give {widths_flag}, --limit or --kernels")
     return asked
 
 

@@ -9,8 +9,7 @@ import click
 from rich.console import Console
 
 from ..cut.checkpoint import resolve_model
-from .figure_options import check_writable
-from .options import force_option
+from .options import check_writable, force_option
 from .plan_options import build_plan, plan_options, print_draft_note, read_request
 
 

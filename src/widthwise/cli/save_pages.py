@@ -10,7 +10,8 @@ import click
 
 from ..errors import OutputError, RunError
 from ..runs import write_lines
-from .figure_options import check_writable, save_figure
+from .figure_options import save_figure
+from .options import check_writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -89,7 +89,7 @@ def word2vec(
         run_word2vec,
     )
 
-    counted = {name: options.pop(name) for name in ("vocabulary", "min_count")}
+    words = {name: options.pop(name) for name in ("vocabulary", "min_count")}
     settings = _settings(device, **options)
     networks = parse_networks("--width", widths, limit, tuple(TrainingJob.kernel_names) * kernels)
     jobs = [
@@ -97,7 +97,7 @@ def word2vec(
         for network, width in networks
     ]
     click.get_current_context().with_resource(FORMAT.folder(out).held())
-    corpus = load_corpus(text, **counted)
+    corpus = load_corpus(text, **words)
     questions = load_questions(analogies, corpus.words)
     for job in jobs:
         check_memory(len(corpus.words), job.width, job.device)

@@ -11,7 +11,6 @@ import click
 from ..cut.checkpoint import resolve_model
 from ..mup import CoordinateCheck, Parametrization, coordinate_check, glu_config, glu_start, listing
 from ..prune.healing import width_change
-from ..stats import with_ends
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
@@ -124,19 +123,12 @@ def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:
 
 
 def _print_coordinates(result: CoordinateCheck) -> None:
+    from ..experiments.coordinate_check import check_rows
+
     console = table_console()
-    rows = [
-        [
-            layer,
-            *(f"{size:.3g}" for size in rate.sizes),
-            with_ends(rate.slope.value, *result.interval(place)),
-            result.verdict(place),
-        ]
-        for place, (layer, rate) in enumerate(zip(result.layers, result.changes, strict=True))
-    ]
     header = ["layer", *(f"n={width}" for width in result.changes[0].widths), "slope", "verdict"]
     title = f"How far outputs of layers moved in {result.steps} steps"
-    print_titled(console, title, header, rows)
+    print_titled(console, title, header, check_rows(result))
     hint = "; more --seeds or --widths make intervals narrower"
     undecided = hint if result.overall_verdict == "undecided" else ""
     print_wrapped(

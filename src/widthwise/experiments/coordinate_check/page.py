@@ -77,13 +77,21 @@ def _few(names: Sequence[str]) -> str:
     return joined([*names[:3], *more])
 
 
+def check_rows(check: CoordinateCheck) -> list[tuple[str, ...]]:
+    """Of each layer its name, its sizes by width, its slope with the interval, and its verdict."""
+    return [
+        (
+            layer,
+            *(f"{size:.3g}" for size in rate.sizes),
+            with_ends(rate.slope.value, *check.interval(place)),
+            check.verdict(place),
+        )
+        for place, (layer, rate) in enumerate(zip(check.layers, check.changes, strict=True))
+    ]
+
+
 def _check_table(check: CoordinateCheck) -> Table:
     header = ["layer", *(f"n = {width:,}" for width in check.changes[0].widths)]
     header += ["slope, 95 % interval of all", "verdict"]
-    rows = []
-    for place, (layer, rate) in enumerate(zip(check.layers, check.changes, strict=True)):
-        slope = with_ends(rate.slope.value, *check.interval(place))
-        sizes = [f"{size:.3g}" for size in rate.sizes]
-        rows.append((layer, *sizes, slope, check.verdict(place)))
     about = "Root mean square change, geometric means."
-    return Table(title="Layers", about=about, header=tuple(header), rows=tuple(rows))
+    return Table(title="Layers", about=about, header=tuple(header), rows=tuple(check_rows(check)))

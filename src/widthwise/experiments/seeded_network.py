@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..errors import LimitError
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeededNetwork:
@@ -22,6 +24,18 @@ class SeededNetwork:
     network: str
     width: int | None = None
     seed: int = 0
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        """What `network` may be, in the order in which networks are shown."""
+        return ("finite", "limit", *cls.kernel_names)
+
+    @classmethod
+    def check_kind(cls, network: str) -> None:
+        """Raise LimitError where there is no such kind of network."""
+        if network not in cls.kinds():
+            names = ", ".join(cls.kinds())
+            raise LimitError(f"a network must be one of {names}; got {network[:40]!r}")
 
     @property
     def key(self) -> tuple[str, int | None, int]:
@@ -43,7 +57,7 @@ class SeededNetwork:
     @property
     def place(self) -> tuple[int, int]:
         """Where it stands: finite networks by width, then the limit and the kernels."""
-        return ("finite", "limit", *self.kernel_names).index(self.network), self.width or 0
+        return self.kinds().index(self.network), self.width or 0
 
     @property
     def cells(self) -> tuple[str, str]:

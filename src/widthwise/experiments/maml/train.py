@@ -79,9 +79,7 @@ def recipe_of(network: str, width: int | None) -> MetaRecipe:
         return RECIPES[min(RECIPES, key=lambda known: abs(log(known / width)))]
     if network == "limit":
         return LIMIT
-    if network not in KERNELS:
-        names = ", ".join(("finite", "limit", *KERNELS))
-        raise LimitError(f"a network must be one of {names}; got {network[:40]!r}")
+    MamlNetwork.check_kind(network)
     return KERNELS[network]
 
 

@@ -63,9 +63,7 @@ def check_network(kind: str, width: int | None) -> None:
     Raises:
         LimitError: There is none.
     """
-    kinds = ("finite", "limit", *Word2vecNetwork.kernel_names)
-    if kind not in kinds:
-        raise LimitError(f"a network must be one of {', '.join(kinds)}; got {kind[:40]!r}")
+    Word2vecNetwork.check_kind(kind)
     if (kind == "finite") != (width is not None):
         raise LimitError(f"a finite network has a width and no other has one; got {kind}, {width}")
     if width is not None:

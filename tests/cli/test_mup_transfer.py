@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,22 @@ def test_an_interruption_anywhere_is_one_sentence(
         "Error: interrupted; the same command continues it: runs that have ended are kept, "
         "the one under way is not"
     )
+
+
+def test_a_rate_of_nearly_one_has_a_logarithm_of_0_without_a_sign(
+    file: Path, tmp_path: Path
+) -> None:
+    words = [*FAST, "--learning-rates", "0.5,1,2"]
+    run(file, tmp_path, *words)
+    kept = [
+        {**line, "loss": (log2(line["lr"]) + 0.002) ** 2, "reason": None}
+        for line in lines(tmp_path)
+    ]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    again = run(file, tmp_path, *words)
+    assert again.exit_code == 0, again.output
+    rows = again.stdout.splitlines()[1:5]
+    assert [row.split()[2:5] for row in rows] == [["0.00", "[0.00,", "0.00]"]] * 4
 
 
 def test_runs_that_diverge_are_lines_and_nothing_is_claimed(file: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..runs import RESULTS
+from ..stats import estimate_text
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .options import out_option, parse_ints, parse_names
@@ -197,7 +198,4 @@ def _print(shifts: Sequence[OptimumShift], runs: Sequence[TrainingRun]) -> None:
 
 
 def _best(curve: LrCurve) -> str:
-    if curve.best is None:
-        return "not within --learning-rates"
-    low, high = curve.best.interval()
-    return f"{curve.best.value:.2f} [{low:.2f}, {high:.2f}]"
+    return "not within --learning-rates" if curve.best is None else estimate_text(curve.best)

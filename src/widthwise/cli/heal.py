@@ -45,15 +45,15 @@ def _tokens(value: str) -> int:
     "A part of it is held out.",
 )
 @click.option(
-    "--tokens", type=_tokens, metavar="N", help=("Most tokens to train on; 1M without --minutes.")
+    "--tokens", type=_tokens, metavar="N", help="Most tokens to train on; 1M without --minutes."
 )
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
     help="Take at most this many minutes on the clock, with loading and measuring.",
 )
-@click.option("--temperature", default=1.0, show_default=True, help="Temperature in the loss.")
-@click.option("--hidden", default=0.0, show_default=True, help="Weight of the hidden-state term.")
+@click.option("--temperature", default=1.0, help="Temperature in the loss.")
+@click.option("--hidden", default=0.0, help="Weight of the hidden-state term.")
 @click.option("--learning-rate", type=float, help="Highest learning rate. Default: by a test.")
 @click.option(
     "--mup-factors",
@@ -64,7 +64,6 @@ def _tokens(value: str) -> int:
     "--batch-tokens",
     type=_tokens,
     default="2048",
-    show_default=True,
     metavar="N",
     help="Tokens of one step; fewer if there is only time for few steps.",
 )

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--seeds",
     type=click.IntRange(1, 1000),
     default=1,
-    help=("Runs of each network."),
+    help="Runs of each network.",
 )
 @click.option("--lr", type=float, help="Learning rate. Default: the paper's for each.")
 @out_option(

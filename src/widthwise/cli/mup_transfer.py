@@ -13,7 +13,7 @@ from ..runs import RESULTS
 from ..stats import estimate_text
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
-from .options import out_option, parse_ints, parse_names
+from .options import list_option, out_option, parse_ints, parse_names
 from .progress_bar import progress_bar
 from .save_pages import save_page
 from .tables import print_rows, print_wrapped, table_console
@@ -56,42 +56,38 @@ def _rate(text: str, whole: str) -> float:
 
 @click.command(short_help="See whether the best learning rate stays at all widths, on real text.")
 @click.argument("text", type=click.Path(path_type=Path))
-@click.option(
+@list_option(
     "--widths",
     callback=parse_ints,
     default="32,64,128",
-    metavar="LIST",
     help="Hidden sizes, multiples of 16; the first one is the base.",
 )
-@click.option(
+@list_option(
     "--learning-rates",
     "rates",
     callback=_rates,
     default="2^-10..2^-4",
-    metavar="LIST",
-    help=(
-        "Highest learning rates of the schedule, at the base width: 2^-9..2^-4, or "
-        "0.001,0.003,0.01."
-    ),
+    help="Highest learning rates of the schedule, at the base width: 2^-9..2^-4, or "
+    "0.001,0.003,0.01.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(2, 1000),
     default=4,
-    help=("Runs of each network."),
+    help="Runs of each network.",
 )
 @click.option(
     "--steps",
     type=click.IntRange(1, 10**7),
     default=400,
-    help=("Steps of training."),
+    help="Steps of training.",
 )
 @click.option("--rows", type=click.IntRange(1, 10**5), default=4, help="Rows in one step.")
 @click.option(
     "--tokens",
     type=click.IntRange(2, 10**5),
     default=64,
-    help=("Tokens in a row."),
+    help="Tokens in a row.",
 )
 @click.option(
     "--tokenizer",

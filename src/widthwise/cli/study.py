@@ -99,7 +99,7 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
 )
 @click.option("--address", help="Ray cluster. Default: RAY_ADDRESS, or a new one on this machine.")
 @click.option(
-    "--workers", type=click.IntRange(1), help=("Workers on Ray. Default: one for each GPU.")
+    "--workers", type=click.IntRange(1), help="Workers on Ray. Default: one for each GPU."
 )
 @click.option(
     "--gpus-per-worker", type=click.FloatRange(0), help="GPUs for each worker on Ray: 0.5."

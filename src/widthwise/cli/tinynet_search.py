@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import out_option, parse_names, parse_seeds, seed_option
+from .options import list_option, out_option, parse_names, parse_seeds, seed_option
 from .progress_bar import progress_bar
 from .save_pages import save_page
 
@@ -52,12 +52,8 @@ def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> t
     ),
 )
 @click.option("--family", default="efficientnet-96", help="Family to scale.")
-@click.option(
-    "--budgets",
-    type=parse_names,
-    default="2M,3.2M,5M,8M",
-    metavar="LIST",
-    help="Multiply-adds of one photo.",
+@list_option(
+    "--budgets", type=parse_names, default="2M,3.2M,5M,8M", help="Multiply-adds of one photo."
 )
 @click.option(
     "--nets",
@@ -65,11 +61,10 @@ def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> t
     default=24,
     help="Networks to draw; the paper's number is about 100.",
 )
-@click.option(
+@list_option(
     "--seeds",
     callback=parse_seeds,
     default="0,1",
-    metavar="LIST",
     help="Seeds; each network is trained once for each.",
 )
 @click.option("--pixels", callback=_pixels, default="32-96", help="Sides of the photos.")

@@ -14,7 +14,7 @@ from .energy.meter import (
     per_token,
 )
 from .host_overhead import HostTime, host_time
-from .machine import Conditions, PeakMemory, synchronize
+from .machine import Conditions, PeakMemory, calls_sec
 from .roofline import PeakRates, RooflinePoint, measure_peak_rates, roofline_point
 from .workload_pass import WorkloadPass, run_pass
 from .workloads import NAMED, Workload, check_workload, workload, workloads_of
@@ -42,6 +42,7 @@ __all__ = [
     "WorkloadPass",
     "applied",
     "block_nanoseconds",
+    "calls_sec",
     "carbon_intensity",
     "check_workload",
     "current_config",
@@ -55,7 +56,6 @@ __all__ = [
     "per_token",
     "roofline_point",
     "run_pass",
-    "synchronize",
     "workload",
     "workloads_of",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import sqrt
 from typing import TYPE_CHECKING
 
 from ..errors import TargetError
-from ..measure import synchronize
+from ..measure import calls_sec
 from ..stats import Estimate, median_with_error
 from .budget import Budget, Kind, range_text
 from .counts import NetworkCounts
@@ -155,11 +155,7 @@ def latency_sec(
             model(image)
         seconds: list[float] = []
         while len(seconds) < PASSES or sum(seconds) < MEASURING_SEC:
-            synchronize(target)
-            started = time.perf_counter()
-            model(image)
-            synchronize(target)
-            seconds.append(time.perf_counter() - started)
+            seconds.append(calls_sec(partial(model, image), 1, target))
     return median_with_error(seconds)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import run
+from transformers.utils import logging
+
+from widthwise.errors import PlanError
 
 
 def test_prune_reads_calibration_only_for_its_criterion(saved: Path, tmp_path: Path) -> None:
@@ -70,3 +74,18 @@ def test_a_plan_file_and_a_width_contradict(saved: Path, tmp_path: Path) -> None
     result = run("prune", saved, "--width", "9", "--plan", "p.json", "-o", tmp_path / "out")
     assert result.exit_code == 2
     assert "--plan already holds every choice; drop --width" in result.stderr
+
+
+def test_no_bar_of_transformers_stands_beside_that_of_the_layers(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`plan --criterion activation` showed both; `prune --refit` hid the other one."""
+
+    def seen(*_: Any, **__: Any) -> None:
+        assert not logging.is_progress_bar_enabled()
+        raise PlanError("no bar is shown")
+
+    monkeypatch.setattr(logging, "_tqdm_active", True)
+    monkeypatch.setattr("widthwise.cli.plan_options.make_plan", seen)
+    result = run("plan", saved, "--width", "9", "--criterion", "activation")
+    assert result.stderr.endswith("Error: no bar is shown\n")

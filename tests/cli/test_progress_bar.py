@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import click
 import pytest
-from rich.console import Console
-from transformers.utils import logging
 
 from widthwise.cli import progress_bar as module
 from widthwise.cli.interrupts import GOES_ON
-from widthwise.cli.progress_bar import Eta, layer_progress, progress_bar
+from widthwise.cli.progress_bar import Eta, progress_bar
 
 
 def test_the_time_left_follows_the_pace_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,15 +29,6 @@ def test_lines_stand_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
         callbacks["on_result"]("width 4", 2.5)
         callbacks["on_progress"](1.0, "all")
     assert capsys.readouterr() == ("", "reading [the] photos\nwidth 4: 2.5 nats\n")
-
-
-def test_no_bar_of_transformers_stands_beside_that_of_the_layers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """`plan --criterion activation` showed both; `prune --refit` hid the other one."""
-    monkeypatch.setattr(logging, "_tqdm_active", True)
-    with layer_progress(Console(stderr=True), 2, "choosing neurons"):
-        assert not logging.is_progress_bar_enabled()
 
 
 def test_an_interruption_is_one_sentence() -> None:

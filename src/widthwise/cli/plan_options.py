@@ -22,7 +22,7 @@ from ..prune import (
 )
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
 from .options import flag, is_typed, only_given, together
-from .progress_bar import layer_progress
+from .progress_bar import hush_transformers, layer_progress
 
 _TARGETS = tuple(WidthOptions.__annotations__)
 # Those of a spec by its own names, and three more.
@@ -116,6 +116,7 @@ def build_plan(source: ModelSource, request: PlanRequest, console: Console) -> P
             return make_plan(source, request.spec, **text)
     layers = source.checkpoint.architecture.layers
     with layer_progress(console, layers, "choosing neurons") as progress:
+        hush_transformers()
         return make_plan(source, request.spec, progress=progress, **text)
 
 

@@ -47,7 +47,6 @@ def layer_progress(console: Console, layers: int, doing: str) -> Iterator[LayerC
         bar = ProgressBar(console, bars)
         bar.say(f"{doing}, {layers} layers: the model is loaded first, and the text read")
         bar.update(0.0, f"{doing}: loading")
-        hush_transformers()
 
         def tell(layer: int) -> None:
             done = layer + 1

@@ -13,6 +13,8 @@ ROLES = {
     "mlp_block.down_proj.bias": "mlp.down_proj.bias",
     "mlp.Wi.weight": "mlp.gate_up_proj.weight",
     "mlp.c_fc_0.weight": "mlp.gate_proj.weight",
+    "mlp.c_fc.weight": "mlp.up_proj.weight",  # starcoder2, without a gate
+    "mlp.fc1.weight": "mlp.up_proj.weight",  # phi and nanochat, without a gate
     "mlp.fc11.weight": "mlp.up_proj.weight",  # nomic_bert: up stands first
     "mlp.fc12.weight": "mlp.gate_proj.weight",
     "block_sparse_moe.experts.7.w2.weight": "experts.7.down_proj.weight",
@@ -29,7 +31,7 @@ STACKED = {
     "mlp.output_linear.weight": "experts.down_proj.weight",
 }
 OTHERS = (
-    *("self_attn.q_proj.weight", "mlp.gate.weight", "mlp.router.weight", "mlp.c_fc.weight"),
+    *("self_attn.q_proj.weight", "mlp.gate.weight", "mlp.router.weight", "mlp.c_attn.weight"),
     *("mlp.shared_expert_gate.weight", "self_attention.experts.input_linear.weight"),
     *("mlp.down_proj.weight_scale", "block_sparse_moe.router.layer.weight"),
 )

@@ -126,7 +126,7 @@ OPT = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_
 REFUSED_MODELS = {
     "gpt2": (hf.GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50), "GLU block"),
     "opt": (hf.OPTConfig(**OPT, vocab_size=50), "intermediate_size|GLU block"),
-    "starcoder2": (hf.Starcoder2Config(**SMALL), r"starcoder2 has model\.layers\.0\.mlp\.c_fc"),
+    "gpt_neox": (hf.GPTNeoXConfig(**SMALL), r"gpt_neox has gpt_neox\.layers\.0\.mlp\.dense_4h"),
 }
 
 

@@ -125,6 +125,9 @@ DENSE: dict[str, dict[str, Any]] = {
     "nemotron": {},
     "jais2": {},
     "apertus": {},
+    "starcoder2": {"residual_dropout": 0.0},
+    "phi": {},
+    "nanochat": _HEADS,
 }
 
 

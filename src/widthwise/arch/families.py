@@ -26,6 +26,9 @@ _PARTS = {
     "c_fc_0": "gate_proj",
     "c_fc_1": "up_proj",
     "c_proj": "down_proj",
+    # starcoder2, phi, nanochat: blocks without a gate
+    "c_fc": "up_proj",
+    "fc1": "up_proj",
     # nomic_bert, as the hub stores it: up stands first
     "fc12": "gate_proj",
     "fc11": "up_proj",
@@ -135,6 +138,9 @@ _FAMILIES = {
     "nemotron": ModelFamily(has_gate=False),
     "jais2": ModelFamily(has_gate=False),
     "apertus": ModelFamily(has_gate=False, beside="mlp.act_fn."),
+    "starcoder2": ModelFamily(has_gate=False),
+    "phi": ModelFamily(has_gate=False),
+    "nanochat": ModelFamily(has_gate=False),
     "gpt_oss": ModelFamily(interleaved=True),
 }
 

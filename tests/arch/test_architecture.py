@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from every_family import tiny_model
 from families import FAMILIES, tiny
 
 from widthwise.arch import Architecture, read_architecture
 from widthwise.cut import ModelWeights
+from widthwise.errors import UnsupportedModelError
 from widthwise.io import TensorSpec
 
 
@@ -26,6 +28,14 @@ def test_shapes_at_a_width_are_those_of_a_model_of_that_width(family: str) -> No
     narrow = tiny(family, intermediate_size=width).state_dict()
     for name in architecture.tensors:
         assert architecture.spec_at(name, width).shape == tuple(narrow[name].shape)
+
+
+def test_layers_without_a_block_have_no_group() -> None:
+    architecture = ModelWeights(tiny_model("nemotron_h-dense")).architecture
+    assert [group.layer for group in architecture.groups] == [1, 3]
+    assert (architecture.layers, architecture.is_uniform) == (4, False)
+    with pytest.raises(UnsupportedModelError, match="this nemotron_h has layers without a GLU"):
+        architecture.refuse_unless_uniform("this")
 
 
 def test_a_stack_without_a_table_beside_it_has_none(llama: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from every_family import tiny_model
 from families import FAMILIES, HIDDEN, LAYERS, VOCAB, WIDTH, tiny
 
 from widthwise.arch import (
@@ -74,6 +75,15 @@ def test_the_cache_is_as_large_as_the_one_that_is_built(family: str) -> None:
     step = decode_traffic(of(model), batch=BATCH, context=PROMPT)
     assert step.cache_read_bytes == kept
     assert step.cache_written_bytes == BATCH * LAYERS * TOKEN_BYTES
+
+
+def test_attention_in_the_place_of_a_block_is_counted() -> None:
+    """Nemotron-H calls all of them mixer; the second of its two layers is attention."""
+    found = ModelWeights(
+        tiny_model("nemotron_h-dense", layers_block_type=["mlp", "full_attention"])
+    ).architecture
+    longer = counts_at(found, context=20).decode_flops_per_token
+    assert longer - counts_at(found, context=19).decode_flops_per_token == 4 * 4 * 8
 
 
 def test_a_sliding_window_keeps_what_later_tokens_see() -> None:

@@ -55,6 +55,7 @@ def test_a_tensor_that_is_no_part_of_a_block_keeps_its_name(rest: str) -> None:
 def test_a_family_that_is_not_listed_is_the_usual_one() -> None:
     assert family_of("llama") == family_of("of tomorrow") != family_of("lfm2")
     assert not family_of("nemotron").has_gate
+    assert not family_of("nemotron_h").in_every_layer
 
 
 def test_a_name_within_a_block_is_told_from_others() -> None:

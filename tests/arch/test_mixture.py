@@ -75,7 +75,8 @@ def test_a_token_pays_for_the_experts_that_it_is_sent_to(family: str) -> None:
             experts = [g for g in found.groups if g.layer == group.layer and g.expert is not None]
             active = 1 if group.expert is None else 2 / len(experts)
             matrices = 2 if group.gate is None else 3
-            passed += active * matrices * found.hidden_size * group.factor
+            down = found.tensors[group.down].numel // max(1, found.cuts[group.down].stacked)
+            passed += active * matrices * down // found.width_of(index) * group.factor
         assert found.width_of(index) == dense[group.kind] * group.factor
     saved = counts[0].decode_flops_per_token - counts[1].decode_flops_per_token
     assert saved == 2 * passed

@@ -66,6 +66,15 @@ _GEMMA4 = {
     "num_kv_shared_layers": 0,
 }
 _HEADS = {"head_dim": 8}
+_NEMOTRON_H = {
+    **_HEADS,
+    "model_type": "nemotron_h",
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 8,
+    "ssm_state_size": 8,
+    "n_groups": 1,
+    "chunk_size": 16,
+}
 
 # Settings of the config, beside `_SHAPE`, by model type; a name of its own states it.
 DENSE: dict[str, dict[str, Any]] = {
@@ -128,6 +137,7 @@ DENSE: dict[str, dict[str, Any]] = {
     "starcoder2": {"residual_dropout": 0.0},
     "phi": {},
     "nanochat": _HEADS,
+    "nemotron_h-dense": {**_NEMOTRON_H, "layers_block_type": ["linear_attention", "mlp"] * 2},
 }
 
 
@@ -194,6 +204,17 @@ MIXTURES: dict[str, dict[str, Any]] = {
     "flex_olmo": {},
     "mimo_v2_flash": _HEADS,
     "glm4_moe_lite": _LATENT_MOE,
+    "nemotron_h": {
+        **_NEMOTRON_H,
+        "layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"],
+        "moe_shared_expert_intermediate_size": 40,
+    },
+    "nemotron_h-latent": {
+        **_NEMOTRON_H,
+        "layers_block_type": ["moe", "full_attention"],
+        "moe_shared_expert_intermediate_size": 40,
+        "moe_latent_size": 16,
+    },
 }
 
 

@@ -147,6 +147,15 @@ class Architecture:
         return any(group.expert is not None for group in self.groups)
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether every layer holds one block, and all blocks are of one width."""
+        return (
+            len(self.kinds) == 1
+            and [group.layer for group in self.groups] == [*range(self.layers)]
+            and all(group.factor == 1 and group.expert is None for group in self.groups)
+        )
+
+    @property
     def table(self) -> str:
         """Name of the table of token embeddings outside the layers, or ""."""
         return table_beside(self.stem, self.tensors)
@@ -182,13 +191,24 @@ class Architecture:
             return self.tensors[name]
         return self.spec_at(name, self.width_of(cut.group, widths))
 
-    def refuse_mixture(self, what: str) -> None:
-        """Raise UnsupportedModelError for a mixture of experts; `what` begins the message."""
+    def refuse_unless_uniform(self, what: str) -> None:
+        """Raise UnsupportedModelError unless `is_uniform`; `what` begins the message."""
         if self.is_mixture:
             raise UnsupportedModelError(
                 f"{what} works on models without experts only, and {self.model_type} is a mixture "
                 "of experts; prune it to one width for each kind of block"
             )
+        if not self.is_uniform:
+            has = "layers without a GLU block" if self._blocks_missing else "blocks of other widths"
+            raise UnsupportedModelError(
+                f"{what} works on models with a GLU block of one width in every layer only, and "
+                f"this {self.model_type} has {has} as well; prune it in proportion (--remove, --to)"
+            )
+
+    @property
+    def _blocks_missing(self) -> bool:
+        """Whether some layer has no block that is cut."""
+        return {group.layer for group in self.groups} != {*range(self.layers)}
 
     def spec_at(self, name: str, width: int) -> TensorSpec:
         """Shape and dtype of a tensor once its groups have `width` neurons each."""

@@ -259,7 +259,7 @@ def _weights_read(
         is_beside = name.startswith(root) and name.count(".") == root.count(".") + 1
         if name in (head, head.removesuffix("weight") + "bias"):
             total += _stored_bytes(spec, dtype)
-        elif is_beside and name.endswith("embed_tokens.weight"):
+        elif is_beside and name == architecture.table:
             row = _stored_bytes(spec, dtype) // spec.shape[0]
             total += 0 if head in architecture.tied else row * min(lookups, spec.shape[0])
         elif is_beside or (name.startswith(stem) and not is_buffer(name)):
@@ -300,7 +300,7 @@ def _caches(architecture: Architecture, dtype: str | None) -> list[tuple[int, in
     """Bytes of keys and values a token, and sliding window, of each layer with attention."""
     result = []
     for layer, size in _attention_width(architecture).items():
-        where = f"{architecture.stem}.{layer}.self_attn"
+        where = _attention(architecture, layer)
         names = [f"{where}.{part}_proj.weight" for part in ("k", "v", "qkv")]
         key, value, fused = map(architecture.tensors.get, names)
         if key is not None and value is not None:
@@ -354,15 +354,23 @@ def _matmul_flops(architecture: Architecture, widths: tuple[int, ...]) -> tuple[
 def _head(architecture: Architecture) -> str:
     """Name of the LM head, which is the embedding table where none is stored; "" without both."""
     heads = [n for n in architecture.tensors if n.endswith("lm_head.weight")]
-    tables = [n for n in architecture.tensors if n.endswith("embed_tokens.weight")]
-    return next(iter(heads or tables), "")
+    return next(iter(heads), architecture.table)
 
 
 def _attention_width(architecture: Architecture) -> dict[int, int]:
     """Layer -> attention heads times head size, read off the output projection."""
-    names = (f"{architecture.stem}.{n}.self_attn.o_proj.weight" for n in range(architecture.layers))
-    specs = enumerate(map(architecture.tensors.get, names))
-    return {layer: spec.shape[1] for layer, spec in specs if spec is not None}
+    result = {}
+    for layer in range(architecture.layers):
+        spec = architecture.tensors.get(f"{_attention(architecture, layer)}.o_proj.weight")
+        if spec is not None:
+            result[layer] = spec.shape[1]
+    return result
+
+
+def _attention(architecture: Architecture, layer: int) -> str:
+    """Name of a layer's attention, which in some hybrids stands where others have their block."""
+    names = [f"{architecture.stem}.{layer}.{part}" for part in ("self_attn", "mixer")]
+    return next((n for n in names if f"{n}.o_proj.weight" in architecture.tensors), names[0])
 
 
 def _window(architecture: Architecture, layer: int) -> int | None:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 # What a block is called within its layer, what its matrices are called, and the part they are.
-_BLOCK = r"(?:mlp|feed_forward|mlp_block|block_sparse_moe)"
+_BLOCK = r"(?:mlp|feed_forward|mlp_block|block_sparse_moe|mixer)"
 _PARTS = {
     "gate_proj": "gate_proj",
     "up_proj": "up_proj",
@@ -103,6 +103,7 @@ MIXTURE_KEYS = {
     ),
     "mlp": ("intermediate_size_mlp", "dense_intermediate_size", "intermediate_size"),
 }
+LATENT_KEY = "moe_latent_size"  # size of what routed experts read and write, if not the hidden size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,7 @@ class ModelFamily:
         has_gate: False where a block is `down(act(up(x)))`.
         beside: Begin of the names of tensors in the block that do not depend on the width.
         interleaved: True where tensors of all experts hold gate and up neuron by neuron.
+        in_every_layer: False where a layer may be attention or a state space model alone.
     """
 
     width_keys: tuple[str, ...] = WIDTH_KEYS
@@ -125,6 +127,7 @@ class ModelFamily:
     has_gate: bool = True
     beside: str | None = None
     interleaved: bool = False
+    in_every_layer: bool = True
 
 
 _USUAL = ModelFamily()
@@ -141,6 +144,7 @@ _FAMILIES = {
     "starcoder2": ModelFamily(has_gate=False),
     "phi": ModelFamily(has_gate=False),
     "nanochat": ModelFamily(has_gate=False),
+    "nemotron_h": ModelFamily(has_gate=False, in_every_layer=False),
     "gpt_oss": ModelFamily(interleaved=True),
 }
 

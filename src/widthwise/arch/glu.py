@@ -97,11 +97,14 @@ def read_architecture(
 def _dense_groups(stack: Stack, width: int) -> tuple[tuple[GluGroup, ...], dict[str, TensorCut]]:
     """Groups and cuts of layers with one block each, as the config states it."""
     fused = any("mlp.gate_up_proj.weight" in layer for layer in stack.layers.values())
-    gated = ("gate_proj", "up_proj") if family_in(stack.config).has_gate else ("up_proj",)
+    family = family_in(stack.config)
+    gated = ("gate_proj", "up_proj") if family.has_gate else ("up_proj",)
     parts = (*(("gate_up_proj",) if fused else gated), "down_proj")
     groups: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}
     for number in range(stack.count):
+        if not (family.in_every_layer or _has_block(stack, number)):
+            continue
         _refuse_missing(stack, number, parts)
         names = {
             role: name
@@ -112,9 +115,13 @@ def _dense_groups(stack: Stack, width: int) -> tuple[tuple[GluGroup, ...], dict[
         block = GluBlock(names=names, width=width, hidden=stack.hidden)
         _refuse_others(stack, number, block)
         block.check(stack.tensors, "by the config")
+        cuts |= block.cuts(len(groups))
         groups.append(block.group(number))
-        cuts |= block.cuts(number)
     return tuple(groups), cuts
+
+
+def _has_block(stack: Stack, number: int) -> bool:
+    return any(role.startswith("mlp.") for role in stack.layers.get(number, {}))
 
 
 def _refuse_missing(stack: Stack, number: int, parts: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, GroupKind, TensorCut
 from .blocks import GluBlock, Stack, no_plain_part
-from .families import MIXTURE_KEYS
+from .families import LATENT_KEY, MIXTURE_KEYS
 from .sections import section_name, text_value
 from .width import family_in
 
@@ -37,20 +37,27 @@ def mixture_groups(
             a block in another way, or no setting of the config states the width of a group.
     """
     stated = {key: text_value(stack.config, key) for keys in MIXTURE_KEYS.values() for key in keys}
-    section, interleaved = section_name(stack.config), family_in(stack.config).interleaved
+    section, family = section_name(stack.config), family_in(stack.config)
+    latent = text_value(stack.config, LATENT_KEY) or stack.hidden
     groups: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}
     keys: list[tuple[str, str, int]] = []  # of each group: name of its kind, setting, its value
     for layer in range(stack.count):
         names = stack.layers.get(layer, {})
-        if not (blocks := _blocks(names)):
+        if not (blocks := _blocks(names)) and family.in_every_layer:
             raise UnsupportedModelError(
                 f"layer {layer} holds no GLU block; widthwise cuts models with one in every layer"
             )
         known = {name for parts in blocks.values() for name in parts.values()}
         others = {role: name for role, name in names.items() if name not in known}
         for role, parts in blocks.items():
-            block = _read(role, parts, stack.tensors, stack.hidden, interleaved=interleaved)
+            block = _read(
+                role,
+                parts,
+                stack.tensors,
+                latent if role.startswith("experts") else stack.hidden,
+                interleaved=family.interleaved,
+            )
             _refuse_others(stack, others, block)
             kind, _, number = role.partition(".")
             key, value = _stated(stated, kind, block.width, f"layer {layer}", section)

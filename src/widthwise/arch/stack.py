@@ -171,6 +171,8 @@ def refuse_unequal_layers(
         )
     for layer, names in sorted(layers.items()):
         if not any(name.startswith("mlp.") for name in names):
+            if not family_in(config).in_every_layer:
+                continue
             raise UnsupportedModelError(
                 f"{_why(config)}layer {layer} ({stem}.{layer}) has no GLU block; widthwise only "
                 "cuts models with a GLU block in every layer"

@@ -123,8 +123,8 @@ def fingerprint(weights: Weights) -> str:
     what a plan depends on, the GLU blocks; embeddings and attention do not enter.
     """
     architecture = weights.architecture
-    if architecture.is_mixture:
-        return _mixture_fingerprint(weights)
+    if not architecture.is_uniform:
+        return _fingerprint_by_groups(weights)
     shape = (architecture.layers, architecture.hidden_size, architecture.intermediate_size)
     digest = hashlib.sha256(repr((shape, architecture.fused)).encode())
     for name in sorted(architecture.cuts, key=lambda n: (architecture.cuts[n].group, n)):
@@ -137,8 +137,8 @@ def fingerprint(weights: Weights) -> str:
     return digest.hexdigest()
 
 
-def _mixture_fingerprint(weights: Weights) -> str:
-    """The same of a mixture, by groups, as its tensors are others on disk than in memory.
+def _fingerprint_by_groups(weights: Weights) -> str:
+    """The same by groups: those of a mixture are other tensors on disk than in memory.
 
     Of the experts of a layer, a few are sampled.
     """

@@ -130,7 +130,7 @@ def measure_blocks(
     cells = []
     for name, model in models.items():
         architecture = ModelWeights(model).architecture
-        architecture.refuse_mixture("timing blocks alone")
+        architecture.refuse_unless_uniform("timing blocks alone")
         blocks = [
             model.get_submodule(architecture.groups[n].name) for n in range(architecture.layers)
         ]

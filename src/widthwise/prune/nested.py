@@ -77,7 +77,7 @@ class Nested(Generic[Model]):
 
         self._weights = ModelWeights(model)
         architecture = self._weights.architecture
-        architecture.refuse_mixture("one loaded model at several widths")
+        architecture.refuse_unless_uniform("one loaded model at several widths")
         for name in architecture.cuts:
             rows = architecture.tensors[name].shape[0]
             check_finite(self._weights.rows(name, 0, rows), name)

@@ -63,7 +63,7 @@ def plan_of(
     """The plan to keep these neurons of weights whose fingerprint is `identity`."""
     architecture = weights.architecture
     dense = counts_at(architecture)
-    widths = [width.widths] if architecture.is_mixture else [(len(layer),) for layer in keep]
+    widths = [(len(layer),) for layer in keep] if architecture.is_uniform else [width.widths]
     parameters, weight_bytes = mean_size(architecture, widths, spec.stored_dtype)
     return Plan(
         parent=weights.name,
@@ -81,13 +81,13 @@ def plan_of(
         criterion=spec.criterion,
         seed=spec.seed if spec.criterion == "random" else None,
         keep=keep,
-        **_of_mixture(architecture, width.widths),
+        **_of_kinds(architecture, width.widths),
     )
 
 
-def _of_mixture(architecture: Architecture, widths: tuple[int, ...]) -> dict[str, Any]:
-    """The fields of a plan that only a mixture has."""
-    if not architecture.is_mixture:
+def _of_kinds(architecture: Architecture, widths: tuple[int, ...]) -> dict[str, Any]:
+    """The fields of a plan that only a model without one block of one width a layer has."""
+    if architecture.is_uniform:
         return {}
     kinds = zip(architecture.kinds, widths, strict=True)
     return {

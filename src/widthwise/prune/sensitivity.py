@@ -127,7 +127,7 @@ def per_layer(
         )
     with open_model(model) as opened:
         architecture = opened.weights.architecture
-        architecture.refuse_mixture("a width for each layer (--per-layer)")
+        architecture.refuse_unless_uniform("a width for each layer (--per-layer)")
         uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
         prices = _prices(architecture, allowed, costs)
         read = text.read(opened)

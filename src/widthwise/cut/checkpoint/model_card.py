@@ -141,7 +141,9 @@ def loading_code(folder: Path) -> str:
 def _what(plan: Plan) -> str:
     """What was cut, as the begin of a sentence."""
     if plan.kinds:
-        return f"The blocks of this mixture of experts were cut ({plan.words})"
+        is_mixture = any(kind.name == "experts" for kind in plan.kinds)
+        what = "mixture of experts" if is_mixture else "model"
+        return f"The blocks of this {what} were cut ({plan.words})"
     words = str(plan.width) if plan.uniform else f"between {_range(plan, 'and')}, by layers,"
     size = plan.intermediate_size
     return f"The GLU-MLP blocks of this model were cut from {size} neurons a layer to {words}"

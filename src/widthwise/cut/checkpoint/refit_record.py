@@ -150,7 +150,7 @@ def _rows(checkpoint: Checkpoint, layer: int) -> Iterable[Tensor]:
 
     With it, where it is not zero: then it is none.
     """
-    if checkpoint.architecture.is_mixture:
+    if not checkpoint.architecture.is_uniform:
         yield down_rows(checkpoint, layer)
         return
     name, width = checkpoint.architecture.groups[layer].down, checkpoint.widths[layer]

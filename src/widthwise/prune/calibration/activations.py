@@ -42,7 +42,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     import torch
 
     architecture = ModelWeights(model).architecture
-    architecture.refuse_mixture("the criterion ppm_activation")
+    architecture.refuse_unless_uniform("the criterion ppm_activation")
     down = [owner_of(model, group.down)[0] for group in architecture.groups]
     sums: dict[int, Tensor] = {}
     mask: Tensor | None = None

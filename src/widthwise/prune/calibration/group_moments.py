@@ -124,7 +124,7 @@ class ExpertMoments:
     _gates: dict[str, list[Tensor]] = field(default_factory=lambda: {h: [] for h in HALVES})
 
     def __post_init__(self) -> None:
-        weight = getattr(self.module, "gate_up_proj", None)
+        weight = getattr(self.module, self._first, None)
         is_known = hasattr(self.module, "_apply_gate") or hasattr(self.module, "act_fn")
         if weight is None or weight.dim() != 3 or not is_known:
             raise UnsupportedModelError(
@@ -135,6 +135,11 @@ class ExpertMoments:
         for half in HALVES:
             for expert in range(self.experts):
                 self._moments[half, expert] = Moments.empty(self.neurons, weight.device)
+
+    @property
+    def _first(self) -> str:
+        """Name of the matrix that an expert's input meets first."""
+        return "gate_up_proj" if hasattr(self.module, "gate_up_proj") else "up_proj"
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -209,14 +214,16 @@ class ExpertMoments:
     ) -> Float[Tensor, "tokens neurons"]:
         """What an expert gives to its down."""
         module = self.module
-        weight = module.gate_up_proj[expert]
+        weight = getattr(module, self._first)[expert]
         both = hidden.to(weight) @ (weight if self.transposed else weight.T)
-        if (bias := getattr(module, "gate_up_proj_bias", None)) is not None:
+        if (bias := getattr(module, f"{self._first}_bias", None)) is not None:
             both = both + bias[expert]
         activation: Tensor
-        if hasattr(module, "_apply_gate"):
+        if hasattr(module, "_apply_gate") and self._first == "gate_up_proj":
             activation = module._apply_gate(both)
-            return activation
-        gate, up = both.chunk(2, dim=-1)
-        activation = module.act_fn(gate) * up
+        elif self._first == "gate_up_proj":
+            gate, up = both.chunk(2, dim=-1)
+            activation = module.act_fn(gate) * up
+        else:
+            activation = module.act_fn(both)
         return activation

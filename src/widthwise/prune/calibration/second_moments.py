@@ -166,7 +166,7 @@ def calibrate(
     request = TextRequest(**text)
     with open_model(model) as opened:
         weights = opened.weights
-        weights.architecture.refuse_mixture("keeping moments (calibrate)")
+        weights.architecture.refuse_unless_uniform("keeping moments (calibrate)")
         read = request.read(opened)
         made: dict[int, FitAndHoldout] = {}
         result = Calibration(model=fingerprint(weights), parts=(read.summary,), layers=made)

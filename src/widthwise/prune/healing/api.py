@@ -241,9 +241,9 @@ def _check_pair(pair: ModelPair, request: HealingRequest) -> None:
         refuse_overlap(each.path, request.out)
     check_space(pair.child, request.out)
     if request.settings.lora is not None:
-        pair.child.architecture.refuse_mixture("healing by low-rank updates (lora)")
+        pair.child.architecture.refuse_unless_uniform("healing by low-rank updates (lora)")
     if request.settings.mup_factors:
-        pair.child.architecture.refuse_mixture("healing with muP's factors (mup_factors)")
+        pair.child.architecture.refuse_unless_uniform("healing with muP's factors (mup_factors)")
 
 
 def _decisive(request: HealingRequest, pair: ModelPair, blocks: TextBlocks) -> dict[str, Any]:

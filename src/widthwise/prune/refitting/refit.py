@@ -197,7 +197,7 @@ def _checked_widths(widths: Sequence[int] | None, weights: Weights) -> tuple[int
     layers, neurons = weights.architecture.layers, weights.architecture.intermediate_size
     if widths is None:
         return None
-    weights.architecture.refuse_mixture("a width for each layer (widths)")
+    weights.architecture.refuse_unless_uniform("a width for each layer (widths)")
     fits = all(type(width) is int and 0 < width <= neurons for width in widths)
     if len(widths) != layers or not fits:
         raise PlanError(f"widths must be {layers} numbers of neurons, 1 to {neurons} each")

@@ -17,7 +17,15 @@ from .glu import read_architecture, refuse_adapters
 from .outside import refuse_half_cut
 from .sections import section_name, text_config, text_path, text_value
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
-from .width import at_width, at_widths, class_width, stated_width, width_key, width_settings
+from .width import (
+    at_width,
+    at_widths,
+    class_width,
+    names_width,
+    stated_width,
+    width_key,
+    width_settings,
+)
 
 __all__ = [
     "MAX_CONTEXT",
@@ -40,6 +48,7 @@ __all__ = [
     "draft_note",
     "in_block",
     "mean_size",
+    "names_width",
     "paper_width",
     "prefill_traffic",
     "read_architecture",

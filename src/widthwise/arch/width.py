@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedModelError
 from .architecture import GroupKind
-from .families import ModelFamily, family_of
+from .families import MIXTURE_KEYS, WIDTH_KEYS, ModelFamily, family_of
 from .sections import (
     TEXT_SECTIONS,
     class_value,
@@ -18,6 +19,20 @@ from .sections import (
     text_config,
     text_value,
 )
+
+# What other programs than transformers call a setting of the width.
+_FOREIGN_KEYS = ("hidden_dim", "feed_forward_length", "ffn_dim_multiplier", "block_ff_dim")
+_ALL_KEYS = {*WIDTH_KEYS, *_FOREIGN_KEYS, *(key for keys in MIXTURE_KEYS.values() for key in keys)}
+_NAMED = re.compile(r"\b(?:" + "|".join(sorted(_ALL_KEYS)) + r")\b")
+
+
+def names_width(text: str) -> bool:
+    """Whether a text has the name of a setting in it that states a width, in any program's words.
+
+    >>> names_width('{"ffn_dim": 53}'), names_width('{"word_embedding_dimension": 53}')
+    (True, False)
+    """
+    return _NAMED.search(text) is not None
 
 
 def family_in(config: Mapping[str, Any]) -> ModelFamily:

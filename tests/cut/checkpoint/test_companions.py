@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers as hf
+from safetensors.torch import load_file, save_file
+from tiny_gguf import write_gguf
 
 from widthwise import make_plan, prune_checkpoint
+from widthwise.notices import shown
 
 KEPT = 29
 FOREIGN = (
@@ -154,3 +158,108 @@ def test_a_cut_of_a_cut_has_the_same_companions(saved: Path, tmp_path: Path) -> 
     assert {p.name for p in twice.iterdir()} == {p.name for p in once.iterdir()}
     shutil.rmtree(once)
     assert hf.AutoModelForCausalLM.from_pretrained(twice).config.intermediate_size == KEPT - 9
+
+
+SHARD = "model-00001-of-00009.safetensors"
+
+
+def foreign_weights(parent: Path) -> None:
+    """The parent's tensors in other formats and sets, as they are found beside its weights."""
+    tensors = load_file(parent / "model.safetensors")
+    for name in ("consolidated.safetensors", "mtp.safetensors", "adapter_model.safetensors", SHARD):
+        save_file(tensors, parent / name)
+    for name in ("consolidated.00.pth", "pytorch_model.bin", "optimizer.pt"):
+        torch.save(tensors, parent / name)
+    model = hf.AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
+    write_gguf(model, parent / "model-f32.gguf")
+    for name in ("rust_model.ot", "tf_model.h5", "flax_model.msgpack"):
+        shutil.copyfile(parent / "model.safetensors", parent / name)
+    for folder, name in {"onnx": "model.onnx", "openvino": "openvino_model.bin"}.items():
+        (parent / folder).mkdir()
+        shutil.copyfile(parent / "model.safetensors", parent / folder / name)
+    (parent / "original").mkdir()
+    (parent / "original" / "params.json").write_text('{"ffn_dim_multiplier": 1.5}')
+    shutil.copyfile(parent / "consolidated.00.pth", parent / "original" / "consolidated.00.pth")
+
+
+def foreign_settings(parent: Path) -> None:
+    """Files that state the old width, or how the old weights came about."""
+    index = {"metadata": {}, "weight_map": dict.fromkeys(load_file(parent / SHARD), SHARD)}
+    for name in ("model.safetensors.index.json", "model.safetensors.index.json.bak"):
+        (parent / name).write_text(json.dumps(index))  # of shards that the one file replaced
+    settings(parent, "params.json", dim=32, hidden_dim=53)
+    settings(parent, "adapter_config.json", peft_type="LORA", target_modules=["down_proj"], r=8)
+    settings(parent, "quantize_config.json", bits=4, group_size=128)
+    settings(parent, "all_results.json", eval_loss=2.5)
+    settings(parent, "export_config.json", layers=2, ffn_dim=53)
+
+
+def test_a_cut_has_one_set_of_weights_and_says_what_stays_behind(
+    saved: Path, tmp_path: Path
+) -> None:
+    plain = {path.name for path in cut(saved, tmp_path / "plain").iterdir()}
+    foreign_weights(saved)
+    foreign_settings(saved)
+    told: list[str] = []
+    with shown(told.append):
+        out = cut(saved, tmp_path / "out")
+    assert {path.name for path in out.iterdir()} == plain
+    assert hf.AutoModelForCausalLM.from_pretrained(out).config.intermediate_size == KEPT
+    assert [line.count("\n") for line in told] == [0]
+    first = "Left out: adapter_config.json, adapter_model.safetensors, all_results.json, "
+    assert told[0].startswith(first), told
+
+
+def test_nothing_is_said_where_nothing_stays_behind(saved: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    with shown(told.append):
+        once = cut(saved, tmp_path / "once")
+        prune_checkpoint(once, tmp_path / "twice", make_plan(once, width=KEPT - 9, align=1))
+    assert told == []
+
+
+def test_the_index_of_a_sharded_parent_is_made_anew(saved: Path, tmp_path: Path) -> None:
+    model = hf.AutoModelForCausalLM.from_pretrained(saved)
+    (saved / "model.safetensors").unlink()
+    model.save_pretrained(saved, max_shard_size="30KB")
+    name, told = "model.safetensors.index.json", list[str]()
+    with shown(told.append):
+        assert not (cut(saved, tmp_path / "one") / name).exists()
+        plan = make_plan(saved, width=KEPT, align=1)
+        out = prune_checkpoint(saved, tmp_path / "more", plan, max_shard_size="20KB")
+    files = {path.name for path in out.glob("model-*.safetensors")}
+    assert set(json.loads((out / name).read_text())["weight_map"].values()) == files
+    assert told == []  # what was read was not left out
+
+
+SENTENCES = {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+
+
+def test_text_without_a_width_travels(saved: Path, tmp_path: Path) -> None:
+    texts = {
+        "labels.txt": "cat\ndog\n",
+        "modules.json": json.dumps([{"path": ""}, SENTENCES, {"path": "2_Normalize"}]),
+        "config_sentence_transformers.json": '{"similarity_fn_name": "cosine"}',
+        "1_Pooling/config.json": '{"word_embedding_dimension": 32}',
+    }
+    (saved / "1_Pooling").mkdir()
+    for name, text in texts.items():
+        (saved / name).write_text(text)
+    (saved / "figure.png").write_bytes(b"\x89PNG\r\n\0\xff")
+    out = cut(saved, tmp_path / "out")
+    assert {name: (out / name).read_text() for name in texts} == texts
+    assert not (out / "figure.png").exists()
+
+
+def test_modules_that_hold_weights_stay_with_the_file_that_names_them(
+    saved: Path, tmp_path: Path
+) -> None:
+    (saved / "modules.json").write_text(json.dumps([SENTENCES, {"path": "2_Dense"}]))
+    for name in ("1_Pooling", "2_Dense"):
+        (saved / name).mkdir()
+    save_file({"linear.weight": torch.ones(4, 4)}, saved / "2_Dense" / "model.safetensors")
+    told: list[str] = []
+    with shown(told.append):
+        out = cut(saved, tmp_path / "out")
+    assert not any((out / name).exists() for name in ("modules.json", "1_Pooling", "2_Dense"))
+    assert told[0].startswith("Left out: 1_Pooling/, 2_Dense/ and modules.json; ")

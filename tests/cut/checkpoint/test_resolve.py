@@ -36,13 +36,14 @@ def test_models_are_found_in_the_local_hub_cache(
     """A hub id works offline from the cache that huggingface_hub keeps."""
     from widthwise.cut.checkpoint import resolve_model
 
+    commit = "c" * 40
     repo = tmp_path / "hub" / "models--some--model"
     (repo / "refs").mkdir(parents=True)
-    (repo / "refs" / "main").write_text("abc")
+    (repo / "refs" / "main").write_text(commit)
     (repo / "snapshots").mkdir()
-    saved.rename(repo / "snapshots" / "abc")
+    saved.rename(repo / "snapshots" / commit)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     source = resolve_model("some/model")
-    assert (source.path, source.name) == (repo / "snapshots" / "abc", "some/model")
+    assert (source.path, source.name) == (repo / "snapshots" / commit, "some/model")
     with pytest.raises(CheckpointError, match="other/model: there is no such folder, and"):
         resolve_model("other/model")

@@ -1,8 +1,15 @@
-"""The files other than weights that belong to a cut checkpoint as much as to its parent.
+"""What lies beside the weights of a checkpoint, and what of it a cut of the checkpoint gets.
 
-Tokenizer, processors, chat template, generation settings and licence do; so does the code that
-config.json names. Weights of other formats, training states, adapters and configs of other programs
-do not: they are of the parent, or state its width.
+The rule, which docs/cutting.md tells users:
+
+- Weights of any format, and their indexes, are never copied.
+- What states the width is updated (config.json, the index of shards) or left out.
+- What is about the parent's weights as they were (its card, training states, scores, adapters,
+  settings of quantization) is left out; the card is written anew.
+- Code is copied where a config names it.
+- All other text is copied, and of other files those of tokenizers, processors and licences, and
+  those that a config names.
+- Folders are left out, but for chat templates and the parts that modules.json names.
 """
 
 from __future__ import annotations
@@ -10,10 +17,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+from ...arch import names_width
+from ...notices import notice
+from ...stats import joined
 
 _BELONG = (
     *("*tokenizer*", "*vocab*", "merges*", "spiece*", "sentencepiece*", "*_tokens*.json", "*.spm"),
@@ -24,14 +35,19 @@ _BELONG = (
 _LEGAL = ("*licen[sc]e*", "*notice*", "copying*", "*policy*", "*terms*")
 _LEGAL_KINDS = ("", ".md", ".txt", ".rst", ".pdf", ".html")
 _FOREIGN = (
-    *("config.json", "readme*", "params.json", "adapter_*", "consolidated*", "*.index.json", ".*"),
-    *("widthwise_*", "trainer_state*", "training_args*", "quant*", "*_quant_*"),
+    *("config.json", "readme*", "params.json", "adapter_*", "consolidated*", ".*", "*.bak", "*~"),
+    *("*.index.json*", "widthwise_*", "trainer_state*", "training_args*", "*results*.json"),
+    *("quant*", "*_quant_*", "openvino_*", "latest"),
 )
 _WEIGHTS = (
     *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml", ".h5", ".msgpack", ".npz"),
     *(".onnx", ".onnx_data", ".npy", ".xml", ".tflite", ".pb", ".pkl", ".zip", ".tar", ".gz"),
-    *(".mlmodel", ".engine", ".dduf", ".llamafile"),
+    *(".mlmodel", ".engine", ".dduf", ".llamafile", ".ot", ".nemo", ".mar", ".keras"),
 )
+_MAX_TEXT_BYTES = 64 * 2**20  # of a file that is copied for no reason but that it is text
+_WRITTEN_ANEW = ("config.json", "README.md", "widthwise_*", ".*")
+_MODULES = "modules.json"  # of sentence-transformers: the folders of what follows the network
+_TEMPLATES = "additional_chat_templates"
 _RELATIVE = re.compile(r"^\s*(?:from\s+\.(\w+)\s+import|import\s+\.(\w+)\s*$)", re.MULTILINE)
 _CODE_KEYS = ("auto_map", "custom_pipelines")
 
@@ -44,9 +60,25 @@ def copy_companions(parent: Path, folder: Path) -> None:
             (folder / name).write_text(json.dumps(changed, indent=2) + "\n", encoding="utf8")
         else:
             shutil.copyfile(source, folder / name)
-    templates = parent / "additional_chat_templates"
-    if templates.is_dir():
-        shutil.copytree(templates, folder / templates.name)
+    for name in _folders(parent):
+        shutil.copytree(parent / name, folder / name)
+
+
+def tell_left_out(parent: Path, read: Collection[Path]) -> None:
+    """Give a notice, in one line, of what of the parent's folder its cut does not get.
+
+    Args:
+        parent: The folder.
+        read: Its files of weights, and their index, out of which the cut is made.
+    """
+    kept = {*_companions(parent), *_folders(parent), *(file.name for file in read)}
+    names = sorted(path.name + "/" * path.is_dir() for path in parent.iterdir())
+    left = [n for n in names if n.rstrip("/") not in kept and not _is_one_of(n, _WRITTEN_ANEW)]
+    if left:
+        notice(
+            f"Left out: {joined(left)}; a cut gets no other weights, and nothing that states the "
+            "old width or is about the dense weights (docs/cutting.md)."
+        )
 
 
 def with_code(config: Mapping[str, Any], parent: Path) -> dict[str, Any]:
@@ -75,7 +107,40 @@ def _companions(parent: Path) -> list[str]:
         for word in re.findall(r"[\"']([\w.\-]+)[\"']", path.read_text("utf8", errors="replace"))
     }
     resources = {n for n in named & set(present) if not _is_foreign(n) and not n.endswith(".py")}
-    return sorted(result | code | resources)
+    neutral = {n for n in present if not n.endswith(".py") and not _is_foreign(n)}
+    others = {name for name in neutral if _is_neutral_text(parent / name)}
+    if _module_folders(parent) is None:
+        others.discard(_MODULES)
+    return sorted(result | code | resources | others)
+
+
+def _folders(parent: Path) -> list[str]:
+    """Names of the folders to copy, sorted."""
+    templates = [_TEMPLATES] if (parent / _TEMPLATES).is_dir() else []
+    return sorted([*templates, *(_module_folders(parent) or ())])
+
+
+def _module_folders(parent: Path) -> set[str] | None:
+    """The folders that modules.json names; None where one of them holds what is not copied."""
+    data = _json(parent / _MODULES) if (parent / _MODULES).is_file() else None
+    modules = data if isinstance(data, list) else []
+    named = {str(each.get("path", "")) for each in modules if isinstance(each, Mapping)}
+    present = {name for name in named if name and (parent / name).is_dir()}
+    files = [path for name in present for path in (parent / name).iterdir()]
+    are_inside = all(Path(name).name == name for name in present)
+    are_neutral = all(path.is_file() and _is_neutral_text(path) for path in files)
+    return present if are_inside and are_neutral else None
+
+
+def _is_neutral_text(path: Path) -> bool:
+    """Whether a file is text that does not speak of a width."""
+    if path.stat().st_size > _MAX_TEXT_BYTES:
+        return False
+    try:
+        text = path.read_text(encoding="utf8")
+    except ValueError:
+        return False
+    return "\0" not in text and not names_width(text)
 
 
 def _belongs(name: str) -> bool:

@@ -14,12 +14,11 @@ from ...assets import CONVERSION, cache_dir, convert_gguf, embedded_model, has_e
 from ...errors import CheckpointError
 from ...io import file_sha256
 from ...notices import notice
+from .hub import hub_folder
 from .reader import Checkpoint
 from .tokenizer import load_tokenizer
 
 EMBEDDED = "smollm2"
-_HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt"]
-_HUB_FILES += ["*.model", "*.spm", "*.tiktoken", "*.py", "*.md", "LICENSE*", "NOTICE*"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
     if path.is_file():
         return ModelSource(_converted(path), path.name, gguf=path)
     if re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", name):
-        return ModelSource(_from_hub(name), name)
+        return ModelSource(hub_folder(name), name)
     raise CheckpointError(
         f"{name}: no such folder or file, nor a hub id (org/name); "
         f"{EMBEDDED!r} is the embedded model"
@@ -120,17 +119,3 @@ def _converted(path: Path) -> Path:
 def _sha256(path: Path, size: int, modified_ns: int) -> str:
     """The digest of a file, read once while its size and the time of its last change stay."""
     return file_sha256(path)
-
-
-def _from_hub(model: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    name, _, revision = model.partition("@")
-    try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=_HUB_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{model}: there is no such folder, and it cannot be downloaded from the hub: {cause}"
-        ) from error

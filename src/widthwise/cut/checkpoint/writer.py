@@ -24,7 +24,7 @@ from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetens
 from ..plan import WIDTHS_KEY, Plan
 from ..weights import check_plan, check_refit, kept_widths
 from .compact import check_compact, write_compact
-from .companions import copy_companions, with_code
+from .companions import copy_companions, tell_left_out, with_code
 from .lineage import PLAN_FILE
 from .load import check_complete
 from .model_card import Written, model_card
@@ -105,6 +105,8 @@ def _check(checkpoint: Checkpoint, plan: Plan, out: Path, *, is_compact: bool) -
     if is_compact:
         check_compact(checkpoint)
     refuse_overlap(checkpoint.path, out)
+    weights = {stored.file for stored in checkpoint.tensors.values()}
+    tell_left_out(checkpoint.path, [*weights, *filter(None, [checkpoint.index])])
 
 
 def _write_weights(

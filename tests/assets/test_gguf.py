@@ -12,6 +12,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from converted_gguf import (
     CLOSE,
     LLAMA3,
@@ -22,7 +23,7 @@ from converted_gguf import (
     model_of,
     scaled,
 )
-from families import tiny
+from families import built, tiny
 from tiny_gguf import write_gguf
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -134,6 +135,54 @@ def test_convert_gguf_keeps_every_weight(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "new" / "out")
     assert tokenizer.model_max_length == model.config.max_position_embeddings
     assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "out"]
+
+
+def experts(architecture: str, shared: bool) -> Write:
+    def write(writer: Any) -> None:
+        writer.add_expert_count(4)
+        writer.add_expert_used_count(2)
+        writer.add_expert_feed_forward_length(24)
+        if shared:
+            writer.add_expert_shared_feed_forward_length(40)
+
+    return write
+
+
+MIXTURE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+
+
+@pytest.mark.parametrize(
+    ("config", "architecture", "extra"),
+    [
+        (hf.LlamaConfig, "llama", None),
+        (hf.Qwen2Config, "qwen2", None),
+        (hf.Qwen3Config, "qwen3", None),
+        (hf.Phi3Config, "phi3", lambda writer: writer.add_pad_token_id(0)),
+        (hf.Gemma2Config, "gemma2", lambda writer: writer.add_sliding_window(9)),
+        (hf.Gemma3TextConfig, "gemma3", lambda writer: writer.add_sliding_window(9)),
+        (hf.Qwen2MoeConfig, "qwen2moe", experts("qwen2moe", shared=True)),
+        (hf.Qwen3MoeConfig, "qwen3moe", experts("qwen3moe", shared=False)),
+    ],
+)
+def test_the_stream_writes_what_transformers_reads(
+    tmp_path: Path, config: Any, architecture: str, extra: Any
+) -> None:
+    """Bit for bit the parameters that its own reader puts into a whole model."""
+    sizes = MIXTURE if "moe" in architecture else {}
+    if architecture == "qwen2moe":
+        sizes = {**sizes, "shared_expert_intermediate_size": 40}
+    model = built(config, **sizes)
+    write_gguf(model, tmp_path / "tiny.gguf", architecture, extra or (lambda _: None))
+    assets.convert_gguf(tmp_path / "tiny.gguf", tmp_path / "out", "bfloat16")
+    stated = hf.AutoConfig.from_pretrained(tmp_path / "out")
+    how = {"dtype": torch.bfloat16, "quantization_config": hf.GgufConfig(dequantize=True)}
+    own = AutoModelForCausalLM.from_pretrained(
+        tmp_path, gguf_file="tiny.gguf", config=stated, **how
+    )
+    ours = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.bfloat16)
+    assert set(ours.state_dict()) == set(own.state_dict())
+    for name, tensor in own.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], tensor), name
 
 
 def test_convert_gguf_parses_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,12 @@ FAMILIES = {**SEPARATE, **FUSED}
 
 def tiny(family: str, *, seed: int = 0, **changes: Any) -> Any:
     """A random model of a family in float32, in eval mode."""
-    config = FAMILIES[family](**{**SHAPE, **changes})
+    return built(FAMILIES[family], seed=seed, **changes)
+
+
+def built(config_class: Any, *, seed: int = 0, **changes: Any) -> Any:
+    """A random model of a class of configs in float32, in eval mode."""
+    config = config_class(**{**SHAPE, **changes})
     torch.manual_seed(seed)
     model = hf.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():

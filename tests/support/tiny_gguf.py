@@ -26,6 +26,11 @@ _NAMES = {
     "self_attn.k_norm": "attn_k_norm",
     "self_attn.qkv_proj": "attn_qkv",
     "mlp.gate_up_proj": "ffn_up",
+    "mlp.gate": "ffn_gate_inp",
+    "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+    "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_expert.up_proj": "ffn_up_shexp",
+    "mlp.shared_expert.down_proj": "ffn_down_shexp",
 }
 _GEMMA = {
     **_NAMES,
@@ -85,6 +90,11 @@ def write_gguf(
         stem, _, kind = name.rpartition(".")
         if stem.startswith("model.layers."):
             _, _, layer, part = stem.split(".", 3)
+            if part == "mlp.experts":
+                _add_experts(writer, layer, kind, array)
+                continue
+            if part == "mlp.shared_expert_gate":  # one row, stored as a vector
+                array = array[0]
             writer.add_tensor(f"blk.{layer}.{names[part]}.{kind}", array)
         elif not (stem == "lm_head" and config.tie_word_embeddings):
             writer.add_tensor(f"{names[stem]}.{kind}", array)
@@ -92,3 +102,12 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _add_experts(writer: Any, layer: str, kind: str, array: Any) -> None:
+    """The experts of a layer, stacked: gates and ups in two tensors, downs in one."""
+    parts = {"down": array}
+    if kind == "gate_up_proj":
+        parts = dict(zip(("gate", "up"), np.split(array, 2, axis=1), strict=True))
+    for part, numbers in parts.items():
+        writer.add_tensor(f"blk.{layer}.ffn_{part}_exps.weight", np.ascontiguousarray(numbers))

@@ -8,7 +8,8 @@ from .embedded import (
     ifbench_root,
     mmlu_subjects,
 )
-from .gguf import CONVERSION, convert_gguf, gguf_reader
+from .gguf import CONVERSION, convert_gguf
+from .gguf_file import gguf_reader
 from .wheels import cache_dir
 
 __all__ = [

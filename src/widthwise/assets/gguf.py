@@ -1,22 +1,27 @@
-"""A GGUF file made into a plain checkpoint folder of safetensors."""
+"""A GGUF file as a checkpoint of transformers, written tensor by tensor."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, OutputError, UnsupportedModelError
-from ..io import lfs_pointer, locked_workdir, move_into_place
-from .gguf_keys import GgufSettings
-from .gguf_rope import check_rotation
+from ..errors import OutputError
+from ..io import locked_workdir, move_into_place, stream_safetensors, tensor_bytes
+from .gguf_config import parsed_once, refused_by_name
+from .gguf_file import checked_reader
+from .gguf_head import TENSORS, write_head
+from .gguf_weights import GgufWeights
 
 if TYPE_CHECKING:
     import torch
 
-_NO_MODELS = ("adapter", "imatrix", "mmproj")  # values of general.type
 CONVERSION = 2  # raised when the same file is converted to something else
+WEIGHTS = "model.safetensors"
+_CHUNK_BYTES = 4 * 2**20
 
 
 def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
@@ -37,166 +42,88 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
             or a tensor that the converted model could not honour.
         OutputError: `out` exists, or its parent cannot be written.
 
-    Cost: the dequantized model is held in memory.
+    Cost: a few megabytes of weights are in memory at a time, and of a family whose tensors are
+    transposed the largest tensor.
     """
-    reader = _checked_reader(path)
-    licence = _licence(reader)
+    reader = checked_reader(path)
+    with new_once(out) as fill:
+        if fill is None:
+            raise OutputError(f"{out} already exists; choose another folder")
+        write_head(path, reader, fill, dtype)
+        write_tokenizer(path, reader, fill, longest_text(fill))
+        write_weights(GgufWeights(path, reader, fill, str(dtype).removeprefix("torch.")), fill)
+        (fill / TENSORS).unlink()
+
+
+@contextmanager
+def new_once(out: Path) -> Iterator[Path | None]:
+    """Yield an empty folder that becomes `out` when the block ends well; None where `out` is there.
+
+    Another process that makes the same folder is waited for.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     try:
         with locked_workdir(out.parent / f".{out.name}.partial") as work:
             if out.exists():
-                raise OutputError(f"{out} already exists; choose another folder")
+                yield None
+                return
             built = work / out.name
-            with _parsed_once(reader):
-                _convert(path, built, dtype, reader)
-            if licence:
-                (built / "README.md").write_text(f"---\nlicense: {licence}\n---\n", encoding="utf8")
+            built.mkdir()
+            yield built
             for file in sorted(built.iterdir()):
-                file.chmod(0o644)  # safetensors writes 0600, which nobody else could read
+                file.chmod(0o644)
             move_into_place(built, out)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error}") from error
 
 
-def _checked_reader(path: Path) -> Any:
-    """A reader of the file; raises unless it is whole, single and of a known architecture."""
-    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
+def write_tokenizer(path: Path, reader: Any, folder: Path, longest: int) -> None:
+    """Write the tokenizer of a file and its chat template.
 
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(4)
-        if pointer := lfs_pointer(path):
-            raise CheckpointError(f"{path}: {pointer}")
-        if magic != b"GGUF":
-            raise CheckpointError(f"{path} is not a GGUF file: it begins with {magic!r}")
-        reader = gguf_reader(path)
-    except CheckpointError:
-        raise
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, IndexError, KeyError, OverflowError) as error:
-        raise CheckpointError(f"{path} is truncated or damaged: {error}") from error
-    kind = reader.get_field("general.type")
-    if kind is not None and kind.contents() in _NO_MODELS:
-        raise UnsupportedModelError(f"{path} holds no model: it is of type {kind.contents()!r}")
-    split = reader.get_field("split.count")
-    if split is not None and split.contents() not in (0, 1):
-        raise UnsupportedModelError(f"{path} is one of {split.contents()} parts; merge them first")
-    field = reader.get_field("general.architecture")
-    architecture = "none" if field is None else str(field.contents())
-    if architecture not in GGUF_SUPPORTED_ARCHITECTURES:
-        raise UnsupportedModelError(
-            f"{path} holds the architecture {architecture!r}, which transformers cannot read"
-        )
-    return reader
+    Args:
+        path: The file.
+        reader: gguf's reader of it.
+        folder: Where to write.
+        longest: Tokens of the longest text, which the file states for its network.
 
-
-def gguf_reader(path: Path) -> Any:
-    """gguf's reader, unchecked, with the file as a plain array.
-
-    Each of the million slices that the words of a tokenizer take is a third as slow as one of a
-    memory map.
+    Raises:
+        UnsupportedModelError: transformers cannot read it.
     """
-    import gguf
-    import numpy as np
-
-    class Reader(gguf.GGUFReader):
-        def __setattr__(self, name: str, value: Any) -> None:
-            super().__setattr__(name, value.view(np.ndarray) if name == "data" else value)
-
-    return Reader(path)
-
-
-@contextmanager
-def _parsed_once(reader: Any) -> Iterator[None]:
-    """While open, transformers uses this reader; otherwise it parses the file three times: for the
-    config, the weights and the tokenizer."""
-    import gguf
-
-    package: Any = gguf
-    original = package.GGUFReader
-    package.GGUFReader = lambda *_, **__: reader
-    try:
-        yield
-    finally:
-        package.GGUFReader = original
-
-
-def _licence(reader: Any) -> str | None:
-    """The licence that the file states."""
-    licence = reader.get_field("general.license")
-    return None if licence is None else " ".join(str(licence.contents()).split())
-
-
-def _model(path: Path, dtype: str | torch.dtype, stated: GgufSettings) -> Any:
-    """The model of the file, with all that the file states; raises where that cannot be."""
-    from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
-
-    source: dict[str, Any] = {"gguf_file": path.name}
-    config = AutoConfig.from_pretrained(path.parent, **source)
-    rotation = stated.complete(config)
-    loader: Any = AutoModelForCausalLM
-    how = {"dtype": dtype, "quantization_config": GgufConfig(dequantize=True), "config": config}
-    model, report = loader.from_pretrained(path.parent, output_loading_info=True, **how, **source)
-    if missing := sorted(report["missing_keys"]):
-        raise UnsupportedModelError(f"no tensor for {missing[0]}")
-    stated.check_tensors(model)
-    if rotation is not None:
-        check_rotation(model, *rotation)
-    return model
-
-
-def _convert(path: Path, out: Path, dtype: str | torch.dtype, reader: Any) -> None:
     from transformers import AutoTokenizer
 
-    with _quiet_transformers():
-        try:
-            stated = GgufSettings(reader)
-            model = _model(path, dtype, stated)
-            tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-        except UnsupportedModelError as error:
-            raise UnsupportedModelError(f"{path} cannot be converted: it has {error}") from error
-        except Exception as error:  # tokenizers raises nothing more precise
-            raise UnsupportedModelError(f"{path} cannot be converted: {error}") from error
-        for key in ("quantization_config", "_model_name_or_path"):
-            if hasattr(model.config, key):
-                delattr(model.config, key)
-        model.hf_quantizer = None  # else saving asks the quantizer, which can only write GGUF
-        model.generation_config = _generation(model.config, stated.ends)
-        tokenizer.model_max_length = model.config.max_position_embeddings  # GGUF leaves 1e30
-        for key in ("is_local", "local_files_only"):
-            tokenizer.init_kwargs.pop(key, None)
-        model.save_pretrained(out)
-        tokenizer.save_pretrained(out)
+    with refused_by_name(path), parsed_once(reader):
+        tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    tokenizer.model_max_length = longest  # GGUF leaves 1e30
+    for key in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(key, None)
+    tokenizer.save_pretrained(folder)
 
 
-def _generation(config: Any, ends: tuple[int, ...]) -> Any:
-    """Generation settings that hold the special tokens, all that end a turn, and nothing else."""
-    import transformers
+def write_weights(weights: GgufWeights, folder: Path) -> None:
+    """Write all parameters to one safetensors file, a few megabytes at a time.
 
-    names = ("bos_token_id", "eos_token_id", "pad_token_id")
-    make: Any = transformers.GenerationConfig
-    made = make(**{name: getattr(config, name, None) for name in names})
-    if len(ends) > 1 and not isinstance(made.eos_token_id, list):
-        made.eos_token_id = list(ends)
-    return made
+    Raises:
+        OutputError: They do not fit on the disk.
+    """
+    specs = weights.specs
+    needed, free = sum(spec.nbytes for spec in specs.values()), shutil.disk_usage(folder).free
+    if needed > free:
+        raise OutputError(
+            f"{weights.path.name} does not fit into {folder.parent.parent} as safetensors: "
+            f"{needed:,} bytes are needed, {free:,} are free"
+        )
+    with stream_safetensors(folder / WEIGHTS, specs, {"format": "pt"}) as write:
+        for name, spec in specs.items():
+            rows = spec.shape[0] if spec.shape else 1
+            step = max(1, _CHUNK_BYTES * rows // max(1, spec.nbytes))
+            for start in range(0, rows, step):
+                write(tensor_bytes(weights.rows(name, start, min(start + step, rows))))
+    weights.close()
 
 
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No warnings and no progress bars, not even the one of the GGUF reader that always shows."""
-    from transformers import modeling_gguf_pytorch_utils
-    from transformers.utils import logging
-
-    log: Any = logging
-    reader: Any = modeling_gguf_pytorch_utils
-    verbosity, bars, tqdm = log.get_verbosity(), log.is_progress_bar_enabled(), reader.tqdm
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    reader.tqdm = lambda items, **_: items
-    try:
-        yield
-    finally:
-        reader.tqdm = tqdm
-        log.set_verbosity(verbosity)
-        if bars:
-            log.enable_progress_bar()
+def longest_text(folder: Path) -> int:
+    """Tokens of the longest text by the config in a folder."""
+    settings = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    return int(settings["max_position_embeddings"])

@@ -6,12 +6,13 @@ refused; so is each tensor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..errors import UnsupportedModelError
+from .gguf_file import TABLE_NAMES
 from .gguf_rope import FREQUENCIES, LONG, SHORT, Rotation, rotation_of
 
 _SAME_AS = {  # key to the setting of a config, of those that have it
@@ -49,9 +50,9 @@ _CHECKED = ("attention.value_length", "rope.dimension_count", "attention.sliding
 # Architectures that transformers reads by rules of its own, and that have no GLU-MLP to cut or
 # other layers beside it: their keys are left to it.
 _LEFT = tuple(
-    "bloom falcon gpt2 gpt-oss lfm2 mamba minimax-m2 starcoder2 t5 t5encoder umt5".split()
+    "bloom falcon gpt2 gpt-oss lfm2 mamba minimax-m2 qwen35 qwen35moe "
+    "starcoder2 t5 t5encoder umt5".split()
 )
-_NAMES = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe"}  # where transformers' tables differ
 _SCALE_BY_WIDTH = {"gemma2": 46, "gemma3": 62}  # layers of those scaled by hidden size over heads
 _UNUSED = ("rope_freqs.weight", "attn_rot_embd.weight", "attn_rot_embd")
 
@@ -113,35 +114,24 @@ class GgufSettings:
         rotation.write(config)
         return rotation, turned
 
-    def check_tensors(self, model: Any) -> None:
+    def check_tensors(self, known: Collection[str], model_class: str) -> None:
         """See that no tensor of the file was passed over.
+
+        Args:
+            known: Names of tensors that the model takes.
+            model_class: Name of its class.
 
         Raises:
             UnsupportedModelError: One was, by its name.
         """
         if self.is_left:
             return
-        from transformers.modeling_gguf_pytorch_utils import (
-            TENSOR_PROCESSORS,
-            TensorProcessor,
-            get_gguf_hf_weights_map,
-        )
-
-        make: Any = TENSOR_PROCESSORS.get(self.architecture, TensorProcessor)
-        mapped: Any = get_gguf_hf_weights_map
-        known = mapped(model, make(config=model.config.to_dict()))
         used = (*_UNUSED, LONG, SHORT)
-        passed = [
-            name
-            for name in self.tensors
-            if name not in known
-            and name.removesuffix(".weight") not in known
-            and not name.endswith(used)
-        ]
+        passed = [name for name in self.tensors if name not in known and not name.endswith(used)]
         if passed:
             more = f", and {len(passed) - 1} others" if len(passed) > 1 else ""
             raise UnsupportedModelError(
-                f"the tensor {passed[0]}{more}, for which {type(model).__name__} has no place"
+                f"the tensor {passed[0]}{more}, for which {model_class} has no place"
             )
 
     def _dropped(self) -> list[str]:
@@ -149,7 +139,7 @@ class GgufSettings:
         from transformers.modeling_gguf_pytorch_utils import GGUF_TO_TRANSFORMERS_MAPPING
 
         tables: Any = GGUF_TO_TRANSFORMERS_MAPPING["config"]
-        table = tables.get(_NAMES.get(self.architecture, self.architecture), {})
+        table = tables.get(TABLE_NAMES.get(self.architecture, self.architecture), {})
         known_settings = {name for name, setting in table.items() if setting is not None}
         rotation = [name for name in self.keys if name.startswith(("rope.freq", "rope.scal"))]
         return sorted(

@@ -103,12 +103,17 @@ def rotation_of(
 def check_rotation(model: Any, rotation: Rotation, dimensions: int) -> None:
     """See that a model turns positions as its file says.
 
+    Of a model on torch's meta device, whose frequencies are nowhere, they are computed again.
+
     Raises:
         UnsupportedModelError: It does not.
     """
     rotary = next((module for _, module in model.named_modules() if _frequencies(module)), None)
     if rotary is None:
         return
+    if any(frequencies.is_meta for frequencies in _frequencies(rotary).values()):
+        make: Any = type(rotary)
+        rotary = make(model.config)
     for name, frequencies in _frequencies(rotary).items():
         sliding = name.startswith("sliding")
         base = rotation.sliding_base if sliding else rotation.base

@@ -26,6 +26,9 @@ Made by `tools/families_table.py`, which builds a tiny random model of every fam
   written back where they helped.
 - **evaluate**: questions of a task are answered by the narrow model.
 
+An encoder is compared by its logits or its hidden states, and a pair of an encoder and a decoder by
+the logits of the decoder.
+
 A family that is not listed may work as well: `widthwise plan MODEL` says so in a second, and never
 writes what it does not understand.
 
@@ -46,7 +49,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT / "tests" / "support"))
     import family_trials
     import transformers
-    from every_family import DENSE, MIXTURES, WRAPPERS
+    from every_family import DENSE, ENCODERS, MIXTURES, WRAPPERS
     from healing_runs import BLOCK
 
     from widthwise.prune.calibration import text
@@ -59,6 +62,7 @@ def main() -> None:
         ("Dense models and hybrids", DENSE),
         ("Mixtures of experts", MIXTURES),
         ("Models of text and images, whose language model is cut", WRAPPERS),
+        ("Encoders, and pairs of an encoder and a decoder", ENCODERS),
     ):
         lines.append(
             f"## {title}\n\n| model type | cut | refit | heal | evaluate |\n|---|---|---|---|---|\n"

@@ -22,6 +22,9 @@ ROLES = {
     "feed_forward.shared_expert.gate_proj.weight": "shared.gate_proj.weight",
     "mlp.shared_experts.down_proj.weight": "shared.down_proj.weight",
     "shared_mlp.input_linear.weight": "shared.gate_up_proj.weight",
+    "layer.1.DenseReluDense.wi_0.weight": "mlp.gate_proj.weight",
+    "layer.2.DenseReluDense.wi_1.weight": "mlp.up_proj.weight",
+    "layer.1.DenseReluDense.wi.weight": "mlp.up_proj.weight",  # t5 without a gate
 }
 STACKED = {
     "mlp.experts.gate_up_proj": "experts.gate_up_proj.weight",

@@ -310,7 +310,40 @@ WRAPPERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     ),
     "exaone4_5": ({"model_type": "exaone4"}, {}, {}),
 }
-FAMILIES = (*DENSE, *MIXTURES, *WRAPPERS)
+
+
+# Encoders, and pairs of an encoder and a decoder: their class and the settings of their config.
+_MASKED, _PAIR = "AutoModelForMaskedLM", "AutoModelForSeq2SeqLM"
+_T5: dict[str, Any] = {
+    "d_model": 32,
+    "d_ff": WIDTH,
+    "d_kv": 8,
+    "num_layers": 3,
+    "num_decoder_layers": 2,
+    "num_heads": 4,
+    "vocab_size": VOCAB,
+    "initializer_factor": 2.0,
+    "decoder_start_token_id": 0,
+    "feed_forward_proj": "gated-gelu",
+}
+ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "modernbert": (
+        _MASKED,
+        {**_SHAPE, "global_attn_every_n_layers": 2, "local_attention": 16, "cls_token_id": 1},
+    ),
+    "nomic_bert": (_MASKED, _SHAPE),
+    "gte": (_MASKED, _SHAPE),
+    "eurobert": (_MASKED, {**_SHAPE, "mask_token_id": 3}),
+    "ultrabert": (_MASKED, _SHAPE),
+    "esmc": (_MASKED, {**_SHAPE, "num_key_value_heads": 4}),
+    "t5": (_PAIR, _T5),
+    "t5-without-gate": (_PAIR, {**_T5, "model_type": "t5", "feed_forward_proj": "relu"}),
+    "t5-encoder": ("AutoModelForTextEncoding", {**_T5, "model_type": "t5"}),
+    "mt5": (_PAIR, _T5),
+    "umt5": (_PAIR, _T5),
+    "longt5": (_PAIR, _T5),
+}
+FAMILIES = (*DENSE, *MIXTURES, *WRAPPERS, *ENCODERS)
 
 
 def _known(kind: Any, settings: dict[str, Any]) -> dict[str, Any]:
@@ -341,18 +374,26 @@ def config_of(family: str, **changes: Any) -> Any:
 
     if family in WRAPPERS:
         return _wrapper_config(family, changes)
-    settings = {**_SHAPE, **(DENSE[family] if family in DENSE else MIXTURES[family]), **changes}
+    if family in ENCODERS:
+        settings = {**ENCODERS[family][1], **changes}
+    else:
+        settings = {**_SHAPE, **(DENSE.get(family) or MIXTURES.get(family, {})), **changes}
     kind = CONFIG_MAPPING[settings.pop("model_type", family)]
-    experts = {} if family in DENSE else _known(kind, _EXPERTS)
+    experts = _known(kind, _EXPERTS) if family in MIXTURES else {}
     return kind(**{**experts, **settings})
+
+
+def _loader(family: str) -> Any:
+    """The class of transformers that loads a family."""
+    if family in ENCODERS:
+        return getattr(hf, ENCODERS[family][0])
+    return hf.AutoModelForImageTextToText if family in WRAPPERS else hf.AutoModelForCausalLM
 
 
 def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> Any:
     """A random language model of a family in float32, in eval mode; no bias is zero."""
     torch.manual_seed(seed)
-    wrapped = hf.AutoModelForImageTextToText
-    loader = wrapped if model_type in WRAPPERS else hf.AutoModelForCausalLM
-    model = loader.from_config(config_of(model_type, **changes))
+    model = _loader(model_type).from_config(config_of(model_type, **changes))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):  # they start at zero, where a wrong cut would not show
@@ -364,6 +405,4 @@ def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> Any:
 
 def load(model_type: str, folder: Path) -> Any:
     """A model of a family from a folder."""
-    wrapped = hf.AutoModelForImageTextToText
-    kind = wrapped if model_type in WRAPPERS else hf.AutoModelForCausalLM
-    return kind.from_pretrained(folder).eval()
+    return _loader(model_type).from_pretrained(folder).eval()

@@ -40,9 +40,18 @@ def ids_of(seed: int, rows: int = 2, tokens: int = 20) -> torch.Tensor:
     return torch.randint(20, VOCAB, (rows, tokens), generator=generator)
 
 
+def inputs(model: Any, seed: int, rows: int = 2, tokens: int = 20) -> dict[str, torch.Tensor]:
+    """What a model reads; a decoder behind an encoder reads fewer tokens, of its own."""
+    given = {"input_ids": ids_of(seed, rows, tokens)}
+    if hasattr(model, "get_decoder") and model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = ids_of(seed + 100, rows, 3 * tokens // 4)
+    return given
+
+
 def logits(model: Any) -> torch.Tensor:
+    """Logits, or hidden states of a model without a head."""
     with torch.no_grad():
-        answer: torch.Tensor = model(input_ids=ids_of(1), use_cache=False).logits
+        answer: torch.Tensor = model(**inputs(model, 1), use_cache=False)[0]
     return answer
 
 
@@ -71,7 +80,7 @@ def check_refit(family: str, folder: Path) -> None:
     """Calibrated, chosen by `obs` and refitted; what is written answers as what is in memory."""
     model = tiny_model(family)
     model.save_pretrained(folder / "dense")
-    batches = [{"input_ids": ids_of(seed, 4, 40)} for seed in range(6)]
+    batches = [inputs(model, seed, 4, 40) for seed in range(6)]
     done = refit(model, remove="40%", align=8, text=batches, criterion="obs")
     out = prune_checkpoint(folder / "dense", plan=done.plan, refit=done, out=folder / "narrow")
     assert torch.equal(logits(load(family, out)), logits(apply(model, done.plan, done)))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from ..errors import UnsupportedModelError
 from ..io import TensorSpec
+from .built import is_causal
+from .families import family_of
 
-_TABLES = ("embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embeddings")
+_TABLES = (
+    *("embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embeddings"),
+    "shared",
+)
 
 
-def table_beside(stem: str, names: Container[str]) -> str:
-    """Name of the table of token embeddings that stands where a stack does, or ""."""
-    root = stem[: stem.rfind(".") + 1]
+def table_beside(stems: Sequence[str], names: Container[str]) -> str:
+    """Name of the table of token embeddings that stands where stacks of layers do, or ""."""
+    owners = (stem.split(".")[:-1] for stem in stems)
+    common = takewhile(lambda parts: len({*parts}) == 1, zip(*owners, strict=False))
+    root = "".join(f"{parts[0]}." for parts in common)
     return next((t for table in _TABLES if (t := f"{root}{table}.weight") in names), "")
 
 
@@ -28,6 +36,7 @@ class TensorCut:
         parts: How often a neuron stands along the axis: twice where gate and up are one tensor.
         interleaved: True where the parts of a neuron are neighbours, instead of all neurons of
             one part before those of the next.
+        up_first: True where up is the first of two parts.
         stacked: Groups whose tensors are stacked along a first axis of their own; 0 for none.
     """
 
@@ -36,6 +45,7 @@ class TensorCut:
     parts: int = 1
     interleaved: bool = False
     stacked: int = 0
+    up_first: bool = False
 
     @property
     def groups(self) -> range:
@@ -69,7 +79,7 @@ class GluGroup:
 
     Attributes:
         kind: Index of its kind among `Architecture.kinds`.
-        layer: Number of its layer.
+        layer: Number of its layer; a decoder's go on where those of its encoder end.
         name: Of the block (`"model.layers.3.mlp"`), as its tensors are stored.
         gate: Weight of gate; None where the block has none and computes `down(act(up(x)))`.
         up: Weight of up; the same tensor where it holds gate and up.
@@ -99,14 +109,27 @@ class GluGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerStack:
+    """Layers that run one after the other.
+
+    Attributes:
+        stem: Name before the number of a layer in the names of its tensors (`"model.layers"`).
+        count: Number of layers.
+    """
+
+    stem: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """Shapes of a checkpoint and their dependence on the width. Holds no weights.
 
     Attributes:
         model_type: Family as the config names it (`"llama"`).
         hidden_size: H, size of the residual stream.
-        layers: Number of layers of the stack.
-        stem: Name before the layer number in the names of the tensors (`"model.layers"`).
+        stacks: Stacks of layers, in the order in which a text runs through them: one, or that of
+            an encoder and that of a decoder.
         kinds: Kinds of groups; routed experts first.
         groups: Groups of neurons in the order of layers.
         tensors: Every stored tensor but those in `left_out`.
@@ -120,8 +143,7 @@ class Architecture:
 
     model_type: str
     hidden_size: int
-    layers: int
-    stem: str
+    stacks: tuple[LayerStack, ...]
     kinds: tuple[GroupKind, ...]
     groups: tuple[GluGroup, ...]
     tensors: Mapping[str, TensorSpec]
@@ -130,6 +152,31 @@ class Architecture:
     tied: frozenset[str]
     parameters: int
     config: Mapping[str, Any]
+
+    @property
+    def layers(self) -> int:
+        """Number of layers of all stacks."""
+        return sum(stack.count for stack in self.stacks)
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stacks."""
+        return tuple(stack.stem for stack in self.stacks)
+
+    @property
+    def stem(self) -> str:
+        """Name of the stack that writes text (of a causal language model, the only one)."""
+        return self.stacks[-1].stem
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of all layers, in the order in which a text runs through them."""
+        return tuple(f"{each.stem}.{i}" for each in self.stacks for i in range(each.count))
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the model continues a text, unlike an encoder, which reads a whole one."""
+        return is_causal(self.config)
 
     @property
     def intermediate_size(self) -> int:
@@ -156,9 +203,14 @@ class Architecture:
         )
 
     @property
+    def is_renamed(self) -> bool:
+        """Whether blocks are in other tensors in files than in memory: only groups compare."""
+        return self.is_mixture or family_of(self.model_type).renamed
+
+    @property
     def table(self) -> str:
         """Name of the table of token embeddings outside the layers, or ""."""
-        return table_beside(self.stem, self.tensors)
+        return table_beside(self.stems, self.tensors)
 
     @property
     def expansion_ratio(self) -> float:

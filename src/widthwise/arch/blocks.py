@@ -49,6 +49,7 @@ class GluBlock:
         stacked: Number of experts in each tensor; 0 where a tensor is of one block.
         transposed: Whether matrices have shape (inputs, outputs).
         interleaved: Whether gate and up in one tensor are held neuron by neuron.
+        up_first: Whether a tensor of both holds up above gate.
     """
 
     names: Mapping[str, str]
@@ -57,6 +58,7 @@ class GluBlock:
     stacked: int = 0
     transposed: bool = False
     interleaved: bool = False
+    up_first: bool = False
 
     @property
     def name(self) -> str:
@@ -69,8 +71,12 @@ class GluBlock:
         for role in (role for role in ROLES if role in self.names):
             parts, axis = _times(role), self._axis(role)
             if axis is not None:
-                is_mixed = self.interleaved and parts == 2
-                result[self.names[role]] = TensorCut(group, axis, parts, is_mixed, self.stacked)
+                is_mixed, up_first = (
+                    parts == 2 and each for each in (self.interleaved, self.up_first)
+                )
+                result[self.names[role]] = TensorCut(
+                    group, axis, parts, is_mixed, self.stacked, up_first
+                )
         return result
 
     def group(

@@ -66,6 +66,27 @@ def count_parameters(
     return stored if shapes is None else min(stored, sum(map(math.prod, shapes.values())))
 
 
+def is_causal(config: Mapping[str, Any]) -> bool:
+    """Whether transformers has a class for a config that continues texts; True where it has none.
+
+    Raises:
+        CheckpointError: The config class refuses the config.
+    """
+    from transformers.models.auto import modeling_auto as auto
+
+    family, built = str(config.get("model_type")), class_config(config)
+    if built is None or getattr(built, "is_encoder_decoder", False):
+        return built is None
+    return any(
+        family in mapping
+        for mapping in (
+            auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+            auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+            auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+        )
+    )
+
+
 @lru_cache(maxsize=8)
 def _built(text: str) -> Mapping[str, Shape] | None:
     import torch
@@ -83,7 +104,7 @@ def _built(text: str) -> Mapping[str, Shape] | None:
 
 
 def _model_class(config: Any) -> Any:
-    """The class that `architectures` names, else the language model of the family, else None."""
+    """The class that `architectures` names, else one of the family that has a head, else None."""
     import transformers
     from transformers.models.auto import modeling_auto
 
@@ -91,6 +112,8 @@ def _model_class(config: Any) -> Any:
     for mapping in (
         modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
         modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
     ):
         name = mapping.get(config.model_type)
         named += [name] if isinstance(name, str) else list(name or ())

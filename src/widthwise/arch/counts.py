@@ -41,7 +41,8 @@ class Counts:
 
     A multiply-add is 2 FLOPs. Matrix products are counted and nothing else (norms, activations,
     softmax, and the look-up of embeddings are below 1 % at these sizes). Attention is counted
-    causally: token t attends to t tokens, or to the sliding window where a layer has one.
+    causally: token t attends to t tokens, or to the sliding window where a layer has one; of an
+    encoder, whose tokens attend to all others, the FLOPs are not meant.
     """
 
     width: int
@@ -341,11 +342,11 @@ def _matmul_flops(architecture: Architecture, widths: tuple[int, ...]) -> tuple[
     """FLOPs per token of the layers' matrices, and of the LM head."""
     shares = active_shares(architecture)
     stacks = {name for name, cut in architecture.cuts.items() if cut.stacked}
+    stems = tuple(f"{stem}." for stem in architecture.stems)
     inside = sum(
         2 * architecture.cut_spec(name, widths).numel * _share_of(architecture, name, shares)
         for name, spec in architecture.tensors.items()
-        if name.startswith(architecture.stem + ".")
-        and len(spec.shape) == (3 if name in stacks else 2)
+        if name.startswith(stems) and len(spec.shape) == (3 if name in stacks else 2)
     )
     name = _head(architecture)
     return int(inside), 2 * architecture.tensors[name].numel if name else 0

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 # What a block is called within its layer, what its matrices are called, and the part they are.
-_BLOCK = r"(?:mlp|feed_forward|mlp_block|block_sparse_moe|mixer)"
+_BLOCK = r"(?:mlp|feed_forward|mlp_block|block_sparse_moe|mixer|layer\.\d\.DenseReluDense)"
 _PARTS = {
     "gate_proj": "gate_proj",
     "up_proj": "up_proj",
@@ -29,15 +29,20 @@ _PARTS = {
     # starcoder2, phi, nanochat: blocks without a gate
     "c_fc": "up_proj",
     "fc1": "up_proj",
-    # nomic_bert, as the hub stores it: up stands first
+    # nomic_bert, as it is stored
     "fc12": "gate_proj",
     "fc11": "up_proj",
     "fc2": "down_proj",
-    # gte, as the hub stores it: up above gate; a cut keeps the same neurons of both
+    # gte, as it is stored
     "up_gate_proj": "gate_up_proj",
     # modernbert
     "Wi": "gate_up_proj",
     "Wo": "down_proj",
+    # t5; without a gate its up is called wi
+    "wi_0": "gate_proj",
+    "wi_1": "up_proj",
+    "wi": "up_proj",
+    "wo": "down_proj",
     # granitemoe, jetmoe
     "input_linear": "gate_up_proj",
     "output_linear": "down_proj",
@@ -54,7 +59,9 @@ _ROLES = {
 _STACKED_LINEAR = re.compile(
     r"(?:block_sparse_moe|mlp)\.(?P<part>input_linear|output_linear)\.weight"
 )
-_NAMES = frozenset({"mlp", "feed_forward", "mlp_block", "block_sparse_moe", "shared_mlp"})
+_NAMES = frozenset(
+    {"mlp", "feed_forward", "mlp_block", "block_sparse_moe", "shared_mlp", "DenseReluDense"}
+)
 
 
 def role_of(rest: str, axes: int = 2) -> str:
@@ -116,21 +123,35 @@ class ModelFamily:
         adjusted_by: A switch by which the class computes the width from what is stated; a cut turns
             it off and states the width itself.
         has_gate: False where a block is `down(act(up(x)))`.
+        gated_by: A setting whose value begins with "gated" where blocks have a gate.
+        stacks: Where it has several stacks of layers, a word in the name of each, in the order in
+            which a text runs through them, and the setting that states its number of layers.
         beside: Begin of the names of tensors in the block that do not depend on the width.
         interleaved: True where tensors of all experts hold gate and up neuron by neuron.
         in_every_layer: False where a layer may be attention or a state space model alone.
+        up_first: True where a tensor of both holds up above gate.
+        renamed: True where transformers has a block in other tensors than the files.
     """
 
     width_keys: tuple[str, ...] = WIDTH_KEYS
     factor: int = 1
     adjusted_by: str | None = None
     has_gate: bool = True
+    gated_by: str | None = None
+    stacks: tuple[tuple[str, str], ...] = ()
     beside: str | None = None
     interleaved: bool = False
     in_every_layer: bool = True
+    up_first: bool = False
+    renamed: bool = False
 
 
 _USUAL = ModelFamily()
+_T5 = ModelFamily(
+    width_keys=("d_ff",),
+    gated_by="feed_forward_proj",
+    stacks=(("encoder", "num_layers"), ("decoder", "num_decoder_layers")),
+)
 _FAMILIES = {
     "lfm2": ModelFamily(
         width_keys=("intermediate_size", "block_ff_dim"), adjusted_by="block_auto_adjust_ff_dim"
@@ -146,6 +167,12 @@ _FAMILIES = {
     "nanochat": ModelFamily(has_gate=False),
     "nemotron_h": ModelFamily(has_gate=False, in_every_layer=False),
     "gpt_oss": ModelFamily(interleaved=True),
+    "gte": ModelFamily(up_first=True, renamed=True),
+    "nomic_bert": ModelFamily(renamed=True),
+    "t5": _T5,
+    "mt5": _T5,
+    "umt5": _T5,
+    "longt5": _T5,
 }
 
 

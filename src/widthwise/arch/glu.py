@@ -9,12 +9,12 @@ without a gate, `down(act(up(x)))`, the same holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from ..io import TensorSpec
-from .architecture import Architecture, GluGroup, GroupKind, TensorCut, table_beside
+from .architecture import Architecture, GluGroup, GroupKind, LayerStack, TensorCut, table_beside
 from .blocks import ROLES, GluBlock, Stack, no_plain_part
 from .built import count_parameters
 from .drafts import draft_root, without_drafts
@@ -24,7 +24,7 @@ from .sections import is_tower, text_config, ties_embeddings
 from .stack import (
     count_layers,
     has_experts,
-    language_stack,
+    language_stacks,
     refuse_layers_beyond,
     refuse_quantized_config,
     refuse_unequal_layers,
@@ -32,7 +32,7 @@ from .stack import (
     stated_sizes,
     tensors_by_layer,
 )
-from .width import family_in, refuse_unequal_widths, width_key
+from .width import family_in, has_gate, refuse_unequal_widths, width_key
 
 _ADAPTER = re.compile(  # in names of PEFT
     r"\.(lora|ia3|hada|lokr|oft|boft|vera|vblora|hra|bone|ln_tuning|fourierft)_\w|"
@@ -58,31 +58,25 @@ def read_architecture(
     refuse_quantized_config(config, None if is_built else tensors)
     refuse_adapters(tensors)
     refuse_unequal_widths(config)
-    stem = language_stack(config, tensors)
-    layers = tensors_by_layer(tensors)[stem]
-    is_mixture, count = has_experts(layers), count_layers(config, layers)
+    stems = language_stacks(config, tensors)
+    layers = tensors_by_layer(tensors)[stems[-1]]
+    is_mixture, count = has_experts(layers), count_layers(config, stems[-1], layers)
     sizes = sizes_of(layers, tensors, stated_sizes(config))
     widths = mixture_widths(config) if is_mixture else {sizes[1]}
-    carried, left_out = without_drafts(config, tensors, stem, count, sizes[0], widths)
-    layers = tensors_by_layer(carried)[stem]
-    refuse_layers_beyond(config, stem, layers, count)
-    stack = Stack(
-        config=config, tensors=carried, stem=stem, layers=layers, count=count, hidden=sizes[0]
-    )
+    carried, left_out = without_drafts(config, tensors, stems[-1], count, sizes[0], widths)
+    stacks = [_stack(config, carried, stem, sizes[0]) for stem in stems]
     if is_mixture:
-        kinds, groups, cuts = mixture_groups(stack)
+        kinds, groups, cuts = mixture_groups(stacks[0])
     else:
-        refuse_unequal_layers(config, stem, layers, carried, sizes)
         kinds = (GroupKind("mlp", width_key(config), sizes[1]),)
-        groups, cuts = _dense_groups(stack, sizes[1])
-    refuse_outside(config, carried, cuts, stem, sizes[0], kinds)
-    tied = frozenset() if is_built else _tied(config, stem, carried)
+        groups, cuts = _dense_groups(stacks, sizes[1])
+    refuse_outside(config, carried, cuts, stems, sizes[0], kinds)
+    tied = frozenset() if is_built else _tied(config, stems, carried)
     parameters = sum(spec.numel for spec in carried.values())
     return Architecture(
         model_type=str(text_config(config).get("model_type", config.get("model_type", "unknown"))),
         hidden_size=sizes[0],
-        layers=count,
-        stem=stem,
+        stacks=tuple(LayerStack(stem=each.stem, count=each.count) for each in stacks),
         kinds=kinds,
         groups=groups,
         tensors=carried,
@@ -94,34 +88,63 @@ def read_architecture(
     )
 
 
-def _dense_groups(stack: Stack, width: int) -> tuple[tuple[GluGroup, ...], dict[str, TensorCut]]:
+def _stack(
+    config: Mapping[str, Any], tensors: Mapping[str, TensorSpec], stem: str, hidden: int
+) -> Stack:
+    """A stack of layers, of which none is stored beyond those that the config states."""
+    layers = tensors_by_layer(tensors)[stem]
+    count = count_layers(config, stem, layers)
+    refuse_layers_beyond(config, stem, layers, count)
+    return Stack(
+        config=config, tensors=tensors, stem=stem, layers=layers, count=count, hidden=hidden
+    )
+
+
+def _dense_groups(
+    stacks: Sequence[Stack], width: int
+) -> tuple[tuple[GluGroup, ...], dict[str, TensorCut]]:
     """Groups and cuts of layers with one block each, as the config states it."""
-    fused = any("mlp.gate_up_proj.weight" in layer for layer in stack.layers.values())
-    family = family_in(stack.config)
-    gated = ("gate_proj", "up_proj") if family.has_gate else ("up_proj",)
-    parts = (*(("gate_up_proj",) if fused else gated), "down_proj")
     groups: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}
-    for number in range(stack.count):
-        if not (family.in_every_layer or _has_block(stack, number)):
-            continue
-        _refuse_missing(stack, number, parts)
-        names = {
-            role: name
-            for role in ROLES
-            if role.split(".")[0] in parts
-            and (name := stack.layers[number].get(f"mlp.{role}")) is not None
-        }
-        block = GluBlock(names=names, width=width, hidden=stack.hidden)
-        _refuse_others(stack, number, block)
-        block.check(stack.tensors, "by the config")
-        cuts |= block.cuts(len(groups))
-        groups.append(block.group(number))
+    before = 0  # layers of earlier stacks
+    for stack in stacks:
+        sizes = stack.hidden, width
+        refuse_unequal_layers(stack.config, stack.stem, stack.layers, stack.tensors, sizes)
+        every = family_in(stack.config).in_every_layer
+        for number in range(stack.count):
+            if every or _has_block(stack, number):
+                block = _dense_block(stack, number, width)
+                cuts |= block.cuts(len(groups))
+                groups.append(block.group(before + number))
+        before += stack.count
     return tuple(groups), cuts
 
 
 def _has_block(stack: Stack, number: int) -> bool:
     return any(role.startswith("mlp.") for role in stack.layers.get(number, {}))
+
+
+def _dense_block(stack: Stack, number: int, width: int) -> GluBlock:
+    """The block of a layer, after its shapes were found to be those of the config."""
+    fused = any("mlp.gate_up_proj.weight" in layer for layer in stack.layers.values())
+    gated = ("gate_proj", "up_proj") if has_gate(stack.config) else ("up_proj",)
+    parts = (*(("gate_up_proj",) if fused else gated), "down_proj")
+    _refuse_missing(stack, number, parts)
+    names = {
+        role: name
+        for role in ROLES
+        if role.split(".")[0] in parts
+        and (name := stack.layers[number].get(f"mlp.{role}")) is not None
+    }
+    block = GluBlock(
+        names=names,
+        width=width,
+        hidden=stack.hidden,
+        up_first=family_in(stack.config).up_first,
+    )
+    _refuse_others(stack, number, block)
+    block.check(stack.tensors, "by the config")
+    return block
 
 
 def _refuse_missing(stack: Stack, number: int, parts: Iterable[str]) -> None:
@@ -146,11 +169,13 @@ def _refuse_others(stack: Stack, number: int, block: GluBlock) -> None:
             raise no_plain_part(name)
 
 
-def _tied(config: Mapping[str, Any], stem: str, names: Mapping[str, Any]) -> frozenset[str]:
+def _tied(
+    config: Mapping[str, Any], stems: Sequence[str], names: Mapping[str, Any]
+) -> frozenset[str]:
     """Heads that are stored as well as the table of embeddings which they are tied to."""
     heads = (n for n in names if n.endswith("lm_head.weight"))
     heads_here = frozenset(n for n in heads if not (draft_root(n) or is_tower(n)))
-    is_tied = heads_here and table_beside(stem, names) and ties_embeddings(config)
+    is_tied = heads_here and table_beside(stems, names) and ties_embeddings(config)
     return heads_here if is_tied else frozenset()
 
 

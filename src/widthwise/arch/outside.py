@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ def refuse_outside(
     config: Mapping[str, Any],
     tensors: Mapping[str, TensorSpec],
     cut: Mapping[str, Any],
-    stem: str,
+    stems: Sequence[str],
     hidden: int,
     kinds: tuple[GroupKind, ...],
 ) -> None:
@@ -46,7 +46,7 @@ def refuse_outside(
         config: The parsed config.json.
         tensors: The tensors that a cut carries.
         cut: The tensors that are cut.
-        stem: Name before the number of the layers that are cut.
+        stems: Names of the stacks of layers that are cut.
         hidden: Size of the residual stream.
         kinds: The groups that are cut.
     """
@@ -64,7 +64,8 @@ def refuse_outside(
     moving = moving_names(config, kinds)
     for name in suspects:
         if moving is None:
-            is_dependent = name.startswith(stem + ".") or not _has_own_section(config, name)
+            is_inside = name.startswith(tuple(f"{stem}." for stem in stems))
+            is_dependent = is_inside or not _has_own_section(config, name)
         else:
             known = _nearest(name, tensors[name].shape, dense)
             is_dependent = not known or any(found in moving for found in known)
@@ -138,12 +139,12 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
         UnsupportedModelError: Names a parameter that follows the width as well.
     """
     moving = moving_names(config, architecture.kinds) or set()
-    if architecture.is_mixture:
+    if architecture.is_renamed:
         _refuse_other_total(config, architecture)
         return
     other = set(moving)
     for name in architecture.cuts:
-        end = name.removeprefix(architecture.stem)
+        end = next(name[len(stem) :] for stem in architecture.stems if name.startswith(stem))
         alike = {follower for follower in moving if f".{follower}".endswith(end)}
         other -= {max(sorted(alike), key=lambda follower: _common_end(name, follower), default="")}
     if other:
@@ -156,7 +157,7 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
 def _refuse_other_total(config: Mapping[str, Any], architecture: Architecture) -> None:
     """Raise unless one neuron more in every group adds as many numbers as transformers builds.
 
-    A mixture is stored under other names than it has in memory, so that names do not tell.
+    It is for what is stored under other names than it has in memory, so that names do not tell.
     """
     dense, other = built_shapes(config), built_shapes(_one_more(config, architecture.kinds))
     if dense is None or other is None:

@@ -12,7 +12,7 @@ from .architecture import table_beside
 from .drafts import draft_root
 from .families import role_of
 from .sections import is_tower, section_name, text_config, text_value
-from .width import family_in, stated_width, unequal_width_keys, width_key
+from .width import family_in, has_gate, stated_width, unequal_width_keys, width_key
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
@@ -21,7 +21,7 @@ Layers = dict[int, dict[str, str]]  # number -> name by role within the layer ->
 Sizes = tuple[int | None, int | None]  # hidden size and width; None where the config has none
 
 _LAYER = re.compile(
-    r"^(?P<stem>(?:.*\.)?(?:layers|h|blocks|block|layer))\.(?P<layer>\d+)\.(?P<rest>.+)$"
+    r"^(?P<stem>(?:.*?\.)?(?:layers|h|blocks|block|layer))\.(?P<layer>\d+)\.(?P<rest>.+)$"
 )
 _QUANTIZED_SUFFIXES = tuple(
     "qweight qzeros scales g_idx SCB absmax quant_map weight_scale weight_scale_inv weight_packed "
@@ -57,12 +57,15 @@ def _without_shared(layers: Layers) -> Layers:
     }
 
 
-def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec]) -> str:
-    """Begin of the names of the layers of the language model (`"model.layers"`).
+def language_stacks(
+    config: Mapping[str, Any], tensors: Mapping[str, TensorSpec]
+) -> tuple[str, ...]:
+    """Begins of the names of the layers of the language model (`"model.layers"`), in their order.
 
     It is the stack of GLU blocks of the hidden size and width that the config states for the
-    language model; among several such, the one beside the table of token embeddings. Towers for
-    images or sound, and draft layers, may hold GLU blocks as well.
+    language model; among several such, the one beside the table of token embeddings, or those that
+    the family is known to have (an encoder and a decoder). Towers for images or sound, and draft
+    layers, may hold GLU blocks as well.
 
     Raises:
         UnsupportedModelError: There is none, or more than one, or its layers are quantized; names
@@ -70,7 +73,7 @@ def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec])
     """
     grouped = tensors_by_layer(tensors)
     stated = stated_sizes(config)
-    gates = _GATES if family_in(config).has_gate else {"mlp.up_proj.weight"}
+    gates = _GATES if has_gate(config) else {"mlp.up_proj.weight"}
     plain = [stem for stem in grouped if not draft_root(stem + ".0") and not is_tower(stem)]
     gated = [
         stem
@@ -79,7 +82,10 @@ def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec])
     ]
     fitting = [stem for stem in gated if _fits(grouped[stem], tensors, stated)]
     alone = gated if len(plain) == 1 else []
-    beside = [stem for stem in fitting or gated if table_beside(stem, tensors)] or alone
+    known = [word for word, _ in family_in(config).stacks]
+    if pair := [stem for word in known for stem in gated if word in stem.split(".")]:
+        return tuple(pair)
+    beside = [stem for stem in fitting or gated if table_beside([stem], tensors)] or alone
     chosen = fitting if len(fitting) == 1 else beside
     if len(chosen) > 1 or (len(fitting) > 1 and not chosen):
         raise UnsupportedModelError(
@@ -90,7 +96,7 @@ def language_stack(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec])
         _refuse_parts(layers)
     if not chosen:
         _refuse_without_blocks(config, grouped, gated, stated)
-    return chosen[0]
+    return (chosen[0],)
 
 
 def stated_sizes(config: Mapping[str, Any]) -> Sizes:
@@ -117,25 +123,29 @@ def sizes_of(layers: Layers, tensors: Mapping[str, TensorSpec], stated: Sizes) -
     return stated[0] or most[0], stated[1] or most[1]
 
 
-def count_layers(config: Mapping[str, Any], layers: Layers) -> int:
-    """Number of layers of the language model, by the config, its class or the stored tensors.
+def count_layers(config: Mapping[str, Any], stem: str, layers: Layers) -> int:
+    """Number of layers of a stack, by the config, its class or the stored tensors.
 
     Raises:
         CheckpointError: It is no number of layers, or there are fewer.
     """
-    count = text_value(config, "num_hidden_layers")
+    key = _count_key(config, stem)
+    count = text_value(config, key)
     count = max(layers) + 1 if count is None else count
     if type(count) is not int or count < 1:
-        raise CheckpointError(
-            f"{section_name(config)}: num_hidden_layers must be above 0; got {count!r}"
-        )
-    default = _unless_stated(config, "num_hidden_layers")
+        raise CheckpointError(f"{section_name(config)}: {key} must be above 0; got {count!r}")
     if count > max(layers) + 1:
         raise CheckpointError(
-            f"{section_name(config)}: num_hidden_layers is {count}{default}, but {max(layers) + 1} "
-            "layers are stored"
+            f"{section_name(config)}: {key} is {count}{_unless_stated(config, key)}, but "
+            f"{max(layers) + 1} layers are stored"
         )
     return count
+
+
+def _count_key(config: Mapping[str, Any], stem: str) -> str:
+    """The setting that states the number of layers of a stack."""
+    stated = (key for word, key in family_in(config).stacks if word in stem.split("."))
+    return next(stated, "num_hidden_layers")
 
 
 def refuse_layers_beyond(config: Mapping[str, Any], stem: str, layers: Layers, count: int) -> None:
@@ -143,8 +153,8 @@ def refuse_layers_beyond(config: Mapping[str, Any], stem: str, layers: Layers, c
     if max(layers) >= count:
         raise UnsupportedModelError(
             f"{stem}.{max(layers)} is beyond the {count} layers of {section_name(config)} "
-            "(num_hidden_layers); correct the number, or remove the layer from the files. For a "
-            "draft layer, set num_nextn_predict_layers in the config"
+            f"({_count_key(config, stem)}); correct the number, or remove the layer from the "
+            "files. For a draft layer, set num_nextn_predict_layers in the config"
         )
 
 
@@ -277,8 +287,8 @@ def _refuse_without_blocks(
     numbers = sorted({number for layers in others for number in layers})
     by_layer = (layers.get(i, {}).values() for i in numbers for layers in others)
     names = [name for layer in by_layer for name in sorted(layer)]
-    feed_forward = [n for n in names if re.search(r"mlp|ffn|fc\d|feed_forward", n)] or names
-    listed = ", ".join(feed_forward[:4]) or "no layers at all"
+    ours = [n for n in names if re.search(r"mlp|ffn|fc\d|feed_forward|intermediate", n)]
+    listed = ", ".join((ours or names)[:4]) or "no layers at all"
     family = config.get("model_type", "the checkpoint")
     beside = f" (GLU blocks of other sizes: {', '.join(sorted(gated))})" if gated else ""
     sizes = (

@@ -40,6 +40,18 @@ def family_in(config: Mapping[str, Any]) -> ModelFamily:
     return family_of(text_config(config).get("model_type", config.get("model_type")))
 
 
+def has_gate(config: Mapping[str, Any]) -> bool:
+    """Whether the blocks of a config's language model have a gate.
+
+    Raises:
+        CheckpointError: The class refuses the config.
+    """
+    family = family_in(config)
+    if family.gated_by is None:
+        return family.has_gate
+    return str(text_value(config, family.gated_by)).startswith("gated")
+
+
 def width_key(config: Mapping[str, Any]) -> str:
     """The setting that states the width (`"intermediate_size"`)."""
     usual, *others = family_in(config).width_keys

@@ -87,7 +87,7 @@ def gate_or_up_rows(weights: Weights, group: int, name: str, start: int, stop: i
     tensor = each.up if name == "up" else each.gate
     assert tensor is not None
     cut = weights.architecture.cuts[tensor]
-    part = cut.parts - 1 if name == "up" else 0
+    part = cut.parts - 1 if (name == "up") != cut.up_first else 0
     if not cut.stacked:
         rows = weights.rows(tensor, part * width + start, part * width + stop)
     else:
@@ -123,7 +123,7 @@ def fingerprint(weights: Weights) -> str:
     what a plan depends on, the GLU blocks; embeddings and attention do not enter.
     """
     architecture = weights.architecture
-    if not architecture.is_uniform:
+    if architecture.is_renamed or not architecture.is_uniform:
         return _fingerprint_by_groups(weights)
     shape = (architecture.layers, architecture.hidden_size, architecture.intermediate_size)
     digest = hashlib.sha256(repr((shape, architecture.fused)).encode())
@@ -138,7 +138,7 @@ def fingerprint(weights: Weights) -> str:
 
 
 def _fingerprint_by_groups(weights: Weights) -> str:
-    """The same by groups: those of a mixture are other tensors on disk than in memory.
+    """The same by groups, for what is in other tensors on disk than in memory.
 
     Of the experts of a layer, a few are sampled.
     """

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import torch
 from checkpoint_files import loaded, logits, save_untied, set_config, stored
+from every_family import tiny_model
 
 from widthwise import make_plan, prune_checkpoint
+from widthwise.cut.checkpoint import Checkpoint, check_loadable
+from widthwise.cut.checkpoint.model_class import model_class_of
 from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.notices import shown as notices
 
@@ -31,7 +34,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
         {"model_type": "foo9", "auto_map": {"AutoModelForCausalLM": "modeling_foo.Foo"}},
         r"needs its own code \(modeling_foo.py\), which widthwise does not run",
     ),
-    "no language model": ({"model_type": "siglip"}, "no class that writes text"),
+    "no language model": ({"model_type": "vitpose"}, "no class that reads text"),
     "heads": ({"num_attention_heads": 0}, r"transformers cannot read it as llama: .* by zero"),
     "heads in words": ({"num_attention_heads": "four"}, "transformers cannot read it"),
     "activation": ({"hidden_act": "swosh"}, "transformers cannot load it: KeyError: 'swosh'"),
@@ -64,3 +67,31 @@ def test_code_that_a_config_names_is_not_run_where_transformers_has_the_class(de
     whole = logits(loaded(dense))
     set_config(dense, auto_map={"AutoModelForCausalLM": "modeling_foo.Foo"})
     assert torch.equal(logits(loaded(dense)), whole)
+
+
+@pytest.mark.parametrize(
+    ("family", "auto_class"),
+    [
+        ("modernbert", "AutoModelForMaskedLM"),
+        ("t5", "AutoModelForSeq2SeqLM"),
+        ("t5-encoder", "AutoModelForTextEncoding"),
+    ],
+)
+def test_the_card_of_an_encoder_names_the_class_that_loads_all_of_it(
+    family: str, auto_class: str, tmp_path: Path
+) -> None:
+    tiny_model(family).save_pretrained(tmp_path / "dense")
+    out = prune_checkpoint(
+        tmp_path / "dense", tmp_path / "out", make_plan(tmp_path / "dense", width=KEPT, align=1)
+    )
+    assert f"model = {auto_class}.from_pretrained" in (out / "README.md").read_text()
+    with Checkpoint(out) as checkpoint:
+        assert model_class_of(checkpoint).auto_class == auto_class
+
+
+def test_a_bare_encoder_is_loaded_as_one_though_its_family_has_a_head(tmp_path: Path) -> None:
+    tiny_model("eurobert").model.save_pretrained(tmp_path)
+    with Checkpoint(tmp_path) as checkpoint:
+        assert model_class_of(checkpoint).name == "EuroBertModel"
+        with pytest.raises(UnsupportedModelError, match="EuroBertModel, which is not a causal"):
+            check_loadable(checkpoint)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CheckpointError, UnsupportedModelError
 from ...io import out_of_memory
 from ...notices import notice
-from .model_class import ModelClass, cause_of, model_class_of
+from .model_class import ModelClass, cause_of, check_causal_class, model_class_of
 from .reader import read_json
 
 if TYPE_CHECKING:
@@ -59,11 +59,12 @@ def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
 
 
 def check_loadable(checkpoint: Checkpoint) -> None:
-    """Raise unless `load_model` would find all that the model needs; reads no weight.
+    """Raise unless `load_model` would find a causal language model, whole; reads no weight.
 
     Raises:
-        CheckpointError, UnsupportedModelError: As `load_model`.
+        CheckpointError, UnsupportedModelError: As `load_model`, or the model is an encoder.
     """
+    check_causal_class(checkpoint)
     check_stored(checkpoint, model_class_of(checkpoint))
 
 

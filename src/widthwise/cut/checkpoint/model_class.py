@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 # Auto classes whose models write text, the ones for text alone first.
 AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForMultimodalLM")
-# Of models that write none, which can be cut and loaded, and not asked.
+# Of models that do not continue a text, such as encoders: they can be cut and refitted.
 _OTHER_CLASSES = (
     "AutoModelForMaskedLM",
+    "AutoModelForSeq2SeqLM",
     "AutoModelForSequenceClassification",
     "AutoModelForTokenClassification",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForTextEncoding",
     "AutoModel",
 )
 
@@ -87,45 +90,65 @@ def unknown_class(checkpoint: Checkpoint) -> str | None:
 def model_class_of(checkpoint: Checkpoint) -> ModelClass:
     """The class that transformers would take for text, and its config.
 
+    It is one that continues texts, or else the one that the config names, or the bare model.
+
     Raises:
         CheckpointError: transformers cannot read config.json.
         UnsupportedModelError: There is no such class.
     """
-    import transformers
-
     if reason := unknown_class(checkpoint):
         raise UnsupportedModelError(reason)
     config = _config_of(checkpoint.path)
-    for name in AUTO_CLASSES:
-        result = _class_in(getattr(transformers, name, None), config)
-        if result is None:
-            continue
-        text = config.sub_configs.get("text_config")
-        if text is not None and getattr(result, "config_class", None) is text:
-            config = config.get_text_config()
-        return ModelClass(auto_class=name, model_class=result, config=config)
-    raise UnsupportedModelError(
-        f"{checkpoint.name}: transformers has no class that writes text for the model type "
-        f"{checkpoint.config['model_type']!r}"
-    )
+    known = _classes_of(config)
+    if not known:
+        raise UnsupportedModelError(
+            f"{checkpoint.name}: transformers has no class that reads text for the model type "
+            f"{checkpoint.config['model_type']!r}"
+        )
+    writing = [name for name in known if name in AUTO_CLASSES]
+    name = (writing or _named(known, checkpoint.config) or [*known][::-1])[0]
+    text = config.sub_configs.get("text_config")
+    if text is not None and getattr(known[name], "config_class", None) is text:
+        config = config.get_text_config()
+    return ModelClass(auto_class=name, model_class=known[name], config=config)
+
+
+def check_causal_class(checkpoint: Checkpoint) -> None:
+    """Raise UnsupportedModelError unless the model continues texts, as scores and healing need."""
+    if not checkpoint.architecture.is_causal:
+        name = model_class_of(checkpoint).name
+        raise UnsupportedModelError(
+            f"{checkpoint.name} is loaded as {name}, which is not a causal language model: it has "
+            "no probability for the next token of a text, so widthwise cannot evaluate, time or "
+            "heal it; prune and refit it, and compare its outputs on your task"
+        )
 
 
 def auto_class_of(config: Mapping[str, Any], folder: Path) -> str:
     """Name of the auto class that loads all of a checkpoint, by what its config names."""
-    import transformers
-
     if needs_code(config):
         return next((name for name in AUTO_CLASSES if name in config["auto_map"]), AUTO_CLASSES[0])
     try:
         built = _config_of(folder)
     except CheckpointError:  # of a newer transformers, perhaps; the weights are cut all the same
         return AUTO_CLASSES[0]
+    known = _classes_of(built)
+    return next(iter(_named(known, config) or known), AUTO_CLASSES[0])
+
+
+def _classes_of(config: Any) -> dict[str, Any]:
+    """The class that each auto class has for a config, those that write text first."""
+    import transformers
+
     classes = (*AUTO_CLASSES, *_OTHER_CLASSES)
-    result = {name: _class_in(getattr(transformers, name, None), built) for name in classes}
+    found = {name: _class_in(getattr(transformers, name, None), config) for name in classes}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _named(known: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """Those auto classes whose class a config names."""
     named = config.get("architectures") or ()
-    known = [name for name, each in result.items() if each is not None]
-    whole = [name for name in known if result[name].__name__ in named]
-    return next(iter(whole or known), AUTO_CLASSES[0])
+    return [name for name, each in known.items() if each.__name__ in named]
 
 
 def needs_code(config: Mapping[str, Any]) -> bool:

@@ -254,10 +254,10 @@ def _check_architecture(folder: Path, parent: Checkpoint, plan: Plan) -> None:
     except WidthwiseError as error:
         raise OutputError(f"the result would not be a whole checkpoint: {error}") from error
     was = parent.architecture
-    if (result.stem, result.layers, set(result.cuts)) != (was.stem, was.layers, set(was.cuts)):
+    if (result.stacks, set(result.cuts)) != (was.stacks, set(was.cuts)):
         raise OutputError(
-            f"the result would have its GLU blocks in {result.stem} ({result.layers} layers), and "
-            f"not in {was.stem} ({was.layers} layers); nothing was written"
+            f"the result would have its GLU blocks in {', '.join(result.stems)} ({result.layers} "
+            f"layers), and not in {', '.join(was.stems)} ({was.layers} layers); nothing was written"
         )
     if result.dense_widths != (widths := kept_widths(plan, was)):
         raise OutputError(

@@ -16,6 +16,7 @@ from .families import in_block
 from .glu import read_architecture, refuse_adapters
 from .outside import refuse_half_cut
 from .sections import section_name, text_config, text_path, text_value
+from .suitability import CutWidths, suitability_note, unsuited
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
 from .width import (
     at_width,
@@ -31,6 +32,7 @@ __all__ = [
     "MAX_CONTEXT",
     "Architecture",
     "Counts",
+    "CutWidths",
     "GluGroup",
     "GroupKind",
     "Target",
@@ -57,9 +59,11 @@ __all__ = [
     "resolve",
     "section_name",
     "stated_width",
+    "suitability_note",
     "text_config",
     "text_path",
     "text_value",
+    "unsuited",
     "width_key",
     "width_settings",
     "without_draft_settings",

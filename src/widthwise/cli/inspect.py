@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ..arch import MAX_CONTEXT, counts_at, default_alignment, draft_note
+from ..arch import MAX_CONTEXT, counts_at, default_alignment, draft_note, unsuited
 from ..cut.checkpoint import inspect_refit, resolve_model
 from ..prune.healing import inspect_healing
 
@@ -51,6 +51,7 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "default_alignment": default_alignment(architecture.intermediate_size),
             "counts": [
                 asdict(counts_at(architecture, width, context=context))
+                | {"unsuited_for": unsuited(width, architecture.intermediate_size)}
                 for width in (architecture.intermediate_size, *widths)
             ],
             "refit": inspect_refit(checkpoint),

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ..cut.checkpoint import resolve_model
 from .options import check_writable, force_option
-from .plan_options import build_plan, plan_options, print_draft_note, read_request
+from .plan_options import build_plan, plan_options, print_notes, read_request
 
 
 @click.command(
@@ -35,4 +35,4 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
     if out is not None:
         result.save(out)
     click.echo(result.to_json() if as_json else result)
-    print_draft_note(source.checkpoint.architecture)
+    print_notes(source.checkpoint.architecture, result)

@@ -120,7 +120,7 @@ def build_plan(source: ModelSource, request: PlanRequest, console: Console) -> P
         return make_plan(source, request.spec, progress=progress, **text)
 
 
-def print_draft_note(architecture: Architecture) -> None:
-    """Say on stderr that a cut of a model leaves draft layers out, where it has any."""
-    if note := draft_note(architecture):
+def print_notes(architecture: Architecture, plan: Plan) -> None:
+    """Say on stderr what a cut leaves out of draft layers, and what its widths do not suit."""
+    for note in filter(None, (draft_note(architecture), plan.suitability)):
         click.echo(f"Note: {note}.", err=True)

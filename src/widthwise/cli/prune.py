@@ -40,7 +40,7 @@ from .plan_options import (
     build_plan,
     has_plan_options,
     plan_options,
-    print_draft_note,
+    print_notes,
     read_request,
 )
 from .progress_bar import hush_transformers, layer_progress, progress
@@ -185,7 +185,7 @@ def _print_notes(source: ModelSource, plan: Plan, refit: Refit | None, *, is_pad
         )
     if refit and refit.warning:
         click.echo(f"Warning: {refit.warning}", err=True)
-    print_draft_note(source.checkpoint.architecture)
+    print_notes(source.checkpoint.architecture, plan)
 
 
 def _refit(

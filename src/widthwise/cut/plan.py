@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 
+from ..arch import CutWidths, suitability_note
 from ..errors import PlanError
 from ..io import from_plain, write_text
 
@@ -139,6 +140,29 @@ class Plan:
     def expansion_ratio(self) -> float:
         """Mean width / hidden_size, as got."""
         return self.mean_width / self.hidden_size
+
+    @property
+    def suitability(self) -> str:
+        """For what of quantization and parallelism the widths do not do; empty where for nothing.
+
+        Example:
+            >>> make_plan("smollm2", to="2.4x").suitability
+            "width 1376 does not suit groups of 128 (GPTQ, AWQ, FP8 blocks) or llama.cpp's K types \
+(256); --align 256 gives 1280"
+        """
+        size, asked = self.intermediate_size, self.unaligned
+        if not self.kinds:
+            return suitability_note(
+                [CutWidths(name="", dense=size, unaligned=asked, kept=self.widths)]
+            )
+        # The first kind is the one that the width was asked for; others are known as rounded.
+        whole = [asked, *(kind.kept for kind in self.kinds[1:])]
+        return suitability_note(
+            [
+                CutWidths(name=kind.name, dense=kind.width, unaligned=most, kept=(kind.kept,))
+                for kind, most in zip(self.kinds, whole, strict=True)
+            ]
+        )
 
     @property
     def digest(self) -> str:

@@ -46,7 +46,7 @@ parent knows, and measure it before you use it.
 {refit_lines}- plan: sha256 `{plan.digest}` (`widthwise_plan.json`)
 - parent: `{parent}`, weights sha256 `{parent_hash}`
 - licence of the parent: {license_words}
-{drafts}
+{notes}
 {how}{code}"""
 
 _PADDED = """\
@@ -116,7 +116,9 @@ def model_card(
         command=options.command or "widthwise.prune_checkpoint(...) in Python",
         parent_hash=written.parent_hash,
         refitted=", and down_proj refitted" if refit else "",
-        drafts=f"- {note}\n" if (note := draft_note(architecture)) else "",
+        notes="".join(
+            f"- {note}\n" for note in (draft_note(architecture), plan.suitability) if note
+        ),
         refit_lines="" if refit is None else _refit_lines(refit),
     )
 

@@ -93,7 +93,7 @@ def refits_of_a_study() -> Any:
         "device": "cpu",
         "widthwise": "0.1.0",
     }
-    found = RefitCache(KEPT / "study").read(file.stem, asked, [8])
+    found = RefitCache(KEPT / "study").read(file.stem, asked, [(8,)])
     assert found is not None
     (refit,) = found
     lams = [fit.lam for fit in refit.layers]

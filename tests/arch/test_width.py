@@ -8,7 +8,7 @@ import pytest
 from every_family import WIDTH, config_of
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from widthwise.arch import GroupKind, at_width, at_widths, stated_width, width_key
+from widthwise.arch import RUN_EXPERTS, GroupKind, at_width, at_widths, stated_width, width_key
 
 
 def stated(family: str, **changes: Any) -> dict[str, Any]:
@@ -64,3 +64,6 @@ def test_each_kind_of_a_mixture_is_stated_by_its_setting(nested: bool) -> None:
     text = narrow["text_config"] if nested else narrow
     assert (text["moe_intermediate_size"], text["shared_expert_intermediate_size"]) == (8, 16)
     assert text["intermediate_size"] == WIDTH
+    assert RUN_EXPERTS not in text
+    odd = at_widths(config, kinds, (12, 16))  # 24 bytes a row, for which torch has no fast product
+    assert (odd["text_config"] if nested else odd)[RUN_EXPERTS] == "eager"

@@ -19,6 +19,7 @@ from .sections import section_name, text_config, text_path, text_value
 from .suitability import CutWidths, suitability_note, unsuited
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
 from .width import (
+    RUN_EXPERTS,
     at_width,
     at_widths,
     class_width,
@@ -30,6 +31,7 @@ from .width import (
 
 __all__ = [
     "MAX_CONTEXT",
+    "RUN_EXPERTS",
     "Architecture",
     "Counts",
     "CutWidths",

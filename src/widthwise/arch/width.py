@@ -20,6 +20,8 @@ from .sections import (
     text_value,
 )
 
+RUN_EXPERTS = "experts_implementation"  # the setting by which transformers runs experts
+_ROW_NUMBERS = 8  # of 2 bytes each, in 16 bytes
 # What other programs than transformers call a setting of the width.
 _FOREIGN_KEYS = ("hidden_dim", "feed_forward_length", "ffn_dim_multiplier", "block_ff_dim")
 _ALL_KEYS = {*WIDTH_KEYS, *_FOREIGN_KEYS, *(key for keys in MIXTURE_KEYS.values() for key in keys)}
@@ -91,12 +93,24 @@ def class_width(config: Mapping[str, Any]) -> Any:
 def width_settings(
     model_type: object, kinds: tuple[GroupKind, ...], widths: tuple[int, ...]
 ) -> dict[str, Any]:
-    """The settings, by their usual names, with which a family states widths, one of each kind."""
+    """The settings, by their usual names, with which a family states widths, one of each kind.
+
+    Experts whose rows are no multiples of 16 bytes need another: transformers runs all of them at
+    once otherwise, by a product that torch does not compute for such rows.
+    """
     if not _is_dense(kinds):
-        return {kind.key: width for kind, width in zip(kinds, widths, strict=True)}
+        stated = {kind.key: width for kind, width in zip(kinds, widths, strict=True)}
+        return stated | _one_by_one(kinds, widths)
     family = family_of(model_type)
     settings: dict[str, Any] = {family.width_keys[0]: widths[0] * family.factor}
     return settings | ({family.adjusted_by: False} if family.adjusted_by else {})
+
+
+def _one_by_one(kinds: tuple[GroupKind, ...], widths: tuple[int, ...]) -> dict[str, str]:
+    """The setting to run experts one by one, where rows of their down are odd."""
+    pairs = zip(kinds, widths, strict=True)
+    is_odd = any(kind.name == "experts" and width % _ROW_NUMBERS for kind, width in pairs)
+    return {RUN_EXPERTS: "eager"} if is_odd else {}
 
 
 def _is_dense(kinds: tuple[GroupKind, ...]) -> bool:
@@ -140,6 +154,7 @@ def at_widths(
         for part in parts:
             if part is parts[-1] or part.get(kind.key) == kind.width:
                 part[kind.key] = width
+    parts[-1].update(_one_by_one(kinds, widths))
     return parts[0]
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..arch import Architecture, width_settings
+from ..arch import RUN_EXPERTS, Architecture, width_settings
 from .plan import WIDTHS_KEY, Plan
 from .tensor_cut import cut_group, zero_padded
 from .weights import ModelWeights, check_finite, check_plan, check_refit, kept_widths
@@ -45,7 +45,7 @@ def apply(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None)
         id(getattr(*owner_of(model, name))): new for name, new in replacements.items()
     }
     result = copy.deepcopy(model, memo)
-    set_sizes(result, plan, weights.architecture)
+    set_sizes(result, weights.architecture, kept_widths(plan, weights.architecture))
     _state_widths(result, plan)
     return result
 
@@ -58,7 +58,7 @@ def apply_(model: Model, plan: Plan, refit: Refit | Literal[False] | None = None
     weights = ModelWeights(model)
     for name, new in _cut_parameters(model, weights, plan, refit):
         setattr(*owner_of(model, name), new)
-    set_sizes(model, plan, weights.architecture)
+    set_sizes(model, weights.architecture, kept_widths(plan, weights.architecture))
     _state_widths(model, plan)
     return model
 
@@ -129,24 +129,31 @@ def _state_widths(model: nn.Module, plan: Plan) -> None:
         setattr(text, WIDTHS_KEY, list(plan.widths))
 
 
-def set_sizes(model: nn.Module, plan: Plan, architecture: Architecture) -> None:
+def set_sizes(model: nn.Module, architecture: Architecture, widths: tuple[int, ...]) -> None:
     """Every place that states the (widest) width: the config, the blocks, their linear layers.
+
+    Experts of a width for which transformers' fast way has no kernel are run one by one.
 
     Args:
         model: The model, its tensors already cut.
-        plan: The widths.
         architecture: Of the dense model.
+        widths: The width of each kind of group.
     """
     config: Any = model.config
     text = config.get_text_config()
-    widths = kept_widths(plan, architecture)
     settings = width_settings(text.model_type, architecture.kinds, widths)
-    vars(text).update(settings)
+    configs = [text]
     for module in model.modules():  # a part may hold a copy of the config
         part: Any = getattr(module, "config", None)
         part = part.get_text_config() if hasattr(part, "get_text_config") else None
         if part is not None and part.model_type == text.model_type:
-            vars(part).update(settings)
+            configs.append(part)
+    for each in configs:
+        vars(each).pop(RUN_EXPERTS, None)
+        vars(each).update(settings)
+    if RUN_EXPERTS in settings:
+        whole: Any = model
+        whole.set_experts_implementation(settings[RUN_EXPERTS])
     owners = {
         group.module: architecture.width_of(index, widths)
         for index, group in enumerate(architecture.groups)

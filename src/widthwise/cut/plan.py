@@ -115,10 +115,15 @@ class Plan:
         return "group" if self.kinds else "layer"
 
     @property
+    def kind_widths(self) -> tuple[int, ...]:
+        """The width that is left of each kind of group."""
+        return tuple(kind.kept for kind in self.kinds) or (self.width,)
+
+    @property
     def layer_widths(self) -> list[tuple[int, ...]]:
         """For each layer the width of each kind of group; once where all layers are alike."""
         if self.kinds:
-            return [tuple(kind.kept for kind in self.kinds)]
+            return [self.kind_widths]
         return [(width,) for width in self.widths]
 
     @property

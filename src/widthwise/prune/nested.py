@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..arch import Target, TensorCut, resolve
+from ..arch import Target, TensorCut, Width, resolve
 from ..cut import (
     ModelWeights,
     Plan,
@@ -17,7 +16,7 @@ from ..cut import (
     owner_of,
     set_sizes,
 )
-from ..errors import PlanError
+from ..errors import PlanError, TargetError
 from .criteria import best_first
 from .selection import plan_of, score_group
 from .spec import PruneSpec
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from ..cut import Refit
 
 Model = TypeVar("Model", bound="nn.Module")
+Widths = tuple[int, ...]  # one of each kind of group
 
 
 class Nested(Generic[Model]):
@@ -67,7 +67,8 @@ class Nested(Generic[Model]):
         CheckpointError: A weight is NaN or Inf.
 
     Cost: `sort` reads and writes every GLU weight once, `at` none; where gate and up are stored as
-    one `gate_up_proj`, `at` moves half of its rows within it (0.1 s for 30 layers of that size).
+    one `gate_up_proj`, as of all experts of a layer, `at` moves half of its rows within it (0.1 s
+    for 30 layers of that size).
     Memory beyond the model's own: while weights move, one tensor of one layer; while they are
     scored, what `make_plan` needs; otherwise the orders, 8 bytes a neuron.
     """
@@ -77,20 +78,23 @@ class Nested(Generic[Model]):
 
         self._weights = ModelWeights(model)
         architecture = self._weights.architecture
-        architecture.refuse_unless_uniform("one loaded model at several widths")
         for name in architecture.cuts:
             rows = architecture.tensors[name].shape[0]
             check_finite(self._weights.rows(name, 0, rows), name)
         self._model = model
         self._fingerprint = fingerprint(self._weights)
-        self._own_order = (torch.arange(architecture.intermediate_size),) * architecture.layers
-        # Per tensor, not per layer: an interrupt between two tensors can still be undone.
-        self._stands = {name: self._own_order[0] for name in architecture.cuts}
+        self._own_order = tuple(map(torch.arange, architecture.neurons()))
+        # Per tensor, not per group: an interrupt between two tensors can still be undone.
+        self._stands = {
+            (name, group): self._own_order[group]
+            for name, cut in architecture.cuts.items()
+            for group in cut.groups
+        }
         self._orders: tuple[Tensor, ...] | None = None
         self._spec: PruneSpec | None = None
-        self._cuts: dict[int, Plan | Refit] = {}
+        self._cuts: dict[Widths, Plan | Refit] = {}
         self._whole: dict[str, nn.Parameter] = {}
-        self._at: int | None = None
+        self._at: Widths | None = None
         self._closed = False
 
     def sort(
@@ -116,8 +120,8 @@ class Nested(Generic[Model]):
         self._orders, self._cuts = None, {}
         self._arrange(self._own_order)  # of equal scores the lower index of the dense model is kept
         scores = [
-            score_group(self._weights, layer, criterion, seed, activation_norms)
-            for layer in range(self._weights.architecture.layers)
+            score_group(self._weights, group, criterion, seed, activation_norms)
+            for group in range(len(self._own_order))
         ]
         self._orders = tuple(map(best_first, scores))
         self._arrange(self._orders)
@@ -136,8 +140,8 @@ class Nested(Generic[Model]):
                 closed, or inside `at`. The neurons then stand as they stood.
         """
         self._check_free("sort")
-        result = {_plan_of(cut).width: cut for cut in cuts}
-        plans = [_plan_of(result[width]) for width in sorted(result)]
+        result = {_plan_of(cut).kind_widths: cut for cut in cuts}
+        plans = [_plan_of(result[widths]) for widths in sorted(result)]
         if not plans or len(result) < len(cuts):
             raise PlanError("sort takes one plan or more, each with a different width")
         if not all(plan.uniform for plan in plans):
@@ -146,57 +150,100 @@ class Nested(Generic[Model]):
             raise PlanError(
                 "a plan was made for other GLU weights than those of the model; make a new plan"
             )
-        layers = range(self._weights.architecture.layers)
-        orders = tuple(_nested_order(plans, layer) for layer in layers)
+        orders = tuple(
+            _nested_order(plans, group, len(own)) for group, own in enumerate(self._own_order)
+        )
         self._orders, self._spec, self._cuts = orders, None, result
         self._arrange(orders)
 
-    def plan(self, width: int) -> Plan:
+    def plan(self, width: int | Widths) -> Plan:
         """The plan whose cut `at(width)` shows: `make_plan(model, width=width, align=1, ...)`, or
         one of those that `sort_by` was given.
+
+        Args:
+            width: Of a mixture of experts that of a routed expert, the other kinds of groups in
+                proportion; or the width of each kind.
 
         Raises:
             TargetError: The width is not a whole number in [1, intermediate_size - 1].
             PlanError: Not sorted yet, sorted by plans of other widths, or closed.
         """
-        self._check_open()
+        widths = self._checked(width)
         if self._cuts:
-            if width not in self._cuts:
-                known = ", ".join(map(str, sorted(self._cuts)))
-                raise PlanError(f"there are plans for width {known}; got {width}")
-            return _plan_of(self._cuts[width])
-        if self._orders is None or self._spec is None:
+            return _plan_of(self._cuts[widths])
+        assert self._orders is not None
+        assert self._spec is not None
+        architecture = self._weights.architecture
+        counts = architecture.neurons(widths)
+        keep = tuple(
+            tuple(sorted(order[:count].tolist()))
+            for order, count in zip(self._orders, counts, strict=True)
+        )
+        asked = Width(f"--width {width}", widths[0], widths[0], 1, widths)
+        return plan_of(self._weights, asked, self._spec, keep, self._fingerprint)
+
+    def _checked(self, width: int | Widths) -> Widths:
+        """The width of every kind, for which neurons are sorted."""
+        self._check_open()
+        if not self._cuts and self._orders is None:
             raise PlanError("neurons must be sorted before at(width); call sort(criterion) first")
-        architecture, spec = self._weights.architecture, self._spec
-        got = resolve(architecture, Target("width", str(width)), align=1)
-        keep = tuple(tuple(sorted(order[: got.width].tolist())) for order in self._orders)
-        return plan_of(self._weights, got, spec, keep, self._fingerprint)
+        widths = self._widths(width)
+        if self._cuts and widths not in self._cuts:
+            known = ", ".join(map(_words, sorted(self._cuts)))
+            raise PlanError(f"there are plans for width {known}; got {width}")
+        return widths
+
+    def _widths(self, width: int | Widths) -> Widths:
+        """The width of every kind, found to be narrower than the model."""
+        architecture = self._weights.architecture
+        if not isinstance(width, tuple):
+            return resolve(architecture, Target("width", str(width)), align=1).widths
+        kinds = architecture.kinds
+        is_right = len(width) == len(kinds) and all(
+            type(each) is int and 0 < each <= kind.width
+            for each, kind in zip(width, kinds, strict=True)
+        )
+        if not is_right or width == architecture.dense_widths:
+            raise TargetError(
+                f"--width must have a number of neurons for each of "
+                f"{', '.join(f'{kind.name} (width {kind.width})' for kind in kinds)}, not all as "
+                f"wide as the model; got {width}"
+            )
+        return width
 
     @contextmanager
-    def at(self, width: int) -> Iterator[Model]:
+    def at(self, width: int | Widths) -> Iterator[Model]:
         """The model itself, every GLU block cut to `width` neurons until the context ends.
 
         `at(intermediate_size)` is the dense model to the bit, its neurons in their own order.
+
+        Args:
+            width: As for `plan`.
 
         Raises:
             TargetError: The width is out of range.
             PlanError: Not sorted yet, closed, or inside another `at`.
         """
         self._check_free("take a width")
-        dense = width == self._weights.architecture.intermediate_size
-        plan = None if dense else self.plan(width)
-        self._at = width
+        dense = self._weights.architecture.dense_widths
+        is_dense = width in (dense, dense[0])
+        widths = dense if is_dense else self._checked(width)
+        model: Any = self._model
+        run_by = self._weights.architecture.is_mixture and model.get_experts_implementation()
+        self._at = widths
         try:
-            if plan is None:
+            if is_dense:
                 self._arrange(self._own_order)
             else:
-                self._narrow(plan)
+                self._narrow(widths)
             yield self._model
         finally:
-            if plan is None:
+            if is_dense:
                 self._arrange(self._orders or self._own_order)
             else:
-                self._widen(plan)
+                self._widen(widths)
+                if run_by:
+                    model.set_experts_implementation(run_by)
             self._at = None
 
     def close(self) -> None:
@@ -225,82 +272,103 @@ class Nested(Generic[Model]):
         self._check_open()
         if self._at is not None:
             raise PlanError(
-                f"the model must have its full width to {what}, but it is at width {self._at}; "
+                f"the model must have its full width to {what}, but it is at width "
+                f"{_words(self._at)}; "
                 "leave that `with` block first"
             )
 
     def _arrange(self, orders: Sequence[Tensor]) -> None:
-        """Move neurons within their tensors until layer l has neuron orders[l][j] at place j."""
+        """Move neurons within their tensors until group g has neuron orders[g][j] at place j."""
         architecture = self._weights.architecture
         for name, cut in architecture.cuts.items():
-            stands, order = self._stands[name], orders[cut.group]
-            if not stands.equal(order):
-                tensor = getattr(*owner_of(self._model, name)).detach()
-                moves = stands.argsort()[order]
-                tensor.copy_(cut_tensor(tensor, cut, moves, architecture.intermediate_size))
-                self._stands[name] = order
+            tensor = getattr(*owner_of(self._model, name)).detach()
+            parts = tensor if cut.stacked else [tensor]
+            for group, part in zip(cut.groups, parts, strict=True):
+                stands, order = self._stands[name, group], orders[group]
+                if not stands.equal(order):
+                    moves = stands.argsort()[order]
+                    part.copy_(cut_tensor(part, cut, moves, len(order)))
+                    self._stands[name, group] = order
 
-    def _narrow(self, plan: Plan) -> None:
+    def _narrow(self, widths: Widths) -> None:
         """Show the first neurons of every tensor as a parameter on the same memory."""
         import torch
 
-        for name, cut in self._weights.architecture.cuts.items():
+        architecture = self._weights.architecture
+        counts = architecture.neurons(widths)
+        for name, cut in architecture.cuts.items():
             module, attribute = owner_of(self._model, name)
             whole = getattr(module, attribute)
-            _bring_up(whole.detach(), cut, plan, back=False)
+            count, size = counts[cut.group], len(self._own_order[cut.group])
+            _bring_up(whole.detach(), cut, count, size, back=False)
             self._whole[name] = whole
-            view = whole.detach().narrow(cut.axis, 0, cut.parts * plan.width)
-            if cut.axis == 1 and (fitted := self._fitted(plan.width, cut.group)) is not None:
-                view = fitted.to(view)
+            view = whole.detach().narrow(cut.stored_axis, 0, cut.parts * count)
+            if name == architecture.groups[cut.group].down:
+                view = self._fitted(widths, name, view)
             setattr(module, attribute, torch.nn.Parameter(view, requires_grad=whole.requires_grad))
-        set_sizes(self._model, plan, self._weights.architecture)
+        set_sizes(self._model, architecture, widths)
 
-    def _fitted(self, width: int, layer: int) -> Tensor | None:
-        """The refitted weight of a layer's down_proj in the order in which neurons stand."""
-        cut = self._cuts.get(width)
-        if cut is None or isinstance(cut, Plan):
-            return None
-        # Place j holds the neuron stands[j]; its column is at the rank of its index, as `keep` is.
-        places = (
-            self._stands[self._weights.architecture.groups[layer].down][:width].argsort().argsort()
-        )
-        return cut.down[layer][:, places]
+    def _fitted(self, widths: Widths, name: str, view: Tensor) -> Tensor:
+        """The refitted weight of a down in the order in which neurons stand, where there is one."""
+        import torch
 
-    def _widen(self, plan: Plan) -> None:
+        refit, cut = self._cuts.get(widths), self._weights.architecture.cuts[name]
+        if refit is None or isinstance(refit, Plan):
+            return view
+        result = []
+        for group in cut.groups:
+            # Place j holds the neuron stands[j]; its column is at the rank of its index, as `keep`.
+            down = refit.down[group]
+            places = self._stands[name, group][: down.shape[1]].argsort().argsort()
+            result.append(down[:, places] if cut.axis == 1 else down[:, places].T)
+        return (torch.stack(result) if cut.stacked else result[0]).to(view)
+
+    def _widen(self, widths: Widths) -> None:
         """Undo `_narrow`, also one that stopped half-way."""
         architecture = self._weights.architecture
+        counts = architecture.neurons(widths)
         for name in list(self._whole):
-            whole = self._whole.pop(name)
+            whole, cut = self._whole.pop(name), architecture.cuts[name]
             setattr(*owner_of(self._model, name), whole)
-            _bring_up(whole.detach(), architecture.cuts[name], plan, back=True)
-        every = tuple(range(architecture.intermediate_size))
-        set_sizes(self._model, replace(plan, keep=(every,) * architecture.layers), architecture)
+            count, size = counts[cut.group], len(self._own_order[cut.group])
+            _bring_up(whole.detach(), cut, count, size, back=True)
+        set_sizes(self._model, architecture, architecture.dense_widths)
+
+
+def _words(widths: Widths) -> str:
+    return " and ".join(map(str, widths))
 
 
 def _plan_of(cut: Plan | Refit) -> Plan:
     return cut if isinstance(cut, Plan) else cut.plan
 
 
-def _nested_order(plans: Sequence[Plan], layer: int) -> Tensor:
-    """Neurons of a layer such that each plan, from narrow to wide, keeps the first ones."""
+def _nested_order(plans: Sequence[Plan], group: int, size: int) -> Tensor:
+    """Neurons of a group such that each plan, from narrow to wide, keeps the first ones."""
     import torch
 
     order: list[int] = []
-    for kept in (*(plan.keep[layer] for plan in plans), range(plans[0].intermediate_size)):
+    for kept in (*(plan.keep[group] for plan in plans), range(size)):
         if not set(order) <= set(kept):
             raise PlanError(
-                f"in layer {layer}, a narrower plan keeps neurons that a wider plan does not keep; "
-                "plans must be nested"
+                f"in {plans[0].unit} {group}, a narrower plan keeps neurons that a wider plan does "
+                "not keep; plans must be nested"
             )
         order += sorted(set(kept) - set(order))
     return torch.tensor(order)
 
 
-def _bring_up(tensor: Tensor, cut: TensorCut, plan: Plan, *, back: bool) -> None:
+def _bring_up(tensor: Tensor, cut: TensorCut, count: int, size: int, *, back: bool) -> None:
     """Where one tensor holds gate above up: move the kept rows of up to just below those of gate.
 
     The rows between, dropped ones of gate, go below them: a rotation, so that `back` undoes it.
+
+    Args:
+        tensor: A whole tensor.
+        cut: How it depends on the width.
+        count, size: Neurons that are kept, and that there are.
+        back: Whether to undo it.
     """
-    if cut.parts == 2:
-        rows = tensor[plan.width : plan.intermediate_size + plan.width]
-        rows.copy_(rows.roll(-plan.width if back else plan.width, 0))
+    if cut.parts == 2 and not cut.interleaved:
+        rows = tensor.narrow(cut.stored_axis, count, size)
+        rows.copy_(rows.roll(-count if back else count, cut.stored_axis))

@@ -68,7 +68,7 @@ class CalibrationStage:
         text = read_text(settings.calibration, self._parent.tokenizer, settings.tokens)
         text.check_vocabulary(table_rows(self._parent.checkpoint), self._parent.tokenizer)
         part = text.summary
-        neurons = self._parent.checkpoint.architecture.intermediate_size
+        neurons = max(self._parent.checkpoint.architecture.neurons())
         if min(part.fit_tokens, part.held_out_tokens) < neurons:
             raise RunError(
                 f"{text.source}: {text.tokens:,} tokens, half of them held out, are too few to "
@@ -99,8 +99,8 @@ class CalibrationStage:
             "calibration_text": self.text.fingerprint,
         }
         made = self._made.get(self.name_of(network), ()) if network.is_refitted else ()
-        width = self._parent.width(network)
-        fitted = next((refit for refit in made if refit.plan.width == width), None)
+        widths = self._parent.widths(network)
+        fitted = next((refit for refit in made if refit.plan.kind_widths == widths), None)
         return settings | ({} if fitted is None else {"refit_warning": fitted.warning})
 
     def cuts(self, network: Variant, on_share: OnShare) -> tuple[Plan | Refit, ...]:
@@ -172,11 +172,11 @@ class CalibrationStage:
 
     def _distinct(self, name: str) -> list[Variant]:
         """A network a width: `activation` and `activation+refit` keep the same neurons."""
-        by_width = {self._parent.width(network): network for network in self._networks[name]}
+        by_width = {self._parent.widths(network): network for network in self._networks[name]}
         return [by_width[width] for width in sorted(by_width)]
 
-    def _widths(self, name: str) -> list[int]:
-        return [self._parent.width(network) for network in self._distinct(name)]
+    def _widths(self, name: str) -> list[tuple[int, ...]]:
+        return [self._parent.widths(network) for network in self._distinct(name)]
 
     def _file(self, name: str) -> str:
         return f"{self._parent.digest[:12]}-{name}"

@@ -56,10 +56,10 @@ class CostBenchmark:
         """Each model dense, then from wide to narrow; a width of two names comes once."""
         entries: list[tuple[DenseModel, Variant]] = []
         for parent in self.parents:
-            cut: dict[int, Variant] = {}
+            cut: dict[tuple[int, ...], Variant] = {}
             for network in self._cut_networks(parent):
-                cut.setdefault(parent.width(network), network)
-            dense = parent.checkpoint.architecture.intermediate_size
+                cut.setdefault(parent.widths(network), network)
+            dense = parent.checkpoint.architecture.dense_widths
             entries.append((parent, Variant(None, "dense")))
             entries += [(parent, cut[w]) for w in sorted(cut, reverse=True) if w != dense]
         return tuple(entries)
@@ -89,14 +89,14 @@ class CostBenchmark:
                     f"{self._name(parent)}: weights are held in {parent.dtype} here (--dtype), and "
                     f"stored as {', '.join(sorted(stored))}"
                 )
-            rows = {parent.width(n): n.label for p, n in self.entries if p is parent}
+            rows = {parent.widths(n): n.label for p, n in self.entries if p is parent}
             for network in (
                 Variant(self.settings.criterion, text) for text in self.settings.widths
             ):
-                width, name = parent.width(network), self._name(parent)
-                if rows[width] != network.label:
+                widths, name = parent.widths(network), self._name(parent)
+                if rows[widths] != network.label:
                     notes.append(
-                        f"{name}: {network.label} is {width} neurons wide, as is {rows[width]}"
+                        f"{name}: {network.label} is {widths[0]} neurons wide, as is {rows[widths]}"
                     )
         return tuple(notes)
 

@@ -153,28 +153,32 @@ class DenseModel:
             memory.nested, memory.criterion = None, None
 
     def width(self, network: Variant) -> int:
-        """Neurons of each block of a network."""
+        """Neurons of each block of a network; of a mixture of experts of each routed expert."""
+        return self.widths(network)[0]
+
+    def widths(self, network: Variant) -> tuple[int, ...]:
+        """The width of each kind of group of a network."""
         architecture = self.checkpoint.architecture
         if network.criterion is None:
-            return architecture.intermediate_size
-        return network.selection(self.seed).width(architecture).width
+            return architecture.dense_widths
+        return network.selection(self.seed).width(architecture).widths
 
     def networks(self, widths: Sequence[str], criteria: Sequence[str]) -> tuple[Variant, ...]:
         """Dense first, then from wide to narrow by each criterion.
 
         Widths that are asked for in two ways come once, as first asked for.
         """
-        cut: dict[tuple[int, int], Variant] = {}
+        cut: dict[tuple[int, ...], Variant] = {}
         for rank, criterion in enumerate(criteria):
             for asked in widths:
                 network = Variant(criterion, asked)
-                cut.setdefault((rank, -self.width(network)), network)
+                cut.setdefault((rank, *(-width for width in self.widths(network))), network)
         return (Variant(None, "dense"), *(cut[key] for key in sorted(cut)))
 
     def weight_bytes(self, network: Variant) -> int:
         """Bytes of the network's weights in the study's dtype."""
         architecture = self.checkpoint.architecture
-        return counts_at(architecture, self.width(network), dtype=self.stored_dtype).weight_bytes
+        return counts_at(architecture, self.widths(network), dtype=self.stored_dtype).weight_bytes
 
     @property
     def stored_dtype(self) -> str:
@@ -193,12 +197,21 @@ class DenseModel:
         }
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Record(
-            settings={**self.provenance, **settings, "time": now}, **{**variant, **fields}
+            settings={**self.provenance, **self._kinds(network), **settings, "time": now},
+            **{**variant, **fields},
         )
+
+    def _kinds(self, network: Variant) -> dict[str, Any]:
+        """The setting of a record that names the width of each kind, of a mixture of experts."""
+        architecture = self.checkpoint.architecture
+        if not architecture.is_mixture:
+            return {}
+        pairs = zip(architecture.kinds, self.widths(network), strict=True)
+        return {"widths": {kind.name: width for kind, width in pairs}}
 
     def counted(self, network: Variant) -> tuple[Record, Record]:
         """Exact parameters and bytes of a network, as they are stored."""
-        counts = counts_at(self.checkpoint.architecture, self.width(network))
+        counts = counts_at(self.checkpoint.architecture, self.widths(network))
 
         def exact(quantity: str, unit: str, value: int) -> Record:
             parts = (self.digest, network.criterion, network.asked, quantity, __version__)
@@ -231,7 +244,7 @@ class DenseModel:
             else:
                 memory.nested.sort(network.chosen_by, seed=network.seed(self.seed))
             memory.criterion = network.criterion
-        with memory.nested.at(self.width(network)) as model:
+        with memory.nested.at(self.widths(network)) as model:
             yield model
 
     def check(self) -> None:

@@ -200,7 +200,7 @@ def _work_of(
     parent: DenseModel, network: Variant, work: measure.Workload, quantity: str
 ) -> tuple[float, float]:
     """FLOPs and moved bytes of reading one batch (`ttft`), or of one step."""
-    architecture, width = parent.checkpoint.architecture, parent.width(network)
+    architecture, width = parent.checkpoint.architecture, parent.widths(network)
     dtype = parent.stored_dtype
     new, flops, moved = work.new_tokens, 0, 0
     for rows, length in work.batches:

@@ -48,20 +48,20 @@ class RefitCache:
             weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
         return self._temporary
 
-    def has(self, name: str, inputs: Mapping[str, Any], widths: Sequence[int]) -> bool:
+    def has(self, name: str, inputs: Mapping[str, Any], widths: Sequence[tuple[int, ...]]) -> bool:
         """Whether a file says that it holds these refits; its numbers are not read."""
         head = _head(self._study / FOLDER / f"{name}.safetensors")
         return head is not None and _answers(head, inputs, widths)
 
     def read(
-        self, name: str, inputs: Mapping[str, Any], widths: Sequence[int]
+        self, name: str, inputs: Mapping[str, Any], widths: Sequence[tuple[int, ...]]
     ) -> tuple[Refit, ...] | None:
         """The refits of a file, mapped into memory; None where it does not hold what is asked.
 
         Args:
             name: Name of the file.
             inputs: Everything that its numbers depend on.
-            widths: All widths that are needed; the file may hold more.
+            widths: The width of each kind, of every refit that is needed; the file may hold more.
         """
         path = self._folder() / f"{name}.safetensors"
         head = _head(path)
@@ -111,47 +111,69 @@ def _head(path: Path) -> dict[str, str] | None:
         return None
 
 
-def _answers(head: Mapping[str, str], inputs: Mapping[str, Any], widths: Sequence[int]) -> bool:
+def _answers(
+    head: Mapping[str, str], inputs: Mapping[str, Any], widths: Sequence[tuple[int, ...]]
+) -> bool:
     """Whether a file with this head holds all widths that are asked for."""
     try:
         plans = [Plan.from_json(text) for text in json.loads(head["plans"])]
         same = head["format"] == FORMAT and json.loads(head["asked"]) == dict(inputs)
     except (ValueError, KeyError, TypeError, PlanError):
         return False
-    return same and set(widths) <= {plan.width for plan in plans}
+    return same and set(widths) <= {plan.kind_widths for plan in plans}
 
 
 def _tensors(refits: Sequence[Refit]) -> dict[str, Tensor]:
     import torch
 
-    tensors = {"curves": torch.tensor([fit.curve for fit in refits[0].layers], dtype=torch.float64)}
+    curves = [torch.tensor(fit.curve, dtype=torch.float64) for fit in refits[0].layers]
+    tensors = {"curves": torch.cat(curves)}
+    sent = [fit.tokens for fit in refits[0].layers]
+    if refits[0].plan.kinds:
+        tensors["tokens"] = torch.tensor([-1 if count is None else count for count in sent])
     for refit in refits:
+        where = _where(refit.plan)
         rows = [[getattr(fit, name) for name in _FITS] for fit in refit.layers]
-        tensors[f"{refit.plan.width}.fits"] = torch.tensor(rows, dtype=torch.float64)
-        for layer, down in enumerate(refit.down):
-            tensors[f"{refit.plan.width}.down.{layer}"] = down.contiguous()
+        tensors[f"{where}.fits"] = torch.tensor(rows, dtype=torch.float64)
+        for group, down in enumerate(refit.down):
+            tensors[f"{where}.down.{group}"] = down.contiguous()
     return tensors
 
 
+def _where(plan: Plan) -> str:
+    """What the names of a refit's tensors begin with: the width of each kind of group."""
+    return "-".join(map(str, plan.kind_widths))
+
+
 def _read(path: Path, head: Mapping[str, str]) -> tuple[Refit, ...]:
+    import torch
     from safetensors.torch import load_file
 
     tensors = load_file(path)  # mapped: read when a width is taken, and not all kept in memory
     if _digest(tensors) != head["sha256"]:
         raise ValueError("other bytes than were written")
-    curves = tensors["curves"].tolist()
+    sent = [None if n < 0 else n for n in tensors["tokens"].tolist()] if "tokens" in tensors else []
     parts = tuple(CalibrationSource(**part) for part in json.loads(head["parts"]))
     refits = []
     for text in json.loads(head["plans"]):
         plan = Plan.from_json(text)
-        rows = zip(tensors[f"{plan.width}.fits"].tolist(), curves, strict=True)
+        where, groups = _where(plan), range(len(plan.keep))
+        sizes = [size + 1 for size in plan.neurons or (plan.intermediate_size,) * len(groups)]
+        curves = torch.split(tensors["curves"].flatten(), sizes)
+        rows = zip(
+            tensors[f"{where}.fits"].tolist(), curves, sent or [None] * len(groups), strict=True
+        )
         refits.append(
             Refit(
                 plan=plan,
-                down=tuple(tensors[f"{plan.width}.down.{i}"] for i in range(len(plan.keep))),
+                down=tuple(tensors[f"{where}.down.{group}"] for group in groups),
                 layers=tuple(
-                    LayerFit(**dict(zip(_FITS, row, strict=True)), curve=tuple(curve))
-                    for row, curve in rows
+                    LayerFit(
+                        **dict(zip(_FITS, row, strict=True)),
+                        curve=tuple(curve.tolist()),
+                        tokens=tokens,
+                    )
+                    for row, curve, tokens in rows
                 ),
                 parts=parts,
                 sequential=False,

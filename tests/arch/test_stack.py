@@ -145,13 +145,3 @@ def test_layers_beyond_the_config_are_refused(llama: Any) -> None:
     config = {**llama.config.to_dict(), "num_hidden_layers": 2}
     with pytest.raises(UnsupportedModelError, match=r"layers\.2 is beyond the 2 layers"):
         read_architecture(config, specs(dict(llama.named_parameters())))
-
-
-@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "fp8"])
-def test_a_quantized_config_is_refused(method: str, llama: Any) -> None:
-    config = {**llama.config.to_dict(), "quantization_config": {"quant_method": method}}
-    packed = {"model.layers.0.mlp.up_proj.weight": TensorSpec((53, 16), "U8")}
-    with pytest.raises(UnsupportedModelError, match=method):
-        read_architecture(config, {**specs(dict(llama.named_parameters())), **packed})
-    with pytest.raises(UnsupportedModelError, match=method):  # whose tensors may look whole
-        read_architecture(config, specs(dict(llama.named_parameters())), is_built=True)

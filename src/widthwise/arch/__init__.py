@@ -15,6 +15,7 @@ from .drafts import draft_note, without_draft_settings
 from .families import in_block
 from .glu import read_architecture, refuse_adapters
 from .outside import refuse_half_cut
+from .quantization import quantization_of, without_quantization
 from .sections import section_name, text_config, text_path, text_value
 from .suitability import CutWidths, suitability_note, unsuited
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
@@ -55,6 +56,7 @@ __all__ = [
     "names_width",
     "paper_width",
     "prefill_traffic",
+    "quantization_of",
     "read_architecture",
     "refuse_adapters",
     "refuse_half_cut",
@@ -69,4 +71,5 @@ __all__ = [
     "width_key",
     "width_settings",
     "without_draft_settings",
+    "without_quantization",
 ]

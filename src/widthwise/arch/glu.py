@@ -20,13 +20,13 @@ from .built import count_parameters
 from .drafts import draft_root, without_drafts
 from .mixture import mixture_groups, mixture_widths
 from .outside import refuse_outside
+from .quantization import refuse_quantized_config
 from .sections import is_tower, text_config, ties_embeddings
 from .stack import (
     count_layers,
     has_experts,
     language_stacks,
     refuse_layers_beyond,
-    refuse_quantized_config,
     refuse_unequal_layers,
     sizes_of,
     stated_sizes,

@@ -11,6 +11,7 @@ from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import table_beside
 from .drafts import draft_root
 from .families import role_of
+from .quantization import refuse_quantized_tensor
 from .sections import is_tower, section_name, text_config, text_value
 from .width import family_in, has_gate, stated_width, unequal_width_keys, width_key
 
@@ -23,11 +24,6 @@ Sizes = tuple[int | None, int | None]  # hidden size and width; None where the c
 _LAYER = re.compile(
     r"^(?P<stem>(?:.*?\.)?(?:layers|h|blocks|block|layer))\.(?P<layer>\d+)\.(?P<rest>.+)$"
 )
-_QUANTIZED_SUFFIXES = tuple(
-    "qweight qzeros scales g_idx SCB absmax quant_map weight_scale weight_scale_inv weight_packed "
-    "input_scale".split()
-)
-_QUANTIZATION_KEYS = ("quantization_config", "compression_config")
 _GATES = frozenset({"mlp.gate_proj.weight", "mlp.gate_up_proj.weight"})
 
 
@@ -272,12 +268,8 @@ def _whole_shape(
 
 def _refuse_parts(layers: Layers) -> None:
     for layer, names in sorted(layers.items()):
-        for rest, name in names.items():
-            if rest.endswith(_QUANTIZED_SUFFIXES):
-                raise UnsupportedModelError(
-                    f"layer {layer} holds quantized weights ({name}); "
-                    "prune the unquantized checkpoint and quantize the result"
-                )
+        for name in names.values():
+            refuse_quantized_tensor(layer, name)
 
 
 def _refuse_without_blocks(
@@ -300,42 +292,3 @@ def _refuse_without_blocks(
         f"layer 0 must hold a GLU block{sizes} (mlp.gate_proj, mlp.up_proj, mlp.down_proj, or "
         f"mlp.gate_up_proj and mlp.down_proj); {family} has {listed}{beside}"
     )
-
-
-def refuse_quantized_config(
-    config: Mapping[str, Any], stored: Mapping[str, TensorSpec] | None
-) -> None:
-    """Raise where a config says that the weights are quantized.
-
-    Args:
-        config: The parsed config.json.
-        stored: Every stored tensor; None for a model in memory, whose tensors do not tell.
-
-    Raises:
-        UnsupportedModelError: They are.
-        CheckpointError: They are not: the entry was left behind.
-    """
-    for part in (config, text_config(config)):
-        for key in _QUANTIZATION_KEYS:
-            if (quantization := part.get(key)) is None:
-                continue
-            method = quantization.get("quant_method") if isinstance(quantization, Mapping) else None
-            if stored and (kinds := _plain_kinds(stored)):
-                raise CheckpointError(
-                    f"config.json: {key} ({method or 'of no method'}) says that the weights are "
-                    f"quantized, but they are stored as {kinds}; if they are not quantized, remove "
-                    f"{key} from config.json"
-                )
-            if quantization:
-                raise UnsupportedModelError(
-                    f"config.json: the weights are quantized ({method or 'unknown method'}); "
-                    "prune the unquantized checkpoint and quantize the result"
-                )
-
-
-def _plain_kinds(stored: Mapping[str, TensorSpec]) -> str:
-    """The dtypes of whole weights, or "" where some tensor is one of a quantization."""
-    is_plain = all(
-        spec.is_float and not name.endswith(_QUANTIZED_SUFFIXES) for name, spec in stored.items()
-    )
-    return ", ".join(sorted({spec.dtype for spec in stored.values()})) if is_plain else ""

@@ -47,6 +47,7 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "fused_gate_up": architecture.fused,
             "kinds": [asdict(kind) for kind in architecture.kinds],
             "widths": None if len(set(checkpoint.widths)) == 1 else list(checkpoint.widths),
+            "quantization": checkpoint.quantization and checkpoint.quantization.note,
             "draft_layers": draft_note(architecture) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),
             "counts": [

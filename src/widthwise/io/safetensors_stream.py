@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
 DTYPE_BYTES |= {"U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
+DTYPE_BYTES |= {"F8_E8M0": 1}
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 TORCH_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 TORCH_DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"}
 TORCH_DTYPES |= {"U16": "uint16", "U32": "uint32", "U64": "uint64", "BOOL": "bool"}
 TORCH_DTYPES |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+TORCH_DTYPES |= {"F8_E8M0": "float8_e8m0fnu"}
 _NAMES = {name: stored for stored, name in TORCH_DTYPES.items()}
 
 

@@ -141,12 +141,12 @@ def test_whole_weights_are_not_called_quantized(entry: dict[str, Any], saved: Pa
 
 
 def test_weights_of_a_quantization_are_called_so(saved: Path) -> None:
-    set_config(saved, quantization_config={"quant_method": "fp8"})
+    set_config(saved, quantization_config={"quant_method": "gptq"})
     stored = load_file(saved / WEIGHTS)
-    name = "model.layers.0.mlp.down_proj.weight"
-    scale = {f"{name}_scale_inv": torch.ones(1, 1)}
-    save_file({**stored, name: stored[name].to(torch.float8_e4m3fn), **scale}, saved / WEIGHTS)
-    with pytest.raises(UnsupportedModelError, match=r"the weights are quantized \(fp8\)"):
+    name = "model.layers.0.mlp.down_proj"
+    packed = {f"{name}.qweight": stored.pop(f"{name}.weight").to(torch.int32)}
+    save_file({**stored, **packed}, saved / WEIGHTS)
+    with pytest.raises(UnsupportedModelError, match=r"the weights are quantized \(gptq: integers"):
         Checkpoint(saved)
 
 

@@ -10,16 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...errors import CheckpointError, UnsupportedModelError
-from ...io import out_of_memory
+from ...io import TORCH_DTYPES, out_of_memory
 from ...notices import notice
 from .model_class import ModelClass, cause_of, check_causal_class, model_class_of
 from .reader import read_json
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .reader import Checkpoint
+
+    Loaded: TypeAlias = "tuple[Any, dict[str, Any]]"
 
 # A folder of full weights may hold an adapter as well; it is looked for where there is none.
 _NO_ADAPTER = {"subfolder": "no-adapter-beside-full-weights"}
@@ -40,6 +45,15 @@ def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
     """
     builder = model_class_of(checkpoint)
     check_stored(checkpoint, builder)
+    read = _dequantized if checkpoint.quantization else _from_files
+    model, report = read(checkpoint, builder, dtype)
+    _refuse(checkpoint, builder, report, model)
+    model.eval()
+    return model
+
+
+def _from_files(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Loaded:
+    """What transformers makes of a folder, and what it reports of that."""
     try:
         model, report = builder.model_class.from_pretrained(
             checkpoint.path,
@@ -53,9 +67,37 @@ def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
         if out_of_memory(error):
             raise
         raise _cannot_load(checkpoint, error) from error
-    _refuse(checkpoint, builder, report, model)
-    model.eval()
-    return model
+    return model, report
+
+
+def _dequantized(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Loaded:
+    """The same of a quantized checkpoint, whose weights are dequantized one by one.
+
+    So every command sees the same numbers, and no package of the method is needed.
+    """
+    assert checkpoint.quantization is not None
+    dtype = TORCH_DTYPES[checkpoint.quantization.dtype] if dtype == "auto" else dtype
+    lock = Lock()  # transformers reads in several threads
+    tensors = {name: _AtNeed(checkpoint, name, lock) for name in checkpoint.tensors}
+    model, report = built_from(checkpoint, builder, tensors, dtype=dtype)
+    if model.can_generate() and (checkpoint.path / "generation_config.json").exists():
+        from transformers import GenerationConfig
+
+        model.generation_config = GenerationConfig.from_pretrained(checkpoint.path)
+    return model, report
+
+
+class _AtNeed:
+    """A tensor of a checkpoint that is read when transformers takes its place `[...]`."""
+
+    def __init__(self, checkpoint: Checkpoint, name: str, lock: Lock) -> None:
+        self._checkpoint, self._name, self._lock = checkpoint, name, lock
+
+    def __getitem__(self, place: Any) -> Tensor:
+        shape = self._checkpoint.tensors[self._name].spec.shape
+        with self._lock:
+            rows = self._checkpoint.rows(self._name, 0, shape[0] if shape else 1)
+        return rows.reshape(shape)[place]
 
 
 def check_loadable(checkpoint: Checkpoint) -> None:
@@ -110,7 +152,7 @@ def _refuse_absent(checkpoint: Checkpoint) -> None:
     if checkpoint.index is None:
         return
     for name, file in read_json(checkpoint.index)["weight_map"].items():
-        if name not in checkpoint.tensors:
+        if name not in checkpoint.stored:
             raise CheckpointError(
                 f"{checkpoint.path / str(file)}: tensor {name} is missing, but "
                 f"{checkpoint.index.name} lists it"

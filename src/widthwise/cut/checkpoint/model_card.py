@@ -117,7 +117,9 @@ def model_card(
         parent_hash=written.parent_hash,
         refitted=", and down_proj refitted" if refit else "",
         notes="".join(
-            f"- {note}\n" for note in (draft_note(architecture), plan.suitability) if note
+            f"- {note}\n"
+            for note in (_quantized(checkpoint), draft_note(architecture), plan.suitability)
+            if note
         ),
         refit_lines="" if refit is None else _refit_lines(refit),
     )
@@ -164,6 +166,16 @@ def _how(plan: Plan, written: Written) -> str:
     if written.is_compact:
         return _COMPACT
     return _PADDED.format(width=plan.width, stored_bytes=written.stored_bytes)
+
+
+def _quantized(checkpoint: Checkpoint) -> str:
+    """What was done to weights that the parent stores quantized, as a line."""
+    if checkpoint.quantization is None:
+        return ""
+    return (
+        f"quantized parent: its {checkpoint.quantization.note}; this model is cut from what was "
+        "read, and is not quantized; the bytes above count the parent as it was read"
+    )
 
 
 def _refit_lines(refit: Refit) -> str:

@@ -99,6 +99,9 @@ def model_class_of(checkpoint: Checkpoint) -> ModelClass:
     if reason := unknown_class(checkpoint):
         raise UnsupportedModelError(reason)
     config = _config_of(checkpoint.path)
+    if checkpoint.quantization:  # its weights are handed over dequantized
+        for part in (config, config.get_text_config()):
+            vars(part).pop("quantization_config", None)
     known = _classes_of(config)
     if not known:
         raise UnsupportedModelError(

@@ -16,11 +16,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ...arch import Architecture, read_architecture, refuse_adapters, text_config
+from ...arch import (
+    Architecture,
+    read_architecture,
+    refuse_adapters,
+    text_config,
+    without_quantization,
+)
 from ...errors import CheckpointError, UnsupportedModelError
 from ...io import DTYPE_BYTES, TORCH_DTYPES, TensorSpec, lfs_pointer
 from ..plan import WIDTHS_KEY
 from .absent import no_config, no_weights
+from .quantized import Quantization, QuantizedWeight, read_quantization
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,9 +57,11 @@ class Checkpoint:
     Attributes:
         path: The folder.
         name: What to call it in plans and model cards.
-        config: The parsed config.json.
+        config: The parsed config.json, without what it says of a quantization that is read.
         index: The file that says which tensor lies where; None of a single file.
-        tensors: Name to place of every tensor, in the order of the files.
+        stored: Name to place of every tensor in the files, in their order.
+        quantization: How weights are quantized; None where they are not.
+        tensors: The same with weights in place of what they are quantized to.
         architecture: Its GLU blocks, checked.
         widths: Neurons of each layer, those that pad a narrower layer with zeros not counted.
 
@@ -65,10 +74,17 @@ class Checkpoint:
         self.path = path
         self.name = name or str(path)
         self.config = _read_config(path)
-        self.index, self.tensors = _read_tensors(path, self.config)
-        refuse_adapters(self.tensors)
-        _refuse_wrapped(path, self.tensors)
-        specs = {name: stored.spec for name, stored in self.tensors.items()}
+        self.index, self.stored = _read_tensors(path, self.config)
+        refuse_adapters(self.stored)
+        _refuse_wrapped(path, self.stored)
+        self.quantization: Quantization | None = read_quantization(
+            self.config, {name: each.spec for name, each in self.stored.items()}
+        )
+        self.tensors: Mapping[str, StoredTensor | QuantizedWeight] = self.stored
+        if self.quantization:
+            self.config = without_quantization(self.config)
+            self.tensors = self.quantization.read_in_place(self.stored)
+        specs = {name: each.spec for name, each in self.tensors.items()}
         self._files: dict[Path, BinaryIO] = {}
         self.architecture: Architecture = self._untied(read_architecture(self.config, specs))
         self.widths = _read_widths(self.config, self.architecture)
@@ -82,10 +98,17 @@ class Checkpoint:
         self._files.clear()
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows [start, stop) of a tensor along its first axis, as stored; of a vector, elements."""
+        """Rows [start, stop) of a tensor along its first axis; of a vector, elements."""
+        tensor = self.tensors[name]
+        if isinstance(tensor, StoredTensor):
+            return self._stored_rows(name, start, stop)
+        return tensor.rows(self._stored_rows, start, stop)
+
+    def _stored_rows(self, name: str, start: int, stop: int) -> Tensor:
+        """The same of a tensor in the files, as it is stored."""
         import torch
 
-        stored = self.tensors[name]
+        stored = self.stored[name]
         row = stored.spec.shape[1:]
         row_bytes = math.prod(row) * DTYPE_BYTES[stored.spec.dtype]
         result = torch.empty(
@@ -96,11 +119,11 @@ class Checkpoint:
 
     def _untied(self, architecture: Architecture) -> Architecture:
         """With each head that differs from its table counted, as transformers then ties neither."""
-        stored, table = self.tensors, architecture.table
+        table = architecture.table
         apart = {name for name in architecture.tied if not self._are_equal(name, table)}
         if not apart:
             return architecture
-        more = sum(stored[name].spec.numel for name in apart)
+        more = sum(self.tensors[name].spec.numel for name in apart)
         tied, parameters = architecture.tied - apart, architecture.parameters + more
         return replace(architecture, tied=tied, parameters=parameters)
 
@@ -122,7 +145,7 @@ class Checkpoint:
 
     def _fill(self, view: memoryview, name: str, start: int) -> None:
         """Read a tensor's bytes from `start` on until `view` is full."""
-        stored = self.tensors[name]
+        stored = self.stored[name]
         if stored.file not in self._files:
             self._files[stored.file] = open(stored.file, "rb", buffering=0)
         file = self._files[stored.file]

@@ -42,7 +42,10 @@ class ModelSource:
         Raises:
             CheckpointError, UnsupportedModelError: As `Checkpoint`.
         """
-        return Checkpoint(self.path, self.name)
+        result = Checkpoint(self.path, self.name)
+        if result.quantization:
+            notice(f"{self.name}: {result.quantization.note}.")
+        return result
 
     @cached_property
     def tokenizer(self) -> Any:

@@ -21,6 +21,7 @@ from ...arch import (
 )
 from ...errors import OutputError, WidthwiseError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
+from ...notices import notice
 from ..plan import WIDTHS_KEY, Plan
 from ..weights import check_plan, check_refit, kept_widths
 from .compact import check_compact, write_compact
@@ -73,6 +74,7 @@ def write_pruned(
     padded_to = None if is_compact or plan.uniform else plan.width
     dtype = output.stored_dtype
     shards = _shards(_specs(checkpoint, plan, dtype, padded_to), output.max_shard_bytes)
+    _note_dequantized(checkpoint, shards, dtype)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
         parent = hashlib.sha256()
@@ -105,7 +107,7 @@ def _check(checkpoint: Checkpoint, plan: Plan, out: Path, *, is_compact: bool) -
     if is_compact:
         check_compact(checkpoint)
     refuse_overlap(checkpoint.path, out)
-    weights = {stored.file for stored in checkpoint.tensors.values()}
+    weights = {stored.file for stored in checkpoint.stored.values()}
     tell_left_out(checkpoint.path, [*weights, *filter(None, [checkpoint.index])])
 
 
@@ -144,6 +146,14 @@ def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> Non
         raise OutputError(
             f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"
         )
+
+
+def _note_dequantized(
+    checkpoint: Checkpoint, shards: Mapping[str, Mapping[str, TensorSpec]], dtype: str | None
+) -> None:
+    """Say how large the result of a quantized parent will be, which is not quantized."""
+    if checkpoint.quantization:
+        notice(checkpoint.quantization.note_of_cut(_nbytes(shards), dtype))
 
 
 def _nbytes(shards: Mapping[str, Mapping[str, TensorSpec]]) -> int:

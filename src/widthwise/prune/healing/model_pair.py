@@ -22,7 +22,7 @@ from ...cut.checkpoint import (
     load_model,
     table_rows,
 )
-from ...errors import CheckpointError, RunError
+from ...errors import CheckpointError, RunError, UnsupportedModelError
 from ...notices import notice
 from .text_blocks import TextBlocks, read_blocks
 
@@ -82,9 +82,15 @@ def opened_pair(child: ModelSource, dense: ModelSource) -> Iterator[ModelPair]:
 
     Raises:
         CheckpointError: One cannot be read, or they do not belong together.
+        UnsupportedModelError: The narrower one is quantized.
     """
     with child.checkpoint as pruned, dense.checkpoint as parent:
         _check_shapes(pruned, parent)
+        if pruned.quantization:
+            raise UnsupportedModelError(
+                f"{pruned.name} is quantized ({pruned.quantization.words}), and trained weights "
+                "cannot be written so: heal the unquantized cut, and quantize the result"
+            )
         for each in (pruned, parent):
             check_loadable(each)
         prints = fingerprint(pruned), fingerprint(parent)

@@ -140,7 +140,7 @@ def write_healed(
         OutputError: It cannot be written.
     """
     files: dict[str, dict[str, TensorSpec]] = {}
-    for name, stored in sorted(child.tensors.items()):
+    for name, stored in sorted(child.stored.items()):
         files.setdefault(stored.file.name, {})[name] = stored.spec
     with new_folder(request.out, force=request.force) as folder:
         check_space(child, request.out)

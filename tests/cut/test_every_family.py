@@ -9,7 +9,7 @@ from every_family import FAMILIES
 from family_trials import check_cut, check_evaluate, check_heal, check_refit
 
 # Experts whose activations cannot be read; text whose later tokens are looked at.
-NO_REFIT = {"jetmoe", "paligemma", "t5", "t5-without-gate", "t5-encoder", "mt5", "umt5", "longt5"}
+NO_REFIT = {"jetmoe", "paligemma"}
 SOME = (
     *("lfm2", "granitemoehybrid-dense", "apertus", "mixtral", "gpt_oss", "deepseek_v3"),
     "qwen3_5_moe",

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arch import Architecture
 from ..cut import Weights
-from ..errors import PlanError, RunError
+from ..errors import PlanError, RunError, UnsupportedModelError
 from .calibration.layer_calls import patched_forward
 from .calibration.layerwise import LayerwiseRunner
 from .calibration.moments import FitAndHoldout, bfloat16_products
@@ -128,6 +128,12 @@ def per_layer(
     with open_model(model) as opened:
         architecture = opened.weights.architecture
         architecture.refuse_unless_uniform("a width for each layer (--per-layer)")
+        if not architecture.is_causal:
+            raise UnsupportedModelError(
+                "a width for each layer (--per-layer) is chosen by what a cut does to the "
+                f"probabilities of next words, which {architecture.model_type}, an encoder, does "
+                "not give; prune it to one width"
+            )
         uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
         prices = _prices(architecture, allowed, costs)
         read = text.read(opened)

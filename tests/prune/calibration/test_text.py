@@ -24,14 +24,14 @@ from widthwise.prune.calibration import BLOCK_TOKENS, TextRequest, read_text, te
 
 
 class Letters:
-    """A tokenizer of characters; with or without a token that begins every text."""
+    """A tokenizer of characters; with or without tokens that begin and end every text."""
 
-    def __init__(self, beginning: tuple[int, ...] = ()) -> None:
-        self.beginning = beginning
+    def __init__(self, beginning: tuple[int, ...] = (), end: tuple[int, ...] = ()) -> None:
+        self.beginning, self.end = beginning, end
 
     def __call__(self, text: str, add_special_tokens: bool = True, **_: Any) -> dict[str, Any]:
-        start = list(self.beginning) if add_special_tokens else []
-        return {"input_ids": start + [ord(letter) for letter in text]}
+        start, end = (self.beginning, self.end) if add_special_tokens else ((), ())
+        return {"input_ids": [*start, *(ord(letter) for letter in text), *end]}
 
 
 WORDS = " ".join(f"{i} is a number, the one after {i - 1}." for i in range(600))
@@ -105,6 +105,17 @@ def test_every_block_begins_as_a_text_of_the_model_begins(tmp_path: Path) -> Non
         assert batch.input_ids.shape[1] == BLOCK_TOKENS
         assert batch.input_ids[:, 0].tolist() == [1] * len(batch.input_ids)
         assert (batch.input_ids[:, 1:] != 1).all()
+
+
+def test_every_block_of_an_encoder_also_ends_as_a_text_of_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text(WORDS)
+    text = read_text(path, Letters((1,), (2,)), 4 * BLOCK_TOKENS, closed=True)
+    for batch in (*text.fit, *text.held_out):
+        assert batch.input_ids.shape[1] == BLOCK_TOKENS
+        assert batch.input_ids[:, [0, -1]].tolist() == [[1, 2]] * len(batch.input_ids)
+    open_ended = read_text(path, Letters((1,), (2,)), 4 * BLOCK_TOKENS)
+    assert all((batch.input_ids != 2).all() for batch in open_ended.fit)
 
 
 def test_files_of_a_folder_take_turns_and_tables_give_their_text(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from ...cut.checkpoint import check_tokens
 from ...errors import RunError
 from ..opened_model import OpenedModel
 from .layer_calls import check_reached, watched_inputs
-from .text import BLOCK_TOKENS
+from .text import BLOCK_TOKENS, for_stacks
 from .text_files import plain_text
+from .token_batch import TokenBatch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,7 +31,7 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     Args:
         model: A model with GLU blocks; it is run as it stands, in eval mode.
         batches: Keyword arguments of the model: `input_ids`, optionally `attention_mask`,
-            both of shape (batch, tokens).
+            both of shape (batch, tokens); of an encoder and a decoder also `decoder_input_ids`.
 
     Returns:
         Layer to norms, float32, shape (intermediate_size,), on the CPU.
@@ -44,15 +45,18 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     architecture = ModelWeights(model).architecture
     architecture.refuse_unless_uniform("the criterion ppm_activation")
     down = [owner_of(model, group.down)[0] for group in architecture.groups]
+    stack_of = [
+        number for number, each in enumerate(architecture.stacks) for _ in range(each.count)
+    ]
     sums: dict[int, Tensor] = {}
-    mask: Tensor | None = None
+    parts: tuple[TokenBatch, ...] = ()
     tokens = 0
 
     def add(layer: int, activations: Tensor) -> None:
         nonlocal tokens
         rows = activations.reshape(-1, activations.shape[-1])
-        if mask is not None:
-            rows = rows[mask.reshape(-1).to(rows.device).bool()]
+        kept = parts[stack_of[layer]].kept
+        rows = rows if kept is ... else rows[kept.to(rows.device)]
         tokens += len(rows)
         total = rows.double().square().sum(dim=0).cpu()
         sums[layer] = sums[layer] + total if layer in sums else total
@@ -62,13 +66,13 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
     try:
         with watched_inputs(down, add), torch.inference_mode():
             for batch in batches:
-                mask = batch.get("attention_mask")
+                parts = TokenBatch.of(batch).parts
                 model(**batch)
     finally:
         model.train(training)
     if not tokens:
         raise RunError("calibration needs at least one batch of tokens")
-    check_reached(sums, architecture.layers, architecture.model_type)
+    check_reached(sums, range(architecture.layers), architecture.model_type)
     for layer, total in sums.items():
         if not torch.isfinite(total).all():
             raise RunError(f"activations of {architecture.groups[layer].name} are not finite")
@@ -78,7 +82,8 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
 def norms_of_text(model: OpenedModel, text_file: Path) -> dict[int, Tensor]:
     """`activation_norms` of a model on disk over a text file, on which it is run.
 
-    At most `MAX_TOKENS` tokens are used, in blocks of `BLOCK_TOKENS`.
+    At most `MAX_TOKENS` tokens are used, in blocks of `BLOCK_TOKENS`, which an encoder and a
+    decoder read as `TextOptions` says.
 
     Raises:
         RunError: The text cannot be read or holds no token.
@@ -89,4 +94,5 @@ def norms_of_text(model: OpenedModel, text_file: Path) -> dict[int, Tensor]:
         raise RunError(f"{text_file}: holds no token to calibrate on")
     check_tokens(ids.tolist(), model.embedding_rows, tokenizer, str(text_file))
     blocks = ids.to(next(model.module.parameters()).device).split(BLOCK_TOKENS)
-    return activation_norms(model.module, ({"input_ids": block[None]} for block in blocks))
+    batches = [for_stacks(TokenBatch(input_ids=block[None]), model) for block in blocks]
+    return activation_norms(model.module, (batch.arguments for batch in batches))

@@ -47,23 +47,44 @@ def first_of(result: Any) -> Tensor:
     return states
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayerOutput:
+    """What a layer returns in a pass of the whole model.
+
+    Attributes:
+        states: Hidden states.
+        count: Number of values; 0 for hidden states that are no tuple.
+        has_more: Whether there are tensors beside the hidden states, such as a table of positions
+            that the first layer makes for those after it.
+    """
+
+    states: Tensor
+    count: int
+    has_more: bool
+
+
 @dataclass
 class CallCapturer:
-    """Captures the arguments of layers; equal tensors of several passes are held once.
+    """Captures the arguments of a stack of layers; equal tensors of several passes are held once.
 
     Args:
         layers: The layers in order.
         name: Name of the family, for messages.
-        counts: Number of values that each layer returns, as `whole_pass` counts them.
+        first: Number of the first of them.
+        outputs: What each of them returned to `whole_pass`.
     """
 
     layers: Sequence[nn.Module]
     name: str
-    counts: Sequence[int] = ()
+    first: int = 0
+    outputs: Sequence[LayerOutput] = ()
     _known: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
     def capture(self, run: Callable[[], object]) -> tuple[Tensor, list[LayerCall]]:
         """A pass in which every layer returns its input.
+
+        A layer that returns tensors beside its hidden states is run for these, which must not
+        depend on the hidden states.
 
         Returns: Hidden states before the first layer, and the arguments of every layer, in order.
 
@@ -72,16 +93,20 @@ class CallCapturer:
                 without hidden states.
         """
         captured: list[tuple[int, LayerCall, Tensor]] = []
+        forward = [layer.forward for layer in self.layers]
 
         def return_input(number: int, *arguments: Any, **options: Any) -> Any:
             call, hidden = self._call(number, arguments, options)
             captured.append((number, call, hidden))
-            return returned(hidden, self.counts[number])
+            output = self.outputs[number]
+            more = forward[number](*arguments, **options)[1:] if output.has_more else ()
+            return returned(hidden, output.count, more)
 
         forwards = [partial(return_input, number) for number in range(len(self.layers))]
         with patched_forward(self.layers, forwards):
             run()
-        _check_order([number for number, _, _ in captured], len(self.layers), self.name)
+        numbers = [self.first + number for number, _, _ in captured]
+        _check_order(numbers, range(self.first, self.first + len(self.layers)), self.name)
         seen: dict[int, Any] = {}
         calls = [
             LayerCall(
@@ -92,6 +117,15 @@ class CallCapturer:
             for number, call, _ in captured
         ]
         return captured[0][2], calls
+
+    def behind(self, states: Tensor, run: Callable[[], Any]) -> Tensor:
+        """What follows the last layer, by a pass in which all layers return these states."""
+        forwards = [
+            partial(lambda count, *_, **__: returned(states, count), output.count)
+            for output in self.outputs
+        ]
+        with patched_forward(self.layers, forwards):
+            return first_of(run()[0])
 
     def _call(
         self, number: int, arguments: tuple[Any, ...], options: dict[str, Any]
@@ -107,8 +141,8 @@ class CallCapturer:
                 break
         else:
             raise UnsupportedModelError(
-                f"layer {number} of {self.name} is not called with hidden states of shape (rows, "
-                f"tokens, hidden size), so it cannot be calibrated; {WITHOUT_TEXT}"
+                f"layer {self.first + number} of {self.name} is not called with hidden states of "
+                f"shape (rows, tokens, hidden size), so it cannot be calibrated; {WITHOUT_TEXT}"
             )
         kept = [None if isinstance(each, Cache) else each for each in arguments]
         named = {key: None if isinstance(v, Cache) else v for key, v in options.items()}
@@ -144,40 +178,43 @@ class CallCapturer:
 
 def whole_pass(
     model: nn.Module, layers: Sequence[nn.Module], inputs: Mapping[str, Any], name: str
-) -> list[tuple[int, Tensor]]:
-    """A pass of the whole model, as it is.
-
-    Returns: Of every layer, how many values it returns (0 for hidden states that are no tuple),
-        and its hidden states.
+) -> list[LayerOutput]:
+    """A pass of the whole model, as it is: what every layer returns.
 
     Raises:
         UnsupportedModelError: The layers are not run once each, in order.
     """
     import torch
 
-    outputs: list[tuple[int, int, Any]] = []
+    outputs: list[tuple[int, Any]] = []
 
     def record(number: int, _: nn.Module, __: Any, result: Any) -> None:
-        count = len(result) if isinstance(result, tuple) else 0
-        outputs.append((number, count, first_of(result)))
+        outputs.append((number, result))
 
     with ExitStack() as hooks:
         for number, layer in enumerate(layers):
             hooks.enter_context(layer.register_forward_hook(partial(record, number)))
         model(**inputs)
-    _check_order([number for number, _, _ in outputs], len(layers), name)
-    for number, _, states in outputs:
-        if not isinstance(states, torch.Tensor):
+    _check_order([number for number, _ in outputs], range(len(layers)), name)
+    for number, result in outputs:
+        if not isinstance(first_of(result), torch.Tensor):
             raise UnsupportedModelError(
                 f"layer {number} of {name} returns no hidden states, so it cannot be calibrated; "
                 f"{WITHOUT_TEXT}"
             )
-    return [(count, states.detach().clone()) for _, count, states in outputs]
+    return [
+        LayerOutput(
+            states=first_of(result).detach().clone(),
+            count=len(result) if isinstance(result, tuple) else 0,
+            has_more=isinstance(result, tuple) and any(torch.is_tensor(e) for e in result[1:]),
+        )
+        for _, result in outputs
+    ]
 
 
-def returned(hidden: Tensor, count: int) -> Any:
-    """Hidden states in the form in which a layer returns them, and nothing else."""
-    return (hidden, *[None] * (count - 1)) if count else hidden
+def returned(hidden: Tensor, count: int, more: Sequence[Any] = ()) -> Any:
+    """Hidden states in the form in which a layer returns them, with nothing else but `more`."""
+    return (hidden, *(more or [None] * (count - 1))) if count else hidden
 
 
 @contextmanager
@@ -214,9 +251,9 @@ def watched_inputs(
         yield
 
 
-def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
+def check_reached(numbers: Collection[int], layers: range, name: str) -> None:
     """Raise UnsupportedModelError for layers that a pass over text leaves out."""
-    absent = sorted(set(range(layers)) - set(numbers))
+    absent = sorted(set(layers) - set(numbers))
     if absent:
         is_single = len(absent) == 1
         raise UnsupportedModelError(
@@ -226,10 +263,10 @@ def check_reached(numbers: Collection[int], layers: int, name: str) -> None:
         )
 
 
-def _check_order(numbers: Sequence[int], layers: int, name: str) -> None:
+def _check_order(numbers: Sequence[int], layers: range, name: str) -> None:
     """Raise UnsupportedModelError unless the layers are called once each and in order."""
     check_reached(numbers, layers, name)
-    if list(numbers) != list(range(layers)):
+    if list(numbers) != list(layers):
         raise UnsupportedModelError(
             f"the layers of {name} are not run once each and in order, so they cannot be "
             f"calibrated one by one; {WITHOUT_TEXT}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, pairwise
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from .layer_calls import (
     whole_pass,
 )
 from .moments import FitAndHoldout
-from .text import CalibrationText, TokenBatch
+from .text import CalibrationText
+from .token_batch import TokenBatch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,12 +34,13 @@ _ROUNDING = 8  # steps of the dtype by which hidden states may differ that are c
 
 @dataclass
 class _Rows:
-    """A batch: its hidden states so far, and the other arguments of each layer."""
+    """A batch: its hidden states so far, and the other arguments of each layer of a stack."""
 
+    batch: TokenBatch
+    half: str
     hidden: Tensor
     calls: list[LayerCall]
     kept: Tensor | EllipsisType  # index of the tokens that are no padding, among all of them
-    half: str
 
     def unpadded(self, states: Tensor) -> Tensor:
         """States of tokens that are no padding, one row each."""
@@ -54,7 +57,9 @@ class LayerwiseRunner:
     A layer is run alone, with the arguments that the model itself would give it: they are captured
     for each batch by a pass in which every layer returns its input, so that masks of sliding
     windows, position embeddings and inputs that depend on the tokens are those of the family and of
-    the batch. Meanwhile the model is in eval mode, and no gradients are kept.
+    the batch. The layers of a decoder follow those of its encoder, whose last hidden states they
+    are given as the changed layers leave them. Meanwhile the model is in eval mode, and no
+    gradients are kept.
 
     Raises:
         RunError: A token is beyond the vocabulary.
@@ -71,7 +76,13 @@ class LayerwiseRunner:
         self._architecture = self.weights.architecture
         self._text = text
         self._batches: list[_Rows] = []
-        self._capturer = CallCapturer(self._layers(), self._architecture.model_type)
+        layers, name = self._layers(), self._architecture.model_type
+        starts = [0, *accumulate(each.count for each in self._architecture.stacks)]
+        self._stacks = [range(*ends) for ends in pairwise(starts)]  # numbers of layers
+        self._capturers = [
+            CallCapturer(layers[each.start : each.stop], name, each.start) for each in self._stacks
+        ]
+        self._stack = 0  # that hidden states and calls are of
         self._training = model.training
         self._open = ExitStack()
 
@@ -98,6 +109,7 @@ class LayerwiseRunner:
             layer: That layer.
             advance: Whether hidden states become those behind the layer.
         """
+        self._reach(layer)
         sums = moments_of_layer(self._model, self._architecture, layer)
         with ExitStack() as stack:
             for each in sums.values():
@@ -105,7 +117,7 @@ class LayerwiseRunner:
             for batch in self._batches:
                 for each in sums.values():
                     each.half, each.kept = batch.half, batch.kept
-                hidden = self._through(layer, batch.calls, batch.hidden)
+                hidden = self._through(layer, batch)
                 if advance:
                     batch.hidden = hidden
         return {
@@ -116,8 +128,9 @@ class LayerwiseRunner:
 
     def advance(self, layer: int) -> None:
         """Make hidden states those behind the layer, as its weights are now."""
+        self._reach(layer)
         for batch in self._batches:
-            batch.hidden = self._through(layer, batch.calls, batch.hidden)
+            batch.hidden = self._through(layer, batch)
 
     def held_out_states(self, tokens: int) -> BatchStates:
         """Hidden states of some held-out tokens as they are now, for `final_states`.
@@ -138,7 +151,7 @@ class LayerwiseRunner:
         final = []
         for batch, hidden in states:
             for further in range(layer, self._architecture.layers):
-                hidden = self._through(further, batch.calls, hidden)
+                hidden = self._call(batch.calls, further).run(self._module(further), hidden)
             final.append(batch.unpadded(hidden))
         return torch.cat(final)
 
@@ -162,60 +175,99 @@ class LayerwiseRunner:
             output: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
             return output
 
-        with patched_forward(self._layers(), [forward(count) for count in self._capturer.counts]):
+        counts = (output.count for each in self._capturers for output in each.outputs)
+        with patched_forward(self._layers(), [forward(count) for count in counts]):
             yield logits
 
-    def _through(self, layer: int, calls: Sequence[LayerCall], hidden: Tensor) -> Tensor:
-        module = self._model.get_submodule(f"{self._architecture.stem}.{layer}")
-        return calls[layer].run(module, hidden)
+    def _module(self, layer: int) -> nn.Module:
+        return self._model.get_submodule(self._architecture.layer_names[layer])
+
+    def _layers(self) -> list[nn.Module]:
+        return [self._module(layer) for layer in range(self._architecture.layers)]
+
+    def _call(self, calls: Sequence[LayerCall], layer: int) -> LayerCall:
+        return calls[layer - self._stacks[self._stack].start]
+
+    def _through(self, layer: int, batch: _Rows) -> Tensor:
+        return self._call(batch.calls, layer).run(self._module(layer), batch.hidden)
 
     def _begin(self) -> None:
         """Embed every batch, and capture the arguments of the layers."""
         self._check_vocabulary()
         halves = (("fit", self._text.fit), ("held_out", self._text.held_out))
         for batch in (self._text.fit[0], self._text.held_out[0]):
-            self._check_layers(_longest_row(batch))
+            self._check_layers(batch.fullest_row())
+        self._stack = 0
         for half, batch in ((half, batch) for half, batches in halves for batch in batches):
-            hidden, calls = self._capture(batch)
-            kept = batch.kept if batch.kept is ... else batch.kept.to(hidden.device)
-            self._batches.append(_Rows(hidden, calls, kept, half))
+            hidden, calls = self._capture(batch, 0)
+            self._batches.append(_Rows(batch, half, hidden, calls, _kept(batch, hidden)))
 
-    def _capture(self, batch: TokenBatch) -> tuple[Tensor, list[LayerCall]]:
-        decoder = self._model.get_submodule(self._architecture.stem.rpartition(".")[0])
-        return self._capturer.capture(partial(decoder, **self._inputs(batch)))
+    def _reach(self, layer: int) -> None:
+        """Take every batch to the stack of a layer, behind those that all of it has passed."""
+        if layer in self._stacks[self._stack]:
+            return
+        self._stack += 1
+        for each in self._batches:
+            part = each.batch.parts[self._stack]
+            each.hidden, each.calls = self._capture(each.batch, self._stack, each.hidden)
+            each.kept = _kept(part, each.hidden)
 
-    def _inputs(self, batch: TokenBatch) -> dict[str, Any]:
-        """The arguments of a model for a batch."""
-        device, mask = next(self._model.parameters()).device, batch.attention_mask
-        inputs: dict[str, Any] = {"input_ids": batch.input_ids.to(device), "use_cache": False}
-        return inputs if mask is None else {**inputs, "attention_mask": mask.to(device)}
+    def _capture(
+        self, batch: TokenBatch, stack: int, encoded: Tensor | None = None
+    ) -> tuple[Tensor, list[LayerCall]]:
+        """Hidden states before the layers of a stack, and the other arguments of each of them.
+
+        Args:
+            batch: What is read.
+            stack: Number of the stack.
+            encoded: Hidden states behind the last layer of the stack before it.
+        """
+        inputs = self._inputs(batch.parts[stack].arguments)
+        if encoded is not None:
+            before = self._inputs(batch.parts[stack - 1].arguments)
+            run = partial(self._owner(stack - 1), **before)
+            inputs["encoder_hidden_states"] = self._capturers[stack - 1].behind(encoded, run)
+            inputs["encoder_attention_mask"] = before.get("attention_mask")
+        return self._capturers[stack].capture(partial(self._owner(stack), **inputs))
+
+    def _owner(self, stack: int) -> nn.Module:
+        """The module that runs the layers of a stack."""
+        return self._model.get_submodule(self._architecture.stems[stack].rpartition(".")[0])
+
+    def _inputs(self, arguments: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Arguments of a model, on its device; it keeps no cache."""
+        device = next(self._model.parameters()).device
+        moved = {name: tensor.to(device) for name, tensor in arguments.items()}
+        return {**moved, "use_cache": False}
 
     def _check_layers(self, row: TokenBatch) -> None:
         """Raise UnsupportedModelError unless layers run one by one do what a whole pass does.
 
         Each is run twice, as a refit runs it: a layer that keeps a state is refused.
         """
-        outputs = whole_pass(self._model, self._layers(), self._inputs(row), self._capturer.name)
-        self._capturer.counts = [count for count, _ in outputs]
-        hidden, calls = self._capture(row)
-        for layer, (_, expected) in enumerate(outputs):
-            self._through(layer, calls, hidden.clone())
-            hidden = self._through(layer, calls, hidden)
-            if not _alike(hidden[0, row.kept], expected[0, row.kept]):
-                raise UnsupportedModelError(
-                    f"layer {layer} of {self._capturer.name} gives other values when it is run "
-                    f"alone than in a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
-                )
-
-    def _layers(self) -> list[nn.Module]:
-        stem, count = self._architecture.stem, self._architecture.layers
-        return [self._model.get_submodule(f"{stem}.{layer}") for layer in range(count)]
+        name = self._architecture.model_type
+        outputs = whole_pass(self._model, self._layers(), self._inputs(row.arguments), name)
+        hidden = None
+        for stack, layers in enumerate(self._stacks):
+            self._stack = stack
+            self._capturers[stack].outputs = outputs[layers.start : layers.stop]
+            hidden, calls = self._capture(row, stack, hidden)
+            kept = row.parts[stack].kept
+            for layer in layers:
+                call, module = self._call(calls, layer), self._module(layer)
+                call.run(module, hidden.clone())
+                hidden = call.run(module, hidden)
+                if not _alike(hidden[0, kept], outputs[layer].states[0, kept]):
+                    raise UnsupportedModelError(
+                        f"layer {layer} of {name} gives other values when it is run alone than in "
+                        f"a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
+                    )
 
     def _check_vocabulary(self) -> None:
         embedding: Any = self._model.get_input_embeddings()  # type: ignore[operator]
         size = int(embedding.weight.shape[0])
-        for batch in (*self._text.fit, *self._text.held_out):
-            highest = int(batch.input_ids.max())
+        for part in self._text.parts:
+            highest = int(part.input_ids.max())
             if highest >= size:
                 raise RunError(
                     f"token {highest} of the calibration text is not one of the {size} tokens of "
@@ -223,12 +275,9 @@ class LayerwiseRunner:
                 )
 
 
-def _longest_row(batch: TokenBatch) -> TokenBatch:
-    """The row of a batch with the least padding."""
-    mask = batch.attention_mask
-    row = 0 if mask is None else int(mask.sum(1).argmax())
-    ids = batch.input_ids[row : row + 1]
-    return TokenBatch(input_ids=ids, attention_mask=None if mask is None else mask[row : row + 1])
+def _kept(part: TokenBatch, hidden: Tensor) -> Tensor | EllipsisType:
+    """`TokenBatch.kept` on the device of hidden states."""
+    return part.kept if part.kept is ... else part.kept.to(hidden.device)
 
 
 def _alike(states: Tensor, others: Tensor) -> bool:

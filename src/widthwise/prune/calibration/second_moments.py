@@ -168,6 +168,7 @@ def calibrate(
         weights = opened.weights
         weights.architecture.refuse_unless_uniform("keeping moments (calibrate)")
         read = request.read(opened)
+        read.refuse_uneven()
         made: dict[int, FitAndHoldout] = {}
         result = Calibration(model=fingerprint(weights), parts=(read.summary,), layers=made)
         with ExitStack() as stack:

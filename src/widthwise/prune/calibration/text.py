@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...chat import chat_template_of
@@ -18,6 +17,7 @@ from ...notices import notice
 from ..opened_model import OpenedModel
 from .text_files import EMBEDDED_TEXT, embedded_streams, open_streams, round_robin
 from .text_rows import NUMBERS, RowReader
+from .token_batch import TokenBatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,29 +27,6 @@ BATCH_BLOCKS = 8
 TOKENS = 65_536
 LEAST_KINDS = 16  # different tokens, below which no text is a text
 TextSource = str | Path | Iterable[dict[str, "Tensor"]] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenBatch:
-    """Token rows of one length, run together.
-
-    Attributes:
-        input_ids: Shape (rows, tokens).
-        attention_mask: Of the same shape, 0 where padding stands; None where there is none.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor | None = None
-
-    @property
-    def kept(self) -> Tensor | EllipsisType:
-        """Index of the tokens that are no padding, among those of all rows; shape (tokens,)."""
-        return ... if self.attention_mask is None else self.attention_mask.bool().reshape(-1)
-
-    @property
-    def ids(self) -> Tensor:
-        """Tokens that are no padding, shape (tokens,)."""
-        return self.input_ids.reshape(-1)[self.kept]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +47,13 @@ class CalibrationText:
 
     @property
     def tokens(self) -> int:
-        """Tokens of both halves."""
-        return sum(len(batch.ids) for batch in (*self.fit, *self.held_out))
+        """Tokens of both halves that each stack of layers reads."""
+        return sum(batch.tokens for batch in (*self.fit, *self.held_out))
+
+    @property
+    def parts(self) -> Iterator[TokenBatch]:
+        """All that is read, of a pair of stacks what each reads for itself."""
+        return (part for batch in (*self.fit, *self.held_out) for part in batch.parts)
 
     @property
     def summary(self) -> CalibrationSource:
@@ -79,15 +61,26 @@ class CalibrationText:
         return CalibrationSource(
             source=self.source,
             fingerprint=self.fingerprint,
-            fit_tokens=sum(len(batch.ids) for batch in self.fit),
-            held_out_tokens=sum(len(batch.ids) for batch in self.held_out),
+            fit_tokens=sum(batch.tokens for batch in self.fit),
+            held_out_tokens=sum(batch.tokens for batch in self.held_out),
         )
+
+    def refuse_uneven(self) -> None:
+        """Raise RunError where an encoder reads more or fewer tokens than its decoder."""
+        for half in (self.fit, self.held_out):
+            counts = zip(*([len(part.ids) for part in batch.parts] for batch in half), strict=True)
+            if len(sums := {sum(each) for each in counts}) > 1:
+                raise RunError(
+                    "moments are kept of texts of which encoder and decoder read equally many "
+                    f"tokens, and these batches give them {min(sums):,} and {max(sums):,}; refit "
+                    "on the batches themselves"
+                )
 
     def check_vocabulary(self, rows: int, tokenizer: Any) -> None:
         """Raise RunError where a token has no row in a model's embedding table of so many rows."""
-        for batch in (*self.fit, *self.held_out):
-            if int(batch.input_ids.max()) >= rows:
-                check_tokens(batch.input_ids.flatten().tolist(), rows, tokenizer, self.source)
+        for part in self.parts:
+            if int(part.input_ids.max()) >= rows:
+                check_tokens(part.input_ids.flatten().tolist(), rows, tokenizer, self.source)
 
 
 class TextOptions(TypedDict, total=False):
@@ -95,7 +88,9 @@ class TextOptions(TypedDict, total=False):
 
     Attributes:
         text: A file or folder of text, a data set of the hub, or batches (keyword arguments of the
-            model, of which every second is held out); None for the embedded text.
+            model, of which every second is held out); None for the embedded text. Where a model has
+            an encoder and a decoder, and batches hold no `decoder_input_ids`, the encoder reads the
+            first half of each row, and the decoder the second half behind its start token.
         tokens: Most tokens to take of a text that is no batches.
         tokenizer: Tokenizer of a model in memory; by default that of its checkpoint.
     """
@@ -134,11 +129,45 @@ class TextRequest:
             RunError: It cannot be read, is too short, or holds a token without an embedding.
         """
         if not (self.text is None or isinstance(self.text, str | Path)):
-            return text_of(self.text)
-        tokenizer = self.tokenizer or model.tokenizer
-        text = read_text(self.text, tokenizer, self.tokens)
+            return _for_stacks(text_of(self.text), model)
+        tokenizer, architecture = self.tokenizer or model.tokenizer, model.weights.architecture
+        is_encoder = not architecture.is_causal and len(architecture.stacks) == 1
+        text = read_text(self.text, tokenizer, self.tokens, closed=is_encoder)
         text.check_vocabulary(model.embedding_rows, tokenizer)
-        return text
+        return _for_stacks(text, model)
+
+
+def _for_stacks(text: CalibrationText, model: OpenedModel) -> CalibrationText:
+    """A text as the stacks of a model read it."""
+    fit, held_out = (
+        [for_stacks(batch, model) for batch in half] for half in (text.fit, text.held_out)
+    )
+    has_pair = len(model.weights.architecture.stacks) > 1
+    return _text(text.source, fit, held_out) if has_pair else text
+
+
+def for_stacks(batch: TokenBatch, model: OpenedModel) -> TokenBatch:
+    """A batch as the encoder and the decoder of a model read it; as it is for any other model.
+
+    Raises:
+        RunError: It cannot be divided, or holds what a decoder reads where there is none.
+    """
+    name, has_pair = model.weights.name, len(model.weights.architecture.stacks) > 1
+    if batch.decoder is not None and not has_pair:
+        raise RunError(
+            f"the batches hold decoder_input_ids, but {name} has no decoder behind an encoder; "
+            "leave them out"
+        )
+    if batch.decoder is not None or not has_pair:
+        return batch
+    config: Any = model.module.config
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:
+        raise RunError(
+            f"the config of {name} must state decoder_start_token_id, with which its decoder "
+            "begins; or calibrate on batches that hold decoder_input_ids"
+        )
+    return batch.divided(int(start))
 
 
 def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> CalibrationText:
@@ -147,11 +176,7 @@ def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> Ca
     Raises:
         RunError: Fewer than two batches with tokens, or hardly any different tokens.
     """
-    made = [
-        TokenBatch(input_ids=batch["input_ids"], attention_mask=batch.get("attention_mask"))
-        for batch in batches
-    ]
-    made = [batch for batch in made if len(batch.ids)]
+    made = [batch for each in batches if (batch := TokenBatch.of(each)).tokens]
     if len(made) < 2:
         raise RunError(
             "calibration needs at least two batches that are not all padding, one to fit and one "
@@ -160,7 +185,9 @@ def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> Ca
     return _text(source, made[::2], made[1::2])
 
 
-def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -> CalibrationText:
+def read_text(
+    source: str | Path | None, tokenizer: Any, tokens: int = TOKENS, *, closed: bool = False
+) -> CalibrationText:
     """Calibration text, its first half to fit and its second half held out.
 
     Args:
@@ -170,6 +197,7 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
             column of text is taken, and `CalibrationText.source` names which.
         tokenizer: The model's own; its chat template, if it has one, writes conversations.
         tokens: Most tokens to take, in blocks of `BLOCK_TOKENS`; files and subjects take turns.
+        closed: Whether every block also ends as a text of the tokenizer ends, as encoders read it.
 
     Raises:
         RunError: It cannot be read, holds token ids or other data that is no text, does not tell
@@ -185,9 +213,10 @@ def read_text(source: str | Path | None, tokenizer: Any, tokens: int = TOKENS) -
     if reader.notes:
         name = f"{name} ({'; '.join(reader.notes)})"
         notice(f"Text of {name}.")
-    start = _prefix(tokenizer)
-    size = BLOCK_TOKENS - len(start)
-    blocks = [start + ids[i : i + size] for i in range(0, len(ids) - size + 1, size)]
+    start, end = _around(tokenizer)
+    end = end if closed else []
+    size = BLOCK_TOKENS - len(start) - len(end)
+    blocks = [start + ids[i : i + size] + end for i in range(0, len(ids) - size + 1, size)]
     blocks = blocks[: tokens // BLOCK_TOKENS]
     if len(blocks) < 2:
         raise RunError(
@@ -219,8 +248,8 @@ def _text(
     source: str, fit: Sequence[TokenBatch], held_out: Sequence[TokenBatch]
 ) -> CalibrationText:
     digest, kinds = hashlib.sha256(), set()
-    for batch in (*fit, *held_out):
-        kept = batch.ids.cpu().long()
+    for part in (part for batch in (*fit, *held_out) for part in batch.parts):
+        kept = part.ids.cpu().long()
         digest.update(kept.numpy().tobytes())
         kinds.update(kept.tolist())
     if len(kinds) < LEAST_KINDS:
@@ -254,8 +283,11 @@ def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int, name: str) ->
     return ids[:tokens]
 
 
-def _prefix(tokenizer: Any) -> list[int]:
-    """What the tokenizer puts before a text (BOS), with which every block must begin."""
+def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """What the tokenizer puts before a text (BOS), with which blocks must begin, and behind it."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]
-    return list(whole[: whole.index(bare[0])]) if bare and bare[0] in whole else []
+    if not bare or bare[0] not in whole:
+        return [], []
+    begin = whole.index(bare[0])
+    return list(whole[:begin]), list(whole[begin + len(bare) :])

@@ -1,8 +1,9 @@
-"""Draft layers: a cut leaves them out, and its config announces none."""
+"""Draft layers: their names, the settings that announce them, and what is said of them."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from outside_blocks import KEPT, add, glu
 from safetensors.torch import load_file
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.arch import counts_at, without_draft_settings
+from widthwise.arch import counts_at, draft_note, mean_size, without_draft_settings
 from widthwise.cli import main
 from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import UnsupportedModelError
@@ -33,7 +34,7 @@ DRAFTS = {
 
 
 @pytest.mark.parametrize("name", DRAFTS)
-def test_draft_layers_are_left_out_whole_and_the_config_says_so(
+def test_draft_layers_are_cut_and_kept_and_the_config_announces_them(
     name: str, saved: Path, tmp_path: Path
 ) -> None:
     block, beside, key = DRAFTS[name]
@@ -43,12 +44,13 @@ def test_draft_layers_are_left_out_whole_and_the_config_says_so(
     run = CliRunner().invoke(main, words)
     assert run.exit_code == 0, run.output
     stored = load_file(out / "model.safetensors")
-    assert not any(beside.rpartition(".")[0].rpartition(".")[0] in each for each in stored)
+    assert stored[f"{block}.up_proj.weight"].shape == (KEPT, HIDDEN)
+    assert torch.equal(stored[beside], torch.ones(HIDDEN, 2 * HIDDEN))
     written = json.loads((out / "config.json").read_text())
-    assert (written[key], written["intermediate_size"]) == (0, KEPT)
+    assert (written[key], written["intermediate_size"]) == (1, KEPT)
     assert WIDTH not in {size for tensor in stored.values() for size in tensor.shape}
-    assert "are left out" in (out / "README.md").read_text()
-    assert "are left out" in run.output
+    assert "are kept at the width that the config states" in (out / "README.md").read_text()
+    assert "are kept at the width that the config states" in run.output
     assert hf.AutoModelForCausalLM.from_pretrained(out)(tokens()).logits.isfinite().all()
 
 
@@ -70,14 +72,34 @@ def test_every_setting_that_announces_draft_layers_is_cleared() -> None:
     }
 
 
-def test_draft_layers_count_as_bytes_of_the_parent_alone(saved: Path) -> None:
+def test_draft_layers_count_as_bytes_and_not_as_parameters(saved: Path) -> None:
     plain = Checkpoint(saved).architecture
     add(saved, glu("mtp.layers.0.mlp"), mtp_num_hidden_layers=1)
     found = Checkpoint(saved).architecture
-    assert found.parameters == plain.parameters
-    draft = 3 * WIDTH * HIDDEN * 4  # bytes of float32
+    for width in (WIDTH, KEPT):
+        draft = 3 * width * HIDDEN * 4  # bytes of float32
+        expected = replace(
+            counts_at(plain, width), weight_bytes=counts_at(plain, width).weight_bytes + draft
+        )
+        assert counts_at(found, width) == expected
+    unequal = [(WIDTH,), (KEPT,), (KEPT,)]
+    parameters, weight_bytes = mean_size(plain, unequal)
+    draft = 3 * WIDTH * HIDDEN * 4  # as wide as the widest layer
+    assert mean_size(found, unequal) == (parameters, weight_bytes + draft)
+
+
+def test_draft_layers_that_are_left_out_count_as_bytes_of_the_parent_alone(saved: Path) -> None:
+    plain = Checkpoint(saved).architecture
+    add(saved, {**glu("mtp.0.mlp"), "mtp.0.mlp.norm.weight": torch.ones(WIDTH)}, mtp_num_layers=1)
+    found = Checkpoint(saved).architecture
+    assert found.drafts is None
+    draft = (3 * HIDDEN + 1) * WIDTH * 4
     assert counts_at(found).weight_bytes == counts_at(plain).weight_bytes + draft
     assert counts_at(found, KEPT) == counts_at(plain, KEPT)
+    assert draft_note(found) == (
+        f"draft layers (mtp: 4 tensors, {draft:,} bytes) are left out: mtp.0.mlp.norm.weight is "
+        "not part of a plain GLU block; widthwise does not know how to cut it"
+    )
 
 
 def test_draft_layers_of_another_width_travel(saved: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_damaged_and_unknown_mixtures_are_one_sentence() -> None:
         read_architecture(config, tensors)
     config, tensors = stored()
     del config["moe_intermediate_size"]
-    with pytest.raises(UnsupportedModelError, match="experts of layer 0, which is 4"):
+    with pytest.raises(UnsupportedModelError, match=r"layers\.0\.mlp\.experts\.0, which is 4"):
         read_architecture(config, tensors)
     config, tensors = stored()
     del config["num_experts_per_tok"]

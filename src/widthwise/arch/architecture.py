@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -132,10 +132,13 @@ class Architecture:
             an encoder and that of a decoder.
         kinds: Kinds of groups; routed experts first.
         groups: Groups of neurons in the order of layers.
-        tensors: Every stored tensor but those in `left_out`.
+        tensors: Every stored tensor but those of draft layers.
         cuts: The tensors that depend on the width.
-        left_out: Stored tensors of draft layers (multi-token prediction), which transformers does
-            not run and a cut does not carry.
+        drafts: The draft layers (multi-token prediction) that a cut keeps, as an architecture of
+            their own with the same kinds; None without. No model in memory has them, as
+            transformers does not build them.
+        left_out: Stored tensors of draft layers that a cut cannot keep.
+        left_out_because: The reason, as a clause; "" where none are left out.
         tied: Names that share the storage of another parameter and are not counted twice.
         parameters: Numbers in the parameters of the model that transformers builds.
         config: The model's config, as a plain mapping.
@@ -148,7 +151,9 @@ class Architecture:
     groups: tuple[GluGroup, ...]
     tensors: Mapping[str, TensorSpec]
     cuts: Mapping[str, TensorCut]
-    left_out: Mapping[str, TensorSpec]
+    drafts: Architecture | None = None
+    left_out: Mapping[str, TensorSpec] = field(default_factory=dict)
+    left_out_because: str = ""
     tied: frozenset[str]
     parameters: int
     config: Mapping[str, Any]

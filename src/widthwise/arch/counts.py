@@ -33,8 +33,8 @@ class Counts:
         width: Neurons in each GLU block.
         expansion_ratio: width / hidden_size.
         parameters: Trainable numbers, tied ones once; equals `sum(p.numel())` of the built model.
-        weight_bytes: Bytes of the stored tensors, as dtypes stand (file headers not included);
-            draft layers, which a cut leaves out, are in those of the uncut model alone.
+        weight_bytes: Bytes of the stored tensors, as dtypes stand (file headers not included),
+            draft layers among them; those that a cut leaves out only where nothing is cut.
         prefill_flops_per_token: Mean over the prompt; logits are computed for its last token only.
         decode_flops_per_token: FLOPs of the token that follows `context` tokens held in a cache.
         context: Tokens in the prompt, respectively in the cache.
@@ -79,6 +79,7 @@ def counts_at(
     if widths == architecture.dense_widths:
         specs |= architecture.left_out
     weight_bytes = sum(_stored_bytes(spec, dtype) for spec in specs.values())
+    weight_bytes += _draft_bytes(architecture, widths, dtype)
     per_token, head = _matmul_flops(architecture, widths)
     prefill = sum(
         4 * size * (_attended_sum(0, context, _window(architecture, layer)) / context)
@@ -101,7 +102,8 @@ def mean_size(
 ) -> tuple[int, int]:
     """Parameters and bytes of weights where layers have widths of their own.
 
-    Counts are linear in the width, so that those of the whole are the mean over layers.
+    Counts are linear in the width, so that those of the whole are the mean over layers; but draft
+    layers have the largest width, which is that of the config.
 
     Args:
         architecture: The model.
@@ -109,8 +111,10 @@ def mean_size(
         dtype: As for `counts_at`.
     """
     counts = [counts_at(architecture, each, dtype=dtype) for each in widths]
+    drafts = [_draft_bytes(architecture, each, dtype) for each in widths]
     parameters = sum(each.parameters for each in counts) // len(counts)
-    return parameters, sum(each.weight_bytes for each in counts) // len(counts)
+    weight_bytes = (sum(each.weight_bytes for each in counts) - sum(drafts)) // len(counts)
+    return parameters, weight_bytes + max(drafts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +242,13 @@ def _checked(
         if not 1 <= number <= MAX_CONTEXT:
             raise TargetError(f"{name} must be in [1, {MAX_CONTEXT}]; got {number}")
     return widths
+
+
+def _draft_bytes(architecture: Architecture, widths: tuple[int, ...], dtype: str | None) -> int:
+    """Bytes of the draft layers that a cut keeps."""
+    if (drafts := architecture.drafts) is None:
+        return 0
+    return sum(_stored_bytes(drafts.cut_spec(name, widths), dtype) for name in drafts.tensors)
 
 
 def _stored_bytes(spec: TensorSpec, dtype: str | None) -> int:

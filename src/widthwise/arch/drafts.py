@@ -1,4 +1,4 @@
-"""Draft layers, which guess tokens ahead (multi-token prediction): a cut leaves them out."""
+"""Draft layers, which guess tokens ahead (multi-token prediction): their names and settings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def without_draft_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return parts[0]
 
 
-def without_drafts(
+def split_drafts(
     config: Mapping[str, Any],
     tensors: Mapping[str, TensorSpec],
     stem: str,
@@ -51,11 +51,7 @@ def without_drafts(
     hidden: int,
     widths: Collection[int],
 ) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
-    """The tensors that a cut carries, and those of draft layers that it leaves out.
-
-    Draft layers are left out where they are as wide as the layers that are cut: transformers does
-    not run them, so there are no activations to choose neurons by, and at the old width they would
-    contradict the config.
+    """The tensors of the model, and those of draft layers that hold a block of its width.
 
     Args:
         config: The parsed config.json.
@@ -68,7 +64,8 @@ def without_drafts(
     wide = {
         shape
         for width in widths
-        for shape in ((width, hidden), (hidden, width), (2 * width, hidden))
+        for rows in (width, 2 * width)
+        for shape in ((rows, hidden), (hidden, rows))
     }
     roots = {
         root
@@ -77,25 +74,37 @@ def without_drafts(
     }
     # Stored as layers behind the last one (DeepSeek, GLM), where the config announces them.
     roots |= {f"{stem}.{layers + number}." for number in range(announced_drafts(config))}
-    left_out = {n: s for n, s in tensors.items() if roots and n.startswith(tuple(roots))}
-    return {n: s for n, s in tensors.items() if n not in left_out}, left_out
+    drafted = {n: s for n, s in tensors.items() if roots and n.startswith(tuple(roots))}
+    return {n: s for n, s in tensors.items() if n not in drafted}, drafted
 
 
-def draft_note(architecture: Architecture) -> str:
-    """A sentence on the draft layers that a cut leaves out, or "" where there are none."""
-    left_out = architecture.left_out
-    if not left_out:
+def draft_note(architecture: Architecture, criterion: str = "a criterion of weights alone") -> str:
+    """A sentence on what a cut makes of draft layers, or "" where there are none.
+
+    Args:
+        architecture: The model.
+        criterion: How the neurons of draft layers are chosen.
+    """
+    drafts, left_out = architecture.drafts, architecture.left_out
+    if left_out:
+        which = _listed(left_out, architecture.stem)
+        return f"draft layers ({which}) are left out: {architecture.left_out_because}"
+    if drafts is None:
         return ""
-    stem = architecture.stem
-    beyond = {".".join(name.split(".")[: stem.count(".") + 2]) for name in left_out}
-    named = {(draft_root(name) or "").removesuffix(".") for name in left_out} - {""}
-    roots = sorted(named or beyond)
-    size = sum(spec.nbytes for spec in left_out.values())
     return (
-        f"draft layers ({', '.join(roots)}: {len(left_out)} tensors, {size:,} bytes) are left out: "
-        "transformers does not run them, so nothing tells which of their neurons to keep, and at "
-        "the old width they would not fit"
+        f"draft layers ({_listed(drafts.tensors, architecture.stem)}) are kept at the width that "
+        f"the config states: transformers does not run them, so their neurons are chosen by "
+        f"{criterion}, and they are not refitted; numbers of parameters are without them, bytes "
+        "are with them"
     )
+
+
+def _listed(tensors: Mapping[str, TensorSpec], stem: str) -> str:
+    """Where draft layers are, and how large."""
+    beyond = {".".join(name.split(".")[: stem.count(".") + 2]) for name in tensors}
+    named = {(draft_root(name) or "").removesuffix(".") for name in tensors} - {""}
+    size = sum(spec.nbytes for spec in tensors.values())
+    return f"{', '.join(sorted(named or beyond))}: {len(tensors)} tensors, {size:,} bytes"
 
 
 def _settings(part: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from ..io import TensorSpec
 from .architecture import Architecture, GluGroup, GroupKind, LayerStack, TensorCut, table_beside
 from .blocks import ROLES, GluBlock, Stack, no_plain_part
 from .built import count_parameters
-from .drafts import draft_root, without_drafts
+from .draft_blocks import with_drafts
+from .drafts import draft_root, split_drafts
 from .mixture import mixture_groups, mixture_widths
 from .outside import refuse_outside
 from .quantization import refuse_quantized_config
@@ -63,7 +64,7 @@ def read_architecture(
     is_mixture, count = has_experts(layers), count_layers(config, stems[-1], layers)
     sizes = sizes_of(layers, tensors, stated_sizes(config))
     widths = mixture_widths(config) if is_mixture else {sizes[1]}
-    carried, left_out = without_drafts(config, tensors, stems[-1], count, sizes[0], widths)
+    carried, drafted = split_drafts(config, tensors, stems[-1], count, sizes[0], widths)
     stacks = [_stack(config, carried, stem, sizes[0]) for stem in stems]
     if is_mixture:
         kinds, groups, cuts = mixture_groups(stacks[0])
@@ -73,7 +74,7 @@ def read_architecture(
     refuse_outside(config, carried, cuts, stems, sizes[0], kinds)
     tied = frozenset() if is_built else _tied(config, stems, carried)
     parameters = sum(spec.numel for spec in carried.values())
-    return Architecture(
+    architecture = Architecture(
         model_type=str(text_config(config).get("model_type", config.get("model_type", "unknown"))),
         hidden_size=sizes[0],
         stacks=tuple(LayerStack(stem=each.stem, count=each.count) for each in stacks),
@@ -81,11 +82,11 @@ def read_architecture(
         groups=groups,
         tensors=carried,
         cuts=cuts,
-        left_out=left_out,
         tied=tied,
         parameters=parameters if is_built else count_parameters(config, carried, tied),
         config=dict(config),
     )
+    return with_drafts(architecture, drafted)
 
 
 def _stack(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _KINDS = ("experts", "shared", "mlp")
 
+FoundGroups = tuple[tuple[GroupKind, ...], tuple[GluGroup, ...], dict[str, TensorCut]]
+# Of the name of a kind and a block: the setting that states its width, and what it states.
+Stated = Callable[[str, GluBlock], tuple[str, int]]
+
 
 def mixture_widths(config: Mapping[str, Any]) -> set[int]:
     """All widths that the settings of a mixture state."""
@@ -26,18 +30,43 @@ def mixture_widths(config: Mapping[str, Any]) -> set[int]:
     return {value for value in values if type(value) is int and value > 0}
 
 
-def mixture_groups(
-    stack: Stack,
-) -> tuple[tuple[GroupKind, ...], tuple[GluGroup, ...], dict[str, TensorCut]]:
+def mixture_settings(config: Mapping[str, Any]) -> Stated:
+    """The function that finds the setting by which a config states the width of a block.
+
+    A shared expert may be as wide as several routed ones.
+    """
+    settings = {key: text_value(config, key) for keys in MIXTURE_KEYS.values() for key in keys}
+    section = section_name(config)
+
+    def stated(kind: str, block: GluBlock) -> tuple[str, int]:
+        for key in MIXTURE_KEYS[kind]:
+            value = settings[key]
+            if type(value) is not int or value < 1:
+                continue
+            if value == block.width or (kind == "shared" and block.width % value == 0):
+                return key, value
+        raise UnsupportedModelError(
+            f"{section}: none of {', '.join(MIXTURE_KEYS[kind])} states the width of {block.name}, "
+            f"which is {block.width}"
+        )
+
+    return stated
+
+
+def mixture_groups(stack: Stack, stated: Stated | None = None) -> FoundGroups:
     """Kinds, groups and cuts of a stack with experts.
+
+    Args:
+        stack: The layers.
+        stated: Function that tells the setting of the config that states the width of a block, and
+            what it states; by default the usual ones of mixtures.
 
     Raises:
         CheckpointError: A tensor is missing, or of a shape that does not fit.
         UnsupportedModelError: A layer has no block, a tensor is no matrix of floats or belongs to
             a block in another way, or no setting of the config states the width of a group.
     """
-    stated = {key: text_value(stack.config, key) for keys in MIXTURE_KEYS.values() for key in keys}
-    section, family = section_name(stack.config), family_in(stack.config)
+    stated, family = stated or mixture_settings(stack.config), family_in(stack.config)
     latent = text_value(stack.config, LATENT_KEY) or stack.hidden
     groups: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}
@@ -60,7 +89,7 @@ def mixture_groups(
             )
             _refuse_others(stack, others, block)
             kind, _, number = role.partition(".")
-            key, value = _stated(stated, kind, block.width, f"layer {layer}", section)
+            key, value = stated(kind, block)
             cuts |= block.cuts(len(groups))
             for index in range(max(1, block.stacked)):
                 expert = int(number or index) if kind == "experts" else None
@@ -125,25 +154,6 @@ def _blocks(names: Mapping[str, str]) -> dict[str, dict[str, str]]:
 def _place(block: str) -> tuple[int, int]:
     kind, _, expert = block.partition(".")
     return _KINDS.index(kind), int(expert or 0)
-
-
-def _stated(
-    settings: Mapping[str, Any], kind: str, width: int, where: str, section: str
-) -> tuple[str, int]:
-    """The setting that states the width of a group, and what it states.
-
-    A shared expert may be as wide as several routed ones.
-    """
-    for key in MIXTURE_KEYS[kind]:
-        value = settings[key]
-        if type(value) is not int or value < 1:
-            continue
-        if value == width or (kind == "shared" and width % value == 0):
-            return key, value
-    raise UnsupportedModelError(
-        f"{section}: none of {', '.join(MIXTURE_KEYS[kind])} states the width of the "
-        f"{kind} of {where}, which is {width}"
-    )
 
 
 def _kinds(keys: list[tuple[str, str, int]]) -> tuple[GroupKind, ...]:

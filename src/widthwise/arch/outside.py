@@ -28,6 +28,12 @@ def depends(name: str, shape: tuple[int, ...], hidden: int, width: int) -> bool:
     return shape[0] in (width, 2 * width) or shape == (hidden, width)
 
 
+def followers(tensors: Mapping[str, TensorSpec], hidden: int, width: int) -> list[str]:
+    """Names of the tensors that look like matrices of blocks of this width."""
+    pairs = _paired(tensors, hidden, width)
+    return [n for n, s in tensors.items() if depends(n, s.shape, hidden, width) or n in pairs]
+
+
 def refuse_outside(
     config: Mapping[str, Any],
     tensors: Mapping[str, TensorSpec],
@@ -50,14 +56,7 @@ def refuse_outside(
         hidden: Size of the residual stream.
         kinds: The groups that are cut.
     """
-    uncut = {name: spec for name, spec in tensors.items() if name not in cut}
-    suspects = [
-        name
-        for kind in kinds
-        for pairs in (_paired(tensors, hidden, kind.width),)
-        for name, spec in uncut.items()
-        if depends(name, spec.shape, hidden, kind.width) or name in pairs
-    ]
+    suspects = [n for kind in kinds for n in followers(tensors, hidden, kind.width) if n not in cut]
     if not suspects:
         return
     dense = built_shapes(config) or {}

@@ -35,7 +35,7 @@ def tensors_by_layer(tensors: Mapping[str, TensorSpec]) -> dict[str, Layers]:
         if match:
             layer = grouped.setdefault(match["stem"], {}).setdefault(int(match["layer"]), {})
             layer[role_of(match["rest"], len(spec.shape))] = name
-    return {stem: _without_shared(layers) for stem, layers in grouped.items()}
+    return {stem: without_shared(layers) for stem, layers in grouped.items()}
 
 
 def has_experts(layers: Layers) -> bool:
@@ -43,7 +43,7 @@ def has_experts(layers: Layers) -> bool:
     return any(role.startswith("experts.") for names in layers.values() for role in names)
 
 
-def _without_shared(layers: Layers) -> Layers:
+def without_shared(layers: Layers) -> Layers:
     """A stack in which a block shared by all tokens, where there are no experts, is the block."""
     if has_experts(layers):
         return layers

@@ -8,7 +8,8 @@ from dataclasses import asdict
 import click
 
 from ..arch import MAX_CONTEXT, counts_at, default_alignment, draft_note, unsuited
-from ..cut.checkpoint import inspect_refit, resolve_model
+from ..cut.checkpoint import Checkpoint, inspect_refit, lineage_of, resolve_model
+from ..prune import draft_criterion
 from ..prune.healing import inspect_healing
 
 
@@ -48,7 +49,7 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "kinds": [asdict(kind) for kind in architecture.kinds],
             "widths": None if len(set(checkpoint.widths)) == 1 else list(checkpoint.widths),
             "quantization": checkpoint.quantization and checkpoint.quantization.note,
-            "draft_layers": draft_note(architecture) or None,
+            "draft_layers": _draft_words(checkpoint) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),
             "counts": [
                 asdict(counts_at(architecture, width, context=context))
@@ -59,3 +60,12 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "healing": inspect_healing(checkpoint),
         }
     click.echo(json.dumps(summary, indent=2))
+
+
+def _draft_words(checkpoint: Checkpoint) -> str:
+    """What a cut makes of draft layers; of a checkpoint that was cut, what it made of them."""
+    lineage = lineage_of(checkpoint.path) if checkpoint.architecture.drafts else None
+    if lineage is None:
+        return draft_note(checkpoint.architecture)
+    criterion = draft_criterion(lineage.criterion.removesuffix("+refit"))
+    return draft_note(checkpoint.architecture, criterion)

@@ -18,6 +18,7 @@ from ..prune import (
     PruneSpec,
     WidthOptions,
     check_calibration,
+    draft_criterion,
     make_plan,
 )
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
@@ -121,6 +122,7 @@ def build_plan(source: ModelSource, request: PlanRequest, console: Console) -> P
 
 
 def print_notes(architecture: Architecture, plan: Plan) -> None:
-    """Say on stderr what a cut leaves out of draft layers, and what its widths do not suit."""
-    for note in filter(None, (draft_note(architecture), plan.suitability)):
+    """Say on stderr what a cut makes of draft layers, and what its widths do not suit."""
+    drafts = draft_note(architecture, draft_criterion(plan.criterion))
+    for note in filter(None, (drafts, plan.suitability)):
         click.echo(f"Note: {note}.", err=True)

@@ -1,11 +1,13 @@
 """Plans of which neurons stay, and the cut of tensors, models and checkpoints by them."""
 
+from .draft_plan import DraftPlan
 from .in_memory import apply, apply_, narrow_tensor, owner_of, set_sizes
 from .plan import MIXTURE_FORMAT, Plan, PlannedKind
 from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit
 from .tensor_cut import cut_tensor
 from .weights import (
     CHUNK_BYTES,
+    DraftWeights,
     ModelWeights,
     Weights,
     check_finite,
@@ -23,6 +25,8 @@ __all__ = [
     "MIXTURE_FORMAT",
     "MOST_LAM",
     "CalibrationSource",
+    "DraftPlan",
+    "DraftWeights",
     "LayerFit",
     "ModelWeights",
     "Plan",

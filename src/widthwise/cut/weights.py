@@ -60,6 +60,23 @@ class ModelWeights:
         return parameter.detach()[start:stop]
 
 
+class DraftWeights:
+    """The weights of a checkpoint's draft layers, as if they were a model.
+
+    Args:
+        weights: The checkpoint, which has draft layers that a cut keeps.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        assert weights.architecture.drafts is not None
+        self.name = weights.name
+        self.architecture: Architecture = weights.architecture.drafts
+        self._weights = weights
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        return self._weights.rows(name, start, stop)
+
+
 def _dtype_name(tensor: Tensor) -> str:
     names = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
     dtype = str(tensor.dtype).removeprefix("torch.")

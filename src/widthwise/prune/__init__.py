@@ -14,6 +14,7 @@ from .criteria import (
     ppm_activation,
     random,
 )
+from .drafts import draft_criterion
 from .healing.api import Healing, distil, heal
 from .healing.record import inspect_healing
 from .healing.settings import HealSettings
@@ -45,6 +46,7 @@ __all__ = [
     "calibrate",
     "check_calibration",
     "distil",
+    "draft_criterion",
     "heal",
     "inspect_healing",
     "keep_highest",

@@ -23,6 +23,7 @@ from .calibration.activations import norms_of_text
 from .calibration.second_moments import Calibration, LayerCallback
 from .calibration.text import TOKENS, TextSource
 from .criteria import MOMENT_CRITERIA
+from .drafts import plan_drafts
 from .opened_model import open_model
 from .refitting.refit import moments_request, plan_by_moments
 from .selection import select
@@ -138,7 +139,11 @@ def prune_checkpoint(
     if Path(out).suffix.lower() == ".gguf":
         return prune_gguf(source, out, plan, refit=refit, progress=progress, **how).path
     with source.checkpoint as checkpoint:
-        return write_pruned(checkpoint, plan, Path(out), options, progress, refit)
+        check_plan(plan, checkpoint)
+        drafts = plan_drafts(checkpoint, plan)
+        return write_pruned(
+            checkpoint, plan, Path(out), options, refit=refit, drafts=drafts, progress=progress
+        )
 
 
 def prune_gguf(

@@ -22,6 +22,7 @@ from .reader import read_json
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...arch import Architecture
     from .reader import Checkpoint
 
     Loaded: TypeAlias = "tuple[Any, dict[str, Any]]"
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # A folder of full weights may hold an adapter as well; it is looked for where there is none.
 _NO_ADAPTER = {"subfolder": "no-adapter-beside-full-weights"}
 _BUFFERS = re.compile(r"(rotary_emb\.inv_freq|masked_bias|\.attention\.bias|\.[qkv]_scale)$")
+_LAYER = re.compile(r"(.*\blayers)\.\d+\.")
 _SHOWN = 3  # names in a message
 
 
@@ -246,12 +248,22 @@ def _refuse(
             f"{builder.name} by config.json"
         )
     modules = frozenset(name for name, _ in model.named_modules())
-    left_out = checkpoint.architecture.left_out
-    if lost := [name for name in unused if _has_place(name, modules) and name not in left_out]:
+    drafts = _draft_layers(checkpoint.architecture)
+    if lost := [n for n in unused if _has_place(n, modules) and not n.startswith(drafts)]:
         raise CheckpointError(
             f"{where}{builder.name}, by config.json, has no place for some stored tensors, and "
             f"would ignore them: {_listed(lost)}"
         )
+
+
+def _draft_layers(architecture: Architecture) -> tuple[str, ...]:
+    """Begins of the names of draft layers.
+
+    Names in them may have changed: transformers merges experts before it finds no place for them.
+    """
+    kept = architecture.drafts.tensors if architecture.drafts else {}
+    names = (*kept, *architecture.left_out)
+    return tuple({match[0] if (match := _LAYER.match(name)) else name for name in names})
 
 
 def _listed(names: Collection[str]) -> str:
@@ -312,5 +324,5 @@ def _has_place(name: str, modules: Collection[str]) -> bool:
     if _BUFFERS.search(name):
         return False
     owner = name.rpartition(".")[0]
-    layer = re.match(r"(.*\blayers)\.\d+\.", name)
+    layer = _LAYER.match(name)
     return owner in modules or (layer is not None and layer[1] in modules)

@@ -75,12 +75,14 @@ class Written:
         parent_hash: sha256 over the data of the parent's tensors, in the order of the result.
         stored_bytes: Bytes of its tensors, padding included.
         is_compact: Whether each layer is stored in its own size.
+        draft_criterion: How the neurons of draft layers were chosen; "" without any.
     """
 
     folder: Path
     parent_hash: str
     stored_bytes: int
     is_compact: bool
+    draft_criterion: str
 
 
 def model_card(
@@ -116,13 +118,16 @@ def model_card(
         command=options.command or "widthwise.prune_checkpoint(...) in Python",
         parent_hash=written.parent_hash,
         refitted=", and down_proj refitted" if refit else "",
-        notes="".join(
-            f"- {note}\n"
-            for note in (_quantized(checkpoint), draft_note(architecture), plan.suitability)
-            if note
-        ),
+        notes=_notes(checkpoint, plan, written),
         refit_lines="" if refit is None else _refit_lines(refit),
     )
+
+
+def _notes(checkpoint: Checkpoint, plan: Plan, written: Written) -> str:
+    """Lines on what else was done, and on what the widths do not suit."""
+    drafts = draft_note(checkpoint.architecture, written.draft_criterion)
+    notes = (_quantized(checkpoint), drafts, plan.suitability)
+    return "".join(f"- {note}\n" for note in notes if note)
 
 
 def loading_code(folder: Path) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...arch import TensorCut
+from ...arch import Architecture, TensorCut
 from ...errors import CheckpointError
-from ...io import TORCH_DTYPES, tensor_bytes
-from ..plan import Plan
+from ...io import TORCH_DTYPES, TensorSpec, tensor_bytes
 from ..tensor_cut import cut_group, cut_tensor, zero_padded
 from ..weights import CHUNK_BYTES, check_finite
 from .reader import Checkpoint
@@ -19,33 +19,55 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Remainder:
+    """What stays of a model, or of its draft layers.
+
+    Attributes:
+        architecture: Before the cut.
+        keep: The neurons that stay, by groups.
+        down: Weight of down_proj of each group, in place of the cut one; None to cut it.
+        padded_to: Width of all groups, narrower ones padded with zeros; None to each its own.
+    """
+
+    architecture: Architecture
+    keep: Sequence[Sequence[int]]
+    down: Sequence[Tensor] | None = None
+    padded_to: int | None = None
+
+    def width(self, group: int) -> int:
+        """Neurons of a group, padding included."""
+        return self.padded_to or len(self.keep[group])
+
+    def spec(self, name: str) -> TensorSpec:
+        """Shape and dtype of what is left of a tensor."""
+        cut = self.architecture.cuts.get(name)
+        if cut is None:
+            return self.architecture.tensors[name]
+        return self.architecture.spec_at(name, self.width(cut.group))
+
+
 class Stream:
     """Reads the parent's tensors once, cuts, checks and hashes them on the way.
 
     Args:
         checkpoint: The parent, opened.
-        plan: Which neurons stay.
+        parts: What stays of it.
         digest: Function that is called with all bytes of the parent's tensors, in their order.
         progress: Function that is called with the bytes read since the last call.
-        down: Weight of down_proj of each layer, in place of the cut one.
-        padded_to: Width of all layers, narrower ones padded with zeros; None to each its own.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        plan: Plan,
+        parts: Sequence[Remainder],
         digest: Callable[[memoryview], None],
         progress: Callable[[int], None] | None = None,
-        down: Sequence[Tensor] | None = None,
-        padded_to: int | None = None,
     ) -> None:
         self._checkpoint = checkpoint
-        self._plan = plan
+        self._parts = {name: part for part in parts for name in part.architecture.cuts}
         self._digest = digest
         self._progress = progress
-        self._down = down
-        self._padded_to = padded_to
 
     def chunks(self, name: str, dtype: str) -> Iterator[Tensor]:
         """The data of one tensor of the result, in order.
@@ -54,35 +76,36 @@ class Stream:
             CheckpointError: It holds NaN or Inf, or a value too large for `dtype`.
         """
         checkpoint = self._checkpoint
-        source, cut = checkpoint.tensors[name].spec, checkpoint.architecture.cuts.get(name)
-        if cut and cut.stacked:
-            yield from self._stacked_chunks(name, cut, dtype)
+        source, part = checkpoint.tensors[name].spec, self._parts.get(name)
+        cut = None if part is None else part.architecture.cuts[name]
+        if part and cut and cut.stacked:
+            yield from self._stacked_chunks(name, part, dtype)
             return
         rows = source.shape[0] if source.shape else 1
         step = max(1, CHUNK_BYTES * rows // max(1, source.nbytes))
-        part = rows // cut.parts if cut and cut.axis == 0 else rows  # no chunk is of two parts
-        for end in range(part, rows + 1, part):
-            for start in range(end - part, end, step):
+        side = rows // cut.parts if cut and cut.axis == 0 else rows  # no chunk is of two parts
+        for end in range(side, rows + 1, side):
+            for start in range(end - side, end, step):
                 stop = min(start + step, end)
                 chunk = checkpoint.rows(name, start, stop)
                 self._see(chunk, name)
-                if cut:
-                    chunk = self._kept(chunk, name, cut, start)
+                if part and cut:
+                    chunk = _kept(chunk, part, cut, start)
                 yield _converted(chunk, dtype, name)
-            if cut and cut.axis == 0:
-                for count in _portions(self._missing(cut), step):
+            if part and cut and cut.axis == 0:
+                missing = part.width(cut.group) - len(part.keep[cut.group])
+                for count in _portions(missing, step):
                     yield _converted(chunk.new_zeros((count, *source.shape[1:])), dtype, name)
 
-    def _stacked_chunks(self, name: str, cut: TensorCut, dtype: str) -> Iterator[Tensor]:
+    def _stacked_chunks(self, name: str, part: Remainder, dtype: str) -> Iterator[Tensor]:
         """The data of a tensor that holds all experts of a layer, one expert after the other."""
-        architecture = self._checkpoint.architecture
-        for index, group in enumerate(cut.groups):
+        architecture = part.architecture
+        for index, group in enumerate(architecture.cuts[name].groups):
             chunk = self._checkpoint.rows(name, index, index + 1)
             self._see(chunk, name)
-            down = None if self._down is None else self._down[group]
-            keep = self._plan.keep[group]
-            part = cut_group(architecture, name, group, chunk[0], keep, down)
-            yield _converted(part.contiguous(), dtype, name)
+            down = None if part.down is None else part.down[group]
+            left = cut_group(architecture, name, group, chunk[0], part.keep[group], down)
+            yield _converted(left.contiguous(), dtype, name)
 
     def _see(self, chunk: Tensor, name: str) -> None:
         """Check and hash what was read."""
@@ -91,28 +114,21 @@ class Stream:
         if self._progress:
             self._progress(chunk.nbytes)
 
-    def _kept(self, chunk: Tensor, name: str, cut: TensorCut, start: int) -> Tensor:
-        """What stays of some rows, the first of which is row `start`; columns padded."""
-        import torch
 
-        width = self._checkpoint.architecture.width_of(cut.group)
-        keep = torch.tensor(self._plan.keep[cut.group])
-        if cut.axis == 0:
-            inside = keep + start // width * width - start
-            return chunk.index_select(0, inside[(inside >= 0) & (inside < len(chunk))])
-        if self._down is not None:
-            chunk = self._down[cut.group][start : start + len(chunk)]
-        else:
-            chunk = cut_tensor(chunk, cut, keep, width)
-        return zero_padded(chunk, cut, self._width(cut))
+def _kept(chunk: Tensor, part: Remainder, cut: TensorCut, start: int) -> Tensor:
+    """What stays of some rows, the first of which is row `start`; columns padded."""
+    import torch
 
-    def _missing(self, cut: TensorCut) -> int:
-        """Neurons of zeros that a layer is padded with."""
-        return self._width(cut) - self._plan.widths[cut.group]
-
-    def _width(self, cut: TensorCut) -> int:
-        """Neurons of a group in the result, padding included."""
-        return self._padded_to or self._plan.widths[cut.group]
+    width = part.architecture.width_of(cut.group)
+    keep = torch.tensor(part.keep[cut.group])
+    if cut.axis == 0:
+        inside = keep + start // width * width - start
+        return chunk.index_select(0, inside[(inside >= 0) & (inside < len(chunk))])
+    if part.down is not None:
+        chunk = part.down[cut.group][start : start + len(chunk)]
+    else:
+        chunk = cut_tensor(chunk, cut, keep, width)
+    return zero_padded(chunk, cut, part.width(cut.group))
 
 
 def _portions(count: int, step: int) -> Iterator[int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...arch import (
+    Architecture,
     at_widths,
     class_width,
     refuse_half_cut,
@@ -22,8 +23,9 @@ from ...arch import (
 from ...errors import OutputError, WidthwiseError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
 from ...notices import notice
+from ..draft_plan import DraftPlan
 from ..plan import WIDTHS_KEY, Plan
-from ..weights import check_plan, check_refit, kept_widths
+from ..weights import check_refit, kept_widths
 from .compact import check_compact, write_compact
 from .companions import copy_companions, tell_left_out, with_code
 from .lineage import PLAN_FILE
@@ -31,10 +33,12 @@ from .load import check_complete
 from .model_card import Written, model_card
 from .reader import INDEX, SINGLE, Checkpoint, free_disk_bytes, read_header
 from .refit_record import REFIT_FILE, describe, plain
-from .stream import BackgroundWriter, Stream
+from .stream import BackgroundWriter, Remainder, Stream
 from .write_options import WriteOptions
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..refit_result import Refit
 
 Progress = Callable[[int], None]
@@ -45,21 +49,24 @@ def write_pruned(
     plan: Plan,
     out: Path,
     output: WriteOptions | None = None,
-    progress: Progress | None = None,
+    *,
     refit: Refit | Literal[False] | None = None,
+    drafts: DraftPlan | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the pruned checkpoint to `out`, a folder for `from_pretrained`, plain unless compact.
 
     Args:
         checkpoint: The dense parent, opened.
-        plan, out, refit, progress: As for `prune_checkpoint`.
+        plan, out, refit, progress: As for `prune_checkpoint`; the plan is of these weights.
         output: How to write it.
+        drafts: Which neurons the draft layers keep; None for a parent without.
 
     Returns:
         The absolute path of `out`.
 
     Raises:
-        PlanError: The plan was made for other weights.
+        PlanError: The refit was made for another plan, or there ought to be one.
         CheckpointError: A tensor holds NaN or Inf, or does not fit into the dtype.
         OutputError: `out` exists, lies inside the parent, or cannot be written.
         UnsupportedModelError: No compact checkpoint can be made of the parent.
@@ -68,25 +75,22 @@ def write_pruned(
     """
     output = output or WriteOptions()
     is_compact = output.layout == "compact" and not plan.uniform
-    _check(checkpoint, plan, out, is_compact=is_compact)
-    down = check_refit(plan, refit)
+    _check(checkpoint, out, is_compact=is_compact)
+    down, dtype = check_refit(plan, refit), output.stored_dtype
     refuse_half_cut(checkpoint.config, checkpoint.architecture)
     padded_to = None if is_compact or plan.uniform else plan.width
-    dtype = output.stored_dtype
-    shards = _shards(_specs(checkpoint, plan, dtype, padded_to), output.max_shard_bytes)
+    parts = _parts(checkpoint.architecture, plan, drafts, down, padded_to)
+    shards = _shards(_specs(checkpoint, parts, dtype), output.max_shard_bytes)
     _note_dequantized(checkpoint, shards, dtype)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
         parent = hashlib.sha256()
         with BackgroundWriter(parent.update) as hashed:
-            stream = Stream(checkpoint, plan, hashed, progress, down, padded_to)
+            stream = Stream(checkpoint, parts, hashed, progress)
             _write_weights(folder, shards, stream)
         copy_companions(checkpoint.path, folder)
         config = _config(checkpoint, plan, dtype)
-        if is_compact:
-            write_compact(folder, checkpoint, plan, config)
-        else:
-            _write_json(folder / "config.json", config)
+        _write_config(folder, checkpoint, plan, config, is_compact=is_compact)
         _write_records(folder, plan, refit or None, dtype)
         _check_written(folder, checkpoint, config, plan, shards, is_plain=not is_compact)
         written = Written(
@@ -94,21 +98,36 @@ def write_pruned(
             parent_hash=parent.hexdigest(),
             stored_bytes=_nbytes(shards),
             is_compact=is_compact,
+            draft_criterion=drafts.criterion if drafts else "",
         )
         card = model_card(checkpoint, plan, written, output, refit or None)
         (folder / "README.md").write_text(card, encoding="utf8")
     return out.absolute()
 
 
-def _check(checkpoint: Checkpoint, plan: Plan, out: Path, *, is_compact: bool) -> None:
-    """Raise before any writing where the plan, the parent or the place does not allow it."""
-    check_plan(plan, checkpoint)
+def _check(checkpoint: Checkpoint, out: Path, *, is_compact: bool) -> None:
+    """Raise before any writing where the parent or the place does not allow it."""
     check_complete(checkpoint)
     if is_compact:
         check_compact(checkpoint)
     refuse_overlap(checkpoint.path, out)
     weights = {stored.file for stored in checkpoint.stored.values()}
     tell_left_out(checkpoint.path, [*weights, *filter(None, [checkpoint.index])])
+
+
+def _parts(
+    was: Architecture,
+    plan: Plan,
+    drafts: DraftPlan | None,
+    down: Sequence[Tensor] | None,
+    padded_to: int | None,
+) -> list[Remainder]:
+    """What stays of the model, and of its draft layers where it has any."""
+    parts = [Remainder(architecture=was, keep=plan.keep, down=down, padded_to=padded_to)]
+    if was.drafts is not None:
+        assert drafts is not None, "draft layers are never left out without a word"
+        parts.append(Remainder(architecture=was.drafts, keep=drafts.keep))
+    return parts
 
 
 def _write_weights(
@@ -118,6 +137,15 @@ def _write_weights(
         _write_shard(folder / file, specs, stream)
     if len(shards) > 1:
         _write_json(folder / INDEX, _index(shards))
+
+
+def _write_config(
+    folder: Path, checkpoint: Checkpoint, plan: Plan, config: dict[str, Any], *, is_compact: bool
+) -> None:
+    if is_compact:
+        write_compact(folder, checkpoint, plan, config)
+    else:
+        _write_json(folder / "config.json", config)
 
 
 def _write_records(folder: Path, plan: Plan, refit: Refit | None, dtype: str | None) -> None:
@@ -161,16 +189,14 @@ def _nbytes(shards: Mapping[str, Mapping[str, TensorSpec]]) -> int:
 
 
 def _specs(
-    checkpoint: Checkpoint, plan: Plan, dtype: str | None, padded_to: int | None
+    checkpoint: Checkpoint, parts: Sequence[Remainder], dtype: str | None
 ) -> dict[str, TensorSpec]:
-    """Shape and dtype of every tensor of the result."""
-    specs, architecture = {}, checkpoint.architecture
-    for name in architecture.tensors:
-        cut = architecture.cuts.get(name)
-        width = padded_to or (plan.widths[cut.group] if cut else plan.width)
-        spec = architecture.spec_at(name, width)
-        specs[name] = TensorSpec(spec.shape, dtype) if dtype and spec.is_float else spec
-    return aligned(specs)
+    """Shape and dtype of every tensor of the result, in the order of the parent's files."""
+    left = {name: part.spec(name) for part in parts for name in part.architecture.tensors}
+    specs = {name: left[name] for name in checkpoint.tensors if name in left}
+    return aligned(
+        {n: TensorSpec(s.shape, dtype) if dtype and s.is_float else s for n, s in specs.items()}
+    )
 
 
 def _shards(
@@ -264,6 +290,7 @@ def _check_architecture(folder: Path, parent: Checkpoint, plan: Plan) -> None:
     except WidthwiseError as error:
         raise OutputError(f"the result would not be a whole checkpoint: {error}") from error
     was = parent.architecture
+    _check_drafts(was, result)
     if (result.stacks, set(result.cuts)) != (was.stacks, set(was.cuts)):
         raise OutputError(
             f"the result would have its GLU blocks in {', '.join(result.stems)} ({result.layers} "
@@ -273,4 +300,19 @@ def _check_architecture(folder: Path, parent: Checkpoint, plan: Plan) -> None:
         raise OutputError(
             f"the result would have blocks of {result.dense_widths} neurons instead of {widths}; "
             "nothing was written"
+        )
+
+
+def _check_drafts(was: Architecture, result: Architecture) -> None:
+    if result.left_out:
+        raise OutputError(
+            "the draft layers of the result would contradict its config: "
+            f"{result.left_out_because}; nothing was written"
+        )
+    before, after = ({*each.drafts.cuts} if each.drafts else set() for each in (was, result))
+    if before != after:
+        odd = min(before ^ after)
+        raise OutputError(
+            f"{odd}, a tensor of a draft layer, would follow the width in "
+            f"{'the parent' if odd in before else 'the result'} only; nothing was written"
         )

@@ -210,11 +210,18 @@ def healed_card(
         verdict="It is closer to its parent than before."
         if is_closer
         else "That it is closer to its parent than before is not shown.",
-        notes="".join(f"- note: {line}\n" for line in record.told),
+        notes="".join(f"- note: {line}\n" for line in (*record.told, *_of_drafts(child))),
         trained=_trained(record.settings),
         code=loading_code(folder),
         command=command or "widthwise.heal(...) in Python",
     )
+
+
+def _of_drafts(child: Checkpoint) -> list[str]:
+    """What became of draft layers, where the child has some."""
+    if child.architecture.drafts is None:
+        return []
+    return ["draft layers are those of the child, bit for bit: transformers does not run them"]
 
 
 def _trained(settings: HealSettings) -> str:

@@ -136,8 +136,6 @@ def ties_embeddings(config: Mapping[str, Any]) -> bool:
         CheckpointError: The class refuses the config.
     """
     key = "tie_word_embeddings"
-    if not text_path(config) and key in config:
-        return bool(config[key])
     whole = class_config(config)
     if whole is not None:
         return bool(getattr(whole, key, False))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import click
 
-from ..arch import MAX_CONTEXT, counts_at, default_alignment, draft_note, unsuited
+from ..arch import MAX_CONTEXT, Architecture, counts_at, default_alignment, draft_note, unsuited
 from ..cut.checkpoint import Checkpoint, inspect_refit, lineage_of, resolve_model
 from ..prune import draft_criterion
 from ..prune.healing import inspect_healing
@@ -52,8 +53,7 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "draft_layers": _draft_words(checkpoint) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),
             "counts": [
-                asdict(counts_at(architecture, width, context=context))
-                | {"unsuited_for": unsuited(width, architecture.intermediate_size)}
+                _counted(architecture, width, context)
                 for width in (architecture.intermediate_size, *widths)
             ],
             "refit": inspect_refit(checkpoint),
@@ -69,3 +69,13 @@ def _draft_words(checkpoint: Checkpoint) -> str:
         return draft_note(checkpoint.architecture)
     criterion = draft_criterion(lineage.criterion.removesuffix("+refit"))
     return draft_note(checkpoint.architecture, criterion)
+
+
+def _counted(architecture: Architecture, width: int, context: int) -> dict[str, Any]:
+    """Counts at a width; an encoder has none of those of a model that continues a text."""
+    counts = asdict(counts_at(architecture, width, context=context))
+    counts["unsuited_for"] = unsuited(width, architecture.intermediate_size)
+    if not architecture.is_causal:
+        counts |= {name: None for name in counts if "flops" in name}
+        counts["no_flops"] = "they are counted of causal language models, and this is an encoder"
+    return counts

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import __version__, measure
 from ..cut import check_finite
+from ..cut.checkpoint import check_causal_class
 from ..errors import CheckpointError, RunError
 from ..io import free_bytes
 from ..notices import notice
@@ -106,8 +107,11 @@ class CostBenchmark:
         Raises:
             RunError: No model is wider than the width to look around; a workload or a country
                 cannot be had.
+            UnsupportedModelError: A model does not continue texts.
         """
         self.entries, self.workloads, self.intensity  # noqa: B018
+        for parent in self.parents:
+            check_causal_class(parent.checkpoint)
         middle = self.settings.around
         widest = max(p.checkpoint.architecture.intermediate_size for p in self.parents)
         if middle is not None and middle >= widest:

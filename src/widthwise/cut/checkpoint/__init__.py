@@ -5,6 +5,7 @@ from .companions import copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
 from .load import check_complete, check_loadable, load_model
 from .model_card import license_lines, license_words, loading_code
+from .model_class import check_causal_class
 from .reader import Checkpoint, free_disk_bytes, read_json
 from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
 from .resolve import ModelSource, finding, resolve_model
@@ -25,6 +26,7 @@ __all__ = [
     "Progress",
     "StoreOptions",
     "WriteOptions",
+    "check_causal_class",
     "check_compact",
     "check_complete",
     "check_loadable",

@@ -123,9 +123,10 @@ def _classes(checkpoint: Checkpoint) -> tuple[str, str]:
     model_class: Any = getattr(transformers, str(named[0]), None)
     config_class: Any = getattr(model_class, "config_class", None)
     is_whole = isinstance(model_class, type) and not ("auto_map" in config or text_path(config))
+    is_whole = is_whole and checkpoint.architecture.is_causal
     if not is_whole or config_class is None or config_class.model_type != family:
         raise UnsupportedModelError(
-            f"{checkpoint.name}: only a language model that transformers itself defines can be "
-            f"stored as compact, and this is {named[0] or family}: use padded"
+            f"{checkpoint.name}: only a causal language model that transformers itself defines can "
+            f"be stored as compact, and this is {named[0] or family}: use padded"
         )
     return str(config_class.__name__), str(model_class.__name__)

@@ -1,4 +1,4 @@
-"""The language model's stack of layers: one of several, and one width for all of its layers."""
+"""The language model's stack of layers: one of several, and the widths of its layers."""
 
 from __future__ import annotations
 
@@ -112,24 +112,6 @@ def test_blocks_without_an_up_projection_are_no_damaged_file(llama: Any) -> None
     stored = {name: spec for name, spec in stored.items() if "up_proj" not in name}
     with pytest.raises(UnsupportedModelError, match=r"no layer of model\.layers has both mlp"):
         read_architecture(llama.config.to_dict(), stored)
-
-
-UNEQUAL = {
-    "a list": ({"intermediate_size": [53, 64, 53]}, "lists a width for each layer .53 to 64."),
-    "per_layer_config": (
-        {"per_layer_config": {"1": {"intermediate_size": 64}}},
-        "per_layer_config gives layers 1 a different intermediate_size",
-    ),
-    "sparsity": ({"activation_sparsity_pattern": [0.95, 0.0, 0.0]}, "activation_sparsity_pattern"),
-}
-
-
-@pytest.mark.parametrize("name", UNEQUAL)
-def test_a_config_with_widths_by_layers_is_refused_by_its_key(name: str, llama: Any) -> None:
-    settings, message = UNEQUAL[name]
-    config = {**llama.config.to_dict(), **settings}
-    with pytest.raises(UnsupportedModelError, match=message):
-        read_architecture(config, specs(dict(llama.named_parameters())))
 
 
 def test_a_layer_without_a_block_is_no_damaged_file(llama: Any) -> None:

@@ -66,6 +66,15 @@ _GEMMA4 = {
     "num_kv_shared_layers": 0,
 }
 _HEADS = {"head_dim": 8}
+_GEMMA3N = {
+    **_WINDOWS,
+    "head_dim": 8,
+    "vocab_size_per_layer_input": VOCAB,
+    "hidden_size_per_layer_input": 8,
+    "laurel_rank": 8,
+    "num_kv_shared_layers": 0,
+    "activation_sparsity_pattern": [0.0] * 3,
+}
 _NEMOTRON_H = {
     **_HEADS,
     "model_type": "nemotron_h",
@@ -87,6 +96,22 @@ DENSE: dict[str, dict[str, Any]] = {
     "gemma3_text": _HEADS,
     "gemma4_text": _GEMMA4,
     "gemma4_unified_text": _GEMMA4,
+    "gemma4_text-double": {
+        **_GEMMA4,
+        "model_type": "gemma4_text",
+        "num_hidden_layers": 4,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "use_double_wide_mlp": True,
+        "num_kv_shared_layers": 2,
+        "hidden_size_per_layer_input": 8,
+    },
+    "gemma3n_text": _GEMMA3N,
+    "gemma3n_text-sparse": {
+        **_GEMMA3N,
+        "model_type": "gemma3n_text",
+        "activation_sparsity_pattern": [0.9, 0.0, 0.0],
+        "intermediate_size": [80, WIDTH, 40],
+    },
     "vaultgemma": _HEADS,
     "olmo": {},
     "olmo2": {},

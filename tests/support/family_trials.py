@@ -91,7 +91,7 @@ def check_refit(family: str, folder: Path) -> None:
 def save_pair(family: str, folder: Path) -> tuple[Path, Path, Path]:
     """A tiny model with a tokenizer of bytes, its narrow child, and a text."""
     changes = {"vocab_size": VOCABULARY}
-    if family.startswith("gemma4"):
+    if family.startswith(("gemma3n", "gemma4")):
         changes["vocab_size_per_layer_input"] = VOCABULARY
     tiny_model(family, **changes).save_pretrained(folder / "parent")
     save_tokenizer(folder / "parent")

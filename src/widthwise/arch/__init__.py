@@ -14,6 +14,7 @@ from .counts import (
 from .drafts import draft_note, without_draft_settings
 from .families import in_block
 from .glu import read_architecture, refuse_adapters
+from .layer_widths import OVERRIDES
 from .outside import refuse_half_cut
 from .quantization import quantization_of, without_quantization
 from .sections import section_name, text_config, text_path, text_value
@@ -21,9 +22,11 @@ from .suitability import CutWidths, suitability_note, unsuited
 from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
 from .width import (
     RUN_EXPERTS,
+    at_layer_widths,
     at_width,
     at_widths,
     class_width,
+    is_overridden,
     names_width,
     stated_width,
     width_key,
@@ -32,6 +35,7 @@ from .width import (
 
 __all__ = [
     "MAX_CONTEXT",
+    "OVERRIDES",
     "RUN_EXPERTS",
     "Architecture",
     "Counts",
@@ -43,6 +47,7 @@ __all__ = [
     "TensorSpec",
     "Traffic",
     "Width",
+    "at_layer_widths",
     "at_width",
     "at_widths",
     "check_rounding",
@@ -52,6 +57,7 @@ __all__ = [
     "default_alignment",
     "draft_note",
     "in_block",
+    "is_overridden",
     "mean_size",
     "names_width",
     "paper_width",

@@ -66,11 +66,13 @@ class GroupKind:
         name: For users: `"mlp"`, `"experts"` or `"shared"`.
         key: That setting (`"intermediate_size"`).
         width: What it states: neurons of a group, or of each of its `GluGroup.factor` parts.
+        layers: Those that it is of, where the config states a width for each layer by itself.
     """
 
     name: str
     key: str
     width: int
+    layers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

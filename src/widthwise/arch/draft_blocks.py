@@ -81,7 +81,7 @@ def _settings(architecture: Architecture) -> Stated:
     usual = mixture_settings(architecture.config)
     if architecture.is_mixture:
         return usual
-    (dense,) = architecture.kinds
+    dense = architecture.kinds[0]  # the widest, where layers have widths of their own
 
     def stated(kind: str, block: GluBlock) -> tuple[str, int]:
         is_alike = kind == "mlp" and block.width == dense.width
@@ -108,7 +108,7 @@ def _drafts(
 ) -> Architecture:
     """The draft layers with those groups whose width one of the model's kinds states."""
     kinds, groups, cuts = found
-    places = {kind.key: place for place, kind in enumerate(architecture.kinds)}
+    places = {kind.key: place for place, kind in [*enumerate(architecture.kinds)][::-1]}
     moved = [places.get(kind.key) for kind in kinds]
     ours = {old: kind for old, each in enumerate(groups) if (kind := moved[each.kind]) is not None}
     numbers = {old: new for new, old in enumerate(ours)}

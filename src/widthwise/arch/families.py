@@ -128,6 +128,7 @@ class ModelFamily:
             which a text runs through them, and the setting that states its number of layers.
         beside: Begin of the names of tensors in the block that do not depend on the width.
         interleaved: True where tensors of all experts hold gate and up neuron by neuron.
+        doubled_by: A switch by which blocks of some layers are twice as wide as is stated.
         in_every_layer: False where a layer may be attention or a state space model alone.
         up_first: True where a tensor of both holds up above gate.
         renamed: True where transformers has a block in other tensors than the files.
@@ -141,6 +142,7 @@ class ModelFamily:
     stacks: tuple[tuple[str, str], ...] = ()
     beside: str | None = None
     interleaved: bool = False
+    doubled_by: str | None = None
     in_every_layer: bool = True
     up_first: bool = False
     renamed: bool = False
@@ -165,6 +167,9 @@ _FAMILIES = {
     "starcoder2": ModelFamily(has_gate=False),
     "phi": ModelFamily(has_gate=False),
     "nanochat": ModelFamily(has_gate=False),
+    **dict.fromkeys(
+        ("gemma4_text", "gemma4_unified_text"), ModelFamily(doubled_by="use_double_wide_mlp")
+    ),
     "nemotron_h": ModelFamily(has_gate=False, in_every_layer=False),
     "gpt_oss": ModelFamily(interleaved=True),
     "gte": ModelFamily(up_first=True, renamed=True),

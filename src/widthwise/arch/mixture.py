@@ -10,6 +10,7 @@ from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, GroupKind, TensorCut
 from .blocks import GluBlock, Stack, no_plain_part
 from .families import LATENT_KEY, MIXTURE_KEYS
+from .layer_widths import OVERRIDES, overrides
 from .sections import section_name, text_value
 from .width import family_in
 
@@ -66,6 +67,7 @@ def mixture_groups(stack: Stack, stated: Stated | None = None) -> FoundGroups:
         UnsupportedModelError: A layer has no block, a tensor is no matrix of floats or belongs to
             a block in another way, or no setting of the config states the width of a group.
     """
+    _refuse_overrides(stack)
     stated, family = stated or mixture_settings(stack.config), family_in(stack.config)
     latent = text_value(stack.config, LATENT_KEY) or stack.hidden
     groups: list[GluGroup] = []
@@ -99,6 +101,17 @@ def mixture_groups(stack: Stack, stated: Stated | None = None) -> FoundGroups:
     places = {kind.key: place for place, kind in enumerate(kinds)}
     whole = (replace(g, kind=places[key]) for g, (_, key, _) in zip(groups, keys, strict=True))
     return kinds, tuple(whole), cuts
+
+
+def _refuse_overrides(stack: Stack) -> None:
+    """Raise where layers have experts of other widths than the config states for all."""
+    keys = {key for keys in MIXTURE_KEYS.values() for key in keys}
+    if odd := sorted(key for key in keys if overrides(stack.config, key)):
+        raise UnsupportedModelError(
+            f"{section_name(stack.config)}: {OVERRIDES} gives layers different values of "
+            f"{', '.join(odd)}; widthwise cuts mixtures of experts with one width for each kind "
+            "of block"
+        )
 
 
 def _refuse_others(stack: Stack, names: Mapping[str, str], block: GluBlock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
@@ -159,15 +159,23 @@ def refuse_unequal_layers(
     stem: str,
     layers: Layers,
     tensors: Mapping[str, TensorSpec],
-    sizes: tuple[int, int],
+    sizes: tuple[int, Sequence[int]],
 ) -> None:
-    """Raise where whole blocks are of another width than the config states for all.
+    """Raise where whole blocks are of another width than the config states.
+
+    Args:
+        config: The parsed config.json.
+        stem: Name before the number of a layer.
+        layers: The layers.
+        tensors: Every tensor.
+        sizes: Hidden size, and the width of each layer by the config.
 
     Raises:
         UnsupportedModelError: Some layers are wider than others, or have no GLU block.
-        CheckpointError: All are as wide as each other, but not as the config states.
+        CheckpointError: All are as wide as each other, but not as the config states, or a layer
+            is not as wide as the config states for it.
     """
-    hidden, width = sizes
+    hidden, widths = sizes
     blocks: dict[int, tuple[int, int]] = {}
     parts = {part for names in layers.values() for part in names}
     if "mlp.gate_proj.weight" in parts and "mlp.up_proj.weight" not in parts:
@@ -192,14 +200,27 @@ def refuse_unequal_layers(
             f"{section_name(config)}: hidden_size is {hidden}"
             f"{_unless_stated(config, 'hidden_size')}, but every layer of {stem} has {size}"
         )
-    _refuse_widths(config, stem, {layer: shape[1] for layer, shape in blocks.items()}, width)
+    _refuse_widths(config, stem, {layer: shape[1] for layer, shape in blocks.items()}, widths)
 
 
 def _refuse_widths(
-    config: Mapping[str, Any], stem: str, widths: Mapping[int, int], width: int
+    config: Mapping[str, Any], stem: str, widths: Mapping[int, int], stated: Sequence[int]
 ) -> None:
-    """Raise unless all blocks have the width of the config."""
-    others = {layer: layer_width for layer, layer_width in widths.items() if layer_width != width}
+    """Raise unless all blocks have the width of the config, or twice that where it may be."""
+    doubled_by = family_in(config).doubled_by
+    factors = (1, 2) if doubled_by and text_value(config, doubled_by) else (1,)
+    others = {
+        layer: width
+        for layer, width in widths.items()
+        if width not in [factor * stated[layer] for factor in factors]
+    }
+    if others and len(set(stated)) > 1:
+        layer, width = next(iter(others.items()))
+        raise CheckpointError(
+            f"{section_name(config)}: {width_key(config)} of layer {layer} is {stated[layer]}, but "
+            f"{stem}.{layer} holds a GLU block of {width} neurons"
+        )
+    width = stated[0]
     if others and len(set(widths.values())) == 1:
         raise CheckpointError(
             f"{section_name(config)}: {width_key(config)} is {width}"
@@ -212,7 +233,8 @@ def _refuse_widths(
         neurons = " or ".join(map(str, sorted(set(others.values()))[:4]))
         raise UnsupportedModelError(
             f"{_why(config)}{hold} GLU blocks of {neurons} neurons, the others of {width}; "
-            "widthwise cuts models with one width for all layers"
+            "widthwise cuts layers of several widths where the config lists them or states them in "
+            "per_layer_config"
         )
 
 

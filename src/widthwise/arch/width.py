@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UnsupportedModelError
 from .architecture import GroupKind
 from .families import MIXTURE_KEYS, WIDTH_KEYS, ModelFamily, family_of
+from .layer_widths import (
+    OVERRIDES,
+    listed_widths,
+    overrides,
+    state_layer_widths,
+    widths_by_layer,
+)
 from .sections import (
     TEXT_SECTIONS,
     class_value,
     copied_sections,
     is_tower,
-    section_name,
     sections_with,
     text_config,
     text_value,
@@ -66,14 +72,16 @@ def width_key(config: Mapping[str, Any]) -> str:
 def stated_width(config: Mapping[str, Any]) -> Any:
     """The width as a config or its class's default states it; unchecked, None without one.
 
-    Of a family whose class computes the width from what is stated, it is None until a cut has
-    turned that off.
+    It is None as well where a list states one for each layer, and, of a family whose class computes
+    the width from what is stated, until a cut has turned that off.
 
     Raises:
         CheckpointError: The class refuses the config.
     """
     family, key = family_in(config), width_key(config)
     if family.adjusted_by and text_value(config, family.adjusted_by):
+        return None
+    if listed_widths(config, key) is not None:
         return None
     value = text_value(config, key)
     return value // family.factor if type(value) is int else value
@@ -91,17 +99,25 @@ def class_width(config: Mapping[str, Any]) -> Any:
 
 
 def width_settings(
-    model_type: object, kinds: tuple[GroupKind, ...], widths: tuple[int, ...]
+    config: Mapping[str, Any], kinds: tuple[GroupKind, ...], widths: tuple[int, ...]
 ) -> dict[str, Any]:
     """The settings, by their usual names, with which a family states widths, one of each kind.
 
     Experts whose rows are no multiples of 16 bytes need another: transformers runs all of them at
     once otherwise, by a product that torch does not compute for such rows.
+
+    Args:
+        config: That of the dense model.
+        kinds: Its kinds.
+        widths: The new ones.
     """
+    if _are_by_layer(kinds):
+        text = text_config(at_widths(config, kinds, widths))
+        return {key: text[key] for key in (kinds[0].key, OVERRIDES) if key in text}
     if not _is_dense(kinds):
         stated = {kind.key: width for kind, width in zip(kinds, widths, strict=True)}
         return stated | _one_by_one(kinds, widths)
-    family = family_of(model_type)
+    family = family_in(config)
     settings: dict[str, Any] = {family.width_keys[0]: widths[0] * family.factor}
     return settings | ({family.adjusted_by: False} if family.adjusted_by else {})
 
@@ -111,6 +127,10 @@ def _one_by_one(kinds: tuple[GroupKind, ...], widths: tuple[int, ...]) -> dict[s
     pairs = zip(kinds, widths, strict=True)
     is_odd = any(kind.name == "experts" and width % _ROW_NUMBERS for kind, width in pairs)
     return {RUN_EXPERTS: "eager"} if is_odd else {}
+
+
+def _are_by_layer(kinds: tuple[GroupKind, ...]) -> bool:
+    return any(kind.layers for kind in kinds)
 
 
 def _is_dense(kinds: tuple[GroupKind, ...]) -> bool:
@@ -147,6 +167,8 @@ def at_widths(
     config: Mapping[str, Any], kinds: tuple[GroupKind, ...], widths: tuple[int, ...]
 ) -> dict[str, Any]:
     """A copy of the config that states other widths of the kinds of groups, one each."""
+    if _are_by_layer(kinds):
+        return _at_layer_widths(config, kinds, widths)
     if _is_dense(kinds):
         return at_width(config, widths[0], kinds[0].width)
     parts = copied_sections(config)
@@ -158,38 +180,51 @@ def at_widths(
     return parts[0]
 
 
-def refuse_unequal_widths(config: Mapping[str, Any]) -> None:
-    """Raise UnsupportedModelError where a config gives layers different widths."""
-    text = text_config(config)
-    where, width, key = section_name(config), stated_width(config), width_key(config)
-    stating = sections_with(config, key) if width is None and text is config else []
+def layer_widths(config: Mapping[str, Any], layers: int) -> tuple[int, ...] | None:
+    """The width of each of so many layers, where a config states them; None for one of all.
+
+    Raises:
+        CheckpointError: What it states are no widths of so many layers.
+    """
+    stated = widths_by_layer(config, width_key(config), layers)
+    return stated and tuple(width // family_in(config).factor for width in stated)
+
+
+def at_layer_widths(config: Mapping[str, Any], widths: Sequence[int]) -> dict[str, Any]:
+    """A copy of the config that states the width of each layer, in a list where it has one.
+
+    Else in `per_layer_config`, and as the width of all the largest of them.
+    """
+    parts, factor = copied_sections(config), family_in(config).factor
+    state_layer_widths(config, parts[-1], width_key(config), [factor * each for each in widths])
+    return parts[0]
+
+
+def is_overridden(config: Mapping[str, Any]) -> bool:
+    """Whether `per_layer_config` gives some layers another width than the config states for all."""
+    return bool(overrides(config, width_key(config)))
+
+
+def _at_layer_widths(
+    config: Mapping[str, Any], kinds: tuple[GroupKind, ...], widths: tuple[int, ...]
+) -> dict[str, Any]:
+    """A copy of the config that states other widths for the layers of each kind."""
+    layers = text_value(config, "num_hidden_layers") or 1 + max(max(k.layers) for k in kinds)
+    each = list(layer_widths(config, layers) or ())
+    for kind, width in zip(kinds, widths, strict=True):
+        for layer in kind.layers:
+            each[layer] = width
+    return at_layer_widths(config, each)
+
+
+def refuse_unknown_section(config: Mapping[str, Any]) -> None:
+    """Raise UnsupportedModelError where only sections that are not known state a width."""
+    text, key = text_config(config), width_key(config)
+    stating = sections_with(config, key) if text is config and stated_width(config) is None else []
     if unknown := [name for name in stating if not is_tower(name)]:
         raise UnsupportedModelError(
             f"config.json: {key} is in {', '.join(unknown)}, but widthwise looks for the "
             f"width of the language model in {TEXT_SECTIONS[0]}"
-        )
-    if isinstance(width, list | tuple):
-        raise UnsupportedModelError(
-            f"{where}: {key} lists a width for each layer ({_range(width)}); "
-            "widthwise cuts models with one width for all layers"
-        )
-    shares = text.get("activation_sparsity_pattern")
-    shares = shares if isinstance(shares, list | tuple) else [shares]
-    if any(isinstance(share, int | float) and share > 0 for share in shares):
-        raise UnsupportedModelError(
-            f"{where}: by activation_sparsity_pattern a neuron's activation depends on all others "
-            "of its layer; widthwise cuts layers whose neurons are independent"
-        )
-    layers = text.get("per_layer_config")
-    widths = {
-        str(layer): settings[key]
-        for layer, settings in (layers.items() if isinstance(layers, Mapping) else ())
-        if isinstance(settings, Mapping) and settings.get(key, width) != width
-    }
-    if widths:
-        raise UnsupportedModelError(
-            f"{where}: per_layer_config gives layers {_listed(widths)} a different {key} "
-            f"({_range([*widths.values()])}); widthwise cuts models with one width for all layers"
         )
 
 
@@ -198,17 +233,3 @@ def unequal_width_keys(config: Mapping[str, Any]) -> list[str]:
     text = text_config(config)
     keys = ("use_double_wide_mlp", "per_layer_config", "block_configs", "ffn_multipliers")
     return [key for key in keys if text.get(key)]
-
-
-def _range(values: Any) -> str:
-    numbers = sorted({v for v in values if isinstance(v, int)})
-    if not numbers:
-        return "no whole numbers"
-    if len(numbers) == 1:
-        return f"{numbers[0]} in all {len(values)}"
-    return f"{numbers[0]} to {numbers[-1]}"
-
-
-def _listed(names: Any) -> str:
-    names = list(names)
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

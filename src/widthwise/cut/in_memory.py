@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..arch import RUN_EXPERTS, Architecture, width_settings
+from ..arch import OVERRIDES, RUN_EXPERTS, Architecture, width_settings
 from .plan import WIDTHS_KEY, Plan
 from .tensor_cut import cut_group, zero_padded
 from .weights import ModelWeights, check_finite, check_plan, check_refit, kept_widths
@@ -119,6 +119,14 @@ def narrow_tensor(
     return parts[0].to(tensor, copy=parts[0] is refits[0])
 
 
+def _state(config: Any, settings: dict[str, Any]) -> None:
+    """Settings in a config of transformers, which holds those of single layers in its own way."""
+    own = {key: value for key, value in settings.items() if key == OVERRIDES}
+    vars(config).update({key: value for key, value in settings.items() if key not in own})
+    for key, value in own.items():
+        setattr(config, key, value)
+
+
 def _state_widths(model: nn.Module, plan: Plan) -> None:
     """The widths of the layers in the config, where they are not all the same."""
     config: Any = model.config
@@ -141,7 +149,7 @@ def set_sizes(model: nn.Module, architecture: Architecture, widths: tuple[int, .
     """
     config: Any = model.config
     text = config.get_text_config()
-    settings = width_settings(text.model_type, architecture.kinds, widths)
+    settings = width_settings(architecture.config, architecture.kinds, widths)
     configs = [text]
     for module in model.modules():  # a part may hold a copy of the config
         part: Any = getattr(module, "config", None)
@@ -150,7 +158,7 @@ def set_sizes(model: nn.Module, architecture: Architecture, widths: tuple[int, .
             configs.append(part)
     for each in configs:
         vars(each).pop(RUN_EXPERTS, None)
-        vars(each).update(settings)
+        _state(each, settings)
     if RUN_EXPERTS in settings:
         whole: Any = model
         whole.set_experts_implementation(settings[RUN_EXPERTS])

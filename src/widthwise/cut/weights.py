@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ..arch import Architecture, read_architecture
 from ..errors import CheckpointError, PlanError, UnsupportedModelError
 from ..io import TensorSpec
+from .compact_config import family_config
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ModelWeights:
             )
         parameters = dict(model.named_parameters())
         specs = {name: TensorSpec(tuple(p.shape), _dtype_name(p)) for name, p in parameters.items()}
-        self.architecture = read_architecture(config.to_dict(), specs, is_built=True)
+        self.architecture = read_architecture(family_config(config.to_dict()), specs, is_built=True)
         self.name = str(getattr(config, "_name_or_path", "") or type(model).__name__)
         self._parameters = parameters
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import torch
 import transformers as hf
 from checkpoint_files import logits
 from families import FAMILIES, tiny, tokens
-from layered_models import ragged, run
+from healing_runs import BLOCK, QUICK, VOCABULARY, save_text, save_tokenizer
+from layered_models import WIDTHS, ragged, run
 
 from widthwise import apply, make_plan, prune_checkpoint
-from widthwise.errors import PlanError, UnsupportedModelError
+from widthwise.cut.checkpoint import Checkpoint, inspect_refit, load_model
+from widthwise.errors import CheckpointError, PlanError, UnsupportedModelError
+from widthwise.prune import HealSettings, heal
 
 pytestmark = pytest.mark.usefixtures("own_modules")
 
@@ -111,7 +115,7 @@ def test_the_code_of_a_compact_checkpoint_needs_nothing_of_ours(
     folder = prune_checkpoint(saved, tmp_path / "out", ragged(saved), layout="compact")
     code = (folder / "widthwise_compact.py").read_text()
     imports = [line for line in code.splitlines() if "import" in line]
-    assert imports == ["import torch", "from transformers import LlamaConfig, LlamaForCausalLM"]
+    assert imports == ["from transformers import LlamaConfig, LlamaForCausalLM"]
     with pytest.raises(ValueError, match="trust_remote_code=True"):
         hf.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False)
 
@@ -131,20 +135,106 @@ def test_a_compact_checkpoint_is_not_made_of_what_transformers_does_not_build(
 # Who reads it
 
 
-def test_our_own_readers_refuse_a_compact_checkpoint(saved: Path, tmp_path: Path) -> None:
-    folder = prune_checkpoint(saved, tmp_path / "compact", ragged(saved), layout="compact")
-    out = ["-o", tmp_path / "out"]
+KEPT_COMPACT = Path(__file__).parents[2] / "kept" / "formats-41e98b0" / "refitted-by-layers"
+
+
+@pytest.fixture
+def compact(tmp_path: Path) -> Path:
+    """A compact checkpoint with a tokenizer, beside the dense one that it was cut from."""
+    dense, settings = tmp_path / "dense", {"vocab_size": VOCABULARY, "initializer_range": 0.3}
+    tiny("llama", **settings, max_position_embeddings=512).save_pretrained(dense)
+    save_tokenizer(dense)
+    return prune_checkpoint(dense, tmp_path / "compact", ragged(dense), layout="compact")
+
+
+def test_widths_are_stated_as_transformers_reads_them(compact: Path) -> None:
+    stated = json.loads((compact / "config.json").read_text())
+    assert stated["intermediate_size"] == max(WIDTHS)
+    config = hf.LlamaConfig.from_dict({**stated, "model_type": "llama"})
+    assert [each.intermediate_size for each in config.per_layer_config] == list(WIDTHS)
+
+
+def test_every_command_reads_a_compact_checkpoint_and_runs_none_of_its_code(
+    compact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (compact / "widthwise_compact.py").write_text("raise RuntimeError")
+    text = save_text(tmp_path / "text.txt")
+    monkeypatch.setattr("widthwise.prune.calibration.text.BLOCK_TOKENS", BLOCK)
+    monkeypatch.setattr("widthwise.prune.healing.text_blocks.BLOCK_TOKENS", BLOCK)
+    asked = json.loads(run("inspect", compact).stdout)
+    assert asked["widths"] == list(WIDTHS)
+    refit = ["--refit", "--calibration", text, "--tokens", 2048, "--exact"]
     for words in (
-        ["inspect", folder],
-        ["prune", folder, "--width", "9", *out],
-        ["plan", folder, "--width", "9"],
-        ["evaluate", folder, "--suite", "embedded:prose", *out],
-        ["measure", folder, *out],
+        ["plan", compact, "--remove", "40%"],
+        ["prune", compact, "--remove", "40%", *refit, "-o", tmp_path / "again"],
+        ["evaluate", compact, "--suite", "embedded:piqa", "--limit", 2, "-o", tmp_path / "scores"],
     ):
         result = run(*words)
-        assert result.exit_code == 1, result.output
-        assert "use its padded form (--per-layer padded)" in result.stderr
-        assert result.stderr.splitlines()[-1].startswith(f"Error: {folder}: this is a compact")
+        assert result.exit_code == 0, result.output
+    settings, out = HealSettings(**QUICK), tmp_path / "healed"
+    heal(compact, tmp_path / "dense", out=out, text=text, settings=settings, dtype="float32")
+    for folder in ("again", "healed"):
+        with Checkpoint(tmp_path / folder) as checkpoint:
+            assert checkpoint.is_compact
+            assert checkpoint.widths == (WIDTHS if folder == "healed" else (9, 24, 16))
+            if folder == "again":
+                assert (inspect_refit(checkpoint) or {})["verified"]
+
+
+def test_a_compact_checkpoint_is_cut_in_proportion_by_stream_and_in_memory(
+    compact: Path, tmp_path: Path
+) -> None:
+    plan = make_plan(compact, remove="50%", align=1)
+    assert plan.widths == (8, 20, 14)
+    out = prune_checkpoint(compact, tmp_path / "out", plan)
+    narrow = hf.AutoModelForCausalLM.from_pretrained(out, trust_remote_code=True)
+    assert plan.parameters == sum(p.numel() for p in narrow.parameters())
+    for code in (False, True):  # ours, and that in the folder
+        with Checkpoint(compact) as checkpoint:
+            dense = load_model(checkpoint)
+        if code:
+            dense = hf.AutoModelForCausalLM.from_pretrained(compact, trust_remote_code=True)
+        result = apply(dense, plan)
+        assert all(map(torch.equal, result.parameters(), narrow.parameters()))
+    result.save_pretrained(tmp_path / "saved")
+    again = hf.AutoModelForCausalLM.from_pretrained(tmp_path / "saved", trust_remote_code=True)
+    assert torch.equal(logits(again), logits(narrow))
+
+
+def test_overrides_without_code_are_loaded_and_cut_without_code(
+    compact: Path, tmp_path: Path
+) -> None:
+    """As other programs write them; transformers reads the config and builds one width for all."""
+    config = json.loads((compact / "config.json").read_text())
+    dropped = ("auto_map", "architectures", "allow_global_per_layer_attribute_access")
+    config = {**{k: v for k, v in config.items() if k not in dropped}, "model_type": "llama"}
+    (compact / "config.json").write_text(json.dumps(config))
+    (compact / "widthwise_compact.py").unlink()
+    out = prune_checkpoint(compact, tmp_path / "out", make_plan(compact, remove="50%", align=1))
+    written = json.loads((out / "config.json").read_text())
+    assert (written["model_type"], written["intermediate_size"]) == ("llama", 20)
+    assert written["per_layer_config"] == {
+        "0": {"intermediate_size": 8},
+        "2": {"intermediate_size": 14},
+    }
+    assert not (out / "widthwise_compact.py").exists()
+    with Checkpoint(out) as checkpoint:
+        assert logits(load_model(checkpoint)).isfinite().all()
+
+
+def test_a_compact_checkpoint_of_an_earlier_version_is_read() -> None:
+    with Checkpoint(KEPT_COMPACT) as checkpoint:
+        assert checkpoint.widths == (11, 5)
+        assert load_model(checkpoint).model.layers[1].mlp.up_proj.out_features == 5
+        assert (inspect_refit(checkpoint) or {})["verified"]
+
+
+def test_widths_of_an_earlier_version_that_are_none_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(KEPT_COMPACT, tmp_path / "copy")
+    config = json.loads((KEPT_COMPACT / "config.json").read_text())
+    (tmp_path / "copy" / "config.json").write_text(json.dumps({**config, "widthwise_widths": "x"}))
+    with pytest.raises(CheckpointError, match="widthwise_widths must be whole numbers above 0; go"):
+        Checkpoint(tmp_path / "copy")
 
 
 def test_what_is_cut_from_a_padded_checkpoint_does_not_state_its_widths(

@@ -166,10 +166,10 @@ def _range(plan: Plan, between: str = "to") -> str:
 
 def _how(plan: Plan, written: Written) -> str:
     """What layers of unequal widths mean for whoever loads them."""
-    if plan.uniform:
-        return ""
     if written.is_compact:
         return _COMPACT
+    if plan.uniform:
+        return ""
     return _PADDED.format(width=plan.width, stored_bytes=written.stored_bytes)
 
 

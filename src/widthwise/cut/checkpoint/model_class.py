@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...arch import is_overridden
 from ...errors import CheckpointError, UnsupportedModelError
+from .compact import compact_classes
 
 if TYPE_CHECKING:
     from .reader import Checkpoint
@@ -98,7 +100,10 @@ def model_class_of(checkpoint: Checkpoint) -> ModelClass:
     """
     if reason := unknown_class(checkpoint):
         raise UnsupportedModelError(reason)
-    config = _config_of(checkpoint.path)
+    if is_overridden(checkpoint.config):
+        model_class, config = compact_classes(checkpoint)
+        return ModelClass(auto_class=AUTO_CLASSES[0], model_class=model_class, config=config)
+    config = _config_of(checkpoint)
     if checkpoint.quantization:  # its weights are handed over dequantized
         for part in (config, config.get_text_config()):
             vars(part).pop("quantization_config", None)
@@ -132,7 +137,7 @@ def auto_class_of(config: Mapping[str, Any], folder: Path) -> str:
     if needs_code(config):
         return next((name for name in AUTO_CLASSES if name in config["auto_map"]), AUTO_CLASSES[0])
     try:
-        built = _config_of(folder)
+        built = _read_config(folder)
     except CheckpointError:  # of a newer transformers, perhaps; the weights are cut all the same
         return AUTO_CLASSES[0]
     known = _classes_of(built)
@@ -169,7 +174,16 @@ def _own_code(config: Mapping[str, Any]) -> str:
     return ", ".join(sorted(files))
 
 
-def _config_of(folder: Path) -> Any:
+def _config_of(checkpoint: Checkpoint) -> Any:
+    """The config of a checkpoint; of a compact one, whose layers are all alike, of its family."""
+    if not checkpoint.is_compact:
+        return _read_config(checkpoint.path)
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    return CONFIG_MAPPING[checkpoint.config["model_type"]].from_dict(checkpoint.config)
+
+
+def _read_config(folder: Path) -> Any:
     import transformers
 
     try:

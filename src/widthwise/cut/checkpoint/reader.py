@@ -25,6 +25,7 @@ from ...arch import (
 )
 from ...errors import CheckpointError, UnsupportedModelError
 from ...io import DTYPE_BYTES, TORCH_DTYPES, TensorSpec, lfs_pointer
+from ..compact_config import family_config, is_compact
 from ..plan import WIDTHS_KEY
 from .absent import no_config, no_weights
 from .quantized import Quantization, QuantizedWeight, read_quantization
@@ -36,7 +37,6 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 COMPARED_BYTES = 4 * 2**20  # of each of two tensors at a time
-COMPACT_TYPE = "widthwise_compact_"  # before the family, in the config of a compact checkpoint
 _BYTE_ORDER_MARK = "\ufeff"
 _PREFIXES = ("module", "base_model.model")  # of wrappers as well, at the begin of a name
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -57,13 +57,15 @@ class Checkpoint:
     Attributes:
         path: The folder.
         name: What to call it in plans and model cards.
-        config: The parsed config.json, without what it says of a quantization that is read.
+        config: The parsed config.json, without what it says of a quantization that is read; of a
+            compact checkpoint that of its family.
+        is_compact: Whether it brings code that loads layers of several widths.
         index: The file that says which tensor lies where; None of a single file.
         stored: Name to place of every tensor in the files, in their order.
         quantization: How weights are quantized; None where they are not.
         tensors: The same with weights in place of what they are quantized to.
         architecture: Its GLU blocks, checked.
-        widths: Neurons of each layer, those that pad a narrower layer with zeros not counted.
+        widths: Neurons of each group, those that pad a narrower layer with zeros not counted.
 
     Raises:
         CheckpointError: Files are missing, truncated or contradictory.
@@ -73,7 +75,8 @@ class Checkpoint:
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.name = name or str(path)
-        self.config = _read_config(path)
+        config = _read_config(path)
+        self.is_compact, self.config = is_compact(config), family_config(config)
         self.index, self.stored = _read_tensors(path, self.config)
         refuse_adapters(self.stored)
         _refuse_wrapped(path, self.stored)
@@ -190,11 +193,6 @@ def _read_config(path: Path) -> dict[str, Any]:
     config = read_json(path / "config.json")
     if not isinstance(kind := config.get("model_type") or "", str):
         raise CheckpointError(f"{path / 'config.json'}: model_type must be a name; got {kind!r}")
-    if str(config.get("model_type")).startswith(COMPACT_TYPE):
-        raise UnsupportedModelError(
-            f"{path}: this is a compact per-layer checkpoint, which widthwise cannot read; use its "
-            "padded form (--per-layer padded), which gives the same answers"
-        )
     return config
 
 
@@ -213,9 +211,11 @@ def _refuse_wrapped(path: Path, names: Iterable[str]) -> None:
 
 
 def _read_widths(config: Mapping[str, Any], architecture: Architecture) -> tuple[int, ...]:
-    """What the config of a padded checkpoint says; the width of all layers of any other."""
+    """What the config of a padded checkpoint says; the widths of the groups of any other."""
     size = architecture.intermediate_size
-    widths = text_config(config).get(WIDTHS_KEY, [size] * architecture.layers)
+    if WIDTHS_KEY not in text_config(config):
+        return architecture.neurons()
+    widths = text_config(config)[WIDTHS_KEY]
     if (
         not isinstance(widths, list)
         or len(widths) != architecture.layers

@@ -74,7 +74,7 @@ def write_pruned(
     Cost: each byte of the parent is read once; memory does not grow with layers or width.
     """
     output = output or WriteOptions()
-    is_compact = output.layout == "compact" and not plan.uniform
+    is_compact = checkpoint.is_compact or (output.layout == "compact" and not plan.uniform)
     _check(checkpoint, out, is_compact=is_compact)
     down, dtype = check_refit(plan, refit), output.stored_dtype
     refuse_half_cut(checkpoint.config, checkpoint.architecture)
@@ -92,7 +92,7 @@ def write_pruned(
         config = _config(checkpoint, plan, dtype)
         _write_config(folder, checkpoint, plan, config, is_compact=is_compact)
         _write_records(folder, plan, refit or None, dtype)
-        _check_written(folder, checkpoint, config, plan, shards, is_plain=not is_compact)
+        _check_written(folder, checkpoint, config, plan, shards, padded_to)
         written = Written(
             folder=folder,
             parent_hash=parent.hexdigest(),
@@ -260,8 +260,7 @@ def _check_written(
     config: Mapping[str, Any],
     plan: Plan,
     shards: Mapping[str, Mapping[str, TensorSpec]],
-    *,
-    is_plain: bool,
+    padded_to: int | None,
 ) -> None:
     """Read the headers and the config of a written checkpoint, and compare them with the plan.
 
@@ -274,17 +273,19 @@ def _check_written(
             odd = next(name for name in {**specs, **stored} if stored.get(name) != specs.get(name))
             raise OutputError(f"{file} was not written as planned: tensor {odd} differs")
     stated = (stated_width(config), class_width(config) or plan.width)
-    for width in () if plan.kinds else stated:  # of a mixture by its tensors, which must fit
+    is_by_kinds = plan.kinds or parent.architecture.kinds[0].layers
+    for width in () if is_by_kinds else stated:  # of those by their tensors, which must fit
         if width != plan.width:
             raise OutputError(
                 f"{section_name(config)}: {width_key(config)} would be {width!r} in the result, "
                 f"whose blocks have {plan.width} neurons; nothing was written"
             )
-    if is_plain:
-        _check_architecture(folder, parent, plan)
+    _check_architecture(folder, parent, plan, padded_to)
 
 
-def _check_architecture(folder: Path, parent: Checkpoint, plan: Plan) -> None:
+def _check_architecture(
+    folder: Path, parent: Checkpoint, plan: Plan, padded_to: int | None
+) -> None:
     try:
         result = Checkpoint(folder, parent.name).architecture
     except WidthwiseError as error:
@@ -296,9 +297,10 @@ def _check_architecture(folder: Path, parent: Checkpoint, plan: Plan) -> None:
             f"the result would have its GLU blocks in {', '.join(result.stems)} ({result.layers} "
             f"layers), and not in {', '.join(was.stems)} ({was.layers} layers); nothing was written"
         )
-    if result.dense_widths != (widths := kept_widths(plan, was)):
+    widths = [padded_to or width for width in plan.widths]
+    if odd := [each for each in zip(result.neurons(), widths, strict=True) if each[0] != each[1]]:
         raise OutputError(
-            f"the result would have blocks of {result.dense_widths} neurons instead of {widths}; "
+            f"the result would have a block of {odd[0][0]} neurons instead of {odd[0][1]}; "
             "nothing was written"
         )
 

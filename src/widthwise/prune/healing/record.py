@@ -187,6 +187,8 @@ def _widths(child: Checkpoint) -> str:
     widths = child.widths
     if len(set(widths)) == 1:
         return str(widths[0])
+    if widths == child.architecture.neurons():
+        return ", ".join(map(str, widths))
     return f"(padded with zeros to {max(widths)}) {', '.join(map(str, widths))}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from checkpoint_files import load, logits, rewrite, set_config, stored
 from command_line import run
 from every_family import tiny_model
 from families import tiny
-from healing_runs import save_tokenizer
+from harness_data import PIQA, write_rows
+from healing_runs import save_child, save_dense, save_text, save_tokenizer
 from quantized_models import (
     WHOLE_CONFIG,
     block_config,
@@ -31,9 +33,11 @@ from short_text import save_short_text
 from widthwise import apply, make_plan, prune_checkpoint, refit
 from widthwise.cut import ModelWeights, fingerprint
 from widthwise.cut.checkpoint import Checkpoint, load_model, resolve_model
+from widthwise.cut.checkpoint.mxfp4 import Mxfp4Weight
 from widthwise.cut.checkpoint.reader import INDEX
 from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.notices import shown
+from widthwise.study import load as records_of
 
 BLOCK = 4  # divides every size of these models, as transformers needs it
 
@@ -172,6 +176,55 @@ def test_a_cut_is_calibrated_and_refitted_on_the_dequantized_model(tmp_path: Pat
     assert all(map(torch.equal, got.down, expected.down))
     out = prune_checkpoint(folder, tmp_path / "out", got.plan, refit=got)
     assert_same(load(out), load(prune_checkpoint(plain, tmp_path / "2", got.plan, refit=got)))
+
+
+def test_an_expert_is_not_dequantized_for_each_slice_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slice of neurons needs all of it, as outputs and inputs change places."""
+    folder = quantize_experts(save(tmp_path / "dense", "gpt_oss", intermediate_size=64))
+    counted: Counter[tuple[str, int]] = Counter()
+    rows = Mxfp4Weight.rows
+
+    def count(weight: Mxfp4Weight, stored: Any, start: int, stop: int) -> torch.Tensor:
+        counted[weight.name, start] += 1
+        return rows(weight, stored, start, stop)
+
+    monkeypatch.setattr(Mxfp4Weight, "rows", count)
+    make_plan(folder, width=40)
+    assert counted
+    assert max(counted.values()) <= 2  # the scores and the fingerprint
+
+
+@pytest.mark.usefixtures("short_blocks")
+def test_a_quantized_parent_is_evaluated_and_healed_towards(tmp_path: Path) -> None:
+    dense, plain = quantize(save_dense(tmp_path / "dense"), block_config()), tmp_path / "plain"
+    with Checkpoint(dense) as checkpoint:
+        load_model(checkpoint).save_pretrained(plain)
+    save_tokenizer(plain)
+    write_rows(tmp_path / "data" / "piqa" / "validation.jsonl", [PIQA, {**PIQA, "goal": "cut"}])
+    suite = ("--suite", "piqa", "--data", tmp_path / "data", "--dtype", "float32")
+    values = []
+    for folder in (dense, plain):
+        out = tmp_path / f"scores-{folder.name}"
+        result = run("evaluate", folder, *suite, "--to", "1.2x", "--device", "cpu", "-o", out)
+        assert result.exit_code == 0, result.output
+        values.append(
+            [(r.criterion, r.width, r.quantity, r.value) for r in records_of(out / "records.jsonl")]
+        )
+    assert len(values[0]) > 2
+    assert values[0] == values[1]
+    text = save_text(tmp_path / "text.txt")
+    child = save_child(dense, text, tmp_path / "child")
+    how = ("--text", text, "--tokens", "4k", "--learning-rate", "1e-3", "--dtype", "float32")
+    result = run("heal", child, "--dense", dense, *how, "-o", tmp_path / "healed")
+    assert result.exit_code == 0, result.output
+    assert "was cut from" not in result.stderr  # the parent that the child has
+    quantize(child, block_config())
+    result = run("heal", child, "--dense", dense, *how, "-o", tmp_path / "again")
+    assert result.exit_code == 1
+    assert "is quantized (FP8 in blocks of 16 x 16), and trained weights cannot" in result.stderr
+    assert not (tmp_path / "again").exists()
 
 
 def test_commands_say_what_is_stored_and_what_becomes_of_it(blocks: Path, tmp_path: Path) -> None:

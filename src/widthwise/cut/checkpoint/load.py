@@ -81,7 +81,8 @@ def _dequantized(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Loa
     dtype = TORCH_DTYPES[checkpoint.quantization.dtype] if dtype == "auto" else dtype
     lock = Lock()  # transformers reads in several threads
     tensors = {name: _AtNeed(checkpoint, name, lock) for name in checkpoint.tensors}
-    model, report = built_from(checkpoint, builder, tensors, dtype=dtype)
+    with checkpoint:  # files that are asked again are opened again
+        model, report = built_from(checkpoint, builder, tensors, dtype=dtype)
     if model.can_generate() and (checkpoint.path / "generation_config.json").exists():
         from transformers import GenerationConfig
 

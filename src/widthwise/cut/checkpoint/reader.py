@@ -89,6 +89,7 @@ class Checkpoint:
             self.tensors = self.quantization.read_in_place(self.stored)
         specs = {name: each.spec for name, each in self.tensors.items()}
         self._files: dict[Path, BinaryIO] = {}
+        self._last_expert: tuple[tuple[str, int], Tensor] | None = None
         self.architecture: Architecture = self._untied(read_architecture(self.config, specs))
         self.widths = _read_widths(self.config, self.architecture)
 
@@ -101,11 +102,20 @@ class Checkpoint:
         self._files.clear()
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows [start, stop) of a tensor along its first axis; of a vector, elements."""
+        """Rows [start, stop) of a tensor along its first axis; of a vector, elements.
+
+        They are not to be changed: of a quantized stack of experts the last one is kept, as its
+        neurons, which may be its columns, are asked for in slices.
+        """
         tensor = self.tensors[name]
         if isinstance(tensor, StoredTensor):
             return self._stored_rows(name, start, stop)
-        return tensor.rows(self._stored_rows, start, stop)
+        is_expert = len(tensor.spec.shape) == 3 and stop - start == 1 < tensor.spec.shape[0]
+        if not is_expert:
+            return tensor.rows(self._stored_rows, start, stop)
+        if self._last_expert is None or self._last_expert[0] != (name, start):
+            self._last_expert = (name, start), tensor.rows(self._stored_rows, start, stop)
+        return self._last_expert[1]
 
     def _stored_rows(self, name: str, start: int, stop: int) -> Tensor:
         """The same of a tensor in the files, as it is stored."""

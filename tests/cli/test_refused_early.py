@@ -74,7 +74,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise CheckpointError(f"{model} was looked for")
 
     module = importlib.import_module("widthwise.cut.checkpoint.resolve")
-    monkeypatch.setattr(module, "_from_hub", fetch)
+    monkeypatch.setattr(module, "hub_folder", fetch)
     return tmp_path
 
 

@@ -10,10 +10,21 @@ from .embedded import (
 )
 from .gguf import CONVERSION, convert_gguf
 from .gguf_file import gguf_reader
+from .named_models import (
+    EMBEDDED,
+    NAMED_MODELS,
+    NamedModel,
+    has_named_model,
+    model_names,
+    named_model,
+)
 from .wheels import cache_dir
 
 __all__ = [
     "CONVERSION",
+    "EMBEDDED",
+    "NAMED_MODELS",
+    "NamedModel",
     "benchmark_rows",
     "cache_dir",
     "convert_gguf",
@@ -21,6 +32,9 @@ __all__ = [
     "embedded_model",
     "gguf_reader",
     "has_embedded_model",
+    "has_named_model",
     "ifbench_root",
     "mmlu_subjects",
+    "model_names",
+    "named_model",
 ]

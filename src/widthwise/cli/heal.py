@@ -96,9 +96,10 @@ def heal(
 ) -> None:
     """Train the pruned CHILD to give the logits of its dense parent; write a plain checkpoint.
 
-    CHILD and MODEL are checkpoint folders, .gguf files, hub ids, or smollm2 (the embedded model).
-    The state that is best on held-out text is written. If no state is better than CHILD, nothing is
-    written, and the exit code is 1. If it is interrupted, the same command continues it.
+    CHILD and MODEL are checkpoint folders, .gguf files, hub ids, or models by name: smollm2,
+    qwen2.5-coder-0.5b and qwen2.5-coder-1.5b. The state that is best on held-out text is written.
+    If no state is better than CHILD, nothing is written, and the exit code is 1. If it is
+    interrupted, the same command continues it.
     """
     check_overwrite(out, force=force)
     from ..prune.healing import HealSettings, heal

@@ -36,7 +36,8 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
     weights are read. Of a padded checkpoint, `widths` are those of its
     layers; counts are of the checkpoint as it stands, padding included.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
+    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b.
     """
     with resolve_model(model).checkpoint as checkpoint:
         architecture = checkpoint.architecture

@@ -78,9 +78,10 @@ def measure(
 ) -> None:
     """Measure what MODELS cost to run: time to the first and the next tokens, memory and energy.
 
-    A MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). All are
-    visited in a new random order in every round; ratios are to the first, within a round. How many
-    tokens are written is fixed. Writes records.jsonl.
+    A MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
+    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. All are visited in a new random order in every round;
+    ratios are to the first, within a round. How many tokens are written is fixed. Writes
+    records.jsonl.
     """
     from ..study import CostSettings, CostStudy
     from .tables import print_costs, run

@@ -92,7 +92,7 @@ def _rate(text: str, whole: str) -> float:
 @click.option(
     "--tokenizer",
     metavar="MODEL",
-    help="Use the tokenizer of this checkpoint folder, hub id, or smollm2. Default: bytes.",
+    help="Use the tokenizer of this MODEL, such as smollm2. Default: bytes.",
 )
 @out_option(
     "widthwise-transfer",

@@ -27,7 +27,8 @@ from .plan_options import build_plan, plan_options, print_notes, read_request
 def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: Any) -> None:
     """Show which width MODEL would be cut to, and choose the neurons. Writes nothing else.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model).
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
+    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b.
     """
     check_writable(out, force)
     request, source = read_request(options), resolve_model(model)

@@ -96,8 +96,8 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint, or a .gguf file.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or smollm2 (the embedded model). Only
-    calibration text loads it.
+    MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
+    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. Only calibration text loads it.
     """
     _check_usage(plan_file, options)
     request, refitting = None, options["refitting"]

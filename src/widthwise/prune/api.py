@@ -49,7 +49,7 @@ def make_plan(
 
     Args:
         model: A `transformers` model, a checkpoint folder, a `.gguf` file, a hub id, or
-            `"smollm2"` for the embedded model. From disk the weights are streamed.
+            a name such as `"smollm2"`. From disk the weights are streamed.
         spec: The width and the criterion.
         calibration: Text file for `ppm_activation`; for `activation` and `obs` a result of
             `calibrate`, or its `text`. Text loads the model to run it.

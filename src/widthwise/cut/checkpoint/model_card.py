@@ -208,5 +208,11 @@ def license_lines(checkpoint: Checkpoint) -> list[str]:
 
 
 def license_words(lines: list[str]) -> str:
-    """The parent's licence by the lines of `license_lines`, in a few words."""
-    return lines[0].partition(":")[2].strip() if lines else "not stated"
+    """The parent's licence by the lines of `license_lines`, in a few words.
+
+    >>> license_words(["license: apache-2.0 # by its authors"])
+    'apache-2.0 (by its authors)'
+    """
+    licence, _, remark = lines[0].partition(":")[2].partition(" #") if lines else ("", "", "")
+    words = licence.strip() or "not stated"
+    return f"{words} ({remark.strip()})" if remark else words

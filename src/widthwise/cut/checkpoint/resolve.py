@@ -10,15 +10,24 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...assets import CONVERSION, cache_dir, convert_gguf, embedded_model, has_embedded_model
+from ...assets import (
+    CONVERSION,
+    EMBEDDED,
+    NAMED_MODELS,
+    cache_dir,
+    convert_gguf,
+    embedded_model,
+    has_embedded_model,
+    has_named_model,
+    model_names,
+    named_model,
+)
 from ...errors import CheckpointError
-from ...io import file_sha256
+from ...io import file_sha256, write_text
 from ...notices import notice
 from .hub import hub_folder
 from .reader import Checkpoint
 from .tokenizer import load_tokenizer
-
-EMBEDDED = "smollm2"
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,13 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
 
     Args:
         model: A checkpoint folder, a `.gguf` file (converted once to bfloat16 safetensors in the
-            cache), `"smollm2"` for the embedded model (a folder of that name is `"./smollm2"`), or
-            a hub id (`"org/name"`, `"org/name@revision"`; downloaded once by huggingface_hub).
-            One that was resolved is returned as it is.
+            cache), a name of `model_names` such as `"smollm2"`, the embedded model (a folder of
+            that name is `"./smollm2"`), or a hub id (`"org/name"`, `"org/name@revision"`;
+            downloaded once by huggingface_hub). One that was resolved is returned as it is.
 
     Raises:
         CheckpointError: There is no such model, or it cannot be fetched.
+        AssetError: A model that goes by a name cannot be fetched.
     """
     if isinstance(model, ModelSource):
         return model
@@ -76,6 +86,8 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
         raise CheckpointError("a model must be named; got an empty name")
     if name == EMBEDDED:
         return ModelSource(embedded_model(), "SmolLM2-135M-Instruct")
+    if name in NAMED_MODELS:
+        return _named(name)
     path = Path(os.path.expanduser(name))
     if path.is_dir():
         return ModelSource(path, name)
@@ -85,7 +97,7 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
         return ModelSource(hub_folder(name), name)
     raise CheckpointError(
         f"{name}: no such folder or file, nor a hub id (org/name); "
-        f"{EMBEDDED!r} is the embedded model"
+        f"these models go by a name: {', '.join(model_names())}"
     )
 
 
@@ -96,21 +108,35 @@ def finding(models: Sequence[str]) -> str:
     'finding the model, fetched at first use'
     """
     what = "the models" if len(models) > 1 else "the model"
-    is_local = all(
-        has_embedded_model() if model == EMBEDDED else Path(os.path.expanduser(model)).exists()
-        for model in models
-    )
+    is_local = all(map(_is_local, models))
     return f"reading {what}" if is_local else f"finding {what}, fetched at first use"
 
 
-def _converted(path: Path) -> Path:
+def _is_local(model: str) -> bool:
+    if model == EMBEDDED:
+        return has_embedded_model()
+    if model in NAMED_MODELS:
+        return has_named_model(model)
+    return Path(os.path.expanduser(model)).exists()
+
+
+def _named(name: str) -> ModelSource:
+    """A model whose file is fetched; the card says what the file itself does not."""
+    model, path = NAMED_MODELS[name], named_model(name)
+    folder = _converted(path, model.sha256)
+    if not (folder / "README.md").exists():
+        write_text(folder / "README.md", model.card)
+    return ModelSource(folder, model.title, gguf=path)
+
+
+def _converted(path: Path, digest: str | None = None) -> Path:
     if path.suffix.lower() != ".gguf":
         raise CheckpointError(
             f"{path}: a model is a checkpoint folder or a .gguf file; for a single safetensors "
             "file, give its folder"
         )
     stat = path.stat()
-    digest = _sha256(path, stat.st_size, stat.st_mtime_ns)
+    digest = digest or _sha256(path, stat.st_size, stat.st_mtime_ns)
     folder = cache_dir() / "gguf" / f"{path.stem}-{digest[:16]}-{CONVERSION}"
     if not folder.exists():
         notice(f"Converting {path.name} to safetensors, once; it is kept in {folder}.")

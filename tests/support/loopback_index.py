@@ -1,0 +1,82 @@
+"""A Python package index on this machine, whose packages carry the parts of a file."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from widthwise.assets import NamedModel
+
+
+def split_into_wheels(file: Path, model: NamedModel, folder: Path) -> list[Path]:
+    """Write the packages of a model: its file in as many parts as they are, all but the last
+    equally long."""
+    data = file.read_bytes()
+    step = -(-len(data) // model.parts)
+    wheels = []
+    folder.mkdir()
+    for number in range(1, model.parts + 1):
+        wheel = model.wheel(number)
+        info = f"{wheel.module}-{wheel.version}.dist-info"
+        path = folder / wheel.file
+        with zipfile.ZipFile(path, "w") as archive:
+            part = data[(number - 1) * step : number * step]
+            archive.writestr(f"{wheel.module}/data/part{number:02}.bin", part)
+            metadata = f"Metadata-Version: 2.1\nName: {wheel.package}\nVersion: {wheel.version}\n"
+            archive.writestr(f"{info}/METADATA", metadata)
+            kind = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            archive.writestr(f"{info}/WHEEL", kind)
+            archive.writestr(f"{info}/RECORD", "")
+        wheels.append(path)
+    return wheels
+
+
+@contextmanager
+def served(wheels: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
+    """The address of an index of these wheels, and the names of those that it has sent."""
+    sent: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.rstrip("/").rpartition("/")[2]
+            found = [path for path in wheels if path.is_file()]
+            if file := next((path for path in found if path.name == name), None):
+                sent.append(name)
+                self.send(file.read_bytes(), "application/zip")
+                return
+            links = [
+                f'<a href="/files/{path.name}#sha256={_sha256(path)}">{path.name}</a>'
+                for path in found
+                if path.name.split("-")[0].replace("_", "-") == name
+            ]
+            if links:
+                self.send(f"<html><body>{''.join(links)}</body></html>".encode(), "text/html")
+            else:
+                self.send_error(404)
+
+        def send(self, body: bytes, kind: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/simple", sent
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

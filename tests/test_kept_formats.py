@@ -78,9 +78,9 @@ def record_of_a_healing() -> Any:
 
 def moments() -> Any:
     found = Calibration.load(KEPT / "moments.safetensors")
-    first, second = found.layers[0], found.layers[1]
+    first, second = found.groups[0], found.groups[1]
     sums = float(first.fit.total[0, 0]), float(second.held_out.total[3, 12])
-    return found.model, len(found.layers), found.parts[0].source, first.fit.tokens, sums
+    return found.model, len(found.groups), found.parts[0].source, first.fit.tokens, sums
 
 
 def refits_of_a_study() -> Any:

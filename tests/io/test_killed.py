@@ -55,7 +55,9 @@ def moments(folder: Path, version: int) -> Path:
     halves = FitAndHoldout(
         fit=Moments(torch.eye(8) * version, 8), held_out=Moments(torch.eye(8), 8)
     )
-    calibration = Calibration(model="m", parts=(PART,), layers={0: halves})
+    calibration = Calibration(
+        model="m", parts=(PART,), neurons=(len(halves.fit.total),), groups={0: halves}
+    )
     calibration.save(folder / "moments.safetensors", force=True)
     return folder / "moments.safetensors"
 

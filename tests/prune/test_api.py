@@ -61,9 +61,9 @@ def test_a_plan_by_activation_takes_text_a_calibration_or_norms(
     stored = calibrate(tiny_checkpoint, text=text, tokens=2048)
     assert make_plan(tiny_checkpoint, calibration=stored, **asked) == plan
     weight = load_file(tiny_checkpoint / "model.safetensors")["model.layers.1.mlp.down_proj.weight"]
-    scores = stored.layers[1].fit.total.diagonal() * weight.square().sum(0)
+    scores = stored.groups[1].fit.total.diagonal() * weight.square().sum(0)
     assert plan.keep[1] == tuple(sorted(scores.topk(20).indices.tolist()))
-    norms = {i: stored.layers[i].fit.total.diagonal().sqrt() for i in range(3)}
+    norms = {i: stored.groups[i].fit.total.diagonal().sqrt() for i in range(3)}
     assert make_plan(tiny_checkpoint, activation_norms=norms, **asked) == plan
     result = run(
         "plan", tiny_checkpoint, *WIDTH, "--criterion", "activation", "--calibration", text,

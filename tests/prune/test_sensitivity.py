@@ -61,7 +61,7 @@ def divergence(
 ) -> float:
     """KL(dense || cut) by the logits of two whole models, in float64."""
     weights = ModelWeights(model)
-    (cut,) = group_cuts(weights, layer, calibration.layers[layer], asked, [width])
+    (cut,) = group_cuts(weights, layer, calibration.groups[layer], asked, [width])
     every = make_plan(model, width=30, align=1)
     keep = tuple(cut.keep if i == layer else tuple(range(WIDTH)) for i in range(LAYERS))
     narrow = apply(model, replace(every, keep=keep))

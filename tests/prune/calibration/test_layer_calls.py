@@ -54,7 +54,7 @@ def test_moments_equal_those_of_whole_passes(family: str, padded: bool) -> None:
     model, given = special(family), batches(padded=padded)
     calibration = calibrate(model, text=given)
     for layer, expected in enumerate(whole_moments(model, given, 4)):
-        halves = calibration.layers[layer]
+        halves = calibration.groups[layer]
         close(halves.fit.total + halves.held_out.total, expected)
 
 
@@ -156,7 +156,7 @@ def test_hidden_states_may_come_by_a_keyword() -> None:
     model, given = stacked(step), batches()
     calibration = calibrate(model, text=given)
     for layer, expected in enumerate(whole_moments(model, given, LAYERS)):
-        halves = calibration.layers[layer]
+        halves = calibration.groups[layer]
         close(halves.fit.total + halves.held_out.total, expected)
 
 
@@ -178,7 +178,7 @@ def test_layers_may_return_a_tuple() -> None:
     given = batches(8)
     calibration = calibrate(model, text=given)
     for layer, expected in enumerate(whole_moments(model, given, LAYERS)):
-        halves = calibration.layers[layer]
+        halves = calibration.groups[layer]
         close(halves.fit.total + halves.held_out.total, expected)
     assert per_layer(model, to="0.6x", align=8, text=given).loss > 0
 

@@ -66,7 +66,7 @@ def test_the_ridge_is_the_best_on_the_held_out_half_and_errors_are_of_both_halve
     selection = PruneSpec(target=Target("width", "26"), align=1, criterion="activation")
     (done,) = refits(model, [selection], calibration)
     for layer, fit in enumerate(done.layers):
-        halves = calibration.layers[layer]
+        halves = calibration.groups[layer]
         moment, held_out = halves.fit.mean(""), halves.held_out.mean("")
         weight = model.model.layers[layer].mlp.down_proj.weight.detach().double().T
         keep = torch.tensor(done.plan.keep[layer])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...errors import RunError
@@ -117,10 +117,13 @@ class FitAndHoldout:
 
     def cpu(self) -> FitAndHoldout:
         """Both on the CPU."""
-        return FitAndHoldout(fit=self.fit.cpu(), held_out=self.held_out.cpu())
+        return replace(self, fit=self.fit.cpu(), held_out=self.held_out.cpu())
 
     def merged(self, other: FitAndHoldout) -> FitAndHoldout:
         """Half by half."""
+        sent = [each.sent for each in (self, other) if each.sent is not None]
         return FitAndHoldout(
-            fit=self.fit.merged(other.fit), held_out=self.held_out.merged(other.held_out)
+            fit=self.fit.merged(other.fit),
+            held_out=self.held_out.merged(other.held_out),
+            sent=sum(sent) if sent else None,
         )

@@ -1,4 +1,4 @@
-"""`calibrate`: the second moments of all layers of a model over one text, kept and added up."""
+"""`calibrate`: the second moments of all groups of a model over one text, kept and added up."""
 
 from __future__ import annotations
 
@@ -20,31 +20,35 @@ from .text import TextOptions, TextRequest
 if TYPE_CHECKING:
     from ..opened_model import Model
 
-FORMAT = "widthwise moments 1"
+FORMAT, FIRST_FORMAT = "widthwise moments 2", "widthwise moments 1"
+HALVES = ("fit", "held_out")
+_COUNTS = TensorSpec((3,), "I64")  # tokens of the halves, and those sent to an expert or -1
 LayerCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Calibration:
-    """Second moments of the activations of every GLU block of a dense model.
+    """Second moments of the activations of every group of neurons of a dense model.
 
     They do not depend on a width: any number of widths, by any criterion, can be made of them.
 
     Attributes:
         model: Fingerprint of the GLU weights that the activations are of.
         parts: The texts that were added up.
-        layers: Layer to its moments; of a file, read when asked for, so that those of one layer
-            are in memory at a time.
+        neurons: Neurons of each group.
+        groups: Group (a layer's block, or one of its experts) to its moments; of a file, read when
+            asked for, so that those of one group are in memory at a time.
 
-    Memory: 8 I^2 bytes a layer (two halves in float32), on disk or in memory.
+    Memory: 8 I^2 bytes a group (two halves in float32), on disk or in memory.
     """
 
     model: str
     parts: tuple[CalibrationSource, ...]
-    layers: Mapping[int, FitAndHoldout]
+    neurons: tuple[int, ...]
+    groups: Mapping[int, FitAndHoldout]
 
     def merged(self, other: Calibration) -> Calibration:
-        """The calibration on the texts of both; sums of a file stay there until a layer is read.
+        """The calibration on the texts of both; sums of a file stay there until a group is read.
 
         Raises:
             RunError: They are of different models, or a text is in both.
@@ -57,13 +61,14 @@ class Calibration:
                 "calibrations with a text in common cannot be added: the text would count twice"
             )
 
-        def both(layer: int) -> FitAndHoldout:
-            return self.layers[layer].merged(other.layers[layer])
+        def both(group: int) -> FitAndHoldout:
+            return self.groups[group].merged(other.groups[group])
 
         return Calibration(
             model=self.model,
             parts=self.parts + other.parts,
-            layers=_Layers(len(self.layers), both),
+            neurons=self.neurons,
+            groups=_Groups(len(self.neurons), both),
         )
 
     def check(self, weights: Weights) -> None:
@@ -75,19 +80,18 @@ class Calibration:
             )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write a safetensors file, whole or not at all, one layer after the other.
+        """Write a safetensors file, whole or not at all, one group after the other.
 
         Raises:
             OutputError: The file exists (without `force`) or cannot be written.
         """
-        size = len(self.layers[0].fit.total)
-        with _file(Path(path), self, len(self.layers), size, force=force) as write:
-            for layer in range(len(self.layers)):
-                write(layer, self.layers[layer])
+        with _file(Path(path), self, force=force) as write:
+            for group in range(len(self.neurons)):
+                write(group, self.groups[group])
 
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
-        """Read what `save` wrote; only the head, until a layer is asked for.
+        """Read what `save` wrote; only the head, until a group is asked for.
 
         Raises:
             RunError: The file is missing, damaged or another kind of file.
@@ -98,34 +102,43 @@ class Calibration:
         try:
             with safetensors.safe_open(path, "pt") as file:
                 head = file.metadata() or {}
-            if head.get("format") != FORMAT:
-                raise RunError(f"{path}: holds no moments of widthwise")
+                if head.get("format") not in (FORMAT, FIRST_FORMAT):
+                    raise RunError(f"{path}: holds no moments of widthwise")
+                of_layers = head["format"] == FIRST_FORMAT
+                unit = "layers" if of_layers else "groups"
+                names = [f"{unit}.{group}" for group in range(int(head[unit]))]
+                neurons = tuple(file.get_slice(f"{name}.fit").get_shape()[0] for name in names)
             parts = from_plain(tuple[CalibrationSource, ...], json.loads(head["parts"]), "parts")
-            count, model = int(head["layers"]), head["model"]
+            model = head["model"]
         except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: cannot be read as moments: {error}") from error
-        fit = sum(part.fit_tokens for part in parts)
-        held_out = sum(part.held_out_tokens for part in parts)
+        all_tokens = sum(p.fit_tokens for p in parts), sum(p.held_out_tokens for p in parts)
 
-        def read(layer: int) -> FitAndHoldout:
+        def read(group: int) -> FitAndHoldout:
             with safetensors.safe_open(path, "pt") as file:
-                sums = [file.get_tensor(f"layers.{layer}.{half}") for half in ("fit", "held_out")]
-            return FitAndHoldout(fit=Moments(sums[0], fit), held_out=Moments(sums[1], held_out))
+                fit, held_out = (file.get_tensor(f"{names[group]}.{half}") for half in HALVES)
+                counts = file.get_tensor(f"{names[group]}.tokens").tolist() if not of_layers else ()
+            *tokens, sent = counts or (*all_tokens, -1)
+            return FitAndHoldout(
+                fit=Moments(fit, tokens[0]),
+                held_out=Moments(held_out, tokens[1]),
+                sent=None if sent < 0 else sent,
+            )
 
-        return cls(model=model, parts=parts, layers=_Layers(count, read))
+        return cls(model=model, parts=parts, neurons=neurons, groups=_Groups(len(names), read))
 
 
-class _Layers(Mapping[int, FitAndHoldout]):
-    """Moments that are made when a layer is asked for."""
+class _Groups(Mapping[int, FitAndHoldout]):
+    """Moments that are made when a group is asked for."""
 
     def __init__(self, count: int, make: Callable[[int], FitAndHoldout]) -> None:
         self._count = count
         self._make = make
 
-    def __getitem__(self, layer: int) -> FitAndHoldout:
-        if not 0 <= layer < self._count:
-            raise KeyError(layer)
-        return self._make(layer)
+    def __getitem__(self, group: int) -> FitAndHoldout:
+        if not 0 <= group < self._count:
+            raise KeyError(group)
+        return self._make(group)
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self._count))
@@ -161,45 +174,58 @@ def calibrate(
     Raises:
         RunError: The text, or the model's activations on it, cannot be calibrated on.
 
-    Cost: about one forward pass, and 1.3 I^2 multiplications and additions a layer and token.
+    Cost: about one forward pass, and 1.3 I^2 multiplications and additions a group and token.
+
+    Memory: the model, the hidden states of the text, the sums of one layer (8 I^2 bytes for each of
+        its groups: of all of its experts), and without `out` those of all layers.
     """
     request = TextRequest(**text)
     with open_model(model) as opened:
         weights = opened.weights
-        weights.architecture.refuse_unless_uniform("keeping moments (calibrate)")
         read = request.read(opened)
         read.refuse_uneven()
         made: dict[int, FitAndHoldout] = {}
-        result = Calibration(model=fingerprint(weights), parts=(read.summary,), layers=made)
+        result = Calibration(
+            model=fingerprint(weights),
+            parts=(read.summary,),
+            neurons=weights.architecture.neurons(),
+            groups=made,
+        )
         with ExitStack() as stack:
             keep: Callable[[int, FitAndHoldout], object] = made.__setitem__
             if out is not None:
-                sizes = weights.architecture.layers, weights.architecture.intermediate_size
-                keep = stack.enter_context(_file(Path(out), result, *sizes))
+                keep = stack.enter_context(_file(Path(out), result))
             runner = stack.enter_context(LayerwiseRunner(opened.module, read))
             for layer in each_layer(weights.architecture.layers, progress):
-                keep(layer, runner.moments(layer, advance=True)[layer].cpu())
+                for group, halves in sorted(runner.moments(layer, advance=True).items()):
+                    keep(group, halves.cpu())
     return result if out is None else Calibration.load(out)
 
 
 @contextmanager
 def _file(
-    path: Path, head: Calibration, layers: int, size: int, *, force: bool = False
+    path: Path, head: Calibration, *, force: bool = False
 ) -> Iterator[Callable[[int, FitAndHoldout], None]]:
-    """A moments file to be filled layer by layer; it appears when the block ends well."""
+    """A moments file to be filled group by group; it appears when the block ends well."""
+    import torch
+
     if path.exists() and not force:
         raise OutputError(f"{path} already exists; choose another file")
     parts = json.dumps([asdict(part) for part in head.parts])
-    meta = {"format": FORMAT, "model": head.model, "parts": parts, "layers": str(layers)}
-    names = [f"layers.{i}.{half}" for i in range(layers) for half in ("fit", "held_out")]
-    specs = dict.fromkeys(names, TensorSpec((size, size), "F32"))
+    meta = {"format": FORMAT, "model": head.model, "parts": parts, "groups": str(len(head.neurons))}
+    specs: dict[str, TensorSpec] = {}
+    for group, size in enumerate(head.neurons):
+        specs |= {f"groups.{group}.{half}": TensorSpec((size, size), "F32") for half in HALVES}
+        specs[f"groups.{group}.tokens"] = _COUNTS
     with (
         replace_file(path, shared=True) as partial,
         stream_safetensors(partial, specs, meta) as write,
     ):
 
         def add(_: int, halves: FitAndHoldout) -> None:
+            sent = -1 if halves.sent is None else halves.sent
             write(tensor_bytes(halves.fit.total))
             write(tensor_bytes(halves.held_out.total))
+            write(tensor_bytes(torch.tensor([halves.fit.tokens, halves.held_out.tokens, sent])))
 
         yield add

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ...cut import CalibrationSource, Plan, Refit, Weights, down_rows, fingerprint
@@ -20,6 +19,9 @@ from .layer_fit import GroupCut, group_cuts, neuron_order, temporarily_cut
 
 if TYPE_CHECKING:
     from ..opened_model import Model
+
+
+MomentsOfGroups = Iterable[tuple[int, FitAndHoldout]]
 
 
 class RefitOptions(PruneOptions, TextOptions, total=False):
@@ -118,7 +120,7 @@ def refits(
         ]
         cuts = []
         for layer in each_layer(weights.architecture.layers, progress):
-            for group, halves in of_layer(layer).items():
+            for group, halves in of_layer(layer):
                 widths = [each[group] for each in counts]
                 cuts.append(group_cuts(weights, group, halves, specs[0], widths))
         return tuple(
@@ -143,18 +145,28 @@ def moments_request(
 @contextmanager
 def _dense_moments(
     model: OpenedModel, request: Calibration | TextRequest
-) -> Iterator[tuple[tuple[CalibrationSource, ...], Callable[[int], dict[int, FitAndHoldout]]]]:
+) -> Iterator[tuple[tuple[CalibrationSource, ...], Callable[[int], MomentsOfGroups]]]:
     """The calibration text, and the dense model's moments, by groups, as a function of a layer.
+
+    Those of a file are read one after the other.
 
     Of text, the function is to be called with one layer after the other.
     """
     if isinstance(request, Calibration):
         request.check(model.weights)
-        yield request.parts, lambda layer: {layer: request.layers[layer]}
+        groups = model.weights.architecture.groups
+        yield (
+            request.parts,
+            lambda layer: (
+                (index, request.groups[index])
+                for index, group in enumerate(groups)
+                if group.layer == layer
+            ),
+        )
         return
     text = request.read(model)
     with LayerwiseRunner(model.module, text) as runner:
-        yield (text.summary,), partial(runner.moments, advance=True)
+        yield (text.summary,), lambda layer: runner.moments(layer, advance=True).items()
 
 
 def plan_by_moments(
@@ -172,7 +184,7 @@ def plan_by_moments(
     counts = weights.architecture.neurons(width.widths)
     with _dense_moments(model, request) as (_, of_layer):
         for layer in each_layer(weights.architecture.layers, progress):
-            for group, halves in of_layer(layer).items():
+            for group, halves in of_layer(layer):
                 moment = halves.fit.mean(weights.architecture.groups[group].name)
                 weight = down_rows(weights, group).T.to(moment)
                 order = neuron_order(weights, group, spec, moment, weight)

@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from every_family import tiny_model
 from families import VOCAB, WIDTH, tiny
+from family_trials import save_pair
+from healing_runs import QUICK
 
 from widthwise import apply, make_plan, prune_checkpoint
 from widthwise.cli import main
 from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import LimitError, PlanError, RunError
-from widthwise.prune.healing import HealSettings, distil, rate_factors, width_change
+from widthwise.prune.healing import HealSettings, distil, heal, rate_factors, width_change
+from widthwise.prune.healing.learning_rate import factors_of
 from widthwise.prune.healing.master_weights import BETAS, DECAY, MasterWeights
 from widthwise.prune.healing.training import Trainer
 
@@ -128,3 +132,31 @@ def test_what_has_no_factors_is_refused() -> None:
         distil(parent, parent, rows(), settings(mup_factors=True))
     with pytest.raises(PlanError, match="in the width of GLU blocks alone"):
         rate_factors(child, tiny("llama", hidden_size=64))
+
+
+# Experts stored one by one, and as one tensor with the inputs first.
+@pytest.mark.parametrize("family", ["qwen2_moe", "gpt_oss"])
+def test_an_experts_rate_follows_its_own_width(family: str, tmp_path: Path) -> None:
+    """down of a kind that was cut from width I to k has I / k times the rate; all others 1."""
+    model = tiny_model(family)
+    model.save_pretrained(tmp_path / "dense")
+    plan = make_plan(tmp_path / "dense", remove="40%", align=8)
+    child = prune_checkpoint(tmp_path / "dense", tmp_path / "child", plan)
+    with Checkpoint(tmp_path / "dense") as dense, Checkpoint(child) as cut:
+        stated = factors_of(width_change(cut, dense))
+        architecture = dense.architecture
+    expected = {
+        group.down: architecture.kinds[group.kind].width / plan.kinds[group.kind].kept
+        for group in architecture.groups
+    }
+    assert stated == pytest.approx(expected)
+    in_memory = rate_factors(apply(model, plan), model)
+    assert set(in_memory.values()) == set(stated.values())
+
+
+def test_a_healing_of_a_mixture_states_its_factors(tmp_path: Path) -> None:
+    parent, child, text = save_pair("mixtral", tmp_path)
+    settings = HealSettings(**{**QUICK, "mup_factors": True})
+    found = heal(child, parent, out=tmp_path / "out", text=text, settings=settings, dtype="float32")
+    assert set(found.factors.values()) == {56 / 32}
+    assert all(".experts." in name for name in found.factors)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from every_family import load, tiny_model
+from family_trials import logits, save_pair
 from healing_pairs import pair, rows, settings
 from healing_runs import BATCH, QUICK
 from safetensors.torch import load_file
@@ -17,7 +19,7 @@ from safetensors.torch import load_file
 from widthwise.cut import ModelWeights
 from widthwise.errors import RunError
 from widthwise.prune.healing import HealSettings, distil, heal
-from widthwise.prune.healing.lora import zero_neurons
+from widthwise.prune.healing.lora import add_lora, merge_lora, zero_neurons
 
 pytestmark = pytest.mark.usefixtures("short_blocks")
 
@@ -77,3 +79,43 @@ def test_low_rank_updates_end_in_a_plain_checkpoint(
             assert not after[name][[3, 17]].any()
     assert moved == 3 * 7
     hf.AutoModelForCausalLM.from_pretrained(found.out)
+
+
+# Experts stored one by one, and as one tensor; a router that is a linear layer; a Mamba mixer.
+@pytest.mark.parametrize("family", ["qwen3_moe", "gpt_oss", "phimoe", "jamba"])
+def test_every_expert_has_an_update_of_low_rank(family: str) -> None:
+    """Merged, it gives the answers that were trained; a router is as it was."""
+    model = tiny_model(family)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    architecture = ModelWeights(model).architecture
+    add_lora(model, 2, seed=0)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(1)
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                assert "lora_" in name
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    trained = logits(model)
+    merge_lora(model)
+    # The update is added to the weight, not to what the weight gives: float32 rounding.
+    torch.testing.assert_close(logits(model), trained, rtol=0, atol=1e-4 * trained.abs().max())
+    after = model.state_dict()
+    assert after.keys() == before.keys()
+    changes = {name: (after[name] - before[name]) for name in after}
+    assert not any(changes[name].any() for name in after if "router" in name or "mamba" in name)
+    stacks = [name for name, cut in architecture.cuts.items() if cut.stacked and "bias" not in name]
+    assert stacks
+    for name in stacks:
+        for expert in changes[name]:
+            assert int(torch.linalg.matrix_rank(expert, rtol=1e-4)) == 2, name
+
+
+def test_low_rank_updates_heal_a_mixture(tmp_path: Path) -> None:
+    parent, child, text = save_pair("mixtral", tmp_path)
+    settings = HealSettings(**{**QUICK, "tokens": 12 * BATCH, "lora": 2, "learning_rate": 1e-2})
+    found = heal(child, parent, out=tmp_path / "out", text=text, settings=settings, dtype="float32")
+    assert found.gain.low > 0
+    before, after = (load_file(p / "model.safetensors") for p in (child, found.out))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name for name in before if ".experts." in name or "self_attn" in name} == moved
+    load("mixtral", found.out)

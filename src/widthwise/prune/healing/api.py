@@ -240,10 +240,6 @@ def _check_pair(pair: ModelPair, request: HealingRequest) -> None:
     for each in (pair.child, pair.parent):
         refuse_overlap(each.path, request.out)
     check_space(pair.child, request.out)
-    if request.settings.lora is not None:
-        pair.child.architecture.refuse_unless_uniform("healing by low-rank updates (lora)")
-    if request.settings.mup_factors:
-        pair.child.architecture.refuse_unless_uniform("healing with muP's factors (mup_factors)")
 
 
 def _decisive(request: HealingRequest, pair: ModelPair, blocks: TextBlocks) -> dict[str, Any]:

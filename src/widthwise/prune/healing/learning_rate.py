@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...arch import in_block
+from ...arch import Architecture, in_block
+from ...cut import ModelWeights
 from ...cut.checkpoint import Checkpoint
 from ...errors import PlanError
 from ...mup import Parametrization, parametrize
@@ -104,7 +105,10 @@ def rate_factors(child: Any, dense: Any) -> dict[str, float]:
         LimitError: They do not have the same parameters, or are of the same widths.
         PlanError: They differ in more than the widths of GLU blocks.
     """
-    return factors_of(_of_blocks(child, dense))
+    architectures = [ModelWeights(each).architecture for each in (child, dense)]
+    if not architectures[0].is_mixture:
+        return factors_of(_of_blocks(child, dense))
+    return factors_of(_of_blocks(*(_group_shapes(each, each.neurons()) for each in architectures)))
 
 
 def factors_of(change: Parametrization) -> dict[str, float]:
@@ -129,11 +133,26 @@ def _of_blocks(child: Any, dense: Any) -> Parametrization:
 
 def _shapes(checkpoint: Checkpoint) -> Mapping[str, tuple[int, ...]]:
     """Shapes of all tensors, each layer of GLU blocks at its own width."""
-    architecture, widths = checkpoint.architecture, checkpoint.widths
-    size = architecture.intermediate_size
-    width = {
-        name: widths[architecture.cuts[name].group] if name in architecture.cuts else size
-        for name in architecture.tensors
-        if name not in architecture.tied
-    }
-    return {name: architecture.spec_at(name, n).shape for name, n in width.items()}
+    architecture = checkpoint.architecture
+    neurons = checkpoint.widths if architecture.is_uniform else architecture.neurons()
+    return _group_shapes(architecture, neurons)
+
+
+def _group_shapes(
+    architecture: Architecture, neurons: Sequence[int]
+) -> Mapping[str, tuple[int, ...]]:
+    """Shapes of all tensors at these neurons of the groups; of a stack that of one expert.
+
+    An expert's matrix has its outputs first, in whatever order it is stored.
+    """
+    shapes = {}
+    for name, spec in architecture.tensors.items():
+        cut = architecture.cuts.get(name)
+        if cut is None:
+            shapes[name] = spec.shape
+            continue
+        shape = architecture.spec_at(name, neurons[cut.group]).shape[bool(cut.stacked) :]
+        is_down = name == architecture.groups[cut.group].down
+        is_transposed = len(shape) == 2 and cut.axis != is_down
+        shapes[name] = shape[::-1] if is_transposed else shape
+    return {name: shape for name, shape in shapes.items() if name not in architecture.tied}

@@ -8,7 +8,17 @@ import pytest
 from every_family import WIDTH, config_of
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from widthwise.arch import RUN_EXPERTS, GroupKind, at_width, at_widths, stated_width, width_key
+from widthwise.arch import (
+    RUN_EXPERTS,
+    GroupKind,
+    at_width,
+    at_widths,
+    stated_width,
+    text_value,
+    width_key,
+)
+from widthwise.arch.width import refuse_unequal_twins
+from widthwise.errors import UnsupportedModelError
 
 
 def stated(family: str, **changes: Any) -> dict[str, Any]:
@@ -67,3 +77,17 @@ def test_each_kind_of_a_mixture_is_stated_by_its_setting(nested: bool) -> None:
     assert RUN_EXPERTS not in text
     odd = at_widths(config, kinds, (12, 16))  # 24 bytes a row, for which torch has no fast product
     assert (odd["text_config"] if nested else odd)[RUN_EXPERTS] == "eager"
+
+
+def test_an_encoder_states_its_width_beside_its_decoder() -> None:
+    config = stated("t5gemma")
+    del config["encoder"]["num_hidden_layers"], config["encoder"]["layer_types"]  # 26 by default
+    narrow = at_width(config, 24, WIDTH)
+    assert [narrow[name]["intermediate_size"] for name in ("encoder", "decoder")] == [24, 24]
+    assert text_value(config, "encoder.num_hidden_layers") == 26
+    assert text_value(config, "num_hidden_layers") == 2
+    config["encoder"]["intermediate_size"] = 64
+    with pytest.raises(
+        UnsupportedModelError, match=r"decoder: intermediate_size is 56, and 64 in en"
+    ):
+        refuse_unequal_twins(config)

@@ -360,6 +360,7 @@ ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     "gte": (_MASKED, _SHAPE),
     "eurobert": (_MASKED, {**_SHAPE, "mask_token_id": 3}),
     "ultrabert": (_MASKED, _SHAPE),
+    "jina_embeddings_v3": (_MASKED, _SHAPE),
     "esmc": (_MASKED, {**_SHAPE, "num_key_value_heads": 4}),
     "t5": (_PAIR, _T5),
     "t5-without-gate": (_PAIR, {**_T5, "model_type": "t5", "feed_forward_proj": "relu"}),
@@ -367,6 +368,14 @@ ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     "mt5": (_PAIR, _T5),
     "umt5": (_PAIR, _T5),
     "longt5": (_PAIR, _T5),
+    "t5gemma": (
+        _PAIR,
+        {
+            "encoder": {**_SHAPE, "head_dim": 8},
+            "decoder": {**_SHAPE, "head_dim": 8, "num_hidden_layers": 2},
+            "vocab_size": VOCAB,
+        },
+    ),
 }
 FAMILIES = (*DENSE, *MIXTURES, *WRAPPERS, *ENCODERS)
 

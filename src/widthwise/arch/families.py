@@ -126,6 +126,7 @@ class ModelFamily:
         gated_by: A setting whose value begins with "gated" where blocks have a gate.
         stacks: Where it has several stacks of layers, a word in the name of each, in the order in
             which a text runs through them, and the setting that states its number of layers.
+        twins: Sections of the config that state the sizes of the language model as well.
         beside: Begin of the names of tensors in the block that do not depend on the width.
         interleaved: True where tensors of all experts hold gate and up neuron by neuron.
         doubled_by: A switch by which blocks of some layers are twice as wide as is stated.
@@ -140,6 +141,7 @@ class ModelFamily:
     has_gate: bool = True
     gated_by: str | None = None
     stacks: tuple[tuple[str, str], ...] = ()
+    twins: tuple[str, ...] = ()
     beside: str | None = None
     interleaved: bool = False
     doubled_by: str | None = None
@@ -167,6 +169,7 @@ _FAMILIES = {
     "starcoder2": ModelFamily(has_gate=False),
     "phi": ModelFamily(has_gate=False),
     "nanochat": ModelFamily(has_gate=False),
+    "jina_embeddings_v3": ModelFamily(has_gate=False),
     **dict.fromkeys(
         ("gemma4_text", "gemma4_unified_text"), ModelFamily(doubled_by="use_double_wide_mlp")
     ),
@@ -178,6 +181,10 @@ _FAMILIES = {
     "mt5": _T5,
     "umt5": _T5,
     "longt5": _T5,
+    "t5_gemma_module": ModelFamily(
+        stacks=(("encoder", "encoder.num_hidden_layers"), ("decoder", "num_hidden_layers")),
+        twins=("encoder",),
+    ),
 }
 
 

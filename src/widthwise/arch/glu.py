@@ -34,7 +34,13 @@ from .stack import (
     stated_sizes,
     tensors_by_layer,
 )
-from .width import at_widths, layer_widths, refuse_unknown_section, width_key
+from .width import (
+    at_widths,
+    layer_widths,
+    refuse_unequal_twins,
+    refuse_unknown_section,
+    width_key,
+)
 
 _ADAPTER = re.compile(  # in names of PEFT
     r"\.(lora|ia3|hada|lokr|oft|boft|vera|vblora|hra|bone|ln_tuning|fourierft)_\w|"
@@ -60,6 +66,7 @@ def read_architecture(
     refuse_quantized_config(config, None if is_built else tensors)
     refuse_adapters(tensors)
     refuse_unknown_section(config)
+    refuse_unequal_twins(config)
     stems = language_stacks(config, tensors)
     layers = tensors_by_layer(tensors)[stems[-1]]
     is_mixture, count = has_experts(layers), count_layers(config, stems[-1], layers)

@@ -100,11 +100,18 @@ def _with_floats(value: Any) -> Any:
 def text_value(config: Mapping[str, Any], key: str) -> Any:
     """A setting of the language model: as the file states it, else its class's default, else None.
 
-    Files often leave out what equals the default of the class.
+    Files often leave out what equals the default of the class. A key with a dot is a setting of
+    another section (`"encoder.num_hidden_layers"`).
 
     Raises:
         CheckpointError: The class refuses the config.
     """
+    section, _, name = key.rpartition(".")
+    if section:
+        part = config.get(section)
+        if isinstance(part, Mapping) and name in part:
+            return part[name]
+        return getattr(getattr(class_config(config), section, None), name, None)
     text = text_config(config)
     if key in text:
         return text[key]

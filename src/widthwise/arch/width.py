@@ -21,6 +21,7 @@ from .sections import (
     class_value,
     copied_sections,
     is_tower,
+    section_name,
     sections_with,
     text_config,
     text_value,
@@ -160,6 +161,9 @@ def at_width(config: Mapping[str, Any], width: int, dense: int) -> dict[str, Any
         parts[-1][family.width_keys[0]] = width * family.factor
     if family.adjusted_by:
         parts[-1][family.adjusted_by] = False
+    for twin in family.twins:
+        stated = parts[0].get(twin) or {}
+        parts[0][twin] = {**stated, family.width_keys[0]: width * family.factor}
     return parts[0]
 
 
@@ -226,6 +230,18 @@ def refuse_unknown_section(config: Mapping[str, Any]) -> None:
             f"config.json: {key} is in {', '.join(unknown)}, but widthwise looks for the "
             f"width of the language model in {TEXT_SECTIONS[0]}"
         )
+
+
+def refuse_unequal_twins(config: Mapping[str, Any]) -> None:
+    """Raise UnsupportedModelError where an encoder has other sizes than its decoder."""
+    for twin in family_in(config).twins:
+        for size in (width_key(config), "hidden_size"):
+            values = text_value(config, size), text_value(config, f"{twin}.{size}")
+            if values[0] != values[1]:
+                raise UnsupportedModelError(
+                    f"{section_name(config)}: {size} is {values[0]}, and {values[1]} in {twin}; "
+                    "widthwise cuts an encoder and a decoder of the same sizes"
+                )
 
 
 def unequal_width_keys(config: Mapping[str, Any]) -> list[str]:

@@ -137,7 +137,7 @@ def per_layer(
         uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
         prices = _prices(architecture, allowed, costs)
         read = text.read(opened)
-        check_tokens((read.summary,), architecture.intermediate_size)
+        check_tokens((read.summary,), architecture)
         with LayerwiseRunner(opened.module, read) as runner:
             meter = KlMeter(runner, opened.module)
             curves = []

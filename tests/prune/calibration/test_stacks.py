@@ -27,7 +27,7 @@ from widthwise.prune import (
 )
 from widthwise.prune.calibration import LayerwiseRunner, TextRequest, activation_norms, text_of
 
-PAIRS = ("t5", "umt5", "longt5")
+PAIRS = ("t5", "umt5", "longt5", "t5gemma")
 FAMILIES = ("modernbert", "nomic_bert", "gte", "eurobert", "t5-encoder", *PAIRS)
 
 
@@ -58,7 +58,7 @@ def whole_moments(model: Any, batches: list[dict[str, torch.Tensor]]) -> list[to
 
     handles = [
         owner_of(model, group.down)[0].register_forward_pre_hook(
-            hook(index, "decoder_" if group.name.startswith("decoder") else "")
+            hook(index, "decoder_" if "decoder" in group.name else "")
         )
         for index, group in enumerate(architecture.groups)
     ]
@@ -176,6 +176,9 @@ def test_batches_that_do_not_fit_a_model_are_refused() -> None:
     ]
     with pytest.raises(RunError, match="must hold decoder_input_ids as well"):
         refit(pair, width=20, text=padded)
+    few = [{"input_ids": batch["input_ids"][:1]} for batch in batches]
+    with pytest.raises(RunError, match=r"as encoder and decoder share it: .* at least 224 tokens"):
+        refit(pair, width=20, text=few)
     pair.config.decoder_start_token_id = None
     with pytest.raises(RunError, match="must state decoder_start_token_id"):
         refit(pair, width=20, text=[{"input_ids": batch["input_ids"]} for batch in batches])

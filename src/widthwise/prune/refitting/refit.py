@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
+from ...arch import Architecture
 from ...cut import CalibrationSource, Plan, Refit, Weights, down_rows, fingerprint
 from ...errors import PlanError, RunError
 from ..calibration.layerwise import LayerwiseRunner
@@ -65,7 +66,7 @@ def refit(
         read, weights = text.read(opened), opened.weights
         uniform = spec.width(weights.architecture)  # an impossible width is refused before any work
         counts = _checked_widths(widths, weights) or weights.architecture.neurons(uniform.widths)
-        check_tokens((read.summary,), max(weights.architecture.neurons()))
+        check_tokens((read.summary,), weights.architecture)
         with LayerwiseRunner(opened.module, read) as runner:
             cuts: list[GroupCut] = []
             for layer in each_layer(weights.architecture.layers, progress):
@@ -114,7 +115,7 @@ def refits(
     request = moments_request(source, tokens, tokenizer)
     with open_model(model) as opened, _dense_moments(opened, request) as (parts, of_layer):
         weights = opened.weights
-        check_tokens(parts, max(weights.architecture.neurons()))
+        check_tokens(parts, weights.architecture)
         counts = [
             weights.architecture.neurons(each.width(weights.architecture).widths) for each in specs
         ]
@@ -192,16 +193,21 @@ def plan_by_moments(
     return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
 
-def check_tokens(parts: Sequence[CalibrationSource], neurons: int) -> None:
-    """Raise RunError unless each half of a text has as many tokens as a layer has neurons."""
+def check_tokens(parts: Sequence[CalibrationSource], architecture: Architecture) -> None:
+    """Raise RunError unless each half of a text has as many tokens as a layer has neurons.
+
+    A text is divided among the stacks of layers, each of which needs as many.
+    """
+    neurons, stacks = max(architecture.neurons()), len(architecture.stacks)
     fit, held_out = (
         sum(getattr(p, half) for p in parts) for half in ("fit_tokens", "held_out_tokens")
     )
     if min(fit, held_out) < neurons:
         raise RunError(
             "each half of the text needs at least as many tokens as a layer has neurons, "
-            f"{neurons:,}; got {fit:,} and {held_out:,}: calibrate on at least {2 * neurons:,} "
-            "tokens"
+            f"{neurons:,}; got {fit:,} and {held_out:,}"
+            f"{', as encoder and decoder share it' if stacks > 1 else ''}: calibrate on at least "
+            f"{2 * stacks * neurons:,} tokens"
         )
 
 

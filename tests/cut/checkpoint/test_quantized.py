@@ -32,7 +32,7 @@ from short_text import save_short_text
 
 from widthwise import apply, make_plan, prune_checkpoint, refit
 from widthwise.cut import ModelWeights, fingerprint
-from widthwise.cut.checkpoint import Checkpoint, load_model, resolve_model
+from widthwise.cut.checkpoint import Checkpoint, load_model, quantized, resolve_model
 from widthwise.cut.checkpoint.mxfp4 import Mxfp4Weight
 from widthwise.cut.checkpoint.reader import INDEX
 from widthwise.errors import CheckpointError, UnsupportedModelError
@@ -176,6 +176,21 @@ def test_a_cut_is_calibrated_and_refitted_on_the_dequantized_model(tmp_path: Pat
     assert all(map(torch.equal, got.down, expected.down))
     out = prune_checkpoint(folder, tmp_path / "out", got.plan, refit=got)
     assert_same(load(out), load(prune_checkpoint(plain, tmp_path / "2", got.plan, refit=got)))
+
+
+@pytest.mark.parametrize("experts", [False, True])
+def test_large_weights_are_dequantized_in_slices(
+    experts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that loading needs little more memory than the model has."""
+    if experts:
+        folder = quantize_experts(save(tmp_path / "dense", "gpt_oss", intermediate_size=64))
+    else:
+        folder = quantize(save(tmp_path / "dense"), block_config())
+    with Checkpoint(folder) as checkpoint:
+        whole = load_model(checkpoint)
+        monkeypatch.setattr(quantized, "CHUNK_BYTES", 150)  # 2 or 3 rows of the smaller matrices
+        assert_same(load_model(checkpoint), whole)
 
 
 def test_an_expert_is_not_dequantized_for_each_slice_of_it(

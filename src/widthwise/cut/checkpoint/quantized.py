@@ -5,17 +5,20 @@ All that comes after sees the weights alone, in the dtype in which transformers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ...arch import quantization_of, text_config
 from ...io import TORCH_DTYPES, TensorSpec
+from ..weights import CHUNK_BYTES
 from .fp8 import Fp8Weight, block_kinds, fp8_weights, is_of_activations
 from .mxfp4 import Mxfp4Weight, mxfp4_weights
 from .write_options import DTYPES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     T = TypeVar("T")
 
 QuantizedWeight: TypeAlias = "Fp8Weight | Mxfp4Weight"
@@ -104,6 +107,26 @@ def read_quantization(
     unread |= {name for name in specs if is_of_activations(name)}
     stored_bytes = sum(spec.nbytes for spec in specs.values())
     return Quantization(weights, frozenset(unread), dtype, stored_bytes)
+
+
+def dequantized_rows(
+    weight: QuantizedWeight, stored: Callable[[str, int, int], Tensor], start: int, stop: int
+) -> Tensor:
+    """Rows [start, stop) of a weight along its first axis; `stored` reads rows of a stored tensor.
+
+    A few megabytes are dequantized at a time: on the way, numbers take many times their size.
+    """
+    import torch
+
+    shape, dtype = weight.spec.shape, getattr(torch, TORCH_DTYPES[weight.spec.dtype])
+    step = max(1, CHUNK_BYTES * shape[0] // max(1, weight.spec.nbytes))
+    if stop - start <= step:
+        return weight.rows(stored, start, stop)
+    result = torch.empty((stop - start, *shape[1:]), dtype=dtype)
+    for first in range(start, stop, step):
+        last = min(first + step, stop)
+        result[first - start : last - start] = weight.rows(stored, first, last)
+    return result
 
 
 def _read_dtype(config: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from ...io import DTYPE_BYTES, TORCH_DTYPES, TensorSpec, lfs_pointer
 from ..compact_config import family_config, is_compact
 from ..plan import WIDTHS_KEY
 from .absent import no_config, no_weights
-from .quantized import Quantization, QuantizedWeight, read_quantization
+from .quantized import Quantization, QuantizedWeight, dequantized_rows, read_quantization
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,7 +112,7 @@ class Checkpoint:
             return self._stored_rows(name, start, stop)
         is_expert = len(tensor.spec.shape) == 3 and stop - start == 1 < tensor.spec.shape[0]
         if not is_expert:
-            return tensor.rows(self._stored_rows, start, stop)
+            return dequantized_rows(tensor, self._stored_rows, start, stop)
         if self._last_expert is None or self._last_expert[0] != (name, start):
             self._last_expert = (name, start), tensor.rows(self._stored_rows, start, stop)
         return self._last_expert[1]

@@ -130,6 +130,28 @@ REFUSED_MODELS = {
 }
 
 
+MAMBA_SMALL = {**SMALL, "num_hidden_layers": 4, "mamba_d_state": 8}
+IMAGES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28}
+REFUSED_FAMILIES = {
+    "zamba": (hf.ZambaConfig(**MAMBA_SMALL), "one block is used by several layers"),
+    "zamba2": (
+        hf.Zamba2Config(**MAMBA_SMALL, layer_types=["mamba", "hybrid"] * 2),
+        "one block is used by several layers",
+    ),
+    "bitnet": (hf.BitNetConfig(**SMALL), "a norm over all neurons of a block .ffn_sub_norm"),
+    "dbrx": (hf.DbrxConfig(), "all experts of a layer are rows of one matrix"),
+    "dinov2": (hf.Dinov2Config(**IMAGES, use_swiglu_ffn=True), "its class computes the width from"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_FAMILIES)
+def test_a_family_that_cannot_be_cut_is_refused_with_the_reason(name: str) -> None:
+    config, reason = REFUSED_FAMILIES[name]
+    message = f"^{name} cannot be cut: {reason}.*; choose a model of another family$"
+    with pytest.raises(UnsupportedModelError, match=message):
+        read_architecture(config.to_dict(), {})
+
+
 @pytest.mark.parametrize("name", REFUSED_MODELS)
 def test_other_architectures_are_refused_by_name(name: str) -> None:
     config, message = REFUSED_MODELS[name]

@@ -18,8 +18,10 @@ from transformers.models.llama import modeling_llama as llama_code
 from vision_models import vision_language
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.arch import read_architecture
+from widthwise.arch import families as family_table
+from widthwise.arch import read_architecture, refuse_half_cut
 from widthwise.cli import main
+from widthwise.cut import ModelWeights
 from widthwise.cut.checkpoint import writer as write
 from widthwise.errors import OutputError, UnsupportedModelError
 from widthwise.io import TensorSpec
@@ -194,6 +196,16 @@ def test_a_result_that_contradicts_its_own_config_leaves_nothing(
     ):
         prune_checkpoint(saved, tmp_path / "out", plan)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_width_that_no_setting_moves_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of Dinov2, if it were not known to be so."""
+    monkeypatch.setattr(family_table, "_REFUSED", {})
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = hf.Dinov2Config(**sizes, use_swiglu_ffn=True, architectures=["Dinov2Model"])
+    found = ModelWeights(hf.Dinov2Model(config)).architecture
+    with pytest.raises(UnsupportedModelError, match="dinov2 at the same width whatever intermedi"):
+        refuse_half_cut(found.config, found)
 
 
 def test_a_cut_to_the_width_of_another_stack_leaves_nothing(saved: Path, tmp_path: Path) -> None:

@@ -162,6 +162,7 @@ DENSE: dict[str, dict[str, Any]] = {
     "starcoder2": {"residual_dropout": 0.0},
     "phi": {},
     "nanochat": _HEADS,
+    "doge": {},
     "nemotron_h-dense": {**_NEMOTRON_H, "layers_block_type": ["linear_attention", "mlp"] * 2},
 }
 
@@ -234,6 +235,11 @@ MIXTURES: dict[str, dict[str, Any]] = {
         "layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"],
         "moe_shared_expert_intermediate_size": 40,
     },
+    "granitemoe_swa": {},
+    "deepseek_v32": _LATENT_MOE,
+    "glm_moe_dsa": _LATENT_MOE,
+    "axk1": _LATENT_MOE,
+    "flint": _HEADS,
     "nemotron_h-latent": {
         **_NEMOTRON_H,
         "layers_block_type": ["moe", "full_attention"],
@@ -334,6 +340,30 @@ WRAPPERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {},
     ),
     "exaone4_5": ({"model_type": "exaone4"}, {}, {}),
+    "mllama": ({}, {}, {}),
+    "ovis2": ({"model_type": "qwen2"}, {}, {}),
+    "cohere2_vision": (
+        {"model_type": "cohere2", **_HEADS},
+        _tower("siglip_vision_model"),
+        {},
+    ),
+    "llava_next": ({"model_type": "llama"}, _tower("clip_vision_model"), {}),
+    "llava_onevision": ({"model_type": "qwen2"}, _tower("siglip_vision_model"), {}),
+    "vipllava": ({"model_type": "llama"}, _tower("clip_vision_model"), {}),
+    "glm_ocr": ({"rope_parameters": _ROPE}, {}, {}),
+    "glm4v_moe": (
+        {
+            **_VL_MOE,
+            "n_routed_experts": 4,
+            "rope_parameters": {**_ROPE, "partial_rotary_factor": 1.0},
+        },
+        {},
+        {},
+    ),
+    "got_ocr2": ({"model_type": "qwen2"}, {}, {}),
+    "janus": ({"model_type": "llama"}, {}, {}),
+    "muse_glimmer": ({}, {}, {}),
+    "gemma4_unified": (_GEMMA4, {}, {}),
 }
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..errors import UnsupportedModelError
+
 # What a block is called within its layer, what its matrices are called, and the part they are.
 _BLOCK = r"(?:mlp|feed_forward|mlp_block|block_sparse_moe|mixer|layer\.\d\.DenseReluDense)"
 _PARTS = {
@@ -191,3 +193,27 @@ _FAMILIES = {
 def family_of(model_type: object) -> ModelFamily:
     """How a family states its width; the usual way for a family that is not listed."""
     return _FAMILIES.get(str(model_type), _USUAL)
+
+
+_SHARED_BLOCK = "one block is used by several layers, so that no layer has neurons of its own"
+_NO_SETTING = "its class computes the width from mlp_ratio, so that no config can state a cut width"
+_REFUSED = {
+    "zamba": _SHARED_BLOCK,
+    "zamba2": _SHARED_BLOCK,
+    "bitnet": "a norm over all neurons of a block (ffn_sub_norm) stands before down, so that each "
+    "neuron that goes changes what all others of its block give",
+    "dbrx": "all experts of a layer are rows of one matrix, which widthwise does not take apart",
+    "dinov2": _NO_SETTING,
+    "dinov2_with_registers": _NO_SETTING,
+}
+
+
+def refuse_family(model_type: object) -> None:
+    """Raise UnsupportedModelError for a family whose blocks cannot be cut; says why.
+
+    >>> refuse_family("llama")
+    """
+    if reason := _REFUSED.get(str(model_type)):
+        raise UnsupportedModelError(
+            f"{model_type} cannot be cut: {reason}; choose a model of another family"
+        )

@@ -20,6 +20,7 @@ from .built import count_parameters
 from .dense import dense_groups
 from .draft_blocks import with_drafts
 from .drafts import draft_root, split_drafts
+from .families import refuse_family
 from .layer_widths import kept_whole
 from .mixture import mixture_groups, mixture_widths
 from .outside import refuse_outside
@@ -63,6 +64,7 @@ def read_architecture(
             widths that the config does not state; names what was found and where.
         CheckpointError: A tensor is missing, or its shape contradicts the config.
     """
+    refuse_family(text_config(config).get("model_type", config.get("model_type")))
     refuse_quantized_config(config, None if is_built else tensors)
     refuse_adapters(tensors)
     refuse_unknown_section(config)

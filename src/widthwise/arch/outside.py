@@ -135,12 +135,20 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
     A family that transformers does not build passes.
 
     Raises:
-        UnsupportedModelError: Names a parameter that follows the width as well.
+        UnsupportedModelError: Names a parameter that follows the width as well, or no parameter
+            follows the setting of the width.
     """
-    moving = moving_names(config, architecture.kinds) or set()
+    moving = moving_names(config, architecture.kinds)
     if architecture.is_renamed:
         _refuse_other_total(config, architecture)
         return
+    if moving is None:
+        return
+    if not moving:
+        raise UnsupportedModelError(
+            f"transformers builds {architecture.model_type} at the same width whatever "
+            f"{architecture.kinds[0].key} says, so that it could not load a narrower one"
+        )
     other = set(moving)
     for name in architecture.cuts:
         end = next(name[len(stem) :] for stem in architecture.stems if name.startswith(stem))

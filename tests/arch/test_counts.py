@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from every_family import tiny_model
 from families import FAMILIES, HIDDEN, LAYERS, VOCAB, WIDTH, tiny
 
@@ -224,3 +225,26 @@ def test_settings_out_of_range_are_named(
 def test_a_prompt_without_tokens_is_refused(found: Architecture) -> None:
     with pytest.raises(TargetError, match=r"prompt_tokens must be in \[1, .*; got 0"):
         prefill_traffic(found, batch=1, prompt_tokens=0)
+
+
+def test_a_token_passes_few_of_the_experts() -> None:
+    """The shape of Qwen3-30B-A3B, which its authors state as 30.5B in all and 3.3B activated."""
+    config = hf.Qwen3MoeConfig(
+        vocab_size=151936, hidden_size=2048, intermediate_size=6144, num_hidden_layers=48,
+        num_attention_heads=32, num_key_value_heads=4, head_dim=128, num_experts=128,
+        num_experts_per_tok=8, moe_intermediate_size=768, tie_word_embeddings=False,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = hf.Qwen3MoeForCausalLM(config)
+    architecture = ModelWeights(model).architecture
+    dense, cut = counts_at(architecture), counts_at(architecture, 512)
+    assert dense.parameters == sum(p.numel() for p in model.parameters()) == 30_532_122_624
+    one = 3 * 768 * 2048  # gate, up and down of an expert
+    assert dense.active_parameters == dense.parameters - 48 * 120 * one == 3_353_032_704
+    assert dense.active_parameters - cut.active_parameters == 48 * 8 * one // 3
+    assert dense.parameters - cut.parameters == 48 * 128 * one // 3
+
+
+def test_a_token_passes_all_of_a_dense_model() -> None:
+    counts = counts_at(ModelWeights(tiny("llama")).architecture, 20)
+    assert counts.active_parameters == counts.parameters

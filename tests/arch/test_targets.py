@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from every_family import tiny_model
 from families import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from small_configs import llama32, of
 
 from widthwise.arch import Architecture, Target, counts_at, default_alignment, paper_width, resolve
+from widthwise.cut import ModelWeights
 from widthwise.errors import TargetError
 
 
@@ -196,3 +198,21 @@ def test_a_width_below_the_alignment_says_what_to_pass(small: Architecture) -> N
         resolve(small, Target("width", "7"), align=8)
     with pytest.raises(TargetError, match="--align must be at least 1"):
         resolve(small, Target("width", "7"), align=0)
+
+
+@pytest.mark.parametrize(
+    ("width", "message"),
+    [
+        ("experts=512", r"width must be in \[1, 23\], as the model has 24; .* asks for 512"),
+        ("experts=0", "must be above 0"),
+        ("experts=8,mlp=3", "the model has no mlp; it has experts of width 24, shared of width 40"),
+        ("experts=8,experts=9", "name each kind of block once"),
+        ("=8", "name each kind of block once"),
+        ("experts=8,", "name each kind of block once"),
+        ("experts=8,shared", "must look like 4864; got ''"),
+    ],
+)
+def test_widths_of_kinds_that_no_model_has_are_refused(width: str, message: str) -> None:
+    architecture = ModelWeights(tiny_model("qwen2_moe")).architecture
+    with pytest.raises(TargetError, match=message):
+        resolve(architecture, Target("width", width))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from every_family import tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,3 +152,16 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     for path in (Path("/dev/zero"), tmp_path, tmp_path / "none"):
         with pytest.raises(PlanError, match="cannot read the plan: there is no such file"):
             Plan.load(path)
+
+
+def test_a_plan_of_a_mixture_tells_what_a_token_passes() -> None:
+    plan = make_plan(tiny_model("qwen3_moe"), remove="40%", align=8)
+    assert plan.active is not None
+    assert plan.active < plan.parameters
+    assert f"{plan.active:,} of {plan.parent_active:,} parameters are active" in str(plan)
+    assert Plan.from_json(plan.to_json()) == plan
+    first = json.loads(plan.to_json())
+    del first["active"], first["parent_active"]  # as the first plans of mixtures were
+    old = Plan.from_json(json.dumps(first))
+    assert (old.active, old.keep, old.digest) == (None, plan.keep, plan.digest)
+    assert "active" not in str(old)

@@ -255,7 +255,8 @@ class Architecture:
         if self.is_mixture:
             raise UnsupportedModelError(
                 f"{what} works on models without experts only, and {self.model_type} is a mixture "
-                "of experts; prune it to one width for each kind of block"
+                "of experts, whose config states one width for each kind of block; ask for these "
+                "(--remove, --to, --width)"
             )
         if not self.is_uniform:
             has = "layers without a GLU block" if self._blocks_missing else "blocks of other widths"

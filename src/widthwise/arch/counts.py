@@ -6,22 +6,17 @@ whole batch computes and at least moves, which is what a roofline is made of.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import TargetError, UnsupportedModelError
 from ..io import DTYPE_BYTES, FLOAT_DTYPES, TensorSpec
+from .active import active_shares, idle_parameters, share_of
 from .architecture import Architecture
 from .built import is_buffer
-from .sections import text_config, text_value
+from .sections import text_config
 
-# Settings that state how many experts a token passes.
-EXPERTS_PER_TOKEN = (
-    *("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k", "moe_k"),
-    "top_k_experts",
-)
 MAX_CONTEXT = 10**9
 
 
@@ -33,6 +28,8 @@ class Counts:
         width: Neurons in each GLU block.
         expansion_ratio: width / hidden_size.
         parameters: Trainable numbers, tied ones once; equals `sum(p.numel())` of the built model.
+        active_parameters: Those that one token passes: all, but of routed experts only as many as
+            the router chooses (of their matrices; a bias behind them is counted whole).
         weight_bytes: Bytes of the stored tensors, as dtypes stand (file headers not included),
             draft layers among them; those that a cut leaves out only where nothing is cut.
         prefill_flops_per_token: Mean over the prompt; logits are computed for its last token only.
@@ -48,6 +45,7 @@ class Counts:
     width: int
     expansion_ratio: float
     parameters: int
+    active_parameters: int
     weight_bytes: int
     prefill_flops_per_token: float
     decode_flops_per_token: float
@@ -90,6 +88,7 @@ def counts_at(
         width=widths[0],
         expansion_ratio=widths[0] / architecture.hidden_size,
         parameters=architecture.parameters - removed,
+        active_parameters=architecture.parameters - removed - idle_parameters(architecture, widths),
         weight_bytes=weight_bytes,
         prefill_flops_per_token=per_token + prefill + head / context,
         decode_flops_per_token=per_token + decode + head,
@@ -275,37 +274,9 @@ def _weights_read(
             row = _stored_bytes(spec, dtype) // spec.shape[0]
             total += 0 if head in architecture.tied else row * min(lookups, spec.shape[0])
         elif is_beside or (name.startswith(stem) and not is_buffer(name)):
-            share = min(Fraction(1), lookups * _share_of(architecture, name, shares))
+            share = min(Fraction(1), lookups * share_of(architecture, name, shares))
             total += int(_stored_bytes(spec, dtype) * share)
     return total
-
-
-def active_shares(architecture: Architecture) -> dict[int, Fraction]:
-    """For each layer with experts the share of them to which one token is sent.
-
-    Raises:
-        UnsupportedModelError: The config does not say how many these are.
-    """
-    experts = Counter(group.layer for group in architecture.groups if group.expert is not None)
-    if not experts:
-        return {}
-    stated = (text_value(architecture.config, key) for key in EXPERTS_PER_TOKEN)
-    least = min(experts.values())
-    active = next((each for each in stated if type(each) is int and 0 < each <= least), None)
-    if active is None:
-        raise UnsupportedModelError(
-            f"config.json must say to how many experts a token is sent ({EXPERTS_PER_TOKEN[0]})"
-        )
-    return {layer: Fraction(active, count) for layer, count in experts.items()}
-
-
-def _share_of(architecture: Architecture, name: str, shares: Mapping[int, Fraction]) -> Fraction:
-    """Share of a tensor that one token passes: 1 but for routed experts."""
-    cut = architecture.cuts.get(name)
-    group = None if cut is None else architecture.groups[cut.group]
-    if group is None or group.expert is None:
-        return Fraction(1)
-    return shares[group.layer]
 
 
 def _caches(architecture: Architecture, dtype: str | None) -> list[tuple[int, int | None]]:
@@ -355,7 +326,7 @@ def _matmul_flops(architecture: Architecture, widths: tuple[int, ...]) -> tuple[
     stacks = {name for name, cut in architecture.cuts.items() if cut.stacked}
     stems = tuple(f"{stem}." for stem in architecture.stems)
     inside = sum(
-        2 * architecture.cut_spec(name, widths).numel * _share_of(architecture, name, shares)
+        2 * architecture.cut_spec(name, widths).numel * share_of(architecture, name, shares)
         for name, spec in architecture.tensors.items()
         if name.startswith(stems) and len(spec.shape) == (3 if name in stacks else 2)
     )

@@ -232,7 +232,13 @@ def _match(pattern: str, text: str, kind: str, example: str) -> re.Match[str]:
 
 
 def _named_widths(text: str) -> dict[str, int]:
-    parts = (part.partition("=") for part in text.split(","))
+    parts = [part.partition("=") for part in text.split(",")]
+    names = [name.strip() for name, _, _ in parts]
+    if "" in names or len(set(names)) < len(names):
+        raise TargetError(
+            "--width must name each kind of block once, as in experts=512,shared=1024; got "
+            f"{text!r}"
+        )
     return {name.strip(): _whole(width.strip()) for name, _, width in parts}
 
 

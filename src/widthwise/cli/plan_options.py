@@ -34,7 +34,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "Neurons to keep in each block: 4864; "
         "in a mixture of experts: experts=512,shared=1024."
     },
-    "params": {"metavar": "N", "help": "Most parameters: 900M, or 85% of the dense model's."},
+    "params": {
+        "metavar": "N",
+        "help": "Most parameters, those of all experts counted: 900M, or 85% of the dense model's.",
+    },
     "size": {
         "metavar": "BYTES",
         "help": "Most bytes of weights: 1.7GB, or 85% of the dense model's.",

@@ -14,6 +14,7 @@ from ..io import from_plain, write_text
 
 FORMAT, MIXTURE_FORMAT = 1, 2
 WIDTHS_KEY = "widthwise_widths"  # in a config: the neurons of each layer, where they differ
+_LATER = {"parent_active", "active"}  # fields that first plans of mixtures lack
 _ABOVE_ZERO = (
     *("hidden_size", "intermediate_size", "unaligned", "alignment"),
     *("parent_parameters", "parameters", "parent_bytes", "weight_bytes"),
@@ -53,6 +54,9 @@ class Plan:
             every layer (`uniform`). Of a mixture of experts for each group of neurons.
         kinds: Of a mixture the kinds of its groups, else none.
         neurons: Of a mixture the neurons of each group before the cut, else none.
+        parent_active: Of a mixture the parameters of the parent that one token passes; None where
+            an older plan does not say.
+        active: The same of the result.
         format: Version of this layout.
 
     Raises:
@@ -76,6 +80,8 @@ class Plan:
     keep: tuple[tuple[int, ...], ...]
     kinds: tuple[PlannedKind, ...] = field(default=(), metadata={"added_later": True})
     neurons: tuple[int, ...] = field(default=(), metadata={"added_later": True})
+    parent_active: int | None = field(default=None, metadata={"added_later": True})
+    active: int | None = field(default=None, metadata={"added_later": True})
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -191,6 +197,7 @@ class Plan:
             f"({self.parameters / self.parent_parameters:.1%} of dense), "
             f"{self.weight_bytes:,} of {self.parent_bytes:,} bytes "
             f"({self.weight_bytes / self.parent_bytes:.1%})\n"
+            f"{self._active}"
             f"  plan   sha256 {self.digest[:16]}"
         )
 
@@ -211,6 +218,17 @@ class Plan:
     def _of(self) -> str:
         return "," if self.kinds else f" of {self.intermediate_size},"
 
+    @property
+    def _active(self) -> str:
+        """A line on the parameters that one token passes, of a mixture."""
+        if not self.active or not self.parent_active:
+            return ""
+        share = self.active / self.parent_active
+        return (
+            f"         {self.active:,} of {self.parent_active:,} parameters are active in a token "
+            f"({share:.1%})\n"
+        )
+
     def to_json(self) -> str:
         """The plan as JSON; `Plan.from_json` is the inverse."""
         data = {
@@ -230,7 +248,7 @@ class Plan:
         except (ValueError, TypeError, RecursionError) as error:
             raise PlanError(f"a plan must be JSON: {error}") from error
         known = _names(data.get("format") if isinstance(data, dict) else None)
-        if not isinstance(data, dict) or set(data) != known:
+        if not isinstance(data, dict) or not known - _LATER <= set(data) <= known:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__
             raise PlanError(f"a plan must have exactly the fields of its format; wrong here: {odd}")
         try:
@@ -263,4 +281,4 @@ class Plan:
 def _names(version: object) -> set[str]:
     """Fields of a version of the layout; plans of one width a layer have none for kinds."""
     names = {each.name for each in fields(Plan)}
-    return names if version == MIXTURE_FORMAT else names - {"kinds", "neurons"}
+    return names if version == MIXTURE_FORMAT else names - {"kinds", "neurons"} - _LATER

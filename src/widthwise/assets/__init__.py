@@ -8,8 +8,9 @@ from .embedded import (
     ifbench_root,
     mmlu_subjects,
 )
-from .gguf import CONVERSION, convert_gguf
+from .gguf import convert_gguf
 from .gguf_file import gguf_reader
+from .gguf_model import GgufModel
 from .named_models import (
     EMBEDDED,
     NAMED_MODELS,
@@ -21,9 +22,9 @@ from .named_models import (
 from .wheels import cache_dir
 
 __all__ = [
-    "CONVERSION",
     "EMBEDDED",
     "NAMED_MODELS",
+    "GgufModel",
     "NamedModel",
     "benchmark_rows",
     "cache_dir",

@@ -57,15 +57,17 @@ def read_parameters(folder: Path) -> dict[str, Parameter]:
     }
 
 
-def decode(rows: NDArray[np.uint8], kind: Any) -> NDArray[np.float32]:
-    """Numbers by their bytes, row by row.
+def decode(raw: NDArray[np.uint8], kind: Any) -> NDArray[np.float32]:
+    """Numbers by their bytes, in one dimension.
+
+    They are given as one row, as gguf decodes no more than 16 rows at a time, however short.
 
     Raises:
         NotImplementedError: gguf cannot decode the type.
     """
     import gguf
 
-    numbers: NDArray[np.float32] = gguf.quants.dequantize(rows, kind)
+    numbers: NDArray[np.float32] = gguf.quants.dequantize(raw[None], kind)[0]
     return numbers
 
 
@@ -78,7 +80,7 @@ def refuse_undecodable(reader: Any) -> None:
         kind = tensor.tensor_type
         if kind not in checked:
             try:
-                decode(np.zeros((1, gguf.GGML_QUANT_SIZES[kind][1]), dtype=np.uint8), kind)
+                decode(np.zeros(gguf.GGML_QUANT_SIZES[kind][1], dtype=np.uint8), kind)
             except NotImplementedError as error:
                 raise UnsupportedModelError(
                     f"the tensor {tensor.name} of type {kind.name}, which gguf cannot decode"

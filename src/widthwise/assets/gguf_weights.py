@@ -20,7 +20,7 @@ from .gguf_names import Translation, row_order, translation_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-_STEP = 2**19  # numbers decoded at a time: what decoding makes of them fits into a cache
+_STEP = 2**17  # numbers decoded at a time: what decoding makes of them fits into a cache
 
 
 class GgufWeights:
@@ -168,4 +168,4 @@ class _Stored:
 
     def decoded(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The numbers of whole rows, in one dimension."""
-        return decode(raw.reshape(-1, self.row_bytes), self._kind).reshape(-1)
+        return decode(raw.reshape(-1), self._kind)

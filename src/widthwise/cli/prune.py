@@ -114,7 +114,7 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     WriteOptions(**how)  # what is out of range for every model is refused before one is found
     check_overwrite(out, force=force)
     source = resolve_model(model)
-    refuse_overlap(source.path, out)
+    refuse_overlap(source.found, out)
     if request and source.gguf and _is_gguf(out):
         request = _aligned_to_blocks(request, source.gguf)
     console = Console(stderr=True)

@@ -3,7 +3,7 @@
 from .atomic_file import partial_path, replace_file, write_text
 from .atomic_folder import check_overwrite, locked_workdir, move_into_place, new_folder
 from .background import run_periodically
-from .checksum import file_sha256
+from .checksum import file_sha256, remembered_sha256
 from .decode import from_json, from_plain, read_arrays
 from .jsonl import append_lines, read_whole_lines
 from .lock import check_system, locked
@@ -58,6 +58,7 @@ __all__ = [
     "process_bytes",
     "read_arrays",
     "read_whole_lines",
+    "remembered_sha256",
     "replace_file",
     "run_periodically",
     "save_tensors",

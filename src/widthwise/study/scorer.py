@@ -265,7 +265,7 @@ class Scorer:
     def _written(self, network: Variant) -> Path:
         """The checkpoint folder of a network, written where it is cut."""
         if network.criterion is None:
-            return self.parent.checkpoint.path
+            return self.parent.checkpoint.loadable
         out = self._checkpoints / network.label.replace(" ", "-")
         if not (out / "config.json").exists():
             out.parent.mkdir(exist_ok=True)

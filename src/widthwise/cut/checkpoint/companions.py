@@ -20,11 +20,14 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...arch import names_width
 from ...notices import notice
 from ...stats import joined
+
+if TYPE_CHECKING:
+    from .reader import Checkpoint
 
 _BELONG = (
     *("*tokenizer*", "*vocab*", "merges*", "spiece*", "sentencepiece*", "*_tokens*.json", "*.spm"),
@@ -52,8 +55,13 @@ _RELATIVE = re.compile(r"^\s*(?:from\s+\.(\w+)\s+import|import\s+\.(\w+)\s*$)", 
 _CODE_KEYS = ("auto_map", "custom_pipelines")
 
 
-def copy_companions(parent: Path, folder: Path) -> None:
+def copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
     """Copy what belongs to a cut checkpoint beside its weights and its config."""
+    for parent in dict.fromkeys((checkpoint.path, checkpoint.tokenizer_folder)):
+        _copy_from(parent, folder)
+
+
+def _copy_from(parent: Path, folder: Path) -> None:
     for name in _companions(parent):
         source = parent / name
         if source.suffix == ".json" and (changed := _without_lost_code(source)) is not None:

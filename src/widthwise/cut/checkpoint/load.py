@@ -58,7 +58,7 @@ def _from_files(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Load
     """What transformers makes of a folder, and what it reports of that."""
     try:
         model, report = builder.model_class.from_pretrained(
-            checkpoint.path,
+            checkpoint.loadable,
             config=builder.config,
             dtype=dtype,
             adapter_kwargs=_NO_ADAPTER,
@@ -119,6 +119,8 @@ def check_complete(checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: A tensor is missing, of another shape, or under a name of no use.
     """
+    if checkpoint.is_compared:
+        return
     try:
         builder = model_class_of(checkpoint)
     except (CheckpointError, UnsupportedModelError) as error:

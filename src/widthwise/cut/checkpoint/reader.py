@@ -72,6 +72,8 @@ class Checkpoint:
         UnsupportedModelError: The weights cannot be cut (mixture of experts, quantized, ...).
     """
 
+    is_compared = False  # whether its tensors are known to be all that the model needs
+
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.name = name or str(path)
@@ -100,6 +102,16 @@ class Checkpoint:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+    @property
+    def loadable(self) -> Path:
+        """The folder that transformers loads the model from."""
+        return self.path
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """The folder of the tokenizer and the chat template."""
+        return self.path
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows [start, stop) of a tensor along its first axis; of a vector, elements.

@@ -6,16 +6,13 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ...assets import (
-    CONVERSION,
     EMBEDDED,
     NAMED_MODELS,
-    cache_dir,
-    convert_gguf,
     embedded_model,
     has_embedded_model,
     has_named_model,
@@ -23,8 +20,8 @@ from ...assets import (
     named_model,
 )
 from ...errors import CheckpointError
-from ...io import file_sha256, write_text
 from ...notices import notice
+from .gguf_checkpoint import GgufCheckpoint
 from .hub import hub_folder
 from .reader import Checkpoint
 from .tokenizer import load_tokenizer
@@ -32,46 +29,63 @@ from .tokenizer import load_tokenizer
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model that was named, found on this machine; what its folder holds is read at first need.
+    """A model that was named, found on this machine; what it holds is read at first need.
 
     Attributes:
-        path: Checkpoint folder.
+        found: Checkpoint folder, or GGUF file.
         name: What plans, records and messages call the model.
-        gguf: The GGUF file that the folder was converted from; None of any other folder.
+        card: Model card of a GGUF file, where more is known than it states.
     """
 
-    path: Path
+    found: Path
     name: str
-    gguf: Path | None = None
+    card: str | None = None
+
+    @property
+    def gguf(self) -> Path | None:
+        """The GGUF file; None of a folder."""
+        return self.found if self.found.is_file() else None
+
+    @property
+    def path(self) -> Path:
+        """A folder that transformers can load; a GGUF file is converted to one, once.
+
+        Raises:
+            CheckpointError, UnsupportedModelError, OutputError: As `convert_gguf`.
+        """
+        return self.found if self.gguf is None else self.checkpoint.loadable
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """The folder, opened; its files may be closed by `with`, and open again when rows are read.
+        """The model, opened; its files may be closed by `with`, and open again when rows are read.
 
         Raises:
-            CheckpointError, UnsupportedModelError: As `Checkpoint`.
+            CheckpointError, UnsupportedModelError, OutputError: As `Checkpoint` and `convert_gguf`.
         """
-        result = Checkpoint(self.path, self.name)
+        if self.gguf is not None:
+            return GgufCheckpoint(self.gguf, self.name, self.card)
+        result = Checkpoint(self.found, self.name)
         if result.quantization:
             notice(f"{self.name}: {result.quantization.note}.")
         return result
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer in the folder of the weights.
+        """The tokenizer beside the weights, or of the GGUF file.
 
         Raises:
             RunError: As `load_tokenizer`.
         """
-        return load_tokenizer(self.path, self.name)
+        folder = self.found if self.gguf is None else self.checkpoint.tokenizer_folder
+        return load_tokenizer(folder, self.name)
 
 
 def resolve_model(model: str | Path | ModelSource) -> ModelSource:
     """The one place at which a name becomes a model; all that comes after takes a `ModelSource`.
 
     Args:
-        model: A checkpoint folder, a `.gguf` file (converted once to bfloat16 safetensors in the
-            cache), a name of `model_names` such as `"smollm2"`, the embedded model (a folder of
+        model: A checkpoint folder, a `.gguf` file (decoded to bfloat16; where a
+            folder is needed, converted once to one in the cache), a name of `model_names` such as `"smollm2"`, the embedded model (a folder of
             that name is `"./smollm2"`), or a hub id (`"org/name"`, `"org/name@revision"`;
             downloaded once by huggingface_hub). One that was resolved is returned as it is.
 
@@ -92,7 +106,8 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
     if path.is_dir():
         return ModelSource(path, name)
     if path.is_file():
-        return ModelSource(_converted(path), path.name, gguf=path)
+        _refuse_other_file(path)
+        return ModelSource(path, path.name)
     if re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", name):
         return ModelSource(hub_folder(name), name)
     raise CheckpointError(
@@ -123,28 +138,12 @@ def _is_local(model: str) -> bool:
 def _named(name: str) -> ModelSource:
     """A model whose file is fetched; the card says what the file itself does not."""
     model, path = NAMED_MODELS[name], named_model(name)
-    folder = _converted(path, model.sha256)
-    if not (folder / "README.md").exists():
-        write_text(folder / "README.md", model.card)
-    return ModelSource(folder, model.title, gguf=path)
+    return ModelSource(path, model.title, model.card)
 
 
-def _converted(path: Path, digest: str | None = None) -> Path:
+def _refuse_other_file(path: Path) -> None:
     if path.suffix.lower() != ".gguf":
         raise CheckpointError(
             f"{path}: a model is a checkpoint folder or a .gguf file; for a single safetensors "
             "file, give its folder"
         )
-    stat = path.stat()
-    digest = digest or _sha256(path, stat.st_size, stat.st_mtime_ns)
-    folder = cache_dir() / "gguf" / f"{path.stem}-{digest[:16]}-{CONVERSION}"
-    if not folder.exists():
-        notice(f"Converting {path.name} to safetensors, once; it is kept in {folder}.")
-        convert_gguf(path, folder, "bfloat16")
-    return folder
-
-
-@lru_cache(maxsize=8)
-def _sha256(path: Path, size: int, modified_ns: int) -> str:
-    """The digest of a file, read once while its size and the time of its last change stay."""
-    return file_sha256(path)

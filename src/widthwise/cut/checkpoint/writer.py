@@ -88,7 +88,7 @@ def write_pruned(
         with BackgroundWriter(parent.update) as hashed:
             stream = Stream(checkpoint, parts, hashed, progress)
             _write_weights(folder, shards, stream)
-        copy_companions(checkpoint.path, folder)
+        copy_companions(checkpoint, folder)
         config = _config(checkpoint, plan, dtype)
         _write_config(folder, checkpoint, plan, config, is_compact=is_compact)
         _write_records(folder, plan, refit or None, dtype)

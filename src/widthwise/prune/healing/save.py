@@ -149,7 +149,7 @@ def write_healed(
             with stream_safetensors(folder / file, specs, {"format": "pt"}) as write:
                 for name in specs:
                     write(tensor_bytes(tensors[name] if name in tensors else _copied(child, name)))
-        copy_companions(child.path, folder)
+        copy_companions(child, folder)
         index = [] if child.index is None else [child.index.name]
         for name in ("config.json", PLAN_FILE, *index):
             if (child.path / name).exists():

@@ -1,0 +1,57 @@
+"""A GGUF file as a checkpoint: its weights are decoded as they are read, and written nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...arch import Architecture, read_architecture
+from ...assets import GgufModel
+from .reader import Checkpoint, StoredTensor, read_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class GgufCheckpoint(Checkpoint):
+    """The parameters of a GGUF file in bfloat16, by their names in transformers.
+
+    `path` is a folder of the cache with its config and no weights. The tokenizer is converted when
+    `tokenizer_folder` is asked for, and the weights when `loadable` is.
+
+    Args:
+        file: The GGUF file.
+        name: What to call it in plans and model cards.
+        card: Its model card, where more is known than it states.
+
+    Raises:
+        CheckpointError, UnsupportedModelError, OutputError: As `convert_gguf`.
+    """
+
+    is_compared = True
+
+    def __init__(self, file: Path, name: str, card: str | None = None) -> None:
+        self.model = GgufModel(file, card)
+        self.path, self.name = self.model.head, name
+        self.config = read_json(self.path / "config.json")
+        self.index = self.quantization = None
+        specs = self.model.weights.specs
+        self.stored = {name: StoredTensor(file, 0, spec) for name, spec in specs.items()}
+        self.tensors = self.stored
+        # The parameters of a model, each of which was found in the file.
+        self.architecture: Architecture = read_architecture(self.config, specs, is_built=True)
+        self.widths = (self.architecture.intermediate_size,) * self.architecture.layers
+
+    def __exit__(self, *_: object) -> None:
+        self.model.weights.close()
+
+    @property
+    def loadable(self) -> Path:
+        return self.model.checkpoint
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        return self.model.tokenizer
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        return self.model.weights.rows(name, start, stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from pathlib import Path
@@ -28,6 +27,7 @@ from tiny_gguf import write_gguf
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from widthwise import assets
+from widthwise.assets import gguf_model
 from widthwise.cut.checkpoint import resolve_model
 from widthwise.errors import CheckpointError, OutputError, UnsupportedModelError
 
@@ -114,8 +114,7 @@ def test_conversion_by_an_older_rule_is_not_used_again(
 ) -> None:
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
     write_gguf(model_of(), tmp_path / "tiny.gguf")
-    module = importlib.import_module("widthwise.cut.checkpoint.resolve")
-    monkeypatch.setattr(module, "CONVERSION", 1)
+    monkeypatch.setattr(gguf_model, "CONVERSION", 1)
     old = resolve_model(tmp_path / "tiny.gguf").path
     monkeypatch.undo()
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))

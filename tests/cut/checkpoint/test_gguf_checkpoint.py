@@ -60,10 +60,13 @@ def test_a_plan_converts_no_tokenizer(parent: Path, cache: Path) -> None:
     assert [path.name for path in cache.iterdir()] == ["heads"]
 
 
-def test_a_model_that_is_loaded_is_converted_once(parent: Path, cache: Path) -> None:
+def test_a_model_is_loaded_without_a_folder_and_is_that_of_the_folder(
+    parent: Path, cache: Path
+) -> None:
     source = resolve_model(parent)
     with source.checkpoint as checkpoint:
         model = load_model(checkpoint, dtype=torch.float32)
+        assert not converted(cache)
         with resolve_model(source.path).checkpoint as folder:
             assert fingerprint(checkpoint) == fingerprint(folder)
     assert [path.parent for path in converted(cache)] == [source.path]
@@ -71,6 +74,8 @@ def test_a_model_that_is_loaded_is_converted_once(parent: Path, cache: Path) -> 
     for name, tensor in model.named_parameters():
         assert torch.equal(tensor, stored[name].float()), name
     assert source.tokenizer("!!").input_ids == [3]
+    made = hf.AutoModelForCausalLM.from_pretrained(source.path).generation_config
+    assert model.generation_config.to_dict() == made.to_dict()
 
 
 def experts(writer: Any) -> None:

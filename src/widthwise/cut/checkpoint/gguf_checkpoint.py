@@ -17,7 +17,7 @@ class GgufCheckpoint(Checkpoint):
     """The parameters of a GGUF file in bfloat16, by their names in transformers.
 
     `path` is a folder of the cache with its config and no weights. The tokenizer is converted when
-    `tokenizer_folder` is asked for, and the weights when `loadable` is.
+    `tokenizer_folder` is asked for, and the weights are where `loadable` is.
 
     Args:
         file: The GGUF file.
@@ -44,6 +44,10 @@ class GgufCheckpoint(Checkpoint):
 
     def __exit__(self, *_: object) -> None:
         self.model.weights.close()
+
+    @property
+    def decoded_dtype(self) -> str:
+        return next(iter(self.tensors.values())).spec.dtype
 
     @property
     def loadable(self) -> Path:

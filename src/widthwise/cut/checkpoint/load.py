@@ -47,7 +47,7 @@ def load_model(checkpoint: Checkpoint, *, dtype: Any = "auto") -> Any:
     """
     builder = model_class_of(checkpoint)
     check_stored(checkpoint, builder)
-    read = _dequantized if checkpoint.quantization else _from_files
+    read = _decoded if checkpoint.decoded_dtype else _from_files
     model, report = read(checkpoint, builder, dtype)
     _refuse(checkpoint, builder, report, model)
     model.eval()
@@ -58,7 +58,7 @@ def _from_files(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Load
     """What transformers makes of a folder, and what it reports of that."""
     try:
         model, report = builder.model_class.from_pretrained(
-            checkpoint.loadable,
+            checkpoint.path,
             config=builder.config,
             dtype=dtype,
             adapter_kwargs=_NO_ADAPTER,
@@ -72,13 +72,13 @@ def _from_files(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Load
     return model, report
 
 
-def _dequantized(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Loaded:
-    """The same of a quantized checkpoint, whose weights are dequantized one by one.
+def _decoded(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Loaded:
+    """The same of quantized weights, which are decoded one by one.
 
     So every command sees the same numbers, and no package of the method is needed.
     """
-    assert checkpoint.quantization is not None
-    dtype = TORCH_DTYPES[checkpoint.quantization.dtype] if dtype == "auto" else dtype
+    assert checkpoint.decoded_dtype is not None
+    dtype = TORCH_DTYPES[checkpoint.decoded_dtype] if dtype == "auto" else dtype
     lock = Lock()  # transformers reads in several threads
     tensors = {name: _AtNeed(checkpoint, name, lock) for name in checkpoint.tensors}
     with checkpoint:  # files that are asked again are opened again

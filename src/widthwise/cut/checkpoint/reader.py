@@ -104,8 +104,13 @@ class Checkpoint:
         self._files.clear()
 
     @property
+    def decoded_dtype(self) -> str | None:
+        """The type that `rows` decodes weights to; None where the files hold them as they are."""
+        return None if self.quantization is None else self.quantization.dtype
+
+    @property
     def loadable(self) -> Path:
-        """The folder that transformers loads the model from."""
+        """A folder that transformers could load the model from."""
         return self.path
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...arch import Architecture, read_architecture
 from ...assets import GgufModel
-from .reader import Checkpoint, StoredTensor, read_json
+from .reader import Checkpoint, StoredTensor, read_json, read_widths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,12 +35,13 @@ class GgufCheckpoint(Checkpoint):
         self.path, self.name = self.model.head, name
         self.config = read_json(self.path / "config.json")
         self.index = self.quantization = None
+        self.is_compact = False
         specs = self.model.weights.specs
         self.stored = {name: StoredTensor(file, 0, spec) for name, spec in specs.items()}
         self.tensors = self.stored
         # The parameters of a model, each of which was found in the file.
         self.architecture: Architecture = read_architecture(self.config, specs, is_built=True)
-        self.widths = (self.architecture.intermediate_size,) * self.architecture.layers
+        self.widths = read_widths(self.config, self.architecture)
 
     def __exit__(self, *_: object) -> None:
         self.model.weights.close()

@@ -93,7 +93,7 @@ class Checkpoint:
         self._files: dict[Path, BinaryIO] = {}
         self._last_expert: tuple[tuple[str, int], Tensor] | None = None
         self.architecture: Architecture = self._untied(read_architecture(self.config, specs))
-        self.widths = _read_widths(self.config, self.architecture)
+        self.widths = read_widths(self.config, self.architecture)
 
     def __enter__(self) -> Checkpoint:
         return self
@@ -237,7 +237,7 @@ def _refuse_wrapped(path: Path, names: Iterable[str]) -> None:
             )
 
 
-def _read_widths(config: Mapping[str, Any], architecture: Architecture) -> tuple[int, ...]:
+def read_widths(config: Mapping[str, Any], architecture: Architecture) -> tuple[int, ...]:
     """What the config of a padded checkpoint says; the widths of the groups of any other."""
     size = architecture.intermediate_size
     if WIDTHS_KEY not in text_config(config):

@@ -84,10 +84,11 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
     """The one place at which a name becomes a model; all that comes after takes a `ModelSource`.
 
     Args:
-        model: A checkpoint folder, a `.gguf` file (decoded to bfloat16; where a
-            folder is needed, converted once to one in the cache), a name of `model_names` such as `"smollm2"`, the embedded model (a folder of
-            that name is `"./smollm2"`), or a hub id (`"org/name"`, `"org/name@revision"`;
-            downloaded once by huggingface_hub). One that was resolved is returned as it is.
+        model: A checkpoint folder, a `.gguf` file (decoded to bfloat16; where a folder is needed,
+            converted once to one in the cache), a name of `model_names` such as `"smollm2"`, the
+            embedded model (a folder of that name is `"./smollm2"`), or a hub id (`"org/name"`,
+            `"org/name@revision"`; downloaded once by huggingface_hub). One that was resolved is
+            returned as it is.
 
     Raises:
         CheckpointError: There is no such model, or it cannot be fetched.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from checkpoint_files import rewrite, set_config, stored
 from draft_layers import DRAFTS, EXPERTS, HIDDEN, Draft, save
 
-from widthwise.arch import Architecture
+from widthwise import make_plan, prune_checkpoint
+from widthwise.arch import Architecture, counts_at
 from widthwise.cut.checkpoint import Checkpoint
 
 DENSE, MIXTURE = DRAFTS["qwen2"], DRAFTS["glm4_moe"]
@@ -97,3 +101,40 @@ def test_draft_layers_that_would_be_half_cut_are_left_out(
     assert architecture.drafts is None
     assert architecture.left_out.keys() == {*MIXTURE.tensors(), *named}
     assert reason in architecture.left_out_because
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_kept"),
+    [
+        ({"intermediate_size": 56, "per_layer_config": {"1": {"intermediate_size": 40}}}, True),
+        ({"intermediate_size": 40, "per_layer_config": {"1": {"intermediate_size": 56}}}, False),
+    ],
+)
+def test_beside_widths_by_layers_a_draft_is_of_the_widest_layers(
+    settings: dict[str, Any], is_kept: bool, tmp_path: Path
+) -> None:
+    """What a config states for all layers but some is the largest width after a cut."""
+    save(DENSE, tmp_path / "parent")
+    tensors, by_layer = stored(tmp_path / "parent"), (56, 40, 56) if is_kept else (40, 56, 40)
+    for layer, width in enumerate(by_layer):
+        for part in ("gate", "up", "down"):
+            name = f"model.layers.{layer}.mlp.{part}_proj.weight"
+            rows = tensors[name][:, :width] if part == "down" else tensors[name][:width]
+            tensors[name] = rows.contiguous()
+    rewrite(tmp_path / "parent", tensors)
+    set_config(tmp_path / "parent", allow_global_per_layer_attribute_access=True, **settings)
+    parent = Checkpoint(tmp_path / "parent").architecture
+    assert [kind.width for kind in parent.kinds] == [56, 40]
+    if not is_kept:
+        assert "states widths by layers, and for draft layers not the largest" in (
+            parent.left_out_because
+        )
+        return
+    plan = make_plan(tmp_path / "parent", width="mlp56=20,mlp40=30", align=1)
+    out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
+    assert json.loads((out / "config.json").read_text())["intermediate_size"] == 30
+    after = Checkpoint(out).architecture
+    assert after.drafts is not None
+    assert after.drafts.neurons() == (30,)
+    counts = counts_at(parent, (20, 30))
+    assert counts.weight_bytes == sum(each.nbytes for each in stored(out).values())

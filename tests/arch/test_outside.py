@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers as hf
 from click.testing import CliRunner
-from families import HIDDEN, LAYERS, VOCAB, WIDTH, tiny, tokens
+from families import HIDDEN, LAYERS, SHAPE, VOCAB, WIDTH, tiny, tokens
 from outside_blocks import KEPT, add, glu
 from safetensors.torch import load_file, save_file
 from transformers.models.llama import modeling_llama as llama_code
@@ -40,6 +40,24 @@ def test_other_blocks_of_the_width_are_refused_by_name(block: str, llama: Any) -
     stored = {**specs(dict(llama.named_parameters())), **specs(glu(block))}
     with pytest.raises(UnsupportedModelError, match=f"{block}.* depends on intermediate_size"):
         read_architecture(llama.config.to_dict(), stored)
+
+
+def test_two_blocks_in_a_layer_are_refused_by_name() -> None:
+    """Higgs Audio 2, as transformers builds it: a block for text and one for sound."""
+    shape = {**SHAPE, "num_codebooks": 2, "codebook_size": 8}
+    model = hf.HiggsAudioV2ForConditionalGeneration(hf.HiggsAudioV2Config(**shape))
+    with pytest.raises(UnsupportedModelError, match=r"layers\.0\.audio_mlp\.gate_proj\.weight"):
+        make_plan(model, width=KEPT)
+
+
+def test_layers_between_others_are_refused_by_name() -> None:
+    """Idefics 1, as transformers builds it: layers for images that are as wide as the others."""
+    tower = {"embed_dim": 16, "image_size": 28, "patch_size": 14, "num_hidden_layers": 1}
+    tower |= {"intermediate_size": 24, "num_attention_heads": 2}
+    how = {"cross_layer_interval": 1, "use_resampler": False, "additional_vocab_size": 0}
+    config = hf.IdeficsConfig(**{**SHAPE, **how}, vision_config=tower)
+    with pytest.raises(UnsupportedModelError, match=r"gated_cross_attn_layers\.0\.mlp\.gate_proj"):
+        make_plan(hf.IdeficsForVisionText2Text(config), width=KEPT)
 
 
 @pytest.mark.parametrize("name", ["medusa_head.0.linear.weight", "probe.weight"])

@@ -15,6 +15,7 @@ from every_family import load
 from family_trials import ids_of
 from healing_runs import BATCH, QUICK, VOCABULARY, save_text, save_tokenizer
 from layered_models import ragged, run
+from quantized_models import block_config, quantize
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import counts_at
@@ -93,6 +94,27 @@ def test_counts_of_what_transformers_builds_are_without_draft_layers(tmp_path: P
     (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "mimo"}))
     unknown = Checkpoint(tmp_path).architecture  # of a family that transformers does not build
     assert unknown.parameters == architecture.parameters
+
+
+def test_draft_layers_in_fp8_are_dequantized_and_kept(tmp_path: Path) -> None:
+    draft = DRAFTS["deepseek_v3"]
+    save(draft, tmp_path / "parent")
+    quantize(tmp_path / "parent", block_config())
+    plan = make_plan(tmp_path / "parent", remove="40%", criterion="max_abs", align=1)
+    out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
+    with Checkpoint(tmp_path / "parent") as parent:
+        names = draft.tensors().keys()
+        before = {n: parent.rows(n, 0, parent.tensors[n].spec.shape[0]) for n in names}
+    after = stored(out)
+    assert not any("scale" in each for each in after)
+    for block, (gate, up, down) in parts(draft, before).items():
+        narrow = parts(draft, after)[block]
+        scores = gate.abs().amax(1).float() + up.abs().amax(1).float()
+        best = scores.sort(descending=True, stable=True).indices[: len(narrow[0])]
+        keep = best.sort().values
+        expected = gate[keep], up[keep], down[:, keep]
+        assert all(torch.equal(a, b) for a, b in zip(narrow, expected, strict=True)), block
+    assert widths_in(out)[draft.key] == 1
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,18 @@ class Architecture:
         """The width of every kind, in proportion to that of the first; rounded down."""
         return tuple(kind.width * width // self.intermediate_size for kind in self.kinds)
 
+    def draft_widths(self, widths: tuple[int, ...]) -> tuple[int, ...]:
+        """The width of every kind in draft layers, where the model's kinds have these.
+
+        Of widths by layers it is the largest, which the config then states for all others.
+        """
+        return (max(widths),) * len(widths) if self.kinds[0].layers else widths
+
+    def draft_specs(self, widths: tuple[int, ...]) -> list[TensorSpec]:
+        """Shapes and dtypes of draft layers, where the model's kinds have these widths."""
+        drafts, own = self.drafts, self.draft_widths(widths)
+        return [] if drafts is None else [drafts.cut_spec(name, own) for name in drafts.tensors]
+
     def cut_spec(self, name: str, widths: tuple[int, ...]) -> TensorSpec:
         """Shape and dtype of a tensor once the kinds of groups have these widths."""
         cut = self.cuts.get(name)

@@ -245,9 +245,7 @@ def _checked(
 
 def _draft_bytes(architecture: Architecture, widths: tuple[int, ...], dtype: str | None) -> int:
     """Bytes of the draft layers that a cut keeps."""
-    if (drafts := architecture.drafts) is None:
-        return 0
-    return sum(_stored_bytes(drafts.cut_spec(name, widths), dtype) for name in drafts.tensors)
+    return sum(_stored_bytes(spec, dtype) for spec in architecture.draft_specs(widths))
 
 
 def _stored_bytes(spec: TensorSpec, dtype: str | None) -> int:

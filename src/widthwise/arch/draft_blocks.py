@@ -13,7 +13,9 @@ from .blocks import GluBlock, Stack
 from .families import role_of
 from .mixture import FoundGroups, Stated, mixture_groups, mixture_settings
 from .outside import followers
+from .sections import section_name
 from .stack import without_shared
+from .width import stated_width
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
@@ -77,11 +79,23 @@ def _layer_of(name: str, axes: int) -> str:
 
 
 def _settings(architecture: Architecture) -> Stated:
-    """How the config states the widths of draft blocks: as those of the model's own blocks."""
-    usual = mixture_settings(architecture.config)
+    """How the config states the widths of draft blocks: as those of the model's own blocks.
+
+    Where layers have widths of their own, it is what is stated for all others, and after a cut the
+    largest: draft layers are of the first kind.
+
+    Raises:
+        UnsupportedModelError: There is no such width, or it is none of the largest layers.
+    """
+    usual, config = mixture_settings(architecture.config), architecture.config
     if architecture.is_mixture:
         return usual
-    dense = architecture.kinds[0]  # the widest, where layers have widths of their own
+    dense = architecture.kinds[0]
+    if dense.layers and stated_width(config) != dense.width:
+        raise UnsupportedModelError(
+            f"{section_name(config)}: {dense.key} states widths by layers, and for draft layers "
+            f"not the largest of them, {dense.width}"
+        )
 
     def stated(kind: str, block: GluBlock) -> tuple[str, int]:
         is_alike = kind == "mlp" and block.width == dense.width
@@ -108,8 +122,8 @@ def _drafts(
 ) -> Architecture:
     """The draft layers with those groups whose width one of the model's kinds states."""
     kinds, groups, cuts = found
-    places = {kind.key: place for place, kind in [*enumerate(architecture.kinds)][::-1]}
-    moved = [places.get(kind.key) for kind in kinds]
+    keys = [kind.key for kind in architecture.kinds]
+    moved = [keys.index(kind.key) if kind.key in keys else None for kind in kinds]
     ours = {old: kind for old, each in enumerate(groups) if (kind := moved[each.kind]) is not None}
     numbers = {old: new for new, old in enumerate(ours)}
     return replace(

@@ -67,8 +67,10 @@ def mixture_groups(stack: Stack, stated: Stated | None = None) -> FoundGroups:
         UnsupportedModelError: A layer has no block, a tensor is no matrix of floats or belongs to
             a block in another way, or no setting of the config states the width of a group.
     """
-    _refuse_overrides(stack)
-    stated, family = stated or mixture_settings(stack.config), family_in(stack.config)
+    if stated is None:
+        _refuse_overrides(stack)
+        stated = mixture_settings(stack.config)
+    family = family_in(stack.config)
     latent = text_value(stack.config, LATENT_KEY) or stack.hidden
     groups: list[GluGroup] = []
     cuts: dict[str, TensorCut] = {}

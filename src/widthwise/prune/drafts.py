@@ -36,7 +36,8 @@ def plan_drafts(weights: Weights, plan: Plan) -> DraftPlan | None:
     if weights.architecture.drafts is None:
         return None
     drafts, criterion = DraftWeights(weights), draft_criterion(plan.criterion)
-    neurons = drafts.architecture.neurons(kept_widths(plan, weights.architecture))
+    widths = weights.architecture.draft_widths(kept_widths(plan, weights.architecture))
+    neurons = drafts.architecture.neurons(widths)
     keep = (
         tuple(keep_highest(score_group(drafts, group, criterion, plan.seed or 0), count))
         for group, count in enumerate(neurons)

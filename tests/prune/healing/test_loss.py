@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from every_family import tiny_model
 from families import FAMILIES, tiny, tokens
+from family_trials import ids_of
 
 from widthwise.errors import UnsupportedModelError
 from widthwise.prune.healing import loss
@@ -121,6 +123,12 @@ def test_the_head_gives_the_logits_of_every_family(family: str) -> None:
         ours = head.logits(head.product(hidden_states(model, rows)[0]))
         own = model(rows).logits.flatten(0, 1)
     torch.testing.assert_close(ours, own, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["aya_vision", "cohere2_vision", "muse_glimmer"])
+def test_the_head_of_a_model_of_images_scales_what_its_own_class_scales(family: str) -> None:
+    """The class of Aya's text part scales logits, and that of the whole does not."""
+    check_head(tiny_model(family), ids_of(1))
 
 
 def test_logits_that_are_something_else_are_refused(monkeypatch: Any) -> None:

@@ -30,7 +30,7 @@ class HealingHead:
     Attributes:
         weight: Shape (vocabulary, hidden size).
         bias: Shape (vocabulary,), or None.
-        scale: Factor of the logits (cohere, granite).
+        scale: Factor of the logits (cohere, granite, muse_glimmer).
         cap: Bound of the logits, kept by a hyperbolic tangent (gemma2); None for none.
     """
 
@@ -43,7 +43,9 @@ class HealingHead:
     def of(cls, model: Any) -> HealingHead:
         """The head of a `transformers` model."""
         config, layer = model.config.get_text_config(), model.get_output_embeddings()
-        scale = float(getattr(config, "logit_scale", None) or 1.0)
+        # A model of text and images may have the setting in its text part, and not use it.
+        scale = float(getattr(model, "logit_scale", None) or 1.0)
+        scale *= float(getattr(config, "output_multiplier", None) or 1.0)
         scale /= float(getattr(config, "logits_scaling", None) or 1.0)
         cap = getattr(config, "final_logit_softcapping", None)
         return cls(weight=layer.weight, bias=layer.bias, scale=scale, cap=cap)

@@ -41,7 +41,8 @@ def trial(check: Callable[[str, Path], None], family: str) -> str:
         try:
             check(family, Path(folder))
         except Exception as error:  # of any kind: the table says what came
-            return " ".join(str(error).split())[:400] or type(error).__name__
+            text = " ".join(str(error).replace(f"{folder}/", "").split()).removeprefix("Error: ")
+            return text[:400] or type(error).__name__
     return ""
 
 
@@ -71,9 +72,9 @@ def main() -> None:
             cells = []
             for check in checks:
                 remark = trial(check, family)
-                if remark:
+                if remark and remark not in remarks:
                     remarks.append(remark)
-                cells.append(f"no ({len(remarks)})" if remark else "yes")
+                cells.append(f"no ({remarks.index(remark) + 1})" if remark else "yes")
             lines.append(f"| `{family}` | {' | '.join(cells)} |\n")
             print(family, *cells, flush=True)
         lines.append("\n")

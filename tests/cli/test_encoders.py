@@ -29,6 +29,7 @@ def test_an_encoder_is_refitted_and_neither_scored_nor_timed_nor_healed(
     result = run("prune", dense, *words, "-o", child)
     assert result.exit_code == 0, result.output
     assert sum(p.numel() for p in load(family, child).parameters()) < counts["parameters"]
+    assert json.loads(run("inspect", child).stdout)["refit"]["verified"] is True
     out = ["-o", tmp_path / "out"]
     for words in (
         ["evaluate", child, "--suite", "embedded:piqa", *out],

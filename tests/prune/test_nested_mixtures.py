@@ -10,7 +10,7 @@ from every_family import load, tiny_model
 from family_trials import ids_of, logits
 from nested_models import assert_untouched, bits, sizes
 
-from widthwise import Nested, apply, make_plan, prune_checkpoint, refits
+from widthwise import Nested, apply, make_plan, prune_checkpoint, refit, refits
 from widthwise.errors import PlanError, TargetError
 from widthwise.prune import PruneSpec
 from widthwise.prune.spec import Target
@@ -78,6 +78,16 @@ def test_one_number_is_the_width_of_an_expert_and_the_others_follow() -> None:
                 pass
         with nested.at((24, 40)), pytest.raises(PlanError, match="full width to sort"):
             nested.sort("l2")
+
+
+def test_a_refit_to_an_odd_width_goes_layer_by_layer() -> None:
+    model = tiny_model("qwen3_moe")
+    run_by = model.get_experts_implementation()
+    batches = [{"input_ids": ids_of(seed, 4, 40)} for seed in range(6)]
+    done = refit(model, width="experts=13", text=batches, criterion="activation")
+    assert {len(keep) for keep in done.plan.keep} == {13}
+    assert model.get_experts_implementation() == run_by
+    assert torch.isfinite(logits(apply(model, done.plan, done))).all()
 
 
 def test_an_expert_of_an_odd_width_runs_where_it_is_loaded(tmp_path: Path) -> None:

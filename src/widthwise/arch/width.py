@@ -126,8 +126,13 @@ def width_settings(
 def _one_by_one(kinds: tuple[GroupKind, ...], widths: tuple[int, ...]) -> dict[str, str]:
     """The setting to run experts one by one, where rows of their down are odd."""
     pairs = zip(kinds, widths, strict=True)
-    is_odd = any(kind.name == "experts" and width % _ROW_NUMBERS for kind, width in pairs)
+    is_odd = any(kind.name == "experts" and has_odd_rows(width) for kind, width in pairs)
     return {RUN_EXPERTS: "eager"} if is_odd else {}
+
+
+def has_odd_rows(width: int) -> bool:
+    """Whether rows of so many numbers, of 2 bytes each, are no multiples of 16 bytes."""
+    return width % _ROW_NUMBERS != 0
 
 
 def _are_by_layer(kinds: tuple[GroupKind, ...]) -> bool:

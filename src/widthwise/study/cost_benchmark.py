@@ -105,6 +105,7 @@ class CostBenchmark:
         """Look at everything that can be said before any work.
 
         Raises:
+            UnsupportedModelError: Blocks are to be timed alone, of a mixture of experts.
             RunError: No model is wider than the width to look around; a workload or a country
                 cannot be had.
             UnsupportedModelError: A model does not continue texts.
@@ -116,6 +117,8 @@ class CostBenchmark:
         widest = max(p.checkpoint.architecture.intermediate_size for p in self.parents)
         if middle is not None and middle >= widest:
             raise RunError(f"--around must be below the model's {widest} neurons; got {middle}")
+        for parent in self.parents if middle is not None else ():
+            parent.checkpoint.architecture.refuse_unless_uniform("timing blocks alone (--around)")
 
     @cached_property
     def workloads(self) -> tuple[measure.Workload, ...]:

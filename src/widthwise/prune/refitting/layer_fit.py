@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...arch import Architecture
+from ...arch import Architecture, has_odd_rows
 from ...cut import (
     LEAST_LAM,
     MOST_LAM,
@@ -138,9 +138,18 @@ def _beyond(best: float, tried: Sequence[float]) -> list[float]:
 def temporarily_cut(
     module: nn.Module, architecture: Architecture, cuts: Mapping[int, GroupCut]
 ) -> Iterator[None]:
-    """The groups of one layer of a model as their cuts leave them, for a while."""
+    """The groups of one layer of a model as their cuts leave them, for a while.
+
+    Experts of odd rows are run one by one meanwhile, as once the cut is made.
+    """
     import torch
 
+    model: Any = module
+    is_odd = any(
+        architecture.groups[group].expert is not None and has_odd_rows(len(cut.keep))
+        for group, cut in cuts.items()
+    )
+    run_by = model.get_experts_implementation() if is_odd else None
     keep = {group: cut.keep for group, cut in cuts.items()}
     down = {group: cut.down for group, cut in cuts.items()}
     whole = {}
@@ -152,7 +161,11 @@ def temporarily_cut(
             old = whole[owner] = getattr(*owner)
             new = narrow_tensor(architecture, name, old.detach(), keep, down)
             setattr(*owner, torch.nn.Parameter(new, requires_grad=False))
+        if is_odd:
+            model.set_experts_implementation("eager")
         yield
     finally:
+        if is_odd:
+            model.set_experts_implementation(run_by)
         for owner, old in whole.items():
             setattr(*owner, old)

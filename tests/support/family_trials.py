@@ -6,6 +6,8 @@ Each trial raises where it does not work. `docs/families.md` is the table of the
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,25 @@ import torch
 from command_line import run
 from every_family import VOCAB, load, tiny_model
 from healing_runs import QUICK, VOCABULARY, save_text, save_tokenizer
+from llama_cpp import CLOSE, greedy_of_file, greedy_of_model
 
 from widthwise.arch import counts_at
+from widthwise.assets import embedded_model
 from widthwise.cut import ModelWeights, Plan, apply
-from widthwise.cut.checkpoint import Checkpoint
+from widthwise.cut.checkpoint import Checkpoint, read_json, resolve_model
+from widthwise.cut.gguf import export_gguf
 from widthwise.prune import HealSettings, heal, make_plan, prune_checkpoint, refit
 from widthwise.prune.healing.api import NotBetter
+
+# Families whose tokenizer is always of their own class, or always of sentencepiece.
+SENTENCEPIECE = ("qwen2", "gemma", "gemma2", "gemma3_text", "phi3")
+# Settings without which llama.cpp computes something else, and which real models of these have.
+GGUF_SETTINGS: dict[str, dict[str, Any]] = {
+    "qwen3_moe": {"norm_topk_prob": True},
+    "gemma3_text": {"query_pre_attn_scalar": 8},
+    "cohere2": {"rotary_pct": 1.0},
+    "gemma2": {"query_pre_attn_scalar": 8},
+}
 
 
 def without(model: Any, plan: Plan) -> Any:
@@ -98,6 +113,53 @@ def save_pair(family: str, folder: Path) -> tuple[Path, Path, Path]:
     plan = make_plan(folder / "parent", remove="40%", align=8)
     child = prune_checkpoint(folder / "parent", plan=plan, out=folder / "child")
     return folder / "parent", child, save_text(folder / "text.txt")
+
+
+def save_words(family: str, folder: Path) -> Path:
+    """A tiny model with the words and the tokenizer of SmolLM2."""
+    embedded = embedded_model()
+    words = read_json(embedded / "config.json")["vocab_size"]
+    changes = {"vocab_size": words, **GGUF_SETTINGS.get(family, {})}
+    if family.startswith("gemma4"):
+        changes["vocab_size_per_layer_input"] = words
+    tiny_model(family, **changes).save_pretrained(folder)
+    shutil.copy(embedded / "tokenizer.json", folder / "tokenizer.json")
+    settings = read_json(embedded / "tokenizer_config.json")  # no class of the family's own
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    if family in SENTENCEPIECE:
+        save_sentencepiece(folder)
+    return folder
+
+
+def save_sentencepiece(folder: Path) -> None:
+    """A tokenizer of 350 pieces of English."""
+    import sentencepiece
+
+    lines = save_text(folder / "text.txt").read_text().splitlines()
+    (folder / "text.txt").unlink()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=350,
+        byte_fallback=True,
+        minloglevel=2,
+    )
+    (folder / "tokenizer.vocab").unlink()
+
+
+def check_gguf(family: str, folder: Path) -> None:
+    """The cut model as a GGUF file in float32: llama.cpp writes the tokens of transformers."""
+    dense = save_words(family, folder / "dense")
+    plan = make_plan(dense, remove="40%", align=8)
+    narrow = prune_checkpoint(dense, plan=plan, out=folder / "narrow")
+    export_gguf(resolve_model(narrow), folder / "narrow.gguf", "f32")
+    prompt = [1, 504, 3575, 282, 260]
+    expected = greedy_of_model(load(family, narrow), prompt, {0, 2})
+    found = greedy_of_file(folder / "narrow.gguf", prompt)
+    assert [token for token, _ in found] == [token for token, _ in expected]
+    for (_, chance), (_, wanted) in zip(found, expected, strict=True):
+        assert abs(chance - wanted) < CLOSE
 
 
 def check_heal(family: str, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The embedded model and the benchmark data: fetched once, checked, kept in one cache folder."""
 
+from .converter import gguf_converter
 from .embedded import (
     benchmark_rows,
     coqa_passages,
@@ -31,6 +32,7 @@ __all__ = [
     "convert_gguf",
     "coqa_passages",
     "embedded_model",
+    "gguf_converter",
     "gguf_reader",
     "has_embedded_model",
     "has_named_model",

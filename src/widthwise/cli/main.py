@@ -16,6 +16,7 @@ from ..notices import shown
 from .abc import abc
 from .demo import demo
 from .evaluate import evaluate
+from .export import export
 from .findings import findings
 from .heal import heal
 from .inspect import inspect
@@ -132,6 +133,7 @@ for _command in (
     abc,
     demo,
     evaluate,
+    export,
     findings,
     heal,
     inspect,

@@ -158,20 +158,21 @@ def prune_gguf(
     """Write the GGUF file that `plan` leaves of another one; arguments as for `prune_checkpoint`.
 
     Raises:
-        UnsupportedModelError: The parent is no GGUF file, or a mixture of experts.
+        UnsupportedModelError: The parent is no GGUF file.
         PlanError, CheckpointError, OutputError: as their messages say.
     """
     source = resolve_model(model)
     if source.gguf is None:
         raise UnsupportedModelError(
-            f"{source.name}: a .gguf file is written from a .gguf file only; give -o a folder, and "
-            "convert that by llama.cpp's convert_hf_to_gguf.py"
+            f"{source.name}: a .gguf file is cut from a .gguf file only; give -o a folder, and "
+            "write that as .gguf by widthwise export"
         )
     if how.get("dtype") is not None:
         raise OutputError("a .gguf file keeps the types of its parent; drop the dtype")
     with source.checkpoint as checkpoint:
         check_plan(plan, checkpoint)
+        architecture = checkpoint.architecture
     force = bool(how.get("force"))
     return write_pruned_gguf(
-        source.gguf, plan, Path(out), refit=refit, force=force, progress=progress
+        source.gguf, architecture, plan, Path(out), refit=refit, force=force, progress=progress
     )

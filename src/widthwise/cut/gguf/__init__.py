@@ -1,5 +1,14 @@
-"""GGUF files cut to a plan: quantized rows are kept bit for bit, down is quantized again."""
+"""GGUF files: cut to a plan with quantized rows kept bit for bit, or written from a folder."""
 
+from .export import ExportResult, export_gguf
+from .file_types import FILE_TYPES
 from .writer import GgufResult, down_alignment, write_pruned_gguf
 
-__all__ = ["GgufResult", "down_alignment", "write_pruned_gguf"]
+__all__ = [
+    "FILE_TYPES",
+    "ExportResult",
+    "GgufResult",
+    "down_alignment",
+    "export_gguf",
+    "write_pruned_gguf",
+]

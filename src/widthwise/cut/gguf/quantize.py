@@ -52,6 +52,11 @@ def written_kind(kind: Any, columns: int) -> Any:
     return Kind.F16
 
 
+def has_llama() -> bool:
+    """Whether llama.cpp's own code is at hand."""
+    return _llama() is not None
+
+
 def quantized(rows: Rows, kind: Any) -> NDArray[np.uint8]:
     """Rows in the bytes of a type that `written_kind` gave."""
     import numpy as np

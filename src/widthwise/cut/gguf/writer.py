@@ -2,26 +2,27 @@
 
 Quantized blocks run along a row. So rows of gate and up are taken out as they are, bit for bit;
 down, whose rows are as long as the width, is decoded, cut (or replaced by its refit) and written in
-the type that it had, or in the nearest that can be written.
-
-Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+the type that it had, or in the nearest that can be written. Of a mixture of experts, whose tensors
+are stacked, so is each expert.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...arch import Architecture
 from ...assets import gguf_reader
-from ...errors import CheckpointError, OutputError, UnsupportedModelError
+from ...errors import CheckpointError, OutputError
 from ...io import replace_file
+from ...notices import notice
 from ..plan import Plan
 from ..weights import check_refit
-from .quantize import block_size, quantized, row_bytes, written_kind
+from .layout import Entry, file_bytes, filled, head, keys_of, whole_number
+from .quantize import block_size, quantized, written_kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +31,17 @@ if TYPE_CHECKING:
 
     from ..refit_result import Refit
 
-_FFN = re.compile(r"blk\.(\d+)\.ffn_(gate|up|down)\.(weight|bias)")
-_UINT32, _INT32, _ARRAY = 4, 5, 9
+_FFN = re.compile(
+    r"blk\.(?P<layer>\d+)\.ffn_(?P<part>gate_up|gate|up|down)(?P<block>_exps|_shexp|)"
+    r"\.(?P<kind>weight|bias)"
+)
+_EXPERTS, _SHARED, _DENSE = "_exps", "_shexp", ""  # ends of names, by the kind of block
+# Keys that state a width, below the architecture's name, by the kind of block.
+_KEYS = {
+    _EXPERTS: "expert_feed_forward_length",
+    _SHARED: "expert_shared_feed_forward_length",
+    _DENSE: "feed_forward_length",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +73,7 @@ class GgufResult:
 
 def write_pruned_gguf(
     source: Path,
+    architecture: Architecture,
     plan: Plan,
     out: Path,
     *,
@@ -72,8 +83,11 @@ def write_pruned_gguf(
 ) -> GgufResult:
     """Write a GGUF file cut to a plan; it appears whole or not at all.
 
+    A result that is larger than the parent is said before it is written.
+
     Args:
         source: The parent, for whose conversion the plan was made.
+        architecture: Of that conversion.
         plan: Which neurons stay; layers of several widths are stated as llama.cpp reads them.
         out: The file to write.
         refit: The plan's refit, whose downs are taken; False for none where one is wanted.
@@ -83,7 +97,6 @@ def write_pruned_gguf(
     Raises:
         PlanError: The refit belongs to another plan.
         CheckpointError: The file does not hold the blocks of the plan.
-        UnsupportedModelError: It holds them in another form, or is a mixture of experts.
         OutputError: `out` exists, is the parent, or cannot be written.
 
     Cost: each byte of the parent is read once; memory is that of one down in float32.
@@ -94,15 +107,21 @@ def write_pruned_gguf(
     if out.exists() and out.samefile(source):
         raise OutputError(f"{out} is the parent itself; choose another file")
     reader = gguf_reader(source)
-    job = _Job(reader, plan, down, progress or (lambda _: None))
-    job.check()
+    job = _Job(reader, architecture, plan, down)
+    changed, before = job.changed_keys(), source.stat().st_size
+    after = file_bytes(reader, job.entries, changed)
+    if after > before:
+        notice(f"{out} will have {after:,} bytes, more than the {before:,} of {source.name}.")
     with replace_file(out) as partial, open(partial, "wb") as file:
-        file.write(job.head())
-        for block in job.data():
-            file.write(block)
+        file.write(head(reader, job.entries, changed))
+        for entry in job.entries:
+            for block in filled(reader, entry, job.blocks(entry)):
+                file.write(block)
+            if progress is not None:
+                progress(int(entry.tensor.n_bytes))
     return GgufResult(
         path=out.absolute(),
-        bytes_before=source.stat().st_size,
+        bytes_before=before,
         bytes_after=out.stat().st_size,
         down=job.down_kinds,
         error=job.error,
@@ -119,20 +138,18 @@ def down_alignment(source: Path) -> int:
         tensors = gguf_reader(source).tensors
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise CheckpointError(f"{source} cannot be read as a GGUF file: {error}") from error
-    downs = [tensor for tensor in tensors if ".ffn_down.weight" in str(tensor.name)]
+    downs = [tensor for tensor in tensors if ".ffn_down" in str(tensor.name)]
     return max((block_size(tensor.tensor_type) for tensor in downs), default=1)
 
 
-@dataclass
-class _Entry:
-    """One tensor of the result: where it is in the parent, and its type and size in the result."""
+@dataclass(frozen=True)
+class _Cut:
+    """How a tensor depends on the width: its groups, stacked where they are several."""
 
-    tensor: Any
-    layer: int | None
-    part: str
-    kind: Any
-    shape: tuple[int, ...]  # as GGUF states it: the length of a row first
-    nbytes: int
+    groups: tuple[int, ...]
+    is_down: bool = False
+    is_bias: bool = False
+    parts: int = 1  # of a neuron along the rows: two where gate and up are one
 
 
 @dataclass
@@ -140,35 +157,40 @@ class _Job:
     """The parent and what becomes of it."""
 
     reader: Any
+    architecture: Architecture
     plan: Plan
     down: Sequence[Tensor] | None
-    progress: Callable[[int], None]
-    entries: list[_Entry] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    _cuts: dict[str, _Cut] = field(default_factory=dict)
     _errors: list[tuple[float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.entries = [self._entry(tensor) for tensor in self.reader.tensors]
+        self._places = self._groups_by_place()
+        self.entries = [self._entry(Entry.of(tensor)) for tensor in self.reader.tensors]
+        for block, members in self._places.items():
+            downs = [cut.groups for cut in self._cuts.values() if cut.is_down]
+            if not any(set(members) <= set(groups) for groups in downs):
+                raise CheckpointError(
+                    f"the file has no GLU block of layer {block[0]} (blk.{block[0]}.ffn_down"
+                    f"{block[1]}.weight)"
+                )
 
-    def check(self) -> None:
-        """Raise unless the file holds the blocks of every layer of the plan, and no experts."""
-        found = {(e.layer, e.part) for e in self.entries if e.layer is not None}
-        names = [str(tensor.name) for tensor in self.reader.tensors]
-        if experts := [name for name in names if "_exps." in name]:
-            raise UnsupportedModelError(
-                f"{experts[0]}: a mixture of experts is not written as GGUF; write a folder"
-            )
-        for layer in range(len(self.plan.keep)):
-            if not {(layer, "down"), (layer, "up")} <= found:
-                raise CheckpointError(f"the file has no GLU block of layer {layer}")
-        if max(layer for layer, _ in found if layer is not None) >= len(self.plan.keep):
-            raise CheckpointError(
-                f"the file has more layers than the {len(self.plan.keep)} planned"
-            )
+    def _groups_by_place(self) -> dict[tuple[int, str], tuple[int, ...]]:
+        """Groups by layer and end of their name, experts in order."""
+        groups = self.architecture.groups[: len(self.plan.keep)]
+        routed = {group.layer for group in groups if group.expert is not None}
+        places: dict[tuple[int, str], tuple[int, ...]] = {}
+        for index, group in enumerate(groups):
+            beside = _SHARED if group.layer in routed else _DENSE
+            place = (group.layer, beside if group.expert is None else _EXPERTS)
+            places[place] = (*places.get(place, ()), index)
+        return places
 
     @property
     def down_kinds(self) -> tuple[str, str]:
         """Names of the types of down, before and after."""
-        downs = [entry for entry in self.entries if entry.part == "down"]
+        downs = [each for each in self.entries if each.name in self._cuts]
+        downs = [each for each in downs if self._cuts[each.name].is_down]
         before = {str(entry.tensor.tensor_type.name) for entry in downs}
         after = {str(entry.kind.name) for entry in downs}
         return " and ".join(sorted(before)), " and ".join(sorted(after))
@@ -179,112 +201,110 @@ class _Job:
         changed, whole = (sum(part) for part in zip(*self._errors, strict=True))
         return float((changed / whole) ** 0.5)
 
-    def _entry(self, tensor: Any) -> _Entry:
-        shape = tuple(int(size) for size in tensor.shape)
-        match = _FFN.fullmatch(str(tensor.name))
-        kind, nbytes = tensor.tensor_type, int(tensor.n_bytes)
-        if match is None or (match[2] == "down" and match[3] == "bias"):
-            return _Entry(tensor, None, "", kind, shape, nbytes)
-        layer, part = int(match[1]), match[2]
-        kept = len(self.plan.keep[layer]) if layer < len(self.plan.keep) else 0
-        if part == "down":
-            kind = written_kind(kind, kept)
-            nbytes = shape[1] * row_bytes(kind, kept)
-            return _Entry(tensor, layer, part, kind, (kept, shape[1]), nbytes)
-        rows = shape[-1]
-        count = kept * self._times(rows)
-        return _Entry(tensor, layer, part, kind, (*shape[:-1], count), nbytes // rows * count)
+    def _neurons(self, group: int) -> int:
+        plan = self.plan
+        return plan.neurons[group] if plan.neurons else plan.intermediate_size
 
-    def _times(self, rows: int) -> int:
-        """How many parts of a block one tensor holds: two where gate and up are one."""
-        times, rest = divmod(rows, self.plan.intermediate_size)
-        if rest or times not in (1, 2):
+    def _entry(self, entry: Entry) -> Entry:
+        """A tensor as it will be; how it is cut is kept."""
+        match = _FFN.fullmatch(entry.name)
+        if match is None or (match["part"] == "down" and match["kind"] == "bias"):
+            return entry
+        groups = self._places.get((int(match["layer"]), match["block"]))
+        if groups is None:
+            planned = len({layer for layer, _ in self._places})
             raise CheckpointError(
-                f"a GLU block of the file has {rows} rows; the plan is for "
-                f"{self.plan.intermediate_size} neurons"
+                f"the file has more layers than the {planned} planned: {entry.name}"
             )
-        return times
+        kept, neurons = len(self.plan.keep[groups[0]]), self._neurons(groups[0])
+        if match["part"] == "down":
+            self._cuts[entry.name] = _Cut(groups, is_down=True)
+            self._check(entry, entry.shape[0], neurons)
+            shape = (kept, *entry.shape[1:])
+            return replace(entry, kind=written_kind(entry.kind, kept), shape=shape)
+        is_bias = match["kind"] == "bias"
+        axis = 0 if is_bias else 1
+        parts = self._check(entry, entry.shape[axis], neurons)
+        self._cuts[entry.name] = _Cut(groups, is_bias=is_bias, parts=parts)
+        size = kept * parts
+        return replace(entry, shape=(*entry.shape[:axis], size, *entry.shape[axis + 1 :]))
 
-    def head(self) -> bytes:
-        """Metadata, with the new width, and the places of the tensors."""
-        reader = self.reader
-        fields = {name: each for name, each in reader.fields.items() if name[:5] != "GGUF."}
-        parts = [struct.pack("<4sIQQ", b"GGUF", 3, len(self.entries), len(fields))]
+    def _check(self, entry: Entry, size: int, neurons: int) -> int:
+        """How many parts of a neuron one tensor holds: two where gate and up are one."""
+        parts, rest = divmod(size, neurons)
+        if rest or parts not in (1, 2):
+            raise CheckpointError(
+                f"{entry.name} has {size} rows or columns; the plan is for {neurons} neurons"
+            )
+        return parts
+
+    def changed_keys(self) -> dict[str, bytes]:
+        """The entries of the metadata that state a width, as they will be."""
+        fields = keys_of(self.reader)
         arch = str(fields["general.architecture"].contents())
-        for name, each in fields.items():
-            raw = b"".join(part.tobytes() for part in each.parts)
-            parts.append(self._width(name) if name == f"{arch}.feed_forward_length" else raw)
-        offset = 0
-        for entry in self.entries:
-            parts.append(_text(str(entry.tensor.name)))
-            parts.append(struct.pack("<I", len(entry.shape)))
-            parts.append(struct.pack(f"<{len(entry.shape)}Q", *entry.shape))
-            parts.append(struct.pack("<IQ", int(entry.kind), offset))
-            offset += self._padded(entry.nbytes)
-        whole = b"".join(parts)
-        return whole + bytes(self._padded(len(whole)) - len(whole))
+        plain = f"{arch}.{_KEYS[_DENSE]}"
+        if not self.plan.kinds:
+            width = self.plan.width if self.plan.uniform else self.plan.widths
+            return {plain: whole_number(plain, width)}
+        blocks = dict.fromkeys(block for _, block in self._places)
+        keys = {f"{arch}.{_KEYS[block]}": block for block in blocks}
+        if _DENSE not in blocks and f"{arch}.{_KEYS[_EXPERTS]}" not in fields:
+            keys[plain] = _EXPERTS  # of Mixtral, whose experts are its only blocks
+        return {
+            key: whole_number(key, self._width(key, fields[key].contents(), block))
+            for key, block in keys.items()
+            if key in fields
+        }
 
-    def _width(self, name: str) -> bytes:
-        """The entry that states the width; one number a layer where they differ."""
-        if self.plan.uniform:
-            return _text(name) + struct.pack("<II", _UINT32, self.plan.width)
-        widths = self.plan.widths
-        head = struct.pack("<IIQ", _ARRAY, _INT32, len(widths))
-        return _text(name) + head + struct.pack(f"<{len(widths)}i", *widths)
+    def _width(self, key: str, stated: int | list[int], block: str) -> int | list[int]:
+        """What a key of a mixture will state."""
+        group = next(members[0] for (_, each), members in self._places.items() if each == block)
+        kept, neurons = len(self.plan.keep[group]), self._neurons(group)
+        if isinstance(stated, list):
+            return [one * kept // neurons for one in stated]
+        if stated * kept % neurons:
+            raise CheckpointError(f"{key} is {stated}, and the blocks have {neurons} neurons")
+        return stated * kept // neurons
 
-    def data(self) -> Iterator[bytes]:
-        """The tensors in order, each filled up to the alignment of the file."""
-        for entry in self.entries:
-            block = self._bytes(entry)
-            self.progress(int(entry.tensor.n_bytes))
-            if len(block) != entry.nbytes:
-                raise CheckpointError(f"{entry.tensor.name} is not stored as its type says")
-            yield block
-            yield bytes(self._padded(len(block)) - len(block))
-
-    def _bytes(self, entry: _Entry) -> bytes:
+    def blocks(self, entry: Entry) -> Iterator[bytes]:
+        """The bytes of a tensor, one group after another."""
         import numpy as np
 
         stored: NDArray[Any] = entry.tensor.data
-        if entry.layer is None:
-            whole: bytes = stored.tobytes()
-            return whole
-        keep = np.asarray(self.plan.keep[entry.layer])
-        if entry.part == "down":
-            return self._down(entry, keep).tobytes()
-        size = self.plan.intermediate_size
-        rows = np.concatenate([keep + part * size for part in range(self._times(len(stored)))])
-        kept: bytes = stored[rows].tobytes()
-        return kept
+        cut = self._cuts.get(entry.name)
+        if cut is None:
+            yield stored.tobytes()
+            return
+        stacked = stored.reshape(len(cut.groups), *stored.shape[-(1 if cut.is_bias else 2) :])
+        for group, each in zip(cut.groups, stacked, strict=True):
+            keep = np.asarray(self.plan.keep[group])
+            if cut.is_down:
+                yield self._down(entry, group, each, keep).tobytes()
+            else:
+                size = self._neurons(group)
+                rows = np.concatenate([keep + part * size for part in range(cut.parts)])
+                yield each[rows].tobytes()
 
-    def _down(self, entry: _Entry, keep: NDArray[Any]) -> NDArray[np.uint8]:
+    def _down(
+        self, entry: Entry, group: int, stored: NDArray[Any], keep: NDArray[Any]
+    ) -> NDArray[np.uint8]:
         """One down, decoded, cut or refitted, and written again."""
         import gguf
         import numpy as np
 
-        assert entry.layer is not None
         if self.down is None:
-            dense = gguf.quants.dequantize(entry.tensor.data, entry.tensor.tensor_type)
+            dense = gguf.quants.dequantize(stored, entry.tensor.tensor_type)
             wanted = np.ascontiguousarray(dense[:, keep], dtype=np.float32)
         else:
-            wanted = self.down[entry.layer].float().numpy()
+            wanted = self.down[group].float().numpy()
         written = quantized(wanted, entry.kind)
         plain: Any = {"F32": np.float32, "F16": np.float16}.get(entry.kind.name, np.uint8)
         back = gguf.quants.dequantize(written.view(plain), entry.kind)
         self._errors.append((_squares(back - wanted), _squares(wanted)))
         return written
 
-    def _padded(self, nbytes: int) -> int:
-        alignment = int(self.reader.alignment)
-        return -(-nbytes // alignment) * alignment
-
 
 def _squares(numbers: NDArray[np.float32]) -> float:
     import numpy as np
 
     return float(np.square(numbers, dtype=np.float64).sum())
-
-
-def _text(text: str) -> bytes:
-    encoded = text.encode("utf8")
-    return struct.pack("<Q", len(encoded)) + encoded

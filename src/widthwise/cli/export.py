@@ -1,0 +1,40 @@
+"""`widthwise export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ..cut.checkpoint import resolve_model
+from ..cut.gguf import FILE_TYPES, export_gguf
+from .options import force_option
+
+
+@click.command(
+    short_help="Write a checkpoint as a .gguf file.",
+    epilog="Example: widthwise export smollm2-2.4x -o smollm2-2.4x.gguf --type q4_k_m",
+)
+@click.argument("model")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option(
+    "--type",
+    "file_type",
+    type=click.Choice([*FILE_TYPES]),
+    required=True,
+    help="Type of most tensors. f32, f16 and bf16 are exact for weights stored so.",
+)
+@force_option
+def export(model: str, out: Path, file_type: str, force: bool) -> None:
+    """Write MODEL as a .gguf file, which llama.cpp loads.
+
+    MODEL is a checkpoint folder, also one that was cut, refitted or healed, a hub id, or smollm2
+    (the embedded model). Metadata, tokenizer and names are the work of llama.cpp's own converter,
+    which is fetched once.
+    """
+    source = resolve_model(model)
+    with Console(stderr=True).status(f"writing {out.name}"):
+        result = export_gguf(source, out, file_type, force=force)
+    click.echo(result, err=True)
+    click.echo(result.path)

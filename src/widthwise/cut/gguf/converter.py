@@ -1,0 +1,119 @@
+"""A checkpoint folder as a GGUF file in float, by llama.cpp's own converter."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ...assets import gguf_converter
+from ...errors import OutputError, RunError, UnsupportedModelError
+from ..checkpoint import Checkpoint
+
+_TOKENIZERS = ("*tokenizer*.json", "*.model", "vocab*", "*.tiktoken", "tekken.json")
+
+
+def check_convertible(checkpoint: Checkpoint) -> None:
+    """Raise where the converter could not begin; fetches it, once.
+
+    Raises:
+        UnsupportedModelError: The folder holds no tokenizer.
+        RunError: A package that the converter imports is not installed.
+        AssetError: The converter cannot be had.
+    """
+    if not any(next(checkpoint.path.glob(pattern), None) for pattern in _TOKENIZERS):
+        raise UnsupportedModelError(
+            f"{checkpoint.name}: the folder holds no tokenizer (tokenizer.json or "
+            "tokenizer.model), and a GGUF file must hold one; copy the files of the tokenizer "
+            "into the folder"
+        )
+    if find_spec("sentencepiece") is None:
+        raise RunError(
+            "llama.cpp's converter needs the package sentencepiece: pip install widthwise[gguf]"
+        )
+    gguf_converter()
+
+
+def convert(checkpoint: Checkpoint, work: Path, out: Path, file_type: str) -> None:
+    """Write a checkpoint as a GGUF file of a type without blocks.
+
+    Layers that zeros pad to a common width are written in their own.
+
+    Args:
+        checkpoint: The folder, opened.
+        work: An empty folder for what the converter is shown.
+        out: File to write.
+        file_type: `"f32"`, `"f16"` or `"bf16"`.
+
+    Raises:
+        UnsupportedModelError: The converter cannot convert it; the message says why.
+        OutputError: The disk is full.
+        RunError: The converter was killed.
+
+    Cost: a process of its own; it reads each byte once and holds one tensor in memory, the largest
+    as float32.
+    """
+    folder = _shown(checkpoint, work)
+    job = {
+        "wheel": str(gguf_converter()),
+        "folder": str(folder),
+        "out": str(out),
+        "type": file_type,
+        **_padding(checkpoint),
+    }
+    program = Path(__file__).with_name("converter_process.py")
+    command = [sys.executable, "-P", str(program), json.dumps(job)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    if done.returncode or done.stdout:
+        said = done.stdout.replace(str(folder), str(checkpoint.path))
+        raise _cause(checkpoint, said, done)
+
+
+def _cause(
+    checkpoint: Checkpoint, said: str, done: subprocess.CompletedProcess[str]
+) -> UnsupportedModelError | OutputError | RunError:
+    """What is wrong, from what the process said or left."""
+    if os.strerror(errno.ENOSPC) in said:
+        return OutputError(f"the disk is full: {said}")
+    if not said:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        return RunError(
+            f"llama.cpp's converter ended with {done.returncode} on {checkpoint.name}: {last}"
+        )
+    return UnsupportedModelError(
+        f"{checkpoint.name} cannot be written as GGUF by llama.cpp's converter of August 2026: "
+        f"{said}; a newer llama.cpp may bring a convert_hf_to_gguf.py that can"
+    )
+
+
+def _shown(checkpoint: Checkpoint, work: Path) -> Path:
+    """A folder with the checkpoint's files under its name, which becomes that of the model."""
+    name = Path(checkpoint.name.partition("@")[0]).name or "model"
+    folder = work / name.removesuffix(".gguf")
+    folder.mkdir()
+    for file in checkpoint.path.iterdir():
+        if file.is_file():
+            (folder / file.name).symlink_to(file.resolve())
+    return folder
+
+
+def _padding(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Widths of the layers, and which tensors zeros pad; nothing where one width is that of all."""
+    architecture, widths = checkpoint.architecture, checkpoint.widths
+    if len(set(widths)) == 1:
+        return {"widths": None, "narrow": {}}
+    narrow = {
+        name: (cut.axis, cut.parts, widths[cut.group]) for name, cut in architecture.cuts.items()
+    }
+    return {"widths": list(widths), "narrow": narrow}

@@ -12,11 +12,13 @@ import torch
 import transformers as hf
 from command_line import run
 from every_family import tiny_model
+from family_trials import save_words
+from llama_cpp import CLOSE, greedy_of_file, greedy_of_model
 from tiny_gguf import write_gguf
 
 from widthwise.cut import Plan, apply
 from widthwise.cut.checkpoint import resolve_model
-from widthwise.cut.gguf import down_alignment, write_pruned_gguf
+from widthwise.cut.gguf import down_alignment, export_gguf, write_pruned_gguf
 from widthwise.errors import CheckpointError, OutputError, PlanError, UnsupportedModelError
 from widthwise.prune import make_plan, prune_checkpoint, prune_gguf, refit
 
@@ -115,14 +117,21 @@ def test_widths_by_layers_are_an_array(model: Any, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "Padded" not in result.stderr
     fields, tensors = read(tmp_path / "out.gguf")
-    assert fields["llama.feed_forward_length"] == [64, 32, 64]
+    assert fields["general.architecture"] == "deci"  # a Llama of uneven layers
+    assert fields["deci.feed_forward_length"] == [64, 32, 64]
+    assert not any(name.startswith("llama.") for name in fields)
     assert tensors["blk.1.ffn_down.weight"].data.shape == (HIDDEN, 32)
 
 
-def test_llama_cpp_writes_what_transformers_writes(model: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("layers", [(64, 64, 64), (64, 32, 48)])
+def test_llama_cpp_writes_what_transformers_writes(
+    layers: tuple[int, ...], model: Any, tmp_path: Path
+) -> None:
     """The same greedy tokens, of float32 weights, up to the first that has no text."""
     package = pytest.importorskip("xllamacpp")
     plan = make_plan(tmp_path / "tiny.gguf", width=64)
+    keep = tuple(keep[:width] for keep, width in zip(plan.keep, layers, strict=True))
+    plan = Plan(**{**vars(plan), "keep": keep})
     out = prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out.gguf", plan)
     ids = torch.tensor([[1, 40, 41, 42]])
     narrow = apply(model, plan)
@@ -188,3 +197,54 @@ def test_what_cannot_be_written_is_one_sentence(model: Any, tmp_path: Path) -> N
     with pytest.raises(CheckpointError, match="cannot be read as a GGUF file"):
         down_alignment(tmp_path / "folder" / "config.json")
     assert not out.exists()
+
+
+def test_where_llama_cpp_reads_one_width_zeros_fill_narrower_layers_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """llama.cpp refuses widths by layers of all but a few architectures."""
+    monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
+    model = tiny_model("qwen2").to(torch.bfloat16).float()
+    write_gguf(model, tmp_path / "tiny.gguf", "qwen2")
+    plan = make_plan(tmp_path / "tiny.gguf", width=32, align=8)
+    plan = Plan(**{**vars(plan), "keep": (plan.keep[0], plan.keep[1][:8], plan.keep[2][:24])})
+    result = prune_gguf(tmp_path / "tiny.gguf", tmp_path / "out.gguf", plan)
+    assert "Padded to width 32" in str(result)
+    fields, tensors = read(tmp_path / "out.gguf")
+    assert fields["qwen2.feed_forward_length"] == 32
+    assert (tensors["blk.1.ffn_up.weight"].data[8:] == 0).all()
+    assert (tensors["blk.1.ffn_down.weight"].data[:, 8:] == 0).all()
+    pytest.importorskip("xllamacpp")
+    prompt = [1, 40, 41, 42]
+    expected = greedy_of_model(apply(model, plan), prompt, {0, 1, 2})
+    found = greedy_of_file(tmp_path / "out.gguf", prompt, 1)
+    assert found[0][0] == expected[0][0]
+    assert abs(found[0][1] - expected[0][1]) < CLOSE
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe"])
+def test_each_expert_of_a_mixture_is_cut(family: str, tmp_path: Path) -> None:
+    """Rows of gate and up are the same bits, and llama.cpp writes what transformers writes."""
+    pytest.importorskip("xllamacpp")
+    dense = resolve_model(save_words(family, tmp_path / "dense"))
+    export_gguf(dense, tmp_path / "dense.gguf", "f32")
+    plan = make_plan(dense, remove="40%", align=8)
+    architecture = dense.checkpoint.architecture
+    out = tmp_path / "out.gguf"
+    result = write_pruned_gguf(tmp_path / "dense.gguf", architecture, plan, out)
+    before, after = read(tmp_path / "dense.gguf"), read(out)
+    ends = {None: "shexp", **{number: "exps" for number in range(4)}}
+    for group, keep in zip(architecture.groups, plan.keep, strict=True):
+        name = f"blk.{group.layer}.ffn_gate_{ends[group.expert]}.weight"
+        old, new = (found[1][name].data for found in (before, after))
+        if group.expert is not None:
+            old, new = old[group.expert], new[group.expert]
+        assert np.array_equal(new, old[list(keep)])
+    assert result.error == 0
+    model: Any = hf.AutoModelForCausalLM.from_pretrained(
+        prune_checkpoint(dense, tmp_path / "narrow", plan)
+    )
+    prompt = [1, 40, 41, 42]
+    expected, found = greedy_of_model(model, prompt, {0, 2}), greedy_of_file(out, prompt)
+    assert [token for token, _ in found] == [token for token, _ in expected]

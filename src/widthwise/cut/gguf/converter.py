@@ -7,22 +7,33 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ...arch import text_config
 from ...assets import gguf_converter
 from ...errors import OutputError, RunError, UnsupportedModelError
 from ..checkpoint import Checkpoint
+from .layout import UNEVEN
 
 _TOKENIZERS = ("*tokenizer*.json", "*.model", "vocab*", "*.tiktoken", "tekken.json")
 
 
+# Families whose settings llama.cpp takes for granted: experts that are weighted to a sum of one, and
+# attention that is scaled by the size of a head.
+_SUM_TO_ONE, _BY_HEAD = ("qwen3_moe",), ("gemma2", "gemma3", "gemma3_text")
+
+
 def check_convertible(checkpoint: Checkpoint) -> None:
-    """Raise where the converter could not begin; fetches it, once.
+    """Raise where the converter could not begin, or llama.cpp would compute something else.
+
+    The converter is fetched, once.
 
     Raises:
-        UnsupportedModelError: The folder holds no tokenizer.
+        UnsupportedModelError: The folder holds no tokenizer, or its config a setting that GGUF
+            cannot state.
         RunError: A package that the converter imports is not installed.
         AssetError: The converter cannot be had.
     """
@@ -32,6 +43,7 @@ def check_convertible(checkpoint: Checkpoint) -> None:
             "tokenizer.model), and a GGUF file must hold one; copy the files of the tokenizer "
             "into the folder"
         )
+    _refuse_unstated(text_config(checkpoint.config), checkpoint.name)
     if find_spec("sentencepiece") is None:
         raise RunError(
             "llama.cpp's converter needs the package sentencepiece: pip install widthwise[gguf]"
@@ -39,10 +51,28 @@ def check_convertible(checkpoint: Checkpoint) -> None:
     gguf_converter()
 
 
+def _refuse_unstated(config: Mapping[str, Any], name: str) -> None:
+    """Raise where a setting is not what llama.cpp takes for granted of a family."""
+    family, heads = str(config.get("model_type")), config.get("num_attention_heads") or 1
+    for families, setting, granted in (
+        (_SUM_TO_ONE, "norm_topk_prob", (True,)),
+        (
+            _BY_HEAD,
+            "query_pre_attn_scalar",
+            (config.get("head_dim"), config["hidden_size"] // heads),
+        ),
+    ):
+        if family in families and setting in config and config[setting] not in granted:
+            raise UnsupportedModelError(
+                f"{name}: llama.cpp would compute something else, as GGUF cannot state "
+                f"{setting} = {config[setting]} of {family}"
+            )
+
+
 def convert(checkpoint: Checkpoint, work: Path, out: Path, file_type: str) -> None:
     """Write a checkpoint as a GGUF file of a type without blocks.
 
-    Layers that zeros pad to a common width are written in their own.
+    Layers that zeros pad to a common width are written in their own where llama.cpp reads that.
 
     Args:
         checkpoint: The folder, opened.
@@ -64,6 +94,7 @@ def convert(checkpoint: Checkpoint, work: Path, out: Path, file_type: str) -> No
         "folder": str(folder),
         "out": str(out),
         "type": file_type,
+        "layered": UNEVEN,
         **_padding(checkpoint),
     }
     program = Path(__file__).with_name("converter_process.py")

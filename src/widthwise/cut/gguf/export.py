@@ -15,8 +15,9 @@ from ...notices import notice
 from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes
 from .converter import check_convertible, convert
 from .file_types import FILE_TYPES, PLAIN, fallbacks, file_type_number, kinds_at
-from .layout import Entry, filled, head, whole_number
+from .layout import UNEVEN, Entry, architecture_of, filled, head, whole_number
 from .quantize import block_size, has_llama, quantized, row_bytes
+from .writer import padding_note
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +37,7 @@ class ExportResult:
         bytes_before: Of the checkpoint's weights.
         bytes_after: Of the file.
         kinds: Number of tensors of each type.
+        padded_to: Width to which zeros fill up narrower layers; None where there are none.
         smaller: The same, of those whose rows do not fill the blocks that they would have.
     """
 
@@ -44,6 +46,7 @@ class ExportResult:
     bytes_before: int
     bytes_after: int
     kinds: Mapping[str, int]
+    padded_to: int | None
     smaller: Mapping[str, int]
 
     def __str__(self) -> str:
@@ -52,6 +55,8 @@ class ExportResult:
             f"{self.path}: {self.file_type}, {self.bytes_after:,} bytes of "
             f"{self.bytes_before:,} ({self.bytes_after / self.bytes_before:.1%}); {counts}"
         )
+        if self.padded_to is not None:
+            text = f"{text}\n{padding_note(self.padded_to)}"
         if not self.smaller:
             return text
         return (
@@ -70,7 +75,8 @@ def export_gguf(
     """Write a checkpoint folder as a GGUF file; it appears whole or not at all.
 
     Metadata, tokenizer and names are the work of llama.cpp's converter, and so is the type of each
-    tensor. Layers that zeros pad to a common width are written in their own, which the file states.
+    tensor. Layers that zeros pad to a common width are written in their own where llama.cpp reads
+    such a file.
 
     Args:
         source: The checkpoint.
@@ -95,11 +101,13 @@ def export_gguf(
         check_complete(checkpoint)
         check_convertible(checkpoint)
         before = sum(stored.spec.nbytes for stored in checkpoint.tensors.values())
+        widths = set(checkpoint.widths)
         work = out.absolute().with_name(f".{out.name}.widthwise-export")
         try:
             with locked_workdir(work), replace_file(out) as partial:
                 _refuse_full_disk(checkpoint, out, file_type, before)
                 kinds, smaller = _write(checkpoint, work, partial, file_type)
+                is_uneven = architecture_of(gguf_reader(partial)) in UNEVEN.values()
         except OSError as error:
             raise OutputError(f"{out} was not written: {error}") from error
     return ExportResult(
@@ -108,6 +116,7 @@ def export_gguf(
         bytes_before=before,
         bytes_after=out.stat().st_size,
         kinds=kinds,
+        padded_to=None if is_uneven or len(widths) == 1 else max(widths),
         smaller=smaller,
     )
 

@@ -14,7 +14,10 @@ from typing import Any
 from ...errors import CheckpointError
 from .quantize import row_bytes
 
-_UINT32, _INT32, _ARRAY = 4, 5, 9
+_UINT32, _INT32, _STRING, _ARRAY = 4, 5, 8, 9
+# Architectures whose layers llama.cpp reads with widths of their own: by the name of one that has a
+# single width, that of one which computes the same (DeciLM is a Llama of uneven layers).
+UNEVEN = {"llama": "deci", "deci": "deci"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,22 @@ def keys_of(reader: Any) -> dict[str, Any]:
     return {name: each for name, each in reader.fields.items() if name[:5] != "GGUF."}
 
 
+def architecture_of(reader: Any) -> str:
+    """Name of the architecture in a file."""
+    return str(keys_of(reader)["general.architecture"].contents())
+
+
+def renamed(reader: Any, architecture: str) -> dict[str, bytes]:
+    """Entries of the metadata that name the architecture, with another one, by their old keys."""
+    old, key = architecture_of(reader), "general.architecture"
+    entries = {key: _text(key) + struct.pack("<I", _STRING) + _text(architecture)}
+    for name, each in keys_of(reader).items():
+        if name.startswith(f"{old}."):
+            value = b"".join(part.tobytes() for part in each.parts[2:])  # behind the key
+            entries[name] = _text(architecture + name.removeprefix(old)) + value
+    return entries
+
+
 def whole_number(name: str, value: int | Sequence[int]) -> bytes:
     """An entry of the metadata: one number, or one for each layer."""
     if isinstance(value, int):
@@ -64,7 +83,7 @@ def head(reader: Any, entries: Sequence[Entry], changed: Mapping[str, bytes]) ->
     Args:
         reader: gguf's, of the file that the result is made out of.
         entries: Tensors of the result.
-        changed: Entries of the metadata that are others in the result, by key.
+        changed: Entries of the metadata that are others in the result, by their key in the file.
     """
     fields = keys_of(reader)
     parts = [struct.pack("<4sIQQ", b"GGUF", 3, len(entries), len({**fields, **changed}))]

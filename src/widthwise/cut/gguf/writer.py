@@ -21,7 +21,17 @@ from ...io import replace_file
 from ...notices import notice
 from ..plan import Plan
 from ..weights import check_refit
-from .layout import Entry, file_bytes, filled, head, keys_of, whole_number
+from .layout import (
+    UNEVEN,
+    Entry,
+    architecture_of,
+    file_bytes,
+    filled,
+    head,
+    keys_of,
+    renamed,
+    whole_number,
+)
 from .quantize import block_size, quantized, written_kind
 
 if TYPE_CHECKING:
@@ -51,6 +61,7 @@ class GgufResult:
     Attributes:
         path: The file.
         bytes_before, bytes_after: Of the parent and of the result.
+        padded_to: Width to which zeros fill up narrower layers; None where there are none.
         down: Names of the types of the downs, before and after.
         error: What writing down in blocks adds: root mean square over that of its numbers.
     """
@@ -58,17 +69,19 @@ class GgufResult:
     path: Path
     bytes_before: int
     bytes_after: int
+    padded_to: int | None
     down: tuple[str, str]
     error: float
 
     def __str__(self) -> str:
         before, after = self.down
         kinds = f"{after}" if before == after else f"{after} (the parent's are {before})"
-        return (
+        text = (
             f"{self.path}: {self.bytes_after:,} of {self.bytes_before:,} bytes "
             f"({self.bytes_after / self.bytes_before:.1%}); gate, up and all else bit for bit, "
             f"down written as {kinds}, which changes its numbers by {self.error:.2%}"
         )
+        return text if self.padded_to is None else f"{text}\n{padding_note(self.padded_to)}"
 
 
 def write_pruned_gguf(
@@ -88,7 +101,8 @@ def write_pruned_gguf(
     Args:
         source: The parent, for whose conversion the plan was made.
         architecture: Of that conversion.
-        plan: Which neurons stay; layers of several widths are stated as llama.cpp reads them.
+        plan: Which neurons stay. Layers of several widths are stated as llama.cpp reads them, or,
+            where it reads one width only, filled up with zeros.
         out: The file to write.
         refit: The plan's refit, whose downs are taken; False for none where one is wanted.
         force: Whether an existing file is replaced.
@@ -123,8 +137,16 @@ def write_pruned_gguf(
         path=out.absolute(),
         bytes_before=before,
         bytes_after=out.stat().st_size,
+        padded_to=job.padded_to,
         down=job.down_kinds,
         error=job.error,
+    )
+
+
+def padding_note(width: int) -> str:
+    """What to know of a file in which zeros fill up narrower layers."""
+    return (
+        f"Padded to width {width}: llama.cpp reads this architecture with one width for all layers."
     )
 
 
@@ -166,6 +188,8 @@ class _Job:
 
     def __post_init__(self) -> None:
         self._places = self._groups_by_place()
+        is_read = self.plan.uniform or architecture_of(self.reader) in UNEVEN
+        self.padded_to = None if is_read else self.plan.width
         self.entries = [self._entry(Entry.of(tensor)) for tensor in self.reader.tensors]
         for block, members in self._places.items():
             downs = [cut.groups for cut in self._cuts.values() if cut.is_down]
@@ -205,6 +229,10 @@ class _Job:
         plan = self.plan
         return plan.neurons[group] if plan.neurons else plan.intermediate_size
 
+    def _missing(self, group: int) -> int:
+        """Neurons of zeros that a group is filled up with."""
+        return 0 if self.padded_to is None else self.padded_to - len(self.plan.keep[group])
+
     def _entry(self, entry: Entry) -> Entry:
         """A tensor as it will be; how it is cut is kept."""
         match = _FFN.fullmatch(entry.name)
@@ -216,7 +244,8 @@ class _Job:
             raise CheckpointError(
                 f"the file has more layers than the {planned} planned: {entry.name}"
             )
-        kept, neurons = len(self.plan.keep[groups[0]]), self._neurons(groups[0])
+        kept = self.padded_to or len(self.plan.keep[groups[0]])
+        neurons = self._neurons(groups[0])
         if match["part"] == "down":
             self._cuts[entry.name] = _Cut(groups, is_down=True)
             self._check(entry, entry.shape[0], neurons)
@@ -241,11 +270,15 @@ class _Job:
     def changed_keys(self) -> dict[str, bytes]:
         """The entries of the metadata that state a width, as they will be."""
         fields = keys_of(self.reader)
-        arch = str(fields["general.architecture"].contents())
+        arch = architecture_of(self.reader)
         plain = f"{arch}.{_KEYS[_DENSE]}"
-        if not self.plan.kinds:
-            width = self.plan.width if self.plan.uniform else self.plan.widths
-            return {plain: whole_number(plain, width)}
+        if self.plan.uniform or self.padded_to:
+            if not self.plan.kinds:
+                return {plain: whole_number(plain, self.plan.width)}
+        else:
+            layered = UNEVEN[arch]
+            widths = whole_number(f"{layered}.{_KEYS[_DENSE]}", self.plan.widths)
+            return {**renamed(self.reader, layered), plain: widths}
         blocks = dict.fromkeys(block for _, block in self._places)
         keys = {f"{arch}.{_KEYS[block]}": block for block in blocks}
         if _DENSE not in blocks and f"{arch}.{_KEYS[_EXPERTS]}" not in fields:
@@ -282,8 +315,10 @@ class _Job:
                 yield self._down(entry, group, each, keep).tobytes()
             else:
                 size = self._neurons(group)
-                rows = np.concatenate([keep + part * size for part in range(cut.parts)])
-                yield each[rows].tobytes()
+                zeros = np.zeros((self._missing(group), *each.shape[1:]), dtype=each.dtype)
+                for part in range(cut.parts):
+                    yield each[keep + part * size].tobytes()
+                    yield zeros.tobytes()  # of any type the number 0
 
     def _down(
         self, entry: Entry, group: int, stored: NDArray[Any], keep: NDArray[Any]
@@ -297,6 +332,7 @@ class _Job:
             wanted = np.ascontiguousarray(dense[:, keep], dtype=np.float32)
         else:
             wanted = self.down[group].float().numpy()
+        wanted = np.pad(wanted, ((0, 0), (0, self._missing(group))))
         written = quantized(wanted, entry.kind)
         plain: Any = {"F32": np.float32, "F16": np.float16}.get(entry.kind.name, np.uint8)
         back = gguf.quants.dequantize(written.view(plain), entry.kind)

@@ -1,0 +1,147 @@
+"""Checkpoint folders written as GGUF files, which llama.cpp loads."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+from family_trials import check_gguf, save_words
+from killing import killed_at
+from llama_cpp import CLOSE, greedy_of_file, greedy_of_model
+
+from widthwise.cut import Plan
+from widthwise.cut.checkpoint import resolve_model
+from widthwise.cut.gguf import export, export_gguf, quantize
+from widthwise.errors import (
+    CheckpointError,
+    OutputError,
+    RunError,
+    TargetError,
+    UnsupportedModelError,
+)
+from widthwise.prune import make_plan, prune_checkpoint
+
+PROMPT = [1, 504, 3575, 282, 260]
+
+pytestmark = pytest.mark.demo  # the words are those of SmolLM2
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama in float32 with the words of SmolLM2."""
+    return save_words("llama", tmp_path_factory.mktemp("words") / "dense")
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gemma3_text", "qwen2_moe"])
+def test_llama_cpp_writes_what_transformers_writes(family: str, tmp_path: Path) -> None:
+    check_gguf(family, tmp_path)
+
+
+def test_layers_that_zeros_pad_are_written_in_their_own_width(dense: Path, tmp_path: Path) -> None:
+    plan = make_plan(dense, width=32, align=8)
+    keep = (plan.keep[0], plan.keep[1][:8], plan.keep[2][:24])
+    uneven = Plan(**{**vars(plan), "keep": keep})
+    padded = prune_checkpoint(dense, tmp_path / "padded", uneven)
+    export_gguf(resolve_model(padded), tmp_path / "out.gguf", "f32")
+    reader = gguf.GGUFReader(tmp_path / "out.gguf")
+    assert reader.fields["deci.feed_forward_length"].contents() == [32, 8, 24]
+    shapes = {tensor.name: tensor.shape.tolist() for tensor in reader.tensors}
+    assert shapes["blk.1.ffn_down.weight"] == [8, 32]
+    assert shapes["blk.2.ffn_gate.weight"] == [32, 24]
+    model: Any = hf.AutoModelForCausalLM.from_pretrained(padded)
+    expected = greedy_of_model(model, PROMPT, {0, 2})
+    found = greedy_of_file(tmp_path / "out.gguf", PROMPT)
+    assert [token for token, _ in found] == [token for token, _ in expected]
+    assert max(abs(a - b) for (_, a), (_, b) in zip(found, expected, strict=True)) < CLOSE
+
+
+def test_types_with_blocks_are_those_of_llama_cpp_and_hold_the_numbers(
+    dense: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("xllamacpp")
+    result = export_gguf(resolve_model(dense), tmp_path / "small.gguf", "q4_k_m")
+    export_gguf(resolve_model(dense), tmp_path / "whole.gguf", "f32")
+    small, whole = (gguf.GGUFReader(tmp_path / name) for name in ("small.gguf", "whole.gguf"))
+    assert small.fields["general.file_type"].contents() == 15
+    assert small.fields["tokenizer.ggml.pre"].contents() == "smollm"
+    kinds = {tensor.name: tensor.tensor_type.name for tensor in small.tensors}
+    assert kinds["blk.1.attn_q.weight"] == "Q5_0"  # for Q4_K: rows have 32 numbers
+    assert kinds["blk.2.attn_v.weight"] == "Q8_0"  # for Q6_K
+    assert kinds["blk.0.attn_norm.weight"] == "F32"
+    assert "do not fill the blocks" in str(result)
+    assert result.bytes_after == (tmp_path / "small.gguf").stat().st_size
+    for a, b in zip(whole.tensors, small.tensors, strict=True):
+        back = gguf.quants.dequantize(b.data, b.tensor_type)
+        # A step of 5 bits over the range of 32 normal numbers, about 4.2: 4.2 / 31 / root 12, and
+        # somewhat more where 56 numbers of a row became F16 or Q8_0.
+        assert np.square(back - a.data).mean() <= 0.05**2 * np.square(a.data).mean()
+    assert len(greedy_of_file(tmp_path / "small.gguf", PROMPT)) > 0
+
+
+def test_a_larger_result_is_said_before_it_is_written(
+    dense: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model: Any = hf.AutoModelForCausalLM.from_pretrained(dense, dtype="bfloat16")
+    model.save_pretrained(tmp_path / "half")
+    for file in dense.glob("tokenizer*"):
+        (tmp_path / "half" / file.name).symlink_to(file)
+    with caplog.at_level(logging.INFO, logger="widthwise"):
+        result = export_gguf(resolve_model(tmp_path / "half"), tmp_path / "out.gguf", "f32")
+    assert "out.gguf will have about" in caplog.text
+    assert "more than the" in caplog.text
+    assert result.bytes_after > result.bytes_before
+
+
+def test_numbers_that_float16_cannot_hold_are_refused(dense: Path, tmp_path: Path) -> None:
+    model: Any = hf.AutoModelForCausalLM.from_pretrained(dense)
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight[3, 4] = 1e6
+    model.save_pretrained(tmp_path / "large")
+    for file in dense.glob("tokenizer*"):
+        (tmp_path / "large" / file.name).symlink_to(file)
+    with pytest.raises(CheckpointError, match=r"blk\.1\.ffn_up\.weight .* take --type bf16"):
+        export_gguf(resolve_model(tmp_path / "large"), tmp_path / "out.gguf", "f16")
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_a_killed_export_leaves_nothing_that_the_next_one_minds(
+    dense: Path, tmp_path: Path
+) -> None:
+    source = resolve_model(dense)
+    killed_at("replace", lambda: export_gguf(source, tmp_path / "out.gguf", "q8_0"))
+    assert not (tmp_path / "out.gguf").exists()
+    export_gguf(source, tmp_path / "out.gguf", "q8_0")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.gguf"]
+
+
+def test_what_cannot_be_written_is_one_sentence(
+    dense: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = resolve_model(dense), tmp_path / "out.gguf"
+    with pytest.raises(TargetError, match="--type must be one of f32, f16"):
+        export_gguf(source, out, "q3_k")
+    with pytest.raises(OutputError, match=r"must end in \.gguf"):
+        export_gguf(source, tmp_path / "out.bin", "f16")
+    with pytest.raises(OutputError, match="does not exist; make it first"):
+        export_gguf(source, tmp_path / "no" / "out.gguf", "f16")
+    (tmp_path / "there.gguf").touch()
+    with pytest.raises(OutputError, match="already exists; pass --force"):
+        export_gguf(source, tmp_path / "there.gguf", "f16")
+    with monkeypatch.context() as patch:
+        patch.setattr(quantize, "_llama", lambda: None)
+        with pytest.raises(RunError, match=r"pip install widthwise\[gguf\], or take --type f32"):
+            export_gguf(source, out, "q4_k_m")
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "free_disk_bytes", lambda _: 1000)
+        with pytest.raises(OutputError, match=r"the disk is full: about .* 1,000 are free"):
+            export_gguf(source, out, "q8_0")
+    embedded = resolve_model("smollm2")
+    with pytest.raises(UnsupportedModelError, match="is a GGUF file already"):
+        export_gguf(type(embedded)(embedded.path, "a.gguf", gguf=out), out, "f16")
+    assert not out.exists()

@@ -21,8 +21,8 @@ from .layout import UNEVEN
 _TOKENIZERS = ("*tokenizer*.json", "*.model", "vocab*", "*.tiktoken", "tekken.json")
 
 
-# Families whose settings llama.cpp takes for granted: experts that are weighted to a sum of one, and
-# attention that is scaled by the size of a head.
+# Families whose settings llama.cpp takes for granted: the weights of experts have a sum of one, and
+# attention is scaled by the size of a head.
 _SUM_TO_ONE, _BY_HEAD = ("qwen3_moe",), ("gemma2", "gemma3", "gemma3_text")
 
 
@@ -54,13 +54,10 @@ def check_convertible(checkpoint: Checkpoint) -> None:
 def _refuse_unstated(config: Mapping[str, Any], name: str) -> None:
     """Raise where a setting is not what llama.cpp takes for granted of a family."""
     family, heads = str(config.get("model_type")), config.get("num_attention_heads") or 1
+    sizes = (config.get("head_dim"), (config.get("hidden_size") or 0) // heads)
     for families, setting, granted in (
         (_SUM_TO_ONE, "norm_topk_prob", (True,)),
-        (
-            _BY_HEAD,
-            "query_pre_attn_scalar",
-            (config.get("head_dim"), config["hidden_size"] // heads),
-        ),
+        (_BY_HEAD, "query_pre_attn_scalar", sizes),
     ):
         if family in families and setting in config and config[setting] not in granted:
             raise UnsupportedModelError(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+TRIALS = ("cut", "refit", "heal", "evaluate", "gguf")
 TARGET = ROOT / "docs" / "families.md"
 HEAD = """# Model families
 
@@ -25,6 +26,8 @@ Made by `tools/families_table.py`, which builds a tiny random model of every fam
 - **heal**: some steps of distillation from the dense model are made, judged on held-out text, and
   written back where they helped.
 - **evaluate**: questions of a task are answered by the narrow model.
+- **GGUF out**: the narrow model is written as a GGUF file in float32, with the words of SmolLM2,
+  and llama.cpp writes the same greedy tokens as transformers, with the same log probabilities.
 
 An encoder is compared by its logits or its hidden states, and a pair of an encoder and a decoder by
 the logits of the decoder.
@@ -57,7 +60,7 @@ def main() -> None:
     from widthwise.prune.healing import text_blocks
 
     text.BLOCK_TOKENS = text_blocks.BLOCK_TOKENS = BLOCK
-    checks = [getattr(family_trials, f"check_{n}") for n in ("cut", "refit", "heal", "evaluate")]
+    checks = [getattr(family_trials, f"check_{n}") for n in TRIALS]
     lines, remarks = [HEAD.format(version=transformers.__version__)], []
     for title, families in (
         ("Dense models and hybrids", DENSE),
@@ -66,7 +69,8 @@ def main() -> None:
         ("Encoders, and pairs of an encoder and a decoder", ENCODERS),
     ):
         lines.append(
-            f"## {title}\n\n| model type | cut | refit | heal | evaluate |\n|---|---|---|---|---|\n"
+            f"## {title}\n\n| model type | cut | refit | heal | evaluate | GGUF out |\n"
+            f"|---|---|---|---|---|---|\n"
         )
         for family in families:
             cells = []

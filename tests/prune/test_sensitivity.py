@@ -191,7 +191,13 @@ def test_the_command_writes_widths_by_layers(
     assert plan.widths == expected.widths
     assert not plan.uniform
     model = hf.AutoModelForCausalLM.from_pretrained(out, trust_remote_code=layout == "compact")
-    assert model.config.widthwise_widths == list(plan.widths)
+    config = model.config
+    stated = (
+        [each.intermediate_size for each in config.per_layer_config]
+        if layout == "compact"
+        else config.widthwise_widths
+    )
+    assert stated == list(plan.widths)
     hf.AutoTokenizer.from_pretrained(out, trust_remote_code=layout == "compact")
 
 

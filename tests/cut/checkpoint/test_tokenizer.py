@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def only(folder: Path, **files: bytes) -> None:
         file.unlink()
     for name, content in files.items():
         (folder / name.replace("__", ".")).write_bytes(content)
+
+
+@pytest.fixture
+def no_sentencepiece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package of the tests' own environment cannot be imported."""
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
 
 
 def problem(folder: Path) -> str:
@@ -78,6 +85,7 @@ CASES: dict[str, tuple[dict[str, bytes], str]] = {
 }
 
 
+@pytest.mark.usefixtures("no_sentencepiece")
 @pytest.mark.parametrize("kind", CASES)
 def test_a_tokenizer_that_cannot_be_had_is_an_error_that_names_the_cause(
     kind: str, dense: Path
@@ -87,6 +95,7 @@ def test_a_tokenizer_that_cannot_be_had_is_an_error_that_names_the_cause(
     assert message in problem(dense)
 
 
+@pytest.mark.usefixtures("no_sentencepiece")
 def test_every_command_names_the_package_that_a_tokenizer_needs(
     dense: Path, tmp_path: Path, data: Path
 ) -> None:

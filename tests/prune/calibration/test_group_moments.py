@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,14 +38,37 @@ def inputs_of(model: Any, module: Any, batch: dict[str, Any]) -> list[torch.Tens
     return given
 
 
+def sent_by_mixtral(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    """Hidden states, and of each token its experts and their weights."""
+    hidden, chosen, gates = inputs_of(model, model.model.layers[0].mlp.experts, batch)
+    return hidden, chosen, gates
+
+
+def sent_by_jetmoe(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    """The same of a model whose router sorts the tokens by their experts, worked out from logits"""
+    block = model.model.layers[0].mlp
+    hidden = inputs_of(model, block, batch)[0].flatten(0, 1)
+    gates, chosen = block.router.layer(hidden).topk(2)
+    return hidden, chosen, gates.softmax(-1)
+
+
 @pytest.mark.parametrize("padded", [False, True])
-def test_an_expert_has_the_moments_of_its_tokens(padded: bool) -> None:
+@pytest.mark.parametrize(
+    ("family", "sent", "weights"),
+    [
+        ("mixtral", sent_by_mixtral, "experts.gate_up_proj"),
+        ("jetmoe", sent_by_jetmoe, "input_linear.weight"),
+    ],
+)
+def test_an_expert_has_the_moments_of_its_tokens(
+    family: str, sent: Callable[..., Any], weights: str, padded: bool
+) -> None:
     """By hand: each token through gate and up of its experts, times the router's weight."""
-    model, given = tiny_model("mixtral"), batches(8, padded=padded)
+    model, given = tiny_model(family), batches(8, padded=padded)
     text = text_of(given)
     with LayerwiseRunner(model, text) as runner:
         moments = runner.moments(0, advance=True)
-    experts = model.model.layers[0].mlp.experts
+    gate_up = model.model.layers[0].mlp.get_parameter(weights)
     for half, rows in (("fit", text.fit), ("held_out", text.held_out)):
         total = torch.zeros(4, WIDTH, WIDTH)
         tokens = [0] * 4
@@ -52,12 +76,12 @@ def test_an_expert_has_the_moments_of_its_tokens(padded: bool) -> None:
             mask = each.attention_mask
             batch = {"input_ids": each.input_ids}
             batch |= {} if mask is None else {"attention_mask": mask}
-            hidden, chosen, gates = inputs_of(model, experts, batch)
+            hidden, chosen, gates = sent(model, batch)
             kept = [True] * len(hidden) if mask is None else mask.flatten().bool().tolist()
             for token, is_text in enumerate(kept):
                 for expert, weight in zip(chosen[token], gates[token], strict=True):
                     if is_text:
-                        gate, up = (experts.gate_up_proj[expert] @ hidden[token]).chunk(2)
+                        gate, up = (gate_up[expert] @ hidden[token]).chunk(2)
                         row = weight * torch.nn.functional.silu(gate) * up
                         total[expert] += torch.outer(row, row).detach()
                         tokens[int(expert)] += 1
@@ -77,7 +101,7 @@ def test_an_expert_of_few_tokens_is_shown_others_of_its_layer() -> None:
     with sums.watching(), torch.no_grad():
         for half in ("fit", "held_out"):
             sums.half = half
-            sums.module(
+            sums.built.module(
                 torch.randn(200, 32, generator=torch.Generator().manual_seed(1)),
                 torch.tensor([[0, 1]]).expand(200, 2),
                 torch.full((200, 2), 0.5),
@@ -106,5 +130,6 @@ def test_blocks_and_experts_of_a_layer_are_both_read() -> None:
 
 def test_experts_that_are_built_otherwise_are_refused() -> None:
     model = tiny_model("jetmoe")
+    del model.model.layers[0].mlp.activation
     with pytest.raises(UnsupportedModelError, match="built as JetMoeMoE, whose activations"):
         moments_of_layer(model, _architecture(model), 0)

@@ -10,7 +10,7 @@ expert has nothing to do with neuron 7 of another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,8 +61,13 @@ def moments_of_layer(
             continue
         neurons = architecture.width_of(index)
         if cut.stacked:
-            experts = model.get_submodule(group.module)
-            result[cut.groups] = ExpertMoments(experts, neurons, transposed=cut.axis == 0)
+            experts = BuiltExperts(
+                module=model.get_submodule(group.module),
+                first=group.up.removeprefix(f"{group.module}."),
+                fused=group.fused,
+                transposed=cut.axis == 0,
+            )
+            result[cut.groups] = ExpertMoments(experts, neurons)
         else:
             result[cut.groups] = BlockMoments(owner_of(model, group.down)[0], neurons)
     return result
@@ -99,24 +104,117 @@ class BlockMoments:
         return (FitAndHoldout(fit=self._moments["fit"], held_out=self._moments["held_out"]),)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BuiltExperts:
+    """All experts of a layer as transformers builds them, each tensor holding all of them.
+
+    Attributes:
+        module: The module that has them.
+        first: Name within it of the matrix that an expert's input meets first.
+        fused: Whether that matrix holds gate and up.
+        transposed: Whether weights have shape (experts, inputs, outputs).
+
+    Raises:
+        UnsupportedModelError: The experts are built otherwise.
+    """
+
+    module: Any
+    first: str
+    fused: bool
+    transposed: bool
+
+    def __post_init__(self) -> None:
+        known = ("_apply_gate", "act_fn") if self._router is None else ("activation",)
+        if self.weight.dim() != 3 or not any(hasattr(self.module, name) for name in known):
+            raise UnsupportedModelError(
+                f"the experts are built as {type(self.module).__name__}, whose activations "
+                f"widthwise cannot read, so they cannot be calibrated; {WITHOUT_TEXT}"
+            )
+
+    @property
+    def weight(self) -> Tensor:
+        """The matrices that inputs meet first, shape (experts, outputs, inputs) or transposed."""
+        return self.module.get_parameter(self.first)  # type: ignore[no-any-return]
+
+    @property
+    def _router(self) -> nn.Module | None:
+        """The router, where the module holds it as well and is called with all tokens."""
+        return getattr(self.module, "router", None)
+
+    def activation(
+        self, expert: int, hidden: Float[Tensor, "tokens hidden"]
+    ) -> Float[Tensor, "tokens neurons"]:
+        """What an expert gives to its down."""
+        weight, module = self.weight[expert], self.module
+        both = hidden.to(weight) @ (weight if self.transposed else weight.T)
+        if (bias := getattr(module, f"{self.first}_bias", None)) is not None:
+            both = both + bias[expert]
+        activation: Tensor
+        if not self.fused:
+            activation = module.act_fn(both)
+        elif hasattr(module, "_apply_gate"):
+            activation = module._apply_gate(both)
+        else:
+            gate, up = both.chunk(2, dim=-1)
+            act = module.act_fn if self._router is None else module.activation
+            activation = act(gate) * up
+        return activation
+
+    def watched(self, watch: Callable[..., None]) -> AbstractContextManager[Any]:
+        """While open, `watch` is called with what the experts are called with.
+
+        That is hidden states, shape (tokens, hidden size), and of each token its experts and the
+        weights of these, each of shape (tokens, active); or one tensor that holds every token once
+        for each expert.
+        """
+        if self._router is None:
+
+            def before(_: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+                watch(*(each.detach() for each in [*arguments, *options.values()][:3]))
+
+            hook: Any = self.module.register_forward_pre_hook(before, with_kwargs=True)
+        else:
+
+            def behind(_: Any, arguments: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+                (hidden,), (order, _, gates, tokens, *_) = arguments, output
+                watch(hidden.detach(), *by_token(len(hidden), order, gates.detach(), tokens))
+
+            hook = self._router.register_forward_hook(behind)
+        return hook  # type: ignore[no-any-return]
+
+
+def by_token(
+    tokens: int, order: Int[Tensor, " sent"], gates: Float[Tensor, " sent"], counts: list[int]
+) -> tuple[Int[Tensor, "tokens active"], Float[Tensor, "tokens active"]]:
+    """Each token's experts and their weights, from what is sent to one expert after the other.
+
+    Args:
+        tokens: Number of tokens.
+        order: Places in the table of each token's experts, in the order of experts.
+        gates: Weights in that order.
+        counts: How many tokens are sent to each expert.
+    """
+    import torch
+
+    numbers = torch.arange(len(counts), device=order.device)
+    experts = numbers.repeat_interleave(torch.tensor(counts, device=order.device))
+    place = order.argsort()
+    return experts[place].view(tokens, -1), gates[place].view(tokens, -1)
+
+
 @dataclass
 class ExpertMoments:
     """Sums of all experts of one layer, while batches run through it.
 
     Args:
-        module: The experts as transformers builds them, each tensor holding all of them.
+        built: The experts.
         neurons: Of each expert.
-        transposed: Whether weights have shape (experts, inputs, outputs).
-
-    Raises:
-        UnsupportedModelError: The experts are built otherwise.
 
     Memory: 8 I^2 bytes an expert, and as many hidden states of each half as an expert has neurons.
     """
 
-    module: Any
+    built: BuiltExperts
     neurons: int
-    transposed: bool
     half: str = "fit"
     kept: Any = ...
     _moments: dict[tuple[str, int], Moments] = field(default_factory=dict)
@@ -124,35 +222,23 @@ class ExpertMoments:
     _gates: dict[str, list[Tensor]] = field(default_factory=lambda: {h: [] for h in HALVES})
 
     def __post_init__(self) -> None:
-        weight = getattr(self.module, self._first, None)
-        is_known = hasattr(self.module, "_apply_gate") or hasattr(self.module, "act_fn")
-        if weight is None or weight.dim() != 3 or not is_known:
-            raise UnsupportedModelError(
-                f"the experts are built as {type(self.module).__name__}, whose activations "
-                f"widthwise cannot read, so they cannot be calibrated; {WITHOUT_TEXT}"
-            )
+        weight = self.built.weight
         self.experts = len(weight)
         for half in HALVES:
             for expert in range(self.experts):
                 self._moments[half, expert] = Moments.empty(self.neurons, weight.device)
 
-    @property
-    def _first(self) -> str:
-        """Name of the matrix that an expert's input meets first."""
-        return "gate_up_proj" if hasattr(self.module, "gate_up_proj") else "up_proj"
-
     @contextmanager
     def watching(self) -> Iterator[None]:
         """While open, what the experts are called with is added to the sums."""
 
-        def hook(_: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-            given = [*arguments, *options.values()]
-            if len(given) == 1:
-                self._add_all(given[0].detach())
+        def add(hidden: Tensor, *sent: Tensor) -> None:
+            if sent:
+                self._add(hidden, *sent)
             else:
-                self._add(*(each.detach() for each in given[:3]))
+                self._add_all(hidden)
 
-        with self.module.register_forward_pre_hook(hook, with_kwargs=True):
+        with self.built.watched(add):
             yield
 
     def result(self) -> tuple[FitAndHoldout, ...]:
@@ -179,7 +265,7 @@ class ExpertMoments:
         for expert in range(self.experts):
             tokens, slots = (experts == expert).nonzero(as_tuple=True)
             if len(tokens):
-                rows = self._activation(expert, hidden[tokens])
+                rows = self.built.activation(expert, hidden[tokens])
                 self._moments[self.half, expert].add(rows * gates[tokens, slots, None].to(rows))
 
     def _add_all(self, inputs: Float[Tensor, "rows hidden"]) -> None:
@@ -190,7 +276,7 @@ class ExpertMoments:
             rows = each[self.kept]
             rows = rows[rows.any(-1)]
             if len(rows):
-                self._moments[self.half, expert].add(self._activation(expert, rows))
+                self._moments[self.half, expert].add(self.built.activation(expert, rows))
 
     def _remember(self, hidden: Tensor, gates: Tensor) -> None:
         """Hold hidden states back for experts that few tokens are sent to."""
@@ -206,24 +292,5 @@ class ExpertMoments:
         moments = self._moments[half, expert]
         missing = self.neurons - moments.tokens
         if missing > 0 and self._others[half]:
-            rows = self._activation(expert, torch.cat(self._others[half])[:missing])
+            rows = self.built.activation(expert, torch.cat(self._others[half])[:missing])
             moments.add(rows * torch.stack(self._gates[half]).mean().to(rows))
-
-    def _activation(
-        self, expert: int, hidden: Float[Tensor, "tokens hidden"]
-    ) -> Float[Tensor, "tokens neurons"]:
-        """What an expert gives to its down."""
-        module = self.module
-        weight = getattr(module, self._first)[expert]
-        both = hidden.to(weight) @ (weight if self.transposed else weight.T)
-        if (bias := getattr(module, f"{self._first}_bias", None)) is not None:
-            both = both + bias[expert]
-        activation: Tensor
-        if hasattr(module, "_apply_gate") and self._first == "gate_up_proj":
-            activation = module._apply_gate(both)
-        elif self._first == "gate_up_proj":
-            gate, up = both.chunk(2, dim=-1)
-            activation = module.act_fn(gate) * up
-        else:
-            activation = module.act_fn(both)
-        return activation

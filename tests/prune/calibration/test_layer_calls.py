@@ -95,9 +95,10 @@ def _behind(
         return _behind(model, weights, cuts[:-1], call)
 
 
-def test_widths_by_layers_are_measured_with_keys_that_layers_share() -> None:
+@pytest.mark.parametrize("family", ["gemma4_shared", "gemma3n_text"])
+def test_widths_by_layers_are_measured_with_what_layers_share(family: str) -> None:
     """Of the dense model and the target alone each loss is known: 0, and that of a pass."""
-    model, given = special("gemma4_shared"), batches(8)
+    model, given = special(family), batches(8, padded=True)
     found = per_layer(model, to="0.6x", align=8, text=given)
     again = per_layer(model, to="0.6x", align=8, text=given)
     assert found == again
@@ -106,12 +107,13 @@ def test_widths_by_layers_are_measured_with_keys_that_layers_share() -> None:
         halves = [walk.moments(layer, advance=True)[layer] for layer in range(4)]
     weights = ModelWeights(model)
     (cut,) = group_cuts(weights, 3, halves[3], _selection(width), [width])
-    ids = torch.cat([batch["input_ids"] for batch in given[1::2]])
+    held_out = {key: torch.cat([batch[key] for batch in given[1::2]]) for key in given[0]}
     with torch.no_grad():
-        dense = model(input_ids=ids).logits.log_softmax(-1)
+        dense = model(**held_out).logits.log_softmax(-1)
         with temporarily_cut(model, weights.architecture, {3: cut}):
-            other = model(input_ids=ids).logits.log_softmax(-1)
-    expected = float((dense.exp() * (dense - other)).sum(-1).mean())
+            other = model(**held_out).logits.log_softmax(-1)
+    kept = held_out["attention_mask"].bool()
+    expected = float((dense.exp() * (dense - other)).sum(-1)[kept].mean())
     assert loss == pytest.approx(expected, rel=1e-3)  # float32 logits of either way
 
 

@@ -133,16 +133,17 @@ class CallCapturer:
         """One layer's call without its hidden states, and these."""
         from transformers import Cache
 
+        axes = self.outputs[number].states.dim()  # of several streams they have one more
         places: list[int | str] = [0] if arguments else []
         places += [_USUAL, *options]
         for place in places:
             value: Any = arguments[place] if isinstance(place, int) else options.get(place)
-            if getattr(value, "is_floating_point", bool)() and value.dim() == 3:
+            if getattr(value, "is_floating_point", bool)() and value.dim() == axes:
                 break
         else:
             raise UnsupportedModelError(
                 f"layer {self.first + number} of {self.name} is not called with hidden states of "
-                f"shape (rows, tokens, hidden size), so it cannot be calibrated; {WITHOUT_TEXT}"
+                f"the shape that it returns, so it cannot be calibrated; {WITHOUT_TEXT}"
             )
         kept = [None if isinstance(each, Cache) else each for each in arguments]
         named = {key: None if isinstance(v, Cache) else v for key, v in options.items()}

@@ -43,8 +43,8 @@ class _Rows:
     kept: Tensor | EllipsisType  # index of the tokens that are no padding, among all of them
 
     def unpadded(self, states: Tensor) -> Tensor:
-        """States of tokens that are no padding, one row each."""
-        return states.flatten(0, -2)[self.kept]
+        """States of tokens that are no padding, shape (tokens, ..., hidden size)."""
+        return states.movedim((-3, -2), (0, 1)).flatten(0, 1)[self.kept]
 
 
 if TYPE_CHECKING:
@@ -61,12 +61,15 @@ class LayerwiseRunner:
     are given as the changed layers leave them. Meanwhile the model is in eval mode, and no
     gradients are kept.
 
+    Hidden states have shape (rows, tokens, hidden size), or that behind axes of their own where a
+    model keeps several streams of them (Gemma 3n).
+
     Raises:
         RunError: A token is beyond the vocabulary.
         UnsupportedModelError: Layers run one by one do not do what they do in a whole pass.
 
     Cost: in addition to the passes asked for, three of two rows, one of each half of the text.
-    Memory: hidden states, tokens x hidden size, in the model's dtype; of the other arguments of
+    Memory: all hidden states of all tokens, in the model's dtype; of the other arguments of
         layers, what differs between batches.
     """
 
@@ -144,7 +147,8 @@ class LayerwiseRunner:
     def final_states(self, layer: int, states: BatchStates) -> Tensor:
         """Hidden states behind the last layer, from those before `layer`.
 
-        All layers are run as they are now. Shape (tokens, hidden size), padding left out.
+        All layers are run as they are now. Shape (tokens, hidden size), or (tokens, streams,
+        hidden size) of a model with several streams; padding left out.
         """
         import torch
 
@@ -159,8 +163,8 @@ class LayerwiseRunner:
     def head(self) -> Iterator[Callable[[Tensor], Tensor]]:
         """A function from final hidden states to logits: final norm, projection, scale, cap.
 
-        While open, the model itself is run with layers that return the hidden states given, shape
-        (tokens, hidden size); logits have shape (tokens, vocabulary).
+        While open, the model itself is run with layers that return the hidden states given, of
+        the shape of `final_states`; logits have shape (tokens, vocabulary).
         """
         import torch
 
@@ -170,7 +174,8 @@ class LayerwiseRunner:
             return lambda *_, **__: returned(last[0], count)
 
         def logits(rows: Tensor) -> Tensor:
-            last[:] = [rows[:, None]]  # each token a row, so that masks stay small
+            # Each token is a row, so that masks stay small.
+            last[:] = [rows[:, None].movedim((0, 1), (-3, -2))]
             ids = torch.zeros(len(rows), 1, dtype=torch.long, device=rows.device)
             output: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
             return output
@@ -257,7 +262,7 @@ class LayerwiseRunner:
                 call, module = self._call(calls, layer), self._module(layer)
                 call.run(module, hidden.clone())
                 hidden = call.run(module, hidden)
-                if not _alike(hidden[0, kept], outputs[layer].states[0, kept]):
+                if not _alike(hidden[..., 0, kept, :], outputs[layer].states[..., 0, kept, :]):
                     raise UnsupportedModelError(
                         f"layer {layer} of {name} gives other values when it is run alone than in "
                         f"a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
@@ -281,7 +286,7 @@ def _kept(part: TokenBatch, hidden: Tensor) -> Tensor | EllipsisType:
 
 
 def _alike(states: Tensor, others: Tensor) -> bool:
-    """Whether hidden states of tokens, shape (tokens, hidden size), are equal but for rounding.
+    """Whether hidden states of tokens, shape (..., hidden size), are equal but for rounding.
 
     Others that are not finite are left out; `Moments.mean` names the layer where they begin.
     """

@@ -49,7 +49,7 @@ def close(got: torch.Tensor, expected: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("family", CUT)
+@pytest.mark.parametrize("family", [*CUT, "gemma3n_text"])
 def test_moments_equal_those_of_whole_passes(family: str, padded: bool) -> None:
     model, given = special(family), batches(padded=padded)
     calibration = calibrate(model, text=given)

@@ -14,7 +14,7 @@ from widthwise.errors import UnsupportedModelError
 from widthwise.prune.healing import loss
 from widthwise.prune.healing.loss import (
     HealingHead,
-    check_head,
+    checked_head,
     divergence,
     hidden_states,
     relative_hidden_error,
@@ -117,7 +117,7 @@ def test_the_head_gives_the_logits_of_every_family(family: str) -> None:
     changes = {"granite": {"logits_scaling": 4.0}, "gemma2": {"final_logit_softcapping": 2.0}}
     model = tiny(family, initializer_range=0.3, **changes.get(family, {}))
     rows = tokens()
-    check_head(model, rows)
+    checked_head(model, rows)
     with torch.no_grad():
         head = HealingHead.of(model)
         ours = head.logits(head.product(hidden_states(model, rows)[0]))
@@ -128,7 +128,21 @@ def test_the_head_gives_the_logits_of_every_family(family: str) -> None:
 @pytest.mark.parametrize("family", ["aya_vision", "cohere2_vision", "muse_glimmer"])
 def test_the_head_of_a_model_of_images_scales_what_its_own_class_scales(family: str) -> None:
     """The class of Aya's text part scales logits, and that of the whole does not."""
-    check_head(tiny_model(family), ids_of(1))
+    checked_head(tiny_model(family), ids_of(1))
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "scale"),
+    [
+        ("modernbert-decoder", {}, 1.0),  # has a layer of its own before the projection
+        ("llama4", {}, 1.0),
+        ("minicpm3", {"dim_model_base": 8}, 1.0),  # scales what the projection is given
+        ("hyperclovax", {"logits_scaling": 4.0}, 4.0),  # which granite divides by
+        ("granite", {"logits_scaling": 4.0}, 0.25),
+    ],
+)
+def test_a_scale_is_what_a_pass_shows(family: str, changes: dict[str, Any], scale: float) -> None:
+    assert checked_head(tiny_model(family, **changes), ids_of(1)).scale == scale
 
 
 def test_logits_that_are_something_else_are_refused(monkeypatch: Any) -> None:
@@ -137,12 +151,12 @@ def test_logits_that_are_something_else_are_refused(monkeypatch: Any) -> None:
 
     def doubled(*arguments: Any, **options: Any) -> Any:
         found = forward(*arguments, **options)
-        found.logits = 2 * found.logits
+        found.logits = found.logits.square()
         return found
 
     monkeypatch.setattr(model, "forward", doubled)
     with pytest.raises(UnsupportedModelError, match="llama changes its logits in a way"):
-        check_head(model, tokens())
+        checked_head(model, tokens())
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "phi3"])

@@ -8,7 +8,8 @@ chunk of the tokens at a time, from hidden states and the weights of both heads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor
 
 from ...errors import RunError, UnsupportedModelError
+from ..calibration.layer_calls import patched_forward
 from .heldout import Blockwise, HeldOut
 
 _CHUNK = {"cpu": 2**25, "cuda": 2**27}  # logits of one product: 64 MB, 256 MB in bfloat16
+_MARK = 1 / 16  # a logit by which a scale is seen: small beside every cap
 _ROWS = {"cpu": 2**20, "cuda": 2**27}  # of these, worked on at once: they stay in a core's cache
 
 
@@ -30,7 +33,7 @@ class HealingHead:
     Attributes:
         weight: Shape (vocabulary, hidden size).
         bias: Shape (vocabulary,), or None.
-        scale: Factor of the logits (cohere, granite, muse_glimmer).
+        scale: Factor of the logits (cohere, granite, muse_glimmer), as a pass shows it.
         cap: Bound of the logits, kept by a hyperbolic tangent (gemma2); None for none.
     """
 
@@ -41,13 +44,21 @@ class HealingHead:
 
     @classmethod
     def of(cls, model: Any) -> HealingHead:
-        """The head of a `transformers` model."""
-        config, layer = model.config.get_text_config(), model.get_output_embeddings()
-        # A model of text and images may have the setting in its text part, and not use it.
-        scale = float(getattr(model, "logit_scale", None) or 1.0)
-        scale *= float(getattr(config, "output_multiplier", None) or 1.0)
-        scale /= float(getattr(config, "logits_scaling", None) or 1.0)
-        cap = getattr(config, "final_logit_softcapping", None)
+        """The head of a `transformers` model, which is run on one token to see the scale.
+
+        Raises:
+            UnsupportedModelError: The model makes its logits in another way.
+        """
+        layer, cap = model.get_output_embeddings(), _cap(model)
+        device = layer.weight.device
+        mark = torch.full((1, 1, 1), _MARK, dtype=torch.float64, device=device)
+        token = torch.zeros(1, 1, dtype=torch.long, device=device)
+        with torch.no_grad():
+            logits = _passed(model, token, lambda _: mark)[1].logits
+        if logits.numel() != 1:
+            raise _other_logits(model)
+        made = float(logits)
+        scale = (made if cap is None else cap * math.atanh(made / cap)) / _MARK
         return cls(weight=layer.weight, bias=layer.bias, scale=scale, cap=cap)
 
     def product(self, hidden: Tensor) -> Tensor:
@@ -208,7 +219,7 @@ def relative_hidden_error(hidden: Sequence[Tensor], parent_hidden: Sequence[Tens
 def hidden_states(
     model: Any, rows: Tensor, *, layers: bool = False
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a model over token rows up to its head.
+    """Run a model over token rows up to its output projection.
 
     Args:
         model: A `transformers` model.
@@ -216,32 +227,50 @@ def hidden_states(
         layers: Whether the states behind each layer are returned, too.
 
     Returns:
-        Hidden states before the head, shape (tokens, hidden size), and those behind each layer;
-        none where they were not asked for.
-    """
-    output = _decoder(model)(input_ids=rows, use_cache=False, output_hidden_states=layers)
-    states = tuple(output.hidden_states[1:]) if layers else ()
-    return output.last_hidden_state.flatten(0, 1), states
-
-
-def _decoder(model: Any) -> Any:
-    """The part of a model that comes before its head.
+        What the projection is given, shape (tokens, hidden size), and the hidden states behind each
+        layer; none where they were not asked for.
 
     Raises:
-        UnsupportedModelError: There is none such.
+        UnsupportedModelError: The model makes its logits without that layer.
     """
-    decoder, head = model.get_decoder(), model.get_output_embeddings()
-    if decoder is model:  # as of a text model whose part has another name than its class says
-        decoder = next((each for each in model.children() if each is not head), None)
-    if decoder is None or any(each is head for each in decoder.modules()):
+    hidden, output = _passed(model, rows, lambda hidden: hidden[..., :1], layers=layers)
+    return hidden.flatten(0, 1), tuple(output.hidden_states[1:]) if layers else ()
+
+
+def _passed(
+    model: Any, rows: Tensor, projected: Callable[[Tensor], Tensor], *, layers: bool = False
+) -> tuple[Tensor, Any]:
+    """What the output projection is given, and what the model makes of `projected` in its place."""
+    given: list[Tensor] = []
+
+    def project(hidden: Tensor) -> Tensor:
+        given.append(hidden)
+        return projected(hidden)
+
+    with patched_forward([model.get_output_embeddings()], [project]):
+        output = model(input_ids=rows, use_cache=False, output_hidden_states=layers)
+    if len(given) != 1:
         raise UnsupportedModelError(
-            f"{type(model).__name__} cannot be run without its head, so it cannot be healed"
+            f"{type(model).__name__} does not make its logits by one call of its output "
+            "projection, so it cannot be healed"
         )
-    return decoder
+    return given[0], output
 
 
-def check_head(model: Any, rows: Tensor) -> None:
-    """Raise unless `HealingHead` gives the logits of a model on a few tokens, shape (1, tokens).
+def _cap(model: Any) -> float | None:
+    """The bound of a model's logits, as its config states it."""
+    cap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return cap
+
+
+def _other_logits(model: Any) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"{model.config.model_type} changes its logits in a way that heal does not support"
+    )
+
+
+def checked_head(model: Any, rows: Tensor) -> HealingHead:
+    """The head of a model, which gives the model's logits on a few tokens, shape (1, tokens).
 
     Raises:
         RunError: They are not finite.
@@ -259,9 +288,8 @@ def check_head(model: Any, rows: Tensor) -> None:
     # Both come from one product; a cap or a scale may be rounded to bfloat16 three times between.
     near = 2**-6 * float(expected.abs().max())
     if expected.shape != logits.shape or not torch.allclose(expected, logits, rtol=0, atol=near):
-        raise UnsupportedModelError(
-            f"{model.config.model_type} changes its logits in a way that heal does not support"
-        )
+        raise _other_logits(model)
+    return head
 
 
 class Judge:
@@ -288,9 +316,10 @@ class Judge:
 
     def __call__(self, child: Any) -> HeldOut:
         """How far a child on the parent's device is from it."""
+        head = HealingHead.of(child)
         with torch.no_grad():
             parts = [
-                _block_means(child, states, self._head, rows)
+                _block_means(child, head, states, self._head, rows)
                 for rows, states in zip(self._parts, self._states, strict=True)
             ]
         divergence, own, parent = (tuple(chain(*each)) for each in zip(*parts, strict=True))
@@ -298,14 +327,14 @@ class Judge:
 
 
 def _block_means(
-    child: Any, parent: Tensor, parent_head: HealingHead, rows: Tensor
+    child: Any, head: HealingHead, parent: Tensor, parent_head: HealingHead, rows: Tensor
 ) -> list[list[float]]:
     """A block's mean divergence, and mean -log p of the next token by both; of each block."""
     vecdot = torch.linalg.vecdot
     states, _ = hidden_states(child, rows)
     target = torch.cat([rows[:, 1:], rows[:, :1]], 1).flatten()  # what follows the last is unknown
     values = []
-    for tokens, logs, parent_logs in in_rows(states, HealingHead.of(child), parent, parent_head):
+    for tokens, logs, parent_logs in in_rows(states, head, parent, parent_head):
         next_token, probability = target[tokens, None], parent_logs.exp()
         kl = vecdot(probability, parent_logs) - vecdot(probability, logs)
         own, other = (-each.gather(1, next_token)[:, 0] for each in (logs, parent_logs))

@@ -79,7 +79,7 @@ def stored_places(checkpoint: Checkpoint, model: Any) -> dict[str, Place]:
 def _of_language(
     checkpoint: Checkpoint, model: Any, sources: Mapping[str, Mapping[str, Index]]
 ) -> set[str]:
-    """Names in memory of the parameters that text passes: the language stack and the head."""
+    """Names in memory of the parameters that text passes: the language stack and the projection."""
     architecture = checkpoint.architecture
     cut_name = next(iter(architecture.cuts))
     inside = next((name for name, stored in sources.items() if cut_name in stored), "")

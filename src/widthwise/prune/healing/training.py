@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...errors import RunError
-from .loss import HealingHead, check_head, divergence, hidden_states, relative_hidden_error
+from .loss import checked_head, divergence, hidden_states, relative_hidden_error
 from .master_weights import MasterWeights
 from .record import TrainingStep
 from .settings import WARM_UP_PART, WARM_UP_STEPS, HealSettings, rate_at
@@ -73,8 +73,8 @@ class Trainer:
         self.spent = spent or (lambda: time.monotonic() - start)
         self.shorten(int(rows.shape[1]))
         self._seconds = 60 * (settings.minutes or math.inf)
-        for model in (child, parent):
-            check_head(model, rows[:1, :_CHECKED_TOKENS].to(self._device))
+        few = rows[:1, :_CHECKED_TOKENS].to(self._device)
+        self._heads = checked_head(child, few), checked_head(parent, few)
         self.masters = MasterWeights(child, exact, factors)
         self.curve: list[TrainingStep] = []
         self.rate = settings.first_rate
@@ -199,8 +199,8 @@ class Trainer:
         with torch.no_grad():
             parent, parent_layers = hidden_states(self.parent, rows, layers=bool(weight))
         child, layers = hidden_states(self.child, rows, layers=bool(weight))
-        heads = HealingHead.of(self.child), HealingHead.of(self.parent)
-        first = divergence(child, heads[0], parent, heads[1], self.settings.temperature)
+        own, other = self._heads
+        first = divergence(child, own, parent, other, self.settings.temperature)
         second = relative_hidden_error(layers, parent_layers) if weight else torch.zeros(())
         loss = first + weight * second if weight else first
         torch.autograd.backward(loss * share)

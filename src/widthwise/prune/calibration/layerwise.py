@@ -262,7 +262,8 @@ class LayerwiseRunner:
                 call, module = self._call(calls, layer), self._module(layer)
                 call.run(module, hidden.clone())
                 hidden = call.run(module, hidden)
-                if not _alike(hidden[..., 0, kept, :], outputs[layer].states[..., 0, kept, :]):
+                both = hidden, outputs[layer].states
+                if not _alike(*(each.select(-3, 0).movedim(-2, 0)[kept] for each in both)):
                     raise UnsupportedModelError(
                         f"layer {layer} of {name} gives other values when it is run alone than in "
                         f"a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,18 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_words("llama", tmp_path_factory.mktemp("words") / "dense")
 
 
+def uneven(dense: Path) -> Plan:
+    plan = make_plan(dense, width=32, align=8)
+    return Plan(**{**vars(plan), "keep": (plan.keep[0], plan.keep[1][:8], plan.keep[2][:24])})
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gemma3_text", "qwen2_moe"])
 def test_llama_cpp_writes_what_transformers_writes(family: str, tmp_path: Path) -> None:
     check_gguf(family, tmp_path)
 
 
 def test_layers_that_zeros_pad_are_written_in_their_own_width(dense: Path, tmp_path: Path) -> None:
-    plan = make_plan(dense, width=32, align=8)
-    keep = (plan.keep[0], plan.keep[1][:8], plan.keep[2][:24])
-    uneven = Plan(**{**vars(plan), "keep": keep})
-    padded = prune_checkpoint(dense, tmp_path / "padded", uneven)
+    padded = prune_checkpoint(dense, tmp_path / "padded", uneven(dense))
     export_gguf(resolve_model(padded), tmp_path / "out.gguf", "f32")
     reader = gguf.GGUFReader(tmp_path / "out.gguf")
     assert reader.fields["deci.feed_forward_length"].contents() == [32, 8, 24]
@@ -59,6 +62,28 @@ def test_layers_that_zeros_pad_are_written_in_their_own_width(dense: Path, tmp_p
     found = greedy_of_file(tmp_path / "out.gguf", PROMPT)
     assert [token for token, _ in found] == [token for token, _ in expected]
     assert max(abs(a - b) for (_, a), (_, b) in zip(found, expected, strict=True)) < CLOSE
+
+
+def test_a_compact_checkpoint_becomes_the_same_file_as_a_padded_one(
+    dense: Path, tmp_path: Path
+) -> None:
+    files = []
+    for layout in ("padded", "compact"):
+        folder = tmp_path / layout / "model"  # whose name is that of the model in the file
+        folder.parent.mkdir()
+        prune_checkpoint(dense, folder, uneven(dense), layout=layout)
+        files.append(folder.with_suffix(".gguf"))
+        export_gguf(resolve_model(folder), files[-1], "f32")
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_several_widths_of_a_family_that_has_one_in_llama_cpp_are_refused(tmp_path: Path) -> None:
+    """It was written, as a file that llama.cpp does not load."""
+    dense = save_words("qwen2", tmp_path / "dense")
+    compact = prune_checkpoint(dense, tmp_path / "compact", uneven(dense), layout="compact")
+    with pytest.raises(UnsupportedModelError, match="8 to 32 neurons, and llama"):
+        export_gguf(resolve_model(compact), tmp_path / "out.gguf", "f32")
+    assert not (tmp_path / "out.gguf").exists()
 
 
 def test_types_with_blocks_are_those_of_llama_cpp_and_hold_the_numbers(
@@ -91,11 +116,18 @@ def test_a_larger_result_is_said_before_it_is_written(
     model.save_pretrained(tmp_path / "half")
     for file in dense.glob("tokenizer*"):
         (tmp_path / "half" / file.name).symlink_to(file)
-    with caplog.at_level(logging.INFO, logger="widthwise"):
-        result = export_gguf(resolve_model(tmp_path / "half"), tmp_path / "out.gguf", "f32")
-    assert "out.gguf will have about" in caplog.text
-    assert "more than the" in caplog.text
-    assert result.bytes_after > result.bytes_before
+    for file_type in ("f32", "f16"):  # the latter by its tokenizer and its vectors alone
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="widthwise"):
+            result = export_gguf(
+                resolve_model(tmp_path / "half"), tmp_path / f"{file_type}.gguf", file_type
+            )
+        assert "more than the" in caplog.text
+        said = re.search(r"will have about ([\d,]+) bytes", caplog.text)
+        assert said is not None
+        assert result.bytes_after > result.bytes_before
+        # Names and places of 30 tensors and the settings, which are not counted.
+        assert 0 < result.bytes_after - int(said[1].replace(",", "")) < 10_000
 
 
 def test_numbers_that_float16_cannot_hold_are_refused(dense: Path, tmp_path: Path) -> None:
@@ -141,7 +173,6 @@ def test_what_cannot_be_written_is_one_sentence(
         patch.setattr(export, "free_disk_bytes", lambda _: 1000)
         with pytest.raises(OutputError, match=r"the disk is full: about .* 1,000 are free"):
             export_gguf(source, out, "q8_0")
-    embedded = resolve_model("smollm2")
     with pytest.raises(UnsupportedModelError, match="is a GGUF file already"):
-        export_gguf(type(embedded)(embedded.path, "a.gguf", gguf=out), out, "f16")
+        export_gguf(resolve_model(tmp_path / "there.gguf"), out, "f16")
     assert not out.exists()

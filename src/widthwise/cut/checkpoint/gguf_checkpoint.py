@@ -51,6 +51,10 @@ class GgufCheckpoint(Checkpoint):
         return next(iter(self.tensors.values())).spec.dtype
 
     @property
+    def stored_bytes(self) -> int:
+        return self.model.path.stat().st_size
+
+    @property
     def loadable(self) -> Path:
         return self.model.checkpoint
 

@@ -109,6 +109,11 @@ class Checkpoint:
         return None if self.quantization is None else self.quantization.dtype
 
     @property
+    def stored_bytes(self) -> int:
+        """Bytes of all that the files hold."""
+        return sum(each.spec.nbytes for each in self.stored.values())
+
+    @property
     def loadable(self) -> Path:
         """A folder that transformers could load the model from."""
         return self.path

@@ -81,7 +81,7 @@ def write_pruned(
     padded_to = None if is_compact or plan.uniform else plan.width
     parts = _parts(checkpoint.architecture, plan, drafts, down, padded_to)
     shards = _shards(_specs(checkpoint, parts, dtype), output.max_shard_bytes)
-    _note_dequantized(checkpoint, shards, dtype)
+    _note_size(checkpoint, out, shards, dtype)
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
         parent = hashlib.sha256()
@@ -176,12 +176,23 @@ def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> Non
         )
 
 
-def _note_dequantized(
-    checkpoint: Checkpoint, shards: Mapping[str, Mapping[str, TensorSpec]], dtype: str | None
+def _note_size(
+    checkpoint: Checkpoint,
+    out: Path,
+    shards: Mapping[str, Mapping[str, TensorSpec]],
+    dtype: str | None,
 ) -> None:
-    """Say how large the result of a quantized parent will be, which is not quantized."""
+    """Say how large the result of a quantized parent will be, or one larger than its parent."""
+    needed, before = _nbytes(shards), checkpoint.stored_bytes
     if checkpoint.quantization:
-        notice(checkpoint.quantization.note_of_cut(_nbytes(shards), dtype))
+        notice(checkpoint.quantization.note_of_cut(needed, dtype))
+    elif needed > before:
+        kinds = {spec.dtype for specs in shards.values() for spec in specs.values()}
+        words = " and ".join(sorted(TORCH_DTYPES[kind] for kind in kinds))
+        notice(
+            f"{out} will have {needed:,} bytes of weights in {words}, more than the {before:,} of "
+            f"{checkpoint.name}."
+        )
 
 
 def _nbytes(shards: Mapping[str, Mapping[str, TensorSpec]]) -> int:

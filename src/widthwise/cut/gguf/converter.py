@@ -15,12 +15,13 @@ from typing import Any
 from ...arch import text_config
 from ...assets import gguf_converter
 from ...errors import OutputError, RunError, UnsupportedModelError
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, read_json
 from .layout import UNEVEN
 
 _TOKENIZERS = ("*tokenizer*.json", "*.model", "vocab*", "*.tiktoken", "tekken.json")
 
-
+# Families that llama.cpp reads as `deci`, whose layers have widths of their own.
+_BY_LAYERS = ("llama", "mistral")
 # Families whose settings llama.cpp takes for granted: the weights of experts have a sum of one, and
 # attention is scaled by the size of a head.
 _SUM_TO_ONE, _BY_HEAD = ("qwen3_moe",), ("gemma2", "gemma3", "gemma3_text")
@@ -44,6 +45,7 @@ def check_convertible(checkpoint: Checkpoint) -> None:
             "into the folder"
         )
     _refuse_unstated(text_config(checkpoint.config), checkpoint.name)
+    _refuse_uneven(checkpoint)
     if find_spec("sentencepiece") is None:
         raise RunError(
             "llama.cpp's converter needs the package sentencepiece: pip install widthwise[gguf]"
@@ -64,6 +66,36 @@ def _refuse_unstated(config: Mapping[str, Any], name: str) -> None:
                 f"{name}: llama.cpp would compute something else, as GGUF cannot state "
                 f"{setting} = {config[setting]} of {family}"
             )
+
+
+def _refuse_uneven(checkpoint: Checkpoint) -> None:
+    """Raise where layers are stored in several widths that llama.cpp would not read."""
+    config, widths = text_config(checkpoint.config), checkpoint.widths
+    if "per_layer_config" not in config or len(set(widths)) == 1:
+        return
+    if (family := str(config.get("model_type"))) not in _BY_LAYERS:
+        raise UnsupportedModelError(
+            f"{checkpoint.name}: its layers have {min(widths)} to {max(widths)} neurons, and "
+            f"llama.cpp reads one width for all layers of {family}; cut the dense model with "
+            "--per-layer padded, and export that"
+        )
+
+
+def words_bytes(checkpoint: Checkpoint) -> int:
+    """Bytes that a tokenizer has in a file, about.
+
+    A word has its length before it and its type behind it, and a merge its length.
+    """
+    file = checkpoint.path / "tokenizer.json"
+    if not file.is_file():  # of sentencepiece, whose pieces are as long
+        found = [each for name in _TOKENIZERS for each in checkpoint.path.glob(name)]
+        return max(each.stat().st_size for each in found)
+    model = read_json(file).get("model") or {}
+    words, merges = model.get("vocab") or (), model.get("merges") or ()
+    texts = [word if isinstance(word, str) else word[0] for word in words]
+    joined = [each if isinstance(each, str) else " ".join(each) for each in merges]
+    length = sum(len(text.encode("utf8")) for text in (*texts, *joined))
+    return length + 12 * len(texts) + 8 * len(joined)
 
 
 def convert(checkpoint: Checkpoint, work: Path, out: Path, file_type: str) -> None:
@@ -133,7 +165,18 @@ def _shown(checkpoint: Checkpoint, work: Path) -> Path:
     for file in checkpoint.path.iterdir():
         if file.is_file():
             (folder / file.name).symlink_to(file.resolve())
+    if checkpoint.is_compact:  # by the name of its family, whose class the converter knows
+        (folder / "config.json").unlink()
+        (folder / "config.json").write_text(json.dumps(_named(checkpoint.config)), encoding="utf8")
     return folder
+
+
+def _named(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with the class that transformers has for its family."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    family = str(config["model_type"])
+    return {**config, "architectures": [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[family]]}
 
 
 def _padding(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ...errors import CheckpointError, OutputError, RunError, TargetError, Unsup
 from ...io import locked_workdir, replace_file
 from ...notices import notice
 from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes
-from .converter import check_convertible, convert
+from .converter import check_convertible, convert, words_bytes
 from .file_types import FILE_TYPES, PLAIN, fallbacks, file_type_number, kinds_at
 from .layout import UNEVEN, Entry, architecture_of, filled, head, whole_number
 from .quantize import block_size, has_llama, quantized, row_bytes
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNK_BYTES = 64 * 2**20  # of float32, quantized at a time
+_VECTOR_BYTES = 4  # of a number: in a file of any type they are float32
 _BY_ANYBODY = (*PLAIN, "q8_0")
 _QUANTIZATION_VERSION = 2  # of the layout of blocks
 
@@ -147,7 +148,11 @@ def _refuse_full_disk(checkpoint: Checkpoint, out: Path, file_type: str, before:
     """Raise where the result, and what is written on the way, does not fit on the disk; say where
     the result is larger than the checkpoint."""
     numbers = sum(stored.spec.numel for stored in checkpoint.tensors.values())
-    result = int(numbers * _bytes_each(file_type))
+    vectors = sum(
+        each.spec.numel for each in checkpoint.tensors.values() if len(each.spec.shape) == 1
+    )
+    result = int((numbers - vectors) * _bytes_each(file_type))
+    result += _VECTOR_BYTES * vectors + words_bytes(checkpoint)
     meanwhile = 0 if file_type in PLAIN else int(numbers * _bytes_each(_float_type(checkpoint)))
     free = free_disk_bytes(out.absolute().parent)
     if result + meanwhile > free:

@@ -10,7 +10,7 @@ from .embedded import (
     mmlu_subjects,
 )
 from .gguf import convert_gguf
-from .gguf_file import gguf_reader
+from .gguf_file import checked_reader, gguf_reader
 from .gguf_model import GgufModel
 from .named_models import (
     EMBEDDED,
@@ -29,6 +29,7 @@ __all__ = [
     "NamedModel",
     "benchmark_rows",
     "cache_dir",
+    "checked_reader",
     "convert_gguf",
     "coqa_passages",
     "embedded_model",

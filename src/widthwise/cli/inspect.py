@@ -10,6 +10,7 @@ import click
 
 from ..arch import MAX_CONTEXT, Architecture, counts_at, default_alignment, draft_note, unsuited
 from ..cut.checkpoint import Checkpoint, inspect_refit, lineage_of, resolve_model
+from ..cut.gguf import vocabulary_note
 from ..prune import draft_criterion
 from ..prune.healing import inspect_healing
 
@@ -39,7 +40,8 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
     MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
     qwen2.5-coder-0.5b or qwen2.5-coder-1.5b.
     """
-    with resolve_model(model).checkpoint as checkpoint:
+    source = resolve_model(model)
+    with source.checkpoint as checkpoint:
         architecture = checkpoint.architecture
         summary = {
             "model": checkpoint.name,
@@ -51,6 +53,7 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "kinds": [asdict(kind) for kind in architecture.kinds],
             "widths": None if len(set(checkpoint.widths)) == 1 else list(checkpoint.widths),
             "quantization": checkpoint.quantization and checkpoint.quantization.note,
+            "vocabulary": source.gguf and vocabulary_note(source.gguf),
             "draft_layers": _draft_words(checkpoint) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),
             "counts": [

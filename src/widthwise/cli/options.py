@@ -85,8 +85,11 @@ def check_writable(path: Path | None, force: bool) -> None:
     """See, before any work, that the file of -o may be written.
 
     Raises:
-        OutputError: The file is there and may not be replaced, or its folder is not there.
+        OutputError: The file is there and may not be replaced, it is a folder, or its folder is not
+            there.
     """
+    if path is not None and path.is_dir():
+        raise OutputError(f"{path} is a folder; choose another file")
     if path is not None and path.exists() and not force:
         raise OutputError(f"{path} already exists; pass --force to replace it")
     if path is not None and not path.parent.is_dir():

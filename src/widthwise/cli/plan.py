@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ..cut.checkpoint import resolve_model
 from .options import check_writable, force_option
-from .plan_options import build_plan, plan_options, print_notes, read_request
+from .plan_options import build_plan, plan_options, print_notes, read_request, tell_vocabulary
 
 
 @click.command(
@@ -32,6 +32,7 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
     """
     check_writable(out, force)
     request, source = read_request(options), resolve_model(model)
+    tell_vocabulary(source)
     result = build_plan(source, request, Console(stderr=True))
     if out is not None:
         result.save(out)

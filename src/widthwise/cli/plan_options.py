@@ -11,6 +11,8 @@ from rich.console import Console
 from ..arch import Architecture, draft_note
 from ..cut import Plan
 from ..cut.checkpoint import ModelSource
+from ..cut.gguf import vocabulary_note
+from ..notices import notice
 from ..prune import (
     CRITERIA,
     MOMENT_CRITERIA,
@@ -129,3 +131,9 @@ def print_notes(architecture: Architecture, plan: Plan) -> None:
     drafts = draft_note(architecture, draft_criterion(plan.criterion))
     for note in filter(None, (drafts, plan.suitability)):
         click.echo(f"Note: {note}.", err=True)
+
+
+def tell_vocabulary(source: ModelSource) -> None:
+    """Say what a GGUF file would save by storing its vocabulary once, if it is stored twice."""
+    if source.gguf is not None and (note := vocabulary_note(source.gguf)):
+        notice(f"{note}.")

@@ -21,7 +21,7 @@ from ..cut.checkpoint import (
     refuse_overlap,
     resolve_model,
 )
-from ..cut.gguf import GgufResult, down_alignment
+from ..cut.gguf import GgufResult, down_alignment, two_copies
 from ..io import check_overwrite
 from ..measure import block_nanoseconds, workload
 from ..prune import (
@@ -34,7 +34,7 @@ from ..prune import (
     prune_gguf,
 )
 from ..prune.refitting import refit
-from .options import is_typed
+from .options import check_writable, is_typed
 from .plan_options import (
     PlanRequest,
     build_plan,
@@ -42,6 +42,7 @@ from .plan_options import (
     plan_options,
     print_notes,
     read_request,
+    tell_vocabulary,
 )
 from .progress_bar import hush_transformers, layer_progress, progress
 
@@ -91,6 +92,14 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
     required=True,
     help="Folder to write; or a .gguf file, where MODEL is one.",
 )
+@click.option(
+    "--tie-embeddings",
+    is_flag=True,
+    help=(
+        "Store a vocabulary once that a .gguf file stores twice, as token_embd and as output: the "
+        "finer copy is left, and llama.cpp takes it for both."
+    ),
+)
 @click.option("--max-shard-size", default="5GB", help="Largest size of a weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
@@ -99,7 +108,7 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
     qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. Only calibration text loads it.
     """
-    _check_usage(plan_file, options)
+    _check_usage(plan_file, out, options)
     request, refitting = None, options["refitting"]
     if plan_file is None:
         request = read_request(options, refitting=bool(refitting))
@@ -110,11 +119,16 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
         "layout": options["layout"] or "padded",
         "force": force,
         "command": shlex.join(["widthwise", *sys.argv[1:]]),
+        "tie_embeddings": options["tie_embeddings"],
     }
     WriteOptions(**how)  # what is out of range for every model is refused before one is found
-    check_overwrite(out, force=force)
+    if _is_gguf(out):
+        check_writable(out, force)
+    else:
+        check_overwrite(out, force=force)
     source = resolve_model(model)
     refuse_overlap(source.found, out)
+    _check_vocabulary(source, tie=options["tie_embeddings"])
     if request and source.gguf and _is_gguf(out):
         request = _aligned_to_blocks(request, source.gguf)
     console = Console(stderr=True)
@@ -163,6 +177,18 @@ def _write(
 
 def _is_gguf(path: Path) -> bool:
     return path.suffix.lower() == ".gguf"
+
+
+def _check_vocabulary(source: ModelSource, *, tie: bool) -> None:
+    """Refuse to tie what is no vocabulary stored twice; else say what tying would save."""
+    if not tie:
+        tell_vocabulary(source)
+    elif source.gguf is None:
+        raise click.UsageError(
+            f"--tie-embeddings is for a MODEL that is a .gguf file; {source.name} is a folder."
+        )
+    else:
+        two_copies(source.gguf)
 
 
 def _aligned_to_blocks(request: PlanRequest, parent: Path) -> PlanRequest:
@@ -233,13 +259,17 @@ def _allocation(
         )
 
 
-def _check_usage(plan_file: Path | None, options: dict[str, Any]) -> None:
+def _check_usage(plan_file: Path | None, out: Path, options: dict[str, Any]) -> None:
     """Refuse options that contradict one another, or a budget that widths by layers would break."""
     refitting, layout = options["refitting"], options["layout"]
     if plan_file is not None and (given := has_plan_options()):
         raise click.UsageError(f"--plan already holds every choice; drop {' and '.join(given)}.")
     if refitting and plan_file is not None:
         raise click.UsageError("--refit chooses neurons as it goes; drop --plan.")
+    if options["tie_embeddings"] and not _is_gguf(out):
+        raise click.UsageError(
+            f"--tie-embeddings is for a .gguf file, and {out} would be a folder; drop it."
+        )
     if options["one_pass"] and not refitting:
         raise click.UsageError("--one-pass is a way to refit; pass --refit.")
     if layout and not refitting and plan_file is None:

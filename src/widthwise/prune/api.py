@@ -126,7 +126,7 @@ def prune_checkpoint(
             where the criterion ought to have one.
         progress: Function that is called with the bytes read since the last call.
         **how: How the result is stored, as `WriteOptions` name it: `dtype`, `max_shard_size`,
-            `layout`, `force`, `command`.
+            `layout`, `force`, `command`, `tie_embeddings`.
 
     Returns:
         The absolute path of `out`, for `AutoModelForCausalLM.from_pretrained`.
@@ -138,6 +138,10 @@ def prune_checkpoint(
     options, source = WriteOptions(**how), resolve_model(model)
     if Path(out).suffix.lower() == ".gguf":
         return prune_gguf(source, out, plan, refit=refit, progress=progress, **how).path
+    if options.tie_embeddings:
+        raise OutputError(
+            f"tie_embeddings is for a .gguf file, and {out} will be a folder; drop it"
+        )
     with source.checkpoint as checkpoint:
         check_plan(plan, checkpoint)
         drafts = plan_drafts(checkpoint, plan)
@@ -172,7 +176,13 @@ def prune_gguf(
     with source.checkpoint as checkpoint:
         check_plan(plan, checkpoint)
         architecture = checkpoint.architecture
-    force = bool(how.get("force"))
     return write_pruned_gguf(
-        source.gguf, architecture, plan, Path(out), refit=refit, force=force, progress=progress
+        source.gguf,
+        architecture,
+        plan,
+        Path(out),
+        refit=refit,
+        tie_embeddings=bool(how.get("tie_embeddings")),
+        force=bool(how.get("force")),
+        progress=progress,
     )

@@ -160,6 +160,29 @@ def test_the_command_rounds_to_blocks_and_says_what_it_wrote(model: Any, tmp_pat
     again = run("prune", source, "--remove", "20%", "-o", tmp_path / "out.gguf")
     assert again.exit_code == 1
     assert "already exists" in again.output
+    words = ["--remove", "40%", "-o", tmp_path / "out.gguf", "--force"]
+    replaced = run("prune", source, *words)
+    assert replaced.exit_code == 0, replaced.output
+    assert "width 32 of 96" in replaced.stderr
+    (tmp_path / "folder.gguf").mkdir()
+    onto = run("prune", source, "--remove", "40%", "-o", tmp_path / "folder.gguf", "--force")
+    assert "is a folder; choose another file" in onto.stderr
+
+
+def test_a_folder_that_is_larger_than_the_file_is_said_before_it_is_written(
+    model: Any, tmp_path: Path
+) -> None:
+    kind = gguf.GGMLQuantizationType.Q8_0
+    source = requantized(tmp_path / "tiny.gguf", tmp_path / "small.gguf", kind)
+    words = ["prune", source, "--remove", "20%", "-o", tmp_path / "out", "--dtype"]
+    larger = run(*words, "float32")
+    nbytes = (tmp_path / "out" / "model.safetensors").stat().st_size
+    header = 8 + int.from_bytes((tmp_path / "out" / "model.safetensors").read_bytes()[:8], "little")
+    assert f"{nbytes - header:,} bytes of weights in float32, more than the" in larger.stderr
+    assert f"more than the {source.stat().st_size:,} of small.gguf" in larger.stderr
+    smaller = run(*words, "bfloat16", "--force")
+    assert smaller.exit_code == 0, smaller.output
+    assert "more than the" not in smaller.stderr
 
 
 def test_a_home_folder_is_read_as_the_model_is(

@@ -29,6 +29,7 @@ class StoreOptions(TypedDict, total=False):
     layout: Layout
     force: bool
     command: str | None
+    tie_embeddings: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,8 @@ class WriteOptions:
             with a file of code, for `from_pretrained(..., trust_remote_code=True)` only.
         force: Whether a folder that exists is replaced.
         command: Command line to quote in the model card.
+        tie_embeddings: Whether a `.gguf` file has one copy of the vocabulary where its parent has
+            two of the same.
 
     Raises:
         PlanError, TargetError: One of them is out of range.
@@ -55,6 +58,7 @@ class WriteOptions:
     layout: Layout = "padded"
     force: bool = False
     command: str | None = None
+    tie_embeddings: bool = False
 
     def __post_init__(self) -> None:
         if self.layout not in ("padded", "compact"):

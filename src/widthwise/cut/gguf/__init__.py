@@ -2,6 +2,7 @@
 
 from .export import ExportResult, export_gguf
 from .file_types import FILE_TYPES
+from .vocabulary import two_copies, vocabulary_note
 from .writer import GgufResult, down_alignment, write_pruned_gguf
 
 __all__ = [
@@ -10,5 +11,7 @@ __all__ = [
     "GgufResult",
     "down_alignment",
     "export_gguf",
+    "two_copies",
+    "vocabulary_note",
     "write_pruned_gguf",
 ]

@@ -33,6 +33,7 @@ from .layout import (
     whole_number,
 )
 from .quantize import block_size, quantized, written_kind
+from .vocabulary import TwoCopies, tied, two_copies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +65,7 @@ class GgufResult:
         padded_to: Width to which zeros fill up narrower layers; None where there are none.
         down: Names of the types of the downs, before and after.
         error: What writing down in blocks adds: root mean square over that of its numbers.
+        copies: The two copies of the vocabulary where the result has the finer one alone.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class GgufResult:
     padded_to: int | None
     down: tuple[str, str]
     error: float
+    copies: TwoCopies | None = None
 
     def __str__(self) -> str:
         before, after = self.down
@@ -81,6 +84,8 @@ class GgufResult:
             f"({self.bytes_after / self.bytes_before:.1%}); gate, up and all else bit for bit, "
             f"down written as {kinds}, which changes its numbers by {self.error:.2%}"
         )
+        if self.copies is not None:
+            text = f"{text}\n{self.copies}."
         return text if self.padded_to is None else f"{text}\n{padding_note(self.padded_to)}"
 
 
@@ -91,6 +96,7 @@ def write_pruned_gguf(
     out: Path,
     *,
     refit: Refit | Literal[False] | None = None,
+    tie_embeddings: bool = False,
     force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> GgufResult:
@@ -105,23 +111,23 @@ def write_pruned_gguf(
             where it reads one width only, filled up with zeros.
         out: The file to write.
         refit: The plan's refit, whose downs are taken; False for none where one is wanted.
+        tie_embeddings: Whether of a vocabulary that is stored twice the finer copy is left alone.
         force: Whether an existing file is replaced.
         progress: Function that is called with the bytes read since the last call.
 
     Raises:
         PlanError: The refit belongs to another plan.
+        UnsupportedModelError: The vocabulary is not stored twice, or llama.cpp needs both.
         CheckpointError: The file does not hold the blocks of the plan.
         OutputError: `out` exists, is the parent, or cannot be written.
 
     Cost: each byte of the parent is read once; memory is that of one down in float32.
     """
     down = check_refit(plan, refit)
-    if out.exists() and not force:
-        raise OutputError(f"{out} already exists; choose another file, or pass --force")
-    if out.exists() and out.samefile(source):
-        raise OutputError(f"{out} is the parent itself; choose another file")
+    _check_place(source, out, force=force)
+    copies = two_copies(source) if tie_embeddings else None
     reader = gguf_reader(source)
-    job = _Job(reader, architecture, plan, down)
+    job = _Job(reader, architecture, plan, down, copies)
     changed, before = job.changed_keys(), source.stat().st_size
     after = file_bytes(reader, job.entries, changed)
     if after > before:
@@ -140,7 +146,18 @@ def write_pruned_gguf(
         padded_to=job.padded_to,
         down=job.down_kinds,
         error=job.error,
+        copies=copies,
     )
+
+
+def _check_place(source: Path, out: Path, *, force: bool) -> None:
+    """Raise OutputError where the file may not be written."""
+    if out.exists() and not force:
+        raise OutputError(f"{out} already exists; choose another file, or pass --force")
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder; choose another file")
+    if out.exists() and out.samefile(source):
+        raise OutputError(f"{out} is the parent itself; choose another file")
 
 
 def padding_note(width: int) -> str:
@@ -182,6 +199,7 @@ class _Job:
     architecture: Architecture
     plan: Plan
     down: Sequence[Tensor] | None
+    copies: TwoCopies | None
     entries: list[Entry] = field(default_factory=list)
     _cuts: dict[str, _Cut] = field(default_factory=dict)
     _errors: list[tuple[float, float]] = field(default_factory=list)
@@ -190,7 +208,9 @@ class _Job:
         self._places = self._groups_by_place()
         is_read = self.plan.uniform or architecture_of(self.reader) in UNEVEN
         self.padded_to = None if is_read else self.plan.width
-        self.entries = [self._entry(Entry.of(tensor)) for tensor in self.reader.tensors]
+        entries = [Entry.of(tensor) for tensor in self.reader.tensors]
+        entries = entries if self.copies is None else tied(entries, self.copies)
+        self.entries = [self._entry(entry) for entry in entries]
         for block, members in self._places.items():
             downs = [cut.groups for cut in self._cuts.values() if cut.is_down]
             if not any(set(members) <= set(groups) for groups in downs):

@@ -12,6 +12,7 @@ from checkpoint_files import change, load, set_config
 from families import WIDTH, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from widthwise import Plan, apply, make_plan, prune_checkpoint
 from widthwise.cut.checkpoint.reader import read_header
@@ -111,3 +112,15 @@ def test_a_config_that_builds_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="transformers cannot load it"):
         prune_checkpoint(tmp_path / "dense", tmp_path / "out", plan)
     assert not (tmp_path / "out").exists()
+
+
+def test_drafts_in_a_file_that_is_not_read_are_not_announced(tmp_path: Path) -> None:
+    """Beside the weights, in a file that no index names: left out, and the config says so."""
+    tiny("llama").save_pretrained(tmp_path / "dense")
+    set_config(tmp_path / "dense", num_nextn_predict_layers=1)
+    up = torch.ones(WIDTH, 32)
+    save_file({"mtp.layers.0.mlp.up_proj.weight": up}, tmp_path / "dense" / "mtp.safetensors")
+    plan = make_plan(tmp_path / "dense", width=16, align=1)
+    out = prune_checkpoint(tmp_path / "dense", plan=plan, out=tmp_path / "narrow")
+    assert not (out / "mtp.safetensors").exists()
+    assert json.loads((out / "config.json").read_text())["num_nextn_predict_layers"] == 0

@@ -243,7 +243,7 @@ def _write_shard(path: Path, specs: Mapping[str, TensorSpec], stream: Stream) ->
 def _config(checkpoint: Checkpoint, plan: Plan, stored: str | None) -> dict[str, Any]:
     """The parent's config with the new width (and dtype, where it was changed)."""
     config = with_code(checkpoint.config, checkpoint.path)
-    if checkpoint.architecture.left_out:
+    if checkpoint.architecture.drafts is None:  # none stored, or those that are cannot be kept
         config = without_draft_settings(config)
     dtype = TORCH_DTYPES[stored] if stored else None
     kinds = checkpoint.architecture.kinds

@@ -30,16 +30,21 @@ COUNTED = [
 ASKED = ["--remove", "40%", "--criterion", "activation", "--refit", "--tokens", "2048"]
 
 
+def save_llama(path: Path, neurons: int) -> Path:
+    """Write a GGUF file of a tiny Llama."""
+    torch.manual_seed(0)
+    shape = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 3}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    sizes = {"intermediate_size": neurons, "max_position_embeddings": 2048}
+    write_gguf(hf.LlamaForCausalLM(hf.LlamaConfig(**shape, **heads, **sizes)), path)
+    return path
+
+
 @pytest.fixture
 def tiny_gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A GGUF file of a tiny Llama that has never been converted."""
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
-    torch.manual_seed(0)
-    shape = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 3}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-    config = hf.LlamaConfig(**shape, **heads, max_position_embeddings=2048, initializer_range=0.3)
-    write_gguf(hf.LlamaForCausalLM(config), tmp_path / "tiny.gguf")
-    return tmp_path / "tiny.gguf"
+    return save_llama(tmp_path / "tiny.gguf", 56)
 
 
 @pytest.fixture
@@ -92,3 +97,20 @@ def test_weights_alone_load_and_convert_no_model(
     result = CliRunner().invoke(main, [*map(str, words)])
     assert result.exit_code == 0, result.output
     assert calls == {"resolved": 1, "write_head": 1}
+
+
+@pytest.mark.parametrize("layers", [(), ("--per-layer", "compact")])
+def test_too_few_tokens_are_refused_before_loading_and_the_number_advised_suffices(
+    layers: tuple[str, ...], tiny_gguf: Path, text: Path, tmp_path: Path, calls: Counter[str]
+) -> None:
+    """600 neurons are more than one block of 512 tokens, so that each half must be two."""
+    wide = save_llama(tmp_path / "wide.gguf", 600)
+    words = ["prune", wide, "--remove", "40%", "--criterion", "activation", "--refit", *layers]
+    words = [*map(str, [*words, "--calibration", text, "-o", tmp_path / "out", "--tokens"])]
+    few = CliRunner().invoke(main, [*words, "1200"])
+    assert few.exit_code == 1
+    assert "neurons, 600; --tokens 1200 is too few: calibrate on at least 2,048" in few.stderr
+    assert calls["load_model"] == 0
+    assert not (tmp_path / "out").exists()
+    enough = CliRunner().invoke(main, [*words, "2048"])
+    assert enough.exit_code == 0, enough.output

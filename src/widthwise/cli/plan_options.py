@@ -62,7 +62,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "type": int,
         "default": TOKENS,
         "help": f"Most tokens of the calibration text, at least {2 * BLOCK_TOKENS}; half of them "
-        "are held out.",
+        "are held out. A refit (--refit) needs in each half as many as the widest layer has "
+        "neurons.",
     },
     "dtype": {"help": "Store as float32, float16 or bfloat16."},
 }

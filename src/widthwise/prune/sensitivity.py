@@ -22,7 +22,7 @@ from .calibration.text import TextRequest
 from .knapsack import allocate, candidate_widths
 from .opened_model import open_model
 from .refitting.layer_fit import group_cuts, temporarily_cut
-from .refitting.refit import RefitOptions, check_tokens
+from .refitting.refit import RefitOptions, check_request, check_tokens
 from .spec import PruneOptions, PruneSpec, spec_of
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def per_layer(
             )
         uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
         prices = _prices(architecture, allowed, costs)
+        check_request(text, architecture)
         read = text.read(opened)
         check_tokens((read.summary,), architecture)
         with LayerwiseRunner(opened.module, read) as runner:

@@ -177,7 +177,7 @@ def test_batches_that_do_not_fit_a_model_are_refused() -> None:
     with pytest.raises(RunError, match="must hold decoder_input_ids as well"):
         refit(pair, width=20, text=padded)
     few = [{"input_ids": batch["input_ids"][:1]} for batch in batches]
-    with pytest.raises(RunError, match=r"as encoder and decoder share it: .* at least 224 tokens"):
+    with pytest.raises(RunError, match=r"which encoder and decoder share.* at least 1,024 tokens"):
         refit(pair, width=20, text=few)
     pair.config.decoder_start_token_id = None
     with pytest.raises(RunError, match="must state decoder_start_token_id"):

@@ -21,6 +21,7 @@ from widthwise.assets import embedded_model
 from widthwise.errors import AssetError, RunError
 from widthwise.prune import open_model
 from widthwise.prune.calibration import BLOCK_TOKENS, TextRequest, read_text, text_of
+from widthwise.prune.calibration.text import least_tokens
 
 
 class Letters:
@@ -253,3 +254,20 @@ def test_text_of_holds_out_every_second_batch() -> None:
     text = text_of(given)
     assert [b.input_ids.shape[1] for b in text.fit] == [20, 22, 24]
     assert [b.input_ids.shape[1] for b in text.held_out] == [21, 23]
+
+
+@pytest.mark.parametrize("ends", [((), ()), ((1,), ()), ((1,), (2,))])
+@pytest.mark.parametrize("half", [1, 512, 513, 1100])
+def test_least_tokens_give_each_half_enough_and_a_block_less_does_not(
+    half: int, ends: tuple[tuple[int, ...], tuple[int, ...]], tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text(WORDS)
+    least = least_tokens(half)
+
+    def smaller_half(tokens: int) -> int:
+        found = read_text(tmp_path / "text.txt", Letters(*ends), tokens, closed=True).summary
+        return min(found.fit_tokens, found.held_out_tokens)
+
+    assert smaller_half(least) >= half
+    if least > 2 * BLOCK_TOKENS:  # which are the fewest that are taken at all
+        assert smaller_half(least - 1) < half

@@ -76,7 +76,7 @@ def test_too_little_text_for_a_refit_is_told() -> None:
         refit(tiny("llama"), width=20, align=1, text=few)
     calibration = calibrate(tiny("llama"), text=few)
     selection = PruneSpec(target=Target("width", "20"), align=1, criterion="obs")
-    with pytest.raises(RunError, match="calibrate on at least 106 tokens"):
+    with pytest.raises(RunError, match="calibrate on at least 1,024 tokens"):
         refits(tiny("llama"), [selection], calibration)
 
 

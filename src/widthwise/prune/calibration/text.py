@@ -228,6 +228,15 @@ def read_text(
     return _text(name, _batches(blocks[:half]), _batches(blocks[half:]))
 
 
+def least_tokens(half: int) -> int:
+    """Tokens of text that give each half so many, as halves are whole blocks.
+
+    >>> least_tokens(512), least_tokens(4864)
+    (1024, 10240)
+    """
+    return 2 * BLOCK_TOKENS * -(-half // BLOCK_TOKENS)
+
+
 def check_source(source: str | Path | None, tokens: int = TOKENS) -> None:
     """Refuse a text that cannot be read, as far as neither tokenizer nor network tell.
 

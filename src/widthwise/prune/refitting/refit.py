@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ...arch import Architecture
@@ -12,7 +13,13 @@ from ...errors import PlanError, RunError
 from ..calibration.layerwise import LayerwiseRunner
 from ..calibration.moments import FitAndHoldout
 from ..calibration.second_moments import Calibration, LayerCallback, each_layer
-from ..calibration.text import TOKENS, TextOptions, TextRequest, TextSource
+from ..calibration.text import (
+    TOKENS,
+    TextOptions,
+    TextRequest,
+    TextSource,
+    least_tokens,
+)
 from ..opened_model import OpenedModel, open_model
 from ..selection import plan_of
 from ..spec import PruneOptions, PruneSpec, spec_of
@@ -63,9 +70,11 @@ def refit(
     text = TextRequest.of(asked)
     spec = spec_of(spec, asked, "activation", function=refit, options=RefitOptions)
     with open_model(model) as opened:
-        read, weights = text.read(opened), opened.weights
+        weights = opened.weights
         uniform = spec.width(weights.architecture)  # an impossible width is refused before any work
         counts = _checked_widths(widths, weights) or weights.architecture.neurons(uniform.widths)
+        check_request(text, weights.architecture)
+        read = text.read(opened)
         check_tokens((read.summary,), weights.architecture)
         with LayerwiseRunner(opened.module, read) as runner:
             cuts: list[GroupCut] = []
@@ -113,17 +122,18 @@ def refits(
             "plans that are refitted together must have the same criterion, seed and dtype"
         )
     request = moments_request(source, tokens, tokenizer)
-    with open_model(model) as opened, _dense_moments(opened, request) as (parts, of_layer):
-        weights = opened.weights
-        check_tokens(parts, weights.architecture)
-        counts = [
-            weights.architecture.neurons(each.width(weights.architecture).widths) for each in specs
-        ]
+    with open_model(model) as opened:
+        weights, architecture = opened.weights, opened.weights.architecture
+        counts = [architecture.neurons(each.width(architecture).widths) for each in specs]
+        if isinstance(request, TextRequest):
+            check_request(request, architecture)
         cuts = []
-        for layer in each_layer(weights.architecture.layers, progress):
-            for group, halves in of_layer(layer):
-                widths = [each[group] for each in counts]
-                cuts.append(group_cuts(weights, group, halves, specs[0], widths))
+        with _dense_moments(opened, request) as (parts, of_layer):
+            check_tokens(parts, architecture)
+            for layer in each_layer(architecture.layers, progress):
+                for group, halves in of_layer(layer):
+                    widths = [each[group] for each in counts]
+                    cuts.append(group_cuts(weights, group, halves, specs[0], widths))
         return tuple(
             _refit(weights, each, [group[i] for group in cuts], parts, sequential=False)
             for i, each in enumerate(specs)
@@ -193,22 +203,44 @@ def plan_by_moments(
     return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
 
-def check_tokens(parts: Sequence[CalibrationSource], architecture: Architecture) -> None:
-    """Raise RunError unless each half of a text has as many tokens as a layer has neurons.
+def check_request(request: TextRequest, architecture: Architecture) -> None:
+    """Raise RunError where so many tokens are too few for a refit, before the model is loaded."""
+    least = _least_tokens(architecture)
+    is_text = request.text is None or isinstance(request.text, str | Path)
+    if is_text and request.tokens < least:
+        raise RunError(
+            f"{_need(architecture)}; --tokens {request.tokens} is too few: calibrate on at least "
+            f"{least:,} tokens"
+        )
 
-    A text is divided among the stacks of layers, each of which needs as many.
-    """
-    neurons, stacks = max(architecture.neurons()), len(architecture.stacks)
+
+def check_tokens(parts: Sequence[CalibrationSource], architecture: Architecture) -> None:
+    """Raise RunError unless each half of a text has as many tokens as a layer has neurons."""
     fit, held_out = (
         sum(getattr(p, half) for p in parts) for half in ("fit_tokens", "held_out_tokens")
     )
-    if min(fit, held_out) < neurons:
+    if min(fit, held_out) < max(architecture.neurons()):
         raise RunError(
-            "each half of the text needs at least as many tokens as a layer has neurons, "
-            f"{neurons:,}; got {fit:,} and {held_out:,}"
-            f"{', as encoder and decoder share it' if stacks > 1 else ''}: calibrate on at least "
-            f"{2 * stacks * neurons:,} tokens"
+            f"{_need(architecture)}; got {fit:,} and {held_out:,}: calibrate on at least "
+            f"{_least_tokens(architecture):,} tokens"
         )
+
+
+def _need(architecture: Architecture) -> str:
+    """What a refit needs of a text, in words."""
+    shared = ", which encoder and decoder share" if len(architecture.stacks) > 1 else ""
+    return (
+        f"each half of the text{shared} needs at least as many tokens as a layer has neurons, "
+        f"{max(architecture.neurons()):,}"
+    )
+
+
+def _least_tokens(architecture: Architecture) -> int:
+    """Tokens whose halves, which are whole blocks, both have as many as a layer has neurons.
+
+    A text is divided among the stacks of layers, each of which needs as many.
+    """
+    return least_tokens(max(architecture.neurons()) * len(architecture.stacks))
 
 
 def _checked_widths(widths: Sequence[int] | None, weights: Weights) -> tuple[int, ...] | None:

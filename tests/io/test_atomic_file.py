@@ -10,7 +10,7 @@ from killing import killed_at
 
 from widthwise.errors import OutputError
 from widthwise.experiments.word2vec import SkipGram, networks
-from widthwise.io import partial_path, replace_file
+from widthwise.io import check_new_file, partial_path, replace_file
 from widthwise.prune.healing.state import state_folder
 
 
@@ -57,6 +57,45 @@ def test_places_of_several_processes_are_their_own(tmp_path: Path) -> None:
         other.write_text("other")
     assert path.read_text() == "mine"  # the one that ended last
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_second_writer_at_once_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    """Both wrote into one place, and the file of one held what the other wrote."""
+    path = tmp_path / "file"
+    with replace_file(path) as first:
+        first.write_text("first")
+        with pytest.raises(OutputError, match="file is being written by another process"):
+            write(path, "second, which is longer")
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_takes_the_place_of_none_that_appeared_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def make() -> None:
+        with replace_file(path, only_new=True) as partial:
+            partial.write_text("mine")
+            path.write_text("theirs")
+
+    for _ in range(2):  # then it is there from the beginning
+        with pytest.raises(OutputError, match="file already exists; pass --force"):
+            make()
+    assert path.read_text() == "theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_for_a_new_file_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    check_new_file(path, force=False)
+    with pytest.raises(OutputError, match="does not exist; make it first"):
+        check_new_file(tmp_path / "none" / "file", force=True)
+    with pytest.raises(OutputError, match="is a folder; it is never replaced by a file"):
+        check_new_file(tmp_path, force=True)
+    path.touch()
+    check_new_file(path, force=True)
+    with pytest.raises(OutputError, match="already exists; pass --force to replace it"):
+        check_new_file(path, force=False)
 
 
 def test_the_next_writer_writes_over_what_a_killed_one_left(tmp_path: Path) -> None:

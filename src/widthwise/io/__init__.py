@@ -1,6 +1,6 @@
 """Files: all that is written, whole or not at all; locks, memory, and what users' files hold."""
 
-from .atomic_file import partial_path, replace_file, write_text
+from .atomic_file import check_new_file, partial_path, replace_file, write_text
 from .atomic_folder import check_overwrite, locked_workdir, move_into_place, new_folder
 from .background import run_periodically
 from .checksum import file_sha256, remembered_sha256
@@ -35,6 +35,7 @@ __all__ = [
     "TensorSpec",
     "aligned",
     "append_lines",
+    "check_new_file",
     "check_overwrite",
     "check_plain_text",
     "check_system",

@@ -116,7 +116,7 @@ def _opened(path: Path, is_folder: bool) -> int | None:
             raise
         return None
     try:
-        return os.open(path, os.O_RDONLY if is_folder else os.O_CREAT | os.O_RDWR, 0o644)
+        return os.open(path, os.O_RDONLY if is_folder else os.O_CREAT | os.O_RDWR, 0o666)
     except FileNotFoundError:
         if not is_folder and folder.exists():
             raise

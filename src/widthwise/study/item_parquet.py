@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import OutputError
 from ..evaluate import TaskAnswer
 from ..io import replace_file
 
@@ -35,8 +36,11 @@ def write_items(
     for number, row in enumerate(rows):
         row["share"] = shares[number] if shares else None
     table = pyarrow.Table.from_pylist(rows, schema=_schema())
-    with replace_file(path) as partial:
+    try:
         path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} was not written: {error}") from error
+    with replace_file(path) as partial:
         pyarrow.parquet.write_table(table, partial)
 
 

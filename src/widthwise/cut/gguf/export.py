@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...assets import gguf_reader
 from ...errors import CheckpointError, OutputError, RunError, TargetError, UnsupportedModelError
-from ...io import locked_workdir, replace_file
+from ...io import check_new_file, locked_workdir, replace_file
 from ...notices import notice
 from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes
 from .converter import check_convertible, convert, words_bytes
@@ -105,7 +105,7 @@ def export_gguf(
         widths = set(checkpoint.widths)
         work = out.absolute().with_name(f".{out.name}.widthwise-export")
         try:
-            with locked_workdir(work), replace_file(out) as partial:
+            with locked_workdir(work), replace_file(out, only_new=not force) as partial:
                 _refuse_full_disk(checkpoint, out, file_type, before)
                 kinds, smaller = _write(checkpoint, work, partial, file_type)
                 is_uneven = architecture_of(gguf_reader(partial)) in UNEVEN.values()
@@ -133,10 +133,7 @@ def _check(source: ModelSource, out: Path, file_type: str, *, force: bool) -> No
         )
     if out.suffix.lower() != ".gguf":
         raise OutputError(f"{out}: the name of the result must end in .gguf")
-    if out.exists() and not force:
-        raise OutputError(f"{out} already exists; pass --force to replace it")
-    if not out.absolute().parent.is_dir():
-        raise OutputError(f"the folder of {out} does not exist; make it first")
+    check_new_file(out, force=force)
     if file_type not in _BY_ANYBODY and not has_llama():
         raise RunError(
             f"{file_type} is written by llama.cpp's own code, in the package xllamacpp: "

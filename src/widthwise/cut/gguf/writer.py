@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...arch import Architecture
 from ...assets import gguf_reader
 from ...errors import CheckpointError, OutputError
-from ...io import replace_file
+from ...io import check_new_file, replace_file
 from ...notices import notice
 from ..plan import Plan
 from ..weights import check_refit
@@ -132,7 +132,7 @@ def write_pruned_gguf(
     after = file_bytes(reader, job.entries, changed)
     if after > before:
         notice(f"{out} will have {after:,} bytes, more than the {before:,} of {source.name}.")
-    with replace_file(out) as partial, open(partial, "wb") as file:
+    with replace_file(out, only_new=not force) as partial, open(partial, "wb") as file:
         file.write(head(reader, job.entries, changed))
         for entry in job.entries:
             for block in filled(reader, entry, job.blocks(entry)):
@@ -152,10 +152,7 @@ def write_pruned_gguf(
 
 def _check_place(source: Path, out: Path, *, force: bool) -> None:
     """Raise OutputError where the file may not be written."""
-    if out.exists() and not force:
-        raise OutputError(f"{out} already exists; choose another file, or pass --force")
-    if out.is_dir():
-        raise OutputError(f"{out} is a folder; choose another file")
+    check_new_file(out, force=force)
     if out.exists() and out.samefile(source):
         raise OutputError(f"{out} is the parent itself; choose another file")
 

@@ -90,7 +90,7 @@ def test_a_place_for_a_new_file_is_checked(tmp_path: Path) -> None:
     check_new_file(path, force=False)
     with pytest.raises(OutputError, match="does not exist; make it first"):
         check_new_file(tmp_path / "none" / "file", force=True)
-    with pytest.raises(OutputError, match="is a folder; it is never replaced by a file"):
+    with pytest.raises(OutputError, match="is a folder; choose another file"):
         check_new_file(tmp_path, force=True)
     path.touch()
     check_new_file(path, force=True)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..arch import Target
-from ..errors import OutputError
+from ..io import check_new_file
 from ..prune import CRITERIA, MOMENT_CRITERIA
 
 Command = Callable[..., Any]
@@ -88,12 +88,8 @@ def check_writable(path: Path | None, force: bool) -> None:
         OutputError: The file is there and may not be replaced, it is a folder, or its folder is not
             there.
     """
-    if path is not None and path.is_dir():
-        raise OutputError(f"{path} is a folder; choose another file")
-    if path is not None and path.exists() and not force:
-        raise OutputError(f"{path} already exists; pass --force to replace it")
-    if path is not None and not path.parent.is_dir():
-        raise OutputError(f"the folder of {path} does not exist; make it first")
+    if path is not None:
+        check_new_file(path, force=force)
 
 
 def seed_option(what: str) -> Decorator:

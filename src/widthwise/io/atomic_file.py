@@ -88,7 +88,7 @@ def check_new_file(path: Path, *, force: bool) -> None:
     if not folder.is_dir():
         raise OutputError(f"the folder of {path} does not exist; make it first")
     if path.is_dir():
-        raise OutputError(f"{path} is a folder; it is never replaced by a file")
+        raise OutputError(f"{path} is a folder; choose another file")
     _refuse_there(path, only_new=not force)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{path} cannot be written: {folder} cannot be written")

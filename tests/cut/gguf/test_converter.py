@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
+import torch
 from every_family import tiny_model
 from family_trials import save_words
 from healing_runs import save_tokenizer
+from safetensors.torch import load_file, save_file
 
-from widthwise.cut.checkpoint import Checkpoint
+from widthwise.cut.checkpoint import Checkpoint, read_json
 from widthwise.cut.gguf import converter
 from widthwise.cut.gguf.converter import check_convertible, convert
 from widthwise.errors import RunError, UnsupportedModelError
@@ -59,3 +65,46 @@ def test_an_unknown_tokenizer_is_named_by_its_folder(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="BPE pre-tokenizer was not recognized") as told:
         convert(Checkpoint(folder), tmp_path / "work", tmp_path / "out.gguf", "f32")
     assert str(tmp_path / "work") not in str(told.value)
+
+
+def named_in_config(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "mine.safetensors")
+    config = {**read_json(folder / "config.json"), "transformers_weights": "mine.safetensors"}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def sharded(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    places = {name: f"part-{index % 2}.safetensors" for index, name in enumerate(names)}
+    for file in set(places.values()):
+        save_file({name: tensors[name] for name in names if places[name] == file}, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize("arrange", [lambda _: None, named_in_config, sharded])
+def test_other_weights_that_lie_in_the_folder_are_not_read(
+    arrange: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """The files of weights are those that transformers and `prune` read."""
+    folder = save_words("llama", tmp_path / "tiny")
+    tensors = load_file(folder / "model.safetensors")
+    arrange(folder)
+    wrong = {name: torch.full_like(tensor, 7) for name, tensor in tensors.items()}
+    for name in ("model_old.safetensors", "model-00001-of-00001.safetensors"):
+        save_file(wrong, folder / name)
+    if arrange is not sharded:
+        stale = {"weight_map": dict.fromkeys(wrong, "model_old.safetensors")}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(stale))
+    if arrange is named_in_config:
+        save_file(wrong, folder / "model.safetensors")
+    (tmp_path / "work").mkdir()
+    convert(Checkpoint(folder), tmp_path / "work", tmp_path / "out.gguf", "f32")
+    written = {each.name: each.data for each in gguf.GGUFReader(tmp_path / "out.gguf").tensors}
+    for stored, name in (
+        ("model.embed_tokens.weight", "token_embd.weight"),
+        ("model.layers.1.mlp.down_proj.weight", "blk.1.ffn_down.weight"),
+    ):
+        assert np.array_equal(written[name], tensors[stored].numpy())

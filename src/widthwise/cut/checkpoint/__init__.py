@@ -1,12 +1,12 @@
 """Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
 
 from .compact import check_compact
-from .companions import copy_companions
+from .companions import companions, copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
 from .load import check_complete, check_loadable, load_model
 from .model_card import license_lines, license_words, loading_code
 from .model_class import check_causal_class
-from .reader import Checkpoint, free_disk_bytes, read_json
+from .reader import INDEX, Checkpoint, free_disk_bytes, read_json
 from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
 from .resolve import ModelSource, finding, resolve_model
 from .stored_parts import Index, stored_parts
@@ -16,6 +16,7 @@ from .writer import Progress, refuse_overlap, write_pruned
 
 __all__ = [
     "HEALING_FILE",
+    "INDEX",
     "PLAN_FILE",
     "REFIT_FILE",
     "Checkpoint",
@@ -31,6 +32,7 @@ __all__ = [
     "check_complete",
     "check_loadable",
     "check_tokens",
+    "companions",
     "copy_companions",
     "finding",
     "free_disk_bytes",

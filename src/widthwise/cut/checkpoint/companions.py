@@ -62,7 +62,7 @@ def copy_companions(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def _copy_from(parent: Path, folder: Path) -> None:
-    for name in _companions(parent):
+    for name in companions(parent):
         source = parent / name
         if source.suffix == ".json" and (changed := _without_lost_code(source)) is not None:
             (folder / name).write_text(json.dumps(changed, indent=2) + "\n", encoding="utf8")
@@ -79,7 +79,7 @@ def tell_left_out(parent: Path, read: Collection[Path]) -> None:
         parent: The folder.
         read: Its files of weights, and their index, out of which the cut is made.
     """
-    kept = {*_companions(parent), *_folders(parent), *(file.name for file in read)}
+    kept = {*companions(parent), *_folders(parent), *(file.name for file in read)}
     names = sorted(path.name + "/" * path.is_dir() for path in parent.iterdir())
     left = [n for n in names if n.rstrip("/") not in kept and not _is_one_of(n, _WRITTEN_ANEW)]
     if left:
@@ -102,8 +102,8 @@ def with_code(config: Mapping[str, Any], parent: Path) -> dict[str, Any]:
     return result
 
 
-def _companions(parent: Path) -> list[str]:
-    """Names of the files to copy, sorted."""
+def companions(parent: Path) -> list[str]:
+    """Names of the files beside the weights and the config of a folder that belong to its model."""
     present = {path.name: path for path in parent.iterdir() if path.is_file()}
     result = {name for name in present if _belongs(name)}
     texts = [parent / name for name in {"config.json", *result} & set(present)]

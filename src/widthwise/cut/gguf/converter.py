@@ -15,9 +15,10 @@ from typing import Any
 from ...arch import text_config
 from ...assets import gguf_converter
 from ...errors import OutputError, RunError, UnsupportedModelError
-from ..checkpoint import Checkpoint, read_json
+from ..checkpoint import INDEX, Checkpoint, companions, read_json
 from .layout import UNEVEN
 
+_CARD = "README.md"  # its head states licence and authors
 _TOKENIZERS = ("*tokenizer*.json", "*.model", "vocab*", "*.tiktoken", "tekken.json")
 
 # Families that llama.cpp reads as `deci`, whose layers have widths of their own.
@@ -158,17 +159,31 @@ def _cause(
 
 
 def _shown(checkpoint: Checkpoint, work: Path) -> Path:
-    """A folder with the checkpoint's files under its name, which becomes that of the model."""
+    """A folder of what is read of the checkpoint, under its name, which becomes that of the model.
+
+    The converter takes every file of weights whose name begins with `model`, no other, and an index
+    that lies beside one file of all. So it gets those that transformers loads, by such names.
+    """
     name = Path(checkpoint.name.partition("@")[0]).name or "model"
     folder = work / name.removesuffix(".gguf")
     folder.mkdir()
-    for file in checkpoint.path.iterdir():
-        if file.is_file():
-            (folder / file.name).symlink_to(file.resolve())
+    for each in {"config.json", _CARD, *companions(checkpoint.path)}:
+        _link(folder / each, checkpoint.path / each)
     if checkpoint.is_compact:  # by the name of its family, whose class the converter knows
         (folder / "config.json").unlink()
         (folder / "config.json").write_text(json.dumps(_named(checkpoint.config)), encoding="utf8")
+    files = sorted({stored.file for stored in checkpoint.stored.values()})
+    names = {file: f"model-{number:05}.safetensors" for number, file in enumerate(files)}
+    for file, shown in names.items():
+        _link(folder / shown, file)
+    places = {name: names[stored.file] for name, stored in checkpoint.stored.items()}
+    (folder / INDEX).write_text(json.dumps({"weight_map": places}), encoding="utf8")
     return folder
+
+
+def _link(name: Path, file: Path) -> None:
+    if file.is_file():
+        name.symlink_to(file.resolve())
 
 
 def _named(config: Mapping[str, Any]) -> dict[str, Any]:

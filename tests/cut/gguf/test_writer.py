@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,58 @@ def test_a_home_folder_is_read_as_the_model_is(
     assert "down written as Q8_0, which changes" in result.stderr
     exact = ["--remove", "20%", "--exact", "-o", tmp_path / "exact.gguf"]
     assert "width 76 of 96" in run("prune", "~/small.gguf", *exact).stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason"),
+    [
+        (None, np.nan, "blk.1.ffn_down.weight holds NaN or Inf"),
+        (None, -np.inf, "blk.1.ffn_down.weight holds NaN or Inf"),
+        # Rows of 60 do not fill blocks of 32: they are written in F16, which ends at 65504.
+        (gguf.GGMLQuantizationType.Q8_0, 1e5, "blk.1.ffn_down.weight holds numbers too large"),
+    ],
+)
+def test_a_down_of_no_numbers_is_refused_and_leaves_no_file(
+    kind: Any, value: float, reason: str, model: Any, tmp_path: Path
+) -> None:
+    """It was written, with the note that this changes its numbers by nan%."""
+    with torch.no_grad():
+        model.model.layers[1].mlp.down_proj.weight[0, :] = value
+    source = tmp_path / "damaged.gguf"
+    write_gguf(model, source)
+    source = source if kind is None else requantized(source, tmp_path / "small.gguf", kind)
+    plan = make_plan(source, width=60, align=1)
+    with pytest.raises(CheckpointError, match=re.escape(reason)):
+        prune_gguf(source, tmp_path / "out.gguf", plan)
+    assert not [each for each in tmp_path.iterdir() if "out.gguf" in each.name]
+
+
+def test_downs_of_zeros_change_by_nothing(model: Any, tmp_path: Path) -> None:
+    """It was a division by zero, after the file had been written."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.mlp.down_proj.weight.zero_()
+    write_gguf(model, tmp_path / "zeros.gguf")
+    plan = make_plan(tmp_path / "zeros.gguf", width=64)
+    assert prune_gguf(tmp_path / "zeros.gguf", tmp_path / "out.gguf", plan).error == 0
+
+
+def test_a_second_writer_of_one_file_is_refused(model: Any, tmp_path: Path) -> None:
+    """Both wrote into one file: it held neighbours of both, and its maker ended well."""
+    source, out = tmp_path / "tiny.gguf", tmp_path / "out.gguf"
+    wide, narrow = make_plan(source, width=64), make_plan(source, width=32)
+    refused = []
+
+    def meanwhile(_: int) -> None:
+        if not refused:
+            with pytest.raises(OutputError, match="being written by another process") as found:
+                prune_gguf(source, out, narrow)
+            refused.append(found)
+
+    prune_gguf(source, out, wide, progress=meanwhile)
+    fields, tensors = read(out)
+    assert fields["llama.feed_forward_length"] == 64
+    assert tensors["blk.2.ffn_down.weight"].data.shape == (HIDDEN, 64)
 
 
 def test_what_cannot_be_written_is_one_sentence(model: Any, tmp_path: Path) -> None:

@@ -118,7 +118,8 @@ def write_pruned_gguf(
     Raises:
         PlanError: The refit belongs to another plan.
         UnsupportedModelError: The vocabulary is not stored twice, or llama.cpp needs both.
-        CheckpointError: The file does not hold the blocks of the plan.
+        CheckpointError: The file does not hold the blocks of the plan, or a down holds NaN, Inf or
+            numbers too large for its type.
         OutputError: `out` exists, is the parent, or cannot be written.
 
     Cost: each byte of the parent is read once; memory is that of one down in float32.
@@ -240,7 +241,7 @@ class _Job:
     def error(self) -> float:
         """Root mean square of what writing the downs changed, over that of their numbers."""
         changed, whole = (sum(part) for part in zip(*self._errors, strict=True))
-        return float((changed / whole) ** 0.5)
+        return float((changed / whole) ** 0.5) if whole else 0.0  # zeros stay zeros
 
     def _neurons(self, group: int) -> int:
         plan = self.plan
@@ -346,13 +347,22 @@ class _Job:
 
         if self.down is None:
             dense = gguf.quants.dequantize(stored, entry.tensor.tensor_type)
+            if not np.isfinite(dense).all():
+                raise CheckpointError(f"{entry.name} holds NaN or Inf; nothing was written")
             wanted = np.ascontiguousarray(dense[:, keep], dtype=np.float32)
         else:
             wanted = self.down[group].float().numpy()
         wanted = np.pad(wanted, ((0, 0), (0, self._missing(group))))
-        written = quantized(wanted, entry.kind)
+        with np.errstate(over="ignore"):  # it is refused below
+            written = quantized(wanted, entry.kind)
         plain: Any = {"F32": np.float32, "F16": np.float16}.get(entry.kind.name, np.uint8)
         back = gguf.quants.dequantize(written.view(plain), entry.kind)
+        if not np.isfinite(back).all():
+            raise CheckpointError(
+                f"{entry.name} holds numbers too large for {entry.kind.name}, the type in which a "
+                f"row of {wanted.shape[1]} is written; choose a width that is a multiple of "
+                f"{block_size(entry.tensor.tensor_type)}"
+            )
         self._errors.append((_squares(back - wanted), _squares(wanted)))
         return written
 

@@ -104,6 +104,27 @@ def test_draft_layers_that_would_be_half_cut_are_left_out(
 
 
 @pytest.mark.parametrize(
+    ("part", "shape", "is_kept"),
+    [
+        ("gate_proj.weight_scale", (56, 1), False),
+        ("up_proj.weight_scale", (56,), False),
+        ("down_proj.column_scale", (1, 56), False),
+        ("gate_proj.input_scale", (1,), True),
+    ],
+)
+def test_what_stands_beside_a_matrix_of_a_draft_and_follows_the_width_leaves_drafts_out(
+    part: str, shape: tuple[int, ...], is_kept: bool, tmp_path: Path
+) -> None:
+    """Gate became narrower, and the scale of its rows stayed as it was."""
+    name = f"{DENSE.layer}mlp.{part}"
+    architecture = read(tmp_path, DENSE, {name: shape})
+    assert (architecture.drafts is not None) == is_kept
+    if not is_kept:
+        assert name in architecture.left_out
+        assert f"{name} is not part of a plain GLU block" in architecture.left_out_because
+
+
+@pytest.mark.parametrize(
     ("settings", "is_kept"),
     [
         ({"intermediate_size": 56, "per_layer_config": {"1": {"intermediate_size": 40}}}, True),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, GroupKind, TensorCut
-from .blocks import GluBlock, Stack, no_plain_part
+from .blocks import ROLES, GluBlock, Stack, no_plain_part
 from .families import LATENT_KEY, MIXTURE_KEYS
 from .layer_widths import OVERRIDES, overrides
 from .sections import section_name, text_value
@@ -117,9 +117,14 @@ def _refuse_overrides(stack: Stack) -> None:
 
 
 def _refuse_others(stack: Stack, names: Mapping[str, str], block: GluBlock) -> None:
-    """Raise where one of these tensors is in a block and follows its width; a router does not."""
+    """Raise where one of these tensors is in a block and follows its width; a router does not.
+
+    What stands beside a matrix (`gate_proj.weight_scale`) may follow it where the width is as large
+    as the hidden size, too.
+    """
     for role, name in block.others(names).items():
-        sizes = set(stack.tensors[name].shape) - {stack.hidden}
+        other = set() if "_proj." in role else {stack.hidden}
+        sizes = set(stack.tensors[name].shape) - other
         if "router" not in role and {block.width, 2 * block.width} & sizes:
             raise no_plain_part(name)
 
@@ -161,7 +166,7 @@ def _blocks(names: Mapping[str, str]) -> dict[str, dict[str, str]]:
     for role, name in names.items():
         block, _, rest = role.rpartition("_proj.")
         block, _, part = block.rpartition(".")
-        if rest and block.partition(".")[0] in _KINDS:
+        if f"{part}_proj.{rest}" in ROLES and block.partition(".")[0] in _KINDS:
             result.setdefault(block, {})[f"{part}_proj.{rest}"] = name
     return {block: result[block] for block in sorted(result, key=_place)}
 

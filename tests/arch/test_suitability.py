@@ -11,8 +11,8 @@ import transformers as hf
 from command_line import run
 from families import tiny
 
-from widthwise.arch import CutWidths, suitability_note, unsuited
-from widthwise.arch.suitability import GROUP, SUPER_BLOCK
+from widthwise.arch import CutWidths, suitability_note
+from widthwise.arch.suitability import GROUP, SUPER_BLOCK, unsuited
 
 GROUPS = "groups of 128 (GPTQ, AWQ, FP8 blocks)"
 K_TYPES = "llama.cpp's K types (256)"

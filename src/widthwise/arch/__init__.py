@@ -1,6 +1,7 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
 from ..io import TensorSpec
+from .active import experts_per_token
 from .architecture import Architecture, GluGroup, GroupKind, TensorCut
 from .counts import (
     MAX_CONTEXT,
@@ -18,8 +19,17 @@ from .layer_widths import OVERRIDES
 from .outside import refuse_half_cut
 from .quantization import quantization_of, without_quantization
 from .sections import section_name, text_config, text_path, text_value
-from .suitability import CutWidths, suitability_note, unsuited
-from .targets import Target, Width, check_rounding, default_alignment, paper_width, resolve
+from .suitability import CutWidths, suitability_note, unsuited_kinds
+from .targets import (
+    Target,
+    Width,
+    check_rounding,
+    default_alignment,
+    paper_width,
+    parse_width,
+    resolve,
+    widths_of,
+)
 from .width import (
     RUN_EXPERTS,
     at_layer_widths,
@@ -57,12 +67,14 @@ __all__ = [
     "decode_traffic",
     "default_alignment",
     "draft_note",
+    "experts_per_token",
     "has_odd_rows",
     "in_block",
     "is_overridden",
     "mean_size",
     "names_width",
     "paper_width",
+    "parse_width",
     "prefill_traffic",
     "quantization_of",
     "read_architecture",
@@ -75,9 +87,10 @@ __all__ = [
     "text_config",
     "text_path",
     "text_value",
-    "unsuited",
+    "unsuited_kinds",
     "width_key",
     "width_settings",
+    "widths_of",
     "without_draft_settings",
     "without_quantization",
 ]

@@ -17,15 +17,15 @@ EXPERTS_PER_TOKEN = (
 )
 
 
-def active_shares(architecture: Architecture) -> dict[int, Fraction]:
-    """For each layer with experts the share of them to which one token is sent.
+def experts_per_token(architecture: Architecture) -> int | None:
+    """To how many experts of a layer one token is sent; None of a model without experts.
 
     Raises:
-        UnsupportedModelError: The config does not say how many these are.
+        UnsupportedModelError: The config does not say it.
     """
-    experts = Counter(group.layer for group in architecture.groups if group.expert is not None)
+    experts = _experts(architecture)
     if not experts:
-        return {}
+        return None
     stated = (text_value(architecture.config, key) for key in EXPERTS_PER_TOKEN)
     least = min(experts.values())
     active = next((each for each in stated if type(each) is int and 0 < each <= least), None)
@@ -33,7 +33,22 @@ def active_shares(architecture: Architecture) -> dict[int, Fraction]:
         raise UnsupportedModelError(
             f"config.json must say to how many experts a token is sent ({EXPERTS_PER_TOKEN[0]})"
         )
-    return {layer: Fraction(active, count) for layer, count in experts.items()}
+    return active
+
+
+def active_shares(architecture: Architecture) -> dict[int, Fraction]:
+    """For each layer with experts the share of them to which one token is sent.
+
+    Raises:
+        UnsupportedModelError: As `experts_per_token`.
+    """
+    active = experts_per_token(architecture) or 0
+    return {layer: Fraction(active, count) for layer, count in _experts(architecture).items()}
+
+
+def _experts(architecture: Architecture) -> Counter[int]:
+    """For each layer with experts their number."""
+    return Counter(group.layer for group in architecture.groups if group.expert is not None)
 
 
 def share_of(architecture: Architecture, name: str, shares: Mapping[int, Fraction]) -> Fraction:

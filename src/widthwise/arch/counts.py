@@ -233,8 +233,9 @@ def _checked(
     dense = architecture.dense_widths
     widths = dense if width is None else width
     widths = architecture.widths_at(widths) if isinstance(widths, int) else widths
-    if not all(0 <= width <= widest for width, widest in zip(widths, dense, strict=True)):
-        raise TargetError(f"width must be in [0, {dense[0]}]; got {widths[0]}")
+    for width, widest in zip(widths, dense, strict=True):
+        if not 0 <= width <= widest:
+            raise TargetError(f"width must be in [0, {widest}]; got {width}")
     if dtype is not None and dtype not in FLOAT_DTYPES:
         raise TargetError(f"dtype must be one of {', '.join(FLOAT_DTYPES)}; got {dtype}")
     for name, number in numbers.items():

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..stats import joined
+from .architecture import GroupKind
 
 GROUP, SUPER_BLOCK = 128, 256
 _DEVICES = (2, 4, 8)
@@ -60,6 +61,19 @@ def unsuited(width: int, dense: int) -> tuple[str, ...]:
     if dense >= SUPER_BLOCK and width % SUPER_BLOCK:
         result.append(f"llama.cpp's K types ({SUPER_BLOCK})")
     return tuple(result)
+
+
+def unsuited_kinds(kinds: Sequence[GroupKind], widths: Sequence[int]) -> list[str]:
+    """What the widths of the kinds of groups do not suit; of several kinds each by its name.
+
+    >>> unsuited_kinds([GroupKind("mlp", "intermediate_size", 160)], [160])
+    ['groups of 128 (GPTQ, AWQ, FP8 blocks)']
+    """
+    return [
+        f"{kind.name} of width {width}: {use}" if len(kinds) > 1 else use
+        for kind, width in zip(kinds, widths, strict=True)
+        for use in unsuited(width, kind.width)
+    ]
 
 
 def suitability_note(kinds: Sequence[CutWidths]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -141,12 +141,7 @@ def _paper(target: Target, size: int) -> int:
 
 def _named(architecture: Architecture, target: Target, align: int | None) -> Width:
     """The widths that are asked for by the names of kinds; other kinds stay as they are."""
-    kinds = {kind.name: kind for kind in architecture.kinds}
-    if unknown := set(target.named) - set(kinds):
-        raise TargetError(
-            f"{target}: the model has no {', '.join(sorted(unknown))}; it has "
-            + ", ".join(f"{kind.name} of width {kind.width}" for kind in architecture.kinds)
-        )
+    _refuse_unknown(architecture, str(target), target.named)
     widths = [
         _aligned(str(target), target.named[kind.name], align or 1, kind.width)
         if kind.name in target.named
@@ -155,6 +150,42 @@ def _named(architecture: Architecture, target: Target, align: int | None) -> Wid
     ]
     first = target.named.get(architecture.kinds[0].name, architecture.intermediate_size)
     return Width(str(target), first, widths[0], align or 1, tuple(widths))
+
+
+def _refuse_unknown(architecture: Architecture, asked: str, named: Iterable[str]) -> None:
+    """Raise TargetError where the model has no kind of such a name."""
+    if unknown := set(named) - {kind.name for kind in architecture.kinds}:
+        raise TargetError(
+            f"{asked}: the model has no {', '.join(sorted(unknown))}; it has "
+            + ", ".join(f"{kind.name} of width {kind.width}" for kind in architecture.kinds)
+        )
+
+
+def parse_width(text: str) -> int | dict[str, int]:
+    """The number of neurons that a text states, or that of each kind of group which it names.
+
+    >>> parse_width("4864"), parse_width("experts=512,shared=1024")
+    (4864, {'experts': 512, 'shared': 1024})
+
+    Raises:
+        TargetError: It states none.
+    """
+    return _named_widths(text) if "=" in text else _whole(text)
+
+
+def widths_of(architecture: Architecture, asked: int | Mapping[str, int]) -> tuple[int, ...]:
+    """The width of every kind for what `parse_width` gives, without rounding to a multiple.
+
+    A number is the width of the first kind, and others follow in proportion; kinds that are not
+    named stay as they are.
+
+    Raises:
+        TargetError: The model has no kind of such a name.
+    """
+    if isinstance(asked, int):
+        return architecture.widths_at(asked)
+    _refuse_unknown(architecture, "--width", asked)
+    return tuple(asked.get(kind.name, kind.width) for kind in architecture.kinds)
 
 
 def check_rounding(target: Target, align: int | None, paper_widths: bool) -> None:
@@ -264,7 +295,7 @@ _PARSERS: dict[Kind, Callable[[str], Fraction]] = {
     "to": lambda text: Fraction(_match(_NUMBER + "x?", text, "to", "2.4x")[1]),
     "remove": lambda text: _percentage(text, "remove", "40%"),
     "width": lambda text: Fraction(
-        min(_named_widths(text).values()) if "=" in text else _whole(text)
+        min(asked.values()) if isinstance(asked := parse_width(text), dict) else asked
     ),
     "params": lambda text: _budget(text, "params", "900M or 85%", "[kmbgt]?", _SCALES),
     "size": lambda text: _budget(text, "size", "1.7GB, 1.6GiB or 85%", "(?:[kmgt]i?)?b|", _BYTES),

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from ..arch import MAX_CONTEXT, Architecture, counts_at, default_alignment, draft_note, unsuited
+from ..arch import (
+    MAX_CONTEXT,
+    Architecture,
+    counts_at,
+    default_alignment,
+    draft_note,
+    experts_per_token,
+    parse_width,
+    unsuited_kinds,
+    widths_of,
+)
 from ..cut.checkpoint import Checkpoint, inspect_refit, lineage_of, resolve_model
 from ..cut.gguf import vocabulary_note
 from ..prune import draft_criterion
@@ -21,7 +32,10 @@ from ..prune.healing import inspect_healing
 )
 @click.argument("model")
 @click.option(
-    "--width", "widths", type=click.IntRange(0), multiple=True, help="Count at this width as well."
+    "--width",
+    "widths",
+    multiple=True,
+    help="Count at this width as well: 4864; in a mixture of experts: experts=512,shared=1024.",
 )
 @click.option(
     "--context",
@@ -29,20 +43,23 @@ from ..prune.healing import inspect_healing
     default=1024,
     help="Number of tokens of the prompt or in the cache.",
 )
-def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
+def inspect(model: str, widths: tuple[str, ...], context: int) -> None:
     """Print MODEL's GLU blocks and exact costs as JSON.
 
     Of a checkpoint that says it was refitted or healed, weights are read and compared with its
     record, and a head that is stored beside tied embeddings is compared with them; otherwise no
     weights are read. Of a padded checkpoint, `widths` are those of its
-    layers; counts are of the checkpoint as it stands, padding included.
+    layers; counts are of the checkpoint as it stands, padding included. `kinds` are the blocks
+    whose width one setting states; `groups` is their number, each expert counted by itself.
 
     MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
     qwen2.5-coder-0.5b or qwen2.5-coder-1.5b.
     """
+    asked = [parse_width(text) for text in widths]
     source = resolve_model(model)
     with source.checkpoint as checkpoint:
         architecture = checkpoint.architecture
+        counted = [architecture.dense_widths, *(widths_of(architecture, each) for each in asked)]
         summary = {
             "model": checkpoint.name,
             "model_type": architecture.model_type,
@@ -50,20 +67,47 @@ def inspect(model: str, widths: tuple[int, ...], context: int) -> None:
             "hidden_size": architecture.hidden_size,
             "intermediate_size": architecture.intermediate_size,
             "fused_gate_up": architecture.fused,
-            "kinds": [asdict(kind) for kind in architecture.kinds],
-            "widths": None if len(set(checkpoint.widths)) == 1 else list(checkpoint.widths),
+            "kinds": _kinds(architecture),
+            "experts_per_token": experts_per_token(architecture),
+            "widths": _layer_widths(checkpoint),
             "quantization": checkpoint.quantization and checkpoint.quantization.note,
             "vocabulary": source.gguf and vocabulary_note(source.gguf),
             "draft_layers": _draft_words(checkpoint) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),
-            "counts": [
-                _counted(architecture, width, context)
-                for width in (architecture.intermediate_size, *widths)
-            ],
+            "counts": [_counted(architecture, each, context) for each in counted],
             "refit": inspect_refit(checkpoint),
             "healing": inspect_healing(checkpoint),
         }
     click.echo(json.dumps(summary, indent=2))
+
+
+def _kinds(architecture: Architecture) -> list[dict[str, Any]]:
+    """For each kind of block its setting and width, and how many blocks of how many layers it has.
+
+    The number of routed experts is that of a layer; a list where layers have more and fewer.
+    """
+    result = []
+    for place, kind in enumerate(architecture.kinds):
+        groups = [group for group in architecture.groups if group.kind == place]
+        routed = Counter(group.layer for group in groups if group.expert is not None)
+        counts = sorted(set(routed.values()))
+        result.append(
+            {
+                "name": kind.name,
+                "key": kind.key,
+                "width": kind.width,
+                "layers": len({group.layer for group in groups}),
+                "groups": len(groups),
+                "experts_per_layer": counts[0] if len(counts) == 1 else counts or None,
+            }
+        )
+    return result
+
+
+def _layer_widths(checkpoint: Checkpoint) -> list[int] | None:
+    """The width of each layer's block, where they differ; None of a mixture, whose kinds tell."""
+    is_told = checkpoint.architecture.is_mixture or len(set(checkpoint.widths)) == 1
+    return None if is_told else list(checkpoint.widths)
 
 
 def _draft_words(checkpoint: Checkpoint) -> str:
@@ -75,10 +119,12 @@ def _draft_words(checkpoint: Checkpoint) -> str:
     return draft_note(checkpoint.architecture, criterion)
 
 
-def _counted(architecture: Architecture, width: int, context: int) -> dict[str, Any]:
-    """Counts at a width; an encoder has none of those of a model that continues a text."""
-    counts = asdict(counts_at(architecture, width, context=context))
-    counts["unsuited_for"] = unsuited(width, architecture.intermediate_size)
+def _counted(architecture: Architecture, widths: tuple[int, ...], context: int) -> dict[str, Any]:
+    """Counts at widths of the kinds; an encoder has none of what a model has that writes text."""
+    counts = asdict(counts_at(architecture, widths, context=context))
+    named = zip(architecture.kinds, widths, strict=True)
+    counts["widths"] = {kind.name: width for kind, width in named}
+    counts["unsuited_for"] = unsuited_kinds(architecture.kinds, widths)
     if not architecture.is_causal:
         counts |= {name: None for name in counts if "flops" in name}
         counts["no_flops"] = "they are counted of causal language models, and this is an encoder"

@@ -148,8 +148,14 @@ class Plan:
         return self.kinds[0].kept if self.kinds else sum(self.widths) / len(self.keep)
 
     @property
+    def removed(self) -> float:
+        """Share of the neurons of all blocks that is removed, those that stay whole counted too."""
+        before = sum(self.neurons) or self.intermediate_size * len(self.keep)
+        return 1 - sum(self.widths) / before
+
+    @property
     def expansion_ratio(self) -> float:
-        """Mean width / hidden_size, as got."""
+        """Mean width / hidden_size, as got; of a mixture that of its first kind."""
         return self.mean_width / self.hidden_size
 
     @property
@@ -181,7 +187,6 @@ class Plan:
         return hashlib.sha256(json.dumps([self.fingerprint, self.keep]).encode()).hexdigest()
 
     def __str__(self) -> str:
-        removed = 1 - self.mean_width / self.intermediate_size
         seed = "" if self.seed is None else f" (seed {self.seed})"
         rounded = f", {self.unaligned} rounded down to a multiple of {self.alignment}"
         is_rounded = self.uniform and self.unaligned != self.width
@@ -191,8 +196,9 @@ class Plan:
             f"hidden size {self.hidden_size}\n"
             f"  asked  {self.asked}, criterion {self.criterion}{seed}\n"
             f"  got    {self.words}{self._of} "
-            f"{self.expansion_ratio:.3f}x of {self.intermediate_size / self.hidden_size:.3f}x, "
-            f"{removed:.1%} of neurons removed{rounded if is_rounded else ''}\n"
+            f"{self._first}{self.expansion_ratio:.3f}x "
+            f"of {self.intermediate_size / self.hidden_size:.3f}x, "
+            f"{self.removed:.1%} of neurons removed{rounded if is_rounded else ''}\n"
             f"         {self.parameters:,} of {self.parent_parameters:,} parameters "
             f"({self.parameters / self.parent_parameters:.1%} of dense), "
             f"{self.weight_bytes:,} of {self.parent_bytes:,} bytes "
@@ -217,6 +223,11 @@ class Plan:
     @property
     def _of(self) -> str:
         return "," if self.kinds else f" of {self.intermediate_size},"
+
+    @property
+    def _first(self) -> str:
+        """Of several kinds of groups the one whose ratio to the hidden size is told."""
+        return f"{self.kinds[0].name} at " if len(self.kinds) > 1 else ""
 
     @property
     def _active(self) -> str:

@@ -27,7 +27,7 @@ tags:
 - widthwise
 - width-pruning
 ---
-# {parent}, cut to {got:.3f}x
+# {parent}, cut to {title}
 
 {what}
 with widthwise{refitted}. It was not trained after that: expect it to have lost much of what the
@@ -36,7 +36,7 @@ parent knows, and measure it before you use it.
 | | parent | this model |
 |---|---|---|
 | intermediate size | {dense_width} | {width_range} |
-| expansion ratio | {dense.expansion_ratio:.3f}x | {got:.3f}x |
+| expansion ratio | {dense_ratio} | {ratio} |
 | parameters | {dense.parameters:,} | {parameters:,} |
 | bytes of weights | {dense.weight_bytes:,} | {weight_bytes:,} |
 
@@ -96,13 +96,16 @@ def model_card(
     architecture, lines = checkpoint.architecture, license_lines(checkpoint)
     dense = counts_at(architecture)
     parameters, weight_bytes = mean_size(architecture, plan.layer_widths, options.stored_dtype)
+    ratios = [_ratios(plan, of_parent=whole) for whole in (True, False)]
     hub_id = re.fullmatch(r"([\w.-]+/[\w.-]+)(@.*)?", checkpoint.name)
     return _CARD.format(
         license="".join(f"{line}\n" for line in lines),
         license_words=license_words(lines),
         parent=checkpoint.name,
         base_model=f"base_model: {hub_id[1]}\n" if hub_id else "",
-        got=plan.expansion_ratio,
+        title=" / ".join(f"{kind.name} {kind.kept}" for kind in plan.kinds) or ratios[1],
+        dense_ratio=ratios[0],
+        ratio=ratios[1],
         dense=dense,
         dense_width=" / ".join(str(kind.width) for kind in plan.kinds) or plan.intermediate_size,
         what=_what(plan),
@@ -162,6 +165,13 @@ def _range(plan: Plan, between: str = "to") -> str:
     if plan.kinds:
         return " / ".join(str(kind.kept) for kind in plan.kinds)
     return str(plan.width) if plan.uniform else f"{min(plan.widths)} {between} {plan.width}"
+
+
+def _ratios(plan: Plan, *, of_parent: bool) -> str:
+    """Width / hidden size of the parent or of what is left of it; of each kind of group."""
+    widths: list[float] = [kind.width if of_parent else kind.kept for kind in plan.kinds]
+    widths = widths or [plan.intermediate_size if of_parent else plan.mean_width]
+    return " / ".join(f"{width / plan.hidden_size:.3f}x" for width in widths)
 
 
 def _how(plan: Plan, written: Written) -> str:

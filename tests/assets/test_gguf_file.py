@@ -18,7 +18,7 @@ from widthwise.assets.gguf_file import (
     refuse_unknown,
     tokenizer_digest,
 )
-from widthwise.errors import UnsupportedModelError
+from widthwise.errors import CheckpointError, UnsupportedModelError
 
 
 def raw(field: Any) -> bytes:
@@ -53,6 +53,23 @@ def test_a_list_of_words_that_is_cut_off_is_no_endless_loop(tmp_path: Path) -> N
     (tmp_path / "a.gguf").write_bytes(wrong)
     with pytest.raises(ValueError, match=f"a list of {2**62} strings is cut off"):
         gguf_reader(tmp_path / "a.gguf")
+
+
+@pytest.mark.parametrize("size", [5, 20, 60, 200])
+def test_a_header_that_is_cut_off_is_one_sentence(size: int, tmp_path: Path) -> None:
+    write_gguf(model_of(), tmp_path / "a.gguf")
+    (tmp_path / "b.gguf").write_bytes((tmp_path / "a.gguf").read_bytes()[:size])
+    with pytest.raises(CheckpointError) as found:
+        checked_reader(tmp_path / "b.gguf")
+    path = tmp_path / "b.gguf"
+    assert str(found.value) == f"{path} is truncated or damaged; fetch or write it again"
+
+
+def test_layers_of_several_widths_are_refused_by_one_sentence(tmp_path: Path) -> None:
+    """It was "cannot be converted: 'deci'"."""
+    write_gguf(model_of(), tmp_path / "a.gguf", "deci")
+    with pytest.raises(UnsupportedModelError, match="has layers of several widths"):
+        refuse_unknown(tmp_path / "a.gguf", gguf_reader(tmp_path / "a.gguf"))
 
 
 def test_the_digest_of_a_head_sees_all_that_its_config_depends_on(tmp_path: Path) -> None:

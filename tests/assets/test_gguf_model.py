@@ -65,6 +65,25 @@ def test_what_a_killed_process_left_is_made_again(tmp_path: Path, kept: Path) ->
     assert not partial.exists()
 
 
+@pytest.mark.parametrize("name", [".gguf_tensors.json", "config.json"])
+@pytest.mark.parametrize("is_torn", [True, False])
+def test_a_damaged_head_is_made_again(name: str, is_torn: bool, tmp_path: Path, kept: Path) -> None:
+    """Every run ended with an error that named no way out."""
+    write_gguf(model_of(), tmp_path / "tiny.gguf")
+    file = GgufModel(tmp_path / "tiny.gguf").head / name
+    whole = file.read_text()
+    if is_torn:
+        file.write_text(whole[: len(whole) // 2])
+    else:
+        file.unlink()
+    model = GgufModel(tmp_path / "tiny.gguf")
+    assert file.read_text() == whole
+    tokenizer = model.tokenizer / "tokenizer.json"
+    tokenizer.write_text("{")
+    assert GgufModel(tmp_path / "tiny.gguf").tokenizer == tokenizer.parent
+    assert len(tokenizer.read_text()) > 1
+
+
 def test_a_head_that_cannot_be_read_leaves_nothing(tmp_path: Path, kept: Path) -> None:
     write_gguf(model_of(), tmp_path / "tiny.gguf", extra=lambda w: w.add_logit_scale(0.5))
     with pytest.raises(UnsupportedModelError, match=r"tiny\.gguf cannot be converted: .*logit_sca"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,10 +56,14 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
 
 
 @contextmanager
-def new_once(out: Path) -> Iterator[Path | None]:
+def new_once(out: Path, is_whole: Callable[[Path], bool] = lambda _: True) -> Iterator[Path | None]:
     """Yield an empty folder that becomes `out` when the block ends well; None where `out` is there.
 
     Another process that makes the same folder is waited for.
+
+    Args:
+        out: The folder.
+        is_whole: Whether a folder that is there may stay; else it is removed and made again.
 
     Raises:
         OutputError: It cannot be written.
@@ -67,8 +71,10 @@ def new_once(out: Path) -> Iterator[Path | None]:
     try:
         with locked_workdir(out.parent / f".{out.name}.partial") as work:
             if out.exists():
-                yield None
-                return
+                if is_whole(out):
+                    yield None
+                    return
+                shutil.rmtree(out)
             built = work / out.name
             built.mkdir()
             yield built

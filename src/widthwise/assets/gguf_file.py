@@ -6,6 +6,7 @@ Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..io import lfs_pointer
 from .gguf_rope import FREQUENCIES, LONG, SHORT
 
 _NO_MODELS = ("adapter", "imatrix", "mmproj")  # values of general.type
+_LAYER = re.compile(r"(?:^|\.)blk\.(\d+)\.")
 _STRING, _ARRAY = 8, 9  # types of values
 _LONG_LIST = 4096  # longer than any list of layers: of words, then
 # Where transformers' tables call an architecture by another name than a file does.
@@ -92,7 +94,7 @@ def checked_reader(path: Path) -> Any:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, IndexError, KeyError, OverflowError) as error:
-        raise CheckpointError(f"{path} is truncated or damaged: {error}") from error
+        raise CheckpointError(f"{path} is truncated or damaged; fetch or write it again") from error
     if reader.byte_order == "S":
         raise UnsupportedModelError(f"{path} has its numbers in the byte order of another machine")
     kind = reader.get_field("general.type")
@@ -116,10 +118,40 @@ def refuse_unknown(path: Path, reader: Any) -> None:
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
     architecture = architecture_of(reader)
+    if architecture == "deci":
+        raise UnsupportedModelError(
+            f"{path} has layers of several widths (its architecture is 'deci'), which widthwise "
+            "does not read from a GGUF file; take the model that it was made of"
+        )
     table = TABLE_NAMES.get(architecture, architecture)
     if table not in (*GGUF_SUPPORTED_ARCHITECTURES, *GGUF_CONFIG_ARCHS):
         raise UnsupportedModelError(
             f"{path} holds the architecture {architecture!r}, which transformers cannot read"
+        )
+
+
+def check_counts(path: Path, reader: Any) -> None:
+    """Raise CheckpointError where the counts that a file states cannot be those of its tensors."""
+    names = [str(tensor.name) for tensor in reader.tensors]
+    found = {int(match[1]) for name in names if (match := _LAYER.search(name))}
+
+    def stated(key: str) -> tuple[str, Any]:
+        whole = f"{architecture_of(reader)}.{key}"
+        field = reader.get_field(whole)
+        return whole, None if field is None else field.contents()
+
+    key, layers = stated("block_count")
+    _, drafts = stated("nextn_predict_layers")  # counted as layers, and sometimes left out
+    if isinstance(layers, int) and layers > max(found, default=-1) + 1 + (drafts or 0):
+        raise CheckpointError(
+            f"{path} is damaged or cut short: its key {key} is {layers}, and it holds tensors of "
+            f"{len(found)} layers; fetch or write it again"
+        )
+    key, heads = stated("attention.head_count")
+    if heads == 0 and any(".attn_q" in name for name in names):
+        raise CheckpointError(
+            f"{path} is damaged: its key {key} is 0, and it holds attention; fetch or write it "
+            "again"
         )
 
 

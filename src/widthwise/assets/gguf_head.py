@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import UnsupportedModelError
 from .gguf_config import model_without_weights, refused_by_name
-from .gguf_file import architecture_of, licence_of, refuse_unknown, torch_shape
+from .gguf_file import architecture_of, check_counts, licence_of, refuse_unknown, torch_shape
 from .gguf_keys import GgufSettings
 from .gguf_names import Parameter, parameters_of, translation_of
 
@@ -26,9 +26,10 @@ def write_head(path: Path, reader: Any, folder: Path, dtype: str | torch.dtype) 
     """Write all but weights and tokenizer, and where the weights are, without reading them.
 
     Raises:
-        UnsupportedModelError: As `convert_gguf`.
+        CheckpointError, UnsupportedModelError: As `convert_gguf`.
     """
     refuse_unknown(path, reader)
+    check_counts(path, reader)
     with refused_by_name(path):
         refuse_undecodable(reader)
         stated = GgufSettings(reader)

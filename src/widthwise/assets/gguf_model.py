@@ -2,26 +2,31 @@
 
 In the cache, three kinds of folders are kept, each whole or absent: the *head* (config, and where
 the parameters are), the tokenizer, which files of one model in several types share, and the whole
-checkpoint as safetensors.
+checkpoint as safetensors. One that is damaged all the same is made again.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 from ..io import remembered_sha256
 from ..notices import notice
-from .gguf import CONVERSION, longest_text, new_once, write_tokenizer, write_weights
+from .gguf import CONVERSION, WEIGHTS, longest_text, new_once, write_tokenizer, write_weights
 from .gguf_file import checked_reader, head_digest, tokenizer_digest
 from .gguf_head import TENSORS, write_head
 from .gguf_weights import GgufWeights
 from .wheels import cache_dir
 
 DTYPE = "bfloat16"  # of all weights as they are read
+# Files that each kind of folder has.
+_HEAD = (TENSORS, "config.json", "generation_config.json")
+_TOKENIZER = ("tokenizer_config.json",)
+_WHOLE = (WEIGHTS, "config.json")
 
 
 class GgufModel:
@@ -45,7 +50,7 @@ class GgufModel:
         self._card = card
         self._reader = checked_reader(path)
         digest = head_digest(self._reader, (*_makers("transformers", "gguf"), card or ""))
-        self.head = _kept(_cache() / "heads" / digest[:32], self._write_head)
+        self.head = _kept(_cache() / "heads" / digest[:32], _HEAD, self._write_head)
         self.weights = GgufWeights(path, self._reader, self.head, DTYPE)
 
     @cached_property
@@ -60,6 +65,7 @@ class GgufModel:
         digest = tokenizer_digest(self._reader, (*makers, str(family), str(longest)))
         return _kept(
             _cache() / "tokenizers" / digest[:32],
+            _TOKENIZER,
             lambda folder: write_tokenizer(self.path, self._reader, folder, longest),
         )
 
@@ -72,9 +78,9 @@ class GgufModel:
         """
         digest = remembered_sha256(self.path, _cache() / "digests")
         folder = _cache() / f"{self.path.stem}-{digest[:16]}-{CONVERSION}"
-        if not folder.exists():
+        if not _is_whole(folder, _WHOLE):
             notice(f"Converting {self.path.name} to safetensors, once; it is kept in {folder}.")
-        return _kept(folder, self._write)
+        return _kept(folder, _WHOLE, self._write)
 
     def _write_head(self, folder: Path) -> None:
         write_head(self.path, self._reader, folder, DTYPE)
@@ -97,10 +103,22 @@ def _makers(*packages: str) -> tuple[str, ...]:
     return (str(CONVERSION), *(f"{name} {version(name)}" for name in packages))
 
 
-def _kept(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """A folder of the cache, filled where it is not there."""
-    if not folder.exists():
-        with new_once(folder) as empty:
+def _kept(folder: Path, names: Collection[str], fill: Callable[[Path], None]) -> Path:
+    """A folder of the cache with these files, filled where it is not there or damaged."""
+    if not _is_whole(folder, names):
+        with new_once(folder, lambda found: _is_whole(found, names)) as empty:
             if empty is not None:
                 fill(empty)
     return folder
+
+
+def _is_whole(folder: Path, names: Collection[str]) -> bool:
+    """Whether a folder has these files, and all its JSON can be read."""
+    if not all((folder / name).is_file() for name in names):
+        return False
+    try:
+        for file in folder.glob("*.json"):
+            json.loads(file.read_text(encoding="utf8"))
+    except ValueError:  # of bytes that are no text, too
+        return False
+    return True

@@ -173,8 +173,9 @@ def down_alignment(source: Path) -> int:
     """
     try:
         tensors = gguf_reader(source).tensors
-    except (OSError, ValueError, IndexError, KeyError) as error:
-        raise CheckpointError(f"{source} cannot be read as a GGUF file: {error}") from error
+    except (OSError, ValueError, IndexError, KeyError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is damaged or cut short"
+        raise CheckpointError(f"{source} cannot be read as a GGUF file: {why}") from error
     downs = [tensor for tensor in tensors if ".ffn_down" in str(tensor.name)]
     return max((block_size(tensor.tensor_type) for tensor in downs), default=1)
 

@@ -216,3 +216,12 @@ def test_widths_of_kinds_that_no_model_has_are_refused(width: str, message: str)
     architecture = ModelWeights(tiny_model("qwen2_moe")).architecture
     with pytest.raises(TargetError, match=message):
         resolve(architecture, Target("width", width))
+
+
+@pytest.mark.parametrize(
+    "target", [Target("width", "1"), Target("remove", "40%"), Target("to", "2x")]
+)
+def test_one_neuron_cannot_be_removed(target: Target) -> None:
+    """It was "width must be in [1, 0]"."""
+    with pytest.raises(TargetError, match="has 1 neuron, so that none can be removed"):
+        resolve(of(tiny("llama", intermediate_size=1)), target)

@@ -207,6 +207,8 @@ def _within(architecture: Architecture, asked: str, unaligned: int, align: int |
 
 
 def _aligned(asked: str, unaligned: int, alignment: int, size: int) -> int:
+    if size == 1:
+        raise TargetError("a block of this model has 1 neuron, so that none can be removed")
     if not 1 <= unaligned < size:
         raise TargetError(
             f"width must be in [1, {size - 1}], as the model has {size}; {asked} asks for "

@@ -1,10 +1,12 @@
 """Write docs/families.md: what of widthwise works on every family, tried on tiny models.
 
-It takes some minutes. A test fails when a family of the tests is not in the table.
+Of all families that takes half an hour; `tools/families_table.py llama mixtral` tries these alone
+and leaves the other rows as they are. A test fails when a family of the tests is not in the table.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -38,6 +40,20 @@ writes what it does not understand.
 """
 
 
+# What a trial says, in fewer words.
+_BRIEF = (
+    (r".*: \w+ is no model that it knows;.*", "llama.cpp's converter does not know its class"),
+    (
+        r".* cannot be written as GGUF by llama.cpp's converter of [^:]*: (.*); a newer.*",
+        r"llama.cpp's converter: \1",
+    ),
+    (r"llama.cpp: [\d.]+ E .*?error loading model: (.*)", r"llama.cpp does not load it: \1"),
+    (r"llama.cpp: \S*?(\w+\.cpp):\d+: (.*)", r"llama.cpp ends the process: \1 (\2)"),
+    (r".* is not a causal language model: it has (no probability [^,]*),.*", r"it has \1"),
+    (r"\w+ cannot be run without", "it cannot be run without"),
+)
+
+
 def trial(check: Callable[[str, Path], None], family: str) -> str:
     """Why a check fails on a family, as a remark below the table; "" where it works."""
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +65,44 @@ def trial(check: Callable[[str, Path], None], family: str) -> str:
     return ""
 
 
-def main() -> None:
+def brief(remark: str) -> str:
+    """A remark in fewer words, the same for all families of which it holds."""
+    for pattern, words in _BRIEF:
+        remark = re.sub(pattern, words, remark)
+    return remark
+
+
+def read_table() -> dict[str, list[str]]:
+    """The remarks of every family in the table that is there, "" for yes."""
+    text = TARGET.read_text(encoding="utf8") if TARGET.exists() else ""
+    remarks = dict(re.findall(r"^(\d+)\. (.*)$", text, re.MULTILINE))
+    return {
+        family: ["" if cell == "yes" else remarks[cell[4:-1]] for cell in cells.split(" | ")]
+        for family, cells in re.findall(r"^\| `(\S+)` \| (.*) \|$", text, re.MULTILINE)
+    }
+
+
+def write_table(version: str, sections: dict[str, list[str]], rows: dict[str, list[str]]) -> None:
+    """Write the page: a table a section, and the remarks below."""
+    lines, remarks = [HEAD.format(version=version)], []
+    for title, families in sections.items():
+        lines.append(
+            f"## {title}\n\n| model type | cut | refit | heal | evaluate | GGUF out |\n"
+            f"|---|---|---|---|---|---|\n"
+        )
+        for family in families:
+            cells = []
+            for remark in map(brief, rows[family]):
+                if remark and remark not in remarks:
+                    remarks.append(remark)
+                cells.append(f"no ({remarks.index(remark) + 1})" if remark else "yes")
+            lines.append(f"| `{family}` | {' | '.join(cells)} |\n")
+        lines.append("\n")
+    lines += [f"{number}. {remark}\n" for number, remark in enumerate(remarks, 1)]
+    TARGET.write_text("".join(lines), encoding="utf8")
+
+
+def main(*names: str) -> None:
     sys.path.insert(0, str(ROOT / "tests" / "support"))
     import family_trials
     import transformers
@@ -60,31 +113,19 @@ def main() -> None:
     from widthwise.prune.healing import text_blocks
 
     text.BLOCK_TOKENS = text_blocks.BLOCK_TOKENS = BLOCK
-    checks = [getattr(family_trials, f"check_{n}") for n in TRIALS]
-    lines, remarks = [HEAD.format(version=transformers.__version__)], []
-    for title, families in (
-        ("Dense models and hybrids", DENSE),
-        ("Mixtures of experts", MIXTURES),
-        ("Models of text and images, whose language model is cut", WRAPPERS),
-        ("Encoders, and pairs of an encoder and a decoder", ENCODERS),
-    ):
-        lines.append(
-            f"## {title}\n\n| model type | cut | refit | heal | evaluate | GGUF out |\n"
-            f"|---|---|---|---|---|---|\n"
-        )
-        for family in families:
-            cells = []
-            for check in checks:
-                remark = trial(check, family)
-                if remark and remark not in remarks:
-                    remarks.append(remark)
-                cells.append(f"no ({remarks.index(remark) + 1})" if remark else "yes")
-            lines.append(f"| `{family}` | {' | '.join(cells)} |\n")
-            print(family, *cells, flush=True)
-        lines.append("\n")
-    lines += [f"{number}. {remark}\n" for number, remark in enumerate(remarks, 1)]
-    TARGET.write_text("".join(lines), encoding="utf8")
+    sections = {
+        "Dense models and hybrids": [*DENSE],
+        "Mixtures of experts": [*MIXTURES],
+        "Models of text and images, whose language model is cut": [*WRAPPERS],
+        "Encoders, and pairs of an encoder and a decoder": [*ENCODERS],
+    }
+    checks = [getattr(family_trials, f"check_{name}") for name in TRIALS]
+    rows = read_table() if names else {}
+    for family in names or [family for families in sections.values() for family in families]:
+        rows[family] = [trial(check, family) for check in checks]
+        print(family, *(brief(remark) or "yes" for remark in rows[family]), sep=" | ", flush=True)
+    write_table(transformers.__version__, sections, rows)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -20,6 +20,7 @@ from scripts import ROOT, load_script
 import widthwise
 from widthwise.assets import embedded_model
 from widthwise.cli import main
+from widthwise.cut.gguf.converter import OTHER_TOKENS
 from widthwise.errors import AssetError
 from widthwise.experiments.maml import load_omniglot
 from widthwise.study import load
@@ -227,6 +228,9 @@ def test_the_table_of_families_has_every_family_of_the_tests() -> None:
     rows = re.findall(r"^\| `(\w[\w-]*)` \| (.*) \|$", table, re.MULTILINE)
     assert [family for family, _ in rows] == [*FAMILIES]
     assert all(words.split(" | ")[0] == "yes" for _, words in rows)
+    number = re.findall(r"^(\d+)\. llama.cpp writes other tokens", table, re.MULTILINE)
+    others = [family for family, words in rows if words.endswith(f"no ({number[0]})")]
+    assert sorted(others) == [*OTHER_TOKENS]  # export says so
 
 
 def test_options_that_the_help_of_a_public_name_refers_to_are_public() -> None:

@@ -19,6 +19,7 @@ from widthwise.cut.checkpoint import Checkpoint, read_json
 from widthwise.cut.gguf import converter
 from widthwise.cut.gguf.converter import check_convertible, convert
 from widthwise.errors import RunError, UnsupportedModelError
+from widthwise.notices import shown
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
@@ -38,6 +39,16 @@ def test_a_setting_that_llama_cpp_takes_otherwise_is_refused(
     save_tokenizer(tmp_path)
     with pytest.raises(UnsupportedModelError, match=f"GGUF cannot state {setting} = "):
         check_convertible(Checkpoint(tmp_path))
+
+
+@pytest.mark.parametrize(("family", "count"), [("bamba", 1), ("llama", 0)])
+def test_a_family_whose_answers_differ_is_said_to(family: str, count: int, tmp_path: Path) -> None:
+    tiny_model(family).save_pretrained(tmp_path)
+    save_tokenizer(tmp_path)
+    said: list[str] = []
+    with shown(said.append):
+        check_convertible(Checkpoint(tmp_path))
+    assert sum("llama.cpp wrote other tokens than transformers" in text for text in said) == count
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from ...arch import text_config
 from ...assets import gguf_converter
 from ...errors import OutputError, RunError, UnsupportedModelError
+from ...notices import notice
 from ..checkpoint import INDEX, Checkpoint, companions, read_json
 from .layout import UNEVEN
 
@@ -26,10 +27,15 @@ _BY_LAYERS = ("llama", "mistral")
 # Families whose settings llama.cpp takes for granted: the weights of experts have a sum of one, and
 # attention is scaled by the size of a head.
 _SUM_TO_ONE, _BY_HEAD = ("qwen3_moe",), ("gemma2", "gemma3", "gemma3_text")
+# Families of which llama.cpp wrote other tokens than transformers on a tiny random model, dense and
+# cut (docs/families.md); a setting of that model, the converter or llama.cpp may be the reason.
+OTHER_TOKENS = ("afmoe", "bamba", "deepseek_v3")
 
 
 def check_convertible(checkpoint: Checkpoint) -> None:
     """Raise where the converter could not begin, or llama.cpp would compute something else.
+
+    Of a family where it is not known why llama.cpp does, say so.
 
     The converter is fetched, once.
 
@@ -52,6 +58,11 @@ def check_convertible(checkpoint: Checkpoint) -> None:
             "llama.cpp's converter needs the package sentencepiece: pip install widthwise[gguf]"
         )
     gguf_converter()
+    if (family := str(text_config(checkpoint.config).get("model_type"))) in OTHER_TOKENS:
+        notice(
+            f"llama.cpp wrote other tokens than transformers on a tiny random model of {family}; "
+            "compare their answers before you use the file."
+        )
 
 
 def _refuse_unstated(config: Mapping[str, Any], name: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 import pytest
+from rich.console import Console
 
 from widthwise.cli import progress_bar as module
 from widthwise.cli.interrupts import GOES_ON
-from widthwise.cli.progress_bar import Eta, progress_bar
+from widthwise.cli.progress_bar import Eta, layer_progress, progress_bar
 
 
 def test_the_time_left_follows_the_pace_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +20,22 @@ def test_the_time_left_follows_the_pace_of_this_run(monkeypatch: pytest.MonkeyPa
         told.append(left(share))
     # what went before the first measurement, and a pace of nearly nothing, are no ground for it
     assert told == ["", "", "", "2 min 00 s left", "1 min 00 s left"]
+
+
+def test_one_layer_tells_the_most_that_may_be_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [5.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with layer_progress(Console(stderr=True), 4, "refitting") as tell:
+        for layer, now[0] in enumerate((205.0, 305.0, 405.0, 505.0)):
+            tell(layer)
+    lines = capsys.readouterr().err.splitlines()
+    # the first layer and the loading took 200 s, and each later layer 100 s
+    assert lines[1:3] == [
+        "refitting: 1 of 4 layers, up to 10 min 00 s left",
+        "refitting: 2 of 4 layers, 3 min 20 s left",
+    ]
 
 
 def test_lines_stand_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,8 @@ def layer_progress(console: Console, layers: int, doing: str) -> Iterator[LayerC
     """A bar over the layers of a model; where there is no terminal, lines.
 
     One stands before all work, which begins with a model to load and a text to read; one follows
-    each of the first two layers, the second with the time that is left; then one each tenth.
+    each of the first two layers, then one each tenth, all with the time that is left. After one
+    layer alone that is the most it may be, as the loading counts as well.
 
     Args:
         console: Where it is printed.
@@ -44,7 +45,7 @@ def layer_progress(console: Console, layers: int, doing: str) -> Iterator[LayerC
         What is to be called with each layer that is done, in their order.
     """
     with progress(console) as bars:
-        bar = ProgressBar(console, bars)
+        bar = ProgressBar(console, bars, Eta(time.monotonic()))
         bar.say(f"{doing}, {layers} layers: the model is loaded first, and the text read")
         bar.update(0.0, f"{doing}: loading")
 
@@ -73,11 +74,11 @@ class ProgressBar:
         left: The time that is left, in words; "" where it is not known yet.
     """
 
-    def __init__(self, console: Console, bars: Progress) -> None:
+    def __init__(self, console: Console, bars: Progress, eta: Eta | None = None) -> None:
         self.console = console
         self.bars = bars
         self.left = ""
-        self._eta = Eta()
+        self._eta = eta or Eta()
         self._task = bars.add_task("preparing", total=1.0, left="")
 
     def update(self, share: float, label: str) -> None:
@@ -121,18 +122,29 @@ def progress(console: Console) -> Progress:
 
 
 class Eta:
-    """Time left in words, from the pace since the first measurement of this very run."""
+    """Time left in words, from the pace since the first measurement of this very run.
 
-    def __init__(self) -> None:
+    Args:
+        began: When the work began, on the monotonic clock; by it the first measurement tells how
+            long it may take at most. None tells nothing before the second one.
+    """
+
+    def __init__(self, began: float | None = None) -> None:
         self._first: tuple[float, float] | None = None
+        self._began = began
 
     def __call__(self, share: float) -> str:
         now = time.monotonic()
         if self._first is None or not share:
             self._first = (now, share) if share else None
-            return ""
+            if self._began is None or not 0 < share < 1:
+                return ""
+            return f"up to {_left((now - self._began) * (1 - share) / share)}"
         start, before = self._first
         if share - before < 0.005:
             return ""
-        seconds = (now - start) * (1 - share) / (share - before)
-        return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"
+        return _left((now - start) * (1 - share) / (share - before))
+
+
+def _left(seconds: float) -> str:
+    return f"{int(seconds // 60)} min {int(seconds % 60):02} s left"

@@ -49,6 +49,13 @@ def test_llama_cpp_writes_what_transformers_writes(family: str, tmp_path: Path) 
     check_gguf(family, tmp_path)
 
 
+def test_an_encoder_is_refused_before_the_work(tmp_path: Path) -> None:
+    folder = save_words("modernbert", tmp_path / "encoder")
+    with pytest.raises(UnsupportedModelError, match="only models that do are exported"):
+        export_gguf(resolve_model(folder), tmp_path / "out.gguf", "f32")
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
+
+
 def test_layers_that_zeros_pad_are_written_in_their_own_width(dense: Path, tmp_path: Path) -> None:
     padded = prune_checkpoint(dense, tmp_path / "padded", uneven(dense))
     export_gguf(resolve_model(padded), tmp_path / "out.gguf", "f32")

@@ -40,11 +40,16 @@ def check_convertible(checkpoint: Checkpoint) -> None:
     The converter is fetched, once.
 
     Raises:
-        UnsupportedModelError: The folder holds no tokenizer, or its config a setting that GGUF
-            cannot state.
+        UnsupportedModelError: It is an encoder, the folder holds no tokenizer, or its config a
+            setting that GGUF cannot state.
         RunError: A package that the converter imports is not installed.
         AssetError: The converter cannot be had.
     """
+    if not checkpoint.architecture.is_causal:
+        raise UnsupportedModelError(
+            f"{checkpoint.name} does not continue a text (it is an encoder, or has one), and only "
+            "models that do are exported; keep the folder, which transformers loads"
+        )
     if not any(next(checkpoint.path.glob(pattern), None) for pattern in _TOKENIZERS):
         raise UnsupportedModelError(
             f"{checkpoint.name}: the folder holds no tokenizer (tokenizer.json or "

@@ -42,6 +42,10 @@ writes what it does not understand.
 
 # What a trial says, in fewer words.
 _BRIEF = (
+    (
+        r".* and only models that do are exported;.*",
+        "only models that continue a text are exported",
+    ),
     (r".*: \w+ is no model that it knows;.*", "llama.cpp's converter does not know its class"),
     (
         r".* cannot be written as GGUF by llama.cpp's converter of [^:]*: (.*); a newer.*",

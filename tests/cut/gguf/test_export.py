@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ import transformers as hf
 from family_trials import check_gguf, save_words
 from killing import killed_at
 from llama_cpp import CLOSE, greedy_of_file, greedy_of_model
+from safetensors.torch import load_file, save_file
 
 from widthwise.cut import Plan
-from widthwise.cut.checkpoint import resolve_model
+from widthwise.cut.checkpoint import read_json, resolve_model
 from widthwise.cut.gguf import export, export_gguf, quantize
 from widthwise.errors import (
     CheckpointError,
@@ -147,6 +150,33 @@ def test_numbers_that_float16_cannot_hold_are_refused(dense: Path, tmp_path: Pat
     with pytest.raises(CheckpointError, match=r"blk\.1\.ffn_up\.weight .* take --type bf16"):
         export_gguf(resolve_model(tmp_path / "large"), tmp_path / "out.gguf", "f16")
     assert not (tmp_path / "out.gguf").exists()
+
+
+@pytest.mark.parametrize(
+    ("widths", "value", "why"), [([8, 16, 24], 0.0, "widthwise_widths"), ([], torch.nan, "NaN")]
+)
+def test_weights_that_the_file_would_not_hold_or_that_are_no_numbers_are_refused(
+    widths: list[int], value: float, why: str, dense: Path, tmp_path: Path
+) -> None:
+    """Both were written without a word."""
+    folder = tmp_path / "wrong"
+    shutil.copytree(dense, folder)
+    if widths:
+        config = {**read_json(folder / "config.json"), "widthwise_widths": widths}
+        (folder / "config.json").write_text(json.dumps(config))
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] += value
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=why):
+        export_gguf(resolve_model(folder), tmp_path / "out.gguf", "f32")
+    assert [*tmp_path.iterdir()] == [folder]
+
+
+def test_kinds_of_several_widths_are_not_called_padded(tmp_path: Path) -> None:
+    folder = save_words("qwen2_moe", tmp_path / "moe")
+    result = export_gguf(resolve_model(folder), tmp_path / "out.gguf", "f32")
+    assert result.padded_to is None
+    assert "Padded" not in str(result)
 
 
 def test_a_killed_export_leaves_nothing_that_the_next_one_minds(

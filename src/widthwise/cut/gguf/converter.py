@@ -213,7 +213,7 @@ def _named(config: Mapping[str, Any]) -> dict[str, Any]:
 def _padding(checkpoint: Checkpoint) -> dict[str, Any]:
     """Widths of the layers, and which tensors zeros pad; nothing where one width is that of all."""
     architecture, widths = checkpoint.architecture, checkpoint.widths
-    if len(set(widths)) == 1:
+    if len(set(widths)) == 1 or architecture.is_mixture:
         return {"widths": None, "narrow": {}}
     narrow = {
         name: (cut.axis, cut.parts, widths[cut.group]) for name, cut in architecture.cuts.items()

@@ -17,6 +17,7 @@ from .converter import check_convertible, convert, words_bytes
 from .file_types import FILE_TYPES, PLAIN, fallbacks, file_type_number, kinds_at
 from .layout import UNEVEN, Entry, architecture_of, filled, head, whole_number
 from .quantize import block_size, has_llama, quantized, row_bytes
+from .sound_weights import check_weights, is_padded
 from .writer import padding_note
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def export_gguf(
         TargetError: There is no such type.
         UnsupportedModelError: The converter does not know the model, it has no tokenizer, or it is
             a GGUF file already.
-        CheckpointError: Weights are missing, damaged or not finite.
+        CheckpointError: Weights are missing, damaged or not finite, or those that the config calls
+            padding are not zero.
         OutputError: `out` exists or cannot be written.
         RunError: A package is missing.
         AssetError: The converter cannot be fetched.
@@ -102,11 +104,12 @@ def export_gguf(
         check_complete(checkpoint)
         check_convertible(checkpoint)
         before = sum(stored.spec.nbytes for stored in checkpoint.tensors.values())
-        widths = set(checkpoint.widths)
+        stored = max(checkpoint.architecture.neurons())
         work = out.absolute().with_name(f".{out.name}.widthwise-export")
         try:
             with locked_workdir(work), replace_file(out, only_new=not force) as partial:
                 _refuse_full_disk(checkpoint, out, file_type, before)
+                check_weights(checkpoint)
                 kinds, smaller = _write(checkpoint, work, partial, file_type)
                 is_uneven = architecture_of(gguf_reader(partial)) in UNEVEN.values()
         except OSError as error:
@@ -117,7 +120,7 @@ def export_gguf(
         bytes_before=before,
         bytes_after=out.stat().st_size,
         kinds=kinds,
-        padded_to=None if is_uneven or len(widths) == 1 else max(widths),
+        padded_to=stored if is_padded(checkpoint) and not is_uneven else None,
         smaller=smaller,
     )
 

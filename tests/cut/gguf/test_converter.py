@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from widthwise.cut.checkpoint import Checkpoint, read_json
 from widthwise.cut.gguf import converter
 from widthwise.cut.gguf.converter import check_convertible, convert
-from widthwise.errors import RunError, UnsupportedModelError
+from widthwise.errors import OutputError, RunError, UnsupportedModelError
 from widthwise.notices import shown
 
 
@@ -119,3 +120,16 @@ def test_other_weights_that_lie_in_the_folder_are_not_read(
         ("model.layers.1.mlp.down_proj.weight", "blk.1.ffn_down.weight"),
     ):
         assert np.array_equal(written[name], tensors[stored].numpy())
+
+
+@pytest.mark.demo
+def test_a_file_that_grows_beyond_a_limit_is_no_fault_of_the_model(tmp_path: Path) -> None:
+    folder = save_words("llama", tmp_path / "tiny")
+    (tmp_path / "work").mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"the disk is full, or a limit .*ulimit -f"):
+            convert(Checkpoint(folder), tmp_path / "work", tmp_path / "out.gguf", "f32")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,11 @@ from ...notices import notice
 from ..checkpoint import INDEX, Checkpoint, companions, read_json
 from .layout import UNEVEN
 
+# What the system says of a disk, a file or a quota that is full, and what numpy says.
+_FULL, _CUT_SHORT = (
+    (errno.ENOSPC, errno.EFBIG, errno.EDQUOT),
+    re.compile(r"requested and \d+ written"),
+)
 _CARD = "README.md"  # its head states licence and authors
 _TOKENIZERS = ("*tokenizer*.json", "*.model", "vocab*", "*.tiktoken", "tekken.json")
 
@@ -128,7 +134,7 @@ def convert(checkpoint: Checkpoint, work: Path, out: Path, file_type: str) -> No
 
     Raises:
         UnsupportedModelError: The converter cannot convert it; the message says why.
-        OutputError: The disk is full.
+        OutputError: The disk is full, or the file larger than the system allows.
         RunError: The converter was killed.
 
     Cost: a process of its own; it reads each byte once and holds one tensor in memory, the largest
@@ -161,8 +167,10 @@ def _cause(
     checkpoint: Checkpoint, said: str, done: subprocess.CompletedProcess[str]
 ) -> UnsupportedModelError | OutputError | RunError:
     """What is wrong, from what the process said or left."""
-    if os.strerror(errno.ENOSPC) in said:
-        return OutputError(f"the disk is full: {said}")
+    if any(os.strerror(each) in said for each in _FULL) or _CUT_SHORT.search(said):
+        return OutputError(
+            f"the disk is full, or a limit of the system on sizes is reached (ulimit -f): {said}"
+        )
     if not said:
         last = (done.stderr.strip().splitlines() or [""])[-1]
         return RunError(

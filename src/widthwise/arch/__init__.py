@@ -12,7 +12,7 @@ from .counts import (
     mean_size,
     prefill_traffic,
 )
-from .drafts import draft_note, without_draft_settings
+from .drafts import carries_drafts, draft_note, without_draft_settings
 from .families import in_block
 from .glu import read_architecture, refuse_adapters
 from .layer_widths import OVERRIDES
@@ -61,6 +61,7 @@ __all__ = [
     "at_layer_widths",
     "at_width",
     "at_widths",
+    "carries_drafts",
     "check_rounding",
     "class_width",
     "counts_at",

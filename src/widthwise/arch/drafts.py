@@ -35,6 +35,13 @@ def announced_drafts(config: Mapping[str, Any]) -> int:
     return max((value for value in values if type(value) is int), default=0)
 
 
+def carries_drafts(architecture: Architecture) -> bool:
+    """Whether a cut holds draft layers: narrower ones, or others that no width decides."""
+    return architecture.drafts is not None or (
+        not architecture.left_out and any(draft_root(name) for name in architecture.tensors)
+    )
+
+
 def without_draft_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a config that announces no draft layers: counts 0, lists empty, switches off."""
     parts = copied_sections(config)

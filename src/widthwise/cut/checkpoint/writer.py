@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...arch import (
     Architecture,
     at_widths,
+    carries_drafts,
     class_width,
     refuse_half_cut,
     section_name,
@@ -243,7 +244,7 @@ def _write_shard(path: Path, specs: Mapping[str, TensorSpec], stream: Stream) ->
 def _config(checkpoint: Checkpoint, plan: Plan, stored: str | None) -> dict[str, Any]:
     """The parent's config with the new width (and dtype, where it was changed)."""
     config = with_code(checkpoint.config, checkpoint.path)
-    if checkpoint.architecture.drafts is None:  # none stored, or those that are cannot be kept
+    if not carries_drafts(checkpoint.architecture):
         config = without_draft_settings(config)
     dtype = TORCH_DTYPES[stored] if stored else None
     kinds = checkpoint.architecture.kinds

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+__version__ = "0.1.0"  # first, as what is imported below states it
+
 from .arch import Architecture, Counts, Target, counts_at, read_architecture
 from .cut import Plan, Refit, apply, apply_
 from .cut.checkpoint import WriteOptions
@@ -55,7 +57,6 @@ __all__ = [
     "refit",
     "refits",
 ]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

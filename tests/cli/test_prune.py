@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import string
 from collections import Counter
@@ -9,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import transformers as hf
 from click.testing import CliRunner
-from tiny_gguf import write_gguf
+from command_line import run
+from tiny_gguf import save_llama
 
 from widthwise.assets import gguf_model
 from widthwise.cli import main
@@ -30,21 +30,11 @@ COUNTED = [
 ASKED = ["--remove", "40%", "--criterion", "activation", "--refit", "--tokens", "2048"]
 
 
-def save_llama(path: Path, neurons: int) -> Path:
-    """Write a GGUF file of a tiny Llama."""
-    torch.manual_seed(0)
-    shape = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 3}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-    sizes = {"intermediate_size": neurons, "max_position_embeddings": 2048}
-    write_gguf(hf.LlamaForCausalLM(hf.LlamaConfig(**shape, **heads, **sizes)), path)
-    return path
-
-
 @pytest.fixture
 def tiny_gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A GGUF file of a tiny Llama that has never been converted."""
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
-    return save_llama(tmp_path / "tiny.gguf", 56)
+    return save_llama(tmp_path / "tiny.gguf", 96)
 
 
 @pytest.fixture
@@ -114,3 +104,19 @@ def test_too_few_tokens_are_refused_before_loading_and_the_number_advised_suffic
     assert not (tmp_path / "out").exists()
     enough = CliRunner().invoke(main, [*words, "2048"])
     assert enough.exit_code == 0, enough.output
+
+
+def test_bytes_of_a_gguf_file_are_said_to_be_those_of_a_checkpoint(
+    tiny_gguf: Path, tmp_path: Path
+) -> None:
+    said = f"F32 (a file of {tiny_gguf.stat().st_size:,} bytes), and read as bfloat16, in which"
+    shown = run("inspect", tiny_gguf)
+    assert said in json.loads(shown.stdout)["quantization"]
+    for words in (
+        ["plan", tiny_gguf, "--remove", "40%"],
+        ["plan", tiny_gguf, "--size", "1kB"],
+        ["prune", tiny_gguf, "--remove", "40%", "-o", tmp_path / "out.gguf"],
+    ):
+        result = run(*words)
+        assert result.stderr.count(said) == 1, result.output
+        assert (result.exit_code == 0) == ("--size" not in words)

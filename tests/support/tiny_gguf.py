@@ -8,6 +8,8 @@ from typing import Any
 
 import gguf
 import numpy as np
+import torch
+import transformers as hf
 
 _NAMES = {
     "model.embed_tokens": "token_embd",
@@ -111,3 +113,34 @@ def _add_experts(writer: Any, layer: str, kind: str, array: Any) -> None:
         parts = dict(zip(("gate", "up"), np.split(array, 2, axis=1), strict=True))
     for part, numbers in parts.items():
         writer.add_tensor(f"blk.{layer}.ffn_{part}_exps.weight", np.ascontiguousarray(numbers))
+
+
+def requantized(path: Path, out: Path, kind: Any) -> Path:
+    """A copy of a file whose matrices are of another type."""
+    reader = gguf.GGUFReader(path)
+    writer = gguf.GGUFWriter(out, "llama")
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name == "general.architecture":
+            continue
+        sub_type = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=sub_type)
+    for tensor in reader.tensors:
+        if "ffn_" in tensor.name and "norm" not in tensor.name:
+            writer.add_tensor(tensor.name, gguf.quants.quantize(tensor.data, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(tensor.name, tensor.data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return out
+
+
+def save_llama(path: Path, neurons: int) -> Path:
+    """Write a GGUF file of a tiny Llama."""
+    torch.manual_seed(0)
+    shape = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 3}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    sizes = {"intermediate_size": neurons, "max_position_embeddings": 2048}
+    write_gguf(hf.LlamaForCausalLM(hf.LlamaConfig(**shape, **heads, **sizes)), path)
+    return path

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import cached_property
 from importlib.metadata import version
@@ -52,6 +53,14 @@ class GgufModel:
         digest = head_digest(self._reader, (*_makers("transformers", "gguf"), card or ""))
         self.head = _kept(_cache() / "heads" / digest[:32], _HEAD, self._write_head)
         self.weights = GgufWeights(path, self._reader, self.head, DTYPE)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the types of its tensors, that of most bytes first."""
+        sizes: Counter[str] = Counter()
+        for tensor in self._reader.tensors:
+            sizes[str(tensor.tensor_type.name)] += int(tensor.n_bytes)
+        return tuple(kind for kind, _ in sizes.most_common())
 
     @cached_property
     def tokenizer(self) -> Path:

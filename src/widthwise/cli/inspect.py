@@ -70,7 +70,7 @@ def inspect(model: str, widths: tuple[str, ...], context: int) -> None:
             "kinds": _kinds(architecture),
             "experts_per_token": experts_per_token(architecture),
             "widths": _layer_widths(checkpoint),
-            "quantization": checkpoint.quantization and checkpoint.quantization.note,
+            "quantization": checkpoint.storage_note,
             "vocabulary": source.gguf and vocabulary_note(source.gguf),
             "draft_layers": _draft_words(checkpoint) or None,
             "default_alignment": default_alignment(architecture.intermediate_size),

@@ -134,6 +134,12 @@ def print_notes(architecture: Architecture, plan: Plan) -> None:
         click.echo(f"Note: {note}.", err=True)
 
 
+def tell_bytes(source: ModelSource) -> None:
+    """Say which bytes are counted of a GGUF file, and how many it has."""
+    if source.gguf is not None:
+        notice(f"{source.name}: {source.checkpoint.storage_note}.")
+
+
 def tell_vocabulary(source: ModelSource) -> None:
     """Say what a GGUF file would save by storing its vocabulary once, if it is stored twice."""
     if source.gguf is not None and (note := vocabulary_note(source.gguf)):

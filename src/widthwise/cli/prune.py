@@ -28,6 +28,7 @@ from ..prune import (
     Allocation,
     OpenedModel,
     allowed_widths,
+    check_gguf_parent,
     open_model,
     per_layer,
     prune_checkpoint,
@@ -42,6 +43,7 @@ from .plan_options import (
     plan_options,
     print_notes,
     read_request,
+    tell_bytes,
     tell_vocabulary,
 )
 from .progress_bar import hush_transformers, layer_progress, progress
@@ -123,11 +125,13 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     }
     WriteOptions(**how)  # what is out of range for every model is refused before one is found
     if _is_gguf(out):
+        check_gguf_parent(model)
         check_writable(out, force)
     else:
         check_overwrite(out, force=force)
     source = resolve_model(model)
     refuse_overlap(source.found, out)
+    tell_bytes(source)
     _check_vocabulary(source, tie=options["tie_embeddings"])
     if request and source.gguf and _is_gguf(out):
         request = _aligned_to_blocks(request, source.gguf)
@@ -259,6 +263,25 @@ def _allocation(
         )
 
 
+def _check_kind_of_out(out: Path, options: dict[str, Any]) -> None:
+    """Refuse what no folder can be, or no .gguf file."""
+    if not _is_gguf(out):
+        if options["tie_embeddings"]:
+            raise click.UsageError(
+                f"--tie-embeddings is for a .gguf file, and {out} would be a folder; drop it."
+            )
+        return
+    if options["dtype"] is not None:
+        raise click.UsageError("A .gguf file keeps the types of its parent; drop --dtype.")
+    if is_typed("max_shard_size"):
+        raise click.UsageError("A .gguf file is written as one file; drop --max-shard-size.")
+    if options["size"] is not None:
+        raise click.UsageError(
+            "--size counts the bytes of a checkpoint in bfloat16, and a .gguf file has other "
+            "types; ask for a width by --to, --remove, --width or --params."
+        )
+
+
 def _check_usage(plan_file: Path | None, out: Path, options: dict[str, Any]) -> None:
     """Refuse options that contradict one another, or a budget that widths by layers would break."""
     refitting, layout = options["refitting"], options["layout"]
@@ -266,10 +289,7 @@ def _check_usage(plan_file: Path | None, out: Path, options: dict[str, Any]) -> 
         raise click.UsageError(f"--plan already holds every choice; drop {' and '.join(given)}.")
     if refitting and plan_file is not None:
         raise click.UsageError("--refit chooses neurons as it goes; drop --plan.")
-    if options["tie_embeddings"] and not _is_gguf(out):
-        raise click.UsageError(
-            f"--tie-embeddings is for a .gguf file, and {out} would be a folder; drop it."
-        )
+    _check_kind_of_out(out, options)
     if options["one_pass"] and not refitting:
         raise click.UsageError("--one-pass is a way to refit; pass --refit.")
     if layout and not refitting and plan_file is None:

@@ -1,6 +1,6 @@
 """Cutting GLU blocks: score, plan, apply."""
 
-from .api import check_calibration, make_plan, prune_checkpoint, prune_gguf
+from .api import check_calibration, check_gguf_parent, make_plan, prune_checkpoint, prune_gguf
 from .calibration.activations import activation_norms
 from .calibration.second_moments import Calibration, calibrate
 from .calibration.text import TextOptions
@@ -45,6 +45,7 @@ __all__ = [
     "allowed_widths",
     "calibrate",
     "check_calibration",
+    "check_gguf_parent",
     "distil",
     "draft_criterion",
     "heal",

@@ -14,6 +14,7 @@ from ..cut.checkpoint import (
     StoreOptions,
     WriteOptions,
     check_complete,
+    names_folder,
     resolve_model,
     write_pruned,
 )
@@ -150,6 +151,16 @@ def prune_checkpoint(
         )
 
 
+def check_gguf_parent(model: str | Path | ModelSource) -> None:
+    """Raise UnsupportedModelError where a model is no GGUF file, before it is fetched."""
+    if names_folder(model):
+        name = model.name if isinstance(model, ModelSource) else model
+        raise UnsupportedModelError(
+            f"{name} is a checkpoint folder, and a .gguf file is cut from a .gguf file only; give "
+            "-o a folder, and write that folder as a .gguf file by widthwise export"
+        )
+
+
 def prune_gguf(
     model: str | Path | ModelSource,
     out: str | Path,
@@ -165,14 +176,11 @@ def prune_gguf(
         UnsupportedModelError: The parent is no GGUF file.
         PlanError, CheckpointError, OutputError: as their messages say.
     """
-    source = resolve_model(model)
-    if source.gguf is None:
-        raise UnsupportedModelError(
-            f"{source.name}: a .gguf file is cut from a .gguf file only; give -o a folder, and "
-            "write that as .gguf by widthwise export"
-        )
+    check_gguf_parent(model)
     if how.get("dtype") is not None:
         raise OutputError("a .gguf file keeps the types of its parent; drop the dtype")
+    source = resolve_model(model)
+    assert source.gguf is not None
     with source.checkpoint as checkpoint:
         check_plan(plan, checkpoint)
         architecture = checkpoint.architecture

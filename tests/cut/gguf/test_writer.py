@@ -15,8 +15,9 @@ from command_line import run
 from every_family import tiny_model
 from family_trials import save_words
 from llama_cpp import CLOSE, greedy_of_file, greedy_of_model
-from tiny_gguf import write_gguf
+from tiny_gguf import requantized, write_gguf
 
+import widthwise
 from widthwise.cut import Plan, apply
 from widthwise.cut.checkpoint import resolve_model
 from widthwise.cut.gguf import down_alignment, export_gguf, write_pruned_gguf
@@ -38,27 +39,6 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-def requantized(path: Path, out: Path, kind: Any) -> Path:
-    """A copy of a file whose matrices are of another type."""
-    reader = gguf.GGUFReader(path)
-    writer = gguf.GGUFWriter(out, "llama")
-    for field in reader.fields.values():
-        if field.name.startswith("GGUF.") or field.name == "general.architecture":
-            continue
-        sub_type = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=sub_type)
-    for tensor in reader.tensors:
-        if "ffn_" in tensor.name and "norm" not in tensor.name:
-            writer.add_tensor(tensor.name, gguf.quants.quantize(tensor.data, kind), raw_dtype=kind)
-        else:
-            writer.add_tensor(tensor.name, tensor.data)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return out
-
-
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     reader = gguf.GGUFReader(path)
     fields = {f.name: f.contents() for f in reader.fields.values() if f.name[:5] != "GGUF."}
@@ -74,7 +54,14 @@ def test_rows_and_all_else_are_the_same_bit_for_bit(kind: Any, model: Any, tmp_p
     before, after = read(source), read(tmp_path / "out.gguf")
     assert after[0].pop("llama.feed_forward_length") == 64
     assert before[0].pop("llama.feed_forward_length") == WIDTH
+    own = {name: after[0].pop(name) for name in list(after[0]) if name.startswith("widthwise.")}
     assert before[0] == after[0]
+    assert own == {
+        "widthwise.version": widthwise.__version__,
+        "widthwise.plan": plan.digest,
+        "widthwise.width": f"width 64 of {WIDTH}",
+        "widthwise.refitted": False,
+    }
     assert [*before[1]] == [*after[1]]
     for name, tensor in before[1].items():
         found = after[1][name]
@@ -99,11 +86,26 @@ def test_the_result_is_the_cut_of_the_converted_model(model: Any, tmp_path: Path
     assert back.config.intermediate_size == 64
 
 
+def test_a_file_that_was_cut_is_cut_again_and_states_the_last_cut(
+    model: Any, tmp_path: Path
+) -> None:
+    prune_gguf(
+        tmp_path / "tiny.gguf", tmp_path / "once.gguf", make_plan(tmp_path / "tiny.gguf", width=64)
+    )
+    plan = make_plan(tmp_path / "once.gguf", width=32)
+    prune_gguf(tmp_path / "once.gguf", tmp_path / "twice.gguf", plan)
+    fields, _ = read(tmp_path / "twice.gguf")
+    assert fields["widthwise.plan"] == plan.digest
+    assert fields["widthwise.width"] == "width 32 of 64"
+    assert fields["llama.feed_forward_length"] == 32
+
+
 def test_a_refit_takes_the_place_of_down(model: Any, tmp_path: Path) -> None:
     batches = [{"input_ids": torch.randint(3, VOCAB, (4, 40))} for _ in range(6)]
     done = refit(resolve_model(tmp_path / "tiny.gguf"), width=64, text=batches, tokenizer=None)
     prune_gguf(tmp_path / "tiny.gguf", tmp_path / "out.gguf", done.plan, refit=done)
-    _, tensors = read(tmp_path / "out.gguf")
+    fields, tensors = read(tmp_path / "out.gguf")
+    assert fields["widthwise.refitted"] is True
     for layer, down in enumerate(done.down):
         assert np.array_equal(tensors[f"blk.{layer}.ffn_down.weight"].data, down.float().numpy())
 

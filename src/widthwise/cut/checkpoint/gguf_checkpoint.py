@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...arch import Architecture, read_architecture
 from ...assets import GgufModel
+from ...io import TORCH_DTYPES
 from .reader import Checkpoint, StoredTensor, read_json, read_widths
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ class GgufCheckpoint(Checkpoint):
     @property
     def stored_bytes(self) -> int:
         return self.model.path.stat().st_size
+
+    @property
+    def storage_note(self) -> str:
+        return (
+            f"weights are stored as {', '.join(self.model.kinds)} (a file of "
+            f"{self.stored_bytes:,} bytes), and read as {TORCH_DTYPES[self.decoded_dtype]}, in "
+            "which bytes are counted"
+        )
 
     @property
     def loadable(self) -> Path:

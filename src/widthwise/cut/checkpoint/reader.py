@@ -114,6 +114,11 @@ class Checkpoint:
         return sum(each.spec.nbytes for each in self.stored.values())
 
     @property
+    def storage_note(self) -> str | None:
+        """How weights are stored and read, as a clause; None where they are read as they are."""
+        return None if self.quantization is None else self.quantization.note
+
+    @property
     def loadable(self) -> Path:
         """A folder that transformers could load the model from."""
         return self.path

@@ -26,6 +26,8 @@ from .hub import hub_folder
 from .reader import Checkpoint
 from .tokenizer import load_tokenizer
 
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?")
+
 
 @dataclass(frozen=True)
 class ModelSource:
@@ -109,12 +111,26 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
     if path.is_file():
         _refuse_other_file(path)
         return ModelSource(path, path.name)
-    if re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", name):
+    if _HUB_ID.fullmatch(name):
         return ModelSource(hub_folder(name), name)
     raise CheckpointError(
         f"{name}: no such folder or file, nor a hub id (org/name); "
         f"these models go by a name: {', '.join(model_names())}"
     )
+
+
+def names_folder(model: str | Path | ModelSource) -> bool:
+    """Whether a MODEL is a checkpoint folder and no GGUF file, before it is fetched.
+
+    False also of what is nothing at all, which `resolve_model` refuses.
+    """
+    if isinstance(model, ModelSource):
+        return model.gguf is None
+    name = str(model)
+    if name == EMBEDDED or name in NAMED_MODELS:
+        return name == EMBEDDED
+    path = Path(os.path.expanduser(name))
+    return path.is_dir() or (not path.is_file() and _HUB_ID.fullmatch(name) is not None)
 
 
 def finding(models: Sequence[str]) -> str:

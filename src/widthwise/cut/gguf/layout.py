@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import CheckpointError
 from .quantize import row_bytes
 
-_UINT32, _INT32, _STRING, _ARRAY = 4, 5, 8, 9
+_UINT32, _INT32, _BOOL, _STRING, _ARRAY = 4, 5, 7, 8, 9
 # Architectures whose layers llama.cpp reads with widths of their own: by the name of one that has a
 # single width, that of one which computes the same (DeciLM is a Llama of uneven layers).
 UNEVEN = {"llama": "deci", "deci": "deci"}
@@ -61,7 +61,7 @@ def architecture_of(reader: Any) -> str:
 def renamed(reader: Any, architecture: str) -> dict[str, bytes]:
     """Entries of the metadata that name the architecture, with another one, by their old keys."""
     old, key = architecture_of(reader), "general.architecture"
-    entries = {key: _text(key) + struct.pack("<I", _STRING) + _text(architecture)}
+    entries = {key: stated(key, architecture)}
     for name, each in keys_of(reader).items():
         if name.startswith(f"{old}."):
             value = b"".join(part.tobytes() for part in each.parts[2:])  # behind the key
@@ -75,6 +75,13 @@ def whole_number(name: str, value: int | Sequence[int]) -> bytes:
         return _text(name) + struct.pack("<II", _UINT32, value)
     head = struct.pack("<IIQ", _ARRAY, _INT32, len(value))
     return _text(name) + head + struct.pack(f"<{len(value)}i", *value)
+
+
+def stated(name: str, value: str | bool) -> bytes:
+    """An entry of the metadata: a text, or whether something is so."""
+    if isinstance(value, bool):
+        return _text(name) + struct.pack("<I?", _BOOL, value)
+    return _text(name) + struct.pack("<I", _STRING) + _text(value)
 
 
 def head(reader: Any, entries: Sequence[Entry], changed: Mapping[str, bytes]) -> bytes:

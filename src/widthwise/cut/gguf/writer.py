@@ -33,6 +33,7 @@ from .layout import (
     whole_number,
 )
 from .quantize import block_size, quantized, written_kind
+from .trace import trace
 from .vocabulary import TwoCopies, tied, two_copies
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def write_pruned_gguf(
     copies = two_copies(source) if tie_embeddings else None
     reader = gguf_reader(source)
     job = _Job(reader, architecture, plan, down, copies)
-    changed, before = job.changed_keys(), source.stat().st_size
+    changed = job.changed_keys() | trace(plan, is_refitted=down is not None)
+    before = source.stat().st_size
     after = file_bytes(reader, job.entries, changed)
     if after > before:
         notice(f"{out} will have {after:,} bytes, more than the {before:,} of {source.name}.")

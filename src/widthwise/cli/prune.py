@@ -187,11 +187,7 @@ def _check_vocabulary(source: ModelSource, *, tie: bool) -> None:
     """Refuse to tie what is no vocabulary stored twice; else say what tying would save."""
     if not tie:
         tell_vocabulary(source)
-    elif source.gguf is None:
-        raise click.UsageError(
-            f"--tie-embeddings is for a MODEL that is a .gguf file; {source.name} is a folder."
-        )
-    else:
+    elif source.gguf is not None:  # of a folder no .gguf file is cut
         two_copies(source.gguf)
 
 

@@ -56,7 +56,8 @@ def test_each_kind_of_block_of_a_mixture_is_told(mixture: Path) -> None:
 def test_a_width_is_refused_in_the_words_of_plan(mixture: Path) -> None:
     for width, message in (
         ("wide", "--width must look like 4864; got 'wide'"),
-        ("-1", "width must be in [0, 96]; got -1"),
+        ("-1", "--width -1 must be above 0"),
+        ("97", "width must be in [0, 96]; got 97"),
         ("experts=9,mlp=161", "width must be in [0, 160]; got 161"),
         ("shared=9", "the model has no shared; it has experts of width 96, mlp of width 160"),
     ):

@@ -38,7 +38,7 @@ REFUSED = [
     ("prune M --to 2x -o file.jsonl/out", "file.jsonl is no folder"),
     ("prune M --to 2x --max-shard-size 85% -o out", "--max-shard-size must look like"),
     ("inspect M --context 0", "0 is not in the range"),
-    ("inspect M --width -5", "-5 is not in the range"),
+    ("inspect M --width -5", "--width -5 must be above 0"),
     ("evaluate M --suite file.jsonl", "file.jsonl is not a task"),
     ("evaluate M --suite absent.jsonl", "absent.jsonl is not there"),
     ("evaluate M --suite absent.yaml", "the task file absent.yaml is not there"),

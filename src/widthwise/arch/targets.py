@@ -276,7 +276,10 @@ def _named_widths(text: str) -> dict[str, int]:
 
 
 def _whole(text: str) -> int:
-    return int(_match(r"([+-]?\d+)", text, "width", "4864")[1])
+    number = int(_match(r"([+-]?\d+)", text, "width", "4864")[1])
+    if number < 0:
+        raise TargetError(f"--width {number} must be above 0")
+    return number
 
 
 def _percentage(text: str, kind: str, example: str) -> Fraction:

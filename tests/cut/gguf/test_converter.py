@@ -52,6 +52,13 @@ def test_a_family_whose_answers_differ_is_said_to(family: str, count: int, tmp_p
     assert sum("llama.cpp wrote other tokens than transformers" in text for text in said) == count
 
 
+def test_a_head_that_llama_cpp_would_miss_is_asked_for(tmp_path: Path) -> None:
+    tiny_model("qwen2_moe", tie_word_embeddings=True).save_pretrained(tmp_path)
+    save_tokenizer(tmp_path)
+    with pytest.raises(UnsupportedModelError, match="qwen2_moe only with a head of its own"):
+        check_convertible(Checkpoint(tmp_path))
+
+
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_model("llama").save_pretrained(tmp_path)
     save_tokenizer(tmp_path)

@@ -33,6 +33,8 @@ _BY_LAYERS = ("llama", "mistral")
 # Families whose settings llama.cpp takes for granted: the weights of experts have a sum of one, and
 # attention is scaled by the size of a head.
 _SUM_TO_ONE, _BY_HEAD = ("qwen3_moe",), ("gemma2", "gemma3", "gemma3_text")
+# Families that llama.cpp loads only with a head of their own (its sources of August 2026).
+_HEAD_APART = ("gpt_oss", "olmoe", "qwen2_moe", "stablelm")
 # Families of which llama.cpp wrote other tokens than transformers on a tiny random model, dense and
 # cut (docs/families.md); a setting of that model, the converter or llama.cpp may be the reason.
 OTHER_TOKENS = ("afmoe", "bamba", "deepseek_v3")
@@ -64,6 +66,7 @@ def check_convertible(checkpoint: Checkpoint) -> None:
         )
     _refuse_unstated(text_config(checkpoint.config), checkpoint.name)
     _refuse_uneven(checkpoint)
+    _refuse_tied(checkpoint)
     if find_spec("sentencepiece") is None:
         raise RunError(
             "llama.cpp's converter needs the package sentencepiece: pip install widthwise[gguf]"
@@ -89,6 +92,19 @@ def _refuse_unstated(config: Mapping[str, Any], name: str) -> None:
                 f"{name}: llama.cpp would compute something else, as GGUF cannot state "
                 f"{setting} = {config[setting]} of {family}"
             )
+
+
+def _refuse_tied(checkpoint: Checkpoint) -> None:
+    """Raise where llama.cpp would ask for a head, and the model uses its table of words as one."""
+    family = str(text_config(checkpoint.config).get("model_type"))
+    if family in _HEAD_APART and not any(
+        name.endswith("lm_head.weight") for name in checkpoint.tensors
+    ):
+        raise UnsupportedModelError(
+            f"{checkpoint.name}: llama.cpp loads a {family} only with a head of its own, and this "
+            "one ties it to its table of words; set tie_word_embeddings to false and save the "
+            "model with its lm_head.weight"
+        )
 
 
 def _refuse_uneven(checkpoint: Checkpoint) -> None:

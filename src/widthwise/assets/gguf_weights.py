@@ -140,6 +140,8 @@ class GgufWeights:
                 made = np.asarray(self._translation.whole(name, numbers), dtype=np.float32)
             else:
                 (made,) = numbers.values()
+            if _without_ones(made.shape) == _without_ones(parameter.shape):
+                made = made.reshape(parameter.shape)  # a vector of one row or of one column
             if made.shape != parameter.shape:
                 raise UnsupportedModelError(
                     f"{self.path} cannot be converted: it has {name} in the shape "
@@ -169,3 +171,7 @@ class _Stored:
     def decoded(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The numbers of whole rows, in one dimension."""
         return decode(raw.reshape(-1), self._kind)
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]

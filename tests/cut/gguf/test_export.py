@@ -179,6 +179,16 @@ def test_kinds_of_several_widths_are_not_called_padded(tmp_path: Path) -> None:
     assert "Padded" not in str(result)
 
 
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    """Also a gate of a shared expert, which transformers has as a row and a file as a column."""
+    dense = save_words("qwen2_moe", tmp_path / "dense")
+    export_gguf(resolve_model(dense), tmp_path / "dense.gguf", "bf16")
+    file, folder = resolve_model(tmp_path / "dense.gguf"), resolve_model(dense)
+    name = "model.layers.0.mlp.shared_expert_gate.weight"
+    with file.checkpoint as again, folder.checkpoint as stored:
+        assert torch.equal(again.rows(name, 0, 1), stored.rows(name, 0, 1).bfloat16())
+
+
 def test_a_killed_export_leaves_nothing_that_the_next_one_minds(
     dense: Path, tmp_path: Path
 ) -> None:

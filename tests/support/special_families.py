@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import transformers as hf
-from every_family import LATENT, LINEAR_HEADS, MAMBA
+from text_configs import LATENT, LINEAR_HEADS, MAMBA
 
 VOCAB, WIDTH = 101, 53
 _SHAPE = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from loopback_server import Handler, listening
 
 COMMIT = "a" * 40
 
@@ -20,54 +20,40 @@ def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
     them."""
     sent: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Hub(Handler):
         def do_HEAD(self) -> None:
-            self.answer(with_body=False)
+            self.do_GET()
 
         def do_GET(self) -> None:
-            self.answer(with_body=True)
-
-        def answer(self, *, with_body: bool) -> None:
             path = unquote(urlsplit(self.path).path)
             if "/tree/" in path:
-                self.send(json.dumps(list(map(entry, files(folder)))).encode(), with_body=with_body)
+                self.answer(json.dumps([_entry(file, folder) for file in files(folder)]).encode())
             elif path.startswith("/api/"):
-                self.send(json.dumps({"id": "some/model", "sha": COMMIT}).encode(), with_body=True)
+                self.answer(json.dumps({"id": "some/model", "sha": COMMIT}).encode())
             elif (file := folder / path.partition(f"/resolve/{COMMIT}/")[2]).is_file():
-                self.send(file.read_bytes(), with_body=with_body)
-                if with_body:
+                self.answer(file.read_bytes())
+                if self.command == "GET":
                     sent.append(file.relative_to(folder).as_posix())
             else:
                 self.send_error(404)
 
-        def send(self, body: bytes, *, with_body: bool) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("ETag", f'"{hashlib.sha1(body).hexdigest()}"')
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.end_headers()
-            if with_body:
-                self.wfile.write(body)
+        def answer(self, body: bytes) -> None:
+            tag = hashlib.sha1(body).hexdigest()
+            self.send(body, {"ETag": f'"{tag}"', "X-Repo-Commit": COMMIT})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    def entry(file: Path) -> dict[str, object]:
-        return {
-            "type": "file",
-            "path": file.relative_to(folder).as_posix(),
-            "size": file.stat().st_size,
-            "oid": hashlib.sha1(file.read_bytes()).hexdigest(),
-        }
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", sent
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Hub) as address:
+        yield address, sent
 
 
 def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _entry(file: Path, folder: Path) -> dict[str, object]:
+    """What a hub lists of a file."""
+    return {
+        "type": "file",
+        "path": file.relative_to(folder).as_posix(),
+        "size": file.stat().st_size,
+        "oid": hashlib.sha1(file.read_bytes()).hexdigest(),
+    }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from loopback_server import Handler, listening
 
 from widthwise.assets import NamedModel
 
@@ -41,13 +41,13 @@ def served(wheels: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
     """The address of an index of these wheels, and the names of those that it has sent."""
     sent: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Index(Handler):
         def do_GET(self) -> None:
             name = self.path.rstrip("/").rpartition("/")[2]
             found = [path for path in wheels if path.is_file()]
             if file := next((path for path in found if path.name == name), None):
                 sent.append(name)
-                self.send(file.read_bytes(), "application/zip")
+                self.send(file.read_bytes(), {"Content-Type": "application/zip"})
                 return
             links = [
                 f'<a href="/files/{path.name}#sha256={_sha256(path)}">{path.name}</a>'
@@ -55,27 +55,13 @@ def served(wheels: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
                 if path.name.split("-")[0].replace("_", "-") == name
             ]
             if links:
-                self.send(f"<html><body>{''.join(links)}</body></html>".encode(), "text/html")
+                page = f"<html><body>{''.join(links)}</body></html>"
+                self.send(page.encode(), {"Content-Type": "text/html"})
             else:
                 self.send_error(404)
 
-        def send(self, body: bytes, kind: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/simple", sent
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Index) as address:
+        yield f"{address}/simple", sent
 
 
 def _sha256(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,9 @@ class Draft:
             result |= {f"{self.layer}mlp.experts.{n}": self.expert for n in range(EXPERTS)}
         return {name: width for name, width in result.items() if width}
 
-    def tensors(self, seed: int = 0) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
         """All that is stored of the draft layers."""
-        made = torch.Generator().manual_seed(seed)
+        made = torch.Generator().manual_seed(0)
         shapes = dict(self.beside)
         for name, width in self.blocks.items():
             shapes |= {f"{name}.{part}_proj.weight": (width, HIDDEN) for part in ("gate", "up")}
@@ -79,41 +79,33 @@ _DEEPSEEK |= {f"{_LAST}mlp.gate.weight": (EXPERTS, HIDDEN)}
 _DEEPSEEK |= {f"{_LAST}mlp.gate.e_score_correction_bias": (EXPERTS,)}
 _MTP, _NEXTN = "mtp_num_hidden_layers", "num_nextn_predict_layers"
 
+_EXPERTS = Draft(
+    family="qwen3_next",
+    key=_MTP,
+    layer="mtp.layers.0.",
+    beside={**_FC, **_ROUTER},
+    expert=24,
+    shared=40,
+)
+_AFTER_THE_LAST = Draft(
+    family="deepseek_v3",
+    key=_NEXTN,
+    layer=_LAST,
+    beside=_DEEPSEEK,
+    expert=24,
+    shared=48,
+    shared_name="shared_experts",
+)
 DRAFTS = {
     each.family: each
     for each in (
         Draft(family="qwen3_5", key=_MTP, layer="mtp.layers.0.", beside=_FC, mlp=56),
         Draft(family="exaone4_5", key=_NEXTN, layer="mtp.layers.0.", beside=_FC, mlp=56),
         Draft(family="qwen2", key=_NEXTN, layer="model.mtp_layers.0.", beside=_MIMO, mlp=56),
-        Draft(
-            family="qwen3_5_moe",
-            key=_MTP,
-            layer="mtp.layers.0.",
-            beside={**_FC, **_ROUTER},
-            expert=24,
-            shared=40,
-            merged=True,
-        ),
-        Draft(
-            family="qwen3_next",
-            key=_MTP,
-            layer="mtp.layers.0.",
-            beside={**_FC, **_ROUTER},
-            expert=24,
-            shared=40,
-        ),
-        *(
-            Draft(
-                family=family,
-                key=_NEXTN,
-                layer=_LAST,
-                beside=_DEEPSEEK,
-                expert=24,
-                shared=shared,
-                shared_name="shared_experts",
-            )
-            for family, shared in (("deepseek_v3", 48), ("glm4_moe", 48))
-        ),
+        replace(_EXPERTS, family="qwen3_5_moe", merged=True),
+        _EXPERTS,
+        _AFTER_THE_LAST,
+        replace(_AFTER_THE_LAST, family="glm4_moe"),
     )
 }
 

@@ -56,9 +56,28 @@ def write_gguf(
         architecture: As GGUF names it.
         extra: Called with the writer, for further keys and tensors.
     """
-    config = model.config
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer = gguf.GGUFWriter(path, architecture)
+    _add_settings(writer, model.config)
+    extra(writer)
+    names = _GEMMA if architecture.startswith("gemma") else _NAMES
+    for name, tensor in model.state_dict().items():
+        array = _as_stored(name, tensor.float().numpy(), model.config, architecture)
+        stem, _, kind = name.rpartition(".")
+        if stem.startswith("model.layers."):
+            _, _, layer, part = stem.split(".", 3)
+            if part == "mlp.experts":
+                _add_experts(writer, layer, kind, array)
+                continue
+            if part == "mlp.shared_expert_gate":  # one row, stored as a vector
+                array = array[0]
+            writer.add_tensor(f"blk.{layer}.{names[part]}.{kind}", array)
+        elif not (stem == "lm_head" and model.config.tie_word_embeddings):
+            writer.add_tensor(f"{names[stem]}.{kind}", array)
+    _finish(writer)
+
+
+def _add_settings(writer: Any, config: Any) -> None:
+    """The shape of the network, and a vocabulary of single bytes."""
     writer.add_name("Tiny")
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -66,8 +85,8 @@ def write_gguf(
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(head)
-    writer.add_value_length(head)
+    writer.add_key_length(_head(config))
+    writer.add_value_length(_head(config))
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
@@ -78,32 +97,23 @@ def write_gguf(
     writer.add_token_merges(["! !"])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    extra(writer)
-    is_gemma = architecture.startswith("gemma")
-    names = _GEMMA if is_gemma else _NAMES
-    for name, tensor in model.state_dict().items():
-        array = tensor.float().numpy()
-        rotated = name.endswith(("q_proj.weight", "k_proj.weight", "q_proj.bias", "k_proj.bias"))
-        if architecture == "llama" and rotated:  # halves of a head are interleaved
-            split = array.reshape(len(array) // head, 2, head // 2, -1)
-            array = np.ascontiguousarray(split.swapaxes(1, 2)).reshape(array.shape)
-        if is_gemma and name.endswith("norm.weight"):
-            array = array + 1  # transformers adds it when the norm is taken
-        stem, _, kind = name.rpartition(".")
-        if stem.startswith("model.layers."):
-            _, _, layer, part = stem.split(".", 3)
-            if part == "mlp.experts":
-                _add_experts(writer, layer, kind, array)
-                continue
-            if part == "mlp.shared_expert_gate":  # one row, stored as a vector
-                array = array[0]
-            writer.add_tensor(f"blk.{layer}.{names[part]}.{kind}", array)
-        elif not (stem == "lm_head" and config.tie_word_embeddings):
-            writer.add_tensor(f"{names[stem]}.{kind}", array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+
+
+def _head(config: Any) -> int:
+    """The size of a head."""
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def _as_stored(name: str, array: Any, config: Any, architecture: str) -> Any:
+    """The numbers of a tensor as llama.cpp keeps them."""
+    rotated = name.endswith(("q_proj.weight", "k_proj.weight", "q_proj.bias", "k_proj.bias"))
+    if architecture == "llama" and rotated:  # halves of a head are interleaved
+        head = _head(config)
+        split = array.reshape(len(array) // head, 2, head // 2, -1)
+        return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(array.shape)
+    if architecture.startswith("gemma") and name.endswith("norm.weight"):
+        return array + 1  # transformers adds it when the norm is taken
+    return array
 
 
 def _add_experts(writer: Any, layer: str, kind: str, array: Any) -> None:
@@ -129,11 +139,15 @@ def requantized(path: Path, out: Path, kind: Any) -> Path:
             writer.add_tensor(tensor.name, gguf.quants.quantize(tensor.data, kind), raw_dtype=kind)
         else:
             writer.add_tensor(tensor.name, tensor.data)
+    _finish(writer)
+    return out
+
+
+def _finish(writer: Any) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return out
 
 
 def save_llama(path: Path, neurons: int) -> Path:

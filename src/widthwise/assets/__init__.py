@@ -10,7 +10,7 @@ from .embedded import (
     mmlu_subjects,
 )
 from .gguf import convert_gguf
-from .gguf_file import checked_reader, gguf_reader
+from .gguf_file import architecture_of, checked_reader, gguf_reader
 from .gguf_model import GgufModel
 from .named_models import (
     EMBEDDED,
@@ -27,6 +27,7 @@ __all__ = [
     "NAMED_MODELS",
     "GgufModel",
     "NamedModel",
+    "architecture_of",
     "benchmark_rows",
     "cache_dir",
     "checked_reader",

@@ -75,11 +75,12 @@ def _end_of_strings(data: Any, begin: int, count: int, is_swapped: bool) -> int:
 
 
 def checked_reader(path: Path) -> Any:
-    """A reader of the file; raises unless it is whole, single and of a known architecture.
+    """A reader of the file; raises unless it is whole, single and holds a model.
 
     Raises:
         CheckpointError: Not a GGUF file, or a truncated one.
-        UnsupportedModelError: An architecture that transformers cannot read, or a split file.
+        UnsupportedModelError: A split file, one without a model, or numbers in the byte order of
+            another machine.
     """
     try:
         with open(path, "rb") as file:

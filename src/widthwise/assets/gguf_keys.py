@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnsupportedModelError
-from .gguf_file import TABLE_NAMES
+from .gguf_file import TABLE_NAMES, architecture_of
 from .gguf_rope import FREQUENCIES, LONG, SHORT, Rotation, rotation_of
 
 _SAME_AS = {  # key to the setting of a config, of those that have it
@@ -65,7 +65,7 @@ class GgufSettings:
     """
 
     def __init__(self, reader: Any) -> None:
-        self.architecture = str(reader.get_field("general.architecture").contents())
+        self.architecture = architecture_of(reader)
         start = f"{self.architecture}."
         self.keys = {
             name.removeprefix(start): field.contents()

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..io import remembered_sha256
 from ..notices import notice
 from .gguf import CONVERSION, WEIGHTS, longest_text, new_once, write_tokenizer, write_weights
-from .gguf_file import checked_reader, head_digest, tokenizer_digest
+from .gguf_file import architecture_of, checked_reader, head_digest, tokenizer_digest
 from .gguf_head import TENSORS, write_head
 from .gguf_weights import GgufWeights
 from .wheels import cache_dir
@@ -70,8 +70,8 @@ class GgufModel:
             UnsupportedModelError: transformers cannot read it.
         """
         longest, makers = longest_text(self.head), _makers("transformers", "tokenizers")
-        family = self._reader.get_field("general.architecture").contents()
-        digest = tokenizer_digest(self._reader, (*makers, str(family), str(longest)))
+        architecture = architecture_of(self._reader)
+        digest = tokenizer_digest(self._reader, (*makers, architecture, str(longest)))
         return _kept(
             _cache() / "tokenizers" / digest[:32],
             _TOKENIZER,

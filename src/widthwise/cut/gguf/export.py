@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...assets import gguf_reader
+from ...assets import architecture_of, gguf_reader
 from ...errors import CheckpointError, OutputError, RunError, TargetError, UnsupportedModelError
 from ...io import check_new_file, locked_workdir, replace_file
 from ...notices import notice
 from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes
 from .converter import check_convertible, convert, words_bytes
 from .file_types import FILE_TYPES, PLAIN, fallbacks, file_type_number, kinds_at
-from .layout import UNEVEN, Entry, architecture_of, filled, head, whole_number
+from .layout import UNEVEN, Entry, filled, head, whole_number
 from .quantize import block_size, has_llama, quantized, row_bytes
 from .sound_weights import check_weights, is_padded
 from .writer import padding_note

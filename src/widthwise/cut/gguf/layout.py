@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...assets import architecture_of
 from ...errors import CheckpointError
 from .quantize import row_bytes
 
@@ -51,11 +52,6 @@ class Entry:
 def keys_of(reader: Any) -> dict[str, Any]:
     """Metadata of a file, without what its layout states."""
     return {name: each for name, each in reader.fields.items() if name[:5] != "GGUF."}
-
-
-def architecture_of(reader: Any) -> str:
-    """Name of the architecture in a file."""
-    return str(keys_of(reader)["general.architecture"].contents())
 
 
 def renamed(reader: Any, architecture: str) -> dict[str, bytes]:

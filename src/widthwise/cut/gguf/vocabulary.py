@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...assets import checked_reader
+from ...assets import architecture_of, checked_reader
 from ...errors import UnsupportedModelError
-from .layout import Entry, architecture_of
+from .layout import Entry
 from .quantize import block_size, row_bytes
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...arch import Architecture
-from ...assets import gguf_reader
+from ...assets import architecture_of, gguf_reader
 from ...errors import CheckpointError, OutputError
 from ...io import check_new_file, replace_file
 from ...notices import notice
@@ -24,7 +24,6 @@ from ..weights import check_refit
 from .layout import (
     UNEVEN,
     Entry,
-    architecture_of,
     file_bytes,
     filled,
     head,

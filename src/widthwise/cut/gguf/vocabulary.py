@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...assets import architecture_of, checked_reader
 from ...errors import UnsupportedModelError
 from .layout import Entry
+from .llama_cpp import TIED
 from .quantize import block_size, row_bytes
 
 if TYPE_CHECKING:
@@ -17,23 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TABLE, HEAD = "token_embd.weight", "output.weight"
-# Architectures whose head llama.cpp takes from the table where a file has none, as of October 2026
-# (TENSOR_DUPLICATED in src/models). Of others, such as gpt-oss, qwen2moe and stablelm, it refuses
-# such a file.
-_TIED = (
-    "deci",
-    "gemma3",
-    "gemma4",
-    "lfm2",
-    "llama",
-    "phi3",
-    "qwen2",
-    "qwen3",
-    "qwen35",
-    "qwen35moe",
-    "qwen3moe",
-    "starcoder2",
-)
 _ROWS = 64  # compared, spread over the vocabulary
 _EXACT_BITS = {"F32": 24, "F16": 11, "BF16": 8}  # of a number's own, without its exponent
 # Of 32 normal numbers, in their standard deviations: what the steps of a block divide.
@@ -121,7 +105,7 @@ def _found(reader: Any) -> TwoCopies | str:
     if not _are_one(table, head):
         return f"{TABLE} and {HEAD} are two different matrices"
     architecture = architecture_of(reader)
-    if architecture not in _TIED:
+    if architecture not in TIED:
         return f"llama.cpp needs {HEAD} in every file of the architecture {architecture}"
     is_head_finer = int(head.n_bytes) > int(table.n_bytes)
     return TwoCopies(head, table) if is_head_finer else TwoCopies(table, head)

@@ -22,7 +22,6 @@ from ...notices import notice
 from ..plan import Plan
 from ..weights import check_refit
 from .layout import (
-    UNEVEN,
     Entry,
     file_bytes,
     filled,
@@ -31,6 +30,7 @@ from .layout import (
     renamed,
     whole_number,
 )
+from .llama_cpp import UNEVEN
 from .quantize import block_size, quantized, written_kind
 from .trace import trace
 from .vocabulary import TwoCopies, tied, two_copies

@@ -8,6 +8,7 @@ import click
 import pytest
 from command_line import run
 
+from widthwise.assets import model_names
 from widthwise.cli import main
 from widthwise.cli.options import (
     check_writable,
@@ -87,3 +88,10 @@ def test_what_cannot_be_written_is_known_before_any_work(tmp_path: Path) -> None
         check_writable(tmp_path / "old.png", force=False)
     with pytest.raises(OutputError, match="does not exist; make it first"):
         check_writable(tmp_path / "nowhere" / "new.png", force=True)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "heal", "inspect", "plan", "prune", "study"])
+def test_a_command_tells_all_names_of_models(command: str) -> None:
+    text = run(command, "--help").stdout
+    assert "{MODEL}" not in text
+    assert all(name in text for name in model_names())

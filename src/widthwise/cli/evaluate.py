@@ -20,6 +20,7 @@ from .options import (
     list_option,
     max_new_tokens_option,
     model_name,
+    names_models,
     out_option,
     parse_item_limits,
     parse_names,
@@ -95,15 +96,15 @@ def _some_names(value: str) -> tuple[str, ...]:
 @out_option(
     "widthwise-evaluate", "Folder of records, items and report; an interrupted run continues there."
 )
+@names_models
 def evaluate(
     model: str, out: Path, to: tuple[str, ...], remove: tuple[str, ...], **options: Any
 ) -> None:
     """Measure what MODEL knows: tasks of lm-eval, each score beside its floor.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
-    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. With --to or --remove it is measured at these widths
-    as well, in one process, on the same items, beside random pruning. Prints a table; writes
-    records.jsonl, items/*.parquet and report.html.
+    MODEL is {MODEL}. With --to or --remove it is measured at these widths as well, in one process,
+    on the same items, beside random pruning. Prints a table; writes records.jsonl, items/*.parquet
+    and report.html.
     """
     from ..report import write_page
     from ..study import EvaluateSettings, Evaluation, calibration_notes

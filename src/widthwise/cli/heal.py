@@ -13,7 +13,7 @@ import click
 
 from ..io import check_overwrite
 from .figure_options import save_figure
-from .options import device_option, dtype_option, seed_option
+from .options import device_option, dtype_option, names_models, seed_option
 from .progress_bar import ProgressBar, hush_transformers, progress_bar
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def _tokens(value: str) -> int:
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@names_models
 def heal(
     child: str,
     dense: str,
@@ -96,10 +97,9 @@ def heal(
 ) -> None:
     """Train the pruned CHILD to give the logits of its dense parent; write a plain checkpoint.
 
-    CHILD and MODEL are checkpoint folders, .gguf files, hub ids, or models by name: smollm2,
-    qwen2.5-coder-0.5b and qwen2.5-coder-1.5b. The state that is best on held-out text is written.
-    If no state is better than CHILD, nothing is written, and the exit code is 1. If it is
-    interrupted, the same command continues it.
+    CHILD and MODEL are each {MODEL}. The state that is best on held-out text is written. If no
+    state is better than CHILD, nothing is written, and the exit code is 1. If it is interrupted,
+    the same command continues it.
     """
     check_overwrite(out, force=force)
     from ..prune.healing import HealSettings, heal

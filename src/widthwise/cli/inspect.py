@@ -24,6 +24,7 @@ from ..cut.checkpoint import Checkpoint, inspect_refit, lineage_of, resolve_mode
 from ..cut.gguf import vocabulary_note
 from ..prune import draft_criterion
 from ..prune.healing import inspect_healing
+from .options import names_models
 
 
 @click.command(
@@ -43,17 +44,17 @@ from ..prune.healing import inspect_healing
     default=1024,
     help="Number of tokens of the prompt or in the cache.",
 )
+@names_models
 def inspect(model: str, widths: tuple[str, ...], context: int) -> None:
     """Print MODEL's GLU blocks and exact costs as JSON.
 
     Of a checkpoint that says it was refitted or healed, weights are read and compared with its
     record, and a head that is stored beside tied embeddings is compared with them; otherwise no
-    weights are read. Of a padded checkpoint, `widths` are those of its
-    layers; counts are of the checkpoint as it stands, padding included. `kinds` are the blocks
-    whose width one setting states; `groups` is their number, each expert counted by itself.
+    weights are read. Of a padded checkpoint, `widths` are those of its layers; counts are of the
+    checkpoint as it stands, padding included. `kinds` are the blocks whose width one setting
+    states; `groups` is their number, each expert counted by itself.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
-    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b.
+    MODEL is {MODEL}.
     """
     asked = [parse_width(text) for text in widths]
     source = resolve_model(model)

@@ -15,6 +15,7 @@ from .options import (
     dtype_option,
     list_option,
     model_name,
+    names_models,
     out_option,
     parse_names,
     seed_option,
@@ -68,6 +69,7 @@ from .options import (
 @dtype_option
 @device_option
 @out_option("widthwise-measure", "Folder of records; an interrupted run continues there.")
+@names_models
 def measure(
     models: tuple[str, ...],
     out: Path,
@@ -78,10 +80,8 @@ def measure(
 ) -> None:
     """Measure what MODELS cost to run: time to the first and the next tokens, memory and energy.
 
-    A MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
-    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. All are visited in a new random order in every round;
-    ratios are to the first, within a round. How many tokens are written is fixed. Writes
-    records.jsonl.
+    A MODEL is {MODEL}. All are visited in a new random order in every round; ratios are to the
+    first, within a round. How many tokens are written is fixed. Writes records.jsonl.
     """
     from ..study import CostSettings, CostStudy
     from .tables import print_costs, run

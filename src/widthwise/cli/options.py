@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..arch import Target
+from ..assets import model_names
 from ..io import check_new_file
 from ..prune import CRITERIA, MOMENT_CRITERIA
 
@@ -26,6 +27,15 @@ def together(*options: Decorator) -> Decorator:
         return command
 
     return add
+
+
+def names_models(command: Command) -> Command:
+    """Say what a MODEL may be, in the place of `{MODEL}` in the help of a command."""
+    *names, last = model_names()
+    what = "a checkpoint folder, a .gguf file, a hub id, or one by its name"
+    stated = f"{what}: {', '.join(names)} or {last}"
+    command.__doc__ = (command.__doc__ or "").replace("{MODEL}", stated)
+    return command
 
 
 def list_option(*names: str, default: str = "", **attributes: Any) -> Decorator:

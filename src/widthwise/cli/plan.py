@@ -11,7 +11,7 @@ from rich.console import Console
 from ..cut import Plan
 from ..cut.checkpoint import resolve_model
 from ..cut.gguf import down_alignment
-from .options import check_writable, force_option
+from .options import check_writable, force_option, names_models
 from .plan_options import (
     build_plan,
     plan_options,
@@ -33,13 +33,13 @@ from .plan_options import (
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan here."
 )
 @force_option
+@names_models
 def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: Any) -> None:
     """Show which width MODEL would be cut to, and choose the neurons. Writes nothing else.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
-    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. Of a .gguf file, bytes are counted in bfloat16, and
-    the width is that of a checkpoint; for a .gguf result, pass --align 256, or 32 where it has no
-    K types, as prune -o FILE.gguf does by itself.
+    MODEL is {MODEL}. Of a .gguf file, bytes are counted in bfloat16, and the width is that of a
+    checkpoint; for a .gguf result, pass --align 256, or 32 where it has no K types, as prune -o
+    FILE.gguf does by itself.
     """
     check_writable(out, force)
     request, source = read_request(options), resolve_model(model)

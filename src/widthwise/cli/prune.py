@@ -35,7 +35,7 @@ from ..prune import (
     prune_gguf,
 )
 from ..prune.refitting import refit
-from .options import check_writable, is_typed
+from .options import check_writable, is_typed, names_models
 from .plan_options import (
     PlanRequest,
     build_plan,
@@ -104,11 +104,11 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 )
 @click.option("--max-shard-size", default="5GB", help="Largest size of a weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@names_models
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint, or a .gguf file.
 
-    MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
-    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. Only calibration text loads it.
+    MODEL is {MODEL}. It is loaded only where calibration text is run through it.
     """
     _check_usage(plan_file, out, options)
     request, refitting = None, options["refitting"]

@@ -21,6 +21,7 @@ from .options import (
     list_option,
     max_new_tokens_option,
     model_name,
+    names_models,
     out_option,
     parse_item_limits,
     parse_names,
@@ -106,13 +107,13 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and how long it takes.")
 @out_option("widthwise-study", "Folder of the study; an interrupted study continues there.")
+@names_models
 def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> None:
     """Measure MODELS at many widths: what they know, and what they cost to run.
 
-    A MODEL is a checkpoint folder, a .gguf file, a hub id, or one by its name: smollm2,
-    qwen2.5-coder-0.5b or qwen2.5-coder-1.5b. Every cell (one network, one task or workload) is
-    measured once. If a run is killed, the same command continues it. Widths, tasks and models may
-    be added to a folder. Writes records.jsonl, items/*.parquet and report.html.
+    A MODEL is {MODEL}. Every cell (one network, one task or workload) is measured once. If a run is
+    killed, the same command continues it. Widths, tasks and models may be added to a folder. Writes
+    records.jsonl, items/*.parquet and report.html.
     """
     from ..study import Study
     from .progress import print_plan, run_study

@@ -160,13 +160,7 @@ class Plan:
 
     @property
     def suitability(self) -> str:
-        """For what of quantization and parallelism the widths do not do; empty where for nothing.
-
-        Example:
-            >>> make_plan("smollm2", to="2.4x").suitability
-            "width 1376 does not suit groups of 128 (GPTQ, AWQ, FP8 blocks) or llama.cpp's K types \
-(256); --align 256 gives 1280"
-        """
+        """For what of quantization and parallelism the widths do not do; empty where for nothing."""
         size, asked = self.intermediate_size, self.unaligned
         if not self.kinds:
             return suitability_note(

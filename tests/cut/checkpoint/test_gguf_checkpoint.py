@@ -11,6 +11,7 @@ import transformers as hf
 from checkpoint_files import load
 from converted_gguf import TEXT, model_of
 from families import built
+from healing_runs import QUICK, save_text
 from safetensors.torch import load_file
 from tiny_gguf import write_gguf
 
@@ -18,6 +19,7 @@ from widthwise import make_plan, prune_checkpoint
 from widthwise.assets import convert_gguf
 from widthwise.cut import fingerprint
 from widthwise.cut.checkpoint import load_model, resolve_model
+from widthwise.prune.healing import HealSettings, heal
 
 KEPT = 29
 
@@ -105,3 +107,20 @@ def test_experts_are_cut_from_the_file(tmp_path: Path, cache: Path) -> None:
             layers[group // 4].down_proj[group % 4][:, gone] = 0
         # Sums of other lengths in float32: a neuron that is lost changes logits by more than 0.01.
         torch.testing.assert_close(cut(TEXT).logits, dense(TEXT).logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.usefixtures("short_blocks")
+def test_a_cut_of_a_file_into_a_file_is_healed_into_a_folder(parent: Path, tmp_path: Path) -> None:
+    child = tmp_path / "child.gguf"
+    prune_checkpoint(parent, child, make_plan(parent, width=KEPT, align=1))
+    text = save_text(tmp_path / "text.txt")
+    text.write_text("-".join(text.read_text().split()))  # its vocabulary is without spaces
+    out = tmp_path / "out"
+    heal(child, parent, out=out, text=text, settings=HealSettings(**QUICK), dtype="float32")
+    assert [path.name for path in out.glob("*.safetensors")] == ["model.safetensors"]
+    assert not list(out.glob("*.gguf"))
+    with resolve_model(child).checkpoint as before, resolve_model(out).checkpoint as after:
+        specs = [{n: s.spec for n, s in each.tensors.items()} for each in (before, after)]
+        assert specs[0] == specs[1]
+        assert fingerprint(before) != fingerprint(after)
+    assert load(out).config.intermediate_size == KEPT

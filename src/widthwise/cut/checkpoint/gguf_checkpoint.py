@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...arch import Architecture, read_architecture
 from ...assets import GgufModel
 from ...io import TORCH_DTYPES
-from .reader import Checkpoint, StoredTensor, read_json, read_widths
+from .reader import SINGLE, Checkpoint, StoredTensor, read_json, read_widths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,9 @@ class GgufCheckpoint(Checkpoint):
     """The parameters of a GGUF file in bfloat16, by their names in transformers.
 
     `path` is a folder of the cache with its config and no weights. The tokenizer is converted when
-    `tokenizer_folder` is asked for, and the weights are where `loadable` is.
+    `tokenizer_folder` is asked for, and the weights are where `loadable` is. `stored` has each in
+    the one file of such a folder, which needs not be there: what is written out of this checkpoint
+    is a folder, too.
 
     Args:
         file: The GGUF file.
@@ -35,10 +37,8 @@ class GgufCheckpoint(Checkpoint):
         self.model = GgufModel(file, card)
         self.path, self.name = self.model.head, name
         self.config = read_json(self.path / "config.json")
-        self.index = self.quantization = None
-        self.is_compact = False
-        specs = self.model.weights.specs
-        self.stored = {name: StoredTensor(file, 0, spec) for name, spec in specs.items()}
+        specs, folder_file = self.model.weights.specs, self.path / SINGLE
+        self.stored = {name: StoredTensor(folder_file, 0, spec) for name, spec in specs.items()}
         self.tensors = self.stored
         # The parameters of a model, each of which was found in the file.
         self.architecture: Architecture = read_architecture(self.config, specs, is_built=True)

@@ -73,6 +73,9 @@ class Checkpoint:
     """
 
     is_compared = False  # whether its tensors are known to be all that the model needs
+    is_compact = False
+    index: Path | None = None
+    quantization: Quantization | None = None
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
@@ -82,7 +85,7 @@ class Checkpoint:
         self.index, self.stored = _read_tensors(path, self.config)
         refuse_adapters(self.stored)
         _refuse_wrapped(path, self.stored)
-        self.quantization: Quantization | None = read_quantization(
+        self.quantization = read_quantization(
             self.config, {name: each.spec for name, each in self.stored.items()}
         )
         self.tensors: Mapping[str, StoredTensor | QuantizedWeight] = self.stored

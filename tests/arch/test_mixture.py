@@ -117,3 +117,10 @@ def test_what_else_follows_the_width_in_a_block_is_refused() -> None:
     with pytest.raises(UnsupportedModelError, match=r"1\.act_norm\.weight is not part of a plain"):
         read_architecture(*stored(**{name: TensorSpec((4,), "F32")}))
     read_architecture(*stored(**{name: TensorSpec((8,), "F32")}))  # of the hidden size alone
+
+
+def test_experts_that_are_numbered_in_an_unknown_way_are_refused_by_name() -> None:
+    name = "model.layers.0.mlp.shared_experts.0.up_proj.weight"
+    config, tensors = stored()
+    with pytest.raises(UnsupportedModelError, match=rf"{name} .* depends on moe_intermediate_size"):
+        read_architecture(config, {**tensors, name: TensorSpec((4, 8), "F32")})

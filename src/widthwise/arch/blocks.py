@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 
 _PARTS = ("gate_proj", "up_proj", "gate_up_proj", "down_proj")
 ROLES = tuple(f"{part}.{kind}" for part in _PARTS for kind in ("weight", "bias"))
+KINDS = ("experts", "shared", "mlp")
+_ROLE = re.compile(rf"((?:{'|'.join(KINDS)})(?:\.\d+)?)\.({'|'.join(map(re.escape, ROLES))})")
+
+
+def split_role(role: str) -> tuple[str, str] | None:
+    """Block of a layer, and role in that block, of a tensor by its role; None of any other tensor.
+
+    >>> split_role("experts.3.down_proj.weight"), split_role("mlp.router.weight")
+    (('experts.3', 'down_proj.weight'), None)
+    """
+    match = _ROLE.fullmatch(role)
+    return None if match is None else (match[1], match[2])
 
 
 @dataclass(frozen=True, kw_only=True)

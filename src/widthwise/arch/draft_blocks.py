@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import Architecture, LayerStack
-from .blocks import GluBlock, Stack
+from .blocks import GluBlock, Stack, split_role
 from .families import role_of
 from .mixture import FoundGroups, Stated, mixture_groups, mixture_settings
 from .outside import followers
@@ -19,8 +18,6 @@ from .width import stated_width
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
-
-_ROLE = re.compile(r"(mlp|shared|experts)\.(\d+\.)?(gate|up|gate_up|down)_proj\.(weight|bias)")
 
 
 def with_drafts(architecture: Architecture, drafted: Mapping[str, TensorSpec]) -> Architecture:
@@ -73,7 +70,7 @@ def _layer_of(name: str, axes: int) -> str:
     """
     parts = name.split(".")
     for start in range(1, len(parts)):
-        if _ROLE.fullmatch(role_of(".".join(parts[start:]), axes)):
+        if split_role(role_of(".".join(parts[start:]), axes)):
             return ".".join(parts[:start]) + "."
     return ""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, GroupKind, TensorCut
-from .blocks import ROLES, GluBlock, Stack, no_plain_part
+from .blocks import KINDS, GluBlock, Stack, no_plain_part, split_role
 from .families import LATENT_KEY, MIXTURE_KEYS
 from .layer_widths import OVERRIDES, overrides
 from .sections import section_name, text_value
@@ -16,8 +16,6 @@ from .width import family_in
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
-
-_KINDS = ("experts", "shared", "mlp")
 
 FoundGroups = tuple[tuple[GroupKind, ...], tuple[GluGroup, ...], dict[str, TensorCut]]
 # Of the name of a kind and a block: the setting that states its width, and what it states.
@@ -164,16 +162,14 @@ def _blocks(names: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """The tensors of a layer by block and by role in it, the blocks in the order of groups."""
     result: dict[str, dict[str, str]] = {}
     for role, name in names.items():
-        block, _, rest = role.rpartition("_proj.")
-        block, _, part = block.rpartition(".")
-        if f"{part}_proj.{rest}" in ROLES and block.partition(".")[0] in _KINDS:
-            result.setdefault(block, {})[f"{part}_proj.{rest}"] = name
+        if split := split_role(role):
+            result.setdefault(split[0], {})[split[1]] = name
     return {block: result[block] for block in sorted(result, key=_place)}
 
 
 def _place(block: str) -> tuple[int, int]:
     kind, _, expert = block.partition(".")
-    return _KINDS.index(kind), int(expert or 0)
+    return KINDS.index(kind), int(expert or 0)
 
 
 def _kinds(keys: list[tuple[str, str, int]]) -> tuple[GroupKind, ...]:
@@ -182,4 +178,4 @@ def _kinds(keys: list[tuple[str, str, int]]) -> tuple[GroupKind, ...]:
     for name, key, value in keys:
         if key not in found or name == "experts":
             found[key] = GroupKind(name, key, value)
-    return tuple(sorted(found.values(), key=lambda kind: (_KINDS.index(kind.name), kind.key)))
+    return tuple(sorted(found.values(), key=lambda kind: (KINDS.index(kind.name), kind.key)))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, TensorCut
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
-    from .stack import Layers
 
 _PARTS = ("gate_proj", "up_proj", "gate_up_proj", "down_proj")
 ROLES = tuple(f"{part}.{kind}" for part in _PARTS for kind in ("weight", "bias"))
@@ -28,27 +27,6 @@ def split_role(role: str) -> tuple[str, str] | None:
     """
     match = _ROLE.fullmatch(role)
     return None if match is None else (match[1], match[2])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stack:
-    """A stack of layers in which blocks are looked for.
-
-    Attributes:
-        config: The parsed config.json.
-        tensors: Every tensor that a cut carries.
-        stem: Name before the number of a layer.
-        layers: The tensors of the layers by their roles.
-        count: Number of layers.
-        hidden: Size of the residual stream.
-    """
-
-    config: Mapping[str, Any]
-    tensors: Mapping[str, TensorSpec]
-    stem: str
-    layers: Layers
-    count: int
-    hidden: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from .architecture import GluGroup, GroupKind, TensorCut
-from .blocks import ROLES, GluBlock, Stack, no_plain_part
+from .blocks import ROLES, GluBlock, no_plain_part
 from .layer_widths import kinds_by_layer
 from .sections import text_value
-from .stack import refuse_unequal_layers
+from .stack import Stack, refuse_unequal_layers
 from .width import family_in, has_gate, layer_widths, width_key
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def dense_groups(
     before = 0  # layers of earlier stacks
     for stack in stacks:
         own = widths if len(stacks) == 1 else [widths[0]] * stack.count
-        sizes = stack.hidden, own
-        refuse_unequal_layers(stack.config, stack.stem, stack.layers, stack.tensors, sizes)
+        refuse_unequal_layers(stack, own)
         every = family_in(stack.config).in_every_layer
         for number in range(stack.count):
             if not (every or _has_block(stack, number)):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import Architecture, LayerStack
-from .blocks import GluBlock, Stack, split_role
+from .blocks import GluBlock, split_role
 from .families import role_of
 from .mixture import FoundGroups, Stated, mixture_groups, mixture_settings
 from .outside import followers
 from .sections import section_name
-from .stack import without_shared
+from .stack import Stack, without_shared
 from .width import stated_width
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import Any
 from ..errors import UnsupportedModelError
 from ..io import TensorSpec
 from .architecture import Architecture, GroupKind, LayerStack, table_beside
-from .blocks import Stack
 from .built import count_parameters
 from .dense import dense_groups
 from .draft_blocks import with_drafts
@@ -27,6 +26,7 @@ from .outside import refuse_outside
 from .quantization import refuse_quantized_config
 from .sections import is_tower, text_config, ties_embeddings
 from .stack import (
+    Stack,
     count_layers,
     has_experts,
     language_stacks,
@@ -105,10 +105,11 @@ def _stack(
     """A stack of layers, of which none is stored beyond those that the config states."""
     layers = tensors_by_layer(tensors)[stem]
     count = count_layers(config, stem, layers)
-    refuse_layers_beyond(config, stem, layers, count)
-    return Stack(
+    stack = Stack(
         config=config, tensors=tensors, stem=stem, layers=layers, count=count, hidden=hidden
     )
+    refuse_layers_beyond(stack)
+    return stack
 
 
 def _parameters(

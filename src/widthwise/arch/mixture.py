@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, GroupKind, TensorCut
-from .blocks import KINDS, GluBlock, Stack, no_plain_part, split_role
+from .blocks import KINDS, GluBlock, no_plain_part, split_role
 from .families import LATENT_KEY, MIXTURE_KEYS
 from .layer_widths import OVERRIDES, overrides
 from .sections import section_name, text_value
@@ -16,6 +16,7 @@ from .width import family_in
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
+    from .stack import Stack
 
 FoundGroups = tuple[tuple[GroupKind, ...], tuple[GluGroup, ...], dict[str, TensorCut]]
 # Of the name of a kind and a block: the setting that states its width, and what it states.

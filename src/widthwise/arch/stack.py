@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
@@ -25,6 +26,27 @@ _LAYER = re.compile(
     r"^(?P<stem>(?:.*?\.)?(?:layers|h|blocks|block|layer))\.(?P<layer>\d+)\.(?P<rest>.+)$"
 )
 _GATES = frozenset({"mlp.gate_proj.weight", "mlp.gate_up_proj.weight"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack of layers in which blocks are looked for.
+
+    Attributes:
+        config: The parsed config.json.
+        tensors: Every tensor that a cut carries.
+        stem: Name before the number of a layer.
+        layers: The tensors of the layers by their roles.
+        count: Number of layers.
+        hidden: Size of the residual stream.
+    """
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, TensorSpec]
+    stem: str
+    layers: Layers
+    count: int
+    hidden: int
 
 
 def tensors_by_layer(tensors: Mapping[str, TensorSpec]) -> dict[str, Layers]:
@@ -144,38 +166,30 @@ def _count_key(config: Mapping[str, Any], stem: str) -> str:
     return next(stated, "num_hidden_layers")
 
 
-def refuse_layers_beyond(config: Mapping[str, Any], stem: str, layers: Layers, count: int) -> None:
+def refuse_layers_beyond(stack: Stack) -> None:
     """Raise UnsupportedModelError where a stored layer is beyond the config's number of layers."""
-    if max(layers) >= count:
+    config, stem, last = stack.config, stack.stem, max(stack.layers)
+    if last >= stack.count:
         raise UnsupportedModelError(
-            f"{stem}.{max(layers)} is beyond the {count} layers of {section_name(config)} "
+            f"{stem}.{last} is beyond the {stack.count} layers of {section_name(config)} "
             f"({_count_key(config, stem)}); correct the number, or remove the layer from the "
             "files. For a draft layer, set num_nextn_predict_layers in the config"
         )
 
 
-def refuse_unequal_layers(
-    config: Mapping[str, Any],
-    stem: str,
-    layers: Layers,
-    tensors: Mapping[str, TensorSpec],
-    sizes: tuple[int, Sequence[int]],
-) -> None:
+def refuse_unequal_layers(stack: Stack, widths: Sequence[int]) -> None:
     """Raise where whole blocks are of another width than the config states.
 
     Args:
-        config: The parsed config.json.
-        stem: Name before the number of a layer.
-        layers: The layers.
-        tensors: Every tensor.
-        sizes: Hidden size, and the width of each layer by the config.
+        stack: The layers.
+        widths: The width of each by the config.
 
     Raises:
         UnsupportedModelError: Some layers are wider than others, or have no GLU block.
         CheckpointError: All are as wide as each other, but not as the config states, or a layer
             is not as wide as the config states for it.
     """
-    hidden, widths = sizes
+    config, stem, layers = stack.config, stack.stem, stack.layers
     blocks: dict[int, tuple[int, int]] = {}
     parts = {part for names in layers.values() for part in names}
     if "mlp.gate_proj.weight" in parts and "mlp.up_proj.weight" not in parts:
@@ -191,13 +205,13 @@ def refuse_unequal_layers(
                 f"{_why(config)}layer {layer} ({stem}.{layer}) has no GLU block; widthwise only "
                 "cuts models with a GLU block in every layer"
             )
-        block = _whole_shape(names, tensors)
+        block = _whole_shape(names, stack.tensors)
         if block is None or (blocks and block[0] != next(iter(blocks.values()))[0]):
             return  # a damaged or unknown block, which is checked tensor by tensor
         blocks[layer] = block
-    if blocks and (size := next(iter(blocks.values()))[0]) != hidden:
+    if blocks and (size := next(iter(blocks.values()))[0]) != stack.hidden:
         raise CheckpointError(
-            f"{section_name(config)}: hidden_size is {hidden}"
+            f"{section_name(config)}: hidden_size is {stack.hidden}"
             f"{_unless_stated(config, 'hidden_size')}, but every layer of {stem} has {size}"
         )
     _refuse_widths(config, stem, {layer: shape[1] for layer, shape in blocks.items()}, widths)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from .architecture import GluGroup, GroupKind, TensorCut
 from .blocks import ROLES, GluBlock, no_plain_part
 from .layer_widths import kinds_by_layer
-from .sections import text_value
 from .stack import Stack, refuse_unequal_layers
-from .width import family_in, has_gate, layer_widths, width_key
-
-if TYPE_CHECKING:
-    from .families import ModelFamily
+from .width import block_factors, family_in, has_gate, layer_widths, width_key
 
 
 def dense_groups(
@@ -63,7 +58,6 @@ def _kinds(stack: Stack, widths: Sequence[int], layers: Sequence[int]) -> tuple[
 
 def _dense_block(stack: Stack, number: int, width: int) -> tuple[int, GluBlock]:
     """The block of a layer, whose shapes are those of the config, and what its width divides by."""
-    family = family_in(stack.config)
     fused = any("mlp.gate_up_proj.weight" in layer for layer in stack.layers.values())
     gated = ("gate_proj", "up_proj") if has_gate(stack.config) else ("up_proj",)
     parts = (*(("gate_up_proj",) if fused else gated), "down_proj")
@@ -74,19 +68,17 @@ def _dense_block(stack: Stack, number: int, width: int) -> tuple[int, GluBlock]:
         if role.split(".")[0] in parts
         and (name := stack.layers[number].get(f"mlp.{role}")) is not None
     }
-    factor = _factor(stack, family, names["down_proj.weight"], width)
+    stored = stack.tensors[names["down_proj.weight"]].shape[-1:]
+    factor = next((each for each in block_factors(stack.config) if (each * width,) == stored), 1)
     block = GluBlock(
-        names=names, width=factor * width, hidden=stack.hidden, up_first=family.up_first
+        names=names,
+        width=factor * width,
+        hidden=stack.hidden,
+        up_first=family_in(stack.config).up_first,
     )
     _refuse_others(stack, number, block)
     block.check(stack.tensors, "by the config")
     return factor, block
-
-
-def _factor(stack: Stack, family: ModelFamily, down: str, width: int) -> int:
-    """2 where a switch of the config makes a block twice as wide as is stated, else 1."""
-    is_doubled = family.doubled_by and text_value(stack.config, family.doubled_by)
-    return 2 if is_doubled and stack.tensors[down].shape[-1] == 2 * width else 1
 
 
 def _has_block(stack: Stack, number: int) -> bool:

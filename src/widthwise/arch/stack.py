@@ -14,7 +14,7 @@ from .drafts import draft_root
 from .families import role_of
 from .quantization import refuse_quantized_tensor
 from .sections import is_tower, section_name, text_config, text_value
-from .width import family_in, has_gate, stated_width, unequal_width_keys, width_key
+from .width import block_factors, family_in, has_gate, stated_width, unequal_width_keys, width_key
 
 if TYPE_CHECKING:
     from ..io import TensorSpec
@@ -221,8 +221,7 @@ def _refuse_widths(
     config: Mapping[str, Any], stem: str, widths: Mapping[int, int], stated: Sequence[int]
 ) -> None:
     """Raise unless all blocks have the width of the config, or twice that where it may be."""
-    doubled_by = family_in(config).doubled_by
-    factors = (1, 2) if doubled_by and text_value(config, doubled_by) else (1,)
+    factors = block_factors(config)
     others = {
         layer: width
         for layer, width in widths.items()

@@ -61,6 +61,16 @@ def has_gate(config: Mapping[str, Any]) -> bool:
     return str(text_value(config, family.gated_by)).startswith("gated")
 
 
+def block_factors(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """How often a block may have the width of its layer: twice as well, by a switch of the config.
+
+    Raises:
+        CheckpointError: The class refuses the config.
+    """
+    doubled_by = family_in(config).doubled_by
+    return (1, 2) if doubled_by and text_value(config, doubled_by) else (1,)
+
+
 def width_key(config: Mapping[str, Any]) -> str:
     """The setting that states the width (`"intermediate_size"`)."""
     usual, *others = family_in(config).width_keys
@@ -252,5 +262,5 @@ def refuse_unequal_twins(config: Mapping[str, Any]) -> None:
 def unequal_width_keys(config: Mapping[str, Any]) -> list[str]:
     """Keys of the config by which some layers may be wider than others or lack a block."""
     text = text_config(config)
-    keys = ("use_double_wide_mlp", "per_layer_config", "block_configs", "ffn_multipliers")
+    keys = ("use_double_wide_mlp", OVERRIDES, "block_configs", "ffn_multipliers")
     return [key for key in keys if text.get(key)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnsupportedModelError
@@ -29,8 +29,8 @@ _ADVICE = "prune the unquantized checkpoint and quantize the result"
 
 def quantization_of(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What a config, or its text part, says of quantized weights; None where it says nothing."""
-    entries = (part.get(key) for part in (config, text_config(config)) for key in _KEYS)
-    return next((entry for entry in entries if isinstance(entry, Mapping) and entry), None)
+    found = (entry for _, entry in _entries(config) if isinstance(entry, Mapping) and entry)
+    return next(found, None)
 
 
 def without_quantization(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,27 +55,23 @@ def refuse_quantized_config(
         UnsupportedModelError: They are.
         CheckpointError: They are not: the entry was left behind.
     """
-    for part in (config, text_config(config)):
-        for key in _KEYS:
-            if (quantization := part.get(key)) is None:
-                continue
-            if stored and (kinds := _plain_kinds(stored)):
-                method = _method(quantization) or "of no method"
-                raise CheckpointError(
-                    f"config.json: {key} ({method}) says that the weights are "
-                    f"quantized, but they are stored as {kinds}; if they are not quantized, remove "
-                    f"{key} from config.json"
-                )
-            if quantization and stored is None:
-                raise UnsupportedModelError(
-                    f"the model's weights are quantized ({_words(quantization)}); pass the folder "
-                    "of its checkpoint, or load it dequantized"
-                )
-            if quantization:
-                raise UnsupportedModelError(
-                    f"config.json: the weights are quantized ({_words(quantization)}) in a way "
-                    f"that widthwise cannot read; {_ADVICE}"
-                )
+    for key, quantization in _entries(config):
+        if stored and (kinds := _plain_kinds(stored)):
+            method = _method(quantization) or "of no method"
+            raise CheckpointError(
+                f"config.json: {key} ({method}) says that the weights are quantized, but they are "
+                f"stored as {kinds}; if they are not quantized, remove {key} from config.json"
+            )
+        if quantization and stored is None:
+            raise UnsupportedModelError(
+                f"the model's weights are quantized ({_words(quantization)}); pass the folder "
+                "of its checkpoint, or load it dequantized"
+            )
+        if quantization:
+            raise UnsupportedModelError(
+                f"config.json: the weights are quantized ({_words(quantization)}) in a way "
+                f"that widthwise cannot read; {_ADVICE}"
+            )
 
 
 def refuse_quantized_tensor(layer: int, name: str) -> None:
@@ -85,6 +81,12 @@ def refuse_quantized_tensor(layer: int, name: str) -> None:
             f"layer {layer} holds quantized weights ({name}) of which config.json does not state "
             f"the method; {_ADVICE}"
         )
+
+
+def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a config, and then its text part, says of quantized weights, and under which key."""
+    for part in (config, text_config(config)):
+        yield from ((key, part[key]) for key in _KEYS if part.get(key) is not None)
 
 
 def _method(quantization: Any) -> str | None:

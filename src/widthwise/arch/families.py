@@ -112,6 +112,7 @@ MIXTURE_KEYS = {
     ),
     "mlp": ("intermediate_size_mlp", "dense_intermediate_size", "intermediate_size"),
 }
+ALL_MIXTURE_KEYS = frozenset(key for keys in MIXTURE_KEYS.values() for key in keys)
 LATENT_KEY = "moe_latent_size"  # size of what routed experts read and write, if not the hidden size
 
 

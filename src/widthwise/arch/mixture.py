@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError, UnsupportedModelError
 from .architecture import GluGroup, GroupKind, TensorCut
 from .blocks import KINDS, GluBlock, no_plain_part, split_role
-from .families import LATENT_KEY, MIXTURE_KEYS
+from .families import ALL_MIXTURE_KEYS, LATENT_KEY, MIXTURE_KEYS
 from .layer_widths import OVERRIDES, overrides
 from .sections import section_name, text_value
 from .width import family_in
@@ -25,8 +25,7 @@ Stated = Callable[[str, GluBlock], tuple[str, int]]
 
 def mixture_widths(config: Mapping[str, Any]) -> set[int]:
     """All widths that the settings of a mixture state."""
-    keys = {key for keys in MIXTURE_KEYS.values() for key in keys}
-    values = {text_value(config, key) for key in keys}
+    values = {text_value(config, key) for key in ALL_MIXTURE_KEYS}
     return {value for value in values if type(value) is int and value > 0}
 
 
@@ -35,7 +34,7 @@ def mixture_settings(config: Mapping[str, Any]) -> Stated:
 
     A shared expert may be as wide as several routed ones.
     """
-    settings = {key: text_value(config, key) for keys in MIXTURE_KEYS.values() for key in keys}
+    settings = {key: text_value(config, key) for key in ALL_MIXTURE_KEYS}
     section = section_name(config)
 
     def stated(kind: str, block: GluBlock) -> tuple[str, int]:
@@ -106,8 +105,7 @@ def mixture_groups(stack: Stack, stated: Stated | None = None) -> FoundGroups:
 
 def _refuse_overrides(stack: Stack) -> None:
     """Raise where layers have experts of other widths than the config states for all."""
-    keys = {key for keys in MIXTURE_KEYS.values() for key in keys}
-    if odd := sorted(key for key in keys if overrides(stack.config, key)):
+    if odd := sorted(key for key in ALL_MIXTURE_KEYS if overrides(stack.config, key)):
         raise UnsupportedModelError(
             f"{section_name(stack.config)}: {OVERRIDES} gives layers different values of "
             f"{', '.join(odd)}; widthwise cuts mixtures of experts with one width for each kind "

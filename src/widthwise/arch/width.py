@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UnsupportedModelError
 from .architecture import GroupKind
-from .families import MIXTURE_KEYS, WIDTH_KEYS, ModelFamily, family_of
+from .families import ALL_MIXTURE_KEYS, WIDTH_KEYS, ModelFamily, family_of
 from .layer_widths import (
     OVERRIDES,
     listed_widths,
@@ -31,8 +31,9 @@ RUN_EXPERTS = "experts_implementation"  # the setting by which transformers runs
 _ROW_NUMBERS = 8  # of 2 bytes each, in 16 bytes
 # What other programs than transformers call a setting of the width.
 _FOREIGN_KEYS = ("hidden_dim", "feed_forward_length", "ffn_dim_multiplier", "block_ff_dim")
-_ALL_KEYS = {*WIDTH_KEYS, *_FOREIGN_KEYS, *(key for keys in MIXTURE_KEYS.values() for key in keys)}
-_NAMED = re.compile(r"\b(?:" + "|".join(sorted(_ALL_KEYS)) + r")\b")
+_NAMED = re.compile(
+    rf"\b(?:{'|'.join(sorted({*WIDTH_KEYS, *_FOREIGN_KEYS, *ALL_MIXTURE_KEYS}))})\b"
+)
 
 
 def names_width(text: str) -> bool:

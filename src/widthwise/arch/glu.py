@@ -24,7 +24,7 @@ from .layer_widths import kept_whole
 from .mixture import mixture_groups, mixture_widths
 from .outside import refuse_outside
 from .quantization import refuse_quantized_config
-from .sections import is_tower, text_config, ties_embeddings
+from .sections import is_tower, text_model_type, ties_embeddings
 from .stack import (
     Stack,
     count_layers,
@@ -64,7 +64,8 @@ def read_architecture(
             widths that the config does not state; names what was found and where.
         CheckpointError: A tensor is missing, or its shape contradicts the config.
     """
-    refuse_family(text_config(config).get("model_type", config.get("model_type")))
+    family = text_model_type(config)
+    refuse_family(family)
     refuse_quantized_config(config, None if is_built else tensors)
     refuse_adapters(tensors)
     refuse_unknown_section(config)
@@ -85,7 +86,7 @@ def read_architecture(
     refuse_outside(config, _outside(stacks[-1], whole), cuts, stems, sizes[0], kinds)
     tied = frozenset() if is_built else _tied(config, stems, carried)
     architecture = Architecture(
-        model_type=str(text_config(config).get("model_type", config.get("model_type", "unknown"))),
+        model_type="unknown" if family is None else str(family),
         hidden_size=sizes[0],
         stacks=tuple(LayerStack(stem=each.stem, count=each.count) for each in stacks),
         kinds=kinds,

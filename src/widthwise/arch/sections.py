@@ -47,6 +47,11 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return reduce(lambda part, key: part[key], text_path(config), config)
 
 
+def text_model_type(config: Mapping[str, Any]) -> Any:
+    """Family of the language model as its section names it, or else the config; None without."""
+    return text_config(config).get("model_type", config.get("model_type"))
+
+
 def copied_sections(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A copy of a config, and in it copies of the sections that lead to the language model's."""
     parts = [dict(config)]

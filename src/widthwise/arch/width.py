@@ -24,6 +24,7 @@ from .sections import (
     section_name,
     sections_with,
     text_config,
+    text_model_type,
     text_value,
 )
 
@@ -47,7 +48,7 @@ def names_width(text: str) -> bool:
 
 def family_in(config: Mapping[str, Any]) -> ModelFamily:
     """How the family of a config's language model states its width."""
-    return family_of(text_config(config).get("model_type", config.get("model_type")))
+    return family_of(text_model_type(config))
 
 
 def has_gate(config: Mapping[str, Any]) -> bool:

@@ -138,10 +138,10 @@ def refuse_half_cut(config: Mapping[str, Any], architecture: Architecture) -> No
         UnsupportedModelError: Names a parameter that follows the width as well, or no parameter
             follows the setting of the width.
     """
-    moving = moving_names(config, architecture.kinds)
     if architecture.is_renamed:
         _refuse_other_total(config, architecture)
         return
+    moving = moving_names(config, architecture.kinds)
     if moving is None:
         return
     if not moving:

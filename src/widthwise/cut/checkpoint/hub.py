@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import CheckpointError
-from .reader import INDEX, SINGLE, read_json
+from .reader import read_json, weight_files
 
 _NO_WEIGHTS = (
     *("*.json", "*.jinja", "*.txt", "*.model", "*.spm", "*.tiktoken", "*.py", "*.md"),
@@ -33,7 +33,8 @@ def hub_folder(model: str) -> Path:
     try:
         folder = _fetched(name, revision or None, _NO_WEIGHTS)
         # By the commit, lest the branch moves between two downloads.
-        first, index = _weights(folder)
+        config = folder / "config.json"
+        first, index = weight_files(read_json(config) if config.exists() else {})
         _fetched(name, folder.name, [glob.escape(first)])
         if first == index or not (folder / first).exists():
             _fetched(name, folder.name, map(glob.escape, _named(folder / index)))
@@ -50,13 +51,6 @@ def _fetched(name: str, revision: str | None, patterns: Iterable[str]) -> Path:
 
     wanted = ["config.json", *patterns]  # one that is always there, or the hub's client warns
     return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-
-
-def _weights(folder: Path) -> tuple[str, str]:
-    """The single file of weights that is looked for first, and the index that is second."""
-    config = folder / "config.json"
-    named = read_json(config).get("transformers_weights") if config.exists() else None
-    return (SINGLE, INDEX) if named is None else (str(named), str(named))
 
 
 def _named(index: Path) -> set[str]:

@@ -268,6 +268,15 @@ def read_widths(config: Mapping[str, Any], architecture: Architecture) -> tuple[
     return tuple(widths)
 
 
+def weight_files(config: Mapping[str, Any]) -> tuple[str, str]:
+    """Names of the single file of weights that is looked for first, and of the index.
+
+    They are the same where the config names the file to take.
+    """
+    named = config.get("transformers_weights")
+    return (SINGLE, INDEX) if named is None else (str(named), str(named))
+
+
 def _read_tensors(
     path: Path, config: Mapping[str, Any]
 ) -> tuple[Path | None, dict[str, StoredTensor]]:
@@ -278,15 +287,15 @@ def _read_tensors(
             f"{SINGLE}; load it with transformers, and save it with save_pretrained() in another "
             "folder"
         )
-    named = config.get("transformers_weights")  # the file to take, where the config names one
-    first, index = (SINGLE, INDEX) if named is None else (str(named), str(named))
+    first, index = weight_files(config)
     if Path(first).name != first:
         raise CheckpointError(f"{path}: transformers_weights must be a file name; got {first!r}")
     if (path / first).exists() and not first.endswith(".index.json"):
         return None, read_header(path / first)
     if (path / index).exists():
         return path / index, _read_sharded(path, index)
-    wanted = f"neither {SINGLE} nor {INDEX}" if named is None else f"{first}, by config.json, not"
+    is_usual = first != index
+    wanted = f"neither {SINGLE} nor {INDEX}" if is_usual else f"{first}, by config.json, not"
     raise no_weights(path, wanted)
 
 

@@ -67,8 +67,8 @@ class ModelSource:
         if self.gguf is not None:
             return GgufCheckpoint(self.gguf, self.name, self.card)
         result = Checkpoint(self.found, self.name)
-        if result.quantization:
-            notice(f"{self.name}: {result.quantization.note}.")
+        if result.storage_note:
+            notice(f"{self.name}: {result.storage_note}.")
         return result
 
     @cached_property

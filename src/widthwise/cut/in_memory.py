@@ -121,10 +121,9 @@ def narrow_tensor(
 
 def _state(config: Any, settings: dict[str, Any]) -> None:
     """Settings in a config of transformers, which holds those of single layers in its own way."""
-    own = {key: value for key, value in settings.items() if key == OVERRIDES}
-    vars(config).update({key: value for key, value in settings.items() if key not in own})
-    for key, value in own.items():
-        setattr(config, key, value)
+    vars(config).update({key: value for key, value in settings.items() if key != OVERRIDES})
+    if OVERRIDES in settings:
+        setattr(config, OVERRIDES, settings[OVERRIDES])
 
 
 def _state_widths(model: nn.Module, plan: Plan) -> None:

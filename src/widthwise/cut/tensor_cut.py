@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..arch import Architecture, TensorCut
 
 if TYPE_CHECKING:
     from jaxtyping import Int, Shaped
-    from torch import Tensor, nn
-
-    Model = TypeVar("Model", bound=nn.Module)
+    from torch import Tensor
 
 
 def cut_tensor(

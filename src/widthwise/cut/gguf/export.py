@@ -17,7 +17,7 @@ from .converter import check_convertible, convert, words_bytes
 from .file_types import FILE_TYPES, PLAIN, fallbacks, file_type_number, kinds_at
 from .layout import Entry, filled, head, whole_number
 from .llama_cpp import UNEVEN
-from .quantize import block_size, has_llama, quantized, row_bytes
+from .quantize import bytes_each, has_llama, quantized
 from .sound_weights import check_weights, is_padded
 from .writer import padding_note
 
@@ -172,8 +172,7 @@ def _bytes_each(file_type: str) -> float:
     """Bytes of a number in the type of most tensors."""
     from gguf import GGMLQuantizationType as Kind
 
-    kind = Kind[FILE_TYPES[file_type][1]]
-    return row_bytes(kind, block_size(kind)) / block_size(kind)
+    return bytes_each(Kind[FILE_TYPES[file_type][1]])
 
 
 def _float_type(checkpoint: Checkpoint) -> str:

@@ -37,6 +37,11 @@ def block_size(kind: Any) -> int:
     return int(gguf.GGML_QUANT_SIZES[kind][0])
 
 
+def bytes_each(kind: Any) -> float:
+    """Bytes that a number has in a type."""
+    return row_bytes(kind, block_size(kind)) / block_size(kind)
+
+
 def written_kind(kind: Any, columns: int) -> Any:
     """The type in which rows can be written that are read in another.
 

@@ -11,7 +11,7 @@ from ...assets import architecture_of, checked_reader
 from ...errors import UnsupportedModelError
 from .layout import Entry
 from .llama_cpp import TIED
-from .quantize import block_size, row_bytes
+from .quantize import bytes_each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,5 +142,5 @@ def _error(kind: Any) -> float:
     0.081 for Q4_K; the copies of Qwen 2.5 Coder differ by 0.044 (Q5_0 and Q8_0, 0.5B) and 0.075
     (Q4_K and Q6_K, 1.5B).
     """
-    bits = _EXACT_BITS.get(kind.name, 8 * row_bytes(kind, block_size(kind)) // block_size(kind))
+    bits = _EXACT_BITS.get(kind.name, int(8 * bytes_each(kind)))
     return float(_RANGE / (2**bits - 1) / 12**0.5)

@@ -357,8 +357,7 @@ class _Job:
         wanted = np.pad(wanted, ((0, 0), (0, self._missing(group))))
         with np.errstate(over="ignore"):  # it is refused below
             written = quantized(wanted, entry.kind)
-        plain: Any = {"F32": np.float32, "F16": np.float16}.get(entry.kind.name, np.uint8)
-        back = gguf.quants.dequantize(written.view(plain), entry.kind)
+        back = gguf.quants.dequantize(written, entry.kind)
         if not np.isfinite(back).all():
             raise CheckpointError(
                 f"{entry.name} holds numbers too large for {entry.kind.name}, the type in which a "

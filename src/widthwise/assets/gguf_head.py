@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnsupportedModelError
+from ..io import from_plain
 from .gguf_config import model_without_weights, refused_by_name
 from .gguf_file import architecture_of, check_counts, licence_of, refuse_unknown, torch_shape
 from .gguf_keys import GgufSettings
@@ -50,12 +51,8 @@ def write_head(path: Path, reader: Any, folder: Path, dtype: str | torch.dtype) 
 def read_parameters(folder: Path) -> dict[str, Parameter]:
     """Where the parameters are, as `write_head` wrote it."""
     entries = json.loads((folder / TENSORS).read_text(encoding="utf8"))
-    return {
-        name: Parameter(
-            tensors=tuple(each["tensors"]), shape=tuple(each["shape"]), layout=each["layout"]
-        )
-        for name, each in entries.items()
-    }
+    parameters: dict[str, Parameter] = from_plain(dict[str, Parameter], entries, "the parameter")
+    return parameters
 
 
 def decode(raw: NDArray[np.uint8], kind: Any) -> NDArray[np.float32]:

@@ -43,3 +43,19 @@ def test_other_bytes_than_the_header_says_are_an_error(size: int, tmp_path: Path
         stream_safetensors(tmp_path / "file", {"x": TensorSpec((2,), "F32")}, {}) as write,
     ):
         write(memoryview(bytes(size)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "portions"),
+    [
+        ((5, 3), [(0, 2), (2, 4), (4, 5)]),  # of 12 bytes a row
+        ((2, 100), [(0, 1), (1, 2)]),  # a row is never divided
+        ((), [(0, 1)]),
+        ((0, 3), []),
+        ((3, 0), [(0, 3)]),
+    ],
+)
+def test_a_tensor_is_read_in_portions_of_rows(
+    shape: tuple[int, ...], portions: list[tuple[int, int]]
+) -> None:
+    assert list(TensorSpec(shape, "F32").portions(24)) == portions

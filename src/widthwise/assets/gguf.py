@@ -122,10 +122,8 @@ def write_weights(weights: GgufWeights, folder: Path) -> None:
         )
     with stream_safetensors(folder / WEIGHTS, specs, {"format": "pt"}) as write:
         for name, spec in specs.items():
-            rows = spec.shape[0] if spec.shape else 1
-            step = max(1, _CHUNK_BYTES * rows // max(1, spec.nbytes))
-            for start in range(0, rows, step):
-                write(tensor_bytes(weights.rows(name, start, min(start + step, rows))))
+            for start, stop in spec.portions(_CHUNK_BYTES):
+                write(tensor_bytes(weights.rows(name, start, stop)))
     weights.close()
 
 

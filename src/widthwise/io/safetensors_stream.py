@@ -46,6 +46,13 @@ class TensorSpec:
     def is_float(self) -> bool:
         return self.dtype in FLOAT_DTYPES
 
+    def portions(self, nbytes: int) -> Iterator[tuple[int, int]]:
+        """Begin and end of its rows along the first axis, so many bytes at a time, at least one."""
+        rows = self.shape[0] if self.shape else 1
+        step = max(1, nbytes * rows // max(1, self.nbytes))
+        for start in range(0, rows, step):
+            yield start, min(start + step, rows)
+
 
 def aligned(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
     """The same tensors, wider dtypes first, so that each lies at a multiple of its dtype's size."""

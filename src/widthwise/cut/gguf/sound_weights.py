@@ -35,10 +35,8 @@ def check_weights(checkpoint: Checkpoint) -> None:
     """
     padded = is_padded(checkpoint)
     for name, tensor in checkpoint.tensors.items():
-        rows = tensor.spec.shape[0] if tensor.spec.shape else 1
-        step = max(1, _CHUNK_BYTES * rows // max(1, tensor.spec.nbytes))
-        for start in range(0, rows, step):
-            chunk = checkpoint.rows(name, start, min(start + step, rows))
+        for start, stop in tensor.spec.portions(_CHUNK_BYTES):
+            chunk = checkpoint.rows(name, start, stop)
             check_finite(chunk, name)
             if padded:
                 _check_padding(checkpoint, name, chunk, start)

@@ -78,8 +78,6 @@ def new_once(out: Path, is_whole: Callable[[Path], bool] = lambda _: True) -> It
             built = work / out.name
             built.mkdir()
             yield built
-            for file in sorted(built.iterdir()):
-                file.chmod(0o644)
             move_into_place(built, out)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error}") from error

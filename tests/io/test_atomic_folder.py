@@ -13,7 +13,7 @@ import pytest
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.errors import OutputError
-from widthwise.io import check_overwrite, new_folder
+from widthwise.io import check_overwrite, new_folder, new_once
 
 
 @pytest.mark.parametrize("mode", ["fresh", "replace"])
@@ -138,3 +138,23 @@ def test_two_writers_of_one_result_do_not_mix(saved: Path, tmp_path: Path) -> No
 def test_the_root_of_all_folders_is_no_result(force: bool, words: str) -> None:
     with pytest.raises(OutputError, match=words):
         check_overwrite(Path("/"), force=force)
+
+
+def test_a_folder_is_made_once_and_again_where_it_is_not_whole(tmp_path: Path) -> None:
+    out = tmp_path / "above" / "out"
+
+    def made(text: str) -> bool:
+        with new_once(out, lambda found: (found / "file").is_file()) as empty:
+            if empty is not None:
+                (empty / "file").write_text(text)
+            return empty is not None
+
+    with pytest.raises(UnicodeEncodeError):
+        made("half of it, and then \ud800")
+    assert list(out.parent.iterdir()) == []
+    assert made("first")
+    assert not made("second")
+    (out / "file").unlink()
+    assert made("third")
+    assert (out / "file").read_text() == "third"
+    assert [each.name for each in out.parent.iterdir()] == ["out"]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
-from ..io import locked_workdir, move_into_place, stream_safetensors, tensor_bytes
+from ..io import new_once, stream_safetensors, tensor_bytes
 from .gguf_config import parsed_once, refused_by_name
 from .gguf_file import checked_reader
 from .gguf_head import TENSORS, write_head
@@ -53,34 +51,6 @@ def convert_gguf(path: Path, out: Path, dtype: str | torch.dtype) -> None:
         write_tokenizer(path, reader, fill, longest_text(fill))
         write_weights(GgufWeights(path, reader, fill, str(dtype).removeprefix("torch.")), fill)
         (fill / TENSORS).unlink()
-
-
-@contextmanager
-def new_once(out: Path, is_whole: Callable[[Path], bool] = lambda _: True) -> Iterator[Path | None]:
-    """Yield an empty folder that becomes `out` when the block ends well; None where `out` is there.
-
-    Another process that makes the same folder is waited for.
-
-    Args:
-        out: The folder.
-        is_whole: Whether a folder that is there may stay; else it is removed and made again.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    try:
-        with locked_workdir(out.parent / f".{out.name}.partial") as work:
-            if out.exists():
-                if is_whole(out):
-                    yield None
-                    return
-                shutil.rmtree(out)
-            built = work / out.name
-            built.mkdir()
-            yield built
-            move_into_place(built, out)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error}") from error
 
 
 def write_tokenizer(path: Path, reader: Any, folder: Path, longest: int) -> None:

@@ -15,9 +15,9 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-from ..io import remembered_sha256
+from ..io import new_once, remembered_sha256
 from ..notices import notice
-from .gguf import CONVERSION, WEIGHTS, longest_text, new_once, write_tokenizer, write_weights
+from .gguf import CONVERSION, WEIGHTS, longest_text, write_tokenizer, write_weights
 from .gguf_file import architecture_of, checked_reader, head_digest, tokenizer_digest
 from .gguf_head import TENSORS, write_head
 from .gguf_weights import GgufWeights

@@ -1,7 +1,13 @@
 """Files: all that is written, whole or not at all; locks, memory, and what users' files hold."""
 
 from .atomic_file import check_new_file, partial_path, replace_file, write_text
-from .atomic_folder import check_overwrite, locked_workdir, move_into_place, new_folder
+from .atomic_folder import (
+    check_overwrite,
+    locked_workdir,
+    move_into_place,
+    new_folder,
+    new_once,
+)
 from .background import run_periodically
 from .checksum import file_sha256, remembered_sha256
 from .decode import from_json, from_plain, read_arrays
@@ -53,6 +59,7 @@ __all__ = [
     "locked_workdir",
     "move_into_place",
     "new_folder",
+    "new_once",
     "open_unpacked",
     "out_of_memory",
     "partial_path",

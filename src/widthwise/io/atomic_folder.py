@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,6 +85,34 @@ def locked_workdir(work: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(work, ignore_errors=True)
         os.close(descriptor)
+
+
+@contextmanager
+def new_once(out: Path, is_whole: Callable[[Path], bool] = lambda _: True) -> Iterator[Path | None]:
+    """Yield an empty folder that becomes `out` when the block ends well; None where `out` is there.
+
+    Another process that makes the same folder is waited for.
+
+    Args:
+        out: The folder.
+        is_whole: Whether a folder that is there may stay; else it is removed and made again.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        with locked_workdir(out.parent / f".{out.name}.partial") as work:
+            if out.exists():
+                if is_whole(out):
+                    yield None
+                    return
+                shutil.rmtree(out)
+            built = work / out.name
+            built.mkdir()
+            yield built
+            move_into_place(built, out)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error}") from error
 
 
 def move_into_place(built: Path, target: Path, *, aside: Path | None = None) -> None:

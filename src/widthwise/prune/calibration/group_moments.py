@@ -19,13 +19,11 @@ from ...arch import Architecture
 from ...cut import owner_of
 from ...errors import UnsupportedModelError
 from .layer_calls import WITHOUT_TEXT, watched_inputs
-from .moments import FitAndHoldout, Moments
+from .moments import HALVES, FitAndHoldout, Moments
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor, nn
-
-HALVES = ("fit", "held_out")
 
 
 class GroupMoments(Protocol):

@@ -106,7 +106,7 @@ class LayerwiseRunner:
         self._open.close()
 
     def moments(self, layer: int, *, advance: bool) -> dict[int, FitAndHoldout]:
-        """Second moments of each group of the layer that comes next, by the index of the group.
+        """Second moments of the groups of the layer that comes next, by their indices, ascending.
 
         Args:
             layer: That layer.

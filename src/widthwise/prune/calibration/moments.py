@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Float64
     from torch import Tensor
 
+HALVES = ("fit", "held_out")
 _PANEL = 384  # columns: the sum is symmetric, so only panels on and below the diagonal are made
 
 

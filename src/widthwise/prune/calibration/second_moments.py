@@ -14,14 +14,13 @@ from ...errors import OutputError, PlanError, RunError
 from ...io import TensorSpec, from_plain, replace_file, stream_safetensors, tensor_bytes
 from ..opened_model import open_model
 from .layerwise import LayerwiseRunner
-from .moments import FitAndHoldout, Moments
+from .moments import HALVES, FitAndHoldout, Moments
 from .text import TextOptions, TextRequest
 
 if TYPE_CHECKING:
     from ..opened_model import Model
 
 FORMAT, FIRST_FORMAT = "widthwise moments 2", "widthwise moments 1"
-HALVES = ("fit", "held_out")
 _COUNTS = TensorSpec((3,), "I64")  # tokens of the halves, and those sent to an expert or -1
 LayerCallback = Callable[[int], None]
 
@@ -197,7 +196,7 @@ def calibrate(
                 keep = stack.enter_context(_file(Path(out), result))
             runner = stack.enter_context(LayerwiseRunner(opened.module, read))
             for layer in each_layer(weights.architecture.layers, progress):
-                for group, halves in sorted(runner.moments(layer, advance=True).items()):
+                for group, halves in runner.moments(layer, advance=True).items():
                     keep(group, halves.cpu())
     return result if out is None else Calibration.load(out)
 

@@ -247,7 +247,8 @@ class KlMeter:
         import torch
 
         totals = [0.0] * len(cuts)
-        with _exact_projection(self.module), self.runner.head() as head:
+        head = self.runner.logits
+        with _exact_projection(self.module):
             vocabulary = head(self._dense[:1]).shape[-1]
             step = max(1, _LOGITS_BYTES // (4 * vocabulary))
             for start in range(0, self.tokens, step):

@@ -100,7 +100,7 @@ class CallCapturer:
             captured.append((number, call, hidden))
             output = self.outputs[number]
             more = forward[number](*arguments, **options)[1:] if output.has_more else ()
-            return returned(hidden, output.count, more)
+            return _returned(hidden, output.count, more)
 
         forwards = [partial(return_input, number) for number in range(len(self.layers))]
         with patched_forward(self.layers, forwards):
@@ -118,14 +118,14 @@ class CallCapturer:
         ]
         return captured[0][2], calls
 
-    def behind(self, states: Tensor, run: Callable[[], Any]) -> Tensor:
-        """What follows the last layer, by a pass in which all layers return these states."""
+    def behind(self, states: Tensor, run: Callable[[], Tensor]) -> Tensor:
+        """What a pass makes of these states behind the last layer: all layers return them."""
         forwards = [
-            partial(lambda count, *_, **__: returned(states, count), output.count)
+            partial(lambda count, *_, **__: _returned(states, count), output.count)
             for output in self.outputs
         ]
         with patched_forward(self.layers, forwards):
-            return first_of(run()[0])
+            return run()
 
     def _call(
         self, number: int, arguments: tuple[Any, ...], options: dict[str, Any]
@@ -213,7 +213,7 @@ def whole_pass(
     ]
 
 
-def returned(hidden: Tensor, count: int, more: Sequence[Any] = ()) -> Any:
+def _returned(hidden: Tensor, count: int, more: Sequence[Any] = ()) -> Any:
     """Hidden states in the form in which a layer returns them, with nothing else but `more`."""
     return (hidden, *(more or [None] * (count - 1))) if count else hidden
 

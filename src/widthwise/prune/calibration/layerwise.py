@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
@@ -18,8 +18,6 @@ from .layer_calls import (
     WITHOUT_TEXT,
     CallCapturer,
     LayerCall,
-    patched_forward,
-    returned,
     whole_pass,
 )
 from .moments import FitAndHoldout
@@ -159,30 +157,23 @@ class LayerwiseRunner:
             final.append(batch.unpadded(hidden))
         return torch.cat(final)
 
-    @contextmanager
-    def head(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """A function from final hidden states to logits: final norm, projection, scale, cap.
+    def logits(self, rows: Tensor) -> Tensor:
+        """Logits of final hidden states, shape (tokens, vocabulary), of a model of one stack.
 
-        While open, the model itself is run with layers that return the hidden states given, of
-        the shape of `final_states`; logits have shape (tokens, vocabulary).
+        The model itself makes them: final norm, projection, scale, cap.
+
+        Args:
+            rows: Hidden states of the shape of `final_states`.
         """
         import torch
 
-        last: list[Tensor] = []
-
-        def forward(count: int) -> Callable[..., Any]:
-            return lambda *_, **__: returned(last[0], count)
-
-        def logits(rows: Tensor) -> Tensor:
-            # Each token is a row, so that masks stay small.
-            last[:] = [rows[:, None].movedim((0, 1), (-3, -2))]
-            ids = torch.zeros(len(rows), 1, dtype=torch.long, device=rows.device)
-            output: Tensor = self._model(input_ids=ids, use_cache=False).logits[:, 0]
-            return output
-
-        counts = (output.count for each in self._capturers for output in each.outputs)
-        with patched_forward(self._layers(), [forward(count) for count in counts]):
-            yield logits
+        # Each token is a row, so that masks stay small.
+        states = rows[:, None].movedim((0, 1), (-3, -2))
+        ids = torch.zeros(len(rows), 1, dtype=torch.long, device=rows.device)
+        (capturer,) = self._capturers
+        return capturer.behind(
+            states, lambda: self._model(input_ids=ids, use_cache=False).logits[:, 0]
+        )
 
     def _module(self, layer: int) -> nn.Module:
         return self._model.get_submodule(self._architecture.layer_names[layer])
@@ -230,8 +221,10 @@ class LayerwiseRunner:
         inputs = self._inputs(batch.parts[stack].arguments)
         if encoded is not None:
             before = self._inputs(batch.parts[stack - 1].arguments)
-            run = partial(self._owner(stack - 1), **before)
-            inputs["encoder_hidden_states"] = self._capturers[stack - 1].behind(encoded, run)
+            encoder = self._owner(stack - 1)
+            inputs["encoder_hidden_states"] = self._capturers[stack - 1].behind(
+                encoded, lambda: encoder(**before)[0]
+            )
             inputs["encoder_attention_mask"] = before.get("attention_mask")
         return self._capturers[stack].capture(partial(self._owner(stack), **inputs))
 

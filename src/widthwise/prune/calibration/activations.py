@@ -54,9 +54,8 @@ def activation_norms(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> 
 
     def add(layer: int, activations: Tensor) -> None:
         nonlocal tokens
-        rows = activations.reshape(-1, activations.shape[-1])
-        kept = parts[stack_of[layer]].kept
-        rows = rows if kept is ... else rows[kept.to(rows.device)]
+        kept = parts[stack_of[layer]].kept(activations.device)
+        rows = activations.reshape(-1, activations.shape[-1])[kept]
         tokens += len(rows)
         total = rows.double().square().sum(dim=0).cpu()
         sums[layer] = sums[layer] + total if layer in sums else total

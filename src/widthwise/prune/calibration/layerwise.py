@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,7 @@ class _Rows:
     half: str
     hidden: Tensor
     calls: list[LayerCall]
-    kept: Tensor | EllipsisType  # index of the tokens that are no padding, among all of them
+    kept: Tensor | EllipsisType  # `TokenBatch.kept` of what the stack reads
 
     def unpadded(self, states: Tensor) -> Tensor:
         """States of tokens that are no padding, shape (tokens, ..., hidden size)."""
@@ -118,7 +118,7 @@ class LayerwiseRunner:
             for batch in self._batches:
                 for each in sums.values():
                     each.half, each.kept = batch.half, batch.kept
-                hidden = self._through(layer, batch)
+                hidden = self._through(layer, batch, batch.hidden)
                 if advance:
                     batch.hidden = hidden
         return {
@@ -131,7 +131,7 @@ class LayerwiseRunner:
         """Make hidden states those behind the layer, as its weights are now."""
         self._reach(layer)
         for batch in self._batches:
-            batch.hidden = self._through(layer, batch)
+            batch.hidden = self._through(layer, batch, batch.hidden)
 
     def held_out_states(self, tokens: int) -> BatchStates:
         """Hidden states of some held-out tokens as they are now, for `final_states`.
@@ -153,7 +153,7 @@ class LayerwiseRunner:
         final = []
         for batch, hidden in states:
             for further in range(layer, self._architecture.layers):
-                hidden = self._call(batch.calls, further).run(self._module(further), hidden)
+                hidden = self._through(further, batch, hidden)
             final.append(batch.unpadded(hidden))
         return torch.cat(final)
 
@@ -181,11 +181,10 @@ class LayerwiseRunner:
     def _layers(self) -> list[nn.Module]:
         return [self._module(layer) for layer in range(self._architecture.layers)]
 
-    def _call(self, calls: Sequence[LayerCall], layer: int) -> LayerCall:
-        return calls[layer - self._stacks[self._stack].start]
-
-    def _through(self, layer: int, batch: _Rows) -> Tensor:
-        return self._call(batch.calls, layer).run(self._module(layer), batch.hidden)
+    def _through(self, layer: int, batch: _Rows, hidden: Tensor) -> Tensor:
+        """Hidden states of a batch behind a layer."""
+        call = batch.calls[layer - self._stacks[self._stack].start]
+        return call.run(self._module(layer), hidden)
 
     def _begin(self) -> None:
         """Embed every batch, and capture the arguments of the layers."""
@@ -195,27 +194,25 @@ class LayerwiseRunner:
             self._check_layers(batch.fullest_row())
         self._stack = 0
         for half, batch in ((half, batch) for half, batches in halves for batch in batches):
-            hidden, calls = self._capture(batch, 0)
-            self._batches.append(_Rows(batch, half, hidden, calls, _kept(batch, hidden)))
+            self._batches.append(self._before(0, batch, half))
 
     def _reach(self, layer: int) -> None:
         """Take every batch to the stack of a layer, behind those that all of it has passed."""
         if layer in self._stacks[self._stack]:
             return
         self._stack += 1
-        for each in self._batches:
-            part = each.batch.parts[self._stack]
-            each.hidden, each.calls = self._capture(each.batch, self._stack, each.hidden)
-            each.kept = _kept(part, each.hidden)
+        for number, each in enumerate(self._batches):
+            self._batches[number] = self._before(self._stack, each.batch, each.half, each.hidden)
 
-    def _capture(
-        self, batch: TokenBatch, stack: int, encoded: Tensor | None = None
-    ) -> tuple[Tensor, list[LayerCall]]:
-        """Hidden states before the layers of a stack, and the other arguments of each of them.
+    def _before(
+        self, stack: int, batch: TokenBatch, half: str, encoded: Tensor | None = None
+    ) -> _Rows:
+        """A batch before the layers of a stack.
 
         Args:
-            batch: What is read.
             stack: Number of the stack.
+            batch: What is read.
+            half: The half of the text that it is of.
             encoded: Hidden states behind the last layer of the stack before it.
         """
         inputs = self._inputs(batch.parts[stack].arguments)
@@ -226,7 +223,8 @@ class LayerwiseRunner:
                 encoded, lambda: encoder(**before)[0]
             )
             inputs["encoder_attention_mask"] = before.get("attention_mask")
-        return self._capturers[stack].capture(partial(self._owner(stack), **inputs))
+        hidden, calls = self._capturers[stack].capture(partial(self._owner(stack), **inputs))
+        return _Rows(batch, half, hidden, calls, batch.parts[stack].kept(hidden.device))
 
     def _owner(self, stack: int) -> nn.Module:
         """The module that runs the layers of a stack."""
@@ -249,14 +247,12 @@ class LayerwiseRunner:
         for stack, layers in enumerate(self._stacks):
             self._stack = stack
             self._capturers[stack].outputs = outputs[layers.start : layers.stop]
-            hidden, calls = self._capture(row, stack, hidden)
-            kept = row.parts[stack].kept
+            rows = self._before(stack, row, "fit", hidden)
+            hidden = rows.hidden
             for layer in layers:
-                call, module = self._call(calls, layer), self._module(layer)
-                call.run(module, hidden.clone())
-                hidden = call.run(module, hidden)
-                both = hidden, outputs[layer].states
-                if not _alike(*(each.select(-3, 0).movedim(-2, 0)[kept] for each in both)):
+                self._through(layer, rows, hidden.clone())
+                hidden = self._through(layer, rows, hidden)
+                if not _alike(*map(rows.unpadded, (hidden, outputs[layer].states))):
                     raise UnsupportedModelError(
                         f"layer {layer} of {name} gives other values when it is run alone than in "
                         f"a whole pass, so it cannot be calibrated; {WITHOUT_TEXT}"
@@ -272,11 +268,6 @@ class LayerwiseRunner:
                     f"token {highest} of the calibration text is not one of the {size} tokens of "
                     "the model; use the model's own tokenizer"
                 )
-
-
-def _kept(part: TokenBatch, hidden: Tensor) -> Tensor | EllipsisType:
-    """`TokenBatch.kept` on the device of hidden states."""
-    return part.kept if part.kept is ... else part.kept.to(hidden.device)
 
 
 def _alike(states: Tensor, others: Tensor) -> bool:

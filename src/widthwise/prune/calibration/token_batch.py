@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import RunError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -53,15 +54,15 @@ class TokenBatch:
         """What each stack of layers reads."""
         return (self,) if self.decoder is None else (self, self.decoder)
 
-    @property
-    def kept(self) -> Tensor | EllipsisType:
+    def kept(self, device: torch.device) -> Tensor | EllipsisType:
         """Index of the tokens that are no padding, among those of all rows; shape (tokens,)."""
-        return ... if self.attention_mask is None else self.attention_mask.bool().reshape(-1)
+        mask = self.attention_mask
+        return ... if mask is None else mask.bool().reshape(-1).to(device)
 
     @property
     def ids(self) -> Tensor:
         """Tokens that are no padding, shape (tokens,)."""
-        return self.input_ids.reshape(-1)[self.kept]
+        return self.input_ids.reshape(-1)[self.kept(self.input_ids.device)]
 
     @property
     def tokens(self) -> int:

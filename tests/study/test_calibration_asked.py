@@ -77,7 +77,7 @@ def test_tokens_below_neurons_are_said(
     (kind,) = architecture.kinds
     wide = replace(architecture, kinds=(replace(kind, width=600),))
     monkeypatch.setattr(sweep.parent.checkpoint, "architecture", wide)
-    with pytest.raises(RunError, match=r"1,024 tokens.* refit 600 neurons: take at least 1,200"):
+    with pytest.raises(RunError, match=r"1,024 tokens.* refit 600 neurons: take at least 2,048"):
         sweep.scorer.calibrated.check()
 
 

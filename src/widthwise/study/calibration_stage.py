@@ -11,7 +11,7 @@ from .. import __version__
 from ..cut import Plan, Refit
 from ..cut.checkpoint import table_rows
 from ..errors import RunError, WidthwiseError
-from ..prune.calibration import CalibrationText, read_text
+from ..prune.calibration import CalibrationText, least_tokens, read_text
 from ..prune.refitting import refits
 from .dense_model import DenseModel
 from .evaluate_settings import EvaluateSettings
@@ -72,8 +72,8 @@ class CalibrationStage:
         if min(part.fit_tokens, part.held_out_tokens) < neurons:
             raise RunError(
                 f"{text.source}: {text.tokens:,} tokens, half of them held out, are too few to "
-                f"refit {neurons:,} neurons: take at least {2 * neurons:,} tokens (--tokens), or a "
-                "longer text"
+                f"refit {neurons:,} neurons: take at least {least_tokens(neurons):,} tokens "
+                "(--tokens), or a longer text"
             )
         return text
 

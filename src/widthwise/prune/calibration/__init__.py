@@ -11,6 +11,7 @@ from .text import (
     TextRequest,
     TextSource,
     check_source,
+    least_tokens,
     read_text,
     text_of,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "activation_norms",
     "calibrate",
     "check_source",
+    "least_tokens",
     "read_text",
     "text_of",
 ]

@@ -105,10 +105,10 @@ class CostBenchmark:
         """Look at everything that can be said before any work.
 
         Raises:
-            UnsupportedModelError: Blocks are to be timed alone, of a mixture of experts.
             RunError: No model is wider than the width to look around; a workload or a country
                 cannot be had.
-            UnsupportedModelError: A model does not continue texts.
+            UnsupportedModelError: A model does not continue texts; or blocks are to be timed alone,
+                of a model that has not one block of one width in every layer.
         """
         self.entries, self.workloads, self.intensity  # noqa: B018
         for parent in self.parents:

@@ -49,8 +49,8 @@ class HealingHead:
         Raises:
             UnsupportedModelError: The model makes its logits in another way.
         """
-        layer, cap = model.get_output_embeddings(), _cap(model)
-        device = layer.weight.device
+        layer, config = model.get_output_embeddings(), model.config.get_text_config()
+        cap, device = getattr(config, "final_logit_softcapping", None), layer.weight.device
         mark = torch.full((1, 1, 1), _MARK, dtype=torch.float64, device=device)
         token = torch.zeros(1, 1, dtype=torch.long, device=device)
         with torch.no_grad():
@@ -255,12 +255,6 @@ def _passed(
             "projection, so it cannot be healed"
         )
     return given[0], output
-
-
-def _cap(model: Any) -> float | None:
-    """The bound of a model's logits, as its config states it."""
-    cap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return cap
 
 
 def _other_logits(model: Any) -> UnsupportedModelError:

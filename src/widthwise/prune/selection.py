@@ -90,12 +90,11 @@ def _of_kinds(architecture: Architecture, widths: tuple[int, ...]) -> dict[str, 
     if architecture.is_uniform:
         return {}
     kinds = zip(architecture.kinds, widths, strict=True)
-    sizes = (None, widths) if architecture.is_mixture else ()
-    active = [counts_at(architecture, each).active_parameters for each in sizes]
+    sizes = {"parent_active": None, "active": widths} if architecture.is_mixture else {}
     return {
         "kinds": tuple(PlannedKind(kind.name, kind.width, kept) for kind, kept in kinds),
         "neurons": architecture.neurons(),
-        **dict(zip(("parent_active", "active"), active, strict=False)),
+        **{name: counts_at(architecture, each).active_parameters for name, each in sizes.items()},
         "format": MIXTURE_FORMAT,
     }
 

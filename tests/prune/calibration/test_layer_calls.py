@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from families import LAYERS, tiny
+from families import tiny
 from special_families import CUT, batches, special
+from whole_passes import assert_close, whole_moments
 
 from widthwise.cut import ModelWeights
 from widthwise.errors import UnsupportedModelError
@@ -16,46 +17,15 @@ from widthwise.prune import per_layer
 from widthwise.prune.calibration import FitAndHoldout, LayerwiseRunner, Moments, calibrate, text_of
 from widthwise.prune.refitting import GroupCut, group_cuts, refit, temporarily_cut
 
-Batches = list[dict[str, Any]]
-
-
-def whole_moments(model: Any, given: Batches, layers: int) -> list[torch.Tensor]:
-    """Sums of h h^T in float64 of every layer, caught in passes of the whole model."""
-    totals: list[Any] = [0.0] * layers
-    kept: list[torch.Tensor] = []
-
-    def catching(layer: int) -> Callable[..., None]:
-        def catch(_: Any, inputs: Any) -> None:
-            rows = inputs[0].detach().flatten(0, -2)[kept[-1]].double()
-            totals[layer] = totals[layer] + rows.T @ rows
-
-        return catch
-
-    downs = [model.get_submodule(f"model.layers.{n}.mlp.down_proj") for n in range(layers)]
-    handles = [d.register_forward_pre_hook(catching(n)) for n, d in enumerate(downs)]
-    with torch.no_grad():
-        for batch in given:
-            kept.append(batch.get("attention_mask", torch.ones_like(batch["input_ids"])) > 0)
-            kept[-1] = kept[-1].flatten()
-            model(**batch)
-    for handle in handles:
-        handle.remove()
-    return totals
-
-
-def close(got: torch.Tensor, expected: torch.Tensor) -> None:
-    """float32 sums of 500 products: 1e-7 of the norm; arguments of another batch err by a third."""
-    assert float((got.double() - expected).norm() / expected.norm()) < 1e-5
-
 
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("family", [*CUT, "gemma3n_text"])
 def test_moments_equal_those_of_whole_passes(family: str, padded: bool) -> None:
     model, given = special(family), batches(padded=padded)
     calibration = calibrate(model, text=given)
-    for layer, expected in enumerate(whole_moments(model, given, 4)):
+    for layer, expected in enumerate(whole_moments(model, given)):
         halves = calibration.groups[layer]
-        close(halves.fit.total + halves.held_out.total, expected)
+        assert_close(halves.fit.total + halves.held_out.total, expected)
 
 
 @pytest.mark.parametrize("family", ["gemma4_shared", "qwen3_5_text"])
@@ -64,11 +34,14 @@ def test_a_sequential_refit_equals_whole_passes_behind_the_cut_layers(family: st
     model, given = special(family), batches(8)
     done = refit(model, width=26, align=1, text=given)
     weights, selection = ModelWeights(model), _selection(26)
+    architecture = weights.architecture
     cuts: list[GroupCut] = []
     for layer in range(4):
         sums = []
         for half in (given[::2], given[1::2]):
-            total = _behind(model, weights, cuts, lambda half=half: whole_moments(model, half, 4))
+            total = _behind(
+                model, weights, cuts, lambda half=half: whole_moments(model, half, architecture)
+            )
             tokens = sum(batch["input_ids"].numel() for batch in half)
             sums.append(Moments(total[layer].float(), tokens))
         halves = FitAndHoldout(fit=sums[0], held_out=sums[1])
@@ -157,9 +130,9 @@ def test_hidden_states_may_come_by_a_keyword() -> None:
 
     model, given = stacked(step), batches()
     calibration = calibrate(model, text=given)
-    for layer, expected in enumerate(whole_moments(model, given, LAYERS)):
+    for layer, expected in enumerate(whole_moments(model, given)):
         halves = calibration.groups[layer]
-        close(halves.fit.total + halves.held_out.total, expected)
+        assert_close(halves.fit.total + halves.held_out.total, expected)
 
 
 class Pairing(torch.nn.Module):
@@ -179,9 +152,9 @@ def test_layers_may_return_a_tuple() -> None:
     model.model.layers = torch.nn.ModuleList(map(Pairing, model.model.layers))
     given = batches(8)
     calibration = calibrate(model, text=given)
-    for layer, expected in enumerate(whole_moments(model, given, LAYERS)):
+    for layer, expected in enumerate(whole_moments(model, given)):
         halves = calibration.groups[layer]
-        close(halves.fit.total + halves.held_out.total, expected)
+        assert_close(halves.fit.total + halves.held_out.total, expected)
     assert per_layer(model, to="0.6x", align=8, text=given).loss > 0
 
 

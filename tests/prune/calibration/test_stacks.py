@@ -11,8 +11,9 @@ from every_family import VOCAB, load, tiny_model
 from families import tiny
 from family_trials import inputs
 from healing_runs import BLOCK, VOCABULARY, save_text, save_tokenizer
+from whole_passes import assert_close, whole_moments
 
-from widthwise.cut import ModelWeights, apply, owner_of
+from widthwise.cut import ModelWeights, apply
 from widthwise.errors import RunError, UnsupportedModelError
 from widthwise.prune import (
     PruneSpec,
@@ -43,41 +44,6 @@ def given(model: Any, count: int = 6, *, padded: bool = False) -> list[dict[str,
     return result
 
 
-def whole_moments(model: Any, batches: list[dict[str, torch.Tensor]]) -> list[torch.Tensor]:
-    """Sums of h h^T of every block, padding left out, by hooks in passes of the whole model."""
-    architecture = ModelWeights(model).architecture
-    totals = [torch.zeros(56, 56, dtype=torch.float64) for _ in architecture.groups]
-    kept: dict[str, torch.Tensor] = {}
-
-    def hook(index: int, part: str) -> Any:
-        def add(_: Any, arguments: Any) -> None:
-            rows = arguments[0].detach().flatten(0, -2).double()[kept[part].bool().reshape(-1)]
-            totals[index] += rows.T @ rows
-
-        return add
-
-    handles = [
-        owner_of(model, group.down)[0].register_forward_pre_hook(
-            hook(index, "decoder_" if "decoder" in group.name else "")
-        )
-        for index, group in enumerate(architecture.groups)
-    ]
-    with torch.no_grad():
-        for batch in batches:
-            for part in ("", "decoder_"):
-                if (ids := batch.get(f"{part}input_ids")) is not None:
-                    kept[part] = batch.get(f"{part}attention_mask", torch.ones_like(ids))
-            model(**batch)
-    for handle in handles:
-        handle.remove()
-    return totals
-
-
-def close(got: torch.Tensor, expected: torch.Tensor) -> None:
-    """float32 sums of 500 products: 1e-7 of the norm; padding that counts would add a fifth."""
-    assert float((got.double() - expected).norm() / expected.norm()) < 1e-5
-
-
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_moments_equal_those_of_whole_passes(family: str, padded: bool) -> None:
@@ -86,7 +52,7 @@ def test_moments_equal_those_of_whole_passes(family: str, padded: bool) -> None:
     with LayerwiseRunner(model, text_of(batches)) as walk:
         for layer, expected in enumerate(whole_moments(model, batches)):
             halves = walk.moments(layer, advance=True)[layer]
-            close(halves.fit.total + halves.held_out.total, expected)
+            assert_close(halves.fit.total + halves.held_out.total, expected)
 
 
 @pytest.mark.parametrize("family", PAIRS)
@@ -102,7 +68,7 @@ def test_a_decoder_reads_what_its_encoder_says_after_it_was_cut(family: str) -> 
         expected = whole_moments(model, batches)
         for layer in (3, 4):
             halves = walk.moments(layer, advance=True)[layer]
-            close(halves.fit.total + halves.held_out.total, expected[layer])
+            assert_close(halves.fit.total + halves.held_out.total, expected[layer])
 
 
 @pytest.mark.parametrize("family", ["modernbert", "t5"])

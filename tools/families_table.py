@@ -28,14 +28,15 @@ Made by `tools/families_table.py`, which builds a tiny random model of every fam
 - **heal**: some steps of distillation from the dense model are made, judged on held-out text, and
   written back where they helped.
 - **evaluate**: questions of a task are answered by the narrow model.
-- **GGUF out**: the narrow model is written as a GGUF file in float32, with the words of SmolLM2,
-  and llama.cpp writes the same greedy tokens as transformers, with the same log probabilities.
+- **GGUF out**: the narrow model is written as a GGUF file in float32, with the tokenizer of SmolLM2
+  or, where the family needs one, of SentencePiece; llama.cpp then writes the same greedy tokens as
+  transformers, with log probabilities that differ by less than 0.001.
 
 An encoder is compared by its logits or its hidden states, and a pair of an encoder and a decoder by
 the logits of the decoder.
 
-A family that is not listed may work as well: `widthwise plan MODEL` says so in a second, and never
-writes what it does not understand.
+A family that is not listed may work as well: `widthwise plan MODEL` says in a second whether it
+does. What widthwise does not understand is refused.
 
 """
 

@@ -8,7 +8,7 @@ import pytest
 from every_family import FAMILIES
 from family_trials import check_cut, check_evaluate, check_heal, check_refit
 
-# Text whose later tokens are looked at.
+# Its tokens attend to later ones, so that a layer run alone gives other values.
 NO_REFIT = {"paligemma"}
 SOME = (
     *("lfm2", "granitemoehybrid-dense", "apertus", "mixtral", "gpt_oss", "deepseek_v3"),

@@ -1,4 +1,4 @@
-"""What is tried on a tiny model of every family: cut, refit, heal, evaluate.
+"""What is tried on a tiny model of every family: cut, refit, heal, evaluate, export to GGUF.
 
 Each trial raises where it does not work. `docs/families.md` is the table of their answers.
 """

@@ -160,7 +160,7 @@ class Plan:
 
     @property
     def suitability(self) -> str:
-        """For what of quantization and parallelism the widths do not do; empty where for nothing."""
+        """What of quantization and parallelism the widths do not suit; empty where nothing."""
         size, asked = self.intermediate_size, self.unaligned
         if not self.kinds:
             return suitability_note(

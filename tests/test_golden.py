@@ -32,7 +32,7 @@ def test_pages_and_findings_of_stored_results_stay_as_they_are() -> None:
 @pytest.mark.demo
 def test_a_cut_of_the_embedded_model_has_the_bytes_that_it_had(tmp_path: Path) -> None:
     """By weights alone, which no processor's rounding of sums can change: one number is a copy."""
-    plan = make_plan("smollm2", remove="40%")
+    plan = make_plan("smollm2", remove="40%", criterion="ppm")
     folder = prune_checkpoint("smollm2", tmp_path / "cut", plan)
     with open(folder / "model.safetensors", "rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == CUT

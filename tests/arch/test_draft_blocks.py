@@ -151,7 +151,7 @@ def test_beside_widths_by_layers_a_draft_is_of_the_widest_layers(
             parent.left_out_because
         )
         return
-    plan = make_plan(tmp_path / "parent", width="mlp56=20,mlp40=30", align=1)
+    plan = make_plan(tmp_path / "parent", width="mlp56=20,mlp40=30", align=1, criterion="ppm")
     out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
     assert json.loads((out / "config.json").read_text())["intermediate_size"] == 30
     after = Checkpoint(out).architecture

@@ -40,7 +40,17 @@ def test_draft_layers_are_cut_and_kept_and_the_config_announces_them(
     block, beside, key = DRAFTS[name]
     add(saved, {**glu(block), beside: torch.ones(HIDDEN, 2 * HIDDEN)}, **{key: 1})
     out = tmp_path / "out"
-    words = ["prune", str(saved), "--width", str(KEPT), "--exact", "-o", str(out)]
+    words = [
+        "prune",
+        str(saved),
+        "--criterion",
+        "ppm",
+        "--width",
+        str(KEPT),
+        "--exact",
+        "-o",
+        str(out),
+    ]
     run = CliRunner().invoke(main, words)
     assert run.exit_code == 0, run.output
     stored = load_file(out / "model.safetensors")
@@ -105,7 +115,9 @@ def test_draft_layers_that_are_left_out_count_as_bytes_of_the_parent_alone(saved
 def test_draft_layers_of_another_width_travel(saved: Path, tmp_path: Path) -> None:
     draft = glu("mtp.layers.0.mlp", width=37)
     add(saved, draft, mtp_num_hidden_layers=1)
-    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
+    out = prune_checkpoint(
+        saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1, criterion="ppm")
+    )
     stored = load_file(out / "model.safetensors")
     assert all(torch.equal(stored[name], tensor) for name, tensor in draft.items())
     assert json.loads((out / "config.json").read_text())["mtp_num_hidden_layers"] == 1

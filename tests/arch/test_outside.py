@@ -47,7 +47,7 @@ def test_two_blocks_in_a_layer_are_refused_by_name() -> None:
     shape = {**SHAPE, "num_codebooks": 2, "codebook_size": 8}
     model = hf.HiggsAudioV2ForConditionalGeneration(hf.HiggsAudioV2Config(**shape))
     with pytest.raises(UnsupportedModelError, match=r"layers\.0\.audio_mlp\.gate_proj\.weight"):
-        make_plan(model, width=KEPT)
+        make_plan(model, width=KEPT, criterion="ppm")
 
 
 def test_layers_between_others_are_refused_by_name() -> None:
@@ -57,7 +57,7 @@ def test_layers_between_others_are_refused_by_name() -> None:
     how = {"cross_layer_interval": 1, "use_resampler": False, "additional_vocab_size": 0}
     config = hf.IdeficsConfig(**{**SHAPE, **how}, vision_config=tower)
     with pytest.raises(UnsupportedModelError, match=r"gated_cross_attn_layers\.0\.mlp\.gate_proj"):
-        make_plan(hf.IdeficsForVisionText2Text(config), width=KEPT)
+        make_plan(hf.IdeficsForVisionText2Text(config), width=KEPT, criterion="ppm")
 
 
 @pytest.mark.parametrize("name", ["medusa_head.0.linear.weight", "probe.weight"])
@@ -68,7 +68,9 @@ def test_a_part_of_the_old_width_that_nobody_uses_is_told(
     save_file({**stored, name: torch.ones(WIDTH, 7)}, saved / "model.safetensors")
     said: list[str] = []
     with shown(said.append):
-        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
+        prune_checkpoint(
+            saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1, criterion="ppm")
+        )
     assert said == [
         f"LlamaForCausalLM does not use {name}, which a cut copies as stored; a size of {WIDTH}, "
         "the old width, may tie it to blocks that are cut."
@@ -91,7 +93,7 @@ def test_a_connector_that_follows_the_width_is_refused(tmp_path: Path) -> None:
     )
     model = hf.Idefics2ForConditionalGeneration(config)
     with pytest.raises(UnsupportedModelError, match=r"modality_projection\.\w+\.weight"):
-        make_plan(model, width=KEPT)
+        make_plan(model, width=KEPT, criterion="ppm")
 
 
 @pytest.mark.parametrize("vision", [{}, {"hidden_size": 32, "intermediate_size": 53}])
@@ -100,7 +102,7 @@ def test_a_gated_vision_tower_is_copied_also_where_its_sizes_are_the_same(
 ) -> None:
     model = vision_language(**vision)
     model.save_pretrained(tmp_path / "parent")
-    plan = make_plan(tmp_path / "parent", width=KEPT, align=1)
+    plan = make_plan(tmp_path / "parent", width=KEPT, align=1, criterion="ppm")
     out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
     before, after = (load_file(path / "model.safetensors") for path in (tmp_path / "parent", out))
     assert all(torch.equal(after[n], before[n]) for n in before if n.startswith("visual."))
@@ -122,7 +124,17 @@ def test_a_block_under_other_names_is_refused_and_half_of_one_is_not(
 ) -> None:
     """Matrices to the width and back are a block whatever they are called; to it alone is none."""
     there, back = "connector.opening.weight", "connector.closing.weight"
-    words = ["prune", str(saved), "--width", str(KEPT), "--exact", "-o", str(tmp_path / "out")]
+    words = [
+        "prune",
+        str(saved),
+        "--criterion",
+        "ppm",
+        "--width",
+        str(KEPT),
+        "--exact",
+        "-o",
+        str(tmp_path / "out"),
+    ]
     add(saved, {there: torch.ones(rows, HIDDEN), back: torch.ones(HIDDEN, WIDTH)})
     run = CliRunner().invoke(main, words)
     assert run.exit_code == 1
@@ -155,7 +167,7 @@ def test_what_only_the_built_model_shows_to_follow_the_width_is_refused(
     gained: Path, tmp_path: Path
 ) -> None:
     """By name and shape nothing tells such a vector from others."""
-    plan = make_plan(gained, width=KEPT, align=1)
+    plan = make_plan(gained, width=KEPT, align=1, criterion="ppm")
     message = r"model\.layers\.0\.gain depends on intermediate_size as well, as transformers"
     with pytest.raises(UnsupportedModelError, match=message):
         prune_checkpoint(gained, tmp_path / "out", plan)
@@ -166,7 +178,7 @@ def test_a_result_that_is_not_as_planned_gets_no_name(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The written headers and config are read again before the folder is renamed."""
-    plan = make_plan(saved, width=KEPT, align=1)
+    plan = make_plan(saved, width=KEPT, align=1, criterion="ppm")
     stale = json.loads((saved / "config.json").read_text())
     monkeypatch.setattr(write, "_config", lambda *_: stale)
     with pytest.raises(OutputError, match=rf"intermediate_size would be {WIDTH} in the result"):
@@ -186,7 +198,9 @@ def test_a_tensor_that_is_not_written_as_planned_leaves_nothing(
 
     monkeypatch.setattr(write, "_write_shard", longer)
     with pytest.raises(OutputError, match=f"not written as planned: tensor {name} differs"):
-        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
+        prune_checkpoint(
+            saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1, criterion="ppm")
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -205,7 +219,7 @@ def test_a_result_that_contradicts_its_own_config_leaves_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan = make_plan(saved, width=KEPT, align=1)
+    plan = make_plan(saved, width=KEPT, align=1, criterion="ppm")
     wrong = json.loads((saved / "config.json").read_text())
     wrong |= {"intermediate_size": KEPT, **changes}
     monkeypatch.setattr(write, "_config", lambda *_: wrong)
@@ -232,7 +246,17 @@ def test_a_cut_to_the_width_of_another_stack_leaves_nothing(saved: Path, tmp_pat
     add(saved, {**other, "model.reader.embed_tokens.weight": torch.ones(VOCAB, HIDDEN)})
     for width, is_written in ((KEPT + 1, True), (KEPT, False)):
         out = tmp_path / str(width)
-        words = ["prune", str(saved), "--width", str(width), "--exact", "-o", str(out)]
+        words = [
+            "prune",
+            str(saved),
+            "--criterion",
+            "ppm",
+            "--width",
+            str(width),
+            "--exact",
+            "-o",
+            str(out),
+        ]
         run = CliRunner().invoke(main, words)
         assert (run.exit_code == 0, out.exists()) == (is_written, is_written), run.output
     assert "would not be a whole checkpoint: all GLU blocks of one width must be in" in run.output

@@ -68,7 +68,7 @@ def test_a_width_that_equals_the_default_of_the_class_is_written_out(tmp_path: P
     config = json.loads(file.read_text())
     del config["text_config"]["intermediate_size"]  # as files that hold differences alone
     file.write_text(json.dumps(config))
-    plan = make_plan(tmp_path / "parent", width=999, align=1)
+    plan = make_plan(tmp_path / "parent", width=999, align=1, criterion="ppm")
     assert plan.intermediate_size == default
     out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
     assert json.loads((out / "config.json").read_text())["text_config"]["intermediate_size"] == 999
@@ -81,7 +81,7 @@ def test_a_width_that_is_stated_twice_is_changed_twice(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "parent")
     file = tmp_path / "parent" / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "intermediate_size": WIDTH}))
-    plan = make_plan(tmp_path / "parent", width=KEPT, align=1)
+    plan = make_plan(tmp_path / "parent", width=KEPT, align=1, criterion="ppm")
     out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
     written = json.loads((out / "config.json").read_text())
     assert (written["intermediate_size"], written["text_config"]["intermediate_size"]) == (29, 29)
@@ -103,7 +103,9 @@ def test_a_width_under_another_name_is_changed_there(tmp_path: Path, saved: Path
     config = {**json.loads(file.read_text()), "model_type": "of_its_own", "ffn_hidden_size": WIDTH}
     del config["intermediate_size"]
     file.write_text(json.dumps(config))
-    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1))
+    out = prune_checkpoint(
+        saved, tmp_path / "out", make_plan(saved, width=KEPT, align=1, criterion="ppm")
+    )
     written = json.loads((out / "config.json").read_text())
     assert written == {**config, "ffn_hidden_size": KEPT}
     assert Checkpoint(out).architecture.intermediate_size == KEPT
@@ -118,7 +120,7 @@ def test_a_config_without_a_section_still_describes_a_model_with_towers(tmp_path
     config = json.loads(file.read_text())
     flat = {**config.pop("text_config"), **config}
     file.write_text(json.dumps({**flat, "model_type": "qwen2_5_vl"}))
-    plan = make_plan(tmp_path / "parent", width=KEPT, align=1)
+    plan = make_plan(tmp_path / "parent", width=KEPT, align=1, criterion="ppm")
     out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
     cut = hf.Qwen2_5_VLForConditionalGeneration.from_pretrained(out)
     assert cut.config.text_config.intermediate_size == KEPT

@@ -96,10 +96,21 @@ def test_plan_and_prune_and_the_card_say_it_once(wide: Path, tmp_path: Path) -> 
     planned = run("plan", wide, "--width", 413, "--json")
     assert planned.stderr.count(words) == 1
     assert json.loads(planned.stdout)["alignment"] == 8
-    pruned = run("prune", wide, "--width", 413, "-o", tmp_path / "out")
+    pruned = run("prune", wide, "--criterion", "ppm", "--width", 413, "-o", tmp_path / "out")
     assert pruned.stderr.count(words) == 1
     assert (tmp_path / "out" / "README.md").read_text().count(f"- {words}\n") == 1
-    mended = run("prune", wide, "--width", 413, "--align", 256, "-o", tmp_path / "mended")
+    mended = run(
+        "prune",
+        wide,
+        "--criterion",
+        "ppm",
+        "--width",
+        413,
+        "--align",
+        256,
+        "-o",
+        tmp_path / "mended",
+    )
     assert "not suit" not in mended.stderr + (tmp_path / "mended" / "README.md").read_text()
     counts = json.loads(run("inspect", wide, "--width", 408).stdout)["counts"]
     assert [each["unsuited_for"] for each in counts] == [[K_TYPES], [GROUPS, K_TYPES]]

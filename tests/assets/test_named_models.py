@@ -185,13 +185,14 @@ def test_a_named_model_is_a_gguf_file_with_a_card(shelf: Shelf, tmp_path: Path) 
     source = resolve_model(NAME)
     assert (source.name, source.gguf) == ("Tiny-Named", shelf.place)
     assert json.loads(run("inspect", NAME).stdout)["model"] == "Tiny-Named"
-    done = run("prune", NAME, "--width", 29, "-o", tmp_path / "out")
+    words = ["prune", NAME, "--criterion", "ppm", "--width", 29, "-o"]
+    done = run(*words, tmp_path / "out")
     assert done.exit_code == 0, done.output
     card = (tmp_path / "out" / "README.md").read_text()
     licence = "apache-2.0 (by its authors; the Python packages that it was taken from state no "
     assert f"- licence of the parent: {licence}licence)\n" in card
     assert card.startswith("---\nlicense: apache-2.0 # by its authors; ")
-    assert run("prune", NAME, "--width", 29, "-o", tmp_path / "out.gguf").exit_code == 0
+    assert run(*words, tmp_path / "out.gguf").exit_code == 0
     assert (tmp_path / "out.gguf").stat().st_size < shelf.place.stat().st_size
 
 

@@ -74,7 +74,8 @@ def test_the_share_that_is_removed_counts_blocks_that_stay_whole(
     # 4 experts lose 32 of 96 neurons each, and the dense block none of its 160.
     assert f"{128 / 544:.1%} of neurons removed" in result.stdout
     assert "experts at 2.000x of 3.000x" in result.stdout
-    assert run("prune", mixture, "--width", "experts=64", "-o", out).exit_code == 0
+    words = ["--criterion", "ppm", "--width", "experts=64", "-o", out]
+    assert run("prune", mixture, *words).exit_code == 0
     card = (out / "README.md").read_text()
     assert "| expansion ratio | 3.000x / 5.000x | 2.000x / 5.000x |" in card
     assert "cut to experts 64 / mlp 160" in card

@@ -30,7 +30,7 @@ def dense(tmp_path_factory: Any) -> Path:
 @pytest.fixture(scope="module")
 def child(dense: Path) -> Path:
     path = dense.parent / "child"
-    prune_checkpoint(dense, path, make_plan(dense, width=20, align=1))
+    prune_checkpoint(dense, path, make_plan(dense, width=20, align=1, criterion="ppm"))
     return path
 
 

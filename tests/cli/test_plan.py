@@ -21,6 +21,6 @@ def test_a_plan_says_where_a_gguf_result_would_be_narrower(
     plan = run("plan", small, "--width", "72", "--align", "32")
     assert note not in plan.stderr
     assert note not in run("plan", tiny_gguf, "--width", "40").stderr  # float has no blocks
-    result = run("prune", small, "--width", "72", "-o", tmp_path / "out.gguf")
+    result = run("prune", small, "--criterion", "ppm", "--width", "72", "-o", tmp_path / "out.gguf")
     assert "got    width 64 of" in result.stderr
     assert plan.stdout.splitlines()[-1] in result.stderr  # the same neurons

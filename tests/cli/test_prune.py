@@ -83,7 +83,7 @@ def test_a_model_is_resolved_and_loaded_once_and_never_converted(
 def test_weights_alone_load_and_convert_no_model(
     tiny_gguf: Path, tmp_path: Path, calls: Counter[str]
 ) -> None:
-    words = ["prune", tiny_gguf, "--remove", "40%", "-o", tmp_path / "out"]
+    words = ["prune", tiny_gguf, "--criterion", "ppm", "--remove", "40%", "-o", tmp_path / "out"]
     result = CliRunner().invoke(main, [*map(str, words)])
     assert result.exit_code == 0, result.output
     assert calls == {"resolved": 1, "write_head": 1}
@@ -115,7 +115,7 @@ def test_bytes_of_a_gguf_file_are_said_to_be_those_of_a_checkpoint(
     for words in (
         ["plan", tiny_gguf, "--remove", "40%"],
         ["plan", tiny_gguf, "--size", "1kB"],
-        ["prune", tiny_gguf, "--remove", "40%", "-o", tmp_path / "out.gguf"],
+        ["prune", tiny_gguf, "--criterion", "ppm", "--remove", "40%", "-o", tmp_path / "out.gguf"],
     ):
         result = run(*words)
         assert result.stderr.count(said) == 1, result.output

@@ -28,7 +28,7 @@ def masked(model: Any, plan: Plan) -> Any:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pruned_equals_masked(family: str) -> None:
     model = tiny(family)
-    plan = make_plan(model, width=KEPT, align=1)
+    plan = make_plan(model, width=KEPT, align=1, criterion="ppm")
     with torch.no_grad():
         expected = masked(model, plan)(tokens()).logits
         got = apply(model, plan)(tokens()).logits
@@ -38,7 +38,7 @@ def test_pruned_equals_masked(family: str) -> None:
 
 def test_biases_are_cut_with_their_neurons() -> None:
     model = tiny("llama", mlp_bias=True)
-    plan = make_plan(model, width=KEPT)
+    plan = make_plan(model, width=KEPT, criterion="ppm")
     with torch.no_grad():
         expected = masked(model, plan)(tokens()).logits
         got = apply(model, plan)(tokens()).logits
@@ -55,7 +55,7 @@ def ragged(plan: Plan, widths: tuple[int, ...] = (17, 41, 29)) -> Plan:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_layers_of_unequal_widths_are_padded_and_equal_masked(family: str) -> None:
     model = tiny(family)
-    plan = ragged(make_plan(model, width=KEPT, align=1))
+    plan = ragged(make_plan(model, width=KEPT, align=1, criterion="ppm"))
     narrow = apply(model, plan)
     with torch.no_grad():
         expected = masked(model, plan)(tokens()).logits
@@ -76,7 +76,7 @@ def test_layers_of_unequal_widths_are_padded_and_equal_masked(family: str) -> No
 
 def test_padding_has_no_biases_and_gets_no_gradient() -> None:
     model = tiny("llama", mlp_bias=True)
-    plan = ragged(make_plan(model, width=KEPT))
+    plan = ragged(make_plan(model, width=KEPT, criterion="ppm"))
     narrow = apply(model, plan)
     with torch.no_grad():
         expected = masked(model, plan)(tokens()).logits
@@ -91,15 +91,17 @@ def test_padding_has_no_biases_and_gets_no_gradient() -> None:
 
 
 def test_what_is_cut_evenly_from_a_padded_model_does_not_state_its_widths(llama: Any) -> None:
-    padded = apply(llama, ragged(make_plan(llama, width=KEPT)))
-    assert not hasattr(apply(padded, make_plan(padded, width=11)).config, "widthwise_widths")
+    padded = apply(llama, ragged(make_plan(llama, width=KEPT, criterion="ppm")))
+    assert not hasattr(
+        apply(padded, make_plan(padded, width=11, criterion="ppm")).config, "widthwise_widths"
+    )
     assert padded.config.widthwise_widths == [17, 41, 29]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_keeping_every_neuron_is_the_identity(family: str) -> None:
     model = tiny(family)
-    some = make_plan(model, width=KEPT)
+    some = make_plan(model, width=KEPT, criterion="ppm")
     everything = Plan(**{**vars(some), "keep": (tuple(range(WIDTH)),) * LAYERS})
     with torch.no_grad():
         assert torch.equal(apply(model, everything)(tokens()).logits, model(tokens()).logits)
@@ -107,7 +109,7 @@ def test_keeping_every_neuron_is_the_identity(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_module_keeps_a_stale_size(family: str) -> None:
-    pruned = apply(tiny(family), make_plan(tiny(family), width=KEPT))
+    pruned = apply(tiny(family), make_plan(tiny(family), width=KEPT, criterion="ppm"))
     assert pruned.config.intermediate_size == KEPT
     for name, module in pruned.named_modules():
         for key, value in vars(module).items():
@@ -124,7 +126,7 @@ def test_no_module_keeps_a_stale_size(family: str) -> None:
 
 def test_apply_leaves_its_model_alone_and_apply_changes_it(llama: Any) -> None:
     before = copy.deepcopy(llama.state_dict())
-    plan = make_plan(llama, width=KEPT)
+    plan = make_plan(llama, width=KEPT, criterion="ppm")
     pruned = apply(llama, plan)
     assert llama.config.intermediate_size == WIDTH
     for name, value in llama.state_dict().items():
@@ -141,7 +143,7 @@ def test_apply_leaves_its_model_alone_and_apply_changes_it(llama: Any) -> None:
 def test_dtype_device_and_frozen_weights_are_kept() -> None:
     model = tiny("qwen3").to(torch.bfloat16)
     model.model.layers[1].mlp.up_proj.weight.requires_grad_(False)
-    pruned = apply(model, make_plan(model, width=KEPT))
+    pruned = apply(model, make_plan(model, width=KEPT, criterion="ppm"))
     assert {p.dtype for p in pruned.parameters()} == {torch.bfloat16}
     frozen = {n for n, p in pruned.named_parameters() if not p.requires_grad}
     assert frozen == {"model.layers.1.mlp.up_proj.weight"}
@@ -149,14 +151,14 @@ def test_dtype_device_and_frozen_weights_are_kept() -> None:
 
 def test_tied_embeddings_stay_tied() -> None:
     model = tiny("llama", tie_word_embeddings=True)
-    pruned = apply(model, make_plan(model, width=KEPT))
+    pruned = apply(model, make_plan(model, width=KEPT, criterion="ppm"))
     assert pruned.lm_head.weight is pruned.model.embed_tokens.weight
 
 
 def test_pruning_twice_nests(llama: Any) -> None:
-    at_once = apply(llama, make_plan(llama, width=11))
-    middle = apply(llama, make_plan(llama, width=KEPT))
-    in_two = apply(middle, make_plan(middle, width=11))
+    at_once = apply(llama, make_plan(llama, width=11, criterion="ppm"))
+    middle = apply(llama, make_plan(llama, width=KEPT, criterion="ppm"))
+    in_two = apply(middle, make_plan(middle, width=11, criterion="ppm"))
     for (name, a), (_, b) in zip(
         at_once.named_parameters(), in_two.named_parameters(), strict=True
     ):
@@ -164,12 +166,12 @@ def test_pruning_twice_nests(llama: Any) -> None:
 
 
 def test_one_neuron_can_be_left(llama: Any) -> None:
-    pruned = apply(llama, make_plan(llama, width=1))
+    pruned = apply(llama, make_plan(llama, width=1, criterion="ppm"))
     assert torch.isfinite(pruned(tokens()).logits).all()
 
 
 def test_a_pruned_model_can_be_saved_loaded_and_trained(llama: Any, tmp_path: Any) -> None:
-    pruned = apply(llama, make_plan(llama, width=KEPT))
+    pruned = apply(llama, make_plan(llama, width=KEPT, criterion="ppm"))
     pruned.save_pretrained(tmp_path)
     again = type(llama).from_pretrained(tmp_path)
     assert torch.equal(again(tokens()).logits, pruned(tokens()).logits)
@@ -180,7 +182,7 @@ def test_a_pruned_model_can_be_saved_loaded_and_trained(llama: Any, tmp_path: An
 @pytest.mark.parametrize("family", sorted(FUSED))
 def test_fused_blocks_keep_the_same_neuron_of_gate_and_up(family: str) -> None:
     model = tiny(family)
-    plan = make_plan(model, width=KEPT)
+    plan = make_plan(model, width=KEPT, criterion="ppm")
     keep = torch.tensor(plan.keep[1])
     old = model.model.layers[1].mlp.gate_up_proj.weight
     new = apply(model, plan).model.layers[1].mlp.gate_up_proj.weight

@@ -139,7 +139,7 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_save_and_load(llama: Any, tmp_path: Path) -> None:
-    plan = make_plan(llama, width=9)
+    plan = make_plan(llama, width=9, criterion="ppm")
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
     assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
@@ -155,7 +155,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_plan_of_a_mixture_tells_what_a_token_passes() -> None:
-    plan = make_plan(tiny_model("qwen3_moe"), remove="40%", align=8)
+    plan = make_plan(tiny_model("qwen3_moe"), remove="40%", align=8, criterion="ppm")
     assert plan.active is not None
     assert plan.active < plan.parameters
     assert f"{plan.active:,} of {plan.parent_active:,} parameters are active" in str(plan)

@@ -102,7 +102,7 @@ def test_a_model_that_no_file_says_was_cut_goes_by_its_name() -> None:
 
 
 def test_records_of_a_cut_checkpoint_hold_its_parent(saved: Path, tmp_path: Path) -> None:
-    plan = make_plan(saved, width=24, align=1)
+    plan = make_plan(saved, width=24, align=1, criterion="ppm")
     out = prune_checkpoint(saved, tmp_path / "out", plan)
     parent, child = (
         DenseModel(files=ModelFiles(str(p)), dtype="float32", device="cpu", seed=0)

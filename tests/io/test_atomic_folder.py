@@ -35,7 +35,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_an_existing_result_is_kept_without_force(saved: Path, tmp_path: Path) -> None:
-    plan = make_plan(saved, width=9)
+    plan = make_plan(saved, width=9, criterion="ppm")
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine").write_text("precious")
@@ -53,7 +53,9 @@ def test_an_existing_result_is_kept_without_force(saved: Path, tmp_path: Path) -
 def test_a_file_is_never_replaced_by_a_folder(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="is not a folder"):
-        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9), force=True)
+        prune_checkpoint(
+            saved, tmp_path / "out", make_plan(saved, width=9, criterion="ppm"), force=True
+        )
     assert (tmp_path / "out").read_text() == "a file"
 
 
@@ -71,7 +73,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_before_and_while_writing(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = make_plan(saved, width=9)
+    plan = make_plan(saved, width=9, criterion="ppm")
     monkeypatch.setattr("widthwise.cut.checkpoint.writer.free_disk_bytes", lambda _: 1000)
     with pytest.raises(OutputError, match=r"the disk is full: [\d,]+ bytes are needed, 1,000"):
         prune_checkpoint(saved, tmp_path / "out", plan)
@@ -88,7 +90,7 @@ def test_a_full_disk_is_told_before_and_while_writing(
 
 
 def test_a_place_that_cannot_be_written_is_named(saved: Path, tmp_path: Path) -> None:
-    plan = make_plan(saved, width=9)
+    plan = make_plan(saved, width=9, criterion="ppm")
     with pytest.raises(OutputError, match=r"/proc/out cannot be written"):
         prune_checkpoint(saved, "/proc/out", plan)  # read-only for root as well
     (tmp_path / "file").write_text("")
@@ -100,7 +102,9 @@ def test_a_place_that_cannot_be_written_is_named(saved: Path, tmp_path: Path) ->
 def test_a_read_only_folder_is_named(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "sealed").mkdir(mode=0o555)
     with pytest.raises(OutputError, match="Permission denied"):
-        prune_checkpoint(saved, tmp_path / "sealed" / "out", make_plan(saved, width=9))
+        prune_checkpoint(
+            saved, tmp_path / "sealed" / "out", make_plan(saved, width=9, criterion="ppm")
+        )
 
 
 def test_a_folder_that_appears_meanwhile_is_not_lost(saved: Path, tmp_path: Path) -> None:
@@ -109,16 +113,18 @@ def test_a_folder_that_appears_meanwhile_is_not_lost(saved: Path, tmp_path: Path
         (tmp_path / "out" / "mine").write_text("precious")
 
     with pytest.raises(OutputError, match="already exists"):
-        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9), progress=appear)
+        prune_checkpoint(
+            saved, tmp_path / "out", make_plan(saved, width=9, criterion="ppm"), progress=appear
+        )
     assert (tmp_path / "out" / "mine").read_text() == "precious"
     assert names(tmp_path) == ["out", "parent"]
 
 
 def test_what_a_killed_replacement_set_aside_still_needs_force(saved: Path, tmp_path: Path) -> None:
-    old = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=31))
+    old = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=31, criterion="ppm"))
     old.rename(tmp_path / ".out.widthwise-replaced")  # as a kill between two renames leaves it
     with pytest.raises(OutputError, match="already exists; pass --force"):
-        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9))
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9, criterion="ppm"))
     assert names(tmp_path) == ["out", "parent"]
 
 
@@ -126,9 +132,9 @@ def test_two_writers_of_one_result_do_not_mix(saved: Path, tmp_path: Path) -> No
     lock = os.open(tmp_path / ".out.widthwise-partial.lock", os.O_CREAT | os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)  # as a run that is still writing holds it
     with pytest.raises(OutputError, match="is being written by another process"):
-        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9))
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9, criterion="ppm"))
     os.close(lock)
-    prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9))
+    prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=9, criterion="ppm"))
     assert names(tmp_path) == ["out", "parent"]
 
 

@@ -36,7 +36,7 @@ PART = CalibrationSource(source="text", fingerprint="f", fit_tokens=8, held_out_
 
 
 def plan(folder: Path, version: int) -> Path:
-    make_plan(tiny("llama"), width=8 * version, align=1).save(folder / "plan.json")
+    make_plan(tiny("llama"), width=8 * version, align=1, criterion="ppm").save(folder / "plan.json")
     return folder / "plan.json"
 
 
@@ -63,7 +63,7 @@ def moments(folder: Path, version: int) -> Path:
 
 
 def refit(folder: Path, version: int) -> Path:
-    cut = make_plan(tiny("llama"), width=8 * version, align=1)
+    cut = make_plan(tiny("llama"), width=8 * version, align=1, criterion="ppm")
     fit = LayerFit(lam=0.1, fit_error=0.1, held_out_error=0.2, curve=(1.0, 0.5))
     made = Refit(
         plan=cut,

@@ -105,7 +105,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 
 def test_refit_and_plan_exclude_each_other(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    make_plan(tiny_checkpoint, width=20, align=1).save(tmp_path / "plan.json")
+    make_plan(tiny_checkpoint, width=20, align=1, criterion="ppm").save(tmp_path / "plan.json")
     options = ["--plan", tmp_path / "plan.json", "--refit", "-o", tmp_path / "out"]
     result = run("prune", tiny_checkpoint, *options)
     assert result.exit_code == 2

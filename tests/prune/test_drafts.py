@@ -63,7 +63,7 @@ def test_every_width_that_the_config_states_is_that_of_draft_layers_too(
     draft = DRAFTS[name]
     save(draft, tmp_path / "parent")
     was = widths_in(tmp_path / "parent")
-    plan = make_plan(tmp_path / "parent", remove="40%", align=1)
+    plan = make_plan(tmp_path / "parent", remove="40%", align=1, criterion="ppm")
     states = widths_in(out := prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan))
     assert states[draft.key] == was[draft.key] == 1
     narrow = parts(draft, stored(out))
@@ -158,8 +158,8 @@ def test_beside_layers_of_unequal_widths_a_draft_has_that_of_the_config(
 def test_a_plan_of_the_model_in_memory_keeps_the_draft_layers_on_disk(tmp_path: Path) -> None:
     draft = DRAFTS["qwen2"]
     save(draft, tmp_path / "parent")
-    plan = make_plan(load("qwen2", tmp_path / "parent"), width=20, align=1)
-    assert plan.keep == make_plan(tmp_path / "parent", width=20, align=1).keep
+    plan = make_plan(load("qwen2", tmp_path / "parent"), width=20, align=1, criterion="ppm")
+    assert plan.keep == make_plan(tmp_path / "parent", width=20, align=1, criterion="ppm").keep
     out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
     assert draft.tensors().keys() <= stored(out).keys()
 
@@ -168,7 +168,7 @@ def test_what_is_no_number_in_a_draft_layer_leaves_nothing(tmp_path: Path) -> No
     draft = DRAFTS["qwen2"]
     broken = {"model.mtp_layers.0.mlp.up_proj.weight": torch.full((56, HIDDEN), torch.nan)}
     save(draft, tmp_path / "parent", broken)
-    plan = make_plan(tmp_path / "parent", width=20, align=1)
+    plan = make_plan(tmp_path / "parent", width=20, align=1, criterion="ppm")
     with pytest.raises(CheckpointError, match=r"mtp_layers.0.mlp.up_proj.weight holds NaN"):
         prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
     assert not (tmp_path / "out").exists()
@@ -191,7 +191,17 @@ def test_a_draft_layer_that_cannot_be_cut_is_left_out_and_the_config_says_so(
     }
     save(draft, tmp_path / "parent", names)
     out = tmp_path / "out"
-    words = ["prune", str(tmp_path / "parent"), "--width", "20", "--exact", "-o", str(out)]
+    words = [
+        "prune",
+        str(tmp_path / "parent"),
+        "--criterion",
+        "ppm",
+        "--width",
+        "20",
+        "--exact",
+        "-o",
+        str(out),
+    ]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     card = (out / "README.md").read_text()
@@ -229,7 +239,7 @@ def test_healing_copies_draft_layers(name: str, lora: int | None, tmp_path: Path
     draft = DRAFTS[name]
     names = save(draft, parent, vocab_size=VOCABULARY).keys()
     save_tokenizer(parent)
-    prune_checkpoint(parent, child, make_plan(parent, remove="40%", align=8))
+    prune_checkpoint(parent, child, make_plan(parent, remove="40%", align=8, criterion="ppm"))
     settings = HealSettings(**{**QUICK, "lora": lora, "tokens": 24 * BATCH})
     text = save_text(tmp_path / "text.txt")
     heal(child, parent, out=out, text=text, settings=settings, dtype="float32")

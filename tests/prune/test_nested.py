@@ -21,7 +21,9 @@ from widthwise.prune import CRITERIA
 def test_every_width_equals_the_applied_plan(family: str) -> None:
     model = tiny(family)
     before, stated = bits(model), sizes(model)
-    cuts = {k: apply(model, make_plan(model, width=k)) for k in (1, KEPT, WIDTH - 1)}
+    cuts = {
+        k: apply(model, make_plan(model, width=k, criterion="ppm")) for k in (1, KEPT, WIDTH - 1)
+    }
     with torch.no_grad(), Nested(model) as nested:
         nested.sort("ppm")
         with nested.at(WIDTH):

@@ -35,7 +35,7 @@ def test_a_model_on_disk_is_loaded_at_first_need_and_once(
 
     monkeypatch.setattr(opened_model, "load_model", counted)
     with open_model(saved) as model:
-        widths = allowed_widths(model, PruneSpec.of(width=9, align=1))
+        widths = allowed_widths(model, PruneSpec.of(width=9, align=1, criterion="ppm"))
         assert (widths[-1], loads) == (model.weights.architecture.intermediate_size, {})
         first = model.module
         with open_model(model) as same:
@@ -49,7 +49,9 @@ def test_a_source_that_was_resolved_is_a_model(saved: Path) -> None:
     source = resolve_model(saved)
     assert resolve_model(source) is source
     assert source.checkpoint is source.checkpoint
-    assert make_plan(source, width=9, align=1) == make_plan(saved, width=9, align=1)
+    assert make_plan(source, width=9, align=1, criterion="ppm") == make_plan(
+        saved, width=9, align=1, criterion="ppm"
+    )
 
 
 def test_a_model_in_memory_is_its_own(saved: Path) -> None:

@@ -62,7 +62,7 @@ def divergence(
     """KL(dense || cut) by the logits of two whole models, in float64."""
     weights = ModelWeights(model)
     (cut,) = group_cuts(weights, layer, calibration.groups[layer], asked, [width])
-    every = make_plan(model, width=30, align=1)
+    every = make_plan(model, width=30, align=1, criterion="ppm")
     keep = tuple(cut.keep if i == layer else tuple(range(WIDTH)) for i in range(LAYERS))
     narrow = apply(model, replace(every, keep=keep))
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_a_layer_that_does_nothing_gives_its_neurons_to_the_others() -> None:
     assert found.cost <= found.budget == 3 * 3 * 32 * 30
     done = refit(model, width=30, align=1, text=batches(), widths=found.widths)
     assert done.plan.widths == found.widths
-    even = make_plan(model, width=30, align=1)
+    even = make_plan(model, width=30, align=1, criterion="ppm")
     assert done.plan.parameters <= even.parameters
     assert "at width 30 everywhere" in str(found)
 
@@ -186,7 +186,8 @@ def test_the_command_writes_widths_by_layers(
     plan = Plan.load(out / "widthwise_plan.json")
     told = f"Padded: written, and as large and slow, as width {plan.width}." in result.stderr
     assert told == (layout == "padded")
-    assert plan.parameters <= make_plan(tiny_checkpoint, width=30, align=1).parameters
+    even = make_plan(tiny_checkpoint, width=30, align=1, criterion="ppm")
+    assert plan.parameters <= even.parameters
     expected = per_layer(tiny_checkpoint, width=30, align=1, text=text, tokens=2048)
     assert plan.widths == expected.widths
     assert not plan.uniform

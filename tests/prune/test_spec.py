@@ -30,7 +30,7 @@ def test_a_function_has_a_criterion_of_its_own_where_none_is_named() -> None:
 @pytest.mark.parametrize("function", [make_plan, refit, allowed_widths])
 def test_a_spec_and_keyword_arguments_exclude_each_other(function: Any) -> None:
     with pytest.raises(TypeError, match="not both; remove seed"):
-        function(tiny("llama"), PruneSpec(target=Target("width", "9")), seed=1)
+        function(tiny("llama"), PruneSpec(target=Target("width", "9"), criterion="ppm"), seed=1)
 
 
 @pytest.mark.parametrize("function", [make_plan, refit, allowed_widths, calibrate])

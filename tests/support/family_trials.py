@@ -76,8 +76,8 @@ def check_cut(family: str, folder: Path) -> None:
     model.save_pretrained(folder / "dense")
     with Checkpoint(folder / "dense") as checkpoint:
         stored = checkpoint.architecture
-    plan = make_plan(folder / "dense", remove="40%", align=8)
-    assert make_plan(model, remove="40%", align=8).keep == plan.keep
+    plan = make_plan(folder / "dense", remove="40%", align=8, criterion="ppm")
+    assert make_plan(model, remove="40%", align=8, criterion="ppm").keep == plan.keep
     out = prune_checkpoint(folder / "dense", plan=plan, out=folder / "narrow")
     narrow = load(family, out)
     in_memory = dict(apply(model, plan).named_parameters())
@@ -110,7 +110,7 @@ def save_pair(family: str, folder: Path) -> tuple[Path, Path, Path]:
         changes["vocab_size_per_layer_input"] = VOCABULARY
     tiny_model(family, **changes).save_pretrained(folder / "parent")
     save_tokenizer(folder / "parent")
-    plan = make_plan(folder / "parent", remove="40%", align=8)
+    plan = make_plan(folder / "parent", remove="40%", align=8, criterion="ppm")
     child = prune_checkpoint(folder / "parent", plan=plan, out=folder / "child")
     return folder / "parent", child, save_text(folder / "text.txt")
 
@@ -151,7 +151,7 @@ def save_sentencepiece(folder: Path) -> None:
 def check_gguf(family: str, folder: Path) -> None:
     """The cut model as a GGUF file in float32: llama.cpp writes the tokens of transformers."""
     dense = save_words(family, folder / "dense")
-    plan = make_plan(dense, remove="40%", align=8)
+    plan = make_plan(dense, remove="40%", align=8, criterion="ppm")
     narrow = prune_checkpoint(dense, plan=plan, out=folder / "narrow")
     export_gguf(resolve_model(narrow), folder / "narrow.gguf", "f32")
     prompt = [1, 504, 3575, 282, 260]

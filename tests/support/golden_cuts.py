@@ -28,7 +28,7 @@ _ROUNDED = ("model.safetensors", "widthwise_refit.json")
 
 
 def plain() -> None:
-    plan = make_plan("parent", width=8, align=1)
+    plan = make_plan("parent", width=8, align=1, criterion="ppm")
     prune_checkpoint("parent", "cut", plan, command="widthwise prune parent --width 8")
 
 
@@ -39,7 +39,7 @@ def sharded() -> None:
 
 def _by_layers() -> Plan:
     keep = tuple(tuple(range(WIDTH - width, WIDTH)) for width in (5, 11))
-    return replace(make_plan("parent", width=8, align=1), keep=keep)
+    return replace(make_plan("parent", width=8, align=1, criterion="ppm"), keep=keep)
 
 
 def padded() -> None:
@@ -52,7 +52,7 @@ def compact() -> None:
 
 def of_gguf() -> None:
     write_gguf(_loaded(), Path("tiny.gguf"))
-    plan = make_plan("tiny.gguf", width=8, align=1)
+    plan = make_plan("tiny.gguf", width=8, align=1, criterion="ppm")
     prune_checkpoint("tiny.gguf", "cut", plan)
 
 

@@ -21,7 +21,7 @@ def rows(count: int = 12, seed: int = 5) -> torch.Tensor:
 def pair(family: str = "llama", width: int = 20) -> tuple[Any, Any]:
     """A parent and what is left of it; drawn wide, so that the cut is felt."""
     parent = tiny(family, initializer_range=0.15)
-    return apply(parent, make_plan(parent, width=width, align=1)), parent
+    return apply(parent, make_plan(parent, width=width, align=1, criterion="ppm")), parent
 
 
 def settings(**changes: Any) -> HealSettings:

@@ -52,7 +52,7 @@ def die_at(step: int, watched: Path) -> None:
 
 def main(parent: Path, place: Path, replace: bool) -> int:
     torch.set_num_threads(1)  # a forked child must not meet a pool of threads
-    old_plan, plan = make_plan(parent, width=31), make_plan(parent, width=17)
+    old_plan, plan = (make_plan(parent, width=k, criterion="ppm") for k in (31, 17))
     out = place / "out"
     prune_checkpoint(parent, place / "new", plan)
     prune_checkpoint(parent, place / "old", old_plan)

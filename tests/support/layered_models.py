@@ -35,7 +35,7 @@ def uneven_batches(count: int = 4, seed: int = 3) -> list[dict[str, Any]]:
 
 
 def ragged(model: Any, widths: tuple[int, ...] = WIDTHS) -> Plan:
-    plan = make_plan(model, width=30, align=1)
+    plan = make_plan(model, width=30, align=1, criterion="ppm")
     generator = torch.Generator().manual_seed(5)
     orders = (torch.randperm(WIDTH, generator=generator)[:width] for width in widths)
     return replace(plan, keep=tuple(tuple(sorted(order.tolist())) for order in orders))

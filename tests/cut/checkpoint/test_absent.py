@@ -111,10 +111,10 @@ def test_a_stale_index_may_name_more_than_the_model_needs(sharded: Path, tmp_pat
     with Checkpoint(sharded) as checkpoint:
         ours = load_model(checkpoint)
     assert torch.equal(ours(tokens()).logits, by_transformers(tokens()).logits)
-    prune_checkpoint(sharded, tmp_path / "out", make_plan(sharded, width=32))
+    prune_checkpoint(sharded, tmp_path / "out", make_plan(sharded, width=32, criterion="ppm"))
     set_config(sharded, model_type="of_another_day")  # where no class says what is needed
     with pytest.raises(CheckpointError, match=r"tensor lm_head\.scale is missing, but model\.safe"):
-        prune_checkpoint(sharded, tmp_path / "other", make_plan(sharded, width=32))
+        prune_checkpoint(sharded, tmp_path / "other", make_plan(sharded, width=32, criterion="ppm"))
     assert not (tmp_path / "other").exists()
 
 
@@ -124,7 +124,7 @@ def test_an_index_of_what_the_model_needs_is_refused(sharded: Path) -> None:
     lost = next(name for name in tensors if "mlp" not in name)
     save_file({k: v for k, v in tensors.items() if k != lost}, file, {"format": "pt"})
     with pytest.raises(CheckpointError, match=f"are missing.*{lost}"):
-        make_plan(sharded, width=32)
+        make_plan(sharded, width=32, criterion="ppm")
 
 
 @pytest.mark.parametrize(

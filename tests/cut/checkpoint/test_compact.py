@@ -101,7 +101,7 @@ def test_the_card_states_widths_and_what_they_cost(saved: Path, tmp_path: Path) 
 
 
 def test_a_plan_of_one_width_is_written_plain_either_way(saved: Path, tmp_path: Path) -> None:
-    plan = make_plan(saved, width=20)
+    plan = make_plan(saved, width=20, criterion="ppm")
     folder = prune_checkpoint(saved, tmp_path / "out", plan, layout="compact")
     assert not (folder / "widthwise_compact.py").exists()
     assert "widthwise_widths" not in json.loads((folder / "config.json").read_text())
@@ -184,7 +184,7 @@ def test_every_command_reads_a_compact_checkpoint_and_runs_none_of_its_code(
 def test_a_compact_checkpoint_is_cut_in_proportion_by_stream_and_in_memory(
     compact: Path, tmp_path: Path
 ) -> None:
-    plan = make_plan(compact, remove="50%", align=1)
+    plan = make_plan(compact, remove="50%", align=1, criterion="ppm")
     assert plan.widths == (8, 20, 14)
     out = prune_checkpoint(compact, tmp_path / "out", plan)
     narrow = hf.AutoModelForCausalLM.from_pretrained(out, trust_remote_code=True)
@@ -210,7 +210,9 @@ def test_overrides_without_code_are_loaded_and_cut_without_code(
     config = {**{k: v for k, v in config.items() if k not in dropped}, "model_type": "llama"}
     (compact / "config.json").write_text(json.dumps(config))
     (compact / "widthwise_compact.py").unlink()
-    out = prune_checkpoint(compact, tmp_path / "out", make_plan(compact, remove="50%", align=1))
+    out = prune_checkpoint(
+        compact, tmp_path / "out", make_plan(compact, remove="50%", align=1, criterion="ppm")
+    )
     written = json.loads((out / "config.json").read_text())
     assert (written["model_type"], written["intermediate_size"]) == ("llama", 20)
     assert written["per_layer_config"] == {
@@ -241,5 +243,7 @@ def test_what_is_cut_from_a_padded_checkpoint_does_not_state_its_widths(
     saved: Path, tmp_path: Path
 ) -> None:
     padded = prune_checkpoint(saved, tmp_path / "padded", ragged(saved))
-    out = prune_checkpoint(padded, tmp_path / "out", make_plan(padded, width=9, align=1))
+    out = prune_checkpoint(
+        padded, tmp_path / "out", make_plan(padded, width=9, align=1, criterion="ppm")
+    )
     assert "widthwise_widths" not in json.loads((out / "config.json").read_text())

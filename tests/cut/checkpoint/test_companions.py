@@ -53,7 +53,7 @@ OWN = (
 
 
 def cut(parent: Path, out: Path) -> Path:
-    return prune_checkpoint(parent, out, make_plan(parent, width=KEPT, align=1))
+    return prune_checkpoint(parent, out, make_plan(parent, width=KEPT, align=1, criterion="ppm"))
 
 
 def settings(parent: Path, name: str = "config.json", **changes: Any) -> dict[str, Any]:
@@ -154,7 +154,9 @@ def test_a_tokenizer_travels_with_its_code_or_without_its_name(saved: Path, tmp_
 
 def test_a_cut_of_a_cut_has_the_same_companions(saved: Path, tmp_path: Path) -> None:
     once = cut(saved, tmp_path / "once")
-    twice = prune_checkpoint(once, tmp_path / "twice", make_plan(once, width=KEPT - 9, align=1))
+    twice = prune_checkpoint(
+        once, tmp_path / "twice", make_plan(once, width=KEPT - 9, align=1, criterion="ppm")
+    )
     assert {p.name for p in twice.iterdir()} == {p.name for p in once.iterdir()}
     shutil.rmtree(once)
     assert hf.AutoModelForCausalLM.from_pretrained(twice).config.intermediate_size == KEPT - 9
@@ -214,7 +216,9 @@ def test_nothing_is_said_where_nothing_stays_behind(saved: Path, tmp_path: Path)
     told: list[str] = []
     with shown(told.append):
         once = cut(saved, tmp_path / "once")
-        prune_checkpoint(once, tmp_path / "twice", make_plan(once, width=KEPT - 9, align=1))
+        prune_checkpoint(
+            once, tmp_path / "twice", make_plan(once, width=KEPT - 9, align=1, criterion="ppm")
+        )
     assert told == []
 
 
@@ -225,7 +229,7 @@ def test_the_index_of_a_sharded_parent_is_made_anew(saved: Path, tmp_path: Path)
     name, told = "model.safetensors.index.json", list[str]()
     with shown(told.append):
         assert not (cut(saved, tmp_path / "one") / name).exists()
-        plan = make_plan(saved, width=KEPT, align=1)
+        plan = make_plan(saved, width=KEPT, align=1, criterion="ppm")
         out = prune_checkpoint(saved, tmp_path / "more", plan, max_shard_size="20KB")
     files = {path.name for path in out.glob("model-*.safetensors")}
     assert set(json.loads((out / name).read_text())["weight_map"].values()) == files

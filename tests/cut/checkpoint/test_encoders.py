@@ -34,7 +34,7 @@ def edit(folder: Path, **changes: Any) -> None:
 
 def check(family: str, dense: Path, out: Path) -> dict[str, torch.Tensor]:
     """The cut of a folder is that of the model in memory, and answers as the masked dense one."""
-    plan = make_plan(dense, width=KEPT, align=1)
+    plan = make_plan(dense, width=KEPT, align=1, criterion="ppm")
     model = load(family, dense)
     narrow = load(family, prune_checkpoint(dense, out, plan))
     in_memory = dict(apply(model, plan).named_parameters())
@@ -89,9 +89,13 @@ def test_a_t5_whose_decoder_is_not_stored_is_refused_unless_its_class_has_none(
     kept = {name: each for name, each in tensors.items() if not name.startswith("decoder.")}
     save_file(kept, file, {"format": "pt"})
     with pytest.raises(Exception, match=r"decoder\.block\.0"):
-        prune_checkpoint(tmp_path, tmp_path.parent / "out", make_plan(tmp_path, width=KEPT))
+        prune_checkpoint(
+            tmp_path, tmp_path.parent / "out", make_plan(tmp_path, width=KEPT, criterion="ppm")
+        )
     edit(tmp_path, architectures=["T5EncoderModel"])
-    out = prune_checkpoint(tmp_path, tmp_path.parent / "out", make_plan(tmp_path, width=KEPT))
+    out = prune_checkpoint(
+        tmp_path, tmp_path.parent / "out", make_plan(tmp_path, width=KEPT, criterion="ppm")
+    )
     assert load("t5-encoder", out).config.d_ff == KEPT
 
 

@@ -43,11 +43,11 @@ def converted(cache: Path) -> list[Path]:
 def test_a_plan_and_a_cut_are_those_of_the_converted_folder(
     parent: Path, cache: Path, tmp_path: Path
 ) -> None:
-    plan = make_plan(parent, width=KEPT)
+    plan = make_plan(parent, width=KEPT, criterion="ppm")
     out = prune_checkpoint(parent, tmp_path / "out", plan)
     assert not converted(cache)
     convert_gguf(parent, tmp_path / "folder", "bfloat16")
-    of_folder = make_plan(tmp_path / "folder", width=KEPT)
+    of_folder = make_plan(tmp_path / "folder", width=KEPT, criterion="ppm")
     assert (of_folder.keep, of_folder.fingerprint) == (plan.keep, plan.fingerprint)
     assert of_folder.parent_parameters == plan.parent_parameters
     expected = prune_checkpoint(tmp_path / "folder", tmp_path / "other", of_folder)
@@ -58,7 +58,7 @@ def test_a_plan_and_a_cut_are_those_of_the_converted_folder(
 
 
 def test_a_plan_converts_no_tokenizer(parent: Path, cache: Path) -> None:
-    make_plan(parent, width=KEPT)
+    make_plan(parent, width=KEPT, criterion="ppm")
     assert [path.name for path in cache.iterdir()] == ["heads"]
 
 
@@ -96,7 +96,7 @@ def test_experts_are_cut_from_the_file(tmp_path: Path, cache: Path) -> None:
         initializer_range=0.3,
     )
     write_gguf(model, tmp_path / "tiny.gguf", "qwen3moe", experts)
-    plan = make_plan(tmp_path / "tiny.gguf", width=16)
+    plan = make_plan(tmp_path / "tiny.gguf", width=16, criterion="ppm")
     cut = load(prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out", plan)).float()
     assert cut.config.moe_intermediate_size == 16
     dense = load_model(resolve_model(tmp_path / "tiny.gguf").checkpoint, dtype=torch.float32)
@@ -112,7 +112,7 @@ def test_experts_are_cut_from_the_file(tmp_path: Path, cache: Path) -> None:
 @pytest.mark.usefixtures("short_blocks")
 def test_a_cut_of_a_file_into_a_file_is_healed_into_a_folder(parent: Path, tmp_path: Path) -> None:
     child = tmp_path / "child.gguf"
-    prune_checkpoint(parent, child, make_plan(parent, width=KEPT, align=1))
+    prune_checkpoint(parent, child, make_plan(parent, width=KEPT, align=1, criterion="ppm"))
     text = save_text(tmp_path / "text.txt")
     text.write_text("-".join(text.read_text().split()))  # its vocabulary is without spaces
     out = tmp_path / "out"

@@ -14,7 +14,9 @@ from widthwise.prune import make_plan, prune_checkpoint
 
 def test_a_lineage_says_what_was_done_to_the_weights(saved: Path, tmp_path: Path) -> None:
     assert lineage_of(saved) is None
-    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=24, align=1))
+    out = prune_checkpoint(
+        saved, tmp_path / "out", make_plan(saved, width=24, align=1, criterion="ppm")
+    )
     found = lineage_of(out)
     assert found is not None
     assert (found.criterion, found.healed, found.ratio) == ("ppm", False, 24 / 32)

@@ -40,9 +40,9 @@ def every_command(folder: Path, sound: Path, tmp_path: Path) -> dict[str, Callab
     """
     text = save_text(tmp_path / "text.txt")
     child = tmp_path / "child"
-    prune_checkpoint(sound, child, make_plan(sound, width=KEPT))
+    prune_checkpoint(sound, child, make_plan(sound, width=KEPT, criterion="ppm"))
     return {
-        "plan": lambda: make_plan(folder, width=KEPT),
+        "plan": lambda: make_plan(folder, width=KEPT, criterion="ppm"),
         "plan by activations": lambda: make_plan(
             folder, width=KEPT, criterion="ppm_activation", calibration=text
         ),
@@ -116,7 +116,7 @@ def test_a_missing_tensor_is_refused_by_name_in_every_command(
 
 
 def test_a_prune_of_what_lacks_a_tensor_writes_nothing(dense: Path, tmp_path: Path) -> None:
-    plan = make_plan(dense, width=KEPT)
+    plan = make_plan(dense, width=KEPT, criterion="ppm")
     rewrite(dense, {n: t for n, t in stored(dense).items() if n != "model.norm.weight"})
     with pytest.raises(CheckpointError, match=r"would be random: model\.norm\.weight"):
         prune_checkpoint(dense, tmp_path / "out", plan)
@@ -200,7 +200,7 @@ def test_an_adapter_beside_full_weights_is_not_applied_and_stays_behind(
     assert torch.equal(logits(loaded(folder)), whole)
     parent = DenseModel(files=ModelFiles(str(folder)), dtype="float32", device="cpu", seed=0)
     assert torch.equal(logits(parent.dense), whole)
-    out = prune_checkpoint(folder, tmp_path / "out", make_plan(folder, width=KEPT))
+    out = prune_checkpoint(folder, tmp_path / "out", make_plan(folder, width=KEPT, criterion="ppm"))
     assert not list(out.glob("adapter_*"))
     hf.AutoModelForCausalLM.from_pretrained(out)
 

@@ -25,7 +25,9 @@ def dense(tmp_path: Path) -> Path:
 
 
 def test_the_card_of_a_plain_result_loads_it(dense: Path, tmp_path: Path) -> None:
-    out = prune_checkpoint(dense, tmp_path / "out", make_plan(dense, width=20, align=1))
+    out = prune_checkpoint(
+        dense, tmp_path / "out", make_plan(dense, width=20, align=1, criterion="ppm")
+    )
     found = by_card(out)
     assert isinstance(found["model"], hf.LlamaForCausalLM)
     name = "model.layers.0.mlp.up_proj.weight"
@@ -46,7 +48,7 @@ def test_the_card_of_a_compact_result_loads_it(
 
 def test_the_card_names_no_tokenizer_where_there_is_none(tmp_path: Path) -> None:
     tiny("llama").save_pretrained(tmp_path / "dense")
-    plan = make_plan(tmp_path / "dense", width=20, align=1)
+    plan = make_plan(tmp_path / "dense", width=20, align=1, criterion="ppm")
     out = prune_checkpoint(tmp_path / "dense", tmp_path / "out", plan)
     assert "okenizer" not in (out / "README.md").read_text()
     assert by_card(out)["model"].config.intermediate_size == 20
@@ -70,7 +72,9 @@ def test_the_card_of_a_model_with_a_processor_loads_that(tmp_path: Path) -> None
     tokenizer = hf.AutoTokenizer.from_pretrained(dense)
     images = hf.CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=28)
     hf.LlavaProcessor(images, tokenizer, patch_size=14).save_pretrained(dense)
-    out = prune_checkpoint(dense, tmp_path / "out", make_plan(dense, width=20, align=1))
+    out = prune_checkpoint(
+        dense, tmp_path / "out", make_plan(dense, width=20, align=1, criterion="ppm")
+    )
     found = by_card(out)
     assert isinstance(found["model"], hf.LlavaForConditionalGeneration)
     assert isinstance(found["processor"], hf.LlavaProcessor)
@@ -95,7 +99,9 @@ def test_the_card_takes_the_class_that_the_config_names_where_several_load_it(
     hf.Qwen3_5ForConditionalGeneration(config).save_pretrained(dense)
     save_tokenizer(dense)
     assert hf.AutoModelForCausalLM.from_pretrained(dense).config.model_type == "qwen3_5_text"
-    out = prune_checkpoint(dense, tmp_path / "out", make_plan(dense, width=20, align=1))
+    out = prune_checkpoint(
+        dense, tmp_path / "out", make_plan(dense, width=20, align=1, criterion="ppm")
+    )
     assert json.loads((out / "config.json").read_text())["architectures"] == [
         "Qwen3_5ForConditionalGeneration"
     ]
@@ -111,7 +117,7 @@ def test_the_card_of_a_model_that_writes_no_text_names_the_class_that_it_is_of(
         dense = tmp_path / model_class.__name__
         model_class(config).save_pretrained(dense)
         out = tmp_path / f"cut-{model_class.__name__}"
-        prune_checkpoint(dense, out, make_plan(dense, width=20, align=1))
+        prune_checkpoint(dense, out, make_plan(dense, width=20, align=1, criterion="ppm"))
         found = by_card(out)["model"]
         assert type(found) is model_class
         assert found.config.intermediate_size == 20

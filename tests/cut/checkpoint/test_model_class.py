@@ -57,7 +57,9 @@ def test_weights_of_a_class_that_is_not_known_are_cut_all_the_same(
     set_config(dense, model_type="foo9")
     said: list[str] = []
     with notices(said.append):
-        out = prune_checkpoint(dense, tmp_path / "out", make_plan(dense, width=KEPT))
+        out = prune_checkpoint(
+            dense, tmp_path / "out", make_plan(dense, width=KEPT, criterion="ppm")
+        )
     assert "does not know the model type 'foo9'" in said[0]
     assert "Only the tensors of GLU blocks were checked" in said[0]
     assert stored(out)["model.layers.0.mlp.gate_proj.weight"].shape == (KEPT, 32)
@@ -82,7 +84,9 @@ def test_the_card_of_an_encoder_names_the_class_that_loads_all_of_it(
 ) -> None:
     tiny_model(family).save_pretrained(tmp_path / "dense")
     out = prune_checkpoint(
-        tmp_path / "dense", tmp_path / "out", make_plan(tmp_path / "dense", width=KEPT, align=1)
+        tmp_path / "dense",
+        tmp_path / "out",
+        make_plan(tmp_path / "dense", width=KEPT, align=1, criterion="ppm"),
     )
     assert f"model = {auto_class}.from_pretrained" in (out / "README.md").read_text()
     with Checkpoint(out) as checkpoint:

@@ -51,7 +51,7 @@ def test_a_cut_model_is_loaded_by_its_card_and_equals_the_dense_one_without_neur
     kind: str, tmp_path: Path
 ) -> None:
     dense = save_multimodal(kind, tmp_path / "dense")
-    plan = make_plan(dense, width=KEPT, align=1)
+    plan = make_plan(dense, width=KEPT, align=1, criterion="ppm")
     out = prune_checkpoint(dense, tmp_path / "out", plan)
     found = by_card(out)
     assert type(found["model"]).__name__ == type(MULTIMODAL[kind]()).__name__
@@ -69,7 +69,9 @@ def test_a_model_is_healed_under_its_stored_names_and_its_tower_stays_as_it_is(
     kind: str, text: Path, tmp_path: Path
 ) -> None:
     dense = save_multimodal(kind, tmp_path / "dense")
-    child = prune_checkpoint(dense, tmp_path / "child", make_plan(dense, width=KEPT, align=1))
+    child = prune_checkpoint(
+        dense, tmp_path / "child", make_plan(dense, width=KEPT, align=1, criterion="ppm")
+    )
     out = tmp_path / "healed"
     heal(child, dense, out=out, text=text, settings=HealSettings(**QUICK), dtype="float32")
     before, after = stored(child), stored(out)
@@ -97,7 +99,9 @@ def test_a_refit_is_written_under_stored_names(text: Path, tmp_path: Path) -> No
 def test_low_rank_updates_are_merged_under_stored_names(text: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     dense = save_multimodal("gemma3", tmp_path / "dense")
-    child = prune_checkpoint(dense, tmp_path / "child", make_plan(dense, width=KEPT, align=1))
+    child = prune_checkpoint(
+        dense, tmp_path / "child", make_plan(dense, width=KEPT, align=1, criterion="ppm")
+    )
     settings = HealSettings(**QUICK, lora=2)
     out = tmp_path / "healed"
     heal(child, dense, out=out, text=text, settings=settings, dtype="float32")
@@ -121,7 +125,9 @@ def test_names_that_transformers_adapts_are_kept_by_a_healing(
         for name, tensor in stored(dense).items()
     }
     save_file(held, dense / "model.safetensors", {"format": "pt"})
-    child = prune_checkpoint(dense, tmp_path / "child", make_plan(dense, width=KEPT, align=1))
+    child = prune_checkpoint(
+        dense, tmp_path / "child", make_plan(dense, width=KEPT, align=1, criterion="ppm")
+    )
     out = tmp_path / "healed"
     heal(child, dense, out=out, text=text, settings=HealSettings(**QUICK), dtype="float32")
     assert stored(out).keys() == held.keys()

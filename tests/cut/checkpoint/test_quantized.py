@@ -79,7 +79,7 @@ def test_block_fp8_is_cut_as_transformers_dequantizes_it(family: str, tmp_path: 
     with Checkpoint(folder) as checkpoint:
         assert_same(load_model(checkpoint), theirs)
         assert fingerprint(checkpoint) == fingerprint(ModelWeights(theirs))
-    plan = make_plan(folder, remove="40%")
+    plan = make_plan(folder, remove="40%", criterion="ppm")
     out = prune_checkpoint(folder, tmp_path / "out", plan)
     assert_same(load(out), apply(theirs, plan))
     assert "quantization_config" not in json.loads((out / "config.json").read_text())
@@ -89,7 +89,7 @@ def test_block_fp8_is_cut_as_transformers_dequantizes_it(family: str, tmp_path: 
 def test_one_scale_a_matrix_is_read_as_transformers_reads_it(tmp_path: Path) -> None:
     folder = quantize(save(tmp_path / "dense"), WHOLE_CONFIG, whole_fp8)
     theirs = dequantized(folder, weight_block_size=None)
-    plan = make_plan(folder, width=29)
+    plan = make_plan(folder, width=29, criterion="ppm")
     assert_same(load(prune_checkpoint(folder, tmp_path / "out", plan)), apply(theirs, plan))
 
 
@@ -137,14 +137,14 @@ def test_mxfp4_experts_are_cut_as_transformers_dequantizes_them(tmp_path: Path) 
     with Checkpoint(folder) as checkpoint:
         assert_same(load_model(checkpoint), theirs)
         assert fingerprint(checkpoint) == fingerprint(ModelWeights(theirs))
-    plan = make_plan(folder, width=40)
+    plan = make_plan(folder, width=40, criterion="ppm")
     out = prune_checkpoint(folder, tmp_path / "out", plan)
     assert_same(load(out), apply(theirs, plan))
     assert torch.equal(logits(load(out)), logits(apply(theirs, plan)))
 
 
 def test_weights_and_scales_may_stand_in_different_shards(blocks: Path, tmp_path: Path) -> None:
-    plan = make_plan(blocks, width=29)
+    plan = make_plan(blocks, width=29, criterion="ppm")
     expected = load(prune_checkpoint(blocks, tmp_path / "whole", plan))
     tensors = stored(blocks)
     parts = {"a": "scale_inv", "b": "weight"}
@@ -156,10 +156,10 @@ def test_weights_and_scales_may_stand_in_different_shards(blocks: Path, tmp_path
     (blocks / "model.safetensors").unlink()
     weight_map = {n: next(f for end, f in files.items() if n.endswith(end)) for n in tensors}
     (blocks / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    assert make_plan(blocks, width=29).keep == plan.keep
+    assert make_plan(blocks, width=29, criterion="ppm").keep == plan.keep
     assert_same(load(prune_checkpoint(blocks, tmp_path / "out", plan)), expected)
     set_config(blocks, model_type="of_another_day")  # where only the index says what is needed
-    prune_checkpoint(blocks, tmp_path / "unknown", make_plan(blocks, width=29))
+    prune_checkpoint(blocks, tmp_path / "unknown", make_plan(blocks, width=29, criterion="ppm"))
 
 
 def test_a_cut_is_calibrated_and_refitted_on_the_dequantized_model(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_an_expert_is_not_dequantized_for_each_slice_of_it(
         return rows(weight, stored, start, stop)
 
     monkeypatch.setattr(Mxfp4Weight, "rows", count)
-    make_plan(folder, width=40)
+    make_plan(folder, width=40, criterion="ppm")
     assert counted
     assert max(counted.values()) <= 2  # the scores and the fingerprint
 
@@ -249,7 +249,7 @@ def test_commands_say_what_is_stored_and_what_becomes_of_it(blocks: Path, tmp_pa
     assert said in run("plan", blocks, "--width", "29").stderr
     for width, is_larger in ((50, True), (1, False)):
         out = tmp_path / str(width)
-        result = run("prune", blocks, "--width", width, "-o", out)
+        result = run("prune", blocks, "--criterion", "ppm", "--width", width, "-o", out)
         assert result.exit_code == 0, result.output
         after = sum(tensor.nbytes for tensor in stored(out).values())
         sentence = (
@@ -264,7 +264,7 @@ def test_commands_say_what_is_stored_and_what_becomes_of_it(blocks: Path, tmp_pa
 def test_nothing_is_said_of_whole_weights(saved: Path, tmp_path: Path) -> None:
     said: list[str] = []
     with shown(said.append):
-        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=29))
+        prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=29, criterion="ppm"))
     assert said == []
     assert json.loads(run("inspect", saved).stdout)["quantization"] is None
 
@@ -273,7 +273,7 @@ def test_the_dtype_of_the_config_is_read(blocks: Path, tmp_path: Path) -> None:
     """As transformers loads it; the parts that are not quantized stay as stored."""
     set_config(blocks, dtype="float16")
     theirs = dequantized(blocks, weight_block_size=(BLOCK, BLOCK))
-    out = prune_checkpoint(blocks, tmp_path / "out", make_plan(blocks, width=29))
+    out = prune_checkpoint(blocks, tmp_path / "out", make_plan(blocks, width=29, criterion="ppm"))
     name = "model.layers.1.self_attn.q_proj.weight"
     assert torch.equal(stored(out)[name], theirs.state_dict()[name])
     assert stored(out)["model.embed_tokens.weight"].dtype == torch.bfloat16
@@ -293,7 +293,7 @@ def test_a_text_part_may_say_that_weights_are_quantized(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     with Checkpoint(folder) as checkpoint:
         expected = load_model(checkpoint)
-    plan = make_plan(folder, width=29)
+    plan = make_plan(folder, width=29, criterion="ppm")
     out = prune_checkpoint(folder, tmp_path / "out", plan)
     assert "quantization_config" not in json.loads((out / "config.json").read_text())["text_config"]
     assert_same(
@@ -327,4 +327,4 @@ def test_a_damaged_number_is_named(blocks: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"tensor model\.layers\.1\.mlp\.up_proj\.weight holds NaN"
     ):
-        make_plan(blocks, width=29)
+        make_plan(blocks, width=29, criterion="ppm")

@@ -126,7 +126,9 @@ def test_an_index_without_metadata_is_an_error_that_says_what_to_add(
     (dense / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(CheckpointError, match=r'add "metadata": \{\}'):
         loaded(dense)
-    prune_checkpoint(dense, tmp_path / "out", make_plan(dense, width=KEPT))  # has one of its own
+    prune_checkpoint(
+        dense, tmp_path / "out", make_plan(dense, width=KEPT, criterion="ppm")
+    )  # has one of its own
     (dense / "model.safetensors.index.json").write_text(json.dumps({**index, "metadata": {}}))
     loaded(dense)
 
@@ -148,7 +150,7 @@ def test_the_file_that_the_config_names_is_taken(dense: Path, tmp_path: Path) ->
     with Checkpoint(dense) as checkpoint:
         assert torch.equal(checkpoint.rows(name, 0, 53), held[name])
     assert torch.equal(loaded(dense).get_parameter(name), held[name])
-    out = prune_checkpoint(dense, tmp_path / "out", make_plan(dense, width=KEPT))
+    out = prune_checkpoint(dense, tmp_path / "out", make_plan(dense, width=KEPT, criterion="ppm"))
     assert torch.equal(stored(out)[name], held[name][:KEPT])
     hf.AutoModelForCausalLM.from_pretrained(out)
 

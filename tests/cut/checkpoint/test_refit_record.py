@@ -106,7 +106,9 @@ def test_a_refit_of_one_dtype_can_be_written_in_another(
 def test_what_is_cut_from_a_refitted_checkpoint_does_not_carry_its_record(
     written: Path, tmp_path: Path
 ) -> None:
-    out = prune_checkpoint(written, tmp_path / "out", make_plan(written, width=9, align=1))
+    out = prune_checkpoint(
+        written, tmp_path / "out", make_plan(written, width=9, align=1, criterion="ppm")
+    )
     assert not (out / REFIT_FILE).exists()
     assert inspected(out) is None
 

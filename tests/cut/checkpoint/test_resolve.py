@@ -20,14 +20,14 @@ def test_a_gguf_file_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
     model = tiny("llama")
     write_gguf(model, tmp_path / "tiny.gguf")
-    plan = make_plan(tmp_path / "tiny.gguf", width=KEPT)
+    plan = make_plan(tmp_path / "tiny.gguf", width=KEPT, criterion="ppm")
     assert plan.parent == "tiny.gguf"
-    assert plan.keep == make_plan(model.to(torch.bfloat16), width=KEPT).keep
+    assert plan.keep == make_plan(model.to(torch.bfloat16), width=KEPT, criterion="ppm").keep
     out = prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out", plan)
     assert load(out).config.intermediate_size == KEPT
     (tmp_path / "bad.gguf").write_bytes(b"GGUF, but not really")
     with pytest.raises(CheckpointError, match=r"bad\.gguf"):
-        make_plan(tmp_path / "bad.gguf", width=KEPT)
+        make_plan(tmp_path / "bad.gguf", width=KEPT, criterion="ppm")
 
 
 def test_models_are_found_in_the_local_hub_cache(

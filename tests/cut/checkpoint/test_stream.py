@@ -24,9 +24,9 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 def test_the_stream_gives_bitwise_what_memory_gives(family: str, tmp_path: Path) -> None:
     tiny(family).to(torch.bfloat16).save_pretrained(tmp_path / "parent")
     model = load(tmp_path / "parent")
-    plan = make_plan(tmp_path / "parent", width=KEPT)
+    plan = make_plan(tmp_path / "parent", width=KEPT, criterion="ppm")
     out = prune_checkpoint(tmp_path / "parent", tmp_path / "out", plan)
-    in_memory = apply(model, make_plan(model, width=KEPT))
+    in_memory = apply(model, make_plan(model, width=KEPT, criterion="ppm"))
     on_disk = load(out)
     assert on_disk.config.intermediate_size == KEPT
     for (name, a), (_, b) in zip(
@@ -40,11 +40,11 @@ def test_the_stream_gives_bitwise_what_memory_gives(family: str, tmp_path: Path)
 def test_small_chunks_change_nothing(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = make_plan(saved, width=KEPT)
+    plan = make_plan(saved, width=KEPT, criterion="ppm")
     whole = tensors(prune_checkpoint(saved, tmp_path / "whole", plan))
     for module in ("widthwise.prune.selection", "widthwise.cut.checkpoint.stream"):
         monkeypatch.setattr(f"{module}.CHUNK_BYTES", 200)
-    assert make_plan(saved, width=KEPT).keep == plan.keep
+    assert make_plan(saved, width=KEPT, criterion="ppm").keep == plan.keep
     chunked = tensors(prune_checkpoint(saved, tmp_path / "chunked", plan))
     assert all(torch.equal(chunked[name], whole[name]) for name in whole)
 
@@ -67,7 +67,7 @@ def test_weights_that_are_not_finite_are_named(
 
 def test_values_too_large_for_half_precision_are_named(saved: Path, tmp_path: Path) -> None:
     change(saved, "model.norm.weight", lambda t: t * 1e6)
-    plan = make_plan(saved, width=KEPT)
+    plan = make_plan(saved, width=KEPT, criterion="ppm")
     with pytest.raises(CheckpointError, match=r"model\.norm\.weight has values too large"):
         prune_checkpoint(saved, tmp_path / "out", plan, dtype="float16")
     assert not (tmp_path / "out").exists()

@@ -100,7 +100,7 @@ def test_every_command_names_the_package_that_a_tokenizer_needs(
     dense: Path, tmp_path: Path, data: Path
 ) -> None:
     text, child = save_text(tmp_path / "text.txt"), tmp_path / "child"
-    prune_checkpoint(dense, child, make_plan(dense, width=20, align=1))
+    prune_checkpoint(dense, child, make_plan(dense, width=20, align=1, criterion="ppm"))
     for folder in (dense, child):
         only(folder, tokenizer__model=SENTENCEPIECE, tokenizer_config__json=LLAMA)
     out = ["-o", tmp_path / "out"]
@@ -178,7 +178,9 @@ def test_a_word_without_a_row_is_named_by_what_reads_texts(
 ) -> None:
     text = tmp_path / "text.txt"
     text.write_text(f"the king {WORD} of the river was here. " * 200)
-    child = prune_checkpoint(longer, tmp_path / "child", make_plan(longer, width=20, align=1))
+    child = prune_checkpoint(
+        longer, tmp_path / "child", make_plan(longer, width=20, align=1, criterion="ppm")
+    )
     calls: tuple[Callable[[], object], ...] = (
         lambda: calibrate(longer, text=text, tokens=2048),
         lambda: make_plan(longer, width=20, criterion="ppm_activation", calibration=text),

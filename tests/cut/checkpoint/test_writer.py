@@ -45,7 +45,7 @@ def test_shards_of_any_size_round_trip(data: Any, tmp_path_factory: Any) -> None
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_dtype_converts_every_float_and_the_config(dtype: str, saved: Path, tmp_path: Path) -> None:
-    plan = make_plan(saved, width=KEPT)
+    plan = make_plan(saved, width=KEPT, criterion="ppm")
     out = prune_checkpoint(saved, tmp_path / "out", plan, dtype=dtype)
     wanted = getattr(torch, dtype)
     expected = apply(load(saved), plan).to(wanted)
@@ -59,7 +59,7 @@ def test_dtype_converts_every_float_and_the_config(dtype: str, saved: Path, tmp_
 def test_companions_config_card_and_plan_are_written(saved: Path, tmp_path: Path) -> None:
     (saved / "additional_chat_templates").mkdir()
     (saved / "additional_chat_templates" / "rag.jinja").write_text("{{ documents }}")
-    plan = make_plan(saved, to="0.9x")
+    plan = make_plan(saved, to="0.9x", criterion="ppm")
     command = "widthwise prune parent --to 0.9x -o out"
     out = prune_checkpoint(saved, tmp_path / "out", plan, command=command)
     companions = ["tokenizer_config.json", "chat_template.jinja", "generation_config.json"]
@@ -77,7 +77,7 @@ def test_companions_config_card_and_plan_are_written(saved: Path, tmp_path: Path
 
 def test_the_parent_hash_in_the_card_covers_every_weight(saved: Path, tmp_path: Path) -> None:
     def digest(out: str) -> str:
-        plan = make_plan(saved, width=KEPT)
+        plan = make_plan(saved, width=KEPT, criterion="ppm")
         card = prune_checkpoint(saved, tmp_path / out, plan) / "README.md"
         return card.read_text().split("weights sha256")[1].split("`")[1]
 
@@ -92,14 +92,14 @@ def test_multimodal_configs_are_updated_where_the_text_model_stands(
 ) -> None:
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({"model_type": "x", "text_config": config}))
-    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT))
+    out = prune_checkpoint(saved, tmp_path / "out", make_plan(saved, width=KEPT, criterion="ppm"))
     written = json.loads((out / "config.json").read_text())
     assert written["text_config"]["intermediate_size"] == KEPT
     assert "intermediate_size" not in written
 
 
 def test_the_parent_is_never_written_into(saved: Path) -> None:
-    plan = make_plan(saved, width=KEPT)
+    plan = make_plan(saved, width=KEPT, criterion="ppm")
     for out in (saved, saved / "inside", saved.parent):
         with pytest.raises(OutputError, match="must not be inside each other"):
             prune_checkpoint(saved, out, plan, force=True)
@@ -107,7 +107,7 @@ def test_the_parent_is_never_written_into(saved: Path) -> None:
 
 def test_a_config_that_builds_no_model_is_refused(tmp_path: Path) -> None:
     tiny("llama").save_pretrained(tmp_path / "dense")
-    plan = make_plan(tmp_path / "dense", width=20, align=1)
+    plan = make_plan(tmp_path / "dense", width=20, align=1, criterion="ppm")
     set_config(tmp_path / "dense", vocab_size=-5)
     with pytest.raises(CheckpointError, match="transformers cannot load it"):
         prune_checkpoint(tmp_path / "dense", tmp_path / "out", plan)
@@ -120,7 +120,7 @@ def test_drafts_in_a_file_that_is_not_read_are_not_announced(tmp_path: Path) -> 
     set_config(tmp_path / "dense", num_nextn_predict_layers=1)
     up = torch.ones(WIDTH, 32)
     save_file({"mtp.layers.0.mlp.up_proj.weight": up}, tmp_path / "dense" / "mtp.safetensors")
-    plan = make_plan(tmp_path / "dense", width=16, align=1)
+    plan = make_plan(tmp_path / "dense", width=16, align=1, criterion="ppm")
     out = prune_checkpoint(tmp_path / "dense", plan=plan, out=tmp_path / "narrow")
     assert not (out / "mtp.safetensors").exists()
     assert json.loads((out / "config.json").read_text())["num_nextn_predict_layers"] == 0

@@ -43,7 +43,7 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def uneven(dense: Path) -> Plan:
-    plan = make_plan(dense, width=32, align=8)
+    plan = make_plan(dense, width=32, align=8, criterion="ppm")
     return Plan(**{**vars(plan), "keep": (plan.keep[0], plan.keep[1][:8], plan.keep[2][:24])})
 
 

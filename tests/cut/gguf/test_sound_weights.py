@@ -47,7 +47,7 @@ def test_padding_is_zero_in_every_chunk(
     dense: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sound_weights, "_CHUNK_BYTES", 1000)  # a few rows
-    plan = make_plan(dense, width=32, align=8)
+    plan = make_plan(dense, width=32, align=8, criterion="ppm")
     keep = (plan.keep[0], plan.keep[1][:8], plan.keep[2][:24])
     plan = Plan(**{**vars(plan), "keep": keep})
     folder = prune_checkpoint(dense, tmp_path / "padded", plan)

@@ -68,7 +68,7 @@ def tensors(path: Path) -> dict[str, Any]:
 )
 def test_the_finer_copy_stays_bit_for_bit(table: str, head: str, kept: str, tmp_path: Path) -> None:
     source = twice(tmp_path, table, head)
-    plan = make_plan(source, width=32)
+    plan = make_plan(source, width=32, criterion="ppm")
     whole = prune_gguf(source, tmp_path / "whole.gguf", plan)
     once = prune_gguf(source, tmp_path / "once.gguf", plan, tie_embeddings=True)
     before, two, one = (tensors(each) for each in (source, whole.path, once.path))
@@ -90,7 +90,7 @@ def test_llama_cpp_writes_the_same_tokens_by_one_copy(
     """Also as deci, which a llama of several widths becomes."""
     pytest.importorskip("xllamacpp")
     source = twice(tmp_path, "Q8_0", "Q8_0")
-    plan = make_plan(source, width=32)
+    plan = make_plan(source, width=32, criterion="ppm")
     keep = tuple(keep[:width] for keep, width in zip(plan.keep, layers, strict=True))
     plan = Plan(**{**vars(plan), "keep": keep})
     written = []
@@ -109,14 +109,16 @@ def test_it_is_noticed_by_plan_inspect_and_prune(tmp_path: Path) -> None:
     assert f"{saved:,} bytes smaller" in note
     assert note in run("plan", source, "--width", "32").stderr
     assert json.loads(run("inspect", source).stdout)["vocabulary"] == note
-    words = ["prune", source, "--width", "32", "-o", tmp_path / "out.gguf"]
+    words = ["prune", source, "--criterion", "ppm", "--width", "32", "-o", tmp_path / "out.gguf"]
     assert note in run(*words).stderr
     tied = run(*words, "--force", "--tie-embeddings")
     assert tied.exit_code == 0, tied.output
     assert note not in tied.stderr
     assert "The vocabulary is stored once, as Q8_0" in tied.stderr
     assert vocabulary_note(tmp_path / "out.gguf") is None
-    again = make_plan(tmp_path / "out.gguf", remove="20%")  # the result is a model like any other
+    again = make_plan(
+        tmp_path / "out.gguf", remove="20%", criterion="ppm"
+    )  # the result is a model like any other
     assert again.intermediate_size == 32
 
 
@@ -151,7 +153,9 @@ def test_what_cannot_be_tied_is_one_sentence(tmp_path: Path) -> None:
     assert "two different matrices" in refused.stderr.splitlines()[-1]
     assert "would be a folder" in run("prune", apart, *words, tmp_path / "out").stderr
     with pytest.raises(OutputError, match="tie_embeddings is for a"):
-        prune_checkpoint(once, tmp_path / "out", make_plan(once, width=32), tie_embeddings=True)
+        prune_checkpoint(
+            once, tmp_path / "out", make_plan(once, width=32, criterion="ppm"), tie_embeddings=True
+        )
     model = tiny_model("llama")
     model.save_pretrained(tmp_path / "folder")
     refused = run("prune", tmp_path / "folder", *words, tmp_path / "out.gguf")

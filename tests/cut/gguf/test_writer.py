@@ -49,7 +49,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_rows_and_all_else_are_the_same_bit_for_bit(kind: Any, model: Any, tmp_path: Path) -> None:
     source = tmp_path / "tiny.gguf"
     source = source if kind is None else requantized(source, tmp_path / "small.gguf", kind)
-    plan = make_plan(source, width=64)
+    plan = make_plan(source, width=64, criterion="ppm")
     result = prune_gguf(source, tmp_path / "out.gguf", plan)
     before, after = read(source), read(tmp_path / "out.gguf")
     assert after[0].pop("llama.feed_forward_length") == 64
@@ -78,7 +78,7 @@ def test_rows_and_all_else_are_the_same_bit_for_bit(kind: Any, model: Any, tmp_p
 
 
 def test_the_result_is_the_cut_of_the_converted_model(model: Any, tmp_path: Path) -> None:
-    plan = make_plan(tmp_path / "tiny.gguf", width=64)
+    plan = make_plan(tmp_path / "tiny.gguf", width=64, criterion="ppm")
     out = prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out.gguf", plan)
     back = hf.AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=out.name, dtype="float32")
     narrow = dict(apply(model, plan).named_parameters())
@@ -90,9 +90,11 @@ def test_a_file_that_was_cut_is_cut_again_and_states_the_last_cut(
     model: Any, tmp_path: Path
 ) -> None:
     prune_gguf(
-        tmp_path / "tiny.gguf", tmp_path / "once.gguf", make_plan(tmp_path / "tiny.gguf", width=64)
+        tmp_path / "tiny.gguf",
+        tmp_path / "once.gguf",
+        make_plan(tmp_path / "tiny.gguf", width=64, criterion="ppm"),
     )
-    plan = make_plan(tmp_path / "once.gguf", width=32)
+    plan = make_plan(tmp_path / "once.gguf", width=32, criterion="ppm")
     prune_gguf(tmp_path / "once.gguf", tmp_path / "twice.gguf", plan)
     fields, _ = read(tmp_path / "twice.gguf")
     assert fields["widthwise.plan"] == plan.digest
@@ -111,7 +113,7 @@ def test_a_refit_takes_the_place_of_down(model: Any, tmp_path: Path) -> None:
 
 
 def test_widths_by_layers_are_an_array(model: Any, tmp_path: Path) -> None:
-    plan = make_plan(tmp_path / "tiny.gguf", width=64)
+    plan = make_plan(tmp_path / "tiny.gguf", width=64, criterion="ppm")
     keep = (plan.keep[0], plan.keep[1][:32], plan.keep[2])
     uneven = Plan(**{**vars(plan), "keep": keep})
     uneven.save(tmp_path / "plan.json")
@@ -132,7 +134,7 @@ def test_llama_cpp_writes_what_transformers_writes(
 ) -> None:
     """The same greedy tokens, of float32 weights, up to the first that has no text."""
     package = pytest.importorskip("xllamacpp")
-    plan = make_plan(tmp_path / "tiny.gguf", width=64)
+    plan = make_plan(tmp_path / "tiny.gguf", width=64, criterion="ppm")
     keep = tuple(keep[:width] for keep, width in zip(plan.keep, layers, strict=True))
     plan = Plan(**{**vars(plan), "keep": keep})
     out = prune_checkpoint(tmp_path / "tiny.gguf", tmp_path / "out.gguf", plan)
@@ -155,12 +157,16 @@ def test_the_command_rounds_to_blocks_and_says_what_it_wrote(model: Any, tmp_pat
     kind = gguf.GGMLQuantizationType.Q8_0
     source = requantized(tmp_path / "tiny.gguf", tmp_path / "small.gguf", kind)
     assert down_alignment(source) == 32
-    result = run("prune", source, "--remove", "20%", "-o", tmp_path / "out.gguf")
+    result = run(
+        "prune", source, "--criterion", "ppm", "--remove", "20%", "-o", tmp_path / "out.gguf"
+    )
     assert result.exit_code == 0, result.output
     assert "width 64 of 96" in result.stderr
     assert "down written as Q8_0, which changes its numbers by" in result.stderr
     assert result.stdout.strip() == str(tmp_path / "out.gguf")
-    again = run("prune", source, "--remove", "20%", "-o", tmp_path / "out.gguf")
+    again = run(
+        "prune", source, "--criterion", "ppm", "--remove", "20%", "-o", tmp_path / "out.gguf"
+    )
     assert again.exit_code == 1
     assert "already exists" in again.output
     words = ["--remove", "40%", "-o", tmp_path / "out.gguf", "--force"]
@@ -168,7 +174,17 @@ def test_the_command_rounds_to_blocks_and_says_what_it_wrote(model: Any, tmp_pat
     assert replaced.exit_code == 0, replaced.output
     assert "width 32 of 96" in replaced.stderr
     (tmp_path / "folder.gguf").mkdir()
-    onto = run("prune", source, "--remove", "40%", "-o", tmp_path / "folder.gguf", "--force")
+    onto = run(
+        "prune",
+        source,
+        "--criterion",
+        "ppm",
+        "--remove",
+        "40%",
+        "-o",
+        tmp_path / "folder.gguf",
+        "--force",
+    )
     assert "is a folder; choose another file" in onto.stderr
 
 
@@ -177,7 +193,17 @@ def test_a_folder_that_is_larger_than_the_file_is_said_before_it_is_written(
 ) -> None:
     kind = gguf.GGMLQuantizationType.Q8_0
     source = requantized(tmp_path / "tiny.gguf", tmp_path / "small.gguf", kind)
-    words = ["prune", source, "--remove", "20%", "-o", tmp_path / "out", "--dtype"]
+    words = [
+        "prune",
+        source,
+        "--criterion",
+        "ppm",
+        "--remove",
+        "20%",
+        "-o",
+        tmp_path / "out",
+        "--dtype",
+    ]
     larger = run(*words, "float32")
     nbytes = (tmp_path / "out" / "model.safetensors").stat().st_size
     header = 8 + int.from_bytes((tmp_path / "out" / "model.safetensors").read_bytes()[:8], "little")
@@ -195,7 +221,16 @@ def test_a_home_folder_is_read_as_the_model_is(
     kind = gguf.GGMLQuantizationType.Q8_0
     requantized(tmp_path / "tiny.gguf", tmp_path / "small.gguf", kind)
     monkeypatch.setenv("HOME", str(tmp_path))
-    result = run("prune", "~/small.gguf", "--remove", "20%", "-o", tmp_path / "out.gguf")
+    result = run(
+        "prune",
+        "~/small.gguf",
+        "--criterion",
+        "ppm",
+        "--remove",
+        "20%",
+        "-o",
+        tmp_path / "out.gguf",
+    )
     assert result.exit_code == 0, result.output
     assert "width 64 of 96" in result.stderr
     assert "down written as Q8_0, which changes" in result.stderr
@@ -221,7 +256,7 @@ def test_a_down_of_no_numbers_is_refused_and_leaves_no_file(
     source = tmp_path / "damaged.gguf"
     write_gguf(model, source)
     source = source if kind is None else requantized(source, tmp_path / "small.gguf", kind)
-    plan = make_plan(source, width=60, align=1)
+    plan = make_plan(source, width=60, align=1, criterion="ppm")
     with pytest.raises(CheckpointError, match=re.escape(reason)):
         prune_gguf(source, tmp_path / "out.gguf", plan)
     assert not [each for each in tmp_path.iterdir() if "out.gguf" in each.name]
@@ -233,14 +268,17 @@ def test_downs_of_zeros_change_by_nothing(model: Any, tmp_path: Path) -> None:
         for layer in model.model.layers:
             layer.mlp.down_proj.weight.zero_()
     write_gguf(model, tmp_path / "zeros.gguf")
-    plan = make_plan(tmp_path / "zeros.gguf", width=64)
+    plan = make_plan(tmp_path / "zeros.gguf", width=64, criterion="ppm")
     assert prune_gguf(tmp_path / "zeros.gguf", tmp_path / "out.gguf", plan).error == 0
 
 
 def test_a_second_writer_of_one_file_is_refused(model: Any, tmp_path: Path) -> None:
     """Both wrote into one file: it held neighbours of both, and its maker ended well."""
     source, out = tmp_path / "tiny.gguf", tmp_path / "out.gguf"
-    wide, narrow = make_plan(source, width=64), make_plan(source, width=32)
+    wide, narrow = (
+        make_plan(source, width=64, criterion="ppm"),
+        make_plan(source, width=32, criterion="ppm"),
+    )
     refused = []
 
     def meanwhile(_: int) -> None:
@@ -257,7 +295,7 @@ def test_a_second_writer_of_one_file_is_refused(model: Any, tmp_path: Path) -> N
 
 def test_what_cannot_be_written_is_one_sentence(model: Any, tmp_path: Path) -> None:
     source = tmp_path / "tiny.gguf"
-    plan = make_plan(source, width=64)
+    plan = make_plan(source, width=64, criterion="ppm")
     architecture = resolve_model(source).checkpoint.architecture
     out = tmp_path / "out.gguf"
     tiny_model("llama").save_pretrained(tmp_path / "folder")
@@ -284,7 +322,7 @@ def test_where_llama_cpp_reads_one_width_zeros_fill_narrower_layers_up(
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
     model = tiny_model("qwen2").to(torch.bfloat16).float()
     write_gguf(model, tmp_path / "tiny.gguf", "qwen2")
-    plan = make_plan(tmp_path / "tiny.gguf", width=32, align=8)
+    plan = make_plan(tmp_path / "tiny.gguf", width=32, align=8, criterion="ppm")
     plan = Plan(**{**vars(plan), "keep": (plan.keep[0], plan.keep[1][:8], plan.keep[2][:24])})
     result = prune_gguf(tmp_path / "tiny.gguf", tmp_path / "out.gguf", plan)
     assert "Padded to width 32" in str(result)
@@ -307,7 +345,7 @@ def test_each_expert_of_a_mixture_is_cut(family: str, tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     dense = resolve_model(save_words(family, tmp_path / "dense"))
     export_gguf(dense, tmp_path / "dense.gguf", "f32")
-    plan = make_plan(dense, remove="40%", align=8)
+    plan = make_plan(dense, remove="40%", align=8, criterion="ppm")
     architecture = dense.checkpoint.architecture
     out = tmp_path / "out.gguf"
     result = write_pruned_gguf(tmp_path / "dense.gguf", architecture, plan, out)

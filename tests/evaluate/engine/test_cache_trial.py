@@ -101,7 +101,9 @@ def test_a_narrowed_model_answers_as_a_cut_one_and_is_itself_again(family: str) 
     with Nested(model) as nested:
         nested.sort("ppm")
         for width in (40, 20, 40):
-            cut = apply(special(family), make_plan(special(family), width=width, align=1))
+            cut = apply(
+                special(family), make_plan(special(family), width=width, align=1, criterion="ppm")
+            )
             with nested.at(width) as narrow:
                 got = [scored.log_likelihood for scored in log_likelihoods(narrow, runs)]
             assert got == pytest.approx([alone(cut, run) for run in runs], abs=CLOSE)

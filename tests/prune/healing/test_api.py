@@ -115,7 +115,7 @@ def test_a_fused_family_is_healed(lora: int | None, text: Path, tmp_path: Path) 
     dense = tmp_path / "dense"
     tiny("phi3", vocab_size=VOCABULARY, initializer_range=0.3).save_pretrained(dense)
     save_tokenizer(dense)
-    plan = make_plan(dense, width=20, align=1)
+    plan = make_plan(dense, width=20, align=1, criterion="ppm")
     child = prune_checkpoint(dense, tmp_path / "child", plan)
     settings = HealSettings(**{**QUICK, "lora": lora, "tokens": 24 * BATCH})
     found = heal(child, dense, out=tmp_path / "out", text=text, settings=settings, dtype="float32")

@@ -46,7 +46,7 @@ def test_what_is_held_out_is_judged_as_by_the_definition() -> None:
 @pytest.mark.parametrize("family", CUT)
 def test_a_healing_judges_whole_rows_and_brings_the_child_closer(family: str) -> None:
     parent = special(family)
-    child = apply(parent, make_plan(parent, width=20, align=1))
+    child = apply(parent, make_plan(parent, width=20, align=1, criterion="ppm"))
     other = torch.randint(3, VOCAB, (6, BLOCK), generator=torch.Generator().manual_seed(9))
     before = divergence_of_whole_rows(child, parent, other)
     # Logits in float32 are right to 1e-6 of some tens; a KL of about one to 1e-4 of itself.

@@ -32,7 +32,7 @@ def rows() -> torch.Tensor:
 
 def pair(family: str = "llama") -> tuple[Any, Any]:
     parent = tiny(family, initializer_range=0.15)
-    return apply(parent, make_plan(parent, width=CUT, align=1)), parent
+    return apply(parent, make_plan(parent, width=CUT, align=1, criterion="ppm")), parent
 
 
 def settings(**changes: Any) -> HealSettings:
@@ -58,7 +58,7 @@ def test_each_weight_gets_the_rate_that_after_prune_states(tmp_path: Path) -> No
     """Layer by layer, of a child on disk: the table, the factors and the groups say the same."""
     parent = tiny("llama")
     parent.save_pretrained(tmp_path / "dense")
-    plan = make_plan(tmp_path / "dense", width=CUT, align=1)
+    plan = make_plan(tmp_path / "dense", width=CUT, align=1, criterion="ppm")
     child = prune_checkpoint(tmp_path / "dense", tmp_path / "child", plan)
     command = ["mup", "after-prune", str(child), "--dense", str(tmp_path / "dense"), "--json"]
     stated = json.loads(CliRunner().invoke(main, command).stdout)["weights"]
@@ -140,7 +140,7 @@ def test_an_experts_rate_follows_its_own_width(family: str, tmp_path: Path) -> N
     """down of a kind that was cut from width I to k has I / k times the rate; all others 1."""
     model = tiny_model(family)
     model.save_pretrained(tmp_path / "dense")
-    plan = make_plan(tmp_path / "dense", remove="40%", align=8)
+    plan = make_plan(tmp_path / "dense", remove="40%", align=8, criterion="ppm")
     child = prune_checkpoint(tmp_path / "dense", tmp_path / "child", plan)
     with Checkpoint(tmp_path / "dense") as dense, Checkpoint(child) as cut:
         stated = factors_of(width_change(cut, dense))

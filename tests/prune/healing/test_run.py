@@ -129,7 +129,7 @@ def test_a_state_is_judged_as_it_is_stored(
     compute: str, dense: Path, text: Path, tmp_path: Path
 ) -> None:
     """Of a child in bfloat16 a small step is lost to rounding: the numbers are those without it."""
-    plan = make_plan(dense, width=20, align=1)
+    plan = make_plan(dense, width=20, align=1, criterion="ppm")
     child = prune_checkpoint(dense, tmp_path / "child", plan, dtype="bfloat16")
     asked = HealSettings(**{**QUICK, "tokens": 12 * BATCH, "learning_rate": None})
     found = heal(child, dense, out=tmp_path / "out", text=text, settings=asked, dtype=compute)

@@ -36,7 +36,7 @@ def test_a_stored_head_stays_what_it_was_to_the_embeddings(
     tensors = load_file(dense / "model.safetensors")
     head = tensors[TABLE] * (1 if equal else 0.5)
     save_file({**tensors, HEAD: head}, dense / "model.safetensors", {"format": "pt"})
-    prune_checkpoint(dense, child, make_plan(dense, width=20, align=1))
+    prune_checkpoint(dense, child, make_plan(dense, width=20, align=1, criterion="ppm"))
     found = heal(child, dense, out=out, text=text, settings=HealSettings(**QUICK), dtype="float32")
     assert found.after.divergence.value < found.before.divergence.value
     before, after = (load_file(path / "model.safetensors") for path in (child, out))
@@ -53,7 +53,7 @@ def test_a_stored_head_stays_what_it_was_to_the_embeddings(
 def test_the_result_is_stored_as_the_child_is(
     dtype: str, dense: Path, text: Path, tmp_path: Path
 ) -> None:
-    plan = make_plan(dense, width=20, align=1)
+    plan = make_plan(dense, width=20, align=1, criterion="ppm")
     child = prune_checkpoint(dense, tmp_path / "child", plan, dtype=dtype, max_shard_size=30_000)
     assert len(list(child.glob("*.safetensors"))) > 1
     settings = HealSettings(**QUICK)

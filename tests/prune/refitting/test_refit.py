@@ -109,9 +109,11 @@ def test_what_belongs_to_another_model_or_plan_is_refused(llama: Any) -> None:
     with pytest.raises(PlanError, match="GLU weights are not those of"):
         refits(tiny("llama", seed=1), [selection], calibration)
     with pytest.raises(PlanError, match="have the same criterion, seed"):
-        refits(llama, [selection, PruneSpec(target=Target("width", "9"))], calibration)
+        refits(
+            llama, [selection, PruneSpec(target=Target("width", "9"), criterion="ppm")], calibration
+        )
     (done,) = refits(llama, [selection], calibration)
-    other = make_plan(llama, width=20, align=1)
+    other = make_plan(llama, width=20, align=1, criterion="ppm")
     with pytest.raises(
         PlanError, match=r"the refit was made for another plan; pass its plan, refit\.plan"
     ):

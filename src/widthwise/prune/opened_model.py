@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..cut import ModelWeights, Weights
-from ..cut.checkpoint import ModelSource, load_model, load_tokenizer, resolve_model
+from ..cut.checkpoint import (
+    ModelByLayers,
+    ModelSource,
+    WholeModel,
+    load_model,
+    load_tokenizer,
+    resolve_model,
+)
 from ..errors import RunError
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     Model: TypeAlias = "str | Path | ModelSource | OpenedModel | nn.Module"
@@ -36,25 +44,40 @@ class OpenedModel:
 
     @cached_property
     def module(self) -> nn.Module:
-        """The model, to be run on text.
+        """The whole model, to be run on text.
 
         On a processor without units for bfloat16 it is loaded in float32, which is faster there.
         """
-        import torch
-
         if not isinstance(self._given, ModelSource):
             return self._given
-        checkpoint = self._given.checkpoint
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        kinds = {checkpoint.tensors[name].spec.dtype for name in checkpoint.architecture.cuts}
-        dtype = torch.bfloat16 if kinds == {"BF16"} and has_bfloat16(device) else torch.float32
-        module: nn.Module = load_model(checkpoint, dtype=dtype).to(device)
+        dtype, device = self._run_in(self._given)
+        module: nn.Module = load_model(self._given.checkpoint, dtype=dtype).to(device)
         return module
+
+    @cached_property
+    def by_layers(self) -> ModelByLayers | WholeModel:
+        """The same, to be run layer by layer: of a model on disk, layers are read as they are run.
+
+        A model that is loaded already is taken as it is.
+        """
+        if not isinstance(self._given, ModelSource) or "module" in vars(self):
+            return WholeModel(self.module)
+        dtype, device = self._run_in(self._given)
+        return ModelByLayers(self._given.checkpoint, dtype=dtype, device=device)
+
+    def _run_in(self, source: ModelSource) -> tuple[torch.dtype, str]:
+        """The dtype and the device in which a model on disk is run."""
+        import torch
+
+        device, checkpoint = "cuda" if torch.cuda.is_available() else "cpu", source.checkpoint
+        kinds = {checkpoint.tensors[name].spec.dtype for name in checkpoint.architecture.cuts}
+        is_bfloat16 = kinds == {"BF16"} and has_bfloat16(device)
+        return torch.bfloat16 if is_bfloat16 else torch.float32, device
 
     @property
     def embedding_rows(self) -> int:
         """Tokens that the model has an embedding for."""
-        table: Any = self.module.get_input_embeddings()  # type: ignore[operator]
+        table: Any = self.by_layers.module.get_input_embeddings()  # type: ignore[operator]
         return int(table.weight.shape[0])
 
     @cached_property

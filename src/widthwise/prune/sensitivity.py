@@ -139,8 +139,9 @@ def per_layer(
         check_request(text, architecture)
         read = text.read(opened)
         check_tokens((read.summary,), architecture)
-        with LayerwiseRunner(opened.module, read) as runner:
-            meter = KlMeter(runner, opened.module)
+        layered = opened.by_layers
+        with LayerwiseRunner(layered.module, read, layered.held) as runner:
+            meter = KlMeter(runner, layered.module)
             curves = []
             for layer in each_layer(architecture.layers, progress):
                 meter.hold()
@@ -277,8 +278,12 @@ def _measured(
     widths = measured_widths(allowed)
     states: list[Tensor] = []
     curve: tuple[float, ...] = ()
+    architecture = meter.runner.weights.architecture
     for cut in group_cuts(weights, layer, halves, spec, widths):
-        with temporarily_cut(meter.module, meter.runner.weights.architecture, {layer: cut}):
+        with (
+            meter.runner.held(layer),
+            temporarily_cut(meter.module, architecture, {layer: cut}),
+        ):
             states.append(meter.final_states(layer))
         curve = cut.fit.curve
     points = (*zip(widths, meter.divergences(states), strict=True), (size, 0.0))

@@ -1,5 +1,6 @@
 """Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
 
+from .by_layers import ModelByLayers, WholeModel
 from .compact import check_compact
 from .companions import companions, copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
@@ -23,9 +24,11 @@ __all__ = [
     "Index",
     "Layout",
     "Lineage",
+    "ModelByLayers",
     "ModelSource",
     "Progress",
     "StoreOptions",
+    "WholeModel",
     "WriteOptions",
     "check_causal_class",
     "check_compact",

@@ -80,7 +80,7 @@ def _decoded(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Loaded:
     assert checkpoint.decoded_dtype is not None
     dtype = TORCH_DTYPES[checkpoint.decoded_dtype] if dtype == "auto" else dtype
     lock = Lock()  # transformers reads in several threads
-    tensors = {name: _AtNeed(checkpoint, name, lock) for name in checkpoint.tensors}
+    tensors = {name: StoredAtNeed(checkpoint, name, lock) for name in checkpoint.tensors}
     with checkpoint:  # files that are asked again are opened again
         model, report = built_from(checkpoint, builder, tensors, dtype=dtype)
     if model.can_generate() and (checkpoint.path / "generation_config.json").exists():
@@ -90,17 +90,17 @@ def _decoded(checkpoint: Checkpoint, builder: ModelClass, dtype: Any) -> Loaded:
     return model, report
 
 
-class _AtNeed:
+class StoredAtNeed:
     """A tensor of a checkpoint that is read when transformers takes its place `[...]`."""
 
     def __init__(self, checkpoint: Checkpoint, name: str, lock: Lock) -> None:
         self._checkpoint, self._name, self._lock = checkpoint, name, lock
+        self.shape = checkpoint.tensors[name].spec.shape
 
     def __getitem__(self, place: Any) -> Tensor:
-        shape = self._checkpoint.tensors[self._name].spec.shape
         with self._lock:
-            rows = self._checkpoint.rows(self._name, 0, shape[0] if shape else 1)
-        return rows.reshape(shape)[place]
+            rows = self._checkpoint.rows(self._name, 0, self.shape[0] if self.shape else 1)
+        return rows.reshape(self.shape)[place]
 
 
 def check_loadable(checkpoint: Checkpoint) -> None:
@@ -195,7 +195,7 @@ def built_from(
 ) -> tuple[Any, dict[str, Any]]:
     """A model of given tensors, and what transformers reports of loading them, in silence."""
     try:
-        with _quiet():
+        with quiet():
             model, report = builder.model_class.from_pretrained(
                 None,
                 config=builder.config,
@@ -216,7 +216,7 @@ def _cannot_load(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Neither a report nor a bar of transformers, while open."""
     from transformers.utils import logging
 

@@ -91,7 +91,7 @@ def norms_of_text(model: OpenedModel, text_file: Path) -> dict[int, Tensor]:
     ids = tokenizer(text, return_tensors="pt", verbose=False)["input_ids"][0, :MAX_TOKENS]
     if not len(ids):
         raise RunError(f"{text_file}: holds no token to calibrate on")
-    check_tokens(ids.tolist(), model.embedding_rows, tokenizer, str(text_file))
     blocks = ids.to(next(model.module.parameters()).device).split(BLOCK_TOKENS)
+    check_tokens(ids.tolist(), model.embedding_rows, tokenizer, str(text_file))
     batches = [for_stacks(TokenBatch(input_ids=block[None]), model) for block in blocks]
     return activation_norms(model.module, (batch.arguments for batch in batches))

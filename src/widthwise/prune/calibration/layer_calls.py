@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,10 @@ from ...errors import UnsupportedModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+# Has the weights of a layer, by its number, in memory while open.
+Holder = Callable[[int], AbstractContextManager[object]]
+always_held: Holder = nullcontext
 
 WITHOUT_TEXT = "choose a criterion that needs no calibration, such as ppm"
 _USUAL = "hidden_states"  # the name under which layers take hidden states, where they take them so
@@ -71,12 +75,14 @@ class CallCapturer:
         layers: The layers in order.
         name: Name of the family, for messages.
         first: Number of the first of them.
+        held: Has a layer, by its number, in memory where it is run.
         outputs: What each of them returned to `whole_pass`.
     """
 
     layers: Sequence[nn.Module]
     name: str
     first: int = 0
+    held: Holder = always_held
     outputs: Sequence[LayerOutput] = ()
     _known: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
@@ -99,7 +105,10 @@ class CallCapturer:
             call, hidden = self._call(number, arguments, options)
             captured.append((number, call, hidden))
             output = self.outputs[number]
-            more = forward[number](*arguments, **options)[1:] if output.has_more else ()
+            more: Sequence[Any] = ()
+            if output.has_more:
+                with self.held(self.first + number):
+                    more = forward[number](*arguments, **options)[1:]
             return _returned(hidden, output.count, more)
 
         forwards = [partial(return_input, number) for number in range(len(self.layers))]
@@ -178,9 +187,20 @@ class CallCapturer:
 
 
 def whole_pass(
-    model: nn.Module, layers: Sequence[nn.Module], inputs: Mapping[str, Any], name: str
+    model: nn.Module,
+    layers: Sequence[nn.Module],
+    inputs: Mapping[str, Any],
+    name: str,
+    held: Holder = always_held,
 ) -> list[LayerOutput]:
     """A pass of the whole model, as it is: what every layer returns.
+
+    Args:
+        model: The model.
+        layers: All of its layers, in order.
+        inputs: Its arguments.
+        name: Name of the family, for messages.
+        held: Has a layer, by its number, in memory while it is run.
 
     Raises:
         UnsupportedModelError: The layers are not run once each, in order.
@@ -188,13 +208,15 @@ def whole_pass(
     import torch
 
     outputs: list[tuple[int, Any]] = []
+    forward = [layer.forward for layer in layers]
 
-    def record(number: int, _: nn.Module, __: Any, result: Any) -> None:
+    def record(number: int, *arguments: Any, **options: Any) -> Any:
+        with held(number):
+            result = forward[number](*arguments, **options)
         outputs.append((number, result))
+        return result
 
-    with ExitStack() as hooks:
-        for number, layer in enumerate(layers):
-            hooks.enter_context(layer.register_forward_hook(partial(record, number)))
+    with patched_forward(layers, [partial(record, number) for number in range(len(layers))]):
         model(**inputs)
     _check_order([number for number, _ in outputs], range(len(layers)), name)
     for number, result in outputs:

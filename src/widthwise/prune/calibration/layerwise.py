@@ -17,7 +17,9 @@ from .group_moments import moments_of_layer
 from .layer_calls import (
     WITHOUT_TEXT,
     CallCapturer,
+    Holder,
     LayerCall,
+    always_held,
     whole_pass,
 )
 from .moments import FitAndHoldout
@@ -59,6 +61,11 @@ class LayerwiseRunner:
     are given as the changed layers leave them. Meanwhile the model is in eval mode, and no
     gradients are kept.
 
+    Args:
+        model: The model; weights of its layers need only be there while they are held.
+        text: What is read.
+        held: Has a layer of the model, by its number, in memory while it is run.
+
     Hidden states have shape (rows, tokens, hidden size), or that behind axes of their own where a
     model keeps several streams of them (Gemma 3n).
 
@@ -71,8 +78,9 @@ class LayerwiseRunner:
         layers, what differs between batches.
     """
 
-    def __init__(self, model: nn.Module, text: CalibrationText) -> None:
-        self._model = model
+    def __init__(self, model: nn.Module, text: CalibrationText, held: Holder = always_held) -> None:
+        self._model, self.held = model, held
+        self._device = next(each.device for each in model.parameters() if not each.is_meta)
         self.weights = ModelWeights(model)
         self._architecture = self.weights.architecture
         self._text = text
@@ -81,7 +89,8 @@ class LayerwiseRunner:
         starts = [0, *accumulate(each.count for each in self._architecture.stacks)]
         self._stacks = [range(*ends) for ends in pairwise(starts)]  # numbers of layers
         self._capturers = [
-            CallCapturer(layers[each.start : each.stop], name, each.start) for each in self._stacks
+            CallCapturer(layers[each.start : each.stop], name, each.start, held)
+            for each in self._stacks
         ]
         self._stack = 0  # that hidden states and calls are of
         self._training = model.training
@@ -94,7 +103,7 @@ class LayerwiseRunner:
         with ExitStack() as stack:
             stack.callback(self._model.train, self._training)
             stack.enter_context(torch.no_grad())
-            stack.enter_context(limited_memory(next(self._model.parameters()).device.type))
+            stack.enter_context(limited_memory(self._device.type))
             self._begin()
             self._open = stack.pop_all()
         return self
@@ -111,8 +120,9 @@ class LayerwiseRunner:
             advance: Whether hidden states become those behind the layer.
         """
         self._reach(layer)
-        sums = moments_of_layer(self._model, self._architecture, layer)
         with ExitStack() as stack:
+            stack.enter_context(self.held(layer))
+            sums = moments_of_layer(self._model, self._architecture, layer)
             for each in sums.values():
                 stack.enter_context(each.watching())
             for batch in self._batches:
@@ -130,8 +140,9 @@ class LayerwiseRunner:
     def advance(self, layer: int) -> None:
         """Make hidden states those behind the layer, as its weights are now."""
         self._reach(layer)
-        for batch in self._batches:
-            batch.hidden = self._through(layer, batch, batch.hidden)
+        with self.held(layer):
+            for batch in self._batches:
+                batch.hidden = self._through(layer, batch, batch.hidden)
 
     def held_out_states(self, tokens: int) -> BatchStates:
         """Hidden states of some held-out tokens as they are now, for `final_states`.
@@ -150,12 +161,10 @@ class LayerwiseRunner:
         """
         import torch
 
-        final = []
-        for batch, hidden in states:
-            for further in range(layer, self._architecture.layers):
-                hidden = self._through(further, batch, hidden)
-            final.append(batch.unpadded(hidden))
-        return torch.cat(final)
+        for further in range(layer, self._architecture.layers):
+            with self.held(further):
+                states = [(each, self._through(further, each, hidden)) for each, hidden in states]
+        return torch.cat([batch.unpadded(hidden) for batch, hidden in states])
 
     def logits(self, rows: Tensor) -> Tensor:
         """Logits of final hidden states, shape (tokens, vocabulary), of a model of one stack.
@@ -232,8 +241,7 @@ class LayerwiseRunner:
 
     def _inputs(self, arguments: Mapping[str, Tensor]) -> dict[str, Any]:
         """Arguments of a model, on its device; it keeps no cache."""
-        device = next(self._model.parameters()).device
-        moved = {name: tensor.to(device) for name, tensor in arguments.items()}
+        moved = {name: tensor.to(self._device) for name, tensor in arguments.items()}
         return {**moved, "use_cache": False}
 
     def _check_layers(self, row: TokenBatch) -> None:
@@ -242,7 +250,8 @@ class LayerwiseRunner:
         Each is run twice, as a refit runs it: a layer that keeps a state is refused.
         """
         name = self._architecture.model_type
-        outputs = whole_pass(self._model, self._layers(), self._inputs(row.arguments), name)
+        inputs = self._inputs(row.arguments)
+        outputs = whole_pass(self._model, self._layers(), inputs, name, self.held)
         hidden = None
         for stack, layers in enumerate(self._stacks):
             self._stack = stack
@@ -250,8 +259,9 @@ class LayerwiseRunner:
             rows = self._before(stack, row, "fit", hidden)
             hidden = rows.hidden
             for layer in layers:
-                self._through(layer, rows, hidden.clone())
-                hidden = self._through(layer, rows, hidden)
+                with self.held(layer):
+                    self._through(layer, rows, hidden.clone())
+                    hidden = self._through(layer, rows, hidden)
                 if not _alike(*map(rows.unpadded, (hidden, outputs[layer].states))):
                     raise UnsupportedModelError(
                         f"layer {layer} of {name} gives other values when it is run alone than in "

@@ -194,7 +194,8 @@ def calibrate(
             keep: Callable[[int, FitAndHoldout], object] = made.__setitem__
             if out is not None:
                 keep = stack.enter_context(_file(Path(out), result))
-            runner = stack.enter_context(LayerwiseRunner(opened.module, read))
+            layered = opened.by_layers
+            runner = stack.enter_context(LayerwiseRunner(layered.module, read, layered.held))
             for layer in each_layer(weights.architecture.layers, progress):
                 for group, halves in runner.moments(layer, advance=True).items():
                     keep(group, halves.cpu())

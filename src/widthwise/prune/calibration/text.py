@@ -160,7 +160,7 @@ def for_stacks(batch: TokenBatch, model: OpenedModel) -> TokenBatch:
         )
     if batch.decoder is not None or not has_pair:
         return batch
-    config: Any = model.module.config
+    config: Any = model.by_layers.module.config
     settings = ("decoder_start_token_id", "bos_token_id")  # in the order of transformers
     start = next((v for s in settings if (v := getattr(config, s, None)) is not None), None)
     if start is None:

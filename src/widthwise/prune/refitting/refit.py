@@ -76,18 +76,20 @@ def refit(
         check_request(text, weights.architecture)
         read = text.read(opened)
         check_tokens((read.summary,), weights.architecture)
-        with LayerwiseRunner(opened.module, read) as runner:
+        layered = opened.by_layers
+        with LayerwiseRunner(layered.module, read, layered.held) as runner:
             cuts: list[GroupCut] = []
             for layer in each_layer(weights.architecture.layers, progress):
-                moments = runner.moments(layer, advance=not sequential)
-                made = {
-                    group: group_cuts(weights, group, halves, spec, [counts[group]])[0]
-                    for group, halves in moments.items()
-                }
-                cuts += made.values()
-                if sequential:
-                    with temporarily_cut(opened.module, runner.weights.architecture, made):
-                        runner.advance(layer)
+                with runner.held(layer):
+                    moments = runner.moments(layer, advance=not sequential)
+                    made = {
+                        group: group_cuts(weights, group, halves, spec, [counts[group]])[0]
+                        for group, halves in moments.items()
+                    }
+                    cuts += made.values()
+                    if sequential:
+                        with temporarily_cut(layered.module, runner.weights.architecture, made):
+                            runner.advance(layer)
         return _refit(weights, spec, cuts, (read.summary,), sequential=sequential)
 
 
@@ -176,7 +178,8 @@ def _dense_moments(
         )
         return
     text = request.read(model)
-    with LayerwiseRunner(model.module, text) as runner:
+    layered = model.by_layers
+    with LayerwiseRunner(layered.module, text, layered.held) as runner:
         yield (text.summary,), lambda layer: runner.moments(layer, advance=True).items()
 
 
